@@ -1,0 +1,158 @@
+package probe
+
+import (
+	"net/netip"
+	"time"
+)
+
+// PeerID names a peer within one node, for as long as the node lives. The
+// zero PeerID means that the peer is not known. IDs are small integers, so
+// that an [Event] can hold one; a node resolves them to keys and names.
+type PeerID uint32
+
+// Addr is an IP address as it is kept in an [Event]: 16 bytes, IPv4 in its
+// IPv4-mapped form, all zero for none. Unlike [netip.Addr] it holds no
+// pointer, so that the garbage collector need not look into the recorder.
+type Addr [16]byte
+
+// AddrFrom converts a. The zone of an IPv6 address is not kept.
+func AddrFrom(a netip.Addr) Addr {
+	if !a.IsValid() {
+		return Addr{}
+	}
+	return a.As16()
+}
+
+// Netip converts back; the zero Addr becomes the invalid [netip.Addr].
+func (a Addr) Netip() netip.Addr {
+	if a == (Addr{}) {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16(a).Unmap()
+}
+
+// Is4 reports whether a is an IPv4 address.
+func (a *Addr) Is4() bool { return [12]byte(a[:12]) == v4Prefix }
+
+var v4Prefix = [12]byte{10: 0xff, 11: 0xff}
+
+// Flags qualify an [Event].
+type Flags uint8
+
+const (
+	// FlagInitiatedHere: the flow's first inner packet was sent by this side.
+	FlagInitiatedHere Flags = 1 << iota
+	// FlagEndpointMoved: this packet moved the peer's endpoint. An event of
+	// [KindEndpoint] beside it holds the old and the new address.
+	FlagEndpointMoved
+	// FlagFragment: the inner packet is an IP fragment that holds no ports.
+	FlagFragment
+	// FlagPeerMismatch: the device chose another peer than the mirror of the
+	// AllowedIPs table. It never happens unless that mirror is wrong.
+	FlagPeerMismatch
+	// FlagStaticKey: InnerSrc and InnerDst hold the 32 bytes of a public key,
+	// see [Event.StaticKey].
+	FlagStaticKey
+	// FlagTruncated: the inner packet was too short for its own headers.
+	FlagTruncated
+)
+
+// NoPrefix in Event.PrefixBits says that no AllowedIPs prefix matched, or
+// that none was looked up.
+const NoPrefix = 0xff
+
+// Event is one packet at one seam. It has a fixed size of 128 bytes, holds no
+// pointers and no payload, and is copied by value.
+//
+// Fields that do not apply are zero. Lengths are in bytes; the outer length is
+// that of the UDP payload.
+type Event struct {
+	Time int64  // nanoseconds since the Unix epoch
+	Seq  uint64 // position in its lane, counted from 1; set by the recorder
+	// Pair is the Seq of the same packet at its first seam: of the TUN read
+	// for a UDP send, of the UDP receive for a TUN write. 0 if there is none.
+	Pair    uint64
+	Counter uint64 // of a data message
+
+	InnerSrc, InnerDst Addr
+	OuterSrc, OuterDst Addr
+
+	// Ports of the inner TCP or UDP header. For ICMP echo InnerSrcPort is the
+	// identifier and InnerDstPort the sequence number.
+	InnerSrcPort, InnerDstPort uint16
+	OuterSrcPort, OuterDstPort uint16
+
+	Receiver uint32 // receiver index of a data message, response or cookie
+	Sender   uint32 // sender index of an initiation or response
+	Peer     PeerID
+
+	InnerLen, OuterLen uint16
+
+	Seam       Seam
+	Checkpoint Checkpoint
+	Kind       Kind
+	Proto      uint8 // IP protocol number of the inner packet
+	Reason     Reason
+	PrefixBits uint8 // length of the AllowedIPs prefix that matched, or NoPrefix
+	Flags      Flags
+	Info       uint8 // TCP: the flags byte; ICMP: the type
+}
+
+// Dropped reports whether the packet went no further than this event.
+func (e *Event) Dropped() bool { return e.Reason != ReasonNone }
+
+// When returns the event's time.
+func (e *Event) When() time.Time { return time.Unix(0, e.Time) }
+
+// Inner returns the inner source and destination. Ports are 0 where the
+// protocol has none.
+func (e *Event) Inner() (src, dst netip.AddrPort) {
+	if e.Flags&FlagStaticKey != 0 {
+		return
+	}
+	return netip.AddrPortFrom(e.InnerSrc.Netip(), e.InnerSrcPort),
+		netip.AddrPortFrom(e.InnerDst.Netip(), e.InnerDstPort)
+}
+
+// Outer returns source and destination of the UDP datagram. This host's side
+// may be unspecified: the kernel chooses it.
+func (e *Event) Outer() (src, dst netip.AddrPort) {
+	return netip.AddrPortFrom(e.OuterSrc.Netip(), e.OuterSrcPort),
+		netip.AddrPortFrom(e.OuterDst.Netip(), e.OuterDstPort)
+}
+
+// Prefix returns the AllowedIPs prefix that matched: of the destination on the
+// way into the tunnel, of the source on the way out of it. It is invalid where
+// none matched.
+func (e *Event) Prefix() netip.Prefix {
+	if e.PrefixBits == NoPrefix || e.Flags&FlagStaticKey != 0 {
+		return netip.Prefix{}
+	}
+	a := e.InnerDst
+	if e.Seam == SeamTUNWrite || e.Seam == SeamUDPReceive {
+		a = e.InnerSrc
+	}
+	p, err := a.Netip().Prefix(int(e.PrefixBits))
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// StaticKey returns the public key that a handshake initiation was sent with,
+// where the event records it, and reports whether it does.
+func (e *Event) StaticKey() (key [32]byte, ok bool) {
+	if e.Flags&FlagStaticKey == 0 {
+		return key, false
+	}
+	copy(key[:16], e.InnerSrc[:])
+	copy(key[16:], e.InnerDst[:])
+	return key, true
+}
+
+// SetStaticKey records key in the place of the inner addresses.
+func (e *Event) SetStaticKey(key [32]byte) {
+	copy(e.InnerSrc[:], key[:16])
+	copy(e.InnerDst[:], key[16:])
+	e.Flags |= FlagStaticKey
+}
