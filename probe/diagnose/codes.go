@@ -1,0 +1,175 @@
+package diagnose
+
+// Code names a cause, or the general state of not knowing it better. Codes
+// are a public contract: they appear in JSON, in metrics and in the manual,
+// and scripts match on them. Some are added from time to time; none is renamed.
+type Code string
+
+// Nothing is wrong: the reply came back to the application.
+const Healthy Code = "healthy"
+
+// A1 is missing: the packet does not reach the tunnel.
+const (
+	DestNotRouted       Code = "dest-not-routed"       // no route to the destination, or unreachable, blackhole, prohibit
+	RouteBypassesTunnel Code = "route-bypasses-tunnel" // in a peer's AllowedIPs, but the route leaves elsewhere
+	NoAllowedIPsMatch   Code = "no-allowedips-match"   // the destination is in no peer's AllowedIPs
+	OutputFirewall      Code = "output-firewall"       // dropped or rejected by netfilter before the tunnel
+)
+
+// A2 is missing: nothing can be sent to the peer.
+const (
+	NoEndpoint             Code = "no-endpoint"              // neither configured nor learned
+	EndpointUnresolved     Code = "endpoint-unresolved"      // its host name does not resolve
+	EndpointNotRouted      Code = "endpoint-not-routed"      // no route to it with the tunnel's mark
+	EndpointInTunnel       Code = "endpoint-in-tunnel"       // its route leads back into the tunnel
+	UnderlayOutputFirewall Code = "underlay-output-firewall" // the encrypted packet is dropped on its way out of this host
+)
+
+// A3 is missing: no handshake response is received, or accepted.
+const (
+	EndpointPortClosed    Code = "endpoint-port-closed"    // ICMP port unreachable from the endpoint
+	EndpointUnreachable   Code = "endpoint-unreachable"    // ICMP host or net unreachable, or no neighbour
+	EndpointProhibited    Code = "endpoint-prohibited"     // ICMP administratively prohibited
+	UnderlayInputFirewall Code = "underlay-input-firewall" // the encrypted packet arrives and is dropped by this host; also at B2
+	NoResponse            Code = "no-response"             // general: initiations leave and nothing comes back
+	PSKMismatch           Code = "psk-mismatch"            // a response to us arrives that cannot be consumed
+)
+
+// B2 is missing: an initiation is not answered.
+const (
+	UnknownPeer          Code = "unknown-peer"           // its static key is no configured peer
+	WrongPublicKey       Code = "wrong-public-key"       // it is made for another public key than ours
+	HandshakeReplay      Code = "handshake-replay"       // its timestamp is not newer than the last one
+	ReplyLeavesElsewhere Code = "reply-leaves-elsewhere" // the route back is another interface than it came in on
+)
+
+// B3 is missing: the handshake is answered and no data follows.
+const (
+	ResponseNotAccepted Code = "response-not-accepted" // general: the peer initiates again and again
+)
+
+// B4 to B8 are missing: data arrives at the far host and no reply leaves it.
+const (
+	DisallowedSource       Code = "disallowed-source"         // inner source outside the peer's AllowedIPs; also at A6
+	ForwardingDisabled     Code = "forwarding-disabled"       // not local, and forwarding is off
+	ForwardFirewall        Code = "forward-firewall"          // dropped between the tunnel and the out interface
+	NoRouteOnward          Code = "no-route-onward"           // no route for the inner destination
+	ReversePathFilter      Code = "reverse-path-filter"       // rp_filter drops it as martian; also at A3
+	SNATMissing            Code = "snat-missing"              // forwarded untranslated into a network that knows no way back
+	NeighborUnreachable    Code = "neighbor-unreachable"      // no answer to ARP or NDP
+	NoReplyFromDestination Code = "no-reply-from-destination" // general: forwarded, and nothing came back
+	ReturnFirewall         Code = "return-firewall"           // the reply is dropped before the tunnel
+	ReturnRouteWrong       Code = "return-route-wrong"        // the reply is routed elsewhere
+)
+
+// A5 or A6 is missing, or the reply says no.
+const (
+	NoReply           Code = "no-reply"           // general: data leaves, nothing but keepalives comes back
+	ConnectionRefused Code = "connection-refused" // RST or port unreachable from the service: the tunnel works
+	InputFirewall     Code = "input-firewall"     // the decrypted reply is dropped before the application
+	MTUBlackhole      Code = "mtu-blackhole"      // small packets get through, full-size ones do not
+)
+
+// Name resolution.
+const (
+	DNSUnreachable Code = "dns-unreachable" // the path is healthy, the configured server does not answer through it
+	DNSNotApplied  Code = "dns-not-applied" // the system's resolver does not use the configured server
+	DNSLeak        Code = "dns-leak"        // full tunnel, and the resolver's server is reached outside it
+)
+
+// Static findings: the verdict only where they cause the failure. SharedKey
+// comes from what passed, the others from the configuration and the host.
+const (
+	SharedKey             Code = "shared-key"             // a peer's endpoint flips between two addresses
+	ClockSkew             Code = "clock-skew"             // this host's clock is wrong
+	OverlappingAllowedIPs Code = "overlapping-allowedips" // two peers, one prefix
+	AddressConflict       Code = "address-conflict"       // the tunnel's network is also that of another interface
+	DuplicateAddress      Code = "duplicate-address"      // two hosts have one tunnel address
+	KeyIsOwn              Code = "key-is-own"             // a peer's public key is this node's own
+	WorldReadableConfig   Code = "world-readable-config"  // anybody can read the private key
+)
+
+// Class says what kind of thing is at fault.
+type Class string
+
+// The classes. ClassNetwork is for what none of the others covers, and for the
+// general codes, whose cause is not known.
+const (
+	ClassNone     Class = "none"
+	ClassConfig   Class = "config"
+	ClassFirewall Class = "firewall"
+	ClassRouting  Class = "routing"
+	ClassDNS      Class = "dns"
+	ClassNetwork  Class = "network"
+)
+
+// classes holds every code, in the order of the manual, and its class.
+var classes = []struct {
+	code  Code
+	class Class
+}{
+	{Healthy, ClassNone},
+	{DestNotRouted, ClassRouting},
+	{RouteBypassesTunnel, ClassRouting},
+	{NoAllowedIPsMatch, ClassConfig},
+	{OutputFirewall, ClassFirewall},
+	{NoEndpoint, ClassConfig},
+	{EndpointUnresolved, ClassDNS},
+	{EndpointNotRouted, ClassRouting},
+	{EndpointInTunnel, ClassRouting},
+	{UnderlayOutputFirewall, ClassFirewall},
+	{EndpointPortClosed, ClassConfig},
+	{EndpointUnreachable, ClassRouting},
+	{EndpointProhibited, ClassFirewall},
+	{UnderlayInputFirewall, ClassFirewall},
+	{NoResponse, ClassNetwork},
+	{PSKMismatch, ClassConfig},
+	{UnknownPeer, ClassConfig},
+	{WrongPublicKey, ClassConfig},
+	{HandshakeReplay, ClassConfig},
+	{ResponseNotAccepted, ClassNetwork},
+	{ReplyLeavesElsewhere, ClassRouting},
+	{SharedKey, ClassConfig},
+	{DisallowedSource, ClassConfig},
+	{ForwardingDisabled, ClassRouting},
+	{ForwardFirewall, ClassFirewall},
+	{NoRouteOnward, ClassRouting},
+	{ReversePathFilter, ClassRouting},
+	{SNATMissing, ClassFirewall},
+	{NeighborUnreachable, ClassNetwork},
+	{NoReplyFromDestination, ClassNetwork},
+	{ReturnFirewall, ClassFirewall},
+	{ReturnRouteWrong, ClassRouting},
+	{NoReply, ClassNetwork},
+	{ConnectionRefused, ClassNetwork},
+	{InputFirewall, ClassFirewall},
+	{MTUBlackhole, ClassNetwork},
+	{DNSUnreachable, ClassDNS},
+	{DNSNotApplied, ClassDNS},
+	{DNSLeak, ClassDNS},
+	{ClockSkew, ClassConfig},
+	{OverlappingAllowedIPs, ClassConfig},
+	{AddressConflict, ClassConfig},
+	{DuplicateAddress, ClassConfig},
+	{KeyIsOwn, ClassConfig},
+	{WorldReadableConfig, ClassConfig},
+}
+
+// Class returns the class of c, [ClassNetwork] for a code of another version.
+func (c Code) Class() Class {
+	for i := range classes {
+		if classes[i].code == c {
+			return classes[i].class
+		}
+	}
+	return ClassNetwork
+}
+
+// Codes returns every code, in the order of the manual.
+func Codes() []Code {
+	all := make([]Code, len(classes))
+	for i := range classes {
+		all[i] = classes[i].code
+	}
+	return all
+}

@@ -1,0 +1,227 @@
+package diagnose
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Report is what became of one flow: the answer of "wgnode explain". Its JSON
+// form is a public contract; keys may be added, none is renamed.
+type Report struct {
+	Interface string `json:"interface"`
+	Target    string `json:"target"`              // destination of the flow, "192.168.200.22:80" or an address
+	Peer      string `json:"peer"`                // public key in base64, "" where no peer matches
+	PeerName  string `json:"peer_name,omitempty"` // as configured, "" if it has none
+	Side      Side   `json:"side,omitempty"`      // which half of the ladder was seen from here
+
+	Verdict  Verdict       `json:"verdict"`
+	Ladder   List[Rung]    `json:"ladder"`
+	Findings List[Finding] `json:"findings"`
+}
+
+// DoctorReport is the state of a whole interface: the answer of "wgnode
+// doctor". Its JSON form is a public contract, as that of [Report].
+type DoctorReport struct {
+	Interface string           `json:"interface"`
+	Findings  List[Finding]    `json:"findings"`
+	Peers     List[PeerReport] `json:"peers"`
+}
+
+// PeerReport is one peer's part of a [DoctorReport].
+type PeerReport struct {
+	Peer     string `json:"peer"` // public key in base64
+	PeerName string `json:"peer_name,omitempty"`
+	Side     Side   `json:"side,omitempty"`
+
+	Verdict Verdict    `json:"verdict"`
+	Ladder  List[Rung] `json:"ladder"`
+}
+
+// Healthy reports whether every peer is healthy. Findings do not count: one
+// that does harm is also the verdict of a peer.
+func (r *DoctorReport) Healthy() bool {
+	for i := range r.Peers {
+		if !r.Peers[i].Verdict.Healthy() {
+			return false
+		}
+	}
+	return true
+}
+
+// Side says which end of the tunnel a flow is looked at from: [SideA] sent its
+// first inner packet. The zero Side means that it is not known.
+type Side string
+
+// The sides.
+const (
+	SideA Side = "A"
+	SideB Side = "B"
+)
+
+// Verdict says what is wrong with a flow, or that nothing is. It claims no
+// more than its evidence shows: where several causes look the same from this
+// host, Code is the general one, Certain is false, and Candidates lists them.
+//
+// The JSON form also holds "healthy" and "class", which follow from Code.
+type Verdict struct {
+	Code       Code
+	Checkpoint probe.Checkpoint // the first that did not happen; none if healthy
+	Where      Where
+	Certain    bool            // the evidence excludes every other cause
+	Summary    string          // one sentence for people
+	Evidence   List[string]    // what was observed, one fact each
+	Fix        List[string]    // what to type or to change, one step each
+	Candidates List[Candidate] // possible causes, likeliest first
+}
+
+// Healthy reports whether nothing is wrong.
+func (v *Verdict) Healthy() bool { return v.Code == Healthy }
+
+// Class returns the class of the verdict's code.
+func (v *Verdict) Class() Class { return v.Code.Class() }
+
+// Where says on which stretch of the path the fault lies, seen from this host.
+type Where string
+
+// The stretches: this host, the network between the two tunnel ends, the host
+// at the other end, and what lies behind that.
+const (
+	WhereHere   Where = "here"
+	WherePath   Where = "path"
+	WherePeer   Where = "peer"
+	WhereBeyond Where = "beyond"
+)
+
+// Candidate is a possible cause, and the check that tells it from the others.
+type Candidate struct {
+	Code  Code   `json:"code"`
+	Check string `json:"check"`
+}
+
+// Finding is something found in the configuration or the host's state that
+// need not be the cause of anything.
+type Finding struct {
+	Code    Code         `json:"code"`
+	Summary string       `json:"summary"`
+	Fix     List[string] `json:"fix"`
+}
+
+// Rung is one checkpoint of a ladder. Time is zero and Seam none where no
+// packet was seen.
+type Rung struct {
+	Checkpoint probe.Checkpoint
+	Status     Status
+	Detail     string
+	Time       time.Time
+	Seam       probe.Seam
+	PeerName   string
+}
+
+// Status says what is known of a checkpoint.
+type Status string
+
+// NotNeeded is the status of a checkpoint that the flow does without: the
+// handshake where a session stands already, B5 and B6 where the destination is
+// the host itself.
+const (
+	Pass      Status = "pass"
+	Fail      Status = "fail"
+	Unknown   Status = "unknown"
+	NotNeeded Status = "not-needed"
+)
+
+// List is a slice whose JSON form is never null: a nil List is []. A plain
+// slice can be assigned to it.
+type List[T any] []T
+
+// MarshalJSON implements [json.Marshaler].
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	if l == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal([]T(l))
+}
+
+// verdictJSON and rungJSON are the forms of Verdict and Rung in JSON.
+type (
+	verdictJSON struct {
+		Healthy    bool            `json:"healthy"`
+		Code       Code            `json:"code"`
+		Class      Class           `json:"class"`
+		Checkpoint string          `json:"checkpoint"`
+		Where      Where           `json:"where"`
+		Certain    bool            `json:"certain"`
+		Summary    string          `json:"summary"`
+		Evidence   List[string]    `json:"evidence"`
+		Fix        List[string]    `json:"fix"`
+		Candidates List[Candidate] `json:"candidates"`
+	}
+	rungJSON struct {
+		Checkpoint string    `json:"checkpoint"`
+		Status     Status    `json:"status"`
+		Detail     string    `json:"detail"`
+		Time       time.Time `json:"time,omitzero"` // RFC 3339 with nanoseconds, UTC
+		Seam       string    `json:"seam,omitempty"`
+		PeerName   string    `json:"peer_name,omitempty"`
+	}
+)
+
+// MarshalJSON implements [json.Marshaler].
+func (v Verdict) MarshalJSON() ([]byte, error) {
+	return json.Marshal(verdictJSON{v.Healthy(), v.Code, v.Class(), v.Checkpoint.String(),
+		v.Where, v.Certain, v.Summary, v.Evidence, v.Fix, v.Candidates})
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It ignores "healthy" and
+// "class".
+func (v *Verdict) UnmarshalJSON(b []byte) error {
+	var j verdictJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	cp, err := parseCheckpoint(j.Checkpoint)
+	if err != nil {
+		return err
+	}
+	*v = Verdict{j.Code, cp, j.Where, j.Certain, j.Summary, j.Evidence, j.Fix, j.Candidates}
+	return nil
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (r Rung) MarshalJSON() ([]byte, error) {
+	t := r.Time
+	if !t.IsZero() {
+		t = t.UTC()
+	}
+	return json.Marshal(rungJSON{r.Checkpoint.String(), r.Status, r.Detail, t,
+		r.Seam.String(), r.PeerName})
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (r *Rung) UnmarshalJSON(b []byte) error {
+	var j rungJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	cp, err := parseCheckpoint(j.Checkpoint)
+	if err != nil {
+		return err
+	}
+	seam, ok := probe.ParseSeam(j.Seam)
+	if !ok && j.Seam != "" {
+		return fmt.Errorf("read report: unknown seam %q", j.Seam)
+	}
+	*r = Rung{cp, j.Status, j.Detail, j.Time, seam, j.PeerName}
+	return nil
+}
+
+func parseCheckpoint(s string) (probe.Checkpoint, error) {
+	cp, ok := probe.ParseCheckpoint(s)
+	if !ok && s != "" {
+		return 0, fmt.Errorf("read report: unknown checkpoint %q", s)
+	}
+	return cp, nil
+}

@@ -1,0 +1,162 @@
+package diagnose
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// The codes and their classes are a public contract: this list is written out
+// so that renaming one fails here.
+func TestCodesAndClasses(t *testing.T) {
+	want := strings.Fields(`
+		healthy:none dest-not-routed:routing route-bypasses-tunnel:routing
+		no-allowedips-match:config output-firewall:firewall no-endpoint:config
+		endpoint-unresolved:dns endpoint-not-routed:routing endpoint-in-tunnel:routing
+		underlay-output-firewall:firewall endpoint-port-closed:config
+		endpoint-unreachable:routing endpoint-prohibited:firewall
+		underlay-input-firewall:firewall no-response:network psk-mismatch:config
+		unknown-peer:config wrong-public-key:config handshake-replay:config
+		response-not-accepted:network reply-leaves-elsewhere:routing shared-key:config
+		disallowed-source:config forwarding-disabled:routing forward-firewall:firewall
+		no-route-onward:routing reverse-path-filter:routing snat-missing:firewall
+		neighbor-unreachable:network no-reply-from-destination:network
+		return-firewall:firewall return-route-wrong:routing no-reply:network
+		connection-refused:network input-firewall:firewall mtu-blackhole:network
+		dns-unreachable:dns dns-not-applied:dns dns-leak:dns clock-skew:config
+		overlapping-allowedips:config address-conflict:config duplicate-address:config
+		key-is-own:config world-readable-config:config`)
+	var got []string
+	for _, c := range Codes() {
+		got = append(got, string(c)+":"+string(c.Class()))
+	}
+	// More codes may follow; those of the contract stay.
+	have := make(map[string]bool)
+	for _, g := range got {
+		if code, _, _ := strings.Cut(g, ":"); have[code] {
+			t.Errorf("%s is listed twice", code)
+		} else {
+			have[code] = true
+		}
+		have[g] = true
+	}
+	for _, w := range want {
+		if !have[w] {
+			t.Errorf("%s is missing; have %v", w, got)
+		}
+	}
+}
+
+func TestReportJSON(t *testing.T) {
+	r := Report{
+		Interface: "wg0", Target: "192.168.200.22:80", Side: SideA,
+		Verdict: Verdict{Code: PSKMismatch, Checkpoint: probe.A3, Where: WhereHere, Certain: true,
+			Summary: "the preshared keys differ"},
+		Ladder: []Rung{
+			{Checkpoint: probe.A1, Status: Pass, Detail: "len 60", Seam: probe.SeamTUNRead,
+				Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.FixedZone("", 3600))},
+			{Checkpoint: probe.A3, Status: Fail},
+		},
+	}
+	got, err := json.MarshalIndent(&r, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+ "interface": "wg0",
+ "target": "192.168.200.22:80",
+ "peer": "",
+ "side": "A",
+ "verdict": {
+  "healthy": false,
+  "code": "psk-mismatch",
+  "class": "config",
+  "checkpoint": "A3",
+  "where": "here",
+  "certain": true,
+  "summary": "the preshared keys differ",
+  "evidence": [],
+  "fix": [],
+  "candidates": []
+ },
+ "ladder": [
+  {
+   "checkpoint": "A1",
+   "status": "pass",
+   "detail": "len 60",
+   "time": "2026-01-02T02:04:05.000006Z",
+   "seam": "tun-read"
+  },
+  {
+   "checkpoint": "A3",
+   "status": "fail",
+   "detail": ""
+  }
+ ],
+ "findings": []
+}`
+	if string(got) != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+
+	var back Report
+	if err := json.Unmarshal(got, &back); err != nil {
+		t.Fatal(err)
+	}
+	if !back.Ladder[0].Time.Equal(r.Ladder[0].Time) {
+		t.Errorf("time came back as %v", back.Ladder[0].Time)
+	}
+	again, err := json.MarshalIndent(&back, "", " ")
+	if err != nil || string(again) != want {
+		t.Errorf("second round: %s, %v", again, err)
+	}
+}
+
+func TestDoctorReportJSONHasNoNull(t *testing.T) {
+	for _, r := range []DoctorReport{
+		{},
+		{Peers: []PeerReport{{}}, Findings: []Finding{{}}},
+		{Peers: []PeerReport{{Verdict: Verdict{Candidates: []Candidate{{}}}, Ladder: []Rung{{}}}}},
+	} {
+		b, err := json.Marshal(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), "null") {
+			t.Errorf("null in %s", b)
+		}
+	}
+}
+
+func TestReportFromAnotherVersion(t *testing.T) {
+	var r Report
+	err := json.Unmarshal([]byte(`{"ladder":[{"checkpoint":"C1"}]}`), &r)
+	if err == nil || !strings.Contains(err.Error(), `unknown checkpoint "C1"`) {
+		t.Errorf("got %v", err)
+	}
+	// Keys and codes may be added.
+	if err := json.Unmarshal([]byte(`{"new":1,"verdict":{"code":"new-code"}}`), &r); err != nil {
+		t.Error(err)
+	}
+	if got := r.Verdict.Class(); got != ClassNetwork {
+		t.Errorf("class %q", got)
+	}
+}
+
+func TestDoctorHealthy(t *testing.T) {
+	r := DoctorReport{Peers: []PeerReport{{Verdict: Verdict{Code: Healthy}}}}
+	if !r.Healthy() {
+		t.Error("one healthy peer is not healthy")
+	}
+	r.Peers = append(r.Peers, PeerReport{Verdict: Verdict{Code: NoEndpoint}})
+	if r.Healthy() {
+		t.Error("a faulty peer is healthy")
+	}
+	if !reflect.DeepEqual(r.Peers[1].Verdict.Class(), ClassConfig) {
+		t.Error("class")
+	}
+}
