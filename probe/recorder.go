@@ -1,0 +1,251 @@
+package probe
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Lane is one of the recorder's independent rings. Producers of different
+// lanes share no lock.
+type Lane uint8
+
+// One lane for each seam, and one for all that is rare and must not be pushed
+// out by bulk data: handshakes, endpoint changes, drops, ICMP errors.
+const (
+	LaneTUNRead Lane = iota
+	LaneTUNWrite
+	LaneUDPSend
+	LaneUDPReceive
+	LaneControl
+	numLanes
+)
+
+const (
+	eventSize   = int(unsafe.Sizeof(Event{}))
+	blockEvents = 64 // 8 KiB a block
+	minBlocks   = 8
+
+	// DefaultRecorderBytes is the memory that a node gives its flight
+	// recorder unless told otherwise: some 130,000 events.
+	DefaultRecorderBytes = 16 << 20
+	// MinRecorderBytes is the least that NewRecorder accepts.
+	MinRecorderBytes = int(numLanes) * minBlocks * blockEvents * eventSize
+)
+
+// Recorder is the flight recorder: it always holds the latest events in a
+// fixed amount of memory. All methods are safe for concurrent use.
+//
+// A lane is a ring of blocks. A producer appends to the lane's newest block
+// and publishes what it wrote with one atomic store; a reader copies only what
+// is published. The two can meet only when the ring comes round and a
+// producer wants to reuse a block that a reader is copying at that moment.
+// Then the producer skips that block and takes the next: it never waits for a
+// reader.
+type Recorder struct {
+	lanes   [numLanes]lane
+	waiting atomic.Int32 // subscriptions that sleep until the next event
+	mu      sync.Mutex
+	subs    map[*Subscription]struct{}
+}
+
+type lane struct {
+	mu      sync.Mutex // serialises the producers of this lane
+	seq     uint64     // guarded by mu: Seq of the latest event
+	cur     *block     // guarded by mu: the block that is being filled
+	fill    uint32     // guarded by mu: events written to cur
+	scratch Event      // guarded by mu: takes what cannot be recorded
+
+	blocks []block
+	head   atomic.Uint64 // number of the block that is being filled
+	last   atomic.Uint64 // Seq of the latest published event
+	lost   atomic.Uint64 // events that found every block taken
+}
+
+type block struct {
+	mu     sync.Mutex // held by readers as they copy, by a producer to reuse the block
+	number uint64     // guarded by mu: position of this block in the lane's history
+	n      atomic.Uint32
+	events [blockEvents]Event
+}
+
+// NewRecorder returns a recorder that takes about size bytes, at least
+// [MinRecorderBytes].
+func NewRecorder(size int) (*Recorder, error) {
+	if size < MinRecorderBytes {
+		return nil, fmt.Errorf("flight recorder of %d bytes: at least %d are needed", size, MinRecorderBytes)
+	}
+	r := &Recorder{subs: make(map[*Subscription]struct{})}
+	n := max(size/int(numLanes)/(blockEvents*eventSize), minBlocks)
+	for i := range r.lanes {
+		l := &r.lanes[i]
+		l.blocks = make([]block, n)
+		l.head.Store(1)
+		l.cur = &l.blocks[1%n]
+		l.cur.number = 1
+	}
+	return r, nil
+}
+
+// Bytes is the memory that the recorder's events take.
+func (r *Recorder) Bytes() int {
+	return int(numLanes) * len(r.lanes[0].blocks) * blockEvents * eventSize
+}
+
+// Recorded is the number of events recorded so far, over all lanes.
+func (r *Recorder) Recorded() uint64 {
+	var n uint64
+	for i := range r.lanes {
+		n += r.lanes[i].last.Load()
+	}
+	return n
+}
+
+// Lost is the number of events that could not be recorded at all, because
+// readers held every block of a lane. (What a slow reader misses is counted by
+// its own [Subscription].)
+func (r *Recorder) Lost() uint64 {
+	var n uint64
+	for i := range r.lanes {
+		n += r.lanes[i].lost.Load()
+	}
+	return n
+}
+
+// Batch records several events of one lane under one lock. It must be ended,
+// soon, and not be copied. The zero Batch is not usable.
+type Batch struct {
+	r *Recorder
+	l *lane
+}
+
+// Begin starts a batch. It holds the lane until [Batch.End], against other
+// producers only.
+func (r *Recorder) Begin(id Lane) Batch {
+	l := &r.lanes[id]
+	l.mu.Lock()
+	return Batch{r: r, l: l}
+}
+
+// Next returns the place for the batch's next event, with Seq set and every
+// other field as an older event left it: the caller must set all of them, and
+// must not keep the pointer beyond the next call.
+func (b *Batch) Next() *Event {
+	l := b.l
+	if l.fill == blockEvents && !l.advance() {
+		l.lost.Add(1)
+		l.seq++
+		l.scratch.Seq = l.seq
+		return &l.scratch
+	}
+	e := &l.cur.events[l.fill]
+	l.fill++
+	l.seq++
+	e.Seq = l.seq
+	return e
+}
+
+// End publishes the batch's events.
+func (b *Batch) End() {
+	l := b.l
+	l.cur.n.Store(l.fill)
+	l.last.Store(l.seq)
+	l.mu.Unlock()
+	if b.r.waiting.Load() != 0 {
+		b.r.wake()
+	}
+}
+
+// Record records one event. Its Seq is set by the recorder and returned.
+func (r *Recorder) Record(id Lane, e *Event) uint64 {
+	b := r.Begin(id)
+	p := b.Next()
+	seq := p.Seq
+	*p = *e
+	p.Seq = seq
+	b.End()
+	return seq
+}
+
+// advance makes the oldest block the one to be filled, skipping those that a
+// reader holds. It reports false if readers hold them all.
+func (l *lane) advance() bool {
+	l.cur.n.Store(l.fill)
+	head := l.head.Load()
+	for range len(l.blocks) - 1 {
+		head++
+		next := &l.blocks[head%uint64(len(l.blocks))]
+		if !next.mu.TryLock() {
+			continue
+		}
+		next.number = head
+		next.n.Store(0)
+		next.mu.Unlock()
+		l.cur, l.fill = next, 0
+		l.head.Store(head)
+		return true
+	}
+	return false
+}
+
+// cursor is a reader's position in a lane.
+type cursor struct {
+	block uint64
+	index uint32
+	next  uint64 // Seq that is expected next
+}
+
+// latest is the position behind the newest event.
+func (l *lane) latest() cursor {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return cursor{block: l.head.Load(), index: l.fill, next: l.seq + 1}
+}
+
+// oldest is a position before the oldest event that is still held.
+func (l *lane) oldest() cursor {
+	head := l.head.Load()
+	c := cursor{block: 1}
+	if n := uint64(len(l.blocks)); head > n {
+		c.block = head - n + 1
+	}
+	return c
+}
+
+// read appends the events behind c to dst, at most limit of them, moves c, and
+// returns how many events were overwritten before they could be read.
+func (l *lane) read(c *cursor, dst []Event, limit int) (out []Event, lost uint64) {
+	for limit > 0 {
+		head := l.head.Load()
+		if c.block > head {
+			return dst, lost
+		}
+		b := &l.blocks[c.block%uint64(len(l.blocks))]
+		b.mu.Lock()
+		if b.number == c.block {
+			if n := b.n.Load(); c.index < n {
+				take := b.events[c.index:min(n, c.index+uint32(limit))]
+				if first := take[0].Seq; c.next != 0 && first > c.next {
+					lost += first - c.next
+				}
+				dst = append(dst, take...)
+				c.next = take[len(take)-1].Seq + 1
+				c.index += uint32(len(take))
+				limit -= len(take)
+				if c.index < n {
+					b.mu.Unlock()
+					return dst, lost
+				}
+			}
+		}
+		b.mu.Unlock()
+		if c.block == head {
+			return dst, lost
+		}
+		// head was read before the block, so the block had been left by
+		// then: it is complete, was skipped, or has been reused since.
+		c.block, c.index = c.block+1, 0
+	}
+	return dst, lost
+}

@@ -1,0 +1,270 @@
+package probe
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// holdBack is how long a subscription keeps an event before it hands it
+	// out. It is what lets events of different lanes be put in order, and the
+	// receipt of a packet be joined with what was found in it.
+	holdBack = 10 * time.Millisecond
+	pollSize = 4096 // events taken from a lane at a time
+)
+
+// Subscription reads events as they are recorded, in the order of their times.
+// It is not safe for concurrent use, except for Lost and Close.
+//
+// A data message is encrypted as it is received, so that its event cannot say
+// what is in it. A subscription joins it with the event of the TUN write that
+// follows: the receipt then has the inner addresses and the right checkpoint.
+type Subscription struct {
+	r       *Recorder
+	match   func(*Event) bool
+	cursors [numLanes]cursor
+	wakeup  chan struct{}
+	closed  chan struct{}
+	lost    atomic.Uint64
+
+	buf      []Event // scratch for one lane
+	ready    []Event // matched, waiting for holdBack to pass; in order of Time
+	received []Event // receipts that wait for their TUN write; in order of Seq
+}
+
+// SubscribeOptions say what a subscription begins with and what it wants.
+type SubscribeOptions struct {
+	// Past makes it begin with what the recorder holds already.
+	Past bool
+	// Match, if not nil, selects events. It is called by the reader's
+	// goroutine, never by a producer, and must not keep the pointer.
+	Match func(*Event) bool
+}
+
+// Subscribe starts reading. Close must be called in the end.
+func (r *Recorder) Subscribe(o SubscribeOptions) *Subscription {
+	s := &Subscription{r: r, match: o.Match, wakeup: make(chan struct{}, 1), closed: make(chan struct{})}
+	for i := range s.cursors {
+		if o.Past {
+			s.cursors[i] = r.lanes[i].oldest()
+		} else {
+			s.cursors[i] = r.lanes[i].latest()
+		}
+	}
+	r.mu.Lock()
+	r.subs[s] = struct{}{}
+	r.mu.Unlock()
+	return s
+}
+
+// Lost is the number of events that were overwritten before this subscription
+// read them.
+func (s *Subscription) Lost() uint64 { return s.lost.Load() }
+
+// Close ends the subscription and a Read that waits.
+func (s *Subscription) Close() {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	if _, ok := s.r.subs[s]; ok {
+		delete(s.r.subs, s)
+		close(s.closed)
+	}
+}
+
+// Read waits for events and copies at least one into dst, in order of time.
+// The error is ctx's, or [context.Canceled] once the subscription is closed.
+func (s *Subscription) Read(ctx context.Context, dst []Event) (int, error) {
+	tick := time.NewTimer(0)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-s.closed:
+			return 0, context.Canceled
+		case <-tick.C:
+		}
+		idle := s.poll()
+		if n := s.take(dst, time.Now().Add(-holdBack).UnixNano()); n > 0 {
+			return n, nil
+		}
+		if idle {
+			if err := s.sleep(ctx); err != nil {
+				return 0, err
+			}
+		}
+		tick.Reset(holdBack)
+	}
+}
+
+// sleep waits until something is recorded.
+func (s *Subscription) sleep(ctx context.Context) error {
+	s.r.waiting.Add(1)
+	defer s.r.waiting.Add(-1)
+	for i := range s.cursors { // what came before we were counted as waiting
+		if l := &s.r.lanes[i]; l.last.Load() >= s.cursors[i].next && l.last.Load() > 0 {
+			return nil
+		}
+	}
+	select {
+	case <-s.wakeup:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return context.Canceled
+	}
+}
+
+func (r *Recorder) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.subs {
+		select {
+		case s.wakeup <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take moves the ready events up to time until into dst.
+func (s *Subscription) take(dst []Event, until int64) int {
+	n := 0
+	for n < len(s.ready) && n < len(dst) && s.ready[n].Time <= until {
+		n++
+	}
+	copy(dst, s.ready[:n])
+	s.ready = slices.Delete(s.ready, 0, n)
+	return n
+}
+
+// poll collects what the lanes hold, and reports whether nothing is pending.
+func (s *Subscription) poll() (idle bool) {
+	before := len(s.ready)
+	// The writes first: then every receipt that belongs to one of them is
+	// published by the time that the receipts are read.
+	var writes []Event
+	var lost uint64
+	s.buf, lost = s.r.lanes[LaneTUNWrite].read(&s.cursors[LaneTUNWrite], s.buf[:0], pollSize)
+	s.lost.Add(lost)
+	writes = s.buf
+	s.received, lost = s.r.lanes[LaneUDPReceive].read(&s.cursors[LaneUDPReceive], s.received, pollSize)
+	s.lost.Add(lost)
+	s.join(writes)
+	s.add(writes)
+	s.release(time.Now().Add(-holdBack).UnixNano())
+	for _, id := range []Lane{LaneTUNRead, LaneUDPSend, LaneControl} {
+		s.buf, lost = s.r.lanes[id].read(&s.cursors[id], s.buf[:0], pollSize)
+		s.lost.Add(lost)
+		s.add(s.buf)
+	}
+	if len(s.ready) > before {
+		slices.SortStableFunc(s.ready, compareEvents)
+	}
+	return len(s.ready) == 0 && len(s.received) == 0
+}
+
+func (s *Subscription) add(events []Event) {
+	for i := range events {
+		if s.match == nil || s.match(&events[i]) {
+			s.ready = append(s.ready, events[i])
+		}
+	}
+}
+
+// join completes receipts from the writes that followed them. Both are in
+// order of the receipts' Seq, or nearly so.
+func (s *Subscription) join(writes []Event) {
+	if len(s.received) == 0 {
+		return
+	}
+	for i := range writes {
+		w := &writes[i]
+		first := s.received[0].Seq
+		if w.Pair < first || w.Pair > s.received[len(s.received)-1].Seq {
+			continue
+		}
+		i := int(min(w.Pair-first, uint64(len(s.received)-1)))
+		if s.received[i].Seq != w.Pair { // some were overwritten before they were read
+			var found bool
+			i, found = slices.BinarySearchFunc(s.received, w.Pair, func(e Event, seq uint64) int {
+				return cmp.Compare(e.Seq, seq)
+			})
+			if !found {
+				continue
+			}
+		}
+		s.received[i].complete(w)
+	}
+}
+
+// complete gives the receipt r what the TUN write w knows.
+func (e *Event) complete(w *Event) {
+	e.InnerSrc, e.InnerDst = w.InnerSrc, w.InnerDst
+	e.InnerSrcPort, e.InnerDstPort = w.InnerSrcPort, w.InnerDstPort
+	e.InnerLen, e.Proto, e.Info, e.PrefixBits = w.InnerLen, w.Proto, w.Info, w.PrefixBits
+	e.Peer, e.Flags = w.Peer, w.Flags&^FlagEndpointMoved
+	e.Checkpoint = B3
+	if w.Flags&FlagInitiatedHere != 0 {
+		e.Checkpoint = A5
+	}
+}
+
+// release hands on the receipts that are joined, or will not be any more.
+func (s *Subscription) release(until int64) {
+	n := 0
+	for n < len(s.received) && (s.received[n].Time <= until || s.received[n].InnerLen != 0) {
+		n++
+	}
+	s.add(s.received[:n])
+	s.received = slices.Delete(s.received, 0, n)
+}
+
+// compareEvents orders by time, and within one instant by the order in which
+// a packet passes the seams.
+func compareEvents(a, b Event) int {
+	switch {
+	case a.Time < b.Time:
+		return -1
+	case a.Time > b.Time:
+		return 1
+	}
+	return int(seamRank[a.Seam&7]) - int(seamRank[b.Seam&7])
+}
+
+var seamRank = [8]uint8{SeamTUNRead: 0, SeamUDPSend: 1, SeamUDPReceive: 2, SeamTUNWrite: 3, SeamDevice: 4}
+
+// Snapshot returns what the recorder holds that is not older than since and
+// that match (nil for all) accepts, in order of time, receipts joined.
+func (r *Recorder) Snapshot(since time.Time, match func(*Event) bool) []Event {
+	from := since.UnixNano()
+	s := r.Subscribe(SubscribeOptions{Past: true, Match: func(e *Event) bool {
+		return (since.IsZero() || e.Time >= from) && (match == nil || match(e))
+	}})
+	defer s.Close()
+	var ends [numLanes]uint64
+	for i := range ends {
+		ends[i] = r.lanes[i].last.Load()
+	}
+	for range len(r.lanes[0].blocks) { // bounded, though producers go on
+		s.poll()
+		if s.reached(&ends) {
+			break
+		}
+	}
+	s.release(1<<63 - 1)
+	slices.SortStableFunc(s.ready, compareEvents)
+	return s.ready
+}
+
+func (s *Subscription) reached(ends *[numLanes]uint64) bool {
+	for i := range ends {
+		if s.cursors[i].next <= ends[i] {
+			return false
+		}
+	}
+	return true
+}
