@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	statusFailed = 1
+	statusUsage  = 2
+)
+
+// errHint is an error with advice for the person at the terminal. Packages
+// below cmd give facts; only here do errors say what to try.
+type errHint struct {
+	err   error
+	hints []string
+}
+
+// withHint adds hints, one line each, to err. A nil err stays nil.
+func withHint(err error, hints ...string) error {
+	if err == nil {
+		return nil
+	}
+	return &errHint{err, hints}
+}
+
+func (e *errHint) Error() string { return e.err.Error() }
+func (e *errHint) Unwrap() error { return e.err }
+
+// usageError says that the command line is wrong: exit status 2.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func newUsageError(cmd *cobra.Command, err error) error {
+	return &usageError{withHint(err, fmt.Sprintf("`%s --help` shows the usage", cmd.CommandPath()))}
+}
+
+// exitStatus ends the program with that status and no message: whatever there
+// was to say has been said. `explain` and `doctor` end so with 2 when they
+// found a fault.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// report prints err to w, each line as `wgnode: ...`, then its hints as
+// `wgnode: hint: ...`, and returns the exit status.
+func report(w io.Writer, err error) int {
+	var status exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	}
+	// Where standard error cannot be written to, the status is all that is left.
+	for line := range strings.Lines(err.Error()) {
+		_, _ = fmt.Fprintf(w, "wgnode: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	var hint *errHint
+	var lines []string
+	for e := err; errors.As(e, &hint); e = hint.err {
+		// The innermost is the nearest to the cause, so it comes first.
+		lines = append(append([]string(nil), hint.hints...), lines...)
+	}
+	for _, line := range lines {
+		_, _ = fmt.Fprintf(w, "wgnode: hint: %s\n", line)
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return statusUsage
+	}
+	return statusFailed
+}

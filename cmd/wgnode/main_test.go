@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"wgnode": main, "wireguard-go": main})
+}
+
+// TestScripts runs testdata/*.txtar: shell-like scripts, each in a folder of
+// its own, with wgnode on the path, and again under the name wireguard-go.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:  "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+	})
+}
+
+// status runs a command and wants that exit status: `status 2 wgnode nope`.
+// (`! exec` takes any but 0.)
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("run %s: %v", strings.Join(args[1:], " "), err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"wgnode show wg0", "show wg0"},
+		{"/usr/bin/wgnode --version", "--version"},
+		{"wireguard-go wg0", "device wg0"},
+		{"/usr/local/bin/wireguard-go -f wg0", "device -f wg0"},
+		{"wireguard-go --foreground wg0", "device --foreground wg0"},
+		{"wireguard-go --version", "version"},
+		{"wireguard-go", "device"},
+		{"", ""},
+	} {
+		got := commandLine(strings.Fields(test.args))
+		if want := strings.Fields(test.want); !slices.Equal(got, want) || got == nil {
+			t.Errorf("%q is %q, want %q", test.args, got, want)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	cause := errors.New("no route to 192.0.2.1\nno route to 192.0.2.2")
+	for name, test := range map[string]struct {
+		err    error
+		status int
+		text   string
+	}{
+		"nil":         {nil, 0, ""},
+		"quiet":       {exitStatus(2), 2, ""},
+		"plain":       {cause, 1, "wgnode: no route to 192.0.2.1\nwgnode: no route to 192.0.2.2\n"},
+		"hint of nil": {withHint(nil, "x"), 0, ""},
+		"hints, the nearest to the cause first": {
+			withHint(withHint(errors.New("a"), "b", "c"), "d"), 1,
+			"wgnode: a\nwgnode: hint: b\nwgnode: hint: c\nwgnode: hint: d\n",
+		},
+		"usage": {&usageError{errors.New("a")}, 2, "wgnode: a\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			if got := report(&b, test.err); got != test.status {
+				t.Errorf("status %d, want %d", got, test.status)
+			}
+			if b.String() != test.text {
+				t.Errorf("text %q, want %q", b.String(), test.text)
+			}
+		})
+	}
+}

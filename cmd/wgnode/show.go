@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/vishvananda/netlink"
+
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+func newShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show [NAME|all|interfaces] [FIELD]",
+		Short: "Show devices and their peers, as `wg show` does",
+		Long: `Shows userspace WireGuard devices, wgnode's and any other's, with the output,
+the messages and the exit status of wg(8)'s show. Without arguments it shows all.
+
+FIELD is one of ` + strings.Join(fieldNames(), ", ") + `;
+its output is meant for scripts. With "all", each line begins with the interface.
+
+WG_COLOR_MODE=always|never|auto decides on colours, WG_HIDE_KEYS=never shows
+private and preshared keys.`,
+		Example: "  wgnode show\n  wgnode show wg0 latest-handshakes",
+		// wg's own answer to wrong arguments differs from cobra's.
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == "help" {
+				return cmd.Help()
+			}
+			s := shower{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
+			return s.run(args)
+		},
+		ValidArgsFunction: completeShow,
+	}
+}
+
+func completeShow(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		names, err := uapi.Interfaces()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return append(names, "all", "interfaces"), cobra.ShellCompDirectiveNoFileComp
+	case 1:
+		return fieldNames(), cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// shower is one run of `show`. Its messages have wg's words, without our
+// prefix, so that scripts which read them need no change.
+type shower struct {
+	out, errOut io.Writer
+}
+
+func (s *shower) run(args []string) error {
+	switch {
+	case len(args) > 2:
+		return s.usage()
+	case len(args) == 0 || args[0] == "all":
+		return s.all(args)
+	case args[0] == "interfaces":
+		if len(args) > 1 {
+			return s.usage()
+		}
+		return s.interfaces()
+	}
+	name := args[0]
+	status, errno := getStatus(name)
+	if errno != 0 {
+		return s.fail("Unable to access interface: "+strerror(errno), missingHint(name))
+	}
+	if len(args) == 1 {
+		return s.print(func(b *bytes.Buffer) { newPretty(b, s.out).device(name, status) })
+	}
+	field, ok := findField(args[1])
+	if !ok {
+		return s.badField(args[1])
+	}
+	return s.print(func(b *bytes.Buffer) { field.print(b, "", status) })
+}
+
+// all shows every device. It fails only if there are devices and none can be
+// shown; one that cannot is named on standard error.
+func (s *shower) all(args []string) error {
+	names, err := uapi.Interfaces()
+	if err != nil {
+		return s.failList(err)
+	}
+	failed := len(names) > 0
+	for i, name := range names {
+		status, errno := getStatus(name)
+		if errno != 0 {
+			if _, err := fmt.Fprintf(s.errOut, "Unable to access interface %s: %s\n", name, strerror(errno)); err != nil {
+				return err
+			}
+			continue
+		}
+		failed = false
+		if len(args) == 2 {
+			field, ok := findField(args[1])
+			if !ok {
+				return s.badField(args[1])
+			}
+			err = s.print(func(b *bytes.Buffer) { field.print(b, name+"\t", status) })
+		} else {
+			err = s.print(func(b *bytes.Buffer) {
+				newPretty(b, s.out).device(name, status)
+				if i < len(names)-1 {
+					b.WriteByte('\n')
+				}
+			})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if failed {
+		return exitStatus(statusFailed)
+	}
+	return nil
+}
+
+func (s *shower) interfaces() error {
+	names, err := uapi.Interfaces()
+	if err != nil {
+		return s.failList(err)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return s.print(func(b *bytes.Buffer) { fmt.Fprintln(b, strings.Join(names, " ")) })
+}
+
+// print writes what fill puts together in one piece, so that a reader never
+// sees half a device.
+func (s *shower) print(fill func(*bytes.Buffer)) error {
+	var b bytes.Buffer
+	fill(&b)
+	_, err := s.out.Write(b.Bytes())
+	return err
+}
+
+func (s *shower) usage() error {
+	return s.fail("Usage: wgnode show { <interface> | all | interfaces } ["+strings.Join(fieldNames(), " | ")+"]", "")
+}
+
+func (s *shower) badField(name string) error {
+	if _, err := fmt.Fprintf(s.errOut, "Invalid parameter: `%s'\n", name); err != nil {
+		return err
+	}
+	return s.usage()
+}
+
+func (s *shower) failList(err error) error {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return err
+	}
+	return s.fail("Unable to list interfaces: "+strerror(errno), "")
+}
+
+// fail prints wg's message. The hint, which wg does not have, is for people
+// only: a program that reads standard error gets what wg would say.
+func (s *shower) fail(message, hint string) error {
+	if hint != "" && isTerminal(s.errOut) {
+		message += "\nwgnode: hint: " + hint
+	}
+	if _, err := fmt.Fprintln(s.errOut, message); err != nil {
+		return err
+	}
+	return exitStatus(statusFailed)
+}
+
+// getStatus asks the device, and gives the reason of a failure as the errno
+// that wg would find.
+func getStatus(name string) (*uapi.Status, syscall.Errno) {
+	conn, err := uapi.Dial(name)
+	if err != nil {
+		return nil, kernelErrno(name)
+	}
+	// This connection only told that somebody serves the socket.
+	_ = conn.Close()
+	status, err := uapi.Get(name)
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return status, 0
+	case errors.As(err, &errno):
+		return nil, errno
+	}
+	return nil, syscall.EPROTO
+}
+
+// kernelErrno is why the kernel, which wg asks about a name that no userspace
+// device has, would not answer either.
+func kernelErrno(name string) syscall.Errno {
+	if _, err := netlink.GenlFamilyGet("wireguard"); err != nil {
+		return syscall.EPROTONOSUPPORT // no WireGuard in this kernel
+	}
+	if os.Geteuid() != 0 {
+		return syscall.EPERM
+	}
+	if _, err := net.InterfaceByName(name); err == nil {
+		return syscall.EOPNOTSUPP
+	}
+	return syscall.ENODEV
+}
+
+func missingHint(name string) string {
+	if os.Geteuid() != 0 {
+		return fmt.Sprintf("only root may ask about %s", name)
+	}
+	names, err := uapi.Interfaces()
+	if err != nil || len(names) == 0 {
+		return "no userspace WireGuard device is running"
+	}
+	return "the running devices are " + strings.Join(names, ", ")
+}
+
+// strerror words errno as C does: Go's words are the same, but for the first
+// letter.
+func strerror(errno syscall.Errno) string {
+	text := errno.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
+}
