@@ -1,0 +1,177 @@
+// Package config reads a wg-quick configuration file into one typed [Config].
+//
+// The format is that of wg-quick(8) and wg(8) together, as their code reads it
+// and not only as their manuals say: sections and keys ignore case, `#` starts
+// a comment except in the value of a hook, lists are separated by commas and
+// their keys repeat, a scalar key that repeats counts the last time, and white
+// space inside the value of one of wg's own keys does not count at all. On top
+// of it, a comment `# Name = X` in a [Peer] section gives that peer a name.
+//
+// A Config says what the file wants, on any host; nothing in this package looks
+// at the system, but for the file itself. Parsing collects every problem before
+// it gives up: the error of [Parse] and [Load] is an [Errors], each of which
+// has its line and key. No error and no warning ever holds the value of a key
+// that may be secret; only [Config.WriteConf] reveals secrets.
+//
+// A Config is plain data. It may be built in code, copied, and read from many
+// goroutines, but not changed while others read it.
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// Config is one interface and its peers, as one file describes them.
+type Config struct {
+	// Path is the file that it was read from, with symbolic links resolved, or
+	// "" if it came from elsewhere. It leads error messages.
+	Path string
+	// Name is the interface's: wg0 for /etc/wireguard/wg0.conf.
+	Name string
+
+	Interface Interface
+	// Peers are in the order of the file. Two of them may have the same public
+	// key: they are then applied one after the other, as wg(8) does.
+	Peers []Peer
+
+	warnings []string
+}
+
+// Interface is the [Interface] section. Zero values mean "not given", which
+// for each key has the same effect as wg's and wg-quick's default.
+type Interface struct {
+	PrivateKey key.Private
+	ListenPort uint16 // 0: the kernel chooses
+	FwMark     uint32 // 0: off
+
+	// Addresses keep their host bits: 10.0.0.1/24 stays 10.0.0.1/24. An address
+	// that was written without a mask has the full length.
+	Addresses []netip.Prefix
+	DNS       []netip.Addr // name servers
+	Search    []string     // search domains: what else the DNS key held
+	MTU       int          // bytes; 0: to be computed
+	Table     Table
+
+	// Hooks are commands for bash, in order, with %i not yet replaced.
+	PreUp, PostUp, PreDown, PostDown []string
+
+	SaveConfig bool
+
+	lines lines
+}
+
+// Peer is one [Peer] section.
+type Peer struct {
+	// Name comes from a comment `# Name = X` or `# friendly_name = X` in the
+	// section; "" if there is none. It holds only printable characters.
+	Name string
+
+	PublicKey    key.Public
+	PresharedKey key.Preshared // zero: none
+
+	// Endpoint is host:port, "" for none. The host is a name or an address and
+	// was checked for syntax only; IPv6 addresses are in brackets, so that
+	// net.SplitHostPort can take it apart.
+	Endpoint string
+
+	// AllowedIPs are masked, in the order of the file, without duplicates.
+	AllowedIPs []netip.Prefix
+	// Removed are the prefixes that the file wrote with a '-' in front.
+	Removed []netip.Prefix
+	// Incremental says that the last AllowedIPs line held a '+' or '-', so that
+	// the lists change what the peer has instead of replacing it.
+	Incremental bool
+
+	PersistentKeepalive uint16 // seconds; 0: off
+
+	Line int // of the section's header, 0 if it came from no file
+
+	lines lines
+}
+
+// String names the peer for people: its name if it has one, and the short form
+// of its public key.
+func (p *Peer) String() string {
+	if p.Name == "" {
+		return "peer " + p.PublicKey.Short()
+	}
+	return fmt.Sprintf("peer %s (%s)", p.Name, p.PublicKey.Short())
+}
+
+// AllowedIPsLine returns the line that gave prefix to the peer, 0 if unknown.
+func (p *Peer) AllowedIPsLine(prefix netip.Prefix) int {
+	return p.lines[allowedIPsKey(prefix)]
+}
+
+// Table says where routes go: to the main table with wg-quick's special
+// treatment of default routes (TableAuto), nowhere (TableOff), or to the table
+// with that number.
+type Table int64
+
+const (
+	TableAuto Table = 0
+	TableOff  Table = -1
+)
+
+// String returns the value in the notation of the file.
+func (t Table) String() string {
+	switch t {
+	case TableAuto:
+		return "auto"
+	case TableOff:
+		return "off"
+	}
+	return strconv.FormatInt(int64(t), 10)
+}
+
+// Warnings returns what is accepted but likely not meant, one sentence each,
+// with file and line where there is one.
+func (c *Config) Warnings() []string { return slices.Clone(c.warnings) }
+
+// Route is one prefix that the interface's peers are allowed, and by whom.
+type Route struct {
+	Prefix netip.Prefix
+	Peer   int // index into Config.Peers of the last one that claims it
+}
+
+// AllowedRoutes returns the prefixes that remain when the peers are applied in
+// order to a fresh interface: a prefix that two peers claim belongs to the
+// last, and a public key that comes twice is one peer, whose second section
+// replaces the AllowedIPs of the first unless it is incremental. The result is
+// in the order in which prefixes first appear.
+func (c *Config) AllowedRoutes() []Route {
+	var routes []Route
+	at := make(map[netip.Prefix]int) // into routes; Peer -1 marks a removed one
+	seen := make(map[key.Public]bool)
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		owned := func(r Route) bool { return r.Peer >= 0 && c.Peers[r.Peer].PublicKey == p.PublicKey }
+		if seen[p.PublicKey] && !p.Incremental {
+			for j := range routes {
+				if owned(routes[j]) {
+					routes[j].Peer = -1
+				}
+			}
+		}
+		seen[p.PublicKey] = true
+		for _, prefix := range p.AllowedIPs {
+			if j, ok := at[prefix]; ok {
+				routes[j].Peer = i
+				continue
+			}
+			at[prefix] = len(routes)
+			routes = append(routes, Route{prefix, i})
+		}
+		for _, prefix := range p.Removed {
+			if j, ok := at[prefix]; ok && owned(routes[j]) {
+				routes[j].Peer = -1
+			}
+		}
+	}
+	return slices.DeleteFunc(routes, func(r Route) bool { return r.Peer < 0 })
+}

@@ -1,0 +1,320 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// Keys of nobody: the text of each is one letter again and again.
+var (
+	privText = strings.Repeat("S", 42) + "U="
+	pskText  = strings.Repeat("Z", 42) + "Y="
+	pubA     = strings.Repeat("A", 42) + "E="
+	pubB     = strings.Repeat("B", 42) + "E="
+)
+
+// full has every key, in spellings that only a careful reader accepts.
+var full = `# a comment = with an equals sign
+[interface]
+PRIVATEKEY = ` + privText + ` # comment
+listenport=51820
+FwMark = 0x10
+Address = 10.0.0.1/24, fd00::1/64   10.0.1.1
+address = fd01::1
+DNS = 10.0.0.53, corp.example fd00::53
+dns = lan
+MTU = 1380
+Table = 1234
+PreUp = echo "#1" # kept
+PostUp = one
+PostUp = two %i
+PreDown = three
+PostDown = four
+SaveConfig = TRUE
+
+ [ Peer ]
+# Name = office router #1
+PublicKey = ` + pubA + `
+PresharedKey=` + pskText + `
+AllowedIPs = 10.1.0.0/16, 10.0.0.2
+AllowedIPs = fd02::7/64
+Endpoint = vpn.example.com : 51820
+PersistentKeepalive = 25
+
+[Peer]
+PublicKey = ` + pubB + `
+#friendly_name=Bob` + "\x1b[31m\u202e" + `
+# Name = not this one
+Endpoint = [fd00::9]:1234
+AllowedIPs = +10.2.0.0/16,-10.3.0.0/16
+PersistentKeepalive = off`
+
+func prefixes(s ...string) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, x := range s {
+		ps = append(ps, netip.MustParsePrefix(x))
+	}
+	return ps
+}
+
+func mustParse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse(strings.NewReader(text), "/etc/wireguard/wg0.conf")
+	if err != nil {
+		t.Fatalf("refused:\n%v", err)
+	}
+	return c
+}
+
+func TestParseEverything(t *testing.T) {
+	c := mustParse(t, full)
+	priv, _ := key.ParsePrivate(privText)
+	psk, _ := key.ParsePreshared(pskText)
+	a, _ := key.ParsePublic(pubA)
+	b, _ := key.ParsePublic(pubB)
+	want := &Config{
+		Path: "/etc/wireguard/wg0.conf",
+		Name: "wg0",
+		Interface: Interface{
+			PrivateKey: priv, ListenPort: 51820, FwMark: 16,
+			Addresses: prefixes("10.0.0.1/24", "fd00::1/64", "10.0.1.1/32", "fd01::1/128"),
+			DNS:       []netip.Addr{netip.MustParseAddr("10.0.0.53"), netip.MustParseAddr("fd00::53")},
+			Search:    []string{"corp.example", "lan"},
+			MTU:       1380, Table: 1234,
+			PreUp: []string{`echo "#1" # kept`}, PostUp: []string{"one", "two %i"},
+			PreDown: []string{"three"}, PostDown: []string{"four"},
+			SaveConfig: true,
+		},
+		Peers: []Peer{{
+			Name: "office router #1", PublicKey: a, PresharedKey: psk,
+			Endpoint:            "vpn.example.com:51820",
+			AllowedIPs:          prefixes("10.1.0.0/16", "10.0.0.2/32", "fd02::/64"),
+			PersistentKeepalive: 25,
+		}, {
+			Name: "Bob[31m", PublicKey: b, Endpoint: "[fd00::9]:1234",
+			AllowedIPs: prefixes("10.2.0.0/16"), Removed: prefixes("10.3.0.0/16"), Incremental: true,
+		}},
+	}
+	if got, want := forgetLines(c), want; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// forgetLines leaves in c only what the text means, and returns it.
+func forgetLines(c *Config) *Config {
+	c.warnings, c.Interface.lines = nil, nil
+	for i := range c.Peers {
+		c.Peers[i].Line, c.Peers[i].lines = 0, nil
+	}
+	return c
+}
+
+func TestSmallThings(t *testing.T) {
+	peer := "[Peer]\nPublicKey=" + pubA + "\n"
+	for _, tc := range []struct {
+		name, text string
+		ok         func(c *Config) bool
+	}{
+		{"nothing at all", "", func(c *Config) bool { return len(c.Peers) == 0 }},
+		{"CRLF", "[Interface]\r\nMTU = 1400\r\n", func(c *Config) bool { return c.Interface.MTU == 1400 }},
+		{"byte order mark", "\ufeff[Interface]\nMTU = 1400", func(c *Config) bool { return c.Interface.MTU == 1400 }},
+		{"the last scalar counts", "[Interface]\nMTU=1400\nMTU=1300", func(c *Config) bool { return c.Interface.MTU == 1300 }},
+		{"empty wg-quick values", "[Interface]\nMTU=\nAddress=\nDNS = #x\nTable=\nPostUp=", func(c *Config) bool {
+			return reflect.DeepEqual(forgetLines(c).Interface, Interface{})
+		}},
+		{"two interface sections", "[Interface]\nMTU=1400\n" + peer + "[Interface]\nListenPort=1", func(c *Config) bool {
+			return c.Interface.MTU == 1400 && c.Interface.ListenPort == 1 && len(c.Peers) == 1
+		}},
+		{"fwmark off", "[Interface]\nFwMark=5\nFwMark=OFF", func(c *Config) bool { return c.Interface.FwMark == 0 }},
+		{"fwmark large", "[Interface]\nFwMark=4294967295", func(c *Config) bool { return c.Interface.FwMark == 1<<32-1 }},
+		{"table off", "[Interface]\nTable=off", func(c *Config) bool { return c.Interface.Table == TableOff }},
+		{"table by name", "[Interface]\nTable=main", func(c *Config) bool { return c.Interface.Table == 254 }},
+		{"endpoint with bare IPv6", peer + "Endpoint=fd00::1:99", func(c *Config) bool { return c.Peers[0].Endpoint == "[fd00::1]:99" }},
+		{"endpoint with zone", peer + "Endpoint=[fe80::1%eth0]:99", func(c *Config) bool { return c.Peers[0].Endpoint == "[fe80::1%eth0]:99" }},
+		{"a plain comment is no name", peer + "# Bob\n# the name = is in doubt", func(c *Config) bool { return c.Peers[0].Name == "" }},
+		{"a name above the first key", "[Peer]\n# NAME=Bob\nPublicKey=" + pubA, func(c *Config) bool { return c.Peers[0].Name == "Bob" }},
+		{"a name in [Interface] is nobody's", "[Interface]\n# Name = me\n" + peer, func(c *Config) bool { return c.Peers[0].Name == "" }},
+		{"the same prefix twice", peer + "AllowedIPs=10.0.0.0/8,10.0.0.0/8", func(c *Config) bool { return len(c.Peers[0].AllowedIPs) == 1 }},
+		{"added, then removed", peer + "AllowedIPs=10.0.0.0/8\nAllowedIPs=-10.0.0.0/8", func(c *Config) bool {
+			return len(c.Peers[0].AllowedIPs) == 0 && c.Peers[0].Incremental
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if c := mustParse(t, tc.text); !tc.ok(c) {
+				t.Errorf("read as %+v", c)
+			}
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	const i, p = "[Interface]\n", "[Peer]\n"
+	for _, tc := range []struct{ text, want string }{
+		{"MTU = 1400", "wg0.conf:1: a key before the first section: begin with [Interface]"},
+		{"[Interfaces]\nMTU=x", `wg0.conf:1: unknown section "[Interfaces]": there are [Interface] and [Peer]`},
+		{i + "Mtu", "wg0.conf:2: MTU: has no value: write MTU = VALUE"},
+		{i + "hello there", "wg0.conf:2: neither a section nor KEY = VALUE"},
+		{i + "Adress = 10.0.0.1", `wg0.conf:2: unknown key "Adress" (did you mean Address?)`},
+		{i + "Colour = red", `wg0.conf:2: unknown key "Colour"`},
+		{i + "AllowedIPs = 10.0.0.1", "wg0.conf:2: AllowedIPs: belongs in [Peer], not in [Interface]"},
+		{i + "ListenPort = 65536", `wg0.conf:2: ListenPort: "65536" is not a port: want 0 to 65535`},
+		{i + "ListenPort =", "wg0.conf:2: ListenPort: has no value"},
+		{i + "FwMark = 0x1ffffffff", `wg0.conf:2: FwMark: "0x1ffffffff" is neither off nor 0 to 0xffffffff`},
+		{i + "MTU = 67", `wg0.conf:2: MTU: "67" is not an MTU: want 68 to 65535 bytes`},
+		{i + "Table = here", `wg0.conf:2: Table: "here" is neither auto nor off nor the number of a table`},
+		{i + "SaveConfig = yes", `wg0.conf:2: SaveConfig: "yes" is neither true nor false`},
+		{i + "Address = 10.0.0.1/33", `wg0.conf:2: Address: "10.0.0.1/33" is not an IP address with an optional /LENGTH`},
+		{i + "DNS = 10.0.0", `wg0.conf:2: DNS: "10.0.0" is not an IP address`},
+		{i + "PrivateKey = " + privText[1:], "wg0.conf:2: PrivateKey: not a key: want 44 characters of base64"},
+		{p, "wg0.conf:1: PublicKey: missing in this [Peer]"},
+		{p + "AlowedIPs = 10.0.0.1\nPublicKey=" + pubA, `wg0.conf:2: unknown key "AlowedIPs" (did you mean AllowedIPs?)`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=example.com", `wg0.conf:3: Endpoint: "example.com" has no port: want HOST:PORT, an IPv6 address in brackets`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=[fd00::1]", `wg0.conf:3: Endpoint: "[fd00::1]" has no port: want HOST:PORT, an IPv6 address in brackets`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=a:0", `wg0.conf:3: Endpoint: port "0" is not 1 to 65535`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=300.1.2.3:5", `wg0.conf:3: Endpoint: host "300.1.2.3" is not an IPv4 address`},
+		{p + "PublicKey=" + pubA + "\nPersistentKeepalive=65536", `wg0.conf:3: PersistentKeepalive: "65536" is neither off nor 1 to 65535 seconds`},
+		{p + "PublicKey=" + pubA + "\nAllowedIPs=10.0.0.0/8,", `wg0.conf:3: AllowedIPs: "" is not an IP address with an optional /LENGTH`},
+		{p + "PublicKey=" + pubA + "\nAllowedIPs=::ffff:10.0.0.0/104", `wg0.conf:3: AllowedIPs: "::ffff:10.0.0.0/104" is an IPv4 address in IPv6 notation: write it as IPv4`},
+		{i + "MTU = 1\n\n" + p + "Nonsense = 1\n" + i + "Table = x", "wg0.conf:2: MTU: \"1\" is not an MTU: want 68 to 65535 bytes\n" +
+			"wg0.conf:4: PublicKey: missing in this [Peer]\n" +
+			"wg0.conf:5: unknown key \"Nonsense\"\n" +
+			"wg0.conf:7: Table: \"x\" is neither auto nor off nor the number of a table"},
+	} {
+		c, err := Parse(strings.NewReader(tc.text), "wg0.conf")
+		if err == nil || err.Error() != tc.want {
+			t.Errorf("%q:\n got %v\nwant %s", tc.text, err, tc.want)
+		}
+		var first *Error
+		if c != nil || !errors.As(err, &first) || first.File != "wg0.conf" || first.Line == 0 {
+			t.Errorf("%q: got config %v, first error %+v", tc.text, c, first)
+		}
+	}
+}
+
+// However a secret gets mangled or misplaced, no message and no printed
+// Config may hold a piece of it.
+func TestSecretsStayHidden(t *testing.T) {
+	for _, text := range []string{
+		full,
+		"[Interface]\nPrivateKey = x" + privText,
+		"[Interface]\nPrivateKey = " + privText[:20] + "!" + privText[21:],
+		"[Interface]\nPrivateKey =\n" + privText,
+		"[Interface]\n" + privText[:30],
+		"[Interface]\nPrivatKey = " + privText,
+		"[Interface]\nAddress = " + privText,
+		"[Interface]\nTable = " + privText,
+		"[" + privText + "]",
+		"[Peer]\nPrivateKey = " + privText,
+		"[Peer]\nEndpoint = " + privText + ":5\nAllowedIPs = " + privText + "\nPublicKey=" + privText + "=",
+		"[Peer]\nPresharedKey = " + privText[1:],
+	} {
+		c, err := Parse(strings.NewReader(text), "wg0.conf")
+		shown := fmt.Sprintf("%v %+v %#v %v", err, c, c, c != nil && c.Warnings() != nil)
+		for _, leak := range []string{"SSSS", "ZZZZ", "0x49, 0x24", "73 36 146"} {
+			if strings.Contains(shown, leak) {
+				t.Errorf("%q: %q holds the key", text, shown)
+			}
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	c := mustParse(t, "[Peer]\n# Name = a\nPublicKey="+pubA+"\nAllowedIPs=10.0.0.7/24\n"+
+		"[Peer]\nPublicKey="+pubB+"\nAllowedIPs=10.0.0.0/24\n[Peer]\nPublicKey="+pubA)
+	want := []string{
+		"/etc/wireguard/wg0.conf:4: AllowedIPs: 10.0.0.7/24 has a nonzero host part, 10.0.0.0/24 is used",
+		"/etc/wireguard/wg0.conf:7: AllowedIPs: 10.0.0.0/24 was given to peer a (AAAA…AAAE) before; only peer BBBB…BBBE gets it",
+		"/etc/wireguard/wg0.conf:8: PublicKey: the same as in line 1: they are one peer, and the later AllowedIPs count",
+	}
+	if got := c.Warnings(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestAllowedRoutes(t *testing.T) {
+	a, b := "[Peer]\nPublicKey="+pubA+"\nAllowedIPs=", "[Peer]\nPublicKey="+pubB+"\nAllowedIPs="
+	for _, tc := range []struct{ name, text, want string }{
+		{"the last claim wins", a + "10.0.0.0/8,10.1.0.0/16\n" + b + "10.0.0.0/8", "[{10.0.0.0/8 1} {10.1.0.0/16 0}]"},
+		{"one peer twice", a + "10.0.0.0/8\n" + a + "10.1.0.0/16", "[{10.1.0.0/16 1}]"},
+		{"one peer twice, incremental", a + "10.0.0.0/8\n" + a + "+10.1.0.0/16", "[{10.0.0.0/8 0} {10.1.0.0/16 1}]"},
+		{"removed again", a + "10.0.0.0/8\n" + a + "-10.0.0.0/8", "[]"},
+		{"removed by another peer", a + "10.0.0.0/8\n" + b + "-10.0.0.0/8", "[{10.0.0.0/8 0}]"},
+	} {
+		if got := fmt.Sprint(mustParse(t, tc.text).AllowedRoutes()); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestUnsupported(t *testing.T) {
+	c := mustParse(t, full)
+	var got []string
+	for _, e := range c.Unsupported() {
+		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Key))
+	}
+	want := "[9 DNS 11 Table 12 PreUp 14 PostUp 15 PreDown 16 PostDown 17 SaveConfig]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+
+	c = mustParse(t, "[Interface]\nFwMark=1\nMTU=1400\n[Peer]\nPublicKey="+pubA+"\nAllowedIPs=10.0.0.0/8\nAllowedIPs=::/0\nAllowedIPs=10.1.0.0/16")
+	us := c.Unsupported()
+	if len(us) != 1 || us[0].Error() != "/etc/wireguard/wg0.conf:7: AllowedIPs: a default route (::/0) is not supported yet" {
+		t.Errorf("got %v", us)
+	}
+	if us := mustParse(t, "[Peer]\nPublicKey="+pubA+"\nAllowedIPs=10.0.0.0/8").Unsupported(); us != nil {
+		t.Errorf("a plain config is refused: %v", us)
+	}
+}
+
+func TestWriteConfReportsFailure(t *testing.T) {
+	broken := errors.New("disk full")
+	if err := mustParse(t, full).WriteConf(failingWriter{broken}); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+func FuzzParse(f *testing.F) {
+	f.Add(full)
+	f.Add("[Peer]\nPublicKey=" + pubA + "\nAllowedIPs=+10.0.0.1/8,-::/0\nAllowedIPs = ::1\nEndpoint=[fe80::1%a]:7")
+	f.Add("[Interface]\nDNS = ::1%x, 1.1.1.1,a.b\nPostUp== #\nAdress=1")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Parse(strings.NewReader(text), "wg0.conf")
+		if err != nil {
+			var es Errors
+			if !errors.As(err, &es) {
+				t.Fatalf("not an Errors: %v", err)
+			}
+			for _, e := range es {
+				if last := strings.Count(text, "\n") + 1; e.Line < 1 || e.Line > last {
+					t.Errorf("%v: not one of the %d lines", e, last)
+				}
+			}
+			return
+		}
+		c.Unsupported()
+		c.AllowedRoutes()
+		var b bytes.Buffer
+		if err := c.WriteConf(&b); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse(bytes.NewReader(b.Bytes()), "wg0.conf")
+		if err != nil {
+			t.Fatalf("refuses its own text: %v\n%s", err, b.Bytes())
+		}
+		if !reflect.DeepEqual(forgetLines(c), forgetLines(again)) {
+			t.Errorf("became another one\nfirst %+v\nthen  %+v\n%s", c, again, b.Bytes())
+		}
+	})
+}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// parseEndpoint checks host:port for syntax and returns it in the form that
+// net.SplitHostPort understands. Like wg(8) it takes the port from behind the
+// last colon, so that an IPv6 address need not be in brackets.
+func parseEndpoint(s string) (string, error) {
+	host, port, ok := s, "", false
+	if rest, bracket := strings.CutPrefix(s, "["); bracket {
+		host, port, ok = strings.Cut(rest, "]:")
+	} else if i := strings.LastIndexByte(s, ':'); i >= 0 {
+		host, port, ok = s[:i], s[i+1:], true
+	}
+	if !ok || port == "" {
+		return "", fmt.Errorf("%s has no port: want HOST:PORT, an IPv6 address in brackets", quote(s))
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("port %s is not 1 to 65535", quote(port))
+	}
+	if err := checkHost(host); err != nil {
+		return "", fmt.Errorf("host %s %w", quote(host), err)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+func checkHost(host string) error {
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err == nil && (addr.Zone() == "" || interfaceName.MatchString(addr.Zone())):
+		return nil
+	case host == "":
+		return errors.New("is empty")
+	case strings.Contains(host, ":"):
+		return errors.New("is not an IPv6 address")
+	case strings.Trim(host, "0123456789.") == "":
+		return errors.New("is not an IPv4 address")
+	case len(host) > 253: // RFC 1035, section 2.3.4, without the root label
+		return errors.New("is longer than a name can be")
+	}
+	// Names are for the resolver to judge; only what is in no name stops here.
+	if i := strings.IndexFunc(host, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\[]%"'@?,;`, r)
+	}); i >= 0 {
+		return errors.New("is not a name")
+	}
+	return nil
+}

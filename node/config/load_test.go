@@ -1,0 +1,129 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	behind := write(t, dir, "office.conf", "[Interface]\nMTU = 1400")
+	path := filepath.Join(dir, "wg0.conf")
+	if err := os.Symlink(behind, path); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Name != "wg0" || filepath.Base(c.Path) != "office.conf" || c.Interface.MTU != 1400 {
+		t.Errorf("got %+v", c)
+	}
+	if w := c.Warnings(); w != nil {
+		t.Errorf("warns about a file of mode 0600: %v", w)
+	}
+
+	if err := os.Chmod(behind, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = Load(path); err != nil {
+		t.Fatal(err)
+	}
+	if w := strings.Join(c.Warnings(), "\n"); !strings.HasSuffix(w, "office.conf' is world accessible") {
+		t.Errorf("a file that all can read: warnings %q", w)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = Load(path); err != nil || c.Warnings() != nil {
+		t.Errorf("in a folder that is closed: warnings %v, error %v", c.Warnings(), err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "wg0.conf")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	if _, err := Load(write(t, dir, "wgnode.toml", "")); !errors.Is(err, ErrTOML) {
+		t.Errorf("toml: %v", err)
+	}
+	for _, name := range []string{"wg0.txt", "a name.conf", "sixteen-letters-.conf", ".conf", "..conf"} {
+		if c, err := Load(write(t, dir, name, "")); err == nil {
+			t.Errorf("%s: accepted as interface %q", name, c.Name)
+		}
+	}
+	bad := write(t, dir, "bad.conf", "[Interface]\nMTU=x")
+	if _, err := Load(bad); err == nil || !strings.Contains(err.Error(), "bad.conf:2: MTU: ") {
+		t.Errorf("bad content: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "dir.conf"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(filepath.Join(dir, "dir.conf")); err == nil {
+		t.Error("accepted a folder")
+	}
+}
+
+func TestFind(t *testing.T) {
+	etc, cwd := t.TempDir(), t.TempDir()
+	f := Finder{Dir: etc, Cwd: cwd}
+	expect := func(arg, want string) {
+		t.Helper()
+		if got, err := f.Find(arg); err != nil || got != want {
+			t.Errorf("Find(%q) = %q, %v; want %q", arg, got, err, want)
+		}
+	}
+	refuse := func(arg string, words ...string) {
+		t.Helper()
+		got, err := f.Find(arg)
+		if err == nil {
+			t.Errorf("Find(%q) = %q", arg, got)
+			return
+		}
+		for _, w := range words {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("Find(%q): %q does not mention %q", arg, err, w)
+			}
+		}
+	}
+
+	refuse("", etc, "wgnode.toml")
+	wg0 := write(t, etc, "wg0.conf", "")
+	write(t, etc, "README", "")
+	expect("", wg0)
+	expect("wg0", wg0)
+	expect(wg0, wg0)
+	refuse("wg1", filepath.Join(etc, "wg1.conf"))
+	write(t, etc, "wg1.conf", "")
+	refuse("", "wg0, wg1")
+
+	// wg-quick takes this word for an interface; so do we, but say so.
+	write(t, cwd, "my.conf", "")
+	refuse("my.conf", "my.conf.conf", "./my.conf")
+	expect(filepath.Join(cwd, "my.conf"), filepath.Join(cwd, "my.conf"))
+
+	toml := write(t, cwd, "wgnode.toml", "")
+	expect("", toml)
+	refuse("other.toml", "other.toml does not exist")
+
+	if _, err := (Finder{Dir: filepath.Join(etc, "none"), Cwd: etc}).Find(""); err == nil {
+		t.Error("found something in a folder that does not exist")
+	}
+}

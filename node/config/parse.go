@@ -1,0 +1,241 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// maxSize bounds a file, in bytes. A hundred thousand peers fit.
+const maxSize = 32 << 20
+
+// Parse reads a configuration from r. The path is used for messages and, if it
+// ends in NAME.conf, for the interface's name; no file is opened. The error is
+// an [Errors] if the text is at fault, and else the error of r.
+func Parse(r io.Reader, path string) (*Config, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(text) > maxSize {
+		return nil, fmt.Errorf("read %s: larger than %d MiB", path, maxSize>>20)
+	}
+
+	c := &Config{Path: path, Name: strings.TrimSuffix(filepath.Base(path), ".conf")}
+	if path == "" {
+		c.Name = ""
+	}
+	p := parser{cfg: c}
+	// Windows editors put a byte order mark in front of UTF-8.
+	body := strings.TrimPrefix(string(text), "\ufeff")
+	for line := range strings.SplitSeq(body, "\n") {
+		p.lineNo++
+		p.line(line)
+	}
+	p.finish()
+	if len(p.errs) > 0 {
+		slices.SortStableFunc(p.errs, func(a, b *Error) int { return a.Line - b.Line })
+		return nil, p.errs
+	}
+	return c, nil
+}
+
+// parser holds the place in the file. Problems are collected in errs.
+type parser struct {
+	cfg    *Config
+	lineNo int
+	errs   Errors
+
+	section section
+	peer    *Peer // the last of cfg.Peers while section is inPeer
+}
+
+type section int
+
+const (
+	beforeAny section = iota
+	inInterface
+	inPeer
+	inUnknown // after a header that was at fault: its keys are not judged
+)
+
+func (p *parser) fail(key, format string, args ...any) {
+	p.errs = append(p.errs, &Error{p.cfg.Path, p.lineNo, key, fmt.Sprintf(format, args...)})
+}
+
+func (p *parser) warn(line int, key, format string, args ...any) {
+	e := Error{p.cfg.Path, line, key, fmt.Sprintf(format, args...)}
+	p.cfg.warnings = append(p.cfg.warnings, e.Error())
+}
+
+// line takes one line, in the two readings that wg-quick has of it: without
+// the comment for everything but the value of a hook.
+func (p *parser) line(line string) {
+	if strings.ContainsRune(line, 0) {
+		p.fail("", "holds a zero byte: not a text file")
+		return
+	}
+	stripped, comment, _ := strings.Cut(line, "#")
+	stripped = trim(stripped)
+	if p.section == inPeer && p.peer.Name == "" {
+		p.peer.Name = peerName(comment)
+	}
+	switch {
+	case stripped == "":
+	case stripped[0] == '[':
+		p.header(squeeze(stripped))
+	default:
+		name, value, ok := strings.Cut(stripped, "=")
+		if !ok {
+			p.notAnAssignment(trim(name))
+			return
+		}
+		_, whole, _ := strings.Cut(line, "=")
+		p.assign(squeeze(name), trim(value), trim(whole))
+	}
+}
+
+func (p *parser) header(h string) {
+	switch {
+	case strings.EqualFold(h, "[Interface]"):
+		p.section = inInterface
+	case strings.EqualFold(h, "[Peer]"):
+		p.section = inPeer
+		p.cfg.Peers = append(p.cfg.Peers, Peer{Line: p.lineNo})
+		p.peer = &p.cfg.Peers[len(p.cfg.Peers)-1]
+	default:
+		p.section = inUnknown
+		p.fail("", "unknown section %s: there are [Interface] and [Peer]", quote(h))
+	}
+}
+
+func (p *parser) notAnAssignment(s string) {
+	if i := slices.IndexFunc(allKeys, func(k string) bool { return strings.EqualFold(k, s) }); i >= 0 {
+		p.fail(allKeys[i], "has no value: write %s = VALUE", allKeys[i])
+		return
+	}
+	// What the line holds is not shown: it may be a piece of a key.
+	p.fail("", "neither a section nor KEY = VALUE")
+}
+
+// assign takes one "name = value". The value is without comment, whole is with
+// what looks like one.
+func (p *parser) assign(name, value, whole string) {
+	in, known := interfaceKeys, interfaceNames
+	switch p.section {
+	case beforeAny:
+		p.fail("", "a key before the first section: begin with [Interface]")
+		p.section = inUnknown // once is enough
+		return
+	case inUnknown:
+		return
+	case inPeer:
+		in, known = peerKeys, peerNames
+	}
+	i := slices.IndexFunc(in, func(k keyword) bool { return strings.EqualFold(k.name, name) })
+	if i < 0 {
+		p.misplaced(name, known)
+		return
+	}
+	k := in[i]
+	p.remember(k.name) // also if it is malformed: it is not missing then
+	switch {
+	case k.hook:
+		value = whole
+	case k.wg:
+		value = squeeze(value)
+		if value == "" {
+			p.fail(k.name, "has no value")
+			return
+		}
+	}
+	if err := k.set(p, value); err != nil {
+		p.fail(k.name, "%v", err)
+	}
+}
+
+// misplaced reports a key that its section does not have.
+func (p *parser) misplaced(name string, known []string) {
+	if i := slices.IndexFunc(allKeys, func(k string) bool { return strings.EqualFold(k, name) }); i >= 0 {
+		here, there := "[Interface]", "[Peer]"
+		if p.section == inPeer {
+			here, there = there, here
+		}
+		p.fail(allKeys[i], "belongs in %s, not in %s", there, here)
+		return
+	}
+	p.fail("", "%s", unknownKey(name, known))
+}
+
+// remember notes the current line for a key of the current section.
+func (p *parser) remember(key string) {
+	at := &p.cfg.Interface.lines
+	if p.section == inPeer {
+		at = &p.peer.lines
+	}
+	if *at == nil {
+		*at = make(lines)
+	}
+	(*at)[key] = p.lineNo
+}
+
+// finish checks what only the whole file can show.
+func (p *parser) finish() {
+	firstWith := make(map[key.Public]*Peer)
+	owner := make(map[netip.Prefix]*Peer)
+	for i := range p.cfg.Peers {
+		peer := &p.cfg.Peers[i]
+		if _, given := peer.lines["PublicKey"]; !given {
+			p.errs = append(p.errs, &Error{p.cfg.Path, peer.Line, "PublicKey", "missing in this [Peer]"})
+			continue
+		}
+		if first, ok := firstWith[peer.PublicKey]; ok {
+			p.warn(peer.Line, "PublicKey", "the same as in line %d: they are one peer, and the later AllowedIPs count", first.Line)
+		} else {
+			firstWith[peer.PublicKey] = peer
+		}
+		for _, prefix := range peer.AllowedIPs {
+			if prev, ok := owner[prefix]; ok && prev.PublicKey != peer.PublicKey {
+				p.warn(peer.AllowedIPsLine(prefix), "AllowedIPs", "%s was given to %s before; only %s gets it", prefix, prev, peer)
+			}
+			owner[prefix] = peer
+		}
+	}
+}
+
+// peerName takes a name out of the text of a comment, or returns "".
+func peerName(comment string) string {
+	k, v, ok := strings.Cut(strings.TrimLeft(comment, "#"), "=")
+	if k = trim(k); !ok || !strings.EqualFold(k, "Name") && !strings.EqualFold(k, "friendly_name") {
+		return ""
+	}
+	// Names reach terminals: nothing that could steer one gets in.
+	v = strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, v)
+	return strings.TrimSpace(v)
+}
+
+// isSpace is C's isspace in the C locale, which is what wg and bash use.
+func isSpace(r rune) bool { return r == ' ' || r >= '\t' && r <= '\r' }
+
+func trim(s string) string { return strings.TrimFunc(s, isSpace) }
+
+// squeeze removes all white space, as wg(8) does with every line.
+func squeeze(s string) string {
+	return strings.Map(func(r rune) rune {
+		if isSpace(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
