@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -25,12 +26,20 @@ func (h *Host) End(name string, addrs ...string) End {
 	return End{host: h, name: name, addrs: addrs}
 }
 
+// lastIndex is the interface index last given by Link. A fresh host numbers its
+// interfaces from 2, so the ends of a cable tend to have the same number. The
+// kernel then takes a change of carrier to be no urgent matter and reports it
+// up to a second late (linkwatch_urgent_event in net/core/link_watch.c).
+var lastIndex atomic.Int32
+
+func init() { lastIndex.Store(1000) }
+
 // Link joins two hosts by a cable, a veth(4) pair, and gives the interfaces
 // their addresses. When it returns the cable carries packets.
 func (l *Lab) Link(a, b End) {
 	a.host.t.Helper()
 	veth := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: a.name},
+		LinkAttrs:     netlink.LinkAttrs{Name: a.name, Index: int(lastIndex.Add(1))},
 		PeerName:      b.name,
 		PeerNamespace: netlink.NsFd(b.host.spaces.net.Fd()),
 	}
