@@ -87,8 +87,13 @@ func worldAccessible(f *os.File) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0
 }
 
-//lint:ignore ST1005 wg's words
-var errKeyFormat = errors.New("Key is not the correct length or format")
+// The words are wg's, capital letters included.
+var (
+	//lint:ignore ST1005 see above
+	errKeyFormat = errors.New("Key is not the correct length or format")
+	//lint:ignore ST1005 see above
+	errKeyTrailing = errors.New("Trailing characters found after key")
+)
 
 // readPrivate reads one key. White space and zero bytes may follow it, as with
 // wg, but nothing may stand before it.
@@ -111,7 +116,7 @@ func readPrivate(r io.Reader) (key.Private, error) {
 		case err != nil:
 			return key.Private{}, fmt.Errorf("read private key: %w", err)
 		case c != 0 && c != ' ' && (c < '\t' || c > '\r'):
-			return key.Private{}, errKeyFormat
+			return key.Private{}, errKeyTrailing
 		}
 	}
 }
