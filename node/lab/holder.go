@@ -210,11 +210,19 @@ func furnishEtc(name string) error {
 	return nil
 }
 
-// furnishNetwork brings the loopback interface up, and IPv6 to life where the
-// machine has it switched off for new interfaces.
+// furnishNetwork brings the loopback interface up. IPv6 comes to life where the
+// machine has it switched off for new interfaces, and goes without duplicate
+// address detection, which would leave addresses unusable for a second or two,
+// the link-local ones that neighbour discovery needs included.
 func furnishNetwork() error {
-	for _, scope := range []string{"all", "default", "lo"} {
-		err := writeSysctl("net/ipv6/conf/"+scope+"/disable_ipv6", "0")
+	for _, set := range []struct{ name, value string }{
+		{"all/disable_ipv6", "0"},
+		{"default/disable_ipv6", "0"},
+		{"lo/disable_ipv6", "0"},
+		{"all/accept_dad", "0"},
+		{"default/accept_dad", "0"},
+	} {
+		err := writeSysctl("net/ipv6/conf/"+set.name, set.value)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

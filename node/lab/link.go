@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // End is one end of a cable: an interface of a host.
@@ -96,8 +95,7 @@ func addRoute(prefix, via string) error {
 }
 
 // addAddrs gives an interface of the calling thread's network namespace its
-// addresses. Duplicate address detection would leave IPv6 addresses unusable
-// for a second, so they go without.
+// addresses.
 func addAddrs(name string, addrs []string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -107,9 +105,6 @@ func addAddrs(name string, addrs []string) error {
 		addr, err := netlink.ParseAddr(a)
 		if err != nil {
 			return fmt.Errorf("address %s: %w", a, err)
-		}
-		if addr.IP.To4() == nil {
-			addr.Flags = unix.IFA_F_NODAD
 		}
 		if err := netlink.AddrAdd(link, addr); err != nil {
 			return fmt.Errorf("add address %s to %s: %w", a, name, err)
