@@ -38,6 +38,15 @@ type node struct {
 // namespace of the calling goroutine's thread.
 func newNode(t testing.TB, o Options) *node {
 	t.Helper()
+	n, err := openNode(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.stop)
+	return n
+}
+
+func openNode(o Options) (*node, error) {
 	n := &node{
 		packets: make(chan packet, 4096),
 		icmp:    make(chan ICMPError, 4096),
@@ -50,15 +59,14 @@ func newNode(t testing.TB, o Options) *node {
 	n.Bind = New(o)
 	fns, port, err := n.Open(0)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	n.port = port
 	n.loops = len(fns)
 	for _, fn := range fns {
 		go n.receive(fn)
 	}
-	t.Cleanup(n.stop)
-	return n
+	return n, nil
 }
 
 // receive does what the device does, but gives up at the first error.
