@@ -73,9 +73,14 @@ type Verdict struct {
 	Certain    bool            // the evidence excludes every other cause
 	Summary    string          // one sentence for people
 	Evidence   List[string]    // what was observed, one fact each
-	Fix        List[string]    // what to type or to change, one step each
+	Fix        List[string]    // what to type, one line each; see FixComment
 	Candidates List[Candidate] // possible causes, likeliest first
 }
+
+// FixComment begins those lines of a fix that are not to be typed, but explain
+// the lines below: where in a file they belong, or on which host. Rendered one
+// below the other, the lines of a fix can be copied as they are.
+const FixComment = "# "
 
 // Healthy reports whether nothing is wrong.
 func (v *Verdict) Healthy() bool { return v.Code == Healthy }
@@ -106,7 +111,7 @@ type Candidate struct {
 type Finding struct {
 	Code    Code         `json:"code"`
 	Summary string       `json:"summary"`
-	Fix     List[string] `json:"fix"`
+	Fix     List[string] `json:"fix"` // as in a Verdict
 }
 
 // Rung is one checkpoint of a ladder. Time is zero and Seam none where no

@@ -111,7 +111,7 @@ func (t *addrTest) matchesPort(e *probe.Event) bool {
 	src, dst := e.InnerSrcPort, e.InnerDstPort
 	if t.key.outer {
 		src, dst = e.OuterSrcPort, e.OuterDstPort
-	} else if e.Proto != protoTCP && e.Proto != protoUDP {
+	} else if e.Proto != probe.ProtoTCP && e.Proto != probe.ProtoUDP {
 		return false // ICMP echo keeps other things in the place of ports
 	}
 	return t.key.side != sideDst && t.containsPort(src) ||

@@ -12,17 +12,12 @@ import (
 	"github.com/wgnode/wgnode/probe"
 )
 
-// IP protocol numbers, as assigned by IANA.
-const (
-	protoTCP = 6
-	protoUDP = 17
-)
-
+// protocols are those that have a name in the language.
 var protocols = []struct {
 	name   string
 	number uint8
 }{
-	{"tcp", protoTCP}, {"udp", protoUDP}, {"icmp", 1}, {"icmp6", 58},
+	{"tcp", probe.ProtoTCP}, {"udp", probe.ProtoUDP}, {"icmp", probe.ProtoICMP}, {"icmp6", probe.ProtoICMPv6},
 	{"igmp", 2}, {"gre", 47}, {"esp", 50}, {"ah", 51}, {"sctp", 132},
 }
 

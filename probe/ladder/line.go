@@ -1,0 +1,200 @@
+package ladder
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Names resolves the peers of events.
+type Names interface {
+	// Peer returns the public key and the name of a peer, which may be "".
+	// It reports false for a peer that it does not know.
+	Peer(id probe.PeerID) (key [32]byte, name string, ok bool)
+}
+
+// AppendLine appends e to dst as a line of text, without a newline at its end:
+//
+//	19:47:20.751416 A1 tun-read    alice    10.0.0.1:45734 > 192.168.200.22:80 tcp [S] len 60 match 192.168.200.0/24
+//	19:47:20.751785 A2 udp-send    alice    > 203.0.113.2:51822 initiation len 148 sender 0x1a2b3c4d
+//
+// The columns are time, checkpoint, seam, peer, and then what passed: for an
+// inner packet its addresses, for a datagram the address it was sent to (>) or
+// came from (<), with the inner packet behind it where that is known. TCP flags
+// are written as by tcpdump. A packet that went no further ends with DROP and
+// the reason.
+func AppendLine(dst []byte, e *probe.Event, names Names, opt *Options) []byte {
+	l := line{dst, opt}
+	l.buf = opt.begin(l.buf, dim)
+	l.buf = opt.appendClock(l.buf, e.When())
+	l.buf = opt.end(l.buf, dim)
+	l.buf = append(l.buf, ' ')
+	l.column(sideStyle(e.Checkpoint), e.Checkpoint.String(), 2)
+	l.column(plain, e.Seam.String(), len("udp-receive"))
+	l.column(bold, opt.peerName(e.Peer, names), opt.peerWidth())
+	l.what(e)
+	if e.Dropped() {
+		l.buf = append(l.buf, ' ')
+		l.buf = opt.paint(l.buf, red, "DROP "+e.Reason.String())
+	}
+	return l.buf
+}
+
+// peerName returns what a line calls a peer: its name, else the beginning of
+// its public key.
+func (o *Options) peerName(id probe.PeerID, names Names) string {
+	if id == 0 {
+		return "-"
+	}
+	key, name, ok := names.Peer(id)
+	switch {
+	case !ok:
+		return "peer#" + strconv.Itoa(int(id))
+	case name != "":
+		return o.escape(name)
+	}
+	return o.shortKey(base64.StdEncoding.EncodeToString(key[:]))
+}
+
+// shortKey is enough of a public key to tell it, and to give it to a filter.
+func (o *Options) shortKey(key string) string {
+	if len(key) > 8 {
+		key = key[:8] + o.choose("…", "...")
+	}
+	return o.escape(key)
+}
+
+type line struct {
+	buf []byte
+	opt *Options
+}
+
+// column appends text and a space, filled up to width columns.
+func (l *line) column(s style, text string, width int) {
+	l.buf = l.opt.paint(l.buf, s, text)
+	l.buf = pad(l.buf, columns(text), width)
+	l.buf = append(l.buf, ' ')
+}
+
+func (l *line) printf(format string, args ...any) { l.buf = fmt.Appendf(l.buf, format, args...) }
+
+// what appends what the event is about.
+func (l *line) what(e *probe.Event) {
+	src, dst := e.Outer()
+	switch e.Kind {
+	case probe.KindInner, probe.KindNone:
+		l.inner(e)
+		l.printf(" len %d", e.InnerLen)
+		if p := e.Prefix(); p.IsValid() {
+			l.printf(" match %s", p)
+		}
+	case probe.KindEndpoint:
+		l.printf("endpoint %s %s %s", addrPort(src), l.opt.choose("→", "->"), addrPort(dst))
+	case probe.KindICMP:
+		l.printf("icmp-error about %s says %s", addrPort(dst), sayer(src.Addr()))
+	default:
+		if e.Seam == probe.SeamUDPReceive {
+			l.printf("< %s ", addrPort(src))
+		} else {
+			l.printf("> %s ", addrPort(dst))
+		}
+		l.message(e)
+	}
+	for _, f := range eventFlags {
+		if e.Flags&f.flag != 0 {
+			l.printf(" %s", f.name)
+		}
+	}
+}
+
+var eventFlags = []struct {
+	flag probe.Flags
+	name string
+}{
+	{probe.FlagEndpointMoved, "moved-endpoint"},
+	{probe.FlagFragment, "fragment"},
+	{probe.FlagTruncated, "truncated"},
+	{probe.FlagPeerMismatch, "peer-mismatch"},
+}
+
+// message appends a WireGuard message.
+func (l *line) message(e *probe.Event) {
+	l.printf("%s len %d", e.Kind, e.OuterLen)
+	switch e.Kind {
+	case probe.KindInitiation:
+		l.printf(" sender %#08x", e.Sender)
+	case probe.KindResponse:
+		l.printf(" sender %#08x receiver %#08x", e.Sender, e.Receiver)
+	case probe.KindCookie:
+		l.printf(" receiver %#08x", e.Receiver)
+	case probe.KindData, probe.KindKeepalive:
+		l.printf(" idx %#08x ctr %d", e.Receiver, e.Counter)
+	}
+	if key, ok := e.StaticKey(); ok {
+		l.printf(" key %s", base64.StdEncoding.EncodeToString(key[:]))
+	} else if src, dst := e.Inner(); src.Addr().IsValid() || dst.Addr().IsValid() {
+		l.printf("  ")
+		l.inner(e)
+	}
+}
+
+// inner appends addresses and transport of the inner packet.
+func (l *line) inner(e *probe.Event) {
+	src, dst := e.Inner()
+	if !src.Addr().IsValid() && !dst.Addr().IsValid() {
+		l.printf("not decoded")
+		return
+	}
+	if !hasPorts(e) {
+		l.printf("%s > %s %s", address(src.Addr()), address(dst.Addr()), protoName(e.Proto))
+		l.icmp(e)
+		return
+	}
+	l.printf("%s > %s %s", src, dst, protoName(e.Proto))
+	if e.Proto == probe.ProtoTCP {
+		l.printf(" [%s]", tcpFlags(e.Info))
+	}
+}
+
+// icmp appends type and content of an inner ICMP or ICMPv6 message.
+func (l *line) icmp(e *probe.Event) {
+	if !hasICMPType(e) {
+		return
+	}
+	l.printf(" %s", icmpName(e.Proto, e.Info))
+	request, reply := e.ICMPEcho()
+	switch {
+	case request || reply:
+		l.printf(" id %d seq %d", e.InnerSrcPort, e.InnerDstPort)
+	case e.ICMPError():
+		l.printf(" code %d", e.InnerSrcPort)
+		if e.InnerDstPort != 0 {
+			l.printf(" about port %d", e.InnerDstPort)
+		}
+	}
+}
+
+// addrPort writes an outer address; that of this host may be unknown.
+func addrPort(a netip.AddrPort) string {
+	if !a.Addr().IsValid() {
+		return "none"
+	}
+	return a.String()
+}
+
+func address(a netip.Addr) string {
+	if !a.IsValid() {
+		return "none"
+	}
+	return a.String()
+}
+
+func sayer(a netip.Addr) string {
+	if !a.IsValid() || a.IsUnspecified() {
+		return "this host"
+	}
+	return a.String()
+}

@@ -1,0 +1,266 @@
+package ladder
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// Report writes r as text: the ladder of the flow, the verdict with what it
+// rests on and what to type, and what was found besides. It wraps prose to the
+// width of opt, but no line that is to be typed. The error is that of w.
+func Report(w io.Writer, r *diagnose.Report, opt Options) error {
+	t := text{opt: &opt}
+	t.put(bold, r.Interface)
+	t.put(plain, opt.choose(" → ", " -> "))
+	t.put(bold, r.Target)
+	if name := peerOf(r.Peer, r.PeerName, &opt); name != "" {
+		t.put(plain, " by peer "+name)
+	}
+	switch r.Side {
+	case diagnose.SideA:
+		t.put(dim, " (this host is A: it sends)")
+	case diagnose.SideB:
+		t.put(dim, " (this host is B: it receives)")
+	}
+	t.newline()
+	t.newline()
+	t.ladder(r.Ladder, 0)
+	t.verdict(&r.Verdict, 0)
+	t.findings(r.Findings)
+	return t.writeTo(w)
+}
+
+// Doctor writes r as text: of each peer the ladder and the verdict, then the
+// findings. See [Report].
+func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
+	t := text{opt: &opt}
+	t.put(bold, r.Interface)
+	t.newline()
+	for i := range r.Peers {
+		p := &r.Peers[i]
+		t.newline()
+		t.put(plain, "peer ")
+		if p.PeerName != "" {
+			t.put(bold, p.PeerName)
+			t.put(plain, "  ")
+		}
+		t.put(dim, p.Peer)
+		t.newline()
+		t.ladder(p.Ladder, 2)
+		t.verdict(&p.Verdict, 2)
+	}
+	t.findings(r.Findings)
+	if len(r.Findings) == 0 {
+		t.newline()
+		t.put(plain, "Nothing else was found.")
+		t.newline()
+	}
+	return t.writeTo(w)
+}
+
+func (t *text) writeTo(w io.Writer) error {
+	if _, err := w.Write(t.buf); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// peerOf is the name of a peer, the beginning of its key where it has none.
+func peerOf(key, name string, opt *Options) string {
+	if name != "" {
+		return name
+	}
+	return opt.shortKey(key)
+}
+
+// mark is the sign of a status. The second of each pair is for ASCII.
+func (t *text) mark(s diagnose.Status) {
+	switch s {
+	case diagnose.Pass:
+		t.put(green, t.opt.choose("✓", "+"))
+	case diagnose.Fail:
+		t.put(red, t.opt.choose("✗", "x"))
+	case diagnose.NotNeeded:
+		t.put(dim, t.opt.choose("·", "."))
+	default:
+		t.put(yellow, "?")
+	}
+}
+
+// ladder writes the rungs in the order of their checkpoints, indented. The
+// column of times is there only if there are any.
+func (t *text) ladder(rungs []diagnose.Rung, indent int) {
+	rungs = slices.Clone(rungs)
+	slices.SortStableFunc(rungs, func(a, b diagnose.Rung) int { return int(a.Checkpoint) - int(b.Checkpoint) })
+	timed := slices.ContainsFunc(rungs, func(r diagnose.Rung) bool { return !r.Time.IsZero() })
+	detail := indent + len("✓ A1 udp-receive ") - len("✓") + 1
+	if timed {
+		detail += len(clock) + 1
+	}
+	for i := range rungs {
+		r := &rungs[i]
+		t.to(indent)
+		t.mark(r.Status)
+		t.put(plain, " ")
+		t.put(sideStyle(r.Checkpoint), r.Checkpoint.String())
+		t.put(plain, " "+rungSeam(r))
+		if timed {
+			t.to(detail - len(clock) - 1)
+			if !r.Time.IsZero() {
+				t.put(dim, string(t.opt.appendClock(nil, r.Time)))
+			}
+		}
+		t.to(detail)
+		t.wrap(rungStyle(r.Status), rungDetail(r), detail, "")
+	}
+}
+
+func rungStyle(s diagnose.Status) style {
+	if s == diagnose.NotNeeded {
+		return dim
+	}
+	return plain
+}
+
+// stations say where each checkpoint is and what passes there.
+var stations = [...]struct{ seam, what string }{
+	probe.A1: {"tun-read", "the packet enters the tunnel"},
+	probe.A2: {"udp-send", "handshake initiation sent"},
+	probe.A3: {"udp-receive", "handshake response received"},
+	probe.A4: {"udp-send", "encrypted data sent"},
+	probe.A5: {"udp-receive", "encrypted reply received"},
+	probe.A6: {"tun-write", "the reply leaves the tunnel"},
+	probe.B1: {"udp-receive", "handshake initiation received"},
+	probe.B2: {"udp-send", "handshake response sent"},
+	probe.B3: {"udp-receive", "encrypted data received"},
+	probe.B4: {"tun-write", "the packet leaves the tunnel"},
+	probe.B5: {"forward", "the packet is forwarded"},
+	probe.B6: {"forward", "the reply comes back"},
+	probe.B7: {"tun-read", "the reply enters the tunnel"},
+	probe.B8: {"udp-send", "encrypted reply sent"},
+}
+
+func rungSeam(r *diagnose.Rung) string {
+	if r.Seam == probe.SeamNone && int(r.Checkpoint) < len(stations) {
+		return stations[r.Checkpoint].seam
+	}
+	return r.Seam.String()
+}
+
+// rungDetail is the rung's own detail; without one, what the checkpoint is.
+func rungDetail(r *diagnose.Rung) string {
+	if r.Detail != "" || int(r.Checkpoint) >= len(stations) {
+		return r.Detail
+	}
+	what := stations[r.Checkpoint].what
+	switch r.Status {
+	case diagnose.Fail:
+		return what + ": did not happen"
+	case diagnose.NotNeeded:
+		return what + ": not needed"
+	case diagnose.Pass:
+		return what
+	}
+	return what + ": not known"
+}
+
+// places say in words where a fault lies.
+var places = map[diagnose.Where]string{
+	diagnose.WhereHere:   "on this host",
+	diagnose.WherePath:   "between the two hosts",
+	diagnose.WherePeer:   "at the peer",
+	diagnose.WhereBeyond: "behind the peer",
+}
+
+func (t *text) verdict(v *diagnose.Verdict, indent int) {
+	t.newline()
+	t.to(indent)
+	st := red
+	if v.Healthy() {
+		st = green
+		t.mark(diagnose.Pass)
+	} else {
+		t.mark(diagnose.Fail)
+	}
+	t.put(plain, " ")
+	t.put(st, string(v.Code))
+	body := indent + 2
+	if !v.Healthy() {
+		t.put(plain, " ("+verdictPlace(v)+")")
+	}
+	t.newline()
+	if v.Summary != "" {
+		t.to(body)
+		t.wrap(bold, v.Summary, body, "")
+	}
+	t.section("Evidence", len(v.Evidence), body)
+	for _, e := range v.Evidence {
+		t.item(body+2, "-", e)
+	}
+	t.section("Possible causes, likeliest first", len(v.Candidates), body)
+	for i, c := range v.Candidates {
+		t.item(body+2, strconv.Itoa(i+1)+".", string(c.Code)+": "+c.Check)
+	}
+	t.section("What to do", len(v.Fix), body)
+	t.fix(v.Fix, body+2)
+}
+
+// verdictPlace says class, checkpoint, place and certainty, as far as known.
+func verdictPlace(v *diagnose.Verdict) string {
+	words := []string{string(v.Class())}
+	if v.Checkpoint != probe.CheckpointNone {
+		words = append(words, "at "+v.Checkpoint.String())
+	}
+	if place := places[v.Where]; place != "" {
+		words = append(words, place)
+	}
+	if v.Certain {
+		words = append(words, "certain")
+	} else {
+		words = append(words, "not certain")
+	}
+	return strings.Join(words, ", ")
+}
+
+// section writes a heading above n lines, and nothing above none.
+func (t *text) section(name string, n, indent int) {
+	if n == 0 {
+		return
+	}
+	t.newline()
+	t.to(indent)
+	t.put(dim, name)
+	t.newline()
+}
+
+// fix writes lines to type, never wrapped; those that explain them are.
+func (t *text) fix(lines []string, indent int) {
+	for _, line := range lines {
+		t.to(indent)
+		if note, ok := strings.CutPrefix(line, diagnose.FixComment); ok {
+			t.put(dim, diagnose.FixComment)
+			t.wrap(dim, note, indent, diagnose.FixComment)
+			continue
+		}
+		t.put(cyan, line)
+		t.newline()
+	}
+}
+
+func (t *text) findings(fs []diagnose.Finding) {
+	t.section("Also found", len(fs), 0)
+	for i := range fs {
+		f := &fs[i]
+		t.to(2)
+		t.put(yellow, "! "+string(f.Code))
+		t.put(plain, ": ")
+		t.wrap(plain, f.Summary, 4, "")
+		t.fix(f.Fix, 6)
+	}
+}
