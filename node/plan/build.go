@@ -1,0 +1,148 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/wgnode/wgnode/node/config"
+)
+
+// State is what Build needs to know about the host. [Gather] finds it out.
+type State struct {
+	// LinkExists says that the interface's name is taken.
+	LinkExists bool
+	// EndpointMTUs are the MTUs in bytes of the ways to the peers' endpoints.
+	EndpointMTUs []int
+	// DefaultMTU is that of the default route, 0 if there is none.
+	DefaultMTU int
+	// NoIPv6 is why the host has no IPv6, "" if it has.
+	NoIPv6 string
+}
+
+const (
+	// overhead is what a tunnelled packet grows by at most: an IPv6 header (40),
+	// UDP (8), and WireGuard's data message (32).
+	overhead = 80
+	// fallbackMTU is assumed if nothing is known of the way: Ethernet's.
+	fallbackMTU = 1500
+)
+
+// Build returns the steps that bring cfg up, in wg-quick's order. The error
+// says why it cannot be; it holds the [config.Config.Unsupported] if those are
+// the reason.
+func Build(cfg *config.Config, host State) ([]Step, error) {
+	if unsupported := cfg.Unsupported(); len(unsupported) > 0 {
+		return nil, config.Errors(unsupported)
+	}
+	if !config.ValidName(cfg.Name) {
+		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
+	}
+	if host.LinkExists {
+		return nil, fmt.Errorf("`%s' already exists", cfg.Name)
+	}
+	b := builder{cfg: cfg, host: host}
+	b.add(Step{Op: OpLink, Why: "the interface that packets enter the tunnel by; this process serves it"})
+	b.add(Step{Op: OpConfigure, Why: b.whyConfigure()})
+	for _, a := range cfg.Interface.Addresses {
+		b.add(Step{Op: OpAddress, Prefix: a, Why: "this host's address in the tunnel"})
+	}
+	mtu, why, err := b.mtu()
+	if err != nil {
+		return nil, err
+	}
+	b.add(Step{Op: OpUp, MTU: mtu, Why: why})
+	b.routes()
+	return b.steps, nil
+}
+
+type builder struct {
+	cfg   *config.Config
+	host  State
+	steps []Step
+}
+
+func (b *builder) add(s Step) {
+	s.Link = b.cfg.Name
+	if s.Prefix.Addr().Is6() {
+		s.Skip = b.host.NoIPv6
+	}
+	b.steps = append(b.steps, s)
+}
+
+func (b *builder) whyConfigure() string {
+	n := len(b.cfg.Peers)
+	if n == 1 {
+		return "the private key, the port, and 1 peer"
+	}
+	return fmt.Sprintf("the private key, the port, and %d peers", n)
+}
+
+// mtu is wg-quick's rule: the smallest on the ways to the endpoints, or else
+// the default route's, or else Ethernet's, less WireGuard's overhead.
+func (b *builder) mtu() (mtu int, why string, err error) {
+	if m := b.cfg.Interface.MTU; m > 0 {
+		return m, "the MTU that the configuration gives", nil
+	}
+	outer, from := fallbackMTU, "assumed, as there is no default route"
+	switch {
+	case len(b.host.EndpointMTUs) > 0:
+		outer, from = slices.Min(b.host.EndpointMTUs), "the smallest on the ways to the endpoints"
+	case b.host.DefaultMTU > 0:
+		outer, from = b.host.DefaultMTU, "that of the default route"
+	}
+	if outer <= overhead {
+		return 0, "", fmt.Errorf("compute MTU: %d (%s) leaves nothing for the tunnel", outer, from)
+	}
+	return outer - overhead, fmt.Sprintf("%d (%s) less the %d that WireGuard adds", outer, from, overhead), nil
+}
+
+// routes adds a route for each allowed prefix, longest first, that no route to
+// the device covers: not the network of an address, and not an equal prefix.
+// It is what wg-quick asks `ip route show dev NAME match PREFIX` for.
+func (b *builder) routes() {
+	var have []netip.Prefix
+	for _, a := range b.cfg.Interface.Addresses {
+		if n, ok := connected(a); ok {
+			have = append(have, n)
+		}
+	}
+	allowed := b.cfg.AllowedRoutes()
+	slices.SortStableFunc(allowed, func(x, y config.Route) int {
+		// wg-quick sorts with `sort -nr -k 2 -t /`, which settles equal lengths
+		// by the text, backwards.
+		return cmp.Or(
+			cmp.Compare(y.Prefix.Bits(), x.Prefix.Bits()),
+			cmp.Compare(y.Prefix.String(), x.Prefix.String()))
+	})
+	for _, r := range allowed {
+		if slices.ContainsFunc(have, func(h netip.Prefix) bool { return covers(h, r.Prefix) }) {
+			continue
+		}
+		// What is added needs no place in have: it covers nothing that follows,
+		// as that is shorter, or of the same length and another prefix.
+		p := &b.cfg.Peers[r.Peer]
+		why := fmt.Sprintf("AllowedIPs of %s", p)
+		if line := p.AllowedIPsLine(r.Prefix); line > 0 {
+			why = fmt.Sprintf("%s, line %d", why, line)
+		}
+		b.add(Step{Op: OpRoute, Prefix: r.Prefix, Why: why})
+	}
+}
+
+// connected returns the prefix that the kernel routes to a link by itself, once
+// the link is up, because of an address: its network. An IPv4 address of full
+// length has none, and neither has one in 0.0.0.0/8 (fib_add_ifaddr in the
+// kernel's net/ipv4/fib_frontend.c); for IPv6 there is always one.
+func connected(a netip.Prefix) (netip.Prefix, bool) {
+	n := a.Masked()
+	if n.Addr().Is4() && (n.IsSingleIP() || n.Addr().As4()[0] == 0) {
+		return netip.Prefix{}, false
+	}
+	return n, true
+}
+
+func covers(outer, inner netip.Prefix) bool {
+	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+}

@@ -1,0 +1,182 @@
+package plan
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+var (
+	pubA = strings.Repeat("A", 42) + "E="
+	pubB = strings.Repeat("B", 42) + "E="
+)
+
+// conf makes a configuration with an interface section and one peer.
+func conf(t *testing.T, iface, peer string) *config.Config {
+	t.Helper()
+	c, err := config.Parse(strings.NewReader("[Interface]\n"+iface+"\n[Peer]\nPublicKey="+pubA+"\n"+peer), "wg0.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestBuild(t *testing.T) {
+	const link, up = "ip link add dev wg0 type wireguard\nwg setconf wg0 /dev/fd/63\n", "ip link set mtu 1420 up dev wg0\n"
+	for _, tc := range []struct {
+		name        string
+		iface, peer string
+		host        State
+		want        string
+	}{
+		{"nothing but a link", "", "", State{}, link + up},
+		{
+			"addresses in the order of the file", "Address = fd00::1/64, 10.0.0.1/24\nAddress = 10.0.9.1", "", State{},
+			link + `ip -6 address add fd00::1/64 dev wg0
+ip -4 address add 10.0.0.1/24 dev wg0
+ip -4 address add 10.0.9.1/32 dev wg0
+` + up,
+		},
+		{
+			"routes longest first, families mixed", "", "AllowedIPs = 10.0.0.0/8, fd00::/48, 10.2.0.0/16, 10.1.0.0/16, 10.9.9.9, fd00::1", State{},
+			link + up + `ip -6 route add fd00::1/128 dev wg0
+ip -6 route add fd00::/48 dev wg0
+ip -4 route add 10.9.9.9/32 dev wg0
+ip -4 route add 10.2.0.0/16 dev wg0
+ip -4 route add 10.1.0.0/16 dev wg0
+ip -4 route add 10.0.0.0/8 dev wg0
+`,
+		},
+		{
+			"an address's network needs no route", "Address = 10.0.0.1/24, fd00::1/64", "AllowedIPs = 10.0.0.0/24, 10.0.0.7, 10.0.0.0/23, fd00::7, fd01::/64", State{},
+			link + `ip -4 address add 10.0.0.1/24 dev wg0
+ip -6 address add fd00::1/64 dev wg0
+` + up + `ip -6 route add fd01::/64 dev wg0
+ip -4 route add 10.0.0.0/23 dev wg0
+`,
+		},
+		{
+			"an IPv4 address of full length has no network, an IPv6 one has", "Address = 10.0.0.1, fd00::1", "AllowedIPs = 10.0.0.1, fd00::1", State{},
+			link + `ip -4 address add 10.0.0.1/32 dev wg0
+ip -6 address add fd00::1/128 dev wg0
+` + up + "ip -4 route add 10.0.0.1/32 dev wg0\n",
+		},
+		{
+			"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB + "\nAllowedIPs = 10.0.0.0/8", State{},
+			link + up + "ip -4 route add 10.0.0.0/8 dev wg0\n",
+		},
+		{"MTU of the configuration", "MTU = 1280", "", State{EndpointMTUs: []int{9000}}, link + "ip link set mtu 1280 up dev wg0\n"},
+		{"MTU by the endpoints, the smallest", "", "", State{EndpointMTUs: []int{1492, 1400, 9000}, DefaultMTU: 1300}, link + "ip link set mtu 1320 up dev wg0\n"},
+		{"MTU by the default route", "", "", State{DefaultMTU: 9000}, link + "ip link set mtu 8920 up dev wg0\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			steps, err := Build(conf(t, tc.iface, tc.peer), tc.host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			for _, s := range steps {
+				if s.Skip != "" {
+					t.Errorf("skips %s: %s", s, s.Skip)
+				}
+				if s.Why == "" {
+					t.Errorf("%s has no reason", s)
+				}
+				got.WriteString(s.String() + "\n")
+			}
+			if got.String() != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got.String(), tc.want)
+			}
+		})
+	}
+}
+
+func TestBuildWithoutIPv6(t *testing.T) {
+	steps, err := Build(conf(t, "Address = 10.0.0.1/24, fd00::1/64", "AllowedIPs = fd01::/64, 10.1.0.0/16"), State{NoIPv6: "no IPv6 here"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var skipped []string
+	for _, s := range steps {
+		if s.Skip != "" {
+			skipped = append(skipped, s.String()+": "+s.Skip)
+		}
+	}
+	want := []string{"ip -6 address add fd00::1/64 dev wg0: no IPv6 here", "ip -6 route add fd01::/64 dev wg0: no IPv6 here"}
+	if !reflect.DeepEqual(skipped, want) {
+		t.Errorf("skips %q, want %q", skipped, want)
+	}
+}
+
+func TestBuildSaysWhy(t *testing.T) {
+	steps, err := Build(conf(t, "", "# Name = office\nAllowedIPs = 10.1.0.0/16"), State{EndpointMTUs: []int{1500}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var why []string
+	for _, s := range steps[2:] {
+		why = append(why, s.Why)
+	}
+	want := []string{
+		"1500 (the smallest on the ways to the endpoints) less the 80 that WireGuard adds",
+		"AllowedIPs of peer office (AAAA…AAAE), line 5",
+	}
+	if !reflect.DeepEqual(why, want) {
+		t.Errorf("got %q, want %q", why, want)
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	named := func(name string) *config.Config { return &config.Config{Name: name} }
+	for _, tc := range []struct {
+		name string
+		cfg  *config.Config
+		host State
+		want string
+	}{
+		{"name taken", named("wg0"), State{LinkExists: true}, "`wg0' already exists"},
+		{"no name", named(""), State{}, `"" is not the name of an interface`},
+		{"long name", named("sixteen-letters-"), State{}, `"sixteen-letters-" is not the name of an interface`},
+		{"tiny MTU", named("wg0"), State{EndpointMTUs: []int{80}}, "compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
+		{"a hook", conf(t, "PostUp = true", ""), State{}, "wg0.conf:2: PostUp: is not supported yet"},
+		{"a default route", conf(t, "", "AllowedIPs = 0.0.0.0/0"), State{}, "wg0.conf:5: AllowedIPs: a default route (0.0.0.0/0) is not supported yet"},
+	} {
+		steps, err := Build(tc.cfg, tc.host)
+		if err == nil || err.Error() != tc.want || steps != nil {
+			t.Errorf("%s: got %v, %v; want %s", tc.name, steps, err, tc.want)
+		}
+	}
+}
+
+// The journal is read by other processes, perhaps of another release.
+func TestStepsSurviveJSON(t *testing.T) {
+	cfg := conf(t, "PrivateKey = "+key.GeneratePrivate().Base64()+"\nAddress = 10.0.0.1/24, fd00::1/64", "AllowedIPs = fd01::/64")
+	steps, err := Build(cfg, State{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `[{"op":"link","link":"wg0"},{"op":"configure","link":"wg0"},` +
+		`{"op":"address","link":"wg0","prefix":"10.0.0.1/24"},{"op":"address","link":"wg0","prefix":"fd00::1/64"},` +
+		`{"op":"up","link":"wg0","mtu":1420},{"op":"route","link":"wg0","prefix":"fd01::/64"}]`
+	if string(b) != want {
+		t.Errorf("got  %s\nwant %s", b, want)
+	}
+	var back []Step
+	if err := json.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	for i := range steps {
+		steps[i].Why = ""
+	}
+	if !reflect.DeepEqual(back, steps) {
+		t.Errorf("came back as %v", back)
+	}
+}

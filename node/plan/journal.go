@@ -1,0 +1,134 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Dir is where journals are kept. It does not outlast a restart of the
+// machine, and neither does what the journals describe.
+const Dir = "/run/wgnode"
+
+// Path returns the path of the journal of the interface by this name.
+func Path(name string) string { return filepath.Join(Dir, name+".json") }
+
+// Journal is the record of what was done, and has not been undone, to bring
+// one interface up. The copy in memory belongs to one goroutine; the file is
+// replaced atomically, so that others may read it at any time.
+type Journal struct {
+	path string
+	journalFile
+}
+
+// journalFile is the content of the file. It holds no secrets.
+type journalFile struct {
+	Version int `json:"version"`
+	// Process is the node that brought the interface up.
+	Process Process `json:"process"`
+	Link    string  `json:"link"`
+	// LinkIndex tells that link from a later one of the same name. It is 0
+	// until the link has been created.
+	LinkIndex int    `json:"link_index,omitempty"`
+	Steps     []Step `json:"steps"`
+}
+
+const journalVersion = 1
+
+// CreateJournal starts a journal for the calling process. It creates the
+// folder if need be. If the file is already there the error wraps
+// fs.ErrExist: somebody is up by that name, or died while it was.
+func CreateJournal(path, link string) (*Journal, error) {
+	self, err := Self()
+	if err != nil {
+		return nil, fmt.Errorf("create journal: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("create journal: %w", err)
+	}
+	j := &Journal{path, journalFile{Version: journalVersion, Process: self, Link: link, Steps: []Step{}}}
+	// Unlike a rename, a link fails if the name is taken.
+	if err := j.write(os.Link); err != nil {
+		return nil, fmt.Errorf("create journal: %w", err)
+	}
+	return j, nil
+}
+
+// OpenJournal reads a journal, perhaps another process's. The error wraps
+// fs.ErrNotExist if there is none.
+func OpenJournal(path string) (*Journal, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	j := &Journal{path: path}
+	if err := json.Unmarshal(b, &j.journalFile); err != nil {
+		return nil, fmt.Errorf("open journal %s: %w", path, err)
+	}
+	if j.Version != journalVersion {
+		return nil, fmt.Errorf("open journal %s: it is of version %d, this program reads version %d", path, j.Version, journalVersion)
+	}
+	return j, nil
+}
+
+// begin records a step that is about to be done.
+func (j *Journal) begin(s Step) error {
+	j.Steps = append(j.Steps, s)
+	if err := j.write(os.Rename); err != nil {
+		j.Steps = j.Steps[:len(j.Steps)-1]
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+// failed forgets the last step, which turned out not to be done. The file is
+// left for the next writing: to hold too much does no harm.
+func (j *Journal) failed() { j.Steps = j.Steps[:len(j.Steps)-1] }
+
+// keep records that only these steps are left to be undone, or removes the
+// file if there are none.
+func (j *Journal) keep(steps []Step) error {
+	j.Steps = steps
+	if len(steps) > 0 {
+		if err := j.write(os.Rename); err != nil {
+			return fmt.Errorf("write journal: %w", err)
+		}
+		return nil
+	}
+	if err := os.Remove(j.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove journal: %w", err)
+	}
+	return nil
+}
+
+// write writes a temporary file beside the journal and has publish give it the
+// journal's name.
+func (j *Journal) write(publish func(oldPath, newPath string) error) (err error) {
+	b, err := json.Marshal(j.journalFile)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(j.path), "."+filepath.Base(j.path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	// After a rename there is nothing to remove, which is no error.
+	defer func() {
+		if rmErr := os.Remove(f.Name()); rmErr != nil && !errors.Is(rmErr, os.ErrNotExist) {
+			err = errors.Join(err, rmErr)
+		}
+	}()
+	_, err = f.Write(append(b, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return publish(f.Name(), j.path)
+}

@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/wgnode/wgnode/node/link"
+)
+
+// Runner does steps and undoes them. It belongs to one goroutine at a time.
+type Runner struct {
+	Kernel Kernel
+	Device Device // not needed for Undo
+	// Out gets a line "[#] COMMAND" for each step as it is done or undone, and
+	// "[!] ..." for each one that is skipped. Nil is for none.
+	Out io.Writer
+	// Explain adds to the line of each step why it is there.
+	Explain bool
+}
+
+// Apply does the steps in order, each one recorded in the journal before it is
+// done. If one fails, or ctx ends, it undoes what it did and removes the
+// journal; the error then is that of the step, or of the context, together
+// with what could not be undone. The Device is left for the caller to close.
+func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
+	err := r.apply(ctx, steps, j)
+	if err == nil {
+		return nil
+	}
+	// What ended ctx must not keep its effects from being undone.
+	return errors.Join(err, r.Undo(context.WithoutCancel(ctx), j))
+}
+
+func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) error {
+	l := link.Link{Name: j.Link}
+	for _, s := range steps {
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("bring %s up: %w", j.Link, err)
+		}
+		if s.Link != j.Link {
+			return fmt.Errorf("%s: the journal is for %s", s, j.Link)
+		}
+		if s.Skip != "" {
+			r.say("[!] skipped: %s: %s", s, s.Skip)
+			continue
+		}
+		if r.Explain && s.Why != "" {
+			r.say("[#] %s  # %s", s, s.Why)
+		} else {
+			r.say("[#] %s", s)
+		}
+		if err := j.begin(s); err != nil {
+			return err
+		}
+		if err := r.do(ctx, s, &l); err != nil {
+			j.failed()
+			return err
+		}
+		j.LinkIndex = l.Index
+	}
+	return nil
+}
+
+// do does one step. The one that creates the link fills in l.
+func (r *Runner) do(ctx context.Context, s Step, l *link.Link) error {
+	switch s.Op {
+	case OpLink:
+		if err := r.Device.Create(ctx, s.Link); err != nil {
+			return err
+		}
+		created, err := r.Kernel.Link(s.Link)
+		if err != nil {
+			return err
+		}
+		*l = created
+		return nil
+	case OpConfigure:
+		return r.Device.Configure(ctx)
+	case OpAddress:
+		return r.Kernel.AddAddress(*l, s.Prefix)
+	case OpUp:
+		return r.Kernel.SetUp(*l, s.MTU)
+	case OpRoute:
+		return r.Kernel.AddRoute(*l, s.Prefix)
+	}
+	return errors.New(s.String())
+}
+
+// Undo undoes in reverse all that the journal holds, also if another process
+// did it, and removes the journal. What is already gone counts as undone. If
+// something cannot be undone it goes on with the rest, and the journal keeps
+// what is left, for another try.
+//
+// The process that the journal names must have ended, or be the caller: a node
+// that lives would find its link pulled away.
+func (r *Runner) Undo(ctx context.Context, j *Journal) error {
+	l, err := r.Kernel.Link(j.Link)
+	present := err == nil && l.Index == j.LinkIndex
+	if err != nil && !errors.Is(err, link.ErrNotFound) {
+		return err
+	}
+	var left []Step // last first
+	var errs []error
+	for i, s := range slices.Backward(j.Steps) {
+		if err := context.Cause(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("take %s down: %w", j.Link, err))
+			for _, s := range slices.Backward(j.Steps[:i+1]) {
+				left = append(left, s)
+			}
+			break
+		}
+		if !present {
+			continue // all the steps that there are concern the link, and went with it
+		}
+		switch err := r.undo(s, l); {
+		case err == nil:
+			if u := s.UndoString(); u != "" {
+				r.say("[#] %s", u)
+			}
+		case !gone(err):
+			left = append(left, s)
+			errs = append(errs, err)
+		}
+	}
+	slices.Reverse(left)
+	return errors.Join(append(errs, j.keep(left))...)
+}
+
+func (r *Runner) undo(s Step, l link.Link) error {
+	switch s.Op {
+	case OpLink:
+		return r.Kernel.DeleteLink(l)
+	case OpAddress:
+		return r.Kernel.DeleteAddress(l, s.Prefix)
+	case OpRoute:
+		return r.Kernel.DeleteRoute(l, s.Prefix)
+	case OpConfigure, OpUp:
+		return nil // they go with the link
+	}
+	return errors.New("undo " + s.String())
+}
+
+// say prints one line. Nobody listening is no reason to stop half-way, so a
+// failed write is not an error.
+func (r *Runner) say(format string, args ...any) {
+	if r.Out != nil {
+		_, _ = fmt.Fprintf(r.Out, format+"\n", args...)
+	}
+}
