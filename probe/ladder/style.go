@@ -82,6 +82,9 @@ func (o *Options) end(dst []byte, s style) []byte {
 
 // paint appends text in style s. It does not escape text.
 func (o *Options) paint(dst []byte, s style, text string) []byte {
+	if text == "" {
+		return dst
+	}
 	dst = o.begin(dst, s)
 	dst = append(dst, text...)
 	return o.end(dst, s)

@@ -35,23 +35,23 @@ func (t *text) to(col int) {
 // Further lines begin at column indent with prefix. A word that is longer than
 // a line stays whole.
 func (t *text) wrap(st style, s string, indent int, prefix string) {
-	first := true
+	line := ""
 	for word := range strings.FieldsSeq(s) {
 		word = t.opt.escape(word)
-		switch n := columns(word); {
-		case first:
-		case t.col+1+n > t.opt.width():
+		switch {
+		case line == "":
+			line = word
+		case t.col+columns(line)+1+columns(word) <= t.opt.width():
+			line += " " + word
+		default:
+			t.buf = t.opt.paint(t.buf, st, line)
 			t.newline()
 			t.to(indent)
 			t.put(st, prefix)
-		default:
-			t.buf = append(t.buf, ' ')
-			t.col++
+			line = word
 		}
-		first = false
-		t.buf = t.opt.paint(t.buf, st, word)
-		t.col += columns(word)
 	}
+	t.buf = t.opt.paint(t.buf, st, line)
 	t.newline()
 }
 
