@@ -249,3 +249,26 @@ func (l *lane) read(c *cursor, dst []Event, limit int) (out []Event, lost uint64
 	}
 	return dst, lost
 }
+
+// Scan calls f for the events that a lane holds, as they were recorded, oldest
+// first, until f returns false. f must not keep the pointer; while it runs, no
+// producer can reuse the block that the event is in, though none waits for it.
+func (r *Recorder) Scan(id Lane, f func(*Event) bool) {
+	l := &r.lanes[id]
+	for number := l.oldest().block; number <= l.head.Load(); number++ {
+		b := &l.blocks[number%uint64(len(l.blocks))]
+		b.mu.Lock()
+		more := true
+		if b.number == number {
+			for i := range b.events[:b.n.Load()] {
+				if more = f(&b.events[i]); !more {
+					break
+				}
+			}
+		}
+		b.mu.Unlock()
+		if !more {
+			return
+		}
+	}
+}

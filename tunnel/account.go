@@ -1,0 +1,289 @@
+package tunnel
+
+import (
+	"sync"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+const (
+	accountEvery = 100 * time.Millisecond
+	// accountIdle is for how many rounds a peer must have let nothing through
+	// before what it received and did not pass on counts as dropped. Until
+	// then a later packet's passage is what proves it.
+	accountIdle = 3
+	// accountQueue bounds what a flood of drops can make the accountant
+	// remember; beyond it drops are still counted, without their cause.
+	accountQueue = 8192
+	// deviceStaged is how many batches the device keeps for a peer without a
+	// session (device.QueueStagedSize); older ones give way.
+	deviceStaged = 128
+)
+
+// accountant finds the packets that the device dropped without a word.
+//
+// Each peer's packets have ordinals and keep their order inside the device
+// (see way), so a gap shows that a packet was dropped, exactly and at once.
+// The seams only note gaps. Why, and which packet it was, the accountant finds
+// out off the hot path: from the flight recorder, from what the device logged
+// without saying which packet it meant, and from dropped packets' buffers,
+// which still have their tags when the device's pool hands them out again.
+type accountant struct {
+	t     *Tunnel
+	kicks chan struct{}
+
+	mu       sync.Mutex
+	gaps     []gap                 // guarded by mu
+	refusals map[packetID]struct{} // guarded by mu: the device did not take them in
+	evidence map[packetID]remains  // guarded by mu
+
+	idle map[probe.PeerID]*[3]idleness // used by run only
+}
+
+// gap is a range of ordinals whose packets did not leave the device.
+type gap struct {
+	peer     probe.PeerID
+	state    tagState
+	from, to uint64
+	reason   probe.Reason // where it is known
+}
+
+// packetID names one packet inside the device.
+type packetID struct {
+	peer    probe.PeerID
+	state   tagState
+	ordinal uint64
+}
+
+// remains is what was found in a dropped packet's buffer.
+type remains struct {
+	reason probe.Reason
+	inner  probe.Event // inner fields only
+}
+
+type idleness struct {
+	left   uint64
+	rounds int
+}
+
+func newAccountant(t *Tunnel) *accountant {
+	return &accountant{
+		t: t, kicks: make(chan struct{}, 1),
+		refusals: make(map[packetID]struct{}), evidence: make(map[packetID]remains),
+		idle: make(map[probe.PeerID]*[3]idleness),
+	}
+}
+
+// missing notes a gap. It is called by the seams.
+func (a *accountant) missing(g gap) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.gaps) >= accountQueue {
+		reason := g.reason
+		if reason == probe.ReasonNone {
+			reason = probe.LostInDevice
+		}
+		a.t.peers.get(g.peer).drop(reason, int(g.to-g.from+1))
+		return
+	}
+	a.gaps = append(a.gaps, g)
+}
+
+// refused notes a data message that the device looked at and left.
+func (a *accountant) refused(peer probe.PeerID, state tagState, ordinal uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.refusals) < accountQueue {
+		a.refusals[packetID{peer, state, ordinal}] = struct{}{}
+	}
+}
+
+// flushed notes that the device discarded what it kept for a peer.
+func (a *accountant) flushed(id probe.PeerID, reason probe.Reason) {
+	if id == 0 {
+		return
+	}
+	w := &a.t.peers.get(id).out
+	last := w.entered.Load()
+	if from, _ := w.leave(last+1, last); from <= last {
+		a.missing(gap{id, tagOutbound, from, last, reason})
+	}
+	a.kick()
+}
+
+// kick makes the accountant look soon rather than at its next round.
+func (a *accountant) kick() {
+	select {
+	case a.kicks <- struct{}{}:
+	default:
+	}
+}
+
+// reclaim looks at a buffer that the device hands out anew: one whose tag says
+// that it came in and never went out holds a packet that was dropped.
+func (t *Tunnel) reclaim(b []byte) {
+	tag := tagOf(b[:0])
+	if tag == nil {
+		return
+	}
+	state := tag.state(t.magic)
+	if state != tagInbound4 && state != tagInbound6 {
+		return
+	}
+	id := packetID{tag.peer(), state, tag.ordinal()}
+	var e probe.Event
+	tag.getInbound(&e)
+	tag.setState(t.magic, tagNone)
+	r, ok := t.examine(&e, b[:cap(b)])
+	if !ok {
+		return
+	}
+	t.acct.mu.Lock()
+	defer t.acct.mu.Unlock()
+	if len(t.acct.evidence) < accountQueue {
+		t.acct.evidence[id] = r
+	}
+}
+
+// examine tells from the content of a data message that came in and was
+// dropped why that was. Decryption happens in place: what fails to
+// authenticate is overwritten with zeros, the rest is an inner packet.
+func (t *Tunnel) examine(e *probe.Event, buf []byte) (remains, bool) {
+	end := int(e.OuterLen) - 16
+	if end <= headroom || end > len(buf) {
+		return remains{}, false // a keepalive: nothing in it to judge by
+	}
+	inner := buf[headroom:end]
+	if allZero(inner) {
+		return remains{reason: probe.AuthenticationFailed}, true
+	}
+	var r remains
+	if n, ok := innerLength(inner); ok && r.inner.DecodeInner(inner[:n]) {
+		r.reason = probe.Replayed
+		if from, _ := t.allowed.lookup(r.inner.InnerSrc.Netip()); from != e.Peer {
+			r.reason = probe.DisallowedSource
+		}
+		return r, true
+	}
+	return remains{reason: probe.BadInnerPacket}, true
+}
+
+// innerLength is the length that an IP packet states, without padding, and
+// whether the device would have accepted it.
+func innerLength(b []byte) (int, bool) {
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		n := int(b[2])<<8 | int(b[3])
+		return n, n >= 20 && n <= len(b)
+	case len(b) >= 40 && b[0]>>4 == 6:
+		n := 40 + (int(b[4])<<8 | int(b[5]))
+		return n, n <= len(b)
+	}
+	return 0, false
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// run does the accounts until done is closed.
+func (a *accountant) run(done <-chan struct{}) {
+	ticker := time.NewTicker(accountEvery)
+	defer ticker.Stop()
+	var due []gap // from the round before: what is known of them has come in by now
+	quiet := false
+	for {
+		select {
+		case <-done:
+			return
+		case <-a.kicks:
+		case <-ticker.C:
+			a.t.clock.sync()
+			if a.t.active.Swap(false) || !quiet {
+				quiet = a.sweep()
+			}
+		}
+		a.settle(due)
+		a.mu.Lock()
+		due, a.gaps = a.gaps, nil
+		a.mu.Unlock()
+	}
+}
+
+// sweep looks for packets whose drop no later packet has shown, and reports
+// whether nothing is inside the device.
+func (a *accountant) sweep() (quiet bool) {
+	quiet = true
+	for _, p := range a.t.peers.all()[1:] {
+		if !a.sweepPeer(p) {
+			quiet = false
+		}
+	}
+	return quiet
+}
+
+func (a *accountant) sweepPeer(p *peer) (quiet bool) {
+	quiet = true
+	for i, w := range []*way{&p.out, &p.in[0], &p.in[1]} {
+		left, entered := w.left.Load(), w.entered.Load()
+		if left >= entered {
+			if idle := a.idle[p.id]; idle != nil {
+				idle[i] = idleness{}
+			}
+			continue
+		}
+		quiet = false
+		idle := a.idle[p.id]
+		if idle == nil {
+			idle = new([3]idleness)
+			a.idle[p.id] = idle
+		}
+		if idle[i].left != left || idle[i].rounds == 0 {
+			idle[i] = idleness{left, 1}
+			continue
+		}
+		if idle[i].rounds++; idle[i].rounds <= accountIdle {
+			continue
+		}
+		if i == 0 {
+			a.overflow(p, left, entered)
+			continue
+		}
+		idle[i].rounds = 1
+		state := tagInbound4 + tagState(i-1)
+		if from, to := w.leave(entered+1, entered); from <= to {
+			a.missing(gap{peer: p.id, state: state, from: from, to: to})
+		}
+	}
+	return quiet
+}
+
+// overflow accounts for packets that gave way while a peer had no session: of
+// those that wait, the device keeps the latest deviceStaged batches. Packets
+// that were read together have the same time.
+func (a *accountant) overflow(p *peer, left, entered uint64) {
+	if entered-left <= deviceStaged || p.handshake.outstanding.Load() == 0 {
+		return
+	}
+	var starts []uint64 // first ordinal of each batch
+	var last int64
+	a.t.rec.Scan(probe.LaneTUNRead, func(e *probe.Event) bool {
+		if e.Peer == p.id && e.Pair > left && e.Pair <= entered && e.Time != last {
+			starts, last = append(starts, e.Pair), e.Time
+		}
+		return true
+	})
+	if len(starts) <= deviceStaged {
+		return
+	}
+	oldest := starts[len(starts)-deviceStaged]
+	if from, to := p.out.leave(oldest, oldest-1); from <= to {
+		a.missing(gap{p.id, tagOutbound, from, to, probe.StagedOverflow})
+	}
+}

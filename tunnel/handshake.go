@@ -1,0 +1,263 @@
+package tunnel
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+const (
+	// Reading an initiation costs two multiplications on the curve, some
+	// 100 us. A flood of them must not cost us more than the device itself.
+	inspectPerSecond = 100
+	inspectBurst     = 200
+	inspectQueue     = 256
+
+	responsesKept = 1024
+)
+
+// identity is this node's key pair, and the mac1 key of messages to it.
+type identity struct {
+	private key.Private
+	public  key.Public
+	mac1    [32]byte
+}
+
+func newIdentity(k key.Private) *identity {
+	id := &identity{private: k}
+	if !k.IsZero() {
+		id.public = k.Public()
+	}
+	id.mac1 = mac1Key(id.public)
+	return id
+}
+
+// handshakes follows handshake messages, both ways.
+type handshakes struct {
+	t     *Tunnel
+	queue chan received
+	limit *rate.Limiter
+
+	mu        sync.Mutex
+	responses map[string]response      // guarded by mu: the latest from each source
+	recipient map[netip.AddrPort]*peer // guarded by mu: who was last sent to there
+}
+
+// received is an initiation on its way to being read.
+type received struct {
+	msg [probe.LenInitiation]byte
+	e   probe.Event
+}
+
+type response struct {
+	peer  probe.PeerID
+	index uint32
+	mac1  bool
+}
+
+func newHandshakes(t *Tunnel) *handshakes {
+	return &handshakes{
+		t: t, queue: make(chan received, inspectQueue), limit: rate.NewLimiter(inspectPerSecond, inspectBurst),
+		responses: make(map[string]response), recipient: make(map[netip.AddrPort]*peer),
+	}
+}
+
+// handshakeReceived records a handshake message. e has kind, indices, time and
+// source already.
+func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
+	e.Seam, e.PrefixBits, e.OuterDstPort = probe.SeamUDPReceive, probe.NoPrefix, uint16(t.port.Load())
+	switch e.Kind {
+	case probe.KindInitiation:
+		e.Checkpoint = probe.B1
+		t.hs.initiationReceived(msg, e)
+		return
+	case probe.KindResponse:
+		e.Checkpoint = probe.A3
+		t.hs.responseReceived(msg, e, ep)
+	case probe.KindCookie:
+		e.Checkpoint = probe.A3
+		e.Peer, _ = t.local.lookup(e.Receiver)
+	}
+	if e.Reason != probe.ReasonNone {
+		t.peers.get(e.Peer).drop(e.Reason, 1)
+	}
+	t.rec.Record(probe.LaneControl, e)
+}
+
+func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
+	t := h.t
+	var initiator bool
+	e.Peer, initiator = t.local.lookup(e.Receiver)
+	valid := mac1Valid(msg, &t.identity.Load().mac1)
+	switch {
+	case !valid:
+		e.Reason = probe.InvalidMAC1
+	case e.Peer == 0 || !initiator:
+		e.Reason = probe.ResponseStale
+	default:
+		t.remote.add(e.Sender, e.Peer, true, e.Time)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.responses) >= responsesKept {
+		clear(h.responses)
+	}
+	h.responses[ep.DstToString()] = response{e.Peer, e.Receiver, valid}
+}
+
+// initiationReceived checks mac1 at once and leaves the rest to run.
+func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
+	if !mac1Valid(msg, &h.t.identity.Load().mac1) {
+		e.Reason = probe.InvalidMAC1
+		h.record(e)
+		return
+	}
+	r := received{e: *e}
+	copy(r.msg[:], msg)
+	select {
+	case h.queue <- r:
+	default: // not read, but recorded
+		h.t.uninspected.Add(1)
+		h.record(e)
+	}
+}
+
+func (h *handshakes) record(e *probe.Event) {
+	if e.Reason != probe.ReasonNone {
+		h.t.peers.get(e.Peer).drop(e.Reason, 1)
+	}
+	h.t.rec.Record(probe.LaneControl, e)
+}
+
+// run reads the initiations that have come in, until done is closed.
+func (h *handshakes) run(done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case r := <-h.queue:
+			if h.limit.Allow() {
+				h.inspect(&r)
+			} else {
+				h.t.uninspected.Add(1)
+			}
+			h.record(&r.e)
+		}
+	}
+}
+
+// inspect finds out who sent an initiation.
+func (h *handshakes) inspect(r *received) {
+	own := h.t.identity.Load()
+	in := readInitiation(r.msg[:], own.private)
+	if !in.ok {
+		r.e.Reason = probe.InvalidInitiation
+		return
+	}
+	p := h.t.peers.find(in.static)
+	if p == nil || !p.configured.Load() {
+		r.e.Reason = probe.UnknownPeer
+		r.e.SetStaticKey(in.static)
+		return
+	}
+	r.e.Peer = p.id
+	ts, ok := in.timestamp(own.private)
+	if !ok {
+		r.e.Reason = probe.InvalidInitiation
+		return
+	}
+	p.handshake.saw(ts, r.e.When())
+}
+
+func (s *handshakeState) saw(ts, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latest, s.latestAt = ts, at
+	if ts.After(s.newest) {
+		s.newest = ts
+	}
+}
+
+// handshakeSent records a handshake message, learns its indices and returns
+// the peer that it is for.
+func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) probe.PeerID {
+	to := addrPort(ep)
+	e.Time, e.Seam, e.PrefixBits = t.clock.now(), probe.SeamUDPSend, probe.NoPrefix
+	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(t.port.Load())
+	if e.Kind == probe.KindCookie {
+		e.Checkpoint = probe.B2
+		t.rec.Record(probe.LaneControl, e)
+		return 0
+	}
+	p := t.hs.addressee(msg, to)
+	e.Peer = p.id
+	e.Checkpoint = probe.A2
+	initiator := e.Kind == probe.KindInitiation
+	if p.id != 0 {
+		t.local.add(e.Sender, p.id, initiator, e.Time)
+		if initiator {
+			p.handshake.outstanding.Store(e.Sender)
+		}
+	}
+	if !initiator {
+		e.Checkpoint = probe.B2
+		if p.id != 0 {
+			t.remote.add(e.Receiver, p.id, false, e.Time)
+		}
+	}
+	seq := t.rec.Record(probe.LaneControl, e)
+	if p.id != 0 {
+		t.endpointSeen(p, to, seq)
+	}
+	return p.id
+}
+
+// addressee finds the peer that a handshake message is made for, by its mac1:
+// only that peer's public key makes it valid. Whoever was last sent to at the
+// same address is tried first.
+func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
+	h.mu.Lock()
+	p := h.recipient[to]
+	h.mu.Unlock()
+	if p != nil && mac1Valid(msg, &p.mac1) {
+		return p
+	}
+	for _, p := range h.t.peers.all()[1:] {
+		if p.configured.Load() && mac1Valid(msg, &p.mac1) {
+			h.mu.Lock()
+			if len(h.recipient) > 2*len(h.t.peers.all()) {
+				clear(h.recipient)
+			}
+			h.recipient[to] = p
+			h.mu.Unlock()
+			return p
+		}
+	}
+	return h.t.peers.get(0)
+}
+
+// rejected is called as the device says that it could not use a response from
+// a source. If that answers our latest initiation and is made for us, its
+// sender has read our initiation, and what differs is the preshared key.
+func (h *handshakes) rejected(source string) {
+	h.mu.Lock()
+	r, ok := h.responses[source]
+	h.mu.Unlock()
+	if !ok || !r.mac1 || r.peer == 0 {
+		return
+	}
+	e := probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: r.peer, Receiver: r.index, Reason: probe.ResponseStale}
+	if h.t.peers.get(r.peer).handshake.outstanding.Load() == r.index {
+		e.Reason = probe.ResponseRejected
+	}
+	if from, err := netip.ParseAddrPort(source); err == nil {
+		e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()
+	}
+	h.t.device(e)
+}

@@ -1,0 +1,98 @@
+package tunnel
+
+import (
+	"net/netip"
+
+	"golang.zx2c4.com/wireguard/device"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Formats of the device's log that mean something to us. The device calls its
+// logger with the format and the arguments, so that they can be told apart
+// without parsing text; a test compares them with the module's source.
+const (
+	logReceivedInitiation = "%v - Received handshake initiation"
+	logReceivedResponse   = "%v - Received handshake response"
+	logInvalidResponse    = "Received invalid response message from %s"
+	logReplay             = "%v - ConsumeMessageInitiation: handshake replay @ %v"
+	logFlood              = "%v - ConsumeMessageInitiation: handshake flood"
+	logCookieSent         = "Sending cookie response for denied handshake message for %v"
+	logCookieRejected     = "Could not decrypt invalid cookie response"
+	logKeepalive          = "%v - Receiving keepalive packet"
+	logDisallowed4        = "IPv4 packet with disallowed source address from %v"
+	logDisallowed6        = "IPv6 packet with disallowed source address from %v"
+	logBadVersion         = "Packet with invalid IP version from %v"
+	logGaveUp             = "%s - Handshake did not complete after %d attempts, giving up"
+	logKeysRemoved        = "%s - Removing all keys, since we haven't received a new one in %d seconds"
+	logStopping           = "%v - Stopping"
+	logSegments           = "Dropped some packets from multi-segment read: %v"
+	logUAPIError          = "%v"
+)
+
+// logger is the third seam: what the device says, as events.
+func (t *Tunnel) logger() *device.Logger {
+	return &device.Logger{Verbosef: t.verbose, Errorf: t.logError}
+}
+
+func (t *Tunnel) verbose(format string, args ...any) {
+	var p *peer
+	if len(args) > 0 {
+		p = t.peers.named(args[0])
+	}
+	switch format {
+	case logKeepalive:
+		p.keepalives.Add(1)
+	case logReceivedInitiation:
+		p.handshake.established.Store(t.clock.now())
+	case logReceivedResponse:
+		p.handshake.outstanding.Store(0)
+		p.handshake.established.Store(t.clock.now())
+		t.device(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.id})
+	case logInvalidResponse:
+		t.hs.rejected(args[0].(string))
+	case logReplay:
+		t.device(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.id, Reason: probe.HandshakeReplay})
+	case logFlood:
+		t.device(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.id, Reason: probe.HandshakeFlood})
+	case logCookieSent:
+		e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnderLoad}
+		if from, err := netip.ParseAddrPort(args[0].(string)); err == nil {
+			e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()
+		}
+		t.device(e)
+	case logCookieRejected:
+		t.device(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
+	case logDisallowed4, logDisallowed6:
+		p.disallowed.Add(1)
+		t.acct.kick()
+	case logBadVersion:
+		p.badVersion.Add(1)
+		t.acct.kick()
+	case logGaveUp:
+		t.acct.flushed(p.id, probe.HandshakeGaveUp)
+	case logKeysRemoved, logStopping:
+		t.acct.flushed(p.id, probe.PeerRemoved)
+	case logSegments:
+		t.device(probe.Event{Kind: probe.KindInner, Reason: probe.LostInDevice})
+	}
+	if t.opt.Debugf != nil && format != logUAPIError {
+		t.opt.Debugf(format, args...)
+	}
+}
+
+func (t *Tunnel) logError(format string, args ...any) {
+	if t.opt.Errorf == nil || format == logUAPIError {
+		return // a UAPI error goes to who sent the request; it may quote a key
+	}
+	t.opt.Errorf(format, args...)
+}
+
+// device records an event that is not a packet's passage of a seam.
+func (t *Tunnel) device(e probe.Event) {
+	e.Time, e.Seam, e.PrefixBits = t.clock.now(), probe.SeamDevice, probe.NoPrefix
+	if e.Reason != probe.ReasonNone {
+		t.peers.get(e.Peer).drop(e.Reason, 1)
+	}
+	t.rec.Record(probe.LaneControl, &e)
+}

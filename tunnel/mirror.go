@@ -1,0 +1,216 @@
+package tunnel
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.zx2c4.com/wireguard/device"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// set applies a UAPI set operation to the device, and then what it did to the
+// mirror of the device's configuration: peers, AllowedIPs, endpoints. If the
+// device refuses part of it, or the private key changes, the mirror is built
+// anew from what the device says.
+func (t *Tunnel) set(config string) error {
+	t.config.Lock()
+	defer t.config.Unlock()
+	err := t.dev.IpcSet(config)
+	m := mirror{t: t, own: t.identity.Load().public, touched: make(map[*peer]struct{})}
+	if err != nil || !m.apply(config) {
+		if rerr := t.resync(); rerr != nil {
+			return fmt.Errorf("read configuration back: %w", rerr)
+		}
+		return err
+	}
+	for p := range m.touched {
+		t.bind(p)
+	}
+	return nil
+}
+
+// bind learns the pointer by which the device's log names p.
+func (t *Tunnel) bind(p *peer) {
+	if !p.configured.Load() {
+		t.peers.bind(nil, p)
+		return
+	}
+	t.peers.bind(t.dev.LookupPeer(device.NoisePublicKey(p.key)), p)
+}
+
+// mirror follows one set operation, line by line, as the device does
+// (https://www.wireguard.com/xplatform/#configuration-protocol).
+type mirror struct {
+	t       *Tunnel
+	own     key.Public
+	cur     *peer // nil before the first peer, and for one that is ignored
+	created bool
+	touched map[*peer]struct{}
+}
+
+// apply reports false if the operation does what it cannot follow.
+func (m *mirror) apply(config string) bool {
+	lines := bufio.NewScanner(strings.NewReader(config))
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), "=")
+		if name == "" {
+			break // the device stops at an empty line
+		}
+		if !m.line(name, value) {
+			return false
+		}
+	}
+	return lines.Err() == nil
+}
+
+func (m *mirror) line(name, value string) bool {
+	t := m.t
+	switch name {
+	case "private_key":
+		return false // can remove the peer that has the same public key
+	case "replace_peers":
+		for _, p := range t.peers.all()[1:] {
+			m.remove(p)
+		}
+	case "public_key":
+		return m.begin(value)
+	}
+	p := m.cur
+	if p == nil {
+		return true
+	}
+	switch name {
+	case "update_only":
+		if m.created {
+			m.remove(p)
+			m.cur = nil
+		}
+	case "remove":
+		m.remove(p)
+		m.cur = nil
+	case "endpoint":
+		ep, err := netip.ParseAddrPort(value)
+		if err != nil {
+			return false
+		}
+		t.endpointSet(p, ep)
+	case "replace_allowed_ips":
+		t.allowed.removePeer(p.id)
+	case "allowed_ip":
+		text, minus := strings.CutPrefix(value, "-")
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return false
+		}
+		if minus {
+			t.allowed.remove(prefix, p.id)
+		} else {
+			t.allowed.insert(prefix, p.id)
+		}
+	}
+	return true
+}
+
+func (m *mirror) begin(value string) bool {
+	raw, err := hex.DecodeString(value)
+	if err != nil || len(raw) != len(key.Public{}) {
+		return false
+	}
+	k := key.Public(raw)
+	if k == m.own {
+		m.cur = nil
+		return true
+	}
+	m.cur = m.t.peers.ensure(k)
+	m.created = !m.cur.configured.Swap(true)
+	m.touched[m.cur] = struct{}{}
+	return true
+}
+
+func (m *mirror) remove(p *peer) {
+	if !p.configured.Swap(false) {
+		return
+	}
+	m.touched[p] = struct{}{}
+	m.t.allowed.removePeer(p.id)
+	p.endpoint.Store(nil)
+	p.handshake.outstanding.Store(0)
+}
+
+// Status is what the device says of itself and its peers, keys included.
+func (t *Tunnel) Status() (*uapi.Status, error) {
+	var b bytes.Buffer
+	if err := t.dev.IpcGetOperation(&b); err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return uapi.ParseStatus(&b)
+}
+
+// resync builds the mirror from what the device says. The caller holds config.
+func (t *Tunnel) resync() error {
+	s, err := t.Status()
+	if err != nil {
+		return err
+	}
+	if t.identity.Load().private != s.PrivateKey {
+		t.identity.Store(newIdentity(s.PrivateKey))
+	}
+	t.allowed.clear()
+	present := make(map[*peer]bool, len(s.Peers))
+	for i := range s.Peers {
+		ps := &s.Peers[i]
+		p := t.peers.ensure(ps.PublicKey)
+		present[p] = true
+		p.configured.Store(true)
+		if ps.Endpoint.IsValid() {
+			t.endpointSet(p, ps.Endpoint)
+		} else {
+			p.endpoint.Store(nil)
+		}
+		for _, prefix := range ps.AllowedIPs {
+			t.allowed.insert(prefix, p.id)
+		}
+		t.bind(p)
+	}
+	for _, p := range t.peers.all()[1:] {
+		if !present[p] && p.configured.Swap(false) {
+			p.endpoint.Store(nil)
+			t.bind(p)
+		}
+	}
+	return nil
+}
+
+// endpointSet notes an endpoint that the configuration gives.
+func (t *Tunnel) endpointSet(p *peer, ep netip.AddrPort) {
+	ep = netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
+	p.endpoint.Store(&ep)
+}
+
+// endpointSeen notes where a peer's packets come from or go to. A change is
+// recorded as an event of its own, beside the one with Seq seq that shows it.
+func (t *Tunnel) endpointSeen(p *peer, ep netip.AddrPort, seq uint64) {
+	ep = netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
+	old := p.endpoint.Load()
+	if old != nil && *old == ep {
+		return
+	}
+	p.endpoint.Store(&ep)
+	if !p.configured.Load() {
+		p.endpoint.Store(nil)
+		return
+	}
+	e := probe.Event{Kind: probe.KindEndpoint, Peer: p.id, Pair: seq, Flags: probe.FlagEndpointMoved,
+		OuterDst: probe.AddrFrom(ep.Addr()), OuterDstPort: ep.Port()}
+	if old != nil {
+		e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(old.Addr()), old.Port()
+	}
+	t.device(e)
+}

@@ -1,0 +1,159 @@
+package tunnel
+
+import (
+	"crypto/ecdh"
+	"crypto/hmac"
+	"crypto/subtle"
+	"encoding/binary"
+	"hash"
+	"time"
+
+	"golang.org/x/crypto/blake2s"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// This file reads handshake initiations as their responder does: the first
+// steps of Noise_IKpsk2 as WireGuard uses it (WireGuard whitepaper, section
+// 5.4; https://www.wireguard.com/protocol/). The device does the same, but
+// says nothing of an initiator that it does not know.
+
+// Offsets within the messages.
+const (
+	initEphemeral = 8
+	initStatic    = 40
+	initTimestamp = 88
+	macsSize      = 32 // mac1 and mac2 end both handshake messages
+	mac1Size      = 16
+)
+
+var (
+	noiseChain = blake2s.Sum256([]byte("Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"))
+	noiseHash  = mixHash(noiseChain, []byte("WireGuard v1 zx2c4 Jason@zx2c4.com"))
+)
+
+// mac1Key is the key of the mac1 of every handshake message to owner.
+func mac1Key(owner key.Public) [32]byte {
+	return blake2s.Sum256(append([]byte("mac1----"), owner[:]...))
+}
+
+// mac1Valid reports whether a handshake message is made for the owner of k.
+func mac1Valid(msg []byte, k *[32]byte) bool {
+	h, err := blake2s.New128(k[:])
+	if err != nil {
+		return false // not possible with a key of 32 bytes
+	}
+	at := len(msg) - macsSize
+	h.Write(msg[:at])
+	return subtle.ConstantTimeCompare(h.Sum(nil), msg[at:at+mac1Size]) == 1
+}
+
+func mixHash(h [32]byte, data []byte) [32]byte {
+	d, _ := blake2s.New256(nil) // fails only for a key that is too long
+	d.Write(h[:])
+	d.Write(data)
+	return [32]byte(d.Sum(nil))
+}
+
+func hmacBlake2s(key []byte, parts ...[]byte) [32]byte {
+	m := hmac.New(func() hash.Hash { h, _ := blake2s.New256(nil); return h }, key)
+	for _, p := range parts {
+		m.Write(p)
+	}
+	return [32]byte(m.Sum(nil))
+}
+
+// kdf1 is the key derivation with one output.
+func kdf1(chain [32]byte, input []byte) [32]byte {
+	prk := hmacBlake2s(chain[:], input)
+	return hmacBlake2s(prk[:], []byte{1})
+}
+
+// kdf2 is the key derivation with two outputs.
+func kdf2(chain [32]byte, input []byte) (next, k [32]byte) {
+	prk := hmacBlake2s(chain[:], input)
+	next = hmacBlake2s(prk[:], []byte{1})
+	k = hmacBlake2s(prk[:], next[:], []byte{2})
+	return next, k
+}
+
+func open(k [32]byte, sealed, hash []byte) ([]byte, bool) {
+	aead, err := chacha20poly1305.New(k[:])
+	if err != nil {
+		return nil, false // not possible with a key of 32 bytes
+	}
+	var nonce [chacha20poly1305.NonceSize]byte
+	plain, err := aead.Open(nil, nonce[:], sealed, hash)
+	return plain, err == nil
+}
+
+// initiation is what the responder can read of an initiation.
+type initiation struct {
+	static key.Public
+	ok     bool // static could be decrypted
+
+	hash, chain [32]byte
+	sealed      [28]byte // the timestamp
+}
+
+// readInitiation decrypts the static key in msg, an initiation for us. It
+// takes one multiplication on the curve.
+func readInitiation(msg []byte, own key.Private) (in initiation) {
+	if len(msg) != probe.LenInitiation {
+		return in
+	}
+	priv, err := ecdh.X25519().NewPrivateKey(own[:])
+	if err != nil {
+		return in
+	}
+	eph, err := ecdh.X25519().NewPublicKey(msg[initEphemeral:initStatic])
+	if err != nil {
+		return in
+	}
+	shared, err := priv.ECDH(eph)
+	if err != nil {
+		return in
+	}
+	h := mixHash(mixHash(noiseHash, priv.PublicKey().Bytes()), eph.Bytes())
+	chain, k := kdf2(kdf1(noiseChain, eph.Bytes()), shared)
+	static, ok := open(k, msg[initStatic:initTimestamp], h[:])
+	if !ok {
+		return in
+	}
+	in.static, in.ok = key.Public(static), true
+	in.hash, in.chain = mixHash(h, msg[initStatic:initTimestamp]), chain
+	copy(in.sealed[:], msg[initTimestamp:])
+	return in
+}
+
+// timestamp decrypts the initiator's clock. It takes another multiplication.
+func (in *initiation) timestamp(own key.Private) (time.Time, bool) {
+	priv, err := ecdh.X25519().NewPrivateKey(own[:])
+	if err != nil {
+		return time.Time{}, false
+	}
+	static, err := ecdh.X25519().NewPublicKey(in.static[:])
+	if err != nil {
+		return time.Time{}, false
+	}
+	shared, err := priv.ECDH(static)
+	if err != nil {
+		return time.Time{}, false
+	}
+	_, k := kdf2(in.chain, shared)
+	plain, ok := open(k, in.sealed[:], in.hash[:])
+	if !ok || len(plain) != 12 {
+		return time.Time{}, false
+	}
+	return tai64n(plain), true
+}
+
+// tai64n reads a TAI64N label (https://cr.yp.to/libtai/tai64.html). WireGuard
+// adds 10 s to Unix time instead of the leap seconds of TAI, and blurs the
+// nanoseconds.
+func tai64n(b []byte) time.Time {
+	const epoch = 1<<62 + 10
+	return time.Unix(int64(binary.BigEndian.Uint64(b)-epoch), int64(binary.BigEndian.Uint32(b[8:])))
+}

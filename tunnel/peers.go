@@ -1,0 +1,156 @@
+package tunnel
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.zx2c4.com/wireguard/device"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// peer is what the tunnel knows of one peer. It lives as long as the tunnel:
+// a peer that is removed and added again keeps its ID and its counters.
+type peer struct {
+	id   probe.PeerID
+	key  key.Public
+	mac1 [32]byte // key of the mac1 of messages to this peer
+	name atomic.Pointer[string]
+	ptr  *device.Peer // guarded by peers.mu
+
+	configured atomic.Bool
+	endpoint   atomic.Pointer[netip.AddrPort] // mirror of the device's; nil: none
+
+	out way    // inner packets from TUN read to UDP send
+	in  [2]way // data messages from UDP receive to TUN write, for each receive function
+
+	// What the device said of this peer in its log since the accountant last
+	// looked: messages that are no TUN write and yet no silent drop.
+	keepalives, disallowed, badVersion atomic.Int64
+
+	drops     [probe.NumReasons]atomic.Uint64
+	handshake handshakeState
+}
+
+// way counts the packets of one peer in one direction, in the order in which
+// the device keeps them. Every packet gets an ordinal, from 1, as it enters.
+// Packets leave in that order, so one that leaves shows that all before it
+// have left or been dropped.
+type way struct {
+	entered atomic.Uint64 // ordinal of the latest that entered
+	left    atomic.Uint64 // ordinal up to which the fate of all is known
+}
+
+// leave notes that first to last have left. It returns the range of those
+// before them whose fate is not known; none if from > to.
+func (w *way) leave(first, last uint64) (from, to uint64) {
+	for {
+		left := w.left.Load()
+		if last <= left { // the accountant had given them up
+			return 1, 0
+		}
+		if w.left.CompareAndSwap(left, last) {
+			return left + 1, first - 1
+		}
+	}
+}
+
+// handshakeState is what the latest handshake messages with a peer were.
+type handshakeState struct {
+	outstanding atomic.Uint32 // sender index of our latest initiation, until it is answered
+	established atomic.Int64  // nanoseconds since the epoch of the latest completed handshake
+
+	mu       sync.Mutex
+	newest   time.Time // initiator's clock: the highest timestamp seen
+	latest   time.Time // initiator's clock: the timestamp seen last
+	latestAt time.Time // our clock at that moment
+}
+
+// peers is the register of all peers of a tunnel.
+type peers struct {
+	mu    sync.Mutex
+	byKey map[key.Public]*peer
+
+	byID  atomic.Pointer[[]*peer] // index: PeerID
+	byPtr sync.Map                // *device.Peer, as the device's log names it, to *peer
+}
+
+func newPeers() *peers {
+	ps := &peers{byKey: make(map[key.Public]*peer)}
+	list := make([]*peer, 1, 16)
+	list[0] = new(peer) // stands for "no peer", so that its drops are counted too
+	ps.byID.Store(&list)
+	return ps
+}
+
+// get returns the peer with this ID; that of ID 0 is nobody's.
+func (ps *peers) get(id probe.PeerID) *peer {
+	list := *ps.byID.Load()
+	if int(id) < len(list) {
+		return list[id]
+	}
+	return list[0]
+}
+
+// all returns every peer that ever was, the one of ID 0 first. The caller must
+// not change the slice.
+func (ps *peers) all() []*peer { return *ps.byID.Load() }
+
+func (ps *peers) find(k key.Public) *peer {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.byKey[k]
+}
+
+// ensure returns the peer with key k, which it adds if need be.
+func (ps *peers) ensure(k key.Public) *peer {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.byKey[k]; p != nil {
+		return p
+	}
+	list := *ps.byID.Load()
+	p := &peer{id: probe.PeerID(len(list)), key: k, mac1: mac1Key(k)}
+	list = append(list, p)
+	ps.byKey[k] = p
+	ps.byID.Store(&list)
+	return p
+}
+
+// bind notes which pointer the device's log uses for p; nil forgets it.
+func (ps *peers) bind(ptr *device.Peer, p *peer) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p.ptr == ptr {
+		return
+	}
+	if p.ptr != nil {
+		ps.byPtr.Delete(p.ptr)
+	}
+	if p.ptr = ptr; ptr != nil {
+		ps.byPtr.Store(ptr, p)
+	}
+}
+
+// named returns the peer that an argument of the device's log stands for, or
+// nobody.
+func (ps *peers) named(arg any) *peer {
+	if p, ok := ps.byPtr.Load(arg); ok {
+		return p.(*peer)
+	}
+	return ps.get(0)
+}
+
+func (p *peer) setName(name string) { p.name.Store(&name) }
+
+func (p *peer) displayName() string {
+	if n := p.name.Load(); n != nil {
+		return *n
+	}
+	return ""
+}
+
+func (p *peer) drop(r probe.Reason, n int) { p.drops[r].Add(uint64(n)) }

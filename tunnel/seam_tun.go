@@ -1,0 +1,219 @@
+package tunnel
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// headroom is the space before a packet in a buffer: the device's data header.
+const headroom = 16
+
+// tunSeam is the TUN device as the WireGuard device sees it: whatever lies
+// under it, and a look at every packet that passes.
+type tunSeam struct {
+	tun.Device
+	t     *Tunnel
+	cache routeCache // of the one goroutine that reads
+	prev  int        // buffers that the previous Read filled
+}
+
+// Read reads packets from the host and tags them.
+func (s *tunSeam) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	for _, b := range bufs[:s.prev] {
+		s.t.reclaim(b)
+	}
+	n, err := s.Device.Read(bufs, sizes, offset)
+	s.prev = n
+	if n > 0 {
+		s.noteRead(bufs[:n], sizes, offset)
+	}
+	return n, err
+}
+
+// run is a series of consecutive packets of one peer, whose ordinals are
+// handed out without touching shared memory for each.
+type run struct {
+	p    *peer
+	last uint64
+}
+
+func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
+	t := s.t
+	now := t.clock.now()
+	var cur run
+	b := t.rec.Begin(probe.LaneTUNRead)
+	for i := range bufs {
+		if sizes[i] < 1 {
+			continue
+		}
+		end := offset + sizes[i]
+		tag := tagOf(bufs[i][:end])
+		if tag != nil {
+			tag.setState(t.magic, tagNone)
+		}
+		e := b.Next()
+		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamTUNRead, Kind: probe.KindInner, PrefixBits: probe.NoPrefix}
+		pkt := bufs[i][offset:end]
+		if e.Reason = s.route(e, pkt, now); e.Reason != probe.ReasonNone {
+			t.peers.get(e.Peer).drop(e.Reason, 1)
+			if e.Reason == probe.NoEndpoint {
+				sizes[i] = 0 // as the kernel's WireGuard, which keeps no such packet
+			}
+			t.icmp.refuse(pkt)
+			continue
+		}
+		if cur.p == nil || cur.p.id != e.Peer {
+			cur.flush()
+			p := t.peers.get(e.Peer)
+			cur = run{p, p.out.entered.Load()}
+		}
+		if tag == nil {
+			t.untagged.Add(1)
+			continue
+		}
+		cur.last++
+		e.Pair = cur.last
+		tag.putOutbound(t.magic, e, cur.last)
+	}
+	cur.flush()
+	b.End()
+	t.active.Store(true)
+}
+
+func (r *run) flush() {
+	if r.p != nil {
+		r.p.out.entered.Store(r.last)
+	}
+}
+
+// route decodes a packet that enters the tunnel, finds peer, prefix and
+// checkpoint, and says why it can go no further, if so.
+func (s *tunSeam) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
+	if !e.DecodeInner(pkt) {
+		return probe.NotIP
+	}
+	e.Peer, e.PrefixBits = s.cache.lookup(&e.InnerDst, pkt[0]>>4 == 6)
+	k, quoted := s.t.flows.Key(e, pkt)
+	e.Checkpoint = probe.B7
+	if s.t.flows.Here(k, e, true, quoted, now) {
+		e.Checkpoint = probe.A1
+		e.Flags |= probe.FlagInitiatedHere
+	}
+	switch {
+	case e.Peer == 0:
+		return probe.NoAllowedIPsMatch
+	case s.t.peers.get(e.Peer).endpoint.Load() == nil:
+		return probe.NoEndpoint
+	}
+	return probe.ReasonNone
+}
+
+// Write hands decrypted packets to the host. All are from one peer, in the
+// order in which they were received.
+func (s *tunSeam) Write(bufs [][]byte, offset int) (int, error) {
+	s.noteWrite(bufs, offset)
+	n, err := s.Device.Write(bufs, offset)
+	if err != nil {
+		s.t.device(probe.Event{Kind: probe.KindInner, Reason: probe.TUNWriteError})
+	}
+	return n, err
+}
+
+func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
+	t := s.t
+	now := t.clock.now()
+	var leaving departures
+	var src sourceMatch
+	var last probe.Event
+	b := t.rec.Begin(probe.LaneTUNWrite)
+	for _, buf := range bufs {
+		e := b.Next()
+		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamTUNWrite, Kind: probe.KindInner, PrefixBits: probe.NoPrefix}
+		tag := tagOf(buf)
+		state := tagNone
+		if tag != nil {
+			state = tag.state(t.magic)
+		}
+		if offset >= headroom {
+			e.Receiver = binary.LittleEndian.Uint32(buf[offset-headroom+4:])
+			e.Counter = binary.LittleEndian.Uint64(buf[offset-headroom+8:])
+		}
+		if state == tagInbound4 || state == tagInbound6 {
+			tag.getInbound(e)
+			leaving.add(t, &t.peers.get(e.Peer).in[state-tagInbound4], e.Peer, state, tag.ordinal())
+			tag.setState(t.magic, tagNone)
+			last = *e
+		} else {
+			t.untagged.Add(1)
+		}
+		pkt := buf[offset:]
+		if !e.DecodeInner(pkt) {
+			continue // not possible: the device has looked
+		}
+		e.PrefixBits = src.lookup(t.allowed, &e.InnerSrc, pkt[0]>>4 == 6)
+		k, quoted := t.flows.Key(e, pkt)
+		e.Checkpoint = probe.B4
+		if t.flows.Here(k, e, false, quoted, now) {
+			e.Checkpoint = probe.A6
+			e.Flags |= probe.FlagInitiatedHere
+		}
+	}
+	b.End()
+	leaving.flush(t)
+	if last.Peer != 0 {
+		from := netip.AddrPortFrom(last.OuterSrc.Netip(), last.OuterSrcPort)
+		t.endpointSeen(t.peers.get(last.Peer), from, last.Seq)
+	}
+}
+
+// sourceMatch remembers the prefix of the latest source address of a batch.
+type sourceMatch struct {
+	addr  probe.Addr
+	bits  uint8
+	valid bool
+}
+
+func (m *sourceMatch) lookup(a *allowedIPs, addr *probe.Addr, v6 bool) uint8 {
+	if m.valid && m.addr == *addr {
+		return m.bits
+	}
+	m.addr, m.valid = *addr, true
+	if v6 && addr.Is4() {
+		_, m.bits = a.lookupMapped(netip.AddrFrom16(*addr))
+	} else {
+		_, m.bits = a.lookup(addr.Netip())
+	}
+	return m.bits
+}
+
+// departures collects the ordinals of one batch, so that the peer's counter is
+// touched once for each unbroken series.
+type departures struct {
+	w           *way
+	peer        probe.PeerID
+	state       tagState
+	first, last uint64
+}
+
+func (d *departures) add(t *Tunnel, w *way, peer probe.PeerID, state tagState, ordinal uint64) {
+	if d.w == w && ordinal == d.last+1 {
+		d.last = ordinal
+		return
+	}
+	d.flush(t)
+	*d = departures{w, peer, state, ordinal, ordinal}
+}
+
+func (d *departures) flush(t *Tunnel) {
+	if d.w == nil {
+		return
+	}
+	if from, to := d.w.leave(d.first, d.last); from <= to {
+		t.acct.missing(gap{peer: d.peer, state: d.state, from: from, to: to})
+	}
+	d.w = nil
+}

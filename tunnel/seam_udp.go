@@ -1,0 +1,262 @@
+package tunnel
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// udpSeam is the UDP bind as the WireGuard device sees it: whatever lies under
+// it, and a look at every message that passes.
+type udpSeam struct {
+	conn.Bind
+	t *Tunnel
+}
+
+// addrPort is where ep is. Upstream's endpoints and ours can tell without
+// allocating; any other has to say it in text.
+func addrPort(ep conn.Endpoint) netip.AddrPort {
+	switch ep := ep.(type) {
+	case interface{ DstAddrPort() netip.AddrPort }:
+		return ep.DstAddrPort()
+	case *conn.StdNetEndpoint:
+		return ep.AddrPort
+	}
+	ap, err := netip.ParseAddrPort(ep.DstToString())
+	if err != nil {
+		return netip.AddrPortFrom(ep.DstIP(), 0)
+	}
+	return ap
+}
+
+// Open opens the sockets and puts a receiver before each receive function.
+func (s *udpSeam) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
+	fns, actual, err := s.Bind.Open(port)
+	if err != nil {
+		return nil, 0, err
+	}
+	s.t.port.Store(uint32(actual))
+	seen := make([]conn.ReceiveFunc, len(fns))
+	for i, fn := range fns {
+		r := &receiver{t: s.t, fn: fn, index: uint8(i & 1)}
+		seen[i] = r.receive
+	}
+	return seen, actual, nil
+}
+
+// receiver is one receive function; it is called by one goroutine.
+type receiver struct {
+	t     *Tunnel
+	fn    conn.ReceiveFunc
+	index uint8
+	prev  int
+	seqs  [conn.IdealBatchSize]uint64 // what each buffer was tagged with
+
+	ep   conn.Endpoint // the latest, and its address
+	from probe.Addr
+	port uint16
+}
+
+func (r *receiver) state() tagState { return tagInbound4 + tagState(r.index) }
+
+func (r *receiver) receive(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
+	r.refused(bufs)
+	n, err := r.fn(bufs, sizes, eps)
+	r.prev = n
+	if n > 0 {
+		r.note(bufs[:n], sizes, eps)
+	}
+	return n, err
+}
+
+// refused looks at the buffers of the previous call. The device takes those
+// that it has use for, and puts others in their places. One that is still
+// there was refused; any other that is tagged was dropped later, and has come
+// back by way of the pool.
+func (r *receiver) refused(bufs [][]byte) {
+	for i, b := range bufs[:min(r.prev, len(bufs), len(r.seqs))] {
+		tag := tagOf(b[:0])
+		if tag == nil {
+			continue
+		}
+		if r.seqs[i] != 0 && tag.state(r.t.magic) == r.state() && tag.seq() == r.seqs[i] {
+			r.t.acct.refused(tag.peer(), r.state(), tag.ordinal())
+			tag.setState(r.t.magic, tagNone)
+			continue
+		}
+		r.t.reclaim(b)
+	}
+}
+
+func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
+	t := r.t
+	now := t.clock.now()
+	var cur run
+	batch := t.rec.Begin(probe.LaneUDPReceive)
+	for i, buf := range bufs {
+		if i < len(r.seqs) {
+			r.seqs[i] = 0
+		}
+		if sizes[i] == 0 {
+			continue
+		}
+		msg := buf[:sizes[i]]
+		if eps[i] != r.ep {
+			ap := addrPort(eps[i])
+			r.ep, r.from, r.port = eps[i], probe.AddrFrom(ap.Addr()), ap.Port()
+		}
+		tag := tagOf(msg)
+		if tag != nil {
+			tag.setState(t.magic, tagNone)
+		}
+		var e probe.Event
+		reason := e.DecodeOuter(msg)
+		if reason == probe.ReasonNone && e.Kind != probe.KindData && e.Kind != probe.KindKeepalive {
+			e.Time, e.OuterSrc, e.OuterSrcPort = now, r.from, r.port
+			t.handshakeReceived(msg, &e, eps[i])
+			continue
+		}
+		p := batch.Next()
+		e.Seq, e.Time, e.Seam, e.Reason = p.Seq, now, probe.SeamUDPReceive, reason
+		e.OuterSrc, e.OuterSrcPort, e.OuterDstPort = r.from, r.port, uint16(t.port.Load())
+		e.PrefixBits, e.Info = probe.NoPrefix, r.index
+		if reason == probe.ReasonNone {
+			r.session(&e, &cur)
+		}
+		*p = e
+		if e.Reason != probe.ReasonNone {
+			t.peers.get(0).drop(e.Reason, 1)
+			continue
+		}
+		if tag == nil || i >= len(r.seqs) {
+			t.untagged.Add(1)
+			continue
+		}
+		tag.putInbound(t.magic, r.state(), p, e.Pair)
+		r.seqs[i] = p.Seq
+	}
+	if cur.p != nil {
+		cur.p.in[r.index].entered.Store(cur.last)
+	}
+	batch.End()
+	t.active.Store(true)
+}
+
+// session finds whose data message e is and gives it the peer's next ordinal.
+func (r *receiver) session(e *probe.Event, cur *run) {
+	peer, initiator := r.t.local.lookup(e.Receiver)
+	if peer == 0 {
+		e.Reason = probe.UnknownIndex
+		return
+	}
+	e.Peer = peer
+	// Until the packet is decrypted: the side that began the session is as
+	// a rule the one that had something to send.
+	e.Checkpoint = probe.B3
+	if initiator {
+		e.Checkpoint = probe.A5
+	}
+	if cur.p == nil || cur.p.id != peer {
+		if cur.p != nil {
+			cur.p.in[r.index].entered.Store(cur.last)
+		}
+		p := r.t.peers.get(peer)
+		*cur = run{p, p.in[r.index].entered.Load()}
+	}
+	cur.last++
+	e.Pair = cur.last
+}
+
+// Send sends messages to one peer.
+func (s *udpSeam) Send(bufs [][]byte, ep conn.Endpoint) error {
+	peer := s.note(bufs, ep)
+	err := s.Bind.Send(bufs, ep)
+	if err != nil {
+		s.failed(len(bufs), ep, peer, err)
+	}
+	return err
+}
+
+func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
+	t := s.t
+	var e probe.Event
+	if len(bufs) == 1 && e.DecodeOuter(bufs[0]) == probe.ReasonNone &&
+		e.Kind != probe.KindData && e.Kind != probe.KindKeepalive {
+		return t.handshakeSent(bufs[0], &e, ep)
+	}
+	now := t.clock.now()
+	to := addrPort(ep)
+	dst, srcPort := probe.AddrFrom(to.Addr()), uint16(t.port.Load())
+	var leaving departures
+	var receiver uint32
+	var initiator bool
+	var last uint64
+	b := t.rec.Begin(probe.LaneUDPSend)
+	for _, buf := range bufs {
+		e := b.Next()
+		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamUDPSend, PrefixBits: probe.NoPrefix,
+			OuterDst: dst, OuterDstPort: to.Port(), OuterSrcPort: srcPort}
+		e.DecodeOuter(buf)
+		if e.Receiver != receiver || peer == 0 {
+			receiver = e.Receiver
+			peer, initiator = t.remote.lookup(receiver)
+		}
+		last = e.Seq
+		tag := tagOf(buf)
+		if e.Kind == probe.KindData && tag != nil && tag.state(t.magic) == tagOutbound {
+			tag.getOutbound(e)
+			leaving.add(t, &t.peers.get(e.Peer).out, e.Peer, tagOutbound, tag.ordinal())
+			tag.setState(t.magic, tagNone)
+		} else if e.Kind == probe.KindData {
+			t.untagged.Add(1)
+		}
+		switch {
+		case e.Peer == 0:
+			e.Peer = peer
+			e.Checkpoint = sentBy(initiator)
+		default:
+			e.Checkpoint = sentBy(e.Flags&probe.FlagInitiatedHere != 0)
+			if e.Peer != peer && peer != 0 {
+				e.Flags |= probe.FlagPeerMismatch
+				e.Peer = peer
+				t.mismatches.Add(1)
+			}
+		}
+	}
+	b.End()
+	leaving.flush(t)
+	if peer != 0 {
+		t.endpointSeen(t.peers.get(peer), to, last)
+	}
+	return peer
+}
+
+// sentBy is the checkpoint of data that the initiator of a flow, or of a
+// session, or the other side sends.
+func sentBy(initiator bool) probe.Checkpoint {
+	if initiator {
+		return probe.A4
+	}
+	return probe.B8
+}
+
+// failed records that the socket refused n messages. Info is the errno.
+func (s *udpSeam) failed(n int, ep conn.Endpoint, peer probe.PeerID, err error) {
+	var gso conn.ErrUDPGSODisabled
+	if errors.As(err, &gso) && gso.RetryErr == nil {
+		return // they were sent, one by one
+	}
+	to := addrPort(ep)
+	e := probe.Event{Kind: probe.KindData, Peer: peer, Reason: probe.SendError,
+		OuterDst: probe.AddrFrom(to.Addr()), OuterDstPort: to.Port()}
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno < 256 {
+		e.Info = uint8(errno)
+	}
+	s.t.peers.get(peer).drop(probe.SendError, n-1)
+	s.t.device(e)
+}

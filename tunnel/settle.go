@@ -1,0 +1,224 @@
+package tunnel
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// rejectAfter is the age in nanoseconds at which a session ends
+// (device.RejectAfterTime).
+const rejectAfter = int64(180 * time.Second)
+
+// replayWindow is how far behind its newest one the device accepts a counter
+// (replay.windowSize; RFC 6479).
+const replayWindow = 8128
+
+// poolLook bounds how many of the device's pooled buffers the accountant looks
+// at in search of a dropped packet.
+const poolLook = 64
+
+// settle finds out about the packets in gaps, counts and records each.
+func (a *accountant) settle(gaps []gap) {
+	if len(gaps) == 0 {
+		return
+	}
+	a.settleOutbound(gaps)
+	a.settleInbound(gaps)
+}
+
+// searchPool takes buffers out of the device's pool, where the latest dropped
+// packets lie, looks at them and puts them back.
+func (a *accountant) searchPool() {
+	var held []*[65535]byte
+	for range poolLook {
+		buf := a.t.dev.GetMessageBuffer()
+		held = append(held, buf)
+		if allZero(tagOf(buf[:0])) {
+			break // a new one: the pool is empty
+		}
+		a.t.reclaim(buf[:])
+	}
+	for _, buf := range held {
+		a.t.dev.PutMessageBuffer(buf)
+	}
+}
+
+// each calls f for the recorded events of the packets in gaps that are in one
+// of the states, and returns how many packets of each gap it found.
+func (a *accountant) each(lane probe.Lane, gaps []gap, outbound bool, f func(g *gap, e *probe.Event)) []uint64 {
+	found := make([]uint64, len(gaps))
+	byPeer := make(map[probe.PeerID][]int)
+	for i, g := range gaps {
+		if (g.state == tagOutbound) == outbound {
+			byPeer[g.peer] = append(byPeer[g.peer], i)
+		}
+	}
+	a.t.rec.Scan(lane, func(e *probe.Event) bool {
+		for _, i := range byPeer[e.Peer] {
+			g := &gaps[i]
+			if e.Pair >= g.from && e.Pair <= g.to && (outbound || tagInbound4+tagState(e.Info) == g.state) {
+				found[i]++
+				f(g, e)
+				break
+			}
+		}
+		return true
+	})
+	return found
+}
+
+func (a *accountant) settleOutbound(gaps []gap) {
+	var drops []probe.Event
+	found := a.each(probe.LaneTUNRead, gaps, true, func(g *gap, e *probe.Event) {
+		d := *e
+		d.Pair, d.Reason = e.Seq, g.reason
+		if d.Reason == probe.ReasonNone {
+			d.Reason = probe.StagedOverflow // the only way to be overtaken
+		}
+		drops = append(drops, d)
+	})
+	a.record(drops)
+	for i, g := range gaps {
+		if g.state == tagOutbound && found[i] < g.to-g.from+1 {
+			reason := g.reason
+			if reason == probe.ReasonNone {
+				reason = probe.StagedOverflow
+			}
+			a.t.peers.get(g.peer).drop(reason, int(g.to-g.from+1-found[i]))
+		}
+	}
+}
+
+func (a *accountant) record(drops []probe.Event) {
+	for i := range drops {
+		e := &drops[i]
+		e.Time, e.Seam = a.t.clock.now(), probe.SeamDevice
+		a.t.peers.get(e.Peer).drop(e.Reason, 1)
+		a.t.rec.Record(probe.LaneControl, e)
+	}
+}
+
+// counterKey is how a data message is recognised when it comes again.
+type counterKey struct {
+	receiver uint32
+	counter  uint64
+}
+
+func (a *accountant) settleInbound(gaps []gap) {
+	var lost []probe.Event
+	keys := make(map[counterKey]uint64) // Seq of the first receipt
+	found := a.each(probe.LaneUDPReceive, gaps, false, func(_ *gap, e *probe.Event) {
+		lost = append(lost, *e)
+		keys[counterKey{e.Receiver, e.Counter}] = 0
+	})
+	newest := make(map[uint32]uint64) // highest counter that passed, by receiver index
+	if len(lost) > 0 {
+		if a.unexplained(lost) {
+			a.searchPool()
+		}
+		a.t.rec.Scan(probe.LaneUDPReceive, func(e *probe.Event) bool {
+			k := counterKey{e.Receiver, e.Counter}
+			if first, ok := keys[k]; ok && (first == 0 || e.Seq < first) {
+				keys[k] = e.Seq
+			}
+			return true
+		})
+		a.t.rec.Scan(probe.LaneTUNWrite, func(e *probe.Event) bool {
+			newest[e.Receiver] = max(newest[e.Receiver], e.Counter)
+			return true
+		})
+	}
+	var drops []probe.Event
+	for i := range lost {
+		e := &lost[i]
+		again := keys[counterKey{e.Receiver, e.Counter}] < e.Seq || e.Counter+replayWindow < newest[e.Receiver]
+		if a.cause(e, again); e.Reason != probe.ReasonNone {
+			e.Pair = e.Seq
+			drops = append(drops, *e)
+		}
+	}
+	a.record(drops)
+	for i, g := range gaps {
+		if g.state != tagOutbound && found[i] < g.to-g.from+1 {
+			a.t.peers.get(g.peer).drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
+		}
+	}
+}
+
+// unexplained reports whether any of the lost messages carried data and
+// nothing is known of it yet.
+func (a *accountant) unexplained(lost []probe.Event) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range lost {
+		id := idOf(&lost[i])
+		_, examined := a.evidence[id]
+		_, refused := a.refusals[id]
+		if lost[i].Kind == probe.KindData && !examined && !refused {
+			return true
+		}
+	}
+	return false
+}
+
+func idOf(e *probe.Event) packetID {
+	return packetID{e.Peer, tagInbound4 + tagState(e.Info), e.Pair}
+}
+
+// cause sets the reason why the data message e was not written to the TUN
+// device; none if it was an accepted keepalive. again says that its counter
+// had been used before, or is older than the replay window.
+func (a *accountant) cause(e *probe.Event, again bool) {
+	id := idOf(e)
+	a.mu.Lock()
+	r, examined := a.evidence[id]
+	_, refused := a.refusals[id]
+	delete(a.evidence, id)
+	delete(a.refusals, id)
+	a.mu.Unlock()
+	p := a.t.peers.get(e.Peer)
+	e.Info = 0
+	switch {
+	case refused:
+		e.Reason = probe.UnknownIndex
+		if s := a.t.local.created(e.Receiver); s != 0 && e.Time-s >= rejectAfter {
+			e.Reason = probe.ExpiredKey
+		}
+	case e.Kind == probe.KindKeepalive && takeOne(&p.keepalives):
+	case examined && r.reason == probe.DisallowedSource:
+		takeOne(&p.disallowed)
+		e.Reason = probe.DisallowedSource
+		e.InnerSrc, e.InnerDst, e.InnerLen, e.Proto = r.inner.InnerSrc, r.inner.InnerDst, r.inner.InnerLen, r.inner.Proto
+		e.InnerSrcPort, e.InnerDstPort, e.Info = r.inner.InnerSrcPort, r.inner.InnerDstPort, r.inner.Info
+	case examined:
+		if e.Reason = r.reason; r.reason == probe.BadInnerPacket {
+			takeOne(&p.badVersion)
+		}
+	case e.Kind == probe.KindData && takeOne(&p.disallowed):
+		e.Reason = probe.DisallowedSource
+	case e.Kind == probe.KindData && takeOne(&p.badVersion):
+		e.Reason = probe.BadInnerPacket
+	case again:
+		e.Reason = probe.Replayed
+	case e.Kind == probe.KindKeepalive:
+		// Neither accepted nor seen before: only authentication is left.
+		e.Reason = probe.AuthenticationFailed
+	default:
+		e.Reason = probe.LostInDevice
+	}
+}
+
+// takeOne takes one from n, if it is positive.
+func takeOne(n *atomic.Int64) bool {
+	for {
+		v := n.Load()
+		if v <= 0 {
+			return false
+		}
+		if n.CompareAndSwap(v, v-1) {
+			return true
+		}
+	}
+}
