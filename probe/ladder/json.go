@@ -70,7 +70,7 @@ func AppendJSON(dst []byte, e *probe.Event, names Names) []byte {
 	if key, ok := e.StaticKey(); ok {
 		o.text("static_key", base64.StdEncoding.EncodeToString(key[:]))
 	}
-	o.flag("endpoint_moved", e.Flags&probe.FlagEndpointMoved != 0)
+	o.flag("endpoint_moved", e.Flags&probe.FlagEndpointMoved != 0 && e.Kind != probe.KindEndpoint)
 	o.flag("peer_mismatch", e.Flags&probe.FlagPeerMismatch != 0)
 	return append(o.buf, '}')
 }

@@ -103,8 +103,12 @@ func (l *line) what(e *probe.Event) {
 		}
 		l.message(e)
 	}
+	flags := e.Flags
+	if e.Kind == probe.KindEndpoint {
+		flags &^= probe.FlagEndpointMoved // it says so already
+	}
 	for _, f := range eventFlags {
-		if e.Flags&f.flag != 0 {
+		if flags&f.flag != 0 {
 			l.printf(" %s", f.name)
 		}
 	}

@@ -143,7 +143,7 @@ func event(name string) probe.Event {
 		e.Seam, e.Kind, e.Peer = probe.SeamTUNRead, probe.KindInner, 0
 		e.InnerLen, e.Reason = 9, probe.NotIP
 	case "endpoint":
-		e.Seam, e.Kind = probe.SeamDevice, probe.KindEndpoint
+		e.Seam, e.Kind, e.Flags = probe.SeamDevice, probe.KindEndpoint, probe.FlagEndpointMoved
 		e = outer(e, there, "198.51.100.7:4000")
 	case "icmp error":
 		e.Seam, e.Kind, e.Reason = probe.SeamDevice, probe.KindICMP, probe.ICMPHostUnreachable
