@@ -19,7 +19,12 @@ func TestMain(m *testing.M) {
 // its own, with wgnode on the path, and again under the name wireguard-go.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata",
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			// Under the race detector each program would wait a second at its end.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
 	})
 }
