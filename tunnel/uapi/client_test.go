@@ -92,7 +92,7 @@ func TestSetThenGet(t *testing.T) {
 	newDevice(t, "wg0")
 	private, peer, preshared := key.GeneratePrivate(), key.GeneratePrivate().Public(), key.GeneratePreshared()
 	config := "private_key=" + private.Hex() + "\n" +
-		"listen_port=0\nfwmark=7\n" +
+		"listen_port=0\n" +
 		"public_key=" + peer.Hex() + "\n" +
 		"preshared_key=" + preshared.Hex() + "\n" +
 		"endpoint=[fe80::1%lo]:51820\n" +
@@ -105,7 +105,7 @@ func TestSetThenGet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.PrivateKey != private || s.PublicKey != private.Public() || s.FwMark != 7 {
+	if s.PrivateKey != private || s.PublicKey != private.Public() {
 		t.Errorf("device is %+v", s)
 	}
 	p := s.Peer(peer)
