@@ -36,27 +36,27 @@ func Load(path string) (*Config, error) {
 	if !ok || !ValidName(name) {
 		return nil, fmt.Errorf("%s: the file must be named after the interface: at most 15 letters, digits and _=+.-, then .conf", path)
 	}
-	real, err := filepath.EvalSymlinks(path)
+	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("load configuration: %w", err)
 	}
-	f, err := os.Open(real)
+	f, err := os.Open(resolved)
 	if err != nil {
 		return nil, fmt.Errorf("load configuration: %w", err)
 	}
 	defer f.Close() // nothing was written: its error says nothing
 
-	c, err := Parse(f, real)
+	c, err := Parse(f, resolved)
 	if err != nil {
 		return nil, err
 	}
 	c.Name = name // a link may have another name than the file behind it
-	open, err := worldAccessible(f, filepath.Dir(real))
+	open, err := worldAccessible(f, filepath.Dir(resolved))
 	if err != nil {
 		return nil, fmt.Errorf("load configuration: %w", err)
 	}
 	if open {
-		c.warnings = append([]string{fmt.Sprintf("`%s' is world accessible", real)}, c.warnings...)
+		c.warnings = append([]string{fmt.Sprintf("`%s' is world accessible", resolved)}, c.warnings...)
 	}
 	return c, nil
 }

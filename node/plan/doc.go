@@ -8,12 +8,12 @@
 // a table, compared with another, and written to a file.
 //
 // That file is the [Journal]. [Runner.Apply] writes each step there before it
-// does it, so that at any moment the file holds all that there may be to undo,
-// and nothing that was never begun. If a step fails or the context ends, Apply
-// undoes in reverse what was done. If instead the process dies, another one
-// opens the file and [Runner.Undo] does the same: undoing takes what is already
-// gone for undone, and touches only the link whose index the journal holds,
-// never another one that has got the name since.
+// does it, so that at any moment the file holds all that there may be to undo.
+// If a step fails or the context ends, Apply undoes in reverse what was done.
+// If instead the process dies, another one opens the file and [Runner.Undo]
+// does the same: undoing takes what is already gone for undone, and touches
+// only the link whose index the journal holds, never another one that has got
+// the name since.
 //
 // What a step does is up to a [Kernel] and a [Device]. [System] is the kernel
 // of this host; the device is the node's own, because a userspace device lives

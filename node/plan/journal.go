@@ -73,19 +73,16 @@ func OpenJournal(path string) (*Journal, error) {
 	return j, nil
 }
 
-// begin records a step that is about to be done.
-func (j *Journal) begin(s Step) error {
-	j.Steps = append(j.Steps, s)
+// begin records steps that are about to be done.
+func (j *Journal) begin(steps ...Step) error {
+	before := len(j.Steps)
+	j.Steps = append(j.Steps, steps...)
 	if err := j.write(os.Rename); err != nil {
-		j.Steps = j.Steps[:len(j.Steps)-1]
+		j.Steps = j.Steps[:before]
 		return fmt.Errorf("write journal: %w", err)
 	}
 	return nil
 }
-
-// failed forgets the last step, which turned out not to be done. The file is
-// left for the next writing: to hold too much does no harm.
-func (j *Journal) failed() { j.Steps = j.Steps[:len(j.Steps)-1] }
 
 // keep records that only these steps are left to be undone, or removes the
 // file if there are none.

@@ -34,9 +34,14 @@ func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
 	return errors.Join(err, r.Undo(context.WithoutCancel(ctx), j))
 }
 
-func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) error {
+func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error) {
 	l := link.Link{Name: j.Link}
-	for _, s := range steps {
+	done := len(j.Steps)
+	// What was recorded and then not done need not be undone. The file may
+	// hold too much until it is written again.
+	defer func() { j.Steps = j.Steps[:done] }()
+
+	for i, s := range steps {
 		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("bring %s up: %w", j.Link, err)
 		}
@@ -52,16 +57,38 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) error {
 		} else {
 			r.say("[#] %s", s)
 		}
-		if err := j.begin(s); err != nil {
-			return err
+		if done == len(j.Steps) {
+			if err := j.begin(recordTogether(steps[i:])...); err != nil {
+				return err
+			}
 		}
 		if err := r.do(ctx, s, &l); err != nil {
-			j.failed()
 			return err
 		}
 		j.LinkIndex = l.Index
+		done++
 	}
 	return nil
+}
+
+// recordTogether returns the first of steps, and those after it that may as
+// well be recorded in one writing of the file, which for thousands of routes
+// is the difference between milliseconds and a minute. Addresses and routes
+// may: to undo one that was never added is harmless, as the link is our own.
+func recordTogether(steps []Step) []Step {
+	if op := steps[0].Op; op != OpAddress && op != OpRoute {
+		return steps[:1]
+	}
+	var together []Step
+	for _, s := range steps {
+		if s.Op != steps[0].Op || s.Link != steps[0].Link {
+			break
+		}
+		if s.Skip == "" {
+			together = append(together, s)
+		}
+	}
+	return together
 }
 
 // do does one step. The one that creates the link fills in l.

@@ -25,8 +25,7 @@ var (
 	// ErrProhibit: a route or rule of type prohibit matches (EACCES).
 	ErrProhibit = errors.New("a prohibit route or rule matches")
 	// ErrBlackhole: a route or rule of type blackhole matches. The kernel says
-	// EINVAL, which for a request of our making means nothing else, but for
-	// 0.0.0.0/8, to which nothing can be sent.
+	// EINVAL, which for a request of our making means nothing else.
 	ErrBlackhole = errors.New("a blackhole route or rule matches")
 )
 
@@ -89,7 +88,7 @@ func Lookup(dst netip.Addr, mark uint32) (Result, error) {
 	opts := &netlink.RouteGetOptions{Mark: mark, Oif: addr.Zone()}
 	routes, err := netlink.RouteGetWithOptions(addr.WithZone("").AsSlice(), opts)
 	if err != nil {
-		return Result{}, fmt.Errorf("look up route to %s: %w", dst, translate(addr, err))
+		return Result{}, fmt.Errorf("look up route to %s: %w", dst, translate(err))
 	}
 	if len(routes) == 0 {
 		return Result{}, fmt.Errorf("look up route to %s: the kernel gave no answer", dst)
@@ -101,7 +100,7 @@ func Lookup(dst netip.Addr, mark uint32) (Result, error) {
 	return res, nil
 }
 
-func translate(dst netip.Addr, err error) error {
+func translate(err error) error {
 	switch {
 	case errors.Is(err, unix.ENETUNREACH):
 		return ErrNoRoute
@@ -109,7 +108,7 @@ func translate(dst netip.Addr, err error) error {
 		return ErrUnreachable
 	case errors.Is(err, unix.EACCES):
 		return ErrProhibit
-	case errors.Is(err, unix.EINVAL) && !(dst.Is4() && dst.As4()[0] == 0):
+	case errors.Is(err, unix.EINVAL):
 		return ErrBlackhole
 	}
 	return err
