@@ -42,7 +42,7 @@ func New(t testing.TB) *Lab {
 	tun.Close()
 
 	l := &Lab{t: t}
-	t.Cleanup(l.close)
+	t.Cleanup(l.Close)
 	return l
 }
 
@@ -73,9 +73,10 @@ func (l *Lab) onClose(c io.Closer) {
 	l.closers = append(l.closers, c)
 }
 
-// close tears the lab down. Hosts go in one sweep: killing a holder ends all
-// that runs in its host, so it is awaited only after every holder was killed.
-func (l *Lab) close() {
+// Close tears the lab down before the end of its test. It may be called more
+// than once.
+func (l *Lab) Close() {
+	l.t.Helper()
 	l.mu.Lock()
 	hosts, procs, closers := l.hosts, l.procs, l.closers
 	l.hosts, l.procs, l.closers = nil, nil, nil
@@ -85,6 +86,8 @@ func (l *Lab) close() {
 		// A test may have closed it already; the socket is gone either way.
 		_ = c.Close()
 	}
+	// Killing a holder ends all that runs in its host, so none is awaited before
+	// every one is killed.
 	for _, h := range hosts {
 		h.holder.kill()
 	}

@@ -133,8 +133,7 @@ func TestTryTellsExitStatusFromFailure(t *testing.T) {
 	if _, _, err := h.Try("sh", "-c", "kill -9 $$"); err == nil {
 		t.Error("a killed program gives no error")
 	}
-	// It returns though a daemon still holds the output, within WaitDelay's
-	// second and far from the daemon's hour.
+	// It returns though a daemon holds on to the output for another hour.
 	if out := h.Run("sh", "-c", "sleep 3600 & echo started"); out != "started\n" {
 		t.Errorf("got %q", out)
 	}
