@@ -75,9 +75,9 @@ func (c *Classic) With(t testing.TB) *Classic {
 // NewClassic builds the network of the common case: a client at home behind
 // NAT, a hub with a public address, and a server on the hub's private network.
 //
-//	A eth0 ------------ lan R wan ------------- wan H lan ----------- eth0 B
-//	10.9.1.2      10.9.1.1    198.51.100.1    203.0.113.2  192.168.200.2     192.168.200.22
-//	fd00:9:1::2   ::1         2001:db8:1::1   2001:db8:2::2  fd00:200::2     fd00:200::22
+//	A eth0 ------------- lan R wan --------------- wan H lan ------------------ eth0 B
+//	10.9.1.2     10.9.1.1     198.51.100.1  203.0.113.2   192.168.200.2  192.168.200.22
+//	fd00:9:1::2  fd00:9:1::1  2001:db8:1::1  2001:db8:2::2  fd00:200::2    fd00:200::22
 //
 // R forwards and masquerades, in IPv4 and IPv6, what A's network sends towards
 // the WAN; H forwards but does not masquerade. A's default route is R, and B's

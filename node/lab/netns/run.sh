@@ -106,7 +106,7 @@ section=$(head -n "$line" "$source" | grep -E '^# (Test|Now|First|After|Before|D
 
 echo "upstream's netns.sh with $label: $((SECONDS - began)) s, $(grep -c '\[+\]' "$work/log") steps"
 echo "last of its output:"
-sed 's/\x1b\[[0-9;]*m//g' "$work/log" | grep -v '^DEBUG' | grep -vE '\[\+\] ip netns del' | tail -n 15 | sed 's/^/	/'
+sed 's/\x1b\[[0-9;]*m//g' "$work/log" | grep -v '^DEBUG' | grep -vE '\[\+\] ip netns del|(Private|Preshared)Key =' | tail -n 15 | sed 's/^/	/'
 case $status in
 0) echo "passed"; exit 0 ;;
 137) echo "killed after $limit s" ;;
