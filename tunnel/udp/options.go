@@ -13,7 +13,7 @@ type Options struct {
 	// OnICMP, if not nil, is called for each error that the kernel reports
 	// about a datagram we sent. It is called from within Send and the receive
 	// functions, from several goroutines at once: it must not block, and must
-	// not call Close.
+	// not call the Bind.
 	OnICMP func(ICMPError)
 
 	// SocketBuffer is the size in bytes of each socket's receive and send

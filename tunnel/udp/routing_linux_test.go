@@ -15,6 +15,10 @@ import (
 //	      fd09::2/64            fd09::1/64      cannot reach 10.67.0.0/24, fd67::/64
 //	default via router                          rejects      10.68.0.0/24 (nft)
 //	                                            narrow0 10.69.0.0/24, MTU 1280
+//
+// The router sends as many ICMP messages as the tests provoke. (A rate limit
+// of 0 for IPv4 would do the reverse: it takes away the credit that route
+// errors are paid from.)
 func routed(t *testing.T) (host, router *netns) {
 	host, router = newNetns(t), newNetns(t)
 	host.run(t, `
@@ -25,7 +29,7 @@ func routed(t *testing.T) (host, router *netns) {
 		ip link set veth0 up`)
 	router.run(t, `
 		sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-		sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+		sysctl -qw net.ipv4.icmp_ratemask=0 net.ipv6.icmp.ratelimit=0
 		ip address add 10.9.0.1/24 dev veth1
 		ip address add fd09::1/64 dev veth1 nodad
 		ip link set veth1 up
@@ -229,4 +233,27 @@ func TestErrorsArriveWhileTheSendBufferIsFull(t *testing.T) {
 	}
 	b.mustSend(t, b.endpoint(t, "127.0.0.1", a.port), []byte("still there?"))
 	a.expect(t, [][]byte{[]byte("still there?")})
+}
+
+// A socket with an error queue is told about packets that the interface's own
+// queue refuses. They are lost like any others, so Send does not complain.
+func TestFullInterfaceQueueIsCounted(t *testing.T) {
+	host, _ := routed(t)
+	// Packets that wait for a neighbour's address are not in that queue yet.
+	host.run(t, `
+		ping -q -c 1 10.9.0.1
+		ping -q -c 1 fd09::1
+		tc qdisc replace dev veth0 root tbf rate 8kbit burst 2000 limit 3000`)
+	for _, noOffload := range []bool{true, false} {
+		n := host.node(t, Options{DisableOffload: noOffload})
+		for _, dst := range []string{"10.9.0.1", "fd09::1"} {
+			before := n.Bind.(*Bind).QueueDrops()
+			n.mustSend(t, n.endpoint(t, dst, 1), numbered(100, func(int) int { return 1000 })...)
+			// A few fit into the queue. Joined packets count as refused only
+			// if none of them does, so they come when it is full.
+			if drops := n.Bind.(*Bind).QueueDrops() - before; drops < 30 || drops > 100 {
+				t.Errorf("to %s, offload %v: counted %d drops of 100 packets", dst, !noOffload, drops)
+			}
+		}
+	}
 }
