@@ -13,6 +13,9 @@ const (
 	// out. It is what lets events of different lanes be put in order, and the
 	// receipt of a packet be joined with what was found in it.
 	holdBack = 10 * time.Millisecond
+	// joinWait is how much longer the receipt of a data message may wait for
+	// the TUN write that belongs to it.
+	joinWait = 90 * time.Millisecond
 	pollSize = 4096 // events taken from a lane at a time
 )
 
@@ -154,8 +157,12 @@ func (s *Subscription) poll() (idle bool) {
 	s.received, lost = s.r.lanes[LaneUDPReceive].read(&s.cursors[LaneUDPReceive], s.received, pollSize)
 	s.lost.Add(lost)
 	s.join(writes)
+	until := time.Now().Add(-holdBack).UnixNano()
+	if len(writes) == pollSize { // there are more, and receipts may wait for them
+		until = min(until, writes[len(writes)-1].Time)
+	}
 	s.add(writes)
-	s.release(time.Now().Add(-holdBack).UnixNano())
+	s.release(until)
 	for _, id := range []Lane{LaneTUNRead, LaneUDPSend, LaneControl} {
 		s.buf, lost = s.r.lanes[id].read(&s.cursors[id], s.buf[:0], pollSize)
 		s.lost.Add(lost)
@@ -213,14 +220,23 @@ func (e *Event) complete(w *Event) {
 	}
 }
 
-// release hands on the receipts that are joined, or will not be any more.
+// release hands on the receipts that are joined, or will not be any more: they
+// are older than until.
 func (s *Subscription) release(until int64) {
-	n := 0
-	for n < len(s.received) && (s.received[n].Time <= until || s.received[n].InnerLen != 0) {
-		n++
+	kept := s.received[:0]
+	for i := range s.received {
+		e := &s.received[i]
+		wait := until
+		if e.Kind == KindData && e.Reason == ReasonNone {
+			wait -= int64(joinWait)
+		}
+		if e.InnerLen == 0 && e.Time > wait {
+			kept = append(kept, *e)
+		} else if s.match == nil || s.match(e) {
+			s.ready = append(s.ready, *e)
+		}
 	}
-	s.add(s.received[:n])
-	s.received = slices.Delete(s.received, 0, n)
+	s.received = kept
 }
 
 // compareEvents orders by time, and within one instant by the order in which

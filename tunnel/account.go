@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -33,6 +34,8 @@ type accountant struct {
 	t     *Tunnel
 	kicks chan struct{}
 
+	looking atomic.Bool
+
 	mu       sync.Mutex
 	gaps     []gap                 // guarded by mu
 	refusals map[packetID]struct{} // guarded by mu: the device did not take them in
@@ -47,6 +50,7 @@ type gap struct {
 	state    tagState
 	from, to uint64
 	reason   probe.Reason // where it is known
+	tries    int          // rounds in which the cause was sought
 }
 
 // packetID names one packet inside the device.
@@ -107,7 +111,7 @@ func (a *accountant) flushed(id probe.PeerID, reason probe.Reason) {
 	w := &a.t.peers.get(id).out
 	last := w.entered.Load()
 	if from, _ := w.leave(last+1, last); from <= last {
-		a.missing(gap{id, tagOutbound, from, last, reason})
+		a.missing(gap{peer: id, state: tagOutbound, from: from, to: last, reason: reason})
 	}
 	a.kick()
 }
@@ -117,6 +121,20 @@ func (a *accountant) kick() {
 	select {
 	case a.kicks <- struct{}{}:
 	default:
+	}
+}
+
+// look examines the buffers that come out of the pool next. It is for the
+// device's log to start: a new goroutine as a rule runs on the same processor
+// as soon as the one that starts it waits, and so finds in that processor's
+// pool the very packet that the log was about.
+func (a *accountant) look() {
+	if a.looking.CompareAndSwap(false, true) {
+		go func() {
+			defer a.looking.Store(false)
+			a.lookPool()
+			a.kick()
+		}()
 	}
 }
 
@@ -284,6 +302,6 @@ func (a *accountant) overflow(p *peer, left, entered uint64) {
 	}
 	oldest := starts[len(starts)-deviceStaged]
 	if from, to := p.out.leave(oldest, oldest-1); from <= to {
-		a.missing(gap{p.id, tagOutbound, from, to, probe.StagedOverflow})
+		a.missing(gap{peer: p.id, state: tagOutbound, from: from, to: to, reason: probe.StagedOverflow})
 	}
 }

@@ -65,10 +65,10 @@ func (t *Tunnel) verbose(format string, args ...any) {
 		t.device(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
 	case logDisallowed4, logDisallowed6:
 		p.disallowed.Add(1)
-		t.acct.kick()
+		t.acct.look()
 	case logBadVersion:
 		p.badVersion.Add(1)
-		t.acct.kick()
+		t.acct.look()
 	case logGaveUp:
 		t.acct.flushed(p.id, probe.HandshakeGaveUp)
 	case logKeysRemoved, logStopping:

@@ -1,6 +1,8 @@
 package tunnel
 
 import (
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +17,13 @@ const rejectAfter = int64(180 * time.Second)
 // (replay.windowSize; RFC 6479).
 const replayWindow = 8128
 
+// settleTries is for how many rounds the cause of a drop is sought.
+const settleTries = 10
+
+// poolSpin bounds how long the goroutines that search the pool wait for each
+// other.
+const poolSpin = 200 * time.Microsecond
+
 // poolLook bounds how many of the device's pooled buffers the accountant looks
 // at in search of a dropped packet.
 const poolLook = 64
@@ -28,15 +37,33 @@ func (a *accountant) settle(gaps []gap) {
 	a.settleInbound(gaps)
 }
 
-// searchPool takes buffers out of the device's pool, where the latest dropped
-// packets lie, looks at them and puts them back.
+// searchPool looks at the buffers in the device's pool, where the packets that
+// were dropped last lie. The pool keeps some for each processor, out of reach
+// of the others, so one goroutine a processor looks, all at once.
 func (a *accountant) searchPool() {
+	n := runtime.GOMAXPROCS(0)
+	var running atomic.Int32
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range n {
+		wg.Go(func() {
+			running.Add(1)
+			for int(running.Load()) < n && time.Since(start) < poolSpin {
+			}
+			a.lookPool()
+		})
+	}
+	wg.Wait()
+}
+
+// lookPool takes buffers out of the pool, looks at them and puts them back.
+func (a *accountant) lookPool() {
 	var held []*[65535]byte
 	for range poolLook {
 		buf := a.t.dev.GetMessageBuffer()
 		held = append(held, buf)
 		if allZero(tagOf(buf[:0])) {
-			break // a new one: the pool is empty
+			break // a new one: there are no more
 		}
 		a.t.reclaim(buf[:])
 	}
@@ -107,53 +134,76 @@ type counterKey struct {
 }
 
 func (a *accountant) settleInbound(gaps []gap) {
-	var lost []probe.Event
-	keys := make(map[counterKey]uint64) // Seq of the first receipt
-	found := a.each(probe.LaneUDPReceive, gaps, false, func(_ *gap, e *probe.Event) {
-		lost = append(lost, *e)
-		keys[counterKey{e.Receiver, e.Counter}] = 0
+	var lost []lostMessage
+	found := a.each(probe.LaneUDPReceive, gaps, false, func(g *gap, e *probe.Event) {
+		lost = append(lost, lostMessage{*e, g.tries})
 	})
-	newest := make(map[uint32]uint64) // highest counter that passed, by receiver index
-	if len(lost) > 0 {
-		if a.unexplained(lost) {
-			a.searchPool()
-		}
-		a.t.rec.Scan(probe.LaneUDPReceive, func(e *probe.Event) bool {
-			k := counterKey{e.Receiver, e.Counter}
-			if first, ok := keys[k]; ok && (first == 0 || e.Seq < first) {
-				keys[k] = e.Seq
-			}
-			return true
-		})
-		a.t.rec.Scan(probe.LaneTUNWrite, func(e *probe.Event) bool {
-			newest[e.Receiver] = max(newest[e.Receiver], e.Counter)
-			return true
-		})
-	}
-	var drops []probe.Event
-	for i := range lost {
-		e := &lost[i]
-		again := keys[counterKey{e.Receiver, e.Counter}] < e.Seq || e.Counter+replayWindow < newest[e.Receiver]
-		if a.cause(e, again); e.Reason != probe.ReasonNone {
-			e.Pair = e.Seq
-			drops = append(drops, *e)
-		}
-	}
-	a.record(drops)
 	for i, g := range gaps {
 		if g.state != tagOutbound && found[i] < g.to-g.from+1 {
 			a.t.peers.get(g.peer).drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
 		}
 	}
+	if len(lost) == 0 {
+		return
+	}
+	if a.unexplained(lost) {
+		a.searchPool()
+	}
+	seen := a.earlier(lost)
+	var drops []probe.Event
+	for i := range lost {
+		l := &lost[i]
+		id := idOf(&l.Event)
+		a.cause(&l.Event, seen(&l.Event))
+		if l.Reason == probe.LostInDevice && l.tries < settleTries {
+			a.missing(gap{peer: id.peer, state: id.state, from: id.ordinal, to: id.ordinal, tries: l.tries + 1})
+			continue
+		}
+		if l.Reason != probe.ReasonNone {
+			l.Pair = l.Seq
+			drops = append(drops, l.Event)
+		}
+	}
+	a.record(drops)
+}
+
+// lostMessage is a data message that came in and did not go out.
+type lostMessage struct {
+	probe.Event
+	tries int
+}
+
+// earlier returns a function that tells whether a message's counter had been
+// used by an earlier one, or is older than the replay window.
+func (a *accountant) earlier(lost []lostMessage) func(*probe.Event) bool {
+	first := make(map[counterKey]uint64) // Seq of the first receipt
+	for i := range lost {
+		first[counterKey{lost[i].Receiver, lost[i].Counter}] = lost[i].Seq
+	}
+	a.t.rec.Scan(probe.LaneUDPReceive, func(e *probe.Event) bool {
+		k := counterKey{e.Receiver, e.Counter}
+		if seq, ok := first[k]; ok && e.Seq < seq {
+			first[k] = e.Seq
+		}
+		return true
+	})
+	newest := make(map[uint32]uint64) // highest counter that passed, by receiver index
+	a.t.rec.Scan(probe.LaneTUNWrite, func(e *probe.Event) bool {
+		newest[e.Receiver] = max(newest[e.Receiver], e.Counter)
+		return true
+	})
+	return func(e *probe.Event) bool {
+		return first[counterKey{e.Receiver, e.Counter}] < e.Seq || e.Counter+replayWindow < newest[e.Receiver]
+	}
 }
 
 // unexplained reports whether any of the lost messages carried data and
 // nothing is known of it yet.
-func (a *accountant) unexplained(lost []probe.Event) bool {
+func (a *accountant) unexplained(lost []lostMessage) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range lost {
-		id := idOf(&lost[i])
+		id := idOf(&lost[i].Event)
 		_, examined := a.evidence[id]
 		_, refused := a.refusals[id]
 		if lost[i].Kind == probe.KindData && !examined && !refused {

@@ -1,0 +1,249 @@
+package tunnel
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Every packet's events belong together: what a data message carries is what
+// the events say that it carries, on both ends, under load, in both
+// directions, with no exception.
+func TestTagsExact(t *testing.T) {
+	const batches, size = 400, 64
+	a, b := pair(t, nil)
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t) // the session is there
+	wa := a.Recorder().Subscribe(probe.SubscribeOptions{})
+	wb := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer wa.Close()
+	defer wb.Close()
+	done := make(chan map[message]uint64, 4)
+	for _, w := range []struct {
+		s    *probe.Subscription
+		seam probe.Seam
+	}{{wa, probe.SeamUDPSend}, {wb, probe.SeamTUNWrite}} {
+		go func() { done <- collect(t, w.s, w.seam, batches*size) }()
+	}
+	for i := range batches {
+		var pkts [][]byte
+		for j := range size {
+			pkts = append(pkts, udp4(a.addr, b.addr, uint16(i+1), uint16(j+1), (i*size+j)%1300))
+		}
+		a.send(pkts...)
+		for range size {
+			b.receive(t)
+		}
+	}
+	sent, got := <-done, <-done
+	if len(sent) != batches*size || len(got) != batches*size {
+		t.Fatalf("%d and %d messages seen, want %d", len(sent), len(got), batches*size)
+	}
+	for k, ports := range sent {
+		if got[k] != ports {
+			t.Fatalf("message %+v: one end saw ports %#x in it, the other %#x", k, ports, got[k])
+		}
+	}
+	for _, e := range []*end{a, b} {
+		if c := e.Counters(); c.Untagged != 0 || c.Mismatches != 0 || c.Unrecorded != 0 {
+			t.Errorf("counters: %+v", c)
+		}
+	}
+}
+
+type message struct {
+	receiver uint32
+	counter  uint64
+}
+
+// collect reads n data messages at a seam and what was in each.
+func collect(t *testing.T, s *probe.Subscription, seam probe.Seam, n int) map[message]uint64 {
+	m := make(map[message]uint64)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	buf := make([]probe.Event, 256)
+	for len(m) < n {
+		k, err := s.Read(ctx, buf)
+		if err != nil {
+			break
+		}
+		for i := range buf[:k] {
+			e := &buf[i]
+			if e.Seam == seam && e.InnerSrcPort != 0 {
+				m[message{e.Receiver, e.Counter}] = uint64(e.InnerSrcPort)<<32 | uint64(e.InnerDstPort)<<16 | uint64(e.InnerLen)
+			}
+		}
+	}
+	if s.Lost() != 0 {
+		t.Errorf("%d events lost", s.Lost())
+	}
+	return m
+}
+
+// What a peer sends that the device drops in silence is found, counted for the
+// peer, and given its reason.
+func TestSilentDropsInbound(t *testing.T) {
+	a, b := pair(t, nil)
+	tap := newRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+		t.Fatal(err)
+	}
+	a.send(udp4(a.addr, b.addr, 1, 1, 100))
+	b.receive(t)
+	data := tap.awaitData(t)
+	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+
+	forged := bytes.Clone(data)
+	binary.LittleEndian.PutUint64(forged[8:], 1000) // a fresh counter
+	forged[20] ^= 1
+	stranger := bytes.Clone(data)
+	stranger[4] ^= 0xff
+	long := append(bytes.Clone(tap.awaitInitiation(t)), 0)
+	for _, c := range []struct {
+		want probe.Reason
+		msg  []byte
+		peer bool
+	}{
+		{probe.Replayed, data, true},
+		{probe.AuthenticationFailed, forged, true},
+		{probe.UnknownIndex, stranger, false},
+		{probe.TooShort, data[:20], false},
+		{probe.BadLength, long, false},
+		{probe.UnknownType, append([]byte{9}, data[1:]...), false},
+	} {
+		tap.inject(t, c.msg)
+		e := await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Reason != probe.ReasonNone })
+		if e.Reason != c.want {
+			t.Errorf("got %v, want %v", e.Reason, c.want)
+		}
+		if (e.Peer != 0) != c.peer {
+			t.Errorf("%v: counted for peer %d", c.want, e.Peer)
+		}
+		if n := b.PeerState(e.Peer).Drops[c.want]; n != 1 {
+			t.Errorf("%v: counted %d times", c.want, n)
+		}
+	}
+}
+
+// A source address outside the peer's AllowedIPs is named.
+func TestDisallowedSource(t *testing.T) {
+	a, b := pair(t, nil)
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+	spoofed := b.addr.Next()
+	a.send(udp4(spoofed, b.addr, 7, 7, 8))
+	e := await(t, w, "disallowed-source", func(e *probe.Event) bool { return e.Reason == probe.DisallowedSource })
+	if src, _ := e.Inner(); src.Addr() != spoofed || e.Peer == 0 {
+		t.Errorf("named %v of peer %d, want %v", src, e.Peer, spoofed)
+	}
+}
+
+// While there is no session the device keeps 128 batches; the oldest give way.
+func TestStagedOverflow(t *testing.T) {
+	a, _ := pair(t, func(ca, _ *Config) { ca.Peers[0].Endpoint = silent(t) })
+	w := a.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+	const sent = 140
+	for i := range sent {
+		a.send(udp4(a.addr, ip("10.0.0.2"), uint16(i+1), 9, 8))
+	}
+	for i := range sent - deviceStaged {
+		e := await(t, w, "staged-overflow", func(e *probe.Event) bool { return e.Reason == probe.StagedOverflow })
+		if src, _ := e.Inner(); int(src.Port()) != i+1 {
+			t.Errorf("drop %d was that of port %d", i, src.Port())
+		}
+	}
+	if s := a.PeerState(1); s.Waiting != deviceStaged {
+		t.Errorf("%d packets wait, want %d", s.Waiting, deviceStaged)
+	}
+}
+
+func TestNoMatchAndNoEndpoint(t *testing.T) {
+	a, b := pair(t, nil)
+	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+	for _, c := range []struct {
+		dst  string
+		want probe.Reason
+	}{{"10.9.9.9", probe.NoAllowedIPsMatch}, {a.addr.String(), probe.NoEndpoint}} {
+		b.send(udp4(b.addr, ip(c.dst), 5, 6, 8))
+		e := await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Seam == probe.SeamTUNRead })
+		if e.Reason != c.want {
+			t.Errorf("to %s: %v, want %v", c.dst, e.Reason, c.want)
+		}
+		icmp := b.receive(t)
+		if icmp[9] != 1 || icmp[20] != 3 || icmp[21] != 1 {
+			t.Errorf("to %s: answered %x, want ICMP host unreachable", c.dst, icmp[:28])
+		}
+		if sum(0, icmp[:20])%0xffff != 0 || sum(0, icmp[20:])%0xffff != 0 {
+			t.Errorf("to %s: wrong checksum in %x", c.dst, icmp)
+		}
+	}
+}
+
+func TestHandshakeReasons(t *testing.T) {
+	stranger := newEnd(t, "10.0.0.3")
+	for _, c := range []struct {
+		name string
+		edit func(a, b *Config)
+		want probe.Reason
+		here bool // seen by a, the initiator
+	}{
+		{"unknown peer", func(_, b *Config) { b.Peers = nil }, probe.UnknownPeer, false},
+		{"wrong public key", func(a, _ *Config) { a.Peers[0].PublicKey = stranger.key.Public() }, probe.InvalidMAC1, false},
+		{"preshared key", func(_, b *Config) { b.Peers[0].PresharedKey[0] = 1 }, probe.ResponseRejected, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b := pair(t, func(ca, cb *Config) { c.edit(ca, cb) })
+			if c.want == probe.InvalidMAC1 {
+				if err := a.SetEndpoint(stranger.key.Public(), b.endpoint()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			seer := b
+			if c.here {
+				seer = a
+			}
+			w := seer.Recorder().Subscribe(probe.SubscribeOptions{Past: true})
+			defer w.Close()
+			a.send(udp4(a.addr, b.addr, 1, 1, 8))
+			e := await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Reason != probe.ReasonNone })
+			if e.Reason != c.want {
+				t.Errorf("%v, want %v", e.Reason, c.want)
+			}
+			if k, ok := e.StaticKey(); ok != (c.want == probe.UnknownPeer) || ok && k != a.key.Public() {
+				t.Errorf("static key %x, %v", k, ok)
+			}
+		})
+	}
+}
+
+// The endpoint follows the peer, and the change is told with old and new.
+func TestEndpointMoves(t *testing.T) {
+	a, b := pair(t, nil)
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+	old := b.PeerState(1).Endpoint
+	tap := newRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+		t.Fatal(err)
+	}
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	e := await(t, w, "endpoint", func(e *probe.Event) bool { return e.Kind == probe.KindEndpoint })
+	from, to := e.Outer()
+	if from != old || to != tap.outside() || e.Peer != 1 {
+		t.Errorf("moved %v -> %v, want %v -> %v", from, to, old, tap.outside())
+	}
+	if time.Since(e.When()) > time.Minute {
+		t.Errorf("at %v", e.When())
+	}
+}
