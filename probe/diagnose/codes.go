@@ -8,6 +8,10 @@ type Code string
 // Nothing is wrong: the reply came back to the application.
 const Healthy Code = "healthy"
 
+// Idle is neither: no session stands, nobody tries to have one, and so there
+// is nothing to judge by.
+const Idle Code = "idle"
+
 // A1 is missing: the packet does not reach the tunnel.
 const (
 	DestNotRouted       Code = "dest-not-routed"       // no route to the destination, or unreachable, blackhole, prohibit
@@ -109,6 +113,7 @@ var classes = []struct {
 	class Class
 }{
 	{Healthy, ClassNone},
+	{Idle, ClassNone},
 	{DestNotRouted, ClassRouting},
 	{RouteBypassesTunnel, ClassRouting},
 	{NoAllowedIPsMatch, ClassConfig},

@@ -40,11 +40,11 @@ type PeerReport struct {
 	Ladder  List[Rung] `json:"ladder"`
 }
 
-// Healthy reports whether every peer is healthy. Findings do not count: one
-// that does harm is also the verdict of a peer.
+// Healthy reports whether no peer has a fault; an idle one has none. Findings
+// do not count: one that does harm is also the verdict of a peer.
 func (r *DoctorReport) Healthy() bool {
 	for i := range r.Peers {
-		if !r.Peers[i].Verdict.Healthy() {
+		if v := &r.Peers[i].Verdict; !v.Healthy() && v.Code != Idle {
 			return false
 		}
 	}

@@ -1,0 +1,209 @@
+package diagnose
+
+import (
+	"encoding/base64"
+	"net/netip"
+	"syscall"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+const (
+	movesKept     = 16
+	strangersKept = 64
+)
+
+// Collector gathers facts from events. Events must come in order of time, as a
+// [probe.Subscription] gives them. It is not safe for concurrent use.
+type Collector struct {
+	// Peers are the peers to gather facts of, by the ID that events name them
+	// with.
+	Peers map[probe.PeerID]*Peer
+	// Flow is the flow to gather facts of, or nil.
+	Flow *Flow
+	// Via is the peer through which Flow goes; 0 for any.
+	Via       probe.PeerID
+	Strangers []Stranger
+}
+
+// Add takes one event into account. It keeps a copy, not the pointer.
+func (c *Collector) Add(ev *probe.Event) {
+	e := *ev
+	if p := c.Peers[e.Peer]; p != nil {
+		p.add(&e)
+	}
+	if e.Kind == probe.KindInitiation && (e.Reason == probe.UnknownPeer || e.Reason == probe.InvalidMAC1) {
+		c.stranger(&e)
+	}
+	if c.Flow != nil && (c.Via == 0 || e.Peer == c.Via || e.Peer == 0) {
+		c.Flow.add(&e)
+	}
+}
+
+func (c *Collector) stranger(e *probe.Event) {
+	s := Stranger{Reason: e.Reason, Count: 1, Last: e}
+	s.From, _ = e.Outer()
+	if k, ok := e.StaticKey(); ok {
+		s.Key = base64.StdEncoding.EncodeToString(k[:])
+	}
+	for i := range c.Strangers {
+		o := &c.Strangers[i]
+		if o.From.Addr() == s.From.Addr() && o.Key == s.Key && o.Reason == s.Reason {
+			o.Count++
+			o.From, o.Last = s.From, e
+			return
+		}
+	}
+	if len(c.Strangers) < strangersKept {
+		c.Strangers = append(c.Strangers, s)
+	}
+}
+
+func (p *Peer) add(e *probe.Event) {
+	switch e.Kind {
+	case probe.KindInitiation, probe.KindResponse, probe.KindCookie:
+		p.Handshake.add(e)
+		if p.Seen[e.Checkpoint] == nil && !e.Dropped() && e.Seam != probe.SeamDevice {
+			p.Seen[e.Checkpoint] = e
+		}
+		if e.Kind == probe.KindResponse && e.Seam == probe.SeamDevice && !e.Dropped() {
+			p.reached()
+		}
+	case probe.KindData, probe.KindKeepalive:
+		p.addData(e)
+	case probe.KindInner:
+		switch {
+		case e.Reason == probe.NoEndpoint:
+			p.NoEndpoint = e
+		case e.Seam == probe.SeamTUNWrite && !e.Dropped():
+			p.DataReceived++
+			p.reached()
+			p.Handshake.confirmed()
+		}
+	case probe.KindEndpoint:
+		var m Move
+		m.At = e.When()
+		m.Old, m.New = e.Outer()
+		if p.Moves = append(p.Moves, m); len(p.Moves) > movesKept {
+			p.Moves = p.Moves[1:]
+		}
+	case probe.KindICMP:
+		p.ICMP = e
+		p.ICMPs++
+	}
+}
+
+func (p *Peer) addData(e *probe.Event) {
+	switch {
+	case e.Reason == probe.SendError:
+		p.SendErrno, p.SendError = syscall.Errno(e.Info), e
+	case e.Reason == probe.DisallowedSource:
+		p.Disallowed = e
+		p.DisallowedN++
+		p.reached()
+		p.Handshake.confirmed()
+	case e.Dropped():
+	case e.Seam == probe.SeamUDPSend && e.Kind == probe.KindData:
+		p.DataSent++
+	case e.Seam == probe.SeamUDPReceive && e.Kind == probe.KindKeepalive:
+		p.KeepalivesReceived++
+		p.Handshake.confirmed()
+	}
+}
+
+// reached forgets why the peer could not be reached: it has been.
+func (p *Peer) reached() {
+	p.ICMP, p.ICMPs, p.SendErrno, p.SendError, p.NoEndpoint = nil, 0, 0, nil, nil
+}
+
+func (h *Handshake) add(e *probe.Event) {
+	switch {
+	case e.Reason == probe.HandshakeReplay:
+		h.Replays++
+	case e.Reason == probe.ResponseRejected:
+		h.Rejected++
+		h.LastRejected = e
+	case e.Reason == probe.ResponseStale:
+		h.Stale++
+	case e.Dropped():
+	case e.Kind == probe.KindCookie && e.Seam == probe.SeamUDPReceive:
+		h.Cookies++
+	case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPSend:
+		h.Sent++
+		h.LastSent = e
+	case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPReceive:
+		h.Received++
+		h.LastReceived = e
+	case e.Kind == probe.KindResponse && e.Seam == probe.SeamUDPSend:
+		h.Answered++
+		h.LastAnswered = e
+	case e.Kind == probe.KindResponse && e.Seam == probe.SeamDevice:
+		h.Sent, h.Rejected, h.Stale, h.Cookies = 0, 0, 0, 0
+		h.LastRejected = nil
+		h.Established, h.EstablishedNow = e.When(), true
+	}
+}
+
+// confirmed notes that the peer uses the session that we answered it with.
+func (h *Handshake) confirmed() {
+	if h.Answered > 0 {
+		h.Established, h.EstablishedNow = h.LastAnswered.When(), true
+	}
+	h.Received, h.Answered, h.Replays = 0, 0, 0
+	h.Sent, h.Rejected = 0, 0
+}
+
+// add takes an event into account if it is of the flow.
+func (f *Flow) add(e *probe.Event) {
+	forth, ok := f.match(e)
+	if !ok {
+		return
+	}
+	if e.Dropped() {
+		f.Dropped = e
+		return
+	}
+	if cp := e.Checkpoint; cp != probe.CheckpointNone && f.Seen[cp] == nil {
+		f.Seen[cp] = e
+	}
+	switch {
+	case forth && e.Kind == probe.KindData && e.Seam == probe.SeamUDPSend:
+		f.SentData++
+	case !forth && e.Kind == probe.KindInner:
+		f.Replies++
+		if e.ICMPError() || e.Proto == probe.ProtoTCP && e.Info&probe.TCPRst != 0 {
+			f.Answer = e
+		}
+	}
+}
+
+// match reports whether e is of the flow, and whether it goes towards the
+// target.
+func (f *Flow) match(e *probe.Event) (forth, ok bool) {
+	src, dst := e.Inner()
+	switch {
+	case dst.Addr() == f.Target.Addr() && f.portMatches(e, e.InnerDstPort) && f.from(src.Addr()):
+		return true, true
+	case src.Addr() == f.Target.Addr() && f.portMatches(e, e.InnerSrcPort) && f.from(dst.Addr()):
+		return false, true
+	case e.ICMPError() && f.from(dst.Addr()) && (f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port()):
+		return false, true // from a host on the way, about a packet to the target's port
+	}
+	return false, false
+}
+
+func (f *Flow) portMatches(e *probe.Event, port uint16) bool {
+	if f.Target.Port() == 0 {
+		req, rep := e.ICMPEcho()
+		return req || rep || e.Flags&probe.FlagFragment != 0
+	}
+	switch e.Proto {
+	case probe.ProtoTCP, probe.ProtoUDP:
+		return port == f.Target.Port()
+	}
+	return e.ICMPError()
+}
+
+func (f *Flow) from(a netip.Addr) bool {
+	return !f.Source.IsValid() || f.Source.Contains(a)
+}

@@ -1,0 +1,156 @@
+package diagnose
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Facts are what is known of one flow, or (without Flow) of one peer. Counts
+// and events are those since the last success: what went wrong before a
+// handshake was completed is no fault any more.
+type Facts struct {
+	Interface  string
+	PublicKey  string // this node's, base64
+	ListenPort uint16
+	FwMark     uint32
+	Config     string // path of the configuration file, "" if there is none
+
+	Side Side
+	Flow *Flow
+	Peer *Peer // nil if no peer is concerned, or none is known
+
+	// Nearest is what comes closest to the target where no AllowedIPs match:
+	// the only peer, or the one with the longest common prefix.
+	Nearest *Peer
+
+	Strangers []Stranger
+}
+
+// Flow is the flow under study.
+type Flow struct {
+	Target netip.AddrPort // port 0: ICMP echo
+	Source netip.Prefix   // invalid: any
+	Route  Route          // of the target, without mark; zero where there is no kernel below
+	Probe  Probe
+
+	// First event of the flow at each checkpoint (data and inner packets), and
+	// the latest at which it was dropped.
+	Seen    [int(probe.B8) + 1]*probe.Event
+	Dropped *probe.Event
+	// Answer is an inner packet that came back and says no: a TCP reset or an
+	// ICMP error.
+	Answer *probe.Event
+	// SentData counts data messages of this flow, Replies those back.
+	SentData, Replies int
+}
+
+// Probe is what became of the packet that was sent to find out.
+type Probe struct {
+	Sent     bool
+	Done     bool // Answered or failed; otherwise still waiting
+	Answered bool
+	Errno    syscall.Errno // of a connect that failed
+	Took     time.Duration
+}
+
+// RouteKind is what a route lookup came to.
+type RouteKind int
+
+// The kinds. RouteUnknown: nobody asked, or nobody can tell.
+const (
+	RouteUnknown RouteKind = iota
+	RouteFound
+	RouteNone
+	RouteUnreachable
+	RouteProhibited
+	RouteBlackhole
+)
+
+// Route is the kernel's answer to where a packet would go.
+type Route struct {
+	Kind      RouteKind
+	Interface string // if found
+	Gateway   netip.Addr
+	Source    netip.Addr
+	Local     bool   // the address is this host's own
+	Text      string // as "ip route get" words it, for evidence
+}
+
+// Peer is what is known of one peer.
+type Peer struct {
+	Key, Name  string
+	AllowedIPs []netip.Prefix
+	Keepalive  bool // persistent keepalive is set
+
+	Endpoint netip.AddrPort // now; zero if none is known
+	Written  string         // as configured, "" if it is not
+	Resolve  string         // why Written does not resolve; "" if it does
+	Route    Route          // of the endpoint, with the tunnel's mark
+
+	// Handshake messages and what became of them.
+	Handshake Handshake
+	// Seen is the first handshake message at each checkpoint.
+	Seen [int(probe.B8) + 1]*probe.Event
+
+	SendErrno syscall.Errno // the latest that the socket refused a message with
+	SendError *probe.Event
+	ICMP      *probe.Event // the latest ICMP error about a message to it
+	ICMPs     int
+
+	// Disallowed is the latest authenticated packet whose source is not the
+	// peer's; DisallowedN counts them.
+	Disallowed  *probe.Event
+	DisallowedN int
+
+	NoEndpoint *probe.Event // a packet for it was dropped for want of an endpoint
+
+	DataSent, DataReceived, KeepalivesReceived int
+
+	// Moves are the latest changes of the endpoint by packets, oldest first.
+	Moves []Move
+}
+
+// Handshake counts messages since the last completed handshake.
+type Handshake struct {
+	Sent, Rejected, Stale, Cookies int // by us: initiations, responses we could not use, cookies
+	Received, Answered             int // from the peer: initiations, and our responses
+	Replays                        int
+	LastSent, LastReceived         *probe.Event
+	LastRejected                   *probe.Event
+	LastAnswered                   *probe.Event
+
+	Established time.Time // latest completed handshake, zero if none
+	// EstablishedNow: it was completed while this was watched.
+	EstablishedNow bool
+
+	// The peer's clock, from its initiations: the newest time that it ever
+	// stated, the latest, and our clock at that moment.
+	ClockNewest, Clock, ClockAt time.Time
+}
+
+// SessionLife is how long a session is good for (RejectAfterTime in the
+// WireGuard whitepaper, section 6.1).
+const SessionLife = 180 * time.Second
+
+// Alive reports whether there is a session at time now.
+func (h *Handshake) Alive(now time.Time) bool {
+	return !h.Established.IsZero() && now.Sub(h.Established) < SessionLife
+}
+
+// Move is one change of a peer's endpoint.
+type Move struct {
+	At       time.Time
+	Old, New netip.AddrPort
+}
+
+// Stranger is somebody who tries to shake hands with this node and is no peer.
+type Stranger struct {
+	From   netip.AddrPort
+	Key    string // base64, "" if it cannot be known
+	Reason probe.Reason
+	Count  int
+	Last   *probe.Event
+}

@@ -1,0 +1,236 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Judge finds the verdict that the facts support at time now. It reports
+// settled if more of the same would not change it; otherwise it is what can be
+// said so far, and is the verdict if there is no more time.
+func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
+	rules := judgePeer
+	switch {
+	case f.Flow != nil && f.Side == SideB:
+		rules = judgeB
+	case f.Flow != nil:
+		rules = judgeA
+	}
+	for _, rule := range rules {
+		if v, settled, ok := rule(f, now); ok {
+			return v, settled
+		}
+	}
+	return f.idle(), false
+}
+
+// A rule looks for one cause. The rules are in the order in which a packet
+// passes the checkpoints, except that success comes first, and what was
+// observed comes before what is only missing.
+type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
+
+var judgeA = []rule{
+	(*Facts).answered, (*Facts).refused, (*Facts).noMatch, (*Facts).notRouted,
+	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend,
+	(*Facts).pskMismatch, (*Facts).icmpSays, (*Facts).replyDisallowed,
+	(*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
+}
+
+var judgeB = []rule{
+	(*Facts).replied, (*Facts).refused, (*Facts).strangers, (*Facts).replayed, (*Facts).sharedKey, (*Facts).sourceDisallowed,
+	(*Facts).responseNotAccepted, (*Facts).cannotSend, (*Facts).noAnswerHere,
+}
+
+var judgePeer = []rule{
+	(*Facts).sharedKey, (*Facts).sourceDisallowed, (*Facts).replayed,
+	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend,
+	(*Facts).pskMismatch, (*Facts).icmpSays, (*Facts).noResponse, (*Facts).responseNotAccepted,
+	(*Facts).strangers, (*Facts).alive,
+}
+
+func (f *Facts) peerName() string {
+	if f.Peer == nil {
+		return "the peer"
+	}
+	return f.Peer.label()
+}
+
+func (p *Peer) label() string {
+	switch {
+	case p.Name != "":
+		return p.Name
+	case len(p.Key) > 8:
+		return p.Key[:4] + "…" + p.Key[len(p.Key)-5:len(p.Key)-1]
+	}
+	return "the peer"
+}
+
+func healthy(summary string, evidence ...string) Verdict {
+	return Verdict{Code: Healthy, Where: WhereHere, Certain: true, Summary: summary, Evidence: evidence}
+}
+
+func (f *Facts) idle() Verdict {
+	if f.Flow != nil {
+		return Verdict{Code: Idle, Where: WhereHere,
+			Summary: "nothing that matches passed while this was watched"}
+	}
+	return Verdict{Code: Idle, Where: WhereHere,
+		Summary: fmt.Sprintf("no session with %s, and nobody has tried to have one", f.peerName())}
+}
+
+func (f *Facts) answered(time.Time) (Verdict, bool, bool) {
+	if !f.Flow.Probe.Answered {
+		return Verdict{}, false, false
+	}
+	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
+		fmt.Sprintf("the probe was answered after %v", f.Flow.Probe.Took.Round(10*time.Microsecond)))
+	return v, true, true
+}
+
+func (f *Facts) alive(now time.Time) (Verdict, bool, bool) {
+	h := &f.Peer.Handshake
+	if !h.Alive(now) {
+		return Verdict{}, false, false
+	}
+	v := healthy(fmt.Sprintf("the session with %s is up", f.peerName()),
+		fmt.Sprintf("handshake completed %v ago", now.Sub(h.Established).Round(time.Second)))
+	return v, true, true
+}
+
+// refused: the far service, or a host on the way, says no, through the tunnel.
+func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
+	e := f.Flow.Answer
+	if e == nil {
+		return Verdict{}, false, false
+	}
+	src, _ := e.Inner()
+	who := src.Addr().String()
+	if !e.ICMPError() {
+		return Verdict{Code: ConnectionRefused, Where: WhereBeyond, Certain: true,
+			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there", f.target()),
+			Evidence: []string{fmt.Sprintf("TCP reset from %s came back through %s", src, f.peerName())},
+			Fix:      []string{FixComment + "on " + who + ": start the service, or see what listens", "ss -tlnp"}}, true, true
+	}
+	code, says := innerICMP(e)
+	v := Verdict{Code: code, Where: WhereBeyond, Certain: true,
+		Summary: fmt.Sprintf("the tunnel works; %s says: %s", who, says),
+		Evidence: []string{fmt.Sprintf("ICMP type %d code %d (%s) from %s came back through %s",
+			e.Info, e.InnerSrcPort, says, who, f.peerName())}}
+	v.Checkpoint = innerICMPCheckpoint[code]
+	switch code {
+	case ConnectionRefused:
+		v.Fix = []string{FixComment + "on " + f.Flow.Target.Addr().String() + ": see what listens", "ss -ulnp"}
+	case NoRouteOnward:
+		v.Fix = []string{FixComment + "on " + who + ":", "ip route get " + f.Flow.Target.Addr().String()}
+	case NeighborUnreachable:
+		v.Fix = []string{FixComment + "on " + who + ": is the destination up, and on that link?",
+			"ip neighbour show " + f.Flow.Target.Addr().String()}
+	case ForwardFirewall:
+		v.Fix = []string{FixComment + "on " + who + ": a firewall rule rejects it", "nft list ruleset"}
+	}
+	return v, true, true
+}
+
+var innerICMPCheckpoint = map[Code]probe.Checkpoint{
+	NoRouteOnward: probe.B5, ForwardFirewall: probe.B5, NeighborUnreachable: probe.B6, NoReplyFromDestination: probe.B6,
+}
+
+// innerICMP reads an ICMP error that came back inside the tunnel (RFC 792,
+// RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+func innerICMP(e *probe.Event) (Code, string) {
+	v6 := e.Proto == probe.ProtoICMPv6
+	switch code := e.InnerSrcPort; {
+	case !v6 && e.Info == 3 && code == 3, v6 && e.Info == 1 && code == 4:
+		return ConnectionRefused, "port unreachable"
+	case !v6 && e.Info == 3 && (code == 9 || code == 10 || code == 13), v6 && e.Info == 1 && (code == 1 || code == 5 || code == 6):
+		return ForwardFirewall, "administratively prohibited"
+	case !v6 && e.Info == 3 && (code == 0 || code == 6), v6 && e.Info == 1 && code == 0:
+		return NoRouteOnward, "network unreachable"
+	case !v6 && e.Info == 3, v6 && e.Info == 1:
+		return NeighborUnreachable, "host unreachable"
+	}
+	return NoReplyFromDestination, "error"
+}
+
+func (f *Facts) target() string {
+	if f.Flow.Target.Port() == 0 {
+		return f.Flow.Target.Addr().String()
+	}
+	return f.Flow.Target.String()
+}
+
+// noMatch: cryptokey routing has no peer for the destination.
+func (f *Facts) noMatch(time.Time) (Verdict, bool, bool) {
+	if f.Peer != nil {
+		return Verdict{}, false, false
+	}
+	dst := f.Flow.Target.Addr()
+	v := Verdict{Code: NoAllowedIPsMatch, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("%s is in no peer's AllowedIPs", dst),
+		Evidence: []string{fmt.Sprintf("cryptokey routing of %s finds no peer for %s", f.Interface, dst)}}
+	if e := f.Flow.Dropped; e != nil && e.Reason == probe.NoAllowedIPsMatch {
+		v.Evidence = append(v.Evidence, "the packet entered the tunnel and was refused there")
+	}
+	host := hostPrefix(dst)
+	if p := f.Nearest; p != nil {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("nearest: %s has %s", p.label(), joinPrefixes(p.AllowedIPs)))
+		all := append(slices.Clone(p.AllowedIPs), host)
+		v.Fix = []string{
+			FixComment + fmt.Sprintf("if %s is behind %s, in [Peer] of %s%s:", dst, p.label(), p.label(), f.inFile()),
+			"AllowedIPs = " + joinPrefixes(all),
+			FixComment + "or at once:",
+			fmt.Sprintf("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
+		}
+		if f.Flow.Route.Interface != f.Interface {
+			v.Fix = append(v.Fix, fmt.Sprintf("ip route add %s dev %s", host, f.Interface))
+		}
+	}
+	return v, f.Flow.Probe.Done || f.Flow.Dropped != nil, true
+}
+
+// notRouted: the kernel does not give the packet to the tunnel.
+func (f *Facts) notRouted(time.Time) (Verdict, bool, bool) {
+	r := f.Flow.Route
+	if r.Kind == RouteUnknown || f.Flow.Seen[probe.A1] != nil || r.Kind == RouteFound && r.Interface == f.Interface {
+		return Verdict{}, false, false
+	}
+	dst := f.Flow.Target.Addr()
+	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.peerName(), r.Interface, f.Interface),
+		Evidence: []string{"ip route get " + dst.String() + ": " + r.Text,
+			"no packet for it entered the tunnel"},
+		Fix: []string{fmt.Sprintf("ip route add %s dev %s", hostPrefix(dst), f.Interface)}}
+	switch {
+	case r.Local:
+		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)
+		v.Fix = []string{FixComment + "probe an address of the other side instead"}
+	case r.Kind != RouteFound:
+		v.Code = DestNotRouted
+		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, r.Kind)
+	}
+	return v, true, true
+}
+
+// notEntered: routed to the tunnel, and yet it did not come.
+func (f *Facts) notEntered(time.Time) (Verdict, bool, bool) {
+	if f.Flow.Seen[probe.A1] != nil || !f.Flow.Probe.Sent {
+		return Verdict{}, false, false
+	}
+	certain := f.Flow.Probe.Errno == syscall.EPERM
+	v := Verdict{Code: OutputFirewall, Checkpoint: probe.A1, Where: WhereHere, Certain: certain,
+		Summary:  fmt.Sprintf("the probe's packet to %s did not reach the tunnel", f.target()),
+		Evidence: []string{"nothing for " + f.target() + " was read from " + f.Interface},
+		Fix:      []string{FixComment + "look for a rule that drops it in the output hook", "nft list ruleset"}}
+	if certain {
+		v.Summary += ": netfilter dropped it"
+		v.Evidence = append(v.Evidence, "the send failed with "+f.Flow.Probe.Errno.Error()+", which is how the kernel reports a drop in the output hook")
+	} else {
+		v.Candidates = []Candidate{{OutputFirewall, "nft list ruleset: is there a drop in the output hook?"},
+			{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"}}
+	}
+	return v, certain, true
+}

@@ -1,0 +1,157 @@
+package diagnose
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// This file judges as the side that is called: B1 to B8.
+
+// replied: the flow's packet came in and its answer went out.
+func (f *Facts) replied(time.Time) (Verdict, bool, bool) {
+	if f.Flow.Seen[probe.B8] == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Answer != nil {
+		return Verdict{}, false, false
+	}
+	return healthy(fmt.Sprintf("%s answers, and the answer goes back to %s", f.target(), f.peerName()),
+		"the packet was written to "+f.Interface+" and its reply sent encrypted"), true, true
+}
+
+// strangers: somebody shakes hands with us whom we do not know.
+func (f *Facts) strangers(time.Time) (Verdict, bool, bool) {
+	for i := len(f.Strangers) - 1; i >= 0; i-- {
+		if s := &f.Strangers[i]; f.concerns(s) {
+			return f.stranger(s), true, true
+		}
+	}
+	return Verdict{}, false, false
+}
+
+// concerns reports whether s may be whom the flow's source or the peer under
+// study is: where a source is asked for that is the stranger's own address, or
+// where no source is asked for. A stranger's inner address is not known.
+func (f *Facts) concerns(s *Stranger) bool {
+	if f.Flow == nil {
+		return false
+	}
+	return !f.Flow.Source.IsValid() || f.Flow.Source.Contains(s.From.Addr()) || f.Flow.Seen[probe.B3] == nil
+}
+
+// StrangerVerdict judges somebody who is no peer.
+func (f *Facts) StrangerVerdict(s *Stranger) Verdict { return f.stranger(s) }
+
+func (f *Facts) stranger(s *Stranger) Verdict {
+	if s.Reason == probe.UnknownPeer {
+		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
+			Summary:  fmt.Sprintf("%s shakes hands with the key %s, which is no peer here", s.From, s.Key),
+			Evidence: []string{fmt.Sprintf("%d initiation(s), made for our public key, static key decrypted", s.Count)},
+			Fix: []string{FixComment + "if it is one of yours, add it" + f.inFile() + ":",
+				"[Peer]", "PublicKey = " + s.Key, "AllowedIPs = ITS-TUNNEL-ADDRESS/32",
+				FixComment + "or at once:",
+				fmt.Sprintf("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
+	}
+	return Verdict{Code: WrongPublicKey, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
+		Summary:  fmt.Sprintf("%s has another public key for this node than ours", s.From),
+		Evidence: []string{fmt.Sprintf("%d initiation(s) whose mac1 is not made for %s", s.Count, f.PublicKey)},
+		Fix: []string{FixComment + "on " + s.From.Addr().String() + ", in its [Peer] for this host:",
+			"PublicKey = " + f.PublicKey}}
+}
+
+func (f *Facts) replayed(time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	if p == nil || p.Handshake.Replays == 0 {
+		return Verdict{}, false, false
+	}
+	h := &p.Handshake
+	v := Verdict{Code: HandshakeReplay, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
+		Summary:  fmt.Sprintf("initiations of %s are refused as replays: its clock went back, or two hosts share its key", p.label()),
+		Evidence: []string{fmt.Sprintf("%d initiation(s) with a timestamp not newer than the last one", h.Replays)},
+		Fix: []string{FixComment + "on " + p.label() + ": is the clock right?", "timedatectl",
+			FixComment + "once it is, forget the old timestamp here:",
+			fmt.Sprintf("wg set %s peer %s remove", f.Interface, p.Key),
+			FixComment + "and add the peer again"}}
+	if back := h.ClockNewest.Sub(h.Clock); back > time.Second {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("its clock stood at %s before, and now at %s: %v back",
+			h.ClockNewest.UTC().Format(time.DateTime), h.Clock.UTC().Format(time.DateTime), back.Round(time.Second)))
+	}
+	return v, true, true
+}
+
+// responseNotAccepted is a general code: the peer calls again and again, and
+// is answered each time.
+func (f *Facts) responseNotAccepted(time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	if p == nil || p.Handshake.Answered < 2 {
+		return Verdict{}, false, false
+	}
+	h := &p.Handshake
+	to := f.outerTarget(h.LastAnswered)
+	return Verdict{Code: ResponseNotAccepted, Checkpoint: probe.B3, Where: WherePath,
+		Summary:  fmt.Sprintf("%s calls again and again; each call is answered, and no data follows", p.label()),
+		Evidence: []string{fmt.Sprintf("%d initiations received and answered to %s since it last sent data", h.Answered, to)},
+		Candidates: []Candidate{
+			{PSKMismatch, "on " + p.label() + ", wgnode doctor says so for certain; or compare wg show all preshared-keys on both hosts"},
+			{NoResponse, "on " + p.label() + fmt.Sprintf(", tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back", p.Endpoint.Addr())},
+			{UnderlayInputFirewall, "on " + p.label() + ", nft list ruleset: does the input hook accept the answers?"},
+		},
+		Fix: []string{FixComment + "the other host can tell; on " + p.label() + ":", "wgnode doctor"}}, true, true
+}
+
+const (
+	sharedKeyMoves  = 4
+	sharedKeyWithin = 3 * time.Minute
+)
+
+// sharedKey: the endpoint goes back and forth between the same two addresses.
+func (f *Facts) sharedKey(now time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	if p == nil {
+		return Verdict{}, false, false
+	}
+	m := p.Moves
+	if len(m) < sharedKeyMoves {
+		return Verdict{}, false, false
+	}
+	m = m[len(m)-sharedKeyMoves:]
+	a, b := m[0].Old, m[0].New
+	for i, move := range m {
+		if now.Sub(move.At) > sharedKeyWithin {
+			return Verdict{}, false, false
+		}
+		want := [2]netip.AddrPort{a, b}
+		if i%2 == 1 {
+			want = [2]netip.AddrPort{b, a}
+		}
+		if move.Old != want[0] || move.New != want[1] {
+			return Verdict{}, false, false
+		}
+	}
+	return Verdict{Code: SharedKey, Where: WherePeer, Certain: true,
+		Summary: fmt.Sprintf("two hosts use the key of %s: its endpoint goes back and forth between %s and %s", p.label(), a, b),
+		Evidence: []string{fmt.Sprintf("%d moves within %v, each by an authenticated packet", len(p.Moves),
+			p.Moves[len(p.Moves)-1].At.Sub(p.Moves[0].At).Round(time.Second))},
+		Fix: []string{FixComment + "on one of the two, make a key of its own:",
+			"wgnode genkey", FixComment + "and add its public key as another peer here"}}, true, true
+}
+
+// noAnswerHere: the packet came in, and no answer has been given.
+func (f *Facts) noAnswerHere(time.Time) (Verdict, bool, bool) {
+	if f.Flow.Seen[probe.B4] == nil {
+		return Verdict{}, false, false
+	}
+	dst := f.Flow.Target.Addr().String()
+	return Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
+		Summary:  fmt.Sprintf("the packet to %s came out of the tunnel here, and no reply has entered it", f.target()),
+		Evidence: []string{"written to " + f.Interface + ": B4", "nothing read from " + f.Interface + " for it: no B7"},
+		Candidates: []Candidate{
+			{ForwardingDisabled, "sysctl net." + family(f.Flow.Target.Addr()) + ".conf.all.forwarding, unless " + dst + " is this host's own"},
+			{ForwardFirewall, "nft list ruleset: is it dropped between " + f.Interface + " and the way out?"},
+			{NoRouteOnward, "ip route get " + dst},
+			{SNATMissing, "tcpdump -ni any host " + dst + ": does it leave with the tunnel's address, and can " + dst + " answer to that?"},
+			{NeighborUnreachable, "ip neighbour show " + dst},
+			{ReturnRouteWrong, "ip route get the source: does it lead into " + f.Interface + "?"},
+		},
+		Fix: []string{"tcpdump -ni any host " + dst}}, false, true
+}

@@ -1,0 +1,131 @@
+package diagnose
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// This file judges what happens once there is a session: A4 to A6 as the side
+// that asks sees it.
+
+// replyDisallowed: the reply arrives, decrypts, and has a source that is not
+// the peer's.
+func (f *Facts) replyDisallowed(time.Time) (Verdict, bool, bool) {
+	e := f.Peer.Disallowed
+	if e == nil || f.Flow.Replies > 0 {
+		return Verdict{}, false, false
+	}
+	src, dst := e.Inner()
+	if !src.Addr().IsValid() {
+		return Verdict{}, false, false // not known to be ours: see noReply
+	}
+	ours := src.Port() == f.Flow.Target.Port() && dst.Addr().IsValid()
+	if a1 := f.Flow.Seen[probe.A1]; a1 != nil {
+		from, _ := a1.Inner()
+		ours = ours && dst.Addr() == from.Addr() && (f.Flow.Target.Port() == 0 || dst.Port() == from.Port())
+	}
+	if !ours {
+		return Verdict{}, false, false
+	}
+	v := f.disallowed(e)
+	v.Checkpoint = probe.A6
+	return v, true, true
+}
+
+// sourceDisallowed is the same as the side that is asked sees it.
+func (f *Facts) sourceDisallowed(time.Time) (Verdict, bool, bool) {
+	if f.Peer == nil || f.Peer.Disallowed == nil {
+		return Verdict{}, false, false
+	}
+	return f.disallowed(f.Peer.Disallowed), true, true
+}
+
+func (f *Facts) disallowed(e *probe.Event) Verdict {
+	p := f.Peer
+	src, dst := e.Inner()
+	v := Verdict{Code: DisallowedSource, Checkpoint: probe.B4, Where: WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s sends packets whose source is not in its AllowedIPs here", p.label()),
+		Evidence: []string{fmt.Sprintf("%d such packet(s), authenticated and dropped", p.DisallowedN),
+			fmt.Sprintf("AllowedIPs of %s: %s", p.label(), joinPrefixes(p.AllowedIPs))}}
+	if e.Checkpoint == probe.A5 {
+		v.Checkpoint = probe.A6
+	}
+	fix := "ADDRESS/32"
+	all := p.AllowedIPs
+	if src.Addr().IsValid() {
+		v.Summary = fmt.Sprintf("%s sends packets from %s, which is not in its AllowedIPs here", p.label(), src.Addr())
+		v.Evidence = append(v.Evidence, fmt.Sprintf("the latest: %s to %s", src, dst))
+		fix = hostPrefix(src.Addr()).String()
+		all = append(append([]netip.Prefix(nil), all...), hostPrefix(src.Addr()))
+		v.Fix = []string{
+			FixComment + fmt.Sprintf("in [Peer] of %s%s:", p.label(), f.inFile()),
+			"AllowedIPs = " + joinPrefixes(all),
+			FixComment + "or at once:",
+			fmt.Sprintf("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
+			FixComment + fmt.Sprintf("or make %s send from an address that is allowed", p.label())}
+		return v
+	}
+	v.Fix = []string{FixComment + fmt.Sprintf("in [Peer] of %s%s add what it sends from:", p.label(), f.inFile()),
+		"AllowedIPs = " + joinPrefixes(all) + ", " + fix}
+	return v
+}
+
+// notDelivered: the reply left the tunnel, and the application did not get it.
+func (f *Facts) notDelivered(time.Time) (Verdict, bool, bool) {
+	if f.Flow.Replies == 0 {
+		return Verdict{}, false, false
+	}
+	return Verdict{Code: InputFirewall, Checkpoint: probe.A6, Where: WhereHere,
+		Summary: fmt.Sprintf("the reply of %s came out of the tunnel and did not reach the application", f.target()),
+		Evidence: []string{fmt.Sprintf("%d packet(s) of the flow were written to %s", f.Flow.Replies, f.Interface),
+			"the probe got no answer"},
+		Candidates: []Candidate{
+			{InputFirewall, "nft list ruleset: is there a drop between " + f.Interface + " and the application?"},
+			{ReversePathFilter, "nstat -az TcpExtIPReversePathFilter: does it grow?"}},
+		Fix: []string{"nft list ruleset", "nstat -az TcpExtIPReversePathFilter"}}, false, true
+}
+
+// noReply is the general code: data leaves, and nothing comes back for it.
+func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
+	if f.Flow.SentData == 0 {
+		return Verdict{}, false, false
+	}
+	p := f.Peer
+	src := "this host's tunnel address"
+	if a1 := f.Flow.Seen[probe.A1]; a1 != nil {
+		from, _ := a1.Inner()
+		src = from.Addr().String()
+	}
+	dst := f.Flow.Target.Addr()
+	v := Verdict{Code: NoReply, Checkpoint: probe.A5, Where: WherePeer,
+		Summary:  fmt.Sprintf("packets to %s leave through the session with %s, and no reply comes back", f.target(), p.label()),
+		Evidence: []string{fmt.Sprintf("%d data message(s) of the flow were sent to %s", f.Flow.SentData, p.Endpoint)}}
+	if p.Handshake.EstablishedNow {
+		v.Evidence = append(v.Evidence, "a handshake was completed meanwhile: the path works both ways, and so do the keys")
+	}
+	if p.DisallowedN > 0 {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%d packet(s) from %s had a source outside its AllowedIPs", p.DisallowedN, p.label()))
+		v.Candidates = append(v.Candidates, Candidate{DisallowedSource, fmt.Sprintf("is %s in AllowedIPs of %s here? They are %s", dst, p.label(), joinPrefixes(p.AllowedIPs))})
+	}
+	on := "on " + p.label() + ", "
+	v.Candidates = append(v.Candidates,
+		Candidate{DisallowedSource, on + "wg show all allowed-ips must list " + src + " for " + f.PublicKey},
+		Candidate{ForwardingDisabled, on + "sysctl net." + family(dst) + ".conf.all.forwarding must be 1, unless " + dst.String() + " is its own"},
+		Candidate{ForwardFirewall, on + "nft list ruleset: may the tunnel be forwarded to " + dst.String() + "?"},
+		Candidate{NoRouteOnward, on + "ip route get " + dst.String()},
+		Candidate{NoReplyFromDestination, on + "tcpdump -ni any host " + dst.String() + " shows whether it answers: its firewall, or no way back to " + src + " without masquerading"},
+		Candidate{ReturnRouteWrong, on + "ip route get " + src + " must lead into the tunnel"})
+	v.Fix = []string{FixComment + "the far host can tell; on " + p.label() + ":",
+		fmt.Sprintf("wgnode explain INTERFACE %s --passive --from %s", f.target(), src)}
+	return v, false, true
+}
+
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "ipv4"
+	}
+	return "ipv6"
+}

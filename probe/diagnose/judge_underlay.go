@@ -1,0 +1,207 @@
+package diagnose
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// This file judges what lies between the two tunnel ends, as the side that
+// wants to send sees it: A2 and A3.
+
+// noResponseAfter is how long after its first initiation a handshake without
+// any answer counts as failed: long enough for the second attempt, which
+// follows after 5 s and up to a third of one (RekeyTimeout), to be answered.
+const noResponseAfter = 7 * time.Second
+
+func (f *Facts) noEndpoint(now time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	if p.Endpoint.IsValid() || p.Written == "" && p.NoEndpoint == nil && (f.Flow == nil || p.Handshake.Alive(now)) {
+		return Verdict{}, false, false
+	}
+	if p.Resolve != "" {
+		return Verdict{Code: EndpointUnresolved, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+			Summary:  fmt.Sprintf("the endpoint of %s, %s, does not resolve", p.label(), p.Written),
+			Evidence: []string{"last try: " + p.Resolve},
+			Fix: []string{FixComment + "does the name exist, and does this host's resolver answer?",
+				"getent ahosts " + hostOf(p.Written)}}, true, true
+	}
+	v := Verdict{Code: NoEndpoint, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("%s has no endpoint: this host cannot call it, only be called", p.label()),
+		Evidence: []string{"no Endpoint is configured, and none was learned from a packet"},
+		Fix: []string{
+			FixComment + fmt.Sprintf("if it has a fixed address, in [Peer] of %s%s:", p.label(), f.inFile()),
+			"Endpoint = HOST:PORT",
+			FixComment + fmt.Sprintf("else let it call in: on %s, in the [Peer] with public key %s:", p.label(), f.PublicKey),
+			"PersistentKeepalive = 25"}}
+	if p.NoEndpoint != nil {
+		v.Evidence = append(v.Evidence, "a packet for it was dropped and its sender told host unreachable")
+	}
+	return v, true, true
+}
+
+func (f *Facts) endpointInTunnel(time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	if p.Handshake.EstablishedNow || p.Route.Kind != RouteFound || p.Route.Interface != f.Interface {
+		return Verdict{}, false, false
+	}
+	ep := p.Endpoint.Addr()
+	v := Verdict{Code: EndpointInTunnel, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself", p.label(), ep),
+		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Text)},
+		Fix: []string{
+			FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", ep),
+			fmt.Sprintf("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(ep))}}
+	return v, true, true
+}
+
+func (f *Facts) endpointNotRouted(time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	if p.Handshake.EstablishedNow || p.Route.Kind == RouteUnknown || p.Route.Kind == RouteFound {
+		return Verdict{}, false, false
+	}
+	ep := p.Endpoint.Addr()
+	v := Verdict{Code: EndpointNotRouted, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.label(), ep, p.Route.Kind),
+		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Text)},
+		Fix:      []string{FixComment + "is the uplink up, and does it have a default route?", fmt.Sprintf("ip route get %s%s", ep, f.markText())}}
+	if p.SendErrno != 0 {
+		v.Evidence = append(v.Evidence, "sending failed: "+p.SendErrno.Error())
+	}
+	return v, true, true
+}
+
+// cannotSend: the socket refuses, though there is a route.
+func (f *Facts) cannotSend(time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	if p == nil || p.SendErrno == 0 {
+		return Verdict{}, false, false
+	}
+	ep := p.Endpoint.String()
+	v := Verdict{Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+		Evidence: []string{fmt.Sprintf("sending to %s failed: %v", ep, p.SendErrno)}}
+	if f.Side == SideB {
+		v.Checkpoint = probe.B2
+	}
+	switch p.SendErrno {
+	case syscall.EPERM:
+		v.Code = UnderlayOutputFirewall
+		v.Summary = fmt.Sprintf("this host's own firewall drops the encrypted packets to %s, %s", p.label(), ep)
+		v.Evidence = append(v.Evidence, "that is how the kernel reports a drop in the output or postrouting hook")
+		v.Fix = []string{FixComment + fmt.Sprintf("find the rule that drops UDP from port %d to %s:", f.ListenPort, ep), "nft list ruleset"}
+	default:
+		v.Code = EndpointNotRouted
+		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.label(), ep, p.SendErrno)
+		v.Fix = []string{fmt.Sprintf("ip route get %s%s", p.Endpoint.Addr(), f.markText())}
+	}
+	return v, true, true
+}
+
+func (f *Facts) pskMismatch(time.Time) (Verdict, bool, bool) {
+	h := &f.Peer.Handshake
+	if h.Rejected == 0 {
+		return Verdict{}, false, false
+	}
+	p := f.Peer
+	return Verdict{Code: PSKMismatch, Checkpoint: probe.A3, Where: WherePeer, Certain: true,
+		Summary: fmt.Sprintf("%s answers, but its response cannot be decrypted: the preshared keys differ", p.label()),
+		Evidence: []string{
+			fmt.Sprintf("response from %s to our latest initiation, made for our public key, and not accepted", f.outerSource(h.LastRejected)),
+			"both ends have each other's public key right, or there would be no response"},
+		Fix: []string{
+			FixComment + "on both hosts, compare (one may have none):",
+			fmt.Sprintf("wg show %s preshared-keys", f.Interface),
+			FixComment + fmt.Sprintf("then make them the same, in [Peer] of %s%s and on the other host:", p.label(), f.inFile()),
+			"PresharedKey = ..."}}, true, true
+}
+
+// icmpSays: somebody on the way says why the datagram did not arrive.
+func (f *Facts) icmpSays(time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	e := p.ICMP
+	if e == nil {
+		return Verdict{}, false, false
+	}
+	from, _ := e.Outer()
+	who, ep := from.Addr().String(), p.Endpoint.String()
+	v := Verdict{Checkpoint: probe.A3, Where: WherePath, Certain: true,
+		Evidence: []string{fmt.Sprintf("%d ICMP error(s), the latest %s from %s", p.ICMPs, icmpWords[e.Reason], who)}}
+	switch e.Reason {
+	case probe.ICMPPortUnreachable:
+		v.Code, v.Where = EndpointPortClosed, WherePeer
+		v.Summary = fmt.Sprintf("no WireGuard listens at %s: the port is closed", ep)
+		v.Fix = []string{FixComment + fmt.Sprintf("on %s: is the interface up, and is its ListenPort %d?", p.label(), p.Endpoint.Port()), "wg show all listen-port",
+			FixComment + "else correct the port here" + f.inFile() + ":", fmt.Sprintf("Endpoint = %s:PORT", bracket(p.Endpoint.Addr()))}
+		if from.Addr().IsValid() && from.Addr() != p.Endpoint.Addr() {
+			v.Where = WherePath
+			v.Summary = fmt.Sprintf("%s says that the port of %s is closed, which a host on the way says in place of a firewall rule", who, ep)
+			v.Certain = false
+			v.Candidates = []Candidate{{EndpointProhibited, "on " + who + ": nft list ruleset: is there a reject for UDP to " + ep + "?"},
+				{EndpointPortClosed, "on " + p.label() + ": wg show all listen-port"}}
+		}
+	case probe.ICMPProhibited:
+		v.Code = EndpointProhibited
+		v.Summary = fmt.Sprintf("a firewall at %s prohibits packets to %s", who, ep)
+		v.Fix = []string{FixComment + "on " + who + ": allow UDP to " + ep, "nft list ruleset"}
+	case probe.ICMPHostUnreachable, probe.ICMPNetUnreachable:
+		v.Code = EndpointUnreachable
+		v.Summary = fmt.Sprintf("%s says that %s cannot be reached", who, p.Endpoint.Addr())
+		if !from.Addr().IsValid() || from.Addr() == p.Route.Source {
+			v.Where = WhereHere
+			next := p.Endpoint.Addr()
+			if p.Route.Gateway.IsValid() {
+				next = p.Route.Gateway
+			}
+			v.Summary = fmt.Sprintf("%s does not answer on the link: it is the next hop towards %s", next, ep)
+			v.Evidence = append(v.Evidence, "the error is this host's own: no neighbour was found")
+			v.Fix = []string{fmt.Sprintf("ip neighbour show %s", next)}
+		} else {
+			v.Fix = []string{FixComment + "on " + who + ":", "ip route get " + p.Endpoint.Addr().String()}
+		}
+	default:
+		return Verdict{}, false, false
+	}
+	return v, true, true
+}
+
+var icmpWords = map[probe.Reason]string{
+	probe.ICMPPortUnreachable: "port unreachable",
+	probe.ICMPHostUnreachable: "host unreachable",
+	probe.ICMPNetUnreachable:  "network unreachable",
+	probe.ICMPProhibited:      "administratively prohibited",
+	probe.ICMPOther:           "error",
+}
+
+// noResponse is the general code: initiations leave and nothing comes back.
+func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	h := &p.Handshake
+	if h.Sent == 0 || f.Flow == nil && h.Sent < 2 || h.EstablishedNow && f.Flow != nil && h.Sent < 2 {
+		return Verdict{}, false, false
+	}
+	first := p.Seen[probe.A2]
+	settled := h.Sent >= 2 && first != nil && now.Sub(first.When()) >= noResponseAfter
+	ep := p.Endpoint
+	v := Verdict{Code: NoResponse, Checkpoint: probe.A3, Where: WherePath,
+		Summary:  fmt.Sprintf("%s does not answer handshakes at %s", p.label(), ep),
+		Evidence: []string{fmt.Sprintf("%d initiation(s) of 148 bytes left, nothing came back", h.Sent)},
+	}
+	if h.Cookies > 0 {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%d cookie replies came: the other end is reachable, and under load", h.Cookies))
+	}
+	if !h.Established.IsZero() {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("the last handshake was completed %v ago", now.Sub(h.Established).Round(time.Second)))
+	}
+	port := ep.Port()
+	v.Candidates = []Candidate{
+		{NoResponse, fmt.Sprintf("path or host firewall: on %s, tcpdump -ni any udp port %d shows whether the initiations arrive", p.label(), port)},
+		{UnknownPeer, fmt.Sprintf("on %s, wgnode doctor names the key; or: wg show all peers must list %s", p.label(), f.PublicKey)},
+		{WrongPublicKey, fmt.Sprintf("on %s, wg show all public-key must say %s", p.label(), p.Key)},
+		{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does the input hook accept udp dport %d?", p.label(), port)},
+		{ReplyLeavesElsewhere, fmt.Sprintf("on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.label())},
+	}
+	v.Fix = []string{FixComment + fmt.Sprintf("the far host can tell; on %s:", p.label()), "wgnode doctor"}
+	return v, settled, true
+}

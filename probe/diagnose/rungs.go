@@ -1,0 +1,118 @@
+package diagnose
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Ladder returns the checkpoints of the facts' side, in order, and what is
+// known of each, given the verdict v.
+func (f *Facts) Ladder(v *Verdict, now time.Time) []Rung {
+	first, last := probe.A1, probe.A6
+	if f.Side == SideB {
+		first, last = probe.B1, probe.B8
+	}
+	var rungs []Rung
+	for cp := first; cp <= last; cp++ {
+		rungs = append(rungs, f.rung(cp, v, now))
+	}
+	return rungs
+}
+
+func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
+	r := Rung{Checkpoint: cp, Status: Unknown}
+	if e := f.seen(cp); e != nil {
+		r.Status, r.Time, r.Seam, r.Detail = Pass, e.When(), e.Seam, detail(e)
+		r.PeerName = f.nameOf(e)
+	} else if f.notNeeded(cp, now) {
+		r.Status, r.Detail = NotNeeded, f.why(cp, now)
+	}
+	switch {
+	case cp != v.Checkpoint:
+	case r.Status == Pass && f.Flow != nil && f.Flow.Dropped != nil && f.Flow.Dropped.Checkpoint == cp:
+		r.Status, r.Detail = Fail, r.Detail+": "+f.Flow.Dropped.Reason.String()
+	case r.Status == Pass && v.Code == InputFirewall:
+		// It left the tunnel; what is missing lies behind it.
+	case v.Code == PSKMismatch:
+		e := f.Peer.Handshake.LastRejected
+		r.Status, r.Time, r.Seam, r.Detail = Fail, e.When(), probe.SeamUDPReceive, "response arrived and could not be decrypted"
+	default:
+		r.Status = Fail
+		if r.Detail == "" || v.Summary != "" {
+			r.Detail = v.Summary
+		}
+	}
+	return r
+}
+
+func (f *Facts) nameOf(e *probe.Event) string {
+	if f.Peer == nil || e.Peer == 0 {
+		return ""
+	}
+	return f.Peer.label()
+}
+
+// seen is the first packet that passed a checkpoint.
+func (f *Facts) seen(cp probe.Checkpoint) *probe.Event {
+	if f.Flow != nil && f.Flow.Seen[cp] != nil {
+		return f.Flow.Seen[cp]
+	}
+	if f.Peer != nil {
+		return f.Peer.Seen[cp]
+	}
+	return nil
+}
+
+// notNeeded: the handshake while a session stands, B5 and B6 where the
+// destination is this host.
+func (f *Facts) notNeeded(cp probe.Checkpoint, now time.Time) bool {
+	switch cp {
+	case probe.A2, probe.A3, probe.B1, probe.B2:
+		return f.Peer != nil && f.Peer.Handshake.Alive(now)
+	case probe.B5, probe.B6:
+		return f.Flow != nil && f.Flow.Route.Local
+	}
+	return false
+}
+
+func (f *Facts) why(cp probe.Checkpoint, now time.Time) string {
+	if cp == probe.B5 || cp == probe.B6 {
+		return "the destination is this host"
+	}
+	return fmt.Sprintf("session of %v ago", now.Sub(f.Peer.Handshake.Established).Round(time.Second))
+}
+
+// detail words an event for a rung.
+func detail(e *probe.Event) string {
+	src, dst := e.Inner()
+	osrc, odst := e.Outer()
+	inner := func() string {
+		if !src.Addr().IsValid() {
+			return ""
+		}
+		if src.Port() == 0 && dst.Port() == 0 || e.Proto != probe.ProtoTCP && e.Proto != probe.ProtoUDP {
+			return fmt.Sprintf("%s > %s", src.Addr(), dst.Addr())
+		}
+		return fmt.Sprintf("%s > %s", src, dst)
+	}
+	switch e.Kind {
+	case probe.KindInner:
+		s := fmt.Sprintf("%s, %d bytes", inner(), e.InnerLen)
+		if p := e.Prefix(); p.IsValid() {
+			s += ", match " + p.String()
+		}
+		return s
+	case probe.KindInitiation, probe.KindResponse, probe.KindCookie:
+		if e.Seam == probe.SeamUDPSend {
+			return fmt.Sprintf("%s to %s, %d bytes", e.Kind, odst, e.OuterLen)
+		}
+		return fmt.Sprintf("%s from %s, %d bytes", e.Kind, osrc, e.OuterLen)
+	}
+	dir, who := "from", osrc
+	if e.Seam == probe.SeamUDPSend {
+		dir, who = "to", odst
+	}
+	return fmt.Sprintf("%s %s %s, %d bytes, index %#08x counter %d", e.Kind, dir, who, e.OuterLen, e.Receiver, e.Counter)
+}

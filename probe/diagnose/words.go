@@ -1,0 +1,88 @@
+package diagnose
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+func (k RouteKind) String() string {
+	switch k {
+	case RouteFound:
+		return "found"
+	case RouteNone:
+		return "network is unreachable"
+	case RouteUnreachable:
+		return "an unreachable route"
+	case RouteProhibited:
+		return "a prohibit route"
+	case RouteBlackhole:
+		return "a blackhole route"
+	}
+	return "not known"
+}
+
+func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+func joinPrefixes(ps []netip.Prefix) string {
+	if len(ps) == 0 {
+		return "(none)"
+	}
+	return strings.Join(prefixStrings(ps), ", ")
+}
+
+func commaPrefixes(ps []netip.Prefix) string { return strings.Join(prefixStrings(ps), ",") }
+
+func prefixStrings(ps []netip.Prefix) []string {
+	s := make([]string, len(ps))
+	for i, p := range ps {
+		s[i] = p.String()
+	}
+	return s
+}
+
+// inFile is " of FILE", for fixes that are made in the configuration.
+func (f *Facts) inFile() string {
+	if f.Config == "" {
+		return ""
+	}
+	return " (" + f.Config + ")"
+}
+
+func (f *Facts) markText() string {
+	if f.FwMark == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" mark %#x", f.FwMark)
+}
+
+func (f *Facts) outerSource(e *probe.Event) string {
+	src, _ := e.Outer()
+	if !src.IsValid() {
+		return f.Peer.Endpoint.String()
+	}
+	return src.String()
+}
+
+func (f *Facts) outerTarget(e *probe.Event) string {
+	_, dst := e.Outer()
+	return dst.String()
+}
+
+func hostOf(hostport string) string {
+	h, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return hostport
+	}
+	return h
+}
+
+func bracket(a netip.Addr) string {
+	if a.Is6() {
+		return "[" + a.String() + "]"
+	}
+	return a.String()
+}
