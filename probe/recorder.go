@@ -51,22 +51,27 @@ type Recorder struct {
 }
 
 type lane struct {
-	mu      sync.Mutex // serialises the producers of this lane
-	seq     uint64     // guarded by mu: Seq of the latest event
-	cur     *block     // guarded by mu: the block that is being filled
-	fill    uint32     // guarded by mu: events written to cur
-	scratch Event      // guarded by mu: takes what cannot be recorded
+	mu   sync.Mutex    // serialises the producers of this lane
+	fill uint32        // guarded by mu: events written to cur
+	seq  uint64        // guarded by mu: Seq of the latest event
+	cur  *block        // guarded by mu: the block that is being filled
+	last atomic.Uint64 // Seq of the latest published event
+	r    *Recorder
 
-	blocks []block
-	head   atomic.Uint64 // number of the block that is being filled
-	last   atomic.Uint64 // Seq of the latest published event
-	lost   atomic.Uint64 // events that found every block taken
+	blocks  []block
+	head    atomic.Uint64 // number of the block that is being filled
+	lost    atomic.Uint64 // events that found every block taken
+	scratch Event         // guarded by mu: takes what cannot be recorded
+
+	_ [64]byte // the next lane is another processor's
 }
 
+// block is a stretch of a lane. Its events have consecutive Seqs, so that the
+// lane's last tells which of them are published.
 type block struct {
 	mu     sync.Mutex // held by readers as they copy, by a producer to reuse the block
 	number uint64     // guarded by mu: position of this block in the lane's history
-	n      atomic.Uint32
+	first  uint64     // guarded by mu: Seq of events[0]
 	events [blockEvents]Event
 }
 
@@ -80,10 +85,11 @@ func NewRecorder(size int) (*Recorder, error) {
 	n := max(size/int(numLanes)/(blockEvents*eventSize), minBlocks)
 	for i := range r.lanes {
 		l := &r.lanes[i]
+		l.r = r
 		l.blocks = make([]block, n)
 		l.head.Store(1)
 		l.cur = &l.blocks[1%n]
-		l.cur.number = 1
+		l.cur.number, l.cur.first = 1, 1
 	}
 	return r, nil
 }
@@ -115,17 +121,14 @@ func (r *Recorder) Lost() uint64 {
 
 // Batch records several events of one lane under one lock. It must be ended,
 // soon, and not be copied. The zero Batch is not usable.
-type Batch struct {
-	r *Recorder
-	l *lane
-}
+type Batch struct{ l *lane }
 
 // Begin starts a batch. It holds the lane until [Batch.End], against other
 // producers only.
 func (r *Recorder) Begin(id Lane) Batch {
 	l := &r.lanes[id]
 	l.mu.Lock()
-	return Batch{r: r, l: l}
+	return Batch{l}
 }
 
 // Next returns the place for the batch's next event, with Seq set and every
@@ -133,11 +136,8 @@ func (r *Recorder) Begin(id Lane) Batch {
 // must not keep the pointer beyond the next call.
 func (b *Batch) Next() *Event {
 	l := b.l
-	if l.fill == blockEvents && !l.advance() {
-		l.lost.Add(1)
-		l.seq++
-		l.scratch.Seq = l.seq
-		return &l.scratch
+	if l.fill >= blockEvents {
+		return l.nextBlock()
 	}
 	e := &l.cur.events[l.fill]
 	l.fill++
@@ -146,14 +146,27 @@ func (b *Batch) Next() *Event {
 	return e
 }
 
+// nextBlock is Next at the end of a block.
+func (l *lane) nextBlock() *Event {
+	e := &l.scratch
+	if l.advance() {
+		e = &l.cur.events[0]
+		l.fill = 1
+	} else {
+		l.lost.Add(1)
+	}
+	l.seq++
+	e.Seq = l.seq
+	return e
+}
+
 // End publishes the batch's events.
 func (b *Batch) End() {
 	l := b.l
-	l.cur.n.Store(l.fill)
 	l.last.Store(l.seq)
 	l.mu.Unlock()
-	if b.r.waiting.Load() != 0 {
-		b.r.wake()
+	if l.r.waiting.Load() != 0 {
+		l.r.wake()
 	}
 }
 
@@ -171,7 +184,7 @@ func (r *Recorder) Record(id Lane, e *Event) uint64 {
 // advance makes the oldest block the one to be filled, skipping those that a
 // reader holds. It reports false if readers hold them all.
 func (l *lane) advance() bool {
-	l.cur.n.Store(l.fill)
+	l.last.Store(l.seq) // readers leave a block once head has moved on
 	head := l.head.Load()
 	for range len(l.blocks) - 1 {
 		head++
@@ -179,14 +192,22 @@ func (l *lane) advance() bool {
 		if !next.mu.TryLock() {
 			continue
 		}
-		next.number = head
-		next.n.Store(0)
+		next.number, next.first = head, l.seq+1
 		next.mu.Unlock()
 		l.cur, l.fill = next, 0
 		l.head.Store(head)
 		return true
 	}
 	return false
+}
+
+// published returns the events of b that may be read. The caller holds b.mu.
+func (l *lane) published(b *block) []Event {
+	last := l.last.Load()
+	if last < b.first {
+		return nil
+	}
+	return b.events[:min(last-b.first+1, blockEvents)]
 }
 
 // cursor is a reader's position in a lane.
@@ -224,8 +245,9 @@ func (l *lane) read(c *cursor, dst []Event, limit int) (out []Event, lost uint64
 		b := &l.blocks[c.block%uint64(len(l.blocks))]
 		b.mu.Lock()
 		if b.number == c.block {
-			if n := b.n.Load(); c.index < n {
-				take := b.events[c.index:min(n, c.index+uint32(limit))]
+			events := l.published(b)
+			if n := uint32(len(events)); c.index < n {
+				take := events[c.index:min(n, c.index+uint32(limit))]
 				if first := take[0].Seq; c.next != 0 && first > c.next {
 					lost += first - c.next
 				}
@@ -260,8 +282,9 @@ func (r *Recorder) Scan(id Lane, f func(*Event) bool) {
 		b.mu.Lock()
 		more := true
 		if b.number == number {
-			for i := range b.events[:b.n.Load()] {
-				if more = f(&b.events[i]); !more {
+			events := l.published(b)
+			for i := range events {
+				if more = f(&events[i]); !more {
 					break
 				}
 			}

@@ -197,11 +197,19 @@ func (t *Tunnel) endpointSet(p *peer, ep netip.AddrPort) {
 // endpointSeen notes where a peer's packets come from or go to. A change is
 // recorded as an event of its own, beside the one with Seq seq that shows it.
 func (t *Tunnel) endpointSeen(p *peer, ep netip.AddrPort, seq uint64) {
-	ep = netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
 	old := p.endpoint.Load()
 	if old != nil && *old == ep {
 		return
 	}
+	ep = netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
+	if old == nil || *old != ep {
+		t.endpointMoved(p, old, ep, seq)
+	}
+}
+
+// endpointMoved is the rare part of endpointSeen, apart from it because ep
+// escapes here.
+func (t *Tunnel) endpointMoved(p *peer, old *netip.AddrPort, ep netip.AddrPort, seq uint64) {
 	p.endpoint.Store(&ep)
 	if !p.configured.Load() {
 		p.endpoint.Store(nil)

@@ -14,18 +14,21 @@ import (
 
 // peer is what the tunnel knows of one peer. It lives as long as the tunnel:
 // a peer that is removed and added again keeps its ID and its counters.
+//
+// What is written for every packet lies in cache lines apart from what is only
+// read for it.
 type peer struct {
-	id   probe.PeerID
-	key  key.Public
-	mac1 [32]byte // key of the mac1 of messages to this peer
-	name atomic.Pointer[string]
-	ptr  *device.Peer // guarded by peers.mu
-
+	id         probe.PeerID
 	configured atomic.Bool
 	endpoint   atomic.Pointer[netip.AddrPort] // mirror of the device's; nil: none
+	key        key.Public
 
 	out way    // inner packets from TUN read to UDP send
 	in  [2]way // data messages from UDP receive to TUN write, for each receive function
+
+	mac1 [32]byte // key of the mac1 of messages to this peer
+	name atomic.Pointer[string]
+	ptr  *device.Peer // guarded by peers.mu
 
 	// What the device said of this peer in its log since the accountant last
 	// looked: messages that are no TUN write and yet no silent drop.
@@ -41,7 +44,9 @@ type peer struct {
 // have left or been dropped.
 type way struct {
 	entered atomic.Uint64 // ordinal of the latest that entered
+	_       [56]byte      // the two ends are written by different processors
 	left    atomic.Uint64 // ordinal up to which the fate of all is known
+	_       [56]byte
 }
 
 // leave notes that first to last have left. It returns the range of those
@@ -142,6 +147,14 @@ func (ps *peers) named(arg any) *peer {
 		return p.(*peer)
 	}
 	return ps.get(0)
+}
+
+// way is the one that packets in state s are on.
+func (p *peer) way(s tagState) *way {
+	if s == tagOutbound {
+		return &p.out
+	}
+	return &p.in[s-tagInbound4]
 }
 
 func (p *peer) setName(name string) { p.name.Store(&name) }

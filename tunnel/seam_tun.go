@@ -17,8 +17,13 @@ const headroom = 16
 type tunSeam struct {
 	tun.Device
 	t     *Tunnel
-	cache routeCache // of the one goroutine that reads
 	prev  int        // buffers that the previous Read filled
+	dests routeCache // destinations; of the one goroutine that reads
+	srcs  routeCache // sources; guarded by the recorder's lane of TUN writes
+}
+
+func newTunSeam(dev tun.Device, t *Tunnel) *tunSeam {
+	return &tunSeam{Device: dev, t: t, dests: routeCache{from: t.allowed}, srcs: routeCache{from: t.allowed}}
 }
 
 // Read reads packets from the host and tags them.
@@ -44,7 +49,7 @@ type run struct {
 func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 	t := s.t
 	now := t.clock.now()
-	var cur run
+	cur := run{p: t.peers.get(0)}
 	b := t.rec.Begin(probe.LaneTUNRead)
 	for i := range bufs {
 		if sizes[i] < 1 {
@@ -52,24 +57,24 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		}
 		end := offset + sizes[i]
 		tag := tagOf(bufs[i][:end])
-		if tag != nil {
-			tag.setState(t.magic, tagNone)
-		}
+		pkt := bufs[i][offset:end]
 		e := b.Next()
 		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamTUNRead, Kind: probe.KindInner, PrefixBits: probe.NoPrefix}
-		pkt := bufs[i][offset:end]
-		if e.Reason = s.route(e, pkt, now); e.Reason != probe.ReasonNone {
-			t.peers.get(e.Peer).drop(e.Reason, 1)
-			if e.Reason == probe.NoEndpoint {
-				sizes[i] = 0 // as the kernel's WireGuard, which keeps no such packet
-			}
-			t.icmp.refuse(pkt)
-			continue
-		}
-		if cur.p == nil || cur.p.id != e.Peer {
+		e.Reason = s.route(e, pkt, now)
+		if cur.p.id != e.Peer {
 			cur.flush()
 			p := t.peers.get(e.Peer)
 			cur = run{p, p.out.entered.Load()}
+		}
+		if e.Reason == probe.ReasonNone && cur.p.endpoint.Load() == nil {
+			e.Reason = probe.NoEndpoint
+			sizes[i] = 0 // as the kernel's WireGuard, which keeps no such packet
+		}
+		if e.Reason != probe.ReasonNone {
+			cur.p.drop(e.Reason, 1)
+			t.icmp.refuse(pkt)
+			tag.clear(t.magic)
+			continue
 		}
 		if tag == nil {
 			t.untagged.Add(1)
@@ -81,33 +86,30 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 	}
 	cur.flush()
 	b.End()
-	t.active.Store(true)
+	t.busy()
 }
 
 func (r *run) flush() {
-	if r.p != nil {
+	if r.p.id != 0 {
 		r.p.out.entered.Store(r.last)
 	}
 }
 
 // route decodes a packet that enters the tunnel, finds peer, prefix and
-// checkpoint, and says why it can go no further, if so.
+// checkpoint, and says why there is no peer, if so.
 func (s *tunSeam) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
 	if !e.DecodeInner(pkt) {
 		return probe.NotIP
 	}
-	e.Peer, e.PrefixBits = s.cache.lookup(&e.InnerDst, pkt[0]>>4 == 6)
+	e.Peer, e.PrefixBits = s.dests.lookup(&e.InnerDst, pkt[0]>>4 == 6)
 	k, quoted := s.t.flows.Key(e, pkt)
 	e.Checkpoint = probe.B7
 	if s.t.flows.Here(k, e, true, quoted, now) {
 		e.Checkpoint = probe.A1
 		e.Flags |= probe.FlagInitiatedHere
 	}
-	switch {
-	case e.Peer == 0:
+	if e.Peer == 0 {
 		return probe.NoAllowedIPsMatch
-	case s.t.peers.get(e.Peer).endpoint.Load() == nil:
-		return probe.NoEndpoint
 	}
 	return probe.ReasonNone
 }
@@ -127,8 +129,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	t := s.t
 	now := t.clock.now()
 	var leaving departures
-	var src sourceMatch
-	var last probe.Event
+	var last departed
 	b := t.rec.Begin(probe.LaneTUNWrite)
 	for _, buf := range bufs {
 		e := b.Next()
@@ -144,9 +145,9 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 		}
 		if state == tagInbound4 || state == tagInbound6 {
 			tag.getInbound(e)
-			leaving.add(t, &t.peers.get(e.Peer).in[state-tagInbound4], e.Peer, state, tag.ordinal())
+			leaving.add(t, e.Peer, state, tag.ordinal())
 			tag.setState(t.magic, tagNone)
-			last = *e
+			last = departed{e.Peer, e.Seq, e.OuterSrc, e.OuterSrcPort}
 		} else {
 			t.untagged.Add(1)
 		}
@@ -154,7 +155,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 		if !e.DecodeInner(pkt) {
 			continue // not possible: the device has looked
 		}
-		e.PrefixBits = src.lookup(t.allowed, &e.InnerSrc, pkt[0]>>4 == 6)
+		_, e.PrefixBits = s.srcs.lookup(&e.InnerSrc, pkt[0]>>4 == 6)
 		k, quoted := t.flows.Key(e, pkt)
 		e.Checkpoint = probe.B4
 		if t.flows.Here(k, e, false, quoted, now) {
@@ -164,56 +165,44 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	}
 	b.End()
 	leaving.flush(t)
-	if last.Peer != 0 {
-		from := netip.AddrPortFrom(last.OuterSrc.Netip(), last.OuterSrcPort)
-		t.endpointSeen(t.peers.get(last.Peer), from, last.Seq)
+	if last.peer != 0 {
+		from := netip.AddrPortFrom(last.from.Netip(), last.port)
+		t.endpointSeen(t.peers.get(last.peer), from, last.seq)
 	}
 }
 
-// sourceMatch remembers the prefix of the latest source address of a batch.
-type sourceMatch struct {
-	addr  probe.Addr
-	bits  uint8
-	valid bool
-}
-
-func (m *sourceMatch) lookup(a *allowedIPs, addr *probe.Addr, v6 bool) uint8 {
-	if m.valid && m.addr == *addr {
-		return m.bits
-	}
-	m.addr, m.valid = *addr, true
-	if v6 && addr.Is4() {
-		_, m.bits = a.lookupMapped(netip.AddrFrom16(*addr))
-	} else {
-		_, m.bits = a.lookup(addr.Netip())
-	}
-	return m.bits
+// departed is the packet that left last: whose it was and where it came from.
+type departed struct {
+	peer probe.PeerID
+	seq  uint64
+	from probe.Addr
+	port uint16
 }
 
 // departures collects the ordinals of one batch, so that the peer's counter is
 // touched once for each unbroken series.
 type departures struct {
-	w           *way
 	peer        probe.PeerID
-	state       tagState
+	state       tagState // tagNone: none yet
 	first, last uint64
 }
 
-func (d *departures) add(t *Tunnel, w *way, peer probe.PeerID, state tagState, ordinal uint64) {
-	if d.w == w && ordinal == d.last+1 {
+func (d *departures) add(t *Tunnel, peer probe.PeerID, state tagState, ordinal uint64) {
+	if d.peer == peer && d.state == state && ordinal == d.last+1 {
 		d.last = ordinal
 		return
 	}
 	d.flush(t)
-	*d = departures{w, peer, state, ordinal, ordinal}
+	*d = departures{peer, state, ordinal, ordinal}
 }
 
 func (d *departures) flush(t *Tunnel) {
-	if d.w == nil {
+	if d.state == tagNone {
 		return
 	}
-	if from, to := d.w.leave(d.first, d.last); from <= to {
+	w := t.peers.get(d.peer).way(d.state)
+	if from, to := w.leave(d.first, d.last); from <= to {
 		t.acct.missing(gap{peer: d.peer, state: d.state, from: from, to: to})
 	}
-	d.w = nil
+	d.state = tagNone
 }

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"syscall"
@@ -21,10 +22,10 @@ type udpSeam struct {
 // allocating; any other has to say it in text.
 func addrPort(ep conn.Endpoint) netip.AddrPort {
 	switch ep := ep.(type) {
-	case interface{ DstAddrPort() netip.AddrPort }:
-		return ep.DstAddrPort()
 	case *conn.StdNetEndpoint:
 		return ep.AddrPort
+	case interface{ DstAddrPort() netip.AddrPort }:
+		return ep.DstAddrPort()
 	}
 	ap, err := netip.ParseAddrPort(ep.DstToString())
 	if err != nil {
@@ -94,8 +95,8 @@ func (r *receiver) refused(bufs [][]byte) {
 
 func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 	t := r.t
-	now := t.clock.now()
-	var cur run
+	now, port := t.clock.now(), uint16(t.port.Load())
+	cur := run{p: t.peers.get(0)}
 	batch := t.rec.Begin(probe.LaneUDPReceive)
 	for i, buf := range bufs {
 		if i < len(r.seqs) {
@@ -110,40 +111,47 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 			r.ep, r.from, r.port = eps[i], probe.AddrFrom(ap.Addr()), ap.Port()
 		}
 		tag := tagOf(msg)
-		if tag != nil {
-			tag.setState(t.magic, tagNone)
-		}
-		var e probe.Event
-		reason := e.DecodeOuter(msg)
-		if reason == probe.ReasonNone && e.Kind != probe.KindData && e.Kind != probe.KindKeepalive {
-			e.Time, e.OuterSrc, e.OuterSrcPort = now, r.from, r.port
-			t.handshakeReceived(msg, &e, eps[i])
+		if !isData(msg) && r.handshake(msg, now, eps[i]) {
+			tag.clear(t.magic)
 			continue
 		}
-		p := batch.Next()
-		e.Seq, e.Time, e.Seam, e.Reason = p.Seq, now, probe.SeamUDPReceive, reason
-		e.OuterSrc, e.OuterSrcPort, e.OuterDstPort = r.from, r.port, uint16(t.port.Load())
-		e.PrefixBits, e.Info = probe.NoPrefix, r.index
-		if reason == probe.ReasonNone {
-			r.session(&e, &cur)
+		e := batch.Next()
+		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamUDPReceive, PrefixBits: probe.NoPrefix, Info: r.index,
+			OuterSrc: r.from, OuterSrcPort: r.port, OuterDstPort: port}
+		if e.Reason = e.DecodeOuter(msg); e.Reason == probe.ReasonNone {
+			r.session(e, &cur)
 		}
-		*p = e
 		if e.Reason != probe.ReasonNone {
 			t.peers.get(0).drop(e.Reason, 1)
+			tag.clear(t.magic)
 			continue
 		}
 		if tag == nil || i >= len(r.seqs) {
 			t.untagged.Add(1)
 			continue
 		}
-		tag.putInbound(t.magic, r.state(), p, e.Pair)
-		r.seqs[i] = p.Seq
+		tag.putInbound(t.magic, r.state(), e, e.Pair)
+		r.seqs[i] = e.Seq
 	}
-	if cur.p != nil {
-		cur.p.in[r.index].entered.Store(cur.last)
-	}
+	r.flush(&cur)
 	batch.End()
-	t.active.Store(true)
+	t.busy()
+}
+
+// isData reports whether msg is a data message or a keepalive, by its looks.
+func isData(msg []byte) bool {
+	return len(msg) >= probe.LenKeepalive && binary.LittleEndian.Uint32(msg) == probe.TypeData
+}
+
+// handshake records msg if it is a well-formed handshake message, and reports
+// whether it is.
+func (r *receiver) handshake(msg []byte, now int64, ep conn.Endpoint) bool {
+	e := probe.Event{Time: now, OuterSrc: r.from, OuterSrcPort: r.port}
+	if e.DecodeOuter(msg) != probe.ReasonNone {
+		return false
+	}
+	r.t.handshakeReceived(msg, &e, ep)
+	return true
 }
 
 // session finds whose data message e is and gives it the peer's next ordinal.
@@ -160,15 +168,19 @@ func (r *receiver) session(e *probe.Event, cur *run) {
 	if initiator {
 		e.Checkpoint = probe.A5
 	}
-	if cur.p == nil || cur.p.id != peer {
-		if cur.p != nil {
-			cur.p.in[r.index].entered.Store(cur.last)
-		}
+	if cur.p.id != peer {
+		r.flush(cur)
 		p := r.t.peers.get(peer)
 		*cur = run{p, p.in[r.index].entered.Load()}
 	}
 	cur.last++
 	e.Pair = cur.last
+}
+
+func (r *receiver) flush(cur *run) {
+	if cur.p.id != 0 {
+		cur.p.in[r.index].entered.Store(cur.last)
+	}
 }
 
 // Send sends messages to one peer.
@@ -183,10 +195,11 @@ func (s *udpSeam) Send(bufs [][]byte, ep conn.Endpoint) error {
 
 func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	t := s.t
-	var e probe.Event
-	if len(bufs) == 1 && e.DecodeOuter(bufs[0]) == probe.ReasonNone &&
-		e.Kind != probe.KindData && e.Kind != probe.KindKeepalive {
-		return t.handshakeSent(bufs[0], &e, ep)
+	if len(bufs) == 1 && !isData(bufs[0]) {
+		var e probe.Event
+		if e.DecodeOuter(bufs[0]) == probe.ReasonNone {
+			return t.handshakeSent(bufs[0], &e, ep)
+		}
 	}
 	now := t.clock.now()
 	to := addrPort(ep)
@@ -209,7 +222,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 		tag := tagOf(buf)
 		if e.Kind == probe.KindData && tag != nil && tag.state(t.magic) == tagOutbound {
 			tag.getOutbound(e)
-			leaving.add(t, &t.peers.get(e.Peer).out, e.Peer, tagOutbound, tag.ordinal())
+			leaving.add(t, e.Peer, tagOutbound, tag.ordinal())
 			tag.setState(t.magic, tagNone)
 		} else if e.Kind == probe.KindData {
 			t.untagged.Add(1)

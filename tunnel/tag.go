@@ -72,6 +72,13 @@ func (t tag) setState(magic uint64, s tagState) {
 	binary.NativeEndian.PutUint64(t, magic|uint64(s))
 }
 
+// clear makes a buffer's old tag void; t may be nil.
+func (t tag) clear(magic uint64) {
+	if t != nil {
+		t.setState(magic, tagNone)
+	}
+}
+
 func (t tag) seq() uint64     { return binary.NativeEndian.Uint64(t[8:]) }
 func (t tag) ordinal() uint64 { return binary.NativeEndian.Uint64(t[16:]) }
 func (t tag) peer() probe.PeerID {

@@ -40,7 +40,7 @@ type Tunnel struct {
 	acct   *accountant
 	icmp   *refuser
 
-	active      atomic.Bool // packets passed since the accountant last looked
+	active      atomic.Bool // packets passed since the accountant last looked; see busy
 	untagged    atomic.Uint64
 	mismatches  atomic.Uint64
 	uninspected atomic.Uint64
@@ -97,13 +97,21 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 	t.identity.Store(newIdentity(key.Private{}))
 	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev)
 	t.dev = device.NewDevice(
-		&tunSeam{Device: dev, t: t, cache: routeCache{from: t.allowed}},
+		newTunSeam(dev, t),
 		&udpSeam{Bind: bind, t: t},
 		t.logger())
 	for _, run := range []func(<-chan struct{}){t.hs.run, t.acct.run, t.icmp.run} {
 		t.workers.Go(func() { run(t.done) })
 	}
 	return t, nil
+}
+
+// busy notes that packets pass. The word is shared by all processors, so it is
+// written only when it changes.
+func (t *Tunnel) busy() {
+	if !t.active.Load() {
+		t.active.Store(true)
+	}
 }
 
 // Up opens the sockets and starts the peers; Down does the reverse.
