@@ -72,7 +72,7 @@ type Event struct {
 	// Pair is the Seq of the same packet at its first seam: of the TUN read
 	// for a UDP send, of the UDP receive for a TUN write. 0 if there is none.
 	Pair    uint64
-	Counter uint64 // of a data message
+	Counter uint64 // of a data message; of an ICMP error the code, see Info
 
 	InnerSrc, InnerDst Addr
 	OuterSrc, OuterDst Addr
@@ -95,7 +95,10 @@ type Event struct {
 	Reason     Reason
 	PrefixBits uint8 // length of the AllowedIPs prefix that matched, or NoPrefix
 	Flags      Flags
-	Info       uint8 // TCP: the flags byte; ICMP: the type
+	// Info is the flags byte of inner TCP, or the type of inner ICMP. Of an
+	// ICMP error ([KindICMP]) it is the type, of ICMP or ICMPv6 by the family of
+	// OuterDst; 0 if this host's kernel raised the error without a message.
+	Info uint8
 }
 
 // Dropped reports whether the packet went no further than this event.

@@ -1,0 +1,99 @@
+// Package netstack is the far side of a tunnel for a node without privileges.
+//
+// A node that may not create a network interface still has a use for a tunnel:
+// its own process can be the host. The packets then end in a TCP/IP stack that
+// runs in userspace (gVisor's, by way of wireguard-go), and programs reach it
+// through a [Net], which dials and listens in the shape of package net. The
+// system's own routes, addresses and names have no part in it.
+package netstack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"golang.zx2c4.com/wireguard/tun"
+	upstream "golang.zx2c4.com/wireguard/tun/netstack"
+)
+
+// Net is a userspace network stack. Its methods are safe for concurrent use,
+// and fail once the device that New returned with it has been closed.
+type Net struct {
+	stack *upstream.Net
+}
+
+// New makes a stack that has these addresses, and the TUN device through which
+// all that it sends comes out. mtu is in bytes. The caller closes the device,
+// which ends the stack.
+func New(addrs []netip.Addr, mtu int) (tun.Device, *Net, error) {
+	dev, stack, err := upstream.CreateNetTUN(addrs, nil, mtu)
+	if err != nil {
+		return nil, nil, fmt.Errorf("create userspace network stack: %w", err)
+	}
+	return dev, &Net{stack}, nil
+}
+
+// DialContext connects as net.Dialer.DialContext does, through the tunnel.
+// network is tcp or udp, or either with 4 or 6 at its end. The host must be an
+// IP address: the stack has no name server.
+func (n *Net) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return nil, fmt.Errorf("dial %s: %q is not an address, and there is no name server", address, host)
+	}
+	return n.stack.DialContext(ctx, network, address)
+}
+
+// Listen listens for TCP connections as net.Listen does. network is tcp, tcp4
+// or tcp6; the host may be left out to mean every address.
+func (n *Net) Listen(network, address string) (net.Listener, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return nil, fmt.Errorf("listen %s %s: %w", network, address, net.UnknownNetworkError(network))
+	}
+	ap, err := parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", address, err)
+	}
+	return n.stack.ListenTCPAddrPort(ap)
+}
+
+// ListenPacket is Listen for UDP.
+func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
+	switch network {
+	case "udp", "udp4", "udp6":
+	default:
+		return nil, fmt.Errorf("listen %s %s: %w", network, address, net.UnknownNetworkError(network))
+	}
+	ap, err := parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", address, err)
+	}
+	return n.stack.ListenUDPAddrPort(ap)
+}
+
+// parse reads host:port, of which the host may be empty.
+func parse(address string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("port %q is not 0 to 65535", port)
+	}
+	if host == "" {
+		return netip.AddrPortFrom(netip.Addr{}, uint16(number)), nil
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return netip.AddrPortFrom(addr, uint16(number)), nil
+}

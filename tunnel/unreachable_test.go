@@ -1,0 +1,62 @@
+package tunnel
+
+import (
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/tunnel/udp"
+)
+
+func TestICMP(t *testing.T) {
+	tn := newDown(t)
+	peer := key.GeneratePrivate().Public()
+	endpoint := netip.MustParseAddrPort("192.0.2.1:51820")
+	err := tn.Configure(Config{PrivateKey: key.GeneratePrivate(), Peers: []PeerConfig{{PublicKey: peer, Endpoint: endpoint}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := netip.MustParseAddr("198.51.100.1")
+	watch := tn.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer watch.Close()
+	for _, test := range []struct {
+		name string
+		in   udp.ICMPError
+		want probe.Reason
+	}{
+		{"port", udp.ICMPError{Type: 3, Code: 3}, probe.ICMPPortUnreachable},
+		{"host", udp.ICMPError{Type: 3, Code: 1}, probe.ICMPHostUnreachable},
+		{"net", udp.ICMPError{Type: 3, Code: 0}, probe.ICMPNetUnreachable},
+		{"prohibited", udp.ICMPError{Type: 3, Code: 13}, probe.ICMPProhibited},
+		{"too big", udp.ICMPError{Type: 3, Code: 4}, probe.ICMPOther},
+		{"time exceeded", udp.ICMPError{Type: 11, Code: 0}, probe.ICMPOther},
+		{"port, IPv6", udp.ICMPError{V6: true, Type: 1, Code: 4}, probe.ICMPPortUnreachable},
+		{"address, IPv6", udp.ICMPError{V6: true, Type: 1, Code: 3}, probe.ICMPHostUnreachable},
+		{"no route, IPv6", udp.ICMPError{V6: true, Type: 1, Code: 0}, probe.ICMPNetUnreachable},
+		{"policy, IPv6", udp.ICMPError{V6: true, Type: 1, Code: 5}, probe.ICMPProhibited},
+		{"too big, IPv6", udp.ICMPError{V6: true, Type: 2, Code: 0}, probe.ICMPOther},
+		{"no route, here", udp.ICMPError{Local: true, Type: 9, Code: 9, Errno: syscall.ENETUNREACH}, probe.ICMPNetUnreachable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.in.Dst, test.in.From = endpoint, router
+			tn.ICMP(test.in)
+			e := await(t, watch, test.name, func(*probe.Event) bool { return true })
+			from, to := e.Outer()
+			if e.Kind != probe.KindICMP || e.Reason != test.want || from.Addr() != router || to != endpoint {
+				t.Errorf("recorded %v %v from %s about %s, want %v", e.Kind, e.Reason, from, to, test.want)
+			}
+			if k, _, _ := tn.Peer(e.Peer); k != peer {
+				t.Errorf("peer %d", e.Peer)
+			}
+			if !test.in.Local && (e.Info != test.in.Type || e.Counter != uint64(test.in.Code)) || test.in.Local && e.Info != 0 {
+				t.Errorf("type %d, code %d", e.Info, e.Counter)
+			}
+		})
+	}
+	tn.ICMP(udp.ICMPError{Dst: netip.MustParseAddrPort("192.0.2.9:1"), Type: 3, Code: 3})
+	if e := await(t, watch, "stranger", func(*probe.Event) bool { return true }); e.Peer != 0 {
+		t.Errorf("an endpoint of nobody's is peer %d", e.Peer)
+	}
+}
