@@ -22,7 +22,10 @@ type Collector struct {
 	// Flow is the flow to gather facts of, or nil.
 	Flow *Flow
 	// Via is the peer through which Flow goes; 0 for any.
-	Via       probe.PeerID
+	Via probe.PeerID
+	// Latest keeps the latest packet that passed each checkpoint for a peer
+	// rather than the first handshake message.
+	Latest    bool
 	Strangers []Stranger
 }
 
@@ -31,6 +34,9 @@ func (c *Collector) Add(ev *probe.Event) {
 	e := *ev
 	if p := c.Peers[e.Peer]; p != nil {
 		p.add(&e)
+		if c.Latest && !e.Dropped() && e.Seam != probe.SeamDevice {
+			p.Seen[e.Checkpoint] = &e
+		}
 	}
 	if e.Kind == probe.KindInitiation && (e.Reason == probe.UnknownPeer || e.Reason == probe.InvalidMAC1) {
 		c.stranger(&e)

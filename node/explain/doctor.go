@@ -1,0 +1,128 @@
+package explain
+
+import (
+	"context"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// history is how far back a doctor looks.
+const history = 5 * time.Minute
+
+// DoctorRequest is what a doctor is to do. It is also the body of the control
+// socket's request.
+type DoctorRequest struct {
+	// For is how long to watch what passes, beside what has passed already.
+	For time.Duration `json:"for,omitempty"`
+	// Provoke asks every peer that has an endpoint and no session for a
+	// handshake, so that there is something to judge.
+	Provoke bool `json:"provoke,omitempty"`
+	// Settled stops as soon as nothing more can be learnt about any peer that
+	// was provoked or is expected to call.
+	Settled bool `json:"settled,omitempty"`
+}
+
+// Doctor says how each peer fares, and who else shakes hands with the node.
+func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.DoctorReport, error) {
+	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{Past: true, Match: since(time.Now().Add(-history))})
+	defer sub.Close()
+	f, c, err := s.facts()
+	if err != nil {
+		return nil, err
+	}
+	c.Latest = true
+	if req.Provoke {
+		s.provoke(c)
+	}
+	// Even without For, what has been recorded up to now must have been read.
+	wctx, cancel := context.WithTimeout(ctx, max(req.For, linger))
+	defer cancel()
+	events := make(chan []probe.Event)
+	go read(wctx, sub, events)
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case evs := <-events:
+			for i := range evs {
+				c.Add(&evs[i])
+			}
+			continue
+		case <-tick.C:
+			if !req.Settled || !s.settled(f, c) {
+				continue
+			}
+		case <-wctx.Done():
+		}
+		break
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.doctorReport(f, c), nil
+}
+
+func since(t time.Time) func(*probe.Event) bool {
+	from := t.UnixNano()
+	return func(e *probe.Event) bool { return e.Time >= from }
+}
+
+func (s *Subject) provoke(c *diagnose.Collector) {
+	for id, p := range c.Peers {
+		if p.Endpoint.IsValid() && !p.Handshake.Alive(time.Now()) {
+			// What fails is told by an event, as any send that fails.
+			_ = s.Tunnel.InitiateHandshake(key.Public(s.Tunnel.PeerState(id).Key))
+		}
+	}
+}
+
+// about returns the facts about one peer.
+func (s *Subject) about(f *diagnose.Facts, id probe.PeerID, p *diagnose.Peer) *diagnose.Facts {
+	ps := s.Tunnel.PeerState(id)
+	s.refresh(p, &ps)
+	s.routes(f, p)
+	of := *f
+	of.Peer, of.Side = p, diagnose.SideA
+	if p.Seen[probe.B1] != nil && (p.Seen[probe.A2] == nil || p.Seen[probe.B1].Time > p.Seen[probe.A2].Time) {
+		of.Side = diagnose.SideB
+	}
+	return &of
+}
+
+func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector) bool {
+	for id, p := range c.Peers {
+		of := s.about(f, id, p)
+		if _, ok := of.Judge(time.Now()); !ok && (p.Endpoint.IsValid() || p.Written != "") {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector) *diagnose.DoctorReport {
+	now := time.Now()
+	r := &diagnose.DoctorReport{Interface: s.Interface}
+	for _, ps := range s.Tunnel.Peers() {
+		p := c.Peers[ps.ID]
+		if p == nil {
+			continue
+		}
+		of := s.about(f, ps.ID, p)
+		v, _ := of.Judge(now)
+		switch {
+		case v.Checkpoint >= probe.B1:
+			of.Side = diagnose.SideB
+		case v.Checkpoint >= probe.A1:
+			of.Side = diagnose.SideA
+		}
+		r.Peers = append(r.Peers, diagnose.PeerReport{Peer: p.Key, PeerName: p.Name, Side: of.Side,
+			Verdict: v, Ladder: of.Ladder(&v, now)})
+	}
+	for i := range c.Strangers {
+		r.Peers = append(r.Peers, strangerPeer(f, &c.Strangers[i], now))
+	}
+	return r
+}

@@ -1,0 +1,272 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// DefaultTimeout is how long a verdict may take: two attempts at a handshake.
+const DefaultTimeout = 9 * time.Second
+
+const (
+	// linger is how long events are awaited after the probe's answer: those
+	// of the answer itself may not all have been read yet.
+	linger = 300 * time.Millisecond
+	// askAgain is how long a flow may go unanswered before the peer is asked
+	// for a fresh handshake.
+	askAgain = 2 * time.Second
+	// look is how often the facts are judged when nothing passes.
+	look = 100 * time.Millisecond
+)
+
+// Request is what to explain. It is also the body of the control socket's
+// request.
+type Request struct {
+	// Target is the destination; with port 0 it is probed by ICMP echo, else
+	// by a TCP connection.
+	Target netip.AddrPort `json:"target"`
+	// Passive sends nothing and waits for somebody else's packet.
+	Passive bool `json:"passive,omitempty"`
+	// From narrows a passive explanation to flows from there: inner addresses,
+	// or the outer one of somebody who shakes hands. Invalid: any.
+	From netip.Prefix `json:"from,omitzero"`
+	// Timeout bounds the wait; DefaultTimeout if 0.
+	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// Explain follows one flow and says what became of it. An error means that it
+// could not be tried; a fault that is found is in the report.
+func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, error) {
+	if !req.Passive && s.Prober == nil {
+		return nil, errNoProber
+	}
+	if req.Timeout <= 0 {
+		req.Timeout = DefaultTimeout
+	}
+	x := &explanation{Subject: s, req: req, started: time.Now()}
+	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer sub.Close()
+	if err := x.prepare(); err != nil {
+		return nil, err
+	}
+	wctx, cancel := context.WithTimeout(ctx, req.Timeout)
+	defer cancel()
+	outcome := make(chan diagnose.Probe, 1)
+	if !req.Passive {
+		x.flow.Probe.Sent = true
+		go func() { outcome <- x.probe(wctx) }()
+	}
+	events := make(chan []probe.Event)
+	go read(wctx, sub, events)
+	v := x.watch(wctx, events, outcome)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return x.report(v), nil
+}
+
+// explanation is one run of Explain.
+type explanation struct {
+	Subject
+	req     Request
+	started time.Time
+
+	facts *diagnose.Facts
+	col   *diagnose.Collector
+	flow  *diagnose.Flow
+	peer  probe.PeerID
+	asked bool
+}
+
+func (x *explanation) prepare() error {
+	f, c, err := x.Subject.facts()
+	if err != nil {
+		return err
+	}
+	x.facts, x.col = f, c
+	x.flow = &diagnose.Flow{Target: netip.AddrPortFrom(x.req.Target.Addr().Unmap(), x.req.Target.Port()), Source: x.req.From}
+	f.Flow, c.Flow = x.flow, x.flow
+	if x.Kernel {
+		x.flow.Route = lookup(x.flow.Target.Addr(), 0)
+	}
+	r, ok := x.Tunnel.Lookup(x.flow.Target.Addr())
+	if !x.req.Passive {
+		f.Side = diagnose.SideA
+		if ok {
+			x.choose(r.Peer)
+		} else {
+			f.Nearest = nearest(c.Peers, x.flow.Target.Addr())
+		}
+		return nil
+	}
+	f.Side = diagnose.SideB
+	if ok && !x.flow.Route.Local && !x.inTunnel(x.req.From) {
+		f.Side = diagnose.SideA
+		x.choose(r.Peer)
+	} else if p, ok := x.Tunnel.Lookup(x.req.From.Addr()); ok && x.req.From.IsValid() {
+		x.choose(p.Peer)
+	}
+	return nil
+}
+
+// inTunnel reports whether a prefix is behind a peer.
+func (x *explanation) inTunnel(p netip.Prefix) bool {
+	if !p.IsValid() {
+		return false
+	}
+	_, ok := x.Tunnel.Lookup(p.Addr())
+	return ok
+}
+
+// choose makes a peer the one that the facts are about.
+func (x *explanation) choose(id probe.PeerID) {
+	x.peer, x.facts.Peer = id, x.col.Peers[id]
+	if x.facts.Side == diagnose.SideA {
+		x.col.Via = id
+	}
+	x.routes(x.facts, x.facts.Peer)
+}
+
+func (x *explanation) probe(ctx context.Context) diagnose.Probe {
+	p := diagnose.Probe{Sent: true, Done: true}
+	start := time.Now()
+	var err error
+	if x.flow.Target.Port() == 0 {
+		err = x.Prober.Ping(ctx, x.flow.Target.Addr())
+	} else {
+		err = x.Prober.Connect(ctx, x.flow.Target)
+	}
+	p.Took = time.Since(start)
+	p.Answered = err == nil
+	errors.As(err, &p.Errno)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(p.Errno, syscall.ETIMEDOUT) {
+		p.Done = false // it was still waiting when we stopped
+	}
+	return p
+}
+
+// read hands events on until ctx ends.
+func read(ctx context.Context, sub *probe.Subscription, to chan<- []probe.Event) {
+	for {
+		buf := make([]probe.Event, 256)
+		n, err := sub.Read(ctx, buf)
+		if err != nil {
+			return
+		}
+		select {
+		case to <- buf[:n]:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// watch collects facts until the verdict is settled or ctx ends.
+func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, outcome <-chan diagnose.Probe) diagnose.Verdict {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	var until time.Time // when to stop, once the verdict is settled
+	for {
+		select {
+		case <-ctx.Done():
+			return x.judge()
+		case evs := <-events:
+			for i := range evs {
+				x.col.Add(&evs[i])
+			}
+		case p := <-outcome:
+			x.flow.Probe = p
+		case <-tick.C:
+		}
+		x.update()
+		v, settled := x.facts.Judge(time.Now())
+		switch {
+		case !settled:
+			until = time.Time{}
+		case until.IsZero():
+			until = time.Now().Add(linger)
+		case x.complete(&v) || time.Now().After(until):
+			return x.judge()
+		}
+	}
+}
+
+func (x *explanation) judge() diagnose.Verdict {
+	v, _ := x.facts.Judge(time.Now())
+	return v
+}
+
+// complete reports whether there is nothing more to wait for.
+func (x *explanation) complete(v *diagnose.Verdict) bool {
+	last := probe.A6
+	if x.facts.Side == diagnose.SideB {
+		last = probe.B8
+	}
+	return v.Healthy() && x.flow.Seen[last] != nil
+}
+
+// update brings the facts up to date that no event tells, and asks the peer for
+// a sign of life where it is due.
+func (x *explanation) update() {
+	x.facts.Strangers = x.col.Strangers
+	if x.facts.Peer == nil && x.facts.Side == diagnose.SideB {
+		if id := x.find(); id != 0 {
+			x.choose(id)
+		}
+	}
+	p := x.facts.Peer
+	if p == nil {
+		return
+	}
+	ps := x.Tunnel.PeerState(x.peer)
+	x.refresh(p, &ps)
+	if p.SendErrno != 0 || p.Route.Kind == diagnose.RouteUnknown {
+		x.routes(x.facts, p)
+	}
+	unanswered := x.flow.SentData > 0 && x.flow.Replies == 0 && time.Since(x.started) > askAgain
+	if x.facts.Side == diagnose.SideA && !x.req.Passive && unanswered && !x.asked {
+		x.asked = true
+		if !p.Handshake.EstablishedNow {
+			// Its failure is a fact like any other: the send error is an event.
+			_ = x.Tunnel.InitiateHandshake(key.Public(ps.Key))
+		}
+	}
+}
+
+// find looks for the peer that a passive explanation turns out to be about.
+func (x *explanation) find() probe.PeerID {
+	for _, e := range x.flow.Seen {
+		if e != nil && e.Peer != 0 {
+			return e.Peer
+		}
+	}
+	for id, p := range x.col.Peers {
+		if e := p.Disallowed; e != nil {
+			src, _ := e.Inner()
+			if !x.req.From.IsValid() || x.req.From.Contains(src.Addr()) {
+				return id
+			}
+		}
+		h := &p.Handshake
+		if (h.Replays > 0 || h.Answered > 1) && (!x.req.From.IsValid() || x.req.From.Contains(p.Endpoint.Addr())) {
+			return id
+		}
+	}
+	return 0
+}
+
+func (x *explanation) report(v diagnose.Verdict) *diagnose.Report {
+	r := &diagnose.Report{Interface: x.Interface, Target: targetText(x.flow.Target), Side: x.facts.Side,
+		Verdict: v, Ladder: x.facts.Ladder(&v, x.started)}
+	if p := x.facts.Peer; p != nil {
+		r.Peer, r.PeerName = p.Key, p.Name
+	}
+	return r
+}

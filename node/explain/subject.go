@@ -1,0 +1,170 @@
+package explain
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/tunnel"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// Subject is the node that is looked at.
+type Subject struct {
+	Interface string
+	Config    string // path of its configuration, "" if it has none
+	Tunnel    *tunnel.Tunnel
+	Prober    Prober
+	// Kernel says that the interface is the kernel's, so that its routing can
+	// be asked; not so for a userspace stack.
+	Kernel bool
+	// Endpoint returns the endpoint of a peer as it is configured, "" if none
+	// is, and why its name does not resolve, nil if it does. It may be nil.
+	Endpoint func(k key.Public) (written string, err error)
+}
+
+// Prober sends the packet that is then followed.
+type Prober interface {
+	// Connect opens a TCP connection and closes it again.
+	Connect(ctx context.Context, to netip.AddrPort) error
+	// Ping sends ICMP echo requests until one is answered.
+	Ping(ctx context.Context, to netip.Addr) error
+}
+
+// facts starts the facts and a collector for them, with what is known before
+// anything passes.
+func (s *Subject) facts() (*diagnose.Facts, *diagnose.Collector, error) {
+	st, err := s.Tunnel.Status()
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &diagnose.Facts{Interface: s.Interface, Config: s.Config, PublicKey: st.PublicKey.Base64(),
+		ListenPort: st.ListenPort, FwMark: st.FwMark}
+	c := &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
+	for _, ps := range s.Tunnel.Peers() {
+		conf := st.Peer(ps.Key)
+		if !ps.Configured || conf == nil {
+			continue
+		}
+		p := &diagnose.Peer{Key: ps.Key.Base64(), Name: ps.Name, AllowedIPs: conf.AllowedIPs, Keepalive: conf.PersistentKeepalive > 0}
+		s.refresh(p, &ps)
+		c.Peers[ps.ID] = p
+	}
+	return f, c, nil
+}
+
+// refresh brings what is not told by events up to date.
+func (s *Subject) refresh(p *diagnose.Peer, ps *tunnel.PeerState) {
+	p.Endpoint = ps.Endpoint
+	if s.Endpoint != nil {
+		written, err := s.Endpoint(ps.Key)
+		p.Written, p.Resolve = written, ""
+		if err != nil {
+			p.Resolve = err.Error()
+		}
+	}
+	h := &p.Handshake
+	if ps.Established.After(h.Established) {
+		h.Established = ps.Established
+	}
+	h.ClockNewest, h.Clock, h.ClockAt = ps.ClockNewest, ps.Clock, ps.ClockAt
+}
+
+// routes asks the kernel where packets to the peer's endpoint go.
+func (s *Subject) routes(f *diagnose.Facts, p *diagnose.Peer) {
+	if s.Kernel && p != nil && p.Endpoint.IsValid() {
+		p.Route = lookup(p.Endpoint.Addr(), f.FwMark)
+	}
+}
+
+// lookup words the kernel's answer as a fact.
+func lookup(dst netip.Addr, mark uint32) diagnose.Route {
+	res, err := route.Lookup(dst, mark)
+	r := diagnose.Route{}
+	switch {
+	case err == nil:
+	case errors.Is(err, route.ErrNoRoute):
+		r.Kind = diagnose.RouteNone
+	case errors.Is(err, route.ErrUnreachable):
+		r.Kind = diagnose.RouteUnreachable
+	case errors.Is(err, route.ErrProhibit):
+		r.Kind = diagnose.RouteProhibited
+	case errors.Is(err, route.ErrBlackhole):
+		r.Kind = diagnose.RouteBlackhole
+	}
+	if err != nil {
+		r.Text = err.Error()
+		return r
+	}
+	r = diagnose.Route{Kind: diagnose.RouteFound, Interface: res.OifName, Gateway: res.Gateway, Source: res.Src,
+		Local: res.Type == route.TypeLocal, Text: dst.String()}
+	if res.Gateway.IsValid() {
+		r.Text += " via " + res.Gateway.String()
+	}
+	r.Text += " dev " + res.OifName
+	if res.Src.IsValid() {
+		r.Text += " src " + res.Src.String()
+	}
+	return r
+}
+
+// nearest is the peer that comes closest to having dst in its AllowedIPs.
+func nearest(peers map[probe.PeerID]*diagnose.Peer, dst netip.Addr) *diagnose.Peer {
+	var best *diagnose.Peer
+	length := -1
+	for _, p := range peers {
+		for _, prefix := range p.AllowedIPs {
+			if n := common(prefix.Addr(), dst); n > length {
+				best, length = p, n
+			}
+		}
+		if best == nil && len(peers) == 1 {
+			best = p
+		}
+	}
+	return best
+}
+
+// common is the number of leading bits that two addresses have in common, -1
+// for different families.
+func common(a, b netip.Addr) int {
+	if a.BitLen() != b.BitLen() {
+		return -1
+	}
+	n := 0
+	for n < a.BitLen() {
+		p, err := a.Prefix(n + 1)
+		if err != nil || !p.Contains(b) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagnose.PeerReport {
+	v := f.StrangerVerdict(s)
+	side := *f
+	side.Side, side.Peer = diagnose.SideB, &diagnose.Peer{Key: s.Key}
+	side.Peer.Seen[probe.B1] = s.Last
+	return diagnose.PeerReport{Peer: s.Key, Side: diagnose.SideB, Verdict: v, Ladder: side.Ladder(&v, now)}
+}
+
+// peerKey is a public key as reports name it.
+func peerKey(k [32]byte) string { return base64.StdEncoding.EncodeToString(k[:]) }
+
+func targetText(t netip.AddrPort) string {
+	if t.Port() == 0 {
+		return t.Addr().String()
+	}
+	return t.String()
+}
+
+// errNoProber is for a node that cannot send.
+var errNoProber = fmt.Errorf("explain: this node has no way to send a probe")
