@@ -34,7 +34,8 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 	case r.Status == Pass && f.Flow != nil && f.Flow.Dropped != nil && f.Flow.Dropped.Checkpoint == cp:
 		r.Status, r.Detail = Fail, r.Detail+": "+f.Flow.Dropped.Reason.String()
 	case r.Status == Pass && v.Code == InputFirewall:
-		// It left the tunnel; what is missing lies behind it.
+		// It left the tunnel, and what lies behind belongs to this rung.
+		r.Status, r.Detail = Fail, r.Detail+"; it did not reach the application"
 	case v.Code == PSKMismatch:
 		e := f.Peer.Handshake.LastRejected
 		r.Status, r.Time, r.Seam, r.Detail = Fail, e.When(), probe.SeamUDPReceive, "response arrived and could not be decrypted"
