@@ -42,6 +42,7 @@ func (e *Event) DecodeInner(b []byte) bool {
 	e.InnerSrc, e.InnerDst = Addr{}, Addr{}
 	e.InnerSrcPort, e.InnerDstPort, e.Proto, e.Info = 0, 0, 0, 0
 	e.InnerLen = uint16(min(len(b), 0xffff))
+	e.Flags &^= FlagFragment | FlagTruncated
 	var l4 []byte
 	var first bool
 	switch {
@@ -191,6 +192,9 @@ func (e *Event) ICMPError() bool {
 
 // ICMPEcho reports whether the inner packet is an echo request or reply.
 func (e *Event) ICMPEcho() (request, reply bool) {
+	if e.Flags&(FlagFragment|FlagTruncated) != 0 {
+		return false, false // Info is not the type
+	}
 	switch e.Proto {
 	case ProtoICMP:
 		return e.Info == 8, e.Info == 0

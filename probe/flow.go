@@ -18,8 +18,9 @@ import (
 // what its packet shows: TCP flags, ICMP echo type, port numbers; else the
 // sender of the packet at hand counts as its first.
 type Flows struct {
-	seed uint64
-	sets []flowSet
+	seed  uint64
+	sets  []flowSet
+	frags fragments
 }
 
 // A flowSet is one cache line. A slot holds 46 bits of the flow's hash, a
@@ -51,19 +52,35 @@ func NewFlows(n int) *Flows {
 // for both directions. Zero stands for none.
 type Key uint64
 
-// Key computes the key of the packet that e was decoded from; b is that
-// packet. Packets that quote another one (ICMP errors) belong to the quoted
-// packet's flow; quoted reports that, and then e's sender counts as the
-// quoted packet's receiver.
+// Key computes the key of the packet that e was decoded from with success; b
+// is that packet. Packets that quote another one (ICMP errors) belong to the
+// quoted packet's flow; quoted reports that, and then e's sender counts as the
+// quoted packet's receiver. A later fragment belongs to the flow of its
+// datagram's first one, if that has passed.
 func (f *Flows) Key(e *Event, b []byte) (k Key, quoted bool) {
 	if e.ICMPError() {
-		var q Event
-		if off := icmpPayload(b); off > 0 && q.decodeQuoted(b[off:]) {
-			q.Peer = e.Peer
-			return f.hash(&q), true
+		if k, ok := f.quotedKey(e, b); ok {
+			return k, true
 		}
 	}
-	return f.hash(e), false
+	k = f.hash(e)
+	if d, ok := f.datagram(e, b); ok {
+		if e.Flags&FlagFragment == 0 {
+			f.frags.put(d, k)
+		} else if first, ok := f.frags.get(d); ok {
+			k = first
+		}
+	}
+	return k, false
+}
+
+func (f *Flows) quotedKey(e *Event, b []byte) (Key, bool) {
+	var q Event
+	if off := icmpPayload(b); off == 0 || !q.decodeQuoted(b[off:]) {
+		return 0, false
+	}
+	q.Peer = e.Peer
+	return f.hash(&q), true
 }
 
 func icmpPayload(b []byte) int {
@@ -140,6 +157,9 @@ func slot(tag uint64, here bool, epoch uint64) uint64 {
 // this side sent the first packet of its flow, and says whether the packet
 // proves it.
 func firstSender(e *Event, outbound bool) (here, certain bool) {
+	if e.Flags&FlagFragment != 0 {
+		return outbound, false // there is no header to judge by
+	}
 	switch e.Proto {
 	case ProtoTCP:
 		switch e.Info & (TCPSyn | TCPAck) {
