@@ -25,6 +25,7 @@ const (
 // A data message is encrypted as it is received, so that its event cannot say
 // what is in it. A subscription joins it with the event of the TUN write that
 // follows: the receipt then has the inner addresses and the right checkpoint.
+// A receipt that no write follows comes out of order, a tenth of a second late.
 type Subscription struct {
 	r       *Recorder
 	match   func(*Event) bool
@@ -34,7 +35,9 @@ type Subscription struct {
 	lost    atomic.Uint64
 
 	buf      []Event // scratch for one lane
-	ready    []Event // matched, waiting for holdBack to pass; in order of Time
+	ready    []Event // matched, and not handed out yet; in order of Time
+	taken    int     // events at the beginning of ready that were handed out
+	until    int64   // up to this time ready is complete
 	received []Event // receipts that wait for their TUN write; in order of Seq
 }
 
@@ -80,6 +83,9 @@ func (s *Subscription) Close() {
 // Read waits for events and copies at least one into dst, in order of time.
 // The error is ctx's, or [context.Canceled] once the subscription is closed.
 func (s *Subscription) Read(ctx context.Context, dst []Event) (int, error) {
+	if n := s.take(dst, s.until); n > 0 && ctx.Err() == nil {
+		return n, nil
+	}
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for {
@@ -90,8 +96,9 @@ func (s *Subscription) Read(ctx context.Context, dst []Event) (int, error) {
 			return 0, context.Canceled
 		case <-tick.C:
 		}
+		s.until = time.Now().Add(-holdBack).UnixNano()
 		idle := s.poll()
-		if n := s.take(dst, time.Now().Add(-holdBack).UnixNano()); n > 0 {
+		if n := s.take(dst, s.until); n > 0 {
 			return n, nil
 		}
 		if idle {
@@ -133,29 +140,44 @@ func (r *Recorder) wake() {
 	}
 }
 
-// take moves the ready events up to time until into dst.
+// take copies the ready events up to time until into dst.
 func (s *Subscription) take(dst []Event, until int64) int {
 	n := 0
-	for n < len(s.ready) && n < len(dst) && s.ready[n].Time <= until {
-		n++
+	for rest := s.ready[s.taken:]; n < len(rest) && n < len(dst) && rest[n].Time <= until; n++ {
+		dst[n] = rest[n]
 	}
-	copy(dst, s.ready[:n])
-	s.ready = slices.Delete(s.ready, 0, n)
+	s.taken += n
 	return n
 }
 
-// poll collects what the lanes hold, and reports whether nothing is pending.
+// poll collects what the lanes hold, puts it in order, and reports whether
+// nothing is pending.
 func (s *Subscription) poll() (idle bool) {
+	s.ready = slices.Delete(s.ready, 0, s.taken)
+	s.taken = 0
 	before := len(s.ready)
+	s.collect()
+	if len(s.ready) > before {
+		sortEvents(s.ready)
+	}
+	return len(s.ready) == 0 && len(s.received) == 0
+}
+
+// collect appends what the lanes hold to ready and received, in no order.
+func (s *Subscription) collect() {
 	// The writes first: then every receipt that belongs to one of them is
 	// published by the time that the receipts are read.
-	var writes []Event
-	var lost uint64
-	s.buf, lost = s.r.lanes[LaneTUNWrite].read(&s.cursors[LaneTUNWrite], s.buf[:0], pollSize)
-	s.lost.Add(lost)
-	writes = s.buf
-	s.received, lost = s.r.lanes[LaneUDPReceive].read(&s.cursors[LaneUDPReceive], s.received, pollSize)
-	s.lost.Add(lost)
+	writes := s.read(LaneTUNWrite, s.buf[:0])
+	s.buf = writes
+	var paired uint64
+	for i := range writes {
+		paired = max(paired, writes[i].Pair)
+	}
+	for more := true; more; {
+		n := len(s.received)
+		s.received = s.read(LaneUDPReceive, s.received)
+		more = len(s.received) > n && s.cursors[LaneUDPReceive].next <= paired
+	}
 	s.join(writes)
 	until := time.Now().Add(-holdBack).UnixNano()
 	if len(writes) == pollSize { // there are more, and receipts may wait for them
@@ -164,14 +186,16 @@ func (s *Subscription) poll() (idle bool) {
 	s.add(writes)
 	s.release(until)
 	for _, id := range []Lane{LaneTUNRead, LaneUDPSend, LaneControl} {
-		s.buf, lost = s.r.lanes[id].read(&s.cursors[id], s.buf[:0], pollSize)
-		s.lost.Add(lost)
+		s.buf = s.read(id, s.buf[:0])
 		s.add(s.buf)
 	}
-	if len(s.ready) > before {
-		slices.SortStableFunc(s.ready, compareEvents)
-	}
-	return len(s.ready) == 0 && len(s.received) == 0
+}
+
+// read appends what a lane holds to dst, at most pollSize events.
+func (s *Subscription) read(id Lane, dst []Event) []Event {
+	dst, lost := s.r.lanes[id].read(&s.cursors[id], dst, pollSize)
+	s.lost.Add(lost)
+	return dst
 }
 
 func (s *Subscription) add(events []Event) {
@@ -251,6 +275,37 @@ func compareEvents(a, b Event) int {
 	return int(seamRank[a.Seam&7]) - int(seamRank[b.Seam&7])
 }
 
+// sortEvents puts events in order. They are large, so it is their places that
+// are sorted. Those that compare equal keep their order.
+func sortEvents(events []Event) {
+	if slices.IsSortedFunc(events, compareEvents) {
+		return
+	}
+	type place struct {
+		time int64
+		rank uint8
+		at   uint32
+	}
+	places := make([]place, len(events))
+	for i := range events {
+		places[i] = place{events[i].Time, seamRank[events[i].Seam&7], uint32(i)}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		switch {
+		case a.time != b.time:
+			return cmp.Compare(a.time, b.time)
+		case a.rank != b.rank:
+			return cmp.Compare(a.rank, b.rank)
+		}
+		return cmp.Compare(a.at, b.at)
+	})
+	sorted := make([]Event, len(events))
+	for i := range places {
+		sorted[i] = events[places[i].at]
+	}
+	copy(events, sorted)
+}
+
 var seamRank = [8]uint8{SeamTUNRead: 0, SeamUDPSend: 1, SeamUDPReceive: 2, SeamTUNWrite: 3, SeamDevice: 4}
 
 // Snapshot returns what the recorder holds that is not older than since and
@@ -266,13 +321,13 @@ func (r *Recorder) Snapshot(since time.Time, match func(*Event) bool) []Event {
 		ends[i] = r.lanes[i].last.Load()
 	}
 	for range len(r.lanes[0].blocks) { // bounded, though producers go on
-		s.poll()
+		s.collect()
 		if s.reached(&ends) {
 			break
 		}
 	}
 	s.release(1<<63 - 1)
-	slices.SortStableFunc(s.ready, compareEvents)
+	sortEvents(s.ready)
 	return s.ready
 }
 
