@@ -82,7 +82,6 @@ type explanation struct {
 	col   *diagnose.Collector
 	flow  *diagnose.Flow
 	peer  probe.PeerID
-	asked bool
 }
 
 func (x *explanation) prepare() error {
@@ -93,8 +92,11 @@ func (x *explanation) prepare() error {
 	x.facts, x.col = f, c
 	x.flow = &diagnose.Flow{Target: netip.AddrPortFrom(x.req.Target.Addr().Unmap(), x.req.Target.Port()), Source: x.req.From}
 	f.Flow, c.Flow = x.flow, x.flow
-	if x.Kernel {
+	switch {
+	case x.Kernel:
 		x.flow.Route = lookup(x.flow.Target.Addr(), 0)
+	case x.Local != nil:
+		x.flow.Route.Local = x.Local(x.flow.Target.Addr())
 	}
 	r, ok := x.Tunnel.Lookup(x.flow.Target.Addr())
 	if !x.req.Passive {
@@ -230,14 +232,19 @@ func (x *explanation) update() {
 	if p.SendErrno != 0 || p.Route.Kind == diagnose.RouteUnknown {
 		x.routes(x.facts, p)
 	}
-	unanswered := x.flow.SentData > 0 && x.flow.Replies == 0 && time.Since(x.started) > askAgain
-	if x.facts.Side == diagnose.SideA && !x.req.Passive && unanswered && !x.asked {
-		x.asked = true
-		if !p.Handshake.EstablishedNow {
-			// Its failure is a fact like any other: the send error is an event.
-			_ = x.Tunnel.InitiateHandshake(key.Public(ps.Key))
-		}
+	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
+		// Within 5 s of the last handshake this does nothing, so it is asked
+		// until one leaves. Failure to send is an event, as any other.
+		_ = x.Tunnel.InitiateHandshake(key.Public(ps.Key))
 	}
+}
+
+// unanswered reports whether the flow has had no answer for a while, and
+// nothing has been heard of the peer meanwhile.
+func (x *explanation) unanswered() bool {
+	h := &x.facts.Peer.Handshake
+	return x.flow.SentData > 0 && x.flow.Replies == 0 && time.Since(x.started) > askAgain &&
+		h.Sent == 0 && !h.EstablishedNow
 }
 
 // find looks for the peer that a passive explanation turns out to be about.

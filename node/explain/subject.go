@@ -24,6 +24,9 @@ type Subject struct {
 	// Kernel says that the interface is the kernel's, so that its routing can
 	// be asked; not so for a userspace stack.
 	Kernel bool
+	// Local reports, for a userspace stack, whether an address is its own. It
+	// may be nil.
+	Local func(netip.Addr) bool
 	// Endpoint returns the endpoint of a peer as it is configured, "" if none
 	// is, and why its name does not resolve, nil if it does. It may be nil.
 	Endpoint func(k key.Public) (written string, err error)

@@ -59,9 +59,11 @@ func (f *Facts) stranger(s *Stranger) Verdict {
 			"PublicKey = " + f.PublicKey}}
 }
 
-func (f *Facts) replayed(time.Time) (Verdict, bool, bool) {
+// replayed: the peer's calls are older than what it said before. One alone,
+// while its session stands, may be anybody's who recorded it.
+func (f *Facts) replayed(now time.Time) (Verdict, bool, bool) {
 	p := f.Peer
-	if p == nil || p.Handshake.Replays == 0 {
+	if p == nil || p.Handshake.Replays == 0 || p.Handshake.Replays == 1 && p.Handshake.Alive(now) {
 		return Verdict{}, false, false
 	}
 	h := &p.Handshake
