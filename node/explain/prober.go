@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/ipv6"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
 // Host probes through this host's own network stack. Ping needs the right to
@@ -90,3 +91,21 @@ func sameHost(a net.Addr, b netip.Addr) bool {
 	addr, ok := netip.AddrFromSlice(ip.IP)
 	return ok && addr.Unmap() == b.Unmap().WithZone("")
 }
+
+// Stack probes through a userspace network stack.
+type Stack struct{ Net *netstack.Net }
+
+// Connect implements [Prober].
+func (s Stack) Connect(ctx context.Context, to netip.AddrPort) error {
+	c, err := s.Net.DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", to, err)
+	}
+	if err := c.Close(); err != nil {
+		return fmt.Errorf("close connection to %s: %w", to, err)
+	}
+	return nil
+}
+
+// Ping implements [Prober].
+func (s Stack) Ping(ctx context.Context, to netip.Addr) error { return s.Net.Ping(ctx, to) }
