@@ -17,6 +17,12 @@ const (
 	// accountQueue bounds what a flood of drops can make the accountant
 	// remember; beyond it drops are still counted, without their cause.
 	accountQueue = 8192
+	// accountRest is how many times as long as it worked the accountant rests,
+	// so that a flood of drops takes a tenth of a processor at most.
+	accountRest = 9
+	// accountForget is for how many rounds, at least, what was found out is
+	// kept: longer than it takes to notice a gap and to settle it.
+	accountForget = 2 * (accountIdle + settleTries)
 	// deviceStaged is how many batches the device keeps for a peer without a
 	// session (device.QueueStagedSize); older ones give way.
 	deviceStaged = 128
@@ -37,9 +43,9 @@ type accountant struct {
 	looking atomic.Bool
 
 	mu       sync.Mutex
-	gaps     []gap                 // guarded by mu
-	refusals map[packetID]struct{} // guarded by mu: the device did not take them in
-	evidence map[packetID]remains  // guarded by mu
+	gaps     []gap           // guarded by mu
+	refusals notes[struct{}] // guarded by mu: the device did not take them in
+	evidence notes[remains]  // guarded by mu
 
 	idle map[probe.PeerID]*[3]idleness // used by run only
 }
@@ -66,17 +72,39 @@ type remains struct {
 	inner  probe.Event // inner fields only
 }
 
+// notes keeps what was found out about packets until it is asked for, but not
+// for ever: the zero value is ready, and forget, called twice, forgets all.
+type notes[V any] struct {
+	young, old map[packetID]V
+}
+
+func (n *notes[V]) put(id packetID, v V) {
+	if len(n.young) >= accountQueue {
+		n.forget()
+	}
+	if n.young == nil {
+		n.young = make(map[packetID]V)
+	}
+	n.young[id] = v
+}
+
+func (n *notes[V]) get(id packetID) (V, bool) {
+	if v, ok := n.young[id]; ok {
+		return v, true
+	}
+	v, ok := n.old[id]
+	return v, ok
+}
+
+func (n *notes[V]) forget() { n.young, n.old = nil, n.young }
+
 type idleness struct {
 	left   uint64
 	rounds int
 }
 
 func newAccountant(t *Tunnel) *accountant {
-	return &accountant{
-		t: t, kicks: make(chan struct{}, 1),
-		refusals: make(map[packetID]struct{}), evidence: make(map[packetID]remains),
-		idle: make(map[probe.PeerID]*[3]idleness),
-	}
+	return &accountant{t: t, kicks: make(chan struct{}, 1), idle: make(map[probe.PeerID]*[3]idleness)}
 }
 
 // missing notes a gap. It is called by the seams.
@@ -98,9 +126,7 @@ func (a *accountant) missing(g gap) {
 func (a *accountant) refused(peer probe.PeerID, state tagState, ordinal uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.refusals) < accountQueue {
-		a.refusals[packetID{peer, state, ordinal}] = struct{}{}
-	}
+	a.refusals.put(packetID{peer, state, ordinal}, struct{}{})
 }
 
 // flushed notes that the device discarded what it kept for a peer.
@@ -159,9 +185,7 @@ func (t *Tunnel) reclaim(b []byte) {
 	}
 	t.acct.mu.Lock()
 	defer t.acct.mu.Unlock()
-	if len(t.acct.evidence) < accountQueue {
-		t.acct.evidence[id] = r
-	}
+	t.acct.evidence.put(id, r)
 }
 
 // examine tells from the content of a data message that came in and was
@@ -215,7 +239,7 @@ func (a *accountant) run(done <-chan struct{}) {
 	ticker := time.NewTicker(accountEvery)
 	defer ticker.Stop()
 	var due []gap // from the round before: what is known of them has come in by now
-	quiet := false
+	quiet, rounds := false, 0
 	for {
 		select {
 		case <-done:
@@ -223,15 +247,40 @@ func (a *accountant) run(done <-chan struct{}) {
 		case <-a.kicks:
 		case <-ticker.C:
 			a.t.clock.sync()
+			if rounds++; rounds%accountForget == 0 {
+				a.forget()
+			}
 			if a.t.active.Swap(false) || !quiet {
 				quiet = a.sweep()
 			}
 		}
+		start := time.Now()
 		a.settle(due)
 		a.mu.Lock()
 		due, a.gaps = a.gaps, nil
 		a.mu.Unlock()
+		if !rest(done, accountRest*time.Since(start)) {
+			return
+		}
 	}
+}
+
+// rest waits for d, and reports false if done is closed by then.
+func rest(done <-chan struct{}, d time.Duration) bool {
+	select {
+	case <-done:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// forget drops what nobody has asked about for long.
+func (a *accountant) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refusals.forget()
+	a.evidence.forget()
 }
 
 // sweep looks for packets whose drop no later packet has shown, and reports

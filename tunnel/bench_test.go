@@ -245,3 +245,21 @@ func BenchmarkOutbound(b *testing.B) { benchmarkSeams(b, (*rig).outbound) }
 
 // BenchmarkInbound is the reverse.
 func BenchmarkInbound(b *testing.B) { benchmarkSeams(b, (*rig).inbound) }
+
+func TestWatchingDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, kind := range packetKinds {
+		for _, batch := range []int{1, 45} {
+			r := newRig(t, 100, batch, kind)
+			for name, way := range map[string]func(*rig){"outbound": (*rig).outbound, "inbound": (*rig).inbound} {
+				way(r) // tags of the other direction are cleared away
+				if n := testing.AllocsPerRun(1000, func() { way(r) }); n != 0 {
+					t.Errorf("%s %s, batch of %d: %v allocations", kind.name, name, batch, n)
+				}
+				r.check(t)
+			}
+		}
+	}
+}

@@ -1,7 +1,10 @@
 package tunnel
 
 import (
+	"cmp"
 	"runtime"
+	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,28 +75,59 @@ func (a *accountant) lookPool() {
 	}
 }
 
-// each calls f for the recorded events of the packets in gaps that are in one
-// of the states, and returns how many packets of each gap it found.
+// each calls f for the recorded events of the packets in gaps that are of one
+// direction, and returns how many packets of each gap it found.
 func (a *accountant) each(lane probe.Lane, gaps []gap, outbound bool, f func(g *gap, e *probe.Event)) []uint64 {
 	found := make([]uint64, len(gaps))
-	byPeer := make(map[probe.PeerID][]int)
-	for i, g := range gaps {
-		if (g.state == tagOutbound) == outbound {
-			byPeer[g.peer] = append(byPeer[g.peer], i)
-		}
+	index := indexGaps(gaps, outbound)
+	if len(index) == 0 {
+		return found
 	}
 	a.t.rec.Scan(lane, func(e *probe.Event) bool {
-		for _, i := range byPeer[e.Peer] {
-			g := &gaps[i]
-			if e.Pair >= g.from && e.Pair <= g.to && (outbound || tagInbound4+tagState(e.Info) == g.state) {
-				found[i]++
-				f(g, e)
-				break
-			}
+		state := tagOutbound
+		if !outbound {
+			state = tagInbound4 + tagState(e.Info)
+		}
+		if i, ok := index.find(gaps, gapWay{e.Peer, state}, e.Pair); ok {
+			found[i]++
+			f(&gaps[i], e)
 		}
 		return true
 	})
 	return found
+}
+
+// gapWay names a way: of one peer, in one direction.
+type gapWay struct {
+	peer  probe.PeerID
+	state tagState
+}
+
+// gapIndex finds gaps by ordinal: the places of each way's gaps in a list, in
+// order. The gaps of one way do not overlap.
+type gapIndex map[gapWay][]int
+
+func indexGaps(gaps []gap, outbound bool) gapIndex {
+	index := make(gapIndex)
+	for i, g := range gaps {
+		if (g.state == tagOutbound) == outbound {
+			k := gapWay{g.peer, g.state}
+			index[k] = append(index[k], i)
+		}
+	}
+	for _, places := range index {
+		slices.SortFunc(places, func(i, j int) int { return cmp.Compare(gaps[i].from, gaps[j].from) })
+	}
+	return index
+}
+
+func (x gapIndex) find(gaps []gap, way gapWay, ordinal uint64) (place int, ok bool) {
+	places := x[way]
+	n := sort.Search(len(places), func(i int) bool { return gaps[places[i]].to >= ordinal })
+	if n == len(places) || gaps[places[n]].from > ordinal {
+		return 0, false
+	}
+	return places[n], true
 }
 
 func (a *accountant) settleOutbound(gaps []gap) {
@@ -204,8 +238,8 @@ func (a *accountant) unexplained(lost []lostMessage) bool {
 	defer a.mu.Unlock()
 	for i := range lost {
 		id := idOf(&lost[i].Event)
-		_, examined := a.evidence[id]
-		_, refused := a.refusals[id]
+		_, examined := a.evidence.get(id)
+		_, refused := a.refusals.get(id)
 		if lost[i].Kind == probe.KindData && !examined && !refused {
 			return true
 		}
@@ -223,10 +257,8 @@ func idOf(e *probe.Event) packetID {
 func (a *accountant) cause(e *probe.Event, again bool) {
 	id := idOf(e)
 	a.mu.Lock()
-	r, examined := a.evidence[id]
-	_, refused := a.refusals[id]
-	delete(a.evidence, id)
-	delete(a.refusals, id)
+	r, examined := a.evidence.get(id)
+	_, refused := a.refusals.get(id)
 	a.mu.Unlock()
 	p := a.t.peers.get(e.Peer)
 	e.Info = 0

@@ -1,0 +1,103 @@
+package tunnel
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+func TestGapIndex(t *testing.T) {
+	gaps := []gap{
+		{peer: 1, state: tagInbound4, from: 50, to: 50},
+		{peer: 2, state: tagInbound4, from: 12, to: 12},
+		{peer: 1, state: tagOutbound, from: 1, to: 100},
+		{peer: 1, state: tagInbound4, from: 10, to: 19},
+		{peer: 1, state: tagInbound6, from: 11, to: 11},
+	}
+	index := indexGaps(gaps, false)
+	for _, c := range []struct {
+		peer    probe.PeerID
+		state   tagState
+		ordinal uint64
+		want    int // -1: in none
+	}{
+		{1, tagInbound4, 9, -1}, {1, tagInbound4, 10, 3}, {1, tagInbound4, 19, 3}, {1, tagInbound4, 20, -1},
+		{1, tagInbound4, 50, 0}, {1, tagInbound4, 51, -1}, {2, tagInbound4, 12, 1}, {2, tagInbound6, 12, -1},
+		{1, tagInbound6, 11, 4}, {1, tagOutbound, 11, -1}, {3, tagInbound4, 10, -1},
+	} {
+		got, ok := index.find(gaps, gapWay{c.peer, c.state}, c.ordinal)
+		if !ok {
+			got = -1
+		}
+		if got != c.want {
+			t.Errorf("peer %d, state %d, ordinal %d: gap %d, want %d", c.peer, c.state, c.ordinal, got, c.want)
+		}
+	}
+}
+
+// Notes are kept for a while, in bounded memory.
+func TestNotes(t *testing.T) {
+	var n notes[int]
+	for i := range 5 * accountQueue {
+		n.put(packetID{ordinal: uint64(i)}, i)
+	}
+	if size := len(n.young) + len(n.old); size > 2*accountQueue {
+		t.Errorf("%d notes kept", size)
+	}
+	last := packetID{ordinal: 5*accountQueue - 1}
+	if v, ok := n.get(last); !ok || v != 5*accountQueue-1 {
+		t.Errorf("the latest note: %d, %v", v, ok)
+	}
+	n.forget()
+	if _, ok := n.get(last); !ok {
+		t.Error("forgotten at once")
+	}
+	n.forget()
+	if _, ok := n.get(last); ok {
+		t.Error("never forgotten")
+	}
+}
+
+// BenchmarkSettle finds the events of as many gaps as the accountant takes on,
+// in a full recorder.
+func BenchmarkSettle(b *testing.B) {
+	for _, n := range []int{1, accountQueue} {
+		b.Run(fmt.Sprintf("gaps=%d", n), func(b *testing.B) {
+			r := newRig(b, 4, 45, packetKinds[0])
+			for range 2000 {
+				r.inbound()
+			}
+			var gaps []gap
+			for i := range n {
+				at := 1 + uint64(i)*22500/accountQueue
+				gaps = append(gaps, gap{peer: probe.PeerID(1 + i%4), state: tagInbound4, from: at, to: at})
+			}
+			for b.Loop() {
+				r.t.acct.each(probe.LaneUDPReceive, gaps, false, func(*gap, *probe.Event) {})
+			}
+		})
+	}
+}
+
+// BenchmarkSweep is what ten thousand peers with nothing to do cost ten times
+// a second while others are busy.
+func BenchmarkSweep(b *testing.B) {
+	tn, err := New(newMemTUN(), testBind(), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer tn.Close()
+	for i := range 10_000 {
+		p := tn.peers.ensure(key.Public{byte(i), byte(i >> 8), 2})
+		p.out.entered.Store(7)
+		p.out.left.Store(7)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !tn.acct.sweep() {
+			b.Fatal("not quiet")
+		}
+	}
+}
