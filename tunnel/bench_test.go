@@ -82,6 +82,7 @@ const rigPool = 512
 func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 	tb.Helper()
 	dev := newMemTUN()
+	<-dev.events // so that the device stays down
 	tn, err := New(dev, testBind(), Options{})
 	if err != nil {
 		tb.Fatal(err)

@@ -106,7 +106,7 @@ func newEnd(t testing.TB, addr string) *end {
 
 func (e *end) configFor(o *end) Config {
 	return Config{PrivateKey: e.key, Peers: []PeerConfig{{Name: o.addr.String(), PublicKey: o.key.Public(),
-		AllowedIPs: []netip.Prefix{netip.PrefixFrom(o.addr, 32)}}}}
+		AllowedIPs: []netip.Prefix{netip.PrefixFrom(o.addr, o.addr.BitLen())}}}}
 }
 
 func (e *end) start(t testing.TB, c Config) {

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"net/netip"
 	"testing"
 
 	"golang.zx2c4.com/wireguard/conn"
@@ -36,6 +37,36 @@ func TestLadder(t *testing.T) {
 	for _, c := range []Counters{a.Counters(), b.Counters()} {
 		if c.Untagged != 0 || c.Mismatches != 0 {
 			t.Errorf("counters: %+v", c)
+		}
+	}
+}
+
+// IPv6 within IPv6.
+func TestLadderIPv6(t *testing.T) {
+	a, b := newEnd(t, "fd00::1"), newEnd(t, "fd00::2")
+	b.start(t, b.configFor(a))
+	c := a.configFor(b)
+	c.Peers[0].Endpoint = netip.AddrPortFrom(netip.IPv6Loopback(), b.ListenPort())
+	a.start(t, c)
+	w := a.Recorder().Subscribe(probe.SubscribeOptions{Past: true})
+	defer w.Close()
+	a.send(tcp6(a.addr, b.addr))
+	b.receive(t)
+	reply := tcp6(b.addr, a.addr)
+	reply[40], reply[41], reply[42], reply[43] = reply[42], reply[43], reply[40], reply[41]
+	b.send(reply)
+	a.receive(t)
+	for _, want := range []probe.Checkpoint{probe.A1, probe.A4, probe.A5, probe.A6} {
+		e := await(t, w, want.String(), func(e *probe.Event) bool { return e.Checkpoint == want && e.Kind != probe.KindKeepalive })
+		src, dst := e.Inner()
+		if want >= probe.A5 {
+			src, dst = dst, src
+		}
+		if src.Addr() != a.addr || dst.Addr() != b.addr || e.Peer != 1 || e.Prefix() != netip.PrefixFrom(b.addr, 128) {
+			t.Errorf("%v: %v > %v, peer %d by %v", want, src, dst, e.Peer, e.Prefix())
+		}
+		if _, to := e.Outer(); want == probe.A4 && to != c.Peers[0].Endpoint {
+			t.Errorf("sent to %v, want %v", to, c.Peers[0].Endpoint)
 		}
 	}
 }

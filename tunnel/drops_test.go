@@ -1,0 +1,194 @@
+package tunnel
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.zx2c4.com/wireguard/device"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// awaitDrops waits until n packets of peer 1 are counted as dropped for want.
+func awaitDrops(t *testing.T, e *end, want probe.Reason, n uint64) {
+	t.Helper()
+	until(t, fmt.Sprintf("%d drops for %v", n, want), func() bool { return e.PeerState(1).Drops[want] == n })
+}
+
+// until waits for a condition that no event announces.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+// What waits for a session when the device gives up the peer, or the peer is
+// removed, or the tunnel goes down, is discarded, and each packet is named.
+func TestWaitingPacketsAreDiscarded(t *testing.T) {
+	for _, c := range []struct {
+		want probe.Reason
+		act  func(t *testing.T, a, b *end) error
+	}{
+		{probe.HandshakeGaveUp, func(t *testing.T, a, b *end) error {
+			// The device takes 90 s; it says so and then does what it said.
+			p := a.dev.LookupPeer(device.NoisePublicKey(b.key.Public()))
+			a.verbose(logGaveUp, p, 20)
+			p.FlushStagedPackets()
+			return nil
+		}},
+		{probe.PeerRemoved, func(t *testing.T, a, b *end) error {
+			return a.set(fmt.Sprintf("public_key=%s\nremove=true\n", b.key.Public().Hex()))
+		}},
+		{probe.PeerRemoved, func(t *testing.T, a, b *end) error { return a.Down() }},
+	} {
+		t.Run(c.want.String(), func(t *testing.T) {
+			a, b := pair(t, func(ca, _ *Config) { ca.Peers[0].Endpoint = silent(t) })
+			w := a.Recorder().Subscribe(probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Seam == probe.SeamDevice }})
+			defer w.Close()
+			for i := range 3 {
+				a.send(udp4(a.addr, b.addr, uint16(i+1), 9, 8))
+			}
+			until(t, "3 packets wait", func() bool { return a.PeerState(1).Waiting == 3 })
+			if err := c.act(t, a, b); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				e := await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Dropped() })
+				if src, _ := e.Inner(); e.Reason != c.want || int(src.Port()) != i+1 || e.Peer != 1 {
+					t.Errorf("drop %d: %v of port %d, peer %d", i, e.Reason, src.Port(), e.Peer)
+				}
+			}
+			if s := a.PeerState(1); s.Waiting != 0 || s.Drops[c.want] != 3 {
+				t.Errorf("%d wait, drops %v", s.Waiting, s.Drops)
+			}
+		})
+	}
+}
+
+// A session that this end has forgotten: its index is known to have been the
+// peer's, so that the drops are the peer's.
+func TestForgottenSession(t *testing.T) {
+	a, b := pair(t, nil)
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	k := a.key.Public().Hex()
+	if err := b.set(fmt.Sprintf("public_key=%s\nremove=true\npublic_key=%s\nallowed_ip=%s/32\n", k, k, a.addr)); err != nil {
+		t.Fatal(err)
+	}
+	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	e := await(t, w, "unknown-index", func(e *probe.Event) bool { return e.Dropped() })
+	if e.Reason != probe.UnknownIndex || e.Peer != 1 || e.Receiver == 0 {
+		t.Errorf("%v of peer %d, receiver %#x", e.Reason, e.Peer, e.Receiver)
+	}
+	// A session that is past its time is told from one that is not known.
+	b.local.mu.Lock()
+	for index := range b.local.since {
+		b.local.since[index] -= rejectAfter
+	}
+	b.local.mu.Unlock()
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	awaitDrops(t, b, probe.ExpiredKey, 1)
+	awaitDrops(t, b, probe.UnknownIndex, 1)
+}
+
+func TestHandshakeReplay(t *testing.T) {
+	a, b := pair(t, nil)
+	tap := newRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+		t.Fatal(err)
+	}
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	tap.inject(t, tap.awaitInitiation(t))
+	awaitDrops(t, b, probe.HandshakeReplay, 1)
+	if s := b.PeerState(1); len(s.Drops) != 1 {
+		t.Errorf("drops: %v", s.Drops)
+	}
+}
+
+// Under a flood of handshakes the device answers with cookies. The flood is
+// counted, costs this node no more than it must, and does not harm a session.
+func TestHandshakeFlood(t *testing.T) {
+	a, b := pair(t, nil)
+	tap := newRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+		t.Fatal(err)
+	}
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	initiation := tap.awaitInitiation(t)
+	wb := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	wa := a.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer wb.Close()
+	defer wa.Close()
+	for n := 0; n < 20_000 && b.PeerState(0).Drops[probe.UnderLoad] == 0; n += 200 {
+		for range 200 {
+			tap.inject(t, initiation)
+		}
+		runtime.Gosched()
+	}
+	e := await(t, wb, "under-load", func(e *probe.Event) bool { return e.Reason == probe.UnderLoad })
+	if from, _ := e.Outer(); from != tap.outside() || e.Kind != probe.KindInitiation {
+		t.Errorf("%v from %v, want an initiation from %v", e.Kind, from, tap.outside())
+	}
+	e = await(t, wa, "cookie", func(e *probe.Event) bool { return e.Kind == probe.KindCookie })
+	if e.Checkpoint != probe.A3 || e.Peer != 1 {
+		t.Errorf("cookie at %v, peer %d", e.Checkpoint, e.Peer)
+	}
+	if b.Counters().Uninspected == 0 {
+		t.Error("every initiation of the flood was decrypted")
+	}
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+}
+
+// Keepalives come in and are never written to the TUN device. They are no
+// drops.
+func TestKeepalivesAreNoDrops(t *testing.T) {
+	a, b := pair(t, func(ca, _ *Config) { ca.Peers[0].PersistentKeepalive = 1 })
+	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+	for range 3 {
+		e := await(t, w, "keepalive", func(e *probe.Event) bool { return e.Kind == probe.KindKeepalive && e.Seam == probe.SeamUDPReceive })
+		if e.Peer != 1 || e.Dropped() {
+			t.Errorf("peer %d, %v", e.Peer, e.Reason)
+		}
+	}
+	p := b.peers.get(1)
+	until(t, "the keepalives are accounted for", func() bool {
+		return p.in[0].left.Load() == p.in[0].entered.Load() && p.in[1].left.Load() == p.in[1].entered.Load() && p.keepalives.Load() == 0
+	})
+	for _, e := range []*end{a, b} {
+		if s := e.PeerState(1); len(s.Drops) != 0 {
+			t.Errorf("drops: %v", s.Drops)
+		}
+	}
+}
+
+// A tunnel that is closed leaves no goroutine behind.
+func TestCloseLeavesNothing(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	a, b := newEnd(t, "10.0.0.1"), newEnd(t, "10.0.0.2")
+	b.start(t, b.configFor(a))
+	c := a.configFor(b)
+	c.Peers[0].Endpoint = b.endpoint()
+	a.start(t, c)
+	s := a.Recorder().Subscribe(probe.SubscribeOptions{})
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	s.Close()
+	for _, e := range []*end{a, b} {
+		e.Close()
+		e.Close() // harmless
+		<-e.Wait()
+	}
+	goleak.VerifyNone(t, before)
+}
