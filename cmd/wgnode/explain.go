@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe/ladder"
+)
+
+// statusFault is the exit status of explain and doctor when they find a fault.
+const statusFault = exitStatus(2)
+
+func newExplainCommand() *cobra.Command {
+	var o struct {
+		passive, json bool
+		from          string
+		timeout       time.Duration
+	}
+	cmd := &cobra.Command{
+		Use:   "explain NAME DEST[:PORT]",
+		Short: "Say what becomes of the packets to a destination, and why",
+		Long: `Explain follows one flow through the tunnel of interface NAME, checkpoint by
+checkpoint, and gives a verdict with its evidence and what to type.
+
+It sends a probe from this host: a TCP connection where a port is given, else
+ICMP echo. With --passive it sends nothing and waits for somebody else's packet
+that matches, which is how the called side is explained; --from narrows that to
+a source: an address inside the tunnel, or the outer address of a host that
+tries to shake hands.
+
+Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
+		Example: `  wgnode explain wg0 192.168.200.22:80
+  wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req := explain.Request{Passive: o.passive, Timeout: o.timeout}
+			var err error
+			if req.Target, err = parseTarget(cmd.Context(), args[1]); err != nil {
+				return newUsageError(cmd, err)
+			}
+			if o.from != "" {
+				if !o.passive {
+					return newUsageError(cmd, fmt.Errorf("--from goes with --passive: a probe is sent from here"))
+				}
+				if req.From, err = parseSource(o.from); err != nil {
+					return newUsageError(cmd, err)
+				}
+			}
+			return runExplain(cmd, args[0], req, o.json)
+		},
+		ValidArgsFunction: completeNodes,
+	}
+	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for somebody else's packet that matches")
+	cmd.Flags().StringVar(&o.from, "from", "", "with --passive: only flows from this `ADDRESS or PREFIX`")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", explain.DefaultTimeout, "how long to wait for a verdict")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON bool) error {
+	c, err := dialNode(name)
+	if err != nil {
+		return err
+	}
+	report, err := c.Explain(cmd.Context(), req)
+	if err != nil {
+		return fmt.Errorf("explain %s on %s: %w", req.Target, name, err)
+	}
+	if err := printReport(cmd, report, asJSON, func() error {
+		return ladder.Report(cmd.OutOrStdout(), report, ladderOptions(cmd))
+	}); err != nil {
+		return err
+	}
+	if !report.Verdict.Healthy() {
+		return statusFault
+	}
+	return nil
+}
+
+func newDoctorCommand() *cobra.Command {
+	var o struct {
+		json bool
+		req  explain.DoctorRequest
+	}
+	cmd := &cobra.Command{
+		Use:   "doctor [NAME]",
+		Short: "Say how each peer fares, from what has passed",
+		Long: `Doctor gives a verdict for each peer of interface NAME, and names whoever else
+shakes hands with it. It sends nothing: it reads what the node's flight recorder
+holds, the configuration and the kernel's state. With --for it also watches what
+passes meanwhile.
+
+Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := nodeName(args)
+			if err != nil {
+				return err
+			}
+			c, err := dialNode(name)
+			if err != nil {
+				return err
+			}
+			report, err := c.Doctor(cmd.Context(), o.req)
+			if err != nil {
+				return fmt.Errorf("doctor of %s: %w", name, err)
+			}
+			if err := printReport(cmd, report, o.json, func() error {
+				return ladder.Doctor(cmd.OutOrStdout(), report, ladderOptions(cmd))
+			}); err != nil {
+				return err
+			}
+			if !report.Healthy() {
+				return statusFault
+			}
+			return nil
+		},
+		ValidArgsFunction: completeNodes,
+	}
+	cmd.Flags().DurationVar(&o.req.For, "for", 0, "watch what passes for this long as well")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+func printReport(cmd *cobra.Command, report any, asJSON bool, text func() error) error {
+	if !asJSON {
+		return text()
+	}
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(report); err != nil {
+		return fmt.Errorf("print report: %w", err)
+	}
+	return nil
+}
+
+// parseTarget reads ADDRESS, ADDRESS:PORT, [ADDRESS6]:PORT, or the same with a
+// host name, which this host's resolver is asked for.
+func parseTarget(ctx context.Context, s string) (netip.AddrPort, error) {
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return netip.AddrPortFrom(a, 0), nil
+	}
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap, nil
+	}
+	host, port := s, "0"
+	if h, p, err := net.SplitHostPort(s); err == nil {
+		host, port = h, p
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || host == "" {
+		return netip.AddrPort{}, fmt.Errorf("destination %q: want ADDRESS or ADDRESS:PORT", s)
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("destination %q: %w", s, err)
+	}
+	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(n)), nil
+}
+
+func parseSource(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("source %q: want an address or a prefix", s)
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// dialNode connects to a running node.
+func dialNode(name string) (*node.Client, error) {
+	c, err := node.Dial(name)
+	if err != nil {
+		return nil, withHint(err, "bring it up with: wgnode up "+name)
+	}
+	return c, nil
+}
+
+// ladderOptions are those for what cmd prints to.
+func ladderOptions(cmd *cobra.Command) ladder.Options {
+	out := cmd.OutOrStdout()
+	o := ladder.Options{Color: colour(out), ASCII: !utf8Locale()}
+	if f, ok := out.(*os.File); ok && isTerminal(out) {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			o.Width = min(width, 120)
+		}
+	}
+	return o
+}
+
+// utf8Locale reports whether the user's locale has UTF-8, as locale(7) says
+// that programs should find out. With none set at all it is taken to.
+func utf8Locale() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := os.Getenv(name); v != "" {
+			v = strings.ToUpper(v)
+			return strings.Contains(v, "UTF-8") || strings.Contains(v, "UTF8")
+		}
+	}
+	return true
+}
+
+// nodeName is the node that a command's optional first argument names: without
+// it the only one that runs.
+func nodeName(args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	names, err := node.Running()
+	if err != nil {
+		return "", fmt.Errorf("look for running nodes: %w", err)
+	}
+	switch len(names) {
+	case 0:
+		return "", withHint(errors.New("no node is running"), "bring one up with: wgnode up NAME")
+	case 1:
+		return names[0], nil
+	}
+	return "", fmt.Errorf("several nodes are running: name one of %s", strings.Join(names, ", "))
+}
+
+// completeNodes offers the names of running nodes as first argument.
+func completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names, err := node.Running()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
