@@ -1,0 +1,246 @@
+package node
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+var (
+	// ErrNotRunning: there is no node of that name, or it is not served.
+	ErrNotRunning = errors.New("not running")
+	// ErrEnded: the node went down in the middle of an answer.
+	ErrEnded = errors.New("the node went down")
+)
+
+// noContext is for what does not wait.
+var noContext = context.Background()
+
+// Client talks to a running node, perhaps in another process, over its control
+// socket. It is safe for concurrent use, keeps no connection open, and needs no
+// closing.
+type Client struct {
+	name, path string
+	http       *http.Client
+}
+
+// Dial returns a client for the node of that name in [RunDir]. The error wraps
+// [ErrNotRunning] if there is none, and fs.ErrPermission if it is not ours.
+func Dial(name string) (*Client, error) { return DialIn(RunDir(), name) }
+
+// DialIn is Dial for another folder, see [Options.RunDir].
+func DialIn(dir, name string) (*Client, error) {
+	c := &Client{name: name, path: socketPath(dir, name)}
+	c.http = &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) },
+	}}
+	conn, err := c.connect(noContext)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.Close() // nothing was sent
+	return c, nil
+}
+
+func (c *Client) connect(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", c.path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("node %s: %w", c.name, ErrNotRunning)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", c.name, err)
+	}
+	return conn, nil
+}
+
+// Name is the name of the node's interface.
+func (c *Client) Name() string { return c.name }
+
+// Status asks for the node's present state.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "status", nil)
+}
+
+// Peers asks for the peers' names and keys.
+func (c *Client) Peers(ctx context.Context) ([]PeerName, error) {
+	names, err := call[[]PeerName](ctx, c, http.MethodGet, "peers", nil)
+	if err != nil {
+		return nil, err
+	}
+	return *names, nil
+}
+
+// Explain has the node follow a flow; see explain.Explain.
+func (c *Client) Explain(ctx context.Context, req explain.Request) (*diagnose.Report, error) {
+	return call[diagnose.Report](ctx, c, http.MethodPost, "explain", req)
+}
+
+// Doctor has the node judge its peers; see explain.Doctor.
+func (c *Client) Doctor(ctx context.Context, req explain.DoctorRequest) (*diagnose.DoctorReport, error) {
+	return call[diagnose.DoctorReport](ctx, c, http.MethodPost, "doctor", req)
+}
+
+func call[T any](ctx context.Context, c *Client, method, what string, body any) (*T, error) {
+	var text io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("%s of node %s: %w", what, c.name, err)
+		}
+		text = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://node/v1/"+what, text)
+	if err != nil {
+		return nil, fmt.Errorf("%s of node %s: %w", what, c.name, err)
+	}
+	res, err := c.do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	result := new(T)
+	if err := json.NewDecoder(res.Body).Decode(result); err != nil {
+		return nil, fmt.Errorf("%s of node %s: %w", what, c.name, ended(ctx, err))
+	}
+	return result, nil
+}
+
+// do sends a request and turns an answer that is an error into one of Go's.
+func (c *Client) do(req *http.Request) (*http.Response, error) {
+	res, err := c.http.Do(req)
+	if err != nil {
+		var u *url.Error // repeats method and address
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		return nil, ended(req.Context(), err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	defer res.Body.Close()
+	var answer errorAnswer
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Error == "" {
+		return nil, fmt.Errorf("node %s: answers %s", c.name, res.Status)
+	}
+	return nil, errors.New(answer.Error)
+}
+
+// ended names the end of a connection that nobody asked for.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() == nil && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) {
+		return ErrEnded
+	}
+	return err
+}
+
+// WatchRequest says what to watch.
+type WatchRequest struct {
+	Filter []string // the words of a filter, see package filter; none: all
+	Past   bool     // begin with what the flight recorder holds
+	JSON   bool     // else text
+	Color  bool     // of the text
+}
+
+// Watch writes to out a line for each event that passes, in whole lines, until
+// ctx ends, which is no error, or the node goes down: [ErrEnded]. It returns how
+// many events the node could not deliver because this reader was too slow.
+func (c *Client) Watch(ctx context.Context, req WatchRequest, out io.Writer) (lost uint64, err error) {
+	q := url.Values{"filter": req.Filter}
+	if !req.JSON {
+		q.Set("format", "text")
+	}
+	if req.Past {
+		q.Set("past", "1")
+	}
+	if req.Color {
+		q.Set("color", "1")
+	}
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	// Shutting down our half asks for the last words.
+	stop := context.AfterFunc(ctx, func() {
+		_ = conn.SetReadDeadline(time.Now().Add(lastWords)) // they may fail to come
+		_ = conn.(*net.UnixConn).CloseWrite()
+	})
+	defer stop()
+	hreq, err := http.NewRequest(http.MethodGet, "http://node/v1/watch?"+q.Encode(), nil)
+	if err != nil {
+		return 0, fmt.Errorf("watch node %s: %w", c.name, err)
+	}
+	watcher := &Client{name: c.name, http: &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}}}
+	res, err := watcher.do(hreq)
+	if err != nil {
+		if ctx.Err() != nil {
+			return 0, nil
+		}
+		return 0, err
+	}
+	defer res.Body.Close()
+	lost, err = copyLines(out, res.Body)
+	switch {
+	case ctx.Err() != nil:
+		return lost, nil
+	case errors.Is(err, errOut):
+		return lost, err
+	}
+	return lost, ErrEnded
+}
+
+var errOut = errors.New("write events")
+
+// copyLines copies lines until the end of in, but those that are marks, from
+// which it learns how many events were lost. It writes all that is there to be
+// read before it waits for more.
+func copyLines(out io.Writer, in io.Reader) (lost uint64, err error) {
+	r, w := bufio.NewReaderSize(in, 64<<10), bufio.NewWriterSize(out, 64<<10)
+	for {
+		line, err := r.ReadBytes('\n')
+		if err != nil {
+			return lost, errors.Join(flush(w), err)
+		}
+		if mark, ok := bytes.CutPrefix(line, []byte(lostMark)); ok {
+			if n, err := strconv.ParseUint(string(bytes.TrimSpace(mark)), 10, 64); err == nil {
+				lost = n
+			}
+			continue
+		}
+		if _, err := w.Write(line); err != nil {
+			return lost, fmt.Errorf("%w: %w", errOut, err)
+		}
+		if r.Buffered() == 0 {
+			if err := flush(w); err != nil {
+				return lost, err
+			}
+		}
+	}
+}
+
+func flush(w *bufio.Writer) error {
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("%w: %w", errOut, err)
+	}
+	return nil
+}

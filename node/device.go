@@ -1,0 +1,81 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/wgnode/wgnode/node/config"
+)
+
+// DeviceFiles are what a device can be given ready-made, already open, by the
+// process that starts it. What is nil is opened.
+type DeviceFiles struct {
+	TUN  *os.File // a TUN device; the descriptor must have been non-blocking before it became a File
+	UAPI *os.File // a listening socket, at the place where wg(8) looks for it
+}
+
+// StartDevice makes a bare device, as wireguard-go does: a TUN device, down and
+// without an address, and its UAPI socket, by which others give it keys and
+// peers. It opens its UDP sockets when the interface is brought up. There is no
+// journal: the interface goes with the process. The node owns the files from
+// then on, also if it fails.
+func StartDevice(name string, o Options, files DeviceFiles) (*Node, error) {
+	n := newNode(&config.Config{Name: name}, o)
+	if err := n.startDevice(files); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) startDevice(files DeviceFiles) error {
+	dev, err := openTUN(n.name, files.TUN)
+	if err != nil {
+		return err
+	}
+	if real, err := dev.Name(); err == nil { // a ready-made one has its own
+		n.name, n.cfg.Name = real, real
+	}
+	if err := n.newTunnel(dev); err != nil {
+		return err
+	}
+	if !n.opt.NoUAPI {
+		if n.uapi, err = listenUAPI(n.name, files.UAPI); err != nil {
+			return err
+		}
+	}
+	if n.opt.NoControl {
+		return nil
+	}
+	unlock, err := lockDir(n.opt.RunDir)
+	if err == nil {
+		defer unlock()
+		n.control, err = listenControl(socketPath(n.opt.RunDir, n.name))
+	}
+	if err != nil {
+		// What wireguard-go can do must work wherever it does.
+		n.opt.Logger.Error("nobody can watch this device", "interface", n.name, "error", err)
+		n.control = nil
+	}
+	return nil
+}
+
+func openTUN(name string, file *os.File) (tun.Device, error) {
+	if file == nil {
+		if !config.ValidName(name) {
+			return nil, fmt.Errorf("%q is not the name of an interface", name)
+		}
+		dev, err := tun.CreateTUN(name, defaultMTU)
+		if err != nil {
+			return nil, fmt.Errorf("create TUN device %s: %w", name, err)
+		}
+		return dev, nil
+	}
+	dev, err := tun.CreateTUNFromFile(file, defaultMTU)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("use TUN device %s: %w", name, err), file.Close())
+	}
+	return dev, nil
+}

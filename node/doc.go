@@ -1,0 +1,26 @@
+// Package node is one WireGuard node from a configuration to its end: it brings
+// the interface up, serves it, and takes it down again.
+//
+//	config.Load -> Start -> Run -> Close
+//
+// [Start] makes a plan of the configuration (package plan), applies it step by
+// step, each recorded in a journal first, and opens the node's sockets. It is
+// all or nothing: whatever fails, what was done is undone. From then on packets
+// pass. [Node.Run] serves until its context ends or the interface goes away.
+// [Node.Close] undoes the steps in reverse.
+//
+// A node whose process was killed leaves its journal behind. [Down], or the
+// next Start of the same name, undoes from it exactly what was done.
+//
+// # Files
+//
+//	/run/wgnode/NAME.json          the journal
+//	/run/wgnode/NAME.sock          the control socket, see [Client]
+//	/var/run/wireguard/NAME.sock   WireGuard's own protocol, for wg(8)
+//
+// # Variants
+//
+// With [Options.Netstack] there is no interface: the packets end in a userspace
+// network stack, see [Node.Net], which takes no privileges. [StartDevice] makes
+// a bare device that others configure, as wireguard-go does.
+package node

@@ -1,0 +1,186 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/tunnel"
+	"github.com/wgnode/wgnode/tunnel/netstack"
+)
+
+// Options say how to run a node. The zero value is a good one.
+type Options struct {
+	// Netstack ends the tunnel in a userspace network stack instead of a
+	// network interface. Addresses, MTU and peers of the configuration count;
+	// routes there are none.
+	Netstack bool
+	// Out gets a line "[#] COMMAND" for each step that is done or undone, and
+	// "[!] ..." for what is left out or worth knowing. Nil is for none.
+	Out io.Writer
+	// Explain adds to the line of each step why it is there.
+	Explain bool
+	// RunDir is the folder of journals and control sockets; [RunDir] if empty.
+	RunDir string
+	// Logger gets what happens while the node runs. Nil is for none.
+	Logger *slog.Logger
+	// RecorderBytes is the memory of the flight recorder;
+	// probe.DefaultRecorderBytes if 0.
+	RecorderBytes int
+	// NoUAPI and NoControl leave out the two sockets, for programs that embed
+	// a node.
+	NoUAPI, NoControl bool
+	// Bind carries the encrypted packets; tunnel/udp's if nil. The node owns
+	// it from then on.
+	Bind conn.Bind
+}
+
+// Node is a running node. Its methods are safe for concurrent use.
+type Node struct {
+	name      string
+	cfg       *config.Config
+	opt       Options
+	tun       *tunnel.Tunnel
+	net       *netstack.Net // nil: the interface is the kernel's
+	endpoints *endpoints
+	journal   *plan.Journal // nil: nothing to undo
+	runner    plan.Runner
+	uapi      net.Listener // nil: none
+	control   net.Listener // nil: none
+
+	closing  sync.Once
+	closeErr error
+}
+
+// Name is the name of the interface.
+func (n *Node) Name() string { return n.name }
+
+// Config is what the node was started with. Nobody may change it.
+func (n *Node) Config() *config.Config { return n.cfg }
+
+// Tunnel is the WireGuard device.
+func (n *Node) Tunnel() *tunnel.Tunnel { return n.tun }
+
+// Net is the userspace network stack that the tunnel ends in, or nil if it
+// ends in a network interface.
+func (n *Node) Net() *netstack.Net { return n.net }
+
+// errGone ends the tasks of a node whose interface somebody else has deleted.
+var errGone = errors.New("the interface is gone")
+
+// task is one thing that a running node does all the time. Its Run returns nil
+// when ctx ends; any other return ends the node.
+type task interface {
+	fmt.Stringer
+	Run(ctx context.Context) error
+}
+
+// Run serves the node's sockets, and looks for endpoints that are not known
+// yet, until ctx ends or the interface goes away, which is no error: that is
+// how others take a node down. It may be called once. [Node.Close] is still to
+// be called.
+func (n *Node) Run(ctx context.Context) error {
+	tasks := []task{deviceTask{n.tun}, resolveTask{n}}
+	if n.uapi != nil {
+		tasks = append(tasks, uapiTask{n.uapi, n.tun})
+	}
+	if n.control != nil {
+		tasks = append(tasks, controlTask{n})
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, t := range tasks {
+		g.Go(func() error {
+			if err := t.Run(gctx); err != nil {
+				return fmt.Errorf("%s: %w", t, err)
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	if errors.Is(err, errGone) {
+		n.opt.Logger.Info("the node ends", "interface", n.name, "reason", err)
+		return nil
+	}
+	return err
+}
+
+// Close undoes in reverse what Start did. Run must have ended, or never have
+// begun. What cannot be undone stays in the journal, and is in the error.
+// Further calls return the same.
+func (n *Node) Close() error {
+	n.closing.Do(func() { n.closeErr = n.close() })
+	return n.closeErr
+}
+
+func (n *Node) close() error {
+	var errs []error
+	for _, l := range []net.Listener{n.control, n.uapi} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, fmt.Errorf("close socket %s: %w", l.Addr(), err))
+		}
+	}
+	if n.journal != nil {
+		errs = append(errs, n.runner.Undo(context.Background(), n.journal))
+	}
+	if n.tun != nil {
+		n.tun.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// say prints a line for people. Nobody listening is no error.
+func (n *Node) say(format string, args ...any) { say(n.opt.Out, format, args...) }
+
+func say(out io.Writer, format string, args ...any) {
+	if out != nil {
+		_, _ = fmt.Fprintf(out, format+"\n", args...)
+	}
+}
+
+// deviceTask ends the node when the device has closed.
+type deviceTask struct{ tun *tunnel.Tunnel }
+
+func (deviceTask) String() string { return "watch the interface" }
+
+func (d deviceTask) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-d.tun.Wait():
+		return errGone
+	}
+}
+
+// uapiTask serves wg(8) and its like. As with wireguard-go, removing the socket
+// ends the node: wg-quick takes an interface down so.
+type uapiTask struct {
+	l   net.Listener
+	tun *tunnel.Tunnel
+}
+
+func (uapiTask) String() string { return "serve UAPI" }
+
+func (u uapiTask) Run(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- u.tun.ServeUAPI(u.l) }()
+	select {
+	case <-ctx.Done():
+		closeErr := u.l.Close()
+		<-ended // it ends because of that
+		return closeErr
+	case err := <-ended:
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+}

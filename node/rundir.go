@@ -1,0 +1,117 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/plan"
+)
+
+// RunDir is the default folder of journals and control sockets: /run/wgnode for
+// root, else a folder of the user's own.
+func RunDir() string {
+	if os.Geteuid() == 0 {
+		return plan.Dir
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "wgnode")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("wgnode-%d", os.Geteuid()))
+}
+
+func journalPath(dir, name string) string { return filepath.Join(dir, name+".json") }
+func socketPath(dir, name string) string  { return filepath.Join(dir, name+".sock") }
+
+// lockDir makes the folder, if need be, and keeps other processes from starting
+// nodes and removing the remains of dead ones until unlock is called.
+func lockDir(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create run folder: %w", err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open run folder: %w", err)
+	}
+	if info, err := f.Stat(); err != nil || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
+		_ = f.Close() // nothing was written
+		return nil, errors.Join(fmt.Errorf("run folder %s is not this user's", dir), err)
+	}
+	for {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock run folder %s: %w", dir, err)
+	}
+	return func() { _ = f.Close() }, nil // which unlocks
+}
+
+// listenControl opens the control socket, for this user alone. The socket of a
+// process that has died is replaced.
+func listenControl(path string) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		// The file that bind makes has the mode of the socket.
+		var err error
+		if cerr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+	open := func() (net.Listener, error) { return lc.Listen(noContext, "unix", path) }
+	l, err := open()
+	if errors.Is(err, unix.EADDRINUSE) {
+		if served(path) {
+			return nil, fmt.Errorf("open control socket %s: another process serves it", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("remove stale control socket: %w", err)
+		}
+		l, err = open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open control socket: %w", err)
+	}
+	return l, nil
+}
+
+// served reports whether somebody accepts connections at a socket.
+func served(path string) bool {
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+// Running lists the names of the nodes that can be reached by [Dial], in
+// alphabetical order.
+func Running() ([]string, error) { return running(RunDir()) }
+
+func running(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".sock")
+		if ok && config.ValidName(name) && served(filepath.Join(dir, e.Name())) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,71 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.zx2c4.com/wireguard/ipc"
+)
+
+// listen opens the node's sockets. From then on clients can connect; they are
+// answered once Run has begun.
+func (n *Node) listen() error {
+	if !n.opt.NoUAPI {
+		l, err := listenUAPI(n.name, nil)
+		switch {
+		case err == nil:
+			n.uapi = l
+		case n.opt.Netstack && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)):
+			// Its folder is root's, and this kind of node can do without.
+			n.say("[!] wg(8) will not see %s: %v", n.name, err)
+		default:
+			return err
+		}
+	}
+	if !n.opt.NoControl {
+		l, err := listenControl(socketPath(n.opt.RunDir, n.name))
+		if err != nil {
+			return err
+		}
+		n.control = l
+	}
+	return nil
+}
+
+// listenUAPI opens the socket of WireGuard's own protocol, or takes over an
+// open one.
+func listenUAPI(name string, socket *os.File) (net.Listener, error) {
+	if socket == nil {
+		f, err := ipc.UAPIOpen(name)
+		if err != nil {
+			return nil, fmt.Errorf("open UAPI socket of %s: %w", name, err)
+		}
+		socket = f
+	}
+	l, err := ipc.UAPIListen(name, socket)
+	if err != nil {
+		return nil, fmt.Errorf("listen on UAPI socket of %s: %w", name, err)
+	}
+	if err := socket.Close(); err != nil { // the listener has a descriptor of its own
+		return nil, errors.Join(fmt.Errorf("listen on UAPI socket of %s: %w", name, err), l.Close())
+	}
+	return &closeOnce{Listener: l}, nil
+}
+
+// closeOnce is for a listener that must not be closed twice: wireguard-go's
+// would close a descriptor that by then may be something else.
+type closeOnce struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (c *closeOnce) Close() error {
+	c.once.Do(func() { c.err = c.Listener.Close() })
+	return c.err
+}

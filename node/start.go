@@ -1,0 +1,167 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/tunnel/netstack"
+)
+
+// Start brings a node up, all or nothing: if anything fails, or ctx ends
+// meanwhile, what was done is undone and the error says why. ctx does not bound
+// the node's life after that.
+//
+// What the configuration asks for and this version cannot do is refused, all
+// of it in one config.Errors, before anything is changed. An endpoint whose
+// name does not resolve is no failure: see [Node.Endpoint]. If a killed process
+// has left the interface's journal behind, that is undone first.
+func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
+	if refused := unsupported(cfg, o.Netstack); len(refused) > 0 {
+		return nil, config.Errors(refused)
+	}
+	if !config.ValidName(cfg.Name) {
+		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
+	}
+	n := newNode(cfg, o)
+	for _, w := range cfg.Warnings() {
+		n.say("Warning: %s", w)
+	}
+	n.endpoints.resolve(ctx, n.say)
+	if err := n.up(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func newNode(cfg *config.Config, o Options) *Node {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.RunDir == "" {
+		o.RunDir = RunDir()
+	}
+	return &Node{
+		name: cfg.Name, cfg: cfg, opt: o, endpoints: newEndpoints(cfg),
+		runner: plan.Runner{Kernel: plan.System{}, Out: o.Out, Explain: o.Explain},
+	}
+}
+
+// unsupported is what cannot be done. Without an interface there are no routes,
+// so that default routes and tables ask for nothing.
+func unsupported(cfg *config.Config, stack bool) []*config.Error {
+	var refused []*config.Error
+	for _, u := range cfg.Unsupported() {
+		if !stack || u.Key != "AllowedIPs" && u.Key != "Table" {
+			refused = append(refused, u)
+		}
+	}
+	return refused
+}
+
+// up does all that Close undoes.
+func (n *Node) up(ctx context.Context) error {
+	unlock, err := lockDir(n.opt.RunDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := n.recover(ctx); err != nil {
+		return err
+	}
+	if n.opt.Netstack {
+		err = n.startStack()
+	} else {
+		err = n.startInterface(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := n.listen(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("bring %s up: %w", n.name, context.Cause(ctx))
+	}
+	return nil
+}
+
+// recover undoes what a node of this name that was killed has left behind.
+func (n *Node) recover(ctx context.Context) error {
+	j, err := plan.OpenJournal(journalPath(n.opt.RunDir, n.name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	alive, err := j.Process.Alive()
+	if err != nil {
+		return err
+	}
+	if alive {
+		return fmt.Errorf("`%s' already exists: process %d serves it", n.name, j.Process.PID)
+	}
+	n.say("[!] the process that served %s was killed; first its remains are removed", n.name)
+	return n.runner.Undo(ctx, j)
+}
+
+func (n *Node) startInterface(ctx context.Context) error {
+	host, err := plan.Gather(n.name, n.endpoints.addrs())
+	if err != nil {
+		return err
+	}
+	steps, err := plan.Build(n.cfg, host)
+	if err != nil {
+		return err
+	}
+	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name)
+	if err != nil {
+		return err
+	}
+	n.runner.Device = kernelDevice{n}
+	if err := n.runner.Apply(ctx, steps, j); err != nil {
+		return err // undone, and the journal is gone
+	}
+	n.journal = j
+	return nil
+}
+
+// startStack has no steps. The journal names the process, for [Down].
+func (n *Node) startStack() error {
+	var addrs []netip.Addr
+	for _, p := range n.cfg.Interface.Addresses {
+		addrs = append(addrs, p.Addr())
+	}
+	mtu := n.cfg.Interface.MTU
+	if mtu == 0 {
+		mtu = defaultMTU
+	}
+	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name)
+	if err != nil {
+		return err
+	}
+	n.journal = j
+	dev, stack, err := netstack.New(addrs, mtu)
+	if err != nil {
+		return err
+	}
+	n.net = stack
+	if err := n.newTunnel(dev); err != nil {
+		return err
+	}
+	return n.configure()
+}
+
+// configure gives the device its configuration and opens its sockets.
+func (n *Node) configure() error {
+	if err := n.tun.Configure(tunnelConfig(n.cfg, n.endpoints)); err != nil {
+		return err
+	}
+	return n.tun.Up()
+}
