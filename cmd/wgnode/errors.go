@@ -63,13 +63,7 @@ func report(w io.Writer, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		_, _ = fmt.Fprintf(w, "wgnode: %s\n", strings.TrimSuffix(line, "\n"))
 	}
-	var hint *errHint
-	var lines []string
-	for e := err; errors.As(e, &hint); e = hint.err {
-		// The innermost is the nearest to the cause, so it comes first.
-		lines = append(append([]string(nil), hint.hints...), lines...)
-	}
-	for _, line := range lines {
+	for _, line := range hints(err) {
 		_, _ = fmt.Fprintf(w, "wgnode: hint: %s\n", line)
 	}
 	var usage *usageError
@@ -77,4 +71,15 @@ func report(w io.Writer, err error) int {
 		return statusUsage
 	}
 	return statusFailed
+}
+
+// hints collects the advice in err.
+func hints(err error) []string {
+	var hint *errHint
+	var lines []string
+	for e := err; errors.As(e, &hint); e = hint.err {
+		// The innermost is the nearest to the cause, so it comes first.
+		lines = append(append([]string(nil), hint.hints...), lines...)
+	}
+	return lines
 }

@@ -24,6 +24,14 @@ and what to change.`,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
+		newUpCommand(),
+		newDownCommand(),
+		newRunCommand(),
+		newDeviceCommand(),
+		newWatchCommand(),
+		newDemoCommand(),
+		newExplainCommand(),
+		newDoctorCommand(),
 		newGenkeyCommand(),
 		newGenpskCommand(),
 		newPubkeyCommand(),

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node"
+)
+
+// The environment by which wireguard-go can be told what it has no arguments
+// for.
+const (
+	envTUN        = "WG_TUN_FD"
+	envUAPI       = "WG_UAPI_FD"
+	envForeground = "WG_PROCESS_FOREGROUND"
+	envLogLevel   = "LOG_LEVEL"
+)
+
+func newDeviceCommand() *cobra.Command {
+	var foreground bool
+	cmd := &cobra.Command{
+		Use:   "device NAME",
+		Short: "Make one unconfigured device, as wireguard-go does",
+		Long: `Device makes a userspace WireGuard interface without keys, peers and addresses,
+and returns when wg(8) can configure it. It does what wireguard-go NAME does, for
+set-ups that expect that: run through a link named wireguard-go this program
+behaves so by itself, and so it can be what WG_QUICK_USERSPACE_IMPLEMENTATION
+names for wg-quick(8). Explain, doctor and watch work on it.
+
+It ends on SIGTERM, and when the interface or its socket is removed.
+
+Environment: WG_TUN_FD and WG_UAPI_FD are descriptors to use in place of opening
+them, WG_PROCESS_FOREGROUND=1 means -f, LOG_LEVEL is verbose, error (the default)
+or silent.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if foreground || os.Getenv(envForeground) == "1" {
+				parent := takeReporter()
+				return parent.failed(runDevice(cmd, args[0], parent))
+			}
+			l, err := deviceLaunch(args[0])
+			if err != nil {
+				return err
+			}
+			ctx, stop := interrupted(cmd.Context())
+			defer stop()
+			return background(ctx, cmd.ErrOrStderr(), l)
+		},
+	}
+	cmd.Flags().BoolVarP(&foreground, "foreground", "f", false, "stay in the foreground")
+	return cmd
+}
+
+// deviceLaunch passes on the descriptors that this process was given.
+func deviceLaunch(name string) (launch, error) {
+	level := os.Getenv(envLogLevel)
+	l := launch{args: []string{"device", "--foreground", name}, output: level != "" && level != "silent"}
+	for _, env := range []string{envTUN, envUAPI} {
+		f, err := inherited(env)
+		if err != nil {
+			return launch{}, err
+		}
+		if f != nil {
+			l.env = append(l.env, fmt.Sprintf("%s=%d", env, 4+len(l.files)))
+			l.files = append(l.files, f)
+		}
+	}
+	return l, nil
+}
+
+// inherited returns the file behind a descriptor that the environment names,
+// nil if it names none.
+func inherited(env string) (*os.File, error) {
+	text := os.Getenv(env)
+	if text == "" {
+		return nil, nil
+	}
+	fd, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not the number of a descriptor: %q", env, text)
+	}
+	if err := unix.SetNonblock(int(fd), true); err != nil {
+		return nil, fmt.Errorf("use descriptor %d, as %s says: %w", fd, env, err)
+	}
+	unix.CloseOnExec(int(fd))
+	return os.NewFile(uintptr(fd), env), nil
+}
+
+func runDevice(cmd *cobra.Command, name string, parent *reporter) error {
+	if err := keepSecrets(); err != nil {
+		return err
+	}
+	var files node.DeviceFiles
+	var err error
+	if files.TUN, err = inherited(envTUN); err != nil {
+		return err
+	}
+	if files.UAPI, err = inherited(envUAPI); err != nil {
+		return err
+	}
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	n, err := node.StartDevice(name, node.Options{Logger: slog.New(newDeviceLog(cmd.OutOrStdout(), name))}, files)
+	if err != nil {
+		return explainRefusal(err, false)
+	}
+	if err := deviceReady(parent); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	return errors.Join(n.Run(ctx), n.Close())
+}
+
+// deviceReady is the reporter's ready, but for a log that goes to the parent's
+// terminal, where wireguard-go's goes too.
+func deviceReady(parent *reporter) error {
+	if level := os.Getenv(envLogLevel); parent != nil && level != "" && level != "silent" {
+		return parent.finish(message{Ready: true})
+	}
+	if parent == nil {
+		return notifySystemd("READY=1")
+	}
+	return parent.ready("")
+}
+
+// deviceLog writes wireguard-go's log: "DEBUG: (wg0) 2006/01/02 15:04:05 text".
+type deviceLog struct {
+	level  slog.Level
+	debug  *log.Logger
+	errors *log.Logger
+}
+
+func newDeviceLog(out io.Writer, name string) slog.Handler {
+	level := slog.LevelError
+	switch os.Getenv(envLogLevel) {
+	case "verbose", "debug":
+		level = slog.LevelDebug
+	case "silent":
+		return slog.DiscardHandler
+	}
+	return &deviceLog{level, log.New(out, "DEBUG: ("+name+") ", log.LstdFlags), log.New(out, "ERROR: ("+name+") ", log.LstdFlags)}
+}
+
+// Enabled, Handle, WithAttrs and WithGroup implement slog.Handler. Attributes
+// that were added to the logger are left out: the name is in the prefix.
+func (l *deviceLog) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level }
+
+// Handle is described at Enabled.
+func (l *deviceLog) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "error" || a.Key == "reason" {
+			text += ": " + a.Value.String()
+		}
+		return true
+	})
+	to := l.debug
+	if r.Level >= slog.LevelError {
+		to = l.errors
+	}
+	return to.Output(2, text)
+}
+
+// WithAttrs is described at Enabled.
+func (l *deviceLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+// WithGroup is described at Enabled.
+func (l *deviceLog) WithGroup(string) slog.Handler { return l }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
+)
+
+func newRunCommand() *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use:   "run [CONF|NAME]",
+		Short: "Bring a tunnel up and serve it in the foreground",
+		Long: `Run does what up does, and stays in the foreground until SIGTERM or SIGINT, at
+which it takes the tunnel down: for systemd (Type=notify) and containers.
+
+With --netstack there is no interface. The tunnel ends in a network stack inside
+this process, which needs no privileges.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			parent := takeReporter()
+			return parent.failed(runForeground(cmd, args, &f, parent))
+		},
+		ValidArgsFunction: completeConfigs,
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// runForeground brings a node up and serves it. parent is nil unless this
+// process is the one that up has put in the background.
+func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *reporter) error {
+	if err := keepSecrets(); err != nil {
+		return err
+	}
+	path, err := findConfig(args)
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	var out io.Writer = cmd.ErrOrStderr()
+	if parent != nil {
+		out = parent
+	}
+	log, err := openLog(f.log, cmd.ErrOrStderr(), parent != nil)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: out, Logger: slog.New(log)})
+	if err != nil {
+		return explainRefusal(err, f.netstack)
+	}
+	ready := func() error {
+		if err := parent.ready(f.log); err != nil {
+			return err
+		}
+		return notifySystemd("READY=1")
+	}
+	if err := ready(); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	if f.explain && parent == nil {
+		go func() {
+			// The node runs whether the verdicts can be shown or not.
+			if err := showVerdicts(ctx, cmd, n.Name()); err != nil && ctx.Err() == nil {
+				report(cmd.ErrOrStderr(), err)
+			}
+		}()
+	}
+	err = n.Run(ctx)
+	if nerr := notifySystemd("STOPPING=1"); nerr != nil {
+		err = errors.Join(err, nerr)
+	}
+	return errors.Join(err, n.Close())
+}
+
+func explainRefusal(err error, stack bool) error {
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 && !stack {
+		return withHint(err, "run it as root, or without privileges: wgnode run CONF --netstack")
+	}
+	var refused config.Errors
+	if errors.As(err, &refused) {
+		return withHint(err, "nothing was changed; wg-quick can do what is not supported yet")
+	}
+	return err
+}
+
+// openLog returns where the node's log goes: into the file, if one is given,
+// else to standard error, or nowhere for a process in the background.
+func openLog(path string, stderr io.Writer, background bool) (slog.Handler, error) {
+	switch {
+	case path != "":
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open log: %w", err)
+		}
+		return slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}), nil
+	case background:
+		return slog.DiscardHandler, nil
+	}
+	return slog.NewTextHandler(stderr, nil), nil
+}
+
+// keepSecrets keeps the keys in this process's memory out of core files, and
+// from other processes of the same user (core(5), PR_SET_DUMPABLE(2const)).
+func keepSecrets() error {
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("forbid core files: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid memory dumps: %w", err)
+	}
+	return nil
+}
+
+// notifySystemd tells the service manager of a state, if there is one that
+// wants to know (sd_notify(3)).
+func notifySystemd(state string) error {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return nil
+	}
+	// net takes a leading @ for the abstract namespace, as systemd does.
+	c, err := net.Dial("unixgram", path)
+	if err == nil {
+		_, err = c.Write([]byte(state))
+		err = errors.Join(err, c.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("notify service manager: %w", err)
+	}
+	return nil
+}
+
+func absolute(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", path, err)
+	}
+	return abs, nil
+}
+
+// interrupted ends with a signal what has no better way to end.
+func interrupted(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}

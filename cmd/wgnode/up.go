@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe/ladder"
+)
+
+// upFlags are the flags that up and run share.
+type upFlags struct {
+	explain, netstack bool
+	log               string
+}
+
+func (f *upFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait, at most 15 s, and show how each peer fares")
+	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges")
+	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
+}
+
+// verdictTime is how long --explain waits for verdicts.
+const verdictTime = 15 * time.Second
+
+func newUpCommand() *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use:   "up [CONF|NAME]",
+		Short: "Bring a tunnel up, in the background",
+		Long: `Up brings up the tunnel that CONF describes, as wg-quick does, and returns when
+packets can pass. NAME means /etc/wireguard/NAME.conf. A process stays in the
+background, which wgnode down ends.
+
+Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
+		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := findConfig(args)
+			if err != nil {
+				return err
+			}
+			name, err := interfaceOf(path)
+			if err != nil {
+				return err
+			}
+			if !f.netstack {
+				if err := becomeRoot(cmd); err != nil {
+					return err
+				}
+			}
+			child, err := f.childArgs(path)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			if err := background(ctx, cmd.ErrOrStderr(), launch{args: child}); err != nil {
+				return err
+			}
+			if !f.explain {
+				return nil
+			}
+			return showVerdicts(ctx, cmd, name)
+		},
+		ValidArgsFunction: completeConfigs,
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// childArgs are the arguments of the process in the background.
+func (f *upFlags) childArgs(path string) ([]string, error) {
+	args := []string{"run", path}
+	if f.explain {
+		args = append(args, "--explain")
+	}
+	if f.netstack {
+		args = append(args, "--netstack")
+	}
+	if f.log != "" {
+		// The child works in another folder.
+		f, err := os.OpenFile(f.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open log: %w", err)
+		}
+		abs, err := absolute(f.Name())
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		args = append(args, "--log", abs)
+	}
+	return args, nil
+}
+
+// showVerdicts waits until each peer that should be reachable has a verdict,
+// and prints the ladders. The tunnel stays up whatever they say.
+func showVerdicts(ctx context.Context, cmd *cobra.Command, name string) error {
+	c, err := node.Dial(name)
+	if err != nil {
+		return err
+	}
+	report, err := c.Doctor(ctx, explain.DoctorRequest{For: verdictTime, Provoke: true, Settled: true})
+	if err != nil {
+		return fmt.Errorf("judge the peers of %s: %w", name, err)
+	}
+	return ladder.Doctor(cmd.OutOrStdout(), report, ladderOptions(cmd))
+}
+
+// becomeRoot begins again through sudo, as wg-quick does, where there is sudo
+// and somebody to ask for a password.
+func becomeRoot(cmd *cobra.Command) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	hint := "run it as root"
+	if cmd.Flags().Lookup("netstack") != nil {
+		hint += ", or without privileges: wgnode run CONF --netstack"
+	}
+	sudo, err := exec.LookPath("sudo")
+	if err != nil || !term.IsTerminal(int(os.Stdin.Fd())) {
+		return withHint(fmt.Errorf("%s must be run as root", cmd.CommandPath()), hint)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	prompt := "wgnode must be run as root. Please enter the password for %u to continue: "
+	args := append([]string{"sudo", "-p", prompt, "--", self}, os.Args[1:]...)
+	return fmt.Errorf("run sudo: %w", syscall.Exec(sudo, args, os.Environ()))
+}
+
+func newDownCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "down CONF|NAME",
+		Short: "Take a tunnel down",
+		Long: `Down takes down what wgnode up or wgnode run has brought up, and undoes exactly
+what they did. It also clears up after a process that was killed.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := interfaceOf(args[0])
+			if err != nil {
+				return newUsageError(cmd, err)
+			}
+			err = node.Down(cmd.Context(), name, cmd.ErrOrStderr())
+			switch {
+			case errors.Is(err, node.ErrNotUp):
+				return notUp(name)
+			case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+				return becomeRoot(cmd)
+			}
+			return err
+		},
+		ValidArgsFunction: completeNodes,
+	}
+}
+
+// notUp words what is up by that name instead, as far as that can be told.
+func notUp(name string) error {
+	if _, err := os.Stat("/sys/class/net/" + name); err != nil {
+		return withHint(fmt.Errorf("`%s' is not a WireGuard interface", name), "`wgnode show interfaces` lists those there are")
+	}
+	return withHint(fmt.Errorf("`%s' is not a WireGuard interface that wgnode brought up", name),
+		"who made it must take it down: `wg-quick down "+name+"`, or `ip link delete dev "+name+"`")
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/probe/filter"
+)
+
+func newWatchCommand() *cobra.Command {
+	var req node.WatchRequest
+	cmd := &cobra.Command{
+		Use:   "watch [NAME] [FILTER]...",
+		Short: "Show the packets as they pass, one line each",
+		Long: `Watch prints a line for each packet as it passes one of the node's seams, with
+what the node knows of it: checkpoint, seam, peer, addresses, and where it was
+dropped and why. Ctrl-C ends it. If more passed than could be shown, it says how
+many events are missing.
+
+FILTER is a list of words: terms of different keys must all match, terms of one
+key are alternatives, and "not" excludes.
+
+  peer NAME, checkpoint A4, seam tun-read, direction in|out,
+  kind data|handshake|..., verdict dropped, reason no-endpoint,
+  proto tcp, host 10.0.0.1, net 10.0.0.0/8, port 80,443
+  (with src, dst, and outer in front)
+
+All but the names of peers may stand without their key: "tcp", "dropped", "A4".`,
+		Example: `  wgnode watch wg0
+  wgnode watch wg0 peer alice tcp port 80,443
+  wgnode watch dropped not reason replayed
+  wgnode watch wg0 handshake --past --json`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, words, err := splitWatch(args)
+			if err != nil {
+				return err
+			}
+			req.Filter, req.Color = words, colour(cmd.OutOrStdout())
+			return runWatch(cmd, name, req)
+		},
+		ValidArgsFunction: completeWatch,
+	}
+	cmd.Flags().BoolVar(&req.JSON, "json", false, "print one JSON object a line")
+	cmd.Flags().BoolVar(&req.Past, "past", false, "begin with what the flight recorder holds")
+	return cmd
+}
+
+// splitWatch takes the name of a node from the front of args. What is no such
+// name begins the filter, if it is clear which node is meant.
+func splitWatch(args []string) (name string, words []string, err error) {
+	names, err := node.Running()
+	if err != nil {
+		return "", nil, err
+	}
+	if len(args) > 0 && (slices.Contains(names, args[0]) || len(names) == 0) {
+		return args[0], args[1:], nil
+	}
+	name, err = nodeName(nil)
+	return name, args, err
+}
+
+func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
+	// A filter that is wrong whatever the peers are is an error of usage. One
+	// that names peers can only be judged by the node.
+	if _, err := filter.Compile(req.Filter, anyPeer); err != nil {
+		return newUsageError(cmd, err)
+	}
+	c, err := dialNode(name)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	lost, err := c.Watch(ctx, req, cmd.OutOrStdout())
+	if lost > 0 {
+		if _, perr := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: %d events are missing: they came faster than they could be shown\n", lost); perr != nil {
+			return errors.Join(err, perr)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", name, err)
+	}
+	return nil
+}
+
+func completeWatch(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	names, err := node.Running()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var words []string
+	node := ""
+	switch {
+	case len(args) > 0 && slices.Contains(names, args[0]):
+		node, args = args[0], args[1:]
+	case len(args) == 0:
+		words = names
+		fallthrough
+	default:
+		if len(names) == 1 {
+			node = names[0]
+		}
+	}
+	words = append(words, filter.Complete(args, toComplete)...)
+	if filter.WantsPeer(args) && node != "" {
+		words = append(words, peerNames(cmd, node)...)
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
