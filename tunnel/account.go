@@ -136,8 +136,8 @@ func (a *accountant) flushed(id probe.PeerID, reason probe.Reason) {
 	}
 	w := &a.t.peers.get(id).out
 	last := w.entered.Load()
-	if from, _ := w.leave(last+1, last); from <= last {
-		a.missing(gap{peer: id, state: tagOutbound, from: from, to: last, reason: reason})
+	if from, to := w.leave(last+1, last); from <= to {
+		a.missing(gap{peer: id, state: tagOutbound, from: from, to: to, reason: reason})
 	}
 	a.kick()
 }

@@ -101,3 +101,23 @@ func BenchmarkSweep(b *testing.B) {
 		}
 	}
 }
+
+// A peer that the device stops while nothing waits for it has lost nothing.
+func TestFlushOfNothing(t *testing.T) {
+	tn, err := New(newMemTUN(), testBind(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tn.Close()
+	p := tn.peers.ensure(key.Public{1})
+	p.out.entered.Store(5)
+	p.out.left.Store(5)
+	a := newAccountant(tn) // not running
+	if a.flushed(p.id, probe.PeerRemoved); len(a.gaps) != 0 {
+		t.Errorf("nothing waited, %+v is missing", a.gaps)
+	}
+	p.out.entered.Store(7)
+	if a.flushed(p.id, probe.PeerRemoved); len(a.gaps) != 1 || a.gaps[0].from != 6 || a.gaps[0].to != 7 {
+		t.Errorf("6 and 7 waited, %+v is missing", a.gaps)
+	}
+}

@@ -2,7 +2,9 @@ package tunnel
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
+	"os"
 
 	"golang.zx2c4.com/wireguard/tun"
 
@@ -119,7 +121,7 @@ func (s *tunSeam) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
 func (s *tunSeam) Write(bufs [][]byte, offset int) (int, error) {
 	s.noteWrite(bufs, offset)
 	n, err := s.Device.Write(bufs, offset)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrClosed) { // closing is no refusal
 		s.t.device(probe.Event{Kind: probe.KindInner, Reason: probe.TUNWriteError})
 	}
 	return n, err

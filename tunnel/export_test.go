@@ -1,0 +1,4 @@
+package tunnel
+
+// RaceEnabled is for the tests outside of this package.
+const RaceEnabled = raceEnabled
