@@ -19,7 +19,8 @@ const (
 	accountQueue = 8192
 	// accountRest is how many times as long as it worked the accountant rests,
 	// so that a flood of drops takes a tenth of a processor at most.
-	accountRest = 9
+	accountRest  = 9
+	accountPause = 10 * time.Millisecond // the least that it rests
 	// accountForget is for how many rounds, at least, what was found out is
 	// kept: longer than it takes to notice a gap and to settle it.
 	accountForget = 2 * (accountIdle + settleTries)
@@ -43,60 +44,13 @@ type accountant struct {
 	looking atomic.Bool
 
 	mu       sync.Mutex
-	gaps     []gap           // guarded by mu
+	gaps     []gap           // guarded by mu: found since the latest round
+	due      []gap           // guarded by mu: to be settled in the next round
 	refusals notes[struct{}] // guarded by mu: the device did not take them in
 	evidence notes[remains]  // guarded by mu
 
 	idle map[probe.PeerID]*[3]idleness // used by run only
 }
-
-// gap is a range of ordinals whose packets did not leave the device.
-type gap struct {
-	peer     probe.PeerID
-	state    tagState
-	from, to uint64
-	reason   probe.Reason // where it is known
-	tries    int          // rounds in which the cause was sought
-}
-
-// packetID names one packet inside the device.
-type packetID struct {
-	peer    probe.PeerID
-	state   tagState
-	ordinal uint64
-}
-
-// remains is what was found in a dropped packet's buffer.
-type remains struct {
-	reason probe.Reason
-	inner  probe.Event // inner fields only
-}
-
-// notes keeps what was found out about packets until it is asked for, but not
-// for ever: the zero value is ready, and forget, called twice, forgets all.
-type notes[V any] struct {
-	young, old map[packetID]V
-}
-
-func (n *notes[V]) put(id packetID, v V) {
-	if len(n.young) >= accountQueue {
-		n.forget()
-	}
-	if n.young == nil {
-		n.young = make(map[packetID]V)
-	}
-	n.young[id] = v
-}
-
-func (n *notes[V]) get(id packetID) (V, bool) {
-	if v, ok := n.young[id]; ok {
-		return v, true
-	}
-	v, ok := n.old[id]
-	return v, ok
-}
-
-func (n *notes[V]) forget() { n.young, n.old = nil, n.young }
 
 type idleness struct {
 	left   uint64
@@ -120,6 +74,16 @@ func (a *accountant) missing(g gap) {
 		return
 	}
 	a.gaps = append(a.gaps, g)
+}
+
+// late notes that packets left that others had overtaken. When a session
+// begins, two goroutines of the device may send what waited for it, and so
+// exchange two batches.
+func (a *accountant) late(peer probe.PeerID, state tagState, first, last uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gaps = cut(a.gaps, peer, state, first, last)
+	a.due = cut(a.due, peer, state, first, last)
 }
 
 // refused notes a data message that the device looked at and left.
@@ -238,7 +202,6 @@ func allZero(b []byte) bool {
 func (a *accountant) run(done <-chan struct{}) {
 	ticker := time.NewTicker(accountEvery)
 	defer ticker.Stop()
-	var due []gap // from the round before: what is known of them has come in by now
 	quiet, rounds := false, 0
 	for {
 		select {
@@ -255,11 +218,12 @@ func (a *accountant) run(done <-chan struct{}) {
 			}
 		}
 		start := time.Now()
-		a.settle(due)
 		a.mu.Lock()
-		due, a.gaps = a.gaps, nil
+		due := a.due
+		a.due, a.gaps = a.gaps, nil // by the next round more is known of them
 		a.mu.Unlock()
-		if !rest(done, accountRest*time.Since(start)) {
+		a.settle(due)
+		if !rest(done, max(accountPause, accountRest*time.Since(start))) {
 			return
 		}
 	}

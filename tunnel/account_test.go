@@ -121,3 +121,36 @@ func TestFlushOfNothing(t *testing.T) {
 		t.Errorf("6 and 7 waited, %+v is missing", a.gaps)
 	}
 }
+
+// Batches that the device sends in another order than it got them in are no
+// drops.
+func TestOvertakenPackets(t *testing.T) {
+	tn, err := New(newMemTUN(), testBind(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tn.Close()
+	p := tn.peers.ensure(key.Public{1})
+	p.out.entered.Store(30)
+	send := func(first, last uint64) {
+		d := departures{peer: p.id, state: tagOutbound, first: first, last: last}
+		d.flush(tn)
+	}
+	tn.acct = newAccountant(tn) // not running
+	send(21, 30)
+	send(11, 15)
+	want := [][2]uint64{{1, 10}, {16, 20}}
+	for i, g := range tn.acct.gaps {
+		if i >= len(want) || g.from != want[i][0] || g.to != want[i][1] {
+			t.Errorf("%d to %d are missing, want %v", g.from, g.to, want)
+		}
+	}
+	tn.acct.due, tn.acct.gaps = tn.acct.gaps, nil
+	send(1, 10)
+	send(16, 20)
+	for _, g := range tn.acct.due {
+		if g.from <= g.to {
+			t.Errorf("%d to %d are missing, though all have left", g.from, g.to)
+		}
+	}
+}

@@ -40,8 +40,8 @@ type peer struct {
 
 // way counts the packets of one peer in one direction, in the order in which
 // the device keeps them. Every packet gets an ordinal, from 1, as it enters.
-// Packets leave in that order, so one that leaves shows that all before it
-// have left or been dropped.
+// Packets leave in that order (but see accountant.late), so one that leaves
+// shows that all before it have left or been dropped.
 type way struct {
 	entered atomic.Uint64 // ordinal of the latest that entered
 	_       [56]byte      // the two ends are written by different processors
@@ -54,7 +54,7 @@ type way struct {
 func (w *way) leave(first, last uint64) (from, to uint64) {
 	for {
 		left := w.left.Load()
-		if last <= left { // the accountant had given them up
+		if last <= left { // known already: given up, or overtaken
 			return 1, 0
 		}
 		if w.left.CompareAndSwap(left, last) {

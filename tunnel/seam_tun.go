@@ -203,7 +203,9 @@ func (d *departures) flush(t *Tunnel) {
 		return
 	}
 	w := t.peers.get(d.peer).way(d.state)
-	if from, to := w.leave(d.first, d.last); from <= to {
+	if d.last <= w.left.Load() {
+		t.acct.late(d.peer, d.state, d.first, d.last)
+	} else if from, to := w.leave(d.first, d.last); from <= to {
 		t.acct.missing(gap{peer: d.peer, state: d.state, from: from, to: to})
 	}
 	d.state = tagNone

@@ -1,10 +1,7 @@
 package tunnel
 
 import (
-	"cmp"
 	"runtime"
-	"slices"
-	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,39 +92,6 @@ func (a *accountant) each(lane probe.Lane, gaps []gap, outbound bool, f func(g *
 		return true
 	})
 	return found
-}
-
-// gapWay names a way: of one peer, in one direction.
-type gapWay struct {
-	peer  probe.PeerID
-	state tagState
-}
-
-// gapIndex finds gaps by ordinal: the places of each way's gaps in a list, in
-// order. The gaps of one way do not overlap.
-type gapIndex map[gapWay][]int
-
-func indexGaps(gaps []gap, outbound bool) gapIndex {
-	index := make(gapIndex)
-	for i, g := range gaps {
-		if (g.state == tagOutbound) == outbound {
-			k := gapWay{g.peer, g.state}
-			index[k] = append(index[k], i)
-		}
-	}
-	for _, places := range index {
-		slices.SortFunc(places, func(i, j int) int { return cmp.Compare(gaps[i].from, gaps[j].from) })
-	}
-	return index
-}
-
-func (x gapIndex) find(gaps []gap, way gapWay, ordinal uint64) (place int, ok bool) {
-	places := x[way]
-	n := sort.Search(len(places), func(i int) bool { return gaps[places[i]].to >= ordinal })
-	if n == len(places) || gaps[places[n]].from > ordinal {
-		return 0, false
-	}
-	return places[n], true
 }
 
 func (a *accountant) settleOutbound(gaps []gap) {
