@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -22,6 +24,8 @@ const (
 	// askAgain is how long a flow may go unanswered before the peer is asked
 	// for a fresh handshake.
 	askAgain = 2 * time.Second
+	// recalled is how far back a passive explanation looks at handshakes.
+	recalled = 11 * time.Second
 	// look is how often the facts are judged when nothing passes.
 	look = 100 * time.Millisecond
 )
@@ -55,6 +59,9 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 	defer sub.Close()
 	if err := x.prepare(); err != nil {
 		return nil, err
+	}
+	if req.Passive {
+		x.recall()
 	}
 	wctx, cancel := context.WithTimeout(ctx, req.Timeout)
 	defer cancel()
@@ -116,6 +123,18 @@ func (x *explanation) prepare() error {
 		x.choose(p.Peer)
 	}
 	return nil
+}
+
+// recall takes the handshakes of the last two attempts into account: who calls
+// again and again has called before.
+func (x *explanation) recall() {
+	x.col.Flow = nil
+	for _, e := range x.Tunnel.Recorder().Snapshot(x.started.Add(-recalled), nil) {
+		if e.Time < x.started.UnixNano() {
+			x.col.Add(&e)
+		}
+	}
+	x.col.Flow = x.flow
 }
 
 // inTunnel reports whether a prefix is behind a peer.
@@ -217,7 +236,7 @@ func (x *explanation) complete(v *diagnose.Verdict) bool {
 // update brings the facts up to date that no event tells, and asks the peer for
 // a sign of life where it is due.
 func (x *explanation) update() {
-	x.facts.Strangers = x.col.Strangers
+	x.facts.Strangers = x.strangers()
 	if x.facts.Peer == nil && x.facts.Side == diagnose.SideB {
 		if id := x.find(); id != 0 {
 			x.choose(id)
@@ -237,6 +256,13 @@ func (x *explanation) update() {
 		// until one leaves. Failure to send is an event, as any other.
 		_ = x.Tunnel.InitiateHandshake(key.Public(ps.Key))
 	}
+}
+
+// strangers are those who have not become peers meanwhile.
+func (x *explanation) strangers() []diagnose.Stranger {
+	return slices.DeleteFunc(slices.Clone(x.col.Strangers), func(s diagnose.Stranger) bool {
+		return slices.ContainsFunc(x.Tunnel.Peers(), func(p tunnel.PeerState) bool { return p.Configured && p.Key.Base64() == s.Key })
+	})
 }
 
 // unanswered reports whether the flow has had no answer for a while, and
