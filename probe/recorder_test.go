@@ -215,6 +215,21 @@ func TestSubscriptionWakesAndEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
+	// What an ended Read did not hand out is there for the next.
+	late := r.Subscribe(SubscribeOptions{Past: true})
+	defer late.Close()
+	ended, end := context.WithCancel(t.Context())
+	defer end()
+	var e [1]Event
+	for want := range []int{0, 1, 2} {
+		if _, err := late.Read(t.Context(), e[:]); err != nil || e[0].Time != int64(want+1) {
+			t.Errorf("event %d, %v, want event %d", e[0].Time, err, want+1)
+		}
+		end()
+		if n, err := late.Read(ended, e[:]); n != 0 || !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %d events, %v", n, err)
+		}
+	}
 	idle := r.Subscribe(SubscribeOptions{})
 	defer idle.Close()
 	if _, err := idle.Read(ctx, make([]Event, 1)); !errors.Is(err, context.DeadlineExceeded) {
@@ -323,4 +338,34 @@ func BenchmarkSnapshot(b *testing.B) {
 			b.Fatal("too few events")
 		}
 	}
+}
+
+// BenchmarkSubscription reads a backlog as a watcher does that was held up.
+func BenchmarkSubscription(b *testing.B) {
+	r, err := NewRecorder(DefaultRecorderBytes)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := int64(perLane(r)) - blockEvents
+	for i := range n {
+		at := 1e18 + i*1000
+		r.Record(LaneTUNRead, &Event{Time: at, Seam: SeamTUNRead})
+		r.Record(LaneUDPSend, &Event{Time: at + 100, Seam: SeamUDPSend})
+		pair := r.Record(LaneUDPReceive, &Event{Time: at + 200, Seam: SeamUDPReceive, Kind: KindData})
+		r.Record(LaneTUNWrite, &Event{Time: at + 300, Seam: SeamTUNWrite, Pair: pair, InnerLen: 100})
+	}
+	buf := make([]Event, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		s := r.Subscribe(SubscribeOptions{Past: true})
+		for read := int64(0); read < 4*n; {
+			k, err := s.Read(context.Background(), buf)
+			if err != nil {
+				b.Fatal(err)
+			}
+			read += int64(k)
+		}
+		s.Close()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(4*n), "ns/event")
 }

@@ -83,7 +83,10 @@ func (s *Subscription) Close() {
 // Read waits for events and copies at least one into dst, in order of time.
 // The error is ctx's, or [context.Canceled] once the subscription is closed.
 func (s *Subscription) Read(ctx context.Context, dst []Event) (int, error) {
-	if n := s.take(dst, s.until); n > 0 && ctx.Err() == nil {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if n := s.take(dst, s.until); n > 0 {
 		return n, nil
 	}
 	tick := time.NewTimer(0)

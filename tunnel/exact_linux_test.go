@@ -270,7 +270,7 @@ func (n *node) finish(t *testing.T) {
 	t.Helper()
 	n.stop()
 	<-n.done
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for uint64(len(n.events))+n.sub.Lost() < n.tun.Recorder().Recorded() && n.readMore(ctx) {
 	}
