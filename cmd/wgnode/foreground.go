@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -63,19 +62,13 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupted(cmd.Context())
 	defer stop()
 	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: out, Logger: slog.New(log)})
 	if err != nil {
 		return explainRefusal(err, f.netstack)
 	}
-	ready := func() error {
-		if err := parent.ready(f.log); err != nil {
-			return err
-		}
-		return notifySystemd("READY=1")
-	}
-	if err := ready(); err != nil {
+	if err := errors.Join(parent.ready(f.log), notifySystemd("READY=1")); err != nil {
 		return errors.Join(err, n.Close())
 	}
 	if f.explain && parent == nil {
@@ -151,15 +144,7 @@ func notifySystemd(state string) error {
 	return nil
 }
 
-func absolute(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("find %s: %w", path, err)
-	}
-	return abs, nil
-}
-
-// interrupted ends with a signal what has no better way to end.
+// interrupted returns a context that ends with SIGINT or SIGTERM.
 func interrupted(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -47,6 +46,11 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !f.netstack {
+				if err := becomeRoot(cmd); err != nil {
+					return err
+				}
+			}
 			path, err := findConfig(args)
 			if err != nil {
 				return err
@@ -55,16 +59,11 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 			if err != nil {
 				return err
 			}
-			if !f.netstack {
-				if err := becomeRoot(cmd); err != nil {
-					return err
-				}
-			}
 			child, err := f.childArgs(path)
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			ctx, stop := interrupted(cmd.Context())
 			defer stop()
 			if err := background(ctx, cmd.ErrOrStderr(), launch{args: child}); err != nil {
 				return err
@@ -90,14 +89,9 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 		args = append(args, "--netstack")
 	}
 	if f.log != "" {
-		// The child works in another folder.
-		f, err := os.OpenFile(f.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		abs, err := filepath.Abs(f.log) // the child works in another folder
 		if err != nil {
-			return nil, fmt.Errorf("open log: %w", err)
-		}
-		abs, err := absolute(f.Name())
-		if err := errors.Join(err, f.Close()); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("find log %s: %w", f.log, err)
 		}
 		args = append(args, "--log", abs)
 	}
@@ -155,10 +149,10 @@ what they did. It also clears up after a process that was killed.`,
 			}
 			err = node.Down(cmd.Context(), name, cmd.ErrOrStderr())
 			switch {
+			case errors.Is(err, node.ErrNotUp) && os.Geteuid() != 0:
+				return becomeRoot(cmd) // those of this user are not all
 			case errors.Is(err, node.ErrNotUp):
 				return notUp(name)
-			case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-				return becomeRoot(cmd)
 			}
 			return err
 		},

@@ -96,7 +96,7 @@ func completeWatch(cmd *cobra.Command, args []string, toComplete string) ([]stri
 	var words []string
 	node := ""
 	switch {
-	case len(args) > 0 && slices.Contains(names, args[0]):
+	case len(args) > 0 && (slices.Contains(names, args[0]) || len(names) == 0):
 		node, args = args[0], args[1:]
 	case len(args) == 0:
 		words = names

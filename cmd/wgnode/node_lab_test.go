@@ -1,0 +1,399 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wgnode/wgnode/node/lab"
+)
+
+// These tests bring interfaces up and down on hosts of their own.
+
+// hostState is all that up could leave behind on a host.
+func hostState(h *lab.Host) string {
+	state := h.Run("ip", "address") + h.Run("ip", "route", "show", "table", "all") +
+		h.Run("ip", "-6", "route", "show", "table", "all") + h.Run("ip", "rule") + h.Run("ip", "-6", "rule") +
+		h.Run("sh", "-c", "find /run/wgnode /run/wireguard -mindepth 1 2>/dev/null; ps -e -o comm= | grep -c wgnode || true")
+	// The kernel announces on its own time that an address is no duplicate.
+	return regexp.MustCompile(` (tentative|expires \w+)`).ReplaceAllString(state, "")
+}
+
+func unchanged(t *testing.T, h *lab.Host, before string) {
+	t.Helper()
+	if diff := cmp.Diff(before, hostState(h)); diff != "" {
+		t.Errorf("left behind:\n%s", diff)
+	}
+}
+
+// fails runs a command that must fail with status and say what is wanted.
+func fails(t *testing.T, h *lab.Host, status int, want string, args ...string) {
+	t.Helper()
+	out, got, err := h.Try(args...)
+	if err != nil || got != status || !strings.Contains(out, want) {
+		t.Errorf("%v: status %d, %v, want %d and %q in\n%s", args, got, err, status, want, out)
+	}
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// pidOf returns the process id, inside of the host, of the node of wg0.
+func pidOf(t *testing.T, h *lab.Host) string {
+	t.Helper()
+	var j struct{ Process struct{ PID int } }
+	if err := json.Unmarshal([]byte(h.ReadFile("/run/wgnode/wg0.json")), &j); err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(j.Process.PID)
+}
+
+func TestUpWatchDown(t *testing.T) {
+	lab.Need(t, "wg", "curl", "ip", "ps")
+	s := newSite(t, false)
+	beforeA, beforeH := hostState(s.A), hostState(s.H)
+	s.upBoth()
+	text := s.A.Start(s.wgnode, "watch", "wg0", "--past")
+	text.WaitOutput(within(t), "tun-read") // the kernel's router solicitation
+	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.web()); got != "hello" {
+		t.Fatalf("curl printed %q", got)
+	}
+	for _, want := range []string{" A1 tun-read ", " A2 udp-send ", " A3 udp-receive ", " A4 udp-send ", " A5 udp-receive ", " A6 tun-write "} {
+		text.WaitOutput(within(t), want)
+	}
+	if err := text.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := text.Wait(); err != nil {
+		t.Errorf("watch: %v after Ctrl-C", err)
+	}
+
+	jsons := s.A.Start(s.wgnode, "watch", "tcp", "port", "80", "--json", "--past") // the only node
+	jsons.WaitOutput(within(t), `"A6"`)
+	jsons.Stop()
+	for line := range strings.Lines(jsons.Output()) {
+		var e struct {
+			Inner struct{ SPort, DPort int }
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Inner.SPort != 80 && e.Inner.DPort != 80 {
+			t.Errorf("%v in %q", err, line)
+		}
+	}
+
+	for _, args := range [][]string{{"wg", "show", "wg0"}, {s.wgnode, "show", "wg0"}} {
+		if out := s.A.Run(args...); !strings.Contains(out, s.gateway.Public) || !strings.Contains(out, "latest handshake") {
+			t.Errorf("%v:\n%s", args, out)
+		}
+	}
+	fails(t, s.A, 1, "`wg0' already exists", s.wgnode, "up", "wg0")
+	fails(t, s.A, 2, "nonsense", s.wgnode, "watch", "wg0", "nonsense")
+	fails(t, s.A, 1, "carol", s.wgnode, "watch", "wg0", "peer", "carol")
+
+	if out := s.A.Run(s.wgnode, "down", "wg0"); !strings.Contains(out, "[#] ip link delete dev wg0\n") {
+		t.Errorf("down printed\n%s", out)
+	}
+	s.H.Run(s.wgnode, "down", "/etc/wireguard/wg0.conf")
+	unchanged(t, s.A, beforeA)
+	unchanged(t, s.H, beforeH)
+	fails(t, s.A, 1, "`wg0' is not a WireGuard interface", s.wgnode, "down", "wg0")
+	fails(t, s.A, 1, "not running", s.wgnode, "watch", "wg0")
+}
+
+// What a killed node leaves behind is undone by down, and by the next up.
+func TestKilledNode(t *testing.T) {
+	lab.Need(t, "ip", "ps")
+	s := newSite(t, false)
+	before := hostState(s.A)
+	s.up(s.A, s.confA)
+	kill := func() {
+		pid := pidOf(t, s.A)
+		s.A.Run("sh", "-c", "kill -9 "+pid+"; while kill -0 "+pid+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+pid+"/status; do :; done")
+	}
+	kill()
+	s.A.Run(s.wgnode, "down", "wg0")
+	// The sockets of a process that was killed stay; nothing listens there.
+	s.A.Run("rm", "-f", "/run/wgnode/wg0.sock", "/run/wireguard/wg0.sock")
+	unchanged(t, s.A, before)
+	s.up(s.A, s.confA)
+	kill()
+	if out := s.A.Run(s.wgnode, "up", "wg0"); !strings.Contains(out, "[!] the process that served wg0 was killed") {
+		t.Errorf("up printed\n%s", out)
+	}
+	s.A.Run("wg", "show", "wg0")
+	s.A.Run(s.wgnode, "down", "wg0")
+	unchanged(t, s.A, before)
+}
+
+func TestUpFails(t *testing.T) {
+	lab.Need(t, "ip", "ps")
+	s := newSite(t, false)
+	private := s.alice.Private
+	other := s.A.ListenPacket("udp", ":51999")
+	defer other.Close()
+	before := hostState(s.A)
+	for name, test := range map[string]struct{ conf, want string }{
+		"port in use":  {"[Interface]\nPrivateKey=" + private + "\nListenPort=51999\n", "address already in use"},
+		"route exists": {"[Interface]\nPrivateKey=" + private + "\n[Peer]\nPublicKey=" + s.gateway.Public + "\nAllowedIPs=" + s.Addr.A.V4.Masked().String() + ",10.77.0.0/16\n", "add route " + s.Addr.A.V4.Masked().String() + " dev wg0: file exists"},
+		"syntax":       {"[Interface]\nPrivateKey=short\n", "/etc/wireguard/wg0.conf:2: PrivateKey"},
+		"not yet":      {"[Interface]\nPrivateKey=" + private + "\nDNS=10.0.0.1\nPostUp=true\n", "wg0.conf:4: PostUp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := s.A.With(t)
+			h.WriteFile("/etc/wireguard/wg0.conf", test.conf, 0o600)
+			out, status, err := h.Try(s.wgnode, "up", "wg0")
+			if err != nil || status != 1 || !strings.Contains(out, test.want) {
+				t.Errorf("status %d, %v, want %q in\n%s", status, err, test.want, out)
+			}
+			if strings.Contains(out, private) {
+				t.Error("the private key is printed")
+			}
+			unchanged(t, h, before)
+		})
+	}
+}
+
+// childPid returns the process id, inside of the host, of the process that up
+// has begun.
+func childPid(t *testing.T, h *lab.Host) string {
+	t.Helper()
+	for line := range strings.Lines(h.Run("ps", "-e", "-o", "pid=,args=")) {
+		if f := strings.Fields(line); len(f) > 2 && filepath.Base(f[1]) == "wgnode" && f[2] == "run" {
+			return f[0]
+		}
+	}
+	t.Fatal("there is no process in the background")
+	return ""
+}
+
+// Until the tunnel is up, Ctrl-C takes back what was done; and if the process
+// that was to stay in the background dies, up says so.
+func TestUpInterrupted(t *testing.T) {
+	lab.Need(t, "ip", "ps")
+	s := newSite(t, false)
+	s.A.WriteFile("/etc/resolv.conf", "nameserver 127.0.0.1\n", 0o644)
+	s.confA.replace(t, s.ip(s.Addr.HWan)+":", "hub.example:")
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
+	dns := s.A.ListenPacket("udp", "127.0.0.1:53") // which does not answer
+	before := hostState(s.A)
+	for name, test := range map[string]struct {
+		end  func(up *lab.Proc)
+		want string
+	}{
+		"Ctrl-C": {func(up *lab.Proc) {
+			if err := up.Signal(syscall.SIGINT); err != nil {
+				t.Error(err)
+			}
+		}, "bring wg0 up: "},
+		"killed": {func(*lab.Proc) { s.A.Run("kill", "-9", childPid(t, s.A)) }, "died: signal: killed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := s.A.With(t).Start(s.wgnode, "up", "wg0")
+			if _, _, err := dns.ReadFrom(make([]byte, 512)); err != nil {
+				t.Fatal(err)
+			}
+			test.end(up)
+			var exit *exec.ExitError
+			if err := up.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(up.Output(), test.want) {
+				t.Errorf("%v, want %q in\n%s", err, test.want, up.Output())
+			}
+			s.A.With(t).Run("rm", "-df", "/run/wgnode")
+			unchanged(t, s.A, before)
+		})
+	}
+}
+
+// Without privileges there is no interface, but with --netstack a tunnel.
+func TestUnprivileged(t *testing.T) {
+	lab.Need(t, "setpriv")
+	s := newSite(t, false)
+	dir := t.TempDir()
+	program, file, run := filepath.Join(dir, "wgnode"), filepath.Join(dir, "wg0.conf"), filepath.Join(dir, "run")
+	s.A.Run("cp", s.wgnode, program)
+	s.A.WriteFile(file, s.confA.text, 0o644)
+	s.A.Run("install", "-d", "-o", "65534", "-m", "700", run)
+	for d := dir; d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nobody := func(args ...string) []string {
+		return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "XDG_RUNTIME_DIR=" + run, program}, args...)
+	}
+	fails(t, s.A, 1, "wgnode up must be run as root\nwgnode: hint: run it as root, or without privileges", nobody("up", file)...)
+	fails(t, s.A, 1, "hint: run it as root, or without privileges", nobody("run", file)...)
+
+	s.up(s.H, s.confH)
+	if out := s.A.Run(nobody("up", file, "--netstack")...); !strings.Contains(out, "[!] wg(8) will not see wg0") {
+		t.Errorf("up printed\n%s", out)
+	}
+	if out := s.A.Run(nobody("explain", "wg0", s.web())...); !strings.Contains(out, "healthy") {
+		t.Errorf("explain:\n%s", out)
+	}
+	s.A.Run(nobody("down", "wg0")...)
+	if left := s.A.Run("find", run, "-mindepth", "2"); left != "" {
+		t.Errorf("left behind:\n%s", left)
+	}
+}
+
+func TestRunInForeground(t *testing.T) {
+	lab.Need(t, "ip", "ps")
+	s := newSite(t, false)
+	before := hostState(s.A)
+	dir := t.TempDir()
+	notify, err := net.ListenPacket("unixgram", filepath.Join(dir, "notify"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
+	p := s.A.StartEnv([]string{"NOTIFY_SOCKET=" + notify.LocalAddr().String()}, s.wgnode, "run", "wg0")
+	next := func() string {
+		buf := make([]byte, 100)
+		if err := notify.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := notify.ReadFrom(buf)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, p.Output())
+		}
+		return string(buf[:n])
+	}
+	if got := next(); got != "READY=1" {
+		t.Errorf("notified %q", got)
+	}
+	s.A.Run("wg", "show", "wg0")
+	if out := s.A.Run("sh", "-c", "grep -i '^Max core' /proc/"+pidOf(t, s.A)+"/limits"); !strings.Contains(out, " 0 ") {
+		t.Errorf("core files are allowed: %s", out)
+	}
+	p.Stop()
+	if got := next(); got != "STOPPING=1" {
+		t.Errorf("notified %q", got)
+	}
+	if err := p.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	unchanged(t, s.A, before)
+
+	// Somebody deletes the interface: the node ends by itself, without fault.
+	p = s.A.Start(s.wgnode, "run", "wg0")
+	s.A.AwaitUAPI(p, "wg0")
+	s.A.Run("ip", "link", "delete", "wg0")
+	if err := p.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	unchanged(t, s.A, before)
+}
+
+func TestUpExplains(t *testing.T) {
+	s := newSite(t, false)
+	s.up(s.H, s.confH)
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
+	out := s.A.Run(s.wgnode, "up", "wg0", "--explain")
+	for _, want := range []string{
+		"[#] ip link add dev wg0 type wireguard  # the interface that packets enter the tunnel by",
+		"peer gateway", "healthy",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	s.A.Run("curl", "-sS", "-m10", "http://"+s.web()) // it stays up
+}
+
+// The name of an endpoint that appears only later does not stop the node.
+func TestEndpointNameAppears(t *testing.T) {
+	s := newSite(t, false)
+	s.up(s.H, s.confH)
+	s.confA.replace(t, s.ip(s.Addr.HWan)+":", "hub.example:")
+	s.A.WriteFile("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", 0o644)
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
+	out := s.A.Run(s.wgnode, "up", "wg0")
+	if !strings.Contains(out, "[!] the endpoint of peer gateway") || !strings.Contains(out, "hub.example") {
+		t.Errorf("up printed\n%s", out)
+	}
+	s.A.WriteFile("/etc/hosts", s.ip(s.Addr.HWan)+" hub.example\n", 0o644)
+	// TCP repeats its SYN; each makes the device try again.
+	if got := s.A.Run("curl", "-sS", "-m40", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "http://"+s.web()); !strings.HasSuffix(got, "hello") {
+		t.Errorf("curl printed %q", got)
+	}
+}
+
+// device is what wireguard-go is, to wg and to wg-quick.
+func TestDevice(t *testing.T) {
+	lab.Need(t, "wg", "wg-quick", "ip", "ps")
+	s := newSite(t, false)
+	before := hostState(s.A)
+	s.A.Run(s.wgnode, "device", "wg0")
+	// Ready when it returns: no waiting here.
+	s.A.RunInput(s.alice.Private, "wg", "set", "wg0", "private-key", "/dev/stdin", "listen-port", "51821",
+		"peer", s.gateway.Public, "allowed-ips", "10.0.0.2/32", "endpoint", "203.0.113.2:51820")
+	if got := s.A.Run("wg", "show", "wg0", "allowed-ips"); got != s.gateway.Public+"\t10.0.0.2/32\n" {
+		t.Errorf("allowed-ips: %q", got)
+	}
+	other := lab.NewKey(t)
+	conf := func(peers string) string {
+		return "[Interface]\nPrivateKey=" + s.alice.Private + "\nListenPort=51821\n" + peers
+	}
+	for _, test := range []struct{ command, conf, want string }{
+		{"setconf", conf("[Peer]\nPublicKey=" + other.Public + "\nAllowedIPs=10.0.0.3/32\n"), other.Public + "\t10.0.0.3/32\n"},
+		{"addconf", "[Peer]\nPublicKey=" + other.Public + "\nAllowedIPs=10.0.0.4/32\n", other.Public + "\t10.0.0.4/32\n"},
+		{"syncconf", conf("[Peer]\nPublicKey=" + s.gateway.Public + "\nAllowedIPs=10.0.0.2/32\n"), s.gateway.Public + "\t10.0.0.2/32\n"},
+	} {
+		s.A.RunInput(test.conf, "wg", test.command, "wg0", "/dev/stdin")
+		if got := s.A.Run("wg", "show", "wg0", "allowed-ips"); got != test.want {
+			t.Errorf("%s: allowed-ips %q, want %q", test.command, got, test.want)
+		}
+	}
+	fails(t, s.A, 1, "`wg0' is not a WireGuard interface that wgnode brought up", s.wgnode, "down", "wg0")
+	s.A.Run("ip", "link", "delete", "wg0")
+	awaitState(t, s.A, before)
+
+	// The same by the name wireguard-go, as wg-quick calls it. It takes the
+	// device down by removing the interface and its socket.
+	link := filepath.Join(t.TempDir(), "wireguard-go")
+	if err := os.Symlink(s.wgnode, link); err != nil {
+		t.Fatal(err)
+	}
+	s.up(s.H, s.confH)
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
+	s.A.Run("env", "WG_QUICK_USERSPACE_IMPLEMENTATION="+link, "wg-quick", "up", "wg0")
+	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.web()); got != "hello" {
+		t.Errorf("curl printed %q", got)
+	}
+	if out := s.A.Run(s.wgnode, "explain", "wg0", s.web()); !strings.Contains(out, "healthy") {
+		t.Errorf("explain:\n%s", out)
+	}
+	s.A.Run("wg-quick", "down", "wg0")
+	awaitState(t, s.A, before)
+}
+
+// awaitState waits for what a process in the background does once its interface
+// has gone.
+func awaitState(t *testing.T, h *lab.Host, want string) {
+	t.Helper()
+	var got string
+	for range 50 {
+		if got = hostState(h); got == want {
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // nobody tells of the end of such a process
+	}
+	t.Errorf("left behind:\n%s", cmp.Diff(want, got))
+}
