@@ -76,9 +76,12 @@ func lookup(ctx context.Context, host string) (netip.Addr, error) {
 // resolve tries all endpoints once, at most for patience, and tells of those
 // that do not resolve.
 func (es *endpoints) resolve(ctx context.Context, say func(string, ...any)) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	es.attempt(ctx)
+	es.attempt(within)
+	if ctx.Err() != nil {
+		return // the node does not start
+	}
 	for _, e := range es.unresolved() {
 		say("[!] the endpoint of %s is not known yet, it is tried again and again: %v", e.peer, e.err)
 	}

@@ -190,7 +190,6 @@ func TestUpInterrupted(t *testing.T) {
 	s.A.WriteFile("/etc/resolv.conf", "nameserver 127.0.0.1\n", 0o644)
 	s.confA.replace(t, s.ip(s.Addr.HWan)+":", "hub.example:")
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
-	dns := s.A.ListenPacket("udp", "127.0.0.1:53") // which does not answer
 	before := hostState(s.A)
 	for name, test := range map[string]struct {
 		end  func(up *lab.Proc)
@@ -201,9 +200,11 @@ func TestUpInterrupted(t *testing.T) {
 				t.Error(err)
 			}
 		}, "bring wg0 up: "},
-		"killed": {func(*lab.Proc) { s.A.Run("kill", "-9", childPid(t, s.A)) }, "died: signal: killed"},
+		"killed": {func(*lab.Proc) { s.A.Run("kill", "-9", childPid(s.t, s.A)) }, "died: signal: killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			dns := s.A.With(t).ListenPacket("udp", "127.0.0.1:53") // which does not answer
+			defer dns.Close()
 			up := s.A.With(t).Start(s.wgnode, "up", "wg0")
 			if _, _, err := dns.ReadFrom(make([]byte, 512)); err != nil {
 				t.Fatal(err)
