@@ -2,7 +2,6 @@ package explain
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -158,9 +157,6 @@ func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagno
 	side.Peer.Seen[probe.B1] = s.Last
 	return diagnose.PeerReport{Peer: s.Key, Side: diagnose.SideB, Verdict: v, Ladder: side.Ladder(&v, now)}
 }
-
-// peerKey is a public key as reports name it.
-func peerKey(k [32]byte) string { return base64.StdEncoding.EncodeToString(k[:]) }
 
 func targetText(t netip.AddrPort) string {
 	if t.Port() == 0 {

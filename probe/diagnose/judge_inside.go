@@ -53,12 +53,10 @@ func (f *Facts) disallowed(e *probe.Event) Verdict {
 	if e.Checkpoint == probe.A5 {
 		v.Checkpoint = probe.A6
 	}
-	fix := "ADDRESS/32"
 	all := p.AllowedIPs
 	if src.Addr().IsValid() {
 		v.Summary = fmt.Sprintf("%s sends packets from %s, which is not in its AllowedIPs here", p.label(), src.Addr())
 		v.Evidence = append(v.Evidence, fmt.Sprintf("the latest: %s to %s", src, dst))
-		fix = hostPrefix(src.Addr()).String()
 		all = append(append([]netip.Prefix(nil), all...), hostPrefix(src.Addr()))
 		v.Fix = []string{
 			FixComment + fmt.Sprintf("in [Peer] of %s%s:", p.label(), f.inFile()),
@@ -69,7 +67,7 @@ func (f *Facts) disallowed(e *probe.Event) Verdict {
 		return v
 	}
 	v.Fix = []string{FixComment + fmt.Sprintf("in [Peer] of %s%s add what it sends from:", p.label(), f.inFile()),
-		"AllowedIPs = " + joinPrefixes(all) + ", " + fix}
+		"AllowedIPs = " + joinPrefixes(all) + ", ADDRESS/32"}
 	return v
 }
 
