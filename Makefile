@@ -8,7 +8,7 @@ BENCHTIME ?= 1s
 # Further flags of go test, in `make test` and `make bench`.
 TESTFLAGS ?=
 # The comparison with other WireGuards: root, network namespaces and iperf3.
-COMPARE   ?= $(GO) test -count=1 -run '^$$' -bench . -benchtime 1x -timeout 15m $(TESTFLAGS) ./node/lab
+COMPARE   ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare $(TESTFLAGS)
 
 .PHONY: help demo build test lint race bench fuzz man install clean
 
