@@ -27,6 +27,13 @@ func Wgnode(t testing.TB, flags ...string) string {
 	return build(t, "wgnode", "github.com/wgnode/wgnode/cmd/wgnode", flags...)
 }
 
+// StockBind returns the path of a program that is a node's device over
+// wireguard-go's own bind: what the hooks cost without what our bind gains.
+func StockBind(t testing.TB) string {
+	t.Helper()
+	return build(t, "stockbind", "github.com/wgnode/wgnode/node/lab/stockbind")
+}
+
 // built holds a function per program and flags, that builds it once.
 var built sync.Map
 

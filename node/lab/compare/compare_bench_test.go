@@ -20,7 +20,7 @@ var (
 
 func init() {
 	flag.Func("entry", "a contestant, `name=daemon` or \"name=daemon & alongside\", with {} for the interface's name; "+
-		"the first is what the others are compared to (default: wireguard-go, wgnode, and wgnode with a watch that matches nothing)",
+		"the first is what the others are compared to (default: wireguard-go, wgnode, its hooks over wireguard-go's bind, and wgnode with a watch that matches nothing)",
 		func(text string) error {
 			e, err := compare.ParseEntry(text)
 			entries = append(entries, e)
@@ -34,6 +34,7 @@ func TestCompare(t *testing.T) {
 		entries = []compare.Entry{
 			{Name: "wireguard-go", Daemon: compare.Command{lab.WireguardGo(t), "-f", "{}"}},
 			{Name: "wgnode", Daemon: compare.Command{lab.Wgnode(t), "device", "-f", "{}"}},
+			{Name: "stock bind", Daemon: compare.Command{lab.StockBind(t), "{}"}},
 			{Name: "watched", Daemon: compare.Command{lab.Wgnode(t), "device", "-f", "{}"},
 				Alongside: compare.Command{lab.Wgnode(t), "watch", "{}", "checkpoint", "B5"}},
 		}
