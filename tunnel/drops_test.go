@@ -129,7 +129,10 @@ func TestHandshakeFlood(t *testing.T) {
 	wa := a.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer wb.Close()
 	defer wa.Close()
-	for n := 0; n < 20_000 && b.PeerState(0).Drops[probe.UnderLoad] == 0; n += 200 {
+	done := func() bool {
+		return b.PeerState(0).Drops[probe.UnderLoad] > 0 && b.Counters().Uninspected > 0
+	}
+	for n := 0; n < 100_000 && !done(); n += 200 {
 		for range 200 {
 			tap.inject(t, initiation)
 		}
