@@ -77,7 +77,10 @@ func TestSystemDoesWhatItPrints(t *testing.T) {
 		awaitAddresses(t)
 		addresses := run(t, "ip -o address show dev wg0")
 		addresses = regexp.MustCompile(`(?m)^\d+: `).ReplaceAllString(addresses, "") // the index differs
-		return addresses + run(t, "ip -d route show table all dev wg0") + run(t, "ip -d -6 route show table all dev wg0")
+		all := addresses + run(t, "ip -d route show table all dev wg0") + run(t, "ip -d -6 route show table all dev wg0")
+		// Without a carrier it is chance whether the kernel holds an IPv6
+		// address for tentative, and has no local route for it then.
+		return regexp.MustCompile(`(?m) tentative|^local [0-9a-f:]+ table.*\n`).ReplaceAllString(all, "")
 	}
 	cfg := conf(t, "MTU = 1380\nAddress = 10.0.0.1/24, 10.0.5.1/30, 10.0.9.1, fd00::1/64, fd01::1",
 		"AllowedIPs = 10.0.0.0/24, 10.1.0.0/16, 10.0.9.1, 192.0.2.7, fd00::/64, fd02::/48, fd02::1, fd01::1")
