@@ -43,14 +43,8 @@ func (e *Event) DecodeInner(b []byte) bool {
 	e.InnerSrcPort, e.InnerDstPort, e.Proto, e.Info = 0, 0, 0, 0
 	e.InnerLen = uint16(min(len(b), 0xffff))
 	e.Flags &^= FlagFragment | FlagTruncated
-	var l4 []byte
-	var first bool
-	switch {
-	case len(b) >= 20 && b[0]>>4 == 4:
-		l4, first = e.decode4(b)
-	case len(b) >= 40 && b[0]>>4 == 6:
-		l4, first = e.decode6(b)
-	default:
+	l4, first, ok := e.decodeIP(b)
+	if !ok {
 		return false
 	}
 	if !first {
@@ -59,6 +53,21 @@ func (e *Event) DecodeInner(b []byte) bool {
 	}
 	e.decodeTransport(l4)
 	return true
+}
+
+// decodeIP fills addresses and protocol. It returns what follows the header,
+// whether it begins there rather than in an earlier fragment, and whether b is
+// an IP packet at all.
+func (e *Event) decodeIP(b []byte) (l4 []byte, first, ok bool) {
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		l4, first = e.decode4(b)
+	case len(b) >= 40 && b[0]>>4 == 6:
+		l4, first = e.decode6(b)
+	default:
+		return nil, false, false
+	}
+	return l4, first, true
 }
 
 // decode4 returns what follows the header, and whether it begins there rather
@@ -156,14 +165,8 @@ func (e *Event) decodeTransport(b []byte) {
 // decodeQuoted is DecodeInner for the beginning of a packet that an ICMP error
 // quotes. It does not look into a quoted ICMP error.
 func (e *Event) decodeQuoted(b []byte) bool {
-	var l4 []byte
-	var first bool
-	switch {
-	case len(b) >= 20 && b[0]>>4 == 4:
-		l4, first = e.decode4(b)
-	case len(b) >= 40 && b[0]>>4 == 6:
-		l4, first = e.decode6(b)
-	default:
+	l4, first, ok := e.decodeIP(b)
+	if !ok {
 		return false
 	}
 	if first && (e.Proto == ProtoTCP || e.Proto == ProtoUDP) && len(l4) >= 4 {

@@ -32,6 +32,9 @@ this process, which needs no privileges.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			parent := takeReporter()
+			if f.recorder < 1 || f.recorder > maxRecorder {
+				return parent.failed(newUsageError(cmd, fmt.Errorf("--recorder %d: want 1 to %d MiB", f.recorder, maxRecorder)))
+			}
 			return parent.failed(runForeground(cmd, args, &f, parent))
 		},
 		ValidArgsFunction: completeConfigs,
@@ -64,7 +67,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: out, Logger: slog.New(log)})
+	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: out, Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20})
 	if err != nil {
 		return explainRefusal(err, f.netstack)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/ladder"
 )
 
@@ -22,13 +24,18 @@ import (
 type upFlags struct {
 	explain, netstack bool
 	log               string
+	recorder          uint // MiB
 }
 
 func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait, at most 15 s, and show how each peer fares")
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges")
+	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
 }
+
+// maxRecorder is the most that a flight recorder may take, in MiB.
+const maxRecorder = 4096
 
 // verdictTime is how long --explain waits for verdicts.
 const verdictTime = 15 * time.Second
@@ -81,7 +88,7 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 
 // childArgs are the arguments of the process in the background.
 func (f *upFlags) childArgs(path string) ([]string, error) {
-	args := []string{"run", path}
+	args := []string{"run", path, "--recorder", strconv.FormatUint(uint64(f.recorder), 10)}
 	if f.explain {
 		args = append(args, "--explain")
 	}

@@ -104,7 +104,7 @@ func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector) bool {
 
 func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector) *diagnose.DoctorReport {
 	now := time.Now()
-	r := &diagnose.DoctorReport{Interface: s.Interface}
+	r := &diagnose.DoctorReport{Interface: s.Interface, Drops: dropsByName(s.Tunnel.PeerState(0).Drops)}
 	for _, ps := range s.Tunnel.Peers() {
 		p := c.Peers[ps.ID]
 		if p == nil {
@@ -119,10 +119,18 @@ func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector) *diagno
 			of.Side = diagnose.SideA
 		}
 		r.Peers = append(r.Peers, diagnose.PeerReport{Peer: p.Key, PeerName: p.Name, Side: of.Side,
-			Verdict: v, Ladder: of.Ladder(&v, now)})
+			Verdict: v, Ladder: of.Ladder(&v, now), Drops: dropsByName(ps.Drops)})
 	}
 	for i := range c.Strangers {
 		r.Peers = append(r.Peers, strangerPeer(f, &c.Strangers[i], now))
 	}
 	return r
+}
+
+func dropsByName(drops map[probe.Reason]uint64) map[string]uint64 {
+	names := make(map[string]uint64, len(drops))
+	for reason, n := range drops {
+		names[reason.String()] = n
+	}
+	return names
 }

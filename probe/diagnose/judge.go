@@ -220,14 +220,15 @@ func (f *Facts) notEntered(time.Time) (Verdict, bool, bool) {
 	if f.Flow.Seen[probe.A1] != nil || !f.Flow.Probe.Sent {
 		return Verdict{}, false, false
 	}
-	certain := f.Flow.Probe.Errno == syscall.EPERM
+	errno := f.Flow.Probe.Errno
+	certain := errno == syscall.EPERM || errno == syscall.ECONNREFUSED
 	v := Verdict{Code: OutputFirewall, Checkpoint: probe.A1, Where: WhereHere, Certain: certain,
 		Summary:  fmt.Sprintf("the probe's packet to %s did not reach the tunnel", f.target()),
 		Evidence: []string{"nothing for " + f.target() + " was read from " + f.Interface},
 		Fix:      []string{FixComment + "look for a rule that drops it in the output hook", "nft list ruleset"}}
 	if certain {
-		v.Summary += ": netfilter dropped it"
-		v.Evidence = append(v.Evidence, "the send failed with "+f.Flow.Probe.Errno.Error()+", which is how the kernel reports a drop in the output hook")
+		v.Summary += ": netfilter on this host drops or rejects it"
+		v.Evidence = append(v.Evidence, fmt.Sprintf("the probe failed with %q and no packet had left: that is this host's own answer", errno))
 	} else {
 		v.Candidates = []Candidate{{OutputFirewall, "nft list ruleset: is there a drop in the output hook?"},
 			{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"}}

@@ -131,7 +131,7 @@ func (f *Facts) icmpSays(time.Time) (Verdict, bool, bool) {
 	switch e.Reason {
 	case probe.ICMPPortUnreachable:
 		v.Code, v.Where = EndpointPortClosed, WherePeer
-		v.Summary = fmt.Sprintf("no WireGuard listens at %s: the port is closed", ep)
+		v.Summary = fmt.Sprintf("nothing answers for UDP at %s: no WireGuard listens there, or a firewall on that host rejects it", ep)
 		v.Fix = []string{FixComment + fmt.Sprintf("on %s: is the interface up, and is its ListenPort %d?", p.label(), p.Endpoint.Port()), "wg show all listen-port",
 			FixComment + "else correct the port here" + f.inFile() + ":", fmt.Sprintf("Endpoint = %s:PORT", bracket(p.Endpoint.Addr()))}
 		if from.Addr().IsValid() && from.Addr() != p.Endpoint.Addr() {
@@ -199,7 +199,7 @@ func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
 		{NoResponse, fmt.Sprintf("path or host firewall: on %s, tcpdump -ni any udp port %d shows whether the initiations arrive", p.label(), port)},
 		{UnknownPeer, fmt.Sprintf("on %s, wgnode doctor names the key; or: wg show all peers must list %s", p.label(), f.PublicKey)},
 		{WrongPublicKey, fmt.Sprintf("on %s, wg show all public-key must say %s", p.label(), p.Key)},
-		{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does the input hook accept udp dport %d?", p.label(), port)},
+		{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does the input hook accept udp dport %d? And here, the answers, udp sport %d?", p.label(), port, port)},
 		{ReplyLeavesElsewhere, fmt.Sprintf("on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.label())},
 	}
 	v.Fix = []string{FixComment + fmt.Sprintf("the far host can tell; on %s:", p.label()), "wgnode doctor"}

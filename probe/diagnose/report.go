@@ -28,6 +28,8 @@ type DoctorReport struct {
 	Interface string           `json:"interface"`
 	Findings  List[Finding]    `json:"findings"`
 	Peers     List[PeerReport] `json:"peers"`
+	// Drops counts, by reason, what was dropped that is no peer's.
+	Drops map[string]uint64 `json:"drops,omitempty"`
 }
 
 // PeerReport is one peer's part of a [DoctorReport].
@@ -38,6 +40,9 @@ type PeerReport struct {
 
 	Verdict Verdict    `json:"verdict"`
 	Ladder  List[Rung] `json:"ladder"`
+
+	// Drops counts the peer's dropped packets by reason, since the node began.
+	Drops map[string]uint64 `json:"drops,omitempty"`
 }
 
 // Healthy reports whether no peer has a fault; an idle one has none. Findings

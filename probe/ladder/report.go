@@ -1,8 +1,10 @@
 package ladder
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +56,9 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 		t.newline()
 		t.ladder(p.Ladder, 2)
 		t.verdict(&p.Verdict, 2)
+		t.drops("dropped since the start: ", p.Drops, 2)
 	}
+	t.drops("dropped since the start, of no peer: ", r.Drops, 0)
 	t.findings(r.Findings)
 	if len(r.Findings) == 0 {
 		t.newline()
@@ -62,6 +66,22 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 		t.newline()
 	}
 	return t.writeTo(w)
+}
+
+// drops writes what was dropped, most first, if anything was.
+func (t *text) drops(label string, drops map[string]uint64, indent int) {
+	if len(drops) == 0 {
+		return
+	}
+	reasons := slices.SortedFunc(maps.Keys(drops), func(a, b string) int {
+		return cmp.Or(cmp.Compare(drops[b], drops[a]), cmp.Compare(a, b))
+	})
+	for i, r := range reasons {
+		reasons[i] = fmt.Sprintf("%d %s", drops[r], r)
+	}
+	t.newline()
+	t.put(plain, strings.Repeat(" ", indent)+label+strings.Join(reasons, ", "))
+	t.newline()
 }
 
 func (t *text) writeTo(w io.Writer) error {
