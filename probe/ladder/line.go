@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
+	"syscall"
 	"strconv"
 
 	"github.com/wgnode/wgnode/probe"
@@ -96,6 +97,10 @@ func (l *line) what(e *probe.Event) {
 	case probe.KindICMP:
 		l.printf("icmp-error about %s says %s", addrPort(dst), sayer(src.Addr()))
 	default:
+		if e.Seam == probe.SeamDevice {
+			l.device(e)
+			break
+		}
 		if e.Seam == probe.SeamUDPReceive {
 			l.printf("< %s ", addrPort(src))
 		} else {
@@ -122,6 +127,25 @@ var eventFlags = []struct {
 	{probe.FlagFragment, "fragment"},
 	{probe.FlagTruncated, "truncated"},
 	{probe.FlagPeerMismatch, "peer-mismatch"},
+}
+
+// device appends what the device, or the socket, says of a message; often it
+// does not say all that would name one.
+func (l *line) device(e *probe.Event) {
+	src, dst := e.Outer()
+	switch {
+	case e.Kind == probe.KindResponse && !e.Dropped():
+		l.printf("session established")
+	case e.Reason == probe.SendError:
+		l.printf("> %s not sent: %v", addrPort(dst), syscall.Errno(e.Info))
+	case e.OuterLen != 0:
+		l.printf("< %s ", addrPort(src))
+		l.message(e)
+	case src.Addr().IsValid():
+		l.printf("%s from %s", e.Kind, src)
+	default:
+		l.printf("%s", e.Kind)
+	}
 }
 
 // message appends a WireGuard message.
