@@ -283,6 +283,13 @@ func (s *site) hwan() netip.Prefix {
 	return s.Addr.HWan.V4
 }
 
+func (s *site) hlan() netip.Prefix {
+	if s.v6 {
+		return s.Addr.HLan.V6.Masked()
+	}
+	return s.Addr.HLan.V4.Masked()
+}
+
 // nft adds a rule to a table of its own on a host.
 func nft(h *lab.Host, hook, rule string) {
 	h.RunInput(fmt.Sprintf("table inet fault {\n chain c {\n type filter hook %s priority 0\n %s\n }\n}\n", hook, rule), "nft", "-f", "-")

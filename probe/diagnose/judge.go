@@ -111,7 +111,7 @@ func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
 	who := src.Addr().String()
 	if !e.ICMPError() {
 		return Verdict{Code: ConnectionRefused, Where: WhereBeyond, Certain: true,
-			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there", f.target()),
+			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
 			Evidence: []string{fmt.Sprintf("TCP reset from %s came back through %s", src, f.peerName())},
 			Fix:      []string{FixComment + "on " + who + ": start the service, or see what listens", "ss -tlnp"}}, true, true
 	}

@@ -143,7 +143,7 @@ func (f *Facts) icmpSays(time.Time) (Verdict, bool, bool) {
 		}
 	case probe.ICMPProhibited:
 		v.Code = EndpointProhibited
-		v.Summary = fmt.Sprintf("a firewall at %s prohibits packets to %s", who, ep)
+		v.Summary = fmt.Sprintf("%s prohibits packets to %s: by a firewall rule, or a prohibit route", who, ep)
 		v.Fix = []string{FixComment + "on " + who + ": allow UDP to " + ep, "nft list ruleset"}
 	case probe.ICMPHostUnreachable, probe.ICMPNetUnreachable:
 		v.Code = EndpointUnreachable
