@@ -43,7 +43,9 @@ func TestVerdictVariants(t *testing.T) {
 			s.explain(s.web())
 			s.H.Run(s.wgnode, "down", "wg0")
 		}, web, diagnose.EndpointPortClosed},
-		{"psk on A only", func(s *site) { s.confA.replace(s.t, "AllowedIPs", "PresharedKey = "+lab.NewKey(s.t).Private+"\nAllowedIPs") }, nil, web, diagnose.PSKMismatch},
+		{"psk on A only", func(s *site) {
+			s.confA.replace(s.t, "AllowedIPs", "PresharedKey = "+lab.NewKey(s.t).Private+"\nAllowedIPs")
+		}, nil, web, diagnose.PSKMismatch},
 		{"B drops", func(s *site) { nft(s.B, "input", "tcp dport 80 drop") }, nil, web, diagnose.NoReply},
 		{"B rejects", func(s *site) { nft(s.B, "input", "tcp dport 80 reject with tcp reset") }, nil, web, diagnose.ConnectionRefused},
 		{"H rejects forward", func(s *site) { nft(s.H, "forward", "iifname wg0 reject with icmpx admin-prohibited") }, nil, web, diagnose.ForwardFirewall},
