@@ -4,8 +4,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
-	"syscall"
 	"strconv"
+	"syscall"
 
 	"github.com/wgnode/wgnode/probe"
 )
