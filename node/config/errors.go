@@ -73,7 +73,7 @@ var secretLooking = regexp.MustCompile(`[A-Za-z0-9+/]{30,}=*`)
 // key that was pasted at the wrong place does.
 func quote(v string) string {
 	const most = 80
-	v = secretLooking.ReplaceAllString(v, "(hidden)")
+	v = Redact(v)
 	if len(v) > most {
 		v = v[:most] + "..."
 	}
@@ -84,6 +84,10 @@ func quote(v string) string {
 // "key = value" at all may be a piece of a secret: those have digits and signs
 // in them, or are longer than any word.
 var word = regexp.MustCompile(`^[A-Za-z_]{1,20}$`)
+
+// Redact replaces in v what may be a key of WireGuard, which people paste at
+// the wrong place, so that v can be shown in an error.
+func Redact(v string) string { return secretLooking.ReplaceAllString(v, "(hidden)") }
 
 func unknownKey(k string, known []string) string {
 	if near := nearest(k, known); near != "" {

@@ -46,13 +46,9 @@ var interfaceKeys = []keyword{
 	{name: "PostUp", hook: true, set: func(p *parser, v string) error { return addHook(&p.cfg.Interface.PostUp, v) }},
 	{name: "PreDown", hook: true, set: func(p *parser, v string) error { return addHook(&p.cfg.Interface.PreDown, v) }},
 	{name: "PostDown", hook: true, set: func(p *parser, v string) error { return addHook(&p.cfg.Interface.PostDown, v) }},
-	{name: "SaveConfig", set: func(p *parser, v string) error {
-		yes := strings.EqualFold(v, "true")
-		if !yes && !strings.EqualFold(v, "false") {
-			return fmt.Errorf("%s is neither true nor false", quote(v))
-		}
-		p.cfg.Interface.SaveConfig = yes
-		return nil
+	{name: "SaveConfig", set: func(p *parser, v string) (err error) {
+		p.cfg.Interface.SaveConfig, err = parseBool(v)
+		return err
 	}},
 }
 
@@ -238,6 +234,14 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return prefix, fmt.Errorf("%s is an IPv4 address in IPv6 notation: write it as IPv4", quote(s))
 	}
 	return prefix, nil
+}
+
+func parseBool(v string) (bool, error) {
+	yes := strings.EqualFold(v, "true")
+	if !yes && !strings.EqualFold(v, "false") {
+		return false, fmt.Errorf("%s is neither true nor false", quote(v))
+	}
+	return yes, nil
 }
 
 // parseNumber reads decimal or 0x hexadecimal digits of up to 32 bits.

@@ -18,22 +18,21 @@ const maxSize = 32 << 20
 // Parse reads a configuration from r. The path is used for messages and, if it
 // ends in NAME.conf, for the interface's name; no file is opened. The error is
 // an [Errors] if the text is at fault, and else the error of r.
-func Parse(r io.Reader, path string) (*Config, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+func Parse(r io.Reader, path string) (*Config, error) { return parse(r, path, false) }
+
+func parse(r io.Reader, path string, wgOnly bool) (*Config, error) {
+	text, err := readAll(r, path)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if len(text) > maxSize {
-		return nil, fmt.Errorf("read %s: larger than %d MiB", path, maxSize>>20)
+		return nil, err
 	}
 
 	c := &Config{Path: path, Name: strings.TrimSuffix(filepath.Base(path), ".conf")}
 	if path == "" {
 		c.Name = ""
 	}
-	p := parser{cfg: c}
+	p := parser{cfg: c, wgOnly: wgOnly}
 	// Windows editors put a byte order mark in front of UTF-8.
-	body := strings.TrimPrefix(string(text), "\ufeff")
+	body := strings.TrimPrefix(text, "\ufeff")
 	for line := range strings.SplitSeq(body, "\n") {
 		p.lineNo++
 		p.line(line)
@@ -54,6 +53,7 @@ type parser struct {
 
 	section section
 	peer    *Peer // the last of cfg.Peers while section is inPeer
+	wgOnly  bool  // wg-quick's own keys are errors
 }
 
 type section int
@@ -106,13 +106,17 @@ func (p *parser) header(h string) {
 	case strings.EqualFold(h, "[Interface]"):
 		p.section = inInterface
 	case strings.EqualFold(h, "[Peer]"):
-		p.section = inPeer
-		p.cfg.Peers = append(p.cfg.Peers, Peer{Line: p.lineNo})
-		p.peer = &p.cfg.Peers[len(p.cfg.Peers)-1]
+		p.beginPeer()
 	default:
 		p.section = inUnknown
 		p.fail("", "unknown section %s: there are [Interface] and [Peer]", quote(h))
 	}
+}
+
+func (p *parser) beginPeer() {
+	p.section = inPeer
+	p.cfg.Peers = append(p.cfg.Peers, Peer{Line: p.lineNo})
+	p.peer = &p.cfg.Peers[len(p.cfg.Peers)-1]
 }
 
 func (p *parser) notAnAssignment(s string) {
@@ -138,7 +142,7 @@ func (p *parser) assign(name, value, whole string) {
 	case inPeer:
 		in, known = peerKeys, peerNames
 	}
-	i := slices.IndexFunc(in, func(k keyword) bool { return strings.EqualFold(k.name, name) })
+	i := indexOf(in, name)
 	if i < 0 {
 		p.misplaced(name, known)
 		return
@@ -146,6 +150,9 @@ func (p *parser) assign(name, value, whole string) {
 	k := in[i]
 	p.remember(k.name) // also if it is malformed: it is not missing then
 	switch {
+	case p.wgOnly && !k.wg:
+		p.fail(k.name, "is a key of wg-quick, not of wg")
+		return
 	case k.hook:
 		value = whole
 	case k.wg:
