@@ -36,6 +36,12 @@ and what to change.`,
 		newGenpskCommand(),
 		newPubkeyCommand(),
 		newShowCommand(),
+		newShowconfCommand(),
+		newSetCommand(),
+		newSetconfCommand(),
+		newAddconfCommand(),
+		newSyncconfCommand(),
+		newStripCommand(),
 		newVersionCommand(),
 	)
 	// cobra adds these two only while it runs; now they get strictUsage too.

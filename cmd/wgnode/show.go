@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/vishvananda/netlink"
 
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -169,67 +166,4 @@ func (s *shower) failList(err error) error {
 	return s.fail("Unable to list interfaces: "+strerror(errno), "")
 }
 
-// fail prints wg's message. The hint, which wg does not have, is for people
-// only: a program that reads standard error gets what wg would say.
-func (s *shower) fail(message, hint string) error {
-	if hint != "" && isTerminal(s.errOut) {
-		message += "\nwgnode: hint: " + hint
-	}
-	if _, err := fmt.Fprintln(s.errOut, message); err != nil {
-		return err
-	}
-	return exitStatus(statusFailed)
-}
-
-// getStatus asks the device, and gives the reason of a failure as the errno
-// that wg would find.
-func getStatus(name string) (*uapi.Status, syscall.Errno) {
-	conn, err := uapi.Dial(name)
-	if err != nil {
-		return nil, kernelErrno(name)
-	}
-	// This connection only told that somebody serves the socket.
-	_ = conn.Close()
-	status, err := uapi.Get(name)
-	var errno syscall.Errno
-	switch {
-	case err == nil:
-		return status, 0
-	case errors.As(err, &errno):
-		return nil, errno
-	}
-	return nil, syscall.EPROTO
-}
-
-// kernelErrno is why the kernel, which wg asks about a name that no userspace
-// device has, would not answer either.
-func kernelErrno(name string) syscall.Errno {
-	if _, err := netlink.GenlFamilyGet("wireguard"); err != nil {
-		return syscall.EPROTONOSUPPORT // no WireGuard in this kernel
-	}
-	if os.Geteuid() != 0 {
-		return syscall.EPERM
-	}
-	if _, err := net.InterfaceByName(name); err == nil {
-		return syscall.EOPNOTSUPP
-	}
-	return syscall.ENODEV
-}
-
-func missingHint(name string) string {
-	if os.Geteuid() != 0 {
-		return fmt.Sprintf("only root may ask about %s", name)
-	}
-	names, err := uapi.Interfaces()
-	if err != nil || len(names) == 0 {
-		return "no userspace WireGuard device is running"
-	}
-	return "the running devices are " + strings.Join(names, ", ")
-}
-
-// strerror words errno as C does: Go's words are the same, but for the first
-// letter.
-func strerror(errno syscall.Errno) string {
-	text := errno.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
-}
+func (s *shower) fail(message, hint string) error { return failLikeWg(s.errOut, message, hint) }

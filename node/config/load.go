@@ -51,7 +51,7 @@ func Load(path string) (*Config, error) {
 		return nil, err
 	}
 	c.Name = name // a link may have another name than the file behind it
-	open, err := worldAccessible(f, filepath.Dir(resolved))
+	open, err := WorldAccessible(f)
 	if err != nil {
 		return nil, fmt.Errorf("load configuration: %w", err)
 	}
@@ -61,14 +61,14 @@ func Load(path string) (*Config, error) {
 	return c, nil
 }
 
-// worldAccessible is wg-quick's test: others have some right to the file and
-// the same right to its folder.
-func worldAccessible(f *os.File, dir string) (bool, error) {
+// WorldAccessible is wg-quick's test: others have some right to the file and
+// the same right to its folder. The name of f is without symbolic links.
+func WorldAccessible(f *os.File) (bool, error) {
 	file, err := f.Stat()
 	if err != nil {
 		return false, err
 	}
-	folder, err := os.Stat(dir)
+	folder, err := os.Stat(filepath.Dir(f.Name()))
 	if err != nil {
 		return false, err
 	}

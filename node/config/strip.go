@@ -2,8 +2,10 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 )
@@ -49,6 +51,10 @@ func Strip(r io.Reader, path string) ([]byte, error) {
 // readAll reads a file of a sane size.
 func readAll(r io.Reader, path string) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		err = failed.Err // it would name the file once more
+	}
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", path, err)
 	}

@@ -1,6 +1,9 @@
 package config
 
-import "io"
+import (
+	"io"
+	"strings"
+)
 
 // ParseWG is [Parse] for a file of wg(8) alone: wg-quick's own keys are errors,
 // as they are for `wg setconf`. [Strip] makes such a file of another.
@@ -34,6 +37,10 @@ func (b *Builder) Set(key, value string) error {
 		b.p.remember(key)
 		b.p.peer.Incremental = false
 		return nil
+	}
+	if strings.ContainsFunc(value, isSpace) {
+		// In a file it does not count, but an argument that holds some is another thing.
+		return &Error{Key: key, Msg: "holds white space"}
 	}
 	b.p.errs = nil
 	b.p.assign(key, value, value)

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node/config"
+)
+
+func newStripCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "strip CONF|NAME",
+		Short: "Print a configuration without wg-quick's own keys",
+		Long: `Prints what is left of a file for setconf, addconf and syncconf, with the output
+and the exit status of wg-quick(8)'s strip. NAME means /etc/wireguard/NAME.conf.
+The output holds the private key and the preshared keys of the file.`,
+		Example: "  wgnode strip wg0 | wgnode syncconf wg0 /dev/stdin",
+		Args:    cobra.ArbitraryArgs, // wg-quick's own answer to wrong arguments has status 1
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return failLikeWg(cmd.ErrOrStderr(), "Usage: wgnode strip [ CONFIG_FILE | INTERFACE ]", "")
+			}
+			return strip(cmd, args[0])
+		},
+	}
+}
+
+// quickFile is a path that wg-quick takes.
+var quickFile = regexp.MustCompile(`(^|/)[a-zA-Z0-9_=+.-]{1,15}\.conf$`)
+
+func strip(cmd *cobra.Command, path string) error {
+	if config.ValidName(path) {
+		path = filepath.Join(config.Dir, path+".conf")
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("`%s' does not exist", path)
+	} else if err != nil {
+		return err
+	}
+	if !quickFile.MatchString(path) {
+		//lint:ignore ST1005 wg-quick's words
+		return errors.New("The config file must be a valid interface name, followed by .conf")
+	}
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // nothing was written: its error says nothing
+	open, err := config.WorldAccessible(f)
+	if err != nil {
+		return err
+	}
+	if open {
+		// The file is printed all the same, so a lost warning is no failure.
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "Warning: `%s' is world accessible\n", path)
+	}
+	left, err := config.Strip(f, path)
+	if err != nil {
+		return err
+	}
+	_, err = cmd.OutOrStdout().Write(left)
+	return err
+}
