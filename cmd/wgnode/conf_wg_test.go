@@ -61,6 +61,10 @@ func TestSetLikeWg(t *testing.T) {
 	} {
 		p.same(t, "set", words...)
 	}
+	for _, retries := range []string{"x", "-1", "2147483648", "infinity", "5"} {
+		t.Setenv(envRetries, retries)
+		p.same(t, "set", "peer", one, "endpoint", "192.0.2.1:1")
+	}
 }
 
 // What wg 1.0.20210914 does not know, later ones do.

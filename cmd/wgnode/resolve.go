@@ -26,25 +26,36 @@ const (
 type resolver struct {
 	lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
 	wait    func(ctx context.Context, d time.Duration) error
-	retries int       // after the first attempt; negative: without end
+	retries string    // after the first attempt, as in the environment
 	errOut  io.Writer // is told of each retry
 }
 
 func newResolver(errOut io.Writer) *resolver {
-	retries := defaultRetries
-	if text := os.Getenv(envRetries); text == "infinity" {
-		retries = -1
-	} else if n, err := strconv.ParseUint(text, 10, 31); err == nil {
-		retries = int(n)
-	}
 	return &resolver{
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
 		wait:    wait,
-		retries: retries,
+		retries: os.Getenv(envRetries),
 		errOut:  errOut,
 	}
+}
+
+// limit returns how often a lookup is repeated, or a negative number for
+// without end.
+func (r *resolver) limit() (int, error) {
+	switch r.retries {
+	case "":
+		return defaultRetries, nil
+	case "infinity":
+		return -1, nil
+	}
+	n, err := strconv.ParseUint(r.retries, 10, 31)
+	if err != nil {
+		//lint:ignore ST1005 wg's words
+		return 0, fmt.Errorf("Unable to parse %s: `%s'", envRetries, r.retries)
+	}
+	return int(n), nil
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -75,6 +86,10 @@ func (r *resolver) endpoints(ctx context.Context, cfg *config.Config) ([]netip.A
 
 // endpoint resolves HOST:PORT. A definite "no such name" is final.
 func (r *resolver) endpoint(ctx context.Context, written string) (netip.AddrPort, error) {
+	retries, err := r.limit() // wg looks at it even where it does not matter
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
 	host, port, err := net.SplitHostPort(written)
 	if err != nil {
 		return netip.AddrPort{}, err
@@ -94,7 +109,7 @@ func (r *resolver) endpoint(ctx context.Context, written string) (netip.AddrPort
 			return netip.AddrPortFrom(addrs[0].Unmap(), uint16(number)), nil
 		}
 		reason, final := resolveFailure(err)
-		if final || attempt == r.retries {
+		if final || attempt == retries {
 			return netip.AddrPort{}, fmt.Errorf("%s: `%s'", reason, written)
 		}
 		_, err = fmt.Fprintf(r.errOut, "%s: `%s'. Trying again in %.2f seconds...\n", reason, written, pause.Seconds())

@@ -15,6 +15,7 @@ func TestResolver(t *testing.T) {
 	var pauses []time.Duration
 	var answers []error
 	r := newResolver(&said)
+	r.retries = ""
 	r.wait = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
 	r.lookup = func(context.Context, string) ([]netip.Addr, error) {
 		err := answers[0]

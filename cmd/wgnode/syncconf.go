@@ -28,15 +28,18 @@ func keepDifferences(c *uapi.Change, s *uapi.Status) {
 		wanted[c.Peers[i].PublicKey] = true
 	}
 	var changes []uapi.PeerChange
+	present := make(map[key.Public]*uapi.PeerStatus)
 	for i := range s.Peers {
-		if pub := s.Peers[i].PublicKey; !wanted[pub] {
+		pub := s.Peers[i].PublicKey
+		present[pub] = &s.Peers[i]
+		if !wanted[pub] {
 			changes = append(changes, uapi.PeerChange{PublicKey: pub, Remove: true})
 		}
 	}
 	// Where two peers claim a prefix, the last gets it only if both are told.
 	all := overlap(c.Peers)
 	for _, p := range c.Peers {
-		if all || !hasAlready(s.Peer(p.PublicKey), &p) {
+		if all || !hasAlready(present[p.PublicKey], &p) {
 			changes = append(changes, p)
 		}
 	}

@@ -11,7 +11,10 @@
 // at the system, but for the file itself. Parsing collects every problem before
 // it gives up: the error of [Parse] and [Load] is an [Errors], each of which
 // has its line and key. No error and no warning ever holds the value of a key
-// that may be secret; only [Config.WriteConf] reveals secrets.
+// that may be secret; only [Config.WriteConf] and [Strip] reveal secrets.
+//
+// The commands of wg(8) use the same parser: [ParseWG] for files without
+// wg-quick's keys, [Builder] for values from the command line.
 //
 // A Config is plain data. It may be built in code, copied, and read from many
 // goroutines, but not changed while others read it.

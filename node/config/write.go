@@ -9,8 +9,8 @@ import (
 )
 
 // WriteConf writes c as a wg-quick file that parses to an equal Config. It is
-// the only function of this package that reveals secrets: its output belongs
-// in a file of mode 0600 or on the terminal of someone who asked for it.
+// with [Strip] what reveals secrets in this package: its output belongs in a
+// file of mode 0600 or on the terminal of someone who asked for it.
 func (c *Config) WriteConf(w io.Writer) error {
 	b := bufio.NewWriter(w) // keeps the first error for Flush
 	set := func(key, value string) {
