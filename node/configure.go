@@ -8,8 +8,9 @@ import (
 
 // tunnelConfig is cfg as the device wants it: a peer that has several sections
 // is one, and each prefix is given to the peer that has it in the end.
+// The mark is left to the caller.
 func tunnelConfig(cfg *config.Config, es *endpoints) tunnel.Config {
-	c := tunnel.Config{PrivateKey: cfg.Interface.PrivateKey, ListenPort: cfg.Interface.ListenPort, FwMark: cfg.Interface.FwMark}
+	c := tunnel.Config{PrivateKey: cfg.Interface.PrivateKey, ListenPort: cfg.Interface.ListenPort}
 	at := make(map[key.Public]int) // into c.Peers
 	for i := range cfg.Peers {
 		p := &cfg.Peers[i]

@@ -28,7 +28,7 @@ func (d kernelDevice) Create(_ context.Context, name string) error {
 	return d.n.newTunnel(newSteadyTUN(dev, name))
 }
 
-func (d kernelDevice) Configure(context.Context) error { return d.n.configure() }
+func (d kernelDevice) Configure(_ context.Context, mark uint32) error { return d.n.configure(mark) }
 
 // newTunnel makes the tunnel over dev, which is closed if that fails.
 func (n *Node) newTunnel(dev tun.Device) error {

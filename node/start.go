@@ -22,7 +22,7 @@ import (
 // name does not resolve is no failure: see [Node.Endpoint]. If a killed process
 // has left the interface's journal behind, that is undone first.
 func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	if refused := unsupported(cfg, o.Netstack); len(refused) > 0 {
+	if refused := cfg.Unsupported(); len(refused) > 0 {
 		return nil, config.Errors(refused)
 	}
 	if !config.ValidName(cfg.Name) {
@@ -50,18 +50,6 @@ func newNode(cfg *config.Config, o Options) *Node {
 		name: cfg.Name, cfg: cfg, opt: o, endpoints: newEndpoints(cfg),
 		runner: plan.Runner{Kernel: plan.System{}, Out: o.Out, Explain: o.Explain},
 	}
-}
-
-// unsupported is what cannot be done. Without an interface there are no routes,
-// so that default routes and tables ask for nothing.
-func unsupported(cfg *config.Config, stack bool) []*config.Error {
-	var refused []*config.Error
-	for _, u := range cfg.Unsupported() {
-		if !stack || u.Key != "AllowedIPs" && u.Key != "Table" {
-			refused = append(refused, u)
-		}
-	}
-	return refused
 }
 
 // up does all that Close undoes.
@@ -112,7 +100,7 @@ func (n *Node) recover(ctx context.Context) error {
 }
 
 func (n *Node) startInterface(ctx context.Context) error {
-	host, err := plan.Gather(n.name, n.endpoints.addrs())
+	host, err := plan.Gather(n.cfg, n.endpoints.addrs())
 	if err != nil {
 		return err
 	}
@@ -155,12 +143,15 @@ func (n *Node) startStack() error {
 	if err := n.newTunnel(dev); err != nil {
 		return err
 	}
-	return n.configure()
+	return n.configure(n.cfg.Interface.FwMark)
 }
 
-// configure gives the device its configuration and opens its sockets.
-func (n *Node) configure() error {
-	if err := n.tun.Configure(tunnelConfig(n.cfg, n.endpoints)); err != nil {
+// configure gives the device its configuration and opens its sockets. The mark
+// is the configuration's, or one that was chosen for a default route.
+func (n *Node) configure(mark uint32) error {
+	c := tunnelConfig(n.cfg, n.endpoints)
+	c.FwMark = mark
+	if err := n.tun.Configure(c); err != nil {
 		return err
 	}
 	return n.tun.Up()

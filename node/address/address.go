@@ -1,13 +1,14 @@
 //go:build linux
 
-// Package address adds and deletes the IP addresses of an interface, as
-// `ip address add` and `delete` do, over rtnetlink(7).
+// Package address adds, deletes and lists the IP addresses of an interface, as
+// `ip address` does, over rtnetlink(7).
 //
 // All functions work in the network namespace of the calling thread and may be
 // called from many goroutines.
 package address
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,6 +35,38 @@ func Delete(l link.Link, p netip.Prefix) error {
 		return fmt.Errorf("delete address %s dev %s: %w", p, l.Name, err)
 	}
 	return nil
+}
+
+// List returns the addresses that the interface has, of one family, in the order
+// in which `ip address` lists them. Those that the kernel made up itself are
+// among them.
+func List(l link.Link, ipv6 bool) ([]netip.Addr, error) {
+	family := netlink.FAMILY_V4
+	if ipv6 {
+		family = netlink.FAMILY_V6
+	}
+	const attempts = 5
+	var list []netlink.Addr
+	var err error
+	for range attempts { // a dump is interrupted if addresses change meanwhile
+		list, err = netlink.AddrList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index}}, family)
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list addresses dev %s: %w", l.Name, err)
+	}
+	var addrs []netip.Addr
+	for _, a := range list {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			if !ipv6 {
+				ip = ip.Unmap()
+			}
+			addrs = append(addrs, ip)
+		}
+	}
+	return addrs, nil
 }
 
 func message(l link.Link, p netip.Prefix) *netlink.Addr {

@@ -6,10 +6,10 @@ import (
 )
 
 // Unsupported returns, in the order of the file, what c asks for beyond the
-// link, addresses, MTU, peers and plain routes. To bring c up regardless would
-// leave the host in a state that the file does not describe: without a hook
-// that opens the firewall, say, or with a default route that leaks. So if the
-// list is not empty, nothing may be changed.
+// link, addresses, MTU, peers and routes. To bring c up regardless would leave
+// the host in a state that the file does not describe: without a hook that
+// opens the firewall, say, or with names that are resolved outside of the
+// tunnel. So if the list is not empty, nothing may be changed.
 func (c *Config) Unsupported() []*Error {
 	var errs []*Error
 	i := &c.Interface
@@ -26,17 +26,9 @@ func (c *Config) Unsupported() []*Error {
 		{"PreDown", len(i.PreDown) > 0},
 		{"PostDown", len(i.PostDown) > 0},
 		{"SaveConfig", i.SaveConfig},
-		{"Table", i.Table != TableAuto},
 	} {
 		if u.used {
 			not(i.lines[u.key], u.key, "is not supported yet")
-		}
-	}
-	if i.Table == TableAuto {
-		for _, r := range c.AllowedRoutes() {
-			if r.Prefix.Bits() == 0 {
-				not(c.Peers[r.Peer].AllowedIPsLine(r.Prefix), "AllowedIPs", "a default route ("+r.Prefix.String()+") is not supported yet")
-			}
 		}
 	}
 	slices.SortStableFunc(errs, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })

@@ -19,6 +19,9 @@ type State struct {
 	DefaultMTU int
 	// NoIPv6 is why the host has no IPv6, "" if it has.
 	NoIPv6 string
+	// Default is what a default route has to fit in with. It is filled in only
+	// for a configuration that has one.
+	Default DefaultState
 }
 
 const (
@@ -43,8 +46,11 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 		return nil, fmt.Errorf("`%s' already exists", cfg.Name)
 	}
 	b := builder{cfg: cfg, host: host}
+	if err := b.chooseTable(); err != nil {
+		return nil, err
+	}
 	b.add(Step{Op: OpLink, Why: "the interface that packets enter the tunnel by; this process serves it"})
-	b.add(Step{Op: OpConfigure, Why: b.whyConfigure()})
+	b.add(Step{Op: OpConfigure, Mark: b.mark, Why: b.whyConfigure()})
 	for _, a := range cfg.Interface.Addresses {
 		b.add(Step{Op: OpAddress, Prefix: a, Why: "this host's address in the tunnel"})
 	}
@@ -61,22 +67,26 @@ type builder struct {
 	cfg   *config.Config
 	host  State
 	steps []Step
+	mark  uint32 // of the encrypted packets, 0: none
 }
 
 func (b *builder) add(s Step) {
 	s.Link = b.cfg.Name
-	if s.Prefix.Addr().Is6() {
+	if s.Prefix.Addr().Is6() && b.host.NoIPv6 != "" {
 		s.Skip = b.host.NoIPv6
 	}
 	b.steps = append(b.steps, s)
 }
 
 func (b *builder) whyConfigure() string {
-	n := len(b.cfg.Peers)
-	if n == 1 {
-		return "the private key, the port, and 1 peer"
+	peers := fmt.Sprintf("%d peers", len(b.cfg.Peers))
+	if len(b.cfg.Peers) == 1 {
+		peers = "1 peer"
 	}
-	return fmt.Sprintf("the private key, the port, and %d peers", n)
+	if b.mark != 0 {
+		return fmt.Sprintf("the private key, the port, %s, and the mark %d for encrypted packets", peers, b.mark)
+	}
+	return "the private key, the port, and " + peers
 }
 
 // mtu is wg-quick's rule: the smallest on the ways to the endpoints, or else
@@ -98,10 +108,16 @@ func (b *builder) mtu() (mtu int, why string, err error) {
 	return outer - overhead, fmt.Sprintf("%d (%s) less the %d that WireGuard adds", outer, from, overhead), nil
 }
 
-// routes adds a route for each allowed prefix, longest first, that no route to
-// the device covers: not the network of an address, and not an equal prefix.
-// It is what wg-quick asks `ip route show dev NAME match PREFIX` for.
+// routes adds a route for each allowed prefix, longest first, to the table that
+// the configuration names. In the main table those are left out that a route to
+// the device covers already: the network of an address, and what is in it. It is
+// what wg-quick asks `ip route show dev NAME match PREFIX` for. A default route
+// is a case of its own there.
 func (b *builder) routes() {
+	table := b.cfg.Interface.Table
+	if table == config.TableOff {
+		return
+	}
 	var have []netip.Prefix
 	for _, a := range b.cfg.Interface.Addresses {
 		if n, ok := connected(a); ok {
@@ -117,18 +133,26 @@ func (b *builder) routes() {
 			cmp.Compare(y.Prefix.String(), x.Prefix.String()))
 	})
 	for _, r := range allowed {
-		if slices.ContainsFunc(have, func(h netip.Prefix) bool { return covers(h, r.Prefix) }) {
-			continue
+		switch {
+		case table != config.TableAuto:
+			b.add(Step{Op: OpRoute, Prefix: r.Prefix, Table: int(table), Why: b.whyRoute(r)})
+		case r.Prefix.Bits() == 0:
+			b.defaultRoute(r)
+		case !slices.ContainsFunc(have, func(h netip.Prefix) bool { return covers(h, r.Prefix) }):
+			// What is added needs no place in have: it covers nothing that follows,
+			// as that is shorter, or of the same length and another prefix.
+			b.add(Step{Op: OpRoute, Prefix: r.Prefix, Why: b.whyRoute(r)})
 		}
-		// What is added needs no place in have: it covers nothing that follows,
-		// as that is shorter, or of the same length and another prefix.
-		p := &b.cfg.Peers[r.Peer]
-		why := fmt.Sprintf("AllowedIPs of %s", p)
-		if line := p.AllowedIPsLine(r.Prefix); line > 0 {
-			why = fmt.Sprintf("%s, line %d", why, line)
-		}
-		b.add(Step{Op: OpRoute, Prefix: r.Prefix, Why: why})
 	}
+}
+
+func (b *builder) whyRoute(r config.Route) string {
+	p := &b.cfg.Peers[r.Peer]
+	why := fmt.Sprintf("AllowedIPs of %s", p)
+	if line := p.AllowedIPsLine(r.Prefix); line > 0 {
+		why = fmt.Sprintf("%s, line %d", why, line)
+	}
+	return why
 }
 
 // connected returns the prefix that the kernel routes to a link by itself, once

@@ -143,7 +143,11 @@ func TestBuildRefuses(t *testing.T) {
 		{"long name", named("sixteen-letters-"), State{}, `"sixteen-letters-" is not the name of an interface`},
 		{"tiny MTU", named("wg0"), State{EndpointMTUs: []int{80}}, "compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
 		{"a hook", conf(t, "PostUp = true", ""), State{}, "wg0.conf:2: PostUp: is not supported yet"},
-		{"a default route", conf(t, "", "AllowedIPs = 0.0.0.0/0"), State{}, "wg0.conf:5: AllowedIPs: a default route (0.0.0.0/0) is not supported yet"},
+		{
+			"a default route in a container", conf(t, "", "AllowedIPs = 0.0.0.0/0"), State{Default: DefaultState{FreeTable: 51820, SrcValidMarkFixed: "read-only file system"}},
+			"set sysctl net.ipv4.conf.all.src_valid_mark=1, without which replies to a tunnel that has the default route are dropped: read-only file system; " +
+				"a container gets it by the option --sysctl net.ipv4.conf.all.src_valid_mark=1",
+		},
 	} {
 		steps, err := Build(tc.cfg, tc.host)
 		if err == nil || err.Error() != tc.want || steps != nil {

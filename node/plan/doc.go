@@ -13,7 +13,8 @@
 // If instead the process dies, another one opens the file and [Runner.Undo]
 // does the same: undoing takes what is already gone for undone, and touches
 // only the link whose index the journal holds, never another one that has got
-// the name since.
+// the name since. Rules it knows by their priorities, so that an equal one of
+// another tunnel stays.
 //
 // What a step does is up to a [Kernel] and a [Device]. [System] is the kernel
 // of this host; the device is the node's own, because a userspace device lives

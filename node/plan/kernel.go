@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/rule"
 )
 
 // Kernel is the part of a host that steps change. Its errors name action and
@@ -15,23 +17,39 @@ import (
 type Kernel interface {
 	// Link looks up a link; the error wraps link.ErrNotFound if there is none.
 	Link(name string) (link.Link, error)
-	// DeleteLink and the other two deletions return an error that wraps
+	// DeleteLink and the other deletions return an error that wraps
 	// link.ErrNotFound or the kernel's errno if there is nothing to delete.
 	DeleteLink(l link.Link) error
 	SetUp(l link.Link, mtu int) error
 	AddAddress(l link.Link, p netip.Prefix) error
 	DeleteAddress(l link.Link, p netip.Prefix) error
-	AddRoute(l link.Link, p netip.Prefix) error
-	DeleteRoute(l link.Link, p netip.Prefix) error
+	// Table 0 is the main one.
+	AddRoute(l link.Link, p netip.Prefix, table int) error
+	DeleteRoute(l link.Link, p netip.Prefix, table int) error
+	AddRule(r rule.Rule) error
+	DeleteRule(r rule.Rule) error
+	// AddFirewall adds the table, with the addresses that the link has.
+	AddFirewall(l link.Link, t nftables.Table) error
+	DeleteFirewall(t nftables.Table) error
+	// SetSrcValidMark sets net.ipv4.conf.all.src_valid_mark to 1.
+	SetSrcValidMark() error
+	// ResetSrcValidMark sets it to 0 again, unless another rule that goes by a
+	// mark needs it: then the error wraps ErrInUse.
+	ResetSrcValidMark() error
 }
+
+// ErrInUse is wrapped by the error of a Kernel that did not take back what
+// somebody else has come to need. It counts as undone.
+var ErrInUse = errors.New("somebody else needs it")
 
 // Device is the WireGuard device of the node that Apply brings up.
 type Device interface {
 	// Create creates the link by this name and begins to serve it. If it fails
 	// it leaves nothing behind. Deleting the link must be enough to end it.
 	Create(ctx context.Context, name string) error
-	// Configure gives it private key, port, mark and peers.
-	Configure(ctx context.Context) error
+	// Configure gives it private key, port, peers, and the mark that its
+	// encrypted packets are to carry, 0 for none.
+	Configure(ctx context.Context, mark uint32) error
 }
 
 // gone reports whether a deletion failed because there was nothing to delete.

@@ -45,7 +45,7 @@ func beANode(path string) error {
 // heldTUN is a TUN device that lives as long as its process, as a node's does.
 type heldTUN struct{}
 
-func (heldTUN) Configure(context.Context) error { return nil }
+func (heldTUN) Configure(context.Context, uint32) error { return nil }
 
 func (heldTUN) Create(_ context.Context, name string) error {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR, 0)

@@ -105,13 +105,19 @@ func (r *Runner) do(ctx context.Context, s Step, l *link.Link) error {
 		*l = created
 		return nil
 	case OpConfigure:
-		return r.Device.Configure(ctx)
+		return r.Device.Configure(ctx, s.Mark)
 	case OpAddress:
 		return r.Kernel.AddAddress(*l, s.Prefix)
 	case OpUp:
 		return r.Kernel.SetUp(*l, s.MTU)
 	case OpRoute:
-		return r.Kernel.AddRoute(*l, s.Prefix)
+		return r.Kernel.AddRoute(*l, s.Prefix, s.Table)
+	case OpValidMark:
+		return r.Kernel.SetSrcValidMark()
+	case OpMarked, OpSuppress:
+		return r.Kernel.AddRule(s.rule())
+	case OpFirewall:
+		return r.Kernel.AddFirewall(*l, s.firewall())
 	}
 	return errors.New(s.String())
 }
@@ -124,9 +130,8 @@ func (r *Runner) do(ctx context.Context, s Step, l *link.Link) error {
 // The process that the journal names must have ended, or be the caller: a node
 // that lives would find its link pulled away.
 func (r *Runner) Undo(ctx context.Context, j *Journal) error {
-	l, err := r.Kernel.Link(j.Link)
-	present := err == nil && l.Index == j.LinkIndex
-	if err != nil && !errors.Is(err, link.ErrNotFound) {
+	here, err := r.look(j)
+	if err != nil {
 		return err
 	}
 	var left []Step // last first
@@ -139,10 +144,12 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error {
 			}
 			break
 		}
-		if !present {
-			continue // all the steps that there are concern the link, and went with it
+		if !here.remains(s) {
+			continue
 		}
-		switch err := r.undo(s, l); {
+		switch err := r.undo(s, here.link); {
+		case errors.Is(err, ErrInUse):
+			r.say("[!] left as it is: %v", err)
 		case err == nil:
 			if u := s.UndoString(); u != "" {
 				r.say("[#] %s", u)
@@ -156,6 +163,35 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error {
 	return errors.Join(append(errs, j.keep(left))...)
 }
 
+// whatIs is what has become of the link that is to be undone.
+type whatIs struct {
+	link  link.Link
+	ours  bool // the link is there, and ours
+	taken bool // somebody else's link has the name
+}
+
+func (r *Runner) look(j *Journal) (whatIs, error) {
+	l, err := r.Kernel.Link(j.Link)
+	if errors.Is(err, link.ErrNotFound) {
+		return whatIs{}, nil
+	}
+	ours := err == nil && l.Index == j.LinkIndex
+	return whatIs{l, ours, !ours}, err
+}
+
+// remains reports whether there may be something of a step to be undone. What
+// is on the link went with it. The firewall's table is known by the link's name
+// alone, so it is taken for that of the link that has the name now.
+func (w whatIs) remains(s Step) bool {
+	switch {
+	case s.Op.onLink():
+		return w.ours
+	case s.Op == OpFirewall:
+		return !w.taken
+	}
+	return true
+}
+
 func (r *Runner) undo(s Step, l link.Link) error {
 	switch s.Op {
 	case OpLink:
@@ -163,7 +199,13 @@ func (r *Runner) undo(s Step, l link.Link) error {
 	case OpAddress:
 		return r.Kernel.DeleteAddress(l, s.Prefix)
 	case OpRoute:
-		return r.Kernel.DeleteRoute(l, s.Prefix)
+		return r.Kernel.DeleteRoute(l, s.Prefix, s.Table)
+	case OpValidMark:
+		return r.Kernel.ResetSrcValidMark()
+	case OpMarked, OpSuppress:
+		return r.Kernel.DeleteRule(s.rule())
+	case OpFirewall:
+		return r.Kernel.DeleteFirewall(s.firewall())
 	case OpConfigure, OpUp:
 		return nil // they go with the link
 	}

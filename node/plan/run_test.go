@@ -15,14 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/rule"
 )
 
 // fake is a kernel of one link, and its device. Before each change it calls
 // before, if set, whose error the change fails with.
 type fake struct {
-	index  int // of the link, 0: there is none
-	next   int // the index of the next link
-	has    []string
+	index  int      // of the link, 0: there is none
+	next   int      // the index of the next link
+	has    []string // what goes with the link
+	stays  []string // what does not
 	before func(change string) error
 }
 
@@ -62,7 +65,7 @@ func (f *fake) Create(_ context.Context, name string) error {
 	return nil
 }
 
-func (f *fake) Configure(context.Context) error { return f.change("configure") }
+func (f *fake) Configure(context.Context, uint32) error { return f.change("configure") }
 
 func (f *fake) Link(name string) (link.Link, error) {
 	if f.index == 0 {
@@ -86,10 +89,42 @@ func (f *fake) AddAddress(_ link.Link, p netip.Prefix) error {
 func (f *fake) DeleteAddress(_ link.Link, p netip.Prefix) error {
 	return f.delete("address "+p.String(), unix.EADDRNOTAVAIL)
 }
-func (f *fake) AddRoute(_ link.Link, p netip.Prefix) error { return f.add("route " + p.String()) }
-func (f *fake) DeleteRoute(_ link.Link, p netip.Prefix) error {
+func (f *fake) AddRoute(_ link.Link, p netip.Prefix, _ int) error {
+	return f.add("route " + p.String())
+}
+func (f *fake) DeleteRoute(_ link.Link, p netip.Prefix, _ int) error {
 	return f.delete("route "+p.String(), unix.ESRCH)
 }
+
+// put and take are add and delete of what does not go with the link.
+func (f *fake) put(what string) error {
+	if err := f.change("add %s", what); err != nil {
+		return err
+	}
+	f.stays = append(f.stays, what)
+	return nil
+}
+
+func (f *fake) take(what string) error {
+	if err := f.change("delete %s", what); err != nil {
+		return err
+	}
+	i := slices.Index(f.stays, what)
+	if i < 0 {
+		return fmt.Errorf("delete %s: %w", what, unix.ENOENT)
+	}
+	f.stays = slices.Delete(f.stays, i, i+1)
+	return nil
+}
+
+func (f *fake) AddRule(r rule.Rule) error    { return f.put("rule " + r.String()) }
+func (f *fake) DeleteRule(r rule.Rule) error { return f.take("rule " + r.String()) }
+func (f *fake) AddFirewall(_ link.Link, t nftables.Table) error {
+	return f.put("table " + t.Name())
+}
+func (f *fake) DeleteFirewall(t nftables.Table) error { return f.take("table " + t.Name()) }
+func (f *fake) SetSrcValidMark() error                { return f.put("src_valid_mark") }
+func (f *fake) ResetSrcValidMark() error              { return f.take("src_valid_mark") }
 
 // stage is a fake kernel with a runner and a journal for it.
 type stage struct {
@@ -132,8 +167,8 @@ func (s *stage) open(t *testing.T) *Journal {
 // wantNothing asserts that no trace is left, in the kernel or in the folder.
 func (s *stage) wantNothing(t *testing.T) {
 	t.Helper()
-	if len(s.has) > 0 {
-		t.Errorf("left: %v", s.has)
+	if len(s.has)+len(s.stays) > 0 {
+		t.Errorf("left: %v, %v", s.has, s.stays)
 	}
 	entries, err := os.ReadDir(filepath.Dir(s.path))
 	if err != nil || len(entries) > 0 {

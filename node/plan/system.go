@@ -3,16 +3,15 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
-	"strings"
 
 	"github.com/wgnode/wgnode/node/address"
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/node/rule"
+	"github.com/wgnode/wgnode/node/sysctl"
 )
 
 // System is the kernel of this host, in the network namespace of the calling
@@ -26,55 +25,38 @@ func (System) DeleteLink(l link.Link) error                    { return link.Del
 func (System) SetUp(l link.Link, mtu int) error                { return link.SetUp(l, mtu) }
 func (System) AddAddress(l link.Link, p netip.Prefix) error    { return address.Add(l, p) }
 func (System) DeleteAddress(l link.Link, p netip.Prefix) error { return address.Delete(l, p) }
-func (System) AddRoute(l link.Link, p netip.Prefix) error      { return route.Add(l, p) }
-func (System) DeleteRoute(l link.Link, p netip.Prefix) error   { return route.Delete(l, p) }
+func (System) AddRule(r rule.Rule) error                       { return rule.Add(r) }
+func (System) DeleteRule(r rule.Rule) error                    { return rule.Delete(r) }
+func (System) DeleteFirewall(t nftables.Table) error           { return nftables.Delete(t) }
+func (System) SetSrcValidMark() error                          { return sysctl.Write(srcValidMark, "1") }
 
-// Gather finds out about this host what [Build] needs to bring up the
-// interface by this name. The endpoints are the addresses of the peers'
-// endpoints as far as they are known: names must have been resolved before.
-// Nothing is changed. Endpoints without a route are no error.
-func Gather(name string, endpoints []netip.Addr) (State, error) {
-	var s State
-	switch _, err := link.ByName(name); {
-	case err == nil:
-		s.LinkExists = true
-	case !errors.Is(err, link.ErrNotFound):
-		return State{}, err
-	}
-	for _, e := range endpoints {
-		if e.Zone() != "" {
-			continue // wg-quick does not understand these, and the MTUs must agree
-		}
-		// Like wg-quick, without the mark: the routes that it would evade are
-		// not there yet.
-		r, err := route.Lookup(e, 0)
-		if err == nil && r.MTU() > 0 {
-			s.EndpointMTUs = append(s.EndpointMTUs, r.MTU())
-		}
-	}
-	d, err := route.Default()
-	if err != nil {
-		return State{}, err
-	}
-	if d != nil {
-		s.DefaultMTU = d.MTU()
-	}
-	s.NoIPv6, err = noIPv6()
-	return s, err
+func (System) AddRoute(l link.Link, p netip.Prefix, table int) error {
+	return route.Add(l, p, table)
 }
 
-// noIPv6 returns why a new link would have no IPv6, or "".
-func noIPv6() (string, error) {
-	const key = "net.ipv6.conf.default.disable_ipv6"
-	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "this kernel has no IPv6", nil
+func (System) DeleteRoute(l link.Link, p netip.Prefix, table int) error {
+	return route.Delete(l, p, table)
+}
+
+// AddFirewall protects all addresses of the link, as wg-quick does: also the
+// link-local one that the kernel has made up.
+func (System) AddFirewall(l link.Link, t nftables.Table) error {
+	var err error
+	if t.Addresses, err = address.List(l, t.IPv6); err != nil {
+		return fmt.Errorf("add nft table %s %s: %w", t.Family(), t.Name(), err)
 	}
+	return nftables.Replace(t)
+}
+
+// ResetSrcValidMark goes by the rules that are left to tell whether it is still
+// needed. The caller's own are gone by then: they were added later.
+func (System) ResetSrcValidMark() error {
+	others, err := rule.ListMarked(false)
 	if err != nil {
-		return "", fmt.Errorf("find out whether IPv6 is disabled: %w", err)
+		return err
 	}
-	if strings.TrimSpace(string(b)) != "0" {
-		return "IPv6 is disabled (" + key + ")", nil
+	if len(others) > 0 {
+		return fmt.Errorf("sysctl %s=1: the rule %s: %w", srcValidMark, others[0], ErrInUse)
 	}
-	return "", nil
+	return sysctl.Write(srcValidMark, "0")
 }

@@ -19,33 +19,43 @@ import (
 	"github.com/wgnode/wgnode/node/link"
 )
 
-// Add adds a route through the interface to the main table. The error wraps
-// EEXIST if the table has a route to the same prefix with the same metric,
-// whatever its interface.
-func Add(l link.Link, p netip.Prefix) error {
-	if err := netlink.RouteAdd(message(l, p)); err != nil {
-		return fmt.Errorf("add route %s dev %s: %w", p, l.Name, err)
+// Add adds a route through the interface to the table of that number; 0 is the
+// main table. The error wraps EEXIST if the table has a route to the same prefix
+// with the same metric, whatever its interface.
+func Add(l link.Link, p netip.Prefix, table int) error {
+	if err := netlink.RouteAdd(message(l, p, table)); err != nil {
+		return fmt.Errorf("add route %s dev %s%s: %w", p, l.Name, inTable(table), err)
 	}
 	return nil
 }
 
 // Delete deletes what Add added. The error wraps ESRCH if it is not there.
-func Delete(l link.Link, p netip.Prefix) error {
-	if err := netlink.RouteDel(message(l, p)); err != nil {
-		return fmt.Errorf("delete route %s dev %s: %w", p, l.Name, err)
+func Delete(l link.Link, p netip.Prefix, table int) error {
+	if err := netlink.RouteDel(message(l, p, table)); err != nil {
+		return fmt.Errorf("delete route %s dev %s%s: %w", p, l.Name, inTable(table), err)
 	}
 	return nil
 }
 
-func message(l link.Link, p netip.Prefix) *netlink.Route {
+func inTable(table int) string {
+	if table == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" table %d", table)
+}
+
+func message(l link.Link, p netip.Prefix, table int) *netlink.Route {
 	p = p.Masked()
+	if table == 0 {
+		table = unix.RT_TABLE_MAIN
+	}
 	r := &netlink.Route{
 		LinkIndex: l.Index,
 		Dst: &net.IPNet{
 			IP:   p.Addr().AsSlice(),
 			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
 		},
-		Table:    unix.RT_TABLE_MAIN,
+		Table:    table,
 		Protocol: unix.RTPROT_BOOT, // what ip(8) uses, and what an administrator's routes have
 		Type:     unix.RTN_UNICAST,
 	}

@@ -1,0 +1,178 @@
+//go:build linux
+
+// Package nftables adds and deletes the firewall table that goes with a default
+// route through a tunnel: one per address family, with the rules of wg-quick.
+//
+//	table ip wg-quick-wg0 {
+//		chain preraw {
+//			type filter hook prerouting priority raw;
+//			iifname != "wg0" ip daddr 10.0.0.1 fib saddr type != local drop
+//		}
+//		chain premangle {
+//			type filter hook prerouting priority mangle;
+//			meta l4proto udp meta mark set ct mark
+//		}
+//		chain postmangle {
+//			type filter hook postrouting priority mangle;
+//			meta l4proto udp meta mark 51820 ct mark set meta mark
+//		}
+//	}
+//
+// The first rule keeps others on the host's networks from probing what address
+// it has in the tunnel, and from injecting packets into its connections there.
+// The other two give the replies to the tunnel's encrypted packets the mark of
+// these, so that a reverse path filter finds them to come the right way.
+//
+// The table bears wg-quick's name on purpose. Firewalls and scripts look for
+// that name, wg-quick's own `down` among them, and a host that is compared
+// before and after a change of tool must not differ. The price is that the name
+// does not tell whose table it is: who deletes must know by other means.
+//
+// It speaks nfnetlink itself; no nft program is needed. All functions work in
+// the network namespace of the calling thread and may be called from many
+// goroutines.
+package nftables
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Table is the table of one link and family.
+type Table struct {
+	Link string
+	IPv6 bool
+	// Addresses are the link's, of that family. Only Replace needs them.
+	Addresses []netip.Addr
+	// Mark is that of the encrypted packets. Only Replace needs it.
+	Mark uint32
+}
+
+// Name returns the table's name.
+func (t Table) Name() string { return "wg-quick-" + t.Link }
+
+// Family returns the word that nft(8) has for the table's family.
+func (t Table) Family() string {
+	if t.IPv6 {
+		return "ip6"
+	}
+	return "ip"
+}
+
+// Available returns nil if the kernel has nftables and lets the caller use it,
+// and else why not.
+func Available() error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	if _, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4); err != nil {
+		return fmt.Errorf("list nftables: %w", err)
+	}
+	return nil
+}
+
+// Replace adds the table with its chains and rules, in one transaction. One
+// that is there already, perhaps left over by a crash, is replaced in the same.
+func Replace(t Table) error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("add nft table %s %s: %w", t.Family(), t.Name(), err)
+	}
+	table := t.message()
+	c.AddTable(table) // so that deleting does not fail
+	c.DelTable(table)
+	c.AddTable(table)
+
+	preraw := chain(c, table, "preraw", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
+	premangle := chain(c, table, "premangle", nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
+	postmangle := chain(c, table, "postmangle", nftables.ChainHookPostrouting, nftables.ChainPriorityMangle)
+	for _, a := range t.Addresses {
+		c.AddRule(&nftables.Rule{Table: table, Chain: preraw, Exprs: dropStrangers(t.Link, a)})
+	}
+	c.AddRule(&nftables.Rule{Table: table, Chain: postmangle, Exprs: saveMark(t.Mark)})
+	c.AddRule(&nftables.Rule{Table: table, Chain: premangle, Exprs: restoreMark()})
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("add nft table %s %s: %w", t.Family(), t.Name(), err)
+	}
+	return nil
+}
+
+// Delete deletes the table. The error wraps ENOENT if there is none.
+func Delete(t Table) error {
+	c, err := nftables.New()
+	if err == nil {
+		c.DelTable(t.message())
+		err = c.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("delete nft table %s %s: %w", t.Family(), t.Name(), err)
+	}
+	return nil
+}
+
+func (t Table) message() *nftables.Table {
+	family := nftables.TableFamilyIPv4
+	if t.IPv6 {
+		family = nftables.TableFamilyIPv6
+	}
+	return &nftables.Table{Name: t.Name(), Family: family}
+}
+
+func chain(c *nftables.Conn, t *nftables.Table, name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
+	return c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority})
+}
+
+// reg is the register that the expressions below work with.
+const reg = 1
+
+// dropStrangers is `iifname != LINK ip daddr ADDRESS fib saddr type != local drop`.
+func dropStrangers(link string, a netip.Addr) []expr.Any {
+	name := make([]byte, unix.IFNAMSIZ) // it is compared whole
+	copy(name, link)
+	// Where the destination is in an IPv4 and in an IPv6 header, in bytes.
+	offset := uint32(16)
+	if a.Is6() {
+		offset = 24
+	}
+	dst := a.AsSlice()
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg, Data: name},
+		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(dst)), DestRegister: reg},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: dst},
+		&expr.Fib{Register: reg, FlagSADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}
+}
+
+// saveMark is `meta l4proto udp meta mark MARK ct mark set meta mark`.
+func saveMark(mark uint32) []expr.Any {
+	return append(isUDP(),
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: binaryutil.NativeEndian.PutUint32(mark)},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg},
+		&expr.Ct{Key: expr.CtKeyMARK, Register: reg, SourceRegister: true},
+	)
+}
+
+// restoreMark is `meta l4proto udp meta mark set ct mark`.
+func restoreMark() []expr.Any {
+	return append(isUDP(),
+		&expr.Ct{Key: expr.CtKeyMARK, Register: reg},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg, SourceRegister: true},
+	)
+}
+
+func isUDP() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: []byte{unix.IPPROTO_UDP}},
+	}
+}

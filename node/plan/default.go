@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/wgnode/wgnode/node/config"
+)
+
+// DefaultState is what Build needs to know about the host if a default route is
+// to lead into the tunnel.
+//
+// Such a route must not replace the host's own: the encrypted packets need
+// that one. So it goes into a table of its own, which rules lead all packets to
+// but the encrypted ones; these carry a mark.
+type DefaultState struct {
+	// FreeTable is the first number, from 51820 on, of a table that has no
+	// route of either family.
+	FreeTable int
+	V4, V6    FamilyState
+	// SrcValidMark says that net.ipv4.conf.all.src_valid_mark is 1 already;
+	// SrcValidMarkFixed why it cannot be set, "" if it can.
+	SrcValidMark      bool
+	SrcValidMarkFixed string
+	// NoNftables is why the firewall cannot be set, "" if it can.
+	NoNftables string
+}
+
+// FamilyState is the part of one address family.
+type FamilyState struct {
+	// Priority is the one that the kernel would give to the next rule.
+	Priority int
+	// Default is the host's default route, such as "via 10.9.1.1 dev eth0", ""
+	// if there is none; Networks are the other ways in its main table.
+	Default  string
+	Networks []string
+}
+
+// firstTable is where wg-quick begins to look for a free table.
+const firstTable = 51820
+
+// hasDefault reports whether cfg has a default route that needs the treatment.
+func hasDefault(cfg *config.Config) bool {
+	return cfg.Interface.Table == config.TableAuto &&
+		slices.ContainsFunc(cfg.AllowedRoutes(), func(r config.Route) bool { return r.Prefix.Bits() == 0 })
+}
+
+// chooseTable settles the mark of the encrypted packets, which is also the
+// number of the default routes' table. It is not written back to the
+// configuration: the next time another table may be free.
+func (b *builder) chooseTable() error {
+	b.mark = b.cfg.Interface.FwMark
+	if !hasDefault(b.cfg) {
+		return nil
+	}
+	if b.mark == 0 {
+		b.mark = uint32(b.host.Default.FreeTable)
+	}
+	ipv4 := slices.ContainsFunc(b.cfg.AllowedRoutes(), func(r config.Route) bool {
+		return r.Prefix.Bits() == 0 && r.Prefix.Addr().Is4()
+	})
+	if d := &b.host.Default; ipv4 && !d.SrcValidMark && d.SrcValidMarkFixed != "" {
+		return fmt.Errorf("set sysctl %s=1, without which replies to a tunnel that has the default route are dropped: %s; "+
+			"a container gets it by the option --sysctl %[1]s=1", srcValidMark, d.SrcValidMarkFixed)
+	}
+	for _, f := range []FamilyState{b.host.Default.V4, b.host.Default.V6} {
+		if f.Priority == 1 { // 0 is of a family that is not there
+			return errors.New("add rule: there is no priority left before that of the main table")
+		}
+	}
+	return nil
+}
+
+// defaultRoute leads all packets of a family into the tunnel that have no
+// better way.
+func (b *builder) defaultRoute(r config.Route) {
+	d, f := &b.host.Default, &b.host.Default.V4
+	ipv4 := r.Prefix.Addr().Is4()
+	if !ipv4 {
+		f = &b.host.Default.V6
+	}
+	step := func(op Op, why string) Step {
+		return Step{Op: op, Prefix: r.Prefix, Mark: b.mark, Why: why}
+	}
+
+	if ipv4 && !d.SrcValidMark {
+		// Before the rules, which would for a moment have replies dropped.
+		s := step(OpValidMark, "so that the check of source addresses (rp_filter) looks for the way back by the mark too; it was 0")
+		s.Mark = 0
+		b.add(s)
+	}
+	route := step(OpRoute, b.whyRoute(r)+"; "+f.whyDefault())
+	route.Table, route.Mark = int(b.mark), 0
+	b.add(route)
+
+	marked := step(OpMarked, fmt.Sprintf("all packets ask table %d, but not the encrypted ones, which carry the mark and leave %s", b.mark, f.wayOut()))
+	marked.Table, marked.Priority = int(b.mark), f.Priority
+	b.add(marked)
+
+	suppress := step(OpSuppress, "asked before that: the main table, but not its default route; "+f.whyNetworks())
+	suppress.Mark, suppress.Priority = 0, f.Priority-1
+	b.add(suppress)
+
+	firewall := step(OpFirewall, fmt.Sprintf("table wg-quick-%s: keeps others than the tunnel from reaching this host's addresses in it, "+
+		"and gives replies to encrypted packets their mark %d", b.cfg.Name, b.mark))
+	if d.NoNftables != "" {
+		firewall.Skip = fmt.Sprintf("%s; without the table wg-quick-%s, others on this host's networks can reach its addresses in the tunnel, "+
+			"and a strict rp_filter may drop the tunnel's replies", d.NoNftables, b.cfg.Name)
+	}
+	b.add(firewall)
+}
+
+func (f *FamilyState) whyDefault() string {
+	if f.Default == "" {
+		return "this host has no other default route"
+	}
+	return "it goes before the default route " + f.Default
+}
+
+func (f *FamilyState) wayOut() string {
+	if f.Default == "" {
+		return "as before"
+	}
+	return f.Default
+}
+
+// whyNetworks tells what keeps its way, as far as one can take in.
+func (f *FamilyState) whyNetworks() string {
+	const most = 4
+	n := len(f.Networks)
+	switch {
+	case n == 0:
+		return "it has no other route now"
+	case n > most:
+		return fmt.Sprintf("so %s and %d more stay reachable", strings.Join(f.Networks[:most], ", "), n-most)
+	}
+	return "so " + strings.Join(f.Networks, ", ") + " stay reachable"
+}

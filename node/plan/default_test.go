@@ -1,0 +1,209 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// plainHost is a host with a default route, on which nothing is special.
+var plainHost = State{Default: DefaultState{
+	FreeTable: 51820,
+	V4:        FamilyState{Priority: 32765, Default: "via 10.9.1.1 dev eth0", Networks: []string{"10.9.1.0/24 dev eth0"}},
+	V6:        FamilyState{Priority: 32765},
+}}
+
+func TestBuildTables(t *testing.T) {
+	marked := plainHost
+	marked.Default.SrcValidMark, marked.Default.SrcValidMarkFixed = true, "read-only"
+	marked.Default.FreeTable = 51822
+	marked.Default.V4.Priority = 32763
+	const v4 = "AllowedIPs = 0.0.0.0/0, 10.1.0.0/16"
+	for _, tc := range []struct {
+		name        string
+		iface, peer string
+		host        State
+		mark        uint32
+		want        string
+	}{
+		{"off", "Table = off", v4, plainHost, 0, ""},
+		{"a number: no route is special", "Table = 1000\nAddress = 10.1.0.1/16\nFwMark = 7", v4 + ", ::/0", plainHost, 7, `ip -4 address add 10.1.0.1/16 dev wg0
+ip -4 route add 10.1.0.0/16 dev wg0 table 1000
+ip -6 route add ::/0 dev wg0 table 1000
+ip -4 route add 0.0.0.0/0 dev wg0 table 1000
+`},
+		{"default route", "", v4, plainHost, 51820, `ip -4 route add 10.1.0.0/16 dev wg0
+sysctl -q net.ipv4.conf.all.src_valid_mark=1
+ip -4 route add 0.0.0.0/0 dev wg0 table 51820
+ip -4 rule add pref 32765 not fwmark 51820 table 51820
+ip -4 rule add pref 32764 table main suppress_prefixlength 0
+nft -f /dev/fd/63
+`},
+		{"the sysctl is set, the table and priorities are taken", "", "AllowedIPs = 0.0.0.0/0", marked, 51822, `ip -4 route add 0.0.0.0/0 dev wg0 table 51822
+ip -4 rule add pref 32763 not fwmark 51822 table 51822
+ip -4 rule add pref 32762 table main suppress_prefixlength 0
+nft -f /dev/fd/63
+`},
+		{"both families, a mark", "FwMark = 0x10", "AllowedIPs = 0.0.0.0/0, ::/0", plainHost, 16, `ip -6 route add ::/0 dev wg0 table 16
+ip -6 rule add pref 32765 not fwmark 16 table 16
+ip -6 rule add pref 32764 table main suppress_prefixlength 0
+nft -f /dev/fd/63
+sysctl -q net.ipv4.conf.all.src_valid_mark=1
+ip -4 route add 0.0.0.0/0 dev wg0 table 16
+ip -4 rule add pref 32765 not fwmark 16 table 16
+ip -4 rule add pref 32764 table main suppress_prefixlength 0
+nft -f /dev/fd/63
+`},
+		{"halves are no default route", "", "AllowedIPs = 0.0.0.0/1, 128.0.0.0/1", plainHost, 0, `ip -4 route add 128.0.0.0/1 dev wg0
+ip -4 route add 0.0.0.0/1 dev wg0
+`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			steps, err := Build(conf(t, tc.iface, tc.peer), tc.host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			for _, s := range steps {
+				switch s.Op {
+				case OpConfigure:
+					if s.Mark != tc.mark {
+						t.Errorf("the mark is %d, want %d", s.Mark, tc.mark)
+					}
+				case OpLink, OpUp:
+				default:
+					got.WriteString(s.String() + "\n")
+				}
+				if s.Skip != "" || s.Why == "" {
+					t.Errorf("%s: skipped %q, why %q", s, s.Skip, s.Why)
+				}
+			}
+			if got.String() != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got.String(), tc.want)
+			}
+		})
+	}
+}
+
+// What this host cannot do is skipped by name, and says what is lost.
+func TestBuildDefaultSkips(t *testing.T) {
+	host := plainHost
+	host.NoIPv6, host.Default.NoNftables = "no IPv6 here", "no nftables here"
+	steps, err := Build(conf(t, "", "AllowedIPs = 0.0.0.0/0, ::/0"), host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range steps {
+		want := ""
+		switch {
+		case s.Prefix.Addr().Is6():
+			want = host.NoIPv6
+		case s.Op == OpFirewall:
+			want = "no nftables here; without the table wg-quick-wg0, others on this host's networks can reach its addresses in the tunnel"
+		}
+		if !strings.HasPrefix(s.Skip, want) || want == "" && s.Skip != "" {
+			t.Errorf("%s is skipped by %q, want %q", s, s.Skip, want)
+		}
+	}
+}
+
+func TestDefaultSaysWhy(t *testing.T) {
+	steps, err := Build(conf(t, "", "# Name = hub\nAllowedIPs = 0.0.0.0/0"), plainHost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, s := range steps {
+		all = append(all, s.Why)
+	}
+	why := strings.Join(all, "\n")
+	for _, want := range []string{
+		"and the mark 51820 for encrypted packets",
+		"AllowedIPs of peer hub (AAAA…AAAE), line 6; it goes before the default route via 10.9.1.1 dev eth0",
+		"not the encrypted ones, which carry the mark and leave via 10.9.1.1 dev eth0",
+		"so 10.9.1.0/24 dev eth0 stay reachable",
+	} {
+		if !strings.Contains(why, want) {
+			t.Errorf("%q is not in\n%s", want, why)
+		}
+	}
+}
+
+func defaultStage(t *testing.T) *stage {
+	s := newStage(t)
+	var err error
+	s.steps, err = Build(conf(t, "", "AllowedIPs = 0.0.0.0/0"), plainHost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// However far Apply gets, nothing stays; also if another process undoes it,
+// after the link has gone with its own.
+func TestDefaultUndone(t *testing.T) {
+	for fail := range 9 {
+		s := defaultStage(t)
+		j := s.create(t)
+		n := 0
+		s.before = func(string) error {
+			if n++; n > fail {
+				s.before = nil
+				return errors.New("no")
+			}
+			return nil
+		}
+		if err := s.Apply(t.Context(), s.steps, j); (err != nil) != (fail < 8) {
+			t.Errorf("failing at %d: %v", fail, err)
+		}
+		if fail < 8 {
+			s.wantNothing(t)
+			continue
+		}
+		s.index, s.has, s.before = 0, nil, nil // killed
+		if err := s.Undo(context.Background(), s.open(t)); err != nil {
+			t.Error(err)
+		}
+		s.wantNothing(t)
+	}
+}
+
+// A table of the firewall is known by its name alone: if somebody else's link
+// has the name now, so may the table. Rules are known by more.
+func TestUndoLeavesStrangersFirewall(t *testing.T) {
+	s := defaultStage(t)
+	if err := s.Apply(t.Context(), s.steps, s.create(t)); err != nil {
+		t.Fatal(err)
+	}
+	s.index = 99
+	if err := s.Undo(t.Context(), s.open(t)); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(s.stays, []string{"table wg-quick-wg0"}) {
+		t.Errorf("left: %v", s.stays)
+	}
+	s.index, s.has, s.stays = 0, nil, nil
+	s.wantNothing(t)
+}
+
+// What others need now is left, and that is no failure.
+func TestUndoLeavesWhatIsInUse(t *testing.T) {
+	s := defaultStage(t)
+	if err := s.Apply(t.Context(), s.steps, s.create(t)); err != nil {
+		t.Fatal(err)
+	}
+	s.before = func(change string) error {
+		if change == "delete src_valid_mark" {
+			return ErrInUse
+		}
+		return nil
+	}
+	if err := s.Undo(t.Context(), s.open(t)); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(s.stays, []string{"src_valid_mark"}) || !strings.Contains(s.out.String(), "[!] left as it is: ") {
+		t.Errorf("left: %v, after printing\n%s", s.stays, &s.out)
+	}
+}

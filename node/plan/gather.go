@@ -1,0 +1,108 @@
+//go:build linux
+
+package plan
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/node/rule"
+	"github.com/wgnode/wgnode/node/sysctl"
+)
+
+// Gather finds out about this host what [Build] needs to bring cfg up. The
+// endpoints are the addresses of the peers' endpoints as far as they are known:
+// names must have been resolved before. Nothing is changed. Endpoints without a
+// route are no error.
+func Gather(cfg *config.Config, endpoints []netip.Addr) (State, error) {
+	var s State
+	switch _, err := link.ByName(cfg.Name); {
+	case err == nil:
+		s.LinkExists = true
+	case !errors.Is(err, link.ErrNotFound):
+		return State{}, err
+	}
+	for _, e := range endpoints {
+		if e.Zone() != "" {
+			continue // wg-quick does not understand these, and the MTUs must agree
+		}
+		// Like wg-quick, without the mark: the routes that it would evade are
+		// not there yet.
+		r, err := route.Lookup(e, 0)
+		if err == nil && r.MTU() > 0 {
+			s.EndpointMTUs = append(s.EndpointMTUs, r.MTU())
+		}
+	}
+	d, err := route.Default()
+	if err != nil {
+		return State{}, err
+	}
+	if d != nil {
+		s.DefaultMTU = d.MTU()
+	}
+	if s.NoIPv6, err = noIPv6(); err != nil {
+		return State{}, err
+	}
+	if hasDefault(cfg) {
+		s.Default, err = gatherDefault()
+	}
+	return s, err
+}
+
+// noIPv6 returns why a new link would have no IPv6, or "".
+func noIPv6() (string, error) {
+	const key = "net.ipv6.conf.default.disable_ipv6"
+	v, err := sysctl.Read(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "this kernel has no IPv6", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if v != "0" {
+		return "IPv6 is disabled (" + key + ")", nil
+	}
+	return "", nil
+}
+
+func gatherDefault() (DefaultState, error) {
+	d := DefaultState{FreeTable: firstTable}
+	v4, err := route.Look(false)
+	if err != nil {
+		return d, err
+	}
+	d.V4.Default, d.V4.Networks = v4.Default, v4.Networks
+	if d.V4.Priority, err = rule.Next(false); err != nil {
+		return d, err
+	}
+	var v6 route.Survey // nothing, if the kernel does not know the family
+	if _, err := sysctl.Read("net.ipv6.conf.all.disable_ipv6"); err == nil {
+		if v6, err = route.Look(true); err != nil {
+			return d, err
+		}
+		d.V6.Default, d.V6.Networks = v6.Default, v6.Networks
+		if d.V6.Priority, err = rule.Next(true); err != nil {
+			return d, err
+		}
+	}
+	for v4.Tables[d.FreeTable] || v6.Tables[d.FreeTable] {
+		d.FreeTable++
+	}
+	value, err := sysctl.Read(srcValidMark)
+	if err != nil {
+		return d, err
+	}
+	d.SrcValidMark = value == "1"
+	if err := sysctl.Writable(srcValidMark); err != nil {
+		d.SrcValidMarkFixed = err.Error()
+	}
+	if err := nftables.Available(); err != nil {
+		d.NoNftables = err.Error()
+	}
+	return d, nil
+}

@@ -1,0 +1,55 @@
+//go:build linux
+
+// Package sysctl reads and sets kernel parameters by the names that sysctl(8)
+// has for them, such as net.ipv4.ip_forward.
+//
+// A parameter is a file below /proc/sys. Those of the network belong to the
+// network namespace of the calling thread. In a container the files are often
+// mounted read-only, whoever one is: [Writable] tells before anything is tried.
+package sysctl
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Path returns the file of a parameter. Parts of a name that hold a dot
+// themselves, as those of VLAN interfaces do, have no notation here.
+func Path(name string) string { return "/proc/sys/" + strings.ReplaceAll(name, ".", "/") }
+
+// Read returns the value of a parameter. The error wraps fs.ErrNotExist if this
+// kernel has no such parameter.
+func Read(name string) (string, error) {
+	b, err := os.ReadFile(Path(name))
+	if err != nil {
+		return "", fmt.Errorf("read sysctl %s: %w", name, err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// Write sets a parameter. The error wraps EROFS where it is mounted read-only.
+func Write(name, value string) error {
+	// O_CREATE, as os.WriteFile has it, would hide EROFS behind other errors.
+	f, err := os.OpenFile(Path(name), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(value)
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("set sysctl %s=%s: %w", name, value, err)
+	}
+	return nil
+}
+
+// Writable returns nil if the caller may set a parameter, and else why not.
+func Writable(name string) error {
+	if err := unix.Access(Path(name), unix.W_OK); err != nil {
+		return fmt.Errorf("set sysctl %s: %w", name, err)
+	}
+	return nil
+}
