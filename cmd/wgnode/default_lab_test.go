@@ -50,6 +50,8 @@ func (s *site) kill() {
 	s.t.Helper()
 	pid := pidOf(s.t, s.A)
 	s.A.Run("sh", "-c", "kill -9 "+pid+"; while kill -0 "+pid+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+pid+"/status; do :; done")
+	// One of its threads may be the last to let go of the interface.
+	s.A.Run("sh", "-c", "while ip link show wg0 >/dev/null 2>&1; do :; done")
 }
 
 func TestRoutesAsWgQuick(t *testing.T) {

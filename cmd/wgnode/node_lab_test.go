@@ -122,17 +122,13 @@ func TestKilledNode(t *testing.T) {
 	s := newSite(t, false)
 	before := hostState(s.A)
 	s.up(s.A, s.confA)
-	kill := func() {
-		pid := pidOf(t, s.A)
-		s.A.Run("sh", "-c", "kill -9 "+pid+"; while kill -0 "+pid+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+pid+"/status; do :; done")
-	}
-	kill()
+	s.kill()
 	s.A.Run(s.wgnode, "down", "wg0")
 	// The sockets of a process that was killed stay; nothing listens there.
 	s.A.Run("rm", "-f", "/run/wgnode/wg0.sock", "/run/wireguard/wg0.sock")
 	unchanged(t, s.A, before)
 	s.up(s.A, s.confA)
-	kill()
+	s.kill()
 	if out := s.A.Run(s.wgnode, "up", "wg0"); !strings.Contains(out, "[!] the process that served wg0 was killed") {
 		t.Errorf("up printed\n%s", out)
 	}

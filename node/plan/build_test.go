@@ -144,9 +144,14 @@ func TestBuildRefuses(t *testing.T) {
 		{"tiny MTU", named("wg0"), State{EndpointMTUs: []int{80}}, "compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
 		{"a hook", conf(t, "PostUp = true", ""), State{}, "wg0.conf:2: PostUp: is not supported yet"},
 		{
-			"a default route in a container", conf(t, "", "AllowedIPs = 0.0.0.0/0"), State{Default: DefaultState{FreeTable: 51820, SrcValidMarkFixed: "read-only file system"}},
-			"set sysctl net.ipv4.conf.all.src_valid_mark=1, without which replies to a tunnel that has the default route are dropped: read-only file system; " +
+			"a default route in a container", conf(t, "", "AllowedIPs = 0.0.0.0/0"),
+			State{Default: DefaultState{FreeTable: 51820, V4: FamilyState{Priority: 32765}, SrcValidMarkFixed: "set sysctl: read-only file system"}},
+			"set sysctl: read-only file system; without it replies to a tunnel that has the default route may be dropped; " +
 				"a container gets it by the option --sysctl net.ipv4.conf.all.src_valid_mark=1",
+		},
+		{
+			"no room for rules", conf(t, "", "AllowedIPs = ::/0"), State{Default: DefaultState{FreeTable: 51820, V6: FamilyState{Priority: 1}}},
+			"add rules for ::/0: there is no priority left between those of the local table and the next",
 		},
 	} {
 		steps, err := Build(tc.cfg, tc.host)

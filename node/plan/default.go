@@ -1,8 +1,8 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -38,6 +38,14 @@ type FamilyState struct {
 	Networks []string
 }
 
+// family returns the part of a prefix's family, and whether that is IPv4.
+func (d *DefaultState) family(p netip.Prefix) (f *FamilyState, ipv4 bool) {
+	if p.Addr().Is4() {
+		return &d.V4, true
+	}
+	return &d.V6, false
+}
+
 // firstTable is where wg-quick begins to look for a free table.
 const firstTable = 51820
 
@@ -58,16 +66,16 @@ func (b *builder) chooseTable() error {
 	if b.mark == 0 {
 		b.mark = uint32(b.host.Default.FreeTable)
 	}
-	ipv4 := slices.ContainsFunc(b.cfg.AllowedRoutes(), func(r config.Route) bool {
-		return r.Prefix.Bits() == 0 && r.Prefix.Addr().Is4()
-	})
-	if d := &b.host.Default; ipv4 && !d.SrcValidMark && d.SrcValidMarkFixed != "" {
-		return fmt.Errorf("set sysctl %s=1, without which replies to a tunnel that has the default route are dropped: %s; "+
-			"a container gets it by the option --sysctl %[1]s=1", srcValidMark, d.SrcValidMarkFixed)
-	}
-	for _, f := range []FamilyState{b.host.Default.V4, b.host.Default.V6} {
-		if f.Priority == 1 { // 0 is of a family that is not there
-			return errors.New("add rule: there is no priority left before that of the main table")
+	d := &b.host.Default
+	for _, r := range b.cfg.AllowedRoutes() {
+		f, ipv4 := d.family(r.Prefix)
+		switch {
+		case r.Prefix.Bits() != 0 || !ipv4 && b.host.NoIPv6 != "":
+		case f.Priority < 2: // there are two rules, and 0 is the local table's
+			return fmt.Errorf("add rules for %s: there is no priority left between those of the local table and the next", r.Prefix)
+		case ipv4 && !d.SrcValidMark && d.SrcValidMarkFixed != "":
+			return fmt.Errorf("%s; without it replies to a tunnel that has the default route may be dropped; "+
+				"a container gets it by the option --sysctl %s=1", d.SrcValidMarkFixed, srcValidMark)
 		}
 	}
 	return nil
@@ -76,11 +84,8 @@ func (b *builder) chooseTable() error {
 // defaultRoute leads all packets of a family into the tunnel that have no
 // better way.
 func (b *builder) defaultRoute(r config.Route) {
-	d, f := &b.host.Default, &b.host.Default.V4
-	ipv4 := r.Prefix.Addr().Is4()
-	if !ipv4 {
-		f = &b.host.Default.V6
-	}
+	d := &b.host.Default
+	f, ipv4 := d.family(r.Prefix)
 	step := func(op Op, why string) Step {
 		return Step{Op: op, Prefix: r.Prefix, Mark: b.mark, Why: why}
 	}
