@@ -99,6 +99,9 @@ func (b *builder) defaultRoute(r config.Route) {
 	route := step(OpRoute, b.whyRoute(r)+"; "+f.whyDefault())
 	route.Table, route.Mark = int(b.mark), 0
 	b.add(route)
+	if added := &b.steps[len(b.steps)-1]; added.Skip != "" && f.Default != "" {
+		added.Skip += "; what this host sends by its own default route " + f.Default + " stays outside of the tunnel"
+	}
 
 	marked := step(OpMarked, fmt.Sprintf("all packets ask table %d, but not the encrypted ones, which carry the mark and leave %s", b.mark, f.wayOut()))
 	marked.Table, marked.Priority = int(b.mark), f.Priority

@@ -109,6 +109,20 @@ func TestBuildDefaultSkips(t *testing.T) {
 	}
 }
 
+// IPv6 may be disabled for new interfaces only: then the old ones leak.
+func TestBuildWarnsOfLeak(t *testing.T) {
+	host := plainHost
+	host.NoIPv6, host.Default.V6.Default = "no IPv6 here", "via fe80::1 dev eth0"
+	steps, err := Build(conf(t, "", "AllowedIPs = ::/0"), host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "no IPv6 here; what this host sends by its own default route via fe80::1 dev eth0 stays outside of the tunnel"
+	if !slices.ContainsFunc(steps, func(s Step) bool { return s.Op == OpRoute && s.Skip == want }) {
+		t.Errorf("%q is not said in %+v", want, steps)
+	}
+}
+
 func TestDefaultSaysWhy(t *testing.T) {
 	steps, err := Build(conf(t, "", "# Name = hub\nAllowedIPs = 0.0.0.0/0"), plainHost)
 	if err != nil {
