@@ -10,7 +10,6 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -260,9 +259,14 @@ func (x *explanation) update() {
 
 // strangers are those who have not become peers meanwhile.
 func (x *explanation) strangers() []diagnose.Stranger {
-	return slices.DeleteFunc(slices.Clone(x.col.Strangers), func(s diagnose.Stranger) bool {
-		return slices.ContainsFunc(x.Tunnel.Peers(), func(p tunnel.PeerState) bool { return p.Configured && p.Key.Base64() == s.Key })
-	})
+	if len(x.col.Strangers) == 0 {
+		return nil // as a rule; and listing all peers takes time
+	}
+	known := make(map[string]bool)
+	for _, p := range x.Tunnel.Peers() {
+		known[p.Key.Base64()] = p.Configured
+	}
+	return slices.DeleteFunc(slices.Clone(x.col.Strangers), func(s diagnose.Stranger) bool { return known[s.Key] })
 }
 
 // unanswered reports whether the flow has had no answer for a while, and

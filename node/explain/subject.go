@@ -54,7 +54,7 @@ func (s *Subject) facts() (*diagnose.Facts, *diagnose.Collector, error) {
 		if !ps.Configured || conf == nil {
 			continue
 		}
-		p := &diagnose.Peer{Key: ps.Key.Base64(), Name: ps.Name, AllowedIPs: conf.AllowedIPs, Keepalive: conf.PersistentKeepalive > 0}
+		p := &diagnose.Peer{Key: ps.Key.Base64(), Name: ps.Name, AllowedIPs: conf.AllowedIPs}
 		s.refresh(p, &ps)
 		c.Peers[ps.ID] = p
 	}
@@ -75,7 +75,7 @@ func (s *Subject) refresh(p *diagnose.Peer, ps *tunnel.PeerState) {
 	if ps.Established.After(h.Established) {
 		h.Established = ps.Established
 	}
-	h.ClockNewest, h.Clock, h.ClockAt = ps.ClockNewest, ps.Clock, ps.ClockAt
+	h.ClockNewest, h.Clock = ps.ClockNewest, ps.Clock
 }
 
 // routes asks the kernel where packets to the peer's endpoint go.

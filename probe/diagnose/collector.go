@@ -82,7 +82,6 @@ func (p *Peer) add(e *probe.Event) {
 		case e.Reason == probe.NoEndpoint:
 			p.NoEndpoint = e
 		case e.Seam == probe.SeamTUNWrite && !e.Dropped():
-			p.DataReceived++
 			p.reached()
 			p.Handshake.confirmed()
 		}
@@ -109,10 +108,7 @@ func (p *Peer) addData(e *probe.Event) {
 		p.reached()
 		p.Handshake.confirmed()
 	case e.Dropped():
-	case e.Seam == probe.SeamUDPSend && e.Kind == probe.KindData:
-		p.DataSent++
 	case e.Seam == probe.SeamUDPReceive && e.Kind == probe.KindKeepalive:
-		p.KeepalivesReceived++
 		p.Handshake.confirmed()
 	}
 }
@@ -136,10 +132,8 @@ func (h *Handshake) add(e *probe.Event) {
 		h.Cookies++
 	case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPSend:
 		h.Sent++
-		h.LastSent = e
 	case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPReceive:
 		h.Received++
-		h.LastReceived = e
 	case e.Kind == probe.KindResponse && e.Seam == probe.SeamUDPSend:
 		h.Answered++
 		h.LastAnswered = e

@@ -83,7 +83,6 @@ type Route struct {
 type Peer struct {
 	Key, Name  string
 	AllowedIPs []netip.Prefix
-	Keepalive  bool // persistent keepalive is set
 
 	Endpoint netip.AddrPort // now; zero if none is known
 	Written  string         // as configured, "" if it is not
@@ -107,8 +106,6 @@ type Peer struct {
 
 	NoEndpoint *probe.Event // a packet for it was dropped for want of an endpoint
 
-	DataSent, DataReceived, KeepalivesReceived int
-
 	// Moves are the latest changes of the endpoint by packets, oldest first.
 	Moves []Move
 }
@@ -118,7 +115,6 @@ type Handshake struct {
 	Sent, Rejected, Stale, Cookies int // by us: initiations, responses we could not use, cookies
 	Received, Answered             int // from the peer: initiations, and our responses
 	Replays                        int
-	LastSent, LastReceived         *probe.Event
 	LastRejected                   *probe.Event
 	LastAnswered                   *probe.Event
 
@@ -127,8 +123,8 @@ type Handshake struct {
 	EstablishedNow bool
 
 	// The peer's clock, from its initiations: the newest time that it ever
-	// stated, the latest, and our clock at that moment.
-	ClockNewest, Clock, ClockAt time.Time
+	// stated, and the latest.
+	ClockNewest, Clock time.Time
 }
 
 // SessionLife is how long a session is good for (RejectAfterTime in the
