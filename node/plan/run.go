@@ -72,11 +72,9 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error
 }
 
 // recordTogether returns the first of steps, and those after it that may as
-// well be recorded in one writing of the file, which for thousands of routes
-// is the difference between milliseconds and a minute. Addresses and routes
-// may: to undo one that was never added is harmless, as the link is our own.
+// well be recorded in one writing of the file.
 func recordTogether(steps []Step) []Step {
-	if op := steps[0].Op; op != OpAddress && op != OpRoute {
+	if !operations[steps[0].Op].together {
 		return steps[:1]
 	}
 	var together []Step
@@ -89,37 +87,6 @@ func recordTogether(steps []Step) []Step {
 		}
 	}
 	return together
-}
-
-// do does one step. The one that creates the link fills in l.
-func (r *Runner) do(ctx context.Context, s Step, l *link.Link) error {
-	switch s.Op {
-	case OpLink:
-		if err := r.Device.Create(ctx, s.Link); err != nil {
-			return err
-		}
-		created, err := r.Kernel.Link(s.Link)
-		if err != nil {
-			return err
-		}
-		*l = created
-		return nil
-	case OpConfigure:
-		return r.Device.Configure(ctx, s.Mark)
-	case OpAddress:
-		return r.Kernel.AddAddress(*l, s.Prefix)
-	case OpUp:
-		return r.Kernel.SetUp(*l, s.MTU)
-	case OpRoute:
-		return r.Kernel.AddRoute(*l, s.Prefix, s.Table)
-	case OpValidMark:
-		return r.Kernel.SetSrcValidMark()
-	case OpMarked, OpSuppress:
-		return r.Kernel.AddRule(s.rule())
-	case OpFirewall:
-		return r.Kernel.AddFirewall(*l, s.firewall())
-	}
-	return errors.New(s.String())
 }
 
 // Undo undoes in reverse all that the journal holds, also if another process
@@ -180,36 +147,12 @@ func (r *Runner) look(j *Journal) (whatIs, error) {
 }
 
 // remains reports whether there may be something of a step to be undone. What
-// is on the link went with it. The firewall's table is known by the link's name
-// alone, so it is taken for that of the link that has the name now.
+// is on the link went with it.
 func (w whatIs) remains(s Step) bool {
-	switch {
-	case s.Op.onLink():
-		return w.ours
-	case s.Op == OpFirewall:
-		return !w.taken
+	if stays := operations[s.Op].stays; stays != nil {
+		return stays(w)
 	}
-	return true
-}
-
-func (r *Runner) undo(s Step, l link.Link) error {
-	switch s.Op {
-	case OpLink:
-		return r.Kernel.DeleteLink(l)
-	case OpAddress:
-		return r.Kernel.DeleteAddress(l, s.Prefix)
-	case OpRoute:
-		return r.Kernel.DeleteRoute(l, s.Prefix, s.Table)
-	case OpValidMark:
-		return r.Kernel.ResetSrcValidMark()
-	case OpMarked, OpSuppress:
-		return r.Kernel.DeleteRule(s.rule())
-	case OpFirewall:
-		return r.Kernel.DeleteFirewall(s.firewall())
-	case OpConfigure, OpUp:
-		return nil // they go with the link
-	}
-	return errors.New("undo " + s.String())
+	return w.ours
 }
 
 // say prints one line. Nobody listening is no reason to stop half-way, so a

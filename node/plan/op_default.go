@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/rule"
+)
+
+// What a default route needs besides. It does not go with the link.
+
+// srcValidMark makes the check of source addresses heed a packet's mark.
+const srcValidMark = "net.ipv4.conf.all.src_valid_mark"
+
+var validMarkOperation = operation{
+	command:     func(Step) string { return "sysctl -q " + srcValidMark + "=1" },
+	undoCommand: func(Step) string { return "sysctl -q " + srcValidMark + "=0" },
+	do: func(_ context.Context, r *Runner, _ Step, _ *link.Link) error {
+		return r.Kernel.SetSrcValidMark()
+	},
+	undo:  func(r *Runner, _ Step, _ link.Link) error { return r.Kernel.ResetSrcValidMark() },
+	stays: always,
+}
+
+var ruleOperation = operation{
+	command:     func(s Step) string { return fmt.Sprintf("ip %s rule add %s", family(s.Prefix), s.rule()) },
+	undoCommand: func(s Step) string { return fmt.Sprintf("ip %s rule delete %s", family(s.Prefix), s.rule()) },
+	do: func(_ context.Context, r *Runner, s Step, _ *link.Link) error {
+		return r.Kernel.AddRule(s.rule())
+	},
+	undo:  func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteRule(s.rule()) },
+	stays: always,
+}
+
+// The firewall's table is known by the link's name alone, so it is taken for
+// that of the link that has the name now.
+var firewallOperation = operation{
+	command: func(Step) string { return "nft -f /dev/fd/63" },
+	undoCommand: func(s Step) string {
+		t := s.firewall()
+		return fmt.Sprintf("nft delete table %s %s", t.Family(), t.Name())
+	},
+	do: func(_ context.Context, r *Runner, s Step, l *link.Link) error {
+		return r.Kernel.AddFirewall(*l, s.firewall())
+	},
+	undo:  func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteFirewall(s.firewall()) },
+	stays: func(w whatIs) bool { return !w.taken },
+}
+
+// rule is what an OpMarked or OpSuppress step adds.
+func (s Step) rule() rule.Rule {
+	if s.Op == OpSuppress {
+		return rule.Suppress(s.Prefix.Addr().Is6(), s.Priority)
+	}
+	return rule.Marked(s.Prefix.Addr().Is6(), s.Priority, s.Mark, s.Table)
+}
+
+// firewall is what an OpFirewall step adds, but for the addresses: those of the
+// link are known once it is up.
+func (s Step) firewall() nftables.Table {
+	return nftables.Table{Link: s.Link, IPv6: s.Prefix.Addr().Is6(), Mark: s.Mark}
+}

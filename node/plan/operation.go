@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"context"
+	"errors"
+
+	"github.com/wgnode/wgnode/node/link"
+)
+
+// operation is what an [Op] means.
+type operation struct {
+	// command and undoCommand word a step, and its undoing, as commands that
+	// would do the same. Without undoCommand there is nothing to say: the step
+	// goes with the link.
+	command, undoCommand func(Step) string
+	// do does a step. The one that creates the link fills in l.
+	do func(ctx context.Context, r *Runner, s Step, l *link.Link) error
+	// undo undoes a step; nil if it goes with the link. An error that wraps
+	// link.ErrNotFound or the kernel's errno for it says that there is nothing
+	// to undo, one that wraps [ErrInUse] that somebody else has come to need it.
+	undo func(r *Runner, s Step, l link.Link) error
+	// stays tells whether anything of a step may be left, so that it needs
+	// undoing; nil if it goes with the link.
+	stays func(whatIs) bool
+	// together says that steps of this kind that follow each other may be
+	// recorded in one writing of the journal, which for thousands of them is
+	// the difference between milliseconds and a minute: to undo one that was
+	// never done is harmless.
+	together bool
+}
+
+var operations = map[Op]operation{
+	OpLink:      linkOperation,
+	OpConfigure: configureOperation,
+	OpAddress:   addressOperation,
+	OpUp:        upOperation,
+	OpRoute:     routeOperation,
+	OpValidMark: validMarkOperation,
+	OpMarked:    ruleOperation,
+	OpSuppress:  ruleOperation,
+	OpFirewall:  firewallOperation,
+}
+
+// always is for what does not depend on the link.
+func always(whatIs) bool { return true }
+
+func (r *Runner) do(ctx context.Context, s Step, l *link.Link) error {
+	o, ok := operations[s.Op]
+	if !ok {
+		return errors.New(s.String())
+	}
+	return o.do(ctx, r, s, l)
+}
+
+func (r *Runner) undo(s Step, l link.Link) error {
+	o, ok := operations[s.Op]
+	switch {
+	case !ok:
+		return errors.New("undo " + s.String())
+	case o.undo == nil:
+		return nil
+	}
+	return o.undo(r, s, l)
+}
