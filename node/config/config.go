@@ -65,8 +65,57 @@ type Interface struct {
 
 	SaveConfig bool
 
+	// What follows only a wgnode.toml can say.
+
+	// Resolver names what gets the name servers: "systemd-resolved",
+	// "resolvconf", "file" or "off"; "" lets wgnode choose.
+	Resolver string
+	// KillSwitch lets nothing leave the host but by the tunnel, from before it
+	// is up until it is taken down, also while nobody serves it. With
+	// KillSwitchLAN the networks that the host is in stay reachable.
+	KillSwitch, KillSwitchLAN bool
+	// Exclude are prefixes that stay outside of the tunnel although AllowedIPs
+	// cover them. They are masked.
+	Exclude []netip.Prefix
+	// Forward makes the host forward packets that come from the tunnel and go
+	// into it. Masquerade are interfaces on which what came from the tunnel
+	// leaves with the host's own address there.
+	Forward    bool
+	Masquerade []string
+	// PortForwards lead connections that reach this host to a host in the
+	// tunnel.
+	PortForwards []PortForward
+	// PrivateKeyFrom is where PrivateKey was read from, if not from the file.
+	PrivateKeyFrom Source
+	// PeersFile is the file that further peers came from, "" for none.
+	PeersFile string
+
 	lines lines
 }
+
+// PortForward leads what arrives at a port of this host to another address,
+// which is reached through the tunnel.
+type PortForward struct {
+	Protocol string         // "tcp" or "udp"
+	From     string         // the interface that it arrives on; "" for any but the tunnel
+	Port     uint16         // at which it arrives
+	To       netip.AddrPort // the family tells which packets are meant
+}
+
+// Source is where a secret is kept. The zero Source is the file itself.
+type Source struct {
+	Kind  SourceKind
+	Value string // path, command line for bash, or name of a credential
+}
+
+// SourceKind is a kind of [Source].
+type SourceKind string
+
+const (
+	SourceFile       SourceKind = "file"
+	SourceCommand    SourceKind = "command"
+	SourceCredential SourceKind = "credential" // of systemd: a file in $CREDENTIALS_DIRECTORY
+)
 
 // Peer is one [Peer] section.
 type Peer struct {
@@ -76,6 +125,10 @@ type Peer struct {
 
 	PublicKey    key.Public
 	PresharedKey key.Preshared // zero: none
+	// PresharedKeyFrom is where PresharedKey was read from, if not from the file.
+	PresharedKeyFrom Source
+	// Shared says that the peer came from the Interface's PeersFile.
+	Shared bool
 
 	// Endpoint is host:port, "" for none. The host is a name or an address and
 	// was checked for syntax only; IPv6 addresses are in brackets, so that

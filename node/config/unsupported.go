@@ -26,6 +26,11 @@ func (c *Config) Unsupported() []*Error {
 		{"PreDown", len(i.PreDown) > 0},
 		{"PostDown", len(i.PostDown) > 0},
 		{"SaveConfig", i.SaveConfig},
+		{"kill_switch", i.KillSwitch},
+		{"exclude", len(i.Exclude) > 0},
+		{"forward", i.Forward},
+		{"masquerade", len(i.Masquerade) > 0},
+		{"port_forward", len(i.PortForwards) > 0},
 	} {
 		if u.used {
 			not(i.lines[u.key], u.key, "is not supported yet")
