@@ -86,6 +86,13 @@ func (c *Client) Peers(ctx context.Context) ([]PeerName, error) {
 	return *names, nil
 }
 
+// End has the node end, without its hooks of going down and without saving:
+// these are then the caller's concern. It does not wait for the end.
+func (c *Client) End(ctx context.Context) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, "end", struct{}{})
+	return err
+}
+
 // Explain has the node follow a flow; see explain.Explain.
 func (c *Client) Explain(ctx context.Context, req explain.Request) (*diagnose.Report, error) {
 	return call[diagnose.Report](ctx, c, http.MethodPost, "explain", req)

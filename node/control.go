@@ -65,6 +65,7 @@ type errorAnswer struct {
 //	GET  /v1/status   Status
 //	GET  /v1/peers    []PeerName
 //	GET  /v1/watch    see watch
+//	POST /v1/end      {}, {}: the node ends, and leaves its hooks to the caller
 //	POST /v1/explain  explain.Request, diagnose.Report
 //	POST /v1/doctor   explain.DoctorRequest, diagnose.DoctorReport
 type controlTask struct{ n *Node }
@@ -76,6 +77,7 @@ func (t controlTask) Run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/status", t.status)
 	mux.HandleFunc("GET /v1/peers", t.peers)
 	mux.HandleFunc("GET /v1/watch", t.watch)
+	mux.HandleFunc("POST /v1/end", t.end)
 	mux.HandleFunc("POST /v1/explain", t.explain)
 	mux.HandleFunc("POST /v1/doctor", t.doctor)
 	srv := &http.Server{
@@ -148,6 +150,11 @@ func (n *Node) Status() Status {
 		s.Peers = append(s.Peers, ps)
 	}
 	return s
+}
+
+func (t controlTask) end(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, struct{}{})
+	t.n.release()
 }
 
 func (t controlTask) peers(w http.ResponseWriter, _ *http.Request) {

@@ -41,10 +41,8 @@ func (n *Node) startDevice(files DeviceFiles) error {
 	if err := n.newTunnel(dev); err != nil {
 		return err
 	}
-	if !n.opt.NoUAPI {
-		if n.uapi, err = listenUAPI(n.name, files.UAPI); err != nil {
-			return err
-		}
+	if err := n.serveUAPI(files.UAPI); err != nil {
+		return err
 	}
 	if n.opt.NoControl {
 		return nil

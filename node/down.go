@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
 )
 
@@ -20,16 +21,26 @@ var ErrNotUp = errors.New("not brought up by a node")
 // endTime is how long a node may take to go down.
 const endTime = 20 * time.Second
 
-// Down takes the node of that name in [RunDir] down: a live one is asked to end
-// itself, and awaited; what a killed one has left behind is undone. out gets a
-// line for each step that was undone. If there is nothing to do the error wraps
-// [ErrNotUp].
-func Down(ctx context.Context, name string, out io.Writer) error {
-	return DownIn(ctx, RunDir(), name, out)
+// DownOptions say how to take a node down. The zero value is a good one.
+type DownOptions struct {
+	// Out gets a line for each step that was undone. Nil is for none.
+	Out io.Writer
+	// Shell is where the hooks run.
+	Shell hook.Shell
+	// RunDir is the folder of journals and control sockets; [RunDir] if empty.
+	RunDir string
 }
 
-// DownIn is Down for another folder, see [Options.RunDir].
-func DownIn(ctx context.Context, dir, name string, out io.Writer) error {
+// Down takes the node of that name down: a live one is asked to end itself, and
+// awaited; what a killed one has left behind is undone. The hooks of going down
+// run in the calling process, as they are in the configuration file by now; a
+// PreDown that fails leaves a live node up. If there is nothing to do the error
+// wraps [ErrNotUp].
+func Down(ctx context.Context, name string, o DownOptions) error {
+	if o.RunDir == "" {
+		o.RunDir = RunDir()
+	}
+	dir, out := o.RunDir, o.Out
 	path := journalPath(dir, name)
 	j, err := plan.OpenJournal(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,7 +49,8 @@ func DownIn(ctx context.Context, dir, name string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := end(ctx, j.Process); err != nil {
+	ended, after, err := o.endLive(ctx, j)
+	if err != nil {
 		return fmt.Errorf("take %s down: %w", name, err)
 	}
 	steps := slices.Clone(j.Steps)
@@ -55,18 +67,60 @@ func DownIn(ctx context.Context, dir, name string, out io.Writer) error {
 				say(out, "[#] %s", u)
 			}
 		}
-		return nil
+		return after(ctx)
 	}
 	if err != nil {
 		return err
 	}
+	if !ended {
+		return undoDead(ctx, j, o.Shell, out)
+	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
-	return r.Undo(ctx, j)
+	return errors.Join(r.Undo(ctx, j), after(ctx))
 }
 
-// end asks a process to end and waits until it has. One that is not there any
-// more is no error.
-func end(ctx context.Context, p plan.Process) error {
+// endLive ends the node that a journal names and waits until it has ended. If
+// it can be spoken to, the hooks and the saving are done here, and what comes
+// after is returned; one that hears nothing but signals does it itself.
+func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (ended bool, after func(context.Context) error, err error) {
+	nothing := func(context.Context) error { return nil }
+	alive, err := j.Process.Alive()
+	if err != nil || !alive {
+		return false, nothing, err
+	}
+	client, err := DialIn(o.RunDir, j.Link)
+	if err != nil {
+		return true, nothing, end(ctx, j.Process, nil)
+	}
+	status, err := client.Status(ctx)
+	if err != nil || status.Netstack {
+		return true, nothing, end(ctx, j.Process, nil)
+	}
+	cfg := hooksOf(j, o.Out)
+	if cfg != nil {
+		if err := runHooks(ctx, cfg, hook.PreDown, o.Shell, o.Out, true); err != nil {
+			return false, nil, err
+		}
+		if cfg.Interface.SaveConfig {
+			if err := Save(cfg, o.RunDir); err != nil {
+				return false, nil, err
+			}
+		}
+	}
+	if err := end(ctx, j.Process, client); err != nil {
+		return false, nil, err
+	}
+	return true, func(ctx context.Context) error {
+		if cfg == nil {
+			return nil
+		}
+		return runHooks(ctx, cfg, hook.PostDown, o.Shell, o.Out, true)
+	}, nil
+}
+
+// end asks a process to end, by its control socket if there is a client for it,
+// and waits until it has. One that is not there any more is no error.
+func end(ctx context.Context, p plan.Process, c *Client) error {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
@@ -80,7 +134,10 @@ func end(ctx context.Context, p plan.Process) error {
 	if err != nil || !alive {
 		return errors.Join(err, unix.Close(fd))
 	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	if c == nil || c.End(ctx) != nil {
+		err = unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0)
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) {
 		return errors.Join(fmt.Errorf("signal process %d: %w", p.PID, err), unix.Close(fd))
 	}
 	ended := make(chan error, 1)

@@ -25,7 +25,10 @@ func (d kernelDevice) Create(_ context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("create TUN device %s: %w", name, err)
 	}
-	return d.n.newTunnel(newSteadyTUN(dev, name))
+	if err := d.n.newTunnel(newSteadyTUN(dev, name)); err != nil {
+		return err
+	}
+	return d.n.serveUAPI(nil)
 }
 
 func (d kernelDevice) Configure(_ context.Context, mark uint32) error { return d.n.configure(mark) }

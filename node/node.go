@@ -13,6 +13,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
@@ -29,6 +30,8 @@ type Options struct {
 	Out io.Writer
 	// Explain adds to the line of each step why it is there.
 	Explain bool
+	// Shell is where the configuration's hooks run.
+	Shell hook.Shell
 	// RunDir is the folder of journals and control sockets; [RunDir] if empty.
 	RunDir string
 	// Logger gets what happens while the node runs. Nil is for none.
@@ -54,8 +57,13 @@ type Node struct {
 	endpoints *endpoints
 	journal   *plan.Journal // nil: nothing to undo
 	runner    plan.Runner
-	uapi      net.Listener // nil: none
+	uapi      *uapiServer  // nil: none
 	control   net.Listener // nil: none
+
+	// release ends the node and leaves the hooks of going down, and the saving,
+	// to whoever asked for it.
+	release  func()
+	released chan struct{}
 
 	closing  sync.Once
 	closeErr error
@@ -86,12 +94,33 @@ type task interface {
 
 // Run serves the node's sockets, and looks for endpoints that are not known
 // yet, until ctx ends or the interface goes away, which is no error: that is
-// how others take a node down. It may be called once. [Node.Close] is still to
-// be called.
+// how others take a node down. Before it stops serving because of ctx it runs
+// the PreDown hooks, and saves the configuration if that says so. It may be
+// called once. [Node.Close] is still to be called.
 func (n *Node) Run(ctx context.Context) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- n.serve(serving) }()
+	select {
+	case err := <-served:
+		return err
+	case <-n.released:
+		stop()
+		return <-served
+	case <-ctx.Done():
+	}
+	// Hooks may ask the device, so it is served meanwhile.
+	err := n.prepareDown(context.WithoutCancel(ctx))
+	stop()
+	return errors.Join(err, <-served)
+}
+
+// serve does what Run says until ctx ends.
+func (n *Node) serve(ctx context.Context) error {
 	tasks := []task{deviceTask{n.tun}, resolveTask{n}}
 	if n.uapi != nil {
-		tasks = append(tasks, uapiTask{n.uapi, n.tun})
+		tasks = append(tasks, uapiTask{n.uapi})
 	}
 	if n.control != nil {
 		tasks = append(tasks, controlTask{n})
@@ -113,9 +142,9 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-// Close undoes in reverse what Start did. Run must have ended, or never have
-// begun. What cannot be undone stays in the journal, and is in the error.
-// Further calls return the same.
+// Close undoes in reverse what Start did, and runs the PostDown hooks. Run must
+// have ended, or never have begun. What cannot be undone stays in the journal,
+// and is in the error. Further calls return the same.
 func (n *Node) Close() error {
 	n.closing.Do(func() { n.closeErr = n.close() })
 	return n.closeErr
@@ -123,19 +152,20 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	var errs []error
-	for _, l := range []net.Listener{n.control, n.uapi} {
-		if l == nil {
-			continue
-		}
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, fmt.Errorf("close socket %s: %w", l.Addr(), err))
-		}
+	if n.control != nil {
+		errs = append(errs, closeSocket(n.control))
+	}
+	if n.uapi != nil {
+		errs = append(errs, closeSocket(n.uapi))
 	}
 	if n.journal != nil {
 		errs = append(errs, n.runner.Undo(context.Background(), n.journal))
 	}
 	if n.tun != nil {
 		n.tun.Close()
+	}
+	if n.ownsHooks() && errors.Join(errs...) == nil {
+		errs = append(errs, n.runHooks(context.Background(), hook.PostDown))
 	}
 	return errors.Join(errs...)
 }
@@ -163,24 +193,26 @@ func (d deviceTask) Run(ctx context.Context) error {
 	}
 }
 
-// uapiTask serves wg(8) and its like. As with wireguard-go, removing the socket
-// ends the node: wg-quick takes an interface down so.
-type uapiTask struct {
-	l   net.Listener
-	tun *tunnel.Tunnel
+func closeSocket(l net.Listener) error {
+	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close socket %s: %w", l.Addr(), err)
+	}
+	return nil
 }
+
+// uapiTask is the node's part in what a uapiServer does. As with wireguard-go,
+// removing the socket ends the node: wg-quick takes an interface down so.
+type uapiTask struct{ s *uapiServer }
 
 func (uapiTask) String() string { return "serve UAPI" }
 
 func (u uapiTask) Run(ctx context.Context) error {
-	ended := make(chan error, 1)
-	go func() { ended <- u.tun.ServeUAPI(u.l) }()
 	select {
 	case <-ctx.Done():
-		closeErr := u.l.Close()
-		<-ended // it ends because of that
+		closeErr := u.s.Close()
+		<-u.s.ended // it ends because of that
 		return closeErr
-	case err := <-ended:
+	case err := <-u.s.ended:
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
 }

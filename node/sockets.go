@@ -12,28 +12,44 @@ import (
 	"golang.zx2c4.com/wireguard/ipc"
 )
 
-// listen opens the node's sockets. From then on clients can connect; they are
-// answered once Run has begun.
-func (n *Node) listen() error {
-	if !n.opt.NoUAPI {
-		l, err := listenUAPI(n.name, nil)
-		switch {
-		case err == nil:
-			n.uapi = l
-		case n.opt.Netstack && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)):
-			// Its folder is root's, and this kind of node can do without.
-			n.say("[!] wg(8) will not see %s: %v", n.name, err)
-		default:
-			return err
-		}
+// uapiServer answers wg(8) and its like, from before Run on: hooks that run
+// while the interface comes up may want to.
+type uapiServer struct {
+	net.Listener
+	ended chan error // gets one value, when it does not answer any more
+}
+
+// serveUAPI opens the socket of WireGuard's own protocol, or takes over an open
+// one, and answers from then on.
+func (n *Node) serveUAPI(socket *os.File) error {
+	if n.opt.NoUAPI {
+		return nil
 	}
-	if !n.opt.NoControl {
-		l, err := listenControl(socketPath(n.opt.RunDir, n.name))
-		if err != nil {
-			return err
-		}
-		n.control = l
+	l, err := listenUAPI(n.name, socket)
+	if n.opt.Netstack && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		// Its folder is root's, and this kind of node can do without.
+		n.say("[!] wg(8) will not see %s: %v", n.name, err)
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	n.uapi = &uapiServer{l, make(chan error, 1)}
+	go func() { n.uapi.ended <- n.tun.ServeUAPI(l) }()
+	return nil
+}
+
+// listenControl opens the control socket. From then on clients can connect; they
+// are answered once Run has begun.
+func (n *Node) listenControl() error {
+	if n.opt.NoControl {
+		return nil
+	}
+	l, err := listenControl(socketPath(n.opt.RunDir, n.name))
+	if err != nil {
+		return err
+	}
+	n.control = l
 	return nil
 }
 

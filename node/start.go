@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
+	"sync"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/plan"
@@ -46,9 +47,11 @@ func newNode(cfg *config.Config, o Options) *Node {
 	if o.RunDir == "" {
 		o.RunDir = RunDir()
 	}
+	released := make(chan struct{})
 	return &Node{
+		released: released, release: sync.OnceFunc(func() { close(released) }),
 		name: cfg.Name, cfg: cfg, opt: o, endpoints: newEndpoints(cfg),
-		runner: plan.Runner{Kernel: plan.System{}, Out: o.Out, Explain: o.Explain},
+		runner: plan.Runner{Kernel: plan.System{}, Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
 }
 
@@ -63,6 +66,7 @@ func (n *Node) up(ctx context.Context) error {
 		return err
 	}
 	if n.opt.Netstack {
+		n.skipHooks()
 		err = n.startStack()
 	} else {
 		err = n.startInterface(ctx)
@@ -70,7 +74,7 @@ func (n *Node) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.listen(); err != nil {
+	if err := n.listenControl(); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -96,19 +100,35 @@ func (n *Node) recover(ctx context.Context) error {
 		return fmt.Errorf("`%s' already exists: process %d serves it", n.name, j.Process.PID)
 	}
 	n.say("[!] the process that served %s was killed; first its remains are removed", n.name)
-	return n.runner.Undo(ctx, j)
+	return undoDead(ctx, j, n.opt.Shell, n.opt.Out)
+}
+
+// Plan returns the steps that Start would do on this host as it is now. It
+// changes nothing. What a dead node of the name has left behind is taken for
+// what it is, in the way.
+func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, error) {
+	n := newNode(cfg, o)
+	for _, w := range cfg.Warnings() {
+		n.say("Warning: %s", w)
+	}
+	n.endpoints.resolve(ctx, n.say)
+	return n.plan()
+}
+
+func (n *Node) plan() ([]plan.Step, error) {
+	host, err := plan.Gather(n.cfg, n.endpoints.addrs())
+	if err != nil {
+		return nil, err
+	}
+	return plan.Build(n.cfg, host)
 }
 
 func (n *Node) startInterface(ctx context.Context) error {
-	host, err := plan.Gather(n.cfg, n.endpoints.addrs())
+	steps, err := n.plan()
 	if err != nil {
 		return err
 	}
-	steps, err := plan.Build(n.cfg, host)
-	if err != nil {
-		return err
-	}
-	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name)
+	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.cfg.Path)
 	if err != nil {
 		return err
 	}
@@ -130,7 +150,7 @@ func (n *Node) startStack() error {
 	if mtu == 0 {
 		mtu = defaultMTU
 	}
-	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name)
+	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.cfg.Path)
 	if err != nil {
 		return err
 	}
@@ -141,6 +161,9 @@ func (n *Node) startStack() error {
 	}
 	n.net = stack
 	if err := n.newTunnel(dev); err != nil {
+		return err
+	}
+	if err := n.serveUAPI(nil); err != nil {
 		return err
 	}
 	return n.configure(n.cfg.Interface.FwMark)

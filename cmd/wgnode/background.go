@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,24 +9,21 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // A command that leaves a process in the background starts this program once
-// more, in a session of its own, and hears from it through a pipe: first what
-// to print, then that it is ready, or why it is not. There is no time-out to
-// guess. If the pipe ends before either, the process has died.
+// more, in a session of its own, and hears from it through a pipe: that it is
+// ready, or why it is not. There is no time-out to guess. If the pipe ends
+// before either, the process has died.
 
 // reportEnv tells the process in the background which descriptor the pipe is.
 const reportEnv = "WGNODE_REPORT_FD"
 
 // message is one line of JSON in the pipe.
 type message struct {
-	Text  string   `json:"text,omitempty"` // to be printed as it is
 	Ready bool     `json:"ready,omitempty"`
 	Error string   `json:"error,omitempty"`
 	Hints []string `json:"hints,omitempty"`
@@ -52,18 +48,10 @@ func takeReporter() *reporter {
 	return &reporter{pipe, json.NewEncoder(pipe)}
 }
 
-// Write has the parent print text.
-func (r *reporter) Write(text []byte) (int, error) {
-	if err := r.enc.Encode(message{Text: string(text)}); err != nil {
-		return 0, err
-	}
-	return len(text), nil
-}
-
-// ready says that all went well, and cuts the ties to the parent. What is
-// written to standard output and error from then on goes to the log, if there
-// is one. It fails if the parent has died: whoever wanted this process does not
-// know of it then.
+// ready says that all went well, and cuts the ties to the parent: its folder,
+// its input and its output. What is written to standard output and error from
+// then on goes to the log, if there is one. It fails if the parent has died:
+// whoever wanted this process does not know of it then.
 func (r *reporter) ready(log string) error {
 	if r == nil {
 		return nil
@@ -71,19 +59,24 @@ func (r *reporter) ready(log string) error {
 	if log == "" {
 		log = os.DevNull
 	}
-	f, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return fmt.Errorf("go to the background: %w", err)
-	}
-	for _, fd := range []int{1, 2} {
-		if err := unix.Dup3(int(f.Fd()), fd, 0); err != nil {
-			return errors.Join(fmt.Errorf("go to the background: %w", err), f.Close())
-		}
-	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(redirect(os.DevNull, os.O_RDONLY, 0), redirect(log, os.O_WRONLY|os.O_APPEND, 1, 2), os.Chdir("/")); err != nil {
 		return fmt.Errorf("go to the background: %w", err)
 	}
 	return r.finish(message{Ready: true})
+}
+
+// redirect makes descriptors stand for the file at path.
+func redirect(path string, flags int, fds ...int) error {
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		if err := unix.Dup3(int(f.Fd()), fd, 0); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	return f.Close()
 }
 
 // failed hands err to the parent, if it still waits, to be printed there.
@@ -108,16 +101,16 @@ func (r *reporter) finish(m message) error {
 
 // launch is what to start in the background.
 type launch struct {
-	args   []string   // without the program's name
-	env    []string   // besides this process's
-	files  []*os.File // become descriptors 4 and up
-	output bool       // keep standard output and error
+	args  []string   // without the program's name
+	env   []string   // besides this process's
+	files []*os.File // become descriptors 4 and up
 }
 
 // background starts a process and returns when it is ready, or has failed and
-// ended. What it has to say goes to out. If ctx ends first, the process is
-// asked to end.
-func background(ctx context.Context, out io.Writer, l launch) error {
+// ended. Until then it has this one's folder, input and output: it prints its
+// steps, and hooks may ask questions. If ctx ends first, the process is asked
+// to end.
+func background(ctx context.Context, l launch) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -128,24 +121,10 @@ func background(ctx context.Context, out io.Writer, l launch) error {
 	}
 	defer pipe.Close()
 	child := exec.Command(self, l.args...)
-	child.Dir = "/"
 	child.Env = append(append(os.Environ(), l.env...), reportEnv+"=3")
 	child.ExtraFiles = append([]*os.File{childPipe}, l.files...)
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	var lastWords tail
-	var reading sync.WaitGroup
-	if l.output {
-		child.Stdout, child.Stderr = os.Stdout, os.Stderr
-	} else {
-		stderr, childStderr, err := os.Pipe()
-		if err != nil {
-			return errors.Join(fmt.Errorf("start process in the background: %w", err), childPipe.Close())
-		}
-		defer stderr.Close()
-		defer childStderr.Close()
-		child.Stderr = childStderr
-		reading.Go(func() { _, _ = io.Copy(&lastWords, stderr) })
-	}
+	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err = child.Start()
 	if cerr := childPipe.Close(); err == nil {
 		err = cerr
@@ -153,65 +132,34 @@ func background(ctx context.Context, out io.Writer, l launch) error {
 	if err != nil {
 		return fmt.Errorf("start process in the background: %w", err)
 	}
-	if f, ok := child.Stderr.(*os.File); ok && !l.output {
-		_ = f.Close() // the child has its own
-	}
 	stop := context.AfterFunc(ctx, func() { _ = child.Process.Signal(syscall.SIGTERM) })
 	defer stop()
-	ready, err := listen(pipe, out)
+	ready, err := listen(pipe)
 	if ready {
 		return child.Process.Release()
 	}
 	waitErr := child.Wait()
-	reading.Wait()
 	if err != nil {
 		return err
 	}
-	return died(waitErr, lastWords.String())
+	return fmt.Errorf("the process in the background died: %s", died(waitErr))
 }
 
 // listen reads what the process says until it is ready, has failed, or is gone.
-func listen(pipe io.Reader, out io.Writer) (ready bool, err error) {
-	dec := json.NewDecoder(pipe)
-	for {
-		var m message
-		if dec.Decode(&m) != nil {
-			return false, nil
-		}
-		switch {
-		case m.Ready:
-			return true, nil
-		case m.Error != "":
-			return false, withHint(errors.New(m.Error), m.Hints...)
-		}
-		// Where nobody can read it, the tunnel is wanted all the same.
-		_, _ = io.WriteString(out, m.Text)
+func listen(pipe io.Reader) (ready bool, err error) {
+	var m message
+	if json.NewDecoder(pipe).Decode(&m) != nil {
+		return false, nil
 	}
+	if m.Error != "" {
+		return false, withHint(errors.New(m.Error), m.Hints...)
+	}
+	return m.Ready, nil
 }
 
-func died(waitErr error, lastWords string) error {
-	how := "ended"
-	if waitErr != nil {
-		how = waitErr.Error()
+func died(waitErr error) string {
+	if waitErr == nil {
+		return "it ended"
 	}
-	text := "the process in the background died: " + how
-	if lastWords != "" {
-		text += "\n" + strings.TrimSpace(lastWords)
-	}
-	return errors.New(text)
+	return waitErr.Error()
 }
-
-// tail keeps the end of what is written to it.
-type tail struct{ buf []byte }
-
-const tailSize = 4 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.buf = append(t.buf, b...)
-	if over := len(t.buf) - tailSize; over > 0 {
-		t.buf = bytes.Clone(t.buf[over:])
-	}
-	return len(b), nil
-}
-
-func (t *tail) String() string { return string(t.buf) }

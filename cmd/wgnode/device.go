@@ -53,7 +53,7 @@ or silent.`,
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
-			return background(ctx, cmd.ErrOrStderr(), l)
+			return background(ctx, l)
 		},
 	}
 	cmd.Flags().BoolVarP(&foreground, "foreground", "f", false, "stay in the foreground")
@@ -62,8 +62,7 @@ or silent.`,
 
 // deviceLaunch passes on the descriptors that this process was given.
 func deviceLaunch(name string) (launch, error) {
-	level := os.Getenv(envLogLevel)
-	l := launch{args: []string{"device", "--foreground", name}, output: level != "" && level != "silent"}
+	l := launch{args: []string{"device", "--foreground", name}}
 	for _, env := range []string{envTUN, envUAPI} {
 		f, err := inherited(env)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/hook"
 )
 
 func newRunCommand() *cobra.Command {
@@ -57,22 +58,22 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return err
 	}
-	var out io.Writer = cmd.ErrOrStderr()
-	if parent != nil {
-		out = parent
-	}
+	// Nobody reading the steps, as in `wgnode up wg0 | head -1`, is no reason to
+	// stop half-way. Caught, unlike ignored, it is as before for the hooks.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	log, err := openLog(f.log, cmd.ErrOrStderr(), parent != nil)
 	if err != nil {
 		return err
 	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: out, Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20})
+	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20})
 	if err != nil {
 		return explainRefusal(err, f.netstack)
 	}
 	if err := errors.Join(parent.ready(f.log), notifySystemd("READY=1")); err != nil {
-		return errors.Join(err, n.Close())
+		stop() // it is served once more, for the hooks of going down
+		return errors.Join(err, n.Run(ctx), n.Close())
 	}
 	if f.explain && parent == nil {
 		go func() {
@@ -82,11 +83,13 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 			}
 		}()
 	}
-	err = n.Run(ctx)
-	if nerr := notifySystemd("STOPPING=1"); nerr != nil {
-		err = errors.Join(err, nerr)
-	}
-	return errors.Join(err, n.Close())
+	stopping := context.AfterFunc(ctx, func() {
+		if err := notifySystemd("STOPPING=1"); err != nil {
+			slog.New(log).Error("the service manager does not hear of the end", "error", err)
+		}
+	})
+	defer stopping()
+	return errors.Join(n.Run(ctx), n.Close())
 }
 
 func explainRefusal(err error, stack bool) error {

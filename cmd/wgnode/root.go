@@ -42,6 +42,7 @@ and what to change.`,
 		newAddconfCommand(),
 		newSyncconfCommand(),
 		newStripCommand(),
+		newSaveCommand(),
 		newVersionCommand(),
 	)
 	// cobra adds these two only while it runs; now they get strictUsage too.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/ladder"
 )
@@ -25,6 +26,7 @@ type upFlags struct {
 	explain, netstack bool
 	log               string
 	recorder          uint // MiB
+	dryRun, json      bool // of up alone
 }
 
 func (f *upFlags) add(cmd *cobra.Command) {
@@ -50,7 +52,7 @@ packets can pass. NAME means /etc/wireguard/NAME.conf. A process stays in the
 background, which wgnode down ends.
 
 Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
-		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain",
+		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain\n  wgnode up wg0 --dry-run --explain",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !f.netstack {
@@ -62,6 +64,12 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 			if err != nil {
 				return err
 			}
+			if f.dryRun {
+				return dryRun(cmd, path, &f)
+			}
+			if f.json {
+				return newUsageError(cmd, errors.New("--json goes with --dry-run"))
+			}
 			name, err := interfaceOf(path)
 			if err != nil {
 				return err
@@ -72,7 +80,7 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
-			if err := background(ctx, cmd.ErrOrStderr(), launch{args: child}); err != nil {
+			if err := background(ctx, launch{args: child}); err != nil {
 				return err
 			}
 			if !f.explain {
@@ -83,6 +91,9 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 		ValidArgsFunction: completeConfigs,
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the steps, change nothing, run no hooks")
+	cmd.Flags().BoolVar(&f.json, "json", false, "with --dry-run: print the steps as JSON")
+	cmd.MarkFlagsMutuallyExclusive("dry-run", "netstack")
 	return cmd
 }
 
@@ -147,14 +158,19 @@ func newDownCommand() *cobra.Command {
 		Use:   "down CONF|NAME",
 		Short: "Take a tunnel down",
 		Long: `Down takes down what wgnode up or wgnode run has brought up, and undoes exactly
-what they did. It also clears up after a process that was killed.`,
+what they did. It also clears up after a process that was killed.
+
+PreDown and PostDown are run as they are in the file by now. If a PreDown fails
+the tunnel stays up.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := interfaceOf(args[0])
 			if err != nil {
 				return newUsageError(cmd, err)
 			}
-			err = node.Down(cmd.Context(), name, cmd.ErrOrStderr())
+			ctx, stop := interrupted(cmd.Context())
+			defer stop()
+			err = node.Down(ctx, name, node.DownOptions{Out: cmd.ErrOrStderr(), Shell: hook.Terminal()})
 			switch {
 			case errors.Is(err, node.ErrNotUp) && os.Geteuid() != 0:
 				return becomeRoot(cmd) // those of this user are not all

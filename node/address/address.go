@@ -45,6 +45,22 @@ func List(l link.Link, ipv6 bool) ([]netip.Addr, error) {
 	if ipv6 {
 		family = netlink.FAMILY_V6
 	}
+	prefixes, err := list(l, family)
+	if err != nil {
+		return nil, err
+	}
+	var addrs []netip.Addr
+	for _, p := range prefixes {
+		addrs = append(addrs, p.Addr())
+	}
+	return addrs, nil
+}
+
+// Prefixes returns the addresses that the interface has, with the lengths of
+// their networks, IPv4 first, else as List does.
+func Prefixes(l link.Link) ([]netip.Prefix, error) { return list(l, netlink.FAMILY_ALL) }
+
+func list(l link.Link, family int) ([]netip.Prefix, error) {
 	const attempts = 5
 	var list []netlink.Addr
 	var err error
@@ -57,16 +73,19 @@ func List(l link.Link, ipv6 bool) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list addresses dev %s: %w", l.Name, err)
 	}
-	var addrs []netip.Addr
+	var prefixes []netip.Prefix
 	for _, a := range list {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok {
-			if !ipv6 {
-				ip = ip.Unmap()
-			}
-			addrs = append(addrs, ip)
+		ip, ok := netip.AddrFromSlice(a.IP)
+		bits, size := a.Mask.Size()
+		if !ok {
+			continue
 		}
+		if size == net.IPv4len*8 {
+			ip = ip.Unmap()
+		}
+		prefixes = append(prefixes, netip.PrefixFrom(ip, bits))
 	}
-	return addrs, nil
+	return prefixes, nil
 }
 
 func message(l link.Link, p netip.Prefix) *netlink.Addr {

@@ -21,11 +21,6 @@ func (c *Config) Unsupported() []*Error {
 		used bool
 	}{
 		{"DNS", len(i.DNS)+len(i.Search) > 0},
-		{"PreUp", len(i.PreUp) > 0},
-		{"PostUp", len(i.PostUp) > 0},
-		{"PreDown", len(i.PreDown) > 0},
-		{"PostDown", len(i.PostDown) > 0},
-		{"SaveConfig", i.SaveConfig},
 		{"kill_switch", i.KillSwitch},
 		{"exclude", len(i.Exclude) > 0},
 		{"forward", i.Forward},

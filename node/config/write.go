@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// WriteConf writes c as a wg-quick file that parses to an equal Config. It is
+// WriteConf writes c as a wg-quick file that parses to an equal Config, in the
+// order in which `wg-quick save` writes. It is
 // with [Strip] what reveals secrets in this package: its output belongs in a
 // file of mode 0600 or on the terminal of someone who asked for it.
 func (c *Config) WriteConf(w io.Writer) error {
@@ -62,10 +63,10 @@ func (c *Config) WriteConf(w io.Writer) error {
 		if !p.PresharedKey.IsZero() {
 			set("PresharedKey", p.PresharedKey.Base64())
 		}
-		set("Endpoint", p.Endpoint)
 		for _, line := range p.allowedIPsLines() {
 			set("AllowedIPs", line)
 		}
+		set("Endpoint", p.Endpoint)
 		set("PersistentKeepalive", unlessZero(p.PersistentKeepalive))
 	}
 	if err := b.Flush(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/hook"
 )
 
 // State is what Build needs to know about the host. [Gather] finds it out.
@@ -50,6 +51,7 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 		return nil, err
 	}
 	b.add(Step{Op: OpLink, Why: "the interface that packets enter the tunnel by; this process serves it"})
+	b.hooks(hook.PreUp, cfg.Interface.PreUp, "a PreUp of the configuration: before the link has keys and addresses")
 	b.add(Step{Op: OpConfigure, Mark: b.mark, Why: b.whyConfigure()})
 	for _, a := range cfg.Interface.Addresses {
 		b.add(Step{Op: OpAddress, Prefix: a, Why: "this host's address in the tunnel"})
@@ -60,6 +62,7 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 	}
 	b.add(Step{Op: OpUp, MTU: mtu, Why: why})
 	b.routes()
+	b.hooks(hook.PostUp, cfg.Interface.PostUp, "a PostUp of the configuration: if it fails, all of this is undone")
 	return b.steps, nil
 }
 

@@ -142,7 +142,6 @@ func TestBuildRefuses(t *testing.T) {
 		{"no name", named(""), State{}, `"" is not the name of an interface`},
 		{"long name", named("sixteen-letters-"), State{}, `"sixteen-letters-" is not the name of an interface`},
 		{"tiny MTU", named("wg0"), State{EndpointMTUs: []int{80}}, "compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
-		{"a hook", conf(t, "PostUp = true", ""), State{}, "wg0.conf:2: PostUp: is not supported yet"},
 		{
 			"a default route in a container", conf(t, "", "AllowedIPs = 0.0.0.0/0"),
 			State{Default: DefaultState{FreeTable: 51820, V4: FamilyState{Priority: 32765}, SrcValidMarkFixed: "set sysctl: read-only file system"}},

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/wgnode/wgnode/node/hook"
 )
 
 // Dir is where journals are kept. It does not outlast a restart of the
@@ -29,6 +32,11 @@ type journalFile struct {
 	// Process is the node that brought the interface up.
 	Process Process `json:"process"`
 	Link    string  `json:"link"`
+	// Config is the path of the configuration, "" if it came from elsewhere:
+	// its hooks are not in the journal, because they may hold secrets.
+	Config string `json:"config,omitempty"`
+	// Complete says that all steps were done.
+	Complete bool `json:"complete,omitempty"`
 	// LinkIndex tells that link from a later one of the same name. It is 0
 	// until the link has been created.
 	LinkIndex int    `json:"link_index,omitempty"`
@@ -40,7 +48,9 @@ const journalVersion = 1
 // CreateJournal starts a journal for the calling process. It creates the
 // folder if need be. If the file is already there the error wraps
 // fs.ErrExist: somebody is up by that name, or died while it was.
-func CreateJournal(path, link string) (*Journal, error) {
+//
+// config is the path of the configuration, if there is one.
+func CreateJournal(path, link, config string) (*Journal, error) {
 	self, err := Self()
 	if err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
@@ -48,7 +58,7 @@ func CreateJournal(path, link string) (*Journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
-	j := &Journal{path, journalFile{Version: journalVersion, Process: self, Link: link, Steps: []Step{}}}
+	j := &Journal{path, journalFile{Version: journalVersion, Process: self, Link: link, Config: config, Steps: []Step{}}}
 	// Unlike a rename, a link fails if the name is taken.
 	if err := j.write(os.Link); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
@@ -71,6 +81,31 @@ func OpenJournal(path string) (*Journal, error) {
 		return nil, fmt.Errorf("open journal %s: it is of version %d, this program reads version %d", path, j.Version, journalVersion)
 	}
 	return j, nil
+}
+
+// complete records that all steps were done.
+func (j *Journal) complete() error {
+	j.Complete = true
+	if err := j.write(os.Rename); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+// WasUp reports whether the hooks of going down are due: those of coming up had
+// all begun.
+func (j *Journal) WasUp() bool {
+	return j.Complete || slices.ContainsFunc(j.Steps, func(s Step) bool { return s.Op == OpHook && s.Phase == hook.PostUp })
+}
+
+// Mark returns the mark that the encrypted packets were given, 0 for none.
+func (j *Journal) Mark() uint32 {
+	for _, s := range j.Steps {
+		if s.Op == OpConfigure {
+			return s.Mark
+		}
+	}
+	return 0
 }
 
 // begin records steps that are about to be done.

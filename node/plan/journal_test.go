@@ -16,7 +16,7 @@ import (
 func TestJournalIsExclusive(t *testing.T) {
 	s := newStage(t)
 	s.create(t)
-	if _, err := CreateJournal(s.path, "wg0"); !errors.Is(err, fs.ErrExist) {
+	if _, err := CreateJournal(s.path, "wg0", ""); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second one: %v", err)
 	}
 	if _, err := OpenJournal(s.path + "x"); !errors.Is(err, fs.ErrNotExist) {

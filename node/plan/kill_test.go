@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // beANode brings wg0 up, says so, and waits to be killed.
 func beANode(path string) error {
 	steps := []Step{{Op: OpLink, Link: "wg0"}, {Op: OpConfigure, Link: "wg0"}, {Op: OpUp, Link: "wg0", MTU: 1420}}
-	j, err := CreateJournal(path, "wg0")
+	j, err := CreateJournal(path, "wg0", "")
 	if err != nil {
 		return err
 	}

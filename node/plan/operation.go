@@ -35,6 +35,7 @@ var operations = map[Op]operation{
 	OpAddress:   addressOperation,
 	OpUp:        upOperation,
 	OpRoute:     routeOperation,
+	OpHook:      hookOperation,
 	OpValidMark: validMarkOperation,
 	OpMarked:    ruleOperation,
 	OpSuppress:  ruleOperation,

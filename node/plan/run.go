@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/link"
 )
 
@@ -14,6 +15,8 @@ import (
 type Runner struct {
 	Kernel Kernel
 	Device Device // not needed for Undo
+	// Shell runs hooks; not needed for Undo.
+	Shell hook.Shell
 	// Out gets a line "[#] COMMAND" for each step as it is done or undone, and
 	// "[!] ..." for each one that is skipped. Nil is for none.
 	Out io.Writer
@@ -28,7 +31,9 @@ type Runner struct {
 func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
 	err := r.apply(ctx, steps, j)
 	if err == nil {
-		return nil
+		if err = j.complete(); err == nil {
+			return nil
+		}
 	}
 	// What ended ctx must not keep its effects from being undone.
 	return errors.Join(err, r.Undo(context.WithoutCancel(ctx), j))
@@ -48,14 +53,9 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error
 		if s.Link != j.Link {
 			return fmt.Errorf("%s: the journal is for %s", s, j.Link)
 		}
+		r.say("%s", s.Line(r.Explain))
 		if s.Skip != "" {
-			r.say("[!] skipped: %s: %s", s, s.Skip)
 			continue
-		}
-		if r.Explain && s.Why != "" {
-			r.say("[#] %s  # %s", s, s.Why)
-		} else {
-			r.say("[#] %s", s)
 		}
 		if done == len(j.Steps) {
 			if err := j.begin(recordTogether(steps[i:])...); err != nil {
@@ -101,6 +101,8 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error {
 	if err != nil {
 		return err
 	}
+	// What is on the link is gone with it, thousands of routes at once.
+	whole := slices.ContainsFunc(j.Steps, func(s Step) bool { return s.Op == OpLink })
 	var left []Step // last first
 	var errs []error
 	for i, s := range slices.Backward(j.Steps) {
@@ -111,7 +113,7 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error {
 			}
 			break
 		}
-		if !here.remains(s) {
+		if !here.remains(s) || whole && goesWithLink(s) {
 			continue
 		}
 		switch err := r.undo(s, here.link); {
@@ -154,6 +156,9 @@ func (w whatIs) remains(s Step) bool {
 	}
 	return w.ours
 }
+
+// goesWithLink reports whether deleting the link undoes the step.
+func goesWithLink(s Step) bool { return s.Op != OpLink && operations[s.Op].stays == nil }
 
 // say prints one line. Nobody listening is no reason to stop half-way, so a
 // failed write is not an error.

@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/wgnode/wgnode/node/hook"
 )
 
 // Op is what a step does.
@@ -14,6 +16,7 @@ const (
 	OpAddress   Op = "address"   // add Prefix as an address
 	OpUp        Op = "up"        // set MTU and bring the link up
 	OpRoute     Op = "route"     // route Prefix to the link, in Table
+	OpHook      Op = "hook"      // run Command, one of the Phase's
 
 	// What a default route needs besides. Prefix is that route's: it tells the
 	// family.
@@ -35,6 +38,11 @@ type Step struct {
 	Mark     uint32 `json:"mark,omitempty"`  // of the encrypted packets, 0: none
 	Priority int    `json:"priority,omitempty"`
 
+	Phase hook.Phase `json:"phase,omitempty"`
+	// Command is a hook's, with %i replaced. It may hold a secret, and undoing
+	// does not need it.
+	Command string `json:"-"`
+
 	// Why is for people: the reason that this step is there.
 	Why string `json:"-"`
 	// Skip, if not empty, is why this host cannot do the step and is well
@@ -48,6 +56,18 @@ func (s Step) String() string {
 		return o.command(s)
 	}
 	return fmt.Sprintf("unknown step %q", string(s.Op))
+}
+
+// Line returns what is printed as the step is done, or skipped: the command,
+// and with explain why it is there.
+func (s Step) Line(explain bool) string {
+	switch {
+	case s.Skip != "":
+		return fmt.Sprintf("[!] skipped: %s: %s", s, s.Skip)
+	case explain && s.Why != "":
+		return fmt.Sprintf("[#] %s  # %s", s, s.Why)
+	}
+	return fmt.Sprintf("[#] %s", s)
 }
 
 // UndoString returns the command that would undo the step, or "" for a step

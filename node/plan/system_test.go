@@ -88,7 +88,7 @@ func TestSystemDoesWhatItPrints(t *testing.T) {
 	var out bytes.Buffer
 	r := Runner{Kernel: System{}, Device: tun{t}, Out: &out}
 	path := filepath.Join(t.TempDir(), "wg0.json")
-	j, err := CreateJournal(path, "wg0")
+	j, err := CreateJournal(path, "wg0", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestSystemFailsHalfWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	j, err := CreateJournal(filepath.Join(dir, "wg0.json"), "wg0")
+	j, err := CreateJournal(filepath.Join(dir, "wg0.json"), "wg0", "")
 	if err != nil {
 		t.Fatal(err)
 	}

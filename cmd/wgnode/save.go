@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
+)
+
+func newSaveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "save CONF|NAME",
+		Short: "Write a running tunnel's configuration into its file",
+		Long: `Save replaces the file by what the tunnel does now: addresses, port, key and
+peers with their endpoints. MTU, DNS, Table, SaveConfig, hooks and the names of
+peers are kept; other comments are not. NAME means /etc/wireguard/NAME.conf.
+
+The file is replaced whole or not at all, and has mode 0600 afterwards.`,
+		Example: "  wgnode set wg0 peer KEY allowed-ips 10.0.0.7/32\n  wgnode save wg0",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := becomeRoot(cmd); err != nil {
+				return err
+			}
+			path, err := findConfig(args)
+			if err != nil {
+				return err
+			}
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			err = node.Save(cfg, "")
+			if errors.Is(err, fs.ErrNotExist) {
+				return withHint(fmt.Errorf("`%s' is not a WireGuard interface", cfg.Name),
+					"`wgnode up "+filepath.Base(path)+"` brings it up; `wgnode show interfaces` lists those there are")
+			}
+			return err
+		},
+		ValidArgsFunction: completeConfigs,
+	}
+}

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/plan"
+)
+
+// ownsHooks reports whether the hooks of going down are this node's to run.
+func (n *Node) ownsHooks() bool {
+	if n.net != nil || n.journal == nil || !n.journal.WasUp() {
+		return false
+	}
+	select {
+	case <-n.released:
+		return false
+	default:
+		return true
+	}
+}
+
+// runHooks runs all hooks of a phase that belongs to going down, also those
+// after one that has failed: going down goes on too.
+func (n *Node) runHooks(ctx context.Context, phase hook.Phase) error {
+	return runHooks(ctx, n.cfg, phase, n.opt.Shell, n.opt.Out, false)
+}
+
+// runHooks runs the hooks of one phase, each after a line that shows it. With
+// strict the first that fails is the last.
+func runHooks(ctx context.Context, cfg *config.Config, phase hook.Phase, shell hook.Shell, out io.Writer, strict bool) error {
+	var errs []error
+	for _, c := range plan.Hooks(cfg, phase) {
+		c = hook.Expand(c, cfg.Name)
+		say(out, "[#] %s", c)
+		if err := shell.Run(ctx, phase, cfg.Name, c); err != nil {
+			errs = append(errs, err)
+			if strict {
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// prepareDown does what comes before an interface goes down.
+func (n *Node) prepareDown(ctx context.Context) error {
+	if !n.ownsHooks() {
+		return nil
+	}
+	err := n.runHooks(ctx, hook.PreDown)
+	if n.cfg.Interface.SaveConfig {
+		err = errors.Join(err, n.save())
+	}
+	return err
+}
+
+// skipHooks says which hooks a node without an interface leaves out.
+func (n *Node) skipHooks() {
+	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp, hook.PreDown, hook.PostDown} {
+		if count := len(plan.Hooks(n.cfg, p)); count > 0 {
+			n.say("[!] skipped: %s: there is no interface for it", p)
+		}
+	}
+}
+
+// hooksOf returns the configuration whose hooks are due for what a journal
+// tells of, nil if none are. It says so if the file is not there to tell.
+func hooksOf(j *plan.Journal, out io.Writer) *config.Config {
+	if j.Config == "" || !j.WasUp() {
+		return nil
+	}
+	cfg, err := config.Load(j.Config)
+	if err != nil {
+		say(out, "[!] skipped: the PreDown and PostDown hooks of %s: %v", j.Link, err)
+		return nil
+	}
+	cfg.Name = j.Link
+	return cfg
+}
+
+// undoDead undoes what a node that was killed has left behind. Its hooks of
+// going down run too: what those of coming up have done was not undone by
+// anybody. One that fails, perhaps because the interface is gone, is told and
+// does not keep the rest from being done.
+func undoDead(ctx context.Context, j *plan.Journal, shell hook.Shell, out io.Writer) error {
+	cfg := hooksOf(j, out)
+	run := func(phase hook.Phase) {
+		if cfg == nil {
+			return
+		}
+		if err := runHooks(ctx, cfg, phase, shell, out, false); err != nil {
+			say(out, "[!] %v", err)
+		}
+	}
+	run(hook.PreDown)
+	r := plan.Runner{Kernel: plan.System{}, Out: out}
+	if err := r.Undo(ctx, j); err != nil {
+		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
+	}
+	run(hook.PostDown)
+	return nil
+}
