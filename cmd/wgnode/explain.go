@@ -61,7 +61,7 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 			}
 			return runExplain(cmd, args[0], req, o.json)
 		},
-		ValidArgsFunction: completeNodes,
+		ValidArgsFunction: completeExplain,
 	}
 	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for somebody else's packet that matches")
 	cmd.Flags().StringVar(&o.from, "from", "", "with --passive: only flows from this `ADDRESS or PREFIX`")
@@ -245,4 +245,23 @@ func completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.S
 		return nil, cobra.ShellCompDirectiveError
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeExplain offers running nodes, and then the hosts that have a prefix
+// of their own in the AllowedIPs: these are addresses, as a rule the peers'.
+func completeExplain(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return completeNodes(cmd, args, toComplete)
+	}
+	var hosts []string
+	if status, _ := getStatus(args[0]); status != nil {
+		for i := range status.Peers {
+			for _, p := range status.Peers[i].AllowedIPs {
+				if p.IsSingleIP() {
+					hosts = append(hosts, p.Addr().String())
+				}
+			}
+		}
+	}
+	return hosts, cobra.ShellCompDirectiveNoFileComp
 }

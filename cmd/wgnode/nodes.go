@@ -14,22 +14,47 @@ import (
 )
 
 // completeConfigs completes the first argument with the names that have a
-// configuration, and with files.
-func completeConfigs(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+// configuration, or, where none of them begins so, with the paths of files. A
+// .conf takes a path with a slash: without, it is the name of an interface.
+func completeConfigs(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	entries, err := os.ReadDir(config.Dir)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveDefault
+	if names := namesIn(config.Dir, ".conf", toComplete); len(names) > 0 {
+		return names, cobra.ShellCompDirectiveNoFileComp
 	}
+	if strings.Contains(toComplete, "/") {
+		return []string{"conf", "toml"}, cobra.ShellCompDirectiveFilterFileExt
+	}
+	return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// completeFile leaves it to the shell.
+func completeFile(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveDefault
+}
+
+// completeDown offers what there is to take down: every node has a journal,
+// also one that was killed.
+func completeDown(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return namesIn(node.RunDir(), ".json", toComplete), cobra.ShellCompDirectiveNoFileComp
+}
+
+// namesIn returns the interfaces that a folder has files of, as far as it can
+// be read: nobody wants an error message in the line that is being typed.
+func namesIn(dir, suffix, prefix string) []string {
+	entries, _ := os.ReadDir(dir)
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".conf"); ok && config.ValidName(name) {
+		name, ok := strings.CutSuffix(e.Name(), suffix)
+		if ok && config.ValidName(name) && strings.HasPrefix(name, prefix) {
 			names = append(names, name)
 		}
 	}
-	return names, cobra.ShellCompDirectiveDefault
+	return names
 }
 
 // findConfig returns the absolute path of the configuration that args name, or

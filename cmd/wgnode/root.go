@@ -23,6 +23,8 @@ and what to change.`,
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
+	// Most arguments and values are no files. Those that are say so.
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
 		newUpCommand(),
 		newDownCommand(),

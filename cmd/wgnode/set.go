@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -45,8 +46,60 @@ An empty FILE, such as /dev/null, takes the key away.`,
 			}
 			return runSet(cmd, args)
 		},
-		ValidArgsFunction: completeDevice,
+		ValidArgsFunction: completeSet,
 	}
+}
+
+// completeSet offers the words that settings begin with where one may begin,
+// and else what may follow the word before.
+func completeSet(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return completeDevice(cmd, args, toComplete)
+	}
+	ofPeer, begins := false, true
+	for i := 1; i < len(args); i++ {
+		if begins = args[i] == "remove"; begins {
+			continue
+		}
+		ofPeer = ofPeer || args[i] == "peer"
+		i++ // its value
+		begins = i < len(args)
+	}
+	if !begins {
+		return completeValue(args)
+	}
+	words := []string{"peer"}
+	if ofPeer {
+		words = append(words, "remove")
+	}
+	for word, s := range settings {
+		if word != "peer" && s.device != ofPeer {
+			words = append(words, word)
+		}
+	}
+	slices.Sort(words)
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeValue completes what follows the last of args.
+func completeValue(args []string) ([]string, cobra.ShellCompDirective) {
+	switch args[len(args)-1] {
+	case "private-key", "preshared-key":
+		return nil, cobra.ShellCompDirectiveDefault
+	case "fwmark", "persistent-keepalive":
+		return []string{"off"}, cobra.ShellCompDirectiveNoFileComp
+	case "peer":
+		status, _ := getStatus(args[0])
+		if status == nil {
+			break
+		}
+		var keys []string
+		for i := range status.Peers {
+			keys = append(keys, status.Peers[i].PublicKey.Base64())
+		}
+		return keys, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 func runSet(cmd *cobra.Command, args []string) error {

@@ -28,6 +28,7 @@ The output holds the private key and the preshared keys of the file.`,
 			}
 			return strip(cmd, args[0])
 		},
+		ValidArgsFunction: completeConfigs,
 	}
 }
 

@@ -34,6 +34,8 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
+	// It fails only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
 }
 
 // maxRecorder is the most that a flight recorder may take, in MiB.
@@ -179,7 +181,7 @@ the tunnel stays up.`,
 			}
 			return err
 		},
-		ValidArgsFunction: completeNodes,
+		ValidArgsFunction: completeDown,
 	}
 }
 
