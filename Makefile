@@ -2,7 +2,20 @@
 # run besides, .ci/needs names.
 
 PREFIX    ?= /usr/local
+MANDIR    ?= $(PREFIX)/share/man/man8
+BASHDIR   ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR    ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR   ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR   ?= $(PREFIX)/lib/systemd/system
+DOCDIR    ?= $(PREFIX)/share/doc/wgnode
 GO        ?= go
+# What runs here while GOARCH names the machine that the program is for.
+GORUN     ?= GOOS= GOARCH= $(GO) run
+NFPM      ?= $(GORUN) github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
+# Of the packages: where they go; the tag, and how many commits came after it.
+PACKAGES  ?= bin
+VERSION   ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/-\([0-9]*\)-g/+\1.g/' | grep . || \
+	git log -1 --date=format:%Y%m%d%H%M%S --format=v0.0.0-%cd.%h)
 FUZZTIME  ?= 5m
 BENCHTIME ?= 1s
 # Further flags of go test, in `make test` and `make bench`.
@@ -10,7 +23,7 @@ TESTFLAGS ?=
 # The comparison with other WireGuards: root, network namespaces and iperf3.
 COMPARE   ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare $(TESTFLAGS)
 
-.PHONY: help demo build test lint race bench fuzz man install clean
+.PHONY: help demo build test lint race packaging bench fuzz man install uninstall packages clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -21,7 +34,7 @@ demo: ## two nodes in one process, no privileges: a healthy path, then a fault f
 build: ## bin/wgnode, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/wgnode ./cmd/wgnode
 
-test: lint race ## all checks and tests; those that need root are skipped without it
+test: lint race packaging ## all checks and tests; those that need root are skipped without it
 	$(GO) test -timeout 8m $(TESTFLAGS) ./...
 
 lint: ## formatting, go vet, staticcheck, syntax of the scripts
@@ -31,6 +44,9 @@ lint: ## formatting, go vet, staticcheck, syntax of the scripts
 race: ## the tests that need no root, with the race detector
 	.ci/race $(TESTFLAGS)
 
+packaging: ## what `make install` and `make packages` make is complete and loads
+	.ci/packaging
+
 bench: ## the path of a packet, then the comparison with other WireGuards
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...
 	$(COMPARE)
@@ -38,16 +54,38 @@ bench: ## the path of a packet, then the comparison with other WireGuards
 fuzz: ## each fuzz target for FUZZTIME, one after the other
 	.ci/fuzz $(FUZZTIME)
 
-man: ## the manual pages, into bin/man
-	$(GO) run -tags man ./cmd/wgnode bin/man
+man: ## the manual pages and the shells' completions, into bin/man and bin/completion
+	rm -rf bin/man bin/completion
+	$(GORUN) -tags man ./cmd/wgnode bin
 
-install: build man ## program, manual pages and completions below PREFIX, DESTDIR before it
+install: build man ## program, manual pages, completions and systemd unit below PREFIX, DESTDIR before it
 	install -D -m 755 bin/wgnode $(DESTDIR)$(PREFIX)/bin/wgnode
-	install -d $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 644 bin/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
-	bin/wgnode completion bash | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wgnode
-	bin/wgnode completion zsh | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wgnode
-	bin/wgnode completion fish | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wgnode.fish
+	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(UNITDIR)
+	install -m 644 bin/man/*.8 $(DESTDIR)$(MANDIR)
+	install -D -m 644 bin/completion/wgnode.bash $(DESTDIR)$(BASHDIR)/wgnode
+	install -D -m 644 bin/completion/_wgnode $(DESTDIR)$(ZSHDIR)/_wgnode
+	install -D -m 644 bin/completion/wgnode.fish $(DESTDIR)$(FISHDIR)/wgnode.fish
+	sed 's|/usr/bin/wgnode|$(PREFIX)/bin/wgnode|' 'examples/systemd/wgnode@.service' | install -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/wgnode@.service'
+	install -D -m 644 LICENSE $(DESTDIR)$(DOCDIR)/copyright
+	install -D -m 644 examples/systemd/README.md $(DESTDIR)$(DOCDIR)/systemd.md
+	install -m 644 examples/systemd/strict.conf $(DESTDIR)$(DOCDIR)/strict.conf
+
+uninstall: ## remove what install has installed
+	rm -f $(DESTDIR)$(PREFIX)/bin/wgnode '$(DESTDIR)$(UNITDIR)/wgnode@.service'
+	rm -f $(DESTDIR)$(MANDIR)/wgnode.8 $(DESTDIR)$(MANDIR)/wgnode-*.8
+	rm -f $(DESTDIR)$(BASHDIR)/wgnode $(DESTDIR)$(ZSHDIR)/_wgnode $(DESTDIR)$(FISHDIR)/wgnode.fish
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+packages: ## a .deb and an .rpm, for this machine or that of GOARCH
+	rm -rf bin/tree
+	$(MAKE) install PREFIX=/usr DESTDIR=bin/tree
+	mkdir -p $(PACKAGES)
+	gzip -9n bin/tree/usr/share/man/man8/*
+	for format in deb rpm; do \
+		env VERSION='$(VERSION)' ARCH=$$($(GO) env GOARCH) \
+			MAINTAINER="$$(git log -1 --format='%an <%ae>')" SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+			$(NFPM) package --config examples/packaging/nfpm.yaml --packager $$format --target $(PACKAGES) || exit; \
+	done
 
 clean: ## what make made
 	rm -rf bin

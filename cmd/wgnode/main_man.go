@@ -1,8 +1,10 @@
 //go:build man
 
 // With the build tag man the program is another one: it writes the manual
-// pages, one a command, and is never installed. So the generator can see the
-// commands, and its libraries stay out of wgnode.
+// pages, one a command, and the completions, one a shell, and is never
+// installed. So the generator can see the commands, and its libraries stay out
+// of wgnode. Unlike wgnode itself it can run where wgnode is only built for
+// another machine.
 //
 //	go run -tags man ./cmd/wgnode FOLDER
 
@@ -11,25 +13,35 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
 
 func main() {
-	os.Exit(report(os.Stderr, writeManual(os.Args[1:])))
+	os.Exit(report(os.Stderr, generate(os.Args[1:])))
 }
 
-func writeManual(args []string) error {
-	root := newRootCommand()
+// generate writes FOLDER/man and FOLDER/completion.
+func generate(args []string) error {
 	if len(args) != 1 {
-		return withHint(errors.New("want one folder for the manual pages"), "`make man` knows where they go")
+		return withHint(errors.New("want one folder, for man and completion"), "`make man` knows where they go")
 	}
-	if err := os.MkdirAll(args[0], 0o755); err != nil {
-		return err
+	manual, completion := filepath.Join(args[0], "man"), filepath.Join(args[0], "completion")
+	for _, dir := range []string{manual, completion} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
 	}
+	root := newRootCommand()
 	withoutTag(root)
-	return doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "wgnode", Manual: "wgnode"}, args[0])
+	return errors.Join(
+		doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "wgnode", Manual: "wgnode"}, manual),
+		root.GenBashCompletionFileV2(filepath.Join(completion, "wgnode.bash"), true),
+		root.GenZshCompletionFile(filepath.Join(completion, "_wgnode")),
+		root.GenFishCompletionFile(filepath.Join(completion, "wgnode.fish"), true),
+	)
 }
 
 // withoutTag leaves out cobra's line about when the page was generated, so
