@@ -4,10 +4,13 @@ package lab
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Host is one machine of a lab. Methods without an error result end the test
@@ -100,6 +103,26 @@ func (h *Host) WriteFile(path, content string, mode os.FileMode) {
 			return err
 		}
 		return os.WriteFile(path, []byte(content), mode)
+	})
+}
+
+// Mount mounts a file with this content over an existing one, as containers do
+// with their /etc/resolv.conf: it can be written, but not renamed or replaced.
+func (h *Host) Mount(path, content string, mode os.FileMode) {
+	h.t.Helper()
+	h.do("mount file", func() error {
+		f, err := os.CreateTemp("/run", "lab-mount-")
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteString(content)
+		if err := errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
+			return err
+		}
+		if err := unix.Mount(f.Name(), path, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("bind %s on %s: %w", f.Name(), path, err)
+		}
+		return nil
 	})
 }
 

@@ -1,0 +1,191 @@
+package resolver
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Snapshot is what a file was: absent, a symbolic link, or a regular file.
+type Snapshot struct {
+	Absent  bool   `json:"absent,omitempty"`
+	Target  string `json:"target,omitempty"` // of a symbolic link
+	Content []byte `json:"content,omitempty"`
+	// Mode are the permissions of a regular file with set-id and sticky bits,
+	// as chmod(2) has them.
+	Mode uint32 `json:"mode,omitempty"`
+	UID  int    `json:"uid,omitempty"`
+	GID  int    `json:"gid,omitempty"`
+
+	immutable bool // chattr +i
+}
+
+// errNotRegular is for what is none of the things that a snapshot can be.
+var errNotRegular = errors.New("not a regular file")
+
+// takeSnapshot looks at a file without following a link.
+func takeSnapshot(path string) (*Snapshot, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case absent(err):
+		return &Snapshot{Absent: true}, nil
+	case err != nil:
+		return nil, err
+	case info.Mode()&fs.ModeSymlink != 0:
+		target, err := os.Readlink(path)
+		return &Snapshot{Target: target}, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: %w", path, errNotRegular)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // nothing was written
+	if info, err = f.Stat(); err != nil {
+		return nil, err
+	}
+	var content bytes.Buffer
+	if _, err := content.ReadFrom(f); err != nil {
+		return nil, err
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	s := &Snapshot{Content: content.Bytes(), Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid)}
+	// Most file systems of containers and in memory know no such flags.
+	if flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS); err == nil {
+		s.immutable = flags&unix.STATX_ATTR_IMMUTABLE != 0 // the same bit as FS_IMMUTABLE_FL
+	}
+	return s, nil
+}
+
+// regular is a file that all may read.
+func regular(content []byte) *Snapshot {
+	return &Snapshot{Content: content, Mode: 0o644, UID: os.Geteuid(), GID: os.Getegid()}
+}
+
+// equal leaves aside mode and owner, which do not change alone.
+func (s *Snapshot) equal(t *Snapshot) bool {
+	return s.Absent == t.Absent && s.Target == t.Target && bytes.Equal(s.Content, t.Content)
+}
+
+// command is the one that makes the file what it was.
+func (s *Snapshot) command() string {
+	switch {
+	case s.Absent:
+		return "rm " + resolvConf
+	case s.Target != "":
+		return fmt.Sprintf("ln -sfn %s %s", s.Target, resolvConf)
+	}
+	return "cp /dev/fd/63 " + resolvConf
+}
+
+// temporary is beside the file, and always the same, so that what a killed
+// process left there is found.
+func temporary(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".wgnode")
+}
+
+// put makes the file what s is: atomically, unless the place forbids it.
+func (s *Snapshot) put(path string) error {
+	if s.Absent {
+		return os.Remove(path)
+	}
+	err := s.rename(path)
+	// A mount point cannot be renamed over; a folder may be read-only but for
+	// what is mounted in it.
+	if s.Target == "" && (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EROFS)) {
+		return s.write(path)
+	}
+	return err
+}
+
+func (s *Snapshot) rename(path string) (err error) {
+	tmp := temporary(path)
+	if err := removeIfThere(tmp); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, removeIfThere(tmp))
+		}
+	}()
+	if s.Target != "" {
+		err = os.Symlink(s.Target, tmp)
+	} else {
+		err = s.create(tmp)
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncFolder(path)
+}
+
+func (s *Snapshot) create(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(s.Content)
+	if err == nil {
+		err = f.Chown(s.UID, s.GID)
+	}
+	if err == nil {
+		err = unix.Fchmod(int(f.Fd()), s.Mode) // after chown, which clears set-id bits
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// write writes the content in place, and leaves owner and mode as they are. If
+// it is killed half-way the file is the new text up to some place, and the old
+// one from there on: see mixed.
+func (s *Snapshot) write(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(s.Content)
+	if err == nil {
+		err = f.Truncate(int64(len(s.Content)))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// mixed reports whether got is what a write of to in the place of from has left
+// half-way.
+func mixed(got, from, to []byte) bool {
+	n := 0
+	for n < len(got) && n < len(to) && got[n] == to[n] {
+		n++
+	}
+	return bytes.Equal(got[n:], from[min(n, len(from)):])
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !absent(err) && !errors.Is(err, unix.EROFS) {
+		return err
+	}
+	return nil
+}
+
+func syncFolder(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
