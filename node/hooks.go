@@ -59,8 +59,11 @@ func (n *Node) prepareDown(ctx context.Context) error {
 	return err
 }
 
-// skipHooks says which hooks a node without an interface leaves out.
-func (n *Node) skipHooks() {
+// skipForStack says what a node without an interface leaves out.
+func (n *Node) skipForStack() {
+	if len(n.cfg.Interface.DNS) > 0 {
+		n.say("[!] skipped: DNS: this host goes on resolving names as before")
+	}
 	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp, hook.PreDown, hook.PostDown} {
 		if count := len(plan.Hooks(n.cfg, p)); count > 0 {
 			n.say("[!] skipped: %s: there is no interface for it", p)

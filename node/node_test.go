@@ -231,14 +231,19 @@ func TestStartRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	private := "PrivateKey=" + key.GeneratePrivate().Base64() + "\n"
-	for name, test := range map[string]struct{ text, want string }{
-		"port in use": {"[Interface]\n" + private + "ListenPort=" + port, "address already in use"},
-		"all that is unsupported": {"[Interface]\n" + private + "DNS=10.0.0.1",
-			"x.conf:3: DNS: is not supported yet"},
+	portTaken := parse(t, "x", "[Interface]\n"+private+"ListenPort="+port)
+	unsupported := parse(t, "x", "[Interface]\n"+private)
+	unsupported.Interface.KillSwitch, unsupported.Interface.Forward = true, true
+	for name, test := range map[string]struct {
+		cfg  *config.Config
+		want string
+	}{
+		"port in use":             {portTaken, "address already in use"},
+		"all that is unsupported": {unsupported, "x.conf: kill_switch: is not supported yet\nx.conf: forward: is not supported yet"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			n, err := Start(t.Context(), parse(t, "x", test.text), Options{Netstack: true, NoUAPI: true, RunDir: dir})
+			n, err := Start(t.Context(), test.cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

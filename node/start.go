@@ -66,7 +66,7 @@ func (n *Node) up(ctx context.Context) error {
 		return err
 	}
 	if n.opt.Netstack {
-		n.skipHooks()
+		n.skipForStack()
 		err = n.startStack()
 	} else {
 		err = n.startInterface(ctx)

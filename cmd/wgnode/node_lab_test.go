@@ -148,7 +148,6 @@ func TestUpFails(t *testing.T) {
 		"port in use":  {"[Interface]\nPrivateKey=" + private + "\nListenPort=51999\n", "address already in use"},
 		"route exists": {"[Interface]\nPrivateKey=" + private + "\n[Peer]\nPublicKey=" + s.gateway.Public + "\nAllowedIPs=" + s.Addr.A.V4.Masked().String() + ",10.77.0.0/16\n", "add route " + s.Addr.A.V4.Masked().String() + " dev wg0: file exists"},
 		"syntax":       {"[Interface]\nPrivateKey=short\n", "/etc/wireguard/wg0.conf:2: PrivateKey"},
-		"not yet":      {"[Interface]\nPrivateKey=" + private + "\nDNS=10.0.0.1\n", "wg0.conf:3: DNS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := s.A.With(t)

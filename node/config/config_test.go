@@ -225,6 +225,14 @@ func TestSecretsStayHidden(t *testing.T) {
 	}
 }
 
+func TestSearchAloneWarns(t *testing.T) {
+	c := mustParse(t, "[Interface]\nDNS=corp.example")
+	want := []string{"/etc/wireguard/wg0.conf:2: DNS: holds only search domains: without a name server they do nothing, as with wg-quick"}
+	if got := c.Warnings(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	c := mustParse(t, "[Peer]\n# Name = a\nPublicKey="+pubA+"\nAllowedIPs=10.0.0.7/24\n"+
 		"[Peer]\nPublicKey="+pubB+"\nAllowedIPs=10.0.0.0/24\n[Peer]\nPublicKey="+pubA)
@@ -255,11 +263,15 @@ func TestAllowedRoutes(t *testing.T) {
 
 func TestUnsupported(t *testing.T) {
 	c := mustParse(t, full)
+	if got := c.Unsupported(); got != nil {
+		t.Errorf("what can be done is refused: %v", got)
+	}
+	c.Interface.KillSwitch, c.Interface.Forward = true, true
 	var got []string
 	for _, e := range c.Unsupported() {
 		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Key))
 	}
-	want := "[9 DNS]"
+	want := "[0 kill_switch 0 forward]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}

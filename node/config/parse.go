@@ -194,6 +194,9 @@ func (p *parser) remember(key string) {
 
 // finish checks what only the whole file can show.
 func (p *parser) finish() {
+	if i := &p.cfg.Interface; len(i.Search) > 0 && len(i.DNS) == 0 {
+		p.warn(i.lines["DNS"], "DNS", "holds only search domains: without a name server they do nothing, as with wg-quick")
+	}
 	firstWith := make(map[key.Public]*Peer)
 	owner := make(map[netip.Prefix]*Peer)
 	for i := range p.cfg.Peers {

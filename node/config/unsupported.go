@@ -5,11 +5,10 @@ import (
 	"slices"
 )
 
-// Unsupported returns, in the order of the file, what c asks for beyond the
-// link, addresses, MTU, peers and routes. To bring c up regardless would leave
-// the host in a state that the file does not describe: without a hook that
-// opens the firewall, say, or with names that are resolved outside of the
-// tunnel. So if the list is not empty, nothing may be changed.
+// Unsupported returns, in the order of the file, what c asks for beyond what
+// wg-quick's files can say. To bring c up regardless would leave
+// the host in a state that the file does not describe: without the kill switch
+// that it relies on, say. So if the list is not empty, nothing may be changed.
 func (c *Config) Unsupported() []*Error {
 	var errs []*Error
 	i := &c.Interface
@@ -20,7 +19,6 @@ func (c *Config) Unsupported() []*Error {
 		key  string
 		used bool
 	}{
-		{"DNS", len(i.DNS)+len(i.Search) > 0},
 		{"kill_switch", i.KillSwitch},
 		{"exclude", len(i.Exclude) > 0},
 		{"forward", i.Forward},

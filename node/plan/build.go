@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/resolver"
 )
 
 // State is what Build needs to know about the host. [Gather] finds it out.
@@ -23,6 +24,9 @@ type State struct {
 	// Default is what a default route has to fit in with. It is filled in only
 	// for a configuration that has one.
 	Default DefaultState
+	// Resolver is where name servers are set. It is filled in only for a
+	// configuration that has some.
+	Resolver resolver.Choice
 }
 
 const (
@@ -61,6 +65,9 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 		return nil, err
 	}
 	b.add(Step{Op: OpUp, MTU: mtu, Why: why})
+	if err := b.dns(); err != nil {
+		return nil, err
+	}
 	b.routes()
 	b.hooks(hook.PostUp, cfg.Interface.PostUp, "a PostUp of the configuration: if it fails, all of this is undone")
 	return b.steps, nil

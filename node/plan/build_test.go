@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -69,6 +70,12 @@ ip -6 address add fd00::1/128 dev wg0
 			"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB + "\nAllowedIPs = 10.0.0.0/8", State{},
 			link + up + "ip -4 route add 10.0.0.0/8 dev wg0\n",
 		},
+		{
+			"name servers before routes", "DNS = 10.0.0.1, corp.example", "AllowedIPs = 10.0.0.0/8",
+			State{Resolver: resolver.Choice{Kind: resolver.Resolvconf, Prefix: "tun."}},
+			link + up + "resolvconf -a tun.wg0 -m 0 -x\nip -4 route add 10.0.0.0/8 dev wg0\n",
+		},
+		{"search domains alone", "DNS = corp.example", "", State{}, link + up},
 		{"MTU of the configuration", "MTU = 1280", "", State{EndpointMTUs: []int{9000}}, link + "ip link set mtu 1280 up dev wg0\n"},
 		{"MTU by the endpoints, the smallest", "", "", State{EndpointMTUs: []int{1492, 1400, 9000}, DefaultMTU: 1300}, link + "ip link set mtu 1320 up dev wg0\n"},
 		{"MTU by the default route", "", "", State{DefaultMTU: 9000}, link + "ip link set mtu 8920 up dev wg0\n"},

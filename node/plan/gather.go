@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/node/rule"
 	"github.com/wgnode/wgnode/node/sysctl"
@@ -49,9 +50,22 @@ func Gather(cfg *config.Config, endpoints []netip.Addr) (State, error) {
 		return State{}, err
 	}
 	if hasDefault(cfg) {
-		s.Default, err = gatherDefault()
+		if s.Default, err = gatherDefault(); err != nil {
+			return State{}, err
+		}
+	}
+	if len(cfg.Interface.DNS) > 0 {
+		s.Resolver, err = chooseResolver(cfg)
 	}
 	return s, err
+}
+
+func chooseResolver(cfg *config.Config) (resolver.Choice, error) {
+	kind, err := resolver.ParseKind(cfg.Interface.Resolver)
+	if err != nil {
+		return resolver.Choice{}, &config.Error{File: cfg.Path, Key: "resolver", Msg: err.Error()}
+	}
+	return resolver.Host{}.Choose(kind)
 }
 
 // noIPv6 returns why a new link would have no IPv6, or "".

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/node/rule"
 )
 
@@ -36,6 +37,12 @@ type Kernel interface {
 	// ResetSrcValidMark sets it to 0 again, unless another rule that goes by a
 	// mark needs it: then the error wraps ErrInUse.
 	ResetSrcValidMark() error
+	// SetDNS has names resolved by a tunnel's servers.
+	SetDNS(ctx context.Context, l link.Link, c resolver.Change) error
+	// ResetDNS puts back what was there before. The link may be gone. The error
+	// wraps resolver.ErrNotSet if there is nothing to put back, and
+	// resolver.ErrChanged if it leaves what somebody else has set since.
+	ResetDNS(l link.Link, c resolver.Change) error
 }
 
 // ErrInUse is wrapped by the error of a Kernel that did not take back what
@@ -56,7 +63,7 @@ type Device interface {
 // Which errno the kernel chooses depends on the object: ENODEV for links,
 // EADDRNOTAVAIL for addresses, ESRCH for routes, ENOENT for most of the rest.
 func gone(err error) bool {
-	if errors.Is(err, link.ErrNotFound) {
+	if errors.Is(err, link.ErrNotFound) || errors.Is(err, resolver.ErrNotSet) {
 		return true
 	}
 	for _, errno := range []unix.Errno{unix.ENODEV, unix.EADDRNOTAVAIL, unix.ESRCH, unix.ENOENT} {

@@ -46,7 +46,7 @@ var firewallOperation = operation{
 		return r.Kernel.AddFirewall(*l, s.firewall())
 	},
 	undo:  func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteFirewall(s.firewall()) },
-	stays: func(w whatIs) bool { return !w.taken },
+	stays: func(_ Step, w whatIs) bool { return !w.taken },
 }
 
 // rule is what an OpMarked or OpSuppress step adds.

@@ -21,7 +21,7 @@ type operation struct {
 	undo func(r *Runner, s Step, l link.Link) error
 	// stays tells whether anything of a step may be left, so that it needs
 	// undoing; nil if it goes with the link.
-	stays func(whatIs) bool
+	stays func(Step, whatIs) bool
 	// together says that steps of this kind that follow each other may be
 	// recorded in one writing of the journal, which for thousands of them is
 	// the difference between milliseconds and a minute: to undo one that was
@@ -36,6 +36,7 @@ var operations = map[Op]operation{
 	OpUp:        upOperation,
 	OpRoute:     routeOperation,
 	OpHook:      hookOperation,
+	OpDNS:       dnsOperation,
 	OpValidMark: validMarkOperation,
 	OpMarked:    ruleOperation,
 	OpSuppress:  ruleOperation,
@@ -43,7 +44,7 @@ var operations = map[Op]operation{
 }
 
 // always is for what does not depend on the link.
-func always(whatIs) bool { return true }
+func always(Step, whatIs) bool { return true }
 
 func (r *Runner) do(ctx context.Context, s Step, l *link.Link) error {
 	o, ok := operations[s.Op]

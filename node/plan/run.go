@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/resolver"
 )
 
 // Runner does steps and undoes them. It belongs to one goroutine at a time.
@@ -117,7 +118,7 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error {
 			continue
 		}
 		switch err := r.undo(s, here.link); {
-		case errors.Is(err, ErrInUse):
+		case errors.Is(err, ErrInUse), errors.Is(err, resolver.ErrChanged):
 			r.say("[!] left as it is: %v", err)
 		case err == nil:
 			if u := s.UndoString(); u != "" {
@@ -152,7 +153,7 @@ func (r *Runner) look(j *Journal) (whatIs, error) {
 // is on the link went with it.
 func (w whatIs) remains(s Step) bool {
 	if stays := operations[s.Op].stays; stays != nil {
-		return stays(w)
+		return stays(s, w)
 	}
 	return w.ours
 }

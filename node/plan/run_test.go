@@ -16,6 +16,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/node/rule"
 )
 
@@ -125,6 +126,14 @@ func (f *fake) AddFirewall(_ link.Link, t nftables.Table) error {
 func (f *fake) DeleteFirewall(t nftables.Table) error { return f.take("table " + t.Name()) }
 func (f *fake) SetSrcValidMark() error                { return f.put("src_valid_mark") }
 func (f *fake) ResetSrcValidMark() error              { return f.take("src_valid_mark") }
+
+func (f *fake) SetDNS(_ context.Context, l link.Link, c resolver.Change) error {
+	return f.put(fmt.Sprintf("name servers of %s %d", c.Link, l.Index))
+}
+
+func (f *fake) ResetDNS(l link.Link, c resolver.Change) error {
+	return f.take(fmt.Sprintf("name servers of %s %d", c.Link, l.Index))
+}
 
 // stage is a fake kernel with a runner and a journal for it.
 type stage struct {

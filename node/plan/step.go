@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/resolver"
 )
 
 // Op is what a step does.
@@ -17,6 +18,7 @@ const (
 	OpUp        Op = "up"        // set MTU and bring the link up
 	OpRoute     Op = "route"     // route Prefix to the link, in Table
 	OpHook      Op = "hook"      // run Command, one of the Phase's
+	OpDNS       Op = "dns"       // have names resolved as DNS says
 
 	// What a default route needs besides. Prefix is that route's: it tells the
 	// family.
@@ -43,11 +45,15 @@ type Step struct {
 	// does not need it.
 	Command string `json:"-"`
 
+	DNS *resolver.Change `json:"dns,omitempty"`
+
 	// Why is for people: the reason that this step is there.
 	Why string `json:"-"`
 	// Skip, if not empty, is why this host cannot do the step and is well
 	// without it.
 	Skip string `json:"-"`
+	// Note, if not empty, is what people should know of a step that is done.
+	Note string `json:"-"`
 }
 
 // String returns the command that would do the same, as wg-quick prints it.
@@ -59,15 +65,19 @@ func (s Step) String() string {
 }
 
 // Line returns what is printed as the step is done, or skipped: the command,
-// and with explain why it is there.
+// and with explain why it is there. A note gets a line of its own.
 func (s Step) Line(explain bool) string {
-	switch {
-	case s.Skip != "":
+	if s.Skip != "" {
 		return fmt.Sprintf("[!] skipped: %s: %s", s, s.Skip)
-	case explain && s.Why != "":
-		return fmt.Sprintf("[#] %s  # %s", s, s.Why)
 	}
-	return fmt.Sprintf("[#] %s", s)
+	line := fmt.Sprintf("[#] %s", s)
+	if explain && s.Why != "" {
+		line += "  # " + s.Why
+	}
+	if s.Note != "" {
+		line += "\n[!] " + s.Note
+	}
+	return line
 }
 
 // UndoString returns the command that would undo the step, or "" for a step

@@ -3,19 +3,21 @@
 package plan
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 
 	"github.com/wgnode/wgnode/node/address"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/node/rule"
 	"github.com/wgnode/wgnode/node/sysctl"
 )
 
 // System is the kernel of this host, in the network namespace of the calling
-// thread.
+// thread, and what it resolves names by, in that thread's mount namespace.
 type System struct{}
 
 var _ Kernel = System{}
@@ -36,6 +38,14 @@ func (System) AddRoute(l link.Link, p netip.Prefix, table int) error {
 
 func (System) DeleteRoute(l link.Link, p netip.Prefix, table int) error {
 	return route.Delete(l, p, table)
+}
+
+func (System) SetDNS(ctx context.Context, l link.Link, c resolver.Change) error {
+	return resolver.Host{}.Do(ctx, c, l.Index)
+}
+
+func (System) ResetDNS(l link.Link, c resolver.Change) error {
+	return resolver.Host{}.Undo(c, l.Index)
 }
 
 // AddFirewall protects all addresses of the link, as wg-quick does: also the

@@ -1,7 +1,6 @@
 package resolver
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,8 +49,8 @@ type Choice struct {
 // Otherwise it is systemd-resolved if that answers and either /etc/resolv.conf
 // is its own or resolvconf is but another name of its program; else resolvconf
 // if it is installed, as with wg-quick; else the file.
-func (h Host) Choose(ctx context.Context, want Kind) (Choice, error) {
-	c, err := h.choose(ctx, want)
+func (h Host) Choose(want Kind) (Choice, error) {
+	c, err := h.choose(want)
 	if err != nil {
 		return Choice{}, fmt.Errorf("choose a resolver: %w", err)
 	}
@@ -67,11 +66,11 @@ func (h Host) Choose(ctx context.Context, want Kind) (Choice, error) {
 	return c, err
 }
 
-func (h Host) choose(ctx context.Context, want Kind) (Choice, error) {
+func (h Host) choose(want Kind) (Choice, error) {
 	const forced = "the configuration says so"
 	switch want {
 	case Resolved:
-		if err := pingResolved(ctx); err != nil {
+		if err := pingResolved(); err != nil {
 			return Choice{}, fmt.Errorf("the configuration says %s: %w", want, err)
 		}
 		return Choice{Kind: want, Why: forced}, nil
@@ -100,7 +99,7 @@ func (h Host) choose(ctx context.Context, want Kind) (Choice, error) {
 		}
 	}
 	if sign != "" {
-		err := pingResolved(ctx)
+		err := pingResolved()
 		if err == nil {
 			return Choice{Kind: Resolved, Why: sign}, nil
 		}

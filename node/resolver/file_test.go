@@ -44,7 +44,7 @@ var originals = map[string]func(path string) error{
 // change is what a link's servers are on a host now, as Choose finds it.
 func change(t testing.TB, h Host, link string, servers ...string) Change {
 	t.Helper()
-	c, err := h.Choose(t.Context(), File)
+	c, err := h.Choose(File)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func do(t testing.TB, h Host, c Change) {
 
 func undo(t testing.TB, h Host, c Change, want error) {
 	t.Helper()
-	if err := h.Undo(t.Context(), c, 0); !errors.Is(err, want) {
+	if err := h.Undo(c, 0); !errors.Is(err, want) {
 		t.Fatalf("undo: %v, want %v", err, want)
 	}
 }
@@ -264,7 +264,7 @@ func TestFileInPlaceCut(t *testing.T) {
 			if err := os.WriteFile(h.ResolvConf, cut, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := h.Undo(t.Context(), c, 0); err != nil && !errors.Is(err, ErrNotSet) {
+			if err := h.Undo(c, 0); err != nil && !errors.Is(err, ErrNotSet) {
 				t.Fatalf("after %d bytes: %v", n, err)
 			}
 			if got := look(t, h); got != before {
@@ -311,7 +311,7 @@ func TestFileKilled(t *testing.T) {
 			c := change(t, h, "wg0", "10.0.0.1")
 			for i := range 20 {
 				killAfter(t, h, c, time.Duration(i)*300*time.Microsecond)
-				if err := h.Undo(t.Context(), c, 0); err != nil && !errors.Is(err, ErrNotSet) {
+				if err := h.Undo(c, 0); err != nil && !errors.Is(err, ErrNotSet) {
 					t.Fatal(err)
 				}
 				if got := look(t, h); got != before {
@@ -358,7 +358,7 @@ func TestFileMounted(t *testing.T) {
 	a.Mount("/etc/resolv.conf", original, 0o664)
 	err := a.Do(func() error {
 		h := Host{hasLink: func(string) bool { return true }}
-		choice, err := h.Choose(t.Context(), File)
+		choice, err := h.Choose(File)
 		if err != nil {
 			return err
 		}
@@ -372,7 +372,7 @@ func TestFileMounted(t *testing.T) {
 		if got := effective(t, h); got != "nameserver 10.0.0.1" {
 			t.Errorf("in effect: %s", got)
 		}
-		return h.Undo(t.Context(), c, 0)
+		return h.Undo(c, 0)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -404,7 +404,7 @@ func TestFileImmutable(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 	}()
-	if _, err := h.Choose(t.Context(), File); err == nil || !strings.Contains(err.Error(), "immutable") {
+	if _, err := h.Choose(File); err == nil || !strings.Contains(err.Error(), "immutable") {
 		t.Errorf("error: %v", err)
 	}
 }

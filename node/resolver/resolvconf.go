@@ -32,11 +32,11 @@ func doResolvconf(ctx context.Context, c Change) error {
 		return nil
 	}
 	// It may have failed after it had stored the record.
-	return errors.Join(err, undoResolvconf(context.WithoutCancel(ctx), c))
+	return errors.Join(err, undoResolvconf(c))
 }
 
-func undoResolvconf(ctx context.Context, c Change) error {
-	return runResolvconf(ctx, "", c.deleteArgs())
+func undoResolvconf(c Change) error {
+	return runResolvconf(context.Background(), "", c.deleteArgs())
 }
 
 // resolvconfTime is how long the program may take. It runs scripts that

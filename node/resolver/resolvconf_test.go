@@ -37,7 +37,7 @@ func TestResolvconf(t *testing.T) {
 		}
 		err = Host{}.Do(t.Context(), ch, 0)
 		if c.fails == "" && err == nil {
-			err = Host{}.Undo(t.Context(), ch, 0)
+			err = Host{}.Undo(ch, 0)
 		}
 		if (err == nil) != (c.fails == "") || err != nil && err.Error() != c.fails {
 			t.Errorf("error: %v, want %q", err, c.fails)
@@ -92,7 +92,7 @@ func TestChooseResolvconf(t *testing.T) {
 	h := fileHost(t)
 	h.InterfaceOrder = filepath.Join(dir, "none")
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
-	c, err := h.Choose(t.Context(), Auto)
+	c, err := h.Choose(Auto)
 	if err != nil || c.Kind != Resolvconf || c.Why != filepath.Join(dir, "resolvconf")+" is installed" {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -107,20 +107,20 @@ func TestChooseResolvconf(t *testing.T) {
 	if err := os.Symlink("resolvectl", filepath.Join(dir, "resolvconf")); err != nil {
 		t.Fatal(err)
 	}
-	c, err = h.Choose(t.Context(), Auto)
+	c, err = h.Choose(Auto)
 	if err != nil || c.Kind != File || !strings.Contains(c.Why, "systemd-resolved does not answer") {
 		t.Errorf("%+v, %v", c, err)
 	}
 
 	t.Setenv("PATH", t.TempDir())
-	if _, err := h.Choose(t.Context(), Resolvconf); err == nil || !strings.Contains(err.Error(), "the configuration says resolvconf") {
+	if _, err := h.Choose(Resolvconf); err == nil || !strings.Contains(err.Error(), "the configuration says resolvconf") {
 		t.Errorf("error: %v", err)
 	}
-	c, err = h.Choose(t.Context(), Auto)
+	c, err = h.Choose(Auto)
 	if err != nil || c.Kind != File || !c.Before.Absent || c.Why != "resolvconf is not installed, and "+h.ResolvConf+" is not systemd-resolved's" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err := h.Choose(t.Context(), Off); err != nil || c.Kind != Off {
+	if c, err := h.Choose(Off); err != nil || c.Kind != Off {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

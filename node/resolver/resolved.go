@@ -72,8 +72,8 @@ const (
 )
 
 // pingResolved returns nil if systemd-resolved answers.
-func pingResolved(ctx context.Context) error {
-	err := onBus(ctx, func(ctx context.Context, conn *dbus.Conn) error {
+func pingResolved() error {
+	err := onBus(context.Background(), func(ctx context.Context, conn *dbus.Conn) error {
 		return conn.Object(resolved.name, resolved.path).CallWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0).Err
 	})
 	if err != nil {
@@ -171,7 +171,7 @@ func doResolved(ctx context.Context, c Change, index int) error {
 		return nil
 	}
 	err = fmt.Errorf("set name servers for %s in systemd-resolved: %w", c.Link, err)
-	if undoErr := undoResolved(context.WithoutCancel(ctx), c.Link, index); !errors.Is(undoErr, ErrNotSet) {
+	if undoErr := undoResolved(c.Link, index); !errors.Is(undoErr, ErrNotSet) {
 		return errors.Join(err, undoErr)
 	}
 	return err
@@ -179,8 +179,8 @@ func doResolved(ctx context.Context, c Change, index int) error {
 
 // undoResolved takes it for undone if the link is gone or systemd-resolved does
 // not run: the settings live no longer than either.
-func undoResolved(ctx context.Context, link string, index int) error {
-	err := onBus(ctx, func(ctx context.Context, conn *dbus.Conn) error {
+func undoResolved(link string, index int) error {
+	err := onBus(context.Background(), func(ctx context.Context, conn *dbus.Conn) error {
 		err := resolved.call(ctx, conn, resolved.revert, int32(index))
 		if hasName(err, linkBusy) {
 			return networkd.call(ctx, conn, networkd.revert, int32(index))

@@ -120,7 +120,7 @@ func (s *service) took() string {
 
 func resolvedChange(t *testing.T, s Settings) Change {
 	t.Helper()
-	c, err := Host{}.Choose(t.Context(), Resolved)
+	c, err := Host{}.Choose(Resolved)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestResolved(t *testing.T) {
 	if got := s.took(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	if err := (Host{}).Undo(t.Context(), c, 7); err != nil {
+	if err := (Host{}).Undo(c, 7); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.took(); got != "RevertLink 7" {
@@ -176,7 +176,7 @@ func TestResolvedManagedLink(t *testing.T) {
 	if got := n.took(); got != "SetLinkDNS 7 [{2 [10 0 0 1]}]\nSetLinkDomains 7 [{. true}]\nSetLinkDefaultRoute 7 true" {
 		t.Errorf("networkd got:\n%s", got)
 	}
-	if err := (Host{}).Undo(t.Context(), c, 7); err != nil {
+	if err := (Host{}).Undo(c, 7); err != nil {
 		t.Fatal(err)
 	}
 	if got := n.took(); got != "RevertLinkDNS 7" {
@@ -189,7 +189,7 @@ func TestResolvedManagedLink(t *testing.T) {
 
 func TestResolvedFails(t *testing.T) {
 	address := bus(t)
-	if _, err := (Host{}).Choose(t.Context(), Resolved); err == nil || !strings.Contains(err.Error(), "systemd-resolved does not answer") {
+	if _, err := (Host{}).Choose(Resolved); err == nil || !strings.Contains(err.Error(), "systemd-resolved does not answer") {
 		t.Errorf("error: %v", err)
 	}
 	s := serve(t, address, resolved, "SetLinkDomains", "org.freedesktop.DBus.Error.InvalidArgs")
@@ -207,11 +207,11 @@ func TestResolvedFails(t *testing.T) {
 func TestResolvedGone(t *testing.T) {
 	address := bus(t)
 	c := Change{Kind: Resolved, Settings: settings("wg0", "10.0.0.1")}
-	if err := (Host{}).Undo(t.Context(), c, 7); !errors.Is(err, ErrNotSet) {
+	if err := (Host{}).Undo(c, 7); !errors.Is(err, ErrNotSet) {
 		t.Errorf("without systemd-resolved: %v", err)
 	}
 	serve(t, address, resolved, "RevertLink", noSuchLink)
-	if err := (Host{}).Undo(t.Context(), c, 7); !errors.Is(err, ErrNotSet) {
+	if err := (Host{}).Undo(c, 7); !errors.Is(err, ErrNotSet) {
 		t.Errorf("without the link: %v", err)
 	}
 }
@@ -247,7 +247,7 @@ func TestChooseResolved(t *testing.T) {
 			if err := c.make(h.ResolvConf); err != nil {
 				t.Fatal(err)
 			}
-			got, err := h.Choose(t.Context(), Auto)
+			got, err := h.Choose(Auto)
 			if err != nil || got.Kind != c.want || !strings.HasSuffix(got.Why, c.why) {
 				t.Errorf("%+v, %v", got, err)
 			}
@@ -260,7 +260,7 @@ func TestChooseResolved(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	got, err := fileHost(t).Choose(t.Context(), Auto)
+	got, err := fileHost(t).Choose(Auto)
 	if err != nil || got.Kind != Resolved || got.Why != "resolvconf is another name of resolvectl" {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -51,6 +51,14 @@ const (
 	Off        Kind = "off"              // nowhere
 )
 
+// Name is what people call the kind.
+func (k Kind) Name() string {
+	if k == File {
+		return "replacing " + resolvConf
+	}
+	return string(k)
+}
+
 // ParseKind reads a kind as a configuration has it; "" and "auto" are [Auto].
 func ParseKind(s string) (Kind, error) {
 	switch k := Kind(s); k {
@@ -195,13 +203,14 @@ func (h Host) Do(ctx context.Context, c Change, index int) error {
 }
 
 // Undo undoes a change, also one that another process has begun and perhaps not
-// finished. The index is that of its link, which may be gone.
-func (h Host) Undo(ctx context.Context, c Change, index int) error {
+// finished. The index is that of its link, which may be gone. It has time limits
+// of its own, as has Choose.
+func (h Host) Undo(c Change, index int) error {
 	switch c.Kind {
 	case Resolved:
-		return undoResolved(ctx, c.Link, index)
+		return undoResolved(c.Link, index)
 	case Resolvconf:
-		return undoResolvconf(ctx, c)
+		return undoResolvconf(c)
 	case File:
 		return h.undoFile(c)
 	}
