@@ -54,6 +54,9 @@ bench: ## the path of a packet, then the comparison with other WireGuards
 fuzz: ## each fuzz target for FUZZTIME, one after the other
 	.ci/fuzz $(FUZZTIME)
 
+# The date on the pages and in the packages is that of the sources.
+man packages: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+
 man: ## the manual pages and the shells' completions, into bin/man and bin/completion
 	rm -rf bin/man bin/completion
 	$(GORUN) -tags man ./cmd/wgnode bin
@@ -83,7 +86,7 @@ packages: ## a .deb and an .rpm, for this machine or that of GOARCH
 	gzip -9n bin/tree/usr/share/man/man8/*
 	for format in deb rpm; do \
 		env VERSION='$(VERSION)' ARCH=$$($(GO) env GOARCH) \
-			MAINTAINER="$$(git log -1 --format='%an <%ae>')" SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+			MAINTAINER="$$(git log -1 --format='%an <%ae>')" \
 			$(NFPM) package --config examples/packaging/nfpm.yaml --packager $$format --target $(PACKAGES) || exit; \
 	done
 

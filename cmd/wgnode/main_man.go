@@ -12,8 +12,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -36,6 +38,7 @@ func generate(args []string) error {
 	}
 	root := newRootCommand()
 	withoutTag(root)
+	root.Long += commandList(root) + files
 	return errors.Join(
 		doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "wgnode", Manual: "wgnode"}, manual),
 		root.GenBashCompletionFileV2(filepath.Join(completion, "wgnode.bash"), true),
@@ -51,4 +54,37 @@ func withoutTag(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		withoutTag(sub)
 	}
+}
+
+// files is a section of wgnode(8), in the form that commandList has.
+const files = `
+# FILES
+**/etc/wireguard/NAME.conf**
+: the configuration of the interface NAME, as wg-quick(8) reads it
+
+**/run/wgnode/NAME.json**
+: what was done to bring it up, which is what there is to undo
+
+**/run/wgnode/NAME.sock**
+: where watch, explain and doctor ask the node
+
+**/var/run/wireguard/NAME.sock**
+: where wg(8) asks it
+
+**wgnode@.service**
+: brings a tunnel up at boot: systemctl enable wgnode@NAME
+
+`
+
+// commandList is a section of wgnode(8) with a line for each command, in the
+// Markdown that cobra makes the page of.
+func commandList(root *cobra.Command) string {
+	var b strings.Builder
+	b.WriteString("\n\n# COMMANDS\n")
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			fmt.Fprintf(&b, "**wgnode %s**\n: %s\n\n", c.Use, c.Short)
+		}
+	}
+	return b.String()
 }
