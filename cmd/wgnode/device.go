@@ -125,7 +125,7 @@ func deviceReady(parent *reporter) error {
 		return parent.finish(message{Ready: true})
 	}
 	if parent == nil {
-		return notifySystemd("READY=1")
+		return takeNotifier().tell("READY=1")
 	}
 	return parent.ready("")
 }

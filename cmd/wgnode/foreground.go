@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -67,11 +66,12 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
+	manager := takeNotifier()
 	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20})
 	if err != nil {
 		return explainRefusal(err, f.netstack)
 	}
-	if err := errors.Join(parent.ready(f.log), notifySystemd("READY=1")); err != nil {
+	if err := errors.Join(parent.ready(f.log), manager.tell("READY=1")); err != nil {
 		stop() // it is served once more, for the hooks of going down
 		return errors.Join(err, n.Run(ctx), n.Close())
 	}
@@ -84,7 +84,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		}()
 	}
 	stopping := context.AfterFunc(ctx, func() {
-		if err := notifySystemd("STOPPING=1"); err != nil {
+		if err := manager.tell("STOPPING=1"); err != nil {
 			slog.New(log).Error("the service manager does not hear of the end", "error", err)
 		}
 	})
@@ -127,25 +127,6 @@ func keepSecrets() error {
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("forbid memory dumps: %w", err)
-	}
-	return nil
-}
-
-// notifySystemd tells the service manager of a state, if there is one that
-// wants to know (sd_notify(3)).
-func notifySystemd(state string) error {
-	path := os.Getenv("NOTIFY_SOCKET")
-	if path == "" {
-		return nil
-	}
-	// net takes a leading @ for the abstract namespace, as systemd does.
-	c, err := net.Dial("unixgram", path)
-	if err == nil {
-		_, err = c.Write([]byte(state))
-		err = errors.Join(err, c.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("notify service manager: %w", err)
 	}
 	return nil
 }

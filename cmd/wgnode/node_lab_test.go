@@ -258,7 +258,10 @@ func TestRunInForeground(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer notify.Close()
-	s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
+	// A hook does not speak for the node.
+	heard := filepath.Join(dir, "heard")
+	hook := "[Interface]\nPostUp = echo ${NOTIFY_SOCKET-none} >" + heard
+	s.A.WriteFile("/etc/wireguard/wg0.conf", strings.Replace(s.confA.text, "[Interface]", hook, 1), 0o600)
 	p := s.A.StartEnv([]string{"NOTIFY_SOCKET=" + notify.LocalAddr().String()}, s.wgnode, "run", "wg0")
 	next := func() string {
 		buf := make([]byte, 100)
@@ -273,6 +276,9 @@ func TestRunInForeground(t *testing.T) {
 	}
 	if got := next(); got != "READY=1" {
 		t.Errorf("notified %q", got)
+	}
+	if got := s.A.Run("cat", heard); strings.TrimSpace(got) != "none" {
+		t.Errorf("a hook is told of the service manager's socket: %s", got)
 	}
 	s.A.Run("wg", "show", "wg0")
 	if out := s.A.Run("sh", "-c", "grep -i '^Max core' /proc/"+pidOf(t, s.A)+"/limits"); !strings.Contains(out, " 0 ") {
