@@ -6,9 +6,9 @@ import (
 )
 
 // Unsupported returns, in the order of the file, what c asks for beyond what
-// wg-quick's files can say. To bring c up regardless would leave
-// the host in a state that the file does not describe: without the kill switch
-// that it relies on, say. So if the list is not empty, nothing may be changed.
+// wg-quick's files can say. To bring c up regardless would leave the host in a
+// state that the file does not describe: without the kill switch that it relies
+// on, say. So if the list is not empty, nothing may be changed.
 func (c *Config) Unsupported() []*Error {
 	var errs []*Error
 	i := &c.Interface

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -124,29 +125,25 @@ func isResolvectl(path string) bool {
 // signOfResolved returns what shows that programs which read resolv.conf end up
 // at systemd-resolved, or "" if they do not.
 func (h Host) signOfResolved() (string, error) {
-	s, err := takeSnapshot(h.resolvConf())
+	path := h.resolvConf()
+	target, err := os.Readlink(path)
+	if err == nil && !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(path), target)
+	}
+	if strings.HasPrefix(filepath.Clean(target), "/run/systemd/resolve/") {
+		return fmt.Sprintf("%s is a link to %s", path, target), nil
+	}
+	// What another program has put there may lead to it all the same.
+	text, err := os.ReadFile(path)
+	if absent(err) {
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}
-	if t := s.Target; t != "" {
-		if !filepath.IsAbs(t) {
-			t = filepath.Join(filepath.Dir(h.resolvConf()), t)
-		}
-		if strings.HasPrefix(filepath.Clean(t), "/run/systemd/resolve/") {
-			return fmt.Sprintf("%s is a link to %s", h.resolvConf(), s.Target), nil
-		}
-		// What another program has put there may lead to it all the same.
-		s, err = takeSnapshot(t)
-		if err != nil && !errors.Is(err, errNotRegular) {
-			return "", err
-		}
-		if err != nil {
-			return "", nil
-		}
-	}
 	stubs := []string{"127.0.0.53", "127.0.0.54"} // systemd-resolved.service(8)
 	found := false
-	for line := range strings.Lines(string(s.Content)) {
+	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
 		if len(f) < 2 || f[0] != "nameserver" {
 			continue
@@ -159,7 +156,7 @@ func (h Host) signOfResolved() (string, error) {
 	if !found {
 		return "", nil
 	}
-	return fmt.Sprintf("%s names only %s", h.resolvConf(), stubs[0]), nil
+	return fmt.Sprintf("%s names only %s", path, stubs[0]), nil
 }
 
 // absent reports whether an error says that a file is not there.

@@ -160,11 +160,11 @@ func TestFile(t *testing.T) {
 // and in the end the original.
 func TestFileTunnels(t *testing.T) {
 	needRoot(t)
-	for name, make := range originals {
+	for _, name := range []string{"absent", "owned", "link"} {
 		for _, order := range []string{"012", "021", "102", "120", "201", "210"} {
 			t.Run(name+" "+order, func(t *testing.T) {
 				h := fileHost(t)
-				if err := make(h.ResolvConf); err != nil {
+				if err := originals[name](h.ResolvConf); err != nil {
 					t.Fatal(err)
 				}
 				before := look(t, h)
@@ -245,7 +245,7 @@ func TestFileAfterRestart(t *testing.T) {
 
 // A writing in place that is cut short at any byte is undone.
 func TestFileInPlaceCut(t *testing.T) {
-	old := []byte("nameserver 192.168.1.1\nnameserver 192.168.1.2\nsearch home\n")
+	old := []byte("nameserver ::1\nsearch x\n")
 	h := fileHost(t)
 	if err := os.WriteFile(h.ResolvConf, old, 0o644); err != nil {
 		t.Fatal(err)
