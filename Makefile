@@ -61,7 +61,13 @@ man: ## the manual pages and the shells' completions, into bin/man and bin/compl
 	rm -rf bin/man bin/completion
 	$(GORUN) -tags man ./cmd/wgnode bin
 
-install: build man ## program, manual pages, completions and systemd unit below PREFIX, DESTDIR before it
+# sudo seldom finds Go, so install takes what is built, and builds only what is not.
+bin/wgnode:
+	$(MAKE) build
+bin/man/wgnode.8:
+	$(MAKE) man
+
+install: bin/wgnode bin/man/wgnode.8 ## what build and man made, and the systemd unit, below PREFIX, DESTDIR before it
 	install -D -m 755 bin/wgnode $(DESTDIR)$(PREFIX)/bin/wgnode
 	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(UNITDIR)
 	install -m 644 bin/man/*.8 $(DESTDIR)$(MANDIR)
@@ -79,7 +85,7 @@ uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(BASHDIR)/wgnode $(DESTDIR)$(ZSHDIR)/_wgnode $(DESTDIR)$(FISHDIR)/wgnode.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 
-packages: ## a .deb and an .rpm, for this machine or that of GOARCH
+packages: build man ## a .deb and an .rpm, for this machine or that of GOARCH
 	rm -rf bin/tree
 	$(MAKE) install PREFIX=/usr DESTDIR=bin/tree
 	mkdir -p $(PACKAGES)
