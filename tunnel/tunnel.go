@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // Tunnel is a WireGuard device whose packets can be watched. All methods are
@@ -146,22 +146,31 @@ func (t *Tunnel) Wait() <-chan struct{} { return t.dev.Wait() }
 // Recorder is the tunnel's flight recorder.
 func (t *Tunnel) Recorder() *probe.Recorder { return t.rec }
 
-// Configure replaces the whole configuration.
+// Configure replaces the whole configuration. All sessions end.
 func (t *Tunnel) Configure(c Config) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "private_key=%s\nlisten_port=%d\nfwmark=%d\nreplace_peers=true\n", c.PrivateKey.Hex(), c.ListenPort, c.FwMark)
-	for i := range c.Peers {
-		p := &c.Peers[i]
-		fmt.Fprintf(&b, "public_key=%s\npreshared_key=%s\n", p.PublicKey.Hex(), p.PresharedKey.Hex())
-		if p.Endpoint.IsValid() {
-			fmt.Fprintf(&b, "endpoint=%s\n", p.Endpoint)
-		}
-		fmt.Fprintf(&b, "persistent_keepalive_interval=%d\nreplace_allowed_ips=true\n", p.PersistentKeepalive)
-		for _, prefix := range p.AllowedIPs {
-			fmt.Fprintf(&b, "allowed_ip=%s\n", prefix)
-		}
+	change := c.change()
+	change.ReplacePeers = true
+	return t.apply(&c, change)
+}
+
+// Reconfigure makes the configuration that of c, and lets the sessions of peers
+// that stay go on. A peer whose endpoint is zero in c keeps the one that it has,
+// and so does the tunnel its port if that is 0 in c.
+func (t *Tunnel) Reconfigure(c Config) error {
+	status, err := t.Status()
+	if err != nil {
+		return err
 	}
-	if err := t.set(b.String()); err != nil {
+	change := c.change()
+	if c.ListenPort == 0 {
+		change.ListenPort = nil
+	}
+	change.Reduce(status)
+	return t.apply(&c, change)
+}
+
+func (t *Tunnel) apply(c *Config, change *uapi.Change) error {
+	if err := t.set(change.Text()); err != nil {
 		return configError(err)
 	}
 	for i := range c.Peers {
@@ -170,6 +179,19 @@ func (t *Tunnel) Configure(c Config) error {
 		}
 	}
 	return nil
+}
+
+// change asks for the whole of c.
+func (c *Config) change() *uapi.Change {
+	change := &uapi.Change{PrivateKey: &c.PrivateKey, ListenPort: &c.ListenPort, FwMark: &c.FwMark}
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		change.Peers = append(change.Peers, uapi.PeerChange{
+			PublicKey: p.PublicKey, PresharedKey: &p.PresharedKey, Endpoint: p.Endpoint,
+			Keepalive: &p.PersistentKeepalive, ReplaceIPs: true, AllowedIPs: p.AllowedIPs,
+		})
+	}
+	return change
 }
 
 // SetEndpoint gives a peer of the configuration another endpoint.

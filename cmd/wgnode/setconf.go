@@ -87,7 +87,7 @@ func applyFile(cmd *cobra.Command, command, name, path string) error {
 			}
 			return failLikeWg(errOut, what+strerror(errno), missingHint(name))
 		}
-		keepDifferences(change, status)
+		change.Reduce(status)
 	}
 	if errno := applyChange(name, change); errno != 0 {
 		return failLikeWg(errOut, "Unable to modify interface: "+strerror(errno), missingHint(name))

@@ -64,12 +64,12 @@ func TestSyncconfAsksForDifferences(t *testing.T) {
 		PublicKey: pub, PersistentKeepalive: 25 * time.Second, AllowedIPs: []netip.Prefix{prefixes[1], prefixes[0]},
 	}}}
 	c := whole()
-	if keepDifferences(c, status); !c.IsZero() {
+	if c.Reduce(status); !c.IsZero() {
 		t.Errorf("asks for %+v of a device that is so already", c)
 	}
 	c = whole()
 	c.Peers = append(c.Peers, uapi.PeerChange{PublicKey: key.GeneratePrivate().Public(), AllowedIPs: prefixes[:1], ReplaceIPs: true})
-	if keepDifferences(c, status); len(c.Peers) != 2 {
+	if c.Reduce(status); len(c.Peers) != 2 {
 		t.Error("a prefix that two peers claim goes to whom it would not go at once")
 	}
 }

@@ -36,15 +36,16 @@ type PeerChange struct {
 }
 
 // Apply asks a device for the change, with the errors of [Set].
-func (c *Change) Apply(name string) error { return Set(name, c.text()) }
+func (c *Change) Apply(name string) error { return Set(name, c.Text()) }
 
 // IsZero reports whether there is nothing to do.
 func (c *Change) IsZero() bool {
 	return c.PrivateKey == nil && c.ListenPort == nil && c.FwMark == nil && !c.ReplacePeers && len(c.Peers) == 0
 }
 
-// text holds the secrets, so it goes nowhere but to the device.
-func (c *Change) text() string {
+// Text is the change in the lines that [Set] takes. It holds the secrets, so it
+// goes nowhere but to the device.
+func (c *Change) Text() string {
 	var b strings.Builder
 	if c.PrivateKey != nil {
 		fmt.Fprintf(&b, "private_key=%s\n", c.PrivateKey.Hex())

@@ -39,13 +39,13 @@ allowed_ip=-fd00::/8
 public_key=58402e695ba1772b1cc9309755f043251ea77fdcf10fbe63989ceb7e19321376
 remove=true
 `
-	if got := c.text(); got != want {
+	if got := c.Text(); got != want {
 		t.Errorf("text\n%swant\n%s", got, want)
 	}
 	if c.IsZero() || !(&Change{}).IsZero() {
 		t.Error("a change is none, or none is a change")
 	}
-	if got := (&Change{}).text(); got != "" {
+	if got := (&Change{}).Text(); got != "" {
 		t.Errorf("no change is %q", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package uapi
 
 import (
 	"cmp"
@@ -7,19 +7,19 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/tunnel/key"
-	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
-// keepDifferences leaves in c, the whole of a configuration, only what makes it
-// of the device that says s, and removes the peers that c does not have.
-func keepDifferences(c *uapi.Change, s *uapi.Status) {
-	if *c.PrivateKey == s.PrivateKey {
+// Reduce leaves in c, the whole of a configuration, only what a device that says
+// s lacks of it, and removes the peers that c does not have: so the sessions of
+// peers that stay go on. A nil PrivateKey, ListenPort or FwMark stays nil.
+func (c *Change) Reduce(s *Status) {
+	if c.PrivateKey != nil && *c.PrivateKey == s.PrivateKey {
 		c.PrivateKey = nil
 	}
-	if *c.ListenPort == s.ListenPort {
+	if c.ListenPort != nil && *c.ListenPort == s.ListenPort {
 		c.ListenPort = nil
 	}
-	if *c.FwMark == s.FwMark {
+	if c.FwMark != nil && *c.FwMark == s.FwMark {
 		c.FwMark = nil
 	}
 	c.ReplacePeers = false
@@ -27,13 +27,13 @@ func keepDifferences(c *uapi.Change, s *uapi.Status) {
 	for i := range c.Peers {
 		wanted[c.Peers[i].PublicKey] = true
 	}
-	var changes []uapi.PeerChange
-	present := make(map[key.Public]*uapi.PeerStatus)
+	var changes []PeerChange
+	present := make(map[key.Public]*PeerStatus)
 	for i := range s.Peers {
 		pub := s.Peers[i].PublicKey
 		present[pub] = &s.Peers[i]
 		if !wanted[pub] {
-			changes = append(changes, uapi.PeerChange{PublicKey: pub, Remove: true})
+			changes = append(changes, PeerChange{PublicKey: pub, Remove: true})
 		}
 	}
 	// Where two peers claim a prefix, the last gets it only if both are told.
@@ -48,7 +48,7 @@ func keepDifferences(c *uapi.Change, s *uapi.Status) {
 
 // overlap reports whether the order of peers matters: one comes twice, or one
 // prefix does.
-func overlap(peers []uapi.PeerChange) bool {
+func overlap(peers []PeerChange) bool {
 	keys, prefixes := make(map[key.Public]bool), make(map[netip.Prefix]bool)
 	for i := range peers {
 		if keys[peers[i].PublicKey] {
@@ -67,7 +67,7 @@ func overlap(peers []uapi.PeerChange) bool {
 
 // hasAlready reports whether the change c would leave p, which may be nil for
 // none, as it is.
-func hasAlready(p *uapi.PeerStatus, c *uapi.PeerChange) bool {
+func hasAlready(p *PeerStatus, c *PeerChange) bool {
 	switch {
 	case p == nil || !c.ReplaceIPs || len(c.RemovedIPs) > 0,
 		c.PresharedKey != nil && *c.PresharedKey != p.PresharedKey,
