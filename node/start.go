@@ -116,7 +116,7 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, erro
 }
 
 func (n *Node) plan() ([]plan.Step, error) {
-	host, err := plan.Gather(n.cfg, n.endpoints.addrs())
+	host, err := plan.Gather(n.cfg, n.endpoints.addrs(), 0)
 	if err != nil {
 		return nil, err
 	}

@@ -18,9 +18,10 @@ import (
 
 // Gather finds out about this host what [Build] needs to bring cfg up. The
 // endpoints are the addresses of the peers' endpoints as far as they are known:
-// names must have been resolved before. Nothing is changed. Endpoints without a
-// route are no error.
-func Gather(cfg *config.Config, endpoints []netip.Addr) (State, error) {
+// names must have been resolved before. They are looked for as packets with the
+// mark are: 0, unless the routes that it evades are there already. Nothing is
+// changed. Endpoints without a route are no error.
+func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, error) {
 	var s State
 	switch _, err := link.ByName(cfg.Name); {
 	case err == nil:
@@ -32,9 +33,7 @@ func Gather(cfg *config.Config, endpoints []netip.Addr) (State, error) {
 		if e.Zone() != "" {
 			continue // wg-quick does not understand these, and the MTUs must agree
 		}
-		// Like wg-quick, without the mark: the routes that it would evade are
-		// not there yet.
-		r, err := route.Lookup(e, 0)
+		r, err := route.Lookup(e, mark)
 		if err == nil && r.MTU() > 0 {
 			s.EndpointMTUs = append(s.EndpointMTUs, r.MTU())
 		}

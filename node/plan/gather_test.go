@@ -20,10 +20,10 @@ func TestGatherDefault(t *testing.T) {
 	} {
 		run(t, command)
 	}
-	if s, err := Gather(conf(t, "Table = 7", "AllowedIPs = 0.0.0.0/0"), nil); err != nil || s.Default.FreeTable != 0 {
+	if s, err := Gather(conf(t, "Table = 7", "AllowedIPs = 0.0.0.0/0"), nil, 0); err != nil || s.Default.FreeTable != 0 {
 		t.Errorf("without a default route in the main table: %+v, %v", s.Default, err)
 	}
-	s, err := Gather(conf(t, "", "AllowedIPs = 0.0.0.0/0"), nil)
+	s, err := Gather(conf(t, "", "AllowedIPs = 0.0.0.0/0"), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,6 +119,15 @@ func (j *Journal) begin(steps ...Step) error {
 	return nil
 }
 
+// replace records that steps, and no others, are done.
+func (j *Journal) replace(steps []Step) error {
+	j.Steps = steps
+	if err := j.write(os.Rename); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
 // keep records that only these steps are left to be undone, or removes the
 // file if there are none.
 func (j *Journal) keep(steps []Step) error {

@@ -45,8 +45,10 @@ var firewallOperation = operation{
 	do: func(_ context.Context, r *Runner, s Step, l *link.Link) error {
 		return r.Kernel.AddFirewall(*l, s.firewall())
 	},
-	undo:  func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteFirewall(s.firewall()) },
-	stays: func(_ Step, w whatIs) bool { return !w.taken },
+	undo:     func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteFirewall(s.firewall()) },
+	stays:    func(_ Step, w whatIs) bool { return !w.taken },
+	replaces: true,
+	follows:  OpAddress, // its rules protect them
 }
 
 // rule is what an OpMarked or OpSuppress step adds.

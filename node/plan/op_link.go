@@ -48,8 +48,9 @@ var addressOperation = operation{
 }
 
 var upOperation = operation{
-	command: func(s Step) string { return fmt.Sprintf("ip link set mtu %d up dev %s", s.MTU, s.Link) },
-	do:      func(_ context.Context, r *Runner, s Step, l *link.Link) error { return r.Kernel.SetUp(*l, s.MTU) },
+	command:  func(s Step) string { return fmt.Sprintf("ip link set mtu %d up dev %s", s.MTU, s.Link) },
+	do:       func(_ context.Context, r *Runner, s Step, l *link.Link) error { return r.Kernel.SetUp(*l, s.MTU) },
+	replaces: true,
 }
 
 var routeOperation = operation{

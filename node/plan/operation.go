@@ -27,6 +27,11 @@ type operation struct {
 	// the difference between milliseconds and a minute: to undo one that was
 	// never done is harmless.
 	together bool
+	// replaces says that to do such a step where there is one of its family
+	// already takes the place of that one.
+	replaces bool
+	// follows names the kind of steps that such a step must be done again after.
+	follows Op
 }
 
 var operations = map[Op]operation{

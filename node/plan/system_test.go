@@ -74,7 +74,7 @@ func TestSystemDoesWhatItPrints(t *testing.T) {
 	cfg := conf(t, "MTU = 1380\nAddress = 10.0.0.1/24, 10.0.5.1/30, 10.0.9.1, fd00::1/64, fd01::1",
 		"AllowedIPs = 10.0.0.0/24, 10.1.0.0/16, 10.0.9.1, 192.0.2.7, fd00::/64, fd02::/48, fd02::1, fd01::1")
 	before := run(t, "ip address") + run(t, "ip route show table all")
-	host, err := Gather(&config.Config{Name: "wg0"}, nil)
+	host, err := Gather(&config.Config{Name: "wg0"}, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestSystemDoesWhatItPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := look()
-	if host, err = Gather(&config.Config{Name: "wg0"}, nil); err != nil || !host.LinkExists {
+	if host, err = Gather(&config.Config{Name: "wg0"}, nil, 0); err != nil || !host.LinkExists {
 		t.Errorf("Gather now: %+v, %v; want that the link exists", host, err)
 	}
 
@@ -192,7 +192,7 @@ func TestGather(t *testing.T) {
 		netip.MustParseAddr("192.0.2.7"),   // the link's
 		netip.MustParseAddr("203.0.113.9"), // no way
 		netip.MustParseAddr("fe80::1%up0"), // as wg-quick, left out
-	})
+	}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestGather(t *testing.T) {
 	if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0); err != nil {
 		t.Skipf("cannot disable IPv6 here: %v", err)
 	}
-	if s, err = Gather(&config.Config{Name: "wg0"}, nil); err != nil || s.NoIPv6 != "IPv6 is disabled (net.ipv6.conf.default.disable_ipv6)" {
+	if s, err = Gather(&config.Config{Name: "wg0"}, nil, 0); err != nil || s.NoIPv6 != "IPv6 is disabled (net.ipv6.conf.default.disable_ipv6)" {
 		t.Errorf("without IPv6: %+v, %v", s, err)
 	}
 }

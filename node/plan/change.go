@@ -1,0 +1,258 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/link"
+)
+
+// Except makes s the state of a host on which steps had not been done: what a
+// node finds when it looks for the difference that another configuration makes
+// is its own work, too.
+func (s *State) Except(steps []Step) {
+	s.LinkExists = false
+	for _, step := range steps {
+		switch step.Op {
+		case OpConfigure:
+			if step.Mark != 0 {
+				s.Default.FreeTable = int(step.Mark)
+			}
+		case OpValidMark:
+			s.Default.SrcValidMark = false
+		case OpMarked:
+			f, _ := s.Default.family(step.Prefix)
+			f.Priority = step.Priority
+		}
+	}
+}
+
+// Change makes of a host on which the journal's steps were done one on which
+// steps were: it does what is new, in order, and undoes what is no more, in
+// reverse. The steps that [Build] made must fit a state that [State.Except] has
+// worked on. The device is always configured; it finds out by itself what
+// differs. Hooks are not run.
+//
+// If something fails or ctx ends, all is undone but the configuration of the
+// device, which is the caller's concern. While it works the journal holds the
+// old and the new.
+func (r *Runner) Change(ctx context.Context, steps []Step, j *Journal) error {
+	l, err := r.Kernel.Link(j.Link)
+	if err != nil {
+		return err
+	}
+	if l.Index != j.LinkIndex {
+		return fmt.Errorf("change %s: it is another link now", j.Link)
+	}
+	c := change{Runner: r, link: l, old: slices.Clone(j.Steps), steps: steps}
+	c.compare()
+	if err := j.begin(c.added...); err != nil {
+		return err
+	}
+	if err := c.do(ctx); err != nil {
+		err = errors.Join(err, c.rollBack(context.WithoutCancel(ctx)))
+		return errors.Join(err, j.replace(c.old))
+	}
+	return j.replace(slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Skip != "" }))
+}
+
+// change is one run of Change.
+type change struct {
+	*Runner
+	link       link.Link
+	old, steps []Step
+	kept       []Step // as they are
+	added      []Step // to be done, in order
+	again      []Step // to be done once more after all that, in order
+	removed    []Step // to be undone, in order of the old
+	done       []Step // of added
+	undone     []Step // of removed
+}
+
+// compare finds what is new and what is no more.
+func (c *change) compare() {
+	has := make(map[string][]Step) // by what same compares least of
+	for _, s := range c.old {
+		has[s.String()] = append(has[s.String()], s)
+	}
+	wanted := make(map[string][]Step)
+	for _, s := range c.steps {
+		if s.Skip == "" {
+			wanted[s.String()] = append(wanted[s.String()], s)
+		}
+	}
+	in := func(list []Step, s Step) bool {
+		return slices.ContainsFunc(list, func(t Step) bool { return same(s, t) })
+	}
+	changed := make(map[Op]bool)
+	for _, s := range c.old {
+		if s.Op != OpHook && !in(wanted[s.String()], s) {
+			changed[s.Op] = true
+			c.removed = append(c.removed, s)
+		}
+	}
+	for _, s := range c.steps {
+		if s.Op != OpHook && s.Skip == "" && !in(has[s.String()], s) {
+			changed[s.Op] = true
+		}
+	}
+	for _, s := range c.steps {
+		switch {
+		case s.Op == OpHook || s.Op == OpLink || s.Skip != "":
+		case s.Op == OpConfigure, !in(has[s.String()], s):
+			c.added = append(c.added, s)
+		case changed[operations[s.Op].follows]:
+			c.again = append(c.again, s)
+		default:
+			c.kept = append(c.kept, s)
+		}
+	}
+	// What is done anew takes the place of what was.
+	c.removed = slices.DeleteFunc(c.removed, func(s Step) bool {
+		return s.Op == OpConfigure || operations[s.Op].replaces && slices.ContainsFunc(c.added, s.takesPlaceOf)
+	})
+}
+
+// same reports whether two steps do the same.
+func same(a, b Step) bool {
+	a.Why, a.Skip, a.Command, b.Why, b.Skip, b.Command = "", "", "", "", "", ""
+	return reflect.DeepEqual(a, b)
+}
+
+// takesPlaceOf reports whether there can be only one of the two: they set the
+// same thing, perhaps to different values.
+func (s Step) takesPlaceOf(t Step) bool {
+	return s.Op == t.Op && s.Prefix.Addr().Is4() == t.Prefix.Addr().Is4()
+}
+
+func (c *change) do(ctx context.Context) error {
+	// Addresses bring routes with them. The old ones have to be gone before new
+	// routes are added, but not before there are new addresses: with the last
+	// one of a family go all its routes.
+	isAddress := func(s Step) bool { return s.Op == OpAddress }
+	routes := slices.IndexFunc(c.added, func(s Step) bool { return s.Op == OpRoute })
+	if routes < 0 {
+		routes = len(c.added)
+	}
+	for _, s := range c.added[:routes] {
+		// Nor does IPv6 let an address be there twice, in networks of two sizes.
+		err := c.undoThose(func(old Step) bool { return isAddress(old) && isAddress(s) && old.Prefix.Addr() == s.Prefix.Addr() })
+		if err != nil {
+			return err
+		}
+		c.done = append(c.done, s)
+		if err := c.doOne(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := c.undoThose(isAddress); err != nil {
+		return err
+	}
+	if err := c.ensure(ctx, slices.Concat(c.done, c.kept), c.undone); err != nil {
+		return err
+	}
+	for _, s := range c.added[routes:] {
+		c.done = append(c.done, s)
+		if err := c.doOne(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := c.undoThose(func(s Step) bool { return !isAddress(s) }); err != nil {
+		return err
+	}
+	for _, s := range c.again {
+		if err := c.doOne(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undoThose undoes, last first, the removed steps that which picks.
+func (c *change) undoThose(which func(Step) bool) error {
+	for _, s := range slices.Backward(c.removed) {
+		if !which(s) || slices.ContainsFunc(c.undone, func(u Step) bool { return same(s, u) }) {
+			continue
+		}
+		c.undone = append(c.undone, s)
+		switch err := c.undo(s, c.link); {
+		case errors.Is(err, ErrInUse):
+			c.say("[!] left as it is: %v", err)
+		case err != nil && !gone(err):
+			return err
+		default:
+			if u := s.UndoString(); u != "" {
+				c.say("[#] %s", u)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *change) doOne(ctx context.Context, s Step) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("change %s: %w", c.link.Name, err)
+	}
+	if s.Op != OpConfigure { // what it does is for the device to tell
+		c.say("%s", s.Line(c.Explain))
+	}
+	return c.Runner.do(ctx, s, &c.link)
+}
+
+// ensure does the addresses and routes of steps again if addresses were
+// deleted: with one address the kernel deletes others of the same network, and
+// with the last of a family all routes.
+func (c *change) ensure(ctx context.Context, steps, deleted []Step) error {
+	if !slices.ContainsFunc(deleted, func(s Step) bool { return s.Op == OpAddress }) {
+		return nil
+	}
+	for _, s := range steps {
+		if s.Op != OpAddress && s.Op != OpRoute || s.Skip != "" {
+			continue
+		}
+		if err := c.Runner.do(ctx, s, &c.link); err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	return nil
+}
+
+// rollBack undoes what do has done. Of what took the place of something the
+// old is done again.
+func (c *change) rollBack(ctx context.Context) error {
+	c.say("[!] it failed, what was changed is put back")
+	var errs []error
+	again := func(s Step) {
+		if err := c.Runner.do(ctx, s, &c.link); err != nil && !errors.Is(err, unix.EEXIST) {
+			errs = append(errs, err)
+		}
+	}
+	replaced := slices.Clone(c.again)
+	for _, s := range slices.Backward(c.done) {
+		if s.Op == OpConfigure {
+			continue
+		}
+		if i := slices.IndexFunc(c.old, s.takesPlaceOf); operations[s.Op].replaces && i >= 0 {
+			replaced = append(replaced, c.old[i])
+			continue
+		}
+		if err := c.undo(s, c.link); err != nil && !gone(err) && !errors.Is(err, ErrInUse) {
+			errs = append(errs, err)
+		}
+	}
+	for _, s := range c.undone {
+		again(s)
+	}
+	if err := c.ensure(ctx, c.old, slices.Concat(c.done, c.undone)); err != nil {
+		errs = append(errs, err)
+	}
+	for _, s := range replaced {
+		again(s)
+	}
+	return errors.Join(errs...)
+}
