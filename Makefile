@@ -9,6 +9,8 @@ FISHDIR   ?= $(PREFIX)/share/fish/vendor_completions.d
 UNITDIR   ?= $(PREFIX)/lib/systemd/system
 DOCDIR    ?= $(PREFIX)/share/doc/wgnode
 GO        ?= go
+# The program that build makes and install installs.
+PROGRAM   ?= bin/wgnode
 # What runs here while GOARCH names the machine that the program is for.
 GORUN     ?= GOOS= GOARCH= $(GO) run
 NFPM      ?= $(GORUN) github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
@@ -32,7 +34,7 @@ demo: ## two nodes in one process, no privileges: a healthy path, then a fault f
 	$(GO) run ./cmd/wgnode demo
 
 build: ## bin/wgnode, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/wgnode ./cmd/wgnode
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(PROGRAM) ./cmd/wgnode
 
 test: lint race packaging ## all checks and tests; those that need root are skipped without it
 	$(GO) test -timeout 8m $(TESTFLAGS) ./...
@@ -62,13 +64,13 @@ man: ## the manual pages and the shells' completions, into bin/man and bin/compl
 	$(GORUN) -tags man ./cmd/wgnode bin
 
 # sudo seldom finds Go, so install takes what is built, and builds only what is not.
-bin/wgnode:
+$(PROGRAM):
 	$(MAKE) build
 bin/man/wgnode.8:
 	$(MAKE) man
 
-install: bin/wgnode bin/man/wgnode.8 ## what build and man made, and the systemd unit, below PREFIX, DESTDIR before it
-	install -D -m 755 bin/wgnode $(DESTDIR)$(PREFIX)/bin/wgnode
+install: $(PROGRAM) bin/man/wgnode.8 ## what build and man made, and the systemd unit, below PREFIX, DESTDIR before it
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/wgnode
 	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(UNITDIR)
 	install -m 644 bin/man/*.8 $(DESTDIR)$(MANDIR)
 	install -D -m 644 bin/completion/wgnode.bash $(DESTDIR)$(BASHDIR)/wgnode
@@ -85,9 +87,9 @@ uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(BASHDIR)/wgnode $(DESTDIR)$(ZSHDIR)/_wgnode $(DESTDIR)$(FISHDIR)/wgnode.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 
-packages: build man ## a .deb and an .rpm, for this machine or that of GOARCH
+packages: man ## a .deb and an .rpm, for this machine or that of GOARCH
 	rm -rf bin/tree
-	$(MAKE) install PREFIX=/usr DESTDIR=bin/tree
+	$(MAKE) build install PROGRAM=bin/package/wgnode PREFIX=/usr DESTDIR=bin/tree
 	mkdir -p $(PACKAGES)
 	gzip -9n bin/tree/usr/share/man/man8/*
 	for format in deb rpm; do \
