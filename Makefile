@@ -89,7 +89,8 @@ uninstall: ## remove what install has installed
 
 packages: man ## a .deb and an .rpm, for this machine or that of GOARCH
 	rm -rf bin/tree
-	$(MAKE) build install PROGRAM=bin/package/wgnode PREFIX=/usr DESTDIR=bin/tree
+	$(MAKE) build PROGRAM=bin/package/wgnode
+	$(MAKE) install PROGRAM=bin/package/wgnode PREFIX=/usr DESTDIR=bin/tree
 	mkdir -p $(PACKAGES)
 	gzip -9n bin/tree/usr/share/man/man8/*
 	for format in deb rpm; do \
