@@ -127,7 +127,7 @@ type Change struct {
 	Before *Snapshot `json:"before,omitempty"`
 }
 
-// Change is what s means on this host.
+// Change is what s means on this host. The error says what in s is malformed.
 func (c Choice) Change(s Settings) (Change, error) {
 	if err := s.check(); err != nil {
 		return Change{}, fmt.Errorf("set name servers for %s: %w", s.Link, err)
@@ -215,8 +215,9 @@ func (h Host) Do(ctx context.Context, c Change, index int) error {
 }
 
 // Undo undoes a change, also one that another process has begun and perhaps not
-// finished. The index is that of its link, which may be gone. It has time limits
-// of its own, as has Choose.
+// finished. The index is that of its link, which may be gone. The error wraps
+// [ErrNotSet] or [ErrChanged] if there is nothing more to be done. It has time
+// limits of its own, as has Choose.
 func (h Host) Undo(c Change, index int) error {
 	switch c.Kind {
 	case Resolved:
