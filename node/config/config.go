@@ -43,6 +43,11 @@ type Config struct {
 	Peers []Peer
 
 	warnings []string
+	comments int
+	resolved bool // Resolve has done its work
+	// spelling are the names that the keys of a .conf have in the format that it
+	// is from, nil for a .conf.
+	spelling map[string]string
 }
 
 // Interface is the [Interface] section. Zero values mean "not given", which
@@ -188,6 +193,10 @@ func (t Table) String() string {
 // Warnings returns what is accepted but likely not meant, one sentence each,
 // with file and line where there is one.
 func (c *Config) Warnings() []string { return slices.Clone(c.warnings) }
+
+// Comments returns how many comments the file had besides the names of peers.
+// They are lost when c is written.
+func (c *Config) Comments() int { return c.comments }
 
 // Route is one prefix that the interface's peers are allowed, and by whom.
 type Route struct {

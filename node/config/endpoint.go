@@ -47,7 +47,7 @@ func checkHost(host string) error {
 	}
 	// Names are for the resolver to judge; only what is in no name stops here.
 	if i := strings.IndexFunc(host, func(r rune) bool {
-		return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\[]%"'@?,;`, r)
+		return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\[]%"'@?,;#`, r)
 	}); i >= 0 {
 		return errors.New("is not a name")
 	}

@@ -131,17 +131,27 @@ func (p *parser) setAddress(v string) error {
 // dots, or a colon somewhere, is a server.
 func (p *parser) setDNS(v string) error {
 	for _, s := range list(v) {
-		if strings.Trim(s, "0123456789.") != "" && !strings.Contains(s, ":") {
+		if !isServer(s) {
 			p.cfg.Interface.Search = append(p.cfg.Interface.Search, s)
 			continue
 		}
-		addr, err := netip.ParseAddr(s)
+		addr, err := parseServer(s)
 		if err != nil {
-			return fmt.Errorf("%s is not an IP address", quote(s))
+			return err
 		}
 		p.cfg.Interface.DNS = append(p.cfg.Interface.DNS, addr)
 	}
 	return nil
+}
+
+func isServer(s string) bool { return strings.Trim(s, "0123456789.") == "" || strings.Contains(s, ":") }
+
+func parseServer(s string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil || addr.Zone() != "" && !interfaceName.MatchString(addr.Zone()) {
+		return netip.Addr{}, fmt.Errorf("%s is not an IP address", quote(s))
+	}
+	return addr, nil
 }
 
 func (p *parser) setMTU(v string) error {
@@ -176,39 +186,51 @@ func (p *parser) setTable(v string) error {
 
 // setAllowedIPs takes one line of prefixes, each perhaps with a '+' or '-'.
 func (p *parser) setAllowedIPs(v string) error {
-	peer := p.peer
 	incremental := false
 	var errs []error
 	for s := range strings.SplitSeq(v, ",") {
-		bare, remove := strings.CutPrefix(s, "-")
-		bare, add := strings.CutPrefix(bare, "+")
-		if remove && add {
-			bare = s
-		}
-		incremental = incremental || remove || add
-		prefix, err := parsePrefix(bare)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if masked := prefix.Masked(); masked != prefix {
-			p.warn(p.lineNo, "AllowedIPs", "%s has a nonzero host part, %s is used", prefix, masked)
-			prefix = masked
-		}
-		_, seen := peer.lines[allowedIPsKey(prefix)]
-		p.remember(allowedIPsKey(prefix))
-		from, to := &peer.Removed, &peer.AllowedIPs
-		if remove {
-			from, to = to, from
-		}
-		if seen { // which keeps the search out of the common case, a long list
-			*from = slices.DeleteFunc(*from, func(q netip.Prefix) bool { return q == prefix })
-			*to = slices.DeleteFunc(*to, func(q netip.Prefix) bool { return q == prefix })
-		}
-		*to = append(*to, prefix)
+		signed, err := p.addAllowedIP(s)
+		incremental = incremental || signed
+		errs = append(errs, err)
 	}
-	peer.Incremental = incremental
+	p.peer.Incremental = incremental
 	return errors.Join(errs...)
+}
+
+// addAllowedIP takes one prefix and says whether it had a '+' or '-'.
+func (p *parser) addAllowedIP(s string) (signed bool, err error) {
+	bare, remove := strings.CutPrefix(s, "-")
+	bare, add := strings.CutPrefix(bare, "+")
+	if remove && add {
+		bare = s
+	}
+	prefix, err := parsePrefix(bare)
+	if err != nil {
+		return remove || add, err
+	}
+	prefix = p.mask(prefix, "AllowedIPs")
+	peer := p.peer
+	_, seen := peer.lines[allowedIPsKey(prefix)]
+	p.remember(allowedIPsKey(prefix))
+	from, to := &peer.Removed, &peer.AllowedIPs
+	if remove {
+		from, to = to, from
+	}
+	if seen { // which keeps the search out of the common case, a long list
+		*from = slices.DeleteFunc(*from, func(q netip.Prefix) bool { return q == prefix })
+		*to = slices.DeleteFunc(*to, func(q netip.Prefix) bool { return q == prefix })
+	}
+	*to = append(*to, prefix)
+	return remove || add, nil
+}
+
+// mask returns prefix without host bits, and warns if it had some.
+func (p *parser) mask(prefix netip.Prefix, key string) netip.Prefix {
+	masked := prefix.Masked()
+	if masked != prefix {
+		p.warn(p.lineNo, key, "%s has a nonzero host part, %s is used", prefix, masked)
+	}
+	return masked
 }
 
 // list splits as wg-quick does: at commas and white space, empty items dropped.

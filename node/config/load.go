@@ -1,12 +1,14 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -22,43 +24,85 @@ func ValidName(name string) bool {
 	return interfaceName.MatchString(name) && name != "." && name != ".." // as the kernel's dev_valid_name
 }
 
-// ErrTOML is returned for a file in wgnode's own format.
-var ErrTOML = errors.New("TOML configuration is not supported yet")
-
-// Load reads the file at path, whose name must be that of an interface and
-// ".conf". Its errors name the file; see [Parse] for those about its content.
-// Whether others may read the file is among the warnings.
+// Load is [Read] and [Config.Resolve]: the whole configuration. It waits for
+// the commands that print keys, if there are some.
 func Load(path string) (*Config, error) {
-	if strings.HasSuffix(path, ".toml") {
-		return nil, fmt.Errorf("%s: %w", path, ErrTOML)
+	c, err := Read(path)
+	if err != nil {
+		return nil, err
 	}
-	name, ok := strings.CutSuffix(filepath.Base(path), ".conf")
-	if !ok || !ValidName(name) {
+	if err := c.Resolve(context.Background()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Read reads the file at path and nothing that it points at. The name is that
+// of an interface and ".conf", or any and ".toml" for wgnode's own format. Its
+// errors name the file; see [Parse] and [ParseTOML] for those about its
+// content. Whether others may read secrets in the file is among the warnings.
+func Read(path string) (*Config, error) {
+	base := filepath.Base(path)
+	isTOML := strings.HasSuffix(base, ".toml")
+	name := strings.TrimSuffix(base, ".conf")
+	if !isTOML && (name == base || !ValidName(name)) {
 		return nil, fmt.Errorf("%s: the file must be named after the interface: at most 15 letters, digits and _=+.-, then .conf", path)
 	}
-	resolved, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, fmt.Errorf("load configuration: %w", err)
-	}
-	f, err := os.Open(resolved)
+	f, err := open(path)
 	if err != nil {
 		return nil, fmt.Errorf("load configuration: %w", err)
 	}
 	defer f.Close() // nothing was written: its error says nothing
-
-	c, err := Parse(f, resolved)
+	text, err := readAll(f, f.Name())
 	if err != nil {
 		return nil, err
 	}
-	c.Name = name // a link may have another name than the file behind it
-	open, err := WorldAccessible(f)
-	if err != nil {
-		return nil, fmt.Errorf("load configuration: %w", err)
+	var c *Config
+	if isTOML {
+		c, err = parseTOML(text, f.Name(), base, false)
+	} else {
+		c, err = Parse(strings.NewReader(text), f.Name())
 	}
-	if open {
-		c.warnings = append([]string{fmt.Sprintf("`%s' is world accessible", resolved)}, c.warnings...)
+	if err != nil {
+		return nil, err
+	}
+	if !isTOML {
+		c.Name = name // a link may have another name than the file behind it
+	}
+	if !isTOML || c.holdsSecret() {
+		warning, err := warnWorldAccessible(f)
+		if err != nil {
+			return nil, fmt.Errorf("load configuration: %w", err)
+		}
+		c.warnings = append(warning, c.warnings...)
 	}
 	return c, nil
+}
+
+// open opens the file behind all symbolic links, and names it so.
+func open(path string) (*os.File, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(resolved)
+}
+
+// holdsSecret says whether the file itself has a key in it that nobody else
+// should know.
+func (c *Config) holdsSecret() bool {
+	i := &c.Interface
+	return !i.PrivateKey.IsZero() && i.PrivateKeyFrom == Source{} ||
+		slices.ContainsFunc(c.Peers, func(p Peer) bool { return !p.PresharedKey.IsZero() && p.PresharedKeyFrom == Source{} })
+}
+
+// warnWorldAccessible returns a warning, or none.
+func warnWorldAccessible(f *os.File) ([]string, error) {
+	open, err := WorldAccessible(f)
+	if err != nil || !open {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("`%s' is world accessible", f.Name())}, nil
 }
 
 // WorldAccessible is wg-quick's test: others have some right to the file and
@@ -87,9 +131,9 @@ func Find(arg string) (path string, err error) {
 }
 
 // Find returns the path of an existing file. The name of an interface means
-// its file in Dir, also if it looks like a file name, as with wg-quick; other
-// words are paths, and so is what ends in .toml. Without a word it is
-// wgnode.toml in Cwd, or else the only .conf in Dir.
+// NAME.conf in Dir, also if it looks like a file name, as with wg-quick, and
+// where there is none NAME.toml; other words are paths, and so is what ends in
+// .toml. Without a word it is wgnode.toml in Cwd, or else the only .conf in Dir.
 func (f Finder) Find(arg string) (path string, err error) {
 	if arg == "" {
 		return f.only()
@@ -106,6 +150,9 @@ func (f Finder) Find(arg string) (path string, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("find configuration: %w", err)
 	}
+	if own := filepath.Join(f.Dir, arg+".toml"); isName && exists(own) {
+		return own, nil
+	}
 	if isName && exists(filepath.Join(f.Cwd, arg)) {
 		return "", fmt.Errorf("%s does not exist; for the file in the current folder write ./%s", path, arg)
 	}
@@ -121,19 +168,24 @@ func (f Finder) only() (string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("find configuration: %w", err)
 	}
-	var names []string
+	var confs, all []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".conf"); ok && ValidName(name) && !e.IsDir() {
-			names = append(names, name)
+		ext := filepath.Ext(e.Name())
+		if e.IsDir() || ext != ".conf" && ext != ".toml" || !ValidName(strings.TrimSuffix(e.Name(), ext)) {
+			continue
+		}
+		all = append(all, e.Name())
+		if ext == ".conf" {
+			confs = append(confs, e.Name())
 		}
 	}
-	switch len(names) {
-	case 0:
+	switch {
+	case len(confs) == 1:
+		return filepath.Join(f.Dir, confs[0]), nil
+	case len(all) == 0:
 		return "", fmt.Errorf("no configuration: there is no wgnode.toml in the current folder and no .conf in %s", f.Dir)
-	case 1:
-		return filepath.Join(f.Dir, names[0]+".conf"), nil
 	}
-	return "", fmt.Errorf("which configuration? %s holds %s", f.Dir, strings.Join(names, ", "))
+	return "", fmt.Errorf("which configuration? %s holds %s", f.Dir, strings.Join(all, ", "))
 }
 
 func exists(path string) bool {

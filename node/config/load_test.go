@@ -61,9 +61,6 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := Load(filepath.Join(dir, "wg0.conf")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	if _, err := Load(write(t, dir, "wgnode.toml", "")); !errors.Is(err, ErrTOML) {
-		t.Errorf("toml: %v", err)
-	}
 	for _, name := range []string{"wg0.txt", "a name.conf", "sixteen-letters-.conf", ".conf", "..conf"} {
 		if c, err := Load(write(t, dir, name, "")); err == nil {
 			t.Errorf("%s: accepted as interface %q", name, c.Name)
@@ -112,7 +109,7 @@ func TestFind(t *testing.T) {
 	expect(wg0, wg0)
 	refuse("wg1", filepath.Join(etc, "wg1.conf"))
 	write(t, etc, "wg1.conf", "")
-	refuse("", "wg0, wg1")
+	refuse("", "wg0.conf, wg1.conf")
 
 	// wg-quick takes this word for an interface; so do we, but say so.
 	write(t, cwd, "my.conf", "")

@@ -31,6 +31,11 @@ func parse(r io.Reader, path string, wgOnly bool) (*Config, error) {
 		c.Name = ""
 	}
 	p := parser{cfg: c, wgOnly: wgOnly}
+	return p.parse(text)
+}
+
+// parse reads a whole .conf.
+func (p *parser) parse(text string) (*Config, error) {
 	// Windows editors put a byte order mark in front of UTF-8.
 	body := strings.TrimPrefix(text, "\ufeff")
 	for line := range strings.SplitSeq(body, "\n") {
@@ -38,11 +43,16 @@ func parse(r io.Reader, path string, wgOnly bool) (*Config, error) {
 		p.line(line)
 	}
 	p.finish()
+	return p.result()
+}
+
+// result returns what was read, or else all that is wrong with it.
+func (p *parser) result() (*Config, error) {
 	if len(p.errs) > 0 {
 		slices.SortStableFunc(p.errs, func(a, b *Error) int { return a.Line - b.Line })
 		return nil, p.errs
 	}
-	return c, nil
+	return p.cfg, nil
 }
 
 // parser holds the place in the file. Problems are collected in errs.
@@ -54,6 +64,8 @@ type parser struct {
 	section section
 	peer    *Peer // the last of cfg.Peers while section is inPeer
 	wgOnly  bool  // wg-quick's own keys are errors
+
+	peersOnly bool // there may be no [Interface]
 }
 
 type section int
@@ -70,7 +82,7 @@ func (p *parser) fail(key, format string, args ...any) {
 }
 
 func (p *parser) warn(line int, key, format string, args ...any) {
-	e := Error{p.cfg.Path, line, key, fmt.Sprintf(format, args...)}
+	e := Error{p.cfg.Path, line, p.cfg.spell(key), fmt.Sprintf(format, args...)}
 	p.cfg.warnings = append(p.cfg.warnings, e.Error())
 }
 
@@ -81,10 +93,14 @@ func (p *parser) line(line string) {
 		p.fail("", "holds a zero byte: not a text file")
 		return
 	}
-	stripped, comment, _ := strings.Cut(line, "#")
+	stripped, comment, commented := strings.Cut(line, "#")
 	stripped = trim(stripped)
 	if p.section == inPeer && p.peer.Name == "" {
 		p.peer.Name = peerName(comment)
+		commented = commented && p.peer.Name == ""
+	}
+	if commented {
+		p.cfg.comments++
 	}
 	switch {
 	case stripped == "":
@@ -103,6 +119,9 @@ func (p *parser) line(line string) {
 
 func (p *parser) header(h string) {
 	switch {
+	case strings.EqualFold(h, "[Interface]") && p.peersOnly:
+		p.section = inUnknown
+		p.fail("", "[Interface] belongs in the file of a node; this one is for [Peer] alone")
 	case strings.EqualFold(h, "[Interface]"):
 		p.section = inInterface
 	case strings.EqualFold(h, "[Peer]"):
@@ -154,6 +173,9 @@ func (p *parser) assign(name, value, whole string) {
 		p.fail(k.name, "is a key of wg-quick, not of wg")
 		return
 	case k.hook:
+		if value != whole {
+			p.cfg.comments-- // it is not one
+		}
 		value = whole
 	case k.wg:
 		value = squeeze(value)
@@ -183,8 +205,11 @@ func (p *parser) misplaced(name string, known []string) {
 // remember notes the current line for a key of the current section.
 func (p *parser) remember(key string) {
 	at := &p.cfg.Interface.lines
-	if p.section == inPeer {
+	switch p.section {
+	case inPeer:
 		at = &p.peer.lines
+	case inUnknown:
+		return
 	}
 	if *at == nil {
 		*at = make(lines)
@@ -197,16 +222,27 @@ func (p *parser) finish() {
 	if i := &p.cfg.Interface; len(i.Search) > 0 && len(i.DNS) == 0 {
 		p.warn(i.lines["DNS"], "DNS", "holds only search domains: without a name server they do nothing, as with wg-quick")
 	}
+	for i := range p.cfg.Peers {
+		peer := &p.cfg.Peers[i]
+		if _, given := peer.lines["PublicKey"]; !given {
+			p.errs = append(p.errs, &Error{p.cfg.Path, peer.Line, "PublicKey", "missing in this [Peer]"})
+		}
+	}
+	p.warnOverlaps()
+}
+
+// warnOverlaps tells of peers that are there twice, and of prefixes that two
+// peers claim.
+func (p *parser) warnOverlaps() {
 	firstWith := make(map[key.Public]*Peer)
 	owner := make(map[netip.Prefix]*Peer)
 	for i := range p.cfg.Peers {
 		peer := &p.cfg.Peers[i]
 		if _, given := peer.lines["PublicKey"]; !given {
-			p.errs = append(p.errs, &Error{p.cfg.Path, peer.Line, "PublicKey", "missing in this [Peer]"})
 			continue
 		}
 		if first, ok := firstWith[peer.PublicKey]; ok {
-			p.warn(peer.Line, "PublicKey", "the same as in line %d: they are one peer, and the later AllowedIPs count", first.Line)
+			p.warn(peer.Line, "PublicKey", "the same as in line %d: they are one peer, and the later %s count", first.Line, p.cfg.spell("AllowedIPs"))
 		} else {
 			firstWith[peer.PublicKey] = peer
 		}
@@ -225,7 +261,12 @@ func peerName(comment string) string {
 	if k = trim(k); !ok || !strings.EqualFold(k, "Name") && !strings.EqualFold(k, "friendly_name") {
 		return ""
 	}
-	// Names reach terminals: nothing that could steer one gets in.
+	return printable(v)
+}
+
+// printable leaves in v what can be shown. Names reach terminals: nothing that
+// could steer one gets in.
+func printable(v string) string {
 	v = strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
 			return -1

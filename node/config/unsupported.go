@@ -13,7 +13,7 @@ func (c *Config) Unsupported() []*Error {
 	var errs []*Error
 	i := &c.Interface
 	not := func(line int, key, msg string) {
-		errs = append(errs, &Error{c.Path, line, key, msg})
+		errs = append(errs, &Error{c.Path, line, c.spell(key), msg})
 	}
 	for _, u := range []struct {
 		key  string

@@ -9,10 +9,14 @@ import (
 )
 
 // WriteConf writes c as a wg-quick file that parses to an equal Config, in the
-// order in which `wg-quick save` writes. It is
-// with [Strip] what reveals secrets in this package: its output belongs in a
+// order in which `wg-quick save` writes. What a .conf cannot say is an error of
+// [Config.BeyondConf], and nothing is written then. With [Config.WriteTOML] and
+// [Strip] it is what reveals secrets in this package: its output belongs in a
 // file of mode 0600 or on the terminal of someone who asked for it.
 func (c *Config) WriteConf(w io.Writer) error {
+	if beyond := c.BeyondConf(); len(beyond) > 0 {
+		return Errors(beyond)
+	}
 	b := bufio.NewWriter(w) // keeps the first error for Flush
 	set := func(key, value string) {
 		if value != "" {
@@ -37,10 +41,7 @@ func (c *Config) WriteConf(w io.Writer) error {
 	if i.SaveConfig {
 		set("SaveConfig", "true")
 	}
-	for _, h := range []struct {
-		key      string
-		commands []string
-	}{{"PreUp", i.PreUp}, {"PostUp", i.PostUp}, {"PreDown", i.PreDown}, {"PostDown", i.PostDown}} {
+	for _, h := range i.hooks() {
 		for _, command := range h.commands {
 			set(h.key, command)
 		}
@@ -86,11 +87,15 @@ func (p *Peer) allowedIPsLines() []string {
 }
 
 func join(sign string, prefixes []netip.Prefix) string {
+	return strings.Join(signed(sign, prefixes), ", ")
+}
+
+func signed(sign string, prefixes []netip.Prefix) []string {
 	items := make([]string, len(prefixes))
 	for i, p := range prefixes {
 		items[i] = sign + p.String()
 	}
-	return strings.Join(items, ", ")
+	return items
 }
 
 func unlessZero[N int | uint16](n N) string {

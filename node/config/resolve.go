@@ -1,0 +1,297 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// commandTime is how long a command may take to print a key.
+const commandTime = 10 * time.Second
+
+// Resolve reads what a wgnode.toml only points at: the keys that are kept in
+// files, by commands or as credentials of systemd, and the peers that nodes
+// share. Commands are run by bash, without input, and get 10 s each. Only with
+// it, c says what the tunnel is to be; a Config of a .conf always does.
+//
+// The shared peers come before those of the file itself. The one with our own
+// public key is left out. For a peer that is in both files each key counts
+// that the node's own file gives, and the rest comes from the shared one.
+//
+// The error is an [Errors] with all that could not be read; c is then as it
+// was. A second call changes nothing.
+func (c *Config) Resolve(ctx context.Context) error {
+	if c.resolved {
+		return nil
+	}
+	r := resolver{ctx: ctx, from: c}
+	private := c.Interface.PrivateKey
+	if from := c.Interface.PrivateKeyFrom; from != (Source{}) {
+		private = readKey(&r, from, "private_key", c.Interface.lines["PrivateKey"], key.ParsePrivate)
+	}
+	peers := slices.Clone(c.Peers)
+	r.presharedKeys(c, peers)
+	if c.Interface.PeersFile != "" {
+		peers = r.merge(r.peersFile(c.Interface.PeersFile, private), peers)
+	}
+	if len(r.errs) > 0 {
+		return r.errs
+	}
+	c.Interface.PrivateKey, c.Peers, c.resolved = private, peers, true
+	c.warnings = append(r.warnings, c.warnings...)
+	return nil
+}
+
+// Resolved says whether there is nothing left for [Config.Resolve] to read.
+func (c *Config) Resolved() bool {
+	i := &c.Interface
+	return c.resolved || i.PeersFile == "" && (i.PrivateKeyFrom == Source{} || !i.PrivateKey.IsZero()) &&
+		!slices.ContainsFunc(c.Peers, func(p Peer) bool { return p.PresharedKeyFrom != Source{} && p.PresharedKey.IsZero() })
+}
+
+// Inline makes what was read from other places part of c itself, as if it had
+// been written there. It is for a c that is resolved.
+func (c *Config) Inline() {
+	c.Interface.PrivateKeyFrom, c.Interface.PeersFile = Source{}, ""
+	for i := range c.Peers {
+		c.Peers[i].PresharedKeyFrom, c.Peers[i].Shared = Source{}, false
+	}
+}
+
+// resolver collects what goes wrong while a Config is resolved.
+type resolver struct {
+	ctx      context.Context
+	from     *Config // the file whose keys are being read
+	errs     Errors
+	warnings []string
+}
+
+func (r *resolver) fail(line int, key string, err error) {
+	r.errs = append(r.errs, &Error{r.from.Path, line, key, err.Error()})
+}
+
+// presharedKeys reads the keys of peers, which file has given.
+func (r *resolver) presharedKeys(file *Config, peers []Peer) {
+	defer func(outer *Config) { r.from = outer }(r.from)
+	r.from = file
+	for i := range peers {
+		p := &peers[i]
+		if p.PresharedKeyFrom != (Source{}) {
+			p.PresharedKey = readKey(r, p.PresharedKeyFrom, "preshared_key", p.lines["PresharedKey"], key.ParsePreshared)
+		}
+	}
+}
+
+// peersFile reads the peers that nodes share, but for this node.
+func (r *resolver) peersFile(path string, private key.Private) []Peer {
+	shared, err := r.readPeers(path)
+	var faults Errors
+	if errors.As(err, &faults) {
+		r.errs = append(r.errs, faults...)
+		return nil
+	}
+	if err != nil {
+		r.fail(r.from.Interface.lines["peers_file"], "peers_file", err)
+		return nil
+	}
+	r.warnings = append(r.warnings, shared.warnings...)
+	peers := shared.Peers
+	if !private.IsZero() {
+		self := private.Public()
+		peers = slices.DeleteFunc(peers, func(p Peer) bool { return p.PublicKey == self })
+	}
+	for i := range peers {
+		p := &peers[i]
+		p.Shared = true
+		// A key that the node's own file has does not count here: it may be in
+		// a place that this host does not have.
+		if slices.ContainsFunc(r.from.Peers, func(own Peer) bool { return own.PublicKey == p.PublicKey && own.Given("PresharedKey") }) {
+			p.PresharedKey, p.PresharedKeyFrom = key.Preshared{}, Source{}
+		}
+	}
+	r.presharedKeys(shared, peers)
+	return peers
+}
+
+func (r *resolver) readPeers(path string) (*Config, error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // nothing was written: its error says nothing
+	text, err := readAll(f, f.Name())
+	if err != nil {
+		return nil, err
+	}
+	var shared *Config
+	if strings.HasSuffix(path, ".toml") {
+		shared, err = parseTOML(text, f.Name(), "", true)
+	} else {
+		p := parser{cfg: &Config{Path: f.Name()}, peersOnly: true}
+		shared, err = p.parse(text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if shared.holdsSecret() {
+		warning, err := warnWorldAccessible(f)
+		if err != nil {
+			return nil, err
+		}
+		shared.warnings = append(warning, shared.warnings...)
+	}
+	return shared, nil
+}
+
+// merge puts the shared peers before the node's own, of which those that are
+// in both take what they do not say themselves.
+func (r *resolver) merge(shared, own []Peer) []Peer {
+	byKey := make(map[key.Public]*Peer, len(shared))
+	for i := range shared {
+		byKey[shared[i].PublicKey] = &shared[i]
+	}
+	both := make(map[key.Public]bool)
+	for i := range own {
+		if from := byKey[own[i].PublicKey]; from != nil {
+			both[from.PublicKey] = true
+			own[i].inherit(from)
+		}
+	}
+	shared = slices.DeleteFunc(slices.Clone(shared), func(p Peer) bool { return both[p.PublicKey] })
+	owner := make(map[netip.Prefix]*Peer)
+	for i := range shared {
+		for _, prefix := range shared[i].AllowedIPs {
+			owner[prefix] = &shared[i]
+		}
+	}
+	for i := range own {
+		p := &own[i]
+		for _, prefix := range p.AllowedIPs {
+			if prev := owner[prefix]; prev != nil {
+				e := Error{r.from.Path, p.AllowedIPsLine(prefix), r.from.spell("AllowedIPs"), fmt.Sprintf("%s was given to %s in %s; only %s gets it", prefix, prev, r.from.Interface.PeersFile, p)}
+				r.warnings = append(r.warnings, e.Error())
+			}
+		}
+	}
+	return append(shared, own...)
+}
+
+// inherit takes over what p does not say itself.
+func (p *Peer) inherit(from *Peer) {
+	p.Name = cmp.Or(p.Name, from.Name)
+	p.Endpoint = cmp.Or(p.Endpoint, from.Endpoint)
+	if !p.Given("PresharedKey") {
+		p.PresharedKey, p.PresharedKeyFrom = from.PresharedKey, from.PresharedKeyFrom
+	}
+	if !p.Given("AllowedIPs") {
+		p.AllowedIPs, p.Removed, p.Incremental = from.AllowedIPs, from.Removed, from.Incremental
+	}
+	if !p.Given("PersistentKeepalive") {
+		p.PersistentKeepalive = from.PersistentKeepalive
+	}
+}
+
+// readKey reads a key from where it is kept. The key of the file that says so
+// is name and the kind of the source.
+func readKey[K any](r *resolver, from Source, name string, line int, parse func(string) (K, error)) K {
+	text, err := r.read(from)
+	var k K
+	if err == nil {
+		if k, err = parse(strings.TrimSpace(text)); err != nil {
+			err = fmt.Errorf("%s must give one key and nothing else: %w", from, err)
+		}
+	}
+	if err != nil {
+		r.fail(line, name+"_"+string(from.Kind), err)
+	}
+	return k
+}
+
+// String names the source in an error. A command is not shown: it may hold a
+// secret of another kind.
+func (s Source) String() string {
+	if s.Kind == SourceCommand {
+		return "the command"
+	}
+	return string(s.Kind) + " " + s.Value
+}
+
+func (r *resolver) read(from Source) (string, error) {
+	switch from.Kind {
+	case SourceFile:
+		return r.readFile(from.Value)
+	case SourceCommand:
+		return runForKey(r.ctx, from.Value)
+	case SourceCredential:
+		folder := os.Getenv("CREDENTIALS_DIRECTORY")
+		if folder == "" {
+			return "", errors.New("$CREDENTIALS_DIRECTORY is not set: credentials are there in a service of systemd that has LoadCredential= or the like")
+		}
+		return r.readFile(filepath.Join(folder, from.Value))
+	}
+	return "", fmt.Errorf("unknown kind of source %q", from.Kind)
+}
+
+// maxKeyFile bounds what is read in search of a key, in bytes.
+const maxKeyFile = 4096
+
+func (r *resolver) readFile(path string) (string, error) {
+	f, err := open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() // nothing was written: its error says nothing
+	warning, err := warnWorldAccessible(f)
+	if err != nil {
+		return "", err
+	}
+	r.warnings = append(r.warnings, warning...)
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	return string(text), err
+}
+
+// runForKey returns what a command prints.
+func runForKey(ctx context.Context, command string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("took longer than %s", commandTime))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", command)
+	// A group of its own, so that what bash has started ends with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &limited{&out}, &limited{&errOut}
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		err = fmt.Errorf("run command: %w", err)
+		if said := trim(errOut.String()); said != "" {
+			err = fmt.Errorf("%w: %s", err, quote(said))
+		}
+	}
+	return out.String(), err
+}
+
+// limited takes as much as a key may be long, and drops the rest.
+type limited struct{ to *bytes.Buffer }
+
+func (l *limited) Write(b []byte) (int, error) {
+	room := maxKeyFile - l.to.Len()
+	l.to.Write(b[:min(len(b), room)]) // never fails
+	return len(b), nil
+}
