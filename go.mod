@@ -3,6 +3,7 @@ module github.com/wgnode/wgnode
 go 1.26.3
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/gaissmai/bart v0.30.0
 	github.com/godbus/dbus/v5 v5.2.4
 	github.com/google/go-cmp v0.7.0
@@ -23,7 +24,6 @@ require (
 require gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237 // indirect
 
 require (
-	github.com/BurntSushi/toml v1.6.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.6 // indirect
 	github.com/google/btree v1.1.2 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect

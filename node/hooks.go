@@ -77,7 +77,7 @@ func hooksOf(j *plan.Journal, out io.Writer) *config.Config {
 	if j.Config == "" || !j.WasUp() {
 		return nil
 	}
-	cfg, err := config.Load(j.Config)
+	cfg, err := config.Read(j.Config) // hooks need no keys
 	if err != nil {
 		say(out, "[!] skipped: the PreDown and PostDown hooks of %s: %v", j.Link, err)
 		return nil

@@ -50,6 +50,9 @@ func (n *Node) save() error { return Save(n.cfg, n.opt.RunDir) }
 func present(cfg *config.Config, s *uapi.Status, chosen uint32) (*config.Config, error) {
 	c := *cfg
 	i := &c.Interface
+	if i.PrivateKey != s.PrivateKey {
+		i.PrivateKeyFrom = config.Source{} // it has another key by now
+	}
 	i.PrivateKey, i.ListenPort = s.PrivateKey, s.ListenPort
 	if s.FwMark != chosen || i.FwMark != 0 {
 		i.FwMark = s.FwMark

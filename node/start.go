@@ -26,6 +26,9 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	if refused := cfg.Unsupported(); len(refused) > 0 {
 		return nil, config.Errors(refused)
 	}
+	if !cfg.Resolved() {
+		return nil, fmt.Errorf("%s: its keys or peers in other places were not read", cfg.Path)
+	}
 	if !config.ValidName(cfg.Name) {
 		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
-	"github.com/wgnode/wgnode/node/config"
 )
 
 // plannedStep is one step of `up --dry-run --json`.
@@ -21,12 +20,12 @@ type plannedStep struct {
 
 // dryRun prints what up would do on this host as it is now.
 func dryRun(cmd *cobra.Command, path string, f *upFlags) error {
-	cfg, err := config.Load(path)
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	cfg, err := loadConfig(ctx, path)
 	if err != nil {
 		return err
 	}
-	ctx, stop := interrupted(cmd.Context())
-	defer stop()
 	steps, err := node.Plan(ctx, cfg, node.Options{Out: cmd.ErrOrStderr()})
 	if err != nil {
 		return explainRefusal(err, false)

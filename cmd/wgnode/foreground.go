@@ -53,7 +53,9 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(path)
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	cfg, err := loadConfig(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -64,8 +66,6 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return err
 	}
-	ctx, stop := interrupted(cmd.Context())
-	defer stop()
 	manager := takeNotifier()
 	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20})
 	if err != nil {
@@ -98,7 +98,7 @@ func explainRefusal(err error, stack bool) error {
 	}
 	var refused config.Errors
 	if errors.As(err, &refused) {
-		return withHint(err, "nothing was changed; wg-quick can do what is not supported yet")
+		return withHint(err, "nothing was changed")
 	}
 	return err
 }

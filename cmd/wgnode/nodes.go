@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,8 +23,9 @@ func completeConfigs(_ *cobra.Command, args []string, toComplete string) ([]stri
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if names := namesIn(config.Dir, ".conf", toComplete); len(names) > 0 {
-		return names, cobra.ShellCompDirectiveNoFileComp
+	names := append(namesIn(config.Dir, ".conf", toComplete), namesIn(config.Dir, ".toml", toComplete)...)
+	if slices.Sort(names); len(names) > 0 {
+		return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 	}
 	if strings.Contains(toComplete, "/") {
 		return []string{"conf", "toml"}, cobra.ShellCompDirectiveFilterFileExt
@@ -71,15 +75,34 @@ func findConfig(args []string) (string, error) {
 	return filepath.Abs(path)
 }
 
+// loadConfig is config.Load until ctx ends.
+func loadConfig(ctx context.Context, path string) (*config.Config, error) {
+	cfg, err := config.Read(path)
+	if err == nil {
+		err = cfg.Resolve(ctx)
+	}
+	return cfg, err
+}
+
+var errNotInterface = errors.New("neither an interface nor the path of a .conf named after one, nor of a .toml")
+
 // interfaceOf returns the interface that CONF or NAME stands for, whether the
-// file is there or not: down must work without it.
+// file is there or not: down must work without it. But a .toml may say itself
+// what its interface is called.
 func interfaceOf(arg string) (string, error) {
-	if config.ValidName(arg) && !strings.HasSuffix(arg, ".toml") {
+	if strings.HasSuffix(arg, ".toml") {
+		cfg, err := config.Read(arg)
+		if err != nil {
+			return "", err
+		}
+		return cfg.Name, nil
+	}
+	if config.ValidName(arg) {
 		return arg, nil
 	}
 	name, ok := strings.CutSuffix(filepath.Base(arg), ".conf")
 	if !ok || !config.ValidName(name) {
-		return "", fmt.Errorf("%q is neither an interface nor the path of a .conf named after one", arg)
+		return "", fmt.Errorf("%q is %w", arg, errNotInterface)
 	}
 	return name, nil
 }

@@ -45,6 +45,7 @@ and what to change.`,
 		newSyncconfCommand(),
 		newStripCommand(),
 		newSaveCommand(),
+		newConvertCommand(),
 		newVersionCommand(),
 	)
 	// cobra adds these two only while it runs; now they get strictUsage too.

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
-	"github.com/wgnode/wgnode/node/config"
 )
 
 func newSaveCommand() *cobra.Command {
@@ -18,7 +17,8 @@ func newSaveCommand() *cobra.Command {
 		Short: "Write a running tunnel's configuration into its file",
 		Long: `Save replaces the file by what the tunnel does now: addresses, port, key and
 peers with their endpoints. MTU, DNS, Table, SaveConfig, hooks and the names of
-peers are kept; other comments are not. NAME means /etc/wireguard/NAME.conf.
+peers are kept; other comments are not. Of a .toml also stays where its keys and
+shared peers come from. NAME means /etc/wireguard/NAME.conf, or NAME.toml.
 
 The file is replaced whole or not at all, and has mode 0600 afterwards.`,
 		Example: "  wgnode set wg0 peer KEY allowed-ips 10.0.0.7/32\n  wgnode save wg0",
@@ -31,7 +31,7 @@ The file is replaced whole or not at all, and has mode 0600 afterwards.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := config.Load(path)
+			cfg, err := loadConfig(cmd.Context(), path)
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,18 +19,38 @@ func newStripCommand() *cobra.Command {
 		Use:   "strip CONF|NAME",
 		Short: "Print a configuration without wg-quick's own keys",
 		Long: `Prints what is left of a file for setconf, addconf and syncconf, with the output
-and the exit status of wg-quick(8)'s strip. NAME means /etc/wireguard/NAME.conf.
-The output holds the private key and the preshared keys of the file.`,
+and the exit status of wg-quick(8)'s strip. NAME means /etc/wireguard/NAME.conf,
+and where there is none NAME.toml. What a .toml says is printed as wg(8) has it,
+with the keys and peers that it takes from elsewhere. The output holds the private
+key and the preshared keys.`,
 		Example: "  wgnode strip wg0 | wgnode syncconf wg0 /dev/stdin",
 		Args:    cobra.ArbitraryArgs, // wg-quick's own answer to wrong arguments has status 1
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return failLikeWg(cmd.ErrOrStderr(), "Usage: wgnode strip [ CONFIG_FILE | INTERFACE ]", "")
 			}
+			if path, err := config.Find(args[0]); err == nil && strings.HasSuffix(path, ".toml") {
+				return stripTOML(cmd, path)
+			}
 			return strip(cmd, args[0])
 		},
 		ValidArgsFunction: completeConfigs,
 	}
+}
+
+// stripTOML is for what wg-quick does not know.
+func stripTOML(cmd *cobra.Command, path string) error {
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	cfg, err := loadConfig(ctx, path)
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings() {
+		// The file is printed all the same, so a lost warning is no failure.
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "Warning: %s\n", w)
+	}
+	return cfg.WG().WriteConf(cmd.OutOrStdout())
 }
 
 // quickFile is a path that wg-quick takes.

@@ -50,8 +50,11 @@ func newUpCommand() *cobra.Command {
 		Use:   "up [CONF|NAME]",
 		Short: "Bring a tunnel up, in the background",
 		Long: `Up brings up the tunnel that CONF describes, as wg-quick does, and returns when
-packets can pass. NAME means /etc/wireguard/NAME.conf. A process stays in the
-background, which wgnode down ends.
+packets can pass. CONF is the path of a .conf of wg-quick's, or of a .toml of
+wgnode's own. NAME means /etc/wireguard/NAME.conf, and where there is none
+NAME.toml. Without either it is wgnode.toml in this folder, or else the only
+.conf in /etc/wireguard. A process stays in the background, which wgnode down
+ends.
 
 Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain\n  wgnode up wg0 --dry-run --explain",
@@ -167,8 +170,11 @@ the tunnel stays up.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := interfaceOf(args[0])
-			if err != nil {
+			if errors.Is(err, errNotInterface) {
 				return newUsageError(cmd, err)
+			}
+			if err != nil {
+				return withHint(err, "the name of the interface does as well: wgnode down NAME")
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()

@@ -278,7 +278,7 @@ func (p *parser) addSearch(v string) error {
 	switch {
 	case isServer(v):
 		return fmt.Errorf("%s is not a domain: name servers belong under dns", quote(v))
-	case strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == 0x7f || r == ',' || r == '#' }):
+	case strings.ContainsFunc(v, func(r rune) bool { return isSpace(r) || r == ',' || r == '#' }):
 		return fmt.Errorf("%s is not a domain", quote(v))
 	}
 	p.cfg.Interface.Search = append(p.cfg.Interface.Search, v)
