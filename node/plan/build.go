@@ -68,7 +68,7 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 	if err := b.dns(); err != nil {
 		return nil, err
 	}
-	b.routes()
+	b.routes(mtu)
 	b.hooks(hook.PostUp, cfg.Interface.PostUp, "a PostUp of the configuration: if it fails, all of this is undone")
 	return b.steps, nil
 }
@@ -122,8 +122,8 @@ func (b *builder) mtu() (mtu int, why string, err error) {
 // the configuration names. In the main table those are left out that a route to
 // the device covers already: the network of an address, and what is in it. It is
 // what wg-quick asks `ip route show dev NAME match PREFIX` for. A default route
-// is a case of its own there.
-func (b *builder) routes() {
+// is a case of its own there. mtu is that of the link, in bytes.
+func (b *builder) routes(mtu int) {
 	table := b.cfg.Interface.Table
 	if table == config.TableOff {
 		return
@@ -133,6 +133,9 @@ func (b *builder) routes() {
 		if n, ok := connected(a); ok {
 			have = append(have, n)
 		}
+	}
+	if b.host.NoIPv6 == "" && mtu >= minIPv6MTU {
+		have = append(have, linkLocal)
 	}
 	allowed := b.cfg.AllowedRoutes()
 	slices.SortStableFunc(allowed, func(x, y config.Route) int {
@@ -164,6 +167,14 @@ func (b *builder) whyRoute(r config.Route) string {
 	}
 	return why
 }
+
+// linkLocal is the network that the kernel routes to every link that has IPv6,
+// because it gives the link an address there.
+var linkLocal = netip.MustParsePrefix("fe80::/64")
+
+// minIPv6MTU in bytes is the least that a link must have for IPv6 (RFC 8200,
+// section 5).
+const minIPv6MTU = 1280
 
 // connected returns the prefix that the kernel routes to a link by itself, once
 // the link is up, because of an address: its network. An IPv4 address of full
