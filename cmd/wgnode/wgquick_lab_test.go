@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/lab"
 )
 
@@ -210,8 +211,7 @@ func (h *quickHost) upAndDown(test quickTest, env, program string) (up, down str
 func TestAsWgQuick(t *testing.T) {
 	lab.Need(t, "bash", "wg", "wg-quick", "ip", "nft", "sysctl", "ps")
 	wgnode, quick := lab.Wgnode(t), "WG_QUICK_USERSPACE_IMPLEMENTATION="+lab.WireguardGo(t)
-	tests := quickTests(t, "testdata/wg-quick/configs.txtar")
-	for _, test := range tests {
+	for _, test := range quickTests(t, "testdata/wg-quick/configs.txtar") {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			h := newQuickHost(t)
@@ -245,3 +245,41 @@ func (test quickTest) allow(t *testing.T, theirs string) string {
 	return theirs
 }
 
+// A file that Windows has written is read as any other: wg-quick takes each
+// carriage return for a part of the value.
+func TestCarriageReturns(t *testing.T) {
+	lab.Need(t, "bash", "wg", "ip", "nft", "sysctl", "ps")
+	inLab := []string{"every key", "hooks with bashisms", "both default routes"}
+	for _, test := range quickTests(t, "testdata/wg-quick/configs.txtar") {
+		crlf := test
+		crlf.conf = strings.ReplaceAll(test.conf, "\n", "\r\n")
+		if want, got := rewritten(t, test.conf), rewritten(t, crlf.conf); want != got {
+			same(t, test.name, want, got)
+		}
+		if !slices.Contains(inLab, test.name) {
+			continue
+		}
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h := newQuickHost(t)
+			wgnode := lab.Wgnode(t)
+			wantUp, wantDown := h.upAndDown(test, "LC_ALL=C", wgnode)
+			up, down := h.upAndDown(crlf, "LC_ALL=C", wgnode)
+			same(t, "-LF +CRLF", wantUp+wantDown, up+strings.ReplaceAll(down, "\r\n", "\n"))
+		})
+	}
+}
+
+// rewritten is what a configuration is understood to be.
+func rewritten(t *testing.T, text string) string {
+	t.Helper()
+	cfg, err := config.Parse(strings.NewReader(text), "wg0.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := cfg.WriteConf(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
