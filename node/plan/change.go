@@ -28,6 +28,10 @@ func (s *State) Except(steps []Step) {
 		case OpMarked:
 			f, _ := s.Default.family(step.Prefix)
 			f.Priority = step.Priority
+		case OpDNS:
+			if step.DNS.Kind == s.Resolver.Kind {
+				s.Resolver.Before = step.DNS.Before
+			}
 		}
 	}
 }
@@ -120,13 +124,18 @@ func (c *change) compare() {
 
 // same reports whether two steps do the same.
 func same(a, b Step) bool {
-	a.Why, a.Skip, a.Command, b.Why, b.Skip, b.Command = "", "", "", "", "", ""
+	for _, s := range []*Step{&a, &b} {
+		s.Why, s.Skip, s.Note, s.Command = "", "", "", ""
+	}
 	return reflect.DeepEqual(a, b)
 }
 
 // takesPlaceOf reports whether there can be only one of the two: they set the
 // same thing, perhaps to different values.
 func (s Step) takesPlaceOf(t Step) bool {
+	if s.Op == OpDNS && t.Op == OpDNS {
+		return s.DNS.Kind == t.DNS.Kind && s.DNS.Record == t.DNS.Record
+	}
 	return s.Op == t.Op && s.Prefix.Addr().Is4() == t.Prefix.Addr().Is4()
 }
 
@@ -181,7 +190,7 @@ func (c *change) undoThose(which func(Step) bool) error {
 		}
 		c.undone = append(c.undone, s)
 		switch err := c.undo(s, c.link); {
-		case errors.Is(err, ErrInUse):
+		case leftAlone(err):
 			c.say("[!] left as it is: %v", err)
 		case err != nil && !gone(err):
 			return err
@@ -241,7 +250,7 @@ func (c *change) rollBack(ctx context.Context) error {
 			replaced = append(replaced, c.old[i])
 			continue
 		}
-		if err := c.undo(s, c.link); err != nil && !gone(err) && !errors.Is(err, ErrInUse) {
+		if err := c.undo(s, c.link); err != nil && !gone(err) && !leftAlone(err) {
 			errs = append(errs, err)
 		}
 	}

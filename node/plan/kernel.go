@@ -59,6 +59,12 @@ type Device interface {
 	Configure(ctx context.Context, mark uint32) error
 }
 
+// leftAlone reports whether something was not undone because it has become
+// somebody else's.
+func leftAlone(err error) bool {
+	return errors.Is(err, ErrInUse) || errors.Is(err, resolver.ErrChanged)
+}
+
 // gone reports whether a deletion failed because there was nothing to delete.
 // Which errno the kernel chooses depends on the object: ENODEV for links,
 // EADDRNOTAVAIL for addresses, ESRCH for routes, ENOENT for most of the rest.

@@ -27,6 +27,7 @@ var dnsOperation = operation{
 		}
 		return true
 	},
+	replaces: true,
 }
 
 // dns has names resolved by the servers of the configuration. Search domains

@@ -96,3 +96,31 @@ func TestDNSUndoneWithoutLink(t *testing.T) {
 		}
 	}
 }
+
+// A change of the configuration touches the name servers only if it concerns
+// them, and never sets new ones only to take them away with the old.
+func TestDNSChange(t *testing.T) {
+	file := resolver.Choice{Kind: resolver.File, Before: &resolver.Snapshot{Content: []byte("x")}}
+	// What the node finds when it looks again is its own file.
+	again := State{Resolver: resolver.Choice{Kind: resolver.File, Why: "y", Before: &resolver.Snapshot{Content: []byte("ours")}}}
+	old := dnsStep(t, "10.0.0.1", file)
+	again.Except([]Step{old})
+	resolvconf := resolver.Choice{Kind: resolver.Resolvconf}
+	for _, c := range []struct {
+		name           string
+		old, new       []Step
+		added, removed int
+	}{
+		{"the same", []Step{old}, []Step{dnsStep(t, "10.0.0.1", again.Resolver)}, 0, 0},
+		{"another server", []Step{old}, []Step{dnsStep(t, "10.0.0.2", again.Resolver)}, 1, 0},
+		{"another place", []Step{old}, []Step{dnsStep(t, "10.0.0.1", resolvconf)}, 1, 1},
+		{"none any more", []Step{old}, nil, 0, 1},
+		{"none before", nil, []Step{dnsStep(t, "10.0.0.1", resolvconf)}, 1, 0},
+	} {
+		d := change{old: c.old, steps: c.new}
+		d.compare()
+		if len(d.added) != c.added || len(d.removed) != c.removed || len(d.again) > 0 {
+			t.Errorf("%s: added %v, removed %v, again %v", c.name, d.added, d.removed, d.again)
+		}
+	}
+}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/resolver"
 )
 
 // Runner does steps and undoes them. It belongs to one goroutine at a time.
@@ -118,7 +117,7 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error {
 			continue
 		}
 		switch err := r.undo(s, here.link); {
-		case errors.Is(err, ErrInUse), errors.Is(err, resolver.ErrChanged):
+		case leftAlone(err):
 			r.say("[!] left as it is: %v", err)
 		case err == nil:
 			if u := s.UndoString(); u != "" {
