@@ -1,0 +1,258 @@
+//go:build linux
+
+package routing
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// RPFilter is how the source of an IPv4 packet is checked: the rp_filter of
+// ip-sysctl.rst, RFC 3704.
+type RPFilter int
+
+const (
+	RPFilterOff    RPFilter = 0
+	RPFilterStrict RPFilter = 1 // the way back must lead out of the link that it came in by
+	RPFilterLoose  RPFilter = 2 // there must be a way back
+)
+
+// String returns "off", "strict" or "loose".
+func (r RPFilter) String() string {
+	switch r {
+	case RPFilterOff:
+		return "off"
+	case RPFilterStrict:
+		return "strict"
+	}
+	return "loose"
+}
+
+// ReversePath is whether a packet's source lets the kernel drop it.
+type ReversePath struct {
+	Drops bool
+	Mode  RPFilter // IPv6 has none; its netfilter rules may do the same
+	// Setting is the sysctl that Mode comes from, zero for IPv6.
+	Setting Setting
+	// Back is the lookup of the way back, nil if the kernel makes none. Its packet
+	// "comes in" by the link that the real one would leave by.
+	Back *Walk
+	// Doubt says on what it depends, "" if on nothing: a packet that may leave by
+	// several links is not dropped by all of them.
+	Doubt    string
+	Evidence []string // what was found, the verdict first
+	Fix      []string // commands, the best first; none if it does not drop
+}
+
+// ReversePath reports whether a packet that comes in on f.IIF is dropped because
+// of its source: by rp_filter, or as a martian. The way of the packet itself, and
+// so whether it is this host's or forwarded, is looked up too. The snapshot must
+// hold routes to both addresses.
+func (s *Snapshot) ReversePath(f Flow) ReversePath {
+	f.Src, f.Dst = f.Src.Unmap().WithZone(""), f.Dst.Unmap().WithZone("")
+	l := s.Link(f.IIF)
+	if l == nil {
+		return ReversePath{Evidence: []string{"there is no link " + f.IIF}}
+	}
+	if why := s.martian(l, f); why != "" {
+		return ReversePath{Drops: true, Evidence: []string{why}}
+	}
+	if f.Dst.Is6() {
+		return ReversePath{Evidence: []string{"IPv6 has no rp_filter"}}
+	}
+	rp := ReversePath{Mode: RPFilter(max(s.all4.rpFilter, l.conf4.rpFilter)),
+		Setting: Setting{sysctlName("ipv4", l.Name, "rp_filter"), l.conf4.rpFilter}}
+	if s.all4.rpFilter > l.conf4.rpFilter {
+		rp.Setting = Setting{"net.ipv4.conf.all.rp_filter", s.all4.rpFilter}
+	}
+	way := s.Walk(f)
+	if way.Decision.Type.Rejects() {
+		rp.Evidence = []string{"the packet is dropped before its source is looked at: " + way.Decision.String()}
+		return rp
+	}
+	d := &way.Decision
+	if d.Type == TypeLocal || len(d.Hops) == 0 {
+		s.validate(&rp, l, f, "")
+		return rp
+	}
+	blank := rp
+	var drops, passes []string
+	for i, h := range d.Hops {
+		one := blank
+		s.validate(&one, l, f, h.Dev)
+		if one.Drops {
+			drops = append(drops, h.Dev)
+		} else {
+			passes = append(passes, h.Dev)
+		}
+		if i == 0 || one.Drops {
+			rp = one
+		}
+	}
+	if len(drops) > 0 && len(passes) > 0 {
+		rp.Drops, rp.Fix = false, nil
+		rp.Doubt = fmt.Sprintf("the packet is dropped if the kernel sends it out of %s, not if out of %s", drops[0], passes[0])
+	}
+	return rp
+}
+
+// martian is the beginning of ip_route_input_slow in the kernel's
+// net/ipv4/route.c, and of ip6_rcv_core in net/ipv6/ip6_input.c.
+func (s *Snapshot) martian(l *Link, f Flow) string {
+	localnet := s.all4.routeLocalnet != 0 || l.conf4.routeLocalnet != 0
+	switch {
+	case f.Src.IsMulticast() || f.Src == limitedBroadcast:
+		return fmt.Sprintf("the source %s is a multicast or broadcast address", f.Src)
+	case f.Src == netip.IPv4Unspecified() && f.Dst != limitedBroadcast:
+		return "the source is 0.0.0.0"
+	case l.loopback || f.Dst.Is4() && localnet || l.vrf != 0 && f.Dst.Is6():
+	case f.Src.IsLoopback() || f.Dst.IsLoopback():
+		why := fmt.Sprintf("%s is a loopback address, and the packet came in on %s", f.Src, l.Name)
+		if f.Dst.IsLoopback() {
+			why = fmt.Sprintf("%s is a loopback address, and the packet came in on %s", f.Dst, l.Name)
+		}
+		if f.Dst.Is4() {
+			why += ": " + Setting{sysctlName("ipv4", l.Name, "route_localnet"), l.conf4.routeLocalnet}.String()
+		}
+		return why
+	}
+	return ""
+}
+
+// validate is fib_validate_source and __fib_validate_source in the kernel's
+// net/ipv4/fib_frontend.c.
+func (s *Snapshot) validate(rp *ReversePath, l *Link, f Flow, out string) {
+	acceptLocal := s.all4.acceptLocal != 0 || l.conf4.acceptLocal != 0
+	if rp.Mode == RPFilterOff && (acceptLocal || s.stock4()) {
+		t, r := s.AddrType(f.Src)
+		if acceptLocal || t != TypeLocal || r.Dst.Bits() != 32 {
+			rp.pass("rp_filter is off on %s: %s", l.Name, rp.Setting)
+			return
+		}
+	}
+	useMark := s.all4.srcValidMark != 0 || l.conf4.srcValidMark != 0
+	mark := uint32(0)
+	if useMark {
+		mark = f.Mark
+	}
+	rp.Back = s.wayBack(l, f, out, mark)
+	d := &rp.Back.Decision
+	switch {
+	case d.Type == TypeLocal && !acceptLocal:
+		rp.Drops = true
+		rp.Evidence = []string{fmt.Sprintf("the source %s is this host's own address, and the packet came in on %s", f.Src, l.Name),
+			d.String(), Setting{sysctlName("ipv4", l.Name, "accept_local"), l.conf4.acceptLocal}.String()}
+		rp.Fix = []string{"sysctl -w " + sysctlName("ipv4", l.Name, "accept_local") + "=1"}
+		return
+	case !d.Type.Rejects() && d.Type != TypeUnicast && d.Type != TypeLocal:
+		rp.Drops = true
+		rp.Evidence = []string{fmt.Sprintf("the source %s is a %s address", f.Src, d.Type), d.String()}
+		return
+	case s.leadsBack(d, l):
+		rp.pass("the way back to %s leads out of %s, where the packet came in", f.Src, l.Name)
+		return
+	}
+	addressless := !slices.ContainsFunc(l.Addrs, func(a Addr) bool { return a.Prefix.Addr().Is4() })
+	switch {
+	case rp.Mode == RPFilterOff, rp.Mode != RPFilterStrict && !d.Type.Rejects() && !addressless:
+		rp.pass("rp_filter is %s on %s: %s", rp.Mode, l.Name, rp.Setting)
+		return
+	}
+	rp.Drops = true
+	leads := "there is no way back to " + f.Src.String()
+	if !d.Type.Rejects() {
+		leads = fmt.Sprintf("the way back to %s leads out of %s", f.Src, d.Hops[0].Dev)
+	}
+	rp.Evidence = []string{
+		fmt.Sprintf("rp_filter drops packets from %s that come in on %s: %s", f.Src, l.Name, leads),
+		fmt.Sprintf("%s (%s)", rp.Setting, rp.Mode), d.String()}
+	s.fix(rp, l, f, out, useMark, addressless)
+}
+
+// fix finds out what would let the packet pass.
+func (s *Snapshot) fix(rp *ReversePath, l *Link, f Flow, out string, useMark, addressless bool) {
+	if f.Mark != 0 && !useMark {
+		marked := s.wayBack(l, f, out, f.Mark)
+		if s.leadsBack(&marked.Decision, l) {
+			rp.Evidence = append(rp.Evidence, fmt.Sprintf("with the packet's mark 0x%x it would be %s, but net.ipv4.conf.all.src_valid_mark = 0", f.Mark, &marked.Decision))
+			rp.Fix = append(rp.Fix, "sysctl -w net.ipv4.conf.all.src_valid_mark=1")
+		}
+	}
+	switch {
+	case addressless:
+		rp.Evidence = append(rp.Evidence, l.Name+" has no IPv4 address: there even the loose check asks for a way back through it")
+		rp.Fix = append(rp.Fix, fmt.Sprintf("ip -4 route add %s dev %s", f.Src, l.Name))
+	case rp.Back.Decision.Type.Rejects():
+		rp.Fix = append(rp.Fix, fmt.Sprintf("ip -4 route add %s dev %s", f.Src, l.Name))
+	default:
+		// The greater of the two settings counts, so that the link's own is enough.
+		rp.Fix = append(rp.Fix, "sysctl -w "+sysctlName("ipv4", l.Name, "rp_filter")+"=2")
+	}
+}
+
+func (rp *ReversePath) pass(format string, args ...any) {
+	rp.Evidence = []string{fmt.Sprintf(format, args...)}
+}
+
+// wayBack looks up where an answer to a packet would go. The kernel takes the
+// answer to come in where the packet would go out, and its user to be 0.
+func (s *Snapshot) wayBack(l *Link, f Flow, out string, mark uint32) *Walk {
+	w := &Walk{Flow: f.Reply()}
+	w.Flow.Mark, w.Flow.UID = mark, 0
+	w.Flow.IIF = out
+	k := &key{src: f.Dst, dst: f.Src, hasSource: true, mark: mark, tos: f.TOS, proto: f.Proto, sport: f.DPort, dport: f.SPort,
+		iif: loopbackIndex, l3mdev: s.l3Master(l.Index)}
+	if o := s.Link(out); o != nil {
+		k.iif = o.Index
+	}
+	s.joinVRF(k)
+	w.rules(s, s.Rules4, k)
+	return w
+}
+
+// leadsBack is fib_info_nh_uses_dev: whether any way of the route is by the link,
+// or by a link of the VRF that it is.
+func (s *Snapshot) leadsBack(d *Decision, l *Link) bool {
+	if d.Type == TypeLocal && l.loopback {
+		return true
+	}
+	return d.Route != nil && !d.Type.Rejects() && slices.ContainsFunc(d.Route.Hops, func(h Hop) bool {
+		return h.Link == l.Index || s.l3Master(h.Link) == l.Index
+	})
+}
+
+// AddrType returns whose an address is, as the kernel's table local and those of
+// VRFs have it: TypeLocal for this host's own, with the route that says so.
+// TypeUnicast, and no route, for all that is none of the host's.
+func (s *Snapshot) AddrType(a netip.Addr) (Type, *Route) {
+	a = a.Unmap().WithZone("")
+	tables := []Table{Local}
+	for _, l := range s.links {
+		if l.vrf != 0 {
+			tables = append(tables, l.vrf)
+		}
+	}
+	for _, id := range tables {
+		f := s.lookup(a.Is6(), id, &key{dst: a, src: unspecified(a.Is6())})
+		if f.route != nil && f.route.Type > TypeUnicast && f.route.Type <= unix.RTN_MULTICAST {
+			return f.route.Type, f.route
+		}
+	}
+	switch {
+	case a == limitedBroadcast:
+		return TypeBroadcast, nil
+	case a.IsMulticast():
+		return TypeMulticast, nil
+	}
+	return TypeUnicast, nil
+}
+
+func unspecified(ipv6 bool) netip.Addr {
+	if ipv6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
