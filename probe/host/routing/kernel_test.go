@@ -163,7 +163,7 @@ func (w world) flow() Flow {
 // TestAgainstKernel compares decisions with the kernel's for made-up rules, tables
 // and packets. A difference is a fault of this package, whatever its cause.
 func TestAgainstKernel(t *testing.T) {
-	const rounds, flows = 25, 400
+	const rounds, flows = 20, 300
 	ownNamespace(t,
 		"link add far type veth peer name near", "link set far up", // near is down: no carrier
 		"link add d0 type veth peer name p0", "link add d1 type veth peer name p1", "link add d2 type veth peer name p2",

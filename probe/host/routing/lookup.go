@@ -31,6 +31,40 @@ func (s *Snapshot) lookup(ipv6 bool, id Table, k *key) found {
 	return s.lookup4(t, k)
 }
 
+// Around returns the command that leads packets to dst past a link, such as the
+// tunnel that must not carry its own encrypted packets: by the way that they would
+// take if the link had no routes. It is "" if no other way is known. A rule before
+// the table main may still lead elsewhere; walk again to see.
+func (s *Snapshot) Around(dst netip.Addr, link string) string {
+	dst = dst.Unmap().WithZone("")
+	tables := s.reachable(dst.Is6())
+	if i := slices.Index(tables, Main); i >= 0 { // first
+		tables[0], tables[i] = tables[i], tables[0]
+	}
+	for _, id := range tables {
+		t := s.tables[tableID{dst.Is6(), id}]
+		if t == nil || id == Local {
+			continue
+		}
+		for node := range t.covering(dst) {
+			for _, r := range node {
+				if r.Type != TypeUnicast || r.Src.IsValid() || r.TOS != 0 {
+					continue
+				}
+				for i := range r.Hops {
+					if h := &r.Hops[i]; h.Dev != link && !h.Dead {
+						w := new(words)
+						w.add(ipCommand(dst.Is6()), "route add", dst.String())
+						h.way(w, dst.Is6())
+						return w.String()
+					}
+				}
+			}
+		}
+	}
+	return ""
+}
+
 // lookup4 is fib_table_lookup in the kernel's net/ipv4/fib_trie.c, and the choice
 // among several ways, fib_select_path in net/ipv4/fib_semantics.c. A route that
 // rejects ends the search, one of type throw too: there is no shorter prefix then.
@@ -41,7 +75,7 @@ func (s *Snapshot) lookup4(t *table, k *key) found {
 			if r.TOS != 0 && r.TOS != k.tos&tosMask {
 				continue
 			}
-			if r.Type.Rejects() {
+			if r.Type.Rejects() || r.untold() {
 				return found{route: r}
 			}
 			hops := r.Hops
@@ -125,6 +159,9 @@ func (s *Snapshot) lookup6(t *table, k *key) found {
 			}
 			below = true
 			for _, leaf := range leaves {
+				if leaf[0].untold() {
+					return found{route: leaf[0]}
+				}
 				if r, h := s.select6(leaf, k, answering); r != nil {
 					return found{route: r, hops: s.ways6(r, h, k, answering), sourced: f.sourced}
 				}

@@ -43,7 +43,10 @@ func ip(t testing.TB, commands ...string) {
 		for n < len(commands) && family(commands[n]) == family(commands[0]) {
 			n++
 		}
-		lines := strings.ReplaceAll(strings.Join(commands[:n], "\n")+"\n", "-6 ", "")
+		lines := ""
+		for _, c := range commands[:n] {
+			lines += strings.TrimPrefix(c, "-6 ") + "\n"
+		}
 		cmd := exec.Command("ip", args...)
 		cmd.Stdin = strings.NewReader(lines)
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -101,6 +101,12 @@ type Hop struct {
 // IPv6 reports the family of the route.
 func (r *Route) IPv6() bool { return r.Dst.Addr().Is6() }
 
+// untold reports whether the kernel has told which next hop object the route goes
+// by, but not where that leads.
+func (r *Route) untold() bool {
+	return r.NextHops != 0 && len(r.Hops) == 0 && !r.Type.Rejects()
+}
+
 // parseRoute decodes a route into r. It keeps hops in arena, so that a big table
 // does not cost an allocation a route; Dev is filled in later.
 func parseRoute(msg []byte, r *Route, arena *[]Hop) bool {

@@ -51,14 +51,13 @@ type Rule struct {
 	// SuppressGroup: nor are routes out of a link of that group; -1 if all are.
 	SuppressGroup int64
 
-	iif, oif              int // indices; -1 where there is no link of the name
-	dscp, dscpMask        uint8
-	hasDSCP               bool
-	sportMask, dportMask  uint16
-	flowLabel, flowMask   uint32
-	tunnelID              uint64
-	findSource, hasRealms bool
-	protocol              uint8
+	iif, oif             int // indices; -1 where there is no link of the name
+	dscp, dscpMask       uint8
+	hasDSCP              bool
+	sportMask, dportMask uint16
+	flowLabel, flowMask  uint32
+	tunnelID             uint64
+	findSource           bool // FIB_RULE_FIND_SADDR
 }
 
 // Range is an inclusive range of ports or user ids.
@@ -168,10 +167,6 @@ func (s *Snapshot) parseRule(msg []byte) Rule {
 			if n := int32(u32(v)); n != -1 {
 				r.SuppressGroup = int64(uint32(n))
 			}
-		case unix.FRA_PROTOCOL:
-			r.protocol = v[0]
-		case unix.FRA_FLOW:
-			r.hasRealms = true
 		}
 	}
 	return r

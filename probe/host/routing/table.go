@@ -180,3 +180,29 @@ func (s *Snapshot) Routes(ipv6 bool, id Table) []Route {
 	}
 	return nil
 }
+
+// AddrType returns whose an address is, as the kernel's table local and those of
+// VRFs have it: TypeLocal for this host's own, with the route that says so.
+// TypeUnicast, and no route, for all that is none of the host's.
+func (s *Snapshot) AddrType(a netip.Addr) (Type, *Route) {
+	a = a.Unmap().WithZone("")
+	tables := []Table{Local}
+	for _, l := range s.links {
+		if l.vrf != 0 {
+			tables = append(tables, l.vrf)
+		}
+	}
+	for _, id := range tables {
+		f := s.lookup(a.Is6(), id, &key{dst: a, src: unspecified(a.Is6())})
+		if f.route != nil && f.route.Type > TypeUnicast && f.route.Type <= unix.RTN_MULTICAST {
+			return f.route.Type, f.route
+		}
+	}
+	switch {
+	case a == limitedBroadcast:
+		return TypeBroadcast, nil
+	case a.IsMulticast():
+		return TypeMulticast, nil
+	}
+	return TypeUnicast, nil
+}

@@ -37,6 +37,9 @@ func Explain(f Flow) (*Snapshot, Walk, error) {
 // Which rule led there the kernel does not say. It is verified only in so far as
 // the same route of the same table won.
 func (s *Snapshot) Verify(w *Walk) error {
+	if err := s.check(w.Flow); err != nil {
+		return fmt.Errorf("look up a route: %w", err)
+	}
 	if w.Flow.Proto == 0 || !w.Flow.askable() {
 		byProto := func(r Rule) bool {
 			return r.IPProto != 0 || r.SPort != Range[uint16]{} || r.DPort != Range[uint16]{}
@@ -65,8 +68,10 @@ func (s *Snapshot) Verify(w *Walk) error {
 	if a.errno == 0 {
 		d := &w.Decision
 		if d.Route != nil && d.Type == TypeUnicast && !slices.ContainsFunc(d.Hops, a.way().same) {
+			if !d.Route.untold() {
+				w.Doubt = "the next hop is not the route's: a router has redirected this host"
+			}
 			d.Hops = []Hop{a.way()}
-			w.Doubt = "the next hop is not the route's: a router has redirected this host"
 		}
 		if a.route.PrefSrc.IsValid() {
 			d.PrefSrc = a.route.PrefSrc
@@ -200,20 +205,6 @@ func (s *Snapshot) refusal(w *Walk, errno unix.Errno) string {
 	return ""
 }
 
-// askable reports whether the kernel takes the protocol of a flow into a lookup
-// that is asked of it: rtm_getroute_parse_ip_proto in net/ipv4/fib_semantics.c.
-func (f Flow) askable() bool {
-	switch f.Proto {
-	case unix.IPPROTO_TCP, unix.IPPROTO_UDP:
-		return true
-	case unix.IPPROTO_ICMP:
-		return f.Dst.Unmap().Is4()
-	case unix.IPPROTO_ICMPV6:
-		return f.Dst.Is6()
-	}
-	return false
-}
-
 // ask asks twice: for the way, and for the route that it comes from.
 func (s *Snapshot) ask(f Flow) (*answer, error) {
 	sock, err := open()
@@ -264,11 +255,7 @@ func (s *Snapshot) askOne(sock *socket, f Flow, flags uint32, r *Route) error {
 		if v.name == "" {
 			continue
 		}
-		l := s.Link(v.name)
-		if l == nil {
-			return fmt.Errorf("there is no link %s", v.name)
-		}
-		body = body.with32(v.kind, uint32(l.Index))
+		body = body.with32(v.kind, uint32(s.Link(v.name).Index))
 		if v.kind == unix.RTA_IIF {
 			uid = 0
 		}
