@@ -160,6 +160,46 @@ func TestResolvconfAsWgQuick(t *testing.T) {
 	}
 }
 
+// A wgnode.toml settles where name servers are set.
+func TestResolverForced(t *testing.T) {
+	lab.Need(t, "ip", "ps")
+	s := newSite(t, false)
+	s.A.WriteFile("/etc/resolv.conf", originalResolv, 0o644)
+	s.A.WriteFile("/run/bin/resolvconf", "#!/bin/sh\ntouch /run/called\n", 0o755)
+	path := "PATH=/run/bin:/usr/bin:/bin"
+	for kind, test := range map[string]struct {
+		path, want string
+		status     int
+	}{
+		"off":              {path, "[!] skipped: resolvconf -a wg0 -m 0 -x: resolver is off: the configuration says so", 0},
+		"file":             {path, "set by replacing /etc/resolv.conf: the configuration says so", 0},
+		"resolvconf":       {"PATH=/nonexistent", "the configuration says resolvconf: exec: \"resolvconf\": executable file not found in $PATH", 1},
+		"systemd-resolved": {path, "the configuration says systemd-resolved: systemd-resolved does not answer", 1},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			h := s.A.With(t)
+			h.WriteFile("/run/wg0.toml", "[interface]\nname = \"wg0\"\nprivate_key = \""+s.alice.Private+
+				"\"\ndns = [\"10.0.0.2\"]\nresolver = \""+kind+"\"\n", 0o600)
+			before, host := s.etc(), hostState(h)
+			out, status, err := h.Try("env", test.path, s.wgnode, "up", "/run/wg0.toml", "--explain")
+			if err != nil || status != test.status || !strings.Contains(out, test.want) {
+				t.Errorf("status %d, %v, want %d and %q in\n%s", status, err, test.status, test.want, out)
+			}
+			if changed := s.etc() != before; changed != (kind == "file") {
+				t.Errorf("resolv.conf changed: %v", changed)
+			}
+			if status == 0 {
+				h.Run(s.wgnode, "down", "wg0")
+			}
+			same(t, "after it", before, s.etc())
+			unchanged(t, h, host)
+			if out, status, err := h.Try("test", "-e", "/run/called"); status == 0 || err != nil {
+				t.Errorf("resolvconf was called: %v %s", err, out)
+			}
+		})
+	}
+}
+
 // Without an interface there is nothing to resolve names for.
 func TestNetstackSkipsDNS(t *testing.T) {
 	lab.Need(t, "ip")
