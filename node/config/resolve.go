@@ -234,7 +234,7 @@ func (r *resolver) read(from Source) (string, error) {
 	case SourceFile:
 		return r.readFile(from.Value)
 	case SourceCommand:
-		return runForKey(r.ctx, from.Value)
+		return runForKey(r.ctx, from.Value, commandTime)
 	case SourceCredential:
 		folder := os.Getenv("CREDENTIALS_DIRECTORY")
 		if folder == "" {
@@ -263,9 +263,9 @@ func (r *resolver) readFile(path string) (string, error) {
 	return string(text), err
 }
 
-// runForKey returns what a command prints.
-func runForKey(ctx context.Context, command string) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("took longer than %s", commandTime))
+// runForKey returns what a command prints within the time limit.
+func runForKey(ctx context.Context, command string, limit time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("took longer than %s", limit))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", command)
 	// A group of its own, so that what bash has started ends with it.

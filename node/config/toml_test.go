@@ -464,6 +464,7 @@ func FuzzParseTOML(f *testing.F) {
 func FuzzConfByTOML(f *testing.F) {
 	f.Add(full)
 	f.Add("[Peer]\nPublicKey=" + pubA + "\nAllowedIPs=-10.0.0.0/8\nAllowedIPs = ::1\nEndpoint=[fe80::1%a]:7")
+	f.Add("[Interface]\nDNS=corp\x7fexample")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := Parse(strings.NewReader(text), "/etc/wireguard/wg0.conf")
 		if err != nil {
