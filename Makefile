@@ -80,6 +80,7 @@ install: $(PROGRAM) bin/man/wgnode.8 ## what build and man made, and the systemd
 	install -D -m 644 LICENSE $(DESTDIR)$(DOCDIR)/copyright
 	install -D -m 644 examples/systemd/README.md $(DESTDIR)$(DOCDIR)/systemd.md
 	install -m 644 examples/systemd/strict.conf $(DESTDIR)$(DOCDIR)/strict.conf
+	install -m 644 examples/wgnode.toml $(DESTDIR)$(DOCDIR)/wgnode.toml
 
 uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/wgnode '$(DESTDIR)$(UNITDIR)/wgnode@.service'

@@ -50,7 +50,7 @@ func (n *Node) save() error { return Save(n.cfg, n.opt.RunDir) }
 func present(cfg *config.Config, s *uapi.Status, chosen uint32) (*config.Config, error) {
 	c := *cfg
 	i := &c.Interface
-	if i.PrivateKey != s.PrivateKey {
+	if i.PrivateKey.Public() != s.PrivateKey.Public() { // the device may have clamped it
 		i.PrivateKeyFrom = config.Source{} // it has another key by now
 	}
 	i.PrivateKey, i.ListenPort = s.PrivateKey, s.ListenPort

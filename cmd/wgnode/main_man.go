@@ -63,7 +63,7 @@ const files = `
 : the configuration of the interface NAME, as wg-quick(8) reads it
 
 **/etc/wireguard/NAME.toml**, **wgnode.toml**
-: the same in wgnode's own format; examples/wgnode.toml of the source has every key
+: the same in wgnode's own format; wgnode.toml among the documentation has every key
 
 **/run/wgnode/NAME.json**
 : what was done to bring it up, which is what there is to undo

@@ -98,6 +98,11 @@ func interfaceOf(arg string) (string, error) {
 		return cfg.Name, nil
 	}
 	if config.ValidName(arg) {
+		if path, err := config.Find(arg); err == nil && strings.HasSuffix(path, ".toml") {
+			if cfg, err := config.Read(path); err == nil { // at fault, it names nothing
+				return cfg.Name, nil
+			}
+		}
 		return arg, nil
 	}
 	name, ok := strings.CutSuffix(filepath.Base(arg), ".conf")
