@@ -1,17 +1,27 @@
-// Package config reads a wg-quick configuration file into one typed [Config].
+// Package config reads configuration files into one typed [Config]: those of
+// wg-quick, and TOML files of wgnode's own. It writes both, too.
 //
-// The format is that of wg-quick(8) and wg(8) together, as their code reads it
+// The format of a .conf is that of wg-quick(8) and wg(8) together, as their code reads it
 // and not only as their manuals say: sections and keys ignore case, `#` starts
 // a comment except in the value of a hook, lists are separated by commas and
 // their keys repeat, a scalar key that repeats counts the last time, and white
 // space inside the value of one of wg's own keys does not count at all. On top
 // of it, a comment `# Name = X` in a [Peer] section gives that peer a name.
 //
+// A .toml says all that a .conf can, in values that have types, and more:
+// examples/wgnode.toml explains each key. Both formats share the checks of a
+// value, and each tells of its faults in its own names.
+//
 // A Config says what the file wants, on any host; nothing in this package looks
-// at the system, but for the file itself. Parsing collects every problem before
-// it gives up: the error of [Parse] and [Load] is an [Errors], each of which
-// has its line and key. No error and no warning ever holds the value of a key
-// that may be secret; only [Config.WriteConf] and [Strip] reveal secrets.
+// at the system, but for the file itself and what it points at. That a .toml
+// keeps keys in other places and shares peers with other files makes two steps
+// of reading it: [Read] for the file, [Config.Resolve] for the rest. [Load] is
+// both.
+//
+// Parsing collects every problem before it gives up: the error of [Parse],
+// [ParseTOML] and [Load] is an [Errors], each of which has its line and key. No
+// error and no warning ever holds the value of a key that may be secret; only
+// [Config.WriteConf], [Config.WriteTOML] and [Strip] reveal secrets.
 //
 // The commands of wg(8) use the same parser: [ParseWG] for files without
 // wg-quick's keys, [Builder] for values from the command line.
@@ -34,7 +44,8 @@ type Config struct {
 	// Path is the file that it was read from, with symbolic links resolved, or
 	// "" if it came from elsewhere. It leads error messages.
 	Path string
-	// Name is the interface's: wg0 for /etc/wireguard/wg0.conf.
+	// Name is the interface's: wg0 for /etc/wireguard/wg0.conf. A .toml may say
+	// itself what it is.
 	Name string
 
 	Interface Interface
@@ -90,9 +101,9 @@ type Interface struct {
 	// PortForwards lead connections that reach this host to a host in the
 	// tunnel.
 	PortForwards []PortForward
-	// PrivateKeyFrom is where PrivateKey was read from, if not from the file.
+	// PrivateKeyFrom is where PrivateKey is kept, if not in the file.
 	PrivateKeyFrom Source
-	// PeersFile is the file that further peers came from, "" for none.
+	// PeersFile is the file that further peers come from, "" for none.
 	PeersFile string
 
 	lines lines
@@ -130,9 +141,10 @@ type Peer struct {
 
 	PublicKey    key.Public
 	PresharedKey key.Preshared // zero: none
-	// PresharedKeyFrom is where PresharedKey was read from, if not from the file.
+	// PresharedKeyFrom is where PresharedKey is kept, if not in the file.
 	PresharedKeyFrom Source
-	// Shared says that the peer came from the Interface's PeersFile.
+	// Shared says that the peer came from the Interface's PeersFile, to which
+	// its lines then belong. One that is in the node's own file too is not.
 	Shared bool
 
 	// Endpoint is host:port, "" for none. The host is a name or an address and
@@ -150,7 +162,7 @@ type Peer struct {
 
 	PersistentKeepalive uint16 // seconds; 0: off
 
-	Line int // of the section's header, 0 if it came from no file
+	Line int // of the section's header, or the table's; 0 if it came from no file
 
 	lines lines
 }

@@ -13,7 +13,7 @@ import (
 type Error struct {
 	File string
 	Line int    // from 1; 0 if the problem has no line
-	Key  string // as wg-quick(8) spells it; "" if the problem has no key
+	Key  string // as the file's format spells it; "" if the problem has no key
 	Msg  string // without secrets
 }
 
