@@ -46,7 +46,7 @@ func TestFetch(t *testing.T) {
 
 // The configurations of the examples are ones that up takes.
 func TestConfigurations(t *testing.T) {
-	confs, err := filepath.Glob("../*/*.conf")
+	confs, err := filepath.Glob("../two-hosts/*.conf")
 	if err != nil || len(confs) == 0 {
 		t.Fatalf("no configurations: %v", err)
 	}
