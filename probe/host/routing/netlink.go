@@ -102,11 +102,36 @@ func attributes(b []byte) iter.Seq2[uint16, []byte] {
 	}
 }
 
+// The numbers of attributes are 0 where those are too short.
+
+func u8(b []byte) uint8 {
+	if len(b) < 1 {
+		return 0
+	}
+	return b[0]
+}
+
+func u16(b []byte) uint16 {
+	if len(b) < 2 {
+		return 0
+	}
+	return binary.NativeEndian.Uint16(b)
+}
+
 func u32(b []byte) uint32 {
 	if len(b) < 4 {
 		return 0
 	}
 	return binary.NativeEndian.Uint32(b)
+}
+
+// bigEndian reads a number of any length up to 8 bytes.
+func bigEndian(b []byte) uint64 {
+	var n uint64
+	for _, c := range b {
+		n = n<<8 | uint64(c)
+	}
+	return n
 }
 
 // ipAddr is the zero Addr if b is not the length of an address.

@@ -3,7 +3,6 @@
 package routing
 
 import (
-	"encoding/binary"
 	"math"
 	"net/netip"
 
@@ -136,27 +135,27 @@ func (s *Snapshot) parseRule(msg []byte) Rule {
 				r.UIDs = Range[uint32]{u32(v), u32(v[4:])}
 			}
 		case unix.FRA_IP_PROTO:
-			r.IPProto = v[0]
+			r.IPProto = u8(v)
 		case unix.FRA_SPORT_RANGE:
 			r.SPort = portRange(v)
 		case unix.FRA_DPORT_RANGE:
 			r.DPort = portRange(v)
 		case fraSPortMask:
-			r.sportMask = binary.NativeEndian.Uint16(v)
+			r.sportMask = u16(v)
 		case fraDPortMask:
-			r.dportMask = binary.NativeEndian.Uint16(v)
+			r.dportMask = u16(v)
 		case fraDSCP:
-			r.dscp, r.hasDSCP = v[0], true
+			r.dscp, r.hasDSCP = u8(v), true
 		case fraDSCPMask:
-			r.dscpMask = v[0]
+			r.dscpMask = u8(v)
 		case fraFlowLabel:
-			r.flowLabel = binary.BigEndian.Uint32(v)
+			r.flowLabel = uint32(bigEndian(v))
 		case fraFlowLabelMask:
-			r.flowMask = binary.BigEndian.Uint32(v)
+			r.flowMask = uint32(bigEndian(v))
 		case unix.FRA_TUN_ID:
-			r.tunnelID = binary.BigEndian.Uint64(v)
+			r.tunnelID = bigEndian(v)
 		case unix.FRA_L3MDEV:
-			r.L3Mdev = v[0] != 0
+			r.L3Mdev = u8(v) != 0
 		case unix.FRA_TABLE:
 			r.Table = Table(u32(v))
 		case unix.FRA_GOTO:
@@ -184,7 +183,7 @@ func portRange(v []byte) Range[uint16] {
 	if len(v) < 4 {
 		return Range[uint16]{}
 	}
-	return Range[uint16]{binary.NativeEndian.Uint16(v), binary.NativeEndian.Uint16(v[2:])}
+	return Range[uint16]{u16(v), u16(v[2:])}
 }
 
 // String returns the rule as `ip rule` does.

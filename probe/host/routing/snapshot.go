@@ -77,7 +77,10 @@ func Take(o Options) (*Snapshot, error) {
 	if err := s.readNeighbors(sock); err != nil {
 		return nil, fmt.Errorf("list neighbours: %w", err)
 	}
-	return s, s.readAll()
+	if err := s.readAll(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // readAll reads the sysctls that no link has.
