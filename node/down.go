@@ -44,7 +44,8 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	path := journalPath(dir, name)
 	j, err := plan.OpenJournal(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("take %s down: %w", name, ErrNotUp)
+		// One may have been killed before it had done anything.
+		return errors.Join(fmt.Errorf("take %s down: %w", name, ErrNotUp), plan.RemoveTemporary(path))
 	}
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 		return err
 	}
 	if !ended {
-		return undoDead(ctx, j, o.Shell, out)
+		return undoDead(ctx, dir, j, o.Shell, out)
 	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
 	return errors.Join(r.Undo(ctx, j), after(ctx))

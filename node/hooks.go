@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/wgnode/wgnode/node/config"
@@ -84,27 +83,4 @@ func hooksOf(j *plan.Journal, out io.Writer) *config.Config {
 	}
 	cfg.Name = j.Link
 	return cfg
-}
-
-// undoDead undoes what a node that was killed has left behind. Its hooks of
-// going down run too: what those of coming up have done was not undone by
-// anybody. One that fails, perhaps because the interface is gone, is told and
-// does not keep the rest from being done.
-func undoDead(ctx context.Context, j *plan.Journal, shell hook.Shell, out io.Writer) error {
-	cfg := hooksOf(j, out)
-	run := func(phase hook.Phase) {
-		if cfg == nil {
-			return
-		}
-		if err := runHooks(ctx, cfg, phase, shell, out, false); err != nil {
-			say(out, "[!] %v", err)
-		}
-	}
-	run(hook.PreDown)
-	r := plan.Runner{Kernel: plan.System{}, Out: out}
-	if err := r.Undo(ctx, j); err != nil {
-		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
-	}
-	run(hook.PostDown)
-	return nil
 }

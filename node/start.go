@@ -51,11 +51,13 @@ func newNode(cfg *config.Config, o Options) *Node {
 		o.RunDir = RunDir()
 	}
 	released := make(chan struct{})
-	return &Node{
+	n := &Node{
 		released: released, release: sync.OnceFunc(func() { close(released) }),
 		name: cfg.Name, cfg: cfg, opt: o, endpoints: newEndpoints(cfg),
 		runner: plan.Runner{Kernel: plan.System{}, Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
+	n.runner.Device = kernelDevice{n}
+	return n
 }
 
 // up does all that Close undoes.
@@ -103,7 +105,7 @@ func (n *Node) recover(ctx context.Context) error {
 		return fmt.Errorf("`%s' already exists: process %d serves it", n.name, j.Process.PID)
 	}
 	n.say("[!] the process that served %s was killed; first its remains are removed", n.name)
-	return undoDead(ctx, j, n.opt.Shell, n.opt.Out)
+	return undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out)
 }
 
 // Plan returns the steps that Start would do on this host as it is now. It
@@ -135,7 +137,6 @@ func (n *Node) startInterface(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.runner.Device = kernelDevice{n}
 	if err := n.runner.Apply(ctx, steps, j); err != nil {
 		return err // undone, and the journal is gone
 	}

@@ -144,6 +144,21 @@ func (j *Journal) keep(steps []Step) error {
 	return nil
 }
 
+// temporary is beside the journal, and always the same, so that what a process
+// left there that was killed is found.
+func temporary(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+}
+
+// RemoveTemporary removes what a process that was killed while it wrote a
+// journal has left beside it, if anything. Nobody else may write it meanwhile.
+func RemoveTemporary(path string) error {
+	if err := os.Remove(temporary(path)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // write writes a temporary file beside the journal and has publish give it the
 // journal's name.
 func (j *Journal) write(publish func(oldPath, newPath string) error) (err error) {
@@ -151,16 +166,17 @@ func (j *Journal) write(publish func(oldPath, newPath string) error) (err error)
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(j.path), "."+filepath.Base(j.path)+".*") // mode 0600
+	// A process that was killed may have left one, which may be the journal
+	// itself under its second name: it must not be written to.
+	if err := RemoveTemporary(j.path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(temporary(j.path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	// After a rename there is nothing to remove, which is no error.
-	defer func() {
-		if rmErr := os.Remove(f.Name()); rmErr != nil && !errors.Is(rmErr, os.ErrNotExist) {
-			err = errors.Join(err, rmErr)
-		}
-	}()
+	// After a rename there is nothing to remove.
+	defer func() { err = errors.Join(err, RemoveTemporary(j.path)) }()
 	_, err = f.Write(append(b, '\n'))
 	if err == nil {
 		err = f.Sync()

@@ -31,22 +31,41 @@ func Self() (Process, error) {
 // Alive reports whether the process still runs. One that has ended and waits
 // for its parent to collect it does not.
 func (p Process) Alive() (bool, error) {
-	start, err := startOf(p.PID)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look up process %d: %w", p.PID, err)
-	}
-	return start != 0 && start == p.Start, nil
+	there, ended, err := p.look()
+	return there && !ended, err
 }
 
-// startOf returns when a process started, 0 if it has ended and is only waited
-// for.
+// Remains reports whether there is anything left of the process. When it is
+// killed, it is not Alive as soon as its first thread has ended, but the last
+// one takes the open files along.
+func (p Process) Remains() (bool, error) {
+	there, _, err := p.look()
+	return there, err
+}
+
+func (p Process) look() (there, ended bool, err error) {
+	start, ended, err := stat(p.PID)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("look up process %d: %w", p.PID, err)
+	}
+	return start == p.Start, ended, nil
+}
+
+// startOf returns when a process started.
 func startOf(pid int) (uint64, error) {
+	start, _, err := stat(pid)
+	return start, err
+}
+
+// stat returns when a process started, and whether it has ended and is only
+// waited for.
+func stat(pid int) (start uint64, ended bool, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	// The second field, the name in parentheses, may hold anything, also
 	// spaces and parentheses; the third, the state, follows the last one of
@@ -55,14 +74,11 @@ func startOf(pid int) (uint64, error) {
 	i := strings.LastIndexByte(string(stat), ')')
 	fields := strings.Fields(string(stat[i+1:]))
 	if i < 0 || len(fields) <= starttime {
-		return 0, fmt.Errorf("/proc/%d/stat has an unknown form", pid)
+		return 0, false, fmt.Errorf("/proc/%d/stat has an unknown form", pid)
 	}
-	if fields[state] == "Z" || fields[state] == "X" {
-		return 0, nil
-	}
-	start, err := strconv.ParseUint(fields[starttime], 10, 64)
+	start, err = strconv.ParseUint(fields[starttime], 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		return 0, false, fmt.Errorf("/proc/%d/stat: %w", pid, err)
 	}
-	return start, nil
+	return start, fields[state] == "Z" || fields[state] == "X", nil
 }

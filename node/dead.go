@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// undoDead undoes what a node that was killed has left behind. Its hooks of
+// going down run too: what those of coming up have done was not undone by
+// anybody. One that fails, perhaps because the interface is gone, is told and
+// does not keep the rest from being done.
+//
+// The caller has locked dir, the folder of the journal.
+func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell, out io.Writer) error {
+	if err := awaitDead(j.Process); err != nil {
+		return err
+	}
+	cfg := hooksOf(j, out)
+	run := func(phase hook.Phase) {
+		if cfg == nil {
+			return
+		}
+		if err := runHooks(ctx, cfg, phase, shell, out, false); err != nil {
+			say(out, "[!] %v", err)
+		}
+	}
+	run(hook.PreDown)
+	// Before the journal goes, without which nobody would look for them.
+	if err := removeRemains(dir, j.Link); err != nil {
+		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
+	}
+	r := plan.Runner{Kernel: plan.System{}, Out: out}
+	if err := r.Undo(ctx, j); err != nil {
+		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
+	}
+	run(hook.PostDown)
+	return nil
+}
+
+// awaitDead waits until a process that is not alive has let go of all that it
+// had. Until then the interface that it served is still there.
+func awaitDead(p plan.Process) error {
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", p.PID, err)
+	}
+	remains, err := p.Remains()
+	if err == nil && remains {
+		err = awaitEnd(fd, p.PID)
+	}
+	return errors.Join(err, unix.Close(fd))
+}
+
+// removeRemains removes the files that a node of that name has left which was
+// killed, but for the journal: its sockets, unless somebody serves them by now,
+// and a journal that was being written. The caller has locked dir.
+func removeRemains(dir, name string) error {
+	errs := []error{plan.RemoveTemporary(journalPath(dir, name))}
+	sockets := []string{socketPath(dir, name)}
+	if path, err := uapi.SocketPath(name); err == nil {
+		sockets = append(sockets, path)
+	}
+	for _, path := range sockets {
+		if served(path) {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove socket: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
