@@ -50,7 +50,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	if err != nil {
 		return err
 	}
-	ended, after, err := o.endLive(ctx, j)
+	prepared, after, err := o.endLive(ctx, j)
 	if err != nil {
 		return fmt.Errorf("take %s down: %w", name, err)
 	}
@@ -73,17 +73,19 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	if err != nil {
 		return err
 	}
-	if !ended {
+	if !prepared {
+		// Dead from the first, or killed before it could do what it was told.
 		return undoDead(ctx, dir, j, o.Shell, out)
 	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
-	return errors.Join(r.Undo(ctx, j), after(ctx))
+	return errors.Join(removeRemains(dir, name), r.Undo(ctx, j), after(ctx))
 }
 
 // endLive ends the node that a journal names and waits until it has ended. If
-// it can be spoken to, the hooks and the saving are done here, and what comes
-// after is returned; one that hears nothing but signals does it itself.
-func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (ended bool, after func(context.Context) error, err error) {
+// it can be spoken to, it was prepared: the hooks and the saving are done here,
+// and what comes after is returned. One that hears nothing but signals does it
+// itself.
+func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bool, after func(context.Context) error, err error) {
 	nothing := func(context.Context) error { return nil }
 	alive, err := j.Process.Alive()
 	if err != nil || !alive {
@@ -91,11 +93,11 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (ended bool,
 	}
 	client, err := DialIn(o.RunDir, j.Link)
 	if err != nil {
-		return true, nothing, end(ctx, j.Process, nil)
+		return false, nothing, end(ctx, j.Process, nil)
 	}
 	status, err := client.Status(ctx)
 	if err != nil || status.Netstack {
-		return true, nothing, end(ctx, j.Process, nil)
+		return false, nothing, end(ctx, j.Process, nil)
 	}
 	cfg := hooksOf(j, o.Out)
 	if cfg != nil {

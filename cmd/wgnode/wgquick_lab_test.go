@@ -67,22 +67,6 @@ func quickTests(t *testing.T, path string) []quickTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var key [6]string
-	for i := range key { // X25519 takes any 32 bytes for a public key
-		key[i] = strings.Repeat(string(rune('A'+i)), 42) + "E="
-	}
-	words := regexp.MustCompile(`\b(KEY|PSK|A|B|C|D|E)\b`)
-	fill := func(text string) string {
-		return words.ReplaceAllStringFunc(text, func(word string) string {
-			switch word {
-			case "KEY":
-				return strings.Repeat("S", 42) + "U="
-			case "PSK":
-				return strings.Repeat("Z", 42) + "Y="
-			}
-			return key[word[0]-'A']
-		})
-	}
 	var tests []quickTest
 	for _, f := range archive.Files {
 		test := quickTest{name: f.Name}
@@ -91,11 +75,11 @@ func quickTests(t *testing.T, path string) []quickTest {
 			difference, isMeant := strings.CutPrefix(line, "#~ ")
 			switch {
 			case isCommand:
-				test.before = append(test.before, fill(command))
+				test.before = append(test.before, fillKeys(command))
 			case isMeant:
 				test.meant = append(test.meant, strings.TrimSpace(difference))
 			default:
-				test.conf += fill(line)
+				test.conf += fillKeys(line)
 			}
 		}
 		if strings.HasPrefix(test.name, "no newline") {
@@ -104,6 +88,21 @@ func quickTests(t *testing.T, path string) []quickTest {
 		tests = append(tests, test)
 	}
 	return tests
+}
+
+var keyWord = regexp.MustCompile(`\b(KEY|PSK|[A-E])\b`)
+
+// fillKeys puts in the keys that words stand for: see the configurations.
+func fillKeys(text string) string {
+	return keyWord.ReplaceAllStringFunc(text, func(word string) string {
+		switch word {
+		case "KEY":
+			return strings.Repeat("S", 42) + "U="
+		case "PSK":
+			return strings.Repeat("Z", 42) + "Y="
+		}
+		return strings.Repeat(word, 42) + "E=" // X25519 takes any 32 bytes for a public key
+	})
 }
 
 // quickHost is a host of its own for one configuration.
