@@ -1,0 +1,46 @@
+//go:build linux
+
+// Package netfilter tells what the kernel's packet filter did with the packets
+// of one flow: which chains and rules they met, which of them dropped them, and
+// how they were translated.
+//
+// # Tracing
+//
+// A [Tracer] puts a table of its own around everybody else's chains. Chains at
+// the very front of prerouting and output mark the packets of the flow for
+// tracing, which the kernel then does in every table, those of iptables-nft
+// included. Empty chains at the very end of each hook are gates: a packet that
+// is seen there has passed all the chains of that hook.
+//
+//	                  (routing)
+//	front │ prerouting │ gate ──> input   │ gate ──> application
+//	                      └─────> forward │ gate ─┐
+//	front │ output     │ gate ────────────────────┴> postrouting │ gate ──> wire
+//
+// What one packet met is a [Packet]. It is made of visits to base chains, and
+// each of these has the packet's headers as they were there, so that a
+// translation shows as a change, and the steps that the packet took. The
+// kernel reports the rules that matched and what ended a chain. [Packet.Fate]
+// sums up: a packet that is dropped is blamed on exactly the rule, or policy,
+// that gave the verdict, whatever later rules would have done. A packet that
+// passes the gate of a hook and is seen no more was lost to routing, or to
+// another part of the kernel between two hooks, not to a rule.
+//
+// # Nothing stays behind
+//
+// The table belongs to the Tracer's netlink socket (flag owner, Linux 5.12), so
+// that the kernel removes it when the process ends, SIGKILL included. It can
+// not be changed or flushed by others meanwhile. On older kernels the table's
+// name tells whose it is, and [Sweep] removes those of the dead.
+//
+// # What it cannot see
+//
+// Chains of legacy iptables ([Ruleset.Legacy]), ingress chains of single
+// devices, eBPF programs, and packets of flows that a flowtable has taken over
+// ([Ruleset.Flowtables]). A rule that forges a reply and drops the packet
+// (reject) gives the verdict drop; [Rule.Reject] tells it.
+//
+// Functions that open a connection to the kernel work in the network namespace
+// of the calling thread; a Tracer stays in the one that it was started in, but
+// for running nft(8) to get the text of rules.
+package netfilter

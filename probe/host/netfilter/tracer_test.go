@@ -1,0 +1,451 @@
+//go:build linux
+
+package netfilter_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// What routing does not let through must not be blamed on a rule.
+func TestLostBetweenHooks(t *testing.T) {
+	n := newNetwork(t)
+	n.rules("table inet t { chain f { type filter hook forward priority 0; policy drop; } }")
+	for _, tt := range []struct {
+		name, sysctl, value string
+		flow                flow
+	}{
+		{"forwarding off", "net.ipv4.ip_forward", "0", flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}},
+		{"forwarding off, IPv6", "net.ipv6.conf.all.forwarding", "0", flow{"tcp", n.a, "[fd00:1::2]:4000", "[fd00:2::2]:80"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := n.with(t)
+			tr := n.start(tt.flow.match())
+			n.r.Sysctl(tt.sysctl, tt.value)
+			tt.flow.send(t)
+			want := netfilter.Fate{Outcome: netfilter.Lost, Hook: netfilter.Prerouting}
+			if f := n.next(tr).Fate(); f.Outcome != want.Outcome || f.Hook != want.Hook || f.Within {
+				t.Errorf("%+v, want %+v", f, want)
+			}
+		})
+	}
+}
+
+// Translations show in the headers, and at the gates where no rule saw them.
+func TestTranslations(t *testing.T) {
+	n := newNetwork(t)
+	n.rules(`table inet nat {
+		chain pre { type nat hook prerouting priority dstnat; udp dport 8053 dnat ip to 10.0.2.2:53; }
+		chain post { type nat hook postrouting priority srcnat; meta nfproto ipv4 oifname "b" masquerade; }
+	}`)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.1.1:8053"}
+	server := n.b.ListenPacket("udp", "10.0.2.2:53")
+	reply := netfilter.Match{Src: netip.MustParsePrefix("10.0.2.2/32"), Proto: unix.IPPROTO_UDP, SrcPort: 53}
+	tr := n.start(f.match(), reply)
+	f.send(t)
+	var b [100]byte
+	_, from, err := server.ReadFrom(b[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := n.next(tr)
+	if got := p.Fate(); p.Match != 0 || got.Outcome != netfilter.Passed || got.Hook != netfilter.Postrouting {
+		t.Fatalf("%+v of match %d", got, p.Match)
+	}
+	show := func(p *netfilter.Packet) (all []string) {
+		for _, tr := range p.Translations {
+			all = append(all, fmt.Sprintf("%v: %v > %v became %v > %v", tr.Hook,
+				tr.From.Source(), tr.From.Destination(), tr.To.Source(), tr.To.Destination()))
+		}
+		return all
+	}
+	want := []string{
+		// The chain of type nat gets the packet as it came; the next to see it
+		// is a gate, which is before anybody else's chain.
+		"prerouting: 10.0.1.2:4000 > 10.0.1.1:8053 became 10.0.1.2:4000 > 10.0.2.2:53",
+		"postrouting: 10.0.1.2:4000 > 10.0.2.2:53 became 10.0.2.1:4000 > 10.0.2.2:53",
+	}
+	if got := show(p); !slices.Equal(got, want) {
+		t.Errorf("translations\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	var chains []string
+	for _, v := range p.Visits {
+		chains = append(chains, fmt.Sprintf("%v %v %s", v.Chain, v.Chain.Hook, v.Chain.Type))
+	}
+	if want := []string{"inet nat pre prerouting nat", "inet nat post postrouting nat"}; !slices.Equal(chains, want) {
+		t.Errorf("visits %q, want %q", chains, want)
+	}
+
+	if _, err := server.WriteTo([]byte("there"), from); err != nil {
+		t.Fatal(err)
+	}
+	p = n.next(tr)
+	if got := p.Fate(); p.Match != 1 || got.Outcome != netfilter.Passed {
+		t.Fatalf("%+v of match %d", got, p.Match)
+	}
+	if !p.First.Conntrack.Known && p.Last.Conntrack.Known && !p.Last.Conntrack.Reply {
+		t.Errorf("conntrack %+v, want that it is a reply", p.Last.Conntrack)
+	}
+	if p.Last.Source().String() != "10.0.1.1:8053" || p.Last.Destination().String() != "10.0.1.2:4000" {
+		t.Errorf("the reply leaves as %v > %v", p.Last.Source(), p.Last.Destination())
+	}
+}
+
+// A chain of type nat that translates only later flows, other flows that move
+// other counters, and other traffic of the same hosts: none of it is traced.
+func TestOnlyTheFlow(t *testing.T) {
+	n := newNetwork(t)
+	n.rules(`table inet t { chain f { type filter hook forward priority 0; udp dport 54 counter drop
+		udp sport 4000 counter drop
+		udp dport 53 counter drop; } }`)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	m := f.match()
+	m.Payload = 5
+	tr := n.start(m)
+	stop := make(chan struct{})
+	noise := n.a.ListenPacket("udp", "10.0.1.2:5000")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for _, port := range []int{53, 54} {
+				// The noise is no part of what is tested.
+				_, _ = noise.WriteTo([]byte("hello"), &net.UDPAddr{IP: net.IPv4(10, 0, 2, 2), Port: port})
+			}
+		}
+	}()
+	for range 20 {
+		f.send(t)
+		p := n.next(tr)
+		if p.First.Source().String() != f.src || p.First.Destination().String() != f.dst {
+			t.Fatalf("traced %v > %v", p.First.Source(), p.First.Destination())
+		}
+		rule, err := n.rule(tr, p.Fate())
+		if err != nil || rule.Text != "udp sport 4000 counter drop" || rule.Position != 2 {
+			t.Fatalf("blamed %v, %v", rule, err)
+		}
+	}
+	close(stop)
+	<-done
+	none(t, tr)
+	if tr.Lost() != 0 {
+		t.Errorf("%d events lost", tr.Lost())
+	}
+}
+
+// none fails the test if there is another packet.
+func none(t *testing.T, tr *netfilter.Tracer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if p, err := tr.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("there is another: %+v, %v", p, err)
+	}
+}
+
+// Packets that come faster than they are read are lost, and that is said.
+func TestLossIsCounted(t *testing.T) {
+	n := newNetwork(t)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	tr := n.startConfig(netfilter.Config{Matches: []netfilter.Match{f.match()}, Buffer: 16 << 10})
+	for range 50 {
+		f.send(t)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	incomplete := false
+	for !incomplete || tr.Lost() == 0 {
+		p, err := tr.Next(ctx)
+		if err != nil {
+			t.Fatalf("%d events lost, and no packet is incomplete: %v", tr.Lost(), err)
+		}
+		incomplete = incomplete || p.Incomplete
+	}
+	// What comes after is whole.
+	for {
+		f.send(t)
+		p, err := tr.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !p.Incomplete && p.Fate().Outcome == netfilter.Passed {
+			return
+		}
+	}
+}
+
+// With a rate, a busy flow is traced in part.
+func TestRate(t *testing.T) {
+	n := newNetwork(t)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	m := f.match()
+	m.Rate = 1
+	tr := n.start(m)
+	for range 40 {
+		f.send(t)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	traced := 0
+	for {
+		if _, err := tr.Next(ctx); err != nil {
+			break
+		}
+		traced++
+	}
+	if traced == 0 || traced > 15 {
+		t.Errorf("traced %d of 40 packets, want the burst of some", traced)
+	}
+}
+
+// Errors about the flow come from elsewhere, and quote it.
+func TestQuoted(t *testing.T) {
+	n := newNetwork(t)
+	for _, f := range []flow{
+		{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}, // a closed port
+		{"udp", n.a, "[fd00:1::2]:4000", "[fd00:2::2]:53"},
+	} {
+		m := f.match()
+		m.Quoted = true
+		tr := n.start(m)
+		n.rules("table inet t { chain f { type filter hook forward priority 0; meta l4proto { icmp, ipv6-icmp } drop; } }")
+		other := f
+		other.src = strings.Replace(f.src, "4000", "4001", 1)
+		other.send(t)
+		f.send(t)
+		p := n.next(tr)
+		first := netip.MustParseAddrPort(f.dst)
+		if p.First.Src != first.Addr() || p.First.ICMPType != 3 && p.First.ICMPType != 1 {
+			t.Errorf("traced %+v, want an error of %v", p.First, first.Addr())
+		}
+		if p.Fate().Outcome != netfilter.Dropped {
+			t.Errorf("%+v, want that it is dropped", p.Fate())
+		}
+		none(t, tr)
+	}
+}
+
+// A packet that comes in fragments is followed past its reassembly.
+func TestFragments(t *testing.T) {
+	n := newNetwork(t)
+	n.rules("table inet t { chain f { type filter hook forward priority 0; ct state new udp dport 53 drop; } }")
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	tr := n.start(f.match())
+	c := n.a.ListenPacket("udp", f.src)
+	if _, err := c.WriteTo(make([]byte, 4000), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(f.dst))); err != nil {
+		t.Fatal(err)
+	}
+	p := n.next(tr)
+	if f := p.Fate(); f.Outcome != netfilter.Dropped || f.Hook != netfilter.Forward || !p.First.Fragment {
+		t.Errorf("%+v, want that forward drops it; came as %+v", f, p.First)
+	}
+}
+
+// The text of a rule must be that of the rule that was traced.
+func TestRuleOfTheTime(t *testing.T) {
+	n := newNetwork(t)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	const table = "table inet t { chain f { type filter hook forward priority 0; udp dport 53 drop; } }"
+	traced := func() (*netfilter.Tracer, netfilter.Fate) {
+		n.rules(table)
+		tr := n.start(f.match())
+		f.send(t)
+		return tr, n.next(tr).Fate()
+	}
+	tr, fate := traced()
+	n.r.Run("nft", "insert", "rule", "inet", "t", "f", "tcp", "dport", "1", "accept")
+	if r, err := n.rule(tr, fate); err != nil || r.Text != "udp dport 53 drop" || r.Position != 2 {
+		t.Errorf("with a rule before it: %v, %v", r, err)
+	}
+	n.r.Run("nft", "flush", "chain", "inet", "t", "f")
+	if r, err := n.rule(tr, fate); !errors.Is(err, netfilter.ErrRuleGone) {
+		t.Errorf("after the chain was flushed: %v, %v", r, err)
+	}
+	tr, fate = traced()
+	n.rules("")
+	if r, err := n.rule(tr, fate); !errors.Is(err, netfilter.ErrRuleGone) {
+		t.Errorf("after the ruleset was flushed: %v, %v", r, err)
+	}
+	tr, fate = traced()
+	// Handles begin anew: now another rule has that of the old one.
+	n.rules(strings.Replace(table, "udp dport 53 drop", "udp dport 54 accept", 1))
+	if r, err := n.rule(tr, fate); !errors.Is(err, netfilter.ErrTableReplaced) {
+		t.Errorf("after a reload: %v, %v", r, err)
+	}
+	// But what is traced from now on is found.
+	n.rules(table)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		f.send(t)
+		p, err := tr.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := n.rule(tr, p.Fate())
+		if err == nil {
+			if r.Text != "udp dport 53 drop" {
+				t.Errorf("rule %v", r)
+			}
+			return
+		}
+		if !errors.Is(err, netfilter.ErrTableReplaced) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Without a program the rule is still named, and that its text is not known.
+func TestNoProgram(t *testing.T) {
+	n := newNetwork(t)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	n.rules("table inet t { chain f { type filter hook forward priority 0; udp dport 53 reject; } }")
+	tr := n.start(f.match())
+	f.send(t)
+	fate := n.next(tr).Fate()
+	t.Setenv("PATH", "/nonexistent")
+	r, err := n.rule(tr, fate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("inet t f handle %d: rule text unknown: there is no nft program", fate.Step.Handle)
+	if r.String() != want || !r.Reject {
+		t.Errorf("rule %q, reject %v; want %q", r, r.Reject, want)
+	}
+}
+
+// Our table is protected while it is used, and vanishes with its tracer.
+func TestTableVanishes(t *testing.T) {
+	n := newNetwork(t)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	before := n.r.Run("nft", "list", "ruleset")
+	tr := n.start(f.match())
+	n.rules("") // someone reloads the firewall
+	if out := n.r.Run("nft", "list", "tables"); !strings.Contains(out, tr.Table()) {
+		t.Errorf("the table does not outlive a flush: %q", out)
+	}
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.Next(t.Context()); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Next after Close: %v", err)
+	}
+	if after := n.r.Run("nft", "list", "ruleset"); after != before {
+		t.Errorf("Close leaves\n%s", after)
+	}
+}
+
+const holdEnv = "WGNODE_NETFILTER_TEST_HOLD"
+
+// init makes the test binary a process that traces until it is killed.
+func init() {
+	how := os.Getenv(holdEnv)
+	if how == "" {
+		return
+	}
+	start := netfilter.Start
+	if how == "unowned" {
+		start = netfilter.StartUnowned
+	}
+	tr, err := start(netfilter.Config{Matches: []netfilter.Match{{Dst: netip.MustParsePrefix("192.0.2.1/32")}}})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(tr.Table())
+	// Standard input ends with the test, if it does not kill us.
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+}
+
+// hold starts a process that traces in the namespace of the calling thread. It
+// returns the name of its table.
+func hold(how string) (cmd *exec.Cmd, table string, err error) {
+	cmd = exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), holdEnv+"="+how)
+	if _, err := cmd.StdinPipe(); err != nil {
+		return nil, "", err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	return cmd, strings.TrimSpace(line), err
+}
+
+// killed kills a process of hold.
+func killed(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it says that it was killed
+}
+
+func TestKilled(t *testing.T) {
+	lab.Need(t, "nft")
+	ownNamespace(t)
+	list := func() string {
+		out, err := exec.Command("nft", "list", "tables").CombinedOutput()
+		if err != nil {
+			t.Fatalf("nft: %v\n%s", err, out)
+		}
+		return string(out)
+	}
+
+	owner, table, err := hold("owned")
+	if err != nil || !strings.Contains(list(), table) {
+		t.Fatalf("table %q, %v; there are %s", table, err, list())
+	}
+	killed(t, owner)
+	if left := list(); left != "" {
+		t.Errorf("after SIGKILL there is left %s", left)
+	}
+
+	// Where the kernel has no owned tables the next run removes it.
+	dead, deadTable, err := hold("unowned")
+	if err != nil {
+		t.Fatal(deadTable, err)
+	}
+	living, livingTable, err := hold("unowned")
+	if err != nil {
+		t.Fatal(livingTable, err)
+	}
+	defer killed(t, living)
+	killed(t, dead)
+	if now := list(); !strings.Contains(now, deadTable) {
+		t.Fatalf("want that table %s is left; there are %s", deadTable, now)
+	}
+	removed, err := netfilter.Sweep()
+	if err != nil || !slices.Equal(removed, []string{deadTable}) {
+		t.Errorf("swept %q, %v; want %q", removed, err, deadTable)
+	}
+	if now := list(); now != "table inet "+livingTable+"\n" {
+		t.Errorf("left %s, want %s of the living", now, livingTable)
+	}
+}

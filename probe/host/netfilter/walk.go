@@ -1,0 +1,184 @@
+//go:build linux
+
+package netfilter
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// walks puts events together into packets.
+//
+// The kernel's id of a packet is a hash of its address in memory and its flow,
+// so another packet of the same flow soon has the same. A walk therefore begins
+// with a front chain of our own, whatever walk is open under that id. It ends
+// with a verdict, at a gate behind which no hook comes, or, if none of these is
+// seen, when nothing more comes.
+type walks struct {
+	own     string // our table's name
+	handles map[uint64]int
+	chains  func(family uint8, table, chain string) Chain
+
+	open map[uint32]*walk
+	done []*Packet
+	// lossy says that events are missing between those that were read last and
+	// those that come.
+	lossy bool
+}
+
+type walk struct {
+	packet *Packet
+	last   time.Time // when its last event was read
+}
+
+// maxOpen bounds the memory for walks that do not end.
+const maxOpen = 1 << 14
+
+// add takes an event that was read at time now.
+func (w *walks) add(e *event, now time.Time) {
+	switch {
+	case e.table == w.own && e.family == unix.NFPROTO_INET:
+		w.addOwn(e, now)
+	case !owned(e.table): // another tracer's is none of the user's
+		if open := w.find(e); open != nil {
+			open.last = now
+			w.addStep(open.packet, e)
+		}
+	}
+}
+
+// addOwn takes an event of our own table.
+func (w *walks) addOwn(e *event, now time.Time) {
+	if name, ok := strings.CutPrefix(e.step.Chain, frontName); ok {
+		match, ok := w.handles[e.step.Handle]
+		if !ok || e.step.Kind != RuleStep {
+			return // traced by someone else, and not selected by us
+		}
+		if old := w.open[e.id]; old != nil {
+			w.finish(e.id, old)
+		}
+		if len(w.open) >= maxOpen {
+			w.finishOldest()
+		}
+		w.open[e.id] = &walk{last: now, packet: &Packet{
+			Match: match, Time: now, Start: hookNamed(name), First: e.header, Last: e.header, Incomplete: w.lossy,
+		}}
+		return
+	}
+	name, ok := strings.CutPrefix(e.step.Chain, gateName)
+	open := w.find(e)
+	if !ok || open == nil {
+		return
+	}
+	p := open.packet
+	open.last, p.Gate = now, hookNamed(name)
+	if e.full {
+		p.saw(p.Gate, e.header)
+	}
+	if p.Gate == Input || p.Gate == Postrouting {
+		w.finish(e.id, open)
+	}
+}
+
+// addStep takes an event of someone's table.
+func (w *walks) addStep(p *Packet, e *event) {
+	if e.full {
+		chain := w.chains(e.family, e.table, e.step.Chain)
+		p.saw(chain.Hook, e.header)
+		p.Visits = append(p.Visits, Visit{Chain: chain, Header: e.header})
+	}
+	n := len(p.Visits)
+	if n == 0 || p.Visits[n-1].Chain.Table.Name != e.table || p.Visits[n-1].Chain.Table.Family != familyName(e.family) {
+		// The message with the headers is missing.
+		p.Incomplete = true
+		p.Visits = append(p.Visits, Visit{Chain: w.chains(e.family, e.table, e.step.Chain)})
+		n++
+	}
+	v := &p.Visits[n-1]
+	v.Steps = append(v.Steps, e.step)
+	if a := e.step.Verdict.Action; a == Drop || a == Stolen {
+		w.finish(e.id, w.open[e.id])
+	}
+}
+
+// find returns the walk that an event belongs to, nil if none. A packet gets
+// another id on its way when it is put together from fragments; then it goes
+// on with the walk of the fragment that was selected.
+func (w *walks) find(e *event) *walk {
+	if open := w.open[e.id]; open != nil {
+		return open
+	}
+	if !e.full {
+		return nil
+	}
+	var found *walk
+	var was uint32
+	for id, open := range w.open {
+		f := open.packet.First
+		if f.Fragment && open.packet.Gate == HookUnknown && f.Src == e.header.Src && f.Dst == e.header.Dst &&
+			f.In == e.header.In && (found == nil || open.last.After(found.last)) {
+			found, was = open, id
+		}
+	}
+	if found != nil {
+		delete(w.open, was)
+		w.open[e.id] = found
+	}
+	return found
+}
+
+// finish ends an open walk.
+func (w *walks) finish(id uint32, open *walk) {
+	delete(w.open, id)
+	open.packet.Incomplete = open.packet.Incomplete || w.lossy
+	w.done = append(w.done, open.packet)
+}
+
+// finishQuiet ends the walks that have had no event since the given time.
+func (w *walks) finishQuiet(since time.Time) {
+	first := len(w.done)
+	for id, open := range w.open {
+		if open.last.Before(since) {
+			w.finish(id, open)
+		}
+	}
+	slices.SortFunc(w.done[first:], func(a, b *Packet) int { return a.Time.Compare(b.Time) })
+}
+
+func (w *walks) finishOldest() {
+	var oldest *walk
+	var id uint32
+	for i, open := range w.open {
+		if oldest == nil || open.last.Before(oldest.last) {
+			oldest, id = open, i
+		}
+	}
+	w.finish(id, oldest)
+}
+
+// lost notes that events were lost after those that were read.
+func (w *walks) lost() { w.lossy = true }
+
+// caughtUp notes that all events have been read that came before now: those
+// that were lost are in the past of what comes.
+func (w *walks) caughtUp() {
+	if !w.lossy {
+		return
+	}
+	for _, open := range w.open {
+		open.packet.Incomplete = true
+	}
+	w.lossy = false
+}
+
+func hookNamed(name string) Hook {
+	for h, n := range hookNames {
+		if n == name {
+			return Hook(h)
+		}
+	}
+	return HookUnknown
+}
