@@ -17,9 +17,9 @@ const nfgenmsg = 4
 
 // Messages of ctnetlink (enum cntl_msg_types).
 const (
-	msgNew    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 0
-	msgGet    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
-	msgDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
+	msgNew = unix.NFNL_SUBSYS_CTNETLINK<<8 + iota
+	msgGet
+	msgDelete
 )
 
 // ErrNotFound says that the table has no entry of a flow.

@@ -125,16 +125,24 @@ func TestDecodeVerdicts(t *testing.T) {
 	}
 }
 
-// A packet that a program was given and let pass was not kept by it.
-func TestQueued(t *testing.T) {
-	queue := Visit{Chain: Chain{Hook: Forward}, Steps: []Step{{Verdict: Verdict{Action: Queue}}}}
-	p := Packet{Start: Prerouting, Gate: Prerouting, Visits: []Visit{queue}}
-	if f := p.Fate(); f.Outcome != Queued {
-		t.Errorf("in the queue: %+v", f)
-	}
-	p.Gate = Postrouting
-	if f := p.Fate(); f.Outcome != Passed {
-		t.Errorf("let pass: %+v", f)
+func TestFateInWords(t *testing.T) {
+	chain := Chain{Table: Table{Family: "inet", Name: "t"}, Name: "f", Hook: Forward}
+	visit := func(s Step) []Visit { return []Visit{{Chain: chain, Steps: []Step{s}}} }
+	for _, tt := range []struct {
+		packet Packet
+		want   string
+	}{
+		{Packet{Start: Prerouting}, "lost after prerouting"},
+		{Packet{Start: Prerouting, Visits: visit(Step{Kind: PolicyStep, Verdict: Verdict{Action: Accept}})}, "lost after forward"},
+		{Packet{Start: Prerouting, Visits: visit(Step{Chain: "in", Handle: 4, Verdict: Verdict{Action: Drop}})}, "dropped by inet t in, handle 4"},
+		{Packet{Start: Prerouting, Visits: visit(Step{Kind: PolicyStep, Verdict: Verdict{Action: Drop}})}, "dropped by the policy of inet t f"},
+		{Packet{Start: Prerouting, Visits: visit(Step{Chain: "f", Handle: 5, Verdict: Verdict{Action: Queue}})}, "queued by inet t f, handle 5"},
+		// A program was given the packet, and let it pass.
+		{Packet{Start: Prerouting, End: Postrouting, Visits: visit(Step{Verdict: Verdict{Action: Queue}})}, "passed postrouting"},
+	} {
+		if got := tt.packet.Fate().String(); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
 	}
 }
 

@@ -9,22 +9,22 @@
 // A [Tracer] puts a table of its own around everybody else's chains. Chains at
 // the very front of prerouting and output mark the packets of the flow for
 // tracing, which the kernel then does in every table, those of iptables-nft
-// included. Empty chains at the very end of each hook are gates: a packet that
-// is seen there has passed all the chains of that hook.
+// included. Empty chains at the very end of input and postrouting are gates: a
+// packet that is seen there has passed all chains.
 //
-//	                  (routing)
-//	front │ prerouting │ gate ──> input   │ gate ──> application
-//	                      └─────> forward │ gate ─┐
-//	front │ output     │ gate ────────────────────┴> postrouting │ gate ──> wire
+//	                        ┌────> input   │ gate ──> application
+//	front │ prerouting ── routing
+//	                        └────> forward ─┐
+//	front │ output ─────────────────────────┴─> postrouting │ gate ──> wire
 //
 // What one packet met is a [Packet]. It is made of visits to base chains, and
 // each of these has the packet's headers as they were there, so that a
 // translation shows as a change, and the steps that the packet took. The
 // kernel reports the rules that matched and what ended a chain. [Packet.Fate]
 // sums up: a packet that is dropped is blamed on exactly the rule, or policy,
-// that gave the verdict, whatever later rules would have done. A packet that
-// passes the gate of a hook and is seen no more was lost to routing, or to
-// another part of the kernel between two hooks, not to a rule.
+// that gave the verdict, whatever later rules would have done. A packet that no
+// rule dropped, and that yet comes to no gate, was lost to routing, or to another
+// part of the kernel between two hooks.
 //
 // # Nothing stays behind
 //
@@ -42,5 +42,5 @@
 //
 // Functions that open a connection to the kernel work in the network namespace
 // of the calling thread; a Tracer stays in the one that it was started in, but
-// for running nft(8) to get the text of rules.
+// for the programs that [Tracer.Rule] runs to get the text of rules.
 package netfilter

@@ -13,14 +13,12 @@ import (
 // event is one trace message (enum nft_trace_attributes in
 // linux/netfilter/nf_tables.h).
 type event struct {
-	id      uint32
-	family  uint8 // the table's
-	table   string
-	step    Step
-	full    bool // it has headers: the first message of a base chain
-	header  Header
-	network []byte // from the beginning of the IP header, and of what follows it
-	payload []byte
+	id     uint32
+	family uint8 // the table's
+	table  string
+	step   Step
+	full   bool // it has headers: the first message of a base chain
+	header Header
 }
 
 // Attributes of newer kernels (6.17), which unix does not know.
@@ -30,11 +28,12 @@ const (
 	traceCTState     = 21
 )
 
-// decodeEvent decodes the body of a trace message. The event refers to b.
+// decodeEvent decodes the body of a trace message.
 func decodeEvent(b []byte) (event, error) {
 	var e event
 	kind := uint32(0)
 	policy, hasPolicy := uint32(0), false
+	var network, transport []byte // the headers
 	err := attributes(b, func(family uint8, ad *netlink.AttributeDecoder) error {
 		e.family = family
 		for ad.Next() {
@@ -52,9 +51,9 @@ func decodeEvent(b []byte) (event, error) {
 			case unix.NFTA_TRACE_ID:
 				e.id = ad.Uint32()
 			case unix.NFTA_TRACE_NETWORK_HEADER:
-				e.network, e.full = ad.Bytes(), true
+				network, e.full = ad.Bytes(), true
 			case unix.NFTA_TRACE_TRANSPORT_HEADER:
-				e.payload = ad.Bytes()
+				transport = ad.Bytes()
 			case unix.NFTA_TRACE_IIF:
 				e.header.In = ad.Uint32()
 			case unix.NFTA_TRACE_OIF:
@@ -85,7 +84,7 @@ func decodeEvent(b []byte) (event, error) {
 	}
 	if e.full {
 		e.header.Mark = e.step.Mark
-		e.header.decode(e.network, e.payload)
+		e.header.decode(network, transport)
 	}
 	return e, err
 }

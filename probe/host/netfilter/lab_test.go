@@ -112,7 +112,7 @@ func (n *network) next(tr *netfilter.Tracer) *netfilter.Packet {
 func (n *network) rule(tr *netfilter.Tracer, f netfilter.Fate) (netfilter.Rule, error) {
 	var r netfilter.Rule
 	err := n.r.Do(func() (err error) {
-		r, err = tr.Rule(netfilter.Visit{Chain: f.Chain}, f.Step)
+		r, err = tr.Rule(f.Chain, f.Step)
 		return err
 	})
 	return r, err

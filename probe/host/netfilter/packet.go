@@ -16,9 +16,10 @@ type Packet struct {
 	// Time is when the walk's first event was read, which may be later than it
 	// happened.
 	Time time.Time
-	// Start is the hook of the first event: Prerouting or Output. Gate is the
-	// last hook whose chains it all passed, HookUnknown if none.
-	Start, Gate Hook
+	// Start is the hook where the walk began: Prerouting or Output. End is where
+	// it ended, if it passed all chains up to there: Input or Postrouting, else
+	// HookUnknown.
+	Start, End Hook
 	// First and Last are its headers as it came and as they were last seen.
 	First, Last Header
 	// Visits are the base chains that it met, in order.
@@ -36,11 +37,11 @@ type Header struct {
 	Proto    uint8 // of IPv6: the next header, an extension's perhaps
 	// SrcPort and DstPort are set for TCP, UDP, UDP-Lite, SCTP and DCCP.
 	SrcPort, DstPort uint16
-	TCPFlags         uint8  // the byte of the TCP header that has SYN, ACK and the like
-	ICMPType         uint8  // of ICMP and ICMPv6
-	ICMPCode         uint8  //
-	ICMPID           uint16 // of echo
-	Length           uint16 // of the packet with its headers, in bytes
+	TCPFlags         uint8 // the byte of the TCP header that has SYN, ACK and the like
+	// ICMPType and ICMPCode are for ICMP and ICMPv6, ICMPID is for echo.
+	ICMPType, ICMPCode uint8
+	ICMPID             uint16
+	Length             uint16 // of the packet with its headers, in bytes
 	// Fragment says that it is a fragment, so that it may go on as a part of a
 	// packet put together again.
 	Fragment bool
@@ -100,7 +101,7 @@ type Visit struct {
 	Chain Chain
 	// Header is the packet as it entered.
 	Header Header
-	Steps  []Step
+	Steps  []Step // at least one
 }
 
 // Step is one event: a rule that matched, the end of a chain that was jumped
@@ -171,9 +172,9 @@ type Outcome uint8
 // The outcomes. What netfilter lets pass may still be dropped later, by other
 // parts of the kernel.
 const (
-	// Lost: it passed the chains of Fate.Hook and was not seen in the next
-	// hook. Routing, a reverse path filter, or disabled forwarding does that;
-	// and so does a packet that was put together with others.
+	// Lost: no rule dropped it, and yet it did not come to the end of input or
+	// postrouting. Routing, a reverse path filter or disabled forwarding does
+	// that, after prerouting as a rule.
 	Lost Outcome = iota
 	Dropped
 	Queued // to a program, which has not answered yet
@@ -189,51 +190,54 @@ func (o Outcome) String() string { return outcomeNames[o] }
 // Fate is what became of a packet.
 type Fate struct {
 	Outcome Outcome
-	// Hook is where it was seen last; if Outcome is Lost, it passed its chains
-	// unless Within says that it was lost among them.
-	Hook   Hook
-	Within bool
+	// Hook is where it was seen last. Hooks without chains do not see it.
+	Hook Hook
 	// Chain and Step are who decided, if Outcome is Dropped, Queued or Taken.
 	Chain Chain
 	Step  Step
 }
 
-// Fate sums the walk up.
-func (p *Packet) Fate() Fate {
-	if n := len(p.Visits); n > 0 && len(p.Visits[n-1].Steps) > 0 {
-		v := p.Visits[n-1]
-		f := Fate{Hook: v.Chain.Hook, Chain: v.Chain, Step: v.Steps[len(v.Steps)-1]}
-		switch f.Step.Verdict.Action {
-		case Drop:
-			f.Outcome = Dropped
-			return f
-		case Queue:
-			if p.Gate < f.Hook { // else the program has let it pass
-				f.Outcome = Queued
-				return f
-			}
-		case Stolen:
-			f.Outcome = Taken
-			return f
-		}
+// String says it in words: "dropped by inet filter input, handle 7",
+// "dropped by the policy of inet filter input", "lost after prerouting",
+// "passed postrouting".
+func (f Fate) String() string {
+	switch {
+	case f.Outcome == Passed:
+		return fmt.Sprintf("passed %v", f.Hook)
+	case f.Outcome == Lost:
+		return fmt.Sprintf("lost after %v", f.Hook)
+	case f.Step.Kind == PolicyStep:
+		return fmt.Sprintf("%v by the policy of %v", f.Outcome, f.Chain)
 	}
-	switch last := p.lastHook(); {
-	case p.Gate == Input || p.Gate == Postrouting:
-		return Fate{Outcome: Passed, Hook: p.Gate}
-	default:
-		return Fate{Outcome: Lost, Hook: last, Within: last != p.Gate}
-	}
+	return fmt.Sprintf("%v by %v %s, handle %d", f.Outcome, f.Chain.Table, f.Step.Chain, f.Step.Handle)
 }
 
-// lastHook returns the hook of the last event.
-func (p *Packet) lastHook() Hook {
-	last := p.Start
-	if n := len(p.Visits); n > 0 && p.Visits[n-1].Chain.Hook != HookUnknown {
-		last = p.Visits[n-1].Chain.Hook
+// Fate sums the walk up.
+func (p *Packet) Fate() Fate {
+	if p.End != HookUnknown {
+		return Fate{Outcome: Passed, Hook: p.End}
 	}
-	// Hooks are met in the order prerouting, input or forward; forward or
-	// output, postrouting: which is that of their numbers.
-	return max(last, p.Gate)
+	f := Fate{Outcome: Lost, Hook: p.Start}
+	if len(p.Visits) == 0 {
+		return f
+	}
+	v := p.Visits[len(p.Visits)-1]
+	if v.Chain.Hook != HookUnknown {
+		f.Hook = v.Chain.Hook
+	}
+	step := v.Steps[len(v.Steps)-1]
+	switch step.Verdict.Action {
+	case Drop:
+		f.Outcome = Dropped
+	case Queue:
+		f.Outcome = Queued
+	case Stolen:
+		f.Outcome = Taken
+	default:
+		return f
+	}
+	f.Chain, f.Step = v.Chain, step
+	return f
 }
 
 // Translation is a change of addresses or ports, or of an ICMP echo's

@@ -30,6 +30,9 @@ func tableName() (string, error) {
 }
 
 // The chains of our table. Fronts mark packets, gates show that they got there.
+// Each chain costs every packet of the host about a tenth of a microsecond, so
+// there are no others: what passes forward comes to postrouting, and what is
+// dropped in a chain says so itself.
 const (
 	frontName = "front-"
 	gateName  = "gate-"
@@ -50,7 +53,7 @@ func install(c *netlink.Conn, name string, matches []Match, flags uint32) (map[u
 		ae.String(unix.NFTA_TABLE_NAME, name)
 		ae.Uint32(unix.NFTA_TABLE_FLAGS, flags)
 	})
-	for h := Prerouting; h <= Postrouting; h++ {
+	for _, h := range []Hook{Input, Postrouting} {
 		b.chain(name, gateName+h.String(), h, math.MaxInt32)
 	}
 	// The numbers of the matches, in the order of their rules in the chain.

@@ -246,14 +246,14 @@ func (t *Tracer) memory() (empty bool, err error) {
 	return info[unix.SK_MEMINFO_RMEM_ALLOC] == 0, nil
 }
 
-// Ruleset returns the ruleset that packets are shown with: that of the last
-// look at it.
-func (t *Tracer) Ruleset() *Ruleset { return t.ruleset.Load() }
-
-// Rule returns the rule of a step. The error wraps [ErrRuleGone] or
-// [ErrTableReplaced] if the ruleset has changed such that it cannot be told.
-// The text comes from nft(8), and for tables of iptables-nft from
-// iptables-nft-save(8), started in the network namespace of the calling thread.
-func (t *Tracer) Rule(v Visit, s Step) (Rule, error) {
-	return t.rules.find(t.ctl, v.Chain.Table, s.Chain, s.Handle)
+// Rule returns the rule that took a step, in a base chain or one that was called
+// from there. The error wraps [ErrRuleGone] or [ErrTableReplaced] if the ruleset
+// has changed such that it cannot be told. The text comes from nft(8), and for
+// tables of iptables-nft from iptables-nft-save(8), started in the network
+// namespace of the calling thread.
+func (t *Tracer) Rule(c Chain, s Step) (Rule, error) {
+	if s.Kind != RuleStep {
+		return Rule{}, fmt.Errorf("look up rule: a step in %v %s was not taken by a rule", c.Table, s.Chain)
+	}
+	return t.rules.find(t.ctl, c.Table, s.Chain, s.Handle)
 }

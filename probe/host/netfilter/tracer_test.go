@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/host/conntrack"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -40,7 +42,7 @@ func TestLostBetweenHooks(t *testing.T) {
 			n.r.Sysctl(tt.sysctl, tt.value)
 			tt.flow.send(t)
 			want := netfilter.Fate{Outcome: netfilter.Lost, Hook: netfilter.Prerouting}
-			if f := n.next(tr).Fate(); f.Outcome != want.Outcome || f.Hook != want.Hook || f.Within {
+			if f := n.next(tr).Fate(); f.Outcome != want.Outcome || f.Hook != want.Hook {
 				t.Errorf("%+v, want %+v", f, want)
 			}
 		})
@@ -77,8 +79,8 @@ func TestTranslations(t *testing.T) {
 	}
 	want := []string{
 		// The chain of type nat gets the packet as it came; the next to see it
-		// is a gate, which is before anybody else's chain.
-		"prerouting: 10.0.1.2:4000 > 10.0.1.1:8053 became 10.0.1.2:4000 > 10.0.2.2:53",
+		// is that of postrouting.
+		"postrouting: 10.0.1.2:4000 > 10.0.1.1:8053 became 10.0.1.2:4000 > 10.0.2.2:53",
 		"postrouting: 10.0.1.2:4000 > 10.0.2.2:53 became 10.0.2.1:4000 > 10.0.2.2:53",
 	}
 	if got := show(p); !slices.Equal(got, want) {
@@ -99,16 +101,23 @@ func TestTranslations(t *testing.T) {
 	if got := p.Fate(); p.Match != 1 || got.Outcome != netfilter.Passed {
 		t.Fatalf("%+v of match %d", got, p.Match)
 	}
-	if !p.First.Conntrack.Known && p.Last.Conntrack.Known && !p.Last.Conntrack.Reply {
-		t.Errorf("conntrack %+v, want that it is a reply", p.Last.Conntrack)
+	if ct := p.Last.Conntrack; ct.Known {
+		var e conntrack.Entry
+		err := n.r.Do(func() (err error) {
+			e, err = conntrack.Find(func(e conntrack.Entry) bool { return e.ID == ct.ID })
+			return err
+		})
+		if err != nil || e.Original.Source().String() != f.src || !ct.Reply || ct.State != netfilter.Established {
+			t.Errorf("conntrack of the trace %+v: %v, %v", ct, e, err)
+		}
 	}
 	if p.Last.Source().String() != "10.0.1.1:8053" || p.Last.Destination().String() != "10.0.1.2:4000" {
 		t.Errorf("the reply leaves as %v > %v", p.Last.Source(), p.Last.Destination())
 	}
 }
 
-// A chain of type nat that translates only later flows, other flows that move
-// other counters, and other traffic of the same hosts: none of it is traced.
+// Other flows of the same hosts, which move the counters of other rules, are not
+// traced, and those rules are not blamed.
 func TestOnlyTheFlow(t *testing.T) {
 	n := newNetwork(t)
 	n.rules(`table inet t { chain f { type filter hook forward priority 0; udp dport 54 counter drop
@@ -379,11 +388,16 @@ func init() {
 	os.Exit(0)
 }
 
-// hold starts a process that traces in the namespace of the calling thread. It
-// returns the name of its table.
-func hold(how string) (cmd *exec.Cmd, table string, err error) {
-	cmd = exec.Command("/proc/self/exe")
+// holder is a process that traces in the namespace of the thread that starts it.
+func holder(how string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), holdEnv+"="+how)
+	return cmd
+}
+
+// hold starts a holder and returns the name of its table.
+func hold(how string) (cmd *exec.Cmd, table string, err error) {
+	cmd = holder(how)
 	if _, err := cmd.StdinPipe(); err != nil {
 		return nil, "", err
 	}
@@ -425,6 +439,20 @@ func TestKilled(t *testing.T) {
 	killed(t, owner)
 	if left := list(); left != "" {
 		t.Errorf("after SIGKILL there is left %s", left)
+	}
+
+	// At whatever moment.
+	for range 50 {
+		cmd := holder("owned")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// It has installed its table after some 10 ms.
+		time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
+		killed(t, cmd)
+	}
+	if left := list(); left != "" {
+		t.Errorf("after 50 times SIGKILL there is left %s", left)
 	}
 
 	// Where the kernel has no owned tables the next run removes it.

@@ -15,8 +15,8 @@ import (
 // The kernel's id of a packet is a hash of its address in memory and its flow,
 // so another packet of the same flow soon has the same. A walk therefore begins
 // with a front chain of our own, whatever walk is open under that id. It ends
-// with a verdict, at a gate behind which no hook comes, or, if none of these is
-// seen, when nothing more comes.
+// with a verdict, at a gate, or, if none of these is seen, when nothing more
+// comes.
 type walks struct {
 	own     string // our table's name
 	handles map[uint64]int
@@ -74,13 +74,11 @@ func (w *walks) addOwn(e *event, now time.Time) {
 		return
 	}
 	p := open.packet
-	open.last, p.Gate = now, hookNamed(name)
+	p.End = hookNamed(name)
 	if e.full {
-		p.saw(p.Gate, e.header)
+		p.saw(p.End, e.header)
 	}
-	if p.Gate == Input || p.Gate == Postrouting {
-		w.finish(e.id, open)
-	}
+	w.finish(e.id, open)
 }
 
 // addStep takes an event of someone's table.
@@ -118,7 +116,7 @@ func (w *walks) find(e *event) *walk {
 	var was uint32
 	for id, open := range w.open {
 		f := open.packet.First
-		if f.Fragment && open.packet.Gate == HookUnknown && f.Src == e.header.Src && f.Dst == e.header.Dst &&
+		if f.Fragment && len(open.packet.Visits) == 0 && f.Src == e.header.Src && f.Dst == e.header.Dst &&
 			f.In == e.header.In && (found == nil || open.last.After(found.last)) {
 			found, was = open, id
 		}
