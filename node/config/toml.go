@@ -32,6 +32,9 @@ func ParseTOML(r io.Reader, path string) (*Config, error) {
 // parseTOML is ParseTOML for a file that goes by the name base, or for a file
 // of peers.
 func parseTOML(text, path, base string, peersOnly bool) (*Config, error) {
+	if line := tooDeep(text); line > 0 {
+		return nil, Errors{{path, line, "", "brackets in brackets without end"}}
+	}
 	var root map[string]any
 	if _, err := toml.Decode(text, &root); err != nil {
 		var syntax toml.ParseError
@@ -54,6 +57,27 @@ func parseTOML(text, path, base string, peersOnly bool) (*Config, error) {
 	}
 	p.warnOverlaps()
 	return p.result()
+}
+
+// maxDepth is far more than anybody nests, and far less than what the stack of
+// the library's parser bears.
+const maxDepth = 10_000
+
+// tooDeep returns the line at which brackets are nested too deep, or 0. It also
+// counts those in texts and comments, which most often come in pairs.
+func tooDeep(text string) int {
+	depth := 0
+	for i := range len(text) {
+		switch text[i] {
+		case '[', '{':
+			if depth++; depth > maxDepth {
+				return strings.Count(text[:i], "\n") + 1
+			}
+		case ']', '}':
+			depth = max(depth-1, 0)
+		}
+	}
+	return 0
 }
 
 // table takes all keys of one table. Faults are sorted in the end, so the

@@ -245,6 +245,17 @@ func TestTOMLErrors(t *testing.T) {
 	}
 }
 
+func TestTOMLTooDeep(t *testing.T) {
+	_, err := ParseTOML(strings.NewReader("[interface]\naddress = "+strings.Repeat("[", 8<<20)), "wg0.toml")
+	if err == nil || err.Error() != "wg0.toml:2: brackets in brackets without end" {
+		t.Errorf("got %v", err)
+	}
+	_, err = ParseTOML(strings.NewReader("[interface]\naddress = "+strings.Repeat("[", maxDepth-2)+strings.Repeat("]", maxDepth-2)), "wg0.toml")
+	if err == nil || err.Error() != "wg0.toml:2: address: item 1 is an array, want a string" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestTOMLName(t *testing.T) {
 	for path, want := range map[string]string{"/etc/wg1.toml": "wg1", "": "", "my.tunnel.toml": "my.tunnel"} {
 		if c, err := ParseTOML(strings.NewReader(""), path); err != nil || c.Name != want {
