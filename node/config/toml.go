@@ -32,6 +32,10 @@ func ParseTOML(r io.Reader, path string) (*Config, error) {
 // parseTOML is ParseTOML for a file that goes by the name base, or for a file
 // of peers.
 func parseTOML(text, path, base string, peersOnly bool) (*Config, error) {
+	text = strings.TrimPrefix(text, "\ufeff") // as in a .conf
+	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+		return nil, Errors{{path, 1, "", "is UTF-16: save it as UTF-8"}} // the library may take it
+	}
 	if line := tooDeep(text); line > 0 {
 		return nil, Errors{{path, line, "", "brackets in brackets without end"}}
 	}
@@ -47,7 +51,7 @@ func parseTOML(text, path, base string, peersOnly bool) (*Config, error) {
 	at, comments := places(text)
 	p.cfg.comments = comments
 	p.table(&tomlTables[0], root, at)
-	if !peersOnly && p.cfg.Name == "" && path != "" {
+	if !peersOnly && !p.cfg.Interface.Given("name") && path != "" {
 		name := strings.TrimSuffix(base, ".toml")
 		if !ValidName(name) {
 			p.lineNo = at.key("interface").line
