@@ -80,11 +80,7 @@ func (w world) way() string {
 func (w world) table() string { return w.pick("main", "default", "100", "101", "102", "103") }
 
 func (w world) route() string {
-	verb := w.pick("add", "append")
-	if w.ipv6 {
-		verb = "add" // append adds a way to a route that is there
-	}
-	words := []string{"route", verb}
+	words := []string{"route", w.pick("add", "append")}
 	kind := w.some(3, "blackhole", "unreachable", "prohibit", "throw")
 	words = append(words, kind, w.prefix())
 	if !w.ipv6 {
