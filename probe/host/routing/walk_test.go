@@ -196,6 +196,35 @@ func TestAround(t *testing.T) {
 	}
 }
 
+// TestEqualMetrics: among IPv6 routes of one prefix and metric the link that is
+// asked for counts, the one that a forwarded packet came in by too, and before
+// both the preference of the router.
+func TestEqualMetrics(t *testing.T) {
+	ownNamespace(t, slices.Concat(fullTunnel, []string{
+		"-6 address add fd00::1/64 dev eth0 nodad", "-6 address add fd00:1::1/64 dev wg0 nodad",
+		"-6 route add fd01::/64 dev eth0 metric 5", "-6 route append fd01::/64 dev wg0 metric 5",
+		"-6 route add fd02::/64 dev eth0 metric 5", "-6 route append fd02::/64 dev wg0 metric 5 pref high",
+		"-6 route add fd03::/64 dev eth0 metric 5 pref low", "-6 route append fd03::/64 dev wg0 metric 5",
+		"-6 route add fd04::/64 dev eth0 metric 5", "-6 route append fd04::/64 dev wg0 metric 6 pref high",
+	})...)
+	settle(t, "eth0", "wg0")
+	sysctl(t, "net.ipv6.conf.all.forwarding", "1")
+	s := take(t)
+	for dst, want := range map[string]map[Flow]string{
+		"fd01::1": {{}: "eth0", {OIF: "wg0"}: "wg0", {OIF: "wg0", Src: addr("fd00::1")}: "wg0", {IIF: "wg0"}: "wg0", {IIF: "eth0"}: "eth0"},
+		"fd02::1": {{}: "wg0", {OIF: "eth0"}: "eth0", {OIF: "eth0", Src: addr("fd00::1")}: "wg0", {IIF: "eth0"}: "wg0"},
+		"fd03::1": {{}: "wg0", {IIF: "eth0"}: "wg0"},
+		"fd04::1": {{}: "eth0", {OIF: "wg0"}: "wg0", {OIF: "wg0", Src: addr("fd00::1")}: "eth0"},
+	} {
+		for f, link := range want {
+			f.Dst = addr(dst)
+			if w := verified(t, s, f); w.Decision.OutLink() != link {
+				t.Errorf("%s: out of %s, want %s", f, w.Decision.OutLink(), link)
+			}
+		}
+	}
+}
+
 // TestUntoldNextHops: where the kernel tells only the id of a next hop object, the
 // way is doubted until the kernel is asked.
 func TestUntoldNextHops(t *testing.T) {
