@@ -43,7 +43,8 @@ const (
 	// FlagInitiatedHere: the flow's first inner packet was sent by this side.
 	FlagInitiatedHere Flags = 1 << iota
 	// FlagEndpointMoved: this packet moved the peer's endpoint. An event of
-	// [KindEndpoint] beside it holds the old and the new address.
+	// [KindEndpoint] beside it holds the old and the new address, and has the
+	// flag too; without it that change was made by this node itself.
 	FlagEndpointMoved
 	// FlagFragment: the inner packet is an IP fragment that holds no ports.
 	FlagFragment
@@ -97,7 +98,8 @@ type Event struct {
 	Flags      Flags
 	// Info is the flags byte of inner TCP, or the type of inner ICMP. Of an
 	// ICMP error ([KindICMP]) it is the type, of ICMP or ICMPv6 by the family of
-	// OuterDst; 0 if this host's kernel raised the error without a message.
+	// OuterDst; 0 if this host's kernel raised the error without a message. Of a
+	// change of the network ([KindNetwork]) it is the Change.
 	Info uint8
 }
 
@@ -107,10 +109,13 @@ func (e *Event) Dropped() bool { return e.Reason != ReasonNone }
 // When returns the event's time.
 func (e *Event) When() time.Time { return time.Unix(0, e.Time) }
 
+// HasAddrs reports whether InnerSrc and InnerDst hold addresses, if anything.
+func (e *Event) HasAddrs() bool { return e.Flags&FlagStaticKey == 0 && e.Kind != KindNetwork }
+
 // Inner returns the inner source and destination. Ports are 0 where the
 // protocol has none.
 func (e *Event) Inner() (src, dst netip.AddrPort) {
-	if e.Flags&FlagStaticKey != 0 {
+	if !e.HasAddrs() {
 		return
 	}
 	return netip.AddrPortFrom(e.InnerSrc.Netip(), e.InnerSrcPort),
@@ -128,7 +133,7 @@ func (e *Event) Outer() (src, dst netip.AddrPort) {
 // way into the tunnel, of the source on the way out of it. It is invalid where
 // none matched.
 func (e *Event) Prefix() netip.Prefix {
-	if e.PrefixBits == NoPrefix || e.Flags&FlagStaticKey != 0 {
+	if e.PrefixBits == NoPrefix || !e.HasAddrs() {
 		return netip.Prefix{}
 	}
 	a := e.InnerDst

@@ -54,7 +54,7 @@ func (c Checkpoint) String() string { return nameOf(checkpointNames, uint8(c)) }
 type Kind uint8
 
 // The kinds: the four WireGuard messages (keepalives apart from data), the
-// inner packet, and two that are no packets of the flow itself.
+// inner packet, and three that are no packets of the flow itself.
 const (
 	KindNone       Kind = iota
 	KindInner           // an inner packet, at one of the TUN seams
@@ -64,12 +64,13 @@ const (
 	KindData            // transport data
 	KindKeepalive       // transport data without content
 	KindOther           // a datagram that is no WireGuard message
-	KindEndpoint        // a peer's endpoint changed: OuterSrc is the old one, OuterDst the new
+	KindEndpoint        // a peer's endpoint changed: OuterSrc is the old one, OuterDst the new; see FlagEndpointMoved
 	KindICMP            // an ICMP error about a datagram sent to OuterDst; OuterSrc is who sent it
+	KindNetwork         // this host's network changed: see NetworkChange
 )
 
 var kindNames = []string{"", "inner", "initiation", "response", "cookie", "data", "keepalive",
-	"other", "endpoint", "icmp-error"}
+	"other", "endpoint", "icmp-error", "network"}
 
 func (k Kind) String() string { return nameOf(kindNames, uint8(k)) }
 

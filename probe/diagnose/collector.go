@@ -86,6 +86,9 @@ func (p *Peer) add(e *probe.Event) {
 			p.Handshake.confirmed()
 		}
 	case probe.KindEndpoint:
+		if e.Flags&probe.FlagEndpointMoved == 0 {
+			return // our own doing says nothing of who uses the peer's key
+		}
 		var m Move
 		m.At = e.When()
 		m.Old, m.New = e.Outer()

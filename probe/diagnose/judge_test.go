@@ -90,7 +90,7 @@ func (s *story) refusedSource(src string, port uint16) *story {
 func (s *story) moves(addrs ...string) *story {
 	for i := 1; i < len(addrs); i++ {
 		o, n := netip.MustParseAddrPort(addrs[i-1]), netip.MustParseAddrPort(addrs[i])
-		s.add(probe.Event{Kind: probe.KindEndpoint, Seam: probe.SeamDevice, OuterSrc: probe.AddrFrom(o.Addr()), OuterSrcPort: o.Port(),
+		s.add(probe.Event{Kind: probe.KindEndpoint, Flags: probe.FlagEndpointMoved, Seam: probe.SeamDevice, OuterSrc: probe.AddrFrom(o.Addr()), OuterSrcPort: o.Port(),
 			OuterDst: probe.AddrFrom(n.Addr()), OuterDstPort: n.Port()})
 	}
 	return s

@@ -16,7 +16,7 @@
 //	direction in       in: out of the tunnel, towards this host;
 //	                   out: into the tunnel
 //	kind data          inner, initiation, response, cookie, data, keepalive,
-//	                   other, endpoint, icmp-error; handshake stands for
+//	                   other, endpoint, icmp-error, network; handshake stands for
 //	                   initiation, response and cookie
 //	verdict dropped    passed, dropped
 //	reason no-endpoint why a packet was dropped

@@ -85,8 +85,8 @@ func (t *addrTest) matches(e *probe.Event) bool {
 	src, dst := &e.InnerSrc, &e.InnerDst
 	if t.key.outer {
 		src, dst = &e.OuterSrc, &e.OuterDst
-	} else if e.Flags&probe.FlagStaticKey != 0 {
-		return false // these are no addresses
+	} else if !e.HasAddrs() {
+		return false
 	}
 	return t.key.side != sideDst && t.containsAddr(src) ||
 		t.key.side != sideSrc && t.containsAddr(dst)

@@ -300,3 +300,20 @@ func BenchmarkMatch(b *testing.B) {
 		})
 	}
 }
+
+// The names of links lie where addresses do, and are none.
+func TestNetworkEvents(t *testing.T) {
+	e := probe.NetworkChange{Change: probe.ChangeDefaultRoute, OldLink: "eth0", OldAddr: netip.MustParseAddr("10.9.1.1")}.Event()
+	for words, want := range map[string]bool{
+		"kind network": true, "network": true, "outer host 10.9.1.1": true,
+		"kind endpoint": false, "net ::/0": false, "outer host 10.9.1.2": false,
+	} {
+		f, err := filter.Compile(strings.Fields(words), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Match(&e); got != want {
+			t.Errorf("%s: %v, want %v", words, got, want)
+		}
+	}
+}

@@ -30,8 +30,13 @@ import (
 //	allowed_ip    the AllowedIPs prefix that matched
 //	receiver, sender    indices of the sessions, as numbers
 //	counter       of a data message
-//	endpoint      old, new: this event is a change of the peer's endpoint
+//	endpoint      old, new: this event is a change of the peer's endpoint; set is
+//	              true if it was this node's doing and not a packet's
 //	endpoint_moved      true: this packet caused such a change
+//	network       this event is a change of this host's network: change ("default-route",
+//	              "source", "address-gone", "link-down", "link-up", "resume", "mtu"),
+//	              old and new (addresses), old_link and new_link (names), old_mtu and
+//	              new_mtu in bytes, asleep in seconds
 //	static_key    public key of an initiator that is no peer
 //	peer_mismatch true: the device chose another peer than AllowedIPs says
 //
@@ -60,6 +65,10 @@ func AppendJSON(dst []byte, e *probe.Event, names Names) []byte {
 	if key, name, ok := names.Peer(e.Peer); ok && e.Peer != 0 {
 		o.text("peer", base64.StdEncoding.EncodeToString(key[:]))
 		o.name("peer_name", name)
+	}
+	if c, ok := e.Network(); ok {
+		o.network(c)
+		return append(o.buf, '}')
 	}
 	o.inner(e)
 	o.outer(e)
@@ -172,6 +181,7 @@ func (o *object) outer(e *probe.Event) {
 		o.open("endpoint")
 		o.addrPort("old", src)
 		o.addrPort("new", dst)
+		o.flag("set", e.Flags&probe.FlagEndpointMoved == 0)
 		o.close()
 		return
 	}
@@ -188,6 +198,23 @@ func (o *object) outer(e *probe.Event) {
 	o.addrPort("dst", dst)
 	if e.OuterLen != 0 {
 		o.number("len", uint64(e.OuterLen))
+	}
+	o.close()
+}
+
+func (o *object) network(c probe.NetworkChange) {
+	o.open("network")
+	o.text("change", c.Change.String())
+	o.name("old", addrOrEmpty(c.OldAddr))
+	o.name("new", addrOrEmpty(c.NewAddr))
+	o.name("old_link", c.OldLink)
+	o.name("new_link", c.NewLink)
+	if c.OldMTU != 0 || c.NewMTU != 0 {
+		o.number("old_mtu", uint64(c.OldMTU))
+		o.number("new_mtu", uint64(c.NewMTU))
+	}
+	if c.Change == probe.ChangeResume {
+		o.number("asleep", uint64(c.Asleep.Round(time.Second).Seconds()))
 	}
 	o.close()
 }

@@ -1,11 +1,13 @@
 package ladder
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 )
@@ -93,7 +95,12 @@ func (l *line) what(e *probe.Event) {
 			l.printf(" match %s", p)
 		}
 	case probe.KindEndpoint:
-		l.printf("endpoint %s %s %s", addrPort(src), l.opt.choose("→", "->"), addrPort(dst))
+		l.printf("endpoint %s %s %s", addrPort(src), l.arrow(), addrPort(dst))
+		if e.Flags&probe.FlagEndpointMoved == 0 {
+			l.printf(" set")
+		}
+	case probe.KindNetwork:
+		l.network(e)
 	case probe.KindICMP:
 		l.printf("icmp-error about %s says %s", addrPort(dst), sayer(src.Addr()))
 	default:
@@ -109,8 +116,11 @@ func (l *line) what(e *probe.Event) {
 		l.message(e)
 	}
 	flags := e.Flags
-	if e.Kind == probe.KindEndpoint {
+	switch e.Kind {
+	case probe.KindEndpoint:
 		flags &^= probe.FlagEndpointMoved // it says so already
+	case probe.KindNetwork:
+		flags = 0 // it is about no packet
 	}
 	for _, f := range eventFlags {
 		if flags&f.flag != 0 {
@@ -127,6 +137,37 @@ var eventFlags = []struct {
 	{probe.FlagFragment, "fragment"},
 	{probe.FlagTruncated, "truncated"},
 	{probe.FlagPeerMismatch, "peer-mismatch"},
+}
+
+func (l *line) arrow() string { return l.opt.choose("→", "->") }
+
+// network appends a change of the host's network.
+func (l *line) network(e *probe.Event) {
+	c, _ := e.Network()
+	l.printf("network %s", c.Change)
+	switch c.Change {
+	case probe.ChangeResume:
+		l.printf(" after %s", c.Asleep.Round(time.Second))
+		return
+	case probe.ChangeMTU:
+		l.printf(" dev %s %d %s %d", l.opt.escape(c.NewLink), c.OldMTU, l.arrow(), c.NewMTU)
+		return
+	case probe.ChangeLinkDown, probe.ChangeLinkUp:
+		l.printf(" %s", l.opt.escape(cmp.Or(c.NewLink, c.OldLink)))
+		return
+	}
+	l.printf(" %s %s %s", l.way(c.OldAddr, c.OldLink), l.arrow(), l.way(c.NewAddr, c.NewLink))
+}
+
+// way writes an address with the link that it belongs to.
+func (l *line) way(a netip.Addr, link string) string {
+	if link == "" {
+		return address(a)
+	}
+	if !a.IsValid() {
+		return "dev " + l.opt.escape(link)
+	}
+	return a.String() + " dev " + l.opt.escape(link)
 }
 
 // device appends what the device, or the socket, says of a message; often it

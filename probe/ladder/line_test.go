@@ -84,6 +84,24 @@ var cases = []struct{ name, line, json string }{
 	{"endpoint",
 		`19:47:20.751416    device      alice    endpoint 203.0.113.2:51822 → 198.51.100.7:4000`,
 		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"endpoint","verdict":"passed","peer":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","peer_name":"alice","endpoint":{"old":"203.0.113.2:51822","new":"198.51.100.7:4000"}}`},
+	{"endpoint set",
+		`19:47:20.751416    device      alice    endpoint none → 198.51.100.7:4000 set`,
+		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"endpoint","verdict":"passed","peer":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","peer_name":"alice","endpoint":{"new":"198.51.100.7:4000","set":true}}`},
+	{"default route",
+		`19:47:20.751416    device      -        network default-route 10.9.1.1 dev eth0 → fd00:9:1::1 dev wlan0123456789a`,
+		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed","network":{"change":"default-route","old":"10.9.1.1","new":"fd00:9:1::1","old_link":"eth0","new_link":"wlan0123456789a"}}`},
+	{"address gone",
+		`19:47:20.751416    device      -        network address-gone 10.9.1.2 dev eth0 → none`,
+		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed","network":{"change":"address-gone","old":"10.9.1.2","old_link":"eth0"}}`},
+	{"link down",
+		`19:47:20.751416    device      -        network link-down eth0`,
+		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed","network":{"change":"link-down","old_link":"eth0"}}`},
+	{"resume",
+		`19:47:20.751416    device      -        network resume after 1h0m2s`,
+		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed","network":{"change":"resume","asleep":3602}}`},
+	{"mtu",
+		`19:47:20.751416    device      -        network mtu dev wg0 1420 → 1340`,
+		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed","network":{"change":"mtu","new_link":"wg0","old_mtu":1420,"new_mtu":1340}}`},
 	{"icmp error",
 		`19:47:20.751416    device      alice    icmp-error about 203.0.113.2:51822 says 192.0.2.1 DROP icmp-host-unreachable`,
 		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"icmp-error","verdict":"dropped","reason":"icmp-host-unreachable","peer":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","peer_name":"alice","outer":{"src":"192.0.2.1","dst":"203.0.113.2:51822"}}`},
@@ -145,6 +163,20 @@ func event(name string) probe.Event {
 	case "endpoint":
 		e.Seam, e.Kind, e.Flags = probe.SeamDevice, probe.KindEndpoint, probe.FlagEndpointMoved
 		e = outer(e, there, "198.51.100.7:4000")
+	case "endpoint set":
+		e.Seam, e.Kind = probe.SeamDevice, probe.KindEndpoint
+		e = outer(e, "", "198.51.100.7:4000")
+	case "default route":
+		e = probe.NetworkChange{Change: probe.ChangeDefaultRoute, OldAddr: netip.MustParseAddr("10.9.1.1"), OldLink: "eth0",
+			NewAddr: netip.MustParseAddr("fd00:9:1::1"), NewLink: "wlan0123456789a"}.Event()
+	case "address gone":
+		e = probe.NetworkChange{Change: probe.ChangeAddressGone, OldAddr: netip.MustParseAddr("10.9.1.2"), OldLink: "eth0"}.Event()
+	case "link down":
+		e = probe.NetworkChange{Change: probe.ChangeLinkDown, OldLink: "eth0"}.Event()
+	case "resume":
+		e = probe.NetworkChange{Change: probe.ChangeResume, Asleep: time.Hour + 1600*time.Millisecond}.Event()
+	case "mtu":
+		e = probe.NetworkChange{Change: probe.ChangeMTU, NewLink: "wg0", OldMTU: 1420, NewMTU: 1340}.Event()
 	case "icmp error":
 		e.Seam, e.Kind, e.Reason = probe.SeamDevice, probe.KindICMP, probe.ICMPHostUnreachable
 		e = outer(e, "192.0.2.1", there)

@@ -46,7 +46,7 @@ func icmpName(proto, typ uint8) string {
 
 // whole reports whether the transport header was there to be read.
 func whole(e *probe.Event) bool {
-	return e.Flags&(probe.FlagFragment|probe.FlagTruncated|probe.FlagStaticKey) == 0
+	return e.Flags&(probe.FlagFragment|probe.FlagTruncated) == 0 && e.HasAddrs()
 }
 
 func hasPorts(e *probe.Event) bool {

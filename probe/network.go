@@ -1,0 +1,63 @@
+package probe
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Change is what happened to this host's network. The names are a public
+// contract, as those of [Reason] are.
+type Change uint8
+
+// The changes. Links and routes count as far as encrypted packets use them.
+const (
+	ChangeNone         Change = iota
+	ChangeDefaultRoute        // of the main table; addresses are those of the gateways
+	ChangeSource              // packets to an endpoint leave from another address, or by another link
+	ChangeAddressGone         // the address that they left from is no longer ours
+	ChangeLinkDown            // a link that they use went down, lost its carrier, or was removed
+	ChangeLinkUp              // it came back
+	ChangeResume              // the host was asleep
+	ChangeMTU                 // the tunnel's MTU was adapted
+)
+
+var changeNames = []string{"", "default-route", "source", "address-gone", "link-down", "link-up", "resume", "mtu"}
+
+func (c Change) String() string { return nameOf(changeNames, uint8(c)) }
+
+// NetworkChange is the content of an event of [KindNetwork]: how something was
+// and how it is. What does not apply is zero.
+type NetworkChange struct {
+	Change           Change
+	OldAddr, NewAddr netip.Addr
+	OldLink, NewLink string        // names, 15 bytes at most as the kernel has it
+	OldMTU, NewMTU   int           // bytes
+	Asleep           time.Duration // of ChangeResume
+}
+
+// Event returns an event that holds c. Its time is for the caller to set.
+func (c NetworkChange) Event() Event {
+	e := Event{Kind: KindNetwork, Seam: SeamDevice, Info: uint8(c.Change), PrefixBits: NoPrefix,
+		OuterSrc: AddrFrom(c.OldAddr), OuterDst: AddrFrom(c.NewAddr),
+		InnerLen: uint16(c.OldMTU), OuterLen: uint16(c.NewMTU), Counter: uint64(c.Asleep)}
+	copy(e.InnerSrc[:], c.OldLink)
+	copy(e.InnerDst[:], c.NewLink)
+	return e
+}
+
+// Network returns what an event of [KindNetwork] holds, and reports whether it
+// is one.
+func (e *Event) Network() (c NetworkChange, ok bool) {
+	if e.Kind != KindNetwork {
+		return c, false
+	}
+	return NetworkChange{
+		Change:  Change(e.Info),
+		OldAddr: e.OuterSrc.Netip(), NewAddr: e.OuterDst.Netip(),
+		OldLink: linkName(e.InnerSrc), NewLink: linkName(e.InnerDst),
+		OldMTU: int(e.InnerLen), NewMTU: int(e.OuterLen), Asleep: time.Duration(e.Counter),
+	}, true
+}
+
+func linkName(a Addr) string { return strings.TrimRight(string(a[:]), "\x00") }
