@@ -175,6 +175,14 @@ func (h *handshakes) inspect(r *received) {
 	p.handshake.saw(ts, r.e.When())
 }
 
+// sent notes an initiation of ours.
+func (s *handshakeState) sent(index uint32, at int64) {
+	if s.outstanding.Swap(index) == 0 {
+		s.pending.Store(at)
+	}
+	s.initiated.Store(at)
+}
+
 func (s *handshakeState) saw(ts, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +210,7 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 	if p.id != 0 {
 		t.local.add(e.Sender, p.id, initiator, e.Time)
 		if initiator {
-			p.handshake.outstanding.Store(e.Sender)
+			p.handshake.sent(e.Sender, e.Time)
 		}
 	}
 	if !initiator {

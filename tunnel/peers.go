@@ -67,6 +67,8 @@ func (w *way) leave(first, last uint64) (from, to uint64) {
 type handshakeState struct {
 	outstanding atomic.Uint32 // sender index of our latest initiation, until it is answered
 	established atomic.Int64  // nanoseconds since the epoch of the latest completed handshake
+	initiated   atomic.Int64  // the same of our latest initiation
+	pending     atomic.Int64  // the same of the first initiation since which none was answered
 
 	mu       sync.Mutex
 	newest   time.Time // initiator's clock: the highest timestamp seen

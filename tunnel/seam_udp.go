@@ -41,12 +41,22 @@ func (s *udpSeam) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 		return nil, 0, err
 	}
 	s.t.port.Store(uint32(actual))
+	s.t.mark.Store(0) // a mark is set anew
 	seen := make([]conn.ReceiveFunc, len(fns))
 	for i, fn := range fns {
 		r := &receiver{t: s.t, fn: fn, index: uint8(i & 1)}
 		seen[i] = r.receive
 	}
 	return seen, actual, nil
+}
+
+// SetMark sets the mark of what the sockets send.
+func (s *udpSeam) SetMark(mark uint32) error {
+	if err := s.Bind.SetMark(mark); err != nil {
+		return err
+	}
+	s.t.mark.Store(mark)
+	return nil
 }
 
 // receiver is one receive function; it is called by one goroutine.

@@ -34,6 +34,7 @@ type Tunnel struct {
 	magic    uint64
 	identity atomic.Pointer[identity]
 	port     atomic.Uint32
+	mark     atomic.Uint32
 
 	config sync.Mutex // serialises changes of the configuration
 	hs     *handshakes
@@ -194,11 +195,18 @@ func (c *Config) change() *uapi.Change {
 	return change
 }
 
-// SetEndpoint gives a peer of the configuration another endpoint.
+// SetEndpoint gives a peer of the configuration another endpoint, and records
+// that as an event.
 func (t *Tunnel) SetEndpoint(k key.Public, ep netip.AddrPort) error {
+	old, _ := t.StateOf(k)
 	err := t.set(fmt.Sprintf("public_key=%s\nupdate_only=true\nendpoint=%s\n", k.Hex(), ep))
 	if err != nil {
 		return fmt.Errorf("set endpoint of peer %s: %w", k.Short(), configError(err))
+	}
+	if now, ok := t.StateOf(k); ok && now.Endpoint != old.Endpoint {
+		t.device(probe.Event{Kind: probe.KindEndpoint, Peer: now.ID,
+			OuterSrc: probe.AddrFrom(old.Endpoint.Addr()), OuterSrcPort: old.Endpoint.Port(),
+			OuterDst: probe.AddrFrom(now.Endpoint.Addr()), OuterDstPort: now.Endpoint.Port()})
 	}
 	return nil
 }
@@ -239,11 +247,40 @@ func (t *Tunnel) InitiateHandshake(k key.Public) error {
 	return nil
 }
 
+// RenewSession gives up the present session with a peer and begins a handshake,
+// however lately another was begun. What is to be sent waits for it.
+func (t *Tunnel) RenewSession(k key.Public) error {
+	p := t.dev.LookupPeer(device.NoisePublicKey(k))
+	if p == nil {
+		return fmt.Errorf("renew session: no peer %s", k.Short())
+	}
+	p.ExpireCurrentKeypairs()
+	return t.InitiateHandshake(k)
+}
+
+// SendKeepalive sends an empty packet, from which the peer learns where this
+// node is now. If there is no session, a handshake is begun instead, unless one
+// was in the last 5 s.
+func (t *Tunnel) SendKeepalive(k key.Public) error {
+	p := t.dev.LookupPeer(device.NoisePublicKey(k))
+	if p == nil {
+		return fmt.Errorf("send keepalive: no peer %s", k.Short())
+	}
+	p.SendKeepalive()
+	return nil
+}
+
+// NetworkChanged records what happened to this host's network.
+func (t *Tunnel) NetworkChanged(c probe.NetworkChange) { t.device(c.Event()) }
+
 // PublicKey is the key that this node's private key belongs to.
 func (t *Tunnel) PublicKey() key.Public { return t.identity.Load().public }
 
 // ListenPort is the UDP port that the sockets are bound to.
 func (t *Tunnel) ListenPort() uint16 { return uint16(t.port.Load()) }
+
+// FwMark is the mark of the packets that the sockets send, 0 for none.
+func (t *Tunnel) FwMark() uint32 { return t.mark.Load() }
 
 // Route is where cryptokey routing sends an address.
 type Route struct {
@@ -287,7 +324,11 @@ type PeerState struct {
 	// answered (responder); zero if none was.
 	Established time.Time
 	// InitiationPending: our latest initiation has not been answered.
+	// PendingSince is then when we sent the first of those that were not.
 	InitiationPending bool
+	PendingSince      time.Time
+	// Initiated is when we sent our latest initiation; zero if never.
+	Initiated time.Time
 	// ClockNewest is the highest time that the peer stated in an initiation,
 	// Clock the latest, at ClockAt by this host's clock. Only for a peer that
 	// initiates.
@@ -307,6 +348,17 @@ func (t *Tunnel) Peers() []PeerState {
 // are no peer's.
 func (t *Tunnel) PeerState(id probe.PeerID) PeerState { return t.peers.get(id).state() }
 
+// StateOf returns the state of the peer with key k, and reports whether it is
+// configured now.
+func (t *Tunnel) StateOf(k key.Public) (PeerState, bool) {
+	p := t.peers.find(k)
+	if p == nil {
+		return PeerState{}, false
+	}
+	s := p.state()
+	return s, s.Configured
+}
+
 func (p *peer) state() PeerState {
 	s := PeerState{ID: p.id, Key: p.key, Name: p.displayName(), Configured: p.configured.Load(), Drops: make(map[probe.Reason]uint64)}
 	if ep := p.endpoint.Load(); ep != nil {
@@ -323,7 +375,12 @@ func (p *peer) state() PeerState {
 	if ns := p.handshake.established.Load(); ns != 0 {
 		s.Established = time.Unix(0, ns)
 	}
-	s.InitiationPending = p.handshake.outstanding.Load() != 0
+	if ns := p.handshake.initiated.Load(); ns != 0 {
+		s.Initiated = time.Unix(0, ns)
+	}
+	if s.InitiationPending = p.handshake.outstanding.Load() != 0; s.InitiationPending {
+		s.PendingSince = time.Unix(0, p.handshake.pending.Load())
+	}
 	p.handshake.mu.Lock()
 	defer p.handshake.mu.Unlock()
 	s.ClockNewest, s.Clock, s.ClockAt = p.handshake.newest, p.handshake.latest, p.handshake.latestAt
