@@ -50,11 +50,19 @@ func ByIndex(index int) (Link, error) {
 
 // SetUp sets the MTU in bytes and brings the interface up.
 func SetUp(l Link, mtu int) error {
-	if err := netlink.LinkSetMTU(handle(l), mtu); err != nil {
-		return fmt.Errorf("set mtu %d of link %s: %w", mtu, l.Name, translate(err))
+	if err := SetMTU(l, mtu); err != nil {
+		return err
 	}
 	if err := netlink.LinkSetUp(handle(l)); err != nil {
 		return fmt.Errorf("set link %s up: %w", l.Name, translate(err))
+	}
+	return nil
+}
+
+// SetMTU sets the MTU in bytes.
+func SetMTU(l Link, mtu int) error {
+	if err := netlink.LinkSetMTU(handle(l), mtu); err != nil {
+		return fmt.Errorf("set mtu %d of link %s: %w", mtu, l.Name, translate(err))
 	}
 	return nil
 }

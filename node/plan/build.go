@@ -99,18 +99,24 @@ func (b *builder) whyConfigure() string {
 	return "the private key, the port, and " + peers
 }
 
-// mtu is wg-quick's rule: the smallest on the ways to the endpoints, or else
-// the default route's, or else Ethernet's, less WireGuard's overhead.
 func (b *builder) mtu() (mtu int, why string, err error) {
 	if m := b.cfg.Interface.MTU; m > 0 {
 		return m, "the MTU that the configuration gives", nil
 	}
+	return b.host.MTU()
+}
+
+// MTU returns the MTU in bytes of a tunnel whose configuration gives none, and
+// where it comes from. It is wg-quick's rule: the smallest on the ways to the
+// endpoints, or else the default route's, or else Ethernet's, less WireGuard's
+// overhead.
+func (s State) MTU() (mtu int, why string, err error) {
 	outer, from := fallbackMTU, "assumed, as there is no default route"
 	switch {
-	case len(b.host.EndpointMTUs) > 0:
-		outer, from = slices.Min(b.host.EndpointMTUs), "the smallest on the ways to the endpoints"
-	case b.host.DefaultMTU > 0:
-		outer, from = b.host.DefaultMTU, "that of the default route"
+	case len(s.EndpointMTUs) > 0:
+		outer, from = slices.Min(s.EndpointMTUs), "the smallest on the ways to the endpoints"
+	case s.DefaultMTU > 0:
+		outer, from = s.DefaultMTU, "that of the default route"
 	}
 	if outer <= overhead {
 		return 0, "", fmt.Errorf("compute MTU: %d (%s) leaves nothing for the tunnel", outer, from)

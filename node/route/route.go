@@ -70,12 +70,17 @@ func message(l link.Link, p netip.Prefix, table int) *netlink.Route {
 // Default returns the IPv4 default route that `ip route show default` lists
 // first, the one with the least metric; nil if there is none. Its Type is
 // always TypeUnicast, and Src is as the route prescribes it, often not at all.
-func Default() (*Result, error) {
+func Default() (*Result, error) { return defaultRoute(netlink.FAMILY_V4) }
+
+// Default6 is Default for IPv6.
+func Default6() (*Result, error) { return defaultRoute(netlink.FAMILY_V6) }
+
+func defaultRoute(family int) (*Result, error) {
 	const attempts = 5
 	var routes []netlink.Route
 	var err error
 	for range attempts { // a dump is interrupted if routes change meanwhile
-		routes, err = netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		routes, err = netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
 		}

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/wgnode/wgnode/tunnel/netchange"
 )
 
 // batchSize is how many packets one call sends or receives at most.
@@ -24,7 +26,7 @@ type Bind struct {
 
 	mu     sync.Mutex           // serialises Open, Close and SetMark
 	open   atomic.Pointer[pair] // nil while closed
-	routes *routeWatch
+	routes *netchange.Watcher
 }
 
 // pair is the sockets of an open Bind. One of them may be nil, if the host
@@ -69,7 +71,7 @@ func (b *Bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	routes, err := watchRoutes(b.gen.advance)
+	routes, err := netchange.Watch(b.gen.advance)
 	if err != nil {
 		return nil, 0, errors.Join(err, p.close())
 	}
@@ -127,7 +129,7 @@ func (b *Bind) Close() error {
 	if p == nil {
 		return nil
 	}
-	err := errors.Join(b.routes.close(), p.close())
+	err := errors.Join(b.routes.Close(), p.close())
 	b.routes = nil
 	return err
 }

@@ -1,4 +1,9 @@
-package udp
+//go:build linux
+
+// Package netchange tells that this host's network has changed: a link, an
+// address, a route or a rule (rtnetlink(7)). It does not say what: whoever
+// wants to know looks, and so cannot be misled by an announcement that was lost.
+package netchange
 
 import (
 	"errors"
@@ -8,28 +13,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// routeGroups are the announcements after which another source may be the
-// right one.
-const routeGroups = unix.RTMGRP_LINK |
+// groups are the announcements of changes.
+const groups = unix.RTMGRP_LINK |
 	unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV4_RULE |
 	unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV6_ROUTE | 1<<(unix.RTNLGRP_IPV6_RULE-1)
 
-// routeWatch calls a function whenever the host's network changes.
-type routeWatch struct {
+// Watcher calls a function whenever the host's network changes.
+type Watcher struct {
 	file *os.File
 	done chan struct{}
 }
 
-// watchRoutes starts to watch the network namespace of the calling thread.
-func watchRoutes(changed func()) (*routeWatch, error) {
+// Watch starts to watch the network namespace of the calling thread. changed is
+// called by one goroutine, many times for some changes; it should be quick.
+func Watch(changed func()) (*Watcher, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open route netlink socket: %w", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: routeGroups}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		return nil, errors.Join(fmt.Errorf("subscribe to route changes: %w", err), unix.Close(fd))
 	}
-	w := &routeWatch{
+	w := &Watcher{
 		// A non-blocking descriptor: Close ends a Read in progress.
 		file: os.NewFile(uintptr(fd), "rtnetlink"),
 		done: make(chan struct{}),
@@ -38,7 +43,7 @@ func watchRoutes(changed func()) (*routeWatch, error) {
 	return w, nil
 }
 
-func (w *routeWatch) run(changed func()) {
+func (w *Watcher) run(changed func()) {
 	defer close(w.done)
 	// What changed does not matter, so the message may be cut short.
 	var buf [unix.SizeofNlMsghdr]byte
@@ -49,16 +54,15 @@ func (w *routeWatch) run(changed func()) {
 		}
 		changed()
 		if err != nil && !errors.Is(err, unix.ENOBUFS) { // ENOBUFS: so many changes that some were lost
-			// No other error is known of a netlink socket. Without the
-			// watch, a source that went stale is still noticed when
-			// sending from it fails.
+			// No other error is known of a netlink socket. Changes are then
+			// noticed by their effects only.
 			return
 		}
 	}
 }
 
-// close stops the watch and waits until changed is called no more.
-func (w *routeWatch) close() error {
+// Close stops the watch and waits until changed is called no more.
+func (w *Watcher) Close() error {
 	err := w.file.Close()
 	<-w.done
 	return err
