@@ -1,0 +1,118 @@
+// Package lookup resolves the names of endpoints so that the tunnel cannot
+// swallow the question.
+//
+// A tunnel that carries everything also carries DNS, and often has the system
+// ask a name server that only the tunnel reaches. When the tunnel is dead because
+// its endpoint moved, the way to find that out leads through the dead tunnel. A
+// [Resolver] therefore asks the name servers that the system had before, from
+// sockets with the tunnel's mark, which its routing rules let pass.
+package lookup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Resolver looks names up. Its methods are safe for concurrent use.
+type Resolver struct {
+	avoid []netip.Addr
+	mark  func() uint32
+	files files
+	port  uint16
+
+	mu      sync.Mutex
+	servers []netip.Addr // guarded by mu
+}
+
+const (
+	// perServer is how long one server may take for all that a name needs.
+	perServer = 5 * time.Second
+	// maxServers is how many are asked, as resolv.conf(5) has it.
+	maxServers = 3
+)
+
+// New returns a resolver that asks the name servers that the system has now.
+// avoid are the tunnel's own: they are never asked. mark returns the mark that
+// questions are to carry, 0 for none.
+func New(avoid []netip.Addr, mark func() uint32) *Resolver {
+	r := &Resolver{avoid: slices.Clone(avoid), mark: mark, files: systemFiles, port: 53}
+	r.Refresh()
+	return r
+}
+
+// Refresh reads which name servers the system has now, for they change with the
+// network. If there are none but the tunnel's own, the ones from before stay.
+func (r *Resolver) Refresh() {
+	found := slices.DeleteFunc(r.files.servers(), func(a netip.Addr) bool {
+		return slices.ContainsFunc(r.avoid, func(own netip.Addr) bool { return own.WithZone("") == a.WithZone("") })
+	})
+	if len(found) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.servers = found[:min(len(found), maxServers)]
+}
+
+// Servers returns the name servers that are asked, in their order.
+func (r *Resolver) Servers() []netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.servers)
+}
+
+// Lookup returns the addresses of host, IPv4 and IPv6, in the order of
+// preference of RFC 6724; at least one if there is no error. /etc/hosts counts.
+// A tunnel that has neither a mark nor name servers of its own is in nobody's
+// way: the system is asked as usual.
+func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	servers, mark := r.Servers(), r.mark()
+	if mark == 0 && len(r.avoid) == 0 || len(servers) == 0 {
+		return addrs(ctx, net.DefaultResolver, host)
+	}
+	var first error
+	for _, s := range servers {
+		found, err := r.ask(ctx, s, mark, host)
+		if err == nil || ctx.Err() != nil {
+			return found, err
+		}
+		if first == nil {
+			first = err
+		}
+		if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+			return nil, err // a definite answer
+		}
+	}
+	return nil, first
+}
+
+// ask asks one server, whatever the system's configuration says.
+func (r *Resolver) ask(ctx context.Context, server netip.Addr, mark uint32, host string) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, perServer)
+	defer cancel()
+	d := net.Dialer{Control: marked(mark)}
+	to := netip.AddrPortFrom(server, r.port).String()
+	return addrs(ctx, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, network, to)
+	}}, host)
+}
+
+func addrs(ctx context.Context, r *net.Resolver, host string) ([]netip.Addr, error) {
+	found, err := r.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("look up %s: %w", host, &net.DNSError{Err: "no addresses", Name: host, IsNotFound: true})
+	}
+	for i := range found {
+		found[i] = found[i].Unmap()
+	}
+	return found, nil
+}
