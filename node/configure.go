@@ -1,7 +1,11 @@
 package node
 
 import (
+	"net/netip"
+
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/uplink"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
@@ -9,7 +13,7 @@ import (
 // tunnelConfig is cfg as the device wants it: a peer that has several sections
 // is one, and each prefix is given to the peer that has it in the end.
 // The mark is left to the caller.
-func tunnelConfig(cfg *config.Config, es *endpoints) tunnel.Config {
+func tunnelConfig(cfg *config.Config, es *endpoint.Set) tunnel.Config {
 	c := tunnel.Config{PrivateKey: cfg.Interface.PrivateKey, ListenPort: cfg.Interface.ListenPort}
 	at := make(map[key.Public]int) // into c.Peers
 	for i := range cfg.Peers {
@@ -18,7 +22,7 @@ func tunnelConfig(cfg *config.Config, es *endpoints) tunnel.Config {
 		if !ok {
 			j = len(c.Peers)
 			at[p.PublicKey] = j
-			c.Peers = append(c.Peers, tunnel.PeerConfig{PublicKey: p.PublicKey, Endpoint: es.of(p.PublicKey)})
+			c.Peers = append(c.Peers, tunnel.PeerConfig{PublicKey: p.PublicKey, Endpoint: es.Of(p.PublicKey)})
 		}
 		to := &c.Peers[j]
 		if p.Name != "" {
@@ -36,4 +40,17 @@ func tunnelConfig(cfg *config.Config, es *endpoints) tunnel.Config {
 		to.AllowedIPs = append(to.AllowedIPs, r.Prefix)
 	}
 	return c
+}
+
+// Endpoint returns a peer's endpoint as the configuration has it, "" if it has
+// none, and why its name did not resolve when it was last tried, nil if it did.
+// Such a name is tried again for as long as the node runs.
+func (n *Node) Endpoint(k key.Public) (written string, err error) { return n.endpoints.Written(k) }
+
+// follower returns what looks after the endpoints that are written as names.
+func (n *Node) follower() *endpoint.Follower {
+	return n.endpoints.Follow(endpoint.Options{
+		Tunnel: n.tun, Logger: n.opt.Logger.With("interface", n.name), StaleAfter: n.opt.StaleAfter,
+		Reachable: func(a netip.Addr) bool { return uplink.Reachable(a, n.mark()) },
+	})
 }

@@ -24,6 +24,7 @@ type DeviceFiles struct {
 // then on, also if it fails.
 func StartDevice(name string, o Options, files DeviceFiles) (*Node, error) {
 	n := newNode(&config.Config{Name: name}, o)
+	n.bare = true
 	if err := n.startDevice(files); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -21,19 +22,28 @@ type names struct {
 	addr map[string]netip.Addr
 }
 
-func (n *names) lookup(_ context.Context, host string) (netip.Addr, error) {
+func (n *names) lookup(_ context.Context, host string) ([]netip.Addr, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if a, ok := n.addr[host]; ok {
-		return a, nil
+		return []netip.Addr{a}, nil
 	}
-	return netip.Addr{}, errors.New("no such host")
+	return nil, errors.New("no such host")
 }
 
 func (n *names) add(host, addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.addr[host] = netip.MustParseAddr(addr)
+}
+
+func endpointOf(t *testing.T, n *Node, k key.Public) netip.AddrPort {
+	t.Helper()
+	s, ok := n.tun.StateOf(k)
+	if !ok {
+		t.Fatalf("no peer %s", k)
+	}
+	return s.Endpoint
 }
 
 // A name that appears after the start is found; a peer that has called
@@ -55,9 +65,9 @@ Endpoint=[2001:db8::1]:7
 	zone := &names{addr: make(map[string]netip.Addr)}
 	log := make(lines, 100)
 	n := newNode(cfg, Options{Logger: slog.New(slog.NewTextHandler(log, nil)), Netstack: true, NoUAPI: true, NoControl: true, RunDir: t.TempDir()})
-	n.endpoints.lookup = zone.lookup
+	n.endpoints = endpoint.New(cfg, zone.lookup)
 	var said strings.Builder
-	n.endpoints.resolve(t.Context(), func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) })
+	n.endpoints.Resolve(t.Context(), func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) })
 	if strings.Count(said.String(), "no such host") != 2 {
 		t.Errorf("it said\n%s", &said)
 	}
@@ -65,7 +75,7 @@ Endpoint=[2001:db8::1]:7
 		t.Fatal(err)
 	}
 	defer n.Close()
-	if got := endpointOf(n.tun, literal); got != netip.MustParseAddrPort("[2001:db8::1]:7") {
+	if got := endpointOf(t, n, literal); got != netip.MustParseAddrPort("[2001:db8::1]:7") {
 		t.Errorf("the literal endpoint is %s", got)
 	}
 	if written, err := n.Endpoint(late); written != "late.example:51820" || err == nil {
@@ -94,10 +104,10 @@ Endpoint=[2001:db8::1]:7
 	if err := <-ran; err != nil {
 		t.Error(err)
 	}
-	if got := endpointOf(n.tun, late); got != netip.MustParseAddrPort("192.0.2.1:51820") {
+	if got := endpointOf(t, n, late); got != netip.MustParseAddrPort("192.0.2.1:51820") {
 		t.Errorf("late is at %s", got)
 	}
-	if got := endpointOf(n.tun, roamed); got != elsewhere {
+	if got := endpointOf(t, n, roamed); got != elsewhere {
 		t.Errorf("roamed is at %s", got)
 	}
 	if _, err := n.Endpoint(late); err != nil {
@@ -122,8 +132,8 @@ PublicKey=%[1]s
 AllowedIPs=+10.2.0.0/16
 PersistentKeepalive=5
 `, a, b))
-	es := newEndpoints(cfg)
-	es.resolve(t.Context(), func(f string, a ...any) { t.Errorf(f, a...) })
+	es := endpoint.New(cfg, nil)
+	es.Resolve(t.Context(), func(f string, a ...any) { t.Errorf(f, a...) })
 	c := tunnelConfig(cfg, es)
 	if len(c.Peers) != 2 || c.ListenPort != 7 {
 		t.Fatalf("got %+v", c)
@@ -136,7 +146,7 @@ PersistentKeepalive=5
 	if pb.PublicKey != b || fmt.Sprint(pb.AllowedIPs) != "[10.1.0.0/16]" {
 		t.Errorf("the other: %+v", pb)
 	}
-	if got := tunnelConfig(&config.Config{}, newEndpoints(&config.Config{})); len(got.Peers) != 0 {
+	if got := tunnelConfig(&config.Config{}, endpoint.New(&config.Config{}, nil)); len(got.Peers) != 0 {
 		t.Errorf("of nothing: %+v", got)
 	}
 }

@@ -8,13 +8,17 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/uplink"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
@@ -42,6 +46,10 @@ type Options struct {
 	// NoUAPI and NoControl leave out the two sockets, for programs that embed
 	// a node.
 	NoUAPI, NoControl bool
+	// StaleAfter is the age of the latest handshake at which a peer that should
+	// be heard of counts as moved, so that its endpoint's name is looked up again;
+	// 135 s if 0. Only tests have a reason to change it.
+	StaleAfter time.Duration
 	// Bind carries the encrypted packets; tunnel/udp's if nil. The node owns
 	// it from then on.
 	Bind conn.Bind
@@ -54,7 +62,11 @@ type Node struct {
 	opt       Options
 	tun       *tunnel.Tunnel
 	net       *netstack.Net // nil: the interface is the kernel's
-	endpoints *endpoints
+	endpoints *endpoint.Set
+	names     *lookup.Resolver
+	began     uplink.State  // the network when the node had come up
+	bare      bool          // made by StartDevice: others look after it
+	mtu       int           // bytes, that the link was given by the plan's rule; 0: by the configuration
 	journal   *plan.Journal // nil: nothing to undo
 	runner    plan.Runner
 	uapi      *uapiServer  // nil: none
@@ -92,8 +104,8 @@ type task interface {
 	Run(ctx context.Context) error
 }
 
-// Run serves the node's sockets, and looks for endpoints that are not known
-// yet, until ctx ends or the interface goes away, which is no error: that is
+// Run serves the node's sockets, and keeps up with peers and networks that
+// change, until ctx ends or the interface goes away, which is no error: that is
 // how others take a node down. Before it stops serving because of ctx it runs
 // the PreDown hooks, and saves the configuration if that says so. It may be
 // called once. [Node.Close] is still to be called.
@@ -118,7 +130,11 @@ func (n *Node) Run(ctx context.Context) error {
 
 // serve does what Run says until ctx ends.
 func (n *Node) serve(ctx context.Context) error {
-	tasks := []task{deviceTask{n.tun}, resolveTask{n}}
+	follower := n.follower()
+	tasks := []task{deviceTask{n.tun}, follower}
+	if !n.bare {
+		tasks = append(tasks, &networkTask{n: n, follower: follower, last: n.began})
+	}
 	if n.uapi != nil {
 		tasks = append(tasks, uapiTask{n.uapi})
 	}

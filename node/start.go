@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
@@ -36,7 +38,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	for _, w := range cfg.Warnings() {
 		n.say("Warning: %s", w)
 	}
-	n.endpoints.resolve(ctx, n.say)
+	n.endpoints.Resolve(ctx, n.say)
 	if err := n.up(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -53,11 +55,25 @@ func newNode(cfg *config.Config, o Options) *Node {
 	released := make(chan struct{})
 	n := &Node{
 		released: released, release: sync.OnceFunc(func() { close(released) }),
-		name: cfg.Name, cfg: cfg, opt: o, endpoints: newEndpoints(cfg),
+		name: cfg.Name, cfg: cfg, opt: o,
 		runner: plan.Runner{Kernel: plan.System{}, Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
 	n.runner.Device = kernelDevice{n}
+	var inside []netip.Addr // name servers that the tunnel has the system ask
+	if !o.Netstack {
+		inside = cfg.Interface.DNS
+	}
+	n.names = lookup.New(inside, n.mark)
+	n.endpoints = endpoint.New(cfg, n.names.Lookup)
 	return n
+}
+
+// mark is that of the encrypted packets, 0 for none.
+func (n *Node) mark() uint32 {
+	if n.tun == nil {
+		return 0
+	}
+	return n.tun.FwMark()
 }
 
 // up does all that Close undoes.
@@ -70,6 +86,7 @@ func (n *Node) up(ctx context.Context) error {
 	if err := n.recover(ctx); err != nil {
 		return err
 	}
+	n.names.Refresh() // that may have brought some back
 	if n.opt.Netstack {
 		n.skipForStack()
 		err = n.startStack()
@@ -78,6 +95,9 @@ func (n *Node) up(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if n.began, err = n.picture(); err != nil {
+		n.opt.Logger.Error("the network is not known", "interface", n.name, "error", err)
 	}
 	if err := n.listenControl(); err != nil {
 		return err
@@ -116,12 +136,12 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, erro
 	for _, w := range cfg.Warnings() {
 		n.say("Warning: %s", w)
 	}
-	n.endpoints.resolve(ctx, n.say)
+	n.endpoints.Resolve(ctx, n.say)
 	return n.plan()
 }
 
 func (n *Node) plan() ([]plan.Step, error) {
-	host, err := plan.Gather(n.cfg, n.endpoints.addrs(), 0)
+	host, err := plan.Gather(n.cfg, n.endpoints.Addrs(), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +161,13 @@ func (n *Node) startInterface(ctx context.Context) error {
 		return err // undone, and the journal is gone
 	}
 	n.journal = j
+	if n.cfg.Interface.MTU == 0 {
+		for _, s := range steps {
+			if s.Op == plan.OpUp {
+				n.mtu = s.MTU
+			}
+		}
+	}
 	return nil
 }
 

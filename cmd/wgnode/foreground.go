@@ -67,7 +67,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		return err
 	}
 	manager := takeNotifier()
-	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20})
+	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20, StaleAfter: f.stale})
 	if err != nil {
 		return explainRefusal(err, f.netstack)
 	}

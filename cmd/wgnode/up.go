@@ -26,6 +26,7 @@ type upFlags struct {
 	explain, netstack bool
 	log               string
 	recorder          uint // MiB
+	stale             time.Duration
 	dryRun, json      bool // of up alone
 }
 
@@ -34,7 +35,9 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
-	// It fails only for a flag that is not there.
+	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
+	// These fail only for a flag that is not there.
+	_ = cmd.Flags().MarkHidden("stale-after") // for tests
 	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
 }
 
@@ -104,7 +107,7 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 
 // childArgs are the arguments of the process in the background.
 func (f *upFlags) childArgs(path string) ([]string, error) {
-	args := []string{"run", path, "--recorder", strconv.FormatUint(uint64(f.recorder), 10)}
+	args := []string{"run", path, "--recorder", strconv.FormatUint(uint64(f.recorder), 10), "--stale-after", f.stale.String()}
 	if f.explain {
 		args = append(args, "--explain")
 	}

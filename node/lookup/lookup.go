@@ -37,8 +37,8 @@ const (
 	maxServers = 3
 )
 
-// New returns a resolver that asks the name servers that the system has now.
-// avoid are the tunnel's own: they are never asked. mark returns the mark that
+// New returns a resolver that asks the name servers that the system has, now or
+// later. avoid are the tunnel's own: they are never asked. mark returns the mark that
 // questions are to carry, 0 for none.
 func New(avoid []netip.Addr, mark func() uint32) *Resolver {
 	r := &Resolver{avoid: slices.Clone(avoid), mark: mark, files: systemFiles, port: 53}
@@ -48,6 +48,7 @@ func New(avoid []netip.Addr, mark func() uint32) *Resolver {
 
 // Refresh reads which name servers the system has now, for they change with the
 // network. If there are none but the tunnel's own, the ones from before stay.
+// Lookup does it too.
 func (r *Resolver) Refresh() {
 	found := slices.DeleteFunc(r.files.servers(), func(a netip.Addr) bool {
 		return slices.ContainsFunc(r.avoid, func(own netip.Addr) bool { return own.WithZone("") == a.WithZone("") })
@@ -60,11 +61,10 @@ func (r *Resolver) Refresh() {
 	r.servers = found[:min(len(found), maxServers)]
 }
 
-// Servers returns the name servers that are asked, in their order.
-func (r *Resolver) Servers() []netip.Addr {
+func (r *Resolver) present() []netip.Addr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.servers)
+	return r.servers
 }
 
 // Lookup returns the addresses of host, IPv4 and IPv6, in the order of
@@ -72,7 +72,8 @@ func (r *Resolver) Servers() []netip.Addr {
 // A tunnel that has neither a mark nor name servers of its own is in nobody's
 // way: the system is asked as usual.
 func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	servers, mark := r.Servers(), r.mark()
+	r.Refresh()
+	servers, mark := r.present(), r.mark()
 	if mark == 0 && len(r.avoid) == 0 || len(servers) == 0 {
 		return addrs(ctx, net.DefaultResolver, host)
 	}

@@ -90,8 +90,8 @@ func TestServers(t *testing.T) {
 		if step.behind != "" {
 			write("behind", step.behind)
 		}
-		if r.Refresh(); fmt.Sprint(r.Servers()) != step.want {
-			t.Errorf("%s: %v, want %s", step.name, r.Servers(), step.want)
+		if r.Refresh(); fmt.Sprint(r.present()) != step.want {
+			t.Errorf("%s: %v, want %s", step.name, r.present(), step.want)
 		}
 	}
 }

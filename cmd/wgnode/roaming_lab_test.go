@@ -1,0 +1,189 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/lab"
+)
+
+// These tests move hosts about under a tunnel that is in use.
+
+// allThrough makes A's tunnel a full one.
+func (s *site) allThrough() {
+	s.confA.text = regexp.MustCompile(`AllowedIPs = .*`).ReplaceAllString(s.confA.text, "AllowedIPs = 0.0.0.0/0, ::/0")
+}
+
+// serveHalves serves a body of size bytes at B's port 81. Having sent half of
+// it, it closes half and waits for the rest to be closed.
+func (s *site) serveHalves(size int) (half, rest chan struct{}) {
+	s.t.Helper()
+	half, rest = make(chan struct{}), make(chan struct{})
+	l := s.B.Listen("tcp", strings.TrimSuffix(s.web(), "80")+"81")
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		send := func() { // a client that is gone shows in what it got
+			_, _ = io.CopyN(w, zeros{}, int64(size/2))
+			_ = http.NewResponseController(w).Flush()
+		}
+		send()
+		close(half)
+		select {
+		case <-rest:
+			send()
+		case <-r.Context().Done():
+		}
+	})}
+	go func() { _ = server.Serve(l) }() // ends with the lab's listener
+	s.t.Cleanup(func() { _ = server.Close() })
+	return half, rest
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// watched is what a node says in JSON of the events that match a filter.
+func (s *site) watched(h *lab.Host, filter ...string) *lab.Proc {
+	p := h.Start(append([]string{s.wgnode, "watch", "wg0", "--json", "--past"}, filter...)...)
+	return p
+}
+
+// A's uplink is unplugged in the middle of a download through a full tunnel, and
+// another one, with another address and a smaller MTU, takes its place. While the
+// download pauses nothing but A itself can tell H where it is now.
+func TestRoaming(t *testing.T) {
+	lab.Need(t, "curl", "ip", "nft")
+	for _, v6 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
+			const size = 40 << 20
+			s := newSite(t, v6)
+			s.Link(s.A.End("eth1", "10.9.3.2/24", "fd00:9:3::2/64"), s.R.End("lan2", "10.9.3.1/24", "fd00:9:3::1/64"))
+			s.A.Run("ip", "link", "set", "eth1", "mtu", "1400")
+			s.R.Run("ip", "link", "set", "lan2", "mtu", "1400")
+			s.R.Run("nft", "add", "rule", "inet", "nat", "postrouting", "oifname", "wan", "iifname", "lan2", "masquerade")
+			s.allThrough()
+			s.up(s.H, s.confH)
+			s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
+			s.A.Run(s.wgnode, "up", "wg0", "--recorder", "1")
+			half, rest := s.serveHalves(size)
+			curl := s.A.Start("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{size_download}", "http://"+strings.TrimSuffix(s.web(), "80")+"81")
+			select {
+			case <-half:
+			case <-curl.Done():
+				t.Fatalf("curl ended: %s", curl.Output())
+			}
+			network := s.watched(s.A, "network")
+			moves := s.watched(s.H, "kind", "endpoint")
+
+			s.A.Run("ip", "link", "set", "eth0", "down")
+			network.WaitOutput(within(t), `"change":"link-down","old_link":"eth0"`)
+			s.A.Run("ip", "route", "replace", "default", "via", "10.9.3.1")
+			s.A.Run("ip", "-6", "route", "replace", "default", "via", "fd00:9:3::1")
+			gateway := map[bool]string{false: "10.9.3.1", true: "fd00:9:3::1"}[v6]
+			network.WaitOutput(within(t), `"change":"default-route","new":"`+gateway+`","new_link":"eth1"`)
+			network.WaitOutput(within(t), `"new_link":"wg0","old_mtu":1420,"new_mtu":1320`)
+			moves.WaitOutput(within(t), `"endpoint":{"old":"`)
+			close(rest)
+			if err := curl.Wait(); err != nil || curl.Output() != fmt.Sprint(size) {
+				t.Errorf("%v, got %s bytes of %d", err, curl.Output(), size)
+			}
+			if out := s.A.Run("ip", "link", "show", "wg0"); !strings.Contains(out, "mtu 1320") {
+				t.Errorf("the MTU: %s", out)
+			}
+			// What is rare is not pushed out by bulk data.
+			s.watched(s.A, "network").WaitOutput(within(t), `"change":"default-route"`)
+			if out := s.A.Run(s.wgnode, "explain", "wg0", s.web()); !strings.Contains(out, "healthy") {
+				t.Errorf("explain:\n%s", out)
+			}
+		})
+	}
+}
+
+// An MTU that the configuration gives, or that somebody has set, stays.
+func TestRoamingLeavesMTU(t *testing.T) {
+	lab.Need(t, "ip")
+	for name, set := range map[string]func(s *site){
+		"configured": func(s *site) {
+			s.confA.replace(t, "ListenPort = 51821\n", "ListenPort = 51821\nMTU = 1390\n")
+			s.up(s.A, s.confA)
+		},
+		"set by hand": func(s *site) {
+			s.up(s.A, s.confA)
+			s.A.Run("ip", "link", "set", "wg0", "mtu", "1390")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, false)
+			s.Link(s.A.End("eth1", "10.9.3.2/24"), s.R.End("lan2", "10.9.3.1/24"))
+			s.A.Run("ip", "link", "set", "eth1", "mtu", "1400")
+			set(s)
+			network := s.watched(s.A, "network")
+			network.WaitOutput(within(t), "") // it is served
+			s.A.Run("ip", "route", "replace", "default", "via", "10.9.3.1")
+			network.WaitOutput(within(t), `"new":"10.9.3.1","old_link":"eth0","new_link":"eth1"`)
+			// The next change is told of after what the last one led to is done.
+			s.A.Run("ip", "route", "replace", "default", "via", s.Addr.RLan.V4.Addr().String())
+			network.WaitOutput(within(t), `"old":"10.9.3.1"`)
+			if out := s.A.Run("ip", "link", "show", "wg0"); !strings.Contains(out, "mtu 1390") || strings.Contains(network.Output(), "wg0") {
+				t.Errorf("the MTU: %s\n%s", out, network.Output())
+			}
+		})
+	}
+}
+
+// The name of a hub gets another address. A full tunnel must not swallow the
+// question, neither by its routes nor by its name server.
+func TestHubMoves(t *testing.T) {
+	lab.Need(t, "curl", "ip", "nft")
+	s := newSite(t, false)
+	var zone lab.Zone
+	zone.Set("hub.example", "203.0.113.2")
+	dns := s.Addr.RWan.V4.Addr().String() // beyond A's own network
+	s.R.ServeDNS(dns+":53", &zone)
+	s.A.WriteFile("/etc/resolv.conf", "nameserver "+dns+"\n", 0o644)
+	s.A.RunInput(`table inet count {
+	chain output {
+		type filter hook output priority filter
+		udp dport 53 meta mark 51820 oifname "eth0" counter name marked
+		udp dport 53 oifname "wg0" counter name swallowed
+	}
+	counter marked {}
+	counter swallowed {}
+}`, "nft", "-f", "-")
+	s.allThrough()
+	s.confA.replace(t, "203.0.113.2:", "hub.example:")
+	s.confA.text += "PersistentKeepalive = 1\n"
+	s.up(s.H, s.confH)
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.confA.text, 0o600)
+	s.A.Run(s.wgnode, "up", "wg0", "--stale-after", "2s", "--log", "/run/wgnode.log")
+	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.web()); got != "hello" {
+		t.Fatalf("curl printed %q", got)
+	}
+
+	watch := s.watched(s.A, "kind", "endpoint")
+	s.H.Run("ip", "address", "add", "203.0.113.3/25", "dev", "wan")
+	s.H.Run("ip", "address", "delete", "203.0.113.2/24", "dev", "wan")
+	zone.Set("hub.example", "203.0.113.3")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.A.ReadFile("/run/wgnode.log"), s.A.Run("nft", "list", "ruleset"), zone.Asked("hub.example"))
+		}
+	})
+	watch.WaitOutput(within(t), `"endpoint":{"old":"203.0.113.2:51820","new":"203.0.113.3:51820","set":true}`)
+	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.web()); got != "hello" {
+		t.Errorf("curl printed %q", got)
+	}
+	if log := s.A.ReadFile("/run/wgnode.log"); !strings.Contains(log, "name=hub.example:51820 old=203.0.113.2:51820 new=203.0.113.3:51820") {
+		t.Errorf("the log:\n%s", log)
+	}
+	if out := s.A.Run("nft", "list", "counters"); !regexp.MustCompile(`counter marked \{\s+packets [1-9]`).MatchString(out) ||
+		!regexp.MustCompile(`counter swallowed \{\s+packets 0 `).MatchString(out) {
+		t.Errorf("the questions:\n%s", out)
+	}
+}

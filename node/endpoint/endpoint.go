@@ -1,0 +1,191 @@
+// Package endpoint keeps the endpoints of peers right whose place is written as
+// a name.
+//
+// A [Set] is what a configuration gives. [Set.Resolve] looks its names up once,
+// before the tunnel is there. From then on a [Follower] has them: it tries on
+// where there was no answer, and looks a name up again when the peer behind it is
+// not heard of any more.
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// patience is how long Resolve waits for the names of endpoints.
+const patience = 5 * time.Second
+
+// LookupFunc returns the addresses of a host, at least one, the preferred one
+// first, or an error.
+type LookupFunc func(ctx context.Context, host string) ([]netip.Addr, error)
+
+// Set is the endpoints that a configuration gives, some of them as names that
+// are yet to be resolved. Its methods are safe for concurrent use.
+type Set struct {
+	lookup LookupFunc
+
+	mu    sync.Mutex
+	byKey map[key.Public]*endpoint
+	order []*endpoint
+}
+
+type endpoint struct {
+	key       key.Public
+	peer      string // for people
+	written   string
+	keepalive bool
+
+	addr netip.AddrPort // guarded by Set.mu: what it was resolved to last; zero until then
+	err  error          // guarded by Set.mu: of the latest attempt
+
+	course course // the Follower's
+}
+
+// New returns the endpoints that a configuration gives. Names are looked up by
+// lookup.
+func New(cfg *config.Config, lookup LookupFunc) *Set {
+	s := &Set{lookup: lookup, byKey: make(map[key.Public]*endpoint)}
+	for i := range cfg.Peers {
+		p := &cfg.Peers[i]
+		if p.Endpoint == "" {
+			continue
+		}
+		e := s.byKey[p.PublicKey]
+		if e == nil {
+			e = &endpoint{key: p.PublicKey}
+			s.byKey[p.PublicKey] = e
+			s.order = append(s.order, e)
+		}
+		e.peer, e.written, e.keepalive = p.String(), p.Endpoint, p.PersistentKeepalive > 0
+	}
+	return s
+}
+
+// Resolve tries all endpoints once, at most for patience, and tells of those
+// that do not resolve. Of several addresses it takes the first, as wg does.
+func (s *Set) Resolve(ctx context.Context, say func(string, ...any)) {
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for e, answer := range s.ask(within, s.order) {
+		s.note(e, first(answer.addrs), answer.err)
+	}
+	if ctx.Err() != nil {
+		return // the node does not start
+	}
+	for _, e := range s.order {
+		if e.err != nil {
+			say("[!] the endpoint of %s is not known yet, it is tried again and again: %v", e.peer, e.err)
+		}
+	}
+}
+
+// answer is what became of one question.
+type answer struct {
+	addrs []netip.AddrPort // at least one, unless there is an error
+	err   error
+}
+
+func first(addrs []netip.AddrPort) netip.AddrPort {
+	if len(addrs) == 0 {
+		return netip.AddrPort{}
+	}
+	return addrs[0]
+}
+
+// ask looks up endpoints, all at once.
+func (s *Set) ask(ctx context.Context, whom []*endpoint) map[*endpoint]answer {
+	answers := make([]answer, len(whom))
+	var lookups sync.WaitGroup
+	for i, e := range whom {
+		lookups.Go(func() { answers[i].addrs, answers[i].err = s.askOne(ctx, e.written) })
+	}
+	lookups.Wait()
+	byEndpoint := make(map[*endpoint]answer, len(whom))
+	for i, e := range whom {
+		byEndpoint[e] = answers[i]
+	}
+	return byEndpoint
+}
+
+func (s *Set) askOne(ctx context.Context, written string) ([]netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(written)
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("port of endpoint %s: %w", written, err)
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(addr, uint16(number))}, nil
+	}
+	addrs, err := s.lookup(ctx, host)
+	var at []netip.AddrPort
+	for _, a := range addrs {
+		at = append(at, netip.AddrPortFrom(a, uint16(number)))
+	}
+	return at, err
+}
+
+// note keeps what an endpoint was resolved to. An error leaves the earlier
+// address as it is.
+func (s *Set) note(e *endpoint, addr netip.AddrPort, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.err = err; err == nil {
+		e.addr = addr
+	}
+}
+
+// isName reports whether the endpoint is written as a name.
+func (e *endpoint) isName() bool {
+	host, _, err := net.SplitHostPort(e.written)
+	if err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(host)
+	return err != nil
+}
+
+// Addrs returns the addresses that are known.
+func (s *Set) Addrs() []netip.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var addrs []netip.Addr
+	for _, e := range s.order {
+		if e.addr.IsValid() {
+			addrs = append(addrs, e.addr.Addr())
+		}
+	}
+	return addrs
+}
+
+// Of returns the address of a peer's endpoint, zero if it is not known.
+func (s *Set) Of(k key.Public) netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.byKey[k]; e != nil {
+		return e.addr
+	}
+	return netip.AddrPort{}
+}
+
+// Written returns a peer's endpoint as the configuration has it, "" if it has
+// none, and why its name did not resolve when it was last tried, nil if it did.
+func (s *Set) Written(k key.Public) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.byKey[k]
+	if e == nil {
+		return "", nil
+	}
+	return e.written, e.err
+}
