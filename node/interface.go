@@ -67,8 +67,12 @@ func (o *Options) newBind(t *atomic.Pointer[tunnel.Tunnel]) conn.Bind {
 // steadyTUN keeps false alarms from the device. It opens its sockets before the
 // interface is up, so that a port that is taken is an error of Start's; but a
 // TUN device tells of itself whatever it happens to see, "down" at first, and
-// the device would close them again. A "down" is passed on only if the
-// interface has been up and is no more.
+// the device would close them again; or "up", at which the device would begin to
+// shake hands while it is still being configured, unseen by the tunnel. (The
+// module finds out whether the interface is up by an empty write, of which the
+// kernel says the same either way if packets have virtio headers.) An "up" is
+// passed on only if the interface is up, a "down" only if it has been and is no
+// more.
 type steadyTUN struct {
 	tun.Device
 	events chan tun.Event
@@ -81,7 +85,11 @@ func newSteadyTUN(dev tun.Device, name string) *steadyTUN {
 		seenUp := false
 		for e := range dev.Events() {
 			if e&tun.EventUp != 0 {
-				seenUp = true
+				if isUp(name) {
+					seenUp = true
+				} else {
+					e &^= tun.EventUp
+				}
 			}
 			if e&tun.EventDown != 0 && (!seenUp || isUp(name)) {
 				e &^= tun.EventDown
