@@ -12,6 +12,14 @@
 // A node whose process was killed leaves its journal behind. [Down], or the
 // next Start of the same name, undoes from it exactly what was done.
 //
+// # While it runs
+//
+// A node keeps up with what changes around it. The name of an endpoint is
+// looked up again when its peer is not heard of (package endpoint), past the
+// tunnel (package lookup). When this host gets another network, its peers are
+// told where it is now, and the MTU is adapted unless the configuration gives
+// one (package uplink). The flight recorder shows both.
+//
 // # Files
 //
 //	/run/wgnode/NAME.json          the journal
