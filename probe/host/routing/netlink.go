@@ -10,7 +10,6 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,7 +23,7 @@ type socket struct {
 }
 
 func open() (*socket, error) {
-	n, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	n, err := nl.Subscribe(unix.NETLINK_ROUTE) // to no group
 	if err != nil {
 		return nil, fmt.Errorf("open routing socket: %w", err)
 	}
