@@ -26,6 +26,14 @@
 // rule dropped, and that yet comes to no gate, was lost to routing, or to another
 // part of the kernel between two hooks.
 //
+// # What it costs
+//
+// While a Tracer is open, every packet of the host passes a front or a gate in
+// most hooks, and the kernel readies each chain for tracing. On a virtual
+// machine that made 0.25 to 0.3 µs for a packet's way out, and as much for its
+// way in. A traced packet costs some events of about 1 KiB more: a busy flow
+// wants a [Match.Rate], or a [Match.Payload] that tells the packets in question.
+//
 // # Nothing stays behind
 //
 // The table belongs to the Tracer's netlink socket (flag owner, Linux 5.12), so

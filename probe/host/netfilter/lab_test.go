@@ -176,6 +176,32 @@ func (f flow) send(t *testing.T) {
 	}
 }
 
+// addr returns the source's address.
+func (f flow) addr() string {
+	if f.proto == "icmp" {
+		return f.src
+	}
+	return netip.MustParseAddrPort(f.src).Addr().String()
+}
+
+// sendMarked sends one datagram of the flow with a firewall mark.
+func (f flow) sendMarked(t *testing.T, mark int) {
+	t.Helper()
+	c := f.from.ListenPacket("udp", f.src)
+	raw, err := c.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark) })
+	if err := errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.WriteTo([]byte("hello"), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(f.dst))); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // syn begins a connection and gives up at once.
 func (f flow) syn() error {
 	src, dst := netip.MustParseAddrPort(f.src), netip.MustParseAddrPort(f.dst)

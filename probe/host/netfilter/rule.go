@@ -16,9 +16,10 @@ import (
 var (
 	// ErrRuleGone says that the rule was deleted, or its chain or table was.
 	ErrRuleGone = errors.New("the rule is no longer there")
-	// ErrTableReplaced says that another table has taken the place of the
-	// rule's, as when a firewall is reloaded, so that handles mean other rules.
-	ErrTableReplaced = errors.New("the table was replaced meanwhile")
+	// ErrTableReplaced says that the table is another than that which was there
+	// when the packet passed, as when a firewall was reloaded, or may be, so
+	// that its handles may mean other rules.
+	ErrTableReplaced = errors.New("the table was added or replaced meanwhile")
 )
 
 // Rule is a rule of the firewall, as it is in the kernel.

@@ -173,6 +173,63 @@ func none(t *testing.T, tr *netfilter.Tracer) {
 	}
 }
 
+// All that a packet meets is told, in order, and nothing of those who watch:
+// another tracer, or a rule that someone left to trace everything.
+func TestSteps(t *testing.T) {
+	n := newNetwork(t)
+	n.rules(`table ip pre { chain raw { type filter hook prerouting priority raw; meta nftrace set 1; } }
+		table inet filter {
+			chain global {
+				ct state established accept
+				tcp dport 1 drop
+				udp dport 53 meta mark set 7
+				udp sport 4000 return
+				drop
+			}
+			chain deep {
+				goto global
+			}
+			chain forward {
+				type filter hook forward priority 0; policy drop
+				jump deep
+				meta mark 7 accept
+			}
+		}`)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	first, second := n.start(f.match()), n.start(f.match())
+	flow{"udp", n.a, "10.0.1.2:4001", "10.0.2.2:53"}.send(t) // traced by the rule
+	f.send(t)
+	want := `ip pre raw at prerouting
+  raw rule continue mark 0
+  raw end continue mark 0
+  raw policy accept mark 0
+inet filter forward at forward
+  forward rule jump deep mark 0
+  deep rule goto global mark 0
+  global rule continue mark 7
+  global rule return mark 7
+  forward rule accept mark 7
+`
+	for _, tr := range []*netfilter.Tracer{first, second} {
+		p := n.next(tr)
+		var got strings.Builder
+		for _, v := range p.Visits {
+			fmt.Fprintf(&got, "%v at %v\n", v.Chain, v.Chain.Hook)
+			for _, s := range v.Steps {
+				kind := map[netfilter.StepKind]string{netfilter.RuleStep: "rule", netfilter.EndStep: "end", netfilter.PolicyStep: "policy"}[s.Kind]
+				fmt.Fprintf(&got, "  %s %s %v mark %d\n", s.Chain, kind, s.Verdict, s.Mark)
+			}
+		}
+		if got.String() != want {
+			t.Errorf("steps\n%s\nwant\n%s", &got, want)
+		}
+		if f := p.Fate(); f.Outcome != netfilter.Passed || f.Hook != netfilter.Postrouting {
+			t.Errorf("fate %v", f)
+		}
+		none(t, tr)
+	}
+}
+
 // Packets that come faster than they are read are lost, and that is said.
 func TestLossIsCounted(t *testing.T) {
 	n := newNetwork(t)
@@ -362,6 +419,18 @@ func TestTableVanishes(t *testing.T) {
 	}
 	if after := n.r.Run("nft", "list", "ruleset"); after != before {
 		t.Errorf("Close leaves\n%s", after)
+	}
+
+	// On an older kernel, too.
+	err := n.r.Do(func() error {
+		tr, err := netfilter.StartUnowned(netfilter.Config{Matches: []netfilter.Match{f.match()}})
+		if err != nil {
+			return err
+		}
+		return tr.Close()
+	})
+	if after := n.r.Run("nft", "list", "ruleset"); err != nil || after != before {
+		t.Errorf("%v; without owners Close leaves\n%s", err, after)
 	}
 }
 
