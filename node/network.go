@@ -162,7 +162,8 @@ func (t *networkTask) greet(moved func(netip.Addr) bool, asleep time.Duration) {
 			err = t.n.tun.RenewSession(p.Key)
 		}
 		if err != nil {
-			t.n.opt.Logger.Error("a peer is not told of the network", "interface", t.n.name, "error", err)
+			// The device tries on, and so does this when the network comes back.
+			t.n.opt.Logger.Debug("a peer is not told of the network", "interface", t.n.name, "error", err)
 		}
 	}
 }

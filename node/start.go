@@ -64,8 +64,17 @@ func newNode(cfg *config.Config, o Options) *Node {
 		inside = cfg.Interface.DNS
 	}
 	n.names = lookup.New(inside, n.mark)
-	n.endpoints = endpoint.New(cfg, n.names.Lookup)
+	n.endpoints = endpoint.New(cfg, n.lookUp)
 	return n
+}
+
+// lookUp resolves a name. As long as there is no tunnel, nothing is in the way
+// of asking the system.
+func (n *Node) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
+	if n.tun == nil {
+		return lookup.System(ctx, host)
+	}
+	return n.names.Lookup(ctx, host)
 }
 
 // mark is that of the encrypted packets, 0 for none.

@@ -75,7 +75,7 @@ func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error
 	r.Refresh()
 	servers, mark := r.present(), r.mark()
 	if mark == 0 && len(r.avoid) == 0 || len(servers) == 0 {
-		return addrs(ctx, net.DefaultResolver, host)
+		return System(ctx, host)
 	}
 	var first error
 	for _, s := range servers {
@@ -91,6 +91,11 @@ func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error
 		}
 	}
 	return nil, first
+}
+
+// System is Lookup by the system's own means.
+func System(ctx context.Context, host string) ([]netip.Addr, error) {
+	return addrs(ctx, net.DefaultResolver, host)
 }
 
 // ask asks one server, whatever the system's configuration says.
