@@ -18,10 +18,11 @@ import (
 // undoDead undoes what a node that was killed has left behind. Its hooks of
 // going down run too: what those of coming up have done was not undone by
 // anybody. One that fails, perhaps because the interface is gone, is told and
-// does not keep the rest from being done.
+// does not keep the rest from being done. Steps of the kind except, if that is
+// not "", are left, see [plan.Runner.UndoExcept].
 //
 // The caller has locked dir, the folder of the journal.
-func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell, out io.Writer) error {
+func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell, out io.Writer, except plan.Op) error {
 	if err := awaitDead(j.Process); err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell
 		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
 	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
-	if err := r.Undo(ctx, j); err != nil {
+	if err := r.UndoExcept(ctx, j, except); err != nil {
 		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
 	}
 	run(hook.PostDown)
@@ -50,6 +51,9 @@ func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell
 // awaitDead waits until a process that is not alive has let go of all that it
 // had. Until then the interface that it served is still there.
 func awaitDead(p plan.Process) error {
+	if p == (plan.Process{}) {
+		return nil // nobody
+	}
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil

@@ -75,7 +75,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	}
 	if !prepared {
 		// Dead from the first, or killed before it could do what it was told.
-		return undoDead(ctx, dir, j, o.Shell, out)
+		return undoDead(ctx, dir, j, o.Shell, out, "")
 	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
 	return errors.Join(removeRemains(dir, name), r.Undo(ctx, j), after(ctx))

@@ -17,6 +17,7 @@ import (
 	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/lookup"
+	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/uplink"
 	"github.com/wgnode/wgnode/tunnel"
@@ -69,8 +70,13 @@ type Node struct {
 	mtu       int           // bytes, that the link was given by the plan's rule; 0: by the configuration
 	journal   *plan.Journal // nil: nothing to undo
 	runner    plan.Runner
-	uapi      *uapiServer  // nil: none
-	control   net.Listener // nil: none
+
+	left           *plan.Journal // of a dead node whose kill switch stands; nil: none
+	killSwitch     *nftables.KillSwitch
+	keepKillSwitch bool // when the node ends
+
+	uapi    *uapiServer  // nil: none
+	control net.Listener // nil: none
 
 	// release ends the node and leaves the hooks of going down, and the saving,
 	// to whoever asked for it.
@@ -109,6 +115,9 @@ type task interface {
 // how others take a node down. Before it stops serving because of ctx it runs
 // the PreDown hooks, and saves the configuration if that says so. It may be
 // called once. [Node.Close] is still to be called.
+//
+// If Run ends unasked, the interface gone or a task failed, the node's kill
+// switch outlasts Close: [Down] or [Recover] removes it.
 func (n *Node) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -116,6 +125,8 @@ func (n *Node) Run(ctx context.Context) error {
 	go func() { served <- n.serve(serving) }()
 	select {
 	case err := <-served:
+		// Nobody has asked for this end, so it must not let anything out.
+		n.keepKillSwitch = n.killSwitch != nil
 		return err
 	case <-n.released:
 		stop()
@@ -140,6 +151,9 @@ func (n *Node) serve(ctx context.Context) error {
 	}
 	if n.control != nil {
 		tasks = append(tasks, controlTask{n})
+	}
+	if n.killSwitch != nil && n.killSwitch.AllowLAN {
+		tasks = append(tasks, lanTask{n, *n.killSwitch})
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, t := range tasks {
@@ -168,6 +182,11 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	var errs []error
+	hooksDue := n.ownsHooks()
+	if n.keepKillSwitch {
+		n.say("[!] the kill switch of %s still stands; `wgnode down %s` removes it", n.name, n.name)
+		n.opt.Logger.Warn("the kill switch still stands", "interface", n.name)
+	}
 	if n.control != nil {
 		errs = append(errs, closeSocket(n.control))
 	}
@@ -175,15 +194,23 @@ func (n *Node) close() error {
 		errs = append(errs, closeSocket(n.uapi))
 	}
 	if n.journal != nil {
-		errs = append(errs, n.runner.Undo(context.Background(), n.journal))
+		errs = append(errs, n.undo())
 	}
 	if n.tun != nil {
 		n.tun.Close()
 	}
-	if n.ownsHooks() && errors.Join(errs...) == nil {
+	if hooksDue && errors.Join(errs...) == nil {
 		errs = append(errs, n.runHooks(context.Background(), hook.PostDown))
 	}
 	return errors.Join(errs...)
+}
+
+// undo undoes the steps, but for the kill switch where that is to stay.
+func (n *Node) undo() error {
+	if !n.keepKillSwitch {
+		return n.runner.Undo(context.Background(), n.journal)
+	}
+	return n.runner.UndoExcept(context.Background(), n.journal, plan.OpKillSwitch)
 }
 
 // say prints a line for people. Nobody listening is no error.

@@ -232,14 +232,14 @@ func TestStartRefuses(t *testing.T) {
 	}
 	private := "PrivateKey=" + key.GeneratePrivate().Base64() + "\n"
 	portTaken := parse(t, "x", "[Interface]\n"+private+"ListenPort="+port)
-	unsupported := parse(t, "x", "[Interface]\n"+private)
-	unsupported.Interface.KillSwitch, unsupported.Interface.Forward = true, true
+	noInterface := parse(t, "x", "[Interface]\n"+private)
+	noInterface.Interface.KillSwitch = true
 	for name, test := range map[string]struct {
 		cfg  *config.Config
 		want string
 	}{
-		"port in use":             {portTaken, "address already in use"},
-		"all that is unsupported": {unsupported, "x.conf: kill_switch: is not supported yet\nx.conf: forward: is not supported yet"},
+		"port in use": {portTaken, "address already in use"},
+		"kill switch": {noInterface, "kill_switch: a node without an interface of its own does not touch the host's packets"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

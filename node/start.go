@@ -20,19 +20,22 @@ import (
 // meanwhile, what was done is undone and the error says why. ctx does not bound
 // the node's life after that.
 //
-// What the configuration asks for and this version cannot do is refused, all
-// of it in one config.Errors, before anything is changed. An endpoint whose
+// What the host cannot do is refused before anything is changed. An endpoint whose
 // name does not resolve is no failure: see [Node.Endpoint]. If a killed process
-// has left the interface's journal behind, that is undone first.
+// has left the interface's journal behind, that is undone first, but for a kill
+// switch if cfg has one too: it stands until it is replaced, and if Start fails
+// it still stands.
 func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	if refused := cfg.Unsupported(); len(refused) > 0 {
-		return nil, config.Errors(refused)
-	}
 	if !cfg.Resolved() {
 		return nil, fmt.Errorf("%s: its keys or peers in other places were not read", cfg.Path)
 	}
 	if !config.ValidName(cfg.Name) {
 		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
+	}
+	if o.Netstack {
+		if err := checkStack(cfg); err != nil {
+			return nil, err
+		}
 	}
 	n := newNode(cfg, o)
 	for _, w := range cfg.Warnings() {
@@ -114,6 +117,25 @@ func (n *Node) up(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("bring %s up: %w", n.name, context.Cause(ctx))
 	}
+	n.keepKillSwitch = false
+	return nil
+}
+
+// checkStack refuses what would have no effect without an interface, and whose
+// absence somebody would find out too late.
+func checkStack(cfg *config.Config) error {
+	i := &cfg.Interface
+	for _, k := range []struct {
+		key  string
+		used bool
+	}{
+		{"kill_switch", i.KillSwitch}, {"forward", i.Forward},
+		{"masquerade", len(i.Masquerade) > 0}, {"port_forward", len(i.PortForwards) > 0},
+	} {
+		if k.used {
+			return fmt.Errorf("%s: a node without an interface of its own does not touch the host's packets", k.key)
+		}
+	}
 	return nil
 }
 
@@ -134,7 +156,17 @@ func (n *Node) recover(ctx context.Context) error {
 		return fmt.Errorf("`%s' already exists: process %d serves it", n.name, j.Process.PID)
 	}
 	n.say("[!] the process that served %s was killed; first its remains are removed", n.name)
-	return undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out)
+	if !n.cfg.Interface.KillSwitch || n.opt.Netstack {
+		return undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out, "")
+	}
+	if err := undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out, plan.OpKillSwitch); err != nil {
+		return err
+	}
+	if len(j.Steps) > 0 {
+		n.left, n.keepKillSwitch = j, true
+		n.say("[!] its kill switch stands until that of this configuration replaces it")
+	}
+	return nil
 }
 
 // Plan returns the steps that Start would do on this host as it is now. It
@@ -154,7 +186,14 @@ func (n *Node) plan() ([]plan.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plan.Build(n.cfg, host)
+	steps, err := plan.Build(n.cfg, host)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range plan.Warnings(n.cfg, host) {
+		n.say("[!] %s", w)
+	}
+	return steps, nil
 }
 
 func (n *Node) startInterface(ctx context.Context) error {
@@ -162,14 +201,19 @@ func (n *Node) startInterface(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.cfg.Path)
+	j := n.left
+	if j != nil {
+		err = j.TakeOver(n.cfg.Path)
+	} else {
+		j, err = plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.cfg.Path)
+	}
 	if err != nil {
 		return err
 	}
 	if err := n.runner.Apply(ctx, steps, j); err != nil {
-		return err // undone, and the journal is gone
+		return err // undone, and the journal is gone or holds what stays
 	}
-	n.journal = j
+	n.journal, n.killSwitch = j, killSwitchOf(steps)
 	if n.cfg.Interface.MTU == 0 {
 		for _, s := range steps {
 			if s.Op == plan.OpUp {

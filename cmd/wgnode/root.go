@@ -28,6 +28,7 @@ and what to change.`,
 	root.AddCommand(
 		newUpCommand(),
 		newDownCommand(),
+		newRecoverCommand(),
 		newRunCommand(),
 		newDeviceCommand(),
 		newWatchCommand(),

@@ -51,13 +51,8 @@ func TestConfigurations(t *testing.T) {
 		t.Fatalf("no configurations: %v", err)
 	}
 	for _, path := range confs {
-		cfg, err := config.Load(path)
-		if err != nil {
+		if _, err := config.Load(path); err != nil {
 			t.Error(err)
-			continue
-		}
-		for _, u := range cfg.Unsupported() {
-			t.Error(u)
 		}
 	}
 }

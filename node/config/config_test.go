@@ -261,26 +261,6 @@ func TestAllowedRoutes(t *testing.T) {
 	}
 }
 
-func TestUnsupported(t *testing.T) {
-	c := mustParse(t, full)
-	if got := c.Unsupported(); got != nil {
-		t.Errorf("what can be done is refused: %v", got)
-	}
-	c.Interface.KillSwitch, c.Interface.Forward = true, true
-	var got []string
-	for _, e := range c.Unsupported() {
-		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Key))
-	}
-	want := "[0 kill_switch 0 forward]"
-	if fmt.Sprint(got) != want {
-		t.Errorf("got %v, want %s", got, want)
-	}
-
-	if us := mustParse(t, "[Interface]\nFwMark=1\nMTU=1400\nTable=off\n[Peer]\nPublicKey="+pubA+"\nAllowedIPs=10.0.0.0/8\nAllowedIPs=::/0").Unsupported(); us != nil {
-		t.Errorf("what can be done is refused: %v", us)
-	}
-}
-
 func TestWriteConfReportsFailure(t *testing.T) {
 	broken := errors.New("disk full")
 	if err := mustParse(t, full).WriteConf(failingWriter{broken}); !errors.Is(err, broken) {
@@ -310,7 +290,6 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		c.Unsupported()
 		c.AllowedRoutes()
 		var b bytes.Buffer
 		if err := c.WriteConf(&b); err != nil {

@@ -288,15 +288,6 @@ func TestTOMLWarnings(t *testing.T) {
 	}
 }
 
-func TestTOMLUnsupportedInItsWords(t *testing.T) {
-	c := mustParseTOML(t, "[interface]\nkill_switch = true\npost_up = [\"x\"]\ndns = [\"1.1.1.1\"]")
-	for _, e := range c.Unsupported() {
-		if e.Line < 2 || e.Key != strings.ToLower(e.Key) {
-			t.Errorf("%v", e)
-		}
-	}
-}
-
 // A key that ends up at a wrong place, or in a text that is not TOML, is not
 // in the error.
 func TestTOMLSecretsStayHidden(t *testing.T) {

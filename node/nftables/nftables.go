@@ -1,7 +1,8 @@
 //go:build linux
 
-// Package nftables adds and deletes the firewall table that goes with a default
-// route through a tunnel: one per address family, with the rules of wg-quick.
+// Package nftables adds and deletes the firewall tables that go with a tunnel:
+// the [KillSwitch], the [Gateway], and the [Table] that goes with a default
+// route, one per address family, with the rules of wg-quick.
 //
 //	table ip wg-quick-wg0 {
 //		chain preraw {
@@ -23,10 +24,11 @@
 // The other two give the replies to the tunnel's encrypted packets the mark of
 // these, so that a reverse path filter finds them to come the right way.
 //
-// The table bears wg-quick's name on purpose. Firewalls and scripts look for
+// That table bears wg-quick's name on purpose. Firewalls and scripts look for
 // that name, wg-quick's own `down` among them, and a host that is compared
 // before and after a change of tool must not differ. The price is that the name
-// does not tell whose table it is: who deletes must know by other means.
+// does not tell whose table it is: who deletes must know by other means. The
+// other two are wgnode's by their names.
 //
 // It speaks nfnetlink itself; no nft program is needed. All functions work in
 // the network namespace of the calling thread and may be called from many
@@ -75,6 +77,31 @@ func Available() error {
 		return fmt.Errorf("list nftables: %w", err)
 	}
 	return nil
+}
+
+// Dropping returns the chains that see what is forwarded and drop it unless a
+// rule of theirs accepts it, in nft(8)'s words. What the older interface of
+// iptables has set up is not among them.
+func Dropping() ([]string, error) {
+	c, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("open nftables: %w", err)
+	}
+	chains, err := c.ListChains()
+	if err != nil {
+		return nil, fmt.Errorf("list nftables: %w", err)
+	}
+	families := map[nftables.TableFamily]string{
+		nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6", nftables.TableFamilyINet: "inet",
+	}
+	var dropping []string
+	for _, ch := range chains {
+		family, ok := families[ch.Table.Family]
+		if ok && ch.Hooknum != nil && *ch.Hooknum == *nftables.ChainHookForward && ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop {
+			dropping = append(dropping, fmt.Sprintf("chain %s %s %s", family, ch.Table.Name, ch.Name))
+		}
+	}
+	return dropping, nil
 }
 
 // Replace adds the table with its chains and rules, in one transaction. One
@@ -127,9 +154,6 @@ func (t Table) message() *nftables.Table {
 func chain(c *nftables.Conn, t *nftables.Table, name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
 	return c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority})
 }
-
-// reg is the register that the expressions below work with.
-const reg = 1
 
 // dropStrangers is `iifname != LINK ip daddr ADDRESS fib saddr type != local drop`.
 func dropStrangers(link string, a netip.Addr) []expr.Any {

@@ -5,10 +5,6 @@ package nftables
 import (
 	"errors"
 	"net/netip"
-	"os"
-	"os/exec"
-	"runtime"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -26,29 +22,7 @@ add rule ip6 wg-quick-wg-longest.name premangle meta l4proto udp meta mark set c
 `
 
 func TestTable(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root: makes a network namespace")
-	}
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skipf("needs nft: %v", err)
-	}
-	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Skipf("needs network namespaces: %v", err)
-	}
-	if err := Available(); err != nil {
-		t.Skip(err)
-	}
-	nft := func(input string, args ...string) string {
-		t.Helper()
-		cmd := exec.Command("nft", args...)
-		cmd.Stdin = strings.NewReader(input)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("nft %v: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
+	nft := ownNamespace(t)
 	table := Table{Link: "wg-longest.name", IPv6: true, Mark: 4660,
 		Addresses: []netip.Addr{netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd01::1")}}
 	for range 2 { // the second replaces the first

@@ -21,12 +21,15 @@ type State struct {
 	DefaultMTU int
 	// NoIPv6 is why the host has no IPv6, "" if it has.
 	NoIPv6 string
-	// Default is what a default route has to fit in with. It is filled in only
-	// for a configuration that has one.
-	Default DefaultState
-	// Resolver is where name servers are set. It is filled in only for a
-	// configuration that has some.
-	Resolver resolver.Choice
+	// NoNftables is why the firewall cannot be set, "" if it can.
+	NoNftables string
+	// What follows is filled in only for a configuration that needs it: what a
+	// default route has to fit in with, a kill switch, a host that forwards, and
+	// where name servers are set.
+	Default    DefaultState
+	KillSwitch KillSwitchState
+	Forward    ForwardState
+	Resolver   resolver.Choice
 }
 
 const (
@@ -38,12 +41,8 @@ const (
 )
 
 // Build returns the steps that bring cfg up, in wg-quick's order. The error
-// says why it cannot be; it holds the [config.Config.Unsupported] if those are
-// the reason.
+// says why it cannot be.
 func Build(cfg *config.Config, host State) ([]Step, error) {
-	if unsupported := cfg.Unsupported(); len(unsupported) > 0 {
-		return nil, config.Errors(unsupported)
-	}
 	if !config.ValidName(cfg.Name) {
 		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
 	}
@@ -54,6 +53,13 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 	if err := b.chooseTable(); err != nil {
 		return nil, err
 	}
+	for _, check := range []func() error{b.checkKillSwitch, b.checkExclude, b.checkForward} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	b.killSwitch()
+	b.forwarding()
 	b.add(Step{Op: OpLink, Why: "the interface that packets enter the tunnel by; this process serves it"})
 	b.hooks(hook.PreUp, cfg.Interface.PreUp, "a PreUp of the configuration: before the link has keys and addresses")
 	b.add(Step{Op: OpConfigure, Mark: b.mark, Why: b.whyConfigure()})
@@ -69,6 +75,7 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 		return nil, err
 	}
 	b.routes(mtu)
+	b.gateway()
 	b.hooks(hook.PostUp, cfg.Interface.PostUp, "a PostUp of the configuration: if it fails, all of this is undone")
 	return b.steps, nil
 }
@@ -152,14 +159,21 @@ func (b *builder) routes(mtu int) {
 			cmp.Compare(y.Prefix.String(), x.Prefix.String()))
 	})
 	for _, r := range allowed {
+		within, all := b.excluded(r.Prefix)
 		switch {
+		case all:
 		case table != config.TableAuto:
+			b.throws(within, int(table))
 			b.add(Step{Op: OpRoute, Prefix: r.Prefix, Table: int(table), Why: b.whyRoute(r)})
 		case r.Prefix.Bits() == 0:
-			b.defaultRoute(r)
+			b.defaultRoute(r, within)
 		case !slices.ContainsFunc(have, func(h netip.Prefix) bool { return covers(h, r.Prefix) }):
 			// What is added needs no place in have: it covers nothing that follows,
 			// as that is shorter, or of the same length and another prefix.
+			if len(within) > 0 {
+				b.split(r, within)
+				continue
+			}
 			b.add(Step{Op: OpRoute, Prefix: r.Prefix, Why: b.whyRoute(r)})
 		}
 	}

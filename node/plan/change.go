@@ -32,6 +32,8 @@ func (s *State) Except(steps []Step) {
 			if step.DNS.Kind == s.Resolver.Kind {
 				s.Resolver.Before = step.DNS.Before
 			}
+		case OpSysctl:
+			s.Forward.except(step)
 		}
 	}
 }
@@ -53,7 +55,10 @@ func (r *Runner) Change(ctx context.Context, steps []Step, j *Journal) error {
 	if l.Index != j.LinkIndex {
 		return fmt.Errorf("change %s: it is another link now", j.Link)
 	}
-	c := change{Runner: r, link: l, old: slices.Clone(j.Steps), steps: steps}
+	if steps, err = j.inherit(steps); err != nil {
+		return err
+	}
+	c := change{Runner: r, journal: j, link: l, old: slices.Clone(j.Steps), steps: steps}
 	c.compare()
 	if err := j.begin(c.added...); err != nil {
 		return err
@@ -68,6 +73,7 @@ func (r *Runner) Change(ctx context.Context, steps []Step, j *Journal) error {
 // change is one run of Change.
 type change struct {
 	*Runner
+	journal    *Journal
 	link       link.Link
 	old, steps []Step
 	kept       []Step // as they are
@@ -189,7 +195,7 @@ func (c *change) undoThose(which func(Step) bool) error {
 			continue
 		}
 		c.undone = append(c.undone, s)
-		switch err := c.undo(s, c.link); {
+		switch err := c.undoUnlessShared(s, c.link, c.journal); {
 		case leftAlone(err):
 			c.say("[!] left as it is: %v", err)
 		case err != nil && !gone(err):
@@ -250,7 +256,7 @@ func (c *change) rollBack(ctx context.Context) error {
 			replaced = append(replaced, c.old[i])
 			continue
 		}
-		if err := c.undo(s, c.link); err != nil && !gone(err) && !leftAlone(err) {
+		if err := c.undoUnlessShared(s, c.link, c.journal); err != nil && !gone(err) && !leftAlone(err) {
 			errs = append(errs, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/wgnode/wgnode/node/config"
 )
@@ -24,8 +23,6 @@ type DefaultState struct {
 	// SrcValidMarkFixed why it cannot be set, "" if it can.
 	SrcValidMark      bool
 	SrcValidMarkFixed string
-	// NoNftables is why the firewall cannot be set, "" if it can.
-	NoNftables string
 }
 
 // FamilyState is the part of one address family.
@@ -58,13 +55,15 @@ func hasDefault(cfg *config.Config) bool {
 // chooseTable settles the mark of the encrypted packets, which is also the
 // number of the default routes' table. It is not written back to the
 // configuration: the next time another table may be free.
+//
+// A kill switch needs a mark too, as what it tells the encrypted packets by.
 func (b *builder) chooseTable() error {
 	b.mark = b.cfg.Interface.FwMark
+	if b.mark == 0 && (hasDefault(b.cfg) || b.cfg.Interface.KillSwitch) {
+		b.mark = uint32(b.host.Default.FreeTable)
+	}
 	if !hasDefault(b.cfg) {
 		return nil
-	}
-	if b.mark == 0 {
-		b.mark = uint32(b.host.Default.FreeTable)
 	}
 	d := &b.host.Default
 	for _, r := range b.cfg.AllowedRoutes() {
@@ -82,8 +81,8 @@ func (b *builder) chooseTable() error {
 }
 
 // defaultRoute leads all packets of a family into the tunnel that have no
-// better way.
-func (b *builder) defaultRoute(r config.Route) {
+// better way, nor are within an excluded prefix.
+func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 	d := &b.host.Default
 	f, ipv4 := d.family(r.Prefix)
 	step := func(op Op, why string) Step {
@@ -96,6 +95,7 @@ func (b *builder) defaultRoute(r config.Route) {
 		s.Mark = 0
 		b.add(s)
 	}
+	b.throws(excluded, int(b.mark))
 	route := step(OpRoute, b.whyRoute(r)+"; "+f.whyDefault())
 	route.Table, route.Mark = int(b.mark), 0
 	b.add(route)
@@ -113,9 +113,9 @@ func (b *builder) defaultRoute(r config.Route) {
 
 	firewall := step(OpFirewall, fmt.Sprintf("table wg-quick-%s: keeps others than the tunnel from reaching this host's addresses in it, "+
 		"and gives replies to encrypted packets their mark %d", b.cfg.Name, b.mark))
-	if d.NoNftables != "" {
+	if b.host.NoNftables != "" {
 		firewall.Skip = fmt.Sprintf("%s; without the table wg-quick-%s, others on this host's networks can reach its addresses in the tunnel, "+
-			"and a strict rp_filter may drop the tunnel's replies", d.NoNftables, b.cfg.Name)
+			"and a strict rp_filter may drop the tunnel's replies", b.host.NoNftables, b.cfg.Name)
 	}
 	b.add(firewall)
 }
@@ -136,13 +136,8 @@ func (f *FamilyState) wayOut() string {
 
 // whyNetworks tells what keeps its way, as far as one can take in.
 func (f *FamilyState) whyNetworks() string {
-	const most = 4
-	n := len(f.Networks)
-	switch {
-	case n == 0:
+	if len(f.Networks) == 0 {
 		return "it has no other route now"
-	case n > most:
-		return fmt.Sprintf("so %s and %d more stay reachable", strings.Join(f.Networks[:most], ", "), n-most)
 	}
-	return "so " + strings.Join(f.Networks, ", ") + " stay reachable"
+	return "so " + some(f.Networks) + " stay reachable"
 }

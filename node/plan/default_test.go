@@ -90,7 +90,7 @@ ip -4 route add 0.0.0.0/1 dev wg0
 // What this host cannot do is skipped by name, and says what is lost.
 func TestBuildDefaultSkips(t *testing.T) {
 	host := plainHost
-	host.NoIPv6, host.Default.NoNftables = "no IPv6 here", "no nftables here"
+	host.NoIPv6, host.NoNftables = "no IPv6 here", "no nftables here"
 	steps, err := Build(conf(t, "", "AllowedIPs = 0.0.0.0/0, ::/0"), host)
 	if err != nil {
 		t.Fatal(err)

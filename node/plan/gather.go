@@ -48,8 +48,19 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 	if s.NoIPv6, err = noIPv6(); err != nil {
 		return State{}, err
 	}
-	if hasDefault(cfg) {
+	i := &cfg.Interface
+	if err := nftables.Available(); err != nil {
+		s.NoNftables = err.Error()
+	} else if s.KillSwitch, err = gatherKillSwitch(cfg); err != nil {
+		return State{}, err
+	}
+	if hasDefault(cfg) || i.KillSwitch || len(i.Exclude) > 0 || forwards(cfg) {
 		if s.Default, err = gatherDefault(); err != nil {
+			return State{}, err
+		}
+	}
+	if forwards(cfg) {
+		if s.Forward, err = gatherForward(cfg, s.NoNftables == ""); err != nil {
 			return State{}, err
 		}
 	}
@@ -113,9 +124,6 @@ func gatherDefault() (DefaultState, error) {
 	d.SrcValidMark = value == "1"
 	if err := sysctl.Writable(srcValidMark); err != nil {
 		d.SrcValidMarkFixed = err.Error()
-	}
-	if err := nftables.Available(); err != nil {
-		d.NoNftables = err.Error()
 	}
 	return d, nil
 }

@@ -23,13 +23,17 @@ func Path(name string) string { return filepath.Join(Dir, name+".json") }
 // replaced atomically, so that others may read it at any time.
 type Journal struct {
 	path string
+	// tookOver says that another process has left the steps that the journal
+	// began with.
+	tookOver bool
 	journalFile
 }
 
 // journalFile is the content of the file. It holds no secrets.
 type journalFile struct {
 	Version int `json:"version"`
-	// Process is the node that brought the interface up.
+	// Process is the node that brought the interface up; zero if it has left
+	// something on purpose, and serves it no more.
 	Process Process `json:"process"`
 	Link    string  `json:"link"`
 	// Config is the path of the configuration, "" if it came from elsewhere:
@@ -58,7 +62,7 @@ func CreateJournal(path, link, config string) (*Journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
-	j := &Journal{path, journalFile{Version: journalVersion, Process: self, Link: link, Config: config, Steps: []Step{}}}
+	j := &Journal{path: path, journalFile: journalFile{Version: journalVersion, Process: self, Link: link, Config: config, Steps: []Step{}}}
 	// Unlike a rename, a link fails if the name is taken.
 	if err := j.write(os.Link); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
@@ -81,6 +85,22 @@ func OpenJournal(path string) (*Journal, error) {
 		return nil, fmt.Errorf("open journal %s: it is of version %d, this program reads version %d", path, j.Version, journalVersion)
 	}
 	return j, nil
+}
+
+// TakeOver makes the journal that of the calling process, which brings the
+// interface up anew from the configuration at that path. What the journal holds,
+// which is a kill switch, stays done.
+func (j *Journal) TakeOver(config string) error {
+	self, err := Self()
+	if err != nil {
+		return fmt.Errorf("take over journal: %w", err)
+	}
+	j.tookOver = true
+	j.Process, j.Config, j.Complete, j.LinkIndex = self, config, false, 0
+	if err := j.write(os.Rename); err != nil {
+		return fmt.Errorf("take over journal: %w", err)
+	}
+	return nil
 }
 
 // complete records that all steps were done.

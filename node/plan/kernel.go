@@ -32,6 +32,21 @@ type Kernel interface {
 	// AddFirewall adds the table, with the addresses that the link has.
 	AddFirewall(l link.Link, t nftables.Table) error
 	DeleteFirewall(t nftables.Table) error
+	// AddKillSwitch adds the table, or changes it without a moment in which it
+	// is not there.
+	AddKillSwitch(k nftables.KillSwitch) error
+	DeleteKillSwitch(link string) error
+	AddGateway(g nftables.Gateway) error
+	DeleteGateway(link string) error
+	// AddThrow adds a route to the table that sends who asks it on to the rules
+	// that follow.
+	AddThrow(p netip.Prefix, table int) error
+	DeleteThrow(p netip.Prefix, table int) error
+	// SetSysctl sets a parameter, if it is not so already. ResetSysctl takes that
+	// back, unless the parameter has got another value since: then the error
+	// wraps ErrInUse.
+	SetSysctl(name, value string) error
+	ResetSysctl(name, value, before string) error
 	// SetSrcValidMark sets net.ipv4.conf.all.src_valid_mark to 1.
 	SetSrcValidMark() error
 	// ResetSrcValidMark sets it to 0 again, unless another rule that goes by a

@@ -32,6 +32,9 @@ type operation struct {
 	replaces bool
 	// follows names the kind of steps that such a step must be done again after.
 	follows Op
+	// shared says that nodes may have the step in common: it is undone by the
+	// last of them.
+	shared bool
 }
 
 var operations = map[Op]operation{
@@ -46,6 +49,11 @@ var operations = map[Op]operation{
 	OpMarked:    ruleOperation,
 	OpSuppress:  ruleOperation,
 	OpFirewall:  firewallOperation,
+
+	OpKillSwitch: killSwitchOperation,
+	OpThrow:      throwOperation,
+	OpSysctl:     sysctlOperation,
+	OpGateway:    gatewayOperation,
 }
 
 // always is for what does not depend on the link.

@@ -12,7 +12,8 @@ import (
 )
 
 // Process names a process for as long as the machine runs: the kernel reuses
-// process ids, but not together with the time of the start.
+// process ids, but not together with the time of the start. The zero Process
+// is nobody.
 type Process struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"` // in clock ticks after boot, as in proc_pid_stat(5)

@@ -28,6 +28,9 @@ type Runner struct {
 // done. If one fails, or ctx ends, it undoes what it did and removes the
 // journal; the error then is that of the step, or of the context, together
 // with what could not be undone. The Device is left for the caller to close.
+//
+// A kill switch of a journal that was taken over, see [Journal.TakeOver], is
+// replaced by the one that steps have; if Apply fails it stays, with its journal.
 func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
 	err := r.apply(ctx, steps, j)
 	if err == nil {
@@ -36,7 +39,11 @@ func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
 		}
 	}
 	// What ended ctx must not keep its effects from being undone.
-	return errors.Join(err, r.Undo(context.WithoutCancel(ctx), j))
+	ctx = context.WithoutCancel(ctx)
+	if j.tookOver {
+		return errors.Join(err, r.UndoExcept(ctx, j, OpKillSwitch))
+	}
+	return errors.Join(err, r.Undo(ctx, j))
 }
 
 func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error) {
@@ -46,6 +53,9 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error
 	// hold too much until it is written again.
 	defer func() { j.Steps = j.Steps[:done] }()
 
+	if steps, err = j.inherit(steps); err != nil {
+		return err
+	}
 	for i, s := range steps {
 		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("bring %s up: %w", j.Link, err)
@@ -55,6 +65,13 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error
 		}
 		r.say("%s", s.Line(r.Explain))
 		if s.Skip != "" {
+			continue
+		}
+		if j.tookOver && s.Op == OpKillSwitch {
+			if err := r.do(ctx, s, &l); err != nil {
+				return err
+			}
+			j.Steps[0] = s // the file has it, see TakeOver
 			continue
 		}
 		if done == len(j.Steps) {
@@ -96,7 +113,11 @@ func recordTogether(steps []Step) []Step {
 //
 // The process that the journal names must have ended, or be the caller: a node
 // that lives would find its link pulled away.
-func (r *Runner) Undo(ctx context.Context, j *Journal) error {
+func (r *Runner) Undo(ctx context.Context, j *Journal) error { return r.UndoExcept(ctx, j, "") }
+
+// UndoExcept is Undo, but leaves what steps of the given kind did. If there is
+// any, the journal stays and holds them; it then names no process.
+func (r *Runner) UndoExcept(ctx context.Context, j *Journal, except Op) error {
 	here, err := r.look(j)
 	if err != nil {
 		return err
@@ -113,10 +134,14 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error {
 			}
 			break
 		}
+		if s.Op == except {
+			left = append(left, s)
+			continue
+		}
 		if !here.remains(s) || whole && goesWithLink(s) {
 			continue
 		}
-		switch err := r.undo(s, here.link); {
+		switch err := r.undoUnlessShared(s, here.link, j); {
 		case leftAlone(err):
 			r.say("[!] left as it is: %v", err)
 		case err == nil:
@@ -129,7 +154,23 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error {
 		}
 	}
 	slices.Reverse(left)
+	if except != "" {
+		j.Process, j.Complete = Process{}, false
+	}
 	return errors.Join(append(errs, j.keep(left))...)
+}
+
+// undoUnlessShared undoes a step of a journal, unless another node needs it.
+func (r *Runner) undoUnlessShared(s Step, l link.Link, j *Journal) error {
+	if operations[s.Op].shared {
+		switch other, err := j.neededBy(s, r.Kernel); {
+		case err != nil:
+			return err
+		case other != "":
+			return fmt.Errorf("%s: %s: %w", s, other, ErrInUse)
+		}
+	}
+	return r.undo(s, l)
 }
 
 // whatIs is what has become of the link that is to be undone.

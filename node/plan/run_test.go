@@ -124,8 +124,37 @@ func (f *fake) AddFirewall(_ link.Link, t nftables.Table) error {
 	return f.put("table " + t.Name())
 }
 func (f *fake) DeleteFirewall(t nftables.Table) error { return f.take("table " + t.Name()) }
-func (f *fake) SetSrcValidMark() error                { return f.put("src_valid_mark") }
-func (f *fake) ResetSrcValidMark() error              { return f.take("src_valid_mark") }
+
+// AddKillSwitch changes the table if it is there.
+func (f *fake) AddKillSwitch(k nftables.KillSwitch) error {
+	if slices.Contains(f.stays, "table "+k.Name()) {
+		return f.change("change table %s", k.Name())
+	}
+	return f.put("table " + k.Name())
+}
+func (f *fake) DeleteKillSwitch(link string) error {
+	return f.take("table " + nftables.KillSwitch{Link: link}.Name())
+}
+func (f *fake) AddGateway(g nftables.Gateway) error { return f.put("table " + g.Name()) }
+func (f *fake) DeleteGateway(link string) error {
+	return f.take("table " + nftables.Gateway{Link: link}.Name())
+}
+func (f *fake) AddThrow(p netip.Prefix, table int) error {
+	return f.put(fmt.Sprintf("throw %s %d", p, table))
+}
+func (f *fake) DeleteThrow(p netip.Prefix, table int) error {
+	return f.take(fmt.Sprintf("throw %s %d", p, table))
+}
+func (f *fake) SetSysctl(name, value string) error {
+	if slices.Contains(f.stays, name+"="+value) {
+		return nil
+	}
+	return f.put(name + "=" + value)
+}
+func (f *fake) ResetSysctl(name, value, _ string) error { return f.take(name + "=" + value) }
+
+func (f *fake) SetSrcValidMark() error   { return f.put("src_valid_mark") }
+func (f *fake) ResetSrcValidMark() error { return f.take("src_valid_mark") }
 
 func (f *fake) SetDNS(_ context.Context, l link.Link, c resolver.Change) error {
 	return f.put(fmt.Sprintf("name servers of %s %d", c.Link, l.Index))

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
 )
 
@@ -26,6 +27,11 @@ const (
 	OpMarked    Op = "marked"     // rule at Priority: what lacks Mark asks Table
 	OpSuppress  Op = "suppress"   // rule at Priority: main table, but not its default route
 	OpFirewall  Op = "firewall"   // add the table of the firewall, for Mark
+
+	OpKillSwitch Op = "kill-switch" // add or change the table KillSwitch
+	OpThrow      Op = "throw"       // leave Prefix to other tables than Table
+	OpSysctl     Op = "sysctl"      // set Sysctl to Value; Before is what it was
+	OpGateway    Op = "gateway"     // add the table Gateway
 )
 
 // Step is one change to the host. Its JSON form is what the journal holds: all
@@ -46,6 +52,15 @@ type Step struct {
 	Command string `json:"-"`
 
 	DNS *resolver.Change `json:"dns,omitempty"`
+
+	Sysctl string `json:"sysctl,omitempty"`
+	Value  string `json:"value,omitempty"`
+	Before string `json:"before,omitempty"`
+
+	// The tables of the firewall are known by the link's name, which is all that
+	// undoing needs.
+	KillSwitch *nftables.KillSwitch `json:"-"`
+	Gateway    *nftables.Gateway    `json:"-"`
 
 	// Why is for people: the reason that this step is there.
 	Why string `json:"-"`

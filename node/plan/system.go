@@ -48,6 +48,34 @@ func (System) ResetDNS(l link.Link, c resolver.Change) error {
 	return resolver.Host{}.Undo(c, l.Index)
 }
 
+func (System) AddKillSwitch(k nftables.KillSwitch) error   { return nftables.ReplaceKillSwitch(k) }
+func (System) DeleteKillSwitch(link string) error          { return nftables.DeleteKillSwitch(link) }
+func (System) AddGateway(g nftables.Gateway) error         { return nftables.ReplaceGateway(g) }
+func (System) DeleteGateway(link string) error             { return nftables.DeleteGateway(link) }
+func (System) AddThrow(p netip.Prefix, table int) error    { return route.AddThrow(p, table) }
+func (System) DeleteThrow(p netip.Prefix, table int) error { return route.DeleteThrow(p, table) }
+
+// SetSysctl writes nothing where there is nothing to change: a parameter that
+// cannot be set may have the right value already.
+func (System) SetSysctl(name, value string) error {
+	current, err := sysctl.Read(name)
+	if err != nil || current == value {
+		return err
+	}
+	return sysctl.Write(name, value)
+}
+
+func (System) ResetSysctl(name, value, before string) error {
+	current, err := sysctl.Read(name)
+	switch {
+	case err != nil:
+		return err
+	case current != value:
+		return fmt.Errorf("sysctl %s=%s, which was set to %s here: %w", name, current, value, ErrInUse)
+	}
+	return sysctl.Write(name, before)
+}
+
 // AddFirewall protects all addresses of the link, as wg-quick does: also the
 // link-local one that the kernel has made up.
 func (System) AddFirewall(l link.Link, t nftables.Table) error {

@@ -8,7 +8,6 @@
 package route
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -35,6 +34,31 @@ func Delete(l link.Link, p netip.Prefix, table int) error {
 		return fmt.Errorf("delete route %s dev %s%s: %w", p, l.Name, inTable(table), err)
 	}
 	return nil
+}
+
+// AddThrow adds a route to the table of that number that ends the search there
+// as if nothing had matched: the rules that follow are asked. The error wraps
+// EEXIST if the table has a route to the same prefix.
+func AddThrow(p netip.Prefix, table int) error {
+	if err := netlink.RouteAdd(throw(p, table)); err != nil {
+		return fmt.Errorf("add route throw %s%s: %w", p, inTable(table), err)
+	}
+	return nil
+}
+
+// DeleteThrow deletes what AddThrow added. The error wraps ESRCH if it is not
+// there.
+func DeleteThrow(p netip.Prefix, table int) error {
+	if err := netlink.RouteDel(throw(p, table)); err != nil {
+		return fmt.Errorf("delete route throw %s%s: %w", p, inTable(table), err)
+	}
+	return nil
+}
+
+func throw(p netip.Prefix, table int) *netlink.Route {
+	r := message(link.Link{}, p, table)
+	r.Type, r.Scope = unix.RTN_THROW, netlink.SCOPE_UNIVERSE
+	return r
 }
 
 func inTable(table int) string {
@@ -70,23 +94,15 @@ func message(l link.Link, p netip.Prefix, table int) *netlink.Route {
 // Default returns the IPv4 default route that `ip route show default` lists
 // first, the one with the least metric; nil if there is none. Its Type is
 // always TypeUnicast, and Src is as the route prescribes it, often not at all.
-func Default() (*Result, error) { return defaultRoute(netlink.FAMILY_V4) }
+func Default() (*Result, error) { return defaultRoute(false) }
 
 // Default6 is Default for IPv6.
-func Default6() (*Result, error) { return defaultRoute(netlink.FAMILY_V6) }
+func Default6() (*Result, error) { return defaultRoute(true) }
 
-func defaultRoute(family int) (*Result, error) {
-	const attempts = 5
-	var routes []netlink.Route
-	var err error
-	for range attempts { // a dump is interrupted if routes change meanwhile
-		routes, err = netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
+func defaultRoute(ipv6 bool) (*Result, error) {
+	routes, err := list(ipv6, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
+		return nil, err
 	}
 	for _, r := range routes {
 		if r.Dst != nil {

@@ -4,7 +4,6 @@ package route
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -27,23 +26,11 @@ type Survey struct {
 
 // Look surveys the tables of a family.
 func Look(ipv6 bool) (Survey, error) {
-	family := netlink.FAMILY_V4
-	if ipv6 {
-		family = netlink.FAMILY_V6
-	}
 	s := Survey{Tables: make(map[int]bool)}
 	names := make(map[int]string) // of the interfaces, by index
-	const attempts = 5
-	var routes []netlink.Route
-	var err error
-	for range attempts { // a dump is interrupted if routes change meanwhile
-		routes, err = netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
+	routes, err := list(ipv6, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	if err != nil {
-		return Survey{}, fmt.Errorf("list routes: %w", err)
+		return Survey{}, err
 	}
 	for _, r := range routes {
 		s.Tables[r.Table] = true

@@ -16,9 +16,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Path returns the file of a parameter. Parts of a name that hold a dot
-// themselves, as those of VLAN interfaces do, have no notation here.
-func Path(name string) string { return "/proc/sys/" + strings.ReplaceAll(name, ".", "/") }
+// Path returns the file of a parameter. A name that holds a slash has slashes
+// between its parts, as in sysctl(8), because parts may hold dots themselves:
+// net/ipv4/conf/eth0.100/forwarding.
+func Path(name string) string {
+	if !strings.Contains(name, "/") {
+		name = strings.ReplaceAll(name, ".", "/")
+	}
+	return "/proc/sys/" + name
+}
+
+// Name joins the parts of a parameter's name, by dots if that is possible.
+func Name(parts ...string) string {
+	for _, p := range parts {
+		if strings.Contains(p, ".") {
+			return strings.Join(parts, "/")
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
+// List returns the names of what is below a parameter's parent, such as the
+// interfaces below net.ipv4.conf.
+func List(name string) ([]string, error) {
+	entries, err := os.ReadDir(Path(name))
+	if err != nil {
+		return nil, fmt.Errorf("list sysctl %s: %w", name, err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, nil
+}
 
 // Read returns the value of a parameter. The error wraps fs.ErrNotExist if this
 // kernel has no such parameter.

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/hook"
+)
+
+func newRecoverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "recover [CONF|NAME]",
+		Short: "Undo what dead nodes left behind",
+		Long: `Recover undoes what nodes that were killed, or that crashed, have left behind:
+rules, tables of the firewall, kernel parameters, and the kill switch, which
+keeps a host without its tunnel off the network. Without a name it does so for
+all of them. Nodes that live are left alone, and having nothing to do is no
+failure.`,
+		Example: "  wgnode recover\n  wgnode recover wg0",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := ""
+			if len(args) > 0 {
+				var err error
+				if name, err = interfaceOf(args[0]); err != nil {
+					return newUsageError(cmd, err)
+				}
+			}
+			if err := becomeRoot(cmd); err != nil {
+				return err
+			}
+			ctx, stop := interrupted(cmd.Context())
+			defer stop()
+			return node.Recover(ctx, name, node.DownOptions{Out: cmd.ErrOrStderr(), Shell: hook.Terminal()})
+		},
+		ValidArgsFunction: completeConfigs,
+	}
+}

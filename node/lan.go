@@ -1,0 +1,66 @@
+package node
+
+import (
+	"context"
+	"slices"
+
+	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/route"
+)
+
+// lanTask keeps a kill switch open to the LAN when the host comes into another
+// network. If the node dies the networks stay that it was in last, each by its
+// own interface only.
+type lanTask struct {
+	n    *Node
+	have nftables.KillSwitch
+}
+
+func (lanTask) String() string { return "watch the LAN" }
+
+func (l lanTask) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		changes, err := route.Changes(ctx)
+		if err != nil {
+			return err
+		}
+		l.refresh() // of what has changed before
+		for range changes {
+			l.refresh()
+		}
+	}
+	return nil
+}
+
+// refresh changes the table if the networks have changed. What fails is not worth
+// the tunnel: the table stays as it was.
+func (l *lanTask) refresh() {
+	log := l.n.opt.Logger.With("interface", l.n.name)
+	now, err := plan.LAN(l.n.name)
+	if err != nil {
+		log.Error("the kill switch keeps the LAN that it had", "error", err)
+		return
+	}
+	if slices.Equal(now, l.have.LAN) {
+		return
+	}
+	changed := l.have
+	changed.LAN = now
+	if err := nftables.ReplaceKillSwitch(changed); err != nil {
+		log.Error("the kill switch keeps the LAN that it had", "error", err)
+		return
+	}
+	log.Info("the kill switch has another LAN", "was", l.have.LAN, "is", now)
+	l.have = changed
+}
+
+// killSwitchOf returns the kill switch that steps set, nil if there is none.
+func killSwitchOf(steps []plan.Step) *nftables.KillSwitch {
+	for _, s := range steps {
+		if s.Op == plan.OpKillSwitch {
+			return s.KillSwitch
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package nftables
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Gateway is the table of a host that forwards between a tunnel and others.
+//
+//	table inet wgnode-gateway-wg0 {
+//		chain prerouting {
+//			type nat hook prerouting priority dstnat;
+//			iifname "eth0" fib daddr type local tcp dport 8080 dnat ip to 10.0.0.2:80
+//		}
+//		chain postrouting {
+//			type nat hook postrouting priority srcnat;
+//			iifname "wg0" oifname "eth0" masquerade
+//			oifname "wg0" ip daddr 10.0.0.2 tcp dport 80 ct status dnat masquerade
+//		}
+//		chain forward {
+//			type filter hook forward priority mangle;
+//			oifname "wg0" tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+//			iifname "wg0" tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+//		}
+//	}
+//
+// What is led into the tunnel gets this host's address there, because peers
+// accept no other as a rule: their AllowedIPs name the hub, not the Internet.
+// The price is that the server sees the hub as the client.
+//
+// The chain forward keeps the segments of TCP connections as small as the way
+// through the tunnel wants them. The hosts at the ends do not know of it, and
+// the message that would tell them is lost on many a network.
+//
+// The table accepts nothing: a chain of somebody else's that drops what is
+// forwarded, as Docker's does, has the last word.
+type Gateway struct {
+	Link       string
+	Masquerade []string // interfaces
+	Forwards   []Forward
+}
+
+// Forward leads connections that are made to this host to another.
+type Forward struct {
+	UDP  bool   // else TCP
+	From string // the interface that they come by; "" for any but the tunnel
+	Port uint16
+	To   netip.AddrPort
+}
+
+// Name returns the table's name.
+func (g Gateway) Name() string { return "wgnode-gateway-" + g.Link }
+
+// ReplaceGateway adds the table. One that is there already is replaced in the
+// same transaction.
+func ReplaceGateway(g Gateway) error {
+	c, err := nftables.New()
+	if err == nil {
+		g.compose(c)
+		err = c.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("add nft table inet %s: %w", g.Name(), err)
+	}
+	return nil
+}
+
+// DeleteGateway deletes the table of a tunnel. The error wraps ENOENT if there
+// is none.
+func DeleteGateway(link string) error { return deleteInet(Gateway{Link: link}.Name()) }
+
+func (g Gateway) compose(c *nftables.Conn) {
+	table := c.AddTable(&nftables.Table{Name: g.Name(), Family: nftables.TableFamilyINet})
+	c.FlushTable(table)
+	if len(g.Forwards) > 0 {
+		in := c.AddChain(&nftables.Chain{Name: "prerouting", Table: table, Type: nftables.ChainTypeNAT,
+			Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest})
+		for _, f := range g.Forwards {
+			source := from(f.From)
+			if f.From == "" {
+				source = fromOther(g.Link)
+			}
+			rule(c, in, "port forward", isFamily(f.To.Addr()), source, toHost(), toPort(f.protocol(), f.Port), f.dnat())
+		}
+	}
+	if len(g.Forwards)+len(g.Masquerade) > 0 {
+		out := c.AddChain(&nftables.Chain{Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
+			Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
+		for _, link := range g.Masquerade {
+			rule(c, out, "masquerade", from(g.Link), to(link), []expr.Any{&expr.Masq{}})
+		}
+		for _, f := range g.Forwards {
+			rule(c, out, "answers to a port forward come back here", to(g.Link), toAddress(f.To.Addr()),
+				toPort(f.protocol(), f.To.Port()), wasForwarded(), []expr.Any{&expr.Masq{}})
+		}
+	}
+	forward := c.AddChain(&nftables.Chain{Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityMangle})
+	for _, way := range [][]expr.Any{to(g.Link), from(g.Link)} {
+		rule(c, forward, "segments fit through the tunnel", way, clamp())
+	}
+}
+
+func (f Forward) protocol() byte {
+	if f.UDP {
+		return unix.IPPROTO_UDP
+	}
+	return unix.IPPROTO_TCP
+}
+
+// dnat is `dnat ip to ADDRESS:PORT`.
+func (f Forward) dnat() []expr.Any {
+	const portReg = 2
+	return []expr.Any{
+		&expr.Immediate{Register: reg, Data: f.To.Addr().AsSlice()},
+		&expr.Immediate{Register: portReg, Data: binaryutil.BigEndian.PutUint16(f.To.Port())},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: nfproto(f.To.Addr()), RegAddrMin: reg, RegProtoMin: portReg, Specified: true},
+	}
+}
+
+// wasForwarded is `ct status dnat`.
+func wasForwarded() []expr.Any {
+	const dnat = 1 << 5 // IPS_DST_NAT in linux/netfilter/nf_conntrack_common.h
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATUS, Register: reg},
+		&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(dnat), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg, Data: make([]byte, 4)},
+	}
+}
+
+// clamp is `tcp flags syn / syn,rst tcp option maxseg size set rt mtu`. The
+// kernel takes the smaller of the two directions, and never enlarges the size.
+func clamp() []expr.Any {
+	const flags, syn, rst = 13, 1 << 1, 1 << 2 // RFC 9293 section 3.1
+	const maxseg = 2                           // RFC 9293 section 3.2: the option's kind, and where in it the size is
+	return slices.Concat(isProtocol(unix.IPPROTO_TCP), []expr.Any{
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: flags, Len: 1, DestRegister: reg},
+		&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 1, Mask: []byte{syn | rst}, Xor: []byte{0}},
+		equal([]byte{syn}),
+		&expr.Rt{Key: expr.RtTCPMSS, Register: reg},
+		&expr.Byteorder{SourceRegister: reg, DestRegister: reg, Op: expr.ByteorderHton, Len: 2, Size: 2},
+		&expr.Exthdr{SourceRegister: reg, Type: maxseg, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
+	})
+}

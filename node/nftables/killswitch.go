@@ -1,0 +1,195 @@
+package nftables
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// KillSwitch is the table that lets nothing leave the host but by one tunnel.
+//
+//	table inet wgnode-killswitch-wg0 {
+//		chain postrouting {
+//			type filter hook postrouting priority filter; policy drop;
+//			oifname "lo" accept
+//			oifname "wg0" accept
+//			meta mark 51820 accept
+//			icmpv6 type { nd-router-solicit, ... } ip6 hoplimit 255 accept
+//			...
+//		}
+//	}
+//
+// One chain sees both what this host sends and what it forwards for containers
+// and others behind it, in both families. It is at postrouting and not at output
+// because only there the way out is final: what runs at output may still change
+// a mark or a destination, and the packet then leaves elsewhere. No rule looks
+// at connections, so one that was there before is cut as well; and the answer to
+// what reaches this host from outside, by ssh say, is dropped as all else is.
+//
+// What passes: packets to the host itself; what enters the tunnel; what carries
+// the Mark, which takes CAP_NET_ADMIN to set: the tunnel's encrypted packets, and
+// the node's lookups of endpoints; what keeps an uplink alive, which is IPv6's
+// neighbour discovery and multicast listener reports, and requests to DHCP
+// servers; the Excluded prefixes; and the LAN.
+//
+// Not seen are frames that a bridge carries without this host routing them,
+// containers with an interface of their own on the wire (macvlan), and raw
+// frames from programs with CAP_NET_RAW, such as DHCP clients.
+type KillSwitch struct {
+	Link     string
+	Mark     uint32         // of the encrypted packets, not 0
+	Excluded []netip.Prefix // of both families
+	// LAN, if AllowLAN, are networks that stay reachable by the interfaces that
+	// they are on. So do then the groups of multicast and the broadcast address
+	// that no router forwards, by which hosts on one network find each other.
+	AllowLAN bool
+	LAN      []Network
+}
+
+// Network is what an interface leads to without a gateway.
+type Network struct {
+	Link   string
+	Prefix netip.Prefix
+}
+
+const killSwitchPrefix = "wgnode-killswitch-"
+
+// Name returns the table's name, which tells the tunnel and that it is ours.
+func (k KillSwitch) Name() string { return killSwitchPrefix + k.Link }
+
+// onLAN are destinations that stay on the network of the interface that they
+// leave by: RFC 5771 section 4, SSDP, RFC 919, and RFC 4291 section 2.7.
+var onLAN = []netip.Prefix{
+	netip.MustParsePrefix("224.0.0.0/24"),
+	netip.MustParsePrefix("239.255.255.250/32"),
+	netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("ff02::/16"),
+}
+
+// ReplaceKillSwitch adds the table, or changes it to what k says if it is there.
+// Either is one transaction: at no time less is dropped than both, the old and
+// the new table, would drop.
+func ReplaceKillSwitch(k KillSwitch) error {
+	c, err := nftables.New()
+	if err == nil {
+		if err = k.compose(c); err == nil {
+			err = c.Flush()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("add nft table inet %s: %w", k.Name(), err)
+	}
+	return nil
+}
+
+// DeleteKillSwitch deletes the table of a tunnel. The error wraps ENOENT if there
+// is none.
+func DeleteKillSwitch(link string) error { return deleteInet(KillSwitch{Link: link}.Name()) }
+
+// KillSwitches returns the tunnels that have such a table, in alphabetical order.
+func KillSwitches() ([]string, error) {
+	c, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("open nftables: %w", err)
+	}
+	tables, err := c.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return nil, fmt.Errorf("list nftables: %w", err)
+	}
+	var links []string
+	for _, t := range tables {
+		if link, ok := strings.CutPrefix(t.Name, killSwitchPrefix); ok {
+			links = append(links, link)
+		}
+	}
+	slices.Sort(links)
+	return links, nil
+}
+
+// compose puts the transaction together. The chain stays if it is there, only
+// its rules are replaced, so that there is no moment without it.
+func (k KillSwitch) compose(c *nftables.Conn) error {
+	table := c.AddTable(&nftables.Table{Name: k.Name(), Family: nftables.TableFamilyINet})
+	drop := nftables.ChainPolicyDrop
+	chain := c.AddChain(&nftables.Chain{Name: "postrouting", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityFilter, Policy: &drop})
+	c.FlushTable(table)
+
+	rule(c, chain, "this host itself", to("lo"), accept())
+	rule(c, chain, "into the tunnel", to(k.Link), accept())
+	rule(c, chain, "the tunnel's encrypted packets, and the node's own lookups", marked(k.Mark), accept())
+	uplink(c, chain)
+	for _, family := range byFamily(k.Excluded) {
+		matches, err := toNetworks(c, table, family)
+		if err != nil {
+			return err
+		}
+		for _, m := range matches {
+			rule(c, chain, "excluded", m, accept())
+		}
+	}
+	if !k.AllowLAN {
+		return nil
+	}
+	for _, n := range k.LAN {
+		rule(c, chain, "LAN", to(n.Link), toNetwork(n.Prefix), accept())
+	}
+	for _, p := range onLAN {
+		rule(c, chain, "LAN", toNetwork(p), accept())
+	}
+	return nil
+}
+
+// uplink accepts that without which the way to the peers would fail within
+// minutes. No router forwards the first three: neighbour discovery is valid only
+// with the hop limit 255 (RFC 4861 section 7.1), which forwarding lessens.
+func uplink(c *nftables.Conn, chain *nftables.Chain) {
+	broadcast, agents := netip.MustParseAddr("255.255.255.255"), netip.MustParseAddr("ff02::1:2")
+	hopLimit := []expr.Any{&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 7, Len: 1, DestRegister: reg}, equal([]byte{255})}
+	for _, t := range []byte{133, 135, 136} { // RFC 4861 section 4
+		rule(c, chain, "IPv6 neighbour discovery", icmpv6(t), hopLimit, accept())
+	}
+	groups := toNetwork(netip.MustParsePrefix("ff02::/16"))
+	for _, t := range []byte{131, 132, 143} { // RFC 2710 section 3.1, RFC 3810 section 5.2
+		rule(c, chain, "IPv6 multicast listener", groups, icmpv6(t), accept())
+	}
+	rule(c, chain, "DHCP", toAddress(broadcast), ports(68, 67), accept())
+	rule(c, chain, "DHCP renewal", isFamily(broadcast), fromHost(), ports(68, 67), accept())
+	rule(c, chain, "DHCPv6", toAddress(agents), ports(546, 547), accept())
+}
+
+// icmpv6 is `icmpv6 type TYPE`.
+func icmpv6(t byte) []expr.Any {
+	return slices.Concat(isFamily(netip.IPv6Unspecified()), isProtocol(unix.IPPROTO_ICMPV6), []expr.Any{
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1, DestRegister: reg}, equal([]byte{t})})
+}
+
+// byFamily splits prefixes into those of IPv4 and those of IPv6.
+func byFamily(prefixes []netip.Prefix) [][]netip.Prefix {
+	families := make([][]netip.Prefix, 2)
+	for _, p := range prefixes {
+		i := 0
+		if p.Addr().Is6() {
+			i = 1
+		}
+		families[i] = append(families[i], p)
+	}
+	return families
+}
+
+func deleteInet(name string) error {
+	c, err := nftables.New()
+	if err == nil {
+		c.DelTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
+		err = c.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("delete nft table inet %s: %w", name, err)
+	}
+	return nil
+}

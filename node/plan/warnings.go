@@ -1,0 +1,72 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/wgnode/wgnode/node/config"
+)
+
+// Warnings returns what [Build] does as cfg says and what on this host is likely
+// not meant so, one sentence each.
+func Warnings(cfg *config.Config, host State) []string {
+	w := warner{cfg: cfg, host: host}
+	w.killSwitch()
+	w.exclude()
+	w.forward()
+	return w.said
+}
+
+type warner struct {
+	cfg  *config.Config
+	host State
+	said []string
+}
+
+func (w *warner) say(format string, args ...any) {
+	w.said = append(w.said, fmt.Sprintf(format, args...))
+}
+
+func (w *warner) killSwitch() {
+	i := &w.cfg.Interface
+	if !i.KillSwitch {
+		for _, other := range w.host.KillSwitch.Others {
+			w.say("the kill switch of %s drops what %s sends, unless that goes through %s", other, w.cfg.Name, other)
+		}
+		return
+	}
+	if !slices.ContainsFunc(w.cfg.AllowedRoutes(), func(r config.Route) bool { return r.Prefix.Bits() == 0 }) {
+		w.say("kill_switch without a default route in AllowedIPs: this host reaches nothing but what AllowedIPs cover")
+	}
+	if forwards(w.cfg) && !i.KillSwitchLAN {
+		w.say("kill_switch without kill_switch_lan drops what is forwarded out of the tunnel")
+	}
+}
+
+func (w *warner) exclude() {
+	if w.cfg.Interface.Table == config.TableOff {
+		return
+	}
+	for _, e := range w.cfg.Interface.Exclude {
+		inside := func(p netip.Prefix) bool { return covers(p, e) && p != e }
+		switch own := slices.IndexFunc(w.cfg.Interface.Addresses, func(a netip.Prefix) bool {
+			n, ok := connected(a)
+			return ok && inside(n)
+		}); {
+		case own >= 0:
+			w.say("exclude %s has no effect: it is in the network of Address %s, which the kernel leads into %s", e, w.cfg.Interface.Addresses[own], w.cfg.Name)
+		case !slices.ContainsFunc(w.cfg.AllowedRoutes(), func(r config.Route) bool { return r.Prefix.Overlaps(e) }):
+			w.say("exclude %s has no effect: no AllowedIPs lead there", e)
+		}
+	}
+}
+
+func (w *warner) forward() {
+	for _, link := range w.host.Forward.Missing {
+		w.say("masquerade: there is no interface %s now", link)
+	}
+	for _, chain := range w.host.Forward.Dropping {
+		w.say("%s drops what is forwarded unless a rule of its own accepts it; Docker and others set it so, and no other table can overrule it", chain)
+	}
+}
