@@ -72,6 +72,7 @@ type Node struct {
 	runner    plan.Runner
 
 	left           *plan.Journal // of a dead node whose kill switch stands; nil: none
+	standing       uint32        // the mark that such a kill switch lets pass, until there is a tunnel
 	killSwitch     *nftables.KillSwitch
 	keepKillSwitch bool // when the node ends
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/wgnode/wgnode/node/config"
@@ -40,6 +41,9 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	n := newNode(cfg, o)
 	for _, w := range cfg.Warnings() {
 		n.say("Warning: %s", w)
+	}
+	if cfg.Interface.KillSwitch {
+		n.standing = standingMark(journalPath(n.opt.RunDir, n.name))
 	}
 	n.endpoints.Resolve(ctx, n.say)
 	if err := n.up(ctx); err != nil {
@@ -83,9 +87,19 @@ func (n *Node) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
 // mark is that of the encrypted packets, 0 for none.
 func (n *Node) mark() uint32 {
 	if n.tun == nil {
-		return 0
+		return n.standing
 	}
 	return n.tun.FwMark()
+}
+
+// standingMark returns the mark that the kill switch of a dead node lets pass,
+// 0 if there is none. Whether the journal can be read is for [Node.up] to say.
+func standingMark(journal string) uint32 {
+	j, err := plan.OpenJournal(journal)
+	if err != nil || !slices.ContainsFunc(j.Steps, func(s plan.Step) bool { return s.Op == plan.OpKillSwitch }) {
+		return 0
+	}
+	return j.Mark()
 }
 
 // up does all that Close undoes.

@@ -191,7 +191,11 @@ func TestKillSwitch(t *testing.T) {
 	if n := s.leaked(); n > 0 {
 		t.Errorf("%d packets leaked after the node was killed", n)
 	}
-	fails(t, s.A, 1, "address already in use", "sh", "-c", "ncat -u -l 51821 & "+s.wgnode+" up "+tomlPath+"; status=$?; kill $!; exit $status")
+	port := s.A.ListenPacket("udp", ":51821")
+	fails(t, s.A, 1, "address already in use", s.wgnode, "up", tomlPath)
+	if err := port.Close(); err != nil {
+		t.Error(err)
+	}
 	all()
 	if n := s.leaked(); n > 0 {
 		t.Errorf("%d packets leaked after an up that failed", n)

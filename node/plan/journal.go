@@ -121,7 +121,7 @@ func (j *Journal) WasUp() bool {
 // Mark returns the mark that the encrypted packets were given, 0 for none.
 func (j *Journal) Mark() uint32 {
 	for _, s := range j.Steps {
-		if s.Op == OpConfigure {
+		if s.Op == OpConfigure || s.Op == OpKillSwitch {
 			return s.Mark
 		}
 	}

@@ -73,7 +73,7 @@ func (b *builder) killSwitch() {
 	if len(i.Exclude) > 0 {
 		why += "; open to " + some(texts(i.Exclude)) + ", which exclude names"
 	}
-	b.add(Step{Op: OpKillSwitch, KillSwitch: k, Why: why})
+	b.add(Step{Op: OpKillSwitch, Mark: b.mark, KillSwitch: k, Why: why})
 }
 
 // waysShut names the host's own ways out.
