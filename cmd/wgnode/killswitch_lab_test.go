@@ -191,11 +191,9 @@ func TestKillSwitch(t *testing.T) {
 	if n := s.leaked(); n > 0 {
 		t.Errorf("%d packets leaked after the node was killed", n)
 	}
-	port := s.A.ListenPacket("udp", ":51821")
-	fails(t, s.A, 1, "address already in use", s.wgnode, "up", tomlPath)
-	if err := port.Close(); err != nil {
-		t.Error(err)
-	}
+	s.toml(fullIPs, "kill_switch = true\npost_up = [\"false\"]", "")
+	fails(t, s.A, 1, "the kill switch of wg0 still stands", s.wgnode, "up", tomlPath)
+	s.toml(fullIPs, "kill_switch = true", "")
 	all()
 	if n := s.leaked(); n > 0 {
 		t.Errorf("%d packets leaked after an up that failed", n)
