@@ -3,6 +3,8 @@
 package lab
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -60,7 +62,13 @@ func buildProgram(name, pkg string, flags []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "wgnode-lab")
+	root, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	// Each checkout has its own, lest one tests the program of another.
+	sum := sha256.Sum256(root)
+	dir := filepath.Join(cache, "wgnode-lab", hex.EncodeToString(sum[:4]))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
