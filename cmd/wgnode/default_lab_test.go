@@ -49,8 +49,14 @@ func same(t *testing.T, what, want, got string) {
 // one of its threads may still be about to let go of the interface.
 func (s *site) kill() {
 	s.t.Helper()
-	pid := pidOf(s.t, s.A)
-	s.A.Run("sh", "-c", "kill -9 "+pid+"; while kill -0 "+pid+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+pid+"/status; do :; done")
+	s.killOn(s.A)
+}
+
+// killOn is kill for another host.
+func (s *site) killOn(h *lab.Host) {
+	s.t.Helper()
+	pid := pidOf(s.t, h)
+	h.Run("sh", "-c", "kill -9 "+pid+"; while kill -0 "+pid+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+pid+"/status; do :; done")
 }
 
 // Rules of the same shape that are somebody else's stay, and so does another
