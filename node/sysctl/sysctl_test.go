@@ -45,3 +45,15 @@ func TestReadWrite(t *testing.T) {
 		t.Errorf("nonsense: %v", err)
 	}
 }
+
+// The names of interfaces may hold dots, as those of VLANs do.
+func TestNames(t *testing.T) {
+	for want, parts := range map[string][]string{
+		"/proc/sys/net/ipv6/conf/eth0/accept_ra":     {"net", "ipv6", "conf", "eth0", "accept_ra"},
+		"/proc/sys/net/ipv6/conf/eth0.100/accept_ra": {"net", "ipv6", "conf", "eth0.100", "accept_ra"},
+	} {
+		if got := Path(Name(parts...)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
