@@ -6,7 +6,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
-	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/tunnel/netchange"
 )
 
 // lanTask keeps a kill switch open to the LAN when the host comes into another
@@ -17,20 +17,34 @@ type lanTask struct {
 	have nftables.KillSwitch
 }
 
-func (lanTask) String() string { return "watch the LAN" }
+func (*lanTask) String() string { return "watch the LAN" }
 
-func (l lanTask) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		changes, err := route.Changes(ctx)
-		if err != nil {
-			return err
+// Run serves until ctx ends. A system that does not let its network be watched
+// is no reason to end the node.
+func (l *lanTask) Run(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	w, err := netchange.Watch(func() {
+		select {
+		case changed <- struct{}{}:
+		default: // it is known already
 		}
-		l.refresh() // of what has changed before
-		for range changes {
+	})
+	if err != nil {
+		l.n.opt.Logger.Error("the kill switch keeps the LAN that it has", "interface", l.n.name, "error", err)
+		<-ctx.Done()
+		return nil
+	}
+	defer w.Close() // nothing was written
+	l.refresh()     // of what has changed before
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			settled(changed)
 			l.refresh()
 		}
 	}
-	return nil
 }
 
 // refresh changes the table if the networks have changed. What fails is not worth

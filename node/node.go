@@ -154,7 +154,7 @@ func (n *Node) serve(ctx context.Context) error {
 		tasks = append(tasks, controlTask{n})
 	}
 	if n.killSwitch != nil && n.killSwitch.AllowLAN {
-		tasks = append(tasks, lanTask{n, *n.killSwitch})
+		tasks = append(tasks, &lanTask{n, *n.killSwitch})
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, t := range tasks {
