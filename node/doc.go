@@ -20,6 +20,11 @@
 // told where it is now, and the MTU is adapted unless the configuration gives
 // one (package uplink). The flight recorder shows both.
 //
+// A node that has a kill switch keeps it unless it was asked to end: by the end
+// of Run's context, or by Down. Killed, crashed, or without its interface all of
+// a sudden, it leaves the host shut off until the next Start of the same name has
+// succeeded, which does not open it meanwhile, or until [Down] or [Recover].
+//
 // # Files
 //
 //	/run/wgnode/NAME.json          the journal

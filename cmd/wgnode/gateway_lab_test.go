@@ -62,6 +62,13 @@ to = "INNER:80"`, "INNER:80", net.JoinHostPort(s.inner(1), "80")))
 				}
 			}
 			s.up(s.A, s.confA)
+			// B thinks of Ethernet; what it offers has to fit through the tunnel.
+			s.A.RunInput(`table inet offered {
+	chain in {
+		type filter hook input priority 0
+		tcp flags & (syn|ack) == syn|ack tcp option maxseg size > 1380 drop
+	}
+}`, "nft", "-f", "-")
 			if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.web()); got != "hello" {
 				t.Errorf("through the hub, curl printed %q", got)
 			}

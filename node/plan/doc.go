@@ -16,6 +16,9 @@
 // the name since. Rules it knows by their priorities, so that an equal one of
 // another tunnel stays.
 //
+// A kill switch is a step like the others, the first one. [Runner.UndoExcept]
+// leaves it standing, and [Journal.TakeOver] hands it to who comes next.
+//
 // What a step does is up to a [Kernel] and a [Device]. [System] is the kernel
 // of this host; the device is the node's own, because a userspace device lives
 // and dies with the process that serves it.
