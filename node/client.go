@@ -86,6 +86,23 @@ func (c *Client) Peers(ctx context.Context) ([]PeerName, error) {
 	return *names, nil
 }
 
+// Reload has the node take over what its file says by now, or the file at path
+// if that is not "". out gets the lines that the node has for people. The error
+// tells why nothing was changed.
+func (c *Client) Reload(ctx context.Context, path string, out io.Writer) error {
+	ans, err := call[ReloadAnswer](ctx, c, http.MethodPost, "reload", ReloadRequest{path})
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(out, ans.Output); err != nil {
+		return err
+	}
+	if ans.Error != "" {
+		return errors.New(ans.Error)
+	}
+	return nil
+}
+
 // End has the node end, without its hooks of going down and without saving:
 // these are then the caller's concern. It does not wait for the end.
 func (c *Client) End(ctx context.Context) error {

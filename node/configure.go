@@ -45,11 +45,13 @@ func tunnelConfig(cfg *config.Config, es *endpoint.Set) tunnel.Config {
 // Endpoint returns a peer's endpoint as the configuration has it, "" if it has
 // none, and why its name did not resolve when it was last tried, nil if it did.
 // Such a name is tried again for as long as the node runs.
-func (n *Node) Endpoint(k key.Public) (written string, err error) { return n.endpoints.Written(k) }
+func (n *Node) Endpoint(k key.Public) (written string, err error) {
+	return n.endpoints.Load().Written(k)
+}
 
 // follower returns what looks after the endpoints that are written as names.
 func (n *Node) follower() *endpoint.Follower {
-	return n.endpoints.Follow(endpoint.Options{
+	return n.endpoints.Load().Follow(endpoint.Options{
 		Tunnel: n.tun, Logger: n.opt.Logger.With("interface", n.name), StaleAfter: n.opt.StaleAfter,
 		Reachable: func(a netip.Addr) bool { return uplink.Reachable(a, n.mark()) },
 	})

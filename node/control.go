@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
@@ -55,6 +56,17 @@ type PeerName struct {
 	Name      string     `json:"name,omitempty"`
 }
 
+// ReloadRequest asks a node to take over what a file says by now.
+type ReloadRequest struct {
+	Config string `json:"config,omitempty"` // path; "" for the file that the node was started with
+}
+
+// ReloadAnswer tells what became of it.
+type ReloadAnswer struct {
+	Output string `json:"output,omitempty"` // lines for people, as Start writes them
+	Error  string `json:"error,omitempty"`  // why nothing was changed
+}
+
 // errorAnswer is the body of every answer that is not 200.
 type errorAnswer struct {
 	Error string `json:"error"`
@@ -65,6 +77,7 @@ type errorAnswer struct {
 //	GET  /v1/status   Status
 //	GET  /v1/peers    []PeerName
 //	GET  /v1/watch    see watch
+//	POST /v1/reload   ReloadRequest, ReloadAnswer
 //	POST /v1/end      {}, {}: the node ends, and leaves its hooks to the caller
 //	POST /v1/explain  explain.Request, diagnose.Report
 //	POST /v1/doctor   explain.DoctorRequest, diagnose.DoctorReport
@@ -77,6 +90,7 @@ func (t controlTask) Run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/status", t.status)
 	mux.HandleFunc("GET /v1/peers", t.peers)
 	mux.HandleFunc("GET /v1/watch", t.watch)
+	mux.HandleFunc("POST /v1/reload", t.reload)
 	mux.HandleFunc("POST /v1/end", t.end)
 	mux.HandleFunc("POST /v1/explain", t.explain)
 	mux.HandleFunc("POST /v1/doctor", t.doctor)
@@ -132,7 +146,7 @@ func (t controlTask) status(w http.ResponseWriter, _ *http.Request) {
 
 // Status is the present state of the node. It holds no secrets.
 func (n *Node) Status() Status {
-	s := Status{Interface: n.name, Config: n.cfg.Path, PID: os.Getpid(), Netstack: n.net != nil,
+	s := Status{Interface: n.name, Config: n.Config().Path, PID: os.Getpid(), Netstack: n.net != nil,
 		PublicKey: n.tun.PublicKey(), ListenPort: n.tun.ListenPort(), Counters: n.tun.Counters(), Peers: []PeerStatus{}}
 	for _, p := range n.tun.Peers() {
 		if !p.Configured && len(p.Drops) == 0 {
@@ -150,6 +164,22 @@ func (n *Node) Status() Status {
 		s.Peers = append(s.Peers, ps)
 	}
 	return s
+}
+
+func (t controlTask) reload(w http.ResponseWriter, r *http.Request) {
+	var req ReloadRequest
+	if err := decode(w, r, &req); err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	var lines strings.Builder
+	ans := ReloadAnswer{}
+	// A client that hangs up does not stop it half-way.
+	if err := t.n.ReloadFile(context.WithoutCancel(r.Context()), req.Config, &lines); err != nil {
+		ans.Error = err.Error()
+	}
+	ans.Output = lines.String()
+	answer(w, http.StatusOK, ans)
 }
 
 func (t controlTask) end(w http.ResponseWriter, _ *http.Request) {
@@ -197,7 +227,7 @@ func (t controlTask) doctor(w http.ResponseWriter, r *http.Request) {
 
 // Subject is the node as package explain looks at it.
 func (n *Node) Subject() explain.Subject {
-	s := explain.Subject{Interface: n.name, Config: n.cfg.Path, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true, Endpoint: n.Endpoint}
+	s := explain.Subject{Interface: n.name, Config: n.Config().Path, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true, Endpoint: n.Endpoint}
 	if n.net != nil {
 		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress
 	}
@@ -206,7 +236,7 @@ func (n *Node) Subject() explain.Subject {
 
 // hasAddress reports whether a is one of the node's own addresses.
 func (n *Node) hasAddress(a netip.Addr) bool {
-	for _, p := range n.cfg.Interface.Addresses {
+	for _, p := range n.Config().Interface.Addresses {
 		if p.Addr() == a {
 			return true
 		}

@@ -37,7 +37,7 @@ func (n *Node) startDevice(files DeviceFiles) error {
 		return err
 	}
 	if real, err := dev.Name(); err == nil { // a ready-made one has its own
-		n.name, n.cfg.Name = real, real
+		n.name, n.Config().Name = real, real
 	}
 	if err := n.newTunnel(dev); err != nil {
 		return err

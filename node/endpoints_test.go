@@ -65,9 +65,9 @@ Endpoint=[2001:db8::1]:7
 	zone := &names{addr: make(map[string]netip.Addr)}
 	log := make(lines, 100)
 	n := newNode(cfg, Options{Logger: slog.New(slog.NewTextHandler(log, nil)), Netstack: true, NoUAPI: true, NoControl: true, RunDir: t.TempDir()})
-	n.endpoints = endpoint.New(cfg, zone.lookup)
+	n.endpoints.Store(endpoint.New(cfg, zone.lookup))
 	var said strings.Builder
-	n.endpoints.Resolve(t.Context(), func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) })
+	n.endpoints.Load().Resolve(t.Context(), func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) })
 	if strings.Count(said.String(), "no such host") != 2 {
 		t.Errorf("it said\n%s", &said)
 	}

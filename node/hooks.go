@@ -26,7 +26,7 @@ func (n *Node) ownsHooks() bool {
 // runHooks runs all hooks of a phase that belongs to going down, also those
 // after one that has failed: going down goes on too.
 func (n *Node) runHooks(ctx context.Context, phase hook.Phase) error {
-	return runHooks(ctx, n.cfg, phase, n.opt.Shell, n.opt.Out, false)
+	return runHooks(ctx, n.Config(), phase, n.opt.Shell, n.opt.Out, false)
 }
 
 // runHooks runs the hooks of one phase, each after a line that shows it. With
@@ -52,7 +52,7 @@ func (n *Node) prepareDown(ctx context.Context) error {
 		return nil
 	}
 	err := n.runHooks(ctx, hook.PreDown)
-	if n.cfg.Interface.SaveConfig {
+	if n.Config().Interface.SaveConfig {
 		err = errors.Join(err, n.save())
 	}
 	return err
@@ -60,11 +60,11 @@ func (n *Node) prepareDown(ctx context.Context) error {
 
 // skipForStack says what a node without an interface leaves out.
 func (n *Node) skipForStack() {
-	if len(n.cfg.Interface.DNS) > 0 {
+	if len(n.Config().Interface.DNS) > 0 {
 		n.say("[!] skipped: DNS: this host goes on resolving names as before")
 	}
 	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp, hook.PreDown, hook.PostDown} {
-		if count := len(plan.Hooks(n.cfg, p)); count > 0 {
+		if count := len(plan.Hooks(n.Config(), p)); count > 0 {
 			n.say("[!] skipped: %s: there is no interface for it", p)
 		}
 	}

@@ -145,8 +145,8 @@ func (t *networkTask) look() {
 // with, gets a handshake.
 func (t *networkTask) greet(moved func(netip.Addr) bool, asleep time.Duration) {
 	keepalive := make(map[key.Public]bool)
-	for i := range t.n.cfg.Peers {
-		if p := &t.n.cfg.Peers[i]; p.PersistentKeepalive > 0 {
+	for i := range t.n.Config().Peers {
+		if p := &t.n.Config().Peers[i]; p.PersistentKeepalive > 0 {
 			keepalive[p.PublicKey] = true
 		}
 	}
@@ -186,7 +186,7 @@ func (n *Node) fitMTU(now uplink.State) {
 	log := n.opt.Logger.With("interface", n.name)
 	s := plan.State{DefaultMTU: now.Default4.MTU}
 	for _, p := range n.tun.Peers() {
-		if mtu := now.Ways[p.Endpoint.Addr()].MTU; mtu > 0 && n.endpoints.Of(p.Key).IsValid() {
+		if mtu := now.Ways[p.Endpoint.Addr()].MTU; mtu > 0 && n.endpoints.Load().Of(p.Key).IsValid() {
 			s.EndpointMTUs = append(s.EndpointMTUs, mtu)
 		}
 	}

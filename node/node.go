@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -59,11 +60,11 @@ type Options struct {
 // Node is a running node. Its methods are safe for concurrent use.
 type Node struct {
 	name      string
-	cfg       *config.Config
+	cfg       atomic.Pointer[config.Config] // a reload changes it
 	opt       Options
 	tun       *tunnel.Tunnel
-	net       *netstack.Net // nil: the interface is the kernel's
-	endpoints *endpoint.Set
+	net       *netstack.Net                // nil: the interface is the kernel's
+	endpoints atomic.Pointer[endpoint.Set] // a reload changes it
 	names     *lookup.Resolver
 	began     uplink.State  // the network when the node had come up
 	bare      bool          // made by StartDevice: others look after it
@@ -79,6 +80,9 @@ type Node struct {
 	uapi    *uapiServer  // nil: none
 	control net.Listener // nil: none
 
+	reloads chan reloadRequest // to the one who runs the tasks that depend on the configuration
+	ended   chan struct{}      // closed when nobody serves any more
+
 	// release ends the node and leaves the hooks of going down, and the saving,
 	// to whoever asked for it.
 	release  func()
@@ -91,8 +95,9 @@ type Node struct {
 // Name is the name of the interface.
 func (n *Node) Name() string { return n.name }
 
-// Config is what the node was started with. Nobody may change it.
-func (n *Node) Config() *config.Config { return n.cfg }
+// Config is what the node was started with, or has reloaded last. Nobody may
+// change it.
+func (n *Node) Config() *config.Config { return n.cfg.Load() }
 
 // Tunnel is the WireGuard device.
 func (n *Node) Tunnel() *tunnel.Tunnel { return n.tun }
@@ -142,20 +147,24 @@ func (n *Node) Run(ctx context.Context) error {
 
 // serve does what Run says until ctx ends.
 func (n *Node) serve(ctx context.Context) error {
-	follower := n.follower()
-	tasks := []task{deviceTask{n.tun}, follower}
-	if !n.bare {
-		tasks = append(tasks, &networkTask{n: n, follower: follower, last: n.began})
-	}
+	defer close(n.ended)
+	tasks := []task{deviceTask{n.tun}, adaptTask{n}}
 	if n.uapi != nil {
 		tasks = append(tasks, uapiTask{n.uapi})
 	}
 	if n.control != nil {
 		tasks = append(tasks, controlTask{n})
 	}
-	if n.killSwitch != nil && n.killSwitch.AllowLAN {
-		tasks = append(tasks, &lanTask{n, *n.killSwitch})
+	err := runTasks(ctx, tasks)
+	if errors.Is(err, errGone) {
+		n.opt.Logger.Info("the node ends", "interface", n.name, "reason", err)
+		return nil
 	}
+	return err
+}
+
+// runTasks runs tasks until ctx ends, or one of them does with an error.
+func runTasks(ctx context.Context, tasks []task) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, t := range tasks {
 		g.Go(func() error {
@@ -165,12 +174,7 @@ func (n *Node) serve(ctx context.Context) error {
 			return nil
 		})
 	}
-	err := g.Wait()
-	if errors.Is(err, errGone) {
-		n.opt.Logger.Info("the node ends", "interface", n.name, "reason", err)
-		return nil
-	}
-	return err
+	return g.Wait()
 }
 
 // Close undoes in reverse what Start did, and runs the PostDown hooks. Run must

@@ -43,7 +43,7 @@ func Save(cfg *config.Config, dir string) error {
 }
 
 // save is Save for a node that serves itself.
-func (n *Node) save() error { return Save(n.cfg, n.opt.RunDir) }
+func (n *Node) save() error { return Save(n.Config(), n.opt.RunDir) }
 
 // present is cfg as it would have to be for what the device and the link do
 // now. The mark chosen, if not 0, is not of cfg.

@@ -45,7 +45,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	if cfg.Interface.KillSwitch {
 		n.standing = standingMark(journalPath(n.opt.RunDir, n.name))
 	}
-	n.endpoints.Resolve(ctx, n.say)
+	n.endpoints.Load().Resolve(ctx, n.say)
 	if err := n.up(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -62,17 +62,23 @@ func newNode(cfg *config.Config, o Options) *Node {
 	released := make(chan struct{})
 	n := &Node{
 		released: released, release: sync.OnceFunc(func() { close(released) }),
-		name: cfg.Name, cfg: cfg, opt: o,
+		reloads: make(chan reloadRequest), ended: make(chan struct{}),
+		name: cfg.Name, opt: o,
 		runner: plan.Runner{Kernel: plan.System{}, Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
+	n.cfg.Store(cfg)
 	n.runner.Device = kernelDevice{n}
-	var inside []netip.Addr // name servers that the tunnel has the system ask
-	if !o.Netstack {
-		inside = cfg.Interface.DNS
-	}
-	n.names = lookup.New(inside, n.mark)
-	n.endpoints = endpoint.New(cfg, n.lookUp)
+	n.names = lookup.New(n.serversInside(cfg), n.mark)
+	n.endpoints.Store(endpoint.New(cfg, n.lookUp))
 	return n
+}
+
+// serversInside returns the name servers that the tunnel has the system ask.
+func (n *Node) serversInside(cfg *config.Config) []netip.Addr {
+	if n.opt.Netstack {
+		return nil
+	}
+	return cfg.Interface.DNS
 }
 
 // lookUp resolves a name. As long as there is no tunnel, nothing is in the way
@@ -170,7 +176,7 @@ func (n *Node) recover(ctx context.Context) error {
 		return fmt.Errorf("`%s' already exists: process %d serves it", n.name, j.Process.PID)
 	}
 	n.say("[!] the process that served %s was killed; first its remains are removed", n.name)
-	if !n.cfg.Interface.KillSwitch || n.opt.Netstack {
+	if !n.Config().Interface.KillSwitch || n.opt.Netstack {
 		return undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out, "")
 	}
 	if err := undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out, plan.OpKillSwitch); err != nil {
@@ -191,20 +197,20 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, erro
 	for _, w := range cfg.Warnings() {
 		n.say("Warning: %s", w)
 	}
-	n.endpoints.Resolve(ctx, n.say)
+	n.endpoints.Load().Resolve(ctx, n.say)
 	return n.plan()
 }
 
 func (n *Node) plan() ([]plan.Step, error) {
-	host, err := plan.Gather(n.cfg, n.endpoints.Addrs(), 0)
+	host, err := plan.Gather(n.Config(), n.endpoints.Load().Addrs(), 0)
 	if err != nil {
 		return nil, err
 	}
-	steps, err := plan.Build(n.cfg, host)
+	steps, err := plan.Build(n.Config(), host)
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range plan.Warnings(n.cfg, host) {
+	for _, w := range plan.Warnings(n.Config(), host) {
 		n.say("[!] %s", w)
 	}
 	return steps, nil
@@ -217,9 +223,9 @@ func (n *Node) startInterface(ctx context.Context) error {
 	}
 	j := n.left
 	if j != nil {
-		err = j.TakeOver(n.cfg.Path)
+		err = j.TakeOver(n.Config().Path)
 	} else {
-		j, err = plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.cfg.Path)
+		j, err = plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.Config().Path)
 	}
 	if err != nil {
 		return err
@@ -227,28 +233,35 @@ func (n *Node) startInterface(ctx context.Context) error {
 	if err := n.runner.Apply(ctx, steps, j); err != nil {
 		return err // undone, and the journal is gone or holds what stays
 	}
-	n.journal, n.killSwitch = j, killSwitchOf(steps)
-	if n.cfg.Interface.MTU == 0 {
-		for _, s := range steps {
-			if s.Op == plan.OpUp {
-				n.mtu = s.MTU
-			}
+	n.journal = j
+	n.adopt(steps)
+	return nil
+}
+
+// adopt takes note of what steps that were done set.
+func (n *Node) adopt(steps []plan.Step) {
+	n.killSwitch, n.mtu = killSwitchOf(steps), 0
+	if n.Config().Interface.MTU != 0 {
+		return
+	}
+	for _, s := range steps {
+		if s.Op == plan.OpUp {
+			n.mtu = s.MTU
 		}
 	}
-	return nil
 }
 
 // startStack has no steps. The journal names the process, for [Down].
 func (n *Node) startStack() error {
 	var addrs []netip.Addr
-	for _, p := range n.cfg.Interface.Addresses {
+	for _, p := range n.Config().Interface.Addresses {
 		addrs = append(addrs, p.Addr())
 	}
-	mtu := n.cfg.Interface.MTU
+	mtu := n.Config().Interface.MTU
 	if mtu == 0 {
 		mtu = defaultMTU
 	}
-	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.cfg.Path)
+	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.Config().Path)
 	if err != nil {
 		return err
 	}
@@ -264,13 +277,13 @@ func (n *Node) startStack() error {
 	if err := n.serveUAPI(nil); err != nil {
 		return err
 	}
-	return n.configure(n.cfg.Interface.FwMark)
+	return n.configure(n.Config().Interface.FwMark)
 }
 
 // configure gives the device its configuration and opens its sockets. The mark
 // is the configuration's, or one that was chosen for a default route.
 func (n *Node) configure(mark uint32) error {
-	c := tunnelConfig(n.cfg, n.endpoints)
+	c := tunnelConfig(n.Config(), n.endpoints.Load())
 	c.FwMark = mark
 	if err := n.tun.Configure(c); err != nil {
 		return err

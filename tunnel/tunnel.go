@@ -156,18 +156,19 @@ func (t *Tunnel) Configure(c Config) error {
 
 // Reconfigure makes the configuration that of c, and lets the sessions of peers
 // that stay go on. A peer whose endpoint is zero in c keeps the one that it has,
-// and so does the tunnel its port if that is 0 in c.
-func (t *Tunnel) Reconfigure(c Config) error {
+// and so does the tunnel its port if that is 0 in c. It returns what was changed,
+// see [uapi.Change.Words].
+func (t *Tunnel) Reconfigure(c Config) ([]string, error) {
 	status, err := t.Status()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	change := c.change()
 	if c.ListenPort == 0 {
 		change.ListenPort = nil
 	}
 	change.Reduce(status)
-	return t.apply(&c, change)
+	return change.Words(), t.apply(&c, change)
 }
 
 func (t *Tunnel) apply(c *Config, change *uapi.Change) error {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,10 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		stop() // it is served once more, for the hooks of going down
 		return errors.Join(err, n.Run(ctx), n.Close())
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	go reloadOn(ctx, hangup, n, slog.New(log))
 	if f.explain && parent == nil {
 		go func() {
 			// The node runs whether the verdicts can be shown or not.
@@ -90,6 +95,25 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	})
 	defer stopping()
 	return errors.Join(n.Run(ctx), n.Close())
+}
+
+// reloadOn reloads n whenever a signal comes. What it has to say goes to the log.
+func reloadOn(ctx context.Context, signals <-chan os.Signal, n *node.Node, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+		}
+		var lines strings.Builder
+		err := n.ReloadFile(ctx, "", &lines)
+		for line := range strings.Lines(lines.String()) {
+			log.Info("reload: " + strings.TrimSpace(line))
+		}
+		if err != nil {
+			log.Error("reload failed, nothing was changed", "error", err)
+		}
+	}
 }
 
 func explainRefusal(err error, stack bool) error {

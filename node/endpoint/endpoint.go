@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -69,12 +70,28 @@ func New(cfg *config.Config, lookup LookupFunc) *Set {
 	return s
 }
 
-// Resolve tries all endpoints once, at most for patience, and tells of those
-// that do not resolve. Of several addresses it takes the first, as wg does.
+// Inherit takes over what the names in s were resolved to in an earlier set, so
+// that Resolve asks only for others.
+func (s *Set) Inherit(from *Set) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.order {
+		if was := from.byKey[e.key]; was != nil && was.written == e.written && was.addr.IsValid() {
+			e.addr = was.addr
+		}
+	}
+}
+
+// Resolve tries all endpoints that are not known once, at most for patience, and
+// tells of those that do not resolve. Of several addresses it takes the first, as
+// wg does.
 func (s *Set) Resolve(ctx context.Context, say func(string, ...any)) {
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for e, answer := range s.ask(within, s.order) {
+	unknown := slices.DeleteFunc(slices.Clone(s.order), func(e *endpoint) bool { return s.Of(e.key).IsValid() })
+	for e, answer := range s.ask(within, unknown) {
 		s.note(e, first(answer.addrs), answer.err)
 	}
 	if ctx.Err() != nil {

@@ -21,12 +21,12 @@ import (
 
 // Resolver looks names up. Its methods are safe for concurrent use.
 type Resolver struct {
-	avoid []netip.Addr
 	mark  func() uint32
 	files files
 	port  uint16
 
 	mu      sync.Mutex
+	avoid   []netip.Addr // guarded by mu
 	servers []netip.Addr // guarded by mu
 }
 
@@ -50,21 +50,31 @@ func New(avoid []netip.Addr, mark func() uint32) *Resolver {
 // network. If there are none but the tunnel's own, the ones from before stay.
 // Lookup does it too.
 func (r *Resolver) Refresh() {
-	found := slices.DeleteFunc(r.files.servers(), func(a netip.Addr) bool {
+	found := r.files.servers()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found = slices.DeleteFunc(found, func(a netip.Addr) bool {
 		return slices.ContainsFunc(r.avoid, func(own netip.Addr) bool { return own.WithZone("") == a.WithZone("") })
 	})
 	if len(found) == 0 {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.servers = found[:min(len(found), maxServers)]
 }
 
-func (r *Resolver) present() []netip.Addr {
+// Avoid names the tunnel's own name servers anew.
+func (r *Resolver) Avoid(servers []netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.servers
+	r.avoid = slices.Clone(servers)
+}
+
+// present returns the servers to ask, and whether the tunnel has some of its
+// own.
+func (r *Resolver) present() (servers []netip.Addr, own bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.servers, len(r.avoid) > 0
 }
 
 // Lookup returns the addresses of host, IPv4 and IPv6, in the order of
@@ -73,8 +83,9 @@ func (r *Resolver) present() []netip.Addr {
 // way: the system is asked as usual.
 func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	r.Refresh()
-	servers, mark := r.present(), r.mark()
-	if mark == 0 && len(r.avoid) == 0 || len(servers) == 0 {
+	servers, own := r.present()
+	mark := r.mark()
+	if mark == 0 && !own || len(servers) == 0 {
 		return System(ctx, host)
 	}
 	var first error

@@ -90,8 +90,9 @@ func TestServers(t *testing.T) {
 		if step.behind != "" {
 			write("behind", step.behind)
 		}
-		if r.Refresh(); fmt.Sprint(r.present()) != step.want {
-			t.Errorf("%s: %v, want %s", step.name, r.present(), step.want)
+		r.Refresh()
+		if got, _ := r.present(); fmt.Sprint(got) != step.want {
+			t.Errorf("%s: %v, want %s", step.name, got, step.want)
 		}
 	}
 }

@@ -103,6 +103,15 @@ func (j *Journal) TakeOver(config string) error {
 	return nil
 }
 
+// SetConfig records that the configuration is in another file.
+func (j *Journal) SetConfig(path string) error {
+	if j.Config == path {
+		return nil
+	}
+	j.Config = path
+	return j.replace(j.Steps)
+}
+
 // complete records that all steps were done.
 func (j *Journal) complete() error {
 	j.Complete = true

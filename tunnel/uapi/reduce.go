@@ -1,9 +1,10 @@
 package uapi
 
 import (
-	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/tunnel/key"
@@ -13,7 +14,8 @@ import (
 // s lacks of it, and removes the peers that c does not have: so the sessions of
 // peers that stay go on. A nil PrivateKey, ListenPort or FwMark stays nil.
 func (c *Change) Reduce(s *Status) {
-	if c.PrivateKey != nil && *c.PrivateKey == s.PrivateKey {
+	// A device tells its key with the bits set that it sets itself.
+	if c.PrivateKey != nil && c.PrivateKey.IsZero() == s.PrivateKey.IsZero() && c.PrivateKey.Public() == s.PrivateKey.Public() {
 		c.PrivateKey = nil
 	}
 	if c.ListenPort != nil && *c.ListenPort == s.ListenPort {
@@ -39,11 +41,107 @@ func (c *Change) Reduce(s *Status) {
 	// Where two peers claim a prefix, the last gets it only if both are told.
 	all := overlap(c.Peers)
 	for _, p := range c.Peers {
-		if all || !hasAlready(present[p.PublicKey], &p) {
+		if !all {
+			p.lessen(present[p.PublicKey])
+		}
+		if all || present[p.PublicKey] == nil || !p.isEmpty() {
 			changes = append(changes, p)
 		}
 	}
 	c.Peers = changes
+}
+
+// lessen leaves in c what is new to a peer, which may be nil for none. Allowed
+// IPs that stay are never away, not for a moment.
+func (c *PeerChange) lessen(p *PeerStatus) {
+	if p == nil {
+		p = &PeerStatus{}
+	}
+	if c.PresharedKey != nil && *c.PresharedKey == p.PresharedKey {
+		c.PresharedKey = nil
+	}
+	if c.Endpoint == p.Endpoint {
+		c.Endpoint = netip.AddrPort{}
+	}
+	if c.Keepalive != nil && time.Duration(*c.Keepalive)*time.Second == p.PersistentKeepalive {
+		c.Keepalive = nil
+	}
+	has, wanted := make(map[netip.Prefix]bool), make(map[netip.Prefix]bool)
+	for _, prefix := range p.AllowedIPs {
+		has[prefix] = true
+	}
+	for _, prefix := range c.AllowedIPs {
+		wanted[prefix] = true
+	}
+	c.AllowedIPs = slices.DeleteFunc(slices.Clone(c.AllowedIPs), func(prefix netip.Prefix) bool { return has[prefix] })
+	if c.ReplaceIPs {
+		c.ReplaceIPs = false
+		for _, prefix := range p.AllowedIPs {
+			if !wanted[prefix] {
+				c.RemovedIPs = append(c.RemovedIPs, prefix)
+			}
+		}
+	}
+	c.RemovedIPs = slices.DeleteFunc(c.RemovedIPs, func(prefix netip.Prefix) bool { return !has[prefix] && !wanted[prefix] })
+}
+
+func (c *PeerChange) isEmpty() bool {
+	return !c.Remove && c.PresharedKey == nil && !c.Endpoint.IsValid() && c.Keepalive == nil && !c.ReplaceIPs &&
+		len(c.AllowedIPs) == 0 && len(c.RemovedIPs) == 0
+}
+
+// Words says what the change does in the language of wg(8), a line for the
+// device itself and one for each peer, without secrets.
+func (c *Change) Words() []string {
+	var lines []string
+	var device []string
+	if c.PrivateKey != nil {
+		device = append(device, "private-key /dev/fd/63")
+	}
+	if c.ListenPort != nil {
+		device = append(device, fmt.Sprintf("listen-port %d", *c.ListenPort))
+	}
+	if c.FwMark != nil {
+		device = append(device, fmt.Sprintf("fwmark %d", *c.FwMark))
+	}
+	if len(device) > 0 {
+		lines = append(lines, strings.Join(device, " "))
+	}
+	for i := range c.Peers {
+		lines = append(lines, c.Peers[i].words())
+	}
+	return lines
+}
+
+func (c *PeerChange) words() string {
+	s := "peer " + c.PublicKey.Base64()
+	if c.Remove {
+		return s + " remove"
+	}
+	if c.PresharedKey != nil {
+		s += " preshared-key /dev/fd/62"
+	}
+	if c.Endpoint.IsValid() {
+		s += " endpoint " + c.Endpoint.String()
+	}
+	if c.Keepalive != nil {
+		s += fmt.Sprintf(" persistent-keepalive %d", *c.Keepalive)
+	}
+	var ips []string
+	sign := "+" // adds to what there is
+	if c.ReplaceIPs {
+		sign = ""
+	}
+	for _, p := range c.AllowedIPs {
+		ips = append(ips, sign+p.String())
+	}
+	for _, p := range c.RemovedIPs {
+		ips = append(ips, "-"+p.String())
+	}
+	if len(ips) > 0 || c.ReplaceIPs {
+		s += " allowed-ips " + strings.Join(ips, ",")
+	}
+	return s
 }
 
 // overlap reports whether the order of peers matters: one comes twice, or one
@@ -63,21 +161,4 @@ func overlap(peers []PeerChange) bool {
 		}
 	}
 	return false
-}
-
-// hasAlready reports whether the change c would leave p, which may be nil for
-// none, as it is.
-func hasAlready(p *PeerStatus, c *PeerChange) bool {
-	switch {
-	case p == nil || !c.ReplaceIPs || len(c.RemovedIPs) > 0,
-		c.PresharedKey != nil && *c.PresharedKey != p.PresharedKey,
-		c.Endpoint.IsValid() && c.Endpoint != p.Endpoint,
-		c.Keepalive != nil && time.Duration(*c.Keepalive)*time.Second != p.PersistentKeepalive,
-		len(c.AllowedIPs) != len(p.AllowedIPs):
-		return false
-	}
-	byAddress := func(a, b netip.Prefix) int {
-		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-	}
-	return slices.Equal(slices.SortedFunc(slices.Values(c.AllowedIPs), byAddress), slices.SortedFunc(slices.Values(p.AllowedIPs), byAddress))
 }

@@ -1,0 +1,57 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/wgnode/wgnode/node/config"
+)
+
+// adaptTask runs the tasks that depend on the configuration, and begins them
+// anew when that has changed. What they use they have to themselves: it changes
+// only while none of them runs.
+type adaptTask struct{ n *Node }
+
+func (adaptTask) String() string { return "adapt" }
+
+// reloadRequest asks for a change of the configuration.
+type reloadRequest struct {
+	ctx  context.Context
+	cfg  *config.Config
+	out  io.Writer
+	done chan error // of capacity 1
+}
+
+func (a adaptTask) Run(ctx context.Context) error {
+	for {
+		round, stop := context.WithCancel(ctx)
+		ran := make(chan error, 1)
+		go func() { ran <- runTasks(round, a.tasks()) }()
+		select {
+		case err := <-ran:
+			stop()
+			return err // the end of ctx, if it is nil
+		case req := <-a.n.reloads:
+			stop()
+			if err := <-ran; err != nil {
+				req.done <- fmt.Errorf("reload %s: %w", a.n.name, err)
+				return err
+			}
+			req.done <- a.n.reload(req)
+		}
+	}
+}
+
+func (a adaptTask) tasks() []task {
+	n := a.n
+	follower := n.follower()
+	tasks := []task{follower}
+	if !n.bare {
+		tasks = append(tasks, &networkTask{n: n, follower: follower, last: n.began})
+	}
+	if n.killSwitch != nil && n.killSwitch.AllowLAN {
+		tasks = append(tasks, &lanTask{n, *n.killSwitch})
+	}
+	return tasks
+}

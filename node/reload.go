@@ -1,0 +1,167 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/plan"
+)
+
+// Reload makes of the node, which must run, what it would be if it had been
+// started with cfg, and changes only what differs: addresses, routes, MTU,
+// resolver and firewall of the host, and the device's peers. The sessions of
+// peers that stay go on, and a peer that has moved keeps its endpoint unless cfg
+// has another one for it than before. Hooks are not run. It is all or nothing: if
+// something fails, what was changed is changed back, and the error says what
+// failed.
+//
+// out gets a line for each change. Reloads wait for each other.
+func (n *Node) Reload(ctx context.Context, cfg *config.Config, out io.Writer) error {
+	req := reloadRequest{ctx, cfg, out, make(chan error, 1)}
+	select {
+	case n.reloads <- req:
+		return <-req.done
+	case <-n.ended:
+		return fmt.Errorf("reload %s: %w", n.name, ErrNotRunning)
+	case <-ctx.Done():
+		return fmt.Errorf("reload %s: %w", n.name, context.Cause(ctx))
+	}
+}
+
+// ReloadFile is Reload with what a file says by now: the one that the node has
+// its configuration from, or the one at path if that is not "".
+func (n *Node) ReloadFile(ctx context.Context, path string, out io.Writer) error {
+	if path == "" {
+		path = n.Config().Path
+	}
+	if path == "" {
+		return fmt.Errorf("reload %s: it was not started with a file", n.name)
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	return n.Reload(ctx, cfg, out)
+}
+
+// reload is Reload, while no task runs that depends on the configuration.
+func (n *Node) reload(req reloadRequest) error {
+	cfg, out := req.cfg, req.out
+	switch {
+	case n.bare:
+		return fmt.Errorf("reload %s: it was not made from a configuration", n.name)
+	case cfg.Name != n.name:
+		return fmt.Errorf("reload %s: the configuration is for %s", n.name, cfg.Name)
+	case !cfg.Resolved():
+		return fmt.Errorf("%s: its keys or peers in other places were not read", cfg.Path)
+	}
+	for _, w := range cfg.Warnings() {
+		say(out, "Warning: %s", w)
+	}
+	r := reload{n: n, was: n.Config(), cfg: cfg, endpoints: endpoint.New(cfg, n.lookUp), out: out}
+	r.endpoints.Inherit(n.endpoints.Load())
+	r.endpoints.Resolve(req.ctx, func(format string, args ...any) { say(out, format, args...) })
+	if n.net != nil {
+		return r.stack()
+	}
+	return r.host(req.ctx)
+}
+
+// reload is one run of Reload.
+type reload struct {
+	n         *Node
+	was, cfg  *config.Config
+	endpoints *endpoint.Set
+	out       io.Writer
+}
+
+// stack changes a node without an interface: its peers. Its addresses are those
+// of a network stack that cannot change them.
+func (r *reload) stack() error {
+	if err := checkStack(r.cfg); err != nil {
+		return err
+	}
+	if !slices.Equal(r.was.Interface.Addresses, r.cfg.Interface.Addresses) || r.was.Interface.MTU != r.cfg.Interface.MTU {
+		say(r.out, "[!] not changed: addresses and MTU of a userspace network stack; they count the next time that %s comes up", r.n.name)
+	}
+	if err := r.device(r.cfg.Interface.FwMark); err != nil {
+		return err
+	}
+	r.adopt()
+	return nil
+}
+
+// host changes the host, and the device with it.
+func (r *reload) host(ctx context.Context) error {
+	n := r.n
+	mark := n.journal.Mark()
+	state, err := plan.Gather(r.cfg, r.endpoints.Addrs(), mark)
+	if err != nil {
+		return err
+	}
+	state.Except(n.journal.Steps)
+	steps, err := plan.Build(r.cfg, state)
+	if err != nil {
+		return err
+	}
+	for _, w := range plan.Warnings(r.cfg, state) {
+		say(r.out, "[!] %s", w)
+	}
+	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp} {
+		if !slices.Equal(plan.Hooks(r.was, p), plan.Hooks(r.cfg, p)) {
+			say(r.out, "[!] not run: %s has changed; it counts the next time that %s comes up", p, n.name)
+		}
+	}
+	runner := n.runner
+	runner.Device, runner.Out = r, r.out
+	if err := runner.Change(ctx, steps, n.journal); err != nil {
+		back := reload{n: n, was: r.cfg, cfg: r.was, endpoints: n.endpoints.Load(), out: r.out}
+		return errors.Join(err, back.device(mark))
+	}
+	r.adopt()
+	n.adopt(steps)
+	return n.journal.SetConfig(r.cfg.Path)
+}
+
+// adopt makes the new configuration the node's.
+func (r *reload) adopt() {
+	r.n.cfg.Store(r.cfg)
+	r.n.endpoints.Store(r.endpoints)
+	r.n.names.Avoid(r.n.serversInside(r.cfg))
+}
+
+// Create is for [plan.Device]; the link is there.
+func (r *reload) Create(context.Context, string) error { return errors.New("it is there already") }
+
+// Configure is for [plan.Device].
+func (r *reload) Configure(_ context.Context, mark uint32) error { return r.device(mark) }
+
+// device changes the device's configuration. The endpoint of a peer that is
+// written as it was is left to the peer, which may have moved.
+func (r *reload) device(mark uint32) error {
+	c := tunnelConfig(r.cfg, r.endpoints)
+	c.FwMark = mark
+	before := endpoint.New(r.was, nil)
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		old, _ := before.Written(p.PublicKey)
+		now, _ := r.endpoints.Written(p.PublicKey)
+		if state, ok := r.n.tun.StateOf(p.PublicKey); ok && state.Configured && old == now && state.Endpoint.IsValid() {
+			p.Endpoint = state.Endpoint
+		}
+	}
+	changes, err := r.n.tun.Reconfigure(c)
+	if err != nil {
+		return err
+	}
+	for _, what := range changes {
+		say(r.out, "[#] wg set %s %s", r.n.name, what)
+	}
+	return nil
+}
