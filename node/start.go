@@ -82,9 +82,9 @@ func (n *Node) serversInside(cfg *config.Config) []netip.Addr {
 }
 
 // lookUp resolves a name. As long as there is no tunnel, nothing is in the way
-// of asking the system.
+// of asking the system, but for a kill switch that a dead node has left.
 func (n *Node) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
-	if n.tun == nil {
+	if n.tun == nil && n.standing == 0 {
 		return lookup.System(ctx, host)
 	}
 	return n.names.Lookup(ctx, host)

@@ -228,3 +228,26 @@ func TestKillSwitch(t *testing.T) {
 		t.Errorf("with nothing to do, recover printed\n%s", out)
 	}
 }
+
+// A node that comes up behind the kill switch of a dead one finds its endpoint
+// by name all the same, although nothing else on the host can ask.
+func TestKillSwitchFindsEndpoint(t *testing.T) {
+	lab.Need(t, "curl", "getent")
+	s := newSite(t, false)
+	s.A.WriteFile("/etc/resolv.conf", originalResolv, 0o644)
+	serveNames(s, s.R, "10.9.1.1:53", s.Addr.HWan.V4.Addr())
+	s.up(s.H, s.confH)
+	s.toml(fullIPs, "kill_switch = true", "")
+	s.A.WriteFile(tomlPath, strings.ReplaceAll(s.A.ReadFile(tomlPath), `"`+s.ip(s.Addr.HWan)+":", `"hub.example:`), 0o600)
+	s.A.Run(s.wgnode, "up", tomlPath)
+	s.kill()
+	if out, status, err := s.A.Try("getent", "ahostsv4", "hub.example"); status == 0 || err != nil {
+		t.Errorf("others can ask: %v\n%s", err, out)
+	}
+	if out := s.A.Run(s.wgnode, "up", tomlPath); strings.Contains(out, "not known yet") {
+		t.Errorf("up printed\n%s", out)
+	}
+	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.web()); got != "hello" {
+		t.Errorf("curl printed %q", got)
+	}
+}
