@@ -104,11 +104,26 @@ func (a *allowedIPs) removePeer(peer probe.PeerID) {
 	delete(a.byPeer, peer)
 }
 
-// clear empties the table.
-func (a *allowedIPs) clear() {
-	a.table.Store(new(bart.Table[route]))
-	a.mapped.Store(new(map[netip.Prefix]route))
+// replace makes the table of these prefixes, which are masked. Unlike insert it
+// does not copy a path of the table for each, which for thousands of them is
+// most of the work.
+func (a *allowedIPs) replace(routes map[netip.Prefix]probe.PeerID) {
+	table, mapped := new(bart.Table[route]), make(map[netip.Prefix]route)
 	clear(a.byPeer)
+	for prefix, peer := range routes {
+		if a.byPeer[peer] == nil {
+			a.byPeer[peer] = make(map[netip.Prefix]struct{})
+		}
+		a.byPeer[peer][prefix] = struct{}{}
+		r := route{peer, uint8(prefix.Bits())}
+		if prefix.Addr().Is4In6() {
+			mapped[prefix] = r
+		} else {
+			table.Insert(prefix, r)
+		}
+	}
+	a.table.Store(table)
+	a.mapped.Store(&mapped)
 	a.generation.Add(1)
 }
 

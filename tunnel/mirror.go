@@ -162,7 +162,7 @@ func (t *Tunnel) resync() error {
 	if t.identity.Load().private != s.PrivateKey {
 		t.identity.Store(newIdentity(s.PrivateKey))
 	}
-	t.allowed.clear()
+	routes := make(map[netip.Prefix]probe.PeerID)
 	present := make(map[*peer]bool, len(s.Peers))
 	for i := range s.Peers {
 		ps := &s.Peers[i]
@@ -175,10 +175,11 @@ func (t *Tunnel) resync() error {
 			p.endpoint.Store(nil)
 		}
 		for _, prefix := range ps.AllowedIPs {
-			t.allowed.insert(prefix, p.id)
+			routes[prefix.Masked()] = p.id
 		}
 		t.bind(p)
 	}
+	t.allowed.replace(routes)
 	for _, p := range t.peers.all()[1:] {
 		if !present[p] && p.configured.Swap(false) {
 			p.endpoint.Store(nil)

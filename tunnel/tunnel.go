@@ -175,8 +175,9 @@ func (t *Tunnel) apply(c *Config, change *uapi.Change) error {
 	if err := t.set(change.Text()); err != nil {
 		return configError(err)
 	}
+	own := t.PublicKey()
 	for i := range c.Peers {
-		if c.Peers[i].PublicKey != c.PrivateKey.Public() {
+		if c.Peers[i].PublicKey != own {
 			t.peers.ensure(c.Peers[i].PublicKey).setName(c.Peers[i].Name)
 		}
 	}

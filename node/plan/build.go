@@ -1,10 +1,10 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
@@ -150,15 +150,7 @@ func (b *builder) routes(mtu int) {
 	if b.host.NoIPv6 == "" && mtu >= minIPv6MTU {
 		have = append(have, linkLocal)
 	}
-	allowed := b.cfg.AllowedRoutes()
-	slices.SortStableFunc(allowed, func(x, y config.Route) int {
-		// wg-quick sorts with `sort -nr -k 2 -t /`, which settles equal lengths
-		// by the text, backwards.
-		return cmp.Or(
-			cmp.Compare(y.Prefix.Bits(), x.Prefix.Bits()),
-			cmp.Compare(y.Prefix.String(), x.Prefix.String()))
-	})
-	for _, r := range allowed {
+	for _, r := range longestFirst(b.cfg.AllowedRoutes()) {
 		within, all := b.excluded(r.Prefix)
 		switch {
 		case all:
@@ -177,6 +169,22 @@ func (b *builder) routes(mtu int) {
 			b.add(Step{Op: OpRoute, Prefix: r.Prefix, Why: b.whyRoute(r)})
 		}
 	}
+}
+
+// longestFirst puts routes in the order of wg-quick, which sorts with `sort -nr
+// -k 2 -t /`: that settles equal lengths by the text, backwards.
+func longestFirst(routes []config.Route) []config.Route {
+	texts := make(map[netip.Prefix]string, len(routes)) // made once, as there may be thousands
+	for _, r := range routes {
+		texts[r.Prefix] = r.Prefix.String()
+	}
+	slices.SortFunc(routes, func(x, y config.Route) int {
+		if x.Prefix.Bits() != y.Prefix.Bits() {
+			return y.Prefix.Bits() - x.Prefix.Bits()
+		}
+		return strings.Compare(texts[y.Prefix], texts[x.Prefix])
+	})
+	return routes
 }
 
 func (b *builder) whyRoute(r config.Route) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/link"
@@ -29,14 +30,9 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 	case !errors.Is(err, link.ErrNotFound):
 		return State{}, err
 	}
-	for _, e := range endpoints {
-		if e.Zone() != "" {
-			continue // wg-quick does not understand these, and the MTUs must agree
-		}
-		r, err := route.Lookup(e, mark)
-		if err == nil && r.MTU() > 0 {
-			s.EndpointMTUs = append(s.EndpointMTUs, r.MTU())
-		}
+	var err error
+	if s.EndpointMTUs, err = endpointMTUs(endpoints, mark); err != nil {
+		return State{}, err
 	}
 	d, err := route.Default()
 	if err != nil {
@@ -68,6 +64,28 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 		s.Resolver, err = chooseResolver(cfg)
 	}
 	return s, err
+}
+
+// endpointMTUs returns the different MTUs of the ways to the endpoints.
+func endpointMTUs(endpoints []netip.Addr, mark uint32) ([]int, error) {
+	routes, err := route.Begin()
+	if err != nil {
+		return nil, err
+	}
+	defer routes.End()
+	var mtus []int
+	asked := make(map[netip.Addr]bool)
+	for _, e := range endpoints {
+		if asked[e] || e.Zone() != "" { // wg-quick does not understand zones, and the MTUs must agree
+			continue
+		}
+		asked[e] = true
+		r, err := routes.Lookup(e, mark)
+		if err == nil && r.MTU() > 0 && !slices.Contains(mtus, r.MTU()) {
+			mtus = append(mtus, r.MTU())
+		}
+	}
+	return mtus, nil
 }
 
 func chooseResolver(cfg *config.Config) (resolver.Choice, error) {

@@ -60,6 +60,12 @@ type Kernel interface {
 	ResetDNS(l link.Link, c resolver.Change) error
 }
 
+// busy is a Kernel that is faster at many changes if it knows of them.
+type busy interface {
+	// begin returns one to do them with, until end is called.
+	begin() (k Kernel, end func(), err error)
+}
+
 // ErrInUse is wrapped by the error of a Kernel that did not take back what
 // somebody else has come to need. It counts as undone.
 var ErrInUse = errors.New("somebody else needs it")

@@ -32,7 +32,7 @@ type Runner struct {
 // A kill switch of a journal that was taken over, see [Journal.TakeOver], is
 // replaced by the one that steps have; if Apply fails it stays, with its journal.
 func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
-	err := r.apply(ctx, steps, j)
+	err := r.atOnce(func(r *Runner) error { return r.apply(ctx, steps, j) })
 	if err == nil {
 		if err = j.complete(); err == nil {
 			return nil
@@ -44,6 +44,22 @@ func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
 		return errors.Join(err, r.UndoExcept(ctx, j, OpKillSwitch))
 	}
 	return errors.Join(err, r.Undo(ctx, j))
+}
+
+// atOnce calls f with a Runner that is fast at many steps.
+func (r *Runner) atOnce(f func(r *Runner) error) error {
+	k, ok := r.Kernel.(busy)
+	if !ok {
+		return f(r)
+	}
+	kernel, end, err := k.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	fast := *r
+	fast.Kernel = kernel
+	return f(&fast)
 }
 
 func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error) {

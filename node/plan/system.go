@@ -18,9 +18,23 @@ import (
 
 // System is the kernel of this host, in the network namespace of the calling
 // thread, and what it resolves names by, in that thread's mount namespace.
-type System struct{}
+type System struct {
+	routes *route.Session // nil: none
+}
 
-var _ Kernel = System{}
+var (
+	_ Kernel = System{}
+	_ busy   = System{}
+)
+
+// begin makes a System that keeps a socket open.
+func (System) begin() (Kernel, func(), error) {
+	s, err := route.Begin()
+	if err != nil {
+		return nil, nil, err
+	}
+	return System{s}, s.End, nil
+}
 
 func (System) Link(name string) (link.Link, error)             { return link.ByName(name) }
 func (System) DeleteLink(l link.Link) error                    { return link.Delete(l) }
@@ -32,7 +46,10 @@ func (System) DeleteRule(r rule.Rule) error                    { return rule.Del
 func (System) DeleteFirewall(t nftables.Table) error           { return nftables.Delete(t) }
 func (System) SetSrcValidMark() error                          { return sysctl.Write(srcValidMark, "1") }
 
-func (System) AddRoute(l link.Link, p netip.Prefix, table int) error {
+func (s System) AddRoute(l link.Link, p netip.Prefix, table int) error {
+	if s.routes != nil {
+		return s.routes.Add(l, p, table)
+	}
 	return route.Add(l, p, table)
 }
 

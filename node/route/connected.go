@@ -68,7 +68,7 @@ func Advertised() ([]Result, error) {
 				continue
 			}
 		}
-		switch res, err := result(r); {
+		switch res, err := result(r, link.ByIndex); {
 		case errors.Is(err, link.ErrNotFound): // gone since
 		case err != nil:
 			return nil, err

@@ -83,17 +83,19 @@ func (r Result) MTU() int {
 // mark. The zone of an IPv6 address, an interface's name, restricts the lookup
 // to that interface. If there is no way the error wraps one of ErrNoRoute,
 // ErrUnreachable, ErrProhibit and ErrBlackhole.
-func Lookup(dst netip.Addr, mark uint32) (Result, error) {
+func Lookup(dst netip.Addr, mark uint32) (Result, error) { return lookup(&Session{}, dst, mark) }
+
+func lookup(s *Session, dst netip.Addr, mark uint32) (Result, error) {
 	addr := dst.Unmap()
 	opts := &netlink.RouteGetOptions{Mark: mark, Oif: addr.Zone()}
-	routes, err := netlink.RouteGetWithOptions(addr.WithZone("").AsSlice(), opts)
+	routes, err := s.handle.RouteGetWithOptions(addr.WithZone("").AsSlice(), opts)
 	if err != nil {
 		return Result{}, fmt.Errorf("look up route to %s: %w", dst, translate(err))
 	}
 	if len(routes) == 0 {
 		return Result{}, fmt.Errorf("look up route to %s: the kernel gave no answer", dst)
 	}
-	res, err := result(routes[0])
+	res, err := result(routes[0], s.link)
 	if err != nil {
 		return Result{}, fmt.Errorf("look up route to %s: %w", dst, err)
 	}
@@ -114,8 +116,8 @@ func translate(err error) error {
 	return err
 }
 
-// result translates a route of the netlink library.
-func result(r netlink.Route) (Result, error) {
+// result translates a route of the netlink library. byIndex looks up its link.
+func result(r netlink.Route, byIndex func(int) (link.Link, error)) (Result, error) {
 	res := Result{
 		Type:     Type(r.Type),
 		Oif:      r.LinkIndex,
@@ -130,7 +132,7 @@ func result(r netlink.Route) (Result, error) {
 	if r.LinkIndex == 0 {
 		return res, nil
 	}
-	l, err := link.ByIndex(r.LinkIndex)
+	l, err := byIndex(r.LinkIndex)
 	if err != nil {
 		return Result{}, err
 	}

@@ -22,7 +22,11 @@ import (
 // main table. The error wraps EEXIST if the table has a route to the same prefix
 // with the same metric, whatever its interface.
 func Add(l link.Link, p netip.Prefix, table int) error {
-	if err := netlink.RouteAdd(message(l, p, table)); err != nil {
+	return add(&netlink.Handle{}, l, p, table)
+}
+
+func add(h *netlink.Handle, l link.Link, p netip.Prefix, table int) error {
+	if err := h.RouteAdd(message(l, p, table)); err != nil {
 		return fmt.Errorf("add route %s dev %s%s: %w", p, l.Name, inTable(table), err)
 	}
 	return nil
@@ -113,7 +117,7 @@ func defaultRoute(ipv6 bool) (*Result, error) {
 		if r.Type != unix.RTN_UNICAST || r.LinkIndex == 0 {
 			continue // nowhere, or several ways at once
 		}
-		res, err := result(r)
+		res, err := result(r, link.ByIndex)
 		if err != nil {
 			return nil, fmt.Errorf("default route: %w", err)
 		}
