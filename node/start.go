@@ -9,11 +9,14 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/tunnel"
+	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -32,6 +35,9 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	}
 	if !config.ValidName(cfg.Name) {
 		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
+	}
+	if err := checkPeers(cfg); err != nil {
+		return nil, err
 	}
 	if o.Netstack {
 		if err := checkStack(cfg); err != nil {
@@ -193,6 +199,9 @@ func (n *Node) recover(ctx context.Context) error {
 // changes nothing. What a dead node of the name has left behind is taken for
 // what it is, in the way.
 func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, error) {
+	if err := checkPeers(cfg); err != nil {
+		return nil, err
+	}
 	n := newNode(cfg, o)
 	for _, w := range cfg.Warnings() {
 		n.say("Warning: %s", w)
@@ -285,8 +294,35 @@ func (n *Node) startStack() error {
 func (n *Node) configure(mark uint32) error {
 	c := tunnelConfig(n.Config(), n.endpoints.Load())
 	c.FwMark = mark
+	c.Progress = n.progress(len(c.Peers))
 	if err := n.tun.Configure(c); err != nil {
 		return err
 	}
 	return n.tun.Up()
+}
+
+// checkPeers refuses what the device would refuse when half of it is there.
+func checkPeers(cfg *config.Config) error {
+	peers := make(map[key.Public]bool)
+	for i := range cfg.Peers {
+		peers[cfg.Peers[i].PublicKey] = true
+	}
+	if len(peers) > tunnel.MaxPeers {
+		return fmt.Errorf("%s: %d peers: the WireGuard device takes at most %d; share them out among interfaces", cfg.Path, len(peers), tunnel.MaxPeers)
+	}
+	return nil
+}
+
+// progressTime is how often one is told how far the device is.
+const progressTime = 500 * time.Millisecond
+
+// progress says now and then how many of so many peers the device has.
+func (n *Node) progress(of int) func(peers int) {
+	said := time.Now()
+	return func(peers int) {
+		if time.Since(said) >= progressTime {
+			said = time.Now()
+			n.say("[.] %d of %d peers", peers, of)
+		}
+	}
 }

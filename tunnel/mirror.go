@@ -36,6 +36,38 @@ func (t *Tunnel) set(config string) error {
 	return nil
 }
 
+// part is how many peers are given to the device at a time: a fraction of a
+// second's work for it.
+const part = 1000
+
+// setInParts is set for a change of the private key, and for as many peers as
+// one may want to be told of: progress, if not nil, is.
+func (t *Tunnel) setInParts(change *uapi.Change, progress func(peers int)) error {
+	t.config.Lock()
+	defer t.config.Unlock()
+	var err error
+	rest := *change
+	for done := 0; ; {
+		now := rest
+		now.Peers = rest.Peers[:min(part, len(rest.Peers))]
+		if err = t.dev.IpcSet(now.Text()); err != nil {
+			break
+		}
+		done += len(now.Peers)
+		if progress != nil {
+			progress(done)
+		}
+		rest = uapi.Change{Peers: rest.Peers[len(now.Peers):]}
+		if rest.IsZero() {
+			break
+		}
+	}
+	if rerr := t.resync(); rerr != nil {
+		return fmt.Errorf("read configuration back: %w", rerr)
+	}
+	return err
+}
+
 // bind learns the pointer by which the device's log names p.
 func (t *Tunnel) bind(p *peer) {
 	if !p.configured.Load() {

@@ -67,7 +67,13 @@ type Config struct {
 	ListenPort uint16 // 0: any
 	FwMark     uint32 // 0: none
 	Peers      []PeerConfig
+	// Progress is told now and then, while Configure works, how many of the
+	// peers the device has by then. Nil is for nobody.
+	Progress func(peers int)
 }
+
+// MaxPeers is how many peers the device takes.
+const MaxPeers = device.MaxPeers
 
 // PeerConfig is the configuration of one peer.
 type PeerConfig struct {
@@ -151,7 +157,11 @@ func (t *Tunnel) Recorder() *probe.Recorder { return t.rec }
 func (t *Tunnel) Configure(c Config) error {
 	change := c.change()
 	change.ReplacePeers = true
-	return t.apply(&c, change)
+	if err := t.setInParts(change, c.Progress); err != nil {
+		return configError(err)
+	}
+	t.name(&c)
+	return nil
 }
 
 // Reconfigure makes the configuration that of c, and lets the sessions of peers
@@ -168,20 +178,21 @@ func (t *Tunnel) Reconfigure(c Config) ([]string, error) {
 		change.ListenPort = nil
 	}
 	change.Reduce(status)
-	return change.Words(), t.apply(&c, change)
+	if err := t.set(change.Text()); err != nil {
+		return change.Words(), configError(err)
+	}
+	t.name(&c)
+	return change.Words(), nil
 }
 
-func (t *Tunnel) apply(c *Config, change *uapi.Change) error {
-	if err := t.set(change.Text()); err != nil {
-		return configError(err)
-	}
+// name notes the names of the peers.
+func (t *Tunnel) name(c *Config) {
 	own := t.PublicKey()
 	for i := range c.Peers {
 		if c.Peers[i].PublicKey != own {
 			t.peers.ensure(c.Peers[i].PublicKey).setName(c.Peers[i].Name)
 		}
 	}
-	return nil
 }
 
 // change asks for the whole of c.
