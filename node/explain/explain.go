@@ -223,13 +223,15 @@ func (x *explanation) judge() diagnose.Verdict {
 	return v
 }
 
-// complete reports whether there is nothing more to wait for.
+// complete reports whether there is nothing more to wait for: each seam has told
+// of the flow. Events of different seams may be read out of order.
 func (x *explanation) complete(v *diagnose.Verdict) bool {
-	last := probe.A6
+	seams := []probe.Checkpoint{probe.A1, probe.A4, probe.A5, probe.A6}
 	if x.facts.Side == diagnose.SideB {
-		last = probe.B8
+		seams = []probe.Checkpoint{probe.B3, probe.B4, probe.B7, probe.B8}
 	}
-	return v.Healthy() && x.flow.Seen[last] != nil
+	missing := func(c probe.Checkpoint) bool { return x.flow.Seen[c] == nil }
+	return v.Healthy() && !slices.ContainsFunc(seams, missing)
 }
 
 // update brings the facts up to date that no event tells, and asks the peer for
