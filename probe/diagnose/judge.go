@@ -82,13 +82,28 @@ func (f *Facts) idle() Verdict {
 		Summary: fmt.Sprintf("no session with %s, and nobody has tried to have one", f.peerName())}
 }
 
+// answered: the destination answers the probe, and by way of the tunnel.
 func (f *Facts) answered(time.Time) (Verdict, bool, bool) {
-	if !f.Flow.Probe.Answered {
+	if !f.Flow.Probe.Answered || f.outside() {
 		return Verdict{}, false, false
 	}
 	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
 		fmt.Sprintf("the probe was answered after %v", f.Flow.Probe.Took.Round(10*time.Microsecond)))
 	return v, true, true
+}
+
+// outside reports whether the kernel sends the flow's packets elsewhere, and none
+// has entered the tunnel. Then an answer says nothing about the tunnel.
+func (f *Facts) outside() bool {
+	r := &f.Flow.Route
+	return f.Flow.Seen[probe.A1] == nil && r.Kind != RouteUnknown && (r.Kind != RouteFound || r.Interface != f.Interface)
+}
+
+// answeredOutside adds to the evidence that the probe was answered all the same.
+func (f *Facts) answeredOutside(v *Verdict) {
+	if f.Flow.Probe.Answered && !f.Flow.Route.Local {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s answers, but past the tunnel, through %s", f.target(), f.Flow.Route.Interface))
+	}
 }
 
 func (f *Facts) alive(now time.Time) (Verdict, bool, bool) {
@@ -175,6 +190,7 @@ func (f *Facts) noMatch(time.Time) (Verdict, bool, bool) {
 	if e := f.Flow.Dropped; e != nil && e.Reason == probe.NoAllowedIPsMatch {
 		v.Evidence = append(v.Evidence, "the packet entered the tunnel and was refused there")
 	}
+	f.answeredOutside(&v)
 	host := hostPrefix(dst)
 	if p := f.Nearest; p != nil {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("nearest: %s has %s", p.label(), joinPrefixes(p.AllowedIPs)))
@@ -189,13 +205,13 @@ func (f *Facts) noMatch(time.Time) (Verdict, bool, bool) {
 			v.Fix = append(v.Fix, fmt.Sprintf("ip route add %s dev %s", host, f.Interface))
 		}
 	}
-	return v, f.Flow.Probe.Done || f.Flow.Dropped != nil, true
+	return v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside(), true
 }
 
 // notRouted: the kernel does not give the packet to the tunnel.
 func (f *Facts) notRouted(time.Time) (Verdict, bool, bool) {
 	r := f.Flow.Route
-	if r.Kind == RouteUnknown || f.Flow.Seen[probe.A1] != nil || r.Kind == RouteFound && r.Interface == f.Interface {
+	if !f.outside() {
 		return Verdict{}, false, false
 	}
 	dst := f.Flow.Target.Addr()
@@ -212,6 +228,7 @@ func (f *Facts) notRouted(time.Time) (Verdict, bool, bool) {
 		v.Code = DestNotRouted
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, r.Kind)
 	}
+	f.answeredOutside(&v)
 	return v, true, true
 }
 

@@ -125,6 +125,15 @@ func TestJudge(t *testing.T) {
 		{name: "routed elsewhere", s: tell(SideA), edit: func(s *story) {
 			s.Flow.Route = Route{Kind: RouteFound, Interface: "eth0", Text: "192.168.200.22 via 192.168.1.1 dev eth0"}
 		}, code: RouteBypassesTunnel, at: probe.A1, sure: true, says: "eth0", where: WhereHere},
+		{name: "answered past the tunnel", s: tell(SideA), edit: func(s *story) {
+			s.Flow.Route = Route{Kind: RouteFound, Interface: "eth0", Text: "192.168.200.22 via 192.168.1.1 dev eth0"}
+			s.Flow.Probe = Probe{Sent: true, Done: true, Answered: true}
+		}, code: RouteBypassesTunnel, at: probe.A1, sure: true, says: "answers, but past the tunnel, through eth0", where: WhereHere},
+		{name: "no peer, answered past the tunnel", s: tell(SideA), edit: func(s *story) {
+			s.Nearest, s.Peer = s.Peer, nil
+			s.Flow.Route = Route{Kind: RouteFound, Interface: "eth0"}
+			s.Flow.Probe = Probe{Sent: true, Done: true, Answered: true}
+		}, code: NoAllowedIPsMatch, at: probe.A1, sure: true, says: "answers, but past the tunnel, through eth0", where: WhereHere},
 		{name: "not routed", s: tell(SideA), edit: func(s *story) { s.Flow.Route = Route{Kind: RouteBlackhole} },
 			code: DestNotRouted, at: probe.A1, sure: true, says: "blackhole", where: WhereHere},
 		{name: "no endpoint", s: tell(SideA), edit: func(s *story) {
