@@ -81,7 +81,27 @@ func loadConfig(ctx context.Context, path string) (*config.Config, error) {
 	if err == nil {
 		err = cfg.Resolve(ctx)
 	}
-	return cfg, err
+	return cfg, withHint(err, keyHints(err)...)
+}
+
+// keyHints says how the keys are made that a configuration lacks, as an example
+// does that was not edited yet.
+func keyHints(err error) []string {
+	var faults config.Errors
+	if !errors.As(err, &faults) {
+		return nil
+	}
+	at := func(names ...string) bool {
+		return slices.ContainsFunc(faults, func(e *config.Error) bool { return slices.Contains(names, e.Key) })
+	}
+	var hints []string
+	if at("PrivateKey", "private_key", "private_key_file") {
+		hints = append(hints, "`wgnode genkey` makes a private key; it stays on this host")
+	}
+	if at("PublicKey", "public_key") {
+		hints = append(hints, "a peer's public key is what `wgnode pubkey` on its host prints when given its private key")
+	}
+	return hints
 }
 
 var errNotInterface = errors.New("neither an interface nor the path of a .conf named after one, nor of a .toml")
@@ -93,7 +113,7 @@ func interfaceOf(arg string) (string, error) {
 	if strings.HasSuffix(arg, ".toml") {
 		cfg, err := config.Read(arg)
 		if err != nil {
-			return "", err
+			return "", withHint(err, keyHints(err)...)
 		}
 		return cfg.Name, nil
 	}
