@@ -43,16 +43,3 @@ func TestFetch(t *testing.T) {
 	}
 	<-fetched
 }
-
-// The configurations of the examples are ones that up takes.
-func TestConfigurations(t *testing.T) {
-	confs, err := filepath.Glob("../two-hosts/*.conf")
-	if err != nil || len(confs) == 0 {
-		t.Fatalf("no configurations: %v", err)
-	}
-	for _, path := range confs {
-		if _, err := config.Load(path); err != nil {
-			t.Error(err)
-		}
-	}
-}
