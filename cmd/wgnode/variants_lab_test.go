@@ -50,7 +50,7 @@ func TestVerdictVariants(t *testing.T) {
 		{"B rejects", func(s *site) { nft(s.B, "input", "tcp dport 80 reject with tcp reset") }, nil, web, diagnose.ConnectionRefused},
 		{"H rejects forward", func(s *site) { nft(s.H, "forward", "iifname wg0 reject with icmpx admin-prohibited") }, nil, web, diagnose.ForwardFirewall},
 		{"H knows no way", func(s *site) { s.H.Run("ip", s.flag(), "route", "del", s.hlan().String()) }, nil, web, diagnose.NoRouteOnward},
-		{"own input firewall", func(s *site) { nft(s.A, "input", "udp sport 51820 drop") }, nil, web, diagnose.NoResponse},
+		{"own input firewall", func(s *site) { nft(s.A, "input", "udp sport 51820 drop") }, nil, web, diagnose.UnderlayInputFirewall},
 		{"prohibit route on the way", func(s *site) { s.R.Run("ip", s.flag(), "route", "add", "prohibit", s.ip(s.Addr.HWan)) }, nil, web, diagnose.EndpointProhibited},
 		{"the called side calls", nil, nil, func(s *site) *diagnose.Report { return s.explainOn(s.H, s.inner(1)) }, diagnose.NoEndpoint},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -64,6 +65,10 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 	}
 	wctx, cancel := context.WithTimeout(ctx, req.Timeout)
 	defer cancel()
+	if s.Kernel {
+		x.kernel = x.watchKernel(wctx)
+		defer x.kernel.close()
+	}
 	outcome := make(chan diagnose.Probe, 1)
 	if !req.Passive {
 		x.flow.Probe.Sent = true
@@ -88,6 +93,8 @@ type explanation struct {
 	col   *diagnose.Collector
 	flow  *diagnose.Flow
 	peer  probe.PeerID
+	// kernel is nil where there is none below.
+	kernel *kernelWatch
 }
 
 func (x *explanation) prepare() error {
@@ -100,7 +107,7 @@ func (x *explanation) prepare() error {
 	f.Flow, c.Flow = x.flow, x.flow
 	switch {
 	case x.Kernel:
-		x.flow.Route = lookup(x.flow.Target.Addr(), 0)
+		x.flow.Route = wayOf(x.flow.Target, 0, 0, x.Interface)
 	case x.Local != nil:
 		x.flow.Route.Local = x.Local(x.flow.Target.Addr())
 	}
@@ -151,7 +158,14 @@ func (x *explanation) choose(id probe.PeerID) {
 	if x.facts.Side == diagnose.SideA {
 		x.col.Via = id
 	}
-	x.routes(x.facts, x.facts.Peer)
+	x.way()
+}
+
+// way asks where packets to the peer's endpoint go.
+func (x *explanation) way() {
+	if p := x.facts.Peer; x.Kernel && p != nil && p.Endpoint.IsValid() {
+		p.Route = wayOf(p.Endpoint, probe.ProtoUDP, x.facts.FwMark, x.Interface)
+	}
 }
 
 func (x *explanation) probe(ctx context.Context) diagnose.Probe {
@@ -203,6 +217,8 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 			}
 		case p := <-outcome:
 			x.flow.Probe = p
+		case p := <-x.traced():
+			x.kernel.add(x.facts, p)
 		case <-tick.C:
 		}
 		x.update()
@@ -216,6 +232,14 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 			return x.judge()
 		}
 	}
+}
+
+// traced is where the walks of packets through the kernel come.
+func (x *explanation) traced() <-chan *netfilter.Packet {
+	if x.kernel == nil {
+		return nil
+	}
+	return x.kernel.packets
 }
 
 func (x *explanation) judge() diagnose.Verdict {
@@ -250,7 +274,7 @@ func (x *explanation) update() {
 	ps := x.Tunnel.PeerState(x.peer)
 	x.refresh(p, &ps)
 	if p.SendErrno != 0 || p.Route.Kind == diagnose.RouteUnknown {
-		x.routes(x.facts, p)
+		x.way()
 	}
 	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
 		// Within 5 s of the last handshake this does nothing, so it is asked

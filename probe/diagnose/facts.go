@@ -27,6 +27,10 @@ type Facts struct {
 	Nearest *Peer
 
 	Strangers []Stranger
+
+	// Kernel is what was seen of the flow's packets outside of the tunnel; nil if
+	// nobody looked, or there is no kernel below.
+	Kernel *Kernel
 }
 
 // Flow is the flow under study.
@@ -77,6 +81,14 @@ type Route struct {
 	Source    netip.Addr
 	Local     bool   // the address is this host's own
 	Text      string // as "ip route get" words it, for evidence
+
+	// By is the rule that led there, and Remove the command that would take away
+	// what decided; "" where that is not known.
+	By, Remove string
+	// Beatable: a more specific route in the main table would win.
+	Beatable bool
+	// Around is the command that would lead past the tunnel.
+	Around string
 }
 
 // Peer is what is known of one peer.

@@ -34,15 +34,17 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
 
 var judgeA = []rule{
-	(*Facts).answered, (*Facts).refused, (*Facts).noMatch, (*Facts).notRouted,
-	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend,
-	(*Facts).pskMismatch, (*Facts).icmpSays, (*Facts).replyDisallowed,
-	(*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
+	(*Facts).answered, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted,
+	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
+	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).icmpSays, (*Facts).replyDisallowed,
+	(*Facts).innerInDropped, (*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
 }
 
 var judgeB = []rule{
 	(*Facts).replied, (*Facts).refused, (*Facts).strangers, (*Facts).replayed, (*Facts).sharedKey, (*Facts).sourceDisallowed,
-	(*Facts).responseNotAccepted, (*Facts).cannotSend, (*Facts).noAnswerHere,
+	(*Facts).replyElsewhere, (*Facts).responseNotAccepted, (*Facts).cannotSend, (*Facts).wireOutDropped,
+	(*Facts).forwarded, (*Facts).returned, (*Facts).noAnswerBehind, (*Facts).noAnswerHere,
+	(*Facts).wireInDropped, (*Facts).wireInFiltered,
 }
 
 var judgePeer = []rule{
@@ -217,9 +219,9 @@ func (f *Facts) notRouted(time.Time) (Verdict, bool, bool) {
 	dst := f.Flow.Target.Addr()
 	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.peerName(), r.Interface, f.Interface),
-		Evidence: []string{"ip route get " + dst.String() + ": " + r.Text,
+		Evidence: []string{"ip route get " + dst.String() + ": " + r.words(),
 			"no packet for it entered the tunnel"},
-		Fix: []string{fmt.Sprintf("ip route add %s dev %s", hostPrefix(dst), f.Interface)}}
+		Fix: r.fix(fmt.Sprintf("ip route add %s dev %s", hostPrefix(dst), f.Interface))}
 	switch {
 	case r.Local:
 		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)
@@ -249,6 +251,7 @@ func (f *Facts) notEntered(time.Time) (Verdict, bool, bool) {
 	} else {
 		v.Candidates = []Candidate{{OutputFirewall, "nft list ruleset: is there a drop in the output hook?"},
 			{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"}}
+		f.blind(&v)
 	}
 	return v, certain, true
 }

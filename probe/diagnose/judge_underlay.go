@@ -50,10 +50,13 @@ func (f *Facts) endpointInTunnel(time.Time) (Verdict, bool, bool) {
 	ep := p.Endpoint.Addr()
 	v := Verdict{Code: EndpointInTunnel, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself", p.label(), ep),
-		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Text)},
+		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
 		Fix: []string{
 			FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", ep),
 			fmt.Sprintf("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(ep))}}
+	if p.Route.Around != "" {
+		v.Fix[1] = p.Route.Around
+	}
 	return v, true, true
 }
 
@@ -65,8 +68,11 @@ func (f *Facts) endpointNotRouted(time.Time) (Verdict, bool, bool) {
 	ep := p.Endpoint.Addr()
 	v := Verdict{Code: EndpointNotRouted, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.label(), ep, p.Route.Kind),
-		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Text)},
+		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
 		Fix:      []string{FixComment + "is the uplink up, and does it have a default route?", fmt.Sprintf("ip route get %s%s", ep, f.markText())}}
+	if p.Route.Kind != RouteNone && p.Route.Remove != "" {
+		v.Fix = []string{FixComment + "take away what decides so:", p.Route.Remove}
+	}
 	if p.SendErrno != 0 {
 		v.Evidence = append(v.Evidence, "sending failed: "+p.SendErrno.Error())
 	}
@@ -85,8 +91,13 @@ func (f *Facts) cannotSend(time.Time) (Verdict, bool, bool) {
 	if f.Side == SideB {
 		v.Checkpoint = probe.B2
 	}
-	switch p.SendErrno {
-	case syscall.EPERM:
+	switch d := f.passage(ToWire).Drop; {
+	case p.SendErrno == syscall.EPERM && d != nil:
+		at := v.Checkpoint
+		evidence := v.Evidence
+		v = dropVerdict(UnderlayOutputFirewall, at, d, "the encrypted packets to "+ep)
+		v.Evidence = append(v.Evidence, evidence...)
+	case p.SendErrno == syscall.EPERM:
 		v.Code = UnderlayOutputFirewall
 		v.Summary = fmt.Sprintf("this host's own firewall drops the encrypted packets to %s, %s", p.label(), ep)
 		v.Evidence = append(v.Evidence, "that is how the kernel reports a drop in the output or postrouting hook")
@@ -201,6 +212,9 @@ func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
 		{WrongPublicKey, fmt.Sprintf("on %s, wg show all public-key must say %s", p.label(), p.Key)},
 		{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does the input hook accept udp dport %d? And here, the answers, udp sport %d?", p.label(), port, port)},
 		{ReplyLeavesElsewhere, fmt.Sprintf("on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.label())},
+	}
+	if f.passage(ToWire).Passed == "postrouting" && f.passage(FromWire).Packets == 0 {
+		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
 	}
 	v.Fix = []string{FixComment + fmt.Sprintf("the far host can tell; on %s:", p.label()), "wgnode doctor"}
 	return v, settled, true

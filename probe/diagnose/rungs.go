@@ -28,6 +28,8 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 		r.PeerName = f.nameOf(e)
 	} else if f.notNeeded(cp, now) {
 		r.Status, r.Detail = NotNeeded, f.why(cp, now)
+	} else if seen := f.seenBehind(cp); seen != "" {
+		r.Status, r.Detail = Pass, seen
 	}
 	switch {
 	case cp != v.Checkpoint:
@@ -46,6 +48,21 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 		}
 	}
 	return r
+}
+
+// seenBehind words what was seen of the flow behind the tunnel, "" if nothing.
+func (f *Facts) seenBehind(cp probe.Checkpoint) string {
+	if f.Kernel == nil || f.Flow == nil || f.Side != SideB {
+		return ""
+	}
+	switch p := f.passage(FromTunnel); {
+	case cp == probe.B5 && p.Passed == "postrouting":
+		return fmt.Sprintf("%s > %s forwarded out of %s%s", p.Src, p.Dst, p.Out, comma(p.Translated))
+	case cp == probe.B6 && f.passage(ToTunnel).Packets > 0:
+		p = f.passage(ToTunnel)
+		return fmt.Sprintf("%s > %s came in on %s", p.Src, p.Dst, p.In)
+	}
+	return ""
 }
 
 func (f *Facts) nameOf(e *probe.Event) string {

@@ -1,0 +1,274 @@
+package diagnose
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// This file judges by what the kernel was seen to do with a flow's packets,
+// before they enter the tunnel and after they leave it. A drop belongs to the
+// checkpoint that did not happen because of it.
+
+// dropVerdict is what all verdicts about a drop have in common.
+func dropVerdict(code Code, at probe.Checkpoint, d *Drop, what string) Verdict {
+	return Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.evidence(), Fix: slices.Clone(d.Fix)}
+}
+
+// outputDropped: the inner packet does not get as far as the tunnel.
+func (f *Facts) outputDropped(time.Time) (Verdict, bool, bool) {
+	p := f.passage(ToTunnel)
+	if p.Drop == nil || f.Flow.Seen[probe.A1] != nil {
+		return Verdict{}, false, false
+	}
+	v := dropVerdict(OutputFirewall, probe.A1, p.Drop, "the packet to "+f.target()+" before it reaches the tunnel")
+	return v, true, true
+}
+
+// wireOutDropped: the encrypted packet does not get out. The socket says so
+// too, see cannotSend, unless a hook drops it so that nobody notices.
+func (f *Facts) wireOutDropped(time.Time) (Verdict, bool, bool) {
+	p := f.passage(ToWire)
+	if p.Drop == nil || f.Peer == nil || f.works() {
+		return Verdict{}, false, false
+	}
+	at := probe.A2
+	switch {
+	case f.Side == SideB:
+		at = probe.B2
+	case f.Peer.Handshake.Alive(time.Now()) && f.Flow != nil && f.Flow.SentData > 0:
+		at = probe.A4
+	}
+	v := dropVerdict(UnderlayOutputFirewall, at, p.Drop, "the encrypted packets to "+f.Peer.Endpoint.String())
+	return v, true, true
+}
+
+// works reports whether something came back from the peer while this was
+// watched, so that single drops on the way are no fault.
+func (f *Facts) works() bool {
+	return f.Flow != nil && f.Flow.Replies > 0 || f.Flow == nil && f.Peer != nil && f.Peer.Handshake.EstablishedNow
+}
+
+// wireInDropped: encrypted packets arrive, and this host drops them.
+func (f *Facts) wireInDropped(time.Time) (Verdict, bool, bool) {
+	p := f.passage(FromWire)
+	if p.Drop == nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+		return Verdict{}, false, false
+	}
+	at := probe.A3
+	switch {
+	case f.Side == SideB:
+		at = probe.B2
+	case f.Peer != nil && f.Peer.Handshake.EstablishedNow:
+		at = probe.A5
+	}
+	v := dropVerdict(UnderlayInputFirewall, at, p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
+	return v, true, true
+}
+
+// wireInFiltered: encrypted packets arrive, and the check of their source
+// drops them.
+func (f *Facts) wireInFiltered(time.Time) (Verdict, bool, bool) {
+	p := f.passage(FromWire)
+	if f.works() {
+		return Verdict{}, false, false
+	}
+	at := probe.A3
+	if f.Side == SideB {
+		at = probe.B2
+	}
+	return p.filtered(at, fmt.Sprintf("encrypted packets from %s", p.Src))
+}
+
+// filtered is the verdict on packets that were lost behind prerouting, where
+// the kernel checks sources, and whose source does not pass.
+func (p *Passage) filtered(at probe.Checkpoint, what string) (Verdict, bool, bool) {
+	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Drops {
+		return Verdict{}, false, false
+	}
+	v := Verdict{Code: ReversePathFilter, Checkpoint: at, Where: WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
+		Evidence: append([]string{"netfilter trace: they pass prerouting and are seen no more"}, p.Source.Evidence...),
+		Fix:      slices.Clone(p.Source.Fix)}
+	return v, true, true
+}
+
+// innerInDropped: the reply has left the tunnel, and does not get to the
+// application, or to the host that asked.
+func (f *Facts) innerInDropped(time.Time) (Verdict, bool, bool) {
+	p := f.passage(FromTunnel)
+	if f.Flow.Seen[probe.A6] == nil {
+		return Verdict{}, false, false
+	}
+	if p.Drop == nil {
+		return p.filtered(probe.A6, fmt.Sprintf("the replies of %s", f.target()))
+	}
+	return dropVerdict(InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel", f.target())), true, true
+}
+
+// forwarded judges, as the side that is called, what becomes of the request
+// behind the tunnel: B5.
+func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
+	if f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil || f.Kernel == nil {
+		return Verdict{}, false, false
+	}
+	p, dst := f.passage(FromTunnel), f.Flow.Target.Addr()
+	what := fmt.Sprintf("the packet to %s", f.target())
+	if p.Drop != nil {
+		if p.Drop.Hook == "input" {
+			return dropVerdict(InputFirewall, probe.B7, p.Drop, what+" after it has left the tunnel"), true, true
+		}
+		return dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"), true, true
+	}
+	if p.Passed == "postrouting" || p.Passed == "input" {
+		return Verdict{}, false, false
+	}
+	if v, settled, ok := p.filtered(probe.B5, what); ok {
+		return v, settled, ok
+	}
+	if p.Lost != "prerouting" && f.Kernel.Blind == "" {
+		return Verdict{}, false, false
+	}
+	v := Verdict{Checkpoint: probe.B5, Where: WhereHere, Certain: p.Lost != ""}
+	seen := "netfilter trace: it passes prerouting and is not forwarded"
+	if p.Lost == "" {
+		seen = "written to " + f.Interface + ", and no reply entered it"
+	}
+	switch {
+	case p.Way.Kind != RouteFound && p.Way.Kind != RouteUnknown:
+		v.Code = NoRouteOnward
+		v.Summary = fmt.Sprintf("this host has no way on to %s: %s", dst, p.Way.Kind)
+		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Way.words()}
+		v.Fix = p.Way.fix(fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(dst)))
+	case p.Forwarding != nil && !p.Forwarding.On:
+		v.Code = ForwardingDisabled
+		v.Summary = fmt.Sprintf("%s is not this host's own, and this host does not forward what comes in on %s", dst, f.Interface)
+		v.Evidence = []string{seen, p.Forwarding.Evidence}
+		v.Fix = slices.Clone(p.Forwarding.Fix)
+	default:
+		return Verdict{}, false, false
+	}
+	return v, true, true
+}
+
+// returned judges what becomes of the answer on its way back into the tunnel:
+// B7.
+func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
+	p := f.passage(ToTunnel)
+	if p.Packets == 0 || f.Flow.Seen[probe.B7] != nil || f.Flow.Seen[probe.B4] == nil {
+		return Verdict{}, false, false
+	}
+	from := fmt.Sprintf("the reply of %s", f.target())
+	if p.Drop != nil {
+		return dropVerdict(ReturnFirewall, probe.B7, p.Drop, from+" on its way into the tunnel"), true, true
+	}
+	if v, settled, ok := p.filtered(probe.B7, from); ok {
+		return v, settled, ok
+	}
+	w := &p.Way
+	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
+		return Verdict{}, false, false
+	}
+	v := Verdict{Code: ReturnRouteWrong, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s comes back to this host, which routes it to %s, not into %s", from, w.Interface, f.Interface),
+		Evidence: []string{fmt.Sprintf("netfilter trace: %d reply packet(s) came in on %s and did not enter the tunnel", p.Packets, p.In),
+			"the way back: " + w.words()},
+		Fix: w.fix(fmt.Sprintf("ip route add %s dev %s", hostPrefix(p.backTo()), f.Interface))}
+	if w.Kind != RouteFound {
+		v.Summary = fmt.Sprintf("%s comes back to this host, which has no way on for it: %s", from, w.Kind)
+	}
+	return v, true, true
+}
+
+// noAnswerBehind: the request went on, and nothing has come back: B6.
+func (f *Facts) noAnswerBehind(time.Time) (Verdict, bool, bool) {
+	p := f.passage(FromTunnel)
+	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || f.passage(ToTunnel).Packets > 0 {
+		return Verdict{}, false, false
+	}
+	dst := f.Flow.Target.Addr()
+	v := Verdict{Checkpoint: probe.B6, Where: WhereBeyond,
+		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated))}}
+	if n := p.NextHop; n != nil && n.Unreachable {
+		v.Code, v.Certain = NeighborUnreachable, true
+		v.Summary = fmt.Sprintf("%s does not answer on %s: nobody there has that address, or it is down", n.Addr, n.Link)
+		v.Evidence = append(v.Evidence, n.Evidence)
+		v.Fix = []string{FixComment + "is it up, and on that link?", fmt.Sprintf("ip neighbour show %s dev %s", n.Addr, n.Link),
+			FixComment + "if it is elsewhere:", fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
+		return v, true, true
+	}
+	v.Code = NoReplyFromDestination
+	v.Summary = fmt.Sprintf("the packet to %s was forwarded out of %s, and nothing comes back", f.target(), p.Out)
+	if p.Conntrack != nil {
+		v.Evidence = append(v.Evidence, "conntrack: "+p.Conntrack.Text)
+	}
+	if p.NextHop != nil {
+		v.Evidence = append(v.Evidence, p.NextHop.Evidence)
+	}
+	src := p.Src.Addr()
+	missing := Candidate{SNATMissing, fmt.Sprintf("on %s, ip route get %s must lead back to this host; if it cannot, translate here: nft add rule inet nat postrouting oifname %q ip%s saddr %s masquerade",
+		dst, src, p.Out, six(src), src)}
+	down := Candidate{NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any host %s shows whether it arrives: its firewall, or nothing listens", dst, src)}
+	if p.Translated == "" && (p.Conntrack == nil || !p.Conntrack.SNAT) {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("it left with the tunnel's address %s for its source", src))
+		v.Candidates = []Candidate{missing, down}
+	} else {
+		v.Candidates = []Candidate{down}
+	}
+	v.Fix = []string{FixComment + "the destination can tell; on " + dst.String() + ":", fmt.Sprintf("tcpdump -ni any host %s", dst)}
+	return v, false, true
+}
+
+// replyElsewhere: the answer to a handshake leaves by another link than the
+// initiation came in by.
+func (f *Facts) replyElsewhere(time.Time) (Verdict, bool, bool) {
+	p := f.Peer
+	in, out := f.passage(FromWire), f.passage(ToWire)
+	if p == nil || p.Handshake.Answered < 2 || in.In == "" || out.Out == "" || in.In == out.Out {
+		return Verdict{}, false, false
+	}
+	to := f.outerTarget(p.Handshake.LastAnswered)
+	return Verdict{Code: ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s calls on %s, and is answered out of %s, where the answers get lost", p.label(), in.In, out.Out),
+		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
+			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
+		Fix: []string{FixComment + "lead answers to " + to + " out of " + in.In + ":",
+			fmt.Sprintf("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In)}}, true, true
+}
+
+// words is the decision for evidence.
+func (r *Route) words() string {
+	if r.By == "" {
+		return r.Text
+	}
+	return r.Text + ", by rule " + r.By
+}
+
+// fix is what to add, if that helps, or else takes away what decided.
+func (r *Route) fix(add string) []string {
+	if r.Remove != "" && !r.Beatable && r.Kind != RouteNone {
+		return []string{FixComment + "take away what decides so:", r.Remove}
+	}
+	return []string{add}
+}
+
+func (p *Passage) backTo() netip.Addr { return p.Dst.Addr() }
+
+// six is the digit that nft writes for IPv6.
+func six(a netip.Addr) string {
+	if a.Is6() {
+		return "6"
+	}
+	return ""
+}
+
+func comma(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ", " + s
+}

@@ -1,0 +1,114 @@
+package diagnose
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// aDrop is a rule's, as a trace tells it.
+func aDrop(hook string) *Drop {
+	return &Drop{Hook: hook, Chain: "inet filter " + hook, Rule: "inet filter " + hook + " handle 7: drop",
+		Packet: "tcp 10.0.0.1:45734 > 192.168.200.22:80", Fix: []string{"nft insert rule ..."}}
+}
+
+func (s *story) kernel(at Stretch, p Passage) *story {
+	if s.Kernel == nil {
+		s.Kernel = &Kernel{}
+	}
+	if p.Packets == 0 {
+		p.Packets = 1
+	}
+	if !p.Src.IsValid() {
+		p.Src, p.Dst = here, target
+	}
+	s.Kernel.Passages[at] = p
+	return s
+}
+
+// comesIn is a request of bob's that leaves the tunnel here.
+func (s *story) comesIn() *story {
+	return s.called().inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn)
+}
+
+func TestJudgeByKernel(t *testing.T) {
+	lan := Route{Kind: RouteFound, Interface: "lan0", Text: "192.168.200.0/24 dev lan0"}
+	on, off := &Forwarding{On: true}, &Forwarding{Evidence: "net.ipv4.conf.wg0.forwarding = 0", Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}
+	martian := &SourceCheck{Drops: true, Evidence: []string{"rp_filter = 1"}, Fix: []string{"sysctl -w net.ipv4.conf.all.rp_filter=2"}}
+	for _, c := range []struct {
+		name string
+		s    *story
+		code Code
+		at   probe.Checkpoint
+		sure bool
+		says string // in evidence or fix
+	}{
+		{"request dropped before the tunnel", tell(SideA).kernel(ToTunnel, Passage{Drop: aDrop("output")}), OutputFirewall, probe.A1, true, "handle 7"},
+		{"request dropped by a policy", tell(SideA).kernel(ToTunnel, Passage{Drop: &Drop{Hook: "output", Chain: "inet filter output"}}), OutputFirewall, probe.A1, true, "policy is drop"},
+		{"encrypted request dropped", tell(SideA).calls().kernel(ToWire, Passage{Drop: aDrop("postrouting")}), UnderlayOutputFirewall, probe.A2, true, "handle 7"},
+		{"encrypted answer dropped", tell(SideA).calls().kernel(FromWire, Passage{Drop: aDrop("input")}), UnderlayInputFirewall, probe.A3, true, "handle 7"},
+		{"encrypted answer filtered", tell(SideA).calls().kernel(FromWire, Passage{Lost: "prerouting", Source: martian}), ReversePathFilter, probe.A3, true, "rp_filter = 1"},
+		{"encrypted answer lost, not filtered", tell(SideA).calls().kernel(FromWire, Passage{Lost: "prerouting", Source: &SourceCheck{}}), NoResponse, probe.A3, false, ""},
+		{"answer dropped behind the tunnel", tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
+			kernel(FromTunnel, Passage{Drop: aDrop("input")}), InputFirewall, probe.A6, true, "handle 7"},
+		{"answer filtered behind the tunnel", tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
+			kernel(FromTunnel, Passage{Lost: "prerouting", Source: martian}), ReversePathFilter, probe.A6, true, "rp_filter = 1"},
+
+		{"call dropped", tell(SideB).kernel(FromWire, Passage{Drop: aDrop("input")}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
+		{"not forwarded, off", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: lan, Forwarding: off, Source: &SourceCheck{}}),
+			ForwardingDisabled, probe.B5, true, "ip_forward=1"},
+		{"no way on", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: Route{Kind: RouteNone, Text: "no route"}, Forwarding: off}),
+			NoRouteOnward, probe.B5, true, "no route"},
+		{"blackhole", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: Route{Kind: RouteBlackhole, Text: "blackhole", Remove: "ip route del blackhole 192.168.200.0/24"}, Forwarding: on}),
+			NoRouteOnward, probe.B5, true, "ip route del blackhole"},
+		{"forward dropped", tell(SideB).comesIn().kernel(FromTunnel, Passage{Drop: aDrop("forward"), Way: lan, Forwarding: on}), ForwardFirewall, probe.B5, true, "handle 7"},
+		{"own input dropped", tell(SideB).comesIn().kernel(FromTunnel, Passage{Drop: aDrop("input")}), InputFirewall, probe.B7, true, "handle 7"},
+		{"source filtered", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: lan, Forwarding: on, Source: martian}), ReversePathFilter, probe.B5, true, "rp_filter = 1"},
+		{"neighbour silent", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0", Way: lan, Forwarding: on,
+			NextHop: &NextHop{Unreachable: true, Addr: target.Addr(), Link: "lan0", Evidence: "FAILED"}}), NeighborUnreachable, probe.B6, true, "FAILED"},
+		{"no answer, untranslated", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0", Way: lan, Forwarding: on,
+			Conntrack: &Conntrack{Text: "unreplied", Unreplied: true}}), NoReplyFromDestination, probe.B6, false, "unreplied"},
+		{"answer dropped", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0"}).
+			kernel(ToTunnel, Passage{Drop: aDrop("forward"), In: "lan0"}), ReturnFirewall, probe.B7, true, "handle 7"},
+		{"answer routed elsewhere", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0"}).
+			kernel(ToTunnel, Passage{Passed: "postrouting", In: "lan0", Way: Route{Kind: RouteFound, Interface: "eth1", Text: "10.0.0.0/24 dev eth1", By: "1000: from all lookup 7"}}),
+			ReturnRouteWrong, probe.B7, true, "lookup 7"},
+		{"answer filtered", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0"}).
+			kernel(ToTunnel, Passage{Lost: "prerouting", In: "lan0", Source: martian}), ReversePathFilter, probe.B7, true, "rp_filter = 1"},
+	} {
+		v, _ := c.s.Judge(now)
+		if v.Code != c.code || v.Checkpoint != c.at || v.Certain != c.sure {
+			t.Errorf("%s: %s at %s, certain %v; want %s at %s, %v\n%+v", c.name, v.Code, v.Checkpoint, v.Certain, c.code, c.at, c.sure, v)
+		}
+		if text := strings.Join(slices.Concat(v.Evidence, v.Fix), "\n"); !strings.Contains(text, c.says) {
+			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
+		}
+	}
+}
+
+// A drop that something came through after is no fault.
+func TestDropsThatPass(t *testing.T) {
+	s := tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
+		kernel(FromWire, Passage{Drop: aDrop("input"), Src: netip.MustParseAddrPort("203.0.113.2:51820")}).
+		kernel(ToWire, Passage{Drop: aDrop("output")})
+	s.Flow.Probe = Probe{Sent: true, Done: true, Answered: true}
+	if v, settled := s.Judge(now); !v.Healthy() || !settled {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestSeenBehindTheTunnel(t *testing.T) {
+	s := tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0", Translated: "source 10.0.0.1:45734 to 192.168.200.2:45734"}).
+		kernel(ToTunnel, Passage{In: "lan0", Src: target, Dst: here})
+	v, _ := s.Judge(now)
+	rungs := s.Ladder(&v, now)
+	if b5 := rungs[4]; b5.Status != Pass || !strings.Contains(b5.Detail, "out of lan0, source 10.0.0.1:45734 to 192.168.200.2") {
+		t.Errorf("B5: %+v", b5)
+	}
+	if b6 := rungs[5]; b6.Status != Pass || !strings.Contains(b6.Detail, "came in on lan0") {
+		t.Errorf("B6: %+v", b6)
+	}
+}
