@@ -158,8 +158,11 @@ func (h *Header) decode(network, transport []byte) {
 		if len(transport) >= 4 {
 			h.SrcPort, h.DstPort = be.Uint16(transport), be.Uint16(transport[2:])
 		}
-		if h.Proto == unix.IPPROTO_TCP && len(transport) >= 14 {
+		switch {
+		case h.Proto == unix.IPPROTO_TCP && len(transport) >= 14:
 			h.TCPFlags = transport[13]
+		case h.Proto == unix.IPPROTO_UDP && len(transport) > 8:
+			copy(h.Data[:], transport[8:])
 		}
 	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
 		if len(transport) >= 2 {

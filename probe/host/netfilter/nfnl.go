@@ -60,9 +60,10 @@ func transact(c *netlink.Conn, batch []netlink.Message) error {
 	return err
 }
 
-// dump calls fn for the attributes of all objects of a kind.
-func dump(c *netlink.Conn, kind int, fill func(*netlink.AttributeEncoder), fn func(family uint8, ad *netlink.AttributeDecoder) error) error {
-	m, err := request(kind, unix.NFPROTO_UNSPEC, netlink.Dump, fill)
+// dump calls fn for the attributes of all objects of a kind in a family,
+// [unix.NFPROTO_UNSPEC] for all.
+func dump(c *netlink.Conn, family uint8, kind int, fill func(*netlink.AttributeEncoder), fn func(family uint8, ad *netlink.AttributeDecoder) error) error {
+	m, err := request(kind, family, netlink.Dump, fill)
 	if err != nil {
 		return err
 	}
@@ -118,21 +119,23 @@ func generation(c *netlink.Conn) (uint32, error) {
 	return gen, err
 }
 
+var families = map[uint8]string{unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6", unix.NFPROTO_INET: "inet",
+	unix.NFPROTO_ARP: "arp", unix.NFPROTO_BRIDGE: "bridge", unix.NFPROTO_NETDEV: "netdev"}
+
 // familyName returns nft's word for the family of a table.
 func familyName(f uint8) string {
-	switch f {
-	case unix.NFPROTO_IPV4:
-		return "ip"
-	case unix.NFPROTO_IPV6:
-		return "ip6"
-	case unix.NFPROTO_INET:
-		return "inet"
-	case unix.NFPROTO_ARP:
-		return "arp"
-	case unix.NFPROTO_BRIDGE:
-		return "bridge"
-	case unix.NFPROTO_NETDEV:
-		return "netdev"
+	if name, ok := families[f]; ok {
+		return name
 	}
 	return fmt.Sprintf("family-%d", f)
+}
+
+// familyNumber is the inverse; all families for a name that is none.
+func familyNumber(name string) uint8 {
+	for f, n := range families {
+		if n == name {
+			return f
+		}
+	}
+	return unix.NFPROTO_UNSPEC
 }

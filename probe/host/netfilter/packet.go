@@ -41,7 +41,10 @@ type Header struct {
 	// ICMPType and ICMPCode are for ICMP and ICMPv6, ICMPID is for echo.
 	ICMPType, ICMPCode uint8
 	ICMPID             uint16
-	Length             uint16 // of the packet with its headers, in bytes
+	// Data are the first bytes of a UDP datagram's content, by which messages of
+	// WireGuard tell what they are and whose; zero where there are none.
+	Data   [12]byte
+	Length uint16 // of the packet with its headers, in bytes
 	// Fragment says that it is a fragment, so that it may go on as a part of a
 	// packet put together again.
 	Fragment bool

@@ -132,7 +132,9 @@ func dumpRules(c *netlink.Conn, table Table, chain string, fn func(kernelRule) e
 			ae.String(unix.NFTA_RULE_CHAIN, chain)
 		}
 	}
-	return dump(c, unix.NFT_MSG_GETRULE, fill, func(family uint8, ad *netlink.AttributeDecoder) error {
+	// With a table and a chain, but no family, the kernel looks into the first
+	// table of that name only.
+	return dump(c, familyNumber(table.Family), unix.NFT_MSG_GETRULE, fill, func(family uint8, ad *netlink.AttributeDecoder) error {
 		var r kernelRule
 		name := ""
 		for ad.Next() {

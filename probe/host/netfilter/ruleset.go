@@ -104,7 +104,7 @@ type tableInfo struct {
 
 func listTables(c *netlink.Conn) ([]tableInfo, error) {
 	var ts []tableInfo
-	err := dump(c, unix.NFT_MSG_GETTABLE, nil, func(family uint8, ad *netlink.AttributeDecoder) error {
+	err := dump(c, unix.NFPROTO_UNSPEC, unix.NFT_MSG_GETTABLE, nil, func(family uint8, ad *netlink.AttributeDecoder) error {
 		t := tableInfo{Table: Table{Family: familyName(family)}}
 		for ad.Next() {
 			switch ad.Type() {
@@ -150,7 +150,7 @@ func (r *Ruleset) chain(family uint8, table, name string) Chain {
 }
 
 func (r *Ruleset) listChains(c *netlink.Conn) error {
-	err := dump(c, unix.NFT_MSG_GETCHAIN, nil, func(family uint8, ad *netlink.AttributeDecoder) error {
+	err := dump(c, unix.NFPROTO_UNSPEC, unix.NFT_MSG_GETCHAIN, nil, func(family uint8, ad *netlink.AttributeDecoder) error {
 		var ch Chain
 		base, table := false, ""
 		for ad.Next() {
@@ -201,7 +201,7 @@ func (r *Ruleset) listFlowtables(c *netlink.Conn) error {
 	// enum nft_flowtable_attributes, nft_flowtable_hook_attributes and
 	// nft_devices_attributes of linux/netfilter/nf_tables.h.
 	const ftTable, ftName, ftHook, hookDevs, deviceName = 1, 2, 3, 3, 1
-	err := dump(c, unix.NFT_MSG_GETFLOWTABLE, nil, func(family uint8, ad *netlink.AttributeDecoder) error {
+	err := dump(c, unix.NFPROTO_UNSPEC, unix.NFT_MSG_GETFLOWTABLE, nil, func(family uint8, ad *netlink.AttributeDecoder) error {
 		var f Flowtable
 		for ad.Next() {
 			switch ad.Type() {

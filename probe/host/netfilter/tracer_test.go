@@ -111,6 +111,9 @@ func TestTranslations(t *testing.T) {
 			t.Errorf("conntrack of the trace %+v: %v, %v", ct, e, err)
 		}
 	}
+	if got := string(p.First.Data[:]); got != "there\x00\x00\x00\x00\x00\x00\x00" {
+		t.Errorf("the reply begins with %q", got)
+	}
 	if p.Last.Source().String() != "10.0.1.1:8053" || p.Last.Destination().String() != "10.0.1.2:4000" {
 		t.Errorf("the reply leaves as %v > %v", p.Last.Source(), p.Last.Destination())
 	}
@@ -325,6 +328,27 @@ func TestFragments(t *testing.T) {
 	p := n.next(tr)
 	if f := p.Fate(); f.Outcome != netfilter.Dropped || f.Hook != netfilter.Forward || !p.First.Fragment {
 		t.Errorf("%+v, want that forward drops it; came as %+v", f, p.First)
+	}
+}
+
+// Tables of one name in several families, as iptables-nft has them, are told
+// apart.
+func TestRuleOfTheFamily(t *testing.T) {
+	n := newNetwork(t)
+	f := flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}
+	for _, order := range [][]string{{"ip", "ip6"}, {"ip6", "ip"}} {
+		var tables strings.Builder
+		for _, family := range order {
+			fmt.Fprintf(&tables, "table %s t { chain f { type filter hook forward priority 0; udp dport 53 %s; } }\n", family,
+				map[string]string{"ip": "drop", "ip6": "accept"}[family])
+		}
+		n.rules(tables.String())
+		tr := n.start(f.match())
+		f.send(t)
+		p := n.next(tr)
+		if r, err := n.rule(tr, p.Fate()); err != nil || r.Text != "udp dport 53 drop" {
+			t.Errorf("%v: %v, %v", order, r, err)
+		}
 	}
 }
 
