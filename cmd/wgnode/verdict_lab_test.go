@@ -178,6 +178,9 @@ func TestVerdicts(t *testing.T) {
 		{name: "no allowedips match, in the tunnel", want: diagnose.NoAllowedIPsMatch, ask: func(s *site) *diagnose.Report {
 			return s.explain(net.JoinHostPort(s.inner(99), "80"))
 		}, says: func(*site) string { return "refused there" }},
+		{name: "answers past the tunnel", want: diagnose.NoAllowedIPsMatch, ask: func(s *site) *diagnose.Report {
+			return s.explain(s.ip(s.Addr.RLan))
+		}, says: func(*site) string { return "answers, but past the tunnel, through eth0" }},
 		{name: "no endpoint", want: diagnose.NoEndpoint, fault: func(s *site) {
 			s.confA.replace(s.t, "Endpoint", "#Endpoint")
 		}},
