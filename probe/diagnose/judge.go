@@ -76,6 +76,10 @@ func healthy(summary string, evidence ...string) Verdict {
 }
 
 func (f *Facts) idle() Verdict {
+	if f.Flow != nil && f.Flow.Seen[probe.A1] != nil {
+		return Verdict{Code: Idle, Where: WhereHere,
+			Summary: fmt.Sprintf("packets to %s entered the tunnel, and it was not watched long enough to say what becomes of them", f.target())}
+	}
 	if f.Flow != nil {
 		return Verdict{Code: Idle, Where: WhereHere,
 			Summary: "nothing that matches passed while this was watched"}
