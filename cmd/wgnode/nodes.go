@@ -104,7 +104,8 @@ func keyHints(err error) []string {
 	return hints
 }
 
-var errNotInterface = errors.New("neither an interface nor the path of a .conf named after one, nor of a .toml")
+var errNotInterface = errors.New("neither an interface nor the path of a .conf named after one, nor of a .toml; " +
+	"the name of an interface is at most 15 letters, digits and _=+.-")
 
 // interfaceOf returns the interface that CONF or NAME stands for, whether the
 // file is there or not: down must work without it. But a .toml may say itself

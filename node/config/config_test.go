@@ -162,10 +162,10 @@ func TestErrors(t *testing.T) {
 		{i + "Mtu", "wg0.conf:2: MTU: has no value: write MTU = VALUE"},
 		{i + "hello there", "wg0.conf:2: neither a section nor KEY = VALUE"},
 		{i + "Adress = 10.0.0.1", `wg0.conf:2: unknown key "Adress" (did you mean Address?)`},
-		{i + "Colour = red", `wg0.conf:2: unknown key "Colour"`},
+		{i + "Colour = red", `wg0.conf:2: unknown key "Colour": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig`},
 		{i + "AllowedIPs = 10.0.0.1", "wg0.conf:2: AllowedIPs: belongs in [Peer], not in [Interface]"},
 		{i + "ListenPort = 65536", `wg0.conf:2: ListenPort: "65536" is not a port: want 0 to 65535`},
-		{i + "ListenPort =", "wg0.conf:2: ListenPort: has no value"},
+		{i + "ListenPort =", "wg0.conf:2: ListenPort: has no value: write ListenPort = VALUE, or leave the line out"},
 		{i + "FwMark = 0x1ffffffff", `wg0.conf:2: FwMark: "0x1ffffffff" is neither off nor 0 to 0xffffffff`},
 		{i + "MTU = 67", `wg0.conf:2: MTU: "67" is not an MTU: want 68 to 65535 bytes`},
 		{i + "Table = here", `wg0.conf:2: Table: "here" is neither auto nor off nor the number of a table`},
@@ -184,7 +184,7 @@ func TestErrors(t *testing.T) {
 		{p + "PublicKey=" + pubA + "\nAllowedIPs=::ffff:10.0.0.0/104", `wg0.conf:3: AllowedIPs: "::ffff:10.0.0.0/104" is an IPv4 address in IPv6 notation: write it as IPv4`},
 		{i + "MTU = 1\n\n" + p + "Nonsense = 1\n" + i + "Table = x", "wg0.conf:2: MTU: \"1\" is not an MTU: want 68 to 65535 bytes\n" +
 			"wg0.conf:4: PublicKey: missing in this [Peer]\n" +
-			"wg0.conf:5: unknown key \"Nonsense\"\n" +
+			"wg0.conf:5: unknown key \"Nonsense\": there are PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive\n" +
 			"wg0.conf:7: Table: \"x\" is neither auto nor off nor the number of a table"},
 	} {
 		c, err := Parse(strings.NewReader(tc.text), "wg0.conf")

@@ -13,6 +13,9 @@ import (
 // net.SplitHostPort understands. Like wg(8) it takes the port from behind the
 // last colon, so that an IPv6 address need not be in brackets.
 func parseEndpoint(s string) (string, error) {
+	if strings.Contains(s, "://") {
+		return "", fmt.Errorf("%s is a URL: want HOST:PORT", quote(s))
+	}
 	host, port, ok := s, "", false
 	if rest, bracket := strings.CutPrefix(s, "["); bracket {
 		host, port, ok = strings.Cut(rest, "]:")

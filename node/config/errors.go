@@ -66,8 +66,8 @@ type lines map[string]int
 
 func allowedIPsKey(p netip.Prefix) string { return "AllowedIPs " + p.String() }
 
-// secretLooking matches what may be a key of WireGuard, or most of one.
-var secretLooking = regexp.MustCompile(`[A-Za-z0-9+/]{30,}=*`)
+// secretLooking matches what may be a key of WireGuard, or half of one.
+var secretLooking = regexp.MustCompile(`[A-Za-z0-9+/]{20,}=*`)
 
 // quote shows a value in an error. Values of secret keys never get here, but a
 // key that was pasted at the wrong place does.

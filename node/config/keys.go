@@ -122,9 +122,19 @@ func (p *parser) setAddress(v string) error {
 			errs = append(errs, err)
 			continue
 		}
+		if slices.ContainsFunc(p.cfg.Interface.Addresses, func(a netip.Prefix) bool { return sameAddress(a, prefix) }) {
+			errs = append(errs, fmt.Errorf("%s is there twice: leave one out", prefix))
+			continue
+		}
 		p.cfg.Interface.Addresses = append(p.cfg.Interface.Addresses, prefix)
 	}
 	return errors.Join(errs...)
+}
+
+// sameAddress reports whether the kernel takes only one of the two: an IPv4
+// address with the same length, an IPv6 address with any.
+func sameAddress(a, b netip.Prefix) bool {
+	return a == b || a.Addr() == b.Addr() && a.Addr().Is6()
 }
 
 // setDNS tells servers from search domains by wg-quick's rule: only digits and
@@ -250,6 +260,8 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		prefix = netip.PrefixFrom(addr.WithZone(""), addr.BitLen())
 	}
 	switch {
+	case err != nil && strings.Contains(s, "/255."):
+		return prefix, fmt.Errorf("%s has a mask: write the length of the prefix, such as /24 for /255.255.255.0", quote(s))
 	case err != nil || strings.Contains(s, "%"):
 		return prefix, fmt.Errorf("%s is not an IP address with an optional /LENGTH", quote(s))
 	case prefix.Addr().Is4In6():

@@ -36,6 +36,9 @@ func parse(r io.Reader, path string, wgOnly bool) (*Config, error) {
 
 // parse reads a whole .conf.
 func (p *parser) parse(text string) (*Config, error) {
+	if isUTF16(text) {
+		return nil, Errors{{p.cfg.Path, 1, "", "is UTF-16: save it as UTF-8"}}
+	}
 	// Windows editors put a byte order mark in front of UTF-8.
 	body := strings.TrimPrefix(text, "\ufeff")
 	for line := range strings.SplitSeq(body, "\n") {
@@ -44,6 +47,11 @@ func (p *parser) parse(text string) (*Config, error) {
 	}
 	p.finish()
 	return p.result()
+}
+
+// isUTF16 goes by the byte order mark.
+func isUTF16(text string) bool {
+	return strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff")
 }
 
 // result returns what was read, or else all that is wrong with it.
@@ -143,6 +151,12 @@ func (p *parser) notAnAssignment(s string) {
 		p.fail(allKeys[i], "has no value: write %s = VALUE", allKeys[i])
 		return
 	}
+	// "Address: 10.0.0.1" or "Address 10.0.0.1"
+	first := strings.FieldsFunc(s, func(r rune) bool { return r == ':' || isSpace(r) })
+	if i := slices.IndexFunc(allKeys, func(k string) bool { return len(first) > 0 && strings.EqualFold(k, first[0]) }); i >= 0 {
+		p.fail(allKeys[i], "has no equals sign: write %s = VALUE", allKeys[i])
+		return
+	}
 	// What the line holds is not shown: it may be a piece of a key.
 	p.fail("", "neither a section nor KEY = VALUE")
 }
@@ -163,6 +177,9 @@ func (p *parser) assign(name, value, whole string) {
 	}
 	i := indexOf(in, name)
 	if i < 0 {
+		if value == "" && nearest(name, known) == "" {
+			name = "" // which may be the end of a key, up to its equals sign
+		}
 		p.misplaced(name, known)
 		return
 	}
@@ -180,13 +197,26 @@ func (p *parser) assign(name, value, whole string) {
 	case k.wg:
 		value = squeeze(value)
 		if value == "" {
-			p.fail(k.name, "has no value")
+			p.fail(k.name, "has no value: write %s = VALUE, or leave the line out", k.name)
 			return
 		}
 	}
-	if err := k.set(p, value); err != nil {
+	if !k.hook && isQuoted(value) {
+		p.fail(k.name, "is in quotation marks: leave them out")
+		return
+	}
+	err := k.set(p, value)
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range several.Unwrap() {
+			p.fail(k.name, "%v", err)
+		}
+	} else if err != nil {
 		p.fail(k.name, "%v", err)
 	}
+}
+
+func isQuoted(v string) bool {
+	return len(v) > 1 && v[0] == v[len(v)-1] && (v[0] == '"' || v[0] == '\'')
 }
 
 // misplaced reports a key that its section does not have.
@@ -199,7 +229,14 @@ func (p *parser) misplaced(name string, known []string) {
 		p.fail(allKeys[i], "belongs in %s, not in %s", there, here)
 		return
 	}
-	p.fail("", "%s", unknownKey(name, known))
+	text := unknownKey(name, known)
+	if nearest(name, known) == "" {
+		if p.wgOnly && p.section == inInterface {
+			known = known[:slices.IndexFunc(interfaceKeys, func(k keyword) bool { return !k.wg })]
+		}
+		text += ": there are " + strings.Join(known, ", ")
+	}
+	p.fail("", "%s", text)
 }
 
 // remember notes the current line for a key of the current section.

@@ -33,7 +33,7 @@ func ParseTOML(r io.Reader, path string) (*Config, error) {
 // of peers.
 func parseTOML(text, path, base string, peersOnly bool) (*Config, error) {
 	text = strings.TrimPrefix(text, "\ufeff") // as in a .conf
-	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+	if isUTF16(text) {
 		return nil, Errors{{path, 1, "", "is UTF-16: save it as UTF-8"}} // the library may take it
 	}
 	if line := tooDeep(text); line > 0 {
