@@ -53,9 +53,11 @@ type Config struct {
 	// key: they are then applied one after the other, as wg(8) does.
 	Peers []Peer
 
-	warnings []string
-	comments int
-	resolved bool // Resolve has done its work
+	warnings []Warning
+	// secretFiles are those that secrets were read from.
+	secretFiles []string
+	comments    int
+	resolved    bool // Resolve has done its work
 	// spelling are the names that the keys of a .conf have in the format that it
 	// is from, nil for a .conf.
 	spelling map[string]string
@@ -201,10 +203,6 @@ func (t Table) String() string {
 	}
 	return strconv.FormatInt(int64(t), 10)
 }
-
-// Warnings returns what is accepted but likely not meant, one sentence each,
-// with file and line where there is one.
-func (c *Config) Warnings() []string { return slices.Clone(c.warnings) }
 
 // Comments returns how many comments the file had besides the names of peers.
 // They are lost when c is written.

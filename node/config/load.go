@@ -70,11 +70,11 @@ func Read(path string) (*Config, error) {
 		c.Name = name // a link may have another name than the file behind it
 	}
 	if !isTOML || c.holdsSecret() {
-		warning, err := warnWorldAccessible(f)
+		secret, warnings, err := secretIn(f)
 		if err != nil {
 			return nil, fmt.Errorf("load configuration: %w", err)
 		}
-		c.warnings = append(warning, c.warnings...)
+		c.secretFiles, c.warnings = append(c.secretFiles, secret), append(warnings, c.warnings...)
 	}
 	return c, nil
 }
@@ -94,15 +94,6 @@ func (c *Config) holdsSecret() bool {
 	i := &c.Interface
 	return !i.PrivateKey.IsZero() && i.PrivateKeyFrom == Source{} ||
 		slices.ContainsFunc(c.Peers, func(p Peer) bool { return !p.PresharedKey.IsZero() && p.PresharedKeyFrom == Source{} })
-}
-
-// warnWorldAccessible returns a warning, or none.
-func warnWorldAccessible(f *os.File) ([]string, error) {
-	open, err := WorldAccessible(f)
-	if err != nil || !open {
-		return nil, err
-	}
-	return []string{fmt.Sprintf("`%s' is world accessible", f.Name())}, nil
 }
 
 // WorldAccessible is wg-quick's test: others have some right to the file and

@@ -91,7 +91,14 @@ func (p *parser) fail(key, format string, args ...any) {
 
 func (p *parser) warn(line int, key, format string, args ...any) {
 	e := Error{p.cfg.Path, line, p.cfg.spell(key), fmt.Sprintf(format, args...)}
-	p.cfg.warnings = append(p.cfg.warnings, e.Error())
+	p.cfg.warnings = append(p.cfg.warnings, Warning{Text: e.Error()})
+}
+
+// warnOverlap is warn for peers that get in each other's way.
+func (p *parser) warnOverlap(line int, key, format string, args ...any) {
+	p.warn(line, key, format, args...)
+	w := &p.cfg.warnings[len(p.cfg.warnings)-1]
+	w.Kind, w.Fix = WarnOverlap, oneOwner
 }
 
 // line takes one line, in the two readings that wg-quick has of it: without
@@ -285,7 +292,7 @@ func (p *parser) warnOverlaps() {
 		}
 		for _, prefix := range peer.AllowedIPs {
 			if prev, ok := owner[prefix]; ok && prev.PublicKey != peer.PublicKey {
-				p.warn(peer.AllowedIPsLine(prefix), "AllowedIPs", "%s was given to %s before; only %s gets it", prefix, prev, peer)
+				p.warnOverlap(peer.AllowedIPsLine(prefix), "AllowedIPs", "%s was given to %s before; only %s gets it", prefix, prev, peer)
 			}
 			owner[prefix] = peer
 		}

@@ -51,7 +51,7 @@ func (c *Config) Resolve(ctx context.Context) error {
 		return r.errs
 	}
 	c.Interface.PrivateKey, c.Peers, c.resolved = private, peers, true
-	c.warnings = append(r.warnings, c.warnings...)
+	c.warnings, c.secretFiles = append(r.warnings, c.warnings...), append(c.secretFiles, r.secretFiles...)
 	return nil
 }
 
@@ -76,7 +76,9 @@ type resolver struct {
 	ctx      context.Context
 	from     *Config // the file whose keys are being read
 	errs     Errors
-	warnings []string
+	warnings []Warning
+
+	secretFiles []string
 }
 
 func (r *resolver) fail(line int, key string, err error) {
@@ -107,7 +109,7 @@ func (r *resolver) peersFile(path string, private key.Private) []Peer {
 		r.fail(r.from.Interface.lines["peers_file"], "peers_file", err)
 		return nil
 	}
-	r.warnings = append(r.warnings, shared.warnings...)
+	r.warnings, r.secretFiles = append(r.warnings, shared.warnings...), append(r.secretFiles, shared.secretFiles...)
 	peers := shared.Peers
 	if !private.IsZero() {
 		self := private.Public()
@@ -147,11 +149,11 @@ func (r *resolver) readPeers(path string) (*Config, error) {
 		return nil, err
 	}
 	if shared.holdsSecret() {
-		warning, err := warnWorldAccessible(f)
+		secret, warnings, err := secretIn(f)
 		if err != nil {
 			return nil, err
 		}
-		shared.warnings = append(warning, shared.warnings...)
+		shared.secretFiles, shared.warnings = []string{secret}, append(warnings, shared.warnings...)
 	}
 	return shared, nil
 }
@@ -182,7 +184,7 @@ func (r *resolver) merge(shared, own []Peer) []Peer {
 		for _, prefix := range p.AllowedIPs {
 			if prev := owner[prefix]; prev != nil {
 				e := Error{r.from.Path, p.AllowedIPsLine(prefix), r.from.spell("AllowedIPs"), fmt.Sprintf("%s was given to %s in %s; only %s gets it", prefix, prev, r.from.Interface.PeersFile, p)}
-				r.warnings = append(r.warnings, e.Error())
+				r.warnings = append(r.warnings, Warning{Kind: WarnOverlap, Text: e.Error(), Fix: oneOwner})
 			}
 		}
 	}
@@ -254,11 +256,11 @@ func (r *resolver) readFile(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close() // nothing was written: its error says nothing
-	warning, err := warnWorldAccessible(f)
+	secret, warnings, err := secretIn(f)
 	if err != nil {
 		return "", err
 	}
-	r.warnings = append(r.warnings, warning...)
+	r.secretFiles, r.warnings = append(r.secretFiles, secret), append(r.warnings, warnings...)
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	return string(text), err
 }

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Warning is something in a configuration that is accepted but likely not
+// meant.
+type Warning struct {
+	Kind WarningKind
+	Text string // one sentence, with file and line where there is one
+	Fix  []string
+}
+
+// WarningKind tells those warnings from the rest that are also findings of a
+// running node.
+type WarningKind string
+
+const (
+	WarnOther         WarningKind = ""
+	WarnOverlap       WarningKind = "overlap"        // two peers claim one prefix
+	WarnOwnKey        WarningKind = "own-key"        // a peer has the interface's own key
+	WarnWorldReadable WarningKind = "world-readable" // anybody can read a secret
+)
+
+// oneOwner is the cure for peers that claim the same.
+var oneOwner = []string{"# take it out of one of the two sections; a longer prefix inside of the other's is no overlap"}
+
+// Warnings returns what is accepted but likely not meant, one sentence each,
+// with file and line where there is one.
+func (c *Config) Warnings() []string {
+	var texts []string
+	for _, w := range c.allWarnings() {
+		texts = append(texts, w.Text)
+	}
+	return texts
+}
+
+// WarningsNow are the [Config.Warnings] as they are by now: the rights to the
+// files with secrets in them may have changed since these were read. What
+// cannot be looked at any more is left out.
+func (c *Config) WarningsNow() []Warning {
+	ws := slices.DeleteFunc(c.allWarnings(), func(w Warning) bool { return w.Kind == WarnWorldReadable })
+	var open []Warning
+	for _, path := range c.secretFiles {
+		open = append(open, warnIfOpen(path)...)
+	}
+	return append(open, ws...)
+}
+
+func (c *Config) allWarnings() []Warning {
+	return append(slices.Clone(c.warnings), c.ownKey()...)
+}
+
+// ownKey tells of peers that have the interface's own key. A device leaves them
+// out without a word.
+func (c *Config) ownKey() []Warning {
+	if c.Interface.PrivateKey.IsZero() {
+		return nil
+	}
+	self := c.Interface.PrivateKey.Public()
+	var ws []Warning
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		if p.PublicKey != self {
+			continue
+		}
+		line := p.lines["PublicKey"]
+		if line == 0 {
+			line = p.Line
+		}
+		e := Error{c.Path, line, c.spell("PublicKey"), "is this interface's own: the peer is left out, for nobody can be his own peer"}
+		ws = append(ws, Warning{WarnOwnKey, e.Error(), []string{
+			"# on the host that the peer is meant to be, its public key is shown by:", "wg show all public-key"}})
+	}
+	return ws
+}
+
+// secretIn returns the name of f, which has secrets in it, for
+// Config.secretFiles, and a warning if anybody can read them.
+func secretIn(f *os.File) (path string, ws []Warning, err error) {
+	path = f.Name()
+	open, err := WorldAccessible(f)
+	if open {
+		ws = []Warning{{WarnWorldReadable, fmt.Sprintf("`%s' is world accessible", path), []string{"chmod o= " + shellQuote(path)}}}
+	}
+	return path, ws, err
+}
+
+func warnIfOpen(path string) []Warning {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close() // nothing was written: its error says nothing
+	_, ws, err := secretIn(f)
+	if err != nil {
+		return nil
+	}
+	return ws
+}
+
+// unquoted matches what a shell takes as it is.
+var unquoted = regexp.MustCompile(`^[a-zA-Z0-9/._+=@:,-]+$`)
+
+func shellQuote(s string) string {
+	if unquoted.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
