@@ -227,7 +227,8 @@ func (t controlTask) doctor(w http.ResponseWriter, r *http.Request) {
 
 // Subject is the node as package explain looks at it.
 func (n *Node) Subject() explain.Subject {
-	s := explain.Subject{Interface: n.name, Config: n.Config().Path, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true, Endpoint: n.Endpoint}
+	cfg := n.Config()
+	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true, Endpoint: n.Endpoint}
 	if n.net != nil {
 		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress
 	}

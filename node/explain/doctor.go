@@ -62,7 +62,9 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return s.doctorReport(f, c), nil
+	r := s.doctorReport(f, c)
+	s.addFindings(ctx, r)
+	return r, nil
 }
 
 func since(t time.Time) func(*probe.Event) bool {
@@ -119,7 +121,7 @@ func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector) *diagno
 			of.Side = diagnose.SideA
 		}
 		r.Peers = append(r.Peers, diagnose.PeerReport{Peer: p.Key, PeerName: p.Name, Side: of.Side,
-			Verdict: v, Ladder: of.Ladder(&v, now), Drops: dropsByName(ps.Drops)})
+			State: of.State(&v, now), Verdict: v, Ladder: of.Ladder(&v, now), Drops: dropsByName(ps.Drops)})
 	}
 	for i := range c.Strangers {
 		r.Peers = append(r.Peers, strangerPeer(f, &c.Strangers[i], now))

@@ -80,7 +80,9 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return x.report(v), nil
+	r := x.report(v)
+	x.addFindings(ctx, r)
+	return r, nil
 }
 
 // explanation is one run of Explain.

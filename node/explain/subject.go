@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -18,8 +19,10 @@ import (
 type Subject struct {
 	Interface string
 	Config    string // path of its configuration, "" if it has none
-	Tunnel    *tunnel.Tunnel
-	Prober    Prober
+	// File is what that says, for findings. It may be nil.
+	File   *config.Config
+	Tunnel *tunnel.Tunnel
+	Prober Prober
 	// Kernel says that the interface is the kernel's, so that its routing can
 	// be asked; not so for a userspace stack.
 	Kernel bool
@@ -155,7 +158,7 @@ func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagno
 	side := *f
 	side.Side, side.Peer = diagnose.SideB, &diagnose.Peer{Key: s.Key}
 	side.Peer.Seen[probe.B1] = s.Last
-	return diagnose.PeerReport{Peer: s.Key, Side: diagnose.SideB, Verdict: v, Ladder: side.Ladder(&v, now)}
+	return diagnose.PeerReport{Peer: s.Key, Side: diagnose.SideB, State: diagnose.StateFailing, Verdict: v, Ladder: side.Ladder(&v, now)}
 }
 
 func targetText(t netip.AddrPort) string {

@@ -57,6 +57,7 @@ func bus(t *testing.T) (address string) {
 // keeps what it was called with.
 type service struct {
 	name string
+	conn *dbus.Conn
 
 	mu    sync.Mutex
 	calls []string
@@ -101,6 +102,7 @@ func serve(t *testing.T, address string, m manager, fails ...string) *service {
 			t.Error(err)
 		}
 	})
+	s.conn = conn
 	if err := conn.Export(s, m.path, m.name+".Manager"); err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,9 @@ const (
 	DuplicateAddress      Code = "duplicate-address"      // two hosts have one tunnel address
 	KeyIsOwn              Code = "key-is-own"             // a peer's public key is this node's own
 	WorldReadableConfig   Code = "world-readable-config"  // anybody can read the private key
+	NoKeepalive           Code = "no-keepalive"           // behind NAT, called by a peer, and silent when idle
+	FullTunnelOneFamily   Code = "full-tunnel-one-family" // all of IPv4 or of IPv6, and the other leaves outside
+	MTUTooLarge           Code = "mtu-too-large"          // encrypted packets do not fit the way to the endpoint
 )
 
 // Class says what kind of thing is at fault.
@@ -158,6 +161,9 @@ var classes = []struct {
 	{DuplicateAddress, ClassConfig},
 	{KeyIsOwn, ClassConfig},
 	{WorldReadableConfig, ClassConfig},
+	{NoKeepalive, ClassConfig},
+	{FullTunnelOneFamily, ClassRouting},
+	{MTUTooLarge, ClassNetwork},
 }
 
 // Class returns the class of c, [ClassNetwork] for a code of another version.

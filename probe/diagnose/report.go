@@ -3,6 +3,7 @@ package diagnose
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -20,6 +21,8 @@ type Report struct {
 	Verdict  Verdict       `json:"verdict"`
 	Ladder   List[Rung]    `json:"ladder"`
 	Findings List[Finding] `json:"findings"`
+	// Unchecked is what could not be looked at for findings, and why.
+	Unchecked List[string] `json:"unchecked,omitempty"`
 }
 
 // DoctorReport is the state of a whole interface: the answer of "wgnode
@@ -27,6 +30,7 @@ type Report struct {
 type DoctorReport struct {
 	Interface string           `json:"interface"`
 	Findings  List[Finding]    `json:"findings"`
+	Unchecked List[string]     `json:"unchecked,omitempty"` // as in a Report
 	Peers     List[PeerReport] `json:"peers"`
 	// Drops counts, by reason, what was dropped that is no peer's.
 	Drops map[string]uint64 `json:"drops,omitempty"`
@@ -37,6 +41,7 @@ type PeerReport struct {
 	Peer     string `json:"peer"` // public key in base64
 	PeerName string `json:"peer_name,omitempty"`
 	Side     Side   `json:"side,omitempty"`
+	State    State  `json:"state"`
 
 	Verdict Verdict    `json:"verdict"`
 	Ladder  List[Rung] `json:"ladder"`
@@ -54,6 +59,13 @@ func (r *DoctorReport) Healthy() bool {
 		}
 	}
 	return true
+}
+
+// Beside returns the findings that no verdict has told already.
+func Beside(findings []Finding, told ...*Verdict) []Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool {
+		return slices.ContainsFunc(told, func(v *Verdict) bool { return v.Code == f.Code })
+	})
 }
 
 // Side says which end of the tunnel a flow is looked at from: [SideA] sent its
@@ -115,6 +127,7 @@ type Candidate struct {
 // need not be the cause of anything.
 type Finding struct {
 	Code    Code         `json:"code"`
+	Peer    string       `json:"peer,omitempty"` // public key in base64, if it is about one
 	Summary string       `json:"summary"`
 	Fix     List[string] `json:"fix"` // as in a Verdict
 }

@@ -86,3 +86,7 @@ func bracket(a netip.Addr) string {
 	}
 	return a.String()
 }
+
+// PeerLabel is how people know a peer: by its name, else by the ends of its key
+// in base64.
+func PeerLabel(key, name string) string { return (&Peer{Key: key, Name: name}).label() }

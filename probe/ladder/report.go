@@ -35,6 +35,7 @@ func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	t.ladder(r.Ladder, 0)
 	t.verdict(&r.Verdict, 0)
 	t.findings(r.Findings)
+	t.unchecked(r.Unchecked)
 	return t.writeTo(w)
 }
 
@@ -53,6 +54,10 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 			t.put(plain, "  ")
 		}
 		t.put(dim, p.Peer)
+		if p.State != "" {
+			t.put(plain, "  ")
+			t.put(stateStyles[p.State], string(p.State))
+		}
 		t.newline()
 		t.ladder(p.Ladder, 2)
 		t.verdict(&p.Verdict, 2)
@@ -65,7 +70,15 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 		t.put(plain, "Nothing else was found.")
 		t.newline()
 	}
+	t.unchecked(r.Unchecked)
 	return t.writeTo(w)
+}
+
+// stateStyles are the colours of states; those that say nothing either way have
+// none.
+var stateStyles = map[diagnose.State]style{
+	diagnose.StateUp:      green,
+	diagnose.StateFailing: red,
 }
 
 // drops writes what was dropped, most first, if anything was.
@@ -282,5 +295,12 @@ func (t *text) findings(fs []diagnose.Finding) {
 		t.put(plain, ": ")
 		t.wrap(plain, f.Summary, 4, "")
 		t.fix(f.Fix, 6)
+	}
+}
+
+func (t *text) unchecked(lines []string) {
+	t.section("Could not be looked at", len(lines), 0)
+	for _, line := range lines {
+		t.item(2, "-", line)
 	}
 }

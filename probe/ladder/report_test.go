@@ -107,12 +107,13 @@ x no-response (network, at A3, between the two hosts, not certain)
 
 func TestDoctor(t *testing.T) {
 	r := &diagnose.DoctorReport{
-		Interface: "wg0",
+		Interface: "wg0", Unchecked: []string{"the host's networks: list links: permission denied"},
 		Peers: []diagnose.PeerReport{
 			{Peer: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", PeerName: "alice",
+				State:   diagnose.StateUp,
 				Verdict: diagnose.Verdict{Code: diagnose.Healthy, Certain: true, Summary: "Data passes both ways."},
 				Ladder:  []diagnose.Rung{{Checkpoint: probe.B8, Status: diagnose.Pass}}},
-			{Peer: "gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=",
+			{Peer: "gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=", State: diagnose.StateFailing,
 				Verdict: diagnose.Verdict{Code: diagnose.NoEndpoint, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
 					Fix: []string{"wg set wg0 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA= endpoint HOST:PORT"}}},
 		},
@@ -120,13 +121,13 @@ func TestDoctor(t *testing.T) {
 	want := `
 wg0
 
-peer alice  xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+peer alice  xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  up
   ✓ B8 udp-send    encrypted reply sent
 
   ✓ healthy
     Data passes both ways.
 
-peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=
+peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=  failing
 
   ✗ no-endpoint (config, at A2, on this host, certain)
 
@@ -134,6 +135,9 @@ peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=
       wg set wg0 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA= endpoint HOST:PORT
 
 Nothing else was found.
+
+Could not be looked at
+  - the host's networks: list links: permission denied
 `
 	var b strings.Builder
 	if err := ladder.Doctor(&b, r, ladder.Options{Location: time.UTC}); err != nil {

@@ -3,7 +3,10 @@
 package routing
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -185,6 +188,11 @@ func (s *Snapshot) Link(name string) *Link {
 		}
 	}
 	return nil
+}
+
+// Links returns all links, in the order of their indices.
+func (s *Snapshot) Links() []*Link {
+	return slices.SortedFunc(maps.Values(s.links), func(a, b *Link) int { return cmp.Compare(a.Index, b.Index) })
 }
 
 // name returns the name of the link of an index, ip(8)'s "ifN" if it has none.

@@ -1,0 +1,207 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/resolver"
+	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/finding"
+	"github.com/wgnode/wgnode/probe/host/routing"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// addFindings completes the report of a flow. It also asks the configuration's
+// name servers something, if the tunnel was seen to work.
+func (x *explanation) addFindings(ctx context.Context, r *diagnose.Report) {
+	g := x.gather(ctx)
+	if r.Verdict.Healthy() && !x.req.Passive && x.Kernel {
+		g.ask(ctx, x.peer)
+	}
+	r.Findings, r.Unchecked = diagnose.Beside(g.findings(), &r.Verdict), g.unchecked
+}
+
+// addFindings completes the report of a doctor.
+func (s *Subject) addFindings(ctx context.Context, r *diagnose.DoctorReport) {
+	g := s.gather(ctx)
+	var told []*diagnose.Verdict
+	for i := range r.Peers {
+		told = append(told, &r.Peers[i].Verdict)
+	}
+	r.Findings, r.Unchecked = diagnose.Beside(g.findings(), told...), g.unchecked
+}
+
+// gathering collects the facts that findings are made of.
+type gathering struct {
+	*Subject
+	facts     finding.Facts
+	unchecked []string // what could not be found out, and why
+}
+
+func (g *gathering) failed(what string, err error) {
+	g.unchecked = append(g.unchecked, fmt.Sprintf("%s: %v", what, err))
+}
+
+// gather finds out about the configuration and the host. It sends nothing.
+func (s *Subject) gather(ctx context.Context) *gathering {
+	g := &gathering{Subject: s, facts: finding.Facts{Interface: s.Interface, Config: s.Config}}
+	st, err := s.Tunnel.Status()
+	if err != nil {
+		g.failed("the peers", err)
+		return g
+	}
+	g.peers(st)
+	g.clock()
+	if s.File != nil {
+		i := &s.File.Interface
+		g.facts.RoutesOff, g.facts.KillSwitch, g.facts.DNS = i.Table == config.TableOff, i.KillSwitch, i.DNS
+		g.facts.ResolverOff = resolver.Kind(i.Resolver) == resolver.Off
+		if !s.Kernel {
+			g.facts.Addresses = i.Addresses
+		}
+	}
+	if s.Kernel {
+		g.host()
+		g.resolver(ctx)
+	}
+	return g
+}
+
+// findings are those of the configuration alone, which "up" has warned of as
+// well, and those of the configuration on this host.
+func (g *gathering) findings() []diagnose.Finding {
+	var found []diagnose.Finding
+	if g.File != nil {
+		for _, w := range g.File.WarningsNow() {
+			if code, ok := warningCodes[w.Kind]; ok {
+				found = append(found, diagnose.Finding{Code: code, Summary: w.Text, Fix: w.Fix})
+			}
+		}
+	}
+	return append(found, finding.All(&g.facts)...)
+}
+
+var warningCodes = map[config.WarningKind]diagnose.Code{
+	config.WarnOverlap:       diagnose.OverlappingAllowedIPs,
+	config.WarnOwnKey:        diagnose.KeyIsOwn,
+	config.WarnWorldReadable: diagnose.WorldReadableConfig,
+}
+
+// clockFresh is for how long what a peer said of its clock is taken for its
+// clock's state.
+const clockFresh = 10 * time.Minute
+
+func (g *gathering) peers(st *uapi.Status) {
+	opened := g.opened()
+	for _, ps := range g.Tunnel.Peers() {
+		conf := st.Peer(ps.Key)
+		if !ps.Configured || conf == nil {
+			continue
+		}
+		p := finding.Peer{Key: ps.Key.Base64(), Name: ps.Name, AllowedIPs: conf.AllowedIPs, CallsIn: true,
+			Keepalive: conf.PersistentKeepalive, Endpoint: ps.Endpoint, Opened: opened[ps.ID]}
+		if g.Endpoint != nil {
+			written, _ := g.Endpoint(ps.Key) // why it does not resolve is a verdict's matter
+			p.CallsIn = written == ""
+		}
+		if since := time.Since(ps.ClockAt); since > -time.Minute && since < clockFresh {
+			p.Clock, p.ClockAt = ps.Clock, ps.ClockAt
+		}
+		if ep := ps.Endpoint.Addr(); g.Kernel && ep.IsValid() {
+			p.Route = lookup(ep, st.FwMark)
+			if r, err := route.Lookup(ep, st.FwMark); err == nil {
+				p.RouteMTU = r.MTU()
+			}
+		}
+		g.facts.Peers = append(g.facts.Peers, p)
+	}
+}
+
+func (g *gathering) clock() {
+	c := &g.facts.Clock
+	c.Now = time.Now()
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if t, err := time.Parse(time.RFC3339, s.Value); err == nil && s.Key == "vcs.time" {
+				c.Built = t
+			}
+		}
+	}
+	var t unix.Timex // Modes 0: it only asks (adjtimex(2))
+	if state, err := unix.Adjtimex(&t); err != nil {
+		g.failed("whether the clock is synchronized", err)
+	} else {
+		c.Synchronized = state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
+	}
+}
+
+// internet are addresses that only a default route leads to. Nothing is sent
+// there.
+var internet = [...]netip.Addr{netip.MustParseAddr("1.0.0.1"), netip.MustParseAddr("2000::1")}
+
+// secretive are the kinds of links that are themselves encrypted tunnels.
+var secretive = []string{"wireguard", "tun", "xfrm", "vti", "vti6"}
+
+// host reads the kernel's tables.
+func (g *gathering) host() {
+	snap, err := routing.Take(routing.Options{Only: internet[:]})
+	if err != nil {
+		g.failed("the host's networks", err)
+		return
+	}
+	for _, l := range snap.Links() {
+		if l.Name == g.Interface {
+			g.facts.MTU = l.MTU
+		}
+		for _, a := range l.Addrs {
+			switch net := a.Peer.Masked(); {
+			case a.Prefix.Addr().IsLinkLocalUnicast() || a.Prefix.Addr().IsLoopback():
+			case l.Name == g.Interface:
+				g.facts.Addresses = append(g.facts.Addresses, a.Prefix)
+			case l.Up && net.IsValid() && !inVRF(snap, l):
+				g.facts.Networks = append(g.facts.Networks, finding.Network{Link: l.Name, Net: net, Proxied: proxied(l.Name)})
+			}
+		}
+	}
+	for _, dst := range internet {
+		r := lookup(dst, 0)
+		if l := snap.Link(r.Interface); r.Kind == diagnose.RouteFound && l != nil {
+			g.facts.Default = append(g.facts.Default, finding.Way{IPv6: dst.Is6(), Link: l.Name,
+				Tunnel: slices.Contains(secretive, l.Kind), Text: "ip route get " + r.Text})
+		}
+	}
+	for _, ipv6 := range []bool{false, true} {
+		fw := snap.Forwarding(ipv6, g.Interface)
+		g.facts.Forwarding = append(g.facts.Forwarding, finding.Forwarding{IPv6: ipv6, On: fw.On, Evidence: fw.Evidence, Fix: fw.Fix})
+		if !fw.On {
+			g.passedOn(snap, ipv6)
+		}
+	}
+}
+
+// inVRF reports whether a link's network has routing tables of its own.
+func inVRF(snap *routing.Snapshot, l *routing.Link) bool {
+	m := snap.Link(l.Master)
+	return l.Kind == "vrf" || l.Master != "" && m != nil && m.Kind == "vrf"
+}
+
+// proxied reports whether the host answers ARP or NDP for others on a link.
+func proxied(link string) bool {
+	for _, path := range []string{"ipv4/conf/" + link + "/proxy_arp", "ipv4/conf/all/proxy_arp",
+		"ipv6/conf/" + link + "/proxy_ndp", "ipv6/conf/all/proxy_ndp"} {
+		if b, err := os.ReadFile("/proc/sys/net/" + path); err == nil && strings.TrimSpace(string(b)) != "0" {
+			return true
+		}
+	}
+	return false
+}

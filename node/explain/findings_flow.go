@@ -1,0 +1,70 @@
+package explain
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/finding"
+	"github.com/wgnode/wgnode/probe/host/routing"
+)
+
+// inner returns the packets between the tunnel and this host's stack that have
+// passed a checkpoint of late.
+func (g *gathering) inner(cp probe.Checkpoint) []probe.Event {
+	return g.Tunnel.Recorder().Snapshot(time.Now().Add(-history), func(e *probe.Event) bool {
+		return e.Checkpoint == cp && e.Kind == probe.KindInner && !e.Dropped()
+	})
+}
+
+// opened returns when somebody behind each peer has last begun something
+// towards this side. A SYN or an echo request begins something for certain; the
+// side of other packets may be wrong for flows older than the node.
+func (g *gathering) opened() map[probe.PeerID]time.Time {
+	at := make(map[probe.PeerID]time.Time)
+	for _, e := range g.inner(probe.B4) {
+		if begins(&e) {
+			at[e.Peer] = e.When()
+		}
+	}
+	return at
+}
+
+// begins reports whether a packet is a TCP SYN (RFC 9293, section 3.1) or an
+// ICMP echo request.
+func begins(e *probe.Event) bool {
+	const syn, ack = 0x02, 0x10
+	switch e.Proto {
+	case probe.ProtoTCP:
+		return e.Info&(syn|ack) == syn
+	case probe.ProtoICMP:
+		return e.Info == 8
+	case probe.ProtoICMPv6:
+		return e.Info == 128
+	}
+	return false
+}
+
+// passedOn looks for packets that peers sent for other hosts. A destination that
+// answers all the same was translated into an address of this host.
+func (g *gathering) passedOn(snap *routing.Snapshot, ipv6 bool) {
+	answers := make(map[netip.Addr]bool)
+	for _, e := range g.inner(probe.B7) {
+		src, _ := e.Inner()
+		answers[src.Addr()] = true
+	}
+	for _, e := range g.inner(probe.B4) {
+		_, to := e.Inner()
+		dst := to.Addr()
+		if !dst.IsGlobalUnicast() || dst.Is6() != ipv6 || answers[dst] {
+			continue
+		}
+		if kind, _ := snap.AddrType(dst); kind != routing.TypeUnicast {
+			continue
+		}
+		ps := g.Tunnel.PeerState(e.Peer)
+		g.facts.PassedOn = append(g.facts.PassedOn, finding.PassedOn{Peer: diagnose.PeerLabel(ps.Key.Base64(), ps.Name), Dst: dst})
+		return // one is enough
+	}
+}

@@ -1,0 +1,85 @@
+package finding
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// dnsNotApplied looks for name servers of the configuration that the system does
+// not ask first. A server on this host itself is no evidence: it may well ask
+// those of the configuration.
+func dnsNotApplied(f *Facts) []diagnose.Finding {
+	if len(f.DNS) == 0 || f.ResolverOff || !f.ResolverSeen {
+		return nil
+	}
+	asks := "nobody"
+	if len(f.SystemAsks) > 0 {
+		first := f.SystemAsks[0].Addr
+		if slices.Contains(f.DNS, first) || first.IsLoopback() {
+			return nil
+		}
+		asks = first.String()
+	}
+	return []diagnose.Finding{{Code: diagnose.DNSNotApplied,
+		Summary: fmt.Sprintf("the configuration has %s as name server, but by %s this host asks %s: somebody has changed that since the tunnel came up",
+			addresses(f.DNS), f.Resolver, asks),
+		Fix: []string{
+			diagnose.FixComment + "to set it again:",
+			fmt.Sprintf("wgnode down %s && wgnode up %[1]s", f.Interface),
+			diagnose.FixComment + "if it does not last, a DHCP client or network manager writes it: have that leave it alone"}}}
+}
+
+// dnsLeak looks for name servers that are asked outside of a tunnel which is
+// meant to take everything.
+func dnsLeak(f *Facts) []diagnose.Finding {
+	if f.fullTunnel(false) == nil && f.fullTunnel(true) == nil {
+		return nil
+	}
+	var out []string
+	for _, s := range f.SystemAsks {
+		if s.Route.Kind != diagnose.RouteFound || s.Route.Local || s.Addr.IsLoopback() || s.Route.Interface == f.Interface {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s by %s", s.Addr, s.Route.Interface))
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	fix := []string{diagnose.FixComment + fmt.Sprintf("ask one that is reached through the tunnel; in [Interface]%s:", f.inFile()), "DNS = ADDRESS"}
+	if len(f.DNS) > 0 {
+		fix = []string{diagnose.FixComment + "which way each takes:", "ip route get " + f.SystemAsks[0].Addr.String()}
+	}
+	return []diagnose.Finding{{Code: diagnose.DNSLeak,
+		Summary: fmt.Sprintf("everything is to go through the tunnel, but by %s names are asked for outside of it: %s", f.Resolver, strings.Join(out, ", ")),
+		Fix:     fix}}
+}
+
+// dnsUnreachable looks for configured servers that did not answer although the
+// tunnel worked at that moment.
+func dnsUnreachable(f *Facts) []diagnose.Finding {
+	var found []diagnose.Finding
+	for _, a := range f.Asked {
+		what := fmt.Sprintf("did not answer within %v", a.Took)
+		if a.Refused {
+			what = "has nothing that listens on UDP port 53"
+		}
+		found = append(found, diagnose.Finding{Code: diagnose.DNSUnreachable,
+			Summary: fmt.Sprintf("the tunnel works, but the configured name server %s %s", a.Server, what),
+			Fix: []string{
+				diagnose.FixComment + "does it run, and does it listen to and allow questions from the tunnel? There:",
+				"ss -ulnp sport = 53"}})
+	}
+	return found
+}
+
+func addresses(as []netip.Addr) string {
+	words := make([]string, len(as))
+	for i, a := range as {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
+}

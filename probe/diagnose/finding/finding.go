@@ -1,0 +1,175 @@
+// Package finding looks for what is wrong with a configuration on this host,
+// whether or not it hurts at the moment. It does no I/O: what is known is in
+// [Facts], and each rule is a function of them.
+//
+// A finding that is none costs more trust than one that is missing. So each rule
+// speaks up only where its evidence leaves no harmless reading; what that takes
+// is said with each.
+package finding
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// Facts are what is known of a configuration and of the host it runs on. What is
+// zero is not known, and no rule speaks of it.
+type Facts struct {
+	Interface  string
+	Config     string         // path of the configuration file, "" if there is none
+	MTU        int            // bytes
+	Addresses  []netip.Prefix // of the interface, with their host bits
+	RoutesOff  bool           // Table = off: its routes are made by somebody else
+	KillSwitch bool           // nothing leaves the host but by the tunnel
+	Peers      []Peer
+
+	Networks     []Network    // of the host's other links that are up
+	Default      []Way        // where what no AllowedIPs cover goes, for each family that has a way
+	Forwarding   []Forwarding // of what comes out of the tunnel, for each family
+	PassedOn     []PassedOn
+	Clock        Clock
+	SystemAsks   []Server // whom the system asks for names, in order
+	Resolver     string   // what asks them: "/etc/resolv.conf", "systemd-resolved"
+	DNS          []netip.Addr
+	ResolverOff  bool // the configuration wants name servers set nowhere
+	ResolverSeen bool // SystemAsks is known
+	Asked        []Asked
+}
+
+// Peer is what is known of one peer.
+type Peer struct {
+	Key, Name  string
+	AllowedIPs []netip.Prefix
+	CallsIn    bool // no endpoint is configured: only the peer can begin
+	Keepalive  time.Duration
+	Endpoint   netip.AddrPort // now; zero if none is known
+	Route      diagnose.Route // of the endpoint, with the tunnel's mark
+	RouteMTU   int            // bytes; of that route, 0 if not known
+	// Opened is the latest connection that somebody behind the peer began
+	// towards this side; zero if none was seen.
+	Opened time.Time
+
+	// Clock is the time that the peer stated in its latest initiation, ClockAt
+	// when that was by this host's clock.
+	Clock, ClockAt time.Time
+}
+
+// Network is the network of an address of another link.
+type Network struct {
+	Link string
+	Net  netip.Prefix // masked
+	// Proxied: the host answers for others in it (proxy ARP), so that a part of
+	// it may well be elsewhere.
+	Proxied bool
+}
+
+// Way is where a packet to the internet goes.
+type Way struct {
+	IPv6   bool
+	Link   string
+	Tunnel bool // the link is itself one
+	Text   string
+}
+
+// Forwarding is whether packets of a family are passed on.
+type Forwarding struct {
+	IPv6     bool
+	On       bool
+	Evidence string
+	Fix      []string
+}
+
+// PassedOn is a packet that a peer sent for another host than this one.
+type PassedOn struct {
+	Peer string // name or short key
+	Dst  netip.Addr
+}
+
+// Clock is what is known of this host's clock.
+type Clock struct {
+	Now   time.Time
+	Built time.Time // when this program was; zero if not known
+	// Synchronized: the kernel says that something keeps the clock right.
+	Synchronized bool
+}
+
+// Server is a name server that the system asks.
+type Server struct {
+	Addr  netip.Addr
+	Route diagnose.Route
+}
+
+// Asked is what became of a question that was sent to a configured name server
+// while the tunnel was seen to work.
+type Asked struct {
+	Server  netip.Addr
+	Took    time.Duration
+	Refused bool // nothing listens there
+}
+
+// A rule looks for one thing.
+type rule func(f *Facts) []diagnose.Finding
+
+var rules = []rule{
+	conflicts, duplicates, endpointInTunnel, tooLarge, noKeepalive, oneFamily,
+	forwarding, clock, dnsNotApplied, dnsLeak, dnsUnreachable,
+}
+
+// All returns what is found, in a fixed order.
+func All(f *Facts) []diagnose.Finding {
+	var all []diagnose.Finding
+	for _, r := range rules {
+		all = append(all, r(f)...)
+	}
+	return all
+}
+
+func (p *Peer) label() string {
+	return diagnose.PeerLabel(p.Key, p.Name)
+}
+
+// inFile is " (FILE)", for what is to be done in the configuration.
+func (f *Facts) inFile() string {
+	if f.Config == "" {
+		return ""
+	}
+	return " (" + f.Config + ")"
+}
+
+func family(ipv6 bool) string {
+	if ipv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// full reports whether prefixes cover all addresses of a family: by a default
+// route, or by its two halves.
+func full(prefixes []netip.Prefix, ipv6 bool) bool {
+	halves := 0
+	for _, p := range prefixes {
+		if p.Addr().Is6() != ipv6 {
+			continue
+		}
+		switch p.Bits() {
+		case 0:
+			return true
+		case 1:
+			halves++
+		}
+	}
+	return halves == 2
+}
+
+// fullTunnel returns the first peer that all packets of a family are for, nil if
+// there is none.
+func (f *Facts) fullTunnel(ipv6 bool) *Peer {
+	for i := range f.Peers {
+		if full(f.Peers[i].AllowedIPs, ipv6) {
+			return &f.Peers[i]
+		}
+	}
+	return nil
+}

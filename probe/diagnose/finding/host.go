@@ -1,0 +1,161 @@
+package finding
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// oneFamily looks for a full tunnel of one family while packets of the other
+// have a way to the internet that is no tunnel.
+func oneFamily(f *Facts) []diagnose.Finding {
+	if f.KillSwitch {
+		return nil
+	}
+	for _, way := range f.Default {
+		p := f.fullTunnel(!way.IPv6)
+		if p == nil || f.fullTunnel(way.IPv6) != nil || way.Tunnel || way.Link == f.Interface {
+			continue
+		}
+		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if way.IPv6 {
+			all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		return []diagnose.Finding{{Code: diagnose.FullTunnelOneFamily, Peer: p.Key,
+			Summary: fmt.Sprintf("all %s packets go through the tunnel, but %s ones leave outside of it, by %s: %s", family(!way.IPv6), family(way.IPv6), way.Link, way.Text),
+			Fix: []string{
+				diagnose.FixComment + fmt.Sprintf("lead %s into the tunnel as well, even if %s has none: it then leaks nothing. In [Peer] of %s%s:", family(way.IPv6), p.label(), p.label(), f.inFile()),
+				fmt.Sprintf("AllowedIPs = %s, %s", netip.PrefixFrom(other(all.Addr()), 0), all)}}}
+	}
+	return nil
+}
+
+func other(unspecified netip.Addr) netip.Addr {
+	if unspecified.Is4() {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
+// forwarding looks for packets that this host should pass on and does not: those
+// that a peer has sent for others; or else those that two peers who call in can
+// be expected to send each other, because one has a network behind it. Peers
+// that have only addresses of the tunnel may all want this host alone.
+func forwarding(f *Facts) []diagnose.Finding {
+	var found []diagnose.Finding
+	for _, fw := range f.Forwarding {
+		if fw.On {
+			continue
+		}
+		what := f.passedOn(fw.IPv6)
+		if what == "" {
+			what = f.between(fw.IPv6)
+		}
+		if what == "" {
+			continue
+		}
+		fix := slices.Clone(fw.Fix)
+		if len(fix) > 0 {
+			fix = append(fix, diagnose.FixComment+"and to keep it so, in a file in /etc/sysctl.d:",
+				strings.ReplaceAll(strings.TrimPrefix(fix[0], "sysctl -w "), "=", " = "))
+		}
+		found = append(found, diagnose.Finding{Code: diagnose.ForwardingDisabled, Summary: what + "; " + fw.Evidence, Fix: fix})
+	}
+	return found
+}
+
+func (f *Facts) passedOn(ipv6 bool) string {
+	for _, p := range f.PassedOn {
+		if p.Dst.Is6() == ipv6 {
+			return fmt.Sprintf("%s sends packets for %s, which is another host, and they go no further", p.Peer, p.Dst)
+		}
+	}
+	return ""
+}
+
+func (f *Facts) between(ipv6 bool) string {
+	var network netip.Prefix
+	var behind *Peer
+	callers := 0
+	for i := range f.Peers {
+		p := &f.Peers[i]
+		has := false
+		for _, a := range p.AllowedIPs {
+			if a.Addr().Is6() != ipv6 {
+				continue
+			}
+			has = true
+			if p.CallsIn && behind == nil && a.Bits() > 1 && !a.IsSingleIP() && !f.within(a) {
+				network, behind = a, p
+			}
+		}
+		if has && p.CallsIn {
+			callers++
+		}
+	}
+	if behind == nil || callers < 2 {
+		return ""
+	}
+	return fmt.Sprintf("%d peers call in, and %s is behind %s: what the others send there goes no further than this host", callers, network, behind.label())
+}
+
+// within reports whether a prefix is part of one of the tunnel's own networks.
+func (f *Facts) within(p netip.Prefix) bool {
+	for _, a := range f.Addresses {
+		if a.Bits() <= p.Bits() && a.Masked().Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	// apart is how far two clocks must be from each other to be worth a word.
+	// WireGuard itself wants no more than that a clock does not go back.
+	apart = 5 * time.Minute
+	// slack is by how much the clock of a machine that builds programs may be
+	// ahead.
+	slack = 24 * time.Hour
+)
+
+// clock looks for a clock that is wrong. Which of two is, this host's or the
+// peer's, only the kernel can hint at.
+func clock(f *Facts) []diagnose.Finding {
+	c := &f.Clock
+	const stamp = "2006-01-02 15:04:05 MST"
+	fix := []string{diagnose.FixComment + "set it, and let something keep it right:", "timedatectl set-ntp true"}
+	if !c.Built.IsZero() && !c.Now.IsZero() && c.Now.Before(c.Built.Add(-slack)) {
+		return []diagnose.Finding{{Code: diagnose.ClockSkew,
+			Summary: fmt.Sprintf("this host's clock says %s, which is before this program was made (%s): peers take handshakes for replays if they have seen later ones",
+				c.Now.UTC().Format(stamp), c.Built.UTC().Format(stamp)), Fix: fix}}
+	}
+	var found []diagnose.Finding
+	for i := range f.Peers {
+		p := &f.Peers[i]
+		if p.Clock.IsZero() || p.ClockAt.IsZero() {
+			continue
+		}
+		diff, ahead := p.Clock.Sub(p.ClockAt), "ahead of"
+		if diff < 0 {
+			diff, ahead = -diff, "behind"
+		}
+		if diff < apart {
+			continue
+		}
+		finding := diagnose.Finding{Code: diagnose.ClockSkew, Peer: p.Key,
+			Summary: fmt.Sprintf("the clock of %s is %v %s this host's: its handshake said %s when it was %s here",
+				p.label(), diff.Round(time.Second), ahead, p.Clock.UTC().Format(stamp), p.ClockAt.UTC().Format(stamp)),
+			Fix: append([]string{diagnose.FixComment + "on the host whose clock is wrong (date -u shows it); one that goes back later has its handshakes taken for replays"}, fix[1:]...)}
+		if c.Synchronized {
+			finding.Summary += "; this host's is synchronized"
+		} else {
+			finding.Summary += "; this host's is not known to be synchronized either"
+		}
+		found = append(found, finding)
+	}
+	return found
+}

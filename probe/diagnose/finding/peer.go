@@ -1,0 +1,102 @@
+package finding
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// endpointInTunnel looks for peers whose encrypted packets are routed into the
+// tunnel itself. AllowedIPs around the endpoint alone do not make that so: a
+// mark, or a route of the endpoint's own, leads the packets out.
+func endpointInTunnel(f *Facts) []diagnose.Finding {
+	var found []diagnose.Finding
+	for i := range f.Peers {
+		p := &f.Peers[i]
+		if p.Route.Kind != diagnose.RouteFound || p.Route.Interface != f.Interface {
+			continue
+		}
+		ep := p.Endpoint.Addr()
+		found = append(found, diagnose.Finding{Code: diagnose.EndpointInTunnel, Peer: p.Key,
+			Summary: fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself: %s", p.label(), ep, p.Route.Text),
+			Fix: []string{
+				diagnose.FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", ep),
+				fmt.Sprintf("ip route add %s via GATEWAY dev INTERFACE", netip.PrefixFrom(ep, ep.BitLen()))}})
+	}
+	return found
+}
+
+// overhead is what a tunnelled packet grows by: WireGuard's data message (32),
+// UDP (8), and an IPv4 (20) or IPv6 header (40).
+func overhead(ep netip.Addr) int {
+	if ep.Is4() {
+		return 60
+	}
+	return 80
+}
+
+// minimum is the least MTU that a link must have for IPv6 (RFC 8200, section 5).
+const minimum = 1280
+
+// tooLarge looks for ways that full packets of the tunnel do not fit. What a
+// router further on cannot pass is not known here, unless it has said so.
+func tooLarge(f *Facts) []diagnose.Finding {
+	var found []diagnose.Finding
+	for i := range f.Peers {
+		p := &f.Peers[i]
+		if p.Route.Kind != diagnose.RouteFound || p.Route.Interface == f.Interface || p.RouteMTU == 0 {
+			continue
+		}
+		fits := p.RouteMTU - overhead(p.Endpoint.Addr())
+		if f.MTU <= fits {
+			continue
+		}
+		finding := diagnose.Finding{Code: diagnose.MTUTooLarge, Peer: p.Key,
+			Summary: fmt.Sprintf("the MTU of %s is %d; with the %d bytes that WireGuard adds, full packets do not fit the way to the endpoint of %s, whose MTU is %d, and are sent in fragments or not at all",
+				f.Interface, f.MTU, overhead(p.Endpoint.Addr()), p.label(), p.RouteMTU),
+			Fix: []string{
+				fmt.Sprintf("ip link set dev %s mtu %d", f.Interface, fits),
+				diagnose.FixComment + fmt.Sprintf("and in [Interface]%s:", f.inFile()),
+				fmt.Sprintf("MTU = %d", fits)}}
+		if fits < minimum {
+			finding.Fix = append([]string{diagnose.FixComment + fmt.Sprintf("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)}, finding.Fix...)
+		}
+		found = append(found, finding)
+	}
+	return found
+}
+
+// noKeepalive looks for peers that call this host, although NAT in between
+// forgets the way back as soon as this host has been silent for a while. That
+// there is NAT follows from a private source address and a public endpoint, and
+// that the peer calls from a connection that somebody behind it has begun: a
+// client, which only calls itself, needs no keepalives.
+func noKeepalive(f *Facts) []diagnose.Finding {
+	var found []diagnose.Finding
+	for i := range f.Peers {
+		p := &f.Peers[i]
+		src, ep := p.Route.Source, p.Endpoint.Addr()
+		if p.Keepalive != 0 || p.CallsIn || p.Opened.IsZero() || !private(src) || !public(ep) {
+			continue
+		}
+		found = append(found, diagnose.Finding{Code: diagnose.NoKeepalive, Peer: p.Key,
+			Summary: fmt.Sprintf("connections come in from %s (the latest at %s), and this host, %s, is behind NAT: without keepalives that loses the way back once the tunnel is idle, and %s cannot reach this host until it sends again",
+				p.label(), p.Opened.Format(time.TimeOnly), src, p.label()),
+			Fix: []string{
+				fmt.Sprintf("wg set %s peer %s persistent-keepalive 25", f.Interface, p.Key),
+				diagnose.FixComment + fmt.Sprintf("and in [Peer] of %s%s:", p.label(), f.inFile()),
+				"PersistentKeepalive = 25"}})
+	}
+	return found
+}
+
+// carrier is what providers give to customers behind their own NAT (RFC 6598).
+var carrier = netip.MustParsePrefix("100.64.0.0/10")
+
+// private reports whether an address is one that the internet knows no way to.
+func private(a netip.Addr) bool { return a.IsValid() && (a.IsPrivate() || carrier.Contains(a)) }
+
+// public reports whether an address is one of a host on the internet.
+func public(a netip.Addr) bool { return a.IsGlobalUnicast() && !private(a) }

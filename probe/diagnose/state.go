@@ -1,0 +1,54 @@
+package diagnose
+
+import (
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// State says in a word how a peer fares.
+type State string
+
+// The states. The first of this list that applies is a peer's.
+const (
+	// StateFailing: the verdict is a fault.
+	StateFailing State = "failing"
+	// StateUp: there is a session, younger than [SessionLife].
+	StateUp State = "up"
+	// StateHandshaking: there is none, and an initiation passed, either way, less
+	// than [HandshakeLife] ago.
+	StateHandshaking State = "handshaking"
+	// StateStale: there was a session. That is no fault: WireGuard makes a new one
+	// when there is something to send.
+	StateStale State = "stale"
+	// StateNeverSeen: no handshake was ever completed since the node began.
+	StateNeverSeen State = "never-seen"
+)
+
+// HandshakeLife is for how long an initiation is sent again and again
+// (RekeyAttemptTime in the WireGuard whitepaper, section 6.1).
+const HandshakeLife = 90 * time.Second
+
+// State returns the state of the facts' peer at time now, whose verdict is v.
+func (f *Facts) State(v *Verdict, now time.Time) State {
+	h := &f.Peer.Handshake
+	tried := func() bool {
+		for _, e := range []*probe.Event{f.Peer.Seen[probe.A2], f.Peer.Seen[probe.B1]} {
+			if e != nil && now.Sub(e.When()) < HandshakeLife && e.When().After(h.Established) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case !v.Healthy() && v.Code != Idle:
+		return StateFailing
+	case h.Alive(now):
+		return StateUp
+	case tried():
+		return StateHandshaking
+	case !h.Established.IsZero():
+		return StateStale
+	}
+	return StateNeverSeen
+}
