@@ -41,6 +41,10 @@ that matches, which is how the called side is explained; --from narrows that to
 a source: an address inside the tunnel, or the outer address of a host that
 tries to shake hands.
 
+Beside the verdict it lists what it finds wrong with the configuration on this
+host, as doctor does. If the probe is answered it also asks the configuration's
+name servers behind the same peer whether they are there.
+
 Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 		Example: `  wgnode explain wg0 192.168.200.22:80
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1`,
@@ -97,11 +101,21 @@ func newDoctorCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "doctor [NAME]",
-		Short: "Say how each peer fares, from what has passed",
+		Short: "Say how each peer fares, and what is wrong with the configuration",
 		Long: `Doctor gives a verdict for each peer of interface NAME, and names whoever else
 shakes hands with it. It sends nothing: it reads what the node's flight recorder
 holds, the configuration and the kernel's state. With --for it also watches what
 passes meanwhile.
+
+In a word, a peer is
+  up           there is a session: a handshake in the last 180 s
+  handshaking  none, and one was begun in the last 90 s
+  stale        there was one; the next packet makes another
+  never-seen   there was none since the node began
+  failing      the verdict is a fault
+
+Last come findings: what is wrong with the configuration on this host, whether or
+not it hurts now. They are no faults by themselves.
 
 Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
 		Args: cobra.MaximumNArgs(1),

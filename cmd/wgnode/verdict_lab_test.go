@@ -151,6 +151,20 @@ func (s *site) want(r *diagnose.Report, code diagnose.Code, says string) {
 			s.t.Error("a private key is said")
 		}
 	}
+	if code == diagnose.Healthy {
+		s.noFindings(r.Findings, r.Unchecked)
+	}
+}
+
+// noFindings wants nothing found, and everything looked at.
+func (s *site) noFindings(found []diagnose.Finding, unchecked []string) {
+	s.t.Helper()
+	for _, f := range found {
+		s.t.Errorf("found on a healthy site: %s: %s", f.Code, f.Summary)
+	}
+	for _, u := range unchecked {
+		s.t.Errorf("not looked at: %s", u)
+	}
 }
 
 // client makes one attempt from A to B's web server, in the background.

@@ -8,4 +8,10 @@
 // its absence, tells a dead path from trouble behind the peer.
 //
 // [Doctor] sends nothing of its own. It reads what the flight recorder holds.
+//
+// Both also list findings: what package diagnose/finding has to say about the
+// configuration on this host. Whether the configuration's name servers answer is
+// found out by [Explain] alone, and only where its probe has just been answered
+// through the peer that they are behind: a question is traffic, and a silent
+// server says something only if the way there is known to be good.
 package explain

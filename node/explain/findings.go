@@ -64,7 +64,8 @@ func (s *Subject) gather(ctx context.Context) *gathering {
 	g.clock()
 	if s.File != nil {
 		i := &s.File.Interface
-		g.facts.RoutesOff, g.facts.KillSwitch, g.facts.DNS = i.Table == config.TableOff, i.KillSwitch, i.DNS
+		g.facts.RoutesOff, g.facts.DNS = i.Table == config.TableOff, i.DNS
+		g.facts.KillSwitch, g.facts.LANOpen = i.KillSwitch, i.KillSwitchLAN
 		g.facts.ResolverOff = resolver.Kind(i.Resolver) == resolver.Off
 		if !s.Kernel {
 			g.facts.Addresses = i.Addresses

@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -71,6 +72,19 @@ type (
 	}
 )
 
+// addr returns the address, with its link's name as zone if it needs one.
+func (a linkAddress) addr() (netip.Addr, bool) {
+	addr, ok := netip.AddrFromSlice(a.Bytes)
+	if !ok || !addr.IsLinkLocalUnicast() {
+		return addr, ok
+	}
+	l, err := net.InterfaceByIndex(int(a.Index))
+	if err != nil {
+		return addr, false // the link is gone meanwhile
+	}
+	return addr.WithZone(l.Name), true
+}
+
 // resolvedAsks follows how systemd-resolved leads a name in no particular domain
 // (systemd-resolved.service(8), "Protocols and Routing"): to the links with the
 // domain "~.", or where there is none to those that are for all names, and to
@@ -98,7 +112,7 @@ func resolvedAsks(ctx context.Context) (servers []netip.Addr, err error) {
 					return err
 				}
 			}
-			if addr, ok := netip.AddrFromSlice(a.Bytes); ok && use && !slices.Contains(servers, addr) {
+			if addr, ok := a.addr(); ok && use && !slices.Contains(servers, addr) {
 				servers = append(servers, addr)
 			}
 		}

@@ -64,6 +64,7 @@ func TestAsksResolved(t *testing.T) {
 		"it takes only some":          {[]linkAddress{uplink, tunnel, quiet}, []linkDomain{{7, "corp.example", true}}, []string{"10.9.1.1", "10.0.0.2"}},
 		"it has no server any more":   {[]linkAddress{uplink, global}, nil, []string{"10.9.1.1", "2001:db8::53"}},
 		"a link's domain is no route": {[]linkAddress{uplink}, []linkDomain{{2, ".", false}}, []string{"10.9.1.1"}},
+		"a server on a link":          {[]linkAddress{{1, unix.AF_INET6, netip.MustParseAddr("fe80::1").AsSlice()}}, []linkDomain{{1, ".", true}}, []string{"fe80::1%lo"}},
 		"nobody":                      {nil, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func dnsNotApplied(f *Facts) []diagnose.Finding {
 // dnsLeak looks for name servers that are asked outside of a tunnel which is
 // meant to take everything.
 func dnsLeak(f *Facts) []diagnose.Finding {
-	if f.fullTunnel(false) == nil && f.fullTunnel(true) == nil {
+	if f.fullTunnel(false) == nil && f.fullTunnel(true) == nil || f.KillSwitch && !f.LANOpen {
 		return nil
 	}
 	var out []string

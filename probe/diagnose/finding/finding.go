@@ -22,7 +22,8 @@ type Facts struct {
 	MTU        int            // bytes
 	Addresses  []netip.Prefix // of the interface, with their host bits
 	RoutesOff  bool           // Table = off: its routes are made by somebody else
-	KillSwitch bool           // nothing leaves the host but by the tunnel
+	KillSwitch bool           // nothing leaves the host but by the tunnel,
+	LANOpen    bool           // except to the networks that it is in
 	Peers      []Peer
 
 	Networks     []Network    // of the host's other links that are up
