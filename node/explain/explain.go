@@ -77,6 +77,11 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 	events := make(chan []probe.Event)
 	go read(wctx, sub, events)
 	v := x.watch(wctx, events, outcome)
+	if v.Healthy() && s.Kernel && !req.Passive {
+		if x.facts.PathMTU = x.measure(ctx); x.facts.PathMTU != nil {
+			v = x.judge()
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -28,6 +28,9 @@ type Facts struct {
 
 	Strangers []Stranger
 
+	// PathMTU is what was measured of large packets, nil if nothing was.
+	PathMTU *PathMTU
+
 	// Kernel is what was seen of the flow's packets outside of the tunnel; nil if
 	// nobody looked, or there is no kernel below.
 	Kernel *Kernel

@@ -34,7 +34,7 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
 
 var judgeA = []rule{
-	(*Facts).answered, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted,
+	(*Facts).blackhole, (*Facts).answered, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted,
 	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
 	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).icmpSays, (*Facts).replyDisallowed,
 	(*Facts).innerInDropped, (*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
@@ -95,6 +95,9 @@ func (f *Facts) answered(time.Time) (Verdict, bool, bool) {
 	}
 	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
 		fmt.Sprintf("the probe was answered after %v", f.Flow.Probe.Took.Round(10*time.Microsecond)))
+	if m := f.PathMTU; m != nil {
+		v.Evidence = append(v.Evidence, m.words())
+	}
 	return v, true, true
 }
 

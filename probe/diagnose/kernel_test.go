@@ -112,3 +112,35 @@ func TestSeenBehindTheTunnel(t *testing.T) {
 		t.Errorf("B6: %+v", b6)
 	}
 }
+
+func TestJudgeMTU(t *testing.T) {
+	healthy := func(m *PathMTU) *story {
+		s := tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck)
+		s.Flow.Probe = Probe{Sent: true, Done: true, Answered: true}
+		s.PathMTU = m
+		return s
+	}
+	router := netip.MustParseAddr("10.0.0.2")
+	for _, c := range []struct {
+		name string
+		m    *PathMTU
+		code Code
+		says string
+	}{
+		{"not measured", nil, Healthy, ""},
+		{"all fits", &PathMTU{To: target.Addr(), Link: 1420, Largest: 1420}, Healthy, "full size, 1420 bytes"},
+		{"told", &PathMTU{To: target.Addr(), Link: 1420, Largest: 1400, ToldBy: router, Told: 1400}, Healthy, "10.0.0.2 tells senders so"},
+		{"swallowed", &PathMTU{To: target.Addr(), Link: 1420, Largest: 1392}, MTUBlackhole, "ip link set mtu 1392 dev wg0"},
+		{"swallowed, the clamp", &PathMTU{To: target.Addr(), Link: 1420, Largest: 1392}, MTUBlackhole, "size set 1352"},
+		{"swallowed on the way back", &PathMTU{To: target.Addr(), Link: 1420, Largest: 1392, Forth: true}, MTUBlackhole, "the other end"},
+		{"next to nothing", &PathMTU{To: target.Addr(), Link: 1420, Largest: 600}, MTUBlackhole, "the way itself should be mended"},
+	} {
+		v, settled := healthy(c.m).Judge(now)
+		if v.Code != c.code || !settled || !v.Certain {
+			t.Errorf("%s: %+v", c.name, v)
+		}
+		if text := strings.Join(slices.Concat(v.Evidence, v.Fix), "\n"); !strings.Contains(text, c.says) {
+			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+//go:build linux
+
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sort"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+const (
+	// sizeStep is how exactly the largest packet is found, in bytes.
+	sizeStep = 4
+	// leastSize is where the search begins: what every IPv4 host takes (RFC 791),
+	// and every IPv6 link (RFC 8200).
+	leastSize4, leastSize6 = 576, 1280
+	// sizeTries is how often a size is tried: one packet may be lost for other
+	// reasons.
+	sizeTries = 2
+	// leastPatience is how long an answer is awaited at least.
+	leastPatience = 250 * time.Millisecond
+	// sizeTime bounds the whole measurement.
+	sizeTime = 5 * time.Second
+)
+
+// measure finds the largest packet that gets through to the target and back.
+// It asks by ICMP echo: the answer is as large as the question. A nil result
+// says that nothing could be learnt, because nobody answers echo.
+func (x *explanation) measure(ctx context.Context) *diagnose.PathMTU {
+	ctx, cancel := context.WithTimeout(ctx, sizeTime)
+	defer cancel()
+	l, err := link.ByName(x.Interface)
+	if err != nil {
+		return nil
+	}
+	target := x.flow.Target.Addr()
+	s, err := newSizer(target)
+	if err != nil {
+		return nil
+	}
+	defer s.close()
+	least := leastSize4
+	if target.Is6() {
+		least = leastSize6
+	}
+	if l.MTU <= least {
+		return nil
+	}
+	s.patience = max(leastPatience, 4*x.flow.Probe.Took)
+	if !s.echo(ctx, least/2) {
+		return nil
+	}
+	m := &diagnose.PathMTU{Link: l.MTU, To: target}
+	if s.echo(ctx, l.MTU) {
+		m.Largest = l.MTU
+		return m
+	}
+	// Sizes from the least on, in steps; the first that does not get through.
+	n := sort.Search((l.MTU-least)/sizeStep+1, func(i int) bool { return ctx.Err() != nil || !s.echo(ctx, least+i*sizeStep) })
+	if ctx.Err() != nil {
+		return nil
+	}
+	if n > 0 {
+		m.Largest = least + (n-1)*sizeStep
+	}
+	m.ToldBy, m.Told = s.toldBy, s.told
+	m.Forth = s.oneWay(ctx, l.MTU)
+	return m
+}
+
+// sizer sends packets of exact sizes that nobody may fragment.
+type sizer struct {
+	to       netip.Addr
+	conn     *icmp.PacketConn
+	id, seq  int
+	patience time.Duration
+	toldBy   netip.Addr // who said that a packet is too big, and what he takes
+	told     int
+}
+
+func newSizer(to netip.Addr) (*sizer, error) {
+	network, listen := "ip4:icmp", "0.0.0.0"
+	if to.Is6() {
+		network, listen = "ip6:ipv6-icmp", "::"
+	}
+	c, err := icmp.ListenPacket(network, listen)
+	if err != nil {
+		return nil, fmt.Errorf("open socket for ICMP echo: %w", err)
+	}
+	s := &sizer{to: to, conn: c, id: (os.Getpid() + int(pings.Add(1))) & 0xffff, patience: leastPatience}
+	if err := dontFragment(s.raw(), to.Is6()); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return s, nil
+}
+
+func (s *sizer) close() { _ = s.conn.Close() } // nothing is awaited any more
+
+func (s *sizer) raw() syscall.Conn {
+	if p := s.conn.IPv4PacketConn(); p != nil {
+		return p.PacketConn.(syscall.Conn)
+	}
+	return s.conn.IPv6PacketConn().PacketConn.(syscall.Conn)
+}
+
+// dontFragment has packets leave whole, whatever the kernel believes of the way
+// (IP_PMTUDISC_PROBE in ip(7)).
+func dontFragment(c syscall.Conn, v6 bool) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		if v6 {
+			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
+			return
+		}
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+	})
+	return errors.Join(cerr, err)
+}
+
+const icmpHeader = 8 // bytes of an echo, without its data
+
+func (s *sizer) headers() int {
+	if s.to.Is6() {
+		return ipv6.HeaderLen + icmpHeader
+	}
+	return ipv4.HeaderLen + icmpHeader
+}
+
+// echo reports whether a packet of size bytes, with its IP header, is answered.
+func (s *sizer) echo(ctx context.Context, size int) bool {
+	for range sizeTries {
+		if ctx.Err() != nil {
+			break
+		}
+		s.seq++
+		var request icmp.Type = ipv4.ICMPTypeEcho
+		if s.to.Is6() {
+			request = ipv6.ICMPTypeEchoRequest
+		}
+		msg := icmp.Message{Type: request, Body: &icmp.Echo{ID: s.id, Seq: s.seq, Data: make([]byte, max(size-s.headers(), 0))}}
+		b, err := msg.Marshal(nil)
+		if err != nil {
+			return false
+		}
+		if _, err := s.conn.WriteTo(b, &net.IPAddr{IP: s.to.AsSlice(), Zone: s.to.Zone()}); err != nil {
+			continue // too big for the first link, as a rule
+		}
+		if s.await(ctx, s.seq) {
+			return true
+		}
+	}
+	return false
+}
+
+// await reads until the answer comes, or patience ends.
+func (s *sizer) await(ctx context.Context, seq int) bool {
+	deadline := time.Now().Add(s.patience)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	if s.conn.SetReadDeadline(deadline) != nil {
+		return false
+	}
+	proto := probe.ProtoICMP
+	var reply icmp.Type = ipv4.ICMPTypeEchoReply
+	if s.to.Is6() {
+		proto, reply = probe.ProtoICMPv6, ipv6.ICMPTypeEchoReply
+	}
+	buf := make([]byte, 1<<16)
+	for {
+		n, from, err := s.conn.ReadFrom(buf)
+		if err != nil {
+			return false
+		}
+		m, err := icmp.ParseMessage(proto, buf[:n])
+		if err != nil {
+			continue
+		}
+		if e, ok := m.Body.(*icmp.Echo); ok && m.Type == reply && e.ID == s.id && e.Seq == seq && sameHost(from, s.to) {
+			return true
+		}
+		s.note(m, from, buf[:n])
+	}
+}
+
+// note takes note of who says that a packet to the target is too big.
+func (s *sizer) note(m *icmp.Message, from net.Addr, raw []byte) {
+	var mtu int
+	var quoted []byte
+	switch b := m.Body.(type) {
+	case *icmp.PacketTooBig:
+		mtu, quoted = b.MTU, b.Data
+	case *icmp.DstUnreach:
+		if m.Type != ipv4.ICMPTypeDestinationUnreachable || m.Code != 4 || len(raw) < icmpHeader {
+			return
+		}
+		mtu, quoted = int(raw[6])<<8|int(raw[7]), b.Data // RFC 1191, section 4
+	default:
+		return
+	}
+	if dst, ok := quotedDst(quoted); !ok || dst != s.to.WithZone("") {
+		return
+	}
+	if ip, ok := from.(*net.IPAddr); ok {
+		s.toldBy, _ = netip.AddrFromSlice(ip.IP)
+		s.toldBy, s.told = s.toldBy.Unmap(), mtu
+	}
+}
+
+// quotedDst is the destination of a packet that an ICMP error quotes.
+func quotedDst(b []byte) (netip.Addr, bool) {
+	switch {
+	case len(b) >= ipv4.HeaderLen && b[0]>>4 == 4:
+		return netip.AddrFrom4([4]byte(b[16:20])), true
+	case len(b) >= ipv6.HeaderLen && b[0]>>4 == 6:
+		return netip.AddrFrom16([16]byte(b[24:40])), true
+	}
+	return netip.Addr{}, false
+}
+
+// farPort is where nobody listens, as with traceroute(8).
+const farPort = 33434
+
+// oneWay reports whether a packet of that size gets there, by the small answer
+// to it: a host says that nobody listens at the port. That it does not say so
+// proves nothing.
+func (s *sizer) oneWay(ctx context.Context, size int) bool {
+	network, header := "udp4", ipv4.HeaderLen+8
+	if s.to.Is6() {
+		network, header = "udp6", ipv6.HeaderLen+8
+	}
+	var d net.Dialer
+	for try := range sizeTries {
+		c, err := d.DialContext(ctx, network, netip.AddrPortFrom(s.to, uint16(farPort+try)).String())
+		if err != nil {
+			return false
+		}
+		refused := func() bool {
+			defer c.Close()
+			if dontFragment(c.(*net.UDPConn), s.to.Is6()) != nil || c.SetReadDeadline(time.Now().Add(s.patience)) != nil {
+				return false
+			}
+			if _, err := c.Write(make([]byte, size-header)); err != nil {
+				return errors.Is(err, unix.ECONNREFUSED)
+			}
+			_, err := c.Read(make([]byte, 1))
+			return errors.Is(err, unix.ECONNREFUSED)
+		}()
+		if refused {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package diagnose
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// PathMTU is what was measured of the largest packets of a flow.
+type PathMTU struct {
+	To   netip.Addr
+	Link int // the tunnel's MTU in bytes: the size that senders begin with
+	// Largest is the size of the largest inner packet that got there and back,
+	// in bytes; 0 if none did.
+	Largest int
+	// ToldBy is who told the sender that a packet was too big, invalid if nobody
+	// did, and Told the size that he takes. Then senders adapt.
+	ToldBy netip.Addr
+	Told   int
+	// Forth: the full size gets there; what is lost is lost on the way back.
+	Forth bool
+}
+
+// blackhole: small packets get through, full-size ones do not, and nobody says
+// so.
+func (f *Facts) blackhole(time.Time) (Verdict, bool, bool) {
+	m := f.PathMTU
+	if m == nil || m.Largest >= m.Link || m.ToldBy.IsValid() {
+		return Verdict{}, false, false
+	}
+	where := "there or back"
+	if m.Forth {
+		where = "on the way back"
+	}
+	mtu := max(m.Largest, 1280)
+	v := Verdict{Code: MTUBlackhole, Checkpoint: probe.A5, Where: WherePath, Certain: true,
+		Summary: fmt.Sprintf("small packets to %s get through, packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
+			m.To, m.Link, where),
+		Evidence: []string{fmt.Sprintf("the largest ICMP echo that was answered has %d bytes, with its IP header; one of %d was not, and no packet-too-big came", m.Largest, m.Link)},
+		Fix: []string{FixComment + "at once:", fmt.Sprintf("ip link set mtu %d dev %s", mtu, f.Interface),
+			FixComment + "for good, in [Interface]" + f.inFile() + ":", fmt.Sprintf("MTU = %d", mtu),
+			FixComment + "or, where the way cannot be mended and other hosts send through this one:",
+			fmt.Sprintf("nft add rule inet filter forward oifname %q tcp flags syn tcp option maxseg size set %d", f.Interface, mtu-tcpHeaders(m.To))}}
+	if m.Forth {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("a datagram of %d bytes gets there: the small answer to it came back", m.Link))
+		v.Fix = append([]string{FixComment + "the other end sends what is too large; there, too:"}, v.Fix...)
+	}
+	if m.Largest < 1280 {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%d is less than the 1280 bytes that IPv6 takes: the way itself should be mended", m.Largest))
+	}
+	return v, true, true
+}
+
+// words is what was measured, for evidence.
+func (m *PathMTU) words() string {
+	if m.ToldBy.IsValid() {
+		return fmt.Sprintf("the largest packet that gets there and back has %d bytes, the tunnel's MTU is %d; %s tells senders so (%d), and they adapt",
+			m.Largest, m.Link, m.ToldBy, m.Told)
+	}
+	return fmt.Sprintf("packets of the tunnel's full size, %d bytes, get there and back", m.Link)
+}
+
+// tcpHeaders is what IP and TCP take of a packet, in bytes.
+func tcpHeaders(a netip.Addr) int {
+	if a.Is4() {
+		return 40
+	}
+	return 60
+}
