@@ -181,12 +181,19 @@ func (n *Node) picture() (uplink.State, error) {
 
 // fitMTU sets the link's MTU to what the plan's rule makes of the ways that
 // packets take now, unless somebody else has set it meanwhile: then it is
-// theirs from now on. Without a way it stays as it is.
+// theirs from now on. Without a way it stays as it is; one that leads into the
+// tunnel itself is none, or each look would take its overhead off again.
 func (n *Node) fitMTU(now uplink.State) {
 	log := n.opt.Logger.With("interface", n.name)
-	s := plan.State{DefaultMTU: now.Default4.MTU}
+	outside := func(w uplink.Way) int {
+		if w.Link == n.name {
+			return 0
+		}
+		return w.MTU
+	}
+	s := plan.State{DefaultMTU: outside(now.Default4)}
 	for _, p := range n.tun.Peers() {
-		if mtu := now.Ways[p.Endpoint.Addr()].MTU; mtu > 0 && n.endpoints.Load().Of(p.Key).IsValid() {
+		if mtu := outside(now.Ways[p.Endpoint.Addr()]); mtu > 0 && n.endpoints.Load().Of(p.Key).IsValid() {
 			s.EndpointMTUs = append(s.EndpointMTUs, mtu)
 		}
 	}

@@ -67,11 +67,16 @@ func Look(endpoints []netip.Addr, mark uint32) (State, error) {
 	if s.Default6, err = usual(route.Default6()); err != nil {
 		return State{}, err
 	}
+	routes, err := route.Begin()
+	if err != nil {
+		return State{}, err
+	}
+	defer routes.End()
 	for _, e := range endpoints {
 		if _, known := s.Ways[e]; known {
 			continue
 		}
-		r, err := route.Lookup(e, mark)
+		r, err := routes.Lookup(e, mark)
 		if err != nil && !none(err) {
 			return State{}, err
 		}
