@@ -42,17 +42,25 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	defer cancel()
 	events := make(chan []probe.Event)
 	go read(wctx, sub, events)
+	var wire *wireWatch
+	if s.Kernel && req.For > 0 {
+		wire = s.watchWire(wctx, f.ListenPort)
+		defer wire.close()
+	}
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
 		select {
+		case pkt := <-wire.packets():
+			wire.add(f, c, pkt)
+			continue
 		case evs := <-events:
 			for i := range evs {
 				c.Add(&evs[i])
 			}
 			continue
 		case <-tick.C:
-			if !req.Settled || !s.settled(f, c) {
+			if !req.Settled || !s.settled(f, c, wire) {
 				continue
 			}
 		case <-wctx.Done():
@@ -62,8 +70,9 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := s.doctorReport(f, c)
+	r := s.doctorReport(f, c, wire)
 	s.addFindings(ctx, r)
+	wire.complete(r)
 	return r, nil
 }
 
@@ -94,9 +103,10 @@ func (s *Subject) about(f *diagnose.Facts, id probe.PeerID, p *diagnose.Peer) *d
 	return &of
 }
 
-func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector) bool {
+func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch) bool {
 	for id, p := range c.Peers {
 		of := s.about(f, id, p)
+		of.Kernel = wire.of(id)
 		if _, ok := of.Judge(time.Now()); !ok && (p.Endpoint.IsValid() || p.Written != "") {
 			return false
 		}
@@ -104,7 +114,7 @@ func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector) bool {
 	return true
 }
 
-func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector) *diagnose.DoctorReport {
+func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch) *diagnose.DoctorReport {
 	now := time.Now()
 	r := &diagnose.DoctorReport{Interface: s.Interface, Drops: dropsByName(s.Tunnel.PeerState(0).Drops)}
 	for _, ps := range s.Tunnel.Peers() {
@@ -113,6 +123,7 @@ func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector) *diagno
 			continue
 		}
 		of := s.about(f, ps.ID, p)
+		of.Kernel = wire.of(ps.ID)
 		v, _ := of.Judge(now)
 		switch {
 		case v.Checkpoint >= probe.B1:

@@ -31,7 +31,8 @@ const busyRate = 20
 type kernelWatch struct {
 	link    string
 	tracer  *netfilter.Tracer // nil: nobody can look
-	stretch []diagnose.Stretch
+	matches []netfilter.Match
+	stretch []diagnose.Stretch // of each match
 	packets chan *netfilter.Packet
 	ended   chan struct{}
 	kernel  *diagnose.Kernel
@@ -41,32 +42,42 @@ type kernelWatch struct {
 // watchKernel begins to follow packets. What cannot be followed is told in
 // facts. close must be called.
 func (x *explanation) watchKernel(ctx context.Context) *kernelWatch {
-	w := &kernelWatch{link: x.Interface, kernel: &diagnose.Kernel{}, packets: make(chan *netfilter.Packet, 64), ended: make(chan struct{})}
+	w := newKernelWatch(x.Interface)
 	x.facts.Kernel = w.kernel
-	var cfg netfilter.Config
-	add := func(s diagnose.Stretch, ms ...netfilter.Match) {
-		for _, m := range ms {
-			cfg.Matches = append(cfg.Matches, m)
-			w.stretch = append(w.stretch, s)
-		}
-	}
 	if x.facts.Side == diagnose.SideB {
-		x.matchesB(add)
+		x.matchesB(w.match)
 	} else {
-		x.matchesA(add)
+		x.matchesA(w.match)
 	}
+	w.start(ctx)
+	return w
+}
+
+func newKernelWatch(link string) *kernelWatch {
+	return &kernelWatch{link: link, kernel: &diagnose.Kernel{}, packets: make(chan *netfilter.Packet, 64), ended: make(chan struct{})}
+}
+
+// match has packets followed that are on a stretch.
+func (w *kernelWatch) match(s diagnose.Stretch, ms ...netfilter.Match) {
+	for _, m := range ms {
+		w.matches = append(w.matches, m)
+		w.stretch = append(w.stretch, s)
+	}
+}
+
+// start begins to follow what was given to match.
+func (w *kernelWatch) start(ctx context.Context) {
 	err := netfilter.Available()
 	if err == nil {
-		w.tracer, err = netfilter.Start(cfg)
+		w.tracer, err = netfilter.Start(netfilter.Config{Matches: w.matches})
 	}
 	if err != nil {
 		w.kernel.Blind = err.Error()
 		close(w.ended)
-		return w
+		return
 	}
 	w.kernel.Limits = limits()
 	go w.read(ctx)
-	return w
 }
 
 // limits says what a trace may miss on this host.
@@ -113,7 +124,7 @@ func (x *explanation) matchesB(add func(diagnose.Stretch, ...netfilter.Match)) {
 		add(diagnose.FromTunnel, forth)
 		add(diagnose.ToTunnel, back)
 	}
-	for _, all := range []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)} {
+	for _, all := range everybody {
 		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: x.facts.ListenPort}
 		if x.req.From.IsValid() && !x.inTunnel(x.req.From) && x.req.From.Addr().Is4() == all.Addr().Is4() {
 			in.Src = x.req.From
@@ -122,6 +133,8 @@ func (x *explanation) matchesB(add func(diagnose.Stretch, ...netfilter.Match)) {
 		add(diagnose.ToWire, onlyLength(in.Reverse(), responseLen), busy(in.Reverse()))
 	}
 }
+
+var everybody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 
 func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 

@@ -49,8 +49,8 @@ var judgeB = []rule{
 
 var judgePeer = []rule{
 	(*Facts).sharedKey, (*Facts).sourceDisallowed, (*Facts).replayed,
-	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend,
-	(*Facts).pskMismatch, (*Facts).icmpSays, (*Facts).noResponse, (*Facts).responseNotAccepted,
+	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
+	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).icmpSays, (*Facts).noResponse, (*Facts).responseNotAccepted,
 	(*Facts).strangers, (*Facts).alive,
 }
 

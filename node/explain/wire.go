@@ -1,0 +1,114 @@
+//go:build linux
+
+package explain
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// wireWatch follows the handshakes of all peers through this host's packet
+// filter while a doctor watches, and a few packets of data a second.
+type wireWatch struct {
+	watch   *kernelWatch
+	seen    *diagnose.Kernel // of nobody in particular
+	kernels map[probe.PeerID]*diagnose.Kernel
+	// strangers are drops of calls by nobody that is known, by address.
+	strangers map[netip.Addr]*diagnose.Passage
+}
+
+// watchWire begins to follow what comes and goes at the tunnel's port. close must
+// be called.
+func (s *Subject) watchWire(ctx context.Context, port uint16) *wireWatch {
+	w := &wireWatch{watch: newKernelWatch(s.Interface), kernels: make(map[probe.PeerID]*diagnose.Kernel), strangers: make(map[netip.Addr]*diagnose.Passage)}
+	for _, all := range everybody {
+		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: port}
+		for _, length := range []uint16{initiationLen, responseLen} {
+			w.watch.match(diagnose.FromWire, onlyLength(in, length))
+			w.watch.match(diagnose.ToWire, onlyLength(in.Reverse(), length))
+		}
+		w.watch.match(diagnose.FromWire, busy(in))
+		w.watch.match(diagnose.ToWire, busy(in.Reverse()))
+	}
+	w.watch.start(ctx)
+	w.seen = w.watch.kernel
+	return w
+}
+
+// packets is where the walks come; nil if nobody watches.
+func (w *wireWatch) packets() <-chan *netfilter.Packet {
+	if w == nil {
+		return nil
+	}
+	return w.watch.packets
+}
+
+func (w *wireWatch) close() {
+	if w != nil {
+		w.watch.close()
+	}
+}
+
+// add puts a walk down to the peer that it is about.
+func (w *wireWatch) add(f *diagnose.Facts, c *diagnose.Collector, pkt *netfilter.Packet) {
+	remote := pkt.First.Source()
+	if w.watch.stretch[pkt.Match] == diagnose.ToWire {
+		remote = pkt.First.Destination()
+	}
+	for id, p := range c.Peers {
+		if p.Endpoint == remote {
+			of := *f
+			of.Peer = p
+			w.watch.kernel = w.of(id)
+			w.watch.add(&of, pkt)
+			return
+		}
+	}
+	scratch := &diagnose.Kernel{}
+	w.watch.kernel = scratch
+	w.watch.add(f, pkt)
+	if p := &scratch.Passages[diagnose.FromWire]; p.Drop != nil {
+		w.strangers[remote.Addr()] = p
+	}
+}
+
+// of returns what was seen of a peer's packets; nil if nobody watches.
+func (w *wireWatch) of(id probe.PeerID) *diagnose.Kernel {
+	if w == nil {
+		return nil
+	}
+	k := w.kernels[id]
+	if k == nil {
+		k = &diagnose.Kernel{}
+		w.kernels[id] = k
+	}
+	return k
+}
+
+// complete adds to a report what is no peer's: packets that this host drops
+// though they may be one's, and what could not be seen.
+func (w *wireWatch) complete(r *diagnose.DoctorReport) {
+	if w == nil {
+		return
+	}
+	if w.seen.Blind != "" {
+		r.Unchecked = append(r.Unchecked, "what netfilter does with the tunnel's packets: "+w.seen.Blind)
+	}
+	r.Unchecked = append(r.Unchecked, w.seen.Limits...)
+	for _, from := range slices.SortedFunc(maps.Keys(w.strangers), netip.Addr.Compare) {
+		p := w.strangers[from]
+		rule := p.Drop.Rule
+		if rule != "" {
+			rule = ": " + rule
+		}
+		r.Findings = append(r.Findings, diagnose.Finding{Code: diagnose.UnderlayInputFirewall, Fix: p.Drop.Fix,
+			Summary: fmt.Sprintf("%s what %s sends to the tunnel's port%s", p.Drop.By(), from, rule)})
+	}
+}
