@@ -2,11 +2,13 @@ package tunnel
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 func testBind() conn.Bind { return conn.NewDefaultBind() }
@@ -68,5 +70,39 @@ func TestLadderIPv6(t *testing.T) {
 		if _, to := e.Outer(); want == probe.A4 && to != c.Peers[0].Endpoint {
 			t.Errorf("sent to %v, want %v", to, c.Peers[0].Endpoint)
 		}
+	}
+}
+
+// Many peers are configured part by part, and all are found afterwards; the
+// prefix that two of them claim belongs to the later.
+func TestManyPeers(t *testing.T) {
+	e := newEnd(t, "10.0.0.1")
+	const count = 2*part + 10
+	c := Config{PrivateKey: e.key}
+	for i := range count {
+		k := key.Public{byte(i), byte(i >> 8), 1}
+		a := netip.AddrFrom4([4]byte{11, 0, byte(i >> 8), byte(i)})
+		c.Peers = append(c.Peers, PeerConfig{PublicKey: k, AllowedIPs: []netip.Prefix{netip.PrefixFrom(a, 32)}})
+	}
+	last := &c.Peers[count-1]
+	last.Name, last.AllowedIPs = "last", append(last.AllowedIPs, c.Peers[0].AllowedIPs[0])
+	var told []int
+	c.Progress = func(peers int) { told = append(told, peers) }
+	e.start(t, c)
+	if want := []int{part, 2 * part, count}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+	for i := range c.Peers {
+		want := c.Peers[i].PublicKey
+		if i == 0 {
+			want = last.PublicKey
+		}
+		r, ok := e.Lookup(c.Peers[i].AllowedIPs[0].Addr())
+		if k, _, _ := e.Peer(r.Peer); !ok || k != want {
+			t.Fatalf("%v belongs to %v", c.Peers[i].AllowedIPs[0], r)
+		}
+	}
+	if r, _ := e.Lookup(last.AllowedIPs[0].Addr()); e.PeerState(r.Peer).Name != "last" {
+		t.Errorf("the last one is %+v", e.PeerState(r.Peer))
 	}
 }

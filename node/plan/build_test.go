@@ -67,6 +67,14 @@ ip -6 address add fd00::1/128 dev wg0
 ` + up + "ip -4 route add 10.0.0.1/32 dev wg0\n",
 		},
 		{
+			"a link that has IPv6 has its link-local network", "", "AllowedIPs = fe80::/64, fe80::1, fe80::/10", State{},
+			link + up + "ip -6 route add fe80::/10 dev wg0\n",
+		},
+		{
+			"a link too small for IPv6 has not", "MTU = 1000", "AllowedIPs = fe80::/64", State{},
+			link + "ip link set mtu 1000 up dev wg0\nip -6 route add fe80::/64 dev wg0\n",
+		},
+		{
 			"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB + "\nAllowedIPs = 10.0.0.0/8", State{},
 			link + up + "ip -4 route add 10.0.0.0/8 dev wg0\n",
 		},
