@@ -1,0 +1,243 @@
+package walk
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Measures of the picture, in pixels at its natural size. Text is laid out by
+// the width that a character has on average: nobody can ask a font.
+const (
+	boxWidth  = 300
+	gap       = 52 // between columns, where arrows cross
+	margin    = 24
+	headRoom  = 92
+	rowGap    = 26
+	lineStep  = 16
+	titleRoom = 26
+	perLine   = 46 // characters
+	maxLines  = 3
+	lostLines = 6
+)
+
+var columns = map[Zone]int{Application: 0, Tunnel: 1, Network: 2}
+
+// box is a step on the picture.
+type box struct {
+	*Step
+	x, y, height int
+	row          int
+	lines        []string
+}
+
+// SVG returns a picture of the walk: a box for each step in one of three
+// columns, application, tunnel and network, numbered as in text, with arrows in
+// the order of the packet's way. A cross marks where it was lost. The document
+// needs nothing else, has no scripts, and follows the reader's choice of light or
+// dark.
+func (w *Walk) SVG() []byte {
+	b := new(bytes.Buffer)
+	boxes, height := w.layout()
+	width := 2*margin + 3*boxWidth + 2*gap
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
+	fmt.Fprintf(b, "<title>%s</title>\n", escape(w.Interface+" to "+w.Target+": "+w.Outcome.Summary))
+	b.WriteString(style)
+	fmt.Fprintf(b, `<rect class="paper" width="%d" height="%d"/>`+"\n", width, height)
+	fmt.Fprintf(b, `<text class="head" x="%d" y="34">%s</text>`+"\n", margin, escape(clip(w.heading(), 100)))
+	class := "lost-text"
+	if w.Outcome.Answered {
+		class = "pass-text"
+	}
+	fmt.Fprintf(b, `<text class="%s" x="%d" y="54">%s</text>`+"\n", class, margin, escape(clip(w.Outcome.Summary, 150)))
+	for i, name := range []string{"application", "tunnel " + w.Interface, "network"} {
+		fmt.Fprintf(b, `<text class="column" x="%d" y="80">%s</text>`+"\n", columnX(i)+boxWidth/2, escape(name))
+	}
+	for i := 1; i < len(boxes); i++ {
+		arrow(b, &boxes[i-1], &boxes[i])
+	}
+	for i := range boxes {
+		boxes[i].draw(b)
+	}
+	b.WriteString("</svg>\n")
+	return b.Bytes()
+}
+
+func (w *Walk) heading() string {
+	s := w.Interface + " to " + w.Target
+	switch {
+	case w.PeerName != "":
+		s += " by peer " + w.PeerName
+	case w.Peer != "":
+		s += " by peer " + w.Peer
+	}
+	return s
+}
+
+func columnX(i int) int { return margin + i*(boxWidth+gap) }
+
+// layout gives each step its place. The way leads down; a step in another column
+// than the one before stands beside it.
+func (w *Walk) layout() (boxes []box, height int) {
+	boxes = make([]box, len(w.Steps))
+	var rows []int // their heights
+	for i := range w.Steps {
+		s := &w.Steps[i]
+		bx := &boxes[i]
+		*bx = box{Step: s, x: columnX(columns[s.Zone]), lines: s.lines()}
+		bx.height = titleRoom + len(bx.lines)*lineStep + 8
+		if i > 0 {
+			bx.row = boxes[i-1].row
+			if s.Zone == w.Steps[i-1].Zone {
+				bx.row++
+			}
+		}
+		if bx.row == len(rows) {
+			rows = append(rows, 0)
+		}
+		rows[bx.row] = max(rows[bx.row], bx.height)
+	}
+	y := headRoom
+	tops := make([]int, len(rows))
+	for i, h := range rows {
+		tops[i] = y
+		y += h + rowGap
+	}
+	for i := range boxes {
+		boxes[i].y = tops[boxes[i].row]
+		boxes[i].height = rows[boxes[i].row]
+	}
+	return boxes, y + margin - rowGap
+}
+
+// lines are what stands in the box below the title.
+func (s *Step) lines() []string {
+	limit := maxLines
+	if s.Status == Lost {
+		limit = lostLines
+	}
+	return fold(s.Result, limit)
+}
+
+// fold breaks text into at most limit lines. What does not fit is left out, and
+// an ellipsis says so.
+func fold(s string, limit int) []string {
+	var lines []string
+	for word := range strings.FieldsSeq(s) {
+		n := len(lines)
+		if n > 0 && utf8.RuneCountInString(lines[n-1])+1+utf8.RuneCountInString(word) <= perLine {
+			lines[n-1] += " " + word
+			continue
+		}
+		if n == limit {
+			lines[n-1] = clip(lines[n-1]+" …", perLine)
+			if !strings.HasSuffix(lines[n-1], "…") {
+				lines[n-1] += "…"
+			}
+			return lines
+		}
+		lines = append(lines, clip(word, perLine))
+	}
+	return lines
+}
+
+// clip shortens text to n characters.
+func clip(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
+
+func (bx *box) draw(b *bytes.Buffer) {
+	fmt.Fprintf(b, `<g class="%s">`+"\n", bx.Status)
+	fmt.Fprintf(b, "<title>%s</title>\n", escape(strings.Join(append([]string{bx.Result}, bx.Evidence...), "\n")))
+	fmt.Fprintf(b, `<rect class="box" x="%d" y="%d" width="%d" height="%d" rx="6"/>`+"\n", bx.x, bx.y, boxWidth, bx.height)
+	title := bx.Title
+	if bx.Checkpoint != "" {
+		title += " (" + bx.Checkpoint + ")"
+	}
+	fmt.Fprintf(b, `<text class="number" x="%d" y="%d">%d</text>`+"\n", bx.x+28, bx.y+19, bx.Number)
+	fmt.Fprintf(b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", bx.x+36, bx.y+19, escape(clip(title, 40)))
+	for i, line := range bx.lines {
+		fmt.Fprintf(b, `<text class="line" x="%d" y="%d">%s</text>`+"\n", bx.x+12, bx.y+titleRoom+12+i*lineStep, escape(line))
+	}
+	if bx.Status == Lost {
+		const r = 11
+		x, y := bx.x+boxWidth-4, bx.y+4
+		fmt.Fprintf(b, `<path class="cross" d="M%d %dL%d %dM%d %dL%d %d"/>`+"\n", x-r, y-r, x+r, y+r, x-r, y+r, x+r, y-r)
+	}
+	b.WriteString("</g>\n")
+}
+
+// arrow leads from one box to the next.
+func arrow(b *bytes.Buffer, from, to *box) {
+	class := string(to.Status)
+	if to.Status == Lost { // it came as far as this
+		class = string(Pass)
+	}
+	const head = 7 // length of the tip
+	if from.x == to.x {
+		x, y1, y2 := from.x+boxWidth/2, from.y+from.height, to.y
+		between := ""
+		if from.Leg != to.Leg {
+			between = fmt.Sprintf(`<text class="line" x="%d" y="%d">the other end</text>`, x+12, (y1+y2)/2+4)
+		}
+		fmt.Fprintf(b, `<g class="%s"><path class="way" d="M%d %dV%d"/><path class="tip" d="M%d %dl-5 %dh10z"/>%s</g>`+"\n",
+			class, x, y1, y2-head, x, y2, -head, between)
+		return
+	}
+	y := to.y + 15
+	x1, x2, tip := from.x+boxWidth, to.x, -head
+	if to.x < from.x {
+		x1, x2, tip = from.x, to.x+boxWidth, head
+	}
+	fmt.Fprintf(b, `<g class="%s"><path class="way" d="M%d %dH%d"/><path class="tip" d="M%d %dl%d -5v10z"/></g>`+"\n",
+		class, x1, y, x2+tip, x2, y, tip)
+}
+
+// escape writes text for XML. What is not printable is shown as its code, line
+// breaks apart, so that nothing that came from the network is more than text.
+func escape(s string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError {
+			return r
+		}
+		return '�'
+	}, s)
+	var b bytes.Buffer
+	_ = xml.EscapeText(&b, []byte(clean)) // a buffer takes everything
+	return b.String()
+}
+
+const style = `<style>
+svg { --paper: #ffffff; --ink: #1f2328; --faint: #8b949e; --box: #f6f8fa; --pass: #1a7f37; --lost: #cf222e; --unknown: #9a6700;
+  font: 12px ui-sans-serif, system-ui, "Helvetica Neue", Arial, sans-serif; }
+@media (prefers-color-scheme: dark) {
+  svg { --paper: #0d1117; --ink: #e6edf3; --faint: #6e7681; --box: #161b22; --pass: #3fb950; --lost: #ff7b72; --unknown: #d29922; }
+}
+text { fill: var(--ink); }
+.paper { fill: var(--paper); }
+.head { font-size: 17px; font-weight: 600; }
+.column { fill: var(--faint); font-size: 13px; text-anchor: middle; letter-spacing: .06em; }
+.pass-text { fill: var(--pass); }
+.lost-text { fill: var(--lost); }
+.box { fill: var(--box); stroke-width: 1.5; stroke: var(--faint); }
+.title { font-weight: 600; }
+.number { font-weight: 600; text-anchor: end; fill: var(--faint); }
+.way { fill: none; stroke-width: 2; stroke: var(--faint); }
+.tip { fill: var(--faint); }
+.pass .box, .pass .way { stroke: var(--pass); }
+.pass .tip { fill: var(--pass); }
+.lost .box { stroke: var(--lost); stroke-width: 2.5; }
+.lost .line { fill: var(--lost); }
+.unknown .box, .unknown .way { stroke: var(--unknown); stroke-dasharray: 5 4; }
+.unknown .tip { fill: var(--unknown); }
+.not-reached .box, .not-reached .way { stroke: var(--faint); stroke-dasharray: 2 4; }
+.not-reached text { fill: var(--faint); }
+.cross { fill: none; stroke: var(--lost); stroke-width: 5; stroke-linecap: round; }
+</style>
+`
