@@ -1,6 +1,7 @@
 // Package ladder renders what the node saw and what was made of it, for people
 // and for programs: an event as a line of text ([AppendLine]) or of JSON
-// ([AppendJSON]), a verdict as a ladder of checkpoints ([Report], [Doctor]).
+// ([AppendJSON]), a verdict as a ladder of checkpoints ([Report], [Doctor]), a walk
+// as numbered steps ([Walk]).
 //
 // Names of peers come from a configuration, rule texts from the kernel, and
 // much else indirectly from the network. Whatever is not a printable character

@@ -1,0 +1,103 @@
+package ladder
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/wgnode/wgnode/probe/walk"
+)
+
+// Walk writes w as text: a numbered line for each step of the packet and of its
+// reply with what came of it, by what evidence below, and how it ended. The error
+// is that of out.
+func Walk(out io.Writer, w *walk.Walk, opt Options) error {
+	t := text{opt: &opt}
+	t.put(bold, w.Interface)
+	t.put(plain, opt.choose(" → ", " -> "))
+	t.put(bold, w.Target)
+	if name := peerOf(w.Peer, w.PeerName, &opt); name != "" {
+		t.put(plain, " by peer "+name)
+	}
+	t.newline()
+	var leg walk.Leg
+	var zone walk.Zone
+	for i := range w.Steps {
+		s := &w.Steps[i]
+		if s.Leg != leg || s.Zone != zone {
+			t.newline()
+			t.put(dim, legWords[s.Leg]+", "+zoneWords[s.Zone])
+			t.newline()
+			leg, zone = s.Leg, s.Zone
+		}
+		t.step(s)
+	}
+	t.newline()
+	st := red
+	if w.Outcome.Answered {
+		st = green
+		t.put(st, opt.choose("✓ ", "+ "))
+	} else {
+		t.put(st, opt.choose("✗ ", "x "))
+	}
+	t.wrap(st, w.Outcome.Summary, 2, "")
+	for _, note := range w.Notes {
+		t.put(yellow, "! ")
+		t.wrap(plain, note, 2, "")
+	}
+	return t.writeTo(out)
+}
+
+var (
+	legWords  = map[walk.Leg]string{walk.Out: "the packet", walk.Back: "the reply"}
+	zoneWords = map[walk.Zone]string{walk.Application: "as the application knows it", walk.Tunnel: "in the tunnel",
+		walk.Network: "encrypted"}
+)
+
+const stepTitle = 5 // column of a step's title
+
+func (t *text) step(s *walk.Step) {
+	t.put(dim, fmt.Sprintf("%2d ", s.Number))
+	t.stepMark(s.Status)
+	t.to(stepTitle)
+	if s.Status == walk.NotReached {
+		t.put(dim, s.Title)
+		t.put(dim, ": not reached")
+		t.newline()
+		return
+	}
+	t.put(bold, s.Title)
+	if s.Checkpoint != "" {
+		t.put(plain, " ")
+		t.put(cyan, s.Checkpoint)
+	}
+	if s.Result != "" {
+		t.put(plain, ": ")
+		st := plain
+		if s.Status == walk.Lost {
+			st = red
+		}
+		t.wrap(st, s.Result, stepTitle+2, "")
+	} else {
+		t.newline()
+	}
+	for _, e := range s.Evidence {
+		line := strings.TrimLeft(e, " ")
+		indent := stepTitle + 2 + len(e) - len(line)
+		t.to(indent)
+		t.wrap(dim, line, indent+2, "")
+	}
+}
+
+func (t *text) stepMark(s walk.Status) {
+	switch s {
+	case walk.Pass:
+		t.put(green, t.opt.choose("✓", "+"))
+	case walk.Lost:
+		t.put(red, t.opt.choose("✗", "x"))
+	case walk.NotReached:
+		t.put(dim, t.opt.choose("·", "."))
+	default:
+		t.put(yellow, "?")
+	}
+}

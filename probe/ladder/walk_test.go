@@ -1,0 +1,79 @@
+package ladder_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/walk"
+)
+
+var ansi = regexp.MustCompile("\x1b\\[[0-9]*m")
+
+var update = flag.Bool("update", false, "write what is printed now into testdata")
+
+// droppedWalk is one that package walk has built.
+func droppedWalk(t *testing.T) *walk.Walk {
+	t.Helper()
+	b, err := os.ReadFile("../walk/testdata/dropped.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := new(walk.Walk)
+	if err := json.Unmarshal(b, w); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func TestWalk(t *testing.T) {
+	var b bytes.Buffer
+	if err := ladder.Walk(&b, droppedWalk(t), ladder.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	const path = "testdata/walk.txt"
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("%s (go test -update writes it anew):\n%s", path, diff)
+	}
+}
+
+// In every style the words are the same, and nothing steers the terminal but the
+// colours that were asked for.
+func TestWalkStyles(t *testing.T) {
+	w := droppedWalk(t)
+	w.PeerName, w.Steps[2].Evidence = "evil\x1b[2J", []string{"  a rule\x1b]0;\a"}
+	for _, o := range []ladder.Options{{}, {ASCII: true}, {Color: true}, {Width: 40}} {
+		var b bytes.Buffer
+		if err := ladder.Walk(&b, w, o); err != nil {
+			t.Fatal(err)
+		}
+		text := b.String()
+		if strings.ContainsAny(text, "\a\r") || strings.Contains(text, "\x1b[2J") || !o.Color && strings.Contains(text, "\x1b") {
+			t.Errorf("%+v: control characters in\n%q", o, text)
+		}
+		if o.ASCII && strings.ContainsFunc(text, func(r rune) bool { return r > 0x7e }) {
+			t.Errorf("not ASCII:\n%s", text)
+		}
+		for _, want := range []string{"cryptokey routing", "application: not reached", `evil\x1b[2J`} {
+			if !strings.Contains(ansi.ReplaceAllString(text, ""), want) {
+				t.Errorf("%+v: %q is missing in\n%s", o, want, text)
+			}
+		}
+	}
+}
