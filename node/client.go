@@ -17,7 +17,9 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/trace"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/walk"
 )
 
 var (
@@ -118,6 +120,11 @@ func (c *Client) Explain(ctx context.Context, req explain.Request) (*diagnose.Re
 // Doctor has the node judge its peers; see explain.Doctor.
 func (c *Client) Doctor(ctx context.Context, req explain.DoctorRequest) (*diagnose.DoctorReport, error) {
 	return call[diagnose.DoctorReport](ctx, c, http.MethodPost, "doctor", req)
+}
+
+// Trace has the node send a packet and follow it; see trace.Run.
+func (c *Client) Trace(ctx context.Context, req trace.Request) (*walk.Walk, error) {
+	return call[walk.Walk](ctx, c, http.MethodPost, "trace", req)
 }
 
 func call[T any](ctx context.Context, c *Client, method, what string, body any) (*T, error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/trace"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/tunnel"
@@ -81,6 +82,7 @@ type errorAnswer struct {
 //	POST /v1/end      {}, {}: the node ends, and leaves its hooks to the caller
 //	POST /v1/explain  explain.Request, diagnose.Report
 //	POST /v1/doctor   explain.DoctorRequest, diagnose.DoctorReport
+//	POST /v1/trace    trace.Request, walk.Walk
 type controlTask struct{ n *Node }
 
 func (controlTask) String() string { return "serve control socket" }
@@ -94,6 +96,7 @@ func (t controlTask) Run(ctx context.Context) error {
 	mux.HandleFunc("POST /v1/end", t.end)
 	mux.HandleFunc("POST /v1/explain", t.explain)
 	mux.HandleFunc("POST /v1/doctor", t.doctor)
+	mux.HandleFunc("POST /v1/trace", t.trace)
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: requestTime,
 		BaseContext: func(net.Listener) context.Context { return ctx },
@@ -223,6 +226,20 @@ func (t controlTask) doctor(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, report)
+}
+
+func (t controlTask) trace(w http.ResponseWriter, r *http.Request) {
+	var req trace.Request
+	if err := decode(w, r, &req); err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	found, err := trace.Run(r.Context(), t.n.Subject(), req)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err)
+		return
+	}
+	answer(w, http.StatusOK, found)
 }
 
 // Subject is the node as package explain looks at it.

@@ -1,0 +1,231 @@
+package trace
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// witnesses are those of all events and traced packets that are about the packet
+// and its reply.
+type witnesses struct {
+	seen         [probe.A6 + 1]*probe.Event
+	dropped      *probe.Event // inside of the device, on the way out
+	sendError    *probe.Event
+	networkError *probe.Event
+	innerError   *probe.Event
+
+	out, in, sent, received, initiation, response *netfilter.Packet
+	// sentOther and receivedOther say why another packet stands in.
+	sentOther, receivedOther string
+}
+
+// complete reports whether nothing is missing of a walk that was answered.
+func (w *witnesses) complete(x *run) bool {
+	if w.seen[probe.A6] == nil {
+		return false
+	}
+	if x.tracer == nil {
+		return true
+	}
+	inner := !x.Kernel || w.out != nil && w.in != nil
+	handshake := w.seen[probe.A2] == nil || w.initiation != nil && w.response != nil
+	return inner && handshake && w.sent != nil && w.sentOther == "" && w.received != nil && w.receivedOther == ""
+}
+
+// concerns selects the events to be read. It may select some too many.
+func (x *run) concerns(e *probe.Event) bool {
+	switch e.Kind {
+	case probe.KindInitiation, probe.KindResponse, probe.KindCookie, probe.KindICMP:
+		return e.Peer == x.peer
+	case probe.KindInner, probe.KindData:
+	default:
+		return false
+	}
+	if e.Reason == probe.SendError {
+		return e.Peer == x.peer
+	}
+	to := probe.AddrFrom(x.to.Addr())
+	switch {
+	case !e.HasAddrs():
+		return false
+	case e.InnerDst == to && e.Proto == x.proto:
+		return x.to.Port() == 0 || e.InnerDstPort == x.to.Port()
+	case e.InnerSrc == to && e.Proto == x.proto:
+		return x.to.Port() == 0 || e.InnerSrcPort == x.to.Port()
+	}
+	return e.ICMPError() && e.Peer == x.peer
+}
+
+// join picks what is about the packet.
+func (x *run) join() *witnesses {
+	w := new(witnesses)
+	ids := map[uint16]bool{x.id: true}
+	for _, p := range x.packets {
+		switch r := x.roles[p.Match]; {
+		case r == toTunnel && w.out == nil:
+			w.out = p
+			ids[p.Last.SrcPort], ids[p.Last.ICMPID] = true, true // it may be translated
+		case r == fromTunnel && w.in == nil:
+			w.in = p
+		}
+	}
+	delete(ids, 0)
+	for i := range x.events {
+		w.add(x, &x.events[i], ids)
+	}
+	w.handshake(x)
+	w.sent, w.sentOther = x.encrypted(toWire, w.seen[probe.A4])
+	w.received, w.receivedOther = x.encrypted(fromWire, w.seen[probe.A5])
+	if w.received == nil && w.seen[probe.A4] != nil && w.seen[probe.A5] == nil {
+		w.received, w.receivedOther = x.likelyReply(w.seen[probe.A4])
+	}
+	return w
+}
+
+// add takes one event into account. The first of a kind counts: what comes again
+// was sent again.
+func (w *witnesses) add(x *run, e *probe.Event, ids map[uint16]bool) {
+	set := func(cp probe.Checkpoint) {
+		if w.seen[cp] == nil {
+			w.seen[cp] = e
+		}
+	}
+	mine := func(id uint16) bool { return len(ids) == 0 || ids[id] }
+	to := probe.AddrFrom(x.to.Addr())
+	switch {
+	case e.Kind == probe.KindICMP:
+		if w.networkError == nil {
+			w.networkError = e
+		}
+	case e.Reason == probe.SendError:
+		w.sendError = e
+	case e.Kind != probe.KindInner && e.Kind != probe.KindData:
+	case e.InnerDst == to && e.Proto == x.proto && mine(e.InnerSrcPort):
+		switch a1 := w.seen[probe.A1]; {
+		case e.Seam == probe.SeamTUNRead:
+			set(probe.A1)
+		case e.Dropped() && a1 != nil:
+			w.dropped = e
+		case e.Seam == probe.SeamUDPSend && a1 != nil && (e.Pair == a1.Seq || e.Pair == 0):
+			set(probe.A4)
+		}
+	case e.InnerSrc == to && e.Proto == x.proto && mine(replyID(e)):
+		w.back(e, set)
+	case e.ICMPError() && w.seen[probe.A1] != nil && e.InnerDst == w.seen[probe.A1].InnerSrc &&
+		(x.to.Port() == 0 || e.InnerDstPort == x.to.Port()):
+		if w.back(e, set); e.Seam == probe.SeamTUNWrite && w.innerError == nil {
+			w.innerError = e
+		}
+	}
+}
+
+// back takes an event of the reply into account.
+func (w *witnesses) back(e *probe.Event, set func(probe.Checkpoint)) {
+	switch e.Seam {
+	case probe.SeamUDPReceive:
+		set(probe.A5)
+	case probe.SeamTUNWrite:
+		set(probe.A6)
+	}
+}
+
+// replyID is what a reply has in the place of sender's id.
+func replyID(e *probe.Event) uint16 {
+	if e.Proto == probe.ProtoTCP {
+		return e.InnerDstPort
+	}
+	return e.InnerSrcPort
+}
+
+// handshake picks the handshake that the packet waited for, if any.
+func (w *witnesses) handshake(x *run) {
+	a1, a4 := w.seen[probe.A1], w.seen[probe.A4]
+	if a1 == nil {
+		return
+	}
+	for i := range x.events {
+		e := &x.events[i]
+		switch {
+		case e.Time < a1.Time || a4 != nil && e.Time > a4.Time:
+		case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPSend && w.seen[probe.A2] == nil:
+			w.seen[probe.A2] = e
+		case e.Kind == probe.KindResponse && e.Seam != probe.SeamUDPSend && (w.seen[probe.A3] == nil || w.seen[probe.A3].Dropped()):
+			w.seen[probe.A3] = e
+		}
+	}
+	init := w.seen[probe.A2]
+	if init == nil {
+		w.seen[probe.A3] = nil
+		return
+	}
+	for _, p := range x.packets {
+		d := &p.Last.Data
+		switch r := x.roles[p.Match]; {
+		case r == toWire && d[0] == probe.TypeInitiation && index(d[4:]) == init.Sender && w.initiation == nil:
+			w.initiation = p
+		case r == fromWire && d[0] == probe.TypeResponse && index(d[8:]) == init.Sender && w.response == nil:
+			w.response = p
+		}
+	}
+}
+
+// index reads an index as the protocol writes it.
+func index(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
+// encrypted finds the encrypted packet of an event among those that the kernel
+// showed: every one begins with the receiver's index and a counter. If it is not
+// there another one of the session stands in, and other says so.
+func (x *run) encrypted(r role, e *probe.Event) (found *netfilter.Packet, other string) {
+	if e == nil {
+		return nil, ""
+	}
+	for _, p := range x.packets {
+		d := &p.Last.Data
+		if x.roles[p.Match] != r || d[0] != probe.TypeData || index(d[4:]) != e.Receiver {
+			continue
+		}
+		counter := index(d[8:])
+		if counter == uint32(e.Counter) {
+			return p, ""
+		}
+		if found == nil {
+			found = p
+			other = fmt.Sprintf("the packet itself was not seen apart from others; this is one of the same session, counter %d", counter)
+		}
+	}
+	return found, other
+}
+
+// likelyReply finds what may be the reply among the packets that this host did
+// not deliver. What is in them nobody can read.
+func (x *run) likelyReply(sent *probe.Event) (*netfilter.Packet, string) {
+	var found *netfilter.Packet
+	for _, p := range x.packets {
+		if x.roles[p.Match] != fromWire || p.Last.Data[0] != probe.TypeData || p.Incomplete ||
+			p.Time.Before(sent.When()) || p.Fate().Outcome == netfilter.Passed {
+			continue
+		}
+		if x.replyLength(payload(p)) {
+			return p, fmt.Sprintf("it is encrypted; its length of %d bytes and its time are the reply's", payload(p))
+		}
+		if found == nil {
+			found = p
+		}
+	}
+	if found == nil {
+		return nil, ""
+	}
+	return found, "it is encrypted: an answer of the same peer, and nobody can tell whether it is the reply"
+}
+
+// payload is the length of the datagram in a packet without extension headers.
+func payload(p *netfilter.Packet) int {
+	header := 40
+	if p.First.Src.Is4() {
+		header = 20
+	}
+	return int(p.First.Length) - header - 8
+}
