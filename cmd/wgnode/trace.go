@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node/trace"
+	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/walk"
+)
+
+func newTraceCommand() *cobra.Command {
+	var o struct {
+		json    bool
+		svg     string
+		timeout time.Duration
+	}
+	cmd := &cobra.Command{
+		Use:   "trace NAME DEST[:PORT]",
+		Short: "Follow one packet and its reply through this host, station by station",
+		Long: `Trace sends one packet through the tunnel of interface NAME, the first of a TCP
+connection where a port is given, else an ICMP echo request, and says step by
+step what became of it on this host: each routing rule tried, each netfilter
+chain and the rules in it that matched, cryptokey routing, encapsulation, and
+then all of that again for the encrypted packet; and the same for the reply on
+its way back. It ends where the packet was lost, and names the rule.
+
+Each step has its evidence. What this host does not show, for want of privileges
+or because a userspace network stack has the packet, is called not visible.
+
+With --svg the walk is drawn, too.
+
+Exit status: 0 the reply came back, 1 it could not be tried, 2 the packet or its
+reply was lost; the last line says where.`,
+		Example: `  wgnode trace wg0 192.168.200.22:80
+  wgnode trace wg0 192.168.200.22 --svg walk.svg`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			target, err := parseTarget(cmd.Context(), args[1])
+			if err != nil {
+				return newUsageError(cmd, err)
+			}
+			w, err := runTrace(cmd, args[0], trace.Request{Target: target, Timeout: o.timeout})
+			if err != nil {
+				return err
+			}
+			if o.svg != "" {
+				if err := os.WriteFile(o.svg, w.SVG(), 0o644); err != nil {
+					return fmt.Errorf("draw the walk: %w", err)
+				}
+			}
+			if err := printReport(cmd, w, o.json, func() error {
+				return ladder.Walk(cmd.OutOrStdout(), w, ladderOptions(cmd))
+			}); err != nil {
+				return err
+			}
+			if !w.Outcome.Answered {
+				return statusFault
+			}
+			return nil
+		},
+		ValidArgsFunction: completeExplain,
+	}
+	cmd.Flags().DurationVar(&o.timeout, "timeout", trace.DefaultTimeout, "how long to wait for the reply")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	cmd.Flags().StringVar(&o.svg, "svg", "", "draw the walk into `FILE`")
+	_ = cmd.MarkFlagFilename("svg", "svg") // fails only for a flag that is not there
+	return cmd
+}
+
+func runTrace(cmd *cobra.Command, name string, req trace.Request) (*walk.Walk, error) {
+	c, err := dialNode(name)
+	if err != nil {
+		return nil, err
+	}
+	w, err := c.Trace(cmd.Context(), req)
+	if err != nil {
+		return nil, fmt.Errorf("trace %s on %s: %w", req.Target, name, err)
+	}
+	return w, nil
+}
