@@ -26,13 +26,13 @@ type Net struct {
 
 // New makes a stack that has these addresses, and the TUN device through which
 // all that it sends comes out. mtu is in bytes. The caller closes the device,
-// which ends the stack.
+// which ends the stack. A tunnel over it has to be told to come up.
 func New(addrs []netip.Addr, mtu int) (tun.Device, *Net, error) {
 	dev, stack, err := upstream.CreateNetTUN(addrs, nil, mtu)
 	if err != nil {
 		return nil, nil, fmt.Errorf("create userspace network stack: %w", err)
 	}
-	return dev, &Net{stack}, nil
+	return newQuiet(dev), &Net{stack}, nil
 }
 
 // DialContext connects as net.Dialer.DialContext does, through the tunnel.
