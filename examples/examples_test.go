@@ -136,6 +136,8 @@ func TestFullTunnel(t *testing.T) {
 	printer := x.join(router, "lan2", "printer", "192.168.30.20/24")
 	printer.Route("default", "192.168.30.1")
 	x.serve(web, "192.0.2.80", "2001:db8:2::80")
+	dns := x.public("dns", "9.9.9.9/24")
+	dns.ServeDNS("9.9.9.9:53", &lab.Zone{})
 	x.serve(nas, "192.168.1.20")
 	x.serve(printer, "192.168.30.20")
 	x.fetch(laptop.Host, "192.0.2.80", "198.51.100.7")
