@@ -31,14 +31,14 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 		return State{}, err
 	}
 	var err error
-	if s.EndpointMTUs, err = endpointMTUs(endpoints, mark); err != nil {
+	if s.EndpointMTUs, err = endpointMTUs(endpoints, mark, cfg.Name); err != nil {
 		return State{}, err
 	}
 	d, err := route.Default()
 	if err != nil {
 		return State{}, err
 	}
-	if d != nil {
+	if d != nil && d.OifName != cfg.Name {
 		s.DefaultMTU = d.MTU()
 	}
 	if s.NoIPv6, err = noIPv6(); err != nil {
@@ -66,8 +66,9 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 	return s, err
 }
 
-// endpointMTUs returns the different MTUs of the ways to the endpoints.
-func endpointMTUs(endpoints []netip.Addr, mark uint32) ([]int, error) {
+// endpointMTUs returns the different MTUs of the ways to the endpoints, but for
+// those that lead into the tunnel itself: a reload finds it there.
+func endpointMTUs(endpoints []netip.Addr, mark uint32, own string) ([]int, error) {
 	routes, err := route.Begin()
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func endpointMTUs(endpoints []netip.Addr, mark uint32) ([]int, error) {
 		}
 		asked[e] = true
 		r, err := routes.Lookup(e, mark)
-		if err == nil && r.MTU() > 0 && !slices.Contains(mtus, r.MTU()) {
+		if err == nil && r.MTU() > 0 && r.OifName != own && !slices.Contains(mtus, r.MTU()) {
 			mtus = append(mtus, r.MTU())
 		}
 	}
