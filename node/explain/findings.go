@@ -14,7 +14,6 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/resolver"
-	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/host/routing"
@@ -119,10 +118,7 @@ func (g *gathering) peers(st *uapi.Status) {
 			p.Clock, p.ClockAt = ps.Clock, ps.ClockAt
 		}
 		if ep := ps.Endpoint.Addr(); g.Kernel && ep.IsValid() {
-			p.Route = lookup(ep, st.FwMark)
-			if r, err := route.Lookup(ep, st.FwMark); err == nil {
-				p.RouteMTU = r.MTU()
-			}
+			p.Route, p.RouteMTU = lookupMTU(ep, st.FwMark)
 		}
 		g.facts.Peers = append(g.facts.Peers, p)
 	}
@@ -178,7 +174,7 @@ func (g *gathering) host() {
 		r := lookup(dst, 0)
 		if l := snap.Link(r.Interface); r.Kind == diagnose.RouteFound && l != nil {
 			g.facts.Default = append(g.facts.Default, finding.Way{IPv6: dst.Is6(), Link: l.Name,
-				Tunnel: slices.Contains(secretive, l.Kind), Text: "ip route get " + r.Text})
+				Tunnel: slices.Contains(secretive, l.Kind), Text: r.Text})
 		}
 	}
 	for _, ipv6 := range []bool{false, true} {

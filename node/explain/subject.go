@@ -90,6 +90,12 @@ func (s *Subject) routes(f *diagnose.Facts, p *diagnose.Peer) {
 
 // lookup words the kernel's answer as a fact.
 func lookup(dst netip.Addr, mark uint32) diagnose.Route {
+	r, _ := lookupMTU(dst, mark)
+	return r
+}
+
+// lookupMTU is lookup, and the MTU of the way in bytes, 0 if there is none.
+func lookupMTU(dst netip.Addr, mark uint32) (diagnose.Route, int) {
 	res, err := route.Lookup(dst, mark)
 	r := diagnose.Route{}
 	switch {
@@ -105,7 +111,7 @@ func lookup(dst netip.Addr, mark uint32) diagnose.Route {
 	}
 	if err != nil {
 		r.Text = err.Error()
-		return r
+		return r, 0
 	}
 	r = diagnose.Route{Kind: diagnose.RouteFound, Interface: res.OifName, Gateway: res.Gateway, Source: res.Src,
 		Local: res.Type == route.TypeLocal, Text: dst.String()}
@@ -116,7 +122,7 @@ func lookup(dst netip.Addr, mark uint32) diagnose.Route {
 	if res.Src.IsValid() {
 		r.Text += " src " + res.Src.String()
 	}
-	return r
+	return r, res.MTU()
 }
 
 // nearest is the peer that comes closest to having dst in its AllowedIPs.

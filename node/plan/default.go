@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/probe/diagnose/finding"
 )
 
 // DefaultState is what Build needs to know about the host if a default route is
@@ -97,10 +98,13 @@ func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 	}
 	b.throws(excluded, int(b.mark))
 	route := step(OpRoute, b.whyRoute(r)+"; "+f.whyDefault())
-	route.Table, route.Mark = int(b.mark), 0
+	route.Table, route.Mark, route.Note = int(b.mark), 0, b.otherFamily(ipv4)
 	b.add(route)
-	if added := &b.steps[len(b.steps)-1]; added.Skip != "" && f.Default != "" {
-		added.Skip += "; what this host sends by its own default route " + f.Default + " stays outside of the tunnel"
+	if added := &b.steps[len(b.steps)-1]; added.Skip != "" {
+		added.Note = ""
+		if f.Default != "" {
+			added.Skip += "; what this host sends by its own default route " + f.Default + " stays outside of the tunnel"
+		}
 	}
 
 	marked := step(OpMarked, fmt.Sprintf("all packets ask table %d, but not the encrypted ones, which carry the mark and leave %s", b.mark, f.wayOut()))
@@ -118,6 +122,24 @@ func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 			"and a strict rp_filter may drop the tunnel's replies", b.host.NoNftables, b.cfg.Name)
 	}
 	b.add(firewall)
+}
+
+// otherFamily warns of packets that leave outside of a tunnel which takes all of
+// one family, "" if there are none.
+func (b *builder) otherFamily(ipv4 bool) string {
+	other := &b.host.Default.V4
+	if ipv4 {
+		other = &b.host.Default.V6
+	}
+	if other.Default == "" || b.cfg.Interface.KillSwitch {
+		return ""
+	}
+	for _, r := range b.cfg.AllowedRoutes() {
+		if r.Prefix.Bits() <= 1 && r.Prefix.Addr().Is4() != ipv4 {
+			return ""
+		}
+	}
+	return finding.OneFamily(ipv4, other.Default)
 }
 
 func (f *FamilyState) whyDefault() string {

@@ -123,6 +123,41 @@ func TestBuildWarnsOfLeak(t *testing.T) {
 	}
 }
 
+// A full tunnel for one family is told of where the other leaves beside it.
+func TestBuildWarnsOfOneFamily(t *testing.T) {
+	const way = "via fe80::1 dev eth0"
+	for _, tc := range []struct {
+		allowed, v6 string
+		switched    bool // the kill switch is on
+		want        string
+	}{
+		{"0.0.0.0/0", way, false, "all IPv4 packets go through the tunnel, but IPv6 ones leave outside of it: " + way},
+		{"0.0.0.0/0", "", false, ""},
+		{"0.0.0.0/0, ::/0", way, false, ""},
+		{"0.0.0.0/0, ::/1, 8000::/1", way, false, ""},
+		{"0.0.0.0/0", way, true, ""},
+		{"10.0.0.0/8", way, false, ""},
+	} {
+		host := plainHost
+		host.Default.V6.Default = tc.v6
+		c := conf(t, "", "AllowedIPs = "+tc.allowed)
+		c.Interface.KillSwitch = tc.switched
+		steps, err := Build(c, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var notes []string
+		for _, s := range steps {
+			if s.Note != "" {
+				notes = append(notes, s.Note)
+			}
+		}
+		if got := strings.Join(notes, "\n"); got != tc.want {
+			t.Errorf("%+v: notes %q", tc, got)
+		}
+	}
+}
+
 func TestDefaultSaysWhy(t *testing.T) {
 	steps, err := Build(conf(t, "", "# Name = hub\nAllowedIPs = 0.0.0.0/0"), plainHost)
 	if err != nil {

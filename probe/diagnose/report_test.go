@@ -160,3 +160,12 @@ func TestDoctorHealthy(t *testing.T) {
 		t.Error("class")
 	}
 }
+
+// What a verdict tells is not told again.
+func TestBeside(t *testing.T) {
+	found := []Finding{{Code: EndpointInTunnel}, {Code: ClockSkew}}
+	got := Beside(found, &Verdict{Code: Healthy}, &Verdict{Code: EndpointInTunnel})
+	if len(got) != 1 || got[0].Code != ClockSkew || len(found) != 2 || found[0].Code != EndpointInTunnel {
+		t.Errorf("%+v beside a verdict, of %+v", got, found)
+	}
+}

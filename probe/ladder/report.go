@@ -215,16 +215,20 @@ func (t *text) verdict(v *diagnose.Verdict, indent int) {
 	t.newline()
 	t.to(indent)
 	st := red
-	if v.Healthy() {
+	switch {
+	case v.Healthy():
 		st = green
 		t.mark(diagnose.Pass)
-	} else {
+	case v.Code == diagnose.Idle:
+		st = yellow
+		t.mark(diagnose.Unknown)
+	default:
 		t.mark(diagnose.Fail)
 	}
 	t.put(plain, " ")
 	t.put(st, string(v.Code))
 	body := indent + 2
-	if !v.Healthy() {
+	if !v.Healthy() && v.Code != diagnose.Idle {
 		t.put(plain, " ("+verdictPlace(v)+")")
 	}
 	t.newline()
@@ -290,6 +294,9 @@ func (t *text) findings(fs []diagnose.Finding) {
 	t.section("Also found", len(fs), 0)
 	for i := range fs {
 		f := &fs[i]
+		if i > 0 {
+			t.newline()
+		}
 		t.to(2)
 		t.put(yellow, "! "+string(f.Code))
 		t.put(plain, ": ")

@@ -33,7 +33,8 @@ func mismatch() *diagnose.Report {
 			{Checkpoint: probe.A4, Status: diagnose.Unknown},
 		},
 		Findings: []diagnose.Finding{{Code: diagnose.WorldReadableConfig,
-			Summary: "anybody on this host can read the private key", Fix: []string{"chmod 600 /etc/wireguard/wg0.conf"}}},
+			Summary: "anybody on this host can read the private key", Fix: []string{"chmod 600 /etc/wireguard/wg0.conf"}},
+			{Code: diagnose.MTUTooLarge, Summary: "full packets do not fit"}},
 	}
 }
 
@@ -64,6 +65,8 @@ wg0 → 192.168.200.22:80 by peer alice (this host is A: it sends)
 Also found
   ! world-readable-config: anybody on this host can read the private key
       chmod 600 /etc/wireguard/wg0.conf
+
+  ! mtu-too-large: full packets do not fit
 `
 	if got := report(t, mismatch(), ladder.Options{}); got != want[1:] {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want[1:])
@@ -113,6 +116,8 @@ func TestDoctor(t *testing.T) {
 				State:   diagnose.StateUp,
 				Verdict: diagnose.Verdict{Code: diagnose.Healthy, Certain: true, Summary: "Data passes both ways."},
 				Ladder:  []diagnose.Rung{{Checkpoint: probe.B8, Status: diagnose.Pass}}},
+			{Peer: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", PeerName: "bob", State: diagnose.StateStale,
+				Verdict: diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere, Summary: "Nobody calls."}},
 			{Peer: "gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=", State: diagnose.StateFailing,
 				Verdict: diagnose.Verdict{Code: diagnose.NoEndpoint, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
 					Fix: []string{"wg set wg0 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA= endpoint HOST:PORT"}}},
@@ -126,6 +131,11 @@ peer alice  xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  up
 
   ✓ healthy
     Data passes both ways.
+
+peer bob  xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  stale
+
+  ? idle
+    Nobody calls.
 
 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=  failing
 

@@ -102,6 +102,10 @@ func TestFindings(t *testing.T) {
 			f.Peers[0].Endpoint = netip.MustParseAddrPort("[2001:db8:2::2]:51820")
 		}, diagnose.MTUTooLarge, "MTU = 1420"},
 		{"a way with too small an MTU", func(f *Facts) { f.Peers[0].RouteMTU = 1300 }, diagnose.MTUTooLarge, "IPv6 in the tunnel needs 1280"},
+		{"two ways with too small an MTU", func(f *Facts) {
+			f.Peers = append(f.Peers, f.Peers[0])
+			f.Peers[0].RouteMTU, f.Peers[1].RouteMTU = 1450, 1400
+		}, diagnose.MTUTooLarge, "gateway (and 1 more), whose MTU is 1400"},
 		{"MTU of the way not known", func(f *Facts) { f.Peers[0].RouteMTU = 0 }, "", ""},
 
 		{"called behind NAT", func(f *Facts) { f.Peers[0].Opened = now }, diagnose.NoKeepalive, "persistent-keepalive 25"},
@@ -114,7 +118,7 @@ func TestFindings(t *testing.T) {
 		{"called by one that calls in", func(f *Facts) { f.Peers[0].Opened, f.Peers[0].CallsIn = now, true }, "", ""},
 
 		{"IPv4 alone", func(f *Facts) { fullTunnel(f, "0.0.0.0/0"); f.SystemAsks = nil }, diagnose.FullTunnelOneFamily, "AllowedIPs = 0.0.0.0/0, ::/0"},
-		{"IPv4 alone, in halves", func(f *Facts) { fullTunnel(f, "0.0.0.0/1 128.0.0.0/1"); f.SystemAsks = nil }, diagnose.FullTunnelOneFamily, "IPv6 ones leave outside of it, by eth0"},
+		{"IPv4 alone, in halves", func(f *Facts) { fullTunnel(f, "0.0.0.0/1 128.0.0.0/1"); f.SystemAsks = nil }, diagnose.FullTunnelOneFamily, "IPv6 ones leave outside of it: 2000::1 via fe80::1 dev eth0"},
 		{"IPv6 alone", func(f *Facts) { fullTunnel(f, "::/0"); f.SystemAsks = nil }, diagnose.FullTunnelOneFamily, "all IPv6 packets"},
 		{"IPv4 alone on an IPv4 host", func(f *Facts) { fullTunnel(f, "0.0.0.0/0"); f.SystemAsks, f.Default = nil, f.Default[:1] }, "", ""},
 		{"IPv4 alone, IPv6 in another tunnel", func(f *Facts) { fullTunnel(f, "0.0.0.0/0"); f.SystemAsks, f.Default[1].Tunnel = nil, true }, "", ""},
@@ -150,6 +154,13 @@ func TestFindings(t *testing.T) {
 		{"built on a machine ahead of this", func(f *Facts) { f.Clock.Now = f.Clock.Built.Add(-time.Hour) }, "", ""},
 		{"the peer's clock", func(f *Facts) { f.Peers[0].Clock = now.Add(-2 * time.Hour) }, diagnose.ClockSkew, "the clock of gateway is 2h0m0s behind this host's"},
 		{"the peer's clock ahead", func(f *Facts) { f.Peers[0].Clock, f.Clock.Synchronized = now.Add(2*time.Hour), true }, diagnose.ClockSkew, "ahead of this host's: its handshake said 2026-03-01 14:00:00 UTC when it was 2026-03-01 12:00:00 UTC here; this host's is synchronized"},
+		{"all peers' clocks", func(f *Facts) {
+			f.Peers[0].Clock = now.Add(time.Hour)
+			f.Peers = append(f.Peers, Peer{Key: "bob", Clock: now.Add(time.Hour), ClockAt: now})
+		}, diagnose.ClockSkew, "gateway (and 1 more) is 1h0m0s ahead of this host's: its handshake said 2026-03-01 13:00:00 UTC when it was 2026-03-01 12:00:00 UTC here; no peer's agrees"},
+		{"one peer's clock of two", func(f *Facts) {
+			f.Peers = append(f.Peers, Peer{Key: "bob", Name: "bob", Clock: now.Add(time.Hour), ClockAt: now})
+		}, diagnose.ClockSkew, "the clock of bob is 1h0m0s ahead"},
 		{"the peer's clock, a little", func(f *Facts) { f.Peers[0].Clock = now.Add(-4 * time.Minute) }, "", ""},
 
 		{"DNS in use", func(f *Facts) { useDNS(f, server("10.0.0.2", "wg0")) }, "", ""},

@@ -26,12 +26,18 @@ func oneFamily(f *Facts) []diagnose.Finding {
 			all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 		}
 		return []diagnose.Finding{{Code: diagnose.FullTunnelOneFamily, Peer: p.Key,
-			Summary: fmt.Sprintf("all %s packets go through the tunnel, but %s ones leave outside of it, by %s: %s", family(!way.IPv6), family(way.IPv6), way.Link, way.Text),
+			Summary: OneFamily(way.IPv6, way.Text),
 			Fix: []string{
 				diagnose.FixComment + fmt.Sprintf("lead %s into the tunnel as well, even if %s has none: it then leaks nothing. In [Peer] of %s%s:", family(way.IPv6), p.label(), p.label(), f.inFile()),
 				fmt.Sprintf("AllowedIPs = %s, %s", netip.PrefixFrom(other(all.Addr()), 0), all)}}}
 	}
 	return nil
+}
+
+// OneFamily says that packets of a family take a way outside of the tunnel that
+// is all of the other's.
+func OneFamily(ipv6 bool, way string) string {
+	return fmt.Sprintf("all %s packets go through the tunnel, but %s ones leave outside of it: %s", family(!ipv6), family(ipv6), way)
 }
 
 func other(unspecified netip.Addr) netip.Addr {
@@ -133,29 +139,39 @@ func clock(f *Facts) []diagnose.Finding {
 			Summary: fmt.Sprintf("this host's clock says %s, which is before this program was made (%s): peers take handshakes for replays if they have seen later ones",
 				c.Now.UTC().Format(stamp), c.Built.UTC().Format(stamp)), Fix: fix}}
 	}
-	var found []diagnose.Finding
+	var off []*Peer
+	agree := 0
 	for i := range f.Peers {
 		p := &f.Peers[i]
-		if p.Clock.IsZero() || p.ClockAt.IsZero() {
-			continue
+		switch {
+		case p.Clock.IsZero() || p.ClockAt.IsZero():
+		case p.Clock.Sub(p.ClockAt).Abs() < apart:
+			agree++
+		default:
+			off = append(off, p)
 		}
-		diff, ahead := p.Clock.Sub(p.ClockAt), "ahead of"
-		if diff < 0 {
-			diff, ahead = -diff, "behind"
-		}
-		if diff < apart {
-			continue
-		}
-		finding := diagnose.Finding{Code: diagnose.ClockSkew, Peer: p.Key,
-			Summary: fmt.Sprintf("the clock of %s is %v %s this host's: its handshake said %s when it was %s here",
-				p.label(), diff.Round(time.Second), ahead, p.Clock.UTC().Format(stamp), p.ClockAt.UTC().Format(stamp)),
-			Fix: append([]string{diagnose.FixComment + "on the host whose clock is wrong (date -u shows it); one that goes back later has its handshakes taken for replays"}, fix[1:]...)}
-		if c.Synchronized {
-			finding.Summary += "; this host's is synchronized"
-		} else {
-			finding.Summary += "; this host's is not known to be synchronized either"
-		}
-		found = append(found, finding)
 	}
-	return found
+	if len(off) == 0 {
+		return nil
+	}
+	p := off[0]
+	diff, ahead := p.Clock.Sub(p.ClockAt), "ahead of"
+	if diff < 0 {
+		ahead = "behind"
+	}
+	finding := diagnose.Finding{Code: diagnose.ClockSkew, Peer: p.Key,
+		Summary: fmt.Sprintf("the clock of %s%s is %v %s this host's: its handshake said %s when it was %s here",
+			p.label(), andMore(len(off)-1), diff.Abs().Round(time.Second), ahead, p.Clock.UTC().Format(stamp), p.ClockAt.UTC().Format(stamp)),
+		Fix: append([]string{diagnose.FixComment + "on the host whose clock is wrong (date -u shows it); one that goes back later has its handshakes taken for replays"}, fix[1:]...)}
+	switch {
+	case c.Synchronized:
+		finding.Summary += "; this host's is synchronized"
+	case agree > 0:
+		finding.Summary += fmt.Sprintf("; with this host's agree those of %d other peer(s)", agree)
+	case len(off) > 1:
+		finding.Summary += "; no peer's agrees with this host's"
+	default:
+		finding.Summary += "; this host's is not known to be synchronized either"
+	}
+	return []diagnose.Finding{finding}
 }

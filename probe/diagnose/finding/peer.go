@@ -40,32 +40,48 @@ func overhead(ep netip.Addr) int {
 // minimum is the least MTU that a link must have for IPv6 (RFC 8200, section 5).
 const minimum = 1280
 
-// tooLarge looks for ways that full packets of the tunnel do not fit. What a
-// router further on cannot pass is not known here, unless it has said so.
+// tooLarge looks for ways that full packets of the tunnel do not fit, and tells
+// of the one that has the least room. What a router further on cannot pass is not
+// known here, unless it has said so.
 func tooLarge(f *Facts) []diagnose.Finding {
-	var found []diagnose.Finding
+	var worst *Peer
+	fits, ways := f.MTU, 0
 	for i := range f.Peers {
 		p := &f.Peers[i]
 		if p.Route.Kind != diagnose.RouteFound || p.Route.Interface == f.Interface || p.RouteMTU == 0 {
 			continue
 		}
-		fits := p.RouteMTU - overhead(p.Endpoint.Addr())
-		if f.MTU <= fits {
-			continue
+		room := p.RouteMTU - overhead(p.Endpoint.Addr())
+		if room < f.MTU {
+			ways++
 		}
-		finding := diagnose.Finding{Code: diagnose.MTUTooLarge, Peer: p.Key,
-			Summary: fmt.Sprintf("the MTU of %s is %d; with the %d bytes that WireGuard adds, full packets do not fit the way to the endpoint of %s, whose MTU is %d, and are sent in fragments or not at all",
-				f.Interface, f.MTU, overhead(p.Endpoint.Addr()), p.label(), p.RouteMTU),
-			Fix: []string{
-				fmt.Sprintf("ip link set dev %s mtu %d", f.Interface, fits),
-				diagnose.FixComment + fmt.Sprintf("and in [Interface]%s:", f.inFile()),
-				fmt.Sprintf("MTU = %d", fits)}}
-		if fits < minimum {
-			finding.Fix = append([]string{diagnose.FixComment + fmt.Sprintf("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)}, finding.Fix...)
+		if room < fits {
+			worst, fits = p, room
 		}
-		found = append(found, finding)
 	}
-	return found
+	if worst == nil {
+		return nil
+	}
+	ep := worst.Endpoint.Addr()
+	finding := diagnose.Finding{Code: diagnose.MTUTooLarge, Peer: worst.Key,
+		Summary: fmt.Sprintf("the MTU of %s is %d; with the %d bytes that WireGuard adds, full packets do not fit the way to the endpoint of %s%s, whose MTU is %d: they are sent in fragments or not at all",
+			f.Interface, f.MTU, overhead(ep), worst.label(), andMore(ways-1), worst.RouteMTU),
+		Fix: []string{
+			fmt.Sprintf("ip link set dev %s mtu %d", f.Interface, fits),
+			diagnose.FixComment + fmt.Sprintf("and in [Interface]%s:", f.inFile()),
+			fmt.Sprintf("MTU = %d", fits)}}
+	if fits < minimum {
+		finding.Fix = append([]string{diagnose.FixComment + fmt.Sprintf("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)}, finding.Fix...)
+	}
+	return []diagnose.Finding{finding}
+}
+
+// andMore is for what is told of one peer and holds for n others.
+func andMore(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more)", n)
 }
 
 // noKeepalive looks for peers that call this host, although NAT in between
