@@ -167,9 +167,11 @@ func (s *site) noFindings(found []diagnose.Finding, unchecked []string) {
 	}
 }
 
-// client makes one attempt from A to B's web server, in the background.
+// client calls B's web server from A, in the background. It goes on when that is
+// answered, for whoever comes to look only then, or could not be tried: an IPv6
+// address cannot be bound to for a moment after it was added.
 func (s *site) client() *lab.Proc {
-	return s.A.Start("curl", "-s", "-m", "9", "--interface", s.inner(1), "http://"+s.web())
+	return s.A.Start("curl", "-s", "-m", "9", "--rate", "4/s", "--interface", s.inner(1), "http://"+s.web()+"/?[1-100]")
 }
 
 func TestVerdicts(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // End is one end of a cable: an interface of a host.
@@ -105,6 +106,11 @@ func addAddrs(name string, addrs []string) error {
 		addr, err := netlink.ParseAddr(a)
 		if err != nil {
 			return fmt.Errorf("address %s: %w", a, err)
+		}
+		if addr.IP.To4() == nil {
+			// Else it could not be bound to until the kernel, which has a lot to
+			// do, has come to see that there is no duplicate to look for.
+			addr.Flags = unix.IFA_F_NODAD
 		}
 		if err := netlink.AddrAdd(link, addr); err != nil {
 			return fmt.Errorf("add address %s to %s: %w", a, name, err)
