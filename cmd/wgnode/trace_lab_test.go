@@ -33,6 +33,14 @@ func fullTunnel(t *testing.T, v6 bool) *site {
 	return s
 }
 
+// closePort takes H's tunnel down, and the session with it.
+func (s *site) closePort() {
+	s.t.Helper()
+	s.H.Run(s.wgnode, "down", "wg0")
+	s.A.Run(s.wgnode, "down", "wg0")
+	s.up(s.A, s.confA)
+}
+
 // session has A shake hands with H, if it has not yet.
 func (s *site) session() {
 	s.t.Helper()
@@ -168,7 +176,7 @@ func TestTraceLost(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
-		v4    bool // no such thing in IPv6
+		v4    bool // there is no such thing in IPv6, or once is enough
 		fault func(s *site)
 		want  place
 		says  string
@@ -187,11 +195,11 @@ func TestTraceLost(t *testing.T) {
 			}},
 		{name: "encrypted output", want: place{walk.Out, walk.Network, walk.Output}, says: "udp dport 51820 drop",
 			fault: func(s *site) { s.session(); nft(s.A, "output", "udp dport 51820 drop") }},
-		{name: "path", want: place{walk.Back, walk.Network, walk.Wire}, says: "nothing came back",
+		{name: "path", v4: true, want: place{walk.Back, walk.Network, walk.Wire}, says: "nothing came back",
 			fault: func(s *site) { s.session(); nft(s.H, "input", "udp dport 51820 drop") }},
 		{name: "encrypted prerouting", want: place{walk.Back, walk.Network, walk.Prerouting}, says: "udp sport 51820 drop",
 			fault: func(s *site) { s.session(); nft(s.A, "prerouting", "udp sport 51820 drop") }},
-		{name: "response", want: place{walk.Back, walk.Network, walk.Input}, says: "udp sport 51820 drop",
+		{name: "response", v4: true, want: place{walk.Back, walk.Network, walk.Input}, says: "udp sport 51820 drop",
 			fault: func(s *site) {
 				nft(s.A, "input", "udp sport 51820 drop")
 				s.A.Run(s.wgnode, "down", "wg0")
@@ -207,6 +215,39 @@ func TestTraceLost(t *testing.T) {
 			fault: func(s *site) { s.A.Run("ip", s.flag(), "route", "add", s.ip(s.Addr.B), "via", s.ip(s.Addr.RLan)) }},
 		{name: "blackhole", want: place{walk.Out, walk.Application, walk.Routing}, says: "blackhole",
 			fault: func(s *site) { s.A.Run("ip", s.flag(), "route", "add", "blackhole", s.ip(s.Addr.B)) }},
+		{name: "mark", want: place{walk.Out, walk.Application, walk.Rerouting}, says: "routing again: mark 0xca6c",
+			fault: func(s *site) {
+				s.A.RunInput("table inet fault {\n chain c {\n type route hook output priority -150\n tcp dport 80 meta mark set 0xca6c\n }\n}\n", "nft", "-f", "-")
+			}},
+		{name: "iptables", want: place{walk.Back, walk.Application, walk.Input}, says: "--sport 80 -j DROP",
+			fault: func(s *site) {
+				program := map[bool]string{false: "iptables-nft", true: "ip6tables-nft"}[s.v6]
+				lab.Need(s.t, program)
+				s.A.Run(program, "-A", "INPUT", "-p", "tcp", "--sport", "80", "-j", "DROP")
+			}},
+		{name: "preshared key", v4: true, want: place{walk.Back, walk.Tunnel, walk.Decrypt}, says: "preshared keys differ",
+			fault: func(s *site) {
+				s.A.Run(s.wgnode, "down", "wg0")
+				s.confA.replace(s.t, "AllowedIPs", "PresharedKey = "+lab.NewKey(s.t).Private+"\nAllowedIPs")
+				s.up(s.A, s.confA)
+			}},
+		{name: "no peer", want: place{walk.Out, walk.Tunnel, walk.Cryptokey}, says: "in no peer's AllowedIPs",
+			fault: func(s *site) {
+				s.A.Run("wg", "set", "wg0", "peer", s.gateway.Public, "allowed-ips", "10.0.0.2/32,fd0a::2/128")
+			}},
+		{name: "no endpoint", want: place{walk.Out, walk.Tunnel, walk.Cryptokey}, says: "peer gateway has no endpoint",
+			fault: func(s *site) {
+				s.A.Run(s.wgnode, "down", "wg0")
+				s.confA.replace(s.t, "Endpoint", "#Endpoint")
+				s.up(s.A, s.confA)
+			}},
+		{name: "port closed", want: place{walk.Out, walk.Network, walk.Wire}, says: "icmp-port-unreachable from 2",
+			fault: func(s *site) { s.A.Sysctl("net.ipv4.conf.all.rp_filter", "0"); s.closePort() }},
+		// Nothing marks ICMP, so that rp_filter looks for its way back in the tunnel.
+		{name: "port closed, not heard", v4: true, want: place{walk.Out, walk.Network, walk.Wire},
+			says: "ICMP error from 203.0.113.2, type 3 code 3; this host drops it: rp_filter", fault: (*site).closePort},
+		{name: "behind the tunnel", want: place{walk.Back, walk.Application, walk.App}, says: "ICMP error from ",
+			fault: func(s *site) { s.session(); s.H.Run("ip", s.flag(), "route", "add", "unreachable", s.ip(s.Addr.B)) }},
 	} {
 		for _, v6 := range []bool{false, true} {
 			if v6 && c.v4 {

@@ -27,6 +27,8 @@ func (x *run) gather() *walk.Facts {
 	}
 	if e := w.networkError; e != nil {
 		f.NetworkError = x.icmp(e)
+	} else if w.complaint != nil {
+		f.NetworkError = x.complaint(w.complaint)
 	}
 	if e := w.innerError; e != nil {
 		src, _ := e.Inner()
@@ -79,6 +81,18 @@ func (x *run) icmp(e *probe.Event) string {
 var echoWords = map[[2]uint8]string{
 	{probe.ProtoICMP, echo4}: " echo request", {probe.ProtoICMP, 0}: " echo reply",
 	{probe.ProtoICMPv6, echo6}: " echo request", {probe.ProtoICMPv6, echo6 + 1}: " echo reply",
+}
+
+// complaint words an ICMP error that the tunnel's socket has not been told of.
+func (x *run) complaint(p *netfilter.Packet) string {
+	text := fmt.Sprintf("ICMP error from %s, type %d code %d", p.First.Src, p.First.ICMPType, p.First.ICMPCode)
+	switch w := x.passage(p, ""); {
+	case w.Drop != nil:
+		text += "; this host drops it: " + w.Drop.By
+	case w.Lost != "" && w.Check != nil && w.Check.Drops:
+		text += "; this host drops it: " + w.Check.Result
+	}
+	return text
 }
 
 // describe writes a packet: "tcp 10.0.0.1:4000 > 192.0.2.1:80, 60 bytes".

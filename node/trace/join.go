@@ -18,6 +18,8 @@ type witnesses struct {
 	innerError   *probe.Event
 
 	out, in, sent, received, initiation, response *netfilter.Packet
+	// complaint is an ICMP error about an encrypted packet.
+	complaint *netfilter.Packet
 	// sentOther and receivedOther say why another packet stands in.
 	sentOther, receivedOther string
 }
@@ -70,6 +72,8 @@ func (x *run) join() *witnesses {
 			ids[p.Last.SrcPort], ids[p.Last.ICMPID] = true, true // it may be translated
 		case r == fromTunnel && w.in == nil:
 			w.in = p
+		case r == fromRouter && w.complaint == nil:
+			w.complaint = p
 		}
 	}
 	delete(ids, 0)
@@ -152,7 +156,10 @@ func (w *witnesses) handshake(x *run) {
 		case e.Time < a1.Time || a4 != nil && e.Time > a4.Time:
 		case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPSend && w.seen[probe.A2] == nil:
 			w.seen[probe.A2] = e
-		case e.Kind == probe.KindResponse && e.Seam != probe.SeamUDPSend && (w.seen[probe.A3] == nil || w.seen[probe.A3].Dropped()):
+		case e.Kind != probe.KindResponse || e.Seam == probe.SeamUDPSend:
+		case e.Reason == probe.ResponseRejected:
+			w.seen[probe.A3] = e // told after its receipt
+		case w.seen[probe.A3] == nil || w.seen[probe.A3].Reason == probe.ResponseStale:
 			w.seen[probe.A3] = e
 		}
 	}

@@ -66,10 +66,16 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 	select {
 	case <-ready:
 	case err := <-sent:
-		return nil, fmt.Errorf("trace: %w", err)
+		select {
+		case <-ready: // it left, or was refused, at once
+			sent <- err
+		default:
+			return nil, fmt.Errorf("trace: %w", err)
+		}
 	}
 	defer x.close()
 	x.follow(ctx, start, sub, sent)
+	x.missed = sub.Lost()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, err
 	}
@@ -93,6 +99,7 @@ type run struct {
 
 	// What was heard, in order.
 	events  []probe.Event
+	missed  uint64 // events that were overwritten before they were read
 	packets []*netfilter.Packet
 	answer  walk.Answer
 }
@@ -215,13 +222,19 @@ func (x *run) known(done bool, now time.Time) knowledge {
 		return whole
 	case done:
 		return ending
-	case w.networkError != nil:
+	case w.networkError != nil, w.complaint != nil, x.astray(w):
 		return ending
 	}
 	if e := w.seen[probe.A4]; e != nil && w.seen[probe.A5] == nil && now.Sub(e.When()) > patience {
 		return ending
 	}
 	return open
+}
+
+// astray reports whether the packet has left by another link than the tunnel's.
+func (x *run) astray(w *witnesses) bool {
+	p := w.out
+	return p != nil && w.seen[probe.A1] == nil && p.Fate().Outcome == netfilter.Passed && linkName(p.Last.Out) != x.Interface
 }
 
 // fatal reports whether the kernel is known to have lost the packet.

@@ -19,6 +19,7 @@ const (
 	toWire
 	fromWire
 	fromTunnel
+	fromRouter // an ICMP error about an encrypted packet
 )
 
 // How many packets a second are traced at most, of those that have the length of
@@ -49,6 +50,8 @@ func (x *run) watch() {
 		to.Rate, from.Rate = otherRate, otherRate
 		add(toWire, to)
 		add(fromWire, from)
+		to.Quoted = true
+		add(fromRouter, to)
 	}
 	if len(cfg.Matches) == 0 {
 		x.blind = "no peer has an endpoint"
@@ -136,12 +139,15 @@ func (x *run) close() {
 	}
 }
 
-// limits says what a trace may miss on this host.
+// limits says what a trace may have missed on this host.
 func (x *run) limits() []string {
-	if x.tracer == nil {
-		return nil
-	}
 	var missed []string
+	if x.missed > 0 {
+		missed = append(missed, fmt.Sprintf("%d events of the tunnel were not read in time", x.missed))
+	}
+	if x.tracer == nil {
+		return missed
+	}
 	rules, err := netfilter.Snapshot()
 	switch {
 	case err != nil:

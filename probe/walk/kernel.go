@@ -1,0 +1,181 @@
+package walk
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// way is a routing decision. The packet is lost if it leads nowhere, or past the
+// link that it should take, "" for any.
+func (b *builder) way(w *Way, want string) Step {
+	if w == nil {
+		return Step{Result: "not visible: the routes could not be read"}
+	}
+	s := Step{Status: Pass, Result: w.Result, Evidence: slices.Clone(w.Evidence)}
+	switch {
+	case w.Rejects:
+		s.Status = Lost
+	case want != "" && w.Link != want && b.f.Seen[probe.A1] == nil:
+		// Something in output may yet lead it back.
+		if b.f.Rerouted == nil || w == b.f.Rerouted {
+			s.Status, b.astray = Lost, true
+			s.Evidence = append(s.Evidence, "it does not enter "+want)
+		}
+	case want == "" && w.Link == b.f.Interface && w.Link != "":
+		s.Status = Lost
+		s.Evidence = append(s.Evidence, "that leads back into the tunnel: the packet would be encrypted again and again")
+	}
+	return s
+}
+
+// order is that of the hooks on a packet's way.
+var order = map[string]int{"prerouting": 1, "input": 2, "output": 1, "postrouting": 2}
+
+// hook is what a packet met in one hook.
+func (b *builder) hook(p *Passage, at Place) Step {
+	name := string(at)
+	if p == nil {
+		return Step{Result: b.unseen()}
+	}
+	s := Step{Status: Pass}
+	if at == Output { // of what came in the wire tells
+		s.Evidence = append(s.Evidence, p.Packet)
+		if p.Other != "" {
+			s.Evidence = append(s.Evidence, p.Other)
+		}
+	}
+	var met []string
+	for _, v := range p.Visits {
+		if v.Hook != name {
+			continue
+		}
+		met = append(met, chainName(v.Chain)+": "+v.Verdict)
+		s.Evidence = append(s.Evidence, v.Chain)
+		for _, line := range v.Lines {
+			s.Evidence = append(s.Evidence, "  "+line)
+		}
+	}
+	if p.Incomplete {
+		s.Evidence = append(s.Evidence, "some trace events were missed")
+	}
+	s.Result = strings.Join(met, "; ")
+	if len(met) == 0 {
+		s.Result = "no chain meets it"
+	}
+	last := p.End
+	switch {
+	case p.Drop != nil:
+		last = p.Drop.Hook
+	case p.Lost != "":
+		last = p.Lost
+	}
+	switch {
+	case p.Drop != nil && p.Drop.Hook == name:
+		s.Status, s.Result = Lost, "dropped by "+p.Drop.By
+	case order[name] <= order[last]:
+	case p.Lost == string(Output) && !p.Incomplete:
+		s.Status, s.Result = Lost, "passed output and did not come here: no rule dropped it, another part of the kernel did"
+	default:
+		s.Status, s.Result = Unknown, "it was not seen here"
+	}
+	return s
+}
+
+// unseen says why nothing is known of a hook.
+func (b *builder) unseen() string {
+	if b.f.Blind != "" {
+		return "not visible: " + b.f.Blind
+	}
+	return "it was not seen here"
+}
+
+func (b *builder) wireOut(p *Passage) Step {
+	s := Step{Result: b.unseen()}
+	w := b.f.Outer
+	link := ""
+	if w != nil {
+		link = w.Link
+	}
+	if p != nil && p.Out != "" {
+		link = p.Out
+	}
+	if p != nil && p.End == string(Postrouting) {
+		s.Status, s.Result = Pass, "out of "+link
+	} else if p == nil && b.sent() && b.f.SendError == "" && link != "" {
+		s.Result = "towards " + link + "; " + b.unseen()
+	}
+	if w != nil && w.NextHop != "" && s.Result != "" {
+		s.Evidence = append(s.Evidence, w.NextHop)
+		if w.Silent && b.f.Seen[probe.A5] == nil && b.f.Seen[probe.A3] == nil {
+			s.Status, s.Result = Lost, "the next hop does not answer on "+link
+		}
+	}
+	switch {
+	case b.f.NetworkError != "" && b.f.Seen[probe.A5] == nil && b.f.Seen[probe.A3] == nil:
+		s.Status, s.Result = Lost, b.f.NetworkError
+	case b.f.SendError != "" && p == nil && b.f.Seen[probe.A5] == nil:
+		s.Status, s.Result = Lost, "the kernel refuses the packet: "+b.f.SendError
+		s.Evidence = append(s.Evidence, b.unseen())
+	}
+	return s
+}
+
+func (b *builder) sent() bool { return b.data() || b.f.Seen[probe.A2] != nil }
+
+// arrived is the event of what came back encrypted.
+func (b *builder) arrived() *probe.Event {
+	if b.data() {
+		return b.f.Seen[probe.A5]
+	}
+	return b.f.Seen[probe.A3]
+}
+
+func (b *builder) wireIn(p *Passage) Step {
+	switch e := b.arrived(); {
+	case p != nil:
+		s := Step{Status: Pass, Result: "in on " + p.In, Evidence: []string{p.Packet}}
+		if p.Other != "" {
+			s.Evidence = append(s.Evidence, p.Other)
+		}
+		return s
+	case e != nil:
+		from, _ := e.Outer()
+		return Step{Status: Pass, Result: fmt.Sprintf("from %s, %d bytes", from, e.OuterLen)}
+	case b.sent() && b.f.Blind != "":
+		return Step{Result: "nothing has come to the tunnel; whether this host dropped it is not visible: " + b.f.Blind}
+	case b.sent():
+		return Step{Status: Lost, Result: "nothing came back"}
+	}
+	return Step{}
+}
+
+// check is what comes between prerouting and input.
+func (b *builder) check(p *Passage) Step {
+	if p == nil {
+		return Step{Result: b.unseen()}
+	}
+	s := Step{Status: Unknown, Result: "not visible: the routes could not be read"}
+	if c := p.Check; c != nil {
+		s.Status, s.Result, s.Evidence = Pass, c.Result, slices.Clone(c.Evidence)
+	}
+	passed := p.End != "" || p.Drop != nil && p.Drop.Hook == string(Input) || p.Lost == string(Input)
+	switch {
+	case passed && p.Check != nil && p.Check.Drops:
+		// What the kernel did counts more than what it should have done.
+		s.Evidence = append(s.Evidence, "and yet it came to input: the routes have changed, or were read wrongly")
+		s.Status = Pass
+	case passed:
+		s.Status = Pass
+	case p.Lost == string(Prerouting) && !p.Incomplete:
+		s.Status = Lost
+		if p.Check == nil || !p.Check.Drops {
+			s.Result = "passed prerouting and did not come to input: no rule dropped it, routing did"
+		}
+	case p.Drop == nil:
+		s.Status = Unknown
+	}
+	return s
+}

@@ -1,0 +1,136 @@
+package walk
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// at returns a step for an event at a checkpoint, with what it says.
+func at(cp probe.Checkpoint, e *probe.Event, format string, args ...any) Step {
+	s := Step{Status: Pass, Checkpoint: cp.String(), Time: e.When().UTC(), Result: fmt.Sprintf(format, args...)}
+	if e.Dropped() {
+		s.Status = Lost
+		s.Result = "dropped: " + e.Reason.String()
+	}
+	return s
+}
+
+func (b *builder) peer() string {
+	switch {
+	case b.f.PeerName != "":
+		return "peer " + b.f.PeerName
+	case b.f.Peer != "":
+		return "peer " + b.f.Peer
+	}
+	return "no peer"
+}
+
+func (b *builder) cryptokey() Step {
+	e := b.f.Seen[probe.A1]
+	if e == nil {
+		return Step{Checkpoint: "A1", Result: "it did not come to " + b.f.Interface}
+	}
+	s := at(probe.A1, e, "AllowedIPs %s of %s", e.Prefix(), b.peer())
+	switch e.Reason {
+	case probe.NoAllowedIPsMatch:
+		s.Result = "dropped: the destination is in no peer's AllowedIPs"
+	case probe.NoEndpoint:
+		s.Result = fmt.Sprintf("dropped: AllowedIPs %s of %s, and %s has no endpoint", e.Prefix(), b.peer(), b.peer())
+	}
+	s.Evidence = append(s.Evidence, fmt.Sprintf("read from %s: %s", b.f.Interface, inner(e)))
+	return s
+}
+
+func (b *builder) handshake() Step {
+	init, res := b.f.Seen[probe.A2], b.f.Seen[probe.A3]
+	_, to := init.Outer()
+	s := at(probe.A2, init, "there was no session: initiation to %s, %d bytes; the packet waits", to, init.OuterLen)
+	s.Evidence = append(s.Evidence, fmt.Sprintf("A2 initiation to %s, sender %#08x", to, init.Sender))
+	if !b.data() {
+		return s // its walk is that of the steps that follow
+	}
+	s.Evidence = append(s.Evidence, b.brief(b.f.Initiation)...)
+	if res != nil {
+		from, _ := res.Outer()
+		s.Result = fmt.Sprintf("there was no session: initiation to %s, answered after %v", to, time.Duration(res.Time-init.Time).Round(10*time.Microsecond))
+		s.Evidence = append(s.Evidence, fmt.Sprintf("A3 response from %s, %d bytes, sender %#08x", from, res.OuterLen, res.Sender))
+		s.Evidence = append(s.Evidence, b.brief(b.f.Response)...)
+	}
+	return s
+}
+
+// brief says in a line which hooks a packet passed.
+func (b *builder) brief(p *Passage) []string {
+	if p == nil {
+		return nil
+	}
+	lines := []string{"  " + p.Packet}
+	for _, v := range p.Visits {
+		lines = append(lines, "  "+v.Hook+": "+chainName(v.Chain)+": "+v.Verdict)
+	}
+	return lines
+}
+
+func (b *builder) encapsulation() Step {
+	e := b.f.Seen[probe.A4]
+	if e == nil {
+		if b.f.Seen[probe.A1] == nil {
+			return Step{Checkpoint: "A4"}
+		}
+		return Step{Checkpoint: "A4", Result: "the packet waits in the device for a handshake, and none left"}
+	}
+	_, to := e.Outer()
+	s := at(probe.A4, e, "%d bytes in a datagram of %d to %s", e.InnerLen, e.OuterLen, to)
+	s.Evidence = append(s.Evidence, fmt.Sprintf("receiver index %#08x, counter %d", e.Receiver, e.Counter))
+	if int(e.OuterLen) > probe.LenKeepalive+int(e.InnerLen) {
+		s.Evidence = append(s.Evidence, fmt.Sprintf("%d bytes of header and tag, %d of padding", probe.LenKeepalive, int(e.OuterLen)-probe.LenKeepalive-int(e.InnerLen)))
+	}
+	if b.f.SendError != "" {
+		s.Evidence = append(s.Evidence, "the socket answers: "+b.f.SendError)
+	}
+	return s
+}
+
+func (b *builder) decryption() Step {
+	if !b.data() && b.f.Seen[probe.A2] != nil {
+		e := b.f.Seen[probe.A3]
+		if e == nil {
+			return Step{Checkpoint: "A3", Result: "no response came to the tunnel"}
+		}
+		s := at(probe.A3, e, "the response is good, and yet the packet did not leave")
+		if e.Reason == probe.ResponseRejected {
+			s.Result = "the handshake response cannot be decrypted: the preshared keys differ"
+		}
+		if !e.Dropped() {
+			s.Status = Unknown
+		}
+		return s
+	}
+	e := b.f.Seen[probe.A5]
+	if e == nil {
+		return Step{Checkpoint: "A5", Result: "no such packet came to the tunnel"}
+	}
+	s := at(probe.A5, e, "AllowedIPs %s of %s allow the source", e.Prefix(), b.peer())
+	if e.Reason == probe.DisallowedSource {
+		src, _ := e.Inner()
+		s.Result = fmt.Sprintf("dropped: the source %s is not in the AllowedIPs of %s", src.Addr(), b.peer())
+	}
+	from, _ := e.Outer()
+	s.Evidence = append(s.Evidence, fmt.Sprintf("from %s, %d bytes, receiver index %#08x, counter %d", from, e.OuterLen, e.Receiver, e.Counter))
+	return s
+}
+
+func (b *builder) reentry() Step {
+	e := b.f.Seen[probe.A6]
+	if e == nil {
+		return Step{Checkpoint: "A6", Result: "it did not leave the tunnel"}
+	}
+	s := at(probe.A6, e, "%s", inner(e))
+	if e.Reason == probe.DisallowedSource {
+		src, _ := e.Inner()
+		s.Result = fmt.Sprintf("dropped: the source %s is not in the AllowedIPs of %s", src.Addr(), b.peer())
+	}
+	return s
+}
