@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
@@ -308,6 +309,7 @@ func TestTraceInTraffic(t *testing.T) {
 		if diff := cmp.Diff(essence(quiet), essence(w)); diff != "" {
 			t.Error(diff)
 		}
+		s.want(s.explain(s.web()), diagnose.Healthy, "")
 	})
 	nft(s.A, "input", "tcp sport 80 drop")
 	flood(func() {
@@ -316,6 +318,7 @@ func TestTraceInTraffic(t *testing.T) {
 		if w.Outcome.Answered {
 			t.Errorf("%+v", w.Outcome)
 		}
+		s.want(s.explain(s.web()), diagnose.InputFirewall, "tcp sport 80 drop")
 	})
 }
 

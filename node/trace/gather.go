@@ -276,8 +276,7 @@ func way(flow routing.Flow) *walk.Way {
 		return nil
 	}
 	d := &w.Decision
-	r := &walk.Way{Result: d.String(), Link: d.OutLink(), Mark: flow.Mark, Rejects: d.Type.Rejects(),
-		Local: d.Type == routing.TypeLocal}
+	r := &walk.Way{Result: d.String(), Link: d.OutLink(), Mark: flow.Mark, Rejects: d.Type.Rejects()}
 	if w.Unexplained == "" {
 		for i := range w.Steps {
 			r.Evidence = append(r.Evidence, w.Steps[i].String())
@@ -291,7 +290,7 @@ func way(flow routing.Flow) *walk.Way {
 			r.Evidence = append(r.Evidence, s)
 		}
 	}
-	if len(d.Hops) > 0 && !r.Local {
+	if len(d.Hops) > 0 && d.Type != routing.TypeLocal {
 		next := snap.NextHop(flow.Dst, d.Hops[0])
 		r.NextHop, r.Silent = next.Evidence(), next.Unreachable()
 	}
@@ -308,7 +307,7 @@ func check(p *netfilter.Packet) *walk.Check {
 	}
 	rp := snap.ReversePath(flow)
 	kind, route := snap.AddrType(h.Dst)
-	c := &walk.Check{Drops: rp.Drops, Local: kind == routing.TypeLocal, Evidence: slices.Clone(rp.Evidence)}
+	c := &walk.Check{Drops: rp.Drops, Evidence: slices.Clone(rp.Evidence)}
 	if len(rp.Evidence) > 0 {
 		c.Result, c.Evidence = rp.Evidence[0], c.Evidence[1:]
 	}
@@ -324,7 +323,7 @@ func check(p *netfilter.Packet) *walk.Check {
 	if rp.Doubt != "" {
 		c.Evidence = append(c.Evidence, rp.Doubt)
 	}
-	if c.Local {
+	if kind == routing.TypeLocal {
 		c.Evidence = append([]string{route.String()}, c.Evidence...)
 		if !c.Drops {
 			c.Result = h.Dst.String() + " is this host's own; " + c.Result

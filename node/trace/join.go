@@ -184,7 +184,8 @@ func index(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 
 // encrypted finds the encrypted packet of an event among those that the kernel
 // showed: every one begins with the receiver's index and a counter. If it is not
-// there another one of the session stands in, and other says so.
+// there another one of the session stands in, of the same length if possible, and
+// other says so.
 func (x *run) encrypted(r role, e *probe.Event) (found *netfilter.Packet, other string) {
 	if e == nil {
 		return nil, ""
@@ -198,7 +199,7 @@ func (x *run) encrypted(r role, e *probe.Event) (found *netfilter.Packet, other 
 		if counter == uint32(e.Counter) {
 			return p, ""
 		}
-		if found == nil {
+		if found == nil || payload(found) != int(e.OuterLen) && payload(p) == int(e.OuterLen) {
 			found = p
 			other = fmt.Sprintf("the packet itself was not seen apart from others; this is one of the same session, counter %d", counter)
 		}

@@ -19,7 +19,7 @@ const DefaultTimeout = explain.DefaultTimeout
 
 const (
 	// patience is how long a reply is awaited after the encrypted packet left.
-	patience = 3 * time.Second
+	patience = 2 * time.Second
 	// linger is how long witnesses are heard after the end is known: they do not
 	// speak all at once.
 	linger = 300 * time.Millisecond

@@ -57,10 +57,10 @@ func (b *builder) out() {
 	if f.Stack {
 		b.add(Out, Application, Stack, "userspace network stack", Step{Result: "the kernel has no part in it: no rules, no hooks"})
 	} else {
-		b.add(Out, Application, Routing, "routing decision", b.way(f.Inner, f.Interface))
+		b.add(Out, Application, Routing, "routing decision", b.innerWay(f.Inner))
 		b.add(Out, Application, Output, "output", b.hook(f.Out, Output))
 		if f.Rerouted != nil {
-			b.add(Out, Application, Rerouting, fmt.Sprintf("routing again: mark %#x", f.Rerouted.Mark), b.way(f.Rerouted, f.Interface))
+			b.add(Out, Application, Rerouting, fmt.Sprintf("routing again: mark %#x", f.Rerouted.Mark), b.innerWay(f.Rerouted))
 		}
 		b.add(Out, Application, Postrouting, "postrouting", b.hook(f.Out, Postrouting))
 	}
@@ -76,7 +76,7 @@ func (b *builder) out() {
 	if f.Outer != nil && f.Outer.Mark != 0 {
 		title = fmt.Sprintf("routing decision, mark %#x", f.Outer.Mark)
 	}
-	b.add(Out, Network, Routing, title, b.way(f.Outer, ""))
+	b.add(Out, Network, Routing, title, b.outerWay(f.Outer))
 	b.add(Out, Network, Output, "output", b.hook(out, Output))
 	b.add(Out, Network, Postrouting, "postrouting", b.hook(out, Postrouting))
 	b.add(Out, Network, Wire, "wire", b.wireOut(out))

@@ -71,10 +71,10 @@ func healthy() *walk.Facts {
 		Out:  &walk.Passage{Packet: "tcp 10.0.0.1:45734 > 192.168.200.22:80, 60 bytes", Out: "wg0", End: "postrouting", Visits: []walk.Visit{postrouting}},
 		Sent: &walk.Passage{Packet: "udp " + here + " > " + hub + ", 124 bytes", Out: "eth0", End: "postrouting", Visits: []walk.Visit{marked}},
 		Received: &walk.Passage{Packet: "udp " + hub + " > " + here + ", 124 bytes", In: "eth0", End: "input", Visits: []walk.Visit{restored, input},
-			Check: &walk.Check{Local: true, Result: "192.0.2.2 is this host's own; the way back to 203.0.113.2 leads out of eth0, where the packet came in",
+			Check: &walk.Check{Result: "192.0.2.2 is this host's own; the way back to 203.0.113.2 leads out of eth0, where the packet came in",
 				Evidence: []string{"net.ipv4.conf.all.rp_filter = 1 (strict)"}}},
 		In: &walk.Passage{Packet: "tcp 192.168.200.22:80 > 10.0.0.1:45734, 60 bytes", In: "wg0", End: "input", Visits: []walk.Visit{input},
-			Check: &walk.Check{Local: true, Result: "10.0.0.1 is this host's own; the way back to 192.168.200.22 leads out of wg0, where the packet came in"}},
+			Check: &walk.Check{Result: "10.0.0.1 is this host's own; the way back to 192.168.200.22 leads out of wg0, where the packet came in"}},
 		Answer: walk.Answer{Answered: true, Text: "answered", Took: 1510 * time.Microsecond},
 	}
 	f.Seen[probe.A1] = event(probe.A1, 0, nil)
@@ -216,11 +216,11 @@ func TestEnds(t *testing.T) {
 		}, walk.Decrypt, walk.Tunnel, walk.Lost, "preshared keys differ"},
 		{"source check", func(f *facts) {
 			until(f, probe.A4)
-			f.Received = &walk.Passage{Packet: "udp", In: "eth0", Lost: "prerouting", Check: &walk.Check{Drops: true, Local: true, Result: "rp_filter drops it"}}
+			f.Received = &walk.Passage{Packet: "udp", In: "eth0", Lost: "prerouting", Check: &walk.Check{Drops: true, Result: "rp_filter drops it"}}
 		}, walk.SourceCheck, walk.Network, walk.Lost, "rp_filter drops it"},
 		{"source check, unexplained", func(f *facts) {
 			until(f, probe.A4)
-			f.Received = &walk.Passage{Packet: "udp", In: "eth0", Lost: "prerouting", Check: &walk.Check{Local: true, Result: "passes"}}
+			f.Received = &walk.Passage{Packet: "udp", In: "eth0", Lost: "prerouting", Check: &walk.Check{Result: "passes"}}
 		}, walk.SourceCheck, walk.Network, walk.Lost, "no rule dropped it, routing did"},
 		{"disallowed source", func(f *facts) {
 			until(f, probe.A5)

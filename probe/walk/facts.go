@@ -56,7 +56,6 @@ type Way struct {
 	Link     string   // that the packet leaves by; "" if it stays, or may take several
 	Mark     uint32   // that it was looked up with
 	Rejects  bool     // it leads nowhere
-	Local    bool     // it leads to this host itself
 	Evidence []string // each rule tried, and what came of it
 	// NextHop says what is known of the neighbour that must take the packet, and
 	// Silent that it does not answer.
@@ -101,7 +100,6 @@ type Drop struct {
 // Check is what routing makes of a packet that came in.
 type Check struct {
 	Drops    bool
-	Local    bool     // the destination is this host's own
 	Result   string   // the verdict, in one line
 	Evidence []string // what it rests on
 }

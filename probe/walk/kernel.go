@@ -8,27 +8,42 @@ import (
 	"github.com/wgnode/wgnode/probe"
 )
 
-// way is a routing decision. The packet is lost if it leads nowhere, or past the
-// link that it should take, "" for any.
-func (b *builder) way(w *Way, want string) Step {
+// innerWay is a routing decision about the packet. It is lost if that leads
+// nowhere, and astray if it leads past the tunnel, unless it got there.
+func (b *builder) innerWay(w *Way) Step {
+	s := decided(w)
+	switch {
+	case w == nil || b.f.Seen[probe.A1] != nil:
+	case w.Rejects:
+		s.Status = Lost
+	case w.Link == b.f.Interface:
+	case b.f.Rerouted == nil || w == b.f.Rerouted: // else output may yet lead it back
+		s.Status, b.astray = Lost, true
+		s.Evidence = append(s.Evidence, "it does not enter "+b.f.Interface)
+	}
+	return s
+}
+
+// outerWay is the same about the encrypted packet. It must not lead into the
+// tunnel.
+func (b *builder) outerWay(w *Way) Step {
+	s := decided(w)
+	switch {
+	case w == nil || b.arrived() != nil:
+	case w.Rejects:
+		s.Status = Lost
+	case w.Link == b.f.Interface:
+		s.Status = Lost
+		s.Evidence = append(s.Evidence, "that is the tunnel: the packet would be encrypted again and again")
+	}
+	return s
+}
+
+func decided(w *Way) Step {
 	if w == nil {
 		return Step{Result: "not visible: the routes could not be read"}
 	}
-	s := Step{Status: Pass, Result: w.Result, Evidence: slices.Clone(w.Evidence)}
-	switch {
-	case w.Rejects:
-		s.Status = Lost
-	case want != "" && w.Link != want && b.f.Seen[probe.A1] == nil:
-		// Something in output may yet lead it back.
-		if b.f.Rerouted == nil || w == b.f.Rerouted {
-			s.Status, b.astray = Lost, true
-			s.Evidence = append(s.Evidence, "it does not enter "+want)
-		}
-	case want == "" && w.Link == b.f.Interface && w.Link != "":
-		s.Status = Lost
-		s.Evidence = append(s.Evidence, "that leads back into the tunnel: the packet would be encrypted again and again")
-	}
-	return s
+	return Step{Status: Pass, Result: w.Result, Evidence: slices.Clone(w.Evidence)}
 }
 
 // order is that of the hooks on a packet's way.
@@ -94,29 +109,22 @@ func (b *builder) unseen() string {
 
 func (b *builder) wireOut(p *Passage) Step {
 	s := Step{Result: b.unseen()}
-	w := b.f.Outer
-	link := ""
-	if w != nil {
-		link = w.Link
-	}
-	if p != nil && p.Out != "" {
-		link = p.Out
-	}
 	if p != nil && p.End == string(Postrouting) {
-		s.Status, s.Result = Pass, "out of "+link
-	} else if p == nil && b.sent() && b.f.SendError == "" && link != "" {
-		s.Result = "towards " + link + "; " + b.unseen()
+		s = Step{Status: Pass, Result: "out of " + p.Out}
 	}
-	if w != nil && w.NextHop != "" && s.Result != "" {
+	w := b.f.Outer
+	if w != nil && w.NextHop != "" {
 		s.Evidence = append(s.Evidence, w.NextHop)
-		if w.Silent && b.f.Seen[probe.A5] == nil && b.f.Seen[probe.A3] == nil {
-			s.Status, s.Result = Lost, "the next hop does not answer on "+link
-		}
+	}
+	if b.arrived() != nil {
+		return s
 	}
 	switch {
-	case b.f.NetworkError != "" && b.f.Seen[probe.A5] == nil && b.f.Seen[probe.A3] == nil:
+	case b.f.NetworkError != "":
 		s.Status, s.Result = Lost, b.f.NetworkError
-	case b.f.SendError != "" && p == nil && b.f.Seen[probe.A5] == nil:
+	case w != nil && w.Silent:
+		s.Status, s.Result = Lost, "the next hop does not answer on "+w.Link
+	case b.f.SendError != "" && p == nil:
 		s.Status, s.Result = Lost, "the kernel refuses the packet: "+b.f.SendError
 		s.Evidence = append(s.Evidence, b.unseen())
 	}
