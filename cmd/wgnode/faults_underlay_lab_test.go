@@ -1,0 +1,229 @@
+//go:build linux
+
+package main
+
+import (
+	"net"
+	"os"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// faultsOfEndpoint are those that keep the encrypted packets on A: A2.
+func faultsOfEndpoint() []fault {
+	toH := these(packets{proto: "udp", dport: 51820})
+	all := []fault{
+		{code: diagnose.NoEndpoint, how: "none configured", side: "A", at: "A2", conf: func(s *site) { s.confA.replace(s.t, "Endpoint", "#Endpoint") }},
+		{code: diagnose.NoEndpoint, how: "added without one", side: "A", at: "A2", inject: func(s *site) {
+			s.A.Run("wg", "set", "wg0", "peer", s.gateway.Public, "remove")
+			s.A.Run("wg", "set", "wg0", "peer", s.gateway.Public, "allowed-ips", s.hlan().String())
+		}},
+		{code: diagnose.NoEndpoint, how: "the called side calls first", side: "B", at: "A2",
+			// Once called it has learned where.
+			twin: func(s *site) { s.A.Run("ping", "-c", "1", "-W", "7", s.inner(2)) },
+			conf: func(*site) {},
+			ask:  func(s *site) *diagnose.Report { return s.explainOn(s.H, s.inner(1)) }},
+
+		{code: diagnose.EndpointUnresolved, how: "no such name", side: "A", at: "A2", says: "nowhere.invalid",
+			twin: func(*site) {},
+			setup: func(s *site) {
+				s.A.WriteFile("/etc/hosts", s.ip(s.Addr.HWan)+" gate.example\n", 0o644)
+				s.confA.replace(s.t, net.JoinHostPort(s.ip(s.Addr.HWan), "51820"), "gate.example:51820")
+			},
+			conf: func(s *site) { s.confA.replace(s.t, "gate.example", "nowhere.invalid") }},
+		{code: diagnose.EndpointUnresolved, how: "no name server", side: "A", at: "A2", says: "gate.example", conf: func(s *site) {
+			s.A.WriteFile("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", 0o644)
+			s.confA.replace(s.t, net.JoinHostPort(s.ip(s.Addr.HWan), "51820"), "gate.example:51820")
+		}},
+
+		{code: diagnose.EndpointNotRouted, how: "no default route", side: "A", at: "A2", fresh: true,
+			inject: func(s *site) { s.A.Run("ip", s.flag(), "route", "del", "default") }},
+		{code: diagnose.EndpointNotRouted, how: "blackhole route", side: "A", at: "A2", says: "blackhole", mends: true,
+			twin: func(s *site) {
+				s.A.Run("ip", s.flag(), "route", "add", "blackhole", s.hwan().Masked().String(), "metric", "9999", "table", "77")
+			},
+			inject: func(s *site) { s.A.Run("ip", s.flag(), "route", "add", "blackhole", s.hwan().Masked().String()) }},
+		{code: diagnose.EndpointNotRouted, how: "unreachable rule", side: "A", at: "A2", fresh: true, mends: true,
+			twin: func(s *site) {
+				s.A.Run("ip", s.flag(), "rule", "add", "pref", "32767", "to", s.ip(s.Addr.HWan), "unreachable")
+			},
+			inject: func(s *site) {
+				s.A.Run("ip", s.flag(), "rule", "add", "pref", "1000", "to", s.ip(s.Addr.HWan), "unreachable")
+			}},
+		{code: diagnose.EndpointNotRouted, how: "prohibit rule for the mark", side: "A", at: "A2", says: "0x2a", fresh: true, mends: true,
+			setup:  func(s *site) { s.confA.replace(s.t, "ListenPort", "FwMark = 0x2a\nListenPort") },
+			twin:   func(s *site) { s.A.Run("ip", s.flag(), "rule", "add", "pref", "1000", "fwmark", "0x2b", "prohibit") },
+			inject: func(s *site) { s.A.Run("ip", s.flag(), "rule", "add", "pref", "1000", "fwmark", "0x2a", "prohibit") }},
+
+		{code: diagnose.EndpointInTunnel, how: "endpoint in AllowedIPs", side: "A", at: "A2", mends: true,
+			setup: func(s *site) {
+				s.confA.replace(s.t, "AllowedIPs = ", "AllowedIPs = "+s.hwan().Masked().String()+", ")
+			},
+			twin: func(s *site) { s.A.Run("ip", s.flag(), "route", "add", s.ip(s.Addr.HWan), "via", s.ip(s.Addr.RLan)) },
+			conf: func(*site) {}},
+		{code: diagnose.EndpointInTunnel, how: "route", side: "A", at: "A2", fresh: false, mends: true,
+			twin: func(s *site) {
+				s.A.Run("ip", s.flag(), "route", "add", s.ip(s.Addr.HWan), "dev", "wg0", "table", "77")
+			},
+			inject: func(s *site) { s.A.Run("ip", s.flag(), "route", "add", s.ip(s.Addr.HWan), "dev", "wg0") }},
+		{code: diagnose.EndpointInTunnel, how: "rule and table", side: "A", at: "A2",
+			inject: func(s *site) {
+				s.A.Run("ip", s.flag(), "route", "add", "default", "dev", "wg0", "table", "77")
+				s.A.Run("ip", s.flag(), "rule", "add", "pref", "1000", "to", s.ip(s.Addr.HWan), "lookup", "77")
+			}, says: "lookup 77"},
+	}
+	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, side: "A", at: "A2", fresh: true, mends: true}, hostA, toH,
+		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 50", "drop"),
+		chain("inet filter output 10", "reject"), chain("ip nat output -100", "drop"), jump("inet filter output 5", "drop"), policy("inet filter output 0"),
+		iptables("filter OUTPUT DROP"), iptables("raw OUTPUT DROP"), iptables("mangle POSTROUTING DROP"), iptables("filter OUTPUT REJECT"))...)
+	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "session stands", side: "A", mends: true}, hostA, toH,
+		chain("inet filter output 0", "drop"), chain("inet filter postrouting 0", "drop"))...)
+	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "answers", side: "B", at: "B2", fresh: true, mends: true}, hostH,
+		these(packets{proto: "udp", sport: 51820}), chain("inet filter output 0", "drop"), iptables("mangle OUTPUT DROP"))...)
+	return append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "data only", side: "A", at: "A4", fresh: true, mends: true}, hostA,
+		these(packets{proto: "udp", dport: 51820, more: "meta length != 176"}), chain("inet filter output 0", "drop"))...)
+}
+
+// faultsOnPath are those between the hosts: A3.
+func faultsOnPath() []fault {
+	toH, fromH := these(packets{proto: "udp", dport: 51820}), these(packets{proto: "udp", sport: 51820})
+	all := []fault{
+		{code: diagnose.EndpointPortClosed, how: "no node there", side: "A", at: "A3", inject: func(s *site) { s.H.Run(s.wgnode, "down", "wg0") }, fresh: true},
+		{code: diagnose.EndpointPortClosed, how: "another port", side: "A", at: "A3", says: "51833",
+			conf: func(s *site) { s.confA.replace(s.t, ":51820", ":51833") }},
+		{code: diagnose.EndpointUnreachable, how: "unreachable route", side: "A", at: "A3", fresh: true,
+			twin:   func(s *site) { s.R.Run("ip", s.flag(), "route", "add", "unreachable", s.ip(s.Addr.HWan), "table", "77") },
+			inject: func(s *site) { s.R.Run("ip", s.flag(), "route", "add", "unreachable", s.ip(s.Addr.HWan)) }},
+		{code: diagnose.EndpointUnreachable, how: "no route on the way", side: "A", at: "A3", fresh: true,
+			inject: func(s *site) { s.R.Run("ip", s.flag(), "route", "del", s.hwan().Masked().String()) }},
+		{code: diagnose.EndpointUnreachable, how: "next hop silent", side: "A", at: "A3", fresh: true, says: "link",
+			inject: func(s *site) {
+				s.R.Run("ip", "link", "set", "lan", "down")
+				s.A.Run("ip", s.flag(), "neighbour", "flush", "all")
+			}},
+		{code: diagnose.EndpointProhibited, how: "prohibit route", side: "A", at: "A3", fresh: true,
+			inject: func(s *site) { s.R.Run("ip", s.flag(), "route", "add", "prohibit", s.ip(s.Addr.HWan)) }},
+	}
+	all = append(all, behind(fault{code: diagnose.EndpointPortClosed, side: "A", at: "A3", fresh: true}, hostH, toH,
+		chain("inet filter input 0", "reject"), iptables("filter INPUT REJECT"))...)
+	all = append(all, behind(fault{code: diagnose.EndpointProhibited, side: "A", at: "A3", fresh: true}, hostR, toH,
+		chain("inet filter forward 0", "reject with icmpx admin-prohibited"))...)
+	all = append(all, behind(fault{code: diagnose.NoResponse, how: "on the way", side: "A", at: "A3", fresh: true}, hostR, toH,
+		chain("inet filter forward 0", "drop"))...)
+	all = append(all, behind(fault{code: diagnose.NoResponse, how: "on the way back", side: "A", at: "A3"}, hostR, fromH,
+		iptables("mangle FORWARD DROP"))...)
+	all = append(all, behind(fault{code: diagnose.NoResponse, how: "at the far host", side: "A", at: "A3", fresh: true}, hostH, toH,
+		chain("ip filter prerouting -300", "drop"))...)
+	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, side: "A", at: "A3", fresh: true, mends: true}, hostA, fromH,
+		chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter input -150", "reject"),
+		jump("inet filter prerouting -150", "drop"), policy("inet filter input 0"),
+		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"))...)
+	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "session stands", side: "A", mends: true}, hostA, fromH,
+		chain("inet filter input 0", "drop"))...)
+	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "data only", side: "A", at: "A5", fresh: true, mends: true}, hostA,
+		these(packets{proto: "udp", sport: 51820, more: "udp length > 120"}), chain("inet filter input 0", "drop"))...)
+	return append(all, behind(fault{code: diagnose.UnderlayInputFirewall, side: "B", at: "B2", fresh: true, mends: true}, hostH, toH,
+		chain("inet filter input 0", "drop"), iptables("raw PREROUTING DROP"), policy("inet filter input 0"))...)
+}
+
+// faultsOfHandshake are those of keys and of the answers to handshakes.
+func faultsOfHandshake() []fault {
+	// psk gives a side a preshared key.
+	psk := func(c *conf, s *site, key string) { c.replace(s.t, "AllowedIPs", "PresharedKey = "+key+"\nAllowedIPs") }
+	newPSK := func(c *conf, s *site) { psk(c, s, lab.NewKey(s.t).Private) }
+	both := func(s *site) {
+		same := lab.NewKey(s.t).Private
+		psk(s.confA, s, same)
+		psk(s.confH, s, same)
+	}
+	toR := func(s *site) string { return s.ip(s.Addr.RWan) }
+	all := []fault{
+		{code: diagnose.NoResponse, how: "not a peer there", side: "A", at: "A3", conf: stranger},
+		{code: diagnose.PSKMismatch, how: "on H alone", side: "A", at: "A3", conf: func(s *site) { newPSK(s.confH, s) }},
+		{code: diagnose.PSKMismatch, how: "on A alone", side: "A", at: "A3", conf: func(s *site) { newPSK(s.confA, s) }},
+		{code: diagnose.PSKMismatch, how: "another on H", side: "A", at: "A3", setup: both, fresh: true, inject: func(s *site) {
+			s.H.RunInput(lab.NewKey(s.t).Private, "wg", "set", "wg0", "peer", s.alice.Public, "preshared-key", "/dev/stdin")
+		}},
+		{code: diagnose.UnknownPeer, how: "not in the file", side: "B", at: "B2", conf: stranger, says: "PublicKey = "},
+		{code: diagnose.UnknownPeer, how: "taken out", side: "B", at: "B2", fresh: true,
+			inject: func(s *site) { s.H.Run("wg", "set", "wg0", "peer", s.alice.Public, "remove") }},
+		{code: diagnose.WrongPublicKey, how: "in the file", side: "B", at: "B2",
+			conf: func(s *site) { s.confA.replace(s.t, s.gateway.Public, lab.NewKey(s.t).Public) }},
+		{code: diagnose.WrongPublicKey, how: "new key on H", side: "B", at: "B2", fresh: true, inject: func(s *site) {
+			s.H.RunInput(lab.NewKey(s.t).Private, "wg", "set", "wg0", "private-key", "/dev/stdin")
+		}},
+		{code: diagnose.ResponseNotAccepted, how: "preshared keys differ", side: "B", at: "B3", conf: func(s *site) { newPSK(s.confH, s) }},
+
+		{code: diagnose.ReplyLeavesElsewhere, how: "route", side: "B", at: "B2", fresh: true, says: "lan", mends: true,
+			twin: func(s *site) {
+				s.H.Run("ip", s.flag(), "route", "add", toR(s), "dev", "lan", "metric", "5000", "table", "77")
+			},
+			inject: func(s *site) { s.H.Run("ip", s.flag(), "route", "add", toR(s), "via", s.ip(s.Addr.B), "dev", "lan") }},
+		{code: diagnose.ReplyLeavesElsewhere, how: "rule and table", side: "B", at: "B2", fresh: true, says: "lookup 77", mends: true,
+			inject: func(s *site) {
+				s.H.Run("ip", s.flag(), "route", "add", "default", "via", s.ip(s.Addr.B), "table", "77")
+				s.H.Run("ip", s.flag(), "rule", "add", "pref", "1000", "to", toR(s), "lookup", "77")
+			}},
+
+		{code: diagnose.ReversePathFilter, how: "way to the endpoint by a mark", side: "A", at: "A3", fresh: true, only: 4, mends: true,
+			setup: func(s *site) { s.confA.replace(s.t, "ListenPort", "FwMark = 0x2a\nListenPort") },
+			twin: func(s *site) {
+				s.A.Sysctl("net.ipv4.conf.eth0.rp_filter", "1")
+			},
+			inject: func(s *site) {
+				s.A.Run("ip", "link", "add", "spare", "type", "dummy")
+				s.A.Run("ip", "addr", "add", "10.66.0.1/24", "dev", "spare")
+				s.A.Run("ip", "link", "set", "spare", "up")
+				s.A.Run("ip", "route", "add", "default", "via", s.ip(s.Addr.RLan), "table", "77")
+				s.A.Run("ip", "rule", "add", "pref", "1000", "fwmark", "0x2a", "lookup", "77")
+				s.A.Run("ip", "route", "replace", "default", "dev", "spare")
+			}},
+		{code: diagnose.ReversePathFilter, how: "strict, way back elsewhere", side: "B", at: "B2", fresh: true, only: 4, mends: true,
+			twin: func(s *site) { s.H.Sysctl("net.ipv4.conf.all.rp_filter", "1") },
+			inject: func(s *site) {
+				s.H.Run("ip", "route", "add", toR(s), "via", s.ip(s.Addr.B), "dev", "lan")
+			}},
+
+		{code: diagnose.Idle, how: "nobody calls", side: "B",
+			ask: func(s *site) *diagnose.Report { return s.explainOn(s.H, s.web(), "--passive", "--timeout", "1s") }, conf: func(*site) {}},
+		{code: diagnose.Idle, how: "somebody else calls", side: "B", conf: func(*site) {},
+			ask: func(s *site) *diagnose.Report {
+				return s.overheard(s.web(), "--timeout", "2s", "--from", s.inner(9))
+			}},
+		{code: diagnose.HandshakeReplay, how: "recorded", side: "B", at: "B2", conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return replayed(s) }, only: 4},
+		{code: diagnose.HandshakeReplay, how: "recorded, and asked from where", side: "B", at: "B2", conf: func(*site) {}, only: 4,
+			ask: func(s *site) *diagnose.Report { return replayed(s, "--from", s.ip(s.Addr.RWan)) }},
+	}
+	return append(all, behind(fault{code: diagnose.ResponseNotAccepted, how: "the way back", side: "B", at: "B3", fresh: true}, hostR,
+		these(packets{proto: "udp", sport: 51820}), chain("inet filter forward 0", "drop"), iptables("filter FORWARD DROP"))...)
+}
+
+// replayed sends A's first initiation to H once more while H is asked, as if A's
+// clock had gone back.
+func replayed(s *site, more ...string) *diagnose.Report {
+	s.t.Helper()
+	lab.Need(s.t, "tcpdump")
+	pcap := s.t.TempDir() + "/initiation.pcap"
+	dump := s.R.Start("tcpdump", "-ni", "wan", "-U", "-c", "1", "-w", pcap, "udp", "dst", "port", "51820", "and", "udp[4:2]", "=", "156")
+	dump.WaitOutput(s.t.Context(), "listening on")
+	s.want(s.explain(s.inner(2)), diagnose.Healthy, "")
+	if err := dump.Wait(); err != nil {
+		s.t.Fatal(err)
+	}
+	raw, err := os.ReadFile(pcap)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c, err := s.R.Dial(s.t.Context(), "udp", net.JoinHostPort(s.ip(s.Addr.HWan), "51820"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 {
+		if _, err := c.Write(raw[len(raw)-148:]); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return s.explainOn(s.H, append([]string{s.web(), "--passive"}, more...)...)
+}
