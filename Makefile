@@ -25,7 +25,7 @@ TESTFLAGS ?=
 # The comparison with other WireGuards: root, network namespaces and iperf3.
 COMPARE   ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare $(TESTFLAGS)
 
-.PHONY: help demo build test lint race packaging bench fuzz man install uninstall packages clean
+.PHONY: help demo build test lint race packaging faults bench fuzz man install uninstall packages clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ race: ## the tests that need no root, with the race detector
 
 packaging: ## what `make install` and `make packages` make is complete and loads
 	.ci/packaging
+
+faults: ## break networks in every way that a verdict is for, and print what explain says
+	cd cmd/wgnode && $(GO) test -count=1 -timeout 8m -run 'TestFaults|TestEveryCodeHasCases' $(TESTFLAGS) . -faults.table
 
 bench: ## the path of a packet, then the comparison with other WireGuards
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...

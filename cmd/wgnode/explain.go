@@ -30,10 +30,11 @@ func newExplainCommand() *cobra.Command {
 		timeout       time.Duration
 	}
 	cmd := &cobra.Command{
-		Use:   "explain NAME DEST[:PORT]",
+		Use:   "explain [NAME] DEST[:PORT]",
 		Short: "Say what becomes of the packets to a destination, and why",
 		Long: `Explain follows one flow through the tunnel of interface NAME, checkpoint by
-checkpoint, and gives a verdict with its evidence and what to type.
+checkpoint, and gives a verdict with its evidence and what to type. NAME can be
+left out where only one node runs.
 
 It sends a probe from this host: a TCP connection where a port is given, else
 ICMP echo. With --passive it sends nothing and waits for somebody else's packet
@@ -48,11 +49,15 @@ name servers behind the same peer whether they are there.
 Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 		Example: `  wgnode explain wg0 192.168.200.22:80
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			dest := args[len(args)-1]
+			name, err := nodeName(args[:len(args)-1])
+			if err != nil {
+				return err
+			}
 			req := explain.Request{Passive: o.passive, Timeout: o.timeout}
-			var err error
-			if req.Target, err = parseTarget(cmd.Context(), args[1]); err != nil {
+			if req.Target, err = parseTarget(cmd.Context(), dest); err != nil {
 				return newUsageError(cmd, err)
 			}
 			if o.from != "" {
@@ -63,7 +68,7 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 					return newUsageError(cmd, err)
 				}
 			}
-			return runExplain(cmd, args[0], req, o.json)
+			return runExplain(cmd, name, req, o.json)
 		},
 		ValidArgsFunction: completeExplain,
 	}

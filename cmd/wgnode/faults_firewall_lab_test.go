@@ -79,6 +79,9 @@ func chain(spec, verdict string) firewall {
 		if family == "ip" && s.v6 {
 			family = "ip6"
 		}
+		if w[1] == "nat" { // is called only where connections are tracked
+			p.more = "ct state new"
+		}
 		rules := fmt.Sprintf("%s counter %s comment %q", p.nft(), verdict, comment)
 		if comment == culprit { // another that would do the same must not be blamed
 			rules += fmt.Sprintf("\n  %s counter %s comment %q", p.nft(), verdict, later)

@@ -81,7 +81,8 @@ func faultsBeforeTunnel() []fault {
 		fault{code: diagnose.ReversePathFilter, how: "strict, mark leads into the tunnel", side: "A", at: "A6", only: 4, mends: true,
 			twin: func(s *site) { s.A.Sysctl("net.ipv4.conf.wg0.rp_filter", "1") },
 			inject: func(s *site) {
-				s.A.RunInput("table ip t {\n chain c {\n type route hook output priority -150\n tcp dport 80 meta mark set 0x51\n }\n}\n", "nft", "-f", "-")
+				s.A.RunInput("table ip t {\n chain c {\n type route hook output priority -150\n tcp dport 80 meta mark set 0x51\n }\n"+
+					" chain n {\n type nat hook postrouting priority srcnat\n oifname wg0 masquerade\n }\n}\n", "nft", "-f", "-")
 				ip(s, "route", "add", "default", "dev", "wg0", "table", "77")
 				ip(s, "rule", "add", "pref", "1000", "fwmark", "0x51", "lookup", "77")
 				ip(s, "route", "del", s.hlan().String())
@@ -153,13 +154,15 @@ func faultsBehindTunnel() []fault {
 			}},
 
 		{code: diagnose.SNATMissing, how: "no default route there", side: "B", at: "B6", want: diagnose.NoReplyFromDestination, first: diagnose.SNATMissing,
-			twin:   func(s *site) { s.B.Run("ip", s.flag(), "route", "add", s.inner(1), "via", s.ip(s.Addr.HLan)); noWayBack(s) },
+			twin: func(s *site) {
+				s.B.Run("ip", s.flag(), "route", "add", s.inner(1), "via", s.ip(s.Addr.HLan))
+				noWayBack(s)
+			},
 			inject: func(s *site) { s.B.Run("ip", s.flag(), "route", "del", s.inner(1)) }},
 		{code: diagnose.SNATMissing, how: "another gateway there", side: "B", at: "B6", want: diagnose.NoReplyFromDestination, first: diagnose.SNATMissing,
 			twin: masquerade,
 			inject: func(s *site) {
-				s.B.Run("ip", "link", "add", "spare", "type", "dummy")
-				s.B.Run("ip", "link", "set", "spare", "up")
+				spareLink(s.B)
 				s.B.Run("ip", s.flag(), "route", "replace", "default", "dev", "spare")
 				s.H.Run("nft", "delete", "table", "inet", "nat")
 				s.H.Run("conntrack", "-F")

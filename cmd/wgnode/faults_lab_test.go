@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +25,10 @@ import (
 // mechanisms, in both families, and next to each fault stands its twin, the same
 // setting where it does no harm. `make faults` prints the table.
 
-var faultTable = flag.Bool("faults.table", false, "print the table of TestFaults")
+var (
+	faultTable = flag.Bool("faults.table", false, "print the table of TestFaults")
+	faultOnly  = flag.String("faults.only", "", "run only those of TestFaults whose name contains this")
+)
 
 // faultLanes is how many sites there are at a time. Most of their time goes by
 // waiting for what does not come.
@@ -43,7 +47,7 @@ type fault struct {
 	fresh  bool          // there is no session when the question is asked
 
 	ask   func(s *site) *diagnose.Report // nil: as side says, for B's web server
-	want  diagnose.Code                  // nil: code; another where one host cannot know
+	want  diagnose.Code                  // "": code; another where one host cannot know
 	first diagnose.Code                  // the candidate that comes first
 	at    string                         // the checkpoint
 	says  string                         // is in summary, evidence or fix
@@ -63,22 +67,27 @@ func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOnPath(), faultsOfHandshake(), faultsBehindTunnel(), faultsOnReturn())
 }
 
-// elsewhere are the codes whose cases need other hosts or files than the
-// matrix has, and the tests that they have.
-var elsewhere = map[diagnose.Code][]string{
-	diagnose.SharedKey:             {"TestVerdictSharedKey"},
-	diagnose.MTUBlackhole:          {"TestMTU"},
-	diagnose.DNSUnreachable:        {"TestFindings"},
-	diagnose.DNSNotApplied:         {"TestFindings"},
-	diagnose.DNSLeak:               {"TestFindings"},
-	diagnose.ClockSkew:             {"TestFindings"},
-	diagnose.OverlappingAllowedIPs: {"TestFindings"},
-	diagnose.AddressConflict:       {"TestFindings"},
-	diagnose.DuplicateAddress:      {"TestFindings"},
-	diagnose.KeyIsOwn:              {"TestFindings"},
-	diagnose.WorldReadableConfig:   {"TestFindings"},
+// elsewhere are the codes whose cases need other hosts or files than the matrix
+// has, and the tests that they have.
+var elsewhere = map[diagnose.Code]string{
+	diagnose.SharedKey:             "cmd/wgnode TestVerdictSharedKey",
+	diagnose.MTUBlackhole:          "cmd/wgnode TestMTUBlackhole",
+	diagnose.MTUTooLarge:           "cmd/wgnode TestFindings",
+	diagnose.NoKeepalive:           "cmd/wgnode TestFindings",
+	diagnose.FullTunnelOneFamily:   "cmd/wgnode TestFindings",
+	diagnose.DNSUnreachable:        "cmd/wgnode TestFindings",
+	diagnose.DNSNotApplied:         "cmd/wgnode TestFindings",
+	diagnose.DNSLeak:               "cmd/wgnode TestFindings",
+	diagnose.AddressConflict:       "cmd/wgnode TestFindings",
+	diagnose.DuplicateAddress:      "cmd/wgnode TestFindings",
+	diagnose.OverlappingAllowedIPs: "cmd/wgnode TestFileFindings",
+	diagnose.KeyIsOwn:              "cmd/wgnode TestFileFindings",
+	diagnose.WorldReadableConfig:   "cmd/wgnode TestFileFindings",
+	diagnose.ClockSkew:             "probe/diagnose/finding TestFindings",
 }
 
+// Every code of the contract has at least two mechanisms in the matrix, or a test
+// of its own elsewhere.
 func TestEveryCodeHasCases(t *testing.T) {
 	ways := make(map[diagnose.Code]map[string]bool)
 	for _, f := range faults() {
@@ -88,10 +97,28 @@ func TestEveryCodeHasCases(t *testing.T) {
 		ways[f.code][f.how] = true
 	}
 	for _, code := range diagnose.Codes() {
-		if n := len(ways[code]); n < 2 && elsewhere[code] == nil && code != diagnose.Healthy {
+		dir, test, ok := strings.Cut(elsewhere[code], " ")
+		switch n := len(ways[code]); {
+		case ok && !hasTest(t, filepath.Join("../..", dir), test):
+			t.Errorf("%s: there is no %s in %s", code, test, dir)
+		case !ok && n < 2:
 			t.Errorf("%s: %d case(s) in the matrix of faults, want 2", code, n)
 		}
 	}
+}
+
+func hasTest(t *testing.T, dir, test string) bool {
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(text), "\nfunc "+test+"(")
+	})
 }
 
 // A faultRow is one line of the table.
@@ -114,8 +141,11 @@ func TestFaults(t *testing.T) {
 			if f.only == 4 && v6 || f.only == 6 && !v6 {
 				continue
 			}
+			name := fmt.Sprintf("%s/%s: %s/v6=%v", f.code, f.side, f.how, v6)
+			if !strings.Contains(name, *faultOnly) {
+				continue
+			}
 			lanes.Go(func() error {
-				name := fmt.Sprintf("%s/%s: %s/v6=%v", f.code, f.side, f.how, v6)
 				t.Run(name, func(t *testing.T) {
 					row := faultRow{code: f.code, how: f.how + familySuffix(v6), side: f.side, want: cmp.Or(f.want, f.code)}
 					defer func() {
@@ -283,7 +313,7 @@ func (s *site) mend(h *lab.Host, fix []string) {
 // calls has A ask for the web server at addr again and again, until the test ends
 // or the process is stopped.
 func (s *site) calls(addr string) *lab.Proc {
-	return s.A.Start("sh", "-c", fmt.Sprintf("while :; do curl -s -o /dev/null -m 9 --interface %s http://%s; sleep 0.2; done", s.inner(1), addr))
+	return s.A.Start("sh", "-c", fmt.Sprintf("while :; do curl -s -o /dev/null -m 2 --interface %s http://%s; sleep 0.2; done", s.inner(1), addr))
 }
 
 // overheard explains on H what A's calls come to.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"os"
 
 	"github.com/wgnode/wgnode/node/lab"
@@ -75,14 +76,14 @@ func faultsOfEndpoint() []fault {
 	}
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, side: "A", at: "A2", fresh: true, mends: true}, hostA, toH,
 		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 50", "drop"),
-		chain("inet filter output 10", "reject"), chain("ip nat output -100", "drop"), jump("inet filter output 5", "drop"), policy("inet filter output 0"),
+		chain("inet filter output 10", "reject"), jump("inet filter output 5", "drop"), policy("inet filter output 0"),
 		iptables("filter OUTPUT DROP"), iptables("raw OUTPUT DROP"), iptables("mangle POSTROUTING DROP"), iptables("filter OUTPUT REJECT"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "session stands", side: "A", mends: true}, hostA, toH,
 		chain("inet filter output 0", "drop"), chain("inet filter postrouting 0", "drop"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "answers", side: "B", at: "B2", fresh: true, mends: true}, hostH,
 		these(packets{proto: "udp", sport: 51820}), chain("inet filter output 0", "drop"), iptables("mangle OUTPUT DROP"))...)
 	return append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "data only", side: "A", at: "A4", fresh: true, mends: true}, hostA,
-		these(packets{proto: "udp", dport: 51820, more: "meta length != 176"}), chain("inet filter output 0", "drop"))...)
+		these(packets{proto: "udp", dport: 51820, more: "udp length != 156"}), chain("inet filter output 0", "drop"))...)
 }
 
 // faultsOnPath are those between the hosts: A3.
@@ -93,7 +94,9 @@ func faultsOnPath() []fault {
 		{code: diagnose.EndpointPortClosed, how: "another port", side: "A", at: "A3", says: "51833",
 			conf: func(s *site) { s.confA.replace(s.t, ":51820", ":51833") }},
 		{code: diagnose.EndpointUnreachable, how: "unreachable route", side: "A", at: "A3", fresh: true,
-			twin:   func(s *site) { s.R.Run("ip", s.flag(), "route", "add", "unreachable", s.ip(s.Addr.HWan), "table", "77") },
+			twin: func(s *site) {
+				s.R.Run("ip", s.flag(), "route", "add", "unreachable", s.ip(s.Addr.HWan), "table", "77")
+			},
 			inject: func(s *site) { s.R.Run("ip", s.flag(), "route", "add", "unreachable", s.ip(s.Addr.HWan)) }},
 		{code: diagnose.EndpointUnreachable, how: "no route on the way", side: "A", at: "A3", fresh: true,
 			inject: func(s *site) { s.R.Run("ip", s.flag(), "route", "del", s.hwan().Masked().String()) }},
@@ -122,7 +125,7 @@ func faultsOnPath() []fault {
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "session stands", side: "A", mends: true}, hostA, fromH,
 		chain("inet filter input 0", "drop"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "data only", side: "A", at: "A5", fresh: true, mends: true}, hostA,
-		these(packets{proto: "udp", sport: 51820, more: "udp length > 120"}), chain("inet filter input 0", "drop"))...)
+		these(packets{proto: "udp", sport: 51820, more: "udp length != 100"}), chain("inet filter input 0", "drop"))...)
 	return append(all, behind(fault{code: diagnose.UnderlayInputFirewall, side: "B", at: "B2", fresh: true, mends: true}, hostH, toH,
 		chain("inet filter input 0", "drop"), iptables("raw PREROUTING DROP"), policy("inet filter input 0"))...)
 }
@@ -155,15 +158,24 @@ func faultsOfHandshake() []fault {
 		}},
 		{code: diagnose.ResponseNotAccepted, how: "preshared keys differ", side: "B", at: "B3", conf: func(s *site) { newPSK(s.confH, s) }},
 
-		{code: diagnose.ReplyLeavesElsewhere, how: "route", side: "B", at: "B2", fresh: true, says: "lan", mends: true,
+		// In IPv4 a socket answers out of the link that it was called by, if any
+		// route leads there. So there must be none.
+		{code: diagnose.ReplyLeavesElsewhere, how: "route", side: "B", at: "B2", fresh: true, says: "lan", setup: untranslated,
 			twin: func(s *site) {
-				s.H.Run("ip", s.flag(), "route", "add", toR(s), "dev", "lan", "metric", "5000", "table", "77")
+				s.H.Run("ip", s.flag(), "route", "add", s.ip(s.Addr.A), "via", s.ip(s.Addr.B), "table", "77")
 			},
-			inject: func(s *site) { s.H.Run("ip", s.flag(), "route", "add", toR(s), "via", s.ip(s.Addr.B), "dev", "lan") }},
-		{code: diagnose.ReplyLeavesElsewhere, how: "rule and table", side: "B", at: "B2", fresh: true, says: "lookup 77", mends: true,
+			inject: func(s *site) {
+				s.H.Run("ip", s.flag(), "route", "replace", s.lan().String(), "via", s.ip(s.Addr.B))
+			}},
+		{code: diagnose.ReplyLeavesElsewhere, how: "rule and table", side: "B", at: "B2", fresh: true, says: "lookup 77", mends: true, setup: untranslated, only: 6,
 			inject: func(s *site) {
 				s.H.Run("ip", s.flag(), "route", "add", "default", "via", s.ip(s.Addr.B), "table", "77")
-				s.H.Run("ip", s.flag(), "rule", "add", "pref", "1000", "to", toR(s), "lookup", "77")
+				s.H.Run("ip", s.flag(), "rule", "add", "pref", "1000", "to", s.ip(s.Addr.A), "lookup", "77")
+			}},
+		{code: diagnose.ReplyLeavesElsewhere, how: "default route", side: "B", at: "B2", fresh: true, says: "lan", setup: untranslated,
+			inject: func(s *site) {
+				s.H.Run("ip", s.flag(), "route", "del", s.lan().String())
+				s.H.Run("ip", s.flag(), "route", "add", "default", "via", s.ip(s.Addr.B))
 			}},
 
 		{code: diagnose.ReversePathFilter, how: "way to the endpoint by a mark", side: "A", at: "A3", fresh: true, only: 4, mends: true,
@@ -172,9 +184,7 @@ func faultsOfHandshake() []fault {
 				s.A.Sysctl("net.ipv4.conf.eth0.rp_filter", "1")
 			},
 			inject: func(s *site) {
-				s.A.Run("ip", "link", "add", "spare", "type", "dummy")
-				s.A.Run("ip", "addr", "add", "10.66.0.1/24", "dev", "spare")
-				s.A.Run("ip", "link", "set", "spare", "up")
+				spareLink(s.A)
 				s.A.Run("ip", "route", "add", "default", "via", s.ip(s.Addr.RLan), "table", "77")
 				s.A.Run("ip", "rule", "add", "pref", "1000", "fwmark", "0x2a", "lookup", "77")
 				s.A.Run("ip", "route", "replace", "default", "dev", "spare")
@@ -226,4 +236,32 @@ func replayed(s *site, more ...string) *diagnose.Report {
 		}
 	}
 	return s.explainOn(s.H, append([]string{s.web(), "--passive"}, more...)...)
+}
+
+// untranslated takes NAT off R: H sees A's own address, and has a route to it.
+func untranslated(s *site) {
+	s.R.Run("nft", "delete", "table", "inet", "nat")
+	for _, p := range []netip.Prefix{s.Addr.A.V4, s.Addr.A.V6} {
+		via := s.Addr.RWan.V4
+		if p.Addr().Is6() {
+			via = s.Addr.RWan.V6
+		}
+		s.H.Route(p.Masked().String(), via.Addr().String())
+	}
+}
+
+// spareLink gives a host a link that leads nowhere.
+func spareLink(h *lab.Host) {
+	h.Run("ip", "link", "add", "spare", "type", "veth", "peer", "name", "spare-end")
+	h.Run("ip", "addr", "add", "10.66.0.1/24", "dev", "spare")
+	h.Run("ip", "link", "set", "spare", "up")
+	h.Run("ip", "link", "set", "spare-end", "up")
+}
+
+// lan is A's network.
+func (s *site) lan() netip.Prefix {
+	if s.v6 {
+		return s.Addr.A.V6.Masked()
+	}
+	return s.Addr.A.V4.Masked()
 }

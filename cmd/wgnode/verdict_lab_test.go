@@ -90,6 +90,9 @@ func (s *site) up(h *lab.Host, c *conf) {
 	s.t.Helper()
 	h.WriteFile("/etc/wireguard/wg0.conf", c.text, 0o600)
 	h.Run(s.wgnode, "up", "wg0")
+	// The kernel makes an IPv6 address usable a moment after it was added.
+	for h.Run("ip", "-6", "addr", "show", "tentative") != "" {
+	}
 }
 
 // upBoth brings both up, H first.

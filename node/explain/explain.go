@@ -62,6 +62,7 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 	}
 	if req.Passive {
 		x.recall()
+		x.facts.Since = x.started
 	}
 	wctx, cancel := context.WithTimeout(ctx, req.Timeout)
 	defer cancel()
@@ -273,6 +274,9 @@ func (x *explanation) update() {
 		if id := x.find(); id != 0 {
 			x.choose(id)
 		}
+	}
+	if x.kernel != nil {
+		x.kernel.update(x.facts)
 	}
 	p := x.facts.Peer
 	if p == nil {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -26,6 +27,10 @@ const (
 // busyRate is how many packets a second are followed of what may be a lot.
 const busyRate = 20
 
+// neighborTime is how long a neighbour may take to answer: Linux asks once a
+// second, and gives up after three times.
+const neighborTime = 1200 * time.Millisecond
+
 // kernelWatch follows the packets of a flow through this host's kernel for as
 // long as the flow is explained.
 type kernelWatch struct {
@@ -37,6 +42,8 @@ type kernelWatch struct {
 	ended   chan struct{}
 	kernel  *diagnose.Kernel
 	forth   netfilter.Header // the latest request of the flow, on the side that is called
+	asked   time.Time        // when the next hop was first looked at
+	looked  time.Time        // and when the last time
 }
 
 // watchKernel begins to follow packets. What cannot be followed is told in
@@ -289,8 +296,21 @@ func (w *kernelWatch) drop(f *diagnose.Facts, pkt *netfilter.Packet, fate netfil
 			d.Rule += " (" + rule.NoText + ")"
 		}
 	}
+	h := pkt.First
+	d.Data = h.Proto == probe.ProtoUDP && !isHandshake(h)
 	d.Fix = accept(rule, pkt, services(f))
 	return d
+}
+
+// isHandshake reports whether a datagram is as long as an initiation or a
+// response.
+func isHandshake(h netfilter.Header) bool {
+	headers := 20 + 8
+	if h.Src.Is6() {
+		headers = 40 + 8
+	}
+	payload := int(h.Length) - headers
+	return payload == initiationLen || payload == responseLen
 }
 
 func describe(h netfilter.Header) string {
@@ -313,10 +333,13 @@ func protocol(p uint8) string {
 
 // route asks the routing tables what a passage has to do with.
 func (w *kernelWatch) route(f *diagnose.Facts, s diagnose.Stretch, p *diagnose.Passage, pkt *netfilter.Packet) {
+	h := pkt.Last
 	if pkt.Start != netfilter.Prerouting {
+		if f.Side == diagnose.SideB && s == diagnose.ToTunnel { // the answer of a service on this host
+			p.Way = wayFrom(h.Src, h.Destination(), h.Proto, h.Mark, w.link)
+		}
 		return
 	}
-	h := pkt.Last
 	flow := routing.Flow{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SPort: h.SrcPort, DPort: h.DstPort, Mark: h.Mark, IIF: p.In}
 	snap, err := routing.Take(routing.Options{Only: []netip.Addr{h.Src, h.Dst}})
 	if err != nil {
@@ -325,6 +348,9 @@ func (w *kernelWatch) route(f *diagnose.Facts, s diagnose.Stretch, p *diagnose.P
 	if p.Lost != "" {
 		check := snap.ReversePath(flow)
 		p.Source = &diagnose.SourceCheck{Drops: check.Drops && check.Doubt == "", Evidence: check.Evidence, Fix: check.Fix}
+		if check.Back != nil {
+			p.Source.Back = decided(check.Back, snap)
+		}
 	}
 	local, _ := snap.AddrType(h.Dst)
 	if local == routing.TypeLocal || s == diagnose.FromWire {
@@ -337,12 +363,45 @@ func (w *kernelWatch) route(f *diagnose.Facts, s diagnose.Stretch, p *diagnose.P
 	p.Forwarding = &diagnose.Forwarding{On: fwd.On, Evidence: fwd.Evidence, Fix: fwd.Fix}
 	if len(walk.Decision.Hops) > 0 {
 		if next := snap.NextHop(h.Dst, walk.Decision.Hops[0]); next.Resolves {
-			p.NextHop = &diagnose.NextHop{Unreachable: next.Unreachable(), Evidence: next.Evidence(), Addr: next.Addr, Link: next.Dev}
+			p.NextHop = w.nextHop(next)
 		}
 	}
 	if f.Side == diagnose.SideB && s == diagnose.FromTunnel {
 		p.Conntrack = tracked(pkt.First)
 	}
+}
+
+// update asks about what no traced packet tells: the way back of an answer that
+// this host itself would give, and whether a neighbour answers meanwhile.
+func (w *kernelWatch) update(f *diagnose.Facts) {
+	if f.Side != diagnose.SideB || f.Flow == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil {
+		return
+	}
+	forth, back := &w.kernel.Passages[diagnose.FromTunnel], &w.kernel.Passages[diagnose.ToTunnel]
+	if back.Packets > 0 || forth.Packets == 0 {
+		return
+	}
+	if f.Flow.Route.Local && back.Way.Kind == diagnose.RouteUnknown {
+		back.Way = wayFrom(f.Flow.Target.Addr(), forth.Src, 0, 0, w.link)
+	}
+	if n := forth.NextHop; n != nil && time.Since(w.looked) > look*3 {
+		w.looked = time.Now()
+		if snap, err := routing.Take(routing.Options{Only: []netip.Addr{n.Addr}}); err == nil {
+			if l := snap.Link(n.Link); l != nil {
+				forth.NextHop = w.nextHop(snap.NextHop(n.Addr, routing.Hop{Dev: n.Link, Link: l.Index}))
+			}
+		}
+	}
+}
+
+// nextHop words what is known of a neighbour. One that was asked for only a moment
+// ago may yet answer.
+func (w *kernelWatch) nextHop(n routing.NextHop) *diagnose.NextHop {
+	if w.asked.IsZero() {
+		w.asked = time.Now()
+	}
+	silent := n.Unreachable() && (n.Neighbor.State == routing.NeighborFailed || time.Since(w.asked) > neighborTime)
+	return &diagnose.NextHop{Unreachable: silent, Evidence: n.Evidence(), Addr: n.Addr, Link: n.Dev}
 }
 
 // tracked asks connection tracking about a flow, nil if it does not know it.
@@ -376,7 +435,7 @@ func decided(w *routing.Walk, s *routing.Snapshot) diagnose.Route {
 	switch {
 	case d.Route != nil:
 		r.Text = d.Route.String()
-		r.Beatable = d.Table == routing.Main && !d.Route.Dst.IsSingleIP()
+		r.Beatable = !d.Route.Dst.IsSingleIP() && (d.Table == routing.Main || mainFirst(s, d.Rule))
 	default:
 		r.Text = d.String()
 	}
@@ -386,9 +445,37 @@ func decided(w *routing.Walk, s *routing.Snapshot) diagnose.Route {
 	return r
 }
 
+// mainFirst reports whether the main table is asked before the rule that decided,
+// so that a route there would have won.
+func mainFirst(s *routing.Snapshot, decided *routing.Rule) bool {
+	if decided == nil {
+		return false
+	}
+	rules := s.Rules4
+	if decided.IPv6 {
+		rules = s.Rules6
+	}
+	for i := range rules {
+		r := &rules[i]
+		if r.Priority >= decided.Priority {
+			break
+		}
+		everything := !r.Not && !r.From.IsValid() && !r.To.IsValid() && r.Mark == 0 && r.MarkMask == 0 && r.IIF == "" && r.OIF == "" && r.IPProto == 0
+		if everything && r.Action == routing.ActionTable && r.Table == routing.Main {
+			return true
+		}
+	}
+	return false
+}
+
 // wayOf asks which way this host's own packets to an address go.
 func wayOf(dst netip.AddrPort, proto uint8, mark uint32, link string) diagnose.Route {
-	snap, walk, err := routing.Explain(routing.Flow{Dst: dst.Addr(), DPort: dst.Port(), Proto: proto, Mark: mark, UID: uint32(os.Geteuid())})
+	return wayFrom(netip.Addr{}, dst, proto, mark, link)
+}
+
+// wayFrom is wayOf for packets whose source is known.
+func wayFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, link string) diagnose.Route {
+	snap, walk, err := routing.Explain(routing.Flow{Src: src, Dst: dst.Addr(), DPort: dst.Port(), Proto: proto, Mark: mark, UID: uint32(os.Geteuid())})
 	if err != nil {
 		return diagnose.Route{Text: err.Error()}
 	}

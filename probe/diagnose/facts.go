@@ -18,6 +18,10 @@ type Facts struct {
 	FwMark     uint32
 	Config     string // path of the configuration file, "" if there is none
 
+	// Since is when watching began. What is older is remembered: it may have been
+	// mended meanwhile. Zero: nothing is.
+	Since time.Time
+
 	Side Side
 	Flow *Flow
 	Peer *Peer // nil if no peer is concerned, or none is known

@@ -41,9 +41,9 @@ var judgeA = []rule{
 }
 
 var judgeB = []rule{
-	(*Facts).replied, (*Facts).refused, (*Facts).strangers, (*Facts).replayed, (*Facts).sharedKey, (*Facts).sourceDisallowed,
-	(*Facts).replyElsewhere, (*Facts).responseNotAccepted, (*Facts).cannotSend, (*Facts).wireOutDropped,
-	(*Facts).forwarded, (*Facts).returned, (*Facts).noAnswerBehind, (*Facts).noAnswerHere,
+	(*Facts).replied, (*Facts).rejected, (*Facts).refused, (*Facts).strangers, (*Facts).replayed, (*Facts).sharedKey, (*Facts).sourceDisallowed,
+	(*Facts).replyElsewhere, (*Facts).cannotSend, (*Facts).wireOutDropped, (*Facts).responseNotAccepted,
+	(*Facts).forwarded, (*Facts).returned, (*Facts).neighborSilent, (*Facts).noAnswerBehind, (*Facts).noAnswerHere,
 	(*Facts).wireInDropped, (*Facts).wireInFiltered,
 }
 
@@ -82,7 +82,9 @@ func (f *Facts) idle() Verdict {
 	}
 	if f.Flow != nil {
 		return Verdict{Code: Idle, Where: WhereHere,
-			Summary: "nothing that matches passed while this was watched"}
+			Summary:  "nothing that matches passed while this was watched",
+			Evidence: []string{fmt.Sprintf("no packet to %s came out of %s or entered it", f.target(), f.Interface)},
+			Fix:      []string{FixComment + "on the host that asks, while this is watched:", f.askingCommand()}}
 	}
 	return Verdict{Code: Idle, Where: WhereHere,
 		Summary: fmt.Sprintf("no session with %s, and nobody has tried to have one", f.peerName())}

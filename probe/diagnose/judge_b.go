@@ -83,7 +83,7 @@ func (f *Facts) replayed(now time.Time) (Verdict, bool, bool) {
 
 // responseNotAccepted is a general code: the peer calls again and again, and
 // is answered each time.
-func (f *Facts) responseNotAccepted(time.Time) (Verdict, bool, bool) {
+func (f *Facts) responseNotAccepted(now time.Time) (Verdict, bool, bool) {
 	p := f.Peer
 	if p == nil || p.Handshake.Answered < 2 {
 		return Verdict{}, false, false
@@ -98,7 +98,7 @@ func (f *Facts) responseNotAccepted(time.Time) (Verdict, bool, bool) {
 			{NoResponse, "on " + p.label() + fmt.Sprintf(", tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back", p.Endpoint.Addr())},
 			{UnderlayInputFirewall, "on " + p.label() + ", nft list ruleset: does the input hook accept the answers?"},
 		},
-		Fix: []string{FixComment + "the other host can tell; on " + p.label() + ":", "wgnode doctor"}}, true, true
+		Fix: []string{FixComment + "the other host can tell; on " + p.label() + ":", "wgnode doctor --for 15s"}}, f.current(h.LastAnswered, now), true
 }
 
 const (

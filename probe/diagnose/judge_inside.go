@@ -117,7 +117,7 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 		Candidate{NoReplyFromDestination, on + "tcpdump -ni any host " + dst.String() + " shows whether it answers: its firewall, or no way back to " + src + " without masquerading"},
 		Candidate{ReturnRouteWrong, on + "ip route get " + src + " must lead into the tunnel"})
 	v.Fix = []string{FixComment + "the far host can tell; on " + p.label() + ":",
-		fmt.Sprintf("wgnode explain INTERFACE %s --passive --from %s", f.target(), src)}
+		fmt.Sprintf("wgnode explain %s --passive --from %s", f.target(), src)}
 	return v, false, true
 }
 

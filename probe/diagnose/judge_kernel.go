@@ -33,18 +33,25 @@ func (f *Facts) outputDropped(time.Time) (Verdict, bool, bool) {
 // too, see cannotSend, unless a hook drops it so that nobody notices.
 func (f *Facts) wireOutDropped(time.Time) (Verdict, bool, bool) {
 	p := f.passage(ToWire)
-	if p.Drop == nil || f.Peer == nil || f.works() {
+	if p.Drop == nil || f.works() || f.Side == SideA && f.Peer == nil {
 		return Verdict{}, false, false
 	}
-	at := probe.A2
-	switch {
-	case f.Side == SideB:
-		at = probe.B2
-	case f.Peer.Handshake.Alive(time.Now()) && f.Flow != nil && f.Flow.SentData > 0:
-		at = probe.A4
-	}
-	v := dropVerdict(UnderlayOutputFirewall, at, p.Drop, "the encrypted packets to "+f.Peer.Endpoint.String())
+	v := dropVerdict(UnderlayOutputFirewall, f.sentAt(p.Drop), p.Drop, "the encrypted packets to "+p.Dst.String())
 	return v, true, true
+}
+
+// sentAt is the checkpoint that an encrypted packet which was dropped on its way
+// out did not get past.
+func (f *Facts) sentAt(d *Drop) probe.Checkpoint {
+	switch data := d != nil && d.Data; {
+	case f.Side == SideB && data:
+		return probe.B8
+	case f.Side == SideB:
+		return probe.B2
+	case data:
+		return probe.A4
+	}
+	return probe.A2
 }
 
 // works reports whether something came back from the peer while this was
@@ -61,9 +68,11 @@ func (f *Facts) wireInDropped(time.Time) (Verdict, bool, bool) {
 	}
 	at := probe.A3
 	switch {
+	case f.Side == SideB && p.Drop.Data:
+		at = probe.B3
 	case f.Side == SideB:
 		at = probe.B2
-	case f.Peer != nil && f.Peer.Handshake.EstablishedNow:
+	case p.Drop.Data:
 		at = probe.A5
 	}
 	v := dropVerdict(UnderlayInputFirewall, at, p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
@@ -110,16 +119,28 @@ func (f *Facts) innerInDropped(time.Time) (Verdict, bool, bool) {
 	return dropVerdict(InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel", f.target())), true, true
 }
 
+// rejected: this host itself sends the answer that says no. What it was seen to
+// do tells more than the answer.
+func (f *Facts) rejected(now time.Time) (Verdict, bool, bool) {
+	if f.Flow.Answer == nil || f.passage(ToTunnel).Packets > 0 && f.passage(ToTunnel).In != "" {
+		return Verdict{}, false, false
+	}
+	if v, settled, ok := f.forwarded(now); ok {
+		return v, settled, ok
+	}
+	return f.neighborSilent(now)
+}
+
 // forwarded judges, as the side that is called, what becomes of the request
 // behind the tunnel: B5.
 func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
-	if f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil || f.Kernel == nil {
+	if f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil && f.Flow.Answer == nil || f.Kernel == nil {
 		return Verdict{}, false, false
 	}
 	p, dst := f.passage(FromTunnel), f.Flow.Target.Addr()
 	what := fmt.Sprintf("the packet to %s", f.target())
 	if p.Drop != nil {
-		if p.Drop.Hook == "input" {
+		if p.Drop.Hook == "input" || f.Flow.Route.Local {
 			return dropVerdict(InputFirewall, probe.B7, p.Drop, what+" after it has left the tunnel"), true, true
 		}
 		return dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"), true, true
@@ -128,6 +149,10 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	if v, settled, ok := p.filtered(probe.B5, what); ok {
+		// The answer takes that way, too: it is what must be mended.
+		if r := &p.Source.Back; r.Kind != RouteUnknown && !(r.Kind == RouteFound && r.Interface == f.Interface) {
+			v.Fix = r.fix(fmt.Sprintf("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
+		}
 		return v, settled, ok
 	}
 	if p.Lost != "prerouting" && f.Kernel.Blind == "" {
@@ -143,7 +168,10 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 		v.Code = NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no way on to %s: %s", dst, p.Way.Kind)
 		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Way.words()}
-		v.Fix = p.Way.fix(fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(dst)))
+		v.Fix = []string{FixComment + fmt.Sprintf("by the link or the gateway that %s is behind:", dst), fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
+		if p.Way.Kind != RouteNone && p.Way.Remove != "" {
+			v.Fix = []string{FixComment + "take away what decides so:", p.Way.Remove}
+		}
 	case p.Forwarding != nil && !p.Forwarding.On:
 		v.Code = ForwardingDisabled
 		v.Summary = fmt.Sprintf("%s is not this host's own, and this host does not forward what comes in on %s", dst, f.Interface)
@@ -159,7 +187,8 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 // B7.
 func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 	p := f.passage(ToTunnel)
-	if p.Packets == 0 || f.Flow.Seen[probe.B7] != nil || f.Flow.Seen[probe.B4] == nil {
+	own := f.Flow.Route.Local && f.passage(FromTunnel).Passed == "input"
+	if p.Packets == 0 && !own || f.Flow.Seen[probe.B7] != nil || f.Flow.Seen[probe.B4] == nil {
 		return Verdict{}, false, false
 	}
 	from := fmt.Sprintf("the reply of %s", f.target())
@@ -173,15 +202,37 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
 		return Verdict{}, false, false
 	}
+	to := f.passage(FromTunnel).Src.Addr()
 	v := Verdict{Code: ReturnRouteWrong, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s comes back to this host, which routes it to %s, not into %s", from, w.Interface, f.Interface),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %d reply packet(s) came in on %s and did not enter the tunnel", p.Packets, p.In),
-			"the way back: " + w.words()},
-		Fix: w.fix(fmt.Sprintf("ip route add %s dev %s", hostPrefix(p.backTo()), f.Interface))}
+			"the way back: " + w.words()}}
+	if p.Packets > 0 {
+		to = p.backTo()
+	}
+	v.Fix = w.fix(fmt.Sprintf("ip route add %s dev %s", hostPrefix(to), f.Interface))
+	if own {
+		v.Summary = fmt.Sprintf("%s is this host's own, and is routed to %s, not into %s", from, w.Interface, f.Interface)
+		v.Evidence[0] = "netfilter trace: the request passes the input hook, and no reply entered the tunnel"
+	}
 	if w.Kind != RouteFound {
-		v.Summary = fmt.Sprintf("%s comes back to this host, which has no way on for it: %s", from, w.Kind)
+		v.Summary = fmt.Sprintf("this host has no way back to %s for %s: %s", to, from, w.Kind)
 	}
 	return v, true, true
+}
+
+// neighborSilent: the request went on, and the next hop does not take it: B6.
+func (f *Facts) neighborSilent(time.Time) (Verdict, bool, bool) {
+	p := f.passage(FromTunnel)
+	n := p.NextHop
+	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.passage(ToTunnel).Packets > 0 {
+		return Verdict{}, false, false
+	}
+	return Verdict{Code: NeighborUnreachable, Checkpoint: probe.B6, Where: WhereBeyond, Certain: true,
+		Summary:  fmt.Sprintf("%s does not answer on %s: nobody there has that address, or it is down", n.Addr, n.Link),
+		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)), n.Evidence},
+		Fix: []string{FixComment + "is it up, and on that link?", fmt.Sprintf("ip neighbour show %s dev %s", n.Addr, n.Link),
+			FixComment + "if it is elsewhere:", fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}, true, true
 }
 
 // noAnswerBehind: the request went on, and nothing has come back: B6.
@@ -193,14 +244,6 @@ func (f *Facts) noAnswerBehind(time.Time) (Verdict, bool, bool) {
 	dst := f.Flow.Target.Addr()
 	v := Verdict{Checkpoint: probe.B6, Where: WhereBeyond,
 		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated))}}
-	if n := p.NextHop; n != nil && n.Unreachable {
-		v.Code, v.Certain = NeighborUnreachable, true
-		v.Summary = fmt.Sprintf("%s does not answer on %s: nobody there has that address, or it is down", n.Addr, n.Link)
-		v.Evidence = append(v.Evidence, n.Evidence)
-		v.Fix = []string{FixComment + "is it up, and on that link?", fmt.Sprintf("ip neighbour show %s dev %s", n.Addr, n.Link),
-			FixComment + "if it is elsewhere:", fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
-		return v, true, true
-	}
 	v.Code = NoReplyFromDestination
 	v.Summary = fmt.Sprintf("the packet to %s was forwarded out of %s, and nothing comes back", f.target(), p.Out)
 	if p.Conntrack != nil {
@@ -225,19 +268,29 @@ func (f *Facts) noAnswerBehind(time.Time) (Verdict, bool, bool) {
 
 // replyElsewhere: the answer to a handshake leaves by another link than the
 // initiation came in by.
-func (f *Facts) replyElsewhere(time.Time) (Verdict, bool, bool) {
+func (f *Facts) replyElsewhere(now time.Time) (Verdict, bool, bool) {
 	p := f.Peer
 	in, out := f.passage(FromWire), f.passage(ToWire)
-	if p == nil || p.Handshake.Answered < 2 || in.In == "" || out.Out == "" || in.In == out.Out {
+	if p == nil || p.Handshake.Answered < 2 || in.In == "" || out.Drop != nil {
+		return Verdict{}, false, false
+	}
+	r := &p.Route
+	elsewhere := out.Out
+	if elsewhere == "" || elsewhere == in.In { // the socket answers out of the link that the call came in by
+		if elsewhere = r.Interface; r.Kind != RouteFound {
+			elsewhere = r.Kind.String()
+		}
+	}
+	if elsewhere == in.In || r.Kind == RouteUnknown {
 		return Verdict{}, false, false
 	}
 	to := f.outerTarget(p.Handshake.LastAnswered)
 	return Verdict{Code: ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("%s calls on %s, and is answered out of %s, where the answers get lost", p.label(), in.In, out.Out),
+		Summary: fmt.Sprintf("%s calls on %s, and the way back to it is another: %s", p.label(), in.In, elsewhere),
 		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
 			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
-		Fix: []string{FixComment + "lead answers to " + to + " out of " + in.In + ":",
-			fmt.Sprintf("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In)}}, true, true
+		Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
+			r.fix(fmt.Sprintf("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now), true
 }
 
 // words is the decision for evidence.

@@ -54,7 +54,10 @@ func (f *Facts) endpointInTunnel(time.Time) (Verdict, bool, bool) {
 		Fix: []string{
 			FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", ep),
 			fmt.Sprintf("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(ep))}}
-	if p.Route.Around != "" {
+	switch {
+	case !p.Route.Beatable && p.Route.Remove != "":
+		v.Fix = []string{FixComment + "take away what decides so:", p.Route.Remove}
+	case p.Route.Around != "":
 		v.Fix[1] = p.Route.Around
 	}
 	return v, true, true
@@ -82,16 +85,15 @@ func (f *Facts) endpointNotRouted(time.Time) (Verdict, bool, bool) {
 // cannotSend: the socket refuses, though there is a route.
 func (f *Facts) cannotSend(time.Time) (Verdict, bool, bool) {
 	p := f.Peer
-	if p == nil || p.SendErrno == 0 {
+	if p == nil || p.SendErrno == 0 || f.Side == SideB && !f.Since.IsZero() && p.SendError.When().Before(f.Since) {
 		return Verdict{}, false, false
 	}
 	ep := p.Endpoint.String()
 	v := Verdict{Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Evidence: []string{fmt.Sprintf("sending to %s failed: %v", ep, p.SendErrno)}}
-	if f.Side == SideB {
-		v.Checkpoint = probe.B2
-	}
-	switch d := f.passage(ToWire).Drop; {
+	d := f.passage(ToWire).Drop
+	v.Checkpoint = f.sentAt(d)
+	switch {
 	case p.SendErrno == syscall.EPERM && d != nil:
 		at := v.Checkpoint
 		evidence := v.Evidence
@@ -216,6 +218,6 @@ func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
 	if f.passage(ToWire).Passed == "postrouting" && f.passage(FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
 	}
-	v.Fix = []string{FixComment + fmt.Sprintf("the far host can tell; on %s:", p.label()), "wgnode doctor"}
+	v.Fix = []string{FixComment + fmt.Sprintf("the far host can tell; on %s:", p.label()), "wgnode doctor --for 15s"}
 	return v, settled, true
 }

@@ -66,6 +66,7 @@ type Drop struct {
 	// Rule is the text of the rule, with its handle; "" if it was the policy.
 	Rule   string
 	Reject bool     // the rule tells the sender
+	Data   bool     // of an encrypted packet: it is no message of a handshake
 	Packet string   // what was dropped: "udp 192.0.2.1:51820 > 192.0.2.2:51820"
 	Fix    []string // commands that let such packets pass
 }
@@ -75,6 +76,7 @@ type SourceCheck struct {
 	Drops    bool
 	Evidence []string
 	Fix      []string
+	Back     Route // the way to the source; not known if Kind is RouteUnknown
 }
 
 // Forwarding is whether the host forwards.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 )
@@ -59,6 +61,15 @@ func (f *Facts) markText() string {
 	return fmt.Sprintf(" mark %#x", f.FwMark)
 }
 
+// answerTime is how long an answer may take to have an effect on its receiver.
+const answerTime = 700 * time.Millisecond
+
+// current reports whether e is not only remembered, and its effects would have
+// shown at time now.
+func (f *Facts) current(e *probe.Event, now time.Time) bool {
+	return f.Since.IsZero() || e.When().After(f.Since) && now.Sub(e.When()) > answerTime
+}
+
 func (f *Facts) outerSource(e *probe.Event) string {
 	src, _ := e.Outer()
 	if !src.IsValid() {
@@ -70,6 +81,16 @@ func (f *Facts) outerSource(e *probe.Event) string {
 func (f *Facts) outerTarget(e *probe.Event) string {
 	_, dst := e.Outer()
 	return dst.String()
+}
+
+// askingCommand is what somebody behind the peer may type to send a packet to the
+// target.
+func (f *Facts) askingCommand() string {
+	t := f.Flow.Target
+	if t.Port() == 0 {
+		return "ping -c 3 " + t.Addr().String()
+	}
+	return "nc -vz " + t.Addr().String() + " " + strconv.Itoa(int(t.Port()))
 }
 
 func hostOf(hostport string) string {

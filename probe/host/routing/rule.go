@@ -5,6 +5,7 @@ package routing
 import (
 	"math"
 	"net/netip"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -268,10 +269,14 @@ func (r *Rule) selectors() []string {
 	return all
 }
 
-// Delete returns the command that would delete the rule, if no other one has its
-// priority.
+// Delete returns the command that would delete the rule. It says more than the
+// priority, which several rules may have.
 func (r *Rule) Delete() string {
-	return ipCommand(r.IPv6) + " rule del pref " + itoa(r.Priority)
+	command := ipCommand(r.IPv6) + " rule del pref " + itoa(r.Priority)
+	if r.L3Mdev || strings.Contains(r.spec(), "[detached]") {
+		return command // what ip(8) prints here it does not read
+	}
+	return command + " " + r.spec()
 }
 
 // rejects returns the type of route that a rule which leads nowhere is like,
