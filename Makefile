@@ -50,7 +50,7 @@ packaging: ## what `make install` and `make packages` make is complete and loads
 	.ci/packaging
 
 faults: ## break networks in every way that a verdict is for, and print what explain says
-	cd cmd/wgnode && $(GO) test -count=1 -timeout 8m -run 'TestFaults|TestEveryCodeHasCases' $(TESTFLAGS) . -faults.table
+	cd cmd/wgnode && $(GO) test -count=1 -timeout 8m -run 'TestFaults|TestEveryCodeHasCases' -faults.table $(TESTFLAGS)
 
 bench: ## the path of a packet, then the comparison with other WireGuards
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...
