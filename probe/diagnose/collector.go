@@ -166,6 +166,12 @@ func (f *Flow) add(e *probe.Event) {
 		f.Dropped = e
 		return
 	}
+	if e.Kind == probe.KindInner && e.Proto == probe.ProtoTCP {
+		if e.Info&probe.TCPFin != 0 {
+			return // the end of a connection that is older than what may be wrong
+		}
+		f.begin(e)
+	}
 	if cp := e.Checkpoint; cp != probe.CheckpointNone && f.Seen[cp] == nil {
 		f.Seen[cp] = e
 	}
@@ -178,6 +184,33 @@ func (f *Flow) add(e *probe.Event) {
 			f.Answer = e
 		}
 	}
+}
+
+// begin follows a new connection rather than one that has had no answer, on the
+// side that is called.
+func (f *Flow) begin(e *probe.Event) {
+	if e.Checkpoint == probe.B4 && e.Info&probe.TCPSyn != 0 && f.Seen[probe.B4] != nil && !f.paired() {
+		for _, cp := range []probe.Checkpoint{probe.B4, probe.B7, probe.B8} {
+			if old := f.Seen[cp]; old != nil && old.Time < e.Time {
+				f.Seen[cp] = nil
+			}
+		}
+	}
+}
+
+// paired reports whether the first answer that entered the tunnel is one to the
+// request that came out of it, rather than of another connection.
+func (f *Flow) paired() bool {
+	forth, back := f.Seen[probe.B4], f.Seen[probe.B7]
+	if forth == nil || back == nil || back.Time < forth.Time {
+		return false
+	}
+	src, dst := forth.Inner()
+	from, to := back.Inner()
+	if forth.Proto == probe.ProtoTCP && back.Proto == probe.ProtoTCP {
+		return from == dst && to == src
+	}
+	return to.Addr() == src.Addr()
 }
 
 // match reports whether e is of the flow, and whether it goes towards the

@@ -12,7 +12,7 @@ import (
 
 // replied: the flow's packet came in and its answer went out.
 func (f *Facts) replied(time.Time) (Verdict, bool, bool) {
-	if f.Flow.Seen[probe.B8] == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Answer != nil {
+	if f.Flow.Seen[probe.B8] == nil || !f.Flow.paired() || f.Flow.Answer != nil {
 		return Verdict{}, false, false
 	}
 	return healthy(fmt.Sprintf("%s answers, and the answer goes back to %s", f.target(), f.peerName()),
