@@ -32,6 +32,9 @@ type Lab struct {
 // /dev/net/tun.
 func New(t testing.TB) *Lab {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("in short mode no hosts are made")
+	}
 	if os.Geteuid() != 0 {
 		unavailable(t, "hosts in network namespaces need root")
 	}

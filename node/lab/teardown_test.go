@@ -4,6 +4,7 @@ package lab_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,9 +38,25 @@ func traceOf(t *testing.T, h *lab.Host) trace {
 	return trace{holder: h.Pid(), net: ns}
 }
 
+// markEnv marks the processes that a test starts: the kernel gives the number of
+// a namespace that is gone to the next one, which may be another test's.
+const markEnv = "WGNODE_LAB_TEST_MARK"
+
+// isMarked reports whether a process, by a path in its folder of /proc, was
+// started by the test that has the mark, or is this one.
+func isMarked(link, mark string) bool {
+	pid, _, _ := strings.Cut(strings.TrimPrefix(link, "/proc/"), "/")
+	if pid == strconv.Itoa(os.Getpid()) {
+		return true
+	}
+	env, err := os.ReadFile("/proc/" + pid + "/environ")
+	return err == nil && bytes.Contains(env, []byte(markEnv+"="+mark+"\x00"))
+}
+
 // inhabitants returns the processes in a network namespace, or that hold it
-// open. There may be more than one reason to list a process.
-func inhabitants(t *testing.T, ns string) (pids []string) {
+// open, as far as they have the mark. There may be more than one reason to list
+// a process.
+func inhabitants(t *testing.T, ns, mark string) (pids []string) {
 	t.Helper()
 	for _, pattern := range []string{"/proc/[0-9]*/task/[0-9]*/ns/net", "/proc/[0-9]*/fd/*"} {
 		links, err := filepath.Glob(pattern)
@@ -48,7 +65,7 @@ func inhabitants(t *testing.T, ns string) (pids []string) {
 		}
 		for _, link := range links {
 			// Processes and descriptors come and go meanwhile.
-			if to, err := os.Readlink(link); err == nil && to == ns {
+			if to, err := os.Readlink(link); err == nil && to == ns && isMarked(link, mark) {
 				pids = append(pids, link)
 			}
 		}
@@ -69,11 +86,14 @@ func liveHosts(t *testing.T) []trace {
 }
 
 func TestTeardownAfterTest(t *testing.T) {
+	mark := fmt.Sprintf("after-test-%d", os.Getpid())
+	t.Setenv(markEnv, mark)
 	var hosts []trace
 	t.Run("test", func(t *testing.T) {
 		hosts = liveHosts(t)
 		for _, h := range hosts {
-			if len(inhabitants(t, h.net)) == 0 {
+			// One holder, and one program at least.
+			if len(inhabitants(t, h.net, mark)) < 2 {
 				t.Errorf("nobody in %s while the host lives", h.net)
 			}
 		}
@@ -82,7 +102,7 @@ func TestTeardownAfterTest(t *testing.T) {
 		if err := syscall.Kill(h.holder, 0); err != syscall.ESRCH {
 			t.Errorf("holder %d is still there: %v", h.holder, err)
 		}
-		if left := inhabitants(t, h.net); len(left) != 0 {
+		if left := inhabitants(t, h.net, mark); len(left) != 0 {
 			t.Errorf("%s is left behind in %v", h.net, left)
 		}
 	}
@@ -103,7 +123,8 @@ func TestTeardownAfterKill(t *testing.T) {
 	lab.New(t) // for its reasons to skip
 
 	cmd := exec.Command(os.Args[0], "-test.run=^TestTeardownAfterKill$", "-test.count=1")
-	cmd.Env = append(os.Environ(), suicideEnv+"=1")
+	mark := fmt.Sprintf("after-kill-%d", os.Getpid())
+	cmd.Env = append(os.Environ(), suicideEnv+"=1", markEnv+"="+mark)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +168,7 @@ func TestTeardownAfterKill(t *testing.T) {
 		if n != 1 || err != nil {
 			t.Fatalf("holder %d outlives its test: %v", h.holder, err)
 		}
-		if left := inhabitants(t, h.net); len(left) != 0 {
+		if left := inhabitants(t, h.net, mark); len(left) != 0 {
 			t.Errorf("%s is left behind in %v", h.net, left)
 		}
 	}

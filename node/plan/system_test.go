@@ -25,6 +25,9 @@ import (
 // not: they run on other threads.
 func ownNamespace(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("in short mode no namespaces are made")
+	}
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes a network namespace")
 	}

@@ -213,31 +213,39 @@ func escape(s string) string {
 	return b.String()
 }
 
-const style = `<style>
-svg { --paper: #ffffff; --ink: #1f2328; --faint: #8b949e; --box: #f6f8fa; --pass: #1a7f37; --lost: #cf222e; --unknown: #9a6700;
-  font: 12px ui-sans-serif, system-ui, "Helvetica Neue", Arial, sans-serif; }
-@media (prefers-color-scheme: dark) {
-  svg { --paper: #0d1117; --ink: #e6edf3; --faint: #6e7681; --box: #161b22; --pass: #3fb950; --lost: #ff7b72; --unknown: #d29922; }
-}
-text { fill: var(--ink); }
-.paper { fill: var(--paper); }
+// shapes are the lines of the style that have no colour.
+const shapes = `svg { font: 12px ui-sans-serif, system-ui, "Helvetica Neue", Arial, sans-serif; }
 .head { font-size: 17px; font-weight: 600; }
-.column { fill: var(--faint); font-size: 13px; text-anchor: middle; letter-spacing: .06em; }
-.pass-text { fill: var(--pass); }
-.lost-text { fill: var(--lost); }
-.box { fill: var(--box); stroke-width: 1.5; stroke: var(--faint); }
+.column { font-size: 13px; text-anchor: middle; letter-spacing: .06em; }
+.box { stroke-width: 1.5; }
 .title { font-weight: 600; }
-.number { font-weight: 600; text-anchor: end; fill: var(--faint); }
-.way { fill: none; stroke-width: 2; stroke: var(--faint); }
-.tip { fill: var(--faint); }
-.pass .box, .pass .way { stroke: var(--pass); }
-.pass .tip { fill: var(--pass); }
-.lost .box { stroke: var(--lost); stroke-width: 2.5; }
-.lost .line { fill: var(--lost); }
-.unknown .box, .unknown .way { stroke: var(--unknown); stroke-dasharray: 5 4; }
-.unknown .tip { fill: var(--unknown); }
-.not-reached .box, .not-reached .way { stroke: var(--faint); stroke-dasharray: 2 4; }
-.not-reached text { fill: var(--faint); }
-.cross { fill: none; stroke: var(--lost); stroke-width: 5; stroke-linecap: round; }
-</style>
+.number { font-weight: 600; text-anchor: end; }
+.way { fill: none; stroke-width: 2; }
+.lost .box { stroke-width: 2.5; }
+.unknown .box, .unknown .way { stroke-dasharray: 5 4; }
+.not-reached .box, .not-reached .way { stroke-dasharray: 2 4; }
+.cross { fill: none; stroke-width: 5; stroke-linecap: round; }
 `
+
+// colours are the lines that have one, by its name. Variables of CSS would say
+// each only once, but programs that are no browser know none, and draw in black.
+const colours = `text { fill: INK; }
+.paper { fill: PAPER; }
+.column, .number, .tip, .not-reached text { fill: FAINT; }
+.pass-text, .pass .tip { fill: PASS; }
+.lost-text, .lost .line { fill: LOST; }
+.unknown .tip { fill: UNKNOWN; }
+.box { fill: BOX; stroke: FAINT; }
+.way, .not-reached .box, .not-reached .way { stroke: FAINT; }
+.pass .box, .pass .way { stroke: PASS; }
+.lost .box, .cross { stroke: LOST; }
+.unknown .box, .unknown .way { stroke: UNKNOWN; }
+`
+
+var (
+	light = strings.NewReplacer("PAPER", "#ffffff", "INK", "#1f2328", "FAINT", "#8b949e", "BOX", "#f6f8fa",
+		"PASS", "#1a7f37", "LOST", "#cf222e", "UNKNOWN", "#9a6700")
+	dark = strings.NewReplacer("PAPER", "#0d1117", "INK", "#e6edf3", "FAINT", "#6e7681", "BOX", "#161b22",
+		"PASS", "#3fb950", "LOST", "#ff7b72", "UNKNOWN", "#d29922")
+	style = "<style>\n" + shapes + light.Replace(colours) + "@media (prefers-color-scheme: dark) {\n" + dark.Replace(colours) + "}\n</style>\n"
+)

@@ -20,6 +20,9 @@ var addr = netip.MustParseAddr
 // the test's thread, and gives ip(8) the commands there.
 func ownNamespace(t testing.TB, commands ...string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("in short mode no namespaces are made")
+	}
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes a network namespace")
 	}
