@@ -31,6 +31,7 @@ type Status struct {
 	Config     string          `json:"config,omitempty"` // path, "" if it came from elsewhere
 	PID        int             `json:"pid"`
 	Netstack   bool            `json:"netstack,omitempty"`
+	Elsewhere  bool            `json:"elsewhere,omitempty"` // the interface is not this host's
 	PublicKey  key.Public      `json:"public_key"`
 	ListenPort uint16          `json:"listen_port"`
 	Counters   tunnel.Counters `json:"counters"`
@@ -149,7 +150,7 @@ func (t controlTask) status(w http.ResponseWriter, _ *http.Request) {
 
 // Status is the present state of the node. It holds no secrets.
 func (n *Node) Status() Status {
-	s := Status{Interface: n.name, Config: n.Config().Path, PID: os.Getpid(), Netstack: n.net != nil,
+	s := Status{Interface: n.name, Config: n.Config().Path, PID: os.Getpid(), Netstack: n.net != nil, Elsewhere: n.link != nil,
 		PublicKey: n.tun.PublicKey(), ListenPort: n.tun.ListenPort(), Counters: n.tun.Counters(), Peers: []PeerStatus{}}
 	for _, p := range n.tun.Peers() {
 		if !p.Configured && len(p.Drops) == 0 {
@@ -246,8 +247,11 @@ func (t controlTask) trace(w http.ResponseWriter, r *http.Request) {
 func (n *Node) Subject() explain.Subject {
 	cfg := n.Config()
 	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true, Endpoint: n.Endpoint}
-	if n.net != nil {
+	switch {
+	case n.net != nil:
 		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress
+	case n.link != nil:
+		s.Prober, s.Kernel, s.Local = n.link.Prober, false, n.hasAddress
 	}
 	return s
 }

@@ -34,6 +34,8 @@
 // # Variants
 //
 // With [Options.Netstack] there is no interface: the packets end in a userspace
-// network stack, see [Node.Net], which takes no privileges. [StartDevice] makes
-// a bare device that others configure, as wireguard-go does.
+// network stack, see [Node.Net], which takes no privileges. With [Options.MakeLink]
+// somebody else makes the interface, as package confine does for a command that
+// is to have no other. [StartDevice] makes a bare device that others configure, as
+// wireguard-go does.
 package node

@@ -96,7 +96,7 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 		return false, nothing, end(ctx, j.Process, nil)
 	}
 	status, err := client.Status(ctx)
-	if err != nil || status.Netstack {
+	if err != nil || status.Netstack || status.Elsewhere {
 		return false, nothing, end(ctx, j.Process, nil)
 	}
 	cfg := hooksOf(j, o.Out)

@@ -31,6 +31,12 @@ type Options struct {
 	// network interface. Addresses, MTU and peers of the configuration count;
 	// routes there are none.
 	Netstack bool
+	// MakeLink, if not nil, makes the interface in place of the node, which then
+	// changes nothing else on this host either: the configuration's private key,
+	// port, peers and mark count, and the rest is for MakeLink to do, or not. It is
+	// called when the endpoints are known; mtu, in bytes, is what fits the ways to
+	// them. It does not go with Netstack.
+	MakeLink func(ctx context.Context, mtu int) (*Link, error)
 	// Out gets a line "[#] COMMAND" for each step that is done or undone, and
 	// "[!] ..." for what is left out or worth knowing. Nil is for none.
 	Out io.Writer
@@ -64,6 +70,7 @@ type Node struct {
 	opt       Options
 	tun       *tunnel.Tunnel
 	net       *netstack.Net                // nil: the interface is the kernel's
+	link      *Link                        // nil: it is this host's
 	endpoints atomic.Pointer[endpoint.Set] // a reload changes it
 	names     *lookup.Resolver
 	began     uplink.State  // the network when the node had come up

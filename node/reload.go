@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
@@ -67,8 +68,11 @@ func (n *Node) reload(req reloadRequest) error {
 	r := reload{n: n, was: n.Config(), cfg: cfg, endpoints: endpoint.New(cfg, n.lookUp), out: out}
 	r.endpoints.Inherit(n.endpoints.Load())
 	r.endpoints.Resolve(req.ctx, func(format string, args ...any) { say(out, format, args...) })
-	if n.net != nil {
+	switch {
+	case n.net != nil:
 		return r.stack()
+	case n.link != nil:
+		return r.elsewhere()
 	}
 	return r.host(req.ctx)
 }
@@ -91,6 +95,26 @@ func (r *reload) stack() error {
 		say(r.out, "[!] not changed: addresses and MTU of a userspace network stack; they count the next time that %s comes up", r.n.name)
 	}
 	if err := r.device(r.cfg.Interface.FwMark); err != nil {
+		return err
+	}
+	r.adopt()
+	return nil
+}
+
+// elsewhere changes a node whose interface is not this host's: its peers.
+func (r *reload) elsewhere() error {
+	was, now := &r.was.Interface, &r.cfg.Interface
+	routes := func(c *config.Config) (all []netip.Prefix) {
+		for _, p := range c.AllowedRoutes() {
+			all = append(all, p.Prefix)
+		}
+		return all
+	}
+	if !slices.Equal(was.Addresses, now.Addresses) || was.MTU != now.MTU || !slices.Equal(was.DNS, now.DNS) ||
+		!slices.Equal(routes(r.was), routes(r.cfg)) {
+		say(r.out, "[!] not changed: addresses, MTU, routes and DNS of an interface that is not this host's; they count the next time that %s comes up", r.n.name)
+	}
+	if err := r.device(r.n.mark()); err != nil {
 		return err
 	}
 	r.adopt()

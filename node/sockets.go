@@ -26,7 +26,7 @@ func (n *Node) serveUAPI(socket *os.File) error {
 		return nil
 	}
 	l, err := listenUAPI(n.name, socket)
-	if n.opt.Netstack && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+	if !n.opt.onHost() && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
 		// Its folder is root's, and this kind of node can do without.
 		n.say("[!] wg(8) will not see %s: %v", n.name, err)
 		return nil

@@ -81,7 +81,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 
 // serversInside returns the name servers that the tunnel has the system ask.
 func (n *Node) serversInside(cfg *config.Config) []netip.Addr {
-	if n.opt.Netstack {
+	if !n.opt.onHost() {
 		return nil
 	}
 	return cfg.Interface.DNS
@@ -125,10 +125,14 @@ func (n *Node) up(ctx context.Context) error {
 		return err
 	}
 	n.names.Refresh() // that may have brought some back
-	if n.opt.Netstack {
+	switch {
+	case n.opt.Netstack:
 		n.skipForStack()
 		err = n.startStack()
-	} else {
+	case n.opt.MakeLink != nil:
+		n.skipElsewhere()
+		err = n.startElsewhere(ctx)
+	default:
 		err = n.startInterface(ctx)
 	}
 	if err != nil {
@@ -181,8 +185,11 @@ func (n *Node) recover(ctx context.Context) error {
 	if alive {
 		return fmt.Errorf("`%s' already exists: process %d serves it", n.name, j.Process.PID)
 	}
+	if n.opt.MakeLink != nil && slices.ContainsFunc(j.Steps, func(s plan.Step) bool { return s.Op == plan.OpKillSwitch }) {
+		return fmt.Errorf("the process that served %s was killed, and its kill switch stands: `wgnode recover %s' removes it", n.name, n.name)
+	}
 	n.say("[!] the process that served %s was killed; first its remains are removed", n.name)
-	if !n.Config().Interface.KillSwitch || n.opt.Netstack {
+	if !n.Config().Interface.KillSwitch || !n.opt.onHost() {
 		return undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out, "")
 	}
 	if err := undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out, plan.OpKillSwitch); err != nil {

@@ -36,19 +36,29 @@ func (Host) Connect(ctx context.Context, to netip.AddrPort) error {
 
 var pings atomic.Uint32
 
-// Ping implements [Prober]. It sends a request a second.
+// Ping implements [Prober].
 func (Host) Ping(ctx context.Context, to netip.Addr) error {
-	network, listen, proto := "ip4:icmp", "0.0.0.0", probe.ProtoICMP
-	var request, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
+	network, listen := "ip4:icmp", "0.0.0.0"
 	if to.Is6() {
-		network, listen, proto = "ip6:ipv6-icmp", "::", probe.ProtoICMPv6
-		request, reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
+		network, listen = "ip6:ipv6-icmp", "::"
 	}
 	c, err := icmp.ListenPacket(network, listen)
 	if err != nil {
 		return fmt.Errorf("open socket for ICMP echo: %w", err)
 	}
 	defer c.Close()
+	return Echo(ctx, c, to)
+}
+
+// Echo sends an ICMP echo request a second over c, a raw socket for the protocol
+// of to's family, until one is answered or ctx ends.
+func Echo(ctx context.Context, c net.PacketConn, to netip.Addr) error {
+	proto := probe.ProtoICMP
+	var request, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
+	if to.Is6() {
+		proto = probe.ProtoICMPv6
+		request, reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
+	}
 	id := (os.Getpid() + int(pings.Add(1))) & 0xffff
 	buf := make([]byte, 1500)
 	for seq := 1; ; seq++ {
