@@ -49,6 +49,15 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
+// statusError is an error that ends the program with a status of its own.
+type statusError struct {
+	err    error
+	status int
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
 // report prints err to w, each line as `wgnode: ...`, then its hints as
 // `wgnode: hint: ...`, and returns the exit status.
 func report(w io.Writer, err error) int {
@@ -67,8 +76,12 @@ func report(w io.Writer, err error) int {
 		_, _ = fmt.Fprintf(w, "wgnode: hint: %s\n", line)
 	}
 	var usage *usageError
-	if errors.As(err, &usage) {
+	var own *statusError
+	switch {
+	case errors.As(err, &usage):
 		return statusUsage
+	case errors.As(err, &own):
+		return own.status
 	}
 	return statusFailed
 }
