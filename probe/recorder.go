@@ -58,6 +58,8 @@ type lane struct {
 	last atomic.Uint64 // Seq of the latest published event
 	r    *Recorder
 
+	counted bool // its blocks keep a Tally
+
 	blocks  []block
 	head    atomic.Uint64 // number of the block that is being filled
 	lost    atomic.Uint64 // events that found every block taken
@@ -72,6 +74,7 @@ type block struct {
 	mu     sync.Mutex // held by readers as they copy, by a producer to reuse the block
 	number uint64     // guarded by mu: position of this block in the lane's history
 	first  uint64     // guarded by mu: Seq of events[0]
+	before Tally      // guarded by mu: of the lane's earlier blocks
 	events [blockEvents]Event
 }
 
@@ -85,7 +88,7 @@ func NewRecorder(size int) (*Recorder, error) {
 	n := max(size/int(numLanes)/(blockEvents*eventSize), minBlocks)
 	for i := range r.lanes {
 		l := &r.lanes[i]
-		l.r = r
+		l.r, l.counted = r, Lane(i) != LaneUDPReceive
 		l.blocks = make([]block, n)
 		l.head.Store(1)
 		l.cur = &l.blocks[1%n]
@@ -193,6 +196,10 @@ func (l *lane) advance() bool {
 			continue
 		}
 		next.number, next.first = head, l.seq+1
+		if l.counted {
+			next.before = l.cur.before
+			next.before.add(l.cur.events[:])
+		}
 		next.mu.Unlock()
 		l.cur, l.fill = next, 0
 		l.head.Store(head)

@@ -177,8 +177,14 @@ func (h *handshakes) inspect(r *received) {
 
 // sent notes an initiation of ours.
 func (s *handshakeState) sent(index uint32, at int64) {
-	if s.outstanding.Swap(index) == 0 {
+	switch before := s.outstanding.Swap(index); before {
+	case 0:
 		s.pending.Store(at)
+	case s.rejected.Load(): // it was answered, if badly
+	default:
+		if s.established.Load() < s.initiated.Load() { // nor did the peer's own get through
+			s.unanswered.Add(1)
+		}
 	}
 	s.initiated.Store(at)
 }
@@ -261,8 +267,9 @@ func (h *handshakes) rejected(source string) {
 		return
 	}
 	e := probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: r.peer, Receiver: r.index, Reason: probe.ResponseStale}
-	if h.t.peers.get(r.peer).handshake.outstanding.Load() == r.index {
+	if s := &h.t.peers.get(r.peer).handshake; s.outstanding.Load() == r.index {
 		e.Reason = probe.ResponseRejected
+		s.rejected.Store(r.index)
 	}
 	if from, err := netip.ParseAddrPort(source); err == nil {
 		e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()

@@ -70,6 +70,7 @@ func (t *Tunnel) verbose(format string, args ...any) {
 		p.badVersion.Add(1)
 		t.acct.look()
 	case logGaveUp:
+		p.handshake.givenUp.Add(1)
 		t.acct.flushed(p.id, probe.HandshakeGaveUp)
 	case logKeysRemoved, logStopping:
 		t.acct.flushed(p.id, probe.PeerRemoved)

@@ -252,6 +252,7 @@ func (t *Tunnel) endpointMoved(p *peer, old *netip.AddrPort, ep netip.AddrPort, 
 		OuterDst: probe.AddrFrom(ep.Addr()), OuterDstPort: ep.Port()}
 	if old != nil {
 		e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(old.Addr()), old.Port()
+		p.moves.Add(1)
 	}
 	t.device(e)
 }

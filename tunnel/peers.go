@@ -35,6 +35,7 @@ type peer struct {
 	keepalives, disallowed, badVersion atomic.Int64
 
 	drops     [probe.NumReasons]atomic.Uint64
+	moves     atomic.Uint64 // times that the endpoint became another one
 	handshake handshakeState
 }
 
@@ -69,6 +70,10 @@ type handshakeState struct {
 	established atomic.Int64  // nanoseconds since the epoch of the latest completed handshake
 	initiated   atomic.Int64  // the same of our latest initiation
 	pending     atomic.Int64  // the same of the first initiation since which none was answered
+
+	rejected   atomic.Uint32 // sender index of our latest initiation whose answer was rejected
+	unanswered atomic.Uint64 // initiations of ours that were followed by another for want of an answer
+	givenUp    atomic.Uint64 // times that no more were sent for a while
 
 	mu       sync.Mutex
 	newest   time.Time // initiator's clock: the highest timestamp seen

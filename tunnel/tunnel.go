@@ -217,6 +217,9 @@ func (t *Tunnel) SetEndpoint(k key.Public, ep netip.AddrPort) error {
 		return fmt.Errorf("set endpoint of peer %s: %w", k.Short(), configError(err))
 	}
 	if now, ok := t.StateOf(k); ok && now.Endpoint != old.Endpoint {
+		if old.Endpoint.IsValid() {
+			t.peers.get(now.ID).moves.Add(1)
+		}
 		t.device(probe.Event{Kind: probe.KindEndpoint, Peer: now.ID,
 			OuterSrc: probe.AddrFrom(old.Endpoint.Addr()), OuterSrcPort: old.Endpoint.Port(),
 			OuterDst: probe.AddrFrom(now.Endpoint.Addr()), OuterDstPort: now.Endpoint.Port()})
@@ -329,7 +332,14 @@ type PeerState struct {
 	Name       string
 	Configured bool
 	Endpoint   netip.AddrPort // zero if none is known
-	Drops      map[probe.Reason]uint64
+	// Moves is how often the endpoint became another one: because the peer's
+	// messages came from there, or by SetEndpoint.
+	Moves uint64
+	Drops map[probe.Reason]uint64
+	// Unanswered is how many of our initiations were followed by another one
+	// because no response had come, and GivenUp how often the device sent no more
+	// of them, after 90 s.
+	Unanswered, GivenUp uint64
 	// Waiting is how many packets are inside the device, mostly because there
 	// is no session yet.
 	Waiting uint64
@@ -377,6 +387,7 @@ func (p *peer) state() PeerState {
 	if ep := p.endpoint.Load(); ep != nil {
 		s.Endpoint = *ep
 	}
+	s.Moves, s.Unanswered, s.GivenUp = p.moves.Load(), p.handshake.unanswered.Load(), p.handshake.givenUp.Load()
 	for r := range p.drops {
 		if n := p.drops[r].Load(); n > 0 {
 			s.Drops[probe.Reason(r)] = n
