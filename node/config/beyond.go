@@ -34,6 +34,9 @@ func (c *Config) BeyondConf() []*Error {
 			not(i.lines[u.key], u.key, unknown)
 		}
 	}
+	if m := &c.Metrics; !m.Listen.IsZero() {
+		not(m.line, "metrics", unknown)
+	}
 	if from := i.PrivateKeyFrom; from != (Source{}) {
 		not(i.lines["PrivateKey"], "private_key_"+string(from.Kind), inKey)
 	}

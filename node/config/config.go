@@ -49,6 +49,7 @@ type Config struct {
 	Name string
 
 	Interface Interface
+	Metrics   Metrics
 	// Peers are in the order of the file. Two of them may have the same public
 	// key: they are then applied one after the other, as wg(8) does.
 	Peers []Peer
@@ -109,6 +110,13 @@ type Interface struct {
 	PeersFile string
 
 	lines lines
+}
+
+// Metrics is where health and metrics are served. Only a wgnode.toml can say so.
+type Metrics struct {
+	Listen Listen
+
+	line int // of its key; 0 if it came from no file
 }
 
 // PortForward leads what arrives at a port of this host to another address,

@@ -110,6 +110,7 @@ func TestParseEverything(t *testing.T) {
 // forgetLines leaves in c only what the text means, and returns it.
 func forgetLines(c *Config) *Config {
 	c.warnings, c.secretFiles, c.Interface.lines, c.comments, c.spelling, c.resolved = nil, nil, nil, 0, nil, false
+	c.Metrics.line = 0
 	for i := range c.Peers {
 		c.Peers[i].Line, c.Peers[i].lines = 0, nil
 	}

@@ -247,9 +247,21 @@ func (p *parser) unknown(t *tomlTable, name string, value any) string {
 		}
 	}
 	if _, isTable := value.(map[string]any); isTable && t.name == "" && nearest(name, known) == "" {
-		return strings.Replace(unknownKey(name, known), "key", "table", 1) + ": there are [interface] and [[peer]]"
+		return strings.Replace(unknownKey(name, known), "key", "table", 1) + ": there are " + topTables()
 	}
 	return unknownKey(name, known)
+}
+
+// topTables lists the tables that are in no other.
+func topTables() string {
+	var headers []string
+	for i := range tomlTables {
+		if n := tomlTables[i].name; n != "" && n == lastPart(n) {
+			headers = append(headers, tomlTables[i].header())
+		}
+	}
+	last := len(headers) - 1
+	return strings.Join(headers[:last], ", ") + " and " + headers[last]
 }
 
 // plain is a name without what differs from spelling to spelling.

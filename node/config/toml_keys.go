@@ -125,6 +125,15 @@ var tomlTables = []tomlTable{{}, {
 	required: []string{"protocol", "port", "to"},
 	end:      (*parser).endForward,
 }, {
+	name: "metrics",
+	begin: func(p *parser) {
+		p.section = inUnknown // which remembers no lines
+	},
+	keys: []tomlKey{
+		{name: "listen", kind: aString, set: (*parser).setMetricsListen},
+	},
+	required: []string{"listen"},
+}, {
 	name: "peer", many: true, peers: true,
 	begin: (*parser).beginPeer,
 	keys: []tomlKey{

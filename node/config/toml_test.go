@@ -73,6 +73,8 @@ preshared_key_file = "psk"
 endpoint = "[fd00::9]:1234"
 allowed_ips = ["+10.2.0.0/16", "-10.3.0.0/16"]
 persistent_keepalive = "off"
+[metrics]
+listen = "unix:wg0.metrics"
 `
 
 func mustParseTOML(t *testing.T, text string) *Config {
@@ -110,6 +112,7 @@ func TestParseTOMLEverything(t *testing.T) {
 			},
 			PeersFile: "/etc/peers.toml",
 		},
+		Metrics: Metrics{Listen: Listen{"unix", "/etc/wireguard/wg0.metrics"}},
 		Peers: []Peer{{
 			Name: "office router #1", PublicKey: a, PresharedKey: psk,
 			Endpoint: "vpn.example.com:51820", AllowedIPs: prefixes("10.1.0.0/16", "fd02::/64"),
@@ -137,7 +140,7 @@ func TestParseTOMLEverything(t *testing.T) {
 
 // same compares what a Config means. A secret's own text says nothing.
 var same = cmp.Options{
-	cmpopts.IgnoreUnexported(Config{}, Interface{}, Peer{}),
+	cmpopts.IgnoreUnexported(Config{}, Interface{}, Metrics{}, Peer{}),
 	cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{}),
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b key.Private) bool { return a == b }),
@@ -157,7 +160,7 @@ func TestTOMLErrors(t *testing.T) {
 		{"\n\nname = \"x\"", "wg0.toml:3: name belongs in [interface], not in the top of the file"},
 		{"[interfaces]\nmtu = 1", `wg0.toml:1: unknown key "interfaces" (did you mean interface?)`},
 		{"[Interface]\nmtu = 1", `wg0.toml:1: unknown key "Interface" (did you mean interface?)`},
-		{"[colours]", `wg0.toml:1: unknown table "colours": there are [interface] and [[peer]]`},
+		{"[colours]", `wg0.toml:1: unknown table "colours": there are [interface], [metrics] and [[peer]]`},
 		{"[peer]\n" + pub, "wg0.toml:1: write [[peer]], in two brackets: there may be more of them"},
 		{"[[interface]]", "wg0.toml:1: write [interface], in single brackets: there is only one"},
 		{"peer = 5", "wg0.toml:1: peer is an integer: want a table [[peer]]"},
@@ -171,6 +174,7 @@ func TestTOMLErrors(t *testing.T) {
 		{i + "allowed_ips = []", "wg0.toml:2: allowed_ips belongs in [[peer]], not in [interface]"},
 		{i + "PublicKey = 1", "wg0.toml:2: public_key belongs in [[peer]], not in [interface]"},
 		{p + pub + "listen_port = 1", "wg0.toml:3: listen_port belongs in [interface], not in [[peer]]"},
+		{"[metrics]", "wg0.toml:1: listen: missing in this [metrics]"},
 		// Types.
 		{i + "mtu = \"1400\"", "wg0.toml:2: mtu: is a string, want an integer"},
 		{i + "mtu = 1400.0", "wg0.toml:2: mtu: is a float, want an integer"},
@@ -370,7 +374,7 @@ func TestBeyondConf(t *testing.T) {
 	for _, e := range beyond {
 		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Key))
 	}
-	want := "[5 private_key_command 14 resolver 17 post_up 24 kill_switch 25 kill_switch_lan 26 exclude 27 forward 28 masquerade 29 peers_file 31 port_forward 50 preshared_key_file]"
+	want := "[5 private_key_command 14 resolver 17 post_up 24 kill_switch 25 kill_switch_lan 26 exclude 27 forward 28 masquerade 29 peers_file 31 port_forward 50 preshared_key_file 55 metrics]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got  %v\nwant %s", got, want)
 	}

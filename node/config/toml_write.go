@@ -18,6 +18,10 @@ func (c *Config) WriteTOML(w io.Writer) error {
 	}
 	t := tomlWriter{bufio.NewWriter(w)}
 	t.intface(c)
+	if l := c.Metrics.Listen; !l.IsZero() {
+		t.line("\n[metrics]")
+		t.text("listen", l.String())
+	}
 	for n := range c.Peers {
 		if p := &c.Peers[n]; !p.Shared {
 			t.peer(p)

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+)
+
+// Listen is where programs on this host, and nobody else, can ask a node
+// something: a loopback address with a port, or a Unix socket. The zero Listen
+// is nowhere.
+type Listen struct {
+	Network string // "tcp" or "unix", as [net.Listen] takes it
+	Address string // ADDRESS:PORT, or an absolute path
+}
+
+// unixPrefix begins the text of a Unix socket.
+const unixPrefix = "unix:"
+
+// maxSocketPath is the longest path of a socket that the kernel takes, in bytes
+// (sun_path less its final zero, unix(7)).
+const maxSocketPath = 107
+
+// ParseListen reads "127.0.0.1:9586", "[::1]:9586", or "unix:/run/x.sock".
+func ParseListen(text string) (Listen, error) {
+	if path, ok := strings.CutPrefix(text, unixPrefix); ok {
+		switch {
+		case !filepath.IsAbs(path) || filepath.Clean(path) == "/":
+			return Listen{}, fmt.Errorf("%s is not the absolute path of a socket", quote(path))
+		case len(filepath.Clean(path)) > maxSocketPath:
+			return Listen{}, fmt.Errorf("the path of the socket is %d bytes long: the kernel takes at most %d", len(filepath.Clean(path)), maxSocketPath)
+		}
+		return Listen{"unix", filepath.Clean(path)}, nil
+	}
+	const want = "127.0.0.1:PORT, [::1]:PORT or unix:/PATH"
+	addr, err := netip.ParseAddrPort(text)
+	switch {
+	case filepath.IsAbs(text):
+		return Listen{}, fmt.Errorf("%s lacks the %s of a socket in front", quote(text), unixPrefix)
+	case err != nil || addr.Port() == 0:
+		return Listen{}, fmt.Errorf("%s is none of %s", quote(text), want)
+	case !addr.Addr().Unmap().IsLoopback():
+		return Listen{}, fmt.Errorf("%s is not a loopback address, and others must not ask: want %s, and a proxy before it for them", quote(text), want)
+	}
+	return Listen{"tcp", addr.String()}, nil
+}
+
+// IsZero reports whether l is nowhere.
+func (l Listen) IsZero() bool { return l == Listen{} }
+
+// String returns l as [ParseListen] reads it, "" for nowhere.
+func (l Listen) String() string {
+	if l.Network == "unix" {
+		return unixPrefix + l.Address
+	}
+	return l.Address
+}
+
+func (p *parser) setMetricsListen(v string) error {
+	if path, ok := strings.CutPrefix(v, unixPrefix); ok && path != "" {
+		v = unixPrefix + p.resolvePath(path)
+	}
+	p.cfg.Metrics.line = p.lineNo
+	var err error
+	p.cfg.Metrics.Listen, err = ParseListen(v)
+	return err
+}
