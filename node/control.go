@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -98,28 +97,7 @@ func (t controlTask) Run(ctx context.Context) error {
 	mux.HandleFunc("POST /v1/explain", t.explain)
 	mux.HandleFunc("POST /v1/doctor", t.doctor)
 	mux.HandleFunc("POST /v1/trace", t.trace)
-	srv := &http.Server{
-		Handler: mux, ReadHeaderTimeout: requestTime,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(t.n.control) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	// The requests' contexts have ended with ctx.
-	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-	defer cancel()
-	if err := srv.Shutdown(sctx); err != nil {
-		err = srv.Close() // a client that takes nothing is cut off
-		if err != nil {
-			return err
-		}
-	}
-	<-ended
-	return nil
+	return serveHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: requestTime}, t.n.control)
 }
 
 // answer writes v as JSON. A client that has gone is not an error of ours.

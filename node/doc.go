@@ -31,6 +31,12 @@
 //	/run/wgnode/NAME.sock          the control socket, see [Client]
 //	/var/run/wireguard/NAME.sock   WireGuard's own protocol, for wg(8)
 //
+// # Health
+//
+// Where the configuration or [Options.Metrics] names a loopback address or a Unix
+// socket, a node answers plain HTTP there: GET /healthz with [Health], GET /readyz
+// with [Readiness], and GET /metrics for Prometheus (package metrics).
+//
 // # Variants
 //
 // With [Options.Netstack] there is no interface: the packets end in a userspace

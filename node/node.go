@@ -54,6 +54,9 @@ type Options struct {
 	// NoUAPI and NoControl leave out the two sockets, for programs that embed
 	// a node.
 	NoUAPI, NoControl bool
+	// Metrics is where health and metrics are served, whatever the configuration
+	// says. The zero Listen leaves it to that.
+	Metrics config.Listen
 	// StaleAfter is the age of the latest handshake at which a peer that should
 	// be heard of counts as moved, so that its endpoint's name is looked up again;
 	// 135 s if 0. Only tests have a reason to change it.
@@ -86,8 +89,11 @@ type Node struct {
 
 	uapi    *uapiServer  // nil: none
 	control net.Listener // nil: none
+	monitor *monitor     // nil: none; a reload, of which there is one at a time, changes it
 
 	reloads chan reloadRequest // to the one who runs the tasks that depend on the configuration
+	moves   chan monitorMove   // to the one who serves health and metrics
+	unmoved chan struct{}      // closed when that one has ended
 	ended   chan struct{}      // closed when nobody serves any more
 
 	// release ends the node and leaves the hooks of going down, and the saving,
@@ -155,7 +161,7 @@ func (n *Node) Run(ctx context.Context) error {
 // serve does what Run says until ctx ends.
 func (n *Node) serve(ctx context.Context) error {
 	defer close(n.ended)
-	tasks := []task{deviceTask{n.tun}, adaptTask{n}}
+	tasks := []task{deviceTask{n.tun}, adaptTask{n}, monitorTask{n, n.monitor}}
 	if n.uapi != nil {
 		tasks = append(tasks, uapiTask{n.uapi})
 	}
@@ -205,6 +211,7 @@ func (n *Node) close() error {
 	if n.uapi != nil {
 		errs = append(errs, closeSocket(n.uapi))
 	}
+	errs = append(errs, n.monitor.close())
 	if n.journal != nil {
 		errs = append(errs, n.undo())
 	}

@@ -43,7 +43,13 @@ func parse(t *testing.T, name, text string) *config.Config {
 
 func startStack(t *testing.T, dir string, cfg *config.Config) *stackNode {
 	t.Helper()
-	n, err := Start(t.Context(), cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir, RecorderBytes: 1 << 20})
+	return startMonitored(t, dir, cfg, config.Listen{})
+}
+
+// startMonitored starts a node that serves health and metrics at a place.
+func startMonitored(t *testing.T, dir string, cfg *config.Config, at config.Listen) *stackNode {
+	t.Helper()
+	n, err := Start(t.Context(), cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir, RecorderBytes: 1 << 20, Metrics: at})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,13 +68,15 @@ func (n *Node) reload(req reloadRequest) error {
 	r := reload{n: n, was: n.Config(), cfg: cfg, endpoints: endpoint.New(cfg, n.lookUp), out: out}
 	r.endpoints.Inherit(n.endpoints.Load())
 	r.endpoints.Resolve(req.ctx, func(format string, args ...any) { say(out, format, args...) })
-	switch {
-	case n.net != nil:
-		return r.stack()
-	case n.link != nil:
-		return r.elsewhere()
-	}
-	return r.host(req.ctx)
+	return r.withMonitor(func() error {
+		switch {
+		case n.net != nil:
+			return r.stack()
+		case n.link != nil:
+			return r.elsewhere()
+		}
+		return r.host(req.ctx)
+	})
 }
 
 // reload is one run of Reload.
@@ -83,6 +85,29 @@ type reload struct {
 	was, cfg  *config.Config
 	endpoints *endpoint.Set
 	out       io.Writer
+}
+
+// withMonitor opens the listener of health and metrics that cfg wants, if it is
+// another one, before change, and closes the one that is not wanted in the end.
+func (r *reload) withMonitor(change func() error) error {
+	n := r.n
+	was, now := n.monitor, n.monitor
+	if at := n.monitorAt(r.cfg); at != was.address() {
+		var err error
+		if now, err = openMonitor(at); err != nil {
+			return fmt.Errorf("reload %s: %w", n.name, err)
+		}
+	}
+	err := change()
+	if was == now {
+		return err
+	}
+	if err != nil {
+		return errors.Join(err, now.close())
+	}
+	n.monitor = now
+	n.moveMonitor(now)
+	return nil
 }
 
 // stack changes a node without an interface: its peers. Its addresses are those

@@ -56,42 +56,13 @@ func lockDir(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil // which unlocks
 }
 
-// listenControl opens the control socket, for this user alone. The socket of a
-// process that has died is replaced.
+// listenControl opens the control socket, for this user alone.
 func listenControl(path string) (net.Listener, error) {
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// The file that bind makes has the mode of the socket.
-		var err error
-		if cerr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }); cerr != nil {
-			return cerr
-		}
-		return err
-	}}
-	open := func() (net.Listener, error) { return lc.Listen(noContext, "unix", path) }
-	l, err := open()
-	if errors.Is(err, unix.EADDRINUSE) {
-		if served(path) {
-			return nil, fmt.Errorf("open control socket %s: another process serves it", path)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("remove stale control socket: %w", err)
-		}
-		l, err = open()
-	}
+	l, err := listenUnix(path)
 	if err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
 	return l, nil
-}
-
-// served reports whether somebody accepts connections at a socket.
-func served(path string) bool {
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		return false
-	}
-	_ = c.Close()
-	return true
 }
 
 // Running lists the names of the nodes that can be reached by [Dial], in

@@ -68,7 +68,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	released := make(chan struct{})
 	n := &Node{
 		released: released, release: sync.OnceFunc(func() { close(released) }),
-		reloads: make(chan reloadRequest), ended: make(chan struct{}),
+		reloads: make(chan reloadRequest), moves: make(chan monitorMove), unmoved: make(chan struct{}), ended: make(chan struct{}),
 		name: cfg.Name, opt: o,
 		runner: plan.Runner{Kernel: plan.System{}, Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
@@ -142,6 +142,9 @@ func (n *Node) up(ctx context.Context) error {
 		n.opt.Logger.Error("the network is not known", "interface", n.name, "error", err)
 	}
 	if err := n.listenControl(); err != nil {
+		return err
+	}
+	if n.monitor, err = openMonitor(n.monitorAt(n.Config())); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {

@@ -50,6 +50,10 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err := keepSecrets(); err != nil {
 		return err
 	}
+	metrics, err := f.listen(cmd)
+	if err != nil {
+		return err
+	}
 	path, err := findConfig(args)
 	if err != nil {
 		return err
@@ -68,7 +72,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		return err
 	}
 	manager := takeNotifier()
-	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20, StaleAfter: f.stale})
+	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20, StaleAfter: f.stale, Metrics: metrics})
 	if err != nil {
 		return explainRefusal(err, f.netstack)
 	}

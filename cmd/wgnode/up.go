@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/probe"
@@ -24,7 +25,7 @@ import (
 // upFlags are the flags that up and run share.
 type upFlags struct {
 	explain, netstack bool
-	log               string
+	log, metrics      string
 	recorder          uint // MiB
 	stale             time.Duration
 	dryRun, json      bool // of up alone
@@ -35,6 +36,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
+	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
 	// These fail only for a flag that is not there.
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests
@@ -75,6 +77,9 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 			if f.dryRun {
 				return dryRun(cmd, path, &f)
 			}
+			if _, err := f.listen(cmd); err != nil {
+				return err
+			}
 			if f.json {
 				return newUsageError(cmd, errors.New("--json goes with --dry-run"))
 			}
@@ -105,6 +110,17 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 	return cmd
 }
 
+// listen is where --metrics says that health and metrics are served.
+func (f *upFlags) listen(cmd *cobra.Command) (at config.Listen, err error) {
+	if f.metrics == "" {
+		return at, nil
+	}
+	if at, err = config.ParseListen(f.metrics); err != nil {
+		return at, newUsageError(cmd, fmt.Errorf("--metrics: %w", err))
+	}
+	return at, nil
+}
+
 // childArgs are the arguments of the process in the background.
 func (f *upFlags) childArgs(path string) ([]string, error) {
 	args := []string{"run", path, "--recorder", strconv.FormatUint(uint64(f.recorder), 10), "--stale-after", f.stale.String()}
@@ -113,6 +129,9 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 	}
 	if f.netstack {
 		args = append(args, "--netstack")
+	}
+	if f.metrics != "" {
+		args = append(args, "--metrics", f.metrics)
 	}
 	if f.log != "" {
 		abs, err := filepath.Abs(f.log) // the child works in another folder

@@ -23,6 +23,8 @@ type DoctorRequest struct {
 	// Settled stops as soon as nothing more can be learnt about any peer that
 	// was provoked or is expected to call.
 	Settled bool `json:"settled,omitempty"`
+	// VerdictsOnly leaves out the findings, which take a look at the whole host.
+	VerdictsOnly bool `json:"verdicts_only,omitempty"`
 }
 
 // Doctor says how each peer fares, and who else shakes hands with the node.
@@ -71,7 +73,9 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 		return nil, err
 	}
 	r := s.doctorReport(f, c, wire)
-	s.addFindings(ctx, r)
+	if !req.VerdictsOnly {
+		s.addFindings(ctx, r)
+	}
 	wire.complete(r)
 	return r, nil
 }

@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenUnix opens a Unix socket for this user alone. The socket of a process
+// that has died is replaced; a file of another kind is not.
+func listenUnix(path string) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		// The file that bind makes has the mode of the socket.
+		var err error
+		if cerr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+	open := func() (net.Listener, error) { return lc.Listen(noContext, "unix", path) }
+	l, err := open()
+	if errors.Is(err, unix.EADDRINUSE) {
+		if err := removeStale(path); err != nil {
+			return nil, err
+		}
+		l, err = open()
+	}
+	return l, err
+}
+
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode().Type() != os.ModeSocket:
+		return fmt.Errorf("%s is there, and is no socket", path)
+	case served(path):
+		return fmt.Errorf("%s: another process serves it", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove stale socket: %w", err)
+	}
+	return nil
+}
+
+// served reports whether somebody accepts connections at a socket.
+func served(path string) bool {
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+// serveHTTP answers those who connect to l until ctx ends, which is no error.
+// Then it closes l, and the contexts of requests under way have ended.
+func serveHTTP(ctx context.Context, srv *http.Server, l net.Listener) error {
+	srv.BaseContext = func(net.Listener) context.Context { return ctx }
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if err := srv.Shutdown(sctx); err != nil {
+		err = srv.Close() // a client that takes nothing is cut off
+		if err != nil {
+			return err
+		}
+	}
+	<-ended
+	return nil
+}

@@ -1,0 +1,156 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/metrics"
+)
+
+const (
+	answerTime = 30 * time.Second // for a client to take an answer
+	idleTime   = 2 * time.Minute  // between two scrapes of one connection
+	scrapes    = 4                // that are worked at, at a time
+)
+
+// monitor is the listener of health and metrics. A nil monitor is none.
+type monitor struct {
+	net.Listener
+	at config.Listen
+}
+
+// monitorAt is where health and metrics are served with cfg.
+func (n *Node) monitorAt(cfg *config.Config) config.Listen {
+	if !n.opt.Metrics.IsZero() {
+		return n.opt.Metrics
+	}
+	return cfg.Metrics.Listen
+}
+
+// openMonitor begins to listen, nowhere if at is zero. Clients are answered once
+// the task serves it.
+func openMonitor(at config.Listen) (*monitor, error) {
+	var l net.Listener
+	var err error
+	switch at.Network {
+	case "":
+		return nil, nil
+	case "unix":
+		l, err = listenUnix(at.Address)
+	default:
+		l, err = net.Listen(at.Network, at.Address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics: %w", err)
+	}
+	return &monitor{l, at}, nil
+}
+
+func (m *monitor) address() config.Listen {
+	if m == nil {
+		return config.Listen{}
+	}
+	return m.at
+}
+
+func (m *monitor) close() error {
+	if m == nil {
+		return nil
+	}
+	return closeSocket(m)
+}
+
+// monitorTask serves health and metrics: plain HTTP, for programs on this host.
+// It goes on while the tasks that depend on the configuration begin anew, so that
+// a reload which leaves it where it is refuses nobody.
+//
+//	GET /healthz   [Health]; 200 as long as the node serves
+//	GET /readyz    [Readiness]; 200, or 503 with the causes
+//	GET /metrics   for Prometheus, see package metrics
+type monitorTask struct {
+	n *Node
+	m *monitor // to begin with
+}
+
+// monitorMove asks for another listener to be served, or none. The old one is
+// closed before done is.
+type monitorMove struct {
+	to   *monitor
+	done chan struct{}
+}
+
+// moveMonitor has another monitor served. If the node ends meanwhile, none is.
+func (n *Node) moveMonitor(to *monitor) {
+	move := monitorMove{to, make(chan struct{})}
+	select {
+	case n.moves <- move:
+		<-move.done
+	case <-n.unmoved:
+	}
+}
+
+func (monitorTask) String() string { return "serve health and metrics" }
+
+func (t monitorTask) Run(ctx context.Context) error {
+	defer close(t.n.unmoved)
+	for m := t.m; ; {
+		round, stop := context.WithCancel(ctx)
+		served := make(chan error, 1)
+		go func() { served <- t.serve(round, m) }()
+		select {
+		case err := <-served:
+			stop()
+			return err // the end of ctx, if it is nil
+		case move := <-t.n.moves:
+			stop()
+			err := <-served
+			close(move.done)
+			if err != nil {
+				return err
+			}
+			m = move.to
+		}
+	}
+}
+
+// serve answers until ctx ends, and closes m.
+func (t monitorTask) serve(ctx context.Context, m *monitor) error {
+	if m == nil {
+		<-ctx.Done()
+		return nil
+	}
+	registry := prometheus.NewRegistry()
+	for _, c := range []prometheus.Collector{metrics.New(t.n.name, t.n.tun), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+		if err := registry.Register(c); err != nil {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", t.health)
+	mux.Handle("GET /readyz", &readiness{n: t.n})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
+	return serveHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime,
+		WriteTimeout: answerTime, IdleTimeout: idleTime}, m)
+}
+
+// Health is the answer to GET /healthz.
+type Health struct {
+	Status    string `json:"status"` // "ok"
+	Interface string `json:"interface"`
+	PID       int    `json:"pid"`
+	Netstack  bool   `json:"netstack,omitempty"`
+}
+
+func (t monitorTask) health(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, Health{Status: "ok", Interface: t.n.name, PID: os.Getpid(), Netstack: t.n.net != nil})
+}

@@ -1,0 +1,128 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// Readiness is the answer to GET /readyz: whether every peer that should be
+// reachable is, and why not. It holds no secrets.
+type Readiness struct {
+	Status    string               `json:"status"` // "ready" or "not-ready"
+	Interface string               `json:"interface"`
+	Causes    diagnose.List[Cause] `json:"causes"`
+	More      int                  `json:"more,omitempty"` // causes that are not listed
+}
+
+// Cause is a peer that keeps a node from being ready, with its verdict.
+type Cause struct {
+	Peer       string         `json:"peer"` // public key in base64
+	PeerName   string         `json:"peer_name,omitempty"`
+	State      diagnose.State `json:"state"`
+	Code       diagnose.Code  `json:"code"`
+	Class      diagnose.Class `json:"class"`
+	Checkpoint string         `json:"checkpoint"`
+	Certain    bool           `json:"certain"`
+	Summary    string         `json:"summary"`
+}
+
+// The values of a Readiness's Status.
+const (
+	statusReady    = "ready"
+	statusNotReady = "not-ready"
+)
+
+// maxCauses bounds an answer: who has more wants to know how many.
+const maxCauses = 100
+
+// readiness answers GET /readyz. A doctor is asked at most every freshTime, by
+// one client for all, however many there are.
+type readiness struct {
+	n *Node
+
+	turn sync.Mutex
+	last *Readiness // guarded by turn
+	at   time.Time  // guarded by turn: when last was found out
+}
+
+const freshTime = time.Second
+
+func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	now, err := r.now(req.Context())
+	switch {
+	case err != nil:
+		refuse(w, http.StatusInternalServerError, err)
+	case now.Status == statusReady:
+		answer(w, http.StatusOK, now)
+	default:
+		answer(w, http.StatusServiceUnavailable, now)
+	}
+}
+
+func (r *readiness) now(ctx context.Context) (*Readiness, error) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	if r.last != nil && time.Since(r.at) < freshTime {
+		return r.last, nil
+	}
+	now, err := r.n.readiness(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.last, r.at = now, time.Now()
+	return now, nil
+}
+
+// readiness asks a doctor, who provokes nothing.
+func (n *Node) readiness(ctx context.Context) (*Readiness, error) {
+	report, err := explain.Doctor(ctx, n.Subject(), explain.DoctorRequest{VerdictsOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	st, err := n.tun.Status()
+	if err != nil {
+		return nil, err
+	}
+	configured := make(map[string]*uapi.PeerStatus, len(st.Peers))
+	for i := range st.Peers {
+		configured[st.Peers[i].PublicKey.Base64()] = &st.Peers[i]
+	}
+	now := &Readiness{Status: statusReady, Interface: n.name}
+	for i := range report.Peers {
+		p := &report.Peers[i]
+		conf := configured[p.Peer] // nil: a stranger who knocks
+		if conf == nil {
+			continue
+		}
+		written, _ := n.Endpoint(conf.PublicKey) // why it does not resolve is the verdict's matter
+		if !missing(p, conf, written != "") {
+			continue
+		}
+		now.Status = statusNotReady
+		if len(now.Causes) == maxCauses {
+			now.More++
+			continue
+		}
+		v := &p.Verdict
+		now.Causes = append(now.Causes, Cause{Peer: p.Peer, PeerName: p.PeerName, State: p.State, Code: v.Code, Class: v.Class(),
+			Checkpoint: v.Checkpoint.String(), Certain: v.Certain, Summary: v.Summary})
+	}
+	return now, nil
+}
+
+// missing reports whether a peer should be reachable and is not. One that is to
+// be kept alive at an endpoint must be up. Another that the configuration has an
+// endpoint for, or that had a session, may be idle, but must not fail. Who calls
+// for the first time, and fails, keeps nobody from serving others.
+func missing(p *diagnose.PeerReport, conf *uapi.PeerStatus, written bool) bool {
+	if conf.PersistentKeepalive > 0 && (written || conf.Endpoint.IsValid()) {
+		return p.State != diagnose.StateUp
+	}
+	return p.State == diagnose.StateFailing && (written || !conf.LastHandshake.IsZero())
+}
