@@ -126,6 +126,15 @@ func TestExec(t *testing.T) {
 			t.Error("the name server inside was not asked")
 		}
 	})
+	t.Run("names while the network changes", func(t *testing.T) {
+		a := s.A.With(t)
+		p := a.Start(s.exec("sh", "-c", "echo ready; until test -e "+s.dir+"/changed; do sleep 0.05; done; exec curl -sS -m10 http://web.example")...)
+		p.WaitOutput(within(t), "ready")
+		a.Run("sh", "-c", "cd /run/systemd/resolve; cp stub-resolv.conf new; mv new stub-resolv.conf; touch "+s.dir+"/changed")
+		if err := p.Wait(); err != nil || p.Output() != "ready\nhello" {
+			t.Errorf("%v\n%s", err, p.Output())
+		}
+	})
 	t.Run("no daemon that knows names", func(t *testing.T) {
 		a := s.A.With(t)
 		const daemon = "/run/avahi-daemon/socket"

@@ -38,10 +38,12 @@
 // resolv.conf that is mounted over the host's, wherever that really is, and
 // nsswitch.conf is reduced to `hosts: files dns`: other modules ask daemons that
 // live outside, on the host's network. The sockets of those daemons are covered
-// as well. Mounts and sockets are those of the command's mount namespace; the host
-// sees nothing of it. When somebody on the host replaces such a file the kernel
-// takes the mount away, and the command sees the host's: then names may no longer
-// resolve, but still no question leaves by another way than the tunnel.
+// as well. All this is in the command's mount namespace; the host sees nothing of it.
+// When the host's network changes, daemons replace resolv.conf. Where it is in a
+// folder of theirs below /run the whole folder is covered, and they do no harm. But
+// a file in /etc that is replaced takes the mount over it along, and the command
+// sees the new one: then names may no longer resolve. Still no question leaves by
+// another way than the tunnel.
 //
 // # What it is not
 //

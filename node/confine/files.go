@@ -34,22 +34,22 @@ func (f *furnisher) files(n Network) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separate mounts from the host's: %w", err)
 	}
-	covers := []cover{{resolvConf, resolvText(n)}}
+	covers := []cover{resolvCover(resolvText(n))}
 	switch text, err := os.ReadFile(nsswitch); {
 	case err == nil:
-		covers = append(covers, cover{nsswitch, hostsByDNS(string(text))})
+		covers = append(covers, cover{path: nsswitch, text: hostsByDNS(string(text))})
 	case !errors.Is(err, fs.ErrNotExist): // without it files and DNS are asked
 		return fmt.Errorf("read %s: %w", nsswitch, err)
 	}
 	for _, path := range daemons {
-		covers = append(covers, cover{path, ""})
+		covers = append(covers, cover{path: path})
 	}
 	missing, err := coverAll(covers)
 	if err != nil {
 		return err
 	}
 	switch {
-	case missing[resolvConf]:
+	case missing[covers[0].path]:
 		f.note("there is no %s to put the name servers in: names do not resolve for the command", resolvConf)
 	case len(n.Servers) == 0:
 		f.note("the configuration has no DNS: names do not resolve for the command")
@@ -57,8 +57,23 @@ func (f *furnisher) files(n Network) error {
 	return nil
 }
 
-// cover is a file to be seen in the place of another.
-type cover struct{ path, text string }
+// cover is a file to be seen in the place of another, or, with a name, a folder
+// in the place of another, in which that is the only file.
+type cover struct{ path, name, text string }
+
+// resolvCover covers resolv.conf. Daemons replace it when the host's network
+// changes, and a mount over a file goes with the file. Where they have it in a
+// folder of their own below /run the whole folder is covered, which stays.
+func resolvCover(text string) cover {
+	real, err := filepath.EvalSymlinks(resolvConf)
+	if err != nil {
+		return cover{path: resolvConf, text: text} // coverAll finds out why
+	}
+	if dir := filepath.Dir(real); strings.HasPrefix(dir, "/run/") {
+		return cover{dir, filepath.Base(real), text}
+	}
+	return cover{path: real, text: text}
+}
 
 // scratch is a folder that is on every system. For as long as files are made its
 // contents are hidden from this process, and only from it.
@@ -95,6 +110,7 @@ func coverAll(covers []cover) (missing map[string]bool, err error) {
 			err = errors.Join(err, fmt.Errorf("unmount %s: %w", scratch, uerr))
 		}
 	}()
+	defer unix.Umask(unix.Umask(0)) // they are for all to read
 	for i, c := range covers {
 		if place := places[c.path]; place != nil {
 			if err := c.mount(place, filepath.Join(scratch, fmt.Sprint(i))); err != nil {
@@ -107,13 +123,17 @@ func coverAll(covers []cover) (missing map[string]bool, err error) {
 
 // mount writes the text to a new file and mounts that over the place.
 func (c cover) mount(place *os.File, file string) error {
+	source := file
+	if c.name != "" {
+		if err := os.Mkdir(source, 0o755); err != nil {
+			return fmt.Errorf("cover %s: %w", c.path, err)
+		}
+		file = filepath.Join(source, c.name)
+	}
 	if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
 		return fmt.Errorf("cover %s: %w", c.path, err)
 	}
-	if err := os.Chmod(file, 0o644); err != nil { // whatever the umask
-		return fmt.Errorf("cover %s: %w", c.path, err)
-	}
-	if err := unix.Mount(file, fmt.Sprintf("/proc/self/fd/%d", place.Fd()), "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount(source, fmt.Sprintf("/proc/self/fd/%d", place.Fd()), "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("cover %s: %w", c.path, err)
 	}
 	return nil
