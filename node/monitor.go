@@ -14,6 +14,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/metrics"
+	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
 const (
@@ -129,7 +130,15 @@ func (t monitorTask) serve(ctx context.Context, m *monitor) error {
 		return nil
 	}
 	registry := prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{metrics.New(t.n.name, t.n.tun), collectors.NewGoCollector(),
+	ready := &readiness{n: t.n}
+	verdicts := metrics.NewVerdicts(t.n.name, func() ([]diagnose.PeerReport, error) {
+		now, err := ready.now(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return now.peers, nil
+	})
+	for _, c := range []prometheus.Collector{metrics.New(t.n.name, t.n.tun), verdicts, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := registry.Register(c); err != nil {
 			return err
@@ -137,7 +146,7 @@ func (t monitorTask) serve(ctx context.Context, m *monitor) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", t.health)
-	mux.Handle("GET /readyz", &readiness{n: t.n})
+	mux.Handle("GET /readyz", ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
 	return serveHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime,
 		WriteTimeout: answerTime, IdleTimeout: idleTime}, m)

@@ -232,6 +232,9 @@ func TestReadiness(t *testing.T) {
 	if v := alice.metric("wgnode_handshake_failures_total", `friendly_name="bob"`, `reason="response-rejected"`); v == "" || v == "0" {
 		t.Errorf("%q rejected responses", v)
 	}
+	if v := alice.metric("wgnode_peer_verdict", `friendly_name="bob"`, `state="failing"`, `code="psk-mismatch"`); v != "1" {
+		t.Errorf("the verdict's metric is %q", v)
+	}
 	// Bob does not wait for anybody: who calls is the callers' matter.
 	if status, r := bob.ready(); status != http.StatusOK || r.Status != "ready" || len(r.Causes) != 0 {
 		t.Errorf("bob: status %d, %+v", status, r)

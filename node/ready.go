@@ -47,8 +47,15 @@ type readiness struct {
 	n *Node
 
 	turn sync.Mutex
-	last *Readiness // guarded by turn
-	at   time.Time  // guarded by turn: when last was found out
+	last *checkup  // guarded by turn
+	at   time.Time // guarded by turn: when last was found out
+}
+
+// checkup is what a doctor says of the peers of the configuration, and what
+// comes of it. Nobody may change it.
+type checkup struct {
+	ready Readiness
+	peers []diagnose.PeerReport
 }
 
 const freshTime = time.Second
@@ -58,20 +65,20 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case err != nil:
 		refuse(w, http.StatusInternalServerError, err)
-	case now.Status == statusReady:
-		answer(w, http.StatusOK, now)
+	case now.ready.Status == statusReady:
+		answer(w, http.StatusOK, now.ready)
 	default:
-		answer(w, http.StatusServiceUnavailable, now)
+		answer(w, http.StatusServiceUnavailable, now.ready)
 	}
 }
 
-func (r *readiness) now(ctx context.Context) (*Readiness, error) {
+func (r *readiness) now(ctx context.Context) (*checkup, error) {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	if r.last != nil && time.Since(r.at) < freshTime {
 		return r.last, nil
 	}
-	now, err := r.n.readiness(ctx)
+	now, err := r.n.checkUp(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +86,8 @@ func (r *readiness) now(ctx context.Context) (*Readiness, error) {
 	return now, nil
 }
 
-// readiness asks a doctor, who provokes nothing.
-func (n *Node) readiness(ctx context.Context) (*Readiness, error) {
+// checkUp asks a doctor, who provokes nothing.
+func (n *Node) checkUp(ctx context.Context) (*checkup, error) {
 	report, err := explain.Doctor(ctx, n.Subject(), explain.DoctorRequest{VerdictsOnly: true})
 	if err != nil {
 		return nil, err
@@ -93,13 +100,15 @@ func (n *Node) readiness(ctx context.Context) (*Readiness, error) {
 	for i := range st.Peers {
 		configured[st.Peers[i].PublicKey.Base64()] = &st.Peers[i]
 	}
-	now := &Readiness{Status: statusReady, Interface: n.name}
+	c := &checkup{ready: Readiness{Status: statusReady, Interface: n.name}}
+	now := &c.ready
 	for i := range report.Peers {
 		p := &report.Peers[i]
 		conf := configured[p.Peer] // nil: a stranger who knocks
 		if conf == nil {
 			continue
 		}
+		c.peers = append(c.peers, *p)
 		written, _ := n.Endpoint(conf.PublicKey) // why it does not resolve is the verdict's matter
 		if !missing(p, conf, written != "") {
 			continue
@@ -113,7 +122,7 @@ func (n *Node) readiness(ctx context.Context) (*Readiness, error) {
 		now.Causes = append(now.Causes, Cause{Peer: p.Peer, PeerName: p.PeerName, State: p.State, Code: v.Code, Class: v.Class(),
 			Checkpoint: v.Checkpoint.String(), Certain: v.Certain, Summary: v.Summary})
 	}
-	return now, nil
+	return c, nil
 }
 
 // missing reports whether a peer should be reachable and is not. One that is to

@@ -9,11 +9,11 @@
 // wgnode_, with the labels of the first family.
 //
 // Everything is read when somebody asks. Nothing is counted for it on the way of
-// a packet that would not be counted otherwise.
+// a packet that would not be counted otherwise. [Verdicts] come from a doctor.
 //
 // # Many peers
 //
-// A peer has eight series that are always there, so ten thousand have 80,000.
+// A peer has nine series that are always there, so ten thousand have 90,000.
 // Its drops and failures have one for each reason that has occurred.
 package metrics
 
