@@ -8,11 +8,12 @@
 package netstack
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"golang.zx2c4.com/wireguard/tun"
 	upstream "golang.zx2c4.com/wireguard/tun/netstack"
@@ -22,31 +23,34 @@ import (
 // and fail once the device that New returned with it has been closed.
 type Net struct {
 	stack *upstream.Net
+	addrs []netip.Addr
+	names *atomic.Pointer[Resolver] // never nil, but what it points at may be
+	check func(netip.Addr) error    // nil: all may be dialed
 }
 
 // New makes a stack that has these addresses, and the TUN device through which
 // all that it sends comes out. mtu is in bytes. The caller closes the device,
-// which ends the stack. A tunnel over it has to be told to come up.
+// which ends the stack. A tunnel over it has to be told to come up. It resolves no
+// names until SetResolver.
 func New(addrs []netip.Addr, mtu int) (tun.Device, *Net, error) {
 	dev, stack, err := upstream.CreateNetTUN(addrs, nil, mtu)
 	if err != nil {
 		return nil, nil, fmt.Errorf("create userspace network stack: %w", err)
 	}
-	return newQuiet(dev), &Net{stack}, nil
+	return newQuiet(dev), &Net{stack: stack, addrs: slices.Clone(addrs), names: new(atomic.Pointer[Resolver])}, nil
 }
 
-// DialContext connects as net.Dialer.DialContext does, through the tunnel.
-// network is tcp or udp, or either with 4 or 6 at its end. The host must be an
-// IP address: the stack has no name server.
-func (n *Net) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", address, err)
-	}
-	if _, err := netip.ParseAddr(host); err != nil {
-		return nil, fmt.Errorf("dial %s: %q is not an address, and there is no name server", address, host)
-	}
-	return n.stack.DialContext(ctx, network, address)
+// SetResolver makes r resolve the names that are dialed from now on, through n
+// and those that Checked made of it. Nobody may change r afterwards. Nil is for
+// none.
+func (n *Net) SetResolver(r *Resolver) { n.names.Store(r) }
+
+// Checked returns the same stack for callers who may not dial every address:
+// DialContext does not send anything to one that check returns an error for.
+func (n *Net) Checked(check func(netip.Addr) error) *Net {
+	limited := *n
+	limited.check = check
+	return &limited
 }
 
 // Listen listens for TCP connections as net.Listen does. network is tcp, tcp4

@@ -50,7 +50,7 @@ func TestDialAndListen(t *testing.T) {
 		t.Error(err)
 	}
 	for _, bad := range []struct{ network, address, want string }{
-		{"tcp", "example.com:80", "no name server"},
+		{"tcp", "example.com:80", "no DNS server"},
 		{"tcp", "10.0.0.1", "missing port"},
 	} {
 		if _, err := n.DialContext(ctx, bad.network, bad.address); err == nil || !strings.Contains(err.Error(), bad.want) {
