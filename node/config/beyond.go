@@ -40,6 +40,11 @@ func (c *Config) BeyondConf() []*Error {
 	if from := i.PrivateKeyFrom; from != (Source{}) {
 		not(i.lines["PrivateKey"], "private_key_"+string(from.Kind), inKey)
 	}
+	for _, u := range c.Services.uses() {
+		if u.used {
+			not(u.line, u.table, unknown)
+		}
+	}
 	if i.PeersFile != "" {
 		not(i.lines["peers_file"], "peers_file", "a .conf holds its peers itself")
 	}
@@ -73,6 +78,18 @@ func (c *Config) beyondTOML() Errors {
 	for n := range c.Peers {
 		p := &c.Peers[n]
 		check(p.lines["Endpoint"], "Endpoint", p.Endpoint)
+	}
+	if c.Import != "" {
+		errs = append(errs, &Error{c.Path, 0, "WGConfig", "is a file of its own, which a .toml does not point at"})
+	}
+	if c.Services.Stdio != "" {
+		errs = append(errs, &Error{c.Path, 0, "STDIOTunnel", "is not known to a .toml: `wgnode connect` does it"})
+	}
+	if len(c.Services.DNS) > 1 {
+		errs = append(errs, &Error{c.Path, 0, "dns", "is there more than once"})
+	}
+	for _, one := range slices.Concat(c.Services.SOCKS5, c.Services.HTTP) {
+		check(one.line, "password", one.User, string(one.Password))
 	}
 	return errs
 }

@@ -53,6 +53,14 @@ type Config struct {
 	// Peers are in the order of the file. Two of them may have the same public
 	// key: they are then applied one after the other, as wg(8) does.
 	Peers []Peer
+	// Services are those of a node without an interface.
+	Services Services
+	// Import is the file that Interface and Peers come from, "" for this one. Only
+	// a file of wireproxy's has it.
+	Import string
+	// ForStack says that the file is one of wireproxy's, which describes a node
+	// without an interface.
+	ForStack bool
 
 	warnings []Warning
 	// secretFiles are those that secrets were read from.

@@ -41,9 +41,13 @@ func (p *parser) parse(text string) (*Config, error) {
 	}
 	// Windows editors put a byte order mark in front of UTF-8.
 	body := strings.TrimPrefix(text, "\ufeff")
-	for line := range strings.SplitSeq(body, "\n") {
-		p.lineNo++
-		p.line(line)
+	if p.imported || !p.wgOnly && !p.peersOnly && isWireproxy(body) {
+		p.wireproxyLines(body)
+	} else {
+		for line := range strings.SplitSeq(body, "\n") {
+			p.lineNo++
+			p.line(line)
+		}
 	}
 	p.finish()
 	return p.result()
@@ -74,6 +78,7 @@ type parser struct {
 	wgOnly  bool  // wg-quick's own keys are errors
 
 	peersOnly bool // there may be no [Interface]
+	imported  bool // a file of wireproxy's points at this one
 }
 
 type section int

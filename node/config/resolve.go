@@ -37,6 +37,11 @@ func (c *Config) Resolve(ctx context.Context) error {
 	if c.resolved {
 		return nil
 	}
+	if c.Import != "" {
+		if err := c.readImport(); err != nil {
+			return err
+		}
+	}
 	r := resolver{ctx: ctx, from: c}
 	private := c.Interface.PrivateKey
 	if from := c.Interface.PrivateKeyFrom; from != (Source{}) {
@@ -44,13 +49,15 @@ func (c *Config) Resolve(ctx context.Context) error {
 	}
 	peers := slices.Clone(c.Peers)
 	r.presharedKeys(c, peers)
+	services := c.Services
+	services.SOCKS5, services.HTTP = r.passwords(services.SOCKS5), r.passwords(services.HTTP)
 	if c.Interface.PeersFile != "" {
 		peers = r.merge(r.peersFile(c.Interface.PeersFile, private), peers)
 	}
 	if len(r.errs) > 0 {
 		return r.errs
 	}
-	c.Interface.PrivateKey, c.Peers, c.resolved = private, peers, true
+	c.Interface.PrivateKey, c.Peers, c.Services, c.resolved = private, peers, services, true
 	c.warnings, c.secretFiles = append(r.warnings, c.warnings...), append(c.secretFiles, r.secretFiles...)
 	return nil
 }
@@ -58,7 +65,7 @@ func (c *Config) Resolve(ctx context.Context) error {
 // Resolved says whether there is nothing left for [Config.Resolve] to read.
 func (c *Config) Resolved() bool {
 	i := &c.Interface
-	return c.resolved || i.PeersFile == "" && (i.PrivateKeyFrom == Source{} || !i.PrivateKey.IsZero()) &&
+	return c.resolved || i.PeersFile == "" && c.Import == "" && !slices.ContainsFunc(slices.Concat(c.Services.SOCKS5, c.Services.HTTP), Proxy.unread) && (i.PrivateKeyFrom == Source{} || !i.PrivateKey.IsZero()) &&
 		!slices.ContainsFunc(c.Peers, func(p Peer) bool { return p.PresharedKeyFrom != Source{} && p.PresharedKey.IsZero() })
 }
 
@@ -69,6 +76,63 @@ func (c *Config) Inline() {
 	for i := range c.Peers {
 		c.Peers[i].PresharedKeyFrom, c.Peers[i].Shared = Source{}, false
 	}
+	for _, proxies := range [][]Proxy{c.Services.SOCKS5, c.Services.HTTP} {
+		for i := range proxies {
+			proxies[i].PasswordFrom = Source{}
+		}
+	}
+	c.Import = ""
+}
+
+// readImport takes Interface and Peers from the file that they are in.
+func (c *Config) readImport() error {
+	fail := func(err error) error { return Errors{{c.Path, 0, "WGConfig", err.Error()}} }
+	f, err := open(c.Import)
+	if err != nil {
+		return fail(err)
+	}
+	defer f.Close() // nothing was written: its error says nothing
+	text, err := readAll(f, f.Name())
+	if err != nil {
+		return fail(err)
+	}
+	p := parser{cfg: &Config{Path: f.Name()}, imported: true}
+	from, err := p.parse(text)
+	if err != nil {
+		return err
+	}
+	if from.Import != "" || from.Services.Any() {
+		return fail(fmt.Errorf("%s is to have nothing but [Interface] and [Peer]", c.Import))
+	}
+	secret, warnings, err := secretIn(f)
+	if err != nil {
+		return fail(err)
+	}
+	c.Interface, c.Peers = from.Interface, from.Peers
+	c.secretFiles = append(c.secretFiles, secret)
+	c.warnings = slices.Concat(warnings, from.warnings, c.warnings)
+	return nil
+}
+
+// unread reports whether the password is still where it is kept.
+func (p Proxy) unread() bool { return p.PasswordFrom != Source{} && p.Password == "" }
+
+// passwords reads the passwords of proxies.
+func (r *resolver) passwords(proxies []Proxy) []Proxy {
+	proxies = slices.Clone(proxies)
+	for i := range proxies {
+		if p := &proxies[i]; p.PasswordFrom != (Source{}) {
+			p.Password = readKey(r, p.PasswordFrom, "password", p.line, parsePassword)
+		}
+	}
+	return proxies
+}
+
+func parsePassword(text string) (Password, error) {
+	if text == "" || strings.ContainsAny(text, "\r\n\x00") {
+		return "", errors.New("not one line of text")
+	}
+	return Password(text), checkWord(text)
 }
 
 // resolver collects what goes wrong while a Config is resolved.
@@ -213,7 +277,7 @@ func readKey[K any](r *resolver, from Source, name string, line int, parse func(
 	var k K
 	if err == nil {
 		if k, err = parse(strings.TrimSpace(text)); err != nil {
-			err = fmt.Errorf("%s must give one key and nothing else: %w", from, err)
+			err = fmt.Errorf("%s must give one %s and nothing else: %w", from, last(name), err)
 		}
 	}
 	if err != nil {
@@ -221,6 +285,9 @@ func readKey[K any](r *resolver, from Source, name string, line int, parse func(
 	}
 	return k
 }
+
+// last is "key" of private_key, and the whole of password.
+func last(name string) string { return name[strings.LastIndexByte(name, '_')+1:] }
 
 // String names the source in an error. A command is not shown: it may hold a
 // secret of another kind.

@@ -143,7 +143,7 @@ func (p *parser) tables(t *tomlTable, value any, at *place) {
 	one, isTable := value.(map[string]any)
 	many, isArray := items(value)
 	switch {
-	case isTable && !t.many:
+	case isTable && (!t.many || t.alone):
 		p.table(t, one, at)
 	case isArray && t.many:
 		for i, item := range many {

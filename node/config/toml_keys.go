@@ -14,6 +14,8 @@ import (
 type tomlTable struct {
 	name string // with all its parts: interface.port_forward
 	many bool   // whether it is an array of tables
+	// alone says that one of many may be written in single brackets.
+	alone bool
 	// begin prepares the parser for the keys of one table, and end looks at
 	// what only the whole table shows.
 	begin, end func(p *parser)
@@ -66,7 +68,7 @@ const (
 	intOrStr tomlKind = "an integer or a string"
 )
 
-var tomlTables = []tomlTable{{}, {
+var tomlTables = append([]tomlTable{{}, {
 	name: "interface",
 	begin: func(p *parser) {
 		p.section = inInterface
@@ -153,7 +155,7 @@ var tomlTables = []tomlTable{{}, {
 	},
 	required: []string{"public_key"},
 	oneOf:    [][]string{secretKeys("preshared_key")},
-}}
+}}, serviceTables...)
 
 // secretKeys are the names under which a secret or its source can be given.
 func secretKeys(name string) []string {

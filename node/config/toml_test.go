@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -75,6 +76,29 @@ allowed_ips = ["+10.2.0.0/16", "-10.3.0.0/16"]
 persistent_keepalive = "off"
 [metrics]
 listen = "unix:wg0.metrics"
+
+[socks5]
+listen = 1080
+user = "alice"
+password_file = "proxy.password"
+[[http_proxy]]
+listen = "[::1]:8118"
+[[http_proxy]]
+listen = "0.0.0.0:8119"
+user = "bob"
+password = "open sesame"
+[[forward]]
+protocol = "udp"
+listen = "127.0.0.1:5353"
+to = "ns.corp.example:53"
+idle_timeout = 90
+[[remote_forward]]
+protocol = "tcp"
+listen = 22
+to = "localhost:22"
+[dns]
+listen = "127.0.0.1:53"
+prefer = "ipv4"
 `
 
 func mustParseTOML(t *testing.T, text string) *Config {
@@ -121,6 +145,13 @@ func TestParseTOMLEverything(t *testing.T) {
 			PublicKey: b, PresharedKeyFrom: Source{SourceFile, "/etc/wireguard/psk"}, Endpoint: "[fd00::9]:1234",
 			AllowedIPs: prefixes("10.2.0.0/16"), Removed: prefixes("10.3.0.0/16"), Incremental: true,
 		}},
+		Services: Services{
+			SOCKS5:         []Proxy{{Listen: "127.0.0.1:1080", User: "alice", PasswordFrom: Source{SourceFile, "/etc/wireguard/proxy.password"}}},
+			HTTP:           []Proxy{{Listen: "[::1]:8118"}, {Listen: "0.0.0.0:8119", User: "bob", Password: "open sesame"}},
+			Forwards:       []Forward{{Protocol: "udp", Listen: "127.0.0.1:5353", To: "ns.corp.example:53", IdleTime: 90 * time.Second}},
+			RemoteForwards: []Forward{{Protocol: "tcp", Listen: ":22", To: "localhost:22"}},
+			DNS:            []string{"127.0.0.1:53"}, PreferIPv4: true,
+		},
 	}
 	if c.Comments() != 3 {
 		t.Errorf("%d comments, want 3", c.Comments())
@@ -140,7 +171,7 @@ func TestParseTOMLEverything(t *testing.T) {
 
 // same compares what a Config means. A secret's own text says nothing.
 var same = cmp.Options{
-	cmpopts.IgnoreUnexported(Config{}, Interface{}, Metrics{}, Peer{}),
+	cmpopts.IgnoreUnexported(Config{}, Interface{}, Metrics{}, Peer{}, Services{}, Proxy{}, Forward{}),
 	cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{}),
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b key.Private) bool { return a == b }),
@@ -306,6 +337,8 @@ func TestTOMLSecretsStayHidden(t *testing.T) {
 		"[interface]\nexclude = [\"%s\"]\nmasquerade = [\"%[1]s\"]", "[interface.%s]", "[interface]\n%[1]s.a = 1\n%[1]s = 5", "\"%s",
 		"[[peer]]\nendpoint = \"%[1]s:5\"\nallowed_ips = [\"%[1]s\"]\npublic_key = \"%[1]s=\"\nname = \"\\u001b%[1]s\"",
 		"[[peer]]\npreshared_key = \"%s\\n\"", "[[peer]]\npreshared_key = {%s = 1}", "[[peer]]\npreshared_key = {a = \"%s\"",
+		"[socks5]\nlisten = \"%[1]s\"\nuser = \"%[1]s\"\npassword = [\"%[1]s\"]", "[socks5]\nlisten = 1\npassword = \"%s\"",
+		"[[forward]]\nlisten = \"%[1]s\"\nto = \"%[1]s\"", "[dns]\nlisten = \"%[1]s\"\nprefer = \"%[1]s\"",
 		"[[interface.port_forward]]\nprotocol = \"%[1]s\"\nfrom = \"%[1]s\"\nport = \"%[1]s\"\nto = \"%[1]s\"",
 	}
 	for _, text := range texts {
@@ -374,7 +407,7 @@ func TestBeyondConf(t *testing.T) {
 	for _, e := range beyond {
 		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Key))
 	}
-	want := "[5 private_key_command 14 resolver 17 post_up 24 kill_switch 25 kill_switch_lan 26 exclude 27 forward 28 masquerade 29 peers_file 31 port_forward 50 preshared_key_file 55 metrics]"
+	want := "[5 private_key_command 14 resolver 17 post_up 24 kill_switch 25 kill_switch_lan 26 exclude 27 forward 28 masquerade 29 peers_file 31 port_forward 50 preshared_key_file 55 metrics 57 socks5 61 http_proxy 67 forward 72 remote_forward 76 dns]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got  %v\nwant %s", got, want)
 	}

@@ -27,6 +27,7 @@ func (c *Config) WriteTOML(w io.Writer) error {
 			t.peer(p)
 		}
 	}
+	t.services(&c.Services)
 	if err := t.out.Flush(); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}

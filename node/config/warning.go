@@ -53,7 +53,11 @@ func (c *Config) WarningsNow() []Warning {
 }
 
 func (c *Config) allWarnings() []Warning {
-	return append(slices.Clone(c.warnings), c.ownKey()...)
+	ws := append(slices.Clone(c.warnings), c.ownKey()...)
+	for _, text := range c.Services.Warnings() {
+		ws = append(ws, Warning{Text: text})
+	}
+	return ws
 }
 
 // ownKey tells of peers that have the interface's own key. A device leaves them
