@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
@@ -80,6 +81,7 @@ type errorAnswer struct {
 //	GET  /v1/watch    see watch
 //	POST /v1/reload   ReloadRequest, ReloadAnswer
 //	POST /v1/end      {}, {}: the node ends, and leaves its hooks to the caller
+//	POST /v1/connect  ConnectRequest; then a stream
 //	POST /v1/explain  explain.Request, diagnose.Report
 //	POST /v1/doctor   explain.DoctorRequest, diagnose.DoctorReport
 //	POST /v1/trace    trace.Request, walk.Walk
@@ -97,6 +99,9 @@ func (t controlTask) Run(ctx context.Context) error {
 	mux.HandleFunc("POST /v1/explain", t.explain)
 	mux.HandleFunc("POST /v1/doctor", t.doctor)
 	mux.HandleFunc("POST /v1/trace", t.trace)
+	var streams sync.WaitGroup
+	defer streams.Wait()
+	mux.Handle("POST /v1/connect", connectHandler{t.n, &streams})
 	return serveHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: requestTime}, t.n.control)
 }
 

@@ -61,6 +61,8 @@ type Options struct {
 	// be heard of counts as moved, so that its endpoint's name is looked up again;
 	// 135 s if 0. Only tests have a reason to change it.
 	StaleAfter time.Duration
+	// Services are more than those of the configuration. They take Netstack.
+	Services config.Services
 	// Bind carries the encrypted packets; tunnel/udp's if nil. The node owns
 	// it from then on.
 	Bind conn.Bind
@@ -90,6 +92,8 @@ type Node struct {
 	uapi    *uapiServer  // nil: none
 	control net.Listener // nil: none
 	monitor *monitor     // nil: none; a reload, of which there is one at a time, changes it
+
+	services services // none, unless net is there
 
 	reloads chan reloadRequest // to the one who runs the tasks that depend on the configuration
 	moves   chan monitorMove   // to the one who serves health and metrics
@@ -162,6 +166,9 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) serve(ctx context.Context) error {
 	defer close(n.ended)
 	tasks := []task{deviceTask{n.tun}, adaptTask{n}, monitorTask{n, n.monitor}}
+	if n.net != nil {
+		tasks = append(tasks, servicesTask{&n.services})
+	}
 	if n.uapi != nil {
 		tasks = append(tasks, uapiTask{n.uapi})
 	}
@@ -205,6 +212,7 @@ func (n *Node) close() error {
 		n.say("[!] the kill switch of %s still stands; `wgnode down %s` removes it", n.name, n.name)
 		n.opt.Logger.Warn("the kill switch still stands", "interface", n.name)
 	}
+	n.services.close()
 	if n.control != nil {
 		errs = append(errs, closeSocket(n.control))
 	}

@@ -119,8 +119,15 @@ func (r *reload) stack() error {
 	if !slices.Equal(r.was.Interface.Addresses, r.cfg.Interface.Addresses) || r.was.Interface.MTU != r.cfg.Interface.MTU {
 		say(r.out, "[!] not changed: addresses and MTU of a userspace network stack; they count the next time that %s comes up", r.n.name)
 	}
-	if err := r.device(r.cfg.Interface.FwMark); err != nil {
+	if err := checkServices(r.cfg, &r.n.opt); err != nil {
 		return err
+	}
+	tell := func(format string, args ...any) { say(r.out, format, args...) }
+	if err := r.n.serveConfig(r.cfg, tell); err != nil {
+		return err
+	}
+	if err := r.device(r.cfg.Interface.FwMark); err != nil {
+		return errors.Join(err, r.n.serveConfig(r.was, tell))
 	}
 	r.adopt()
 	return nil
@@ -149,6 +156,9 @@ func (r *reload) elsewhere() error {
 // host changes the host, and the device with it.
 func (r *reload) host(ctx context.Context) error {
 	n := r.n
+	if err := checkServices(r.cfg, &n.opt); err != nil {
+		return err
+	}
 	mark := n.journal.Mark()
 	state, err := plan.Gather(r.cfg, r.endpoints.Addrs(), mark)
 	if err != nil {

@@ -44,8 +44,11 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 			return nil, err
 		}
 	}
+	if err := checkServices(cfg, &o); err != nil {
+		return nil, err
+	}
 	n := newNode(cfg, o)
-	for _, w := range cfg.Warnings() {
+	for _, w := range slices.Concat(cfg.Warnings(), o.Services.Warnings()) {
 		n.say("Warning: %s", w)
 	}
 	if cfg.Interface.KillSwitch {
@@ -69,7 +72,8 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n := &Node{
 		released: released, release: sync.OnceFunc(func() { close(released) }),
 		reloads: make(chan reloadRequest), moves: make(chan monitorMove), unmoved: make(chan struct{}), ended: make(chan struct{}),
-		name: cfg.Name, opt: o,
+		services: services{failed: make(chan error, 1)},
+		name:     cfg.Name, opt: o,
 		runner: plan.Runner{Kernel: plan.System{}, Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
 	n.cfg.Store(cfg)
@@ -212,6 +216,9 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, erro
 	if err := checkPeers(cfg); err != nil {
 		return nil, err
 	}
+	if err := checkServices(cfg, &o); err != nil {
+		return nil, err
+	}
 	n := newNode(cfg, o)
 	for _, w := range cfg.Warnings() {
 		n.say("Warning: %s", w)
@@ -296,7 +303,10 @@ func (n *Node) startStack() error {
 	if err := n.serveUAPI(nil); err != nil {
 		return err
 	}
-	return n.configure(n.Config().Interface.FwMark)
+	if err := n.configure(n.Config().Interface.FwMark); err != nil {
+		return err
+	}
+	return n.serveConfig(n.Config(), n.say)
 }
 
 // configure gives the device its configuration and opens its sockets. The mark

@@ -86,9 +86,9 @@ func ParseForward(text string, remote bool) (Forward, error) {
 	return f, err
 }
 
-// ParseListen reads the address that a service listens at: HOST:PORT, or a port
+// ParseServiceListen reads the address that a service listens at: HOST:PORT, or a port
 // of 127.0.0.1.
-func ParseListen(text string) (string, error) { return parseListen(text, false) }
+func ParseServiceListen(text string) (string, error) { return parseListen(text, false) }
 
 var protocols = []string{"tcp", "udp"}
 

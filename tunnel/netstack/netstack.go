@@ -9,6 +9,7 @@ package netstack
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -68,7 +69,7 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 	return n.stack.ListenTCPAddrPort(ap)
 }
 
-// ListenPacket is Listen for UDP.
+// ListenPacket is Listen for UDP. Port 0 is for any that is free.
 func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	switch network {
 	case "udp", "udp4", "udp6":
@@ -79,10 +80,25 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}
-	return n.stack.ListenUDPAddrPort(ap)
+	if ap.Port() != 0 || ap.Addr().IsValid() {
+		return n.stack.ListenUDPAddrPort(ap)
+	}
+	// The stack takes no address and no port for no socket.
+	const low, attempts = 16384, 100
+	var failed error
+	for range attempts {
+		port := uint16(low + rand.IntN(1<<16-low))
+		c, err := n.stack.ListenUDPAddrPort(netip.AddrPortFrom(netip.Addr{}, port))
+		if err == nil {
+			return c, nil
+		}
+		failed = err
+	}
+	return nil, fmt.Errorf("listen %s: %w", address, failed)
 }
 
-// parse reads host:port, of which the host may be empty.
+// parse reads host:port, of which the host may be empty. An unspecified address
+// is the same as none.
 func parse(address string) (netip.AddrPort, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -98,6 +114,9 @@ func parse(address string) (netip.AddrPort, error) {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
 		return netip.AddrPort{}, err
+	}
+	if addr.IsUnspecified() {
+		addr = netip.Addr{}
 	}
 	return netip.AddrPortFrom(addr, uint16(number)), nil
 }

@@ -1,0 +1,592 @@
+package node
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// freePort returns a port of 127.0.0.1 that was free a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// farSide is the other node, with servers in it.
+type farSide struct {
+	*stackNode
+	t   *testing.T
+	key key.Private
+}
+
+// newFarSide starts bob, 10.0.0.2 and fd00::2, who serves HTTP at port 80, an
+// echo of UDP at port 7, of TCP at port 7, and names at port 53.
+func newFarSide(t *testing.T, dir string, alice key.Public) *farSide {
+	t.Helper()
+	b := key.GeneratePrivate()
+	f := &farSide{t: t, key: b}
+	f.stackNode = startStack(t, dir, parse(t, "bob", fmt.Sprintf(
+		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.2/24,fd00::2/64\n[Peer]\n# Name = alice\nPublicKey=%s\nAllowedIPs=10.0.0.1/32,fd00::1/128\n", b.Base64(), alice)))
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "hello %s %s %s", r.Method, r.Host, body)
+	})}
+	l := f.listen(":80")
+	go func() { _ = web.Serve(l) }() // until the test ends
+	t.Cleanup(func() { _ = web.Close() })
+	echo := f.listen(":7")
+	go func() {
+		for {
+			c, err := echo.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				all, err := io.ReadAll(c) // until the other half is closed
+				if err == nil {
+					_, _ = c.Write(all)
+				}
+			}()
+		}
+	}()
+	for _, host := range []string{"10.0.0.2", "[fd00::2]"} {
+		packets, err := f.Net().ListenPacket("udp", host+":7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = packets.Close() })
+		go func() {
+			buf := make([]byte, 2000)
+			for {
+				n, from, err := packets.ReadFrom(buf)
+				if err != nil {
+					return
+				}
+				_, _ = packets.WriteTo(buf[:n], from)
+			}
+		}()
+	}
+	f.serveNames()
+	return f
+}
+
+func (f *farSide) listen(at string) net.Listener {
+	f.t.Helper()
+	l, err := f.Net().Listen("tcp", at)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// serveNames knows web.corp.example, both families, and long.example, whose
+// answer takes TCP.
+func (f *farSide) serveNames() {
+	answer := func(query []byte, overTCP bool) []byte {
+		var m dnsmessage.Message
+		if err := m.Unpack(query); err != nil {
+			return nil
+		}
+		q := m.Questions[0]
+		m.Header.Response, m.Header.RecursionAvailable = true, true
+		head := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: 1}
+		switch name := q.Name.String(); {
+		case name == "long.example." && !overTCP:
+			m.Header.Truncated = true
+		case name != "long.example." && name != "web.corp.example.":
+			m.Header.RCode = dnsmessage.RCodeNameError
+		case q.Type == dnsmessage.TypeA:
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AResource{A: [4]byte{10, 0, 0, 2}}})
+		case q.Type == dnsmessage.TypeAAAA:
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AAAAResource{AAAA: netip.MustParseAddr("fd00::2").As16()}})
+		}
+		b, err := m.Pack()
+		if err != nil {
+			return nil
+		}
+		return b
+	}
+	c, err := f.Net().ListenPacket("udp", "10.0.0.2:53")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = c.Close() })
+	go func() {
+		buf := make([]byte, 2000)
+		for {
+			n, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = c.WriteTo(answer(buf[:n], false), from)
+		}
+	}()
+	l := f.listen("10.0.0.2:53")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			var length [2]byte
+			if _, err := io.ReadFull(c, length[:]); err == nil {
+				query := make([]byte, binary.BigEndian.Uint16(length[:]))
+				if _, err := io.ReadFull(c, query); err == nil {
+					reply := answer(query, true)
+					_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...))
+				}
+			}
+			_ = c.Close()
+		}
+	}()
+}
+
+// nearSide is alice, with services.
+func nearSide(t *testing.T, services config.Services) (alice *stackNode, bob *farSide) {
+	t.Helper()
+	dir := t.TempDir()
+	a := key.GeneratePrivate()
+	bob = newFarSide(t, dir, a.Public())
+	cfg := parse(t, "alice", fmt.Sprintf(
+		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.1/24,fd00::1/64\nDNS=10.0.0.2,corp.example\n[Peer]\nPublicKey=%s\nAllowedIPs=10.0.0.0/24,fd00::/64\nEndpoint=127.0.0.1:%d\n",
+		a.Base64(), bob.key.Public(), bob.Tunnel().ListenPort()))
+	cfg.Services = services
+	return startStack(t, dir, cfg), bob
+}
+
+// curl runs curl and returns its output and exit status.
+func curl(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	path, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("curl is not installed")
+	}
+	cmd := exec.Command(path, append([]string{"-sS", "-m20", "--noproxy", ""}, args...)...)
+	cmd.Env = []string{}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func TestServices(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("", testServices) // whose clean-up comes before the look for leaks
+}
+
+func testServices(t *testing.T) {
+	socks, guarded, web, webGuarded, tcp, udp, named := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
+	local := "127.0.0.1:"
+	host, err := net.Listen("tcp", local+"0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	alice, bob := nearSide(t, config.Services{
+		SOCKS5: []config.Proxy{{Listen: local + socks}, {Listen: local + guarded, User: "alice", Password: "open sesame"}},
+		HTTP:   []config.Proxy{{Listen: local + web}, {Listen: local + webGuarded, User: "alice", Password: "open sesame"}},
+		Forwards: []config.Forward{{Protocol: "tcp", Listen: local + tcp, To: "web:7"},
+			{Protocol: "udp", Listen: local + udp, To: "web.corp.example:7"}},
+		RemoteForwards: []config.Forward{{Protocol: "tcp", Listen: ":2222", To: host.Addr().String()},
+			{Protocol: "tcp", Listen: "10.0.0.1:2223", To: local + "1"}},
+		DNS: []string{local + named},
+	})
+
+	t.Run("curl", func(t *testing.T) {
+		for _, test := range []struct {
+			args   []string
+			want   string
+			status int
+		}{
+			{[]string{"--socks5-hostname", local + socks, "http://web.corp.example/"}, "hello GET web.corp.example", 0},
+			{[]string{"--socks5-hostname", local + socks, "http://web/"}, "hello GET web", 0}, // by the search domain
+			{[]string{"--socks5-hostname", local + socks, "http://long.example/"}, "hello GET long.example", 0},
+			{[]string{"--socks5", local + socks, "http://10.0.0.2/"}, "hello GET 10.0.0.2", 0},
+			{[]string{"--socks5", local + socks, "http://[fd00::2]/"}, "hello GET [fd00::2]", 0},
+			{[]string{"--socks5", local + socks, "http://10.0.0.2:81/"}, "(5)", 97}, // refused
+			{[]string{"--socks5", local + socks, "http://192.0.2.1/"}, "(3)", 97},   // in no AllowedIPs
+			{[]string{"--socks5-hostname", local + socks, "http://nowhere.example/"}, "(4)", 97},
+			{[]string{"--socks5-hostname", local + guarded, "-U", "alice:open sesame", "http://web/"}, "hello GET web", 0},
+			{[]string{"--socks5-hostname", "alice:wrong@" + local + guarded, "http://web/"}, "rejected", 97},
+			{[]string{"--socks5-hostname", local + guarded, "http://web/"}, "", 97},
+			{[]string{"-x", "http://" + local + web, "http://web/"}, "hello GET web", 0},
+			{[]string{"-x", "http://" + local + web, "-d", "body", "http://web.corp.example/x?a;b"}, "hello POST web.corp.example body", 0},
+			{[]string{"-x", "http://" + local + web, "-p", "http://[fd00::2]/"}, "hello GET [fd00::2]", 0},
+			{[]string{"-x", "http://" + local + web, "http://10.0.0.2:81/"}, "connection refused", 0},
+			{[]string{"-x", "http://" + local + web, "-p", "http://10.0.0.2:81/"}, "502", 56},
+			{[]string{"-x", "http://" + local + web, "-w", "%{http_code}", "http://192.0.2.1/"}, "192.0.2.1 is in no peer's AllowedIPs: network is unreachable\n502", 0},
+			{[]string{"-x", "http://" + local + webGuarded, "-U", "alice:open sesame", "http://web/"}, "hello GET web", 0},
+			{[]string{"-x", "http://" + local + webGuarded, "-U", "alice:open sesame", "-p", "http://web/"}, "hello GET web", 0},
+			{[]string{"-x", "http://" + local + webGuarded, "-U", "alice:sesame", "-w", "%{http_code}", "http://web/"}, "407", 0},
+			{[]string{"-x", "http://" + local + webGuarded, "-p", "http://web/"}, "407", 56},
+			{[]string{"http://" + local + web + "/"}, "this is a proxy", 0},
+		} {
+			out, status := curl(t, test.args...)
+			if !strings.Contains(out, test.want) || status != test.status {
+				t.Errorf("curl %v: status %d, want %d and %q in\n%s", test.args, status, test.status, test.want, out)
+			}
+		}
+	})
+
+	t.Run("half-close", func(t *testing.T) {
+		c := dialLocal(t, tcp)
+		echoed(t, c, "forward")
+		s := socksConnect(t, local+socks, "10.0.0.2:7")
+		echoed(t, s, "socks")
+		p := dialLocal(t, web)
+		fmt.Fprint(p, "CONNECT 10.0.0.2:7 HTTP/1.1\r\nHost: 10.0.0.2:7\r\n\r\nin haste, ")
+		r := bufio.NewReader(p)
+		if res, err := http.ReadResponse(r, nil); err != nil || res.StatusCode != 200 {
+			t.Fatalf("CONNECT: %v, %v", res, err)
+		}
+		fmt.Fprint(p, "and more")
+		if err := p.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := io.ReadAll(r); string(all) != "in haste, and more" || err != nil {
+			t.Errorf("the HTTP proxy gives %q, %v", all, err)
+		}
+		stream, err := alice.dial().Connect(t.Context(), "web:7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		echoed(t, stream, "stream")
+		if _, err := alice.dial().Connect(t.Context(), "web:81"); err == nil || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("a stream to nobody: %v", err)
+		}
+	})
+
+	t.Run("udp", func(t *testing.T) {
+		c, err := net.Dial("udp", local+udp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		pingUDP(t, c, []byte("one"), []byte("one"))
+		a := associate(t, local+socks)
+		for _, to := range []string{"\x01\x0a\x00\x00\x02\x00\x07", "\x03\x10web.corp.example\x00\x07", "\x04\xfd\x00" + strings.Repeat("\x00", 13) + "\x02\x00\x07"} {
+			out := []byte("\x00\x00\x00" + to + "payload")
+			got := pingUDP(t, a, out, nil)
+			if !bytes.HasSuffix(got, []byte("\x00\x07payload")) || got[3] == 3 {
+				t.Errorf("to %q came back %q", to, got)
+			}
+		}
+	})
+
+	t.Run("remote", func(t *testing.T) {
+		go func() {
+			c, err := host.Accept()
+			if err != nil {
+				return
+			}
+			all, _ := io.ReadAll(c)
+			_, _ = c.Write(all)
+			_ = c.Close()
+		}()
+		c, err := bob.Net().DialContext(t.Context(), "tcp", "10.0.0.1:2222")
+		if err != nil {
+			t.Fatal(err)
+		}
+		echoed(t, c, "remote")
+		// Nobody listens behind this one: it ends, refused or soon after.
+		c, err = bob.Net().DialContext(t.Context(), "tcp", "10.0.0.1:2223")
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		var timeout net.Error
+		if _, err := io.ReadAll(c); errors.As(err, &timeout) && timeout.Timeout() {
+			t.Error("a connection to nobody stays")
+		}
+	})
+
+	t.Run("dns", func(t *testing.T) {
+		for network, want := range map[string]bool{"udp": true, "tcp": false} {
+			q := dnsmessage.Message{Header: dnsmessage.Header{ID: 7, RecursionDesired: true}, Questions: []dnsmessage.Question{{
+				Name: dnsmessage.MustNewName("long.example."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
+			b, err := q.Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			reply := askDNS(t, network, local+named, b)
+			var m dnsmessage.Message
+			if err := m.Unpack(reply); err != nil || m.ID != 7 || m.Truncated != want || len(m.Answers) == 0 != want {
+				t.Errorf("%s: %v, %+v", network, err, m)
+			}
+		}
+	})
+
+	t.Run("many", func(t *testing.T) {
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				c, err := net.Dial("tcp", local+tcp)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer c.Close()
+				payload := bytes.Repeat([]byte("0123456789"), 2000)
+				if _, err := c.Write(payload); err != nil {
+					t.Error(err)
+				}
+				_ = c.(*net.TCPConn).CloseWrite()
+				if all, err := io.ReadAll(c); !bytes.Equal(all, payload) || err != nil {
+					t.Errorf("%d bytes came back, %v", len(all), err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+
+	t.Run("malformed", func(t *testing.T) {
+		for _, text := range []string{"", "\x04\x01\x00\x50\x0a\x00\x00\x02\x00", "\x05\xff", "GET / HTTP/1.1\r\n\r\n", "\x05\x01\x00\x05\x01\x00\x03\x00\x00\x50",
+			"\x05\x01\x00\x05\x02\x00\x01\x0a\x00\x00\x02\x00\x50", "\x05\x01\x00\x05\x01\x00\x09"} {
+			c := dialLocal(t, socks)
+			_, _ = io.WriteString(c, text)
+			_ = c.(*net.TCPConn).CloseWrite()
+			_, _ = io.ReadAll(c) // its end is what counts
+		}
+	})
+
+	// A client that vanishes, and one that is there still, do not keep the node.
+	gone := dialLocal(t, tcp)
+	_, _ = io.WriteString(gone, "x")
+	_ = gone.(*net.TCPConn).SetLinger(0)
+	_ = gone.Close()
+	_, _ = io.WriteString(dialLocal(t, tcp), "x")
+	if err := alice.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := net.Dial("tcp", local+socks); err == nil {
+		t.Error("the SOCKS5 proxy still listens")
+	}
+}
+
+func dialLocal(t *testing.T, port string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// echoed sends text, ends its half, and wants it back.
+func echoed(t *testing.T, c net.Conn, text string) {
+	t.Helper()
+	defer c.Close()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := io.ReadAll(c); string(all) != text || err != nil {
+		t.Errorf("%q came back, %v, want %q", all, err, text)
+	}
+}
+
+func socksConnect(t *testing.T, proxy, to string) net.Conn {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(proxy)
+	c := dialLocal(t, port)
+	ap := netip.MustParseAddrPort(to)
+	request := append([]byte("\x05\x01\x00\x05\x01\x00\x01"), ap.Addr().AsSlice()...)
+	if _, err := c.Write(binary.BigEndian.AppendUint16(request, ap.Port())); err != nil {
+		t.Fatal(err)
+	}
+	reply := make([]byte, 2+10)
+	if _, err := io.ReadFull(c, reply); err != nil || reply[3] != 0 {
+		t.Fatalf("reply %x, %v", reply, err)
+	}
+	return c
+}
+
+// associate opens an association and returns a socket to its address.
+func associate(t *testing.T, proxy string) net.Conn {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(proxy)
+	c := dialLocal(t, port)
+	if _, err := io.WriteString(c, "\x05\x01\x00\x05\x03\x00\x01\x00\x00\x00\x00\x00\x00"); err != nil {
+		t.Fatal(err)
+	}
+	reply := make([]byte, 2+10)
+	if _, err := io.ReadFull(c, reply); err != nil || reply[3] != 0 {
+		t.Fatalf("reply %x, %v", reply, err)
+	}
+	u, err := net.Dial("udp", fmt.Sprintf("127.0.0.1:%d", binary.BigEndian.Uint16(reply[10:])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = u.Close() })
+	return u
+}
+
+// pingUDP sends a packet and returns the answer, sending again if it gets lost.
+func pingUDP(t *testing.T, c net.Conn, out, want []byte) []byte {
+	t.Helper()
+	buf := make([]byte, 2000)
+	for range 10 {
+		if _, err := c.Write(out); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Read(buf)
+		if err != nil {
+			continue
+		}
+		if want != nil && !bytes.Equal(buf[:n], want) {
+			t.Errorf("%q came back, want %q", buf[:n], want)
+		}
+		return buf[:n]
+	}
+	t.Fatalf("no answer to %q", out)
+	return nil
+}
+
+func askDNS(t *testing.T, network, at string, query []byte) []byte {
+	t.Helper()
+	c, err := net.Dial(network, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if network == "udp" {
+		return pingUDP(t, c, query, nil)
+	}
+	if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)); err != nil {
+		t.Fatal(err)
+	}
+	var length [2]byte
+	if _, err := io.ReadFull(c, length[:]); err != nil {
+		t.Fatal(err)
+	}
+	reply := make([]byte, binary.BigEndian.Uint16(length[:]))
+	if _, err := io.ReadFull(c, reply); err != nil {
+		t.Fatal(err)
+	}
+	return reply
+}
+
+// A reload leaves alone what stays, and is all or nothing.
+func TestReloadServices(t *testing.T) {
+	stays, goes, comes := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
+	alice, _ := nearSide(t, config.Services{
+		Forwards: []config.Forward{{Protocol: "tcp", Listen: stays, To: "10.0.0.2:7"}},
+		SOCKS5:   []config.Proxy{{Listen: goes}}})
+	_, port, _ := net.SplitHostPort(stays)
+	c := dialLocal(t, port)
+	if _, err := io.WriteString(c, "before, "); err != nil {
+		t.Fatal(err)
+	}
+	cfg := *alice.Config()
+	cfg.Services.SOCKS5 = []config.Proxy{{Listen: goes, User: "a", Password: "b"}}
+	cfg.Services.HTTP = []config.Proxy{{Listen: comes}}
+	var out bytes.Buffer
+	if err := alice.Reload(t.Context(), &cfg, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"[#] no SOCKS5 proxy at " + goes, "[#] SOCKS5 proxy at " + goes, "[#] HTTP proxy at " + comes} {
+		if !strings.Contains(out.String(), want+"\n") {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), stays) {
+		t.Errorf("the forward was disturbed:\n%s", out.String())
+	}
+	_, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: goes})}}).Get("http://10.0.0.2/")
+	if err == nil {
+		t.Error("the proxy wants no password")
+	}
+	bad := cfg
+	bad.Services.HTTP = nil
+	bad.Services.DNS = []string{"192.0.2.1:53"} // not this host's
+	if err := alice.Reload(t.Context(), &bad, io.Discard); err == nil || !strings.Contains(err.Error(), "DNS forwarder at 192.0.2.1:53") {
+		t.Errorf("an address of another host: %v", err)
+	}
+	through := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: comes})}, Timeout: 20 * time.Second}
+	res, err := through.Get("http://10.0.0.2/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	echoedRest(t, c, "and after", "before, and after")
+}
+
+func echoedRest(t *testing.T, c net.Conn, more, want string) {
+	t.Helper()
+	if _, err := io.WriteString(c, more); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := io.ReadAll(c); string(all) != want || err != nil {
+		t.Errorf("%q came back, %v", all, err)
+	}
+}
+
+// What would do nothing is refused, and what cannot be had undoes the rest.
+func TestServicesRefused(t *testing.T) {
+	own := key.GeneratePrivate().Base64()
+	socks := config.Services{SOCKS5: []config.Proxy{{Listen: "127.0.0.1:0"}}}
+	cfg := parse(t, "wg0", "[Interface]\nPrivateKey="+own+"\nAddress=10.0.0.1/24\n")
+	dir := t.TempDir()
+	for _, test := range []struct {
+		options Options
+		want    string
+	}{
+		{Options{Services: socks}, "socks5: only a node with a network stack of its own has services"},
+		{Options{Netstack: true, Services: config.Services{DNS: []string{"127.0.0.1:0"}}}, "dns: the configuration names no name servers"},
+		{Options{Netstack: true, Services: config.Services{SOCKS5: socks.SOCKS5, RemoteForwards: []config.Forward{{Protocol: "tcp", Listen: "10.9.9.9:1", To: "a:1"}}}},
+			"remote forward at 10.9.9.9:1: "},
+	} {
+		test.options.RunDir, test.options.NoUAPI = dir, true
+		n, err := Start(context.Background(), cfg, test.options)
+		if err == nil {
+			_ = n.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, want %q", err, test.want)
+		}
+	}
+}
