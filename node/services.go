@@ -97,6 +97,16 @@ func (n *Node) inside() *netstack.Net {
 	})
 }
 
+// DialContext connects through the tunnel of a node without an interface, as
+// net.Dialer's does. Unlike that of [Node.Net] it refuses at once what no peer is
+// allowed.
+func (n *Node) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if n.net == nil {
+		return nil, fmt.Errorf("dial %s: %w", address, ErrNeedsStack)
+	}
+	return n.inside().DialContext(ctx, network, address)
+}
+
 // resolverOf asks cfg's name servers through the tunnel.
 func (n *Node) resolverOf(cfg *config.Config) *netstack.Resolver {
 	r := &netstack.Resolver{Dial: n.inside().DialContext, Search: cfg.Interface.Search,

@@ -25,15 +25,13 @@ import (
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
-// freePort returns a port of 127.0.0.1 that was free a moment ago.
-func freePort(t *testing.T) string {
+// localPort returns a port of 127.0.0.1 that was free a moment ago.
+func localPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(freePort(t).Address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
 }
 
@@ -204,7 +202,7 @@ func TestServices(t *testing.T) {
 }
 
 func testServices(t *testing.T) {
-	socks, guarded, web, webGuarded, tcp, udp, named := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
+	socks, guarded, web, webGuarded, tcp, udp, named := localPort(t), localPort(t), localPort(t), localPort(t), localPort(t), localPort(t), localPort(t)
 	local := "127.0.0.1:"
 	host, err := net.Listen("tcp", local+"0")
 	if err != nil {
@@ -509,7 +507,7 @@ func askDNS(t *testing.T, network, at string, query []byte) []byte {
 
 // A reload leaves alone what stays, and is all or nothing.
 func TestReloadServices(t *testing.T) {
-	stays, goes, comes := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
+	stays, goes, comes := "127.0.0.1:"+localPort(t), "127.0.0.1:"+localPort(t), "127.0.0.1:"+localPort(t)
 	alice, _ := nearSide(t, config.Services{
 		Forwards: []config.Forward{{Protocol: "tcp", Listen: stays, To: "10.0.0.2:7"}},
 		SOCKS5:   []config.Proxy{{Listen: goes}}})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -29,12 +30,17 @@ func newRunCommand() *cobra.Command {
 which it takes the tunnel down: for systemd (Type=notify) and containers.
 
 With --netstack there is no interface. The tunnel ends in a network stack inside
-this process, which needs no privileges.`,
+this process, which needs no privileges. Programs get into the tunnel through the
+services of the configuration, or of the flags. A file of wireproxy's is run as it
+is.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			parent := takeReporter()
 			if f.recorder < 1 || f.recorder > maxRecorder {
 				return parent.failed(newUsageError(cmd, fmt.Errorf("--recorder %d: want 1 to %d MiB", f.recorder, maxRecorder)))
+			}
+			if err := f.settle(cmd, args); err != nil {
+				return parent.failed(err)
 			}
 			return parent.failed(runForeground(cmd, args, &f, parent))
 		},
@@ -71,8 +77,16 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return err
 	}
+	services, err := f.services.services()
+	if err != nil {
+		return err
+	}
+	target := cfg.Services.Stdio
+	if target != "" && parent != nil {
+		return withHint(fmt.Errorf("%s: STDIOTunnel: in the background there is no standard input", path), "wgnode run "+path)
+	}
 	manager := takeNotifier()
-	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20, StaleAfter: f.stale, Metrics: metrics})
+	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20, StaleAfter: f.stale, Metrics: metrics, Services: services})
 	if err != nil {
 		return explainRefusal(err, f.netstack)
 	}
@@ -98,7 +112,19 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		}
 	})
 	defer stopping()
-	return errors.Join(n.Run(ctx), n.Close())
+	piped := make(chan error, 1)
+	if target == "" {
+		piped <- nil
+	} else {
+		go func() {
+			defer stop()
+			dial := func(ctx context.Context, address string) (net.Conn, error) { return n.DialContext(ctx, "tcp", address) }
+			piped <- pipe(ctx, dial, target, cmd.InOrStdin(), cmd.OutOrStdout())
+		}()
+	}
+	err = n.Run(ctx)
+	stop()
+	return errors.Join(err, <-piped, n.Close())
 }
 
 // reloadOn reloads n whenever a signal comes. What it has to say goes to the log.
@@ -123,6 +149,9 @@ func reloadOn(ctx context.Context, signals <-chan os.Signal, n *node.Node, log *
 func explainRefusal(err error, stack bool) error {
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 && !stack {
 		return withHint(err, "run it as root, or without privileges: wgnode run CONF --netstack")
+	}
+	if errors.Is(err, node.ErrNeedsStack) {
+		return withHint(err, "add --netstack; or leave it out, and use the network interface")
 	}
 	var refused config.Errors
 	if errors.As(err, &refused) {

@@ -28,12 +28,14 @@ type upFlags struct {
 	log, metrics      string
 	recorder          uint // MiB
 	stale             time.Duration
+	services          serviceFlags
 	dryRun, json      bool // of up alone
 }
 
 func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait, at most 15 s, and show how each peer fares")
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges")
+	f.services.add(cmd)
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
@@ -65,6 +67,9 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain\n  wgnode up wg0 --dry-run --explain",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.settle(cmd, args); err != nil {
+				return err
+			}
 			if !f.netstack {
 				if err := becomeRoot(cmd); err != nil {
 					return err
@@ -121,6 +126,19 @@ func (f *upFlags) listen(cmd *cobra.Command) (at config.Listen, err error) {
 	return at, nil
 }
 
+// settle finds out whether there is to be an interface.
+func (f *upFlags) settle(cmd *cobra.Command, args []string) error {
+	services, err := f.services.services()
+	if err != nil {
+		return newUsageError(cmd, err)
+	}
+	f.netstack = f.netstack || services.Any() || describesStack(args)
+	if f.netstack && f.dryRun {
+		return newUsageError(cmd, errors.New("--dry-run shows what is done to the host; without an interface that is nothing"))
+	}
+	return nil
+}
+
 // childArgs are the arguments of the process in the background.
 func (f *upFlags) childArgs(path string) ([]string, error) {
 	args := []string{"run", path, "--recorder", strconv.FormatUint(uint64(f.recorder), 10), "--stale-after", f.stale.String()}
@@ -133,6 +151,7 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 	if f.metrics != "" {
 		args = append(args, "--metrics", f.metrics)
 	}
+	args = append(args, f.services.args()...)
 	if f.log != "" {
 		abs, err := filepath.Abs(f.log) // the child works in another folder
 		if err != nil {

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
+)
+
+func newConnectCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "connect CONF|NAME HOST:PORT",
+		Short: "Connect standard input and output to a host in a tunnel",
+		Long: `Connect opens a TCP connection through a tunnel and joins standard input and
+output to it, as nc does, for ProxyCommand of ssh and the like. It takes no
+privileges. A name is looked up inside of the tunnel.
+
+It goes through the node that runs with --netstack and is called so. If none does,
+it brings one up for this connection, of the same file, and takes it down again:
+only one process at a time can use the keys of a file.`,
+		Example: "  wgnode connect wg0 10.0.0.2:22\n  ssh -o ProxyCommand='wgnode connect ./wg0.conf %h:%p' server.corp.example",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, _, err := net.SplitHostPort(args[1]); err != nil {
+				return newUsageError(cmd, errors.New("where to? want HOST:PORT, an IPv6 address in brackets"))
+			}
+			ctx, stop := interrupted(cmd.Context())
+			defer stop()
+			name, err := interfaceOf(args[0])
+			if errors.Is(err, errNotInterface) {
+				return newUsageError(cmd, err)
+			}
+			if err != nil {
+				return err
+			}
+			c, err := node.Dial(name)
+			if err == nil {
+				return pipe(ctx, c.Connect, args[1], cmd.InOrStdin(), cmd.OutOrStdout())
+			}
+			if !errors.Is(err, node.ErrNotRunning) {
+				return err
+			}
+			return connectAlone(ctx, cmd, args[0], args[1])
+		},
+		ValidArgsFunction: completeConfigs,
+	}
+}
+
+// connectAlone is connect with a node of its own.
+func connectAlone(ctx context.Context, cmd *cobra.Command, conf, address string) error {
+	if err := keepSecrets(); err != nil {
+		return err
+	}
+	path, err := findConfig([]string{conf})
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(ctx, path)
+	if err != nil {
+		return err
+	}
+	// Its services are for a node that stays.
+	cfg.Services = config.Services{PreferIPv4: cfg.Services.PreferIPv4}
+	n, err := node.Start(ctx, cfg, node.Options{Netstack: true, NoUAPI: true, NoControl: true})
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	ran := make(chan error, 1)
+	go func() { ran <- n.Run(running) }()
+	dial := func(ctx context.Context, address string) (net.Conn, error) { return n.DialContext(ctx, "tcp", address) }
+	err = pipe(running, dial, address, cmd.InOrStdin(), cmd.OutOrStdout())
+	stop()
+	return errors.Join(err, <-ran, n.Close())
+}

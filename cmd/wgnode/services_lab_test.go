@@ -1,0 +1,175 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// nobody runs commands of wgnode on A without any right: another user, no
+// capabilities, no /dev/net/tun.
+type nobody struct {
+	*site
+	folder, run, program string
+}
+
+func newNobody(t *testing.T, s *site) *nobody {
+	t.Helper()
+	lab.Need(t, "setpriv", "curl")
+	dir := t.TempDir()
+	n := &nobody{s, dir, filepath.Join(dir, "run"), filepath.Join(dir, "wgnode")}
+	s.A.Run("cp", s.wgnode, n.program)
+	s.A.Run("install", "-d", "-o", "65534", "-m", "700", n.run)
+	for d := dir; d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat("/dev/net/tun"); err == nil {
+		s.A.Run("mount", "--bind", "/dev/null", "/dev/net/tun")
+	}
+	return n
+}
+
+func (n *nobody) file(name, text string) string {
+	n.t.Helper()
+	path := filepath.Join(n.folder, name)
+	n.A.WriteFile(path, text, 0o644)
+	return path
+}
+
+func (n *nobody) wgnode(args ...string) []string {
+	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs",
+		"env", "XDG_RUNTIME_DIR=" + n.run, "PROXY_PASSWORD=open-sesame", n.program}, args...)
+}
+
+// serve runs a node in the foreground and returns when its services are there.
+func (n *nobody) serve(want string, args ...string) *lab.Proc {
+	n.t.Helper()
+	p := n.A.Start(n.wgnode(append([]string{"run"}, args...)...)...)
+	p.WaitOutput(within(n.t), want)
+	return p
+}
+
+func (n *nobody) end(p *lab.Proc) {
+	n.t.Helper()
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		n.t.Errorf("%v:\n%s", err, p.Output())
+	}
+}
+
+func (n *nobody) curl(want string, args ...string) {
+	n.t.Helper()
+	if got := n.A.Run(append([]string{"curl", "-sS", "-m20"}, args...)...); got != want {
+		n.t.Errorf("curl %v printed %q", args, got)
+	}
+}
+
+// explainWeb judges the path to B's web server.
+func (n *nobody) explainWeb() *diagnose.Report {
+	n.t.Helper()
+	out, _, err := n.A.Try(n.wgnode("explain", "wg0", n.web(), "--json")...)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var r diagnose.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		n.t.Fatalf("%v in\n%s", err, out)
+	}
+	return &r
+}
+
+// A plain configuration of wg-quick's is of use at once to somebody who may do
+// nothing, against a peer that is wireguard-go.
+func TestServicesUnprivileged(t *testing.T) {
+	s := newSite(t, false)
+	n := newNobody(t, s)
+	s.upstream(s.H, s.confH, "10.0.0.2/24", "10.0.0.1/32")
+	zone := new(lab.Zone)
+	zone.Set("web.corp.example", s.ip(s.Addr.B))
+	s.B.ServeDNS(net.JoinHostPort(s.ip(s.Addr.B), "53"), zone)
+	s.confA.replace(t, "ListenPort = 51821\n", "ListenPort = 51821\nDNS = "+s.ip(s.Addr.B)+", corp.example\n")
+	plain := n.file("wg0.conf", s.confA.text)
+
+	p := n.serve("[#] forward tcp 127.0.0.1:8080 to web:80", plain,
+		"--socks5", "127.0.0.1:1080", "--http", "8118", "--forward", "8080=web:80", "--dns", "127.0.0.1:5300")
+	n.curl("hello", "--socks5-hostname", "127.0.0.1:1080", "http://web.corp.example/")
+	n.curl("hello", "-x", "http://127.0.0.1:8118", "http://web/")
+	n.curl("hello", "http://127.0.0.1:8080/")
+	r := n.explainWeb()
+	if !r.Verdict.Healthy() {
+		t.Errorf("verdict %s", r.Verdict.Code)
+	}
+	if len(r.Ladder) < 6 {
+		t.Errorf("a ladder of %d", len(r.Ladder))
+	}
+	for _, rung := range r.Ladder {
+		if rung.Status != diagnose.Pass && rung.Status != diagnose.NotNeeded {
+			t.Errorf("%s: %s", rung.Checkpoint, rung.Status)
+		}
+	}
+	request := "GET / HTTP/1.0\r\n\r\n"
+	if got := s.A.RunInput(request, n.wgnode("connect", "wg0", "web:80")...); !strings.HasSuffix(got, "\r\n\r\nhello") {
+		t.Errorf("connect printed %q", got)
+	}
+	fails(t, s.A, 1, "connection refused", n.wgnode("connect", "wg0", net.JoinHostPort(s.ip(s.Addr.B), "81"))...)
+	n.end(p)
+
+	if got := s.A.RunInput(request, n.wgnode("connect", plain, "web:80")...); !strings.HasSuffix(got, "\r\n\r\nhello") {
+		t.Errorf("connect with a node of its own printed %q", got)
+	}
+
+	// A file of wireproxy's, by only changing the command.
+	wireproxy := n.file("proxy.conf", "WGConfig = wg0.conf\n[Socks5]\nBindAddress = 127.0.0.1:1080\nUsername = peter\nPassword = $PROXY_PASSWORD\n"+
+		"[TCPClientTunnel]\nBindAddress = 127.0.0.1:8081\nTarget = web.corp.example:80\n[TCPServerTunnel]\nListenPort = 3422\nTarget = 127.0.0.1:8081\n")
+	p = n.serve("[#] remote forward tcp :3422 to 127.0.0.1:8081", wireproxy)
+	n.curl("hello", "--socks5-hostname", "peter:open-sesame@127.0.0.1:1080", "http://web.corp.example/")
+	fails(t, s.A, 97, "rejected", "curl", "-sS", "--socks5-hostname", "peter:wrong@127.0.0.1:1080", "http://web.corp.example/")
+	n.curl("hello", "http://127.0.0.1:8081/")
+	if got := s.H.Run("curl", "-sS", "-m20", "http://10.0.0.1:3422/"); got != "hello" {
+		t.Errorf("through the remote forward came %q", got)
+	}
+	if strings.Contains(p.Output(), "sesame") {
+		t.Errorf("the password is shown:\n%s", p.Output())
+	}
+	n.end(p)
+	stdio := n.file("stdio.conf", "WGConfig = wg0.conf\n[STDIOTunnel]\nTarget = web.corp.example:80\n")
+	if got := s.A.RunInput(request, n.wgnode("run", stdio)...); !strings.Contains(got, "\r\n\r\nhello") {
+		t.Errorf("standard input and output: %q", got)
+	}
+
+	psk := lab.NewKey(t).Private
+	s.confA.replace(t, "Endpoint = ", "PresharedKey = "+psk+"\nEndpoint = ")
+	p = n.serve("SOCKS5 proxy", n.file("wg0.conf", s.confA.text), "--socks5", "1080")
+	if r := n.explainWeb(); r.Verdict.Code != diagnose.PSKMismatch {
+		t.Errorf("verdict %s", r.Verdict.Code)
+	}
+	n.end(p)
+	if left := s.A.Run("find", n.run, "-mindepth", "2"); left != "" {
+		t.Errorf("left behind:\n%s", left)
+	}
+}
+
+// What takes a stack is refused with an interface, and nothing is changed.
+func TestServicesRefusedWithInterface(t *testing.T) {
+	lab.Need(t, "ip", "ps")
+	s := newSite(t, false)
+	before := hostState(s.A)
+	s.A.WriteFile("/etc/wireguard/wg0.toml", "[interface]\nprivate_key = \""+s.alice.Private+"\"\n[socks5]\nlisten = 1080\n", 0o600)
+	fails(t, s.A, 1, "socks5: only a node with a network stack of its own has services\nwgnode: hint: add --netstack", s.wgnode, "up", "/etc/wireguard/wg0.toml")
+	fails(t, s.A, 2, "--forward: \"80\" is not", s.wgnode, "run", "wg0", "--forward", "80")
+	s.A.Run("rm", "-df", "/run/wgnode")
+	unchanged(t, s.A, before)
+}
