@@ -32,7 +32,7 @@ func (t *tomlTable) header() string {
 	switch {
 	case t.name == "":
 		return "the top of the file"
-	case t.many:
+	case t.many && !t.alone:
 		return "[[" + t.name + "]]"
 	}
 	return "[" + t.name + "]"
