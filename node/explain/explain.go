@@ -68,7 +68,7 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 	defer cancel()
 	if s.Kernel {
 		x.kernel = x.watchKernel(wctx)
-		defer x.kernel.close()
+		defer func() { x.kernel.close() }() // it may be another by then
 	}
 	outcome := make(chan diagnose.Probe, 1)
 	if !req.Passive {
@@ -101,6 +101,8 @@ type explanation struct {
 	col   *diagnose.Collector
 	flow  *diagnose.Flow
 	peer  probe.PeerID
+	// behind is the peer that somebody else's target is behind, 0 for none.
+	behind probe.PeerID
 	// kernel is nil where there is none below.
 	kernel *kernelWatch
 }
@@ -130,13 +132,33 @@ func (x *explanation) prepare() error {
 		return nil
 	}
 	f.Side = diagnose.SideB
-	if ok && !x.flow.Route.Local && !x.inTunnel(x.req.From) {
+	if ok && !x.flow.Route.Local {
+		x.behind = r.Peer
+	}
+	if x.behind != 0 && !x.inTunnel(x.req.From) {
 		f.Side = diagnose.SideA
 		x.choose(r.Peer)
 	} else if p, ok := x.Tunnel.Lookup(x.req.From.Addr()); ok && x.req.From.IsValid() {
-		x.choose(p.Peer)
+		x.passOn(p.Peer)
 	}
 	return nil
+}
+
+// passOn makes the peer that calls the one that the facts are about. If the
+// target is behind another the flow is passed on to that.
+func (x *explanation) passOn(from probe.PeerID) {
+	x.facts.Side = diagnose.SideB
+	x.choose(from)
+	if x.behind == 0 || x.behind == from {
+		return
+	}
+	onward := *x.facts
+	onward.Side, onward.Kernel = diagnose.SideA, nil
+	if x.Kernel {
+		onward.Kernel = &diagnose.Kernel{}
+	}
+	onward.Peer = x.col.Peers[x.behind]
+	x.facts.Onward = &onward
 }
 
 // recall takes the handshakes of the last two attempts into account: who calls
@@ -163,7 +185,7 @@ func (x *explanation) inTunnel(p netip.Prefix) bool {
 // choose makes a peer the one that the facts are about.
 func (x *explanation) choose(id probe.PeerID) {
 	x.peer, x.facts.Peer = id, x.col.Peers[id]
-	if x.facts.Side == diagnose.SideA {
+	if x.facts.Side == diagnose.SideA && !x.req.Passive {
 		x.col.Via = id
 	}
 	x.way()
@@ -229,7 +251,7 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 			x.kernel.add(x.facts, p)
 		case <-tick.C:
 		}
-		x.update()
+		x.update(ctx)
 		v, settled := x.facts.Judge(time.Now())
 		switch {
 		case !settled:
@@ -268,11 +290,26 @@ func (x *explanation) complete(v *diagnose.Verdict) bool {
 
 // update brings the facts up to date that no event tells, and asks the peer for
 // a sign of life where it is due.
-func (x *explanation) update() {
+func (x *explanation) update(ctx context.Context) {
 	x.facts.Strangers = x.strangers()
+	if e := x.flow.Seen[probe.B4]; e != nil && x.facts.Side == diagnose.SideA && e.Peer != 0 {
+		// It comes from a peer, and goes to one: look at both halves.
+		x.passOn(e.Peer)
+		if x.kernel != nil {
+			x.kernel.close()
+			x.kernel = x.watchKernel(ctx)
+		}
+	}
+	if on := x.facts.Onward; on != nil {
+		ps := x.Tunnel.PeerState(x.behind)
+		x.refresh(on.Peer, &ps)
+		if x.Kernel && on.Peer.Route.Kind == diagnose.RouteUnknown && on.Peer.Endpoint.IsValid() {
+			on.Peer.Route = wayOf(on.Peer.Endpoint, probe.ProtoUDP, on.FwMark, x.Interface)
+		}
+	}
 	if x.facts.Peer == nil && x.facts.Side == diagnose.SideB {
 		if id := x.find(); id != 0 {
-			x.choose(id)
+			x.passOn(id)
 		}
 	}
 	if x.kernel != nil {
@@ -316,8 +353,8 @@ func (x *explanation) unanswered() bool {
 
 // find looks for the peer that a passive explanation turns out to be about.
 func (x *explanation) find() probe.PeerID {
-	for _, e := range x.flow.Seen {
-		if e != nil && e.Peer != 0 {
+	for cp := probe.B8; cp >= probe.B1; cp-- {
+		if e := x.flow.Seen[cp]; e != nil && e.Peer != 0 {
 			return e.Peer
 		}
 	}
@@ -341,6 +378,9 @@ func (x *explanation) report(v diagnose.Verdict) *diagnose.Report {
 		Verdict: v, Ladder: x.facts.Ladder(&v, x.started)}
 	if p := x.facts.Peer; p != nil {
 		r.Peer, r.PeerName = p.Key, p.Name
+	}
+	if on := x.facts.Onward; on != nil {
+		r.Onward, r.OnwardName = on.Peer.Key, on.Peer.Name
 	}
 	return r
 }

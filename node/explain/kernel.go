@@ -223,7 +223,8 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 		return
 	}
 	s := w.stretch[pkt.Match]
-	p := &w.kernel.Passages[s]
+	f, kernel := w.half(f, s, pkt)
+	p := &kernel.Passages[s]
 	p.Packets++
 	p.Src, p.Dst = pkt.First.Source(), pkt.First.Destination()
 	p.In, p.Out = linkName(pkt.First.In), linkName(pkt.Last.Out)
@@ -241,6 +242,19 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 		p.Drop, p.Lost = nil, fate.Hook.String()
 	}
 	w.route(f, s, p, pkt)
+}
+
+// half tells which half of a flow that is passed on from one peer to another an
+// encrypted packet belongs to.
+func (w *kernelWatch) half(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) (*diagnose.Facts, *diagnose.Kernel) {
+	if f.Onward == nil {
+		return f, w.kernel
+	}
+	endpoint := f.Onward.Peer.Endpoint
+	if s == diagnose.ToWire && pkt.First.Destination() == endpoint || s == diagnose.FromWire && pkt.First.Source() == endpoint {
+		return f.Onward, f.Onward.Kernel
+	}
+	return f, w.kernel
 }
 
 // ours tells the packets of the flow from others that look alike: those from

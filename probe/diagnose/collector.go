@@ -166,6 +166,9 @@ func (f *Flow) add(e *probe.Event) {
 		f.Dropped = e
 		return
 	}
+	if e.ICMPError() && !saysNo(e) {
+		return // a redirection, or the size of the path: no answer to a request
+	}
 	if e.Kind == probe.KindInner && e.Proto == probe.ProtoTCP {
 		if e.Info&probe.TCPFin != 0 {
 			return // the end of a connection that is older than what may be wrong
@@ -211,6 +214,16 @@ func (f *Flow) paired() bool {
 		return from == dst && to == src
 	}
 	return to.Addr() == src.Addr()
+}
+
+// saysNo reports whether an ICMP error means that a packet did not arrive for a
+// reason that repeating it does not change: destination unreachable, but for
+// "fragmentation needed", and time exceeded (RFC 792, RFC 4443).
+func saysNo(e *probe.Event) bool {
+	if e.Proto == probe.ProtoICMPv6 {
+		return e.Info == 1 || e.Info == 3
+	}
+	return e.Info == 3 && e.InnerSrcPort != 4 || e.Info == 11
 }
 
 // match reports whether e is of the flow, and whether it goes towards the

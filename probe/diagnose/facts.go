@@ -23,6 +23,10 @@ type Facts struct {
 	Since time.Time
 
 	Side Side
+	// Onward is the same flow as the side that asks, where this host passes it on
+	// from one peer to another; nil elsewhere.
+	Onward *Facts
+
 	Flow *Flow
 	Peer *Peer // nil if no peer is concerned, or none is known
 

@@ -13,6 +13,14 @@ import (
 // settled if more of the same would not change it; otherwise it is what can be
 // said so far, and is the verdict if there is no more time.
 func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
+	v, settled = f.judge(now)
+	if f.Onward != nil && f.Flow.Seen[probe.A1] != nil && v.Code == NoReplyFromDestination {
+		return f.Onward.judge(now)
+	}
+	return v, settled
+}
+
+func (f *Facts) judge(now time.Time) (v Verdict, settled bool) {
 	rules := judgePeer
 	switch {
 	case f.Flow != nil && f.Side == SideB:
@@ -34,7 +42,7 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
 
 var judgeA = []rule{
-	(*Facts).blackhole, (*Facts).answered, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted,
+	(*Facts).blackhole, (*Facts).answered, (*Facts).overheard, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted,
 	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
 	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).icmpSays, (*Facts).replyDisallowed,
 	(*Facts).innerInDropped, (*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
@@ -101,6 +109,20 @@ func (f *Facts) answered(time.Time) (Verdict, bool, bool) {
 		v.Evidence = append(v.Evidence, m.words())
 	}
 	return v, true, true
+}
+
+// overheard: somebody else's packet has got its answer.
+func (f *Facts) overheard(time.Time) (Verdict, bool, bool) {
+	a1, a6 := f.Flow.Seen[probe.A1], f.Flow.Seen[probe.A6]
+	p := f.passage(FromTunnel)
+	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time {
+		return Verdict{}, false, false
+	}
+	if f.Kernel != nil && f.Kernel.Blind == "" && p.Passed == "" {
+		return Verdict{}, false, false
+	}
+	return healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
+		"the packet entered "+f.Interface+", and its reply came out of it"), true, true
 }
 
 // outside reports whether the kernel sends the flow's packets elsewhere, and none
@@ -179,7 +201,7 @@ func innerICMP(e *probe.Event) (Code, string) {
 	case !v6 && e.Info == 3, v6 && e.Info == 1:
 		return NeighborUnreachable, "host unreachable"
 	}
-	return NoReplyFromDestination, "error"
+	return NoReplyFromDestination, "time exceeded: the packet goes in circles, or its way is too long"
 }
 
 func (f *Facts) target() string {

@@ -17,6 +17,10 @@ type Report struct {
 	Peer      string `json:"peer"`                // public key in base64, "" where no peer matches
 	PeerName  string `json:"peer_name,omitempty"` // as configured, "" if it has none
 	Side      Side   `json:"side,omitempty"`      // which half of the ladder was seen from here
+	// Onward is the public key of the peer that the flow goes on to where it comes
+	// from another, and OnwardName its name. The ladder then holds both halves.
+	Onward     string `json:"onward,omitempty"`
+	OnwardName string `json:"onward_name,omitempty"`
 
 	Verdict  Verdict       `json:"verdict"`
 	Ladder   List[Rung]    `json:"ladder"`

@@ -17,6 +17,9 @@ func (f *Facts) Ladder(v *Verdict, now time.Time) []Rung {
 	var rungs []Rung
 	for cp := first; cp <= last; cp++ {
 		rungs = append(rungs, f.rung(cp, v, now))
+		if cp == probe.B5 && f.Onward != nil { // out of the tunnel, and into it again
+			rungs = append(rungs, f.Onward.Ladder(v, now)...)
+		}
 	}
 	return rungs
 }
@@ -56,6 +59,10 @@ func (f *Facts) seenBehind(cp probe.Checkpoint) string {
 		return ""
 	}
 	switch p := f.passage(FromTunnel); {
+	case cp == probe.B5 && f.Onward != nil && f.Flow.Seen[probe.A1] != nil:
+		return "passed on to " + f.Onward.peerName()
+	case cp == probe.B6 && f.Onward != nil && f.Flow.Seen[probe.A6] != nil:
+		return "came back from " + f.Onward.peerName()
 	case cp == probe.B5 && p.Passed == "postrouting":
 		return fmt.Sprintf("%s > %s forwarded out of %s%s", p.Src, p.Dst, p.Out, comma(p.Translated))
 	case cp == probe.B6 && f.passage(ToTunnel).Packets > 0:
