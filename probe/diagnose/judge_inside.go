@@ -86,6 +86,11 @@ func (f *Facts) notDelivered(time.Time) (Verdict, bool, bool) {
 		Fix: []string{"nft list ruleset", "nstat -az TcpExtIPReversePathFilter"}}, false, true
 }
 
+// noReplyAfter is how long a request may go unanswered: long enough for the third
+// attempt at a TCP connection, after 3 s, and for a host on the way to find that
+// a neighbour is silent.
+const noReplyAfter = 7500 * time.Millisecond
+
 // noReply is the general code: data leaves, and nothing comes back for it.
 func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 	if f.Flow.SentData == 0 {
@@ -118,7 +123,8 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 		Candidate{ReturnRouteWrong, on + "ip route get " + src + " must lead into the tunnel"})
 	v.Fix = []string{FixComment + "the far host can tell; on " + p.label() + ":",
 		fmt.Sprintf("wgnode explain %s --passive --from %s", f.target(), src)}
-	return v, false, true
+	first := f.Flow.Seen[probe.A4]
+	return v, first != nil && now.Sub(first.When()) > noReplyAfter, true
 }
 
 func family(a netip.Addr) string {

@@ -236,7 +236,7 @@ func (f *Facts) neighborSilent(time.Time) (Verdict, bool, bool) {
 }
 
 // noAnswerBehind: the request went on, and nothing has come back: B6.
-func (f *Facts) noAnswerBehind(time.Time) (Verdict, bool, bool) {
+func (f *Facts) noAnswerBehind(now time.Time) (Verdict, bool, bool) {
 	p := f.passage(FromTunnel)
 	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || f.passage(ToTunnel).Packets > 0 {
 		return Verdict{}, false, false
@@ -263,7 +263,7 @@ func (f *Facts) noAnswerBehind(time.Time) (Verdict, bool, bool) {
 		v.Candidates = []Candidate{down}
 	}
 	v.Fix = []string{FixComment + "the destination can tell; on " + dst.String() + ":", fmt.Sprintf("tcpdump -ni any host %s", dst)}
-	return v, false, true
+	return v, now.Sub(f.Flow.Seen[probe.B4].When()) > noReplyAfter, true
 }
 
 // replyElsewhere: the answer to a handshake leaves by another link than the
