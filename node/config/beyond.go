@@ -45,6 +45,9 @@ func (c *Config) BeyondConf() []*Error {
 			not(u.line, u.table, unknown)
 		}
 	}
+	if c.Import != "" {
+		not(0, "WGConfig", "is not known to wg-quick, whose files hold all themselves")
+	}
 	if i.PeersFile != "" {
 		not(i.lines["peers_file"], "peers_file", "a .conf holds its peers itself")
 	}

@@ -276,6 +276,8 @@ func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 func FuzzParse(f *testing.F) {
 	f.Add(full)
 	f.Add("[Peer]\nPublicKey=" + pubA + "\nAllowedIPs=+10.0.0.1/8,-::/0\nAllowedIPs = ::1\nEndpoint=[fe80::1%a]:7")
+	f.Add("WGConfig=x\n" + wireproxyServices)
+	f.Add(wireproxyInterface + "[Resolve]\n[http]\nBindAddress = \"[::1]:1\" ; x\nPassword=`$$`\n")
 	f.Add("[Interface]\nDNS = ::1%x, 1.1.1.1,a.b\nPostUp== #\nAdress=1")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := Parse(strings.NewReader(text), "wg0.conf")
@@ -294,8 +296,12 @@ func FuzzParse(f *testing.F) {
 		c.AllowedRoutes()
 		var b bytes.Buffer
 		if err := c.WriteConf(&b); err != nil {
+			if c.ForStack && b.Len() == 0 {
+				return // of wireproxy's sections wg-quick knows nothing
+			}
 			t.Fatal(err)
 		}
+		c.ForStack = false // it said nothing that asks for one
 		again, err := Parse(bytes.NewReader(b.Bytes()), "wg0.conf")
 		if err != nil {
 			t.Fatalf("refuses its own text: %v\n%s", err, b.Bytes())

@@ -181,3 +181,61 @@ func TestWireproxyFaults(t *testing.T) {
 		}
 	}
 }
+
+// A proxy that everybody reaches and nobody needs to know a password for is
+// perhaps not meant.
+func TestOpenProxies(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"[socks5]\nlisten = 1080\n", ""},
+		{"[socks5]\nlisten = \"[::1]:1080\"\n", ""},
+		{"[socks5]\nlisten = \"localhost:1080\"\n", ""},
+		{"[socks5]\nlisten = \"0.0.0.0:1080\"\n", "the SOCKS5 proxy at 0.0.0.0:1080 is open to everybody who reaches this host, without a password"},
+		{"[socks5]\nlisten = \"0.0.0.0:1080\"\nuser = \"a\"\npassword_file = \"b\"\n", ""},
+		{"[http_proxy]\nlisten = \"[::]:1080\"\n", "the HTTP proxy at [::]:1080 is open"},
+		{"[dns]\nlisten = \"192.0.2.1:53\"\n", "the DNS forwarder at 192.0.2.1:53 is open"},
+		{"[[forward]]\nprotocol = \"tcp\"\nlisten = \"0.0.0.0:80\"\nto = \"a:80\"\n", ""}, // one place, and meant
+	} {
+		ws := strings.Join(mustParseTOML(t, "[interface]\n"+test.text).Warnings(), "\n")
+		if test.want == "" && ws != "" || !strings.Contains(ws, test.want) {
+			t.Errorf("%q: warns %q, want %q", test.text, ws, test.want)
+		}
+	}
+}
+
+func TestServiceFaults(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"[socks5]\n", ":2: listen: missing in this [socks5]"},
+		{"[socks5]\nlisten = \":1080\"\n", `":1080" has no address: 127.0.0.1 is for this host alone`},
+		{"[socks5]\nlisten = \"vpn.example:1080\"\n", `"vpn.example" is not an address of this node`},
+		{"[socks5]\nlisten = 1080\nuser = \"a\"\n", "user: goes with a password, and a password with user"},
+		{"[socks5]\nlisten = 1080\nuser = \"a\"\npassword = \"b\"\npassword_file = \"c\"\n", "password_file: line 5 has password already"},
+		{"[socks5]\nlisten = 1080\n[http_proxy]\nlisten = \"127.0.0.1:1080\"\n", "listen: something else listens at 127.0.0.1:1080 already"},
+		{"[forward]\n", "write [[forward]], in two brackets"},
+		{"[[forward]]\nprotocol = \"sctp\"\nlisten = 1\nto = \"a:1\"\n", `protocol: "sctp" is neither tcp nor udp`},
+		{"[[forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"a:1\"\nidle_timeout = 5\n", "idle_timeout: is for udp"},
+		{"[[remote_forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"a\"\n", `to: "a" is not HOST:PORT`},
+		{"[[remote_forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"a:1\"\n[[remote_forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"b:1\"\n", "line 2 listens at :1 already"},
+		{"[dns]\nprefer = \"ipv5\"\n", `prefer: "ipv5" is neither ipv4 nor ipv6`},
+	} {
+		_, err := ParseTOML(strings.NewReader("[interface]\n"+test.text), "wg0.toml")
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %v, want %q", test.text, err, test.want)
+		}
+	}
+	for _, test := range []struct {
+		text   string
+		remote bool
+		want   string
+	}{
+		{"8080=intranet:80", false, "{tcp 127.0.0.1:8080 intranet:80 0s 0} <nil>"},
+		{"udp:[::1]:53=10.0.0.2:53", false, "{udp [::1]:53 10.0.0.2:53 0s 0} <nil>"},
+		{"tcp:22=localhost:22", true, "{tcp :22 localhost:22 0s 0} <nil>"},
+		{"8080", false, `{   0s 0} "8080" is not [tcp:|udp:]LISTEN=HOST:PORT`},
+		{"x=a:1", false, `{   0s 0} "x" is neither ADDRESS:PORT, an IPv6 address in brackets, nor a port`},
+	} {
+		f, err := ParseForward(test.text, test.remote)
+		if got := fmt.Sprint(f, err); got != test.want {
+			t.Errorf("%s: %s, want %s", test.text, got, test.want)
+		}
+	}
+}
