@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -347,18 +349,22 @@ func testServices(t *testing.T) {
 	})
 
 	t.Run("many", func(t *testing.T) {
-		var wg sync.WaitGroup
-		for range 100 {
-			wg.Go(func() {
+		const many = 1000
+		payload := bytes.Repeat([]byte("0123456789"), 200)
+		var open, done sync.WaitGroup
+		open.Add(many) // all of them at once
+		for range many {
+			done.Go(func() {
 				c, err := net.Dial("tcp", local+tcp)
+				if err == nil {
+					defer c.Close()
+					_, err = c.Write(payload)
+				}
+				open.Done()
+				open.Wait()
 				if err != nil {
 					t.Error(err)
 					return
-				}
-				defer c.Close()
-				payload := bytes.Repeat([]byte("0123456789"), 2000)
-				if _, err := c.Write(payload); err != nil {
-					t.Error(err)
 				}
 				_ = c.(*net.TCPConn).CloseWrite()
 				if all, err := io.ReadAll(c); !bytes.Equal(all, payload) || err != nil {
@@ -366,7 +372,54 @@ func testServices(t *testing.T) {
 				}
 			})
 		}
-		wg.Wait()
+		done.Wait()
+	})
+
+	// A hundred megabytes each way at once, of which none is another.
+	t.Run("bulk", func(t *testing.T) {
+		size := int64(100 << 20)
+		if testing.Short() {
+			size >>= 4 // under the race detector it takes its time
+		}
+		l := bob.listen(":9")
+		sums := make(chan [sha256.Size]byte, 2)
+		exchange := func(c net.Conn, seed uint64) {
+			defer c.Close()
+			var sending sync.WaitGroup
+			sending.Go(func() {
+				_, err := io.CopyN(c, randomBytes(seed), size)
+				if err == nil {
+					err = c.(interface{ CloseWrite() error }).CloseWrite()
+				}
+				if err != nil {
+					t.Errorf("send: %v", err)
+				}
+			})
+			h := sha256.New()
+			if n, err := io.Copy(h, c); n != size || err != nil {
+				t.Errorf("received %d bytes, %v", n, err)
+			}
+			sending.Wait()
+			sums <- [sha256.Size]byte(h.Sum(nil))
+		}
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				exchange(c, 1)
+			}
+		}()
+		go exchange(socksConnect(t, local+socks, "10.0.0.2:9"), 2)
+		want := map[[sha256.Size]byte]bool{}
+		for _, seed := range []uint64{1, 2} {
+			h := sha256.New()
+			_, _ = io.CopyN(h, randomBytes(seed), size) // neither fails
+			want[[sha256.Size]byte(h.Sum(nil))] = true
+		}
+		for range 2 {
+			delete(want, <-sums)
+		}
+		if len(want) > 0 {
+			t.Error("what arrived is not what was sent")
+		}
 	})
 
 	t.Run("malformed", func(t *testing.T) {
@@ -455,6 +508,13 @@ func associate(t *testing.T, proxy string) net.Conn {
 	}
 	t.Cleanup(func() { _ = u.Close() })
 	return u
+}
+
+// randomBytes are without end, and the same for the same seed.
+func randomBytes(seed uint64) io.Reader {
+	var key [32]byte
+	binary.BigEndian.PutUint64(key[:], seed)
+	return rand.NewChaCha8(key)
 }
 
 // pingUDP sends a packet and returns the answer, sending again if it gets lost.
