@@ -40,8 +40,10 @@
 // # Variants
 //
 // With [Options.Netstack] there is no interface: the packets end in a userspace
-// network stack, see [Node.Net], which takes no privileges. With [Options.MakeLink]
-// somebody else makes the interface, as package confine does for a command that
-// is to have no other. [StartDevice] makes a bare device that others configure, as
-// wireguard-go does.
+// network stack, see [Node.Net], which takes no privileges. Programs of the host
+// get into the tunnel, and peers to the host, by the configuration's services
+// (package proxy), which run from Start to Close; a Reload leaves alone those that
+// stay as they are. With [Options.MakeLink] somebody else makes the interface, as
+// package confine does for a command that is to have no other. [StartDevice] makes
+// a bare device that others configure, as wireguard-go does.
 package node

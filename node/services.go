@@ -181,7 +181,7 @@ func (n *Node) openService(w wanted) (*service, error) {
 	known := proxy.Credentials{User: w.proxy.User, Password: string(w.proxy.Password)}
 	switch w.kind {
 	case "SOCKS5 proxy", "HTTP proxy":
-		l, err := net.Listen("tcp", w.listen)
+		l, err := listenHere("tcp", w.listen)
 		if err != nil {
 			return nil, err
 		}
@@ -191,7 +191,7 @@ func (n *Node) openService(w wanted) (*service, error) {
 		}
 		return n.start(w, l.Addr(), func(ctx context.Context) error { return serve(ctx, l, inside, known, opt) }), nil
 	case "forward":
-		return n.openForward(w, net.Listen, net.ListenPacket, inside, opt)
+		return n.openForward(w, listenHere, listenPacketHere, inside, opt)
 	case "remote forward":
 		if err := n.ownHost(w.listen); err != nil {
 			return nil, err
@@ -218,6 +218,24 @@ func (n *Node) openForward(w wanted, listen func(network, address string) (net.L
 	return n.start(w, l.Addr(), func(ctx context.Context) error { return forward.TCP(ctx, l, f.To, to, opt) }), nil
 }
 
+// listenHere is net.Listen, but 0.0.0.0 means IPv4 alone, as it says.
+func listenHere(network, address string) (net.Listener, error) {
+	return net.Listen(familyOf(network, address), address)
+}
+
+// listenPacketHere is to net.ListenPacket what listenHere is to net.Listen.
+func listenPacketHere(network, address string) (net.PacketConn, error) {
+	return net.ListenPacket(familyOf(network, address), address)
+}
+
+// familyOf is network, with a 4 if the address is one of IPv4.
+func familyOf(network, address string) string {
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		return network + "4"
+	}
+	return network
+}
+
 // ownHost refuses an address to listen at that is not the node's. The stack would
 // take any.
 func (n *Node) ownHost(listen string) error {
@@ -234,11 +252,11 @@ func (n *Node) ownHost(listen string) error {
 
 // openDNS listens for UDP and TCP at one port.
 func (n *Node) openDNS(w wanted, opt proxy.Options) (*service, error) {
-	l, err := net.Listen("tcp", w.listen)
+	l, err := listenHere("tcp", w.listen)
 	if err != nil {
 		return nil, err
 	}
-	c, err := net.ListenPacket("udp", l.Addr().String())
+	c, err := listenPacketHere("udp", l.Addr().String())
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

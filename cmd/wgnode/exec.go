@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/confine"
 	"github.com/wgnode/wgnode/probe"
 )
@@ -186,6 +187,7 @@ func startExec(cmd *cobra.Command, conf string, f *execFlags, path string, comma
 	if err != nil {
 		return nil, nil, err
 	}
+	cfg.Services = config.Services{} // for those who are not inside
 	log, err := openLog(f.log, cmd.ErrOrStderr(), true)
 	if err != nil {
 		return nil, nil, err
