@@ -15,8 +15,9 @@ import (
 func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 	v, settled = f.judge(now)
 	if f.Onward != nil && f.Flow.Seen[probe.A1] != nil && v.Code == NoReplyFromDestination {
-		return f.Onward.judge(now)
+		v, settled = f.Onward.judge(now)
 	}
+	v.Fix = InLanguage(f.Config, v.Fix)
 	return v, settled
 }
 

@@ -40,7 +40,11 @@ func (f *Facts) concerns(s *Stranger) bool {
 }
 
 // StrangerVerdict judges somebody who is no peer.
-func (f *Facts) StrangerVerdict(s *Stranger) Verdict { return f.stranger(s) }
+func (f *Facts) StrangerVerdict(s *Stranger) Verdict {
+	v := f.stranger(s)
+	v.Fix = InLanguage(f.Config, v.Fix)
+	return v
+}
 
 func (f *Facts) stranger(s *Stranger) Verdict {
 	if s.Reason == probe.UnknownPeer {

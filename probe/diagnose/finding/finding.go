@@ -124,6 +124,9 @@ func All(f *Facts) []diagnose.Finding {
 	for _, r := range rules {
 		all = append(all, r(f)...)
 	}
+	for i := range all {
+		all[i].Fix = diagnose.InLanguage(f.Config, all[i].Fix)
+	}
 	return all
 }
 
