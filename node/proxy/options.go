@@ -11,7 +11,7 @@ import (
 // Options are what every service can be told. The zero value is a good one.
 type Options struct {
 	// MaxConns is how many connections, or sessions of UDP, a service has at a
-	// time; 4096 if 0. Further connections wait to be accepted; a further session
+	// time; 4096, or 1024, if 0. Further connections wait to be accepted; a further session
 	// takes the place of the one that was silent for longest.
 	MaxConns int
 	// HandshakeTime is how long a client may take to say what it wants; 10 s if 0.

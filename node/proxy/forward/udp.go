@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +18,17 @@ import (
 const (
 	maxPacket = 65535
 	// backlog is how many packets of a sender wait while its session begins.
-	backlog = 32
+	backlog = 8
+	// maxSessions is how many there are at a time unless another number is given:
+	// each has a buffer for the largest packet.
+	maxSessions = 1024
 )
 
 // UDP passes on what c receives to target, HOST:PORT, through to, and what comes
 // back to whom it is for. It closes c in the end, and returns nil when ctx has
 // ended and all that it began.
 func UDP(ctx context.Context, c net.PacketConn, target string, to proxy.Network, o proxy.Options) error {
+	o.MaxConns = cmp.Or(o.MaxConns, maxSessions)
 	f := forwarder{near: c, target: target, to: to, opt: o.WithDefaults(), sessions: make(map[string]*session)}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup

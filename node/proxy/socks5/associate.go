@@ -18,10 +18,19 @@ const (
 	// maxNames and maxLookups bound what the names in packets make us keep and
 	// do; packets beyond are dropped.
 	maxNames, maxLookups = 256, 16
+	// maxAssociations is how many a server has at a time: each has buffers for
+	// the largest packets.
+	maxAssociations = 256
 )
 
 // associate relays packets until the client closes its connection.
 func (s *server) associate(ctx context.Context, client net.Conn, from target) error {
+	select {
+	case s.associations <- struct{}{}:
+		defer func() { <-s.associations }()
+	default:
+		return s.refuse(client, generalFailure, errors.New("too many associations at a time"))
+	}
 	local, remote := addrPort(client.LocalAddr()), addrPort(client.RemoteAddr())
 	near, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local.Addr(), 0)))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // reaches what they want through to. They must know c, if that is not zero. It
 // returns nil when ctx has ended and all that it began.
 func Serve(ctx context.Context, l net.Listener, to proxy.Network, c proxy.Credentials, o proxy.Options) error {
-	s := server{to, c, o.WithDefaults()}
+	s := server{to, c, o.WithDefaults(), make(chan struct{}, maxAssociations)}
 	return proxy.Serve(ctx, l, s.opt.MaxConns, func(ctx context.Context, client net.Conn) {
 		if err := s.serve(ctx, client); err != nil && ctx.Err() == nil {
 			s.opt.Logger.Info("socks5", "client", client.RemoteAddr().String(), "error", err)
@@ -29,6 +29,8 @@ type server struct {
 	to    proxy.Network
 	creds proxy.Credentials
 	opt   proxy.Options
+
+	associations chan struct{} // holds one for each that there is
 }
 
 func (s *server) serve(ctx context.Context, client net.Conn) error {
