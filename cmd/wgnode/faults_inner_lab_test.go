@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -185,6 +186,19 @@ func faultsBehindTunnel() []fault {
 			ip(s, "neighbour", "flush", "all")
 		}},
 	}
+	// H's own port 8080 is B's web server, and sees who asks no more.
+	translated := func(s *site) {
+		masquerade(s)
+		s.H.RunInput(fmt.Sprintf("table inet dnat {\n chain c {\n type nat hook prerouting priority dstnat\n tcp dport 8080 dnat %s to %s\n }\n}\n",
+			map[bool]string{false: "ip", true: "ip6"}[s.v6], s.web()), "nft", "-f", "-")
+	}
+	forwardedPort := func(s *site) *diagnose.Report { return s.overheard(net.JoinHostPort(s.inner(2), "8080")) }
+	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "port forward", side: "B", at: "B5", twin: translated, ask: forwardedPort, mends: true}, hostH, fromTunnel,
+		chain("inet filter forward 0", "drop"))...)
+	all = append(all, behind(fault{code: diagnose.NoReplyFromDestination, how: "port forward", side: "B", at: "B6", twin: translated, ask: forwardedPort, says: "source"}, hostB, web,
+		chain("inet filter input 0", "drop"))...)
+	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "port forward", side: "B", at: "B7", twin: translated, ask: forwardedPort, mends: true}, hostH, these(packets{proto: "tcp", sport: 80, iif: "lan"}),
+		chain("inet filter forward 0", "drop"), iptables("raw PREROUTING DROP"))...)
 	for _, on := range []fault{
 		{code: diagnose.ForwardFirewall, side: "B", at: "B5", mends: true},
 	} {

@@ -263,7 +263,7 @@ func (f *Facts) noAnswerBehind(now time.Time) (Verdict, bool, bool) {
 		v.Candidates = []Candidate{down}
 	}
 	v.Fix = []string{FixComment + "the destination can tell; on " + dst.String() + ":", fmt.Sprintf("tcpdump -ni any host %s", dst)}
-	return v, now.Sub(f.Flow.Seen[probe.B4].When()) > noReplyAfter, true
+	return v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime, true
 }
 
 // replyElsewhere: the answer to a handshake leaves by another link than the
