@@ -189,7 +189,7 @@ func faultsBehindTunnel() []fault {
 	// H's own port 8080 is B's web server, and sees who asks no more.
 	translated := func(s *site) {
 		masquerade(s)
-		s.H.RunInput(fmt.Sprintf("table inet dnat {\n chain c {\n type nat hook prerouting priority dstnat\n tcp dport 8080 dnat %s to %s\n }\n}\n",
+		s.H.RunInput(fmt.Sprintf("table inet forwards {\n chain c {\n type nat hook prerouting priority dstnat\n tcp dport 8080 dnat %s to %s\n }\n}\n",
 			map[bool]string{false: "ip", true: "ip6"}[s.v6], s.web()), "nft", "-f", "-")
 	}
 	forwardedPort := func(s *site) *diagnose.Report { return s.overheard(net.JoinHostPort(s.inner(2), "8080")) }

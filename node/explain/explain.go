@@ -103,6 +103,9 @@ type explanation struct {
 	peer  probe.PeerID
 	// behind is the peer that somebody else's target is behind, 0 for none.
 	behind probe.PeerID
+	// forwardedTo is what this host translates the target to, invalid if it was
+	// not seen to.
+	forwardedTo netip.AddrPort
 	// kernel is nil where there is none below.
 	kernel *kernelWatch
 }
@@ -296,8 +299,7 @@ func (x *explanation) update(ctx context.Context) {
 		// It comes from a peer, and goes to one: look at both halves.
 		x.passOn(e.Peer)
 		if x.kernel != nil {
-			x.kernel.close()
-			x.kernel = x.watchKernel(ctx)
+			x.watchAnew(ctx)
 		}
 	}
 	if on := x.facts.Onward; on != nil {
@@ -314,6 +316,10 @@ func (x *explanation) update(ctx context.Context) {
 	}
 	if x.kernel != nil {
 		x.kernel.update(x.facts)
+		if to := x.kernel.forth.Destination(); x.facts.Side == diagnose.SideB && !x.forwardedTo.IsValid() && to.IsValid() && to != x.flow.Target {
+			x.forwardedTo = to
+			x.watchAnew(ctx)
+		}
 	}
 	p := x.facts.Peer
 	if p == nil {

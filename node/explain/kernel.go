@@ -60,6 +60,17 @@ func (x *explanation) watchKernel(ctx context.Context) *kernelWatch {
 	return w
 }
 
+// watchAnew follows other packets than before, and keeps what was seen.
+func (x *explanation) watchAnew(ctx context.Context) {
+	old := x.kernel
+	old.close()
+	x.kernel = x.watchKernel(ctx)
+	x.kernel.asked, x.kernel.forth = old.asked, old.forth
+	if x.forwardedTo.IsValid() {
+		x.kernel.kernel.Passages = old.kernel.Passages
+	}
+}
+
 func newKernelWatch(link string) *kernelWatch {
 	return &kernelWatch{link: link, kernel: &diagnose.Kernel{}, packets: make(chan *netfilter.Packet, 64), ended: make(chan struct{})}
 }
@@ -130,6 +141,10 @@ func (x *explanation) matchesB(add func(diagnose.Stretch, ...netfilter.Match)) {
 		}
 		add(diagnose.FromTunnel, forth)
 		add(diagnose.ToTunnel, back)
+		if x.forwardedTo.IsValid() { // the answers come from there
+			back.Src, back.SrcPort = host(x.forwardedTo.Addr()), x.forwardedTo.Port()
+			add(diagnose.ToTunnel, back)
+		}
 	}
 	for _, all := range everybody {
 		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: x.facts.ListenPort}
@@ -268,7 +283,7 @@ func (w *kernelWatch) ours(f *diagnose.Facts, pkt *netfilter.Packet) bool {
 		if was.Conntrack.Known && h.Conntrack.Known {
 			return was.Conntrack.ID == h.Conntrack.ID
 		}
-		return h.Dst == was.Src
+		return pkt.First.Dst == was.Src
 	}
 	return true
 }
@@ -312,7 +327,7 @@ func (w *kernelWatch) drop(f *diagnose.Facts, pkt *netfilter.Packet, fate netfil
 	}
 	h := pkt.First
 	d.Data = h.Proto == probe.ProtoUDP && !isHandshake(h)
-	d.Fix = accept(rule, pkt, services(f))
+	d.Fix = accept(rule, pkt, services(f, w.stretch[pkt.Match], pkt))
 	return d
 }
 
@@ -527,18 +542,28 @@ func accept(r netfilter.Rule, pkt *netfilter.Packet, service func(port uint16) b
 	case service(h.SrcPort):
 		match += fmt.Sprintf(" %s sport %d", protocol(h.Proto), h.SrcPort)
 	default:
-		match += " meta l4proto " + map[bool]string{false: "icmp", true: "ipv6-icmp"}[h.Src.Is6()]
+		match += fmt.Sprintf(" meta l4proto %d", h.Proto)
 	}
 	return []string{fmt.Sprintf("nft insert rule %s %s %s %s accept", r.Table.Family, r.Table.Name, r.Chain, match)}
 }
 
 // services tells which ports stand for a service: the others were made up for
 // one connection, and the next one has another.
-func services(f *diagnose.Facts) func(port uint16) bool {
+func services(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) func(port uint16) bool {
+	h := pkt.Last
+	translated := uint16(0) // the service's, where a port forward leads to it
+	switch {
+	case f.Side == diagnose.SideB && s == diagnose.FromTunnel, f.Side == diagnose.SideA && s == diagnose.ToTunnel:
+		translated = h.DstPort
+	case s == diagnose.ToTunnel, s == diagnose.FromTunnel:
+		translated = h.SrcPort
+	}
 	return func(port uint16) bool {
 		switch {
 		case port == 0:
 			return false
+		case port == translated:
+			return true
 		case f.Flow != nil && port == f.Flow.Target.Port(), port == f.ListenPort:
 			return true
 		}

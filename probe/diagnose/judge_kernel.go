@@ -140,7 +140,7 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 	p, dst := f.passage(FromTunnel), f.Flow.Target.Addr()
 	what := fmt.Sprintf("the packet to %s", f.target())
 	if p.Drop != nil {
-		if p.Drop.Hook == "input" || f.Flow.Route.Local {
+		if p.Drop.Hook == "input" || f.Flow.Route.Local && p.Drop.Hook == "prerouting" {
 			return dropVerdict(InputFirewall, probe.B7, p.Drop, what+" after it has left the tunnel"), true, true
 		}
 		return dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"), true, true

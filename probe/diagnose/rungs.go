@@ -97,7 +97,7 @@ func (f *Facts) notNeeded(cp probe.Checkpoint, now time.Time) bool {
 	case probe.A2, probe.A3, probe.B1, probe.B2:
 		return f.Peer != nil && f.Peer.Handshake.Alive(now)
 	case probe.B5, probe.B6:
-		return f.Flow != nil && f.Flow.Route.Local
+		return f.Flow != nil && f.Flow.Route.Local && f.passage(FromTunnel).Out == "" // else it is a port forward
 	}
 	return false
 }
