@@ -91,6 +91,7 @@ func faultsOnPath() []fault {
 	toH, fromH := these(packets{proto: "udp", dport: 51820}), these(packets{proto: "udp", sport: 51820})
 	all := []fault{
 		{code: diagnose.EndpointPortClosed, how: "no node there", side: "A", at: "A3", inject: func(s *site) { s.H.Run(s.wgnode, "down", "wg0") }, fresh: true},
+		{code: diagnose.EndpointPortClosed, how: "node gone, session stands", side: "A", at: "A3", inject: func(s *site) { s.H.Run(s.wgnode, "down", "wg0") }},
 		{code: diagnose.EndpointPortClosed, how: "another port", side: "A", at: "A3", says: "51833",
 			conf: func(s *site) { s.confA.replace(s.t, ":51820", ":51833") }},
 		{code: diagnose.EndpointUnreachable, how: "unreachable route", side: "A", at: "A3", fresh: true,
