@@ -257,7 +257,7 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 		x.update(ctx)
 		v, settled := x.facts.Judge(time.Now())
 		switch {
-		case !settled:
+		case !settled || x.req.Passive && x.facts.Side == diagnose.SideA && !x.noticed():
 			until = time.Time{}
 		case until.IsZero():
 			until = time.Now().Add(linger)
@@ -265,6 +265,15 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 			return x.judge()
 		}
 	}
+}
+
+// noticed reports whether anything of the flow was seen. Whose it is may only
+// then be known: it may come from another peer.
+func (x *explanation) noticed() bool {
+	if x.flow.Dropped != nil || slices.ContainsFunc(x.flow.Seen[:], func(e *probe.Event) bool { return e != nil }) {
+		return true
+	}
+	return x.facts.Kernel != nil && x.facts.Kernel.Passages[diagnose.ToTunnel].Packets > 0
 }
 
 // traced is where the walks of packets through the kernel come.
