@@ -466,7 +466,7 @@ func decided(w *routing.Walk, s *routing.Snapshot) diagnose.Route {
 		r.Text = d.Route.String()
 		r.Beatable = !d.Route.Dst.IsSingleIP() && (d.Table == routing.Main || mainFirst(s, d.Rule))
 	default:
-		r.Text = d.String()
+		r.Text = d.Type.String()
 	}
 	if d.Rule != nil {
 		r.By = d.Rule.String()
