@@ -23,6 +23,9 @@ type PathMTU struct {
 	Forth bool
 }
 
+// leastIPv6 is the MTU in bytes that every link with IPv6 has (RFC 8200).
+const leastIPv6 = 1280
+
 // blackhole: small packets get through, full-size ones do not, and nobody says
 // so.
 func (f *Facts) blackhole(time.Time) (Verdict, bool, bool) {
@@ -34,7 +37,10 @@ func (f *Facts) blackhole(time.Time) (Verdict, bool, bool) {
 	if m.Forth {
 		where = "on the way back"
 	}
-	mtu := max(m.Largest, 1280)
+	mtu := m.Largest
+	if m.To.Is6() {
+		mtu = max(mtu, leastIPv6)
+	}
 	v := Verdict{Code: MTUBlackhole, Checkpoint: probe.A5, Where: WherePath, Certain: true,
 		Summary: fmt.Sprintf("small packets to %s get through, packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
 			m.To, m.Link, where),
@@ -47,8 +53,9 @@ func (f *Facts) blackhole(time.Time) (Verdict, bool, bool) {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("a datagram of %d bytes gets there: the small answer to it came back", m.Link))
 		v.Fix = append([]string{FixComment + "the other end sends what is too large; there, too:"}, v.Fix...)
 	}
-	if m.Largest < 1280 {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%d is less than the 1280 bytes that IPv6 takes: the way itself should be mended", m.Largest))
+	if m.Largest < leastIPv6 {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%d is less than the %d bytes that IPv6 takes: the way itself should be mended", m.Largest, leastIPv6))
+		v.Fix = append([]string{FixComment + fmt.Sprintf("mend the way; or, where the tunnel can do without IPv6, which ends below %d:", leastIPv6)}, v.Fix...)
 	}
 	return v, true, true
 }
