@@ -1,6 +1,9 @@
 package probe
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // IP protocol numbers that decoding knows (IANA protocol-numbers).
 const (
@@ -15,6 +18,21 @@ const (
 	protoAH       = 51
 	protoDestOpts = 60
 )
+
+// ProtocolName names an IP protocol for sentences: "tcp", or "protocol 47".
+func ProtocolName(p uint8) string {
+	switch p {
+	case ProtoTCP:
+		return "tcp"
+	case ProtoUDP:
+		return "udp"
+	case ProtoICMP:
+		return "icmp"
+	case ProtoICMPv6:
+		return "icmpv6"
+	}
+	return fmt.Sprintf("protocol %d", p)
+}
 
 // TCP flags, as Event.Info holds them (RFC 9293, section 3.1).
 const (

@@ -43,7 +43,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	wctx, cancel := context.WithTimeout(ctx, max(req.For, linger))
 	defer cancel()
 	events := make(chan []probe.Event)
-	go read(wctx, sub, events)
+	go sub.Feed(wctx, events)
 	var wire *wireWatch
 	if s.Kernel && req.For > 0 {
 		wire = s.watchWire(wctx, f.ListenPort)

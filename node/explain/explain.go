@@ -76,7 +76,7 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 		go func() { outcome <- x.probe(wctx) }()
 	}
 	events := make(chan []probe.Event)
-	go read(wctx, sub, events)
+	go sub.Feed(wctx, events)
 	v := x.watch(wctx, events, outcome)
 	if v.Healthy() && s.Kernel && !req.Passive {
 		if x.facts.PathMTU = x.measure(ctx); x.facts.PathMTU != nil {
@@ -217,22 +217,6 @@ func (x *explanation) probe(ctx context.Context) diagnose.Probe {
 		p.Done = false // it was still waiting when we stopped
 	}
 	return p
-}
-
-// read hands events on until ctx ends.
-func read(ctx context.Context, sub *probe.Subscription, to chan<- []probe.Event) {
-	for {
-		buf := make([]probe.Event, 256)
-		n, err := sub.Read(ctx, buf)
-		if err != nil {
-			return
-		}
-		select {
-		case to <- buf[:n]:
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // watch collects facts until the verdict is settled or ctx ends.

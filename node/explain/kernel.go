@@ -5,12 +5,12 @@ package explain
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/host/conntrack"
@@ -242,7 +242,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 	p := &kernel.Passages[s]
 	p.Packets++
 	p.Src, p.Dst = pkt.First.Source(), pkt.First.Destination()
-	p.In, p.Out = linkName(pkt.First.In), linkName(pkt.Last.Out)
+	p.In, p.Out = link.NameOf(pkt.First.In), link.NameOf(pkt.Last.Out)
 	p.Translated = translated(pkt)
 	fate := pkt.Fate()
 	switch fate.Outcome {
@@ -286,17 +286,6 @@ func (w *kernelWatch) ours(f *diagnose.Facts, pkt *netfilter.Packet) bool {
 		return pkt.First.Dst == was.Src
 	}
 	return true
-}
-
-func linkName(index uint32) string {
-	if index == 0 {
-		return ""
-	}
-	i, err := net.InterfaceByIndex(int(index))
-	if err != nil {
-		return fmt.Sprintf("link %d", index) // it is gone meanwhile
-	}
-	return i.Name
 }
 
 func translated(pkt *netfilter.Packet) string {
@@ -343,21 +332,7 @@ func isHandshake(h netfilter.Header) bool {
 }
 
 func describe(h netfilter.Header) string {
-	return fmt.Sprintf("%s %s > %s", protocol(h.Proto), h.Source(), h.Destination())
-}
-
-func protocol(p uint8) string {
-	switch p {
-	case probe.ProtoTCP:
-		return "tcp"
-	case probe.ProtoUDP:
-		return "udp"
-	case probe.ProtoICMP:
-		return "icmp"
-	case probe.ProtoICMPv6:
-		return "icmpv6"
-	}
-	return fmt.Sprintf("protocol %d", p)
+	return fmt.Sprintf("%s %s > %s", probe.ProtocolName(h.Proto), h.Source(), h.Destination())
 }
 
 // route asks the routing tables what a passage has to do with.
@@ -522,7 +497,7 @@ func accept(r netfilter.Rule, pkt *netfilter.Packet, service func(port uint16) b
 		h = pkt.Visits[len(pkt.Visits)-1].Header
 	}
 	if r.Program == "iptables" || r.Program == "ip6tables" {
-		args := []string{r.Program, "-t", r.Table.Name, "-I", r.Chain, "-s", h.Src.String(), "-d", h.Dst.String(), "-p", protocol(h.Proto)}
+		args := []string{r.Program, "-t", r.Table.Name, "-I", r.Chain, "-s", h.Src.String(), "-d", h.Dst.String(), "-p", probe.ProtocolName(h.Proto)}
 		switch {
 		case service(h.SrcPort):
 			args = append(args, "--sport", fmt.Sprint(h.SrcPort))
@@ -538,9 +513,9 @@ func accept(r netfilter.Rule, pkt *netfilter.Packet, service func(port uint16) b
 	match := fmt.Sprintf("%s saddr %s %s daddr %s", ip, h.Src, ip, h.Dst)
 	switch {
 	case service(h.DstPort):
-		match += fmt.Sprintf(" %s dport %d", protocol(h.Proto), h.DstPort)
+		match += fmt.Sprintf(" %s dport %d", probe.ProtocolName(h.Proto), h.DstPort)
 	case service(h.SrcPort):
-		match += fmt.Sprintf(" %s sport %d", protocol(h.Proto), h.SrcPort)
+		match += fmt.Sprintf(" %s sport %d", probe.ProtocolName(h.Proto), h.SrcPort)
 	default:
 		match += fmt.Sprintf(" meta l4proto %d", h.Proto)
 	}

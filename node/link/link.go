@@ -15,6 +15,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -46,6 +47,19 @@ func ByIndex(index int) (Link, error) {
 		return Link{}, fmt.Errorf("look up link %d: %w", index, translate(err))
 	}
 	return from(nl), nil
+}
+
+// NameOf returns the name of the interface with that index, "" for 0, which
+// stands for none. One that is gone has the name "link N".
+func NameOf(index uint32) string {
+	if index == 0 {
+		return ""
+	}
+	i, err := net.InterfaceByIndex(int(index))
+	if err != nil {
+		return fmt.Sprintf("link %d", index)
+	}
+	return i.Name
 }
 
 // SetUp sets the MTU in bytes and brings the interface up.

@@ -2,12 +2,12 @@ package trace
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"syscall"
 
+	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/routing"
@@ -60,12 +60,12 @@ func (x *run) packet(w *witnesses) string {
 		return describe(w.out.First)
 	case e != nil && x.to.Port() == 0:
 		src, _ := e.Inner()
-		return fmt.Sprintf("%s echo request %s > %s, %d bytes", protocol(x.proto), src.Addr(), x.to.Addr(), e.InnerLen)
+		return fmt.Sprintf("%s echo request %s > %s, %d bytes", probe.ProtocolName(x.proto), src.Addr(), x.to.Addr(), e.InnerLen)
 	case e != nil:
 		src, dst := e.Inner()
-		return fmt.Sprintf("%s %s > %s, %d bytes", protocol(x.proto), src, dst, e.InnerLen)
+		return fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(x.proto), src, dst, e.InnerLen)
 	}
-	return protocol(x.proto) + " to " + x.target()
+	return probe.ProtocolName(x.proto) + " to " + x.target()
 }
 
 // icmp words an ICMP error about an encrypted packet.
@@ -99,34 +99,9 @@ func (x *run) complaint(p *netfilter.Packet) string {
 func describe(h netfilter.Header) string {
 	if h.SrcPort == 0 && h.DstPort == 0 {
 		kind := echoWords[[2]uint8{h.Proto, h.ICMPType}]
-		return fmt.Sprintf("%s%s %s > %s, %d bytes", protocol(h.Proto), kind, h.Src, h.Dst, h.Length)
+		return fmt.Sprintf("%s%s %s > %s, %d bytes", probe.ProtocolName(h.Proto), kind, h.Src, h.Dst, h.Length)
 	}
-	return fmt.Sprintf("%s %s > %s, %d bytes", protocol(h.Proto), h.Source(), h.Destination(), h.Length)
-}
-
-func protocol(p uint8) string {
-	switch p {
-	case probe.ProtoTCP:
-		return "tcp"
-	case probe.ProtoUDP:
-		return "udp"
-	case probe.ProtoICMP:
-		return "icmp"
-	case probe.ProtoICMPv6:
-		return "icmpv6"
-	}
-	return fmt.Sprintf("protocol %d", p)
-}
-
-func linkName(index uint32) string {
-	if index == 0 {
-		return ""
-	}
-	i, err := net.InterfaceByIndex(int(index))
-	if err != nil {
-		return fmt.Sprintf("link %d", index) // it is gone meanwhile
-	}
-	return i.Name
+	return fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(h.Proto), h.Source(), h.Destination(), h.Length)
 }
 
 // passage words the walk of a packet through the hooks.
@@ -134,7 +109,7 @@ func (x *run) passage(p *netfilter.Packet, other string) *walk.Passage {
 	if p == nil {
 		return nil
 	}
-	w := &walk.Passage{Packet: describe(p.First), Other: other, In: linkName(p.First.In), Out: linkName(p.Last.Out), Incomplete: p.Incomplete}
+	w := &walk.Passage{Packet: describe(p.First), Other: other, In: link.NameOf(p.First.In), Out: link.NameOf(p.Last.Out), Incomplete: p.Incomplete}
 	was := p.First
 	mark := p.First.Mark
 	for i := range p.Visits {
@@ -300,7 +275,7 @@ func way(flow routing.Flow) *walk.Way {
 // check asks routing about a packet that came in.
 func check(p *netfilter.Packet) *walk.Check {
 	h := atRouting(p)
-	flow := routing.Flow{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SPort: h.SrcPort, DPort: h.DstPort, Mark: h.Mark, IIF: linkName(h.In)}
+	flow := routing.Flow{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SPort: h.SrcPort, DPort: h.DstPort, Mark: h.Mark, IIF: link.NameOf(h.In)}
 	snap, err := routing.Take(routing.Options{Only: []netip.Addr{h.Src, h.Dst}})
 	if err != nil {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/walk"
@@ -141,7 +142,7 @@ func (x *run) follow(ctx context.Context, start time.Time, sub *probe.Subscripti
 	ctx, stop := context.WithCancel(ctx)
 	events, packets := make(chan []probe.Event), make(chan *netfilter.Packet)
 	ended := make(chan struct{}, 2)
-	go func() { readEvents(ctx, sub, events); ended <- struct{}{} }()
+	go func() { sub.Feed(ctx, events); ended <- struct{}{} }()
 	go func() { x.readPackets(ctx, packets); ended <- struct{}{} }()
 	defer func() {
 		stop()
@@ -171,21 +172,6 @@ func (x *run) follow(ctx context.Context, start time.Time, sub *probe.Subscripti
 		case known == ending && until.IsZero():
 			until = time.Now().Add(linger)
 		case known == ending && time.Now().After(until):
-			return
-		}
-	}
-}
-
-func readEvents(ctx context.Context, sub *probe.Subscription, to chan<- []probe.Event) {
-	for {
-		buf := make([]probe.Event, 64)
-		n, err := sub.Read(ctx, buf)
-		if err != nil {
-			return
-		}
-		select {
-		case to <- buf[:n]:
-		case <-ctx.Done():
 			return
 		}
 	}
@@ -234,7 +220,7 @@ func (x *run) known(done bool, now time.Time) knowledge {
 // astray reports whether the packet has left by another link than the tunnel's.
 func (x *run) astray(w *witnesses) bool {
 	p := w.out
-	return p != nil && w.seen[probe.A1] == nil && p.Fate().Outcome == netfilter.Passed && linkName(p.Last.Out) != x.Interface
+	return p != nil && w.seen[probe.A1] == nil && p.Fate().Outcome == netfilter.Passed && link.NameOf(p.Last.Out) != x.Interface
 }
 
 // fatal reports whether the kernel is known to have lost the packet.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe"
 )
 
 // Tuple is one direction of a flow.
@@ -33,28 +35,14 @@ func (t Tuple) Destination() netip.AddrPort { return netip.AddrPortFrom(t.Dst, t
 func (t Tuple) String() string {
 	switch {
 	case t.isICMP():
-		return fmt.Sprintf("%s %v > %v id %d", protocol(t.Proto), t.Src, t.Dst, t.ICMPID)
+		return fmt.Sprintf("%s %v > %v id %d", probe.ProtocolName(t.Proto), t.Src, t.Dst, t.ICMPID)
 	case t.SrcPort == 0 && t.DstPort == 0:
-		return fmt.Sprintf("%s %v > %v", protocol(t.Proto), t.Src, t.Dst)
+		return fmt.Sprintf("%s %v > %v", probe.ProtocolName(t.Proto), t.Src, t.Dst)
 	}
-	return fmt.Sprintf("%s %v > %v", protocol(t.Proto), t.Source(), t.Destination())
+	return fmt.Sprintf("%s %v > %v", probe.ProtocolName(t.Proto), t.Source(), t.Destination())
 }
 
 func (t Tuple) isICMP() bool { return t.Proto == unix.IPPROTO_ICMP || t.Proto == unix.IPPROTO_ICMPV6 }
-
-func protocol(p uint8) string {
-	switch p {
-	case unix.IPPROTO_TCP:
-		return "tcp"
-	case unix.IPPROTO_UDP:
-		return "udp"
-	case unix.IPPROTO_ICMP:
-		return "icmp"
-	case unix.IPPROTO_ICMPV6:
-		return "icmpv6"
-	}
-	return fmt.Sprintf("protocol %d", p)
-}
 
 // Entry is what the kernel knows of one flow.
 type Entry struct {
