@@ -44,6 +44,8 @@ type kernelWatch struct {
 	forth   netfilter.Header // the latest request of the flow, on the side that is called
 	asked   time.Time        // when the next hop was first looked at
 	looked  time.Time        // and when the last time
+
+	lostBefore uint64 // trace events, by another watch of the same flow
 }
 
 // watchKernel begins to follow packets. What cannot be followed is told in
@@ -62,10 +64,10 @@ func (x *explanation) watchKernel(ctx context.Context) *kernelWatch {
 
 // watchAnew follows other packets than before, and keeps what was seen.
 func (x *explanation) watchAnew(ctx context.Context) {
-	old := x.kernel
+	old, lost := x.kernel, x.kernel.lost()
 	old.close()
 	x.kernel = x.watchKernel(ctx)
-	x.kernel.asked, x.kernel.forth = old.asked, old.forth
+	x.kernel.asked, x.kernel.forth, x.kernel.lostBefore = old.asked, old.forth, lost
 	if x.forwardedTo.IsValid() {
 		x.kernel.kernel.Passages = old.kernel.Passages
 	}
@@ -219,27 +221,32 @@ func (w *kernelWatch) read(ctx context.Context) {
 	}
 }
 
-// close ends it, and tells what was missed.
+// lost is how many trace events were lost up to now.
+func (w *kernelWatch) lost() uint64 {
+	if w.tracer == nil {
+		return w.lostBefore
+	}
+	return w.lostBefore + w.tracer.Lost()
+}
+
+// close ends it.
 func (w *kernelWatch) close() {
 	if w.tracer == nil {
 		return
-	}
-	if n := w.tracer.Lost(); n > 0 {
-		w.kernel.Limits = append(w.kernel.Limits, fmt.Sprintf("%d trace events were lost", n))
 	}
 	// Without its socket the kernel removes the table; there is nobody to tell.
 	_ = w.tracer.Close()
 	<-w.ended
 }
 
-// add takes the walk of one packet into account.
+// add takes the walk of one packet into account, in the facts' Kernel.
 func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 	if !w.ours(f, pkt) {
 		return
 	}
 	s := w.stretch[pkt.Match]
-	f, kernel := w.half(f, s, pkt)
-	p := &kernel.Passages[s]
+	f = half(f, s, pkt)
+	p := &f.Kernel.Passages[s]
 	p.Packets++
 	p.Src, p.Dst = pkt.First.Source(), pkt.First.Destination()
 	p.In, p.Out = link.NameOf(pkt.First.In), link.NameOf(pkt.Last.Out)
@@ -261,15 +268,15 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 
 // half tells which half of a flow that is passed on from one peer to another an
 // encrypted packet belongs to.
-func (w *kernelWatch) half(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) (*diagnose.Facts, *diagnose.Kernel) {
+func half(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) *diagnose.Facts {
 	if f.Onward == nil {
-		return f, w.kernel
+		return f
 	}
 	endpoint := f.Onward.Peer.Endpoint
 	if s == diagnose.ToWire && pkt.First.Destination() == endpoint || s == diagnose.FromWire && pkt.First.Source() == endpoint {
-		return f.Onward, f.Onward.Kernel
+		return f.Onward
 	}
-	return f, w.kernel
+	return f
 }
 
 // ours tells the packets of the flow from others that look alike: those from
@@ -378,10 +385,11 @@ func (w *kernelWatch) route(f *diagnose.Facts, s diagnose.Stretch, p *diagnose.P
 // update asks about what no traced packet tells: the way back of an answer that
 // this host itself would give, and whether a neighbour answers meanwhile.
 func (w *kernelWatch) update(f *diagnose.Facts) {
+	f.Kernel.Lost = w.lost()
 	if f.Side != diagnose.SideB || f.Flow == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil {
 		return
 	}
-	forth, back := &w.kernel.Passages[diagnose.FromTunnel], &w.kernel.Passages[diagnose.ToTunnel]
+	forth, back := &f.Kernel.Passages[diagnose.FromTunnel], &f.Kernel.Passages[diagnose.ToTunnel]
 	if back.Packets > 0 || forth.Packets == 0 {
 		return
 	}

@@ -18,7 +18,6 @@ import (
 // filter while a doctor watches, and a few packets of data a second.
 type wireWatch struct {
 	watch   *kernelWatch
-	seen    *diagnose.Kernel // of nobody in particular
 	kernels map[probe.PeerID]*diagnose.Kernel
 	// strangers are drops of calls by nobody that is known, by address.
 	strangers map[netip.Addr]*diagnose.Passage
@@ -38,7 +37,6 @@ func (s *Subject) watchWire(ctx context.Context, port uint16) *wireWatch {
 		w.watch.match(diagnose.ToWire, busy(in.Reverse()))
 	}
 	w.watch.start(ctx)
-	w.seen = w.watch.kernel
 	return w
 }
 
@@ -65,16 +63,15 @@ func (w *wireWatch) add(f *diagnose.Facts, c *diagnose.Collector, pkt *netfilter
 	for id, p := range c.Peers {
 		if p.Endpoint == remote {
 			of := *f
-			of.Peer = p
-			w.watch.kernel = w.of(id)
+			of.Peer, of.Kernel = p, w.of(id)
 			w.watch.add(&of, pkt)
 			return
 		}
 	}
-	scratch := &diagnose.Kernel{}
-	w.watch.kernel = scratch
-	w.watch.add(f, pkt)
-	if p := &scratch.Passages[diagnose.FromWire]; p.Drop != nil {
+	of := *f
+	of.Kernel = &diagnose.Kernel{}
+	w.watch.add(&of, pkt)
+	if p := &of.Kernel.Passages[diagnose.FromWire]; p.Drop != nil {
 		w.strangers[remote.Addr()] = p
 	}
 }
@@ -98,10 +95,12 @@ func (w *wireWatch) complete(r *diagnose.DoctorReport) {
 	if w == nil {
 		return
 	}
-	if w.seen.Blind != "" {
-		r.Unchecked = append(r.Unchecked, "what netfilter does with the tunnel's packets: "+w.seen.Blind)
+	seen := w.watch.kernel
+	seen.Lost = w.watch.lost()
+	if seen.Blind != "" {
+		r.Unchecked = append(r.Unchecked, "what netfilter does with the tunnel's packets: "+seen.Blind)
 	}
-	r.Unchecked = append(r.Unchecked, w.seen.Limits...)
+	r.Unchecked = append(r.Unchecked, seen.Missed()...)
 	for _, from := range slices.SortedFunc(maps.Keys(w.strangers), netip.Addr.Compare) {
 		p := w.strangers[from]
 		rule := p.Drop.Rule

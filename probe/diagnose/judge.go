@@ -17,6 +17,9 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 	if f.Onward != nil && f.Flow.Seen[probe.A1] != nil && v.Code == NoReplyFromDestination {
 		v, settled = f.Onward.judge(now)
 	}
+	if !v.Certain && v.Code != Idle {
+		f.blind(&v)
+	}
 	v.Fix = InLanguage(f.Config, v.Fix)
 	return v, settled
 }
@@ -283,7 +286,6 @@ func (f *Facts) notEntered(time.Time) (Verdict, bool, bool) {
 	} else {
 		v.Candidates = []Candidate{{OutputFirewall, "nft list ruleset: is there a drop in the output hook?"},
 			{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"}}
-		f.blind(&v)
 	}
 	return v, certain, true
 }

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Stretch is a part of the way that a flow's packets take through this host's
@@ -24,7 +25,10 @@ type Kernel struct {
 	Blind string
 	// Limits are what may have happened unseen, one sentence each, such as that
 	// rules of legacy iptables are not traced.
-	Limits   []string
+	Limits []string
+	// Lost is how many events of the trace were lost because they were not read
+	// in time.
+	Lost     uint64
 	Passages [stretches]Passage
 }
 
@@ -138,5 +142,13 @@ func (f *Facts) blind(v *Verdict) {
 	if f.Kernel.Blind != "" {
 		v.Evidence = append(v.Evidence, "what netfilter does here is not known: "+f.Kernel.Blind)
 	}
-	v.Evidence = append(v.Evidence, f.Kernel.Limits...)
+	v.Evidence = append(v.Evidence, f.Kernel.Missed()...)
+}
+
+// Missed says what may have happened unseen, although packets were followed.
+func (k *Kernel) Missed() []string {
+	if k.Lost == 0 {
+		return k.Limits
+	}
+	return append(slices.Clone(k.Limits), fmt.Sprintf("%d trace events were lost", k.Lost))
 }

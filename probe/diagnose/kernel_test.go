@@ -144,3 +144,27 @@ func TestJudgeMTU(t *testing.T) {
 		}
 	}
 }
+
+// What could not be seen is said beside every verdict that is not certain.
+func TestJudgeSaysWhatItMissed(t *testing.T) {
+	blind := &Kernel{Blind: "operation not permitted"}
+	missed := &Kernel{Limits: []string{"legacy rules are not traced"}, Lost: 7}
+	for _, s := range []*story{
+		tell(SideA).calls(), tell(SideA).connects().asks(), tell(SideB).called().called(), tell(SideB).comesIn(),
+	} {
+		s.Kernel = blind
+		if v, _ := s.Judge(now); v.Certain || !strings.Contains(strings.Join(v.Evidence, "\n"), "not known: operation not permitted") {
+			t.Errorf("%s: %v", v.Code, v.Evidence)
+		}
+		s.Kernel = missed
+		v, _ := s.Judge(now)
+		if text := strings.Join(v.Evidence, "\n"); !strings.Contains(text, "legacy rules are not traced\n7 trace events were lost") {
+			t.Errorf("%s: %s", v.Code, text)
+		}
+	}
+	s := tell(SideA).calls().kernel(ToWire, Passage{Drop: aDrop("output")})
+	s.Kernel.Lost = 7
+	if v, _ := s.Judge(now); !v.Certain || strings.Contains(strings.Join(v.Evidence, "\n"), "were lost") {
+		t.Errorf("a certain verdict doubts: %v", v.Evidence)
+	}
+}
