@@ -6,7 +6,6 @@ import (
 
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
-	"github.com/wgnode/wgnode/tunnel/netchange"
 )
 
 // lanTask keeps a kill switch open to the LAN when the host comes into another
@@ -22,13 +21,7 @@ func (*lanTask) String() string { return "watch the LAN" }
 // Run serves until ctx ends. A system that does not let its network be watched
 // is no reason to end the node.
 func (l *lanTask) Run(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	w, err := netchange.Watch(func() {
-		select {
-		case changed <- struct{}{}:
-		default: // it is known already
-		}
-	})
+	w, changed, err := announcements()
 	if err != nil {
 		l.n.opt.Logger.Error("the kill switch keeps the LAN that it has", "interface", l.n.name, "error", err)
 		<-ctx.Done()

@@ -46,13 +46,7 @@ func (*networkTask) String() string { return "watch the network" }
 // is no reason to end the node.
 func (t *networkTask) Run(ctx context.Context) error {
 	log := t.n.opt.Logger.With("interface", t.n.name)
-	changed := make(chan struct{}, 1)
-	w, err := netchange.Watch(func() {
-		select {
-		case changed <- struct{}{}:
-		default: // it is known already
-		}
-	})
+	w, changed, err := announcements()
 	if err != nil {
 		log.Error("the network is not watched", "error", err)
 		<-ctx.Done()
@@ -91,6 +85,19 @@ func (t *networkTask) Run(ctx context.Context) error {
 			pause(ctx, min(pauses*time.Since(start), settleMost))
 		}
 	}
+}
+
+// announcements tells that the network has changed; once, however often it does
+// before somebody looks. The watcher is to be closed.
+func announcements() (*netchange.Watcher, <-chan struct{}, error) {
+	changed := make(chan struct{}, 1)
+	w, err := netchange.Watch(func() {
+		select {
+		case changed <- struct{}{}:
+		default: // it is known already
+		}
+	})
+	return w, changed, err
 }
 
 // settled returns when a burst is over.
