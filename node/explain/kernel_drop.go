@@ -1,0 +1,115 @@
+//go:build linux
+
+package explain
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+func translated(pkt *netfilter.Packet) string {
+	a, b := pkt.First, pkt.Last
+	var words []string
+	if a.Source() != b.Source() {
+		words = append(words, fmt.Sprintf("source %s to %s", a.Source(), b.Source()))
+	}
+	if a.Destination() != b.Destination() {
+		words = append(words, fmt.Sprintf("destination %s to %s", a.Destination(), b.Destination()))
+	}
+	return strings.Join(words, ", ")
+}
+
+// drop words what dropped a packet.
+func (w *kernelWatch) drop(f *diagnose.Facts, pkt *netfilter.Packet, fate netfilter.Fate) *diagnose.Drop {
+	d := &diagnose.Drop{Hook: fate.Hook.String(), Chain: fate.Chain.Describe(), Packet: describe(pkt.First)}
+	rule := netfilter.Rule{Table: fate.Chain.Table, Chain: fate.Chain.Name, Program: "nft"}
+	if fate.Step.Kind == netfilter.RuleStep {
+		var err error
+		if rule, err = w.tracer.Rule(fate.Chain, fate.Step); err != nil {
+			rule = netfilter.Rule{Table: fate.Chain.Table, Chain: fate.Step.Chain, Handle: fate.Step.Handle, NoText: err.Error(), Program: "nft"}
+		}
+		d.Rule, d.Reject = rule.String(), rule.Reject
+		if rule.Text == "" && rule.NoText != "" {
+			d.Rule += " (" + rule.NoText + ")"
+		}
+	}
+	h := pkt.First
+	d.Data = h.Proto == probe.ProtoUDP && !isHandshake(h)
+	d.Fix = accept(rule, pkt, services(f, w.stretch[pkt.Match], pkt))
+	return d
+}
+
+// isHandshake reports whether a datagram is as long as an initiation or a
+// response.
+func isHandshake(h netfilter.Header) bool {
+	headers := 20 + 8
+	if h.Src.Is6() {
+		headers = 40 + 8
+	}
+	payload := int(h.Length) - headers
+	return payload == initiationLen || payload == responseLen
+}
+
+func describe(h netfilter.Header) string {
+	return fmt.Sprintf("%s %s > %s", probe.ProtocolName(h.Proto), h.Source(), h.Destination())
+}
+
+// accept returns the command that lets packets pass the chain that dropped one.
+func accept(r netfilter.Rule, pkt *netfilter.Packet, service func(port uint16) bool) []string {
+	h := pkt.First
+	if len(pkt.Visits) > 0 {
+		h = pkt.Visits[len(pkt.Visits)-1].Header
+	}
+	if r.Program == "iptables" || r.Program == "ip6tables" {
+		args := []string{r.Program, "-t", r.Table.Name, "-I", r.Chain, "-s", h.Src.String(), "-d", h.Dst.String(), "-p", probe.ProtocolName(h.Proto)}
+		switch {
+		case service(h.SrcPort):
+			args = append(args, "--sport", fmt.Sprint(h.SrcPort))
+		case service(h.DstPort):
+			args = append(args, "--dport", fmt.Sprint(h.DstPort))
+		}
+		return []string{strings.Join(append(args, "-j", "ACCEPT"), " ")}
+	}
+	ip := "ip"
+	if h.Src.Is6() {
+		ip = "ip6"
+	}
+	match := fmt.Sprintf("%s saddr %s %s daddr %s", ip, h.Src, ip, h.Dst)
+	switch {
+	case service(h.DstPort):
+		match += fmt.Sprintf(" %s dport %d", probe.ProtocolName(h.Proto), h.DstPort)
+	case service(h.SrcPort):
+		match += fmt.Sprintf(" %s sport %d", probe.ProtocolName(h.Proto), h.SrcPort)
+	default:
+		match += fmt.Sprintf(" meta l4proto %d", h.Proto)
+	}
+	return []string{fmt.Sprintf("nft insert rule %s %s %s %s accept", r.Table.Family, r.Table.Name, r.Chain, match)}
+}
+
+// services tells which ports stand for a service: the others were made up for
+// one connection, and the next one has another.
+func services(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) func(port uint16) bool {
+	h := pkt.Last
+	translated := uint16(0) // the service's, where a port forward leads to it
+	switch {
+	case f.Side == diagnose.SideB && s == diagnose.FromTunnel, f.Side == diagnose.SideA && s == diagnose.ToTunnel:
+		translated = h.DstPort
+	case s == diagnose.ToTunnel, s == diagnose.FromTunnel:
+		translated = h.SrcPort
+	}
+	return func(port uint16) bool {
+		switch {
+		case port == 0:
+			return false
+		case port == translated:
+			return true
+		case f.Flow != nil && port == f.Flow.Target.Port(), port == f.ListenPort:
+			return true
+		}
+		return f.Peer != nil && port == f.Peer.Endpoint.Port()
+	}
+}

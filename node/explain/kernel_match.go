@@ -1,0 +1,104 @@
+//go:build linux
+
+package explain
+
+import (
+	"net/netip"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// busyRate is how many packets a second are followed of what may be a lot.
+const busyRate = 20
+
+// matchesA selects what the side that asks sends and gets.
+func (x *explanation) matchesA(add func(diagnose.Stretch, ...netfilter.Match)) {
+	for _, forth := range x.requests() {
+		if x.req.From.IsValid() {
+			forth.Src = x.req.From
+		}
+		add(diagnose.ToTunnel, forth)
+		add(diagnose.FromTunnel, reply(forth))
+	}
+	if p := x.facts.Peer; p != nil && p.Endpoint.IsValid() {
+		out := netfilter.Match{Dst: host(p.Endpoint.Addr()), Proto: probe.ProtoUDP, DstPort: p.Endpoint.Port(), SrcPort: x.facts.ListenPort}
+		add(diagnose.ToWire, onlyLength(out, initiationLen), busy(out))
+		add(diagnose.FromWire, onlyLength(out.Reverse(), responseLen), busy(out.Reverse()))
+	}
+}
+
+// matchesB selects what the side that is called gets and sends. Who calls may
+// not be known yet.
+func (x *explanation) matchesB(add func(diagnose.Stretch, ...netfilter.Match)) {
+	for _, forth := range x.requests() {
+		forth.In = x.Interface
+		back := reply(forth) // to whatever the source is translated
+		if x.req.From.IsValid() && x.inTunnel(x.req.From) {
+			forth.Src = x.req.From
+		}
+		add(diagnose.FromTunnel, forth)
+		add(diagnose.ToTunnel, back)
+		if x.forwardedTo.IsValid() { // the answers come from there
+			back.Src, back.SrcPort = host(x.forwardedTo.Addr()), x.forwardedTo.Port()
+			add(diagnose.ToTunnel, back)
+		}
+	}
+	for _, all := range everybody {
+		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: x.facts.ListenPort}
+		if x.req.From.IsValid() && !x.inTunnel(x.req.From) && x.req.From.Addr().Is4() == all.Addr().Is4() {
+			in.Src = x.req.From
+		}
+		add(diagnose.FromWire, onlyLength(in, initiationLen), busy(in))
+		add(diagnose.ToWire, onlyLength(in.Reverse(), responseLen), busy(in.Reverse()))
+	}
+}
+
+var everybody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+
+func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+func onlyLength(m netfilter.Match, payload uint16) netfilter.Match {
+	m.Payload = payload
+	return m
+}
+
+func busy(m netfilter.Match) netfilter.Match {
+	m.Rate = busyRate
+	return m
+}
+
+// requests selects the flow's packets towards the target.
+func (x *explanation) requests() []netfilter.Match {
+	t := x.flow.Target
+	m := netfilter.Match{Dst: host(t.Addr()), DstPort: t.Port(), Proto: probe.ProtoTCP}
+	switch {
+	case t.Port() == 0:
+		m.Proto = probe.ProtoICMP
+		echo := uint8(8)
+		if t.Addr().Is6() {
+			m.Proto, echo = probe.ProtoICMPv6, 128
+		}
+		m.ICMPType = &echo
+	case x.req.Passive: // somebody else's, perhaps a lot, and perhaps of UDP
+		udp := m
+		udp.Proto = probe.ProtoUDP
+		return []netfilter.Match{busy(m), busy(udp)}
+	}
+	return []netfilter.Match{m}
+}
+
+// reply selects the answers to what m selects.
+func reply(m netfilter.Match) netfilter.Match {
+	back := m.Reverse()
+	back.In, back.Out = "", ""
+	if m.ICMPType != nil {
+		echo := *m.ICMPType + 1 // of ICMPv6
+		if m.Proto == probe.ProtoICMP {
+			echo = 0
+		}
+		back.ICMPType = &echo
+	}
+	return back
+}

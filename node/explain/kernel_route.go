@@ -1,0 +1,175 @@
+//go:build linux
+
+package explain
+
+import (
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/conntrack"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+	"github.com/wgnode/wgnode/probe/host/routing"
+)
+
+// neighborTime is how long a neighbour may take to answer: Linux asks once a
+// second, and gives up after three times.
+const neighborTime = 1200 * time.Millisecond
+
+// route asks the routing tables what a passage has to do with.
+func (w *kernelWatch) route(f *diagnose.Facts, s diagnose.Stretch, p *diagnose.Passage, pkt *netfilter.Packet) {
+	h := pkt.Last
+	if pkt.Start != netfilter.Prerouting {
+		if f.Side == diagnose.SideB && s == diagnose.ToTunnel { // the answer of a service on this host
+			p.Way = wayFrom(h.Src, h.Destination(), h.Proto, h.Mark, w.link)
+		}
+		return
+	}
+	flow := routing.Flow{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SPort: h.SrcPort, DPort: h.DstPort, Mark: h.Mark, IIF: p.In}
+	snap, err := routing.Take(routing.Options{Only: []netip.Addr{h.Src, h.Dst}})
+	if err != nil {
+		return
+	}
+	if p.Lost != "" {
+		check := snap.ReversePath(flow)
+		p.Source = &diagnose.SourceCheck{Drops: check.Drops && check.Doubt == "", Evidence: check.Evidence, Fix: check.Fix}
+		if check.Back != nil {
+			p.Source.Back = decided(check.Back, snap)
+		}
+	}
+	local, _ := snap.AddrType(h.Dst)
+	if local == routing.TypeLocal || s == diagnose.FromWire {
+		return
+	}
+	walk := snap.Walk(flow)
+	_ = snap.Verify(&walk) // where the kernel does not answer the walk stands as it is
+	p.Way = decided(&walk, snap)
+	fwd := snap.Forwarding(h.Dst.Is6(), p.In)
+	p.Forwarding = &diagnose.Forwarding{On: fwd.On, Evidence: fwd.Evidence, Fix: fwd.Fix}
+	if len(walk.Decision.Hops) > 0 {
+		if next := snap.NextHop(h.Dst, walk.Decision.Hops[0]); next.Resolves {
+			p.NextHop = w.nextHop(next)
+		}
+	}
+	if f.Side == diagnose.SideB && s == diagnose.FromTunnel {
+		p.Conntrack = tracked(pkt.First)
+	}
+}
+
+// update asks about what no traced packet tells: the way back of an answer that
+// this host itself would give, and whether a neighbour answers meanwhile.
+func (w *kernelWatch) update(f *diagnose.Facts) {
+	f.Kernel.Lost = w.lost()
+	if f.Side != diagnose.SideB || f.Flow == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil {
+		return
+	}
+	forth, back := &f.Kernel.Passages[diagnose.FromTunnel], &f.Kernel.Passages[diagnose.ToTunnel]
+	if back.Packets > 0 || forth.Packets == 0 {
+		return
+	}
+	if f.Flow.Route.Local && back.Way.Kind == diagnose.RouteUnknown {
+		back.Way = wayFrom(f.Flow.Target.Addr(), forth.Src, 0, 0, w.link)
+	}
+	if n := forth.NextHop; n != nil && time.Since(w.looked) > look*3 {
+		w.looked = time.Now()
+		if snap, err := routing.Take(routing.Options{Only: []netip.Addr{n.Addr}}); err == nil {
+			if l := snap.Link(n.Link); l != nil {
+				forth.NextHop = w.nextHop(snap.NextHop(n.Addr, routing.Hop{Dev: n.Link, Link: l.Index}))
+			}
+		}
+	}
+}
+
+// nextHop words what is known of a neighbour. One that was asked for only a moment
+// ago may yet answer.
+func (w *kernelWatch) nextHop(n routing.NextHop) *diagnose.NextHop {
+	if w.asked.IsZero() {
+		w.asked = time.Now()
+	}
+	silent := n.Unreachable() && (n.Neighbor.State == routing.NeighborFailed || time.Since(w.asked) > neighborTime)
+	return &diagnose.NextHop{Unreachable: silent, Evidence: n.Evidence(), Addr: n.Addr, Link: n.Dev}
+}
+
+// tracked asks connection tracking about a flow, nil if it does not know it.
+func tracked(h netfilter.Header) *diagnose.Conntrack {
+	e, err := conntrack.Get(conntrack.Tuple{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SrcPort: h.SrcPort, DstPort: h.DstPort,
+		ICMPType: h.ICMPType, ICMPCode: h.ICMPCode, ICMPID: h.ICMPID}, 0)
+	if err != nil {
+		return nil // there is none, or it cannot be read: nothing is claimed
+	}
+	_, snat := e.SNAT()
+	return &diagnose.Conntrack{Text: e.String(), Unreplied: e.Unreplied(), SNAT: snat}
+}
+
+// decided words a walk as a fact.
+func decided(w *routing.Walk, s *routing.Snapshot) diagnose.Route {
+	d := &w.Decision
+	r := diagnose.Route{Interface: d.OutLink(), Gateway: d.Gateway(), Source: d.PrefSrc, Local: d.Type == routing.TypeLocal,
+		Remove: d.Delete()}
+	switch d.Type {
+	case routing.TypeNone:
+		r.Kind = diagnose.RouteNone
+	case routing.TypeUnreachable:
+		r.Kind = diagnose.RouteUnreachable
+	case routing.TypeProhibit:
+		r.Kind = diagnose.RouteProhibited
+	case routing.TypeBlackhole:
+		r.Kind = diagnose.RouteBlackhole
+	default:
+		r.Kind = diagnose.RouteFound
+	}
+	switch {
+	case d.Route != nil:
+		r.Text = d.Route.String()
+		r.Beatable = !d.Route.Dst.IsSingleIP() && (d.Table == routing.Main || mainFirst(s, d.Rule))
+	default:
+		r.Text = d.Type.String()
+	}
+	if d.Rule != nil {
+		r.By = d.Rule.String()
+	}
+	return r
+}
+
+// mainFirst reports whether the main table is asked before the rule that decided,
+// so that a route there would have won.
+func mainFirst(s *routing.Snapshot, decided *routing.Rule) bool {
+	if decided == nil {
+		return false
+	}
+	rules := s.Rules4
+	if decided.IPv6 {
+		rules = s.Rules6
+	}
+	for i := range rules {
+		r := &rules[i]
+		if r.Priority >= decided.Priority {
+			break
+		}
+		everything := !r.Not && !r.From.IsValid() && !r.To.IsValid() && r.Mark == 0 && r.MarkMask == 0 && r.IIF == "" && r.OIF == "" && r.IPProto == 0
+		if everything && r.Action == routing.ActionTable && r.Table == routing.Main {
+			return true
+		}
+	}
+	return false
+}
+
+// wayOf asks which way this host's own packets to an address go.
+func wayOf(dst netip.AddrPort, proto uint8, mark uint32, link string) diagnose.Route {
+	return wayFrom(netip.Addr{}, dst, proto, mark, link)
+}
+
+// wayFrom is wayOf for packets whose source is known.
+func wayFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, link string) diagnose.Route {
+	snap, walk, err := routing.Explain(routing.Flow{Src: src, Dst: dst.Addr(), DPort: dst.Port(), Proto: proto, Mark: mark, UID: uint32(os.Geteuid())})
+	if err != nil {
+		return diagnose.Route{Text: err.Error()}
+	}
+	r := decided(&walk, snap)
+	if r.Kind == diagnose.RouteFound && r.Interface == link {
+		r.Around = snap.Around(dst.Addr(), link)
+	}
+	return r
+}
