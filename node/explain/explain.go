@@ -24,8 +24,8 @@ const (
 	// askAgain is how long a flow may go unanswered before the peer is asked
 	// for a fresh handshake.
 	askAgain = 2 * time.Second
-	// recalled is how far back a passive explanation looks at handshakes.
-	recalled = 11 * time.Second
+	// memory is how far back a passive explanation looks at handshakes.
+	memory = 11 * time.Second
 	// look is how often the facts are judged when nothing passes.
 	look = 100 * time.Millisecond
 )
@@ -48,6 +48,17 @@ type Request struct {
 // Explain follows one flow and says what became of it. An error means that it
 // could not be tried; a fault that is found is in the report.
 func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, error) {
+	x, err := begin(s, req)
+	if err != nil {
+		return nil, err
+	}
+	defer x.sub.Close()
+	return x.run(ctx)
+}
+
+// begin starts to watch: nothing that passes from now on is missed. The caller
+// closes the subscription.
+func begin(s Subject, req Request) (*explanation, error) {
 	if !req.Passive && s.Prober == nil {
 		return nil, errNoProber
 	}
@@ -55,30 +66,35 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 		req.Timeout = DefaultTimeout
 	}
 	x := &explanation{Subject: s, req: req, started: time.Now()}
-	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{})
-	defer sub.Close()
+	x.sub = s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{})
 	if err := x.prepare(); err != nil {
+		x.sub.Close()
 		return nil, err
 	}
 	if req.Passive {
 		x.recall()
 		x.facts.Since = x.started
 	}
-	wctx, cancel := context.WithTimeout(ctx, req.Timeout)
+	return x, nil
+}
+
+// run probes or waits, and judges.
+func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
+	wctx, cancel := context.WithTimeout(ctx, x.req.Timeout)
 	defer cancel()
-	if s.Kernel {
+	if x.Kernel {
 		x.kernel = x.watchKernel(wctx)
 		defer func() { x.kernel.close() }() // it may be another by then
 	}
 	outcome := make(chan diagnose.Probe, 1)
-	if !req.Passive {
+	if !x.req.Passive {
 		x.flow.Probe.Sent = true
 		go func() { outcome <- x.probe(wctx) }()
 	}
 	events := make(chan []probe.Event)
-	go sub.Feed(wctx, events)
+	go x.sub.Feed(wctx, events)
 	v := x.watch(wctx, events, outcome)
-	if v.Healthy() && s.Kernel && !req.Passive {
+	if v.Healthy() && x.Kernel && !x.req.Passive {
 		if x.facts.PathMTU = x.measure(ctx); x.facts.PathMTU != nil {
 			v = x.judge()
 		}
@@ -96,6 +112,9 @@ type explanation struct {
 	Subject
 	req     Request
 	started time.Time
+	sub     *probe.Subscription
+	// recalled is the last handshake message that recall took, by its Seq.
+	recalled uint64
 
 	facts *diagnose.Facts
 	col   *diagnose.Collector
@@ -165,15 +184,31 @@ func (x *explanation) passOn(from probe.PeerID) {
 }
 
 // recall takes the handshakes of the last two attempts into account: who calls
-// again and again has called before.
+// again and again has called before. The subscription stands already, so that it
+// may bring the latest of them once more.
 func (x *explanation) recall() {
 	x.col.Flow = nil
-	for _, e := range x.Tunnel.Recorder().Snapshot(x.started.Add(-recalled), nil) {
-		if e.Time < x.started.UnixNano() {
-			x.col.Add(&e)
+	for _, e := range x.Tunnel.Recorder().Snapshot(x.started.Add(-memory), nil) {
+		if isHandshake(&e) {
+			x.recalled = max(x.recalled, e.Seq) // they have a lane of their own
+		} else if e.Time >= x.started.UnixNano() {
+			continue
 		}
+		x.col.Add(&e)
 	}
 	x.col.Flow = x.flow
+}
+
+// isHandshake reports whether e tells of a handshake message, in whichever seam.
+func isHandshake(e *probe.Event) bool {
+	return e.Kind == probe.KindInitiation || e.Kind == probe.KindResponse || e.Kind == probe.KindCookie
+}
+
+// add takes what the subscription brings into account, once.
+func (x *explanation) add(e *probe.Event) {
+	if !isHandshake(e) || e.Seq > x.recalled {
+		x.col.Add(e)
+	}
 }
 
 // inTunnel reports whether a prefix is behind a peer.
@@ -230,7 +265,7 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 			return x.judge()
 		case evs := <-events:
 			for i := range evs {
-				x.col.Add(&evs[i])
+				x.add(&evs[i])
 			}
 		case p := <-outcome:
 			x.flow.Probe = p

@@ -38,14 +38,14 @@ func (w *kernelWatch) drop(f *diagnose.Facts, pkt *netfilter.Packet, fate netfil
 		}
 	}
 	h := pkt.First
-	d.Data = h.Proto == probe.ProtoUDP && !isHandshake(h)
+	d.Data = h.Proto == probe.ProtoUDP && !handshakeSized(h)
 	d.Fix = accept(rule, pkt, services(f, w.stretch[pkt.Match], pkt))
 	return d
 }
 
-// isHandshake reports whether a datagram is as long as an initiation or a
+// handshakeSized reports whether a datagram is as long as an initiation or a
 // response.
-func isHandshake(h netfilter.Header) bool {
+func handshakeSized(h netfilter.Header) bool {
 	headers := 20 + 8
 	if h.Src.Is6() {
 		headers = 40 + 8
