@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -96,12 +97,21 @@ func socketIn(t *testing.T) config.Listen {
 // freePort is a loopback address that nobody listens at.
 func freePort(t *testing.T) config.Listen {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	// Below those that the kernel hands out (ip_local_port_range): one that is
+	// closed and opened again must not have become somebody's meanwhile.
+	const low, high, attempts = 10000, 32000, 100
+	var failed error
+	for range attempts {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", low+rand.IntN(high-low)))
+		if err != nil {
+			failed = err
+			continue
+		}
+		defer l.Close()
+		return config.Listen{Network: "tcp", Address: l.Addr().String()}
 	}
-	defer l.Close()
-	return config.Listen{Network: "tcp", Address: l.Addr().String()}
+	t.Fatal(failed)
+	return config.Listen{}
 }
 
 // await waits until a node has recorded an event that match accepts.

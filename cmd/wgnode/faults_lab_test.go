@@ -132,6 +132,7 @@ type faultRow struct {
 }
 
 func TestFaults(t *testing.T) {
+	lab.Need(t, "conntrack")
 	var mu sync.Mutex
 	var rows []faultRow
 	var lanes errgroup.Group

@@ -140,10 +140,30 @@ func furnish(name string) error {
 	if err := joinVarRun(); err != nil {
 		return err
 	}
+	if err := furnishTUN(); err != nil {
+		return err
+	}
 	if err := furnishEtc(name); err != nil {
 		return err
 	}
 	return furnishNetwork()
+}
+
+// furnishTUN lets every user of the host open /dev/net/tun, as udev does on most
+// systems, whatever it is like on this machine.
+func furnishTUN() error {
+	const dir = "/dev/net"
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("look for TUN devices: %w", err)
+	}
+	if err := unix.Mount("lab", dir, "tmpfs", unix.MS_NOEXEC|unix.MS_NOSUID, "mode=755"); err != nil {
+		return fmt.Errorf("mount tmpfs on %s: %w", dir, err)
+	}
+	const misc, tun = 10, 200 // Documentation/admin-guide/devices.txt
+	if err := unix.Mknod(dir+"/tun", unix.S_IFCHR|0o666, int(unix.Mkdev(misc, tun))); err != nil {
+		return fmt.Errorf("make %s/tun: %w", dir, err)
+	}
+	return os.Chmod(dir+"/tun", 0o666) // past the umask
 }
 
 // joinVarRun makes /var/run and /run the same directory, as they are on most

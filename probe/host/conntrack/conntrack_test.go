@@ -28,7 +28,7 @@ type network struct {
 }
 
 func newNetwork(t *testing.T, rules string) *network {
-	lab.Need(t, "nft")
+	lab.Need(t, "nft", "conntrack")
 	l := lab.New(t)
 	n := &network{t: t, a: l.Host("a"), r: l.Host("r"), b: l.Host("b")}
 	l.Link(n.a.End("eth0", "10.0.1.2/24", "fd00:1::2/64"), n.r.End("a", "10.0.1.1/24", "fd00:1::1/64"))
