@@ -65,8 +65,10 @@ type Chain struct {
 	Type     string // "filter", "nat" or "route"
 	Hook     Hook
 	Priority int32
-	Drops    bool   // its policy is drop
-	Device   string // for the hooks of single devices; "" also for several
+	Drops    bool // its policy is drop
+	// Devices are those whose hooks call it, for hooks of devices. A name that
+	// ends in * is for all that begin so.
+	Devices []string
 }
 
 // String returns "inet filter input".

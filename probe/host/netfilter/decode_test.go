@@ -161,7 +161,7 @@ func FuzzEvents(f *testing.F) {
 		}))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		w := walks{own: "own", handles: map[uint64]int{5: 0}, open: map[uint32]*walk{},
+		w := walks{own: "own", handles: map[uint64]int{5: 0}, open: map[uint32]*walk{}, device: map[uint32]*walk{},
 			chains: func(uint8, string, string) Chain { return Chain{} }}
 		for range 2 {
 			e, err := decodeEvent(b)

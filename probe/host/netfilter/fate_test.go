@@ -137,6 +137,37 @@ func TestFate(t *testing.T) {
 			iptables: []string{"iptables -t mangle -A POSTROUTING -p udp -j DROP"},
 			outcome:  netfilter.Dropped, hook: netfilter.Postrouting, chain: "ip mangle POSTROUTING",
 			text: "-A POSTROUTING -p udp -j DROP",
+		}, {
+			name: "ingress of a device", flow: udp4,
+			rules: `table netdev other { chain b { type filter hook ingress device "b" priority 0; policy drop; } }
+				table netdev t { chain i { type filter hook ingress device "a" priority 5; udp dport 52 accept; udp dport 53 drop; } }`,
+			outcome: netfilter.Dropped, hook: netfilter.Ingress, chain: "netdev t i", text: "udp dport 53 drop",
+		}, {
+			name: "ingress of a device, IPv6, chain that is jumped to", flow: tcp6,
+			rules: `table inet t { chain inner { tcp dport 80 drop; }
+				chain i { type filter hook ingress device "a" priority -450; meta protocol ip6 jump inner; } }`,
+			outcome: netfilter.Dropped, hook: netfilter.Ingress, chain: "inet t i", in: "inner", text: "tcp dport 80 drop",
+		}, {
+			name: "ingress of a device, policy", flow: echo4,
+			rules:   `table netdev t { chain i { type filter hook ingress device "a" priority 0; policy drop; meta protocol != ip accept; } }`,
+			outcome: netfilter.Dropped, hook: netfilter.Ingress, chain: "netdev t i",
+		}, {
+			name: "passed by the ingress of a device, dropped later", flow: in4,
+			rules: `table netdev t { chain i { type filter hook ingress device "a" priority 0; udp dport 53 accept; } }
+				table inet t { chain i { type filter hook input priority 0; udp dport 53 drop; } }`,
+			outcome: netfilter.Dropped, hook: netfilter.Input, chain: "inet t i", text: "udp dport 53 drop",
+		}, {
+			name: "egress of a device", flow: tcp4,
+			rules:   `table netdev t { chain e { type filter hook egress device "b" priority 0; tcp dport 80 drop; } }`,
+			outcome: netfilter.Dropped, hook: netfilter.Egress, chain: "netdev t e", text: "tcp dport 80 drop",
+		}, {
+			name: "egress of a device, from here", flow: out6,
+			rules:   `table netdev t { chain e { type filter hook egress device "b" priority 0; meta protocol ip6 ip6 daddr fd00:2::2 drop; } }`,
+			outcome: netfilter.Dropped, hook: netfilter.Egress, chain: "netdev t e", text: "ip6 daddr fd00:2::2 drop",
+		}, {
+			name: "passed by the egress of a device", flow: out4,
+			rules:   `table netdev t { chain e { type filter hook egress device "b" priority 0; udp dport 53 accept; } }`,
+			outcome: netfilter.Passed, hook: netfilter.Postrouting,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -149,6 +180,15 @@ func TestFate(t *testing.T) {
 			tr := n.start(tt.flow.match())
 			tt.flow.send(t)
 			p := n.next(tr)
+			if tt.hook == netfilter.Egress { // which is behind all other hooks
+				if f := p.Fate(); f.Outcome != netfilter.Passed {
+					t.Errorf("before: %+v", f)
+				}
+				p = n.next(tr)
+			}
+			if err := tr.Unwatched(); err != nil {
+				t.Error(err)
+			}
 			f := p.Fate()
 			if f.Outcome != tt.outcome || f.Hook != tt.hook {
 				t.Fatalf("%v in %v, want %v in %v: %+v", f.Outcome, f.Hook, tt.outcome, tt.hook, p)

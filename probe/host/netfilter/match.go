@@ -110,11 +110,12 @@ const reg = 1
 // exprs returns the rule that marks what m selects.
 func (m Match) exprs() []expr.Any {
 	var b builder
-	family := byte(unix.NFPROTO_IPV6)
+	family := uint16(unix.ETH_P_IPV6)
 	if m.is4() {
-		family = unix.NFPROTO_IPV4
+		family = unix.ETH_P_IP
 	}
-	b.meta(expr.MetaKeyNFPROTO, []byte{family})
+	// By the frame's type, which the hooks of devices know, too.
+	b.meta(expr.MetaKeyPROTOCOL, binary.BigEndian.AppendUint16(nil, family))
 	if m.Quoted {
 		m.quoted(&b)
 	} else {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -54,6 +55,35 @@ func (r *Ruleset) At(h Hook, is4 bool) []Chain {
 		}
 	}
 	return cs
+}
+
+// devices are those that have chains at a hook of theirs, in no order.
+func (r *Ruleset) devices(h Hook) []string {
+	var names []string
+	add := func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, c := range r.Chains {
+		if c.Hook != h {
+			continue
+		}
+		for _, name := range c.Devices {
+			start, wild := strings.CutSuffix(name, "*")
+			if !wild {
+				add(name)
+				continue
+			}
+			links, _ := net.Interfaces() // without them there is none to watch
+			for _, l := range links {
+				if strings.HasPrefix(l.Name, start) {
+					add(l.Name)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // Snapshot reads the ruleset.
@@ -190,8 +220,33 @@ func (c *Chain) decodeHook(family uint8, ad *netlink.AttributeDecoder) error {
 			c.Hook = hookOf(family, ad.Uint32())
 		case unix.NFTA_HOOK_PRIORITY:
 			c.Priority = ad.Int32()
+		case nftaHookDevs:
+			ad.Nested(c.decodeDevices)
 		case unix.NFTA_HOOK_DEV:
-			c.Device = ad.String()
+			if len(c.Devices) == 0 { // kernels that have several list it there, too
+				c.Devices = []string{ad.String()}
+			}
+		}
+	}
+	return nil
+}
+
+// NFTA_HOOK_DEVS of enum nft_hook_attributes, and enum nft_devices_attributes
+// (linux/netfilter/nf_tables.h).
+const (
+	nftaHookDevs     = 4
+	nftaDeviceName   = 1
+	nftaDevicePrefix = 2
+)
+
+func (c *Chain) decodeDevices(ad *netlink.AttributeDecoder) error {
+	c.Devices = nil
+	for ad.Next() {
+		switch ad.Type() {
+		case nftaDeviceName:
+			c.Devices = append(c.Devices, ad.String())
+		case nftaDevicePrefix:
+			c.Devices = append(c.Devices, ad.String()+"*")
 		}
 	}
 	return nil
@@ -199,8 +254,8 @@ func (c *Chain) decodeHook(family uint8, ad *netlink.AttributeDecoder) error {
 
 func (r *Ruleset) listFlowtables(c *netlink.Conn) error {
 	// enum nft_flowtable_attributes, nft_flowtable_hook_attributes and
-	// nft_devices_attributes of linux/netfilter/nf_tables.h.
-	const ftTable, ftName, ftHook, hookDevs, deviceName = 1, 2, 3, 3, 1
+	// those of devices (linux/netfilter/nf_tables.h).
+	const ftTable, ftName, ftHook, hookDevs = 1, 2, 3, 3
 	err := dump(c, unix.NFPROTO_UNSPEC, unix.NFT_MSG_GETFLOWTABLE, nil, func(family uint8, ad *netlink.AttributeDecoder) error {
 		var f Flowtable
 		for ad.Next() {
@@ -215,7 +270,7 @@ func (r *Ruleset) listFlowtables(c *netlink.Conn) error {
 						if ad.Type() == hookDevs {
 							ad.Nested(func(ad *netlink.AttributeDecoder) error {
 								for ad.Next() {
-									if ad.Type() == deviceName {
+									if ad.Type() == nftaDeviceName {
 										f.Devices = append(f.Devices, ad.String())
 									}
 								}

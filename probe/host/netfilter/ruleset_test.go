@@ -72,7 +72,7 @@ func TestSnapshot(t *testing.T) {
 	if cs := r.At(netfilter.Forward, true); len(cs) != 1 || cs[0].Name != "last" {
 		t.Errorf("IPv4 packets meet %v in forward", cs)
 	}
-	if d := r.Chains[len(r.Chains)-1].Device; d != "lo" {
+	if d := r.Chains[len(r.Chains)-1].Devices; !slices.Equal(d, []string{"lo"}) {
 		t.Errorf("the chain at ingress is of device %q", d)
 	}
 	if len(r.Flowtables) != 0 || len(r.Legacy) != 0 {

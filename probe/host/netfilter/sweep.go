@@ -46,7 +46,7 @@ func sweep(c *netlink.Conn) (removed []string, err error) {
 			continue
 		}
 		// A batch that failed leaves answers in its connection.
-		if err := removeAlone(t.Name); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := removeAlone(t.Table); err != nil && !errors.Is(err, unix.ENOENT) {
 			return removed, fmt.Errorf("delete table %v: %w", t.Table, err)
 		}
 		removed = append(removed, t.Name)
@@ -54,13 +54,13 @@ func sweep(c *netlink.Conn) (removed []string, err error) {
 	return removed, nil
 }
 
-func removeAlone(name string) error {
+func removeAlone(t Table) error {
 	c, err := dial()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return remove(c, name)
+	return remove(c, familyNumber(t.Family), t.Name)
 }
 
 // leftover reports whether name is that of a table whose process, one of the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -48,7 +49,7 @@ const (
 // install adds the table with a rule for each match, and returns which rule
 // (by its handle) is for which match (by its place in matches).
 func install(c *netlink.Conn, name string, matches []Match, flags uint32) (map[uint64]int, error) {
-	b := batch{}
+	b := batch{family: unix.NFPROTO_INET}
 	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(ae *netlink.AttributeEncoder) {
 		ae.String(unix.NFTA_TABLE_NAME, name)
 		ae.Uint32(unix.NFTA_TABLE_FLAGS, flags)
@@ -69,6 +70,40 @@ func install(c *netlink.Conn, name string, matches []Match, flags uint32) (map[u
 			order[front] = append(order[front], i)
 		}
 	}
+	return b.commit(c, name, order)
+}
+
+// installDevices adds a table of the family netdev, with a front at the ingress or
+// egress of each of the devices, and returns which rule is for which match.
+func installDevices(c *netlink.Conn, name string, matches []Match, ingress, egress []string, flags uint32) (map[uint64]int, error) {
+	b := batch{family: unix.NFPROTO_NETDEV}
+	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(ae *netlink.AttributeEncoder) {
+		ae.String(unix.NFTA_TABLE_NAME, name)
+		ae.Uint32(unix.NFTA_TABLE_FLAGS, flags)
+	})
+	order := map[string][]int{}
+	for i, device := range slices.Concat(ingress, egress) {
+		hook := Ingress
+		if i >= len(ingress) {
+			hook = Egress
+		}
+		front := frontName + hook.String() + "-" + device
+		b.base(name, front, uint32(hook-Ingress), math.MinInt32, device)
+		for i, m := range matches {
+			if hook == Ingress && (m.Out != "" || m.In != "" && m.In != device) || hook == Egress && m.Out != "" && m.Out != device {
+				continue
+			}
+			m.In, m.Out = "", "" // by now one is forgotten, and the other is the device
+			b.rule(name, front, m.exprs())
+			order[front] = append(order[front], i)
+		}
+	}
+	return b.commit(c, name, order)
+}
+
+// commit adds what is in the batch to the kernel, and returns the handles of its
+// rules. order has the numbers of their matches, by chain.
+func (b *batch) commit(c *netlink.Conn, name string, order map[string][]int) (map[uint64]int, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -76,7 +111,7 @@ func install(c *netlink.Conn, name string, matches []Match, flags uint32) (map[u
 		return nil, err
 	}
 	handles := map[uint64]int{}
-	err := dumpRules(c, Table{Family: "inet", Name: name}, "", func(r kernelRule) error {
+	err := dumpRules(c, Table{Family: familyName(b.family), Name: name}, "", func(r kernelRule) error {
 		if len(order[r.chain]) == 0 {
 			return fmt.Errorf("unexpected rule %d in chain %s", r.handle, r.chain)
 		}
@@ -88,8 +123,8 @@ func install(c *netlink.Conn, name string, matches []Match, flags uint32) (map[u
 }
 
 // remove deletes a table of ours.
-func remove(c *netlink.Conn, name string) error {
-	b := batch{}
+func remove(c *netlink.Conn, family uint8, name string) error {
+	b := batch{family: family}
 	b.add(unix.NFT_MSG_DELTABLE, 0, func(ae *netlink.AttributeEncoder) { ae.String(unix.NFTA_TABLE_NAME, name) })
 	if b.err != nil {
 		return b.err
@@ -97,24 +132,33 @@ func remove(c *netlink.Conn, name string) error {
 	return transact(c, b.messages)
 }
 
-// batch is a transaction in the making, all in the family inet.
+// batch is a transaction in the making, all in one family.
 type batch struct {
+	family   uint8
 	messages []netlink.Message
 	err      error
 }
 
 func (b *batch) add(kind int, flags netlink.HeaderFlags, fill func(*netlink.AttributeEncoder)) {
-	m, err := request(kind, unix.NFPROTO_INET, flags, fill)
+	m, err := request(kind, b.family, flags, fill)
 	b.messages, b.err = append(b.messages, m), errors.Join(b.err, err)
 }
 
 func (b *batch) chain(table, name string, h Hook, priority int32) {
+	b.base(table, name, uint32(h-Prerouting), priority, "")
+}
+
+// base adds a base chain, of a device if that is given.
+func (b *batch) base(table, name string, hook uint32, priority int32, device string) {
 	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, func(ae *netlink.AttributeEncoder) {
 		ae.String(unix.NFTA_CHAIN_TABLE, table)
 		ae.String(unix.NFTA_CHAIN_NAME, name)
 		ae.Nested(unix.NFTA_CHAIN_HOOK, func(ae *netlink.AttributeEncoder) error {
-			ae.Uint32(unix.NFTA_HOOK_HOOKNUM, uint32(h-Prerouting))
+			ae.Uint32(unix.NFTA_HOOK_HOOKNUM, hook)
 			ae.Int32(unix.NFTA_HOOK_PRIORITY, priority)
+			if device != "" {
+				ae.String(unix.NFTA_HOOK_DEV, device)
+			}
 			return nil
 		})
 		ae.Uint32(unix.NFTA_CHAIN_POLICY, nfAccept)
@@ -128,7 +172,7 @@ func (b *batch) rule(table, chain string, exprs []expr.Any) {
 		ae.String(unix.NFTA_RULE_CHAIN, chain)
 		ae.Nested(unix.NFTA_RULE_EXPRESSIONS, func(ae *netlink.AttributeEncoder) error {
 			for _, e := range exprs {
-				data, err := expr.Marshal(unix.NFPROTO_INET, e)
+				data, err := expr.Marshal(b.family, e)
 				if err != nil {
 					return err
 				}

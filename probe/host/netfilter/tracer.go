@@ -30,18 +30,20 @@ const DefaultBuffer = 4 << 20
 // Tracer traces packets until it is closed. Next is for one goroutine at a
 // time; all other methods may be called from any.
 type Tracer struct {
-	table  string
-	ctl    *netlink.Conn // it owns the table
-	events *netlink.Conn
-	owner  bool // the kernel removes the table when ctl is closed
+	table   string
+	ctl     *netlink.Conn // it owns the table
+	devices *netlink.Conn // it owns that at the hooks of devices; nil if there is none
+	events  *netlink.Conn
+	owner   bool // the kernel removes the table when ctl is closed
 
-	walks   walks
-	ruleset atomic.Pointer[Ruleset]
-	next    *Ruleset // read, but events of the last one may still be coming
-	ticked  time.Time
-	lost    atomic.Uint64
-	closed  atomic.Bool
-	rules   rules
+	walks     walks
+	unwatched error // why hooks of devices are not watched, though there are chains
+	ruleset   atomic.Pointer[Ruleset]
+	next      *Ruleset // read, but events of the last one may still be coming
+	ticked    time.Time
+	lost      atomic.Uint64
+	closed    atomic.Bool
+	rules     rules
 }
 
 // Start begins to trace in the network namespace of the calling thread. It
@@ -106,16 +108,44 @@ func start(cfg Config, flags uint32) (_ *Tracer, err error) {
 	}
 	now, err := snapshot(t.ctl)
 	if err != nil {
-		_ = remove(t.ctl, t.table)
+		_ = remove(t.ctl, unix.NFPROTO_INET, t.table)
 		return nil, fmt.Errorf("read ruleset: %w", err)
 	}
 	t.ruleset.Store(now)
 	t.walks = walks{
-		own: t.table, handles: handles, open: map[uint32]*walk{},
+		own: t.table, handles: handles, open: map[uint32]*walk{}, device: map[uint32]*walk{},
 		chains: func(family uint8, table, chain string) Chain { return t.ruleset.Load().chain(family, table, chain) },
 	}
+	t.watchDevices(cfg.Matches, flags)
 	return t, nil
 }
+
+// watchDevices watches the devices that somebody has chains at the ingress or
+// egress of. Not every kernel can; what is traced elsewhere is worth having all the
+// same.
+func (t *Tracer) watchDevices(matches []Match, flags uint32) {
+	now := t.ruleset.Load()
+	ingress, egress := now.devices(Ingress), now.devices(Egress)
+	if len(ingress)+len(egress) == 0 {
+		return
+	}
+	// A batch that fails leaves answers in its connection, and the table is to
+	// belong to it.
+	c, err := dial()
+	if err != nil {
+		t.unwatched = explainDial(err)
+		return
+	}
+	if t.walks.devices, err = installDevices(c, t.table, matches, ingress, egress, flags); err != nil {
+		t.unwatched = errors.Join(explain(err), c.Close())
+		return
+	}
+	t.devices = c
+}
+
+// Unwatched returns why chains at the ingress and egress of devices are not traced,
+// nil if they are, or there are none.
+func (t *Tracer) Unwatched() error { return t.unwatched }
 
 // Close ends the trace and removes the table. A Next that waits returns.
 func (t *Tracer) Close() error {
@@ -124,9 +154,17 @@ func (t *Tracer) Close() error {
 	}
 	err := t.events.Close()
 	if !t.owner {
-		if e := remove(t.ctl, t.table); e != nil && !errors.Is(e, unix.ENOENT) {
+		if e := remove(t.ctl, unix.NFPROTO_INET, t.table); e != nil && !errors.Is(e, unix.ENOENT) {
 			err = errors.Join(err, fmt.Errorf("delete table inet %s: %w", t.table, e))
 		}
+	}
+	if t.devices != nil {
+		if !t.owner {
+			if e := remove(t.devices, unix.NFPROTO_NETDEV, t.table); e != nil && !errors.Is(e, unix.ENOENT) {
+				err = errors.Join(err, fmt.Errorf("delete table netdev %s: %w", t.table, e))
+			}
+		}
+		err = errors.Join(err, t.devices.Close())
 	}
 	return errors.Join(err, t.ctl.Close())
 }

@@ -3,6 +3,7 @@
 package netfilter
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,13 +18,18 @@ import (
 // with a front chain of our own, whatever walk is open under that id. It ends
 // with a verdict, at a gate, or, if none of these is seen, when nothing more
 // comes.
+//
+// At the hooks of a device, before the front and behind the gate, a packet has a
+// walk of its own, which is told of only if it ends there.
 type walks struct {
-	own     string // our table's name
-	handles map[uint64]int
+	own     string         // our tables' name
+	handles map[uint64]int // of the rules of fronts, and what they select
+	devices map[uint64]int // the same at the hooks of devices
 	chains  func(family uint8, table, chain string) Chain
 
-	open map[uint32]*walk
-	done []*Packet
+	open   map[uint32]*walk
+	device map[uint32]*walk
+	done   []*Packet
 	// lossy says that events are missing between those that were read last and
 	// those that come.
 	lossy bool
@@ -42,6 +48,8 @@ func (w *walks) add(e *event, now time.Time) {
 	switch {
 	case e.table == w.own && e.family == unix.NFPROTO_INET:
 		w.addOwn(e, now)
+	case e.table == w.own:
+		w.addDevice(e, now)
 	case !owned(e.table): // another tracer's is none of the user's
 		if open := w.find(e); open != nil {
 			open.last = now
@@ -57,15 +65,12 @@ func (w *walks) addOwn(e *event, now time.Time) {
 		if !ok || e.step.Kind != RuleStep {
 			return // traced by someone else, and not selected by us
 		}
-		if old := w.open[e.id]; old != nil {
-			w.finish(e.id, old)
-		}
+		w.begin(e, match, hookNamed(name), now)
 		if len(w.open) >= maxOpen {
 			w.finishOldest()
 		}
-		w.open[e.id] = &walk{last: now, packet: &Packet{
-			Match: match, Time: now, Start: hookNamed(name), First: e.header, Last: e.header, Incomplete: w.lossy,
-		}}
+		w.open[e.id] = w.device[e.id]
+		delete(w.device, e.id)
 		return
 	}
 	name, ok := strings.CutPrefix(e.step.Chain, gateName)
@@ -79,6 +84,31 @@ func (w *walks) addOwn(e *event, now time.Time) {
 		p.saw(p.End, e.header)
 	}
 	w.finish(e.id, open)
+}
+
+// addDevice takes an event of our table at the hooks of devices.
+func (w *walks) addDevice(e *event, now time.Time) {
+	if match, ok := w.devices[e.step.Handle]; ok && e.step.Kind == RuleStep {
+		at := Ingress
+		if e.header.Out != 0 {
+			at = Egress
+		}
+		w.begin(e, match, at, now)
+	}
+}
+
+// begin starts a walk at the hooks of devices, and ends that of an older packet
+// with the same id.
+func (w *walks) begin(e *event, match int, at Hook, now time.Time) {
+	if old := w.open[e.id]; old != nil {
+		w.finish(e.id, old)
+	}
+	if len(w.device) >= maxOpen {
+		clear(w.device) // they have passed, as a rule
+	}
+	w.device[e.id] = &walk{last: now, packet: &Packet{
+		Match: match, Time: now, Start: at, First: e.header, Last: e.header, Incomplete: w.lossy,
+	}}
 }
 
 // addStep takes an event of someone's table.
@@ -98,7 +128,7 @@ func (w *walks) addStep(p *Packet, e *event) {
 	v := &p.Visits[n-1]
 	v.Steps = append(v.Steps, e.step)
 	if a := e.step.Verdict.Action; a == Drop || a == Stolen {
-		w.finish(e.id, w.open[e.id])
+		w.finish(e.id, w.find(e))
 	}
 }
 
@@ -107,6 +137,9 @@ func (w *walks) addStep(p *Packet, e *event) {
 // on with the walk of the fragment that was selected.
 func (w *walks) find(e *event) *walk {
 	if open := w.open[e.id]; open != nil {
+		return open
+	}
+	if open := w.device[e.id]; open != nil {
 		return open
 	}
 	if !e.full {
@@ -131,12 +164,14 @@ func (w *walks) find(e *event) *walk {
 // finish ends an open walk.
 func (w *walks) finish(id uint32, open *walk) {
 	delete(w.open, id)
+	delete(w.device, id)
 	open.packet.Incomplete = open.packet.Incomplete || w.lossy
 	w.done = append(w.done, open.packet)
 }
 
 // finishQuiet ends the walks that have had no event since the given time.
 func (w *walks) finishQuiet(since time.Time) {
+	maps.DeleteFunc(w.device, func(_ uint32, open *walk) bool { return open.last.Before(since) })
 	first := len(w.done)
 	for id, open := range w.open {
 		if open.last.Before(since) {
