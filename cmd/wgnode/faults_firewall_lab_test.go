@@ -91,6 +91,36 @@ func chain(spec, verdict string) firewall {
 	}}
 }
 
+// atDevice is a chain of nft's at a hook of a device: "inet ingress wg0". Of the
+// family inet it is called for both.
+func atDevice(spec, verdict string) firewall {
+	w := strings.Fields(spec)
+	return firewall{"nft " + spec + ", " + verdict, func(s *site, h *lab.Host, p packets, comment string) {
+		p.iif, p.oif = "", "" // the device says it
+		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain c {\n  type filter hook %s device %s priority 0\n  %s counter %s comment %q\n }\n}\n",
+			w[0], comment, w[1], w[2], p.nft(), verdict, comment), "nft", "-f", "-")
+	}}
+}
+
+// translate is a rule of iptables-nft that sends packets to a host of A's LAN.
+func translate() firewall {
+	return firewall{"iptables nat OUTPUT DNAT", func(s *site, h *lab.Host, p packets, comment string) {
+		program, to := "iptables-nft", "10.9.1.77:81"
+		if s.v6 {
+			program, to = "ip6tables-nft", "[fd00:9:1::77]:81"
+		}
+		args := append([]string{program, "-w", "-t", "nat", "-A", "OUTPUT"}, p.iptables()...)
+		h.Run(append(args, "-m", "comment", "--comment", comment, "-j", "DNAT", "--to-destination", to)...)
+	}}
+}
+
+// ipsec is a policy of IPsec that blocks what is sent to a port.
+func ipsec() firewall {
+	return firewall{"IPsec policy, block", func(s *site, h *lab.Host, p packets, _ string) {
+		h.Run("ip", s.flag(), "xfrm", "policy", "add", "dir", "out", "proto", p.proto, "dport", strconv.Itoa(p.dport), "action", "block")
+	}}
+}
+
 // jump is a chain of nft's whose rule is two calls away.
 func jump(spec, verdict string) firewall {
 	w := strings.Fields(spec)

@@ -51,6 +51,18 @@ func faultsBeforeTunnel() []fault {
 			},
 			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", b(s), "lookup", "77") }},
 
+		{code: diagnose.RouteBypassesTunnel, how: "interface down", side: "A", at: "A1", says: "is down", mends: true,
+			inject: func(s *site) { s.A.Run("ip", "link", "set", "wg0", "down") }},
+		{code: diagnose.RouteBypassesTunnel, how: "address gone, and its routes", side: "A", at: "A1", says: "ip address add 10.0.0.1/24", mends: true, only: 4,
+			inject: func(s *site) { s.A.Run("ip", "address", "del", "10.0.0.1/24", "dev", "wg0") }},
+		{code: diagnose.NoReply, how: "address gone, another source", side: "A", at: "A5", says: "ip address add fd0a::1/64", first: diagnose.DisallowedSource, only: 6,
+			inject: func(s *site) { s.A.Run("ip", "address", "del", "fd0a::1/64", "dev", "wg0") }},
+		{code: diagnose.NoReply, how: "translated here", side: "A", at: "A5", says: "translates", first: diagnose.DisallowedSource,
+			inject: func(s *site) {
+				s.A.RunInput(fmt.Sprintf("table inet t {\n chain c {\n type nat hook postrouting priority srcnat\n oifname wg0 snat %s to %s\n }\n}\n",
+					map[bool]string{false: "ip", true: "ip6"}[s.v6], s.inner(9)), "nft", "-f", "-")
+			}},
+
 		{code: diagnose.NoAllowedIPsMatch, how: "not in the file", side: "A", at: "A1", mends: true,
 			twin: func(*site) {},
 			conf: func(s *site) { s.confA.replace(s.t, ", "+s.hlan().String(), "") }},
@@ -67,16 +79,22 @@ func faultsBeforeTunnel() []fault {
 	}
 	all = append(all, behind(fault{code: diagnose.ConnectionRefused, side: "A"}, hostB, these(packets{proto: "tcp", dport: 80}),
 		chain("inet filter input 0", "reject with tcp reset"))...)
+	all = append(all, behind(fault{code: diagnose.RouteBypassesTunnel, side: "A", at: "A1", says: culprit, mends: true}, hostA, these(packets{proto: "tcp", dport: 80}),
+		chain("inet nat output -100", "redirect to :9999"), translate())...)
+	all = append(all, behind(fault{code: diagnose.RouteBypassesTunnel, how: "marked", side: "A", at: "A1", says: culprit, mends: true, setup: func(s *site) {
+		ip(s, "route", "add", "default", "via", s.ip(s.Addr.RLan), "table", "77")
+		ip(s, "rule", "add", "pref", "1000", "fwmark", "0x77", "lookup", "77")
+	}}, hostA, web, chain("inet route output -150", "meta mark set 0x77"))...)
 	all = append(all, behind(fault{code: diagnose.OutputFirewall, side: "A", at: "A1", mends: true}, hostA, web,
 		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 10", "drop"),
 		chain("inet filter output 0", "reject with tcp reset"), chain("inet filter output -10", "reject"), chain("ip nat output -100", "drop"), chain("ip route output -150", "drop"),
-		jump("inet filter output 0", "drop"), policy("inet filter output 0"), policy("inet filter postrouting 0"),
+		jump("inet filter output 0", "drop"), policy("inet filter output 0"), policy("inet filter postrouting 0"), atDevice("netdev egress wg0", "drop"), ipsec(),
 		iptables("filter OUTPUT DROP"), iptables("raw OUTPUT DROP"), iptables("mangle OUTPUT DROP"), iptables("mangle POSTROUTING DROP"),
 		iptables("filter OUTPUT REJECT"), iptables("filter OUTPUT REJECT", "--reject-with", "tcp-reset"))...)
 	// The reply does not get from the tunnel to the application: A6.
 	all = append(all, behind(fault{code: diagnose.InputFirewall, side: "A", at: "A6", mends: true}, hostA, these(packets{proto: "tcp", sport: 80, iif: "wg0"}),
 		chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter prerouting -150", "drop"),
-		chain("inet filter input 10", "reject with tcp reset"), jump("inet filter input 0", "drop"), policy("inet filter input 0"),
+		chain("inet filter input 10", "reject with tcp reset"), jump("inet filter input 0", "drop"), policy("inet filter input 0"), atDevice("inet ingress wg0", "drop"),
 		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"), iptables("filter INPUT REJECT"))...)
 	return append(all,
 		fault{code: diagnose.ReversePathFilter, how: "strict, mark leads into the tunnel", side: "A", at: "A6", only: 4, mends: true,
@@ -204,11 +222,11 @@ func faultsBehindTunnel() []fault {
 	} {
 		all = append(all, behind(on, hostH, fromTunnel,
 			chain("inet filter forward 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter forward -10", "reject"),
-			jump("inet filter forward 0", "drop"), policy("inet filter forward 0"), chain("ip nat prerouting -100", "drop"),
+			jump("inet filter forward 0", "drop"), policy("inet filter forward 0"), chain("ip nat prerouting -100", "drop"), atDevice("netdev ingress wg0", "drop"),
 			iptables("filter FORWARD DROP"), iptables("raw PREROUTING DROP"), iptables("mangle FORWARD DROP"),
 			iptables("filter FORWARD REJECT"))...)
 		all = append(all, behind(on, hostH, these(packets{proto: "tcp", dport: 80, oif: "lan"}),
-			chain("inet filter postrouting 0", "drop"), iptables("mangle POSTROUTING DROP"), chain("ip nat postrouting 100", "drop"))...)
+			chain("inet filter postrouting 0", "drop"), iptables("mangle POSTROUTING DROP"), chain("ip nat postrouting 100", "drop"), atDevice("netdev egress lan", "drop"))...)
 	}
 	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "rejected", side: "A", at: "B5"}, hostH, fromTunnel,
 		chain("inet filter forward 0", "reject with icmpx admin-prohibited"))...)
@@ -247,7 +265,7 @@ func faultsOnReturn() []fault {
 	fromB := these(packets{proto: "tcp", sport: 80})
 	all = append(all, behind(fault{code: diagnose.ReturnFirewall, side: "B", at: "B7", mends: true}, hostH, fromB,
 		chain("inet filter forward 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter postrouting 0", "drop"),
-		chain("inet filter forward 5", "reject"), policy("inet filter forward 0"),
+		chain("inet filter forward 5", "reject"), policy("inet filter forward 0"), atDevice("inet ingress lan", "drop"), atDevice("netdev egress wg0", "drop"),
 		iptables("filter FORWARD DROP"), iptables("raw PREROUTING DROP"), iptables("mangle POSTROUTING DROP"))...)
 	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true}, hostH,
 		these(packets{proto: "tcp", sport: 8080}), chain("inet filter output 0", "drop"), iptables("raw OUTPUT DROP"))...)

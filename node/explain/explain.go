@@ -137,6 +137,7 @@ func (x *explanation) prepare() error {
 	x.facts, x.col = f, c
 	x.flow = &diagnose.Flow{Target: netip.AddrPortFrom(x.req.Target.Addr().Unmap(), x.req.Target.Port()), Source: x.req.From}
 	f.Flow, c.Flow = x.flow, x.flow
+	x.lacks(f)
 	switch {
 	case x.Kernel:
 		x.flow.Route = wayOf(x.flow.Target, 0, 0, x.Interface)
@@ -269,6 +270,9 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 			}
 		case p := <-outcome:
 			x.flow.Probe = p
+			if x.Kernel && p.Errno == syscall.EPERM {
+				x.flow.Refusals = refusals(x.flow.Target, x.requests()[0].Proto)
+			}
 		case p := <-x.traced():
 			x.kernel.add(x.facts, p)
 		case <-tick.C:
@@ -357,6 +361,9 @@ func (x *explanation) update(ctx context.Context) {
 	x.refresh(p, &ps)
 	if p.SendErrno != 0 || p.Route.Kind == diagnose.RouteUnknown {
 		x.way()
+	}
+	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() {
+		p.Refusals = refusals(p.Endpoint, probe.ProtoUDP)
 	}
 	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
 		// Within 5 s of the last handshake this does nothing, so it is asked

@@ -5,6 +5,7 @@ package explain
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +86,9 @@ func (w *kernelWatch) start(ctx context.Context) {
 		return
 	}
 	w.kernel.Limits = limits()
+	if err := w.tracer.Unwatched(); err != nil {
+		w.kernel.Limits = append(w.kernel.Limits, "chains at the ingress and egress of devices are not traced: "+err.Error())
+	}
 	go w.read(ctx)
 }
 
@@ -97,6 +101,9 @@ func limits() []string {
 	var missed []string
 	if len(rules.Legacy) > 0 {
 		missed = append(missed, fmt.Sprintf("rules of legacy iptables (%s) are not traced; iptables-legacy-save lists them", strings.Join(rules.Legacy, ", ")))
+	}
+	if i := slices.IndexFunc(rules.Chains, func(c netfilter.Chain) bool { return c.Hook == netfilter.Egress }); i >= 0 {
+		missed = append(missed, fmt.Sprintf("packets that are translated before they come to chain %s are not traced there", rules.Chains[i].Describe()))
 	}
 	if len(rules.Flowtables) > 0 {
 		missed = append(missed, fmt.Sprintf("flows that flowtable %s has taken over are not traced", rules.Flowtables[0].Name))
@@ -155,6 +162,9 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 		p.Drop, p.Lost = w.drop(f, pkt, fate), ""
 	case netfilter.Passed:
 		p.Drop, p.Lost, p.Passed = nil, "", fate.Hook.String()
+		if s == diagnose.ToTunnel && f.Side == diagnose.SideA && p.Out != w.link {
+			w.changed(f, p, pkt)
+		}
 	case netfilter.Lost:
 		if pkt.Incomplete || pkt.First.Fragment {
 			break

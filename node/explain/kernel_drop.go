@@ -23,19 +23,50 @@ func translated(pkt *netfilter.Packet) string {
 	return strings.Join(words, ", ")
 }
 
+// changed words what made another packet of one on its way.
+func (w *kernelWatch) changed(f *diagnose.Facts, p *diagnose.Passage, pkt *netfilter.Packet) {
+	p.Changed = p.Translated
+	mark := pkt.First.Mark
+	for i, v := range pkt.Visits {
+		for _, step := range v.Steps {
+			marks := step.Mark != mark
+			if marks {
+				p.Changed = fmt.Sprintf("mark %#x to %#x", mark, step.Mark)
+			}
+			mark = step.Mark
+			translates := v.Chain.Type == "nat" && step.Verdict.Action == netfilter.Accept
+			if step.Kind != netfilter.RuleStep || !marks && !translates {
+				continue
+			}
+			rule, text := w.rule(v.Chain, step)
+			upTo := *pkt
+			upTo.Visits = pkt.Visits[:i+1]
+			p.By, p.Spare = text, accept(rule, &upTo, services(f, w.stretch[pkt.Match], &upTo))
+			return
+		}
+	}
+}
+
+// rule returns the rule that took a step, and its text, as much as can be known.
+func (w *kernelWatch) rule(c netfilter.Chain, s netfilter.Step) (netfilter.Rule, string) {
+	rule, err := w.tracer.Rule(c, s)
+	if err != nil {
+		rule = netfilter.Rule{Table: c.Table, Chain: s.Chain, Handle: s.Handle, NoText: err.Error(), Program: "nft"}
+	}
+	text := rule.String()
+	if rule.Text == "" && rule.NoText != "" {
+		text += " (" + rule.NoText + ")"
+	}
+	return rule, text
+}
+
 // drop words what dropped a packet.
 func (w *kernelWatch) drop(f *diagnose.Facts, pkt *netfilter.Packet, fate netfilter.Fate) *diagnose.Drop {
 	d := &diagnose.Drop{Hook: fate.Hook.String(), Chain: fate.Chain.Describe(), Packet: describe(pkt.First)}
 	rule := netfilter.Rule{Table: fate.Chain.Table, Chain: fate.Chain.Name, Program: "nft"}
 	if fate.Step.Kind == netfilter.RuleStep {
-		var err error
-		if rule, err = w.tracer.Rule(fate.Chain, fate.Step); err != nil {
-			rule = netfilter.Rule{Table: fate.Chain.Table, Chain: fate.Step.Chain, Handle: fate.Step.Handle, NoText: err.Error(), Program: "nft"}
-		}
-		d.Rule, d.Reject = rule.String(), rule.Reject
-		if rule.Text == "" && rule.NoText != "" {
-			d.Rule += " (" + rule.NoText + ")"
-		}
+		rule, d.Rule = w.rule(fate.Chain, fate.Step)
+		d.Reject = rule.Reject
 	}
 	h := pkt.First
 	d.Data = h.Proto == probe.ProtoUDP && !handshakeSized(h)

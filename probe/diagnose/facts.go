@@ -36,6 +36,11 @@ type Facts struct {
 
 	Strangers []Stranger
 
+	// LinkDown: the interface is not up. Missing are addresses that the
+	// configuration gives it and that it does not have.
+	LinkDown bool
+	Missing  []netip.Prefix
+
 	// PathMTU is what was measured of large packets, nil if nothing was.
 	PathMTU *PathMTU
 
@@ -58,8 +63,17 @@ type Flow struct {
 	// Answer is an inner packet that came back and says no: a TCP reset or an
 	// ICMP error.
 	Answer *probe.Event
+	// Refusals are what refuses its packets before netfilter sees them.
+	Refusals []Refusal
 	// SentData counts data messages of this flow, Replies those back.
 	SentData, Replies int
+}
+
+// Refusal is something on this host, beside netfilter and routing, that refuses to
+// send.
+type Refusal struct {
+	Text string // "IPsec policy src ..."
+	Fix  string // the command that takes it away
 }
 
 // Probe is what became of the packet that was sent to find out.
@@ -121,6 +135,8 @@ type Peer struct {
 	SendError *probe.Event
 	ICMP      *probe.Event // the latest ICMP error about a message to it
 	ICMPs     int
+	// Refusals are what refuses messages to it before netfilter sees them.
+	Refusals []Refusal
 
 	// Disallowed is the latest authenticated packet whose source is not the
 	// peer's; DisallowedN counts them.

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -46,7 +47,7 @@ func (f *Facts) judge(now time.Time) (v Verdict, settled bool) {
 type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
 
 var judgeA = []rule{
-	(*Facts).blackhole, (*Facts).answered, (*Facts).overheard, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted,
+	(*Facts).blackhole, (*Facts).answered, (*Facts).overheard, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted, (*Facts).diverted,
 	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
 	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).icmpSays, (*Facts).replyDisallowed,
 	(*Facts).innerInDropped, (*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
@@ -265,8 +266,27 @@ func (f *Facts) notRouted(time.Time) (Verdict, bool, bool) {
 		v.Code = DestNotRouted
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, r.Kind)
 	}
+	f.incomplete(&v)
 	f.answeredOutside(&v)
 	return v, true, true
+}
+
+// incomplete says what the interface lacks, and has that mended first: a route into
+// it needs it to be up, and an address to send from.
+func (f *Facts) incomplete(v *Verdict) {
+	var first []string
+	if f.LinkDown {
+		v.Evidence = append(v.Evidence, f.Interface+" is down: routes by it are gone, or out of use")
+		first = append(first, fmt.Sprintf("ip link set %s up", f.Interface))
+	}
+	for _, p := range f.Missing {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s, which the configuration gives it, is no address of %s", p, f.Interface))
+		first = append(first, fmt.Sprintf("ip address add %s dev %s", p, f.Interface))
+	}
+	if len(first) > 0 && strings.HasPrefix(v.Fix[0], "ip route add ") { // what was there comes back, or not
+		v.Fix[0] = "ip route replace " + strings.TrimPrefix(v.Fix[0], "ip route add ")
+	}
+	v.Fix = append(first, v.Fix...)
 }
 
 // notEntered: routed to the tunnel, and yet it did not come.
@@ -276,16 +296,34 @@ func (f *Facts) notEntered(time.Time) (Verdict, bool, bool) {
 	}
 	errno := f.Flow.Probe.Errno
 	certain := errno == syscall.EPERM || errno == syscall.ECONNREFUSED
+	p := f.passage(ToTunnel)
 	v := Verdict{Code: OutputFirewall, Checkpoint: probe.A1, Where: WhereHere, Certain: certain,
 		Summary:  fmt.Sprintf("the probe's packet to %s did not reach the tunnel", f.target()),
 		Evidence: []string{"nothing for " + f.target() + " was read from " + f.Interface},
 		Fix:      []string{FixComment + "look for a rule that drops it in the output hook", "nft list ruleset"}}
 	if certain {
-		v.Summary += ": netfilter on this host drops or rejects it"
 		v.Evidence = append(v.Evidence, fmt.Sprintf("the probe failed with %q and no packet had left: that is this host's own answer", errno))
-	} else {
-		v.Candidates = []Candidate{{OutputFirewall, "nft list ruleset: is there a drop in the output hook?"},
-			{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"}}
 	}
-	return v, certain, true
+	switch {
+	case certain && f.traced() && p.Packets == 0:
+		v.Summary += ": this host refuses to send it"
+		return refusal(v, f.Flow.Refusals, "output"), f.Flow.Probe.Done, true
+	case certain:
+		v.Summary += ": netfilter on this host drops or rejects it"
+		return v, true, true
+	case p.Lost != "":
+		v.Evidence = append(v.Evidence, "netfilter trace: it is seen last in the "+p.Lost+" hook, and no rule that is traced has dropped it")
+	case p.Passed != "":
+		v.Evidence = append(v.Evidence, "netfilter trace: it passes the "+p.Passed+" hook: what is traced has not dropped it")
+	}
+	v.Candidates = []Candidate{{OutputFirewall, "nft list ruleset: is there a drop in the output hook?"}}
+	if f.traced() {
+		v.Candidates[0].Check = "what is not traced: iptables-legacy-save, tc filter show dev " + f.Interface + " egress, bpftool net"
+		v.Fix = []string{FixComment + "look for what drops it and is not traced", "iptables-legacy-save; ip6tables-legacy-save", "tc -s qdisc show dev " + f.Interface,
+			"tc filter show dev " + f.Interface + " egress"}
+	}
+	if f.Flow.Route.Kind == RouteUnknown {
+		v.Candidates = append(v.Candidates, Candidate{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"})
+	}
+	return v, false, true
 }

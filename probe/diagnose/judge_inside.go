@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -109,6 +110,9 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 	if p.Handshake.EstablishedNow {
 		v.Evidence = append(v.Evidence, "a handshake was completed meanwhile: the path works both ways, and so do the keys")
 	}
+	if to := f.passage(ToTunnel).Translated; to != "" {
+		v.Evidence = append(v.Evidence, "netfilter trace: this host translates them before they enter the tunnel: "+to)
+	}
 	if p.DisallowedN > 0 {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%d packet(s) from %s had a source outside its AllowedIPs", p.DisallowedN, p.label()))
 		v.Candidates = append(v.Candidates, Candidate{DisallowedSource, fmt.Sprintf("is %s in AllowedIPs of %s here? They are %s", dst, p.label(), joinPrefixes(p.AllowedIPs))})
@@ -123,6 +127,9 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 		Candidate{ReturnRouteWrong, on + "ip route get " + src + " must lead into the tunnel"})
 	v.Fix = []string{FixComment + "the far host can tell; on " + p.label() + ":",
 		fmt.Sprintf("wgnode explain %s --passive --from %s", f.target(), src)}
+	if slices.ContainsFunc(f.Missing, func(m netip.Prefix) bool { return m.Addr().Is4() == dst.Is4() }) {
+		f.incomplete(&v) // so that they have a source that nobody there expects
+	}
 	first := f.Flow.Seen[probe.A4]
 	return v, first != nil && now.Sub(first.When()) > noReplyAfter, true
 }

@@ -29,6 +29,29 @@ func (f *Facts) outputDropped(time.Time) (Verdict, bool, bool) {
 	return v, true, true
 }
 
+// diverted: routing leads the packet into the tunnel, but a rule makes another packet
+// of it on the way, which leaves elsewhere.
+func (f *Facts) diverted(time.Time) (Verdict, bool, bool) {
+	p := f.passage(ToTunnel)
+	if f.Flow.Seen[probe.A1] != nil || p.Drop != nil || p.Passed != "postrouting" || p.Out == "" || p.Out == f.Interface {
+		return Verdict{}, false, false
+	}
+	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
+		Summary: fmt.Sprintf("the packet to %s is on its way into %s when a rule of this host makes another of it, which leaves by %s", f.target(), f.Interface, p.Out),
+		Evidence: []string{fmt.Sprintf("netfilter trace: %s > %s left by %s", p.Src, p.Dst, p.Out),
+			"no packet for it entered the tunnel"},
+		Fix: slices.Clone(p.Spare)}
+	if p.Changed != "" {
+		v.Evidence[0] += ", " + p.Changed
+	}
+	if p.By != "" {
+		v.Evidence = append(v.Evidence, "rule: "+p.By)
+	} else {
+		v.Fix = []string{FixComment + "look for the rule that translates or marks it", "nft list ruleset", "ip rule"}
+	}
+	return v, true, true
+}
+
 // wireOutDropped: the encrypted packet does not get out. The socket says so
 // too, see cannotSend, unless a hook drops it so that nobody notices.
 func (f *Facts) wireOutDropped(time.Time) (Verdict, bool, bool) {
@@ -140,7 +163,7 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 	p, dst := f.passage(FromTunnel), f.Flow.Target.Addr()
 	what := fmt.Sprintf("the packet to %s", f.target())
 	if p.Drop != nil {
-		if p.Drop.Hook == "input" || f.Flow.Route.Local && p.Drop.Hook == "prerouting" {
+		if p.Drop.Hook == "input" || f.Flow.Route.Local && (p.Drop.Hook == "prerouting" || p.Drop.Hook == "ingress") {
 			return dropVerdict(InputFirewall, probe.B7, p.Drop, what+" after it has left the tunnel"), true, true
 		}
 		return dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"), true, true

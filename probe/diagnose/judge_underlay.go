@@ -94,11 +94,21 @@ func (f *Facts) cannotSend(time.Time) (Verdict, bool, bool) {
 	d := f.passage(ToWire).Drop
 	v.Checkpoint = f.sentAt(d)
 	switch {
-	case p.SendErrno == syscall.EPERM && d != nil:
+	case (p.SendErrno == syscall.EPERM || p.SendErrno == syscall.ENOBUFS) && d != nil:
 		at := v.Checkpoint
 		evidence := v.Evidence
 		v = dropVerdict(UnderlayOutputFirewall, at, d, "the encrypted packets to "+ep)
 		v.Evidence = append(v.Evidence, evidence...)
+	case p.SendErrno == syscall.EPERM && f.traced() && f.passage(ToWire).Packets == 0 && len(p.Refusals) > 0:
+		v.Code = UnderlayOutputFirewall
+		v.Summary = fmt.Sprintf("this host refuses to send the encrypted packets to %s, %s", p.label(), ep)
+		v = refusal(v, p.Refusals, "output")
+	case p.SendErrno == syscall.ENOBUFS: // a queue that is full, or what is behind all hooks
+		v.Code, v.Certain = UnderlayOutputFirewall, false
+		v.Summary = fmt.Sprintf("the device drops the encrypted packets to %s, %s: %v", p.label(), ep, p.SendErrno)
+		v.Candidates = []Candidate{{UnderlayOutputFirewall, "nft list ruleset: is there a drop in an egress hook?"},
+			{UnderlayOutputFirewall, "tc -s qdisc; tc filter show dev " + p.Route.Interface + " egress: do they drop?"}}
+		v.Fix = []string{"tc -s qdisc show dev " + p.Route.Interface, "nft list ruleset"}
 	case p.SendErrno == syscall.EPERM:
 		v.Code = UnderlayOutputFirewall
 		v.Summary = fmt.Sprintf("this host's own firewall drops the encrypted packets to %s, %s", p.label(), ep)

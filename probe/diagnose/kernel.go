@@ -49,6 +49,12 @@ type Passage struct {
 	// Translated says how it was, "" if it was not: "source 10.0.0.1 to
 	// 192.0.2.2".
 	Translated string
+	// Changed is how it became another packet on the way, "" if it did not:
+	// translated, or with another mark. By is the rule that did it, "" if that is
+	// not known, and Spare are commands that leave such packets alone.
+	Changed string
+	By      string
+	Spare   []string
 
 	// Way is where routing leads the packets.
 	Way Route
@@ -132,6 +138,27 @@ func (d *Drop) evidence() []string {
 		what = "no rule accepted it, and the policy is drop"
 	}
 	return []string{fmt.Sprintf("netfilter trace: %s was dropped in %s", d.Packet, d.Chain), what}
+}
+
+// traced reports whether packets are followed on their way through netfilter.
+func (f *Facts) traced() bool { return f.Kernel != nil && f.Kernel.Blind == "" }
+
+// refusal is a verdict for what says no before netfilter sees a packet: either what
+// is known to, or what may.
+func refusal(v Verdict, known []Refusal, hook string) Verdict {
+	v.Evidence = append(v.Evidence, "netfilter trace: no packet came as far as the "+hook+" hook, so that no rule has dropped it")
+	v.Certain, v.Fix = len(known) > 0, nil
+	for _, r := range known {
+		v.Evidence = append(v.Evidence, r.Text)
+		v.Fix = append(v.Fix, r.Fix)
+	}
+	if !v.Certain {
+		v.Candidates = []Candidate{
+			{v.Code, "ip xfrm policy: does a policy of IPsec block it?"},
+			{v.Code, "bpftool cgroup tree: does a program of a control group refuse to send?"}}
+		v.Fix = []string{"ip xfrm policy"}
+	}
+	return v
 }
 
 // blind adds to a verdict that is not certain what could not be seen.
