@@ -188,6 +188,14 @@ func TestTraceLost(t *testing.T) {
 			fault: func(s *site) {
 				nft(s.A, "postrouting", "policy drop; oifname != wg0 accept")
 			}},
+		{name: "egress", want: place{walk.Out, walk.Network, walk.Egress}, says: "dropped by netdev t-culprit c handle 2",
+			fault: func(s *site) {
+				atDevice("netdev egress eth0", "drop").put(s, s.A, packets{proto: "udp", dport: 51820}, culprit)
+			}},
+		{name: "ingress", want: place{walk.Back, walk.Application, walk.Ingress}, says: "dropped by inet t-culprit c handle 2",
+			fault: func(s *site) {
+				atDevice("inet ingress wg0", "drop").put(s, s.A, packets{proto: "tcp", sport: 80}, culprit)
+			}},
 		{name: "handshake", want: place{walk.Out, walk.Network, walk.Output}, says: "udp dport 51820 drop",
 			fault: func(s *site) {
 				nft(s.A, "output", "udp dport 51820 drop")

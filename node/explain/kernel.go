@@ -4,9 +4,6 @@ package explain
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/node/link"
@@ -98,17 +95,7 @@ func limits() []string {
 	if err != nil {
 		return []string{"what a trace may miss here is not known: " + err.Error()}
 	}
-	var missed []string
-	if len(rules.Legacy) > 0 {
-		missed = append(missed, fmt.Sprintf("rules of legacy iptables (%s) are not traced; iptables-legacy-save lists them", strings.Join(rules.Legacy, ", ")))
-	}
-	if i := slices.IndexFunc(rules.Chains, func(c netfilter.Chain) bool { return c.Hook == netfilter.Egress }); i >= 0 {
-		missed = append(missed, fmt.Sprintf("packets that are translated before they come to chain %s are not traced there", rules.Chains[i].Describe()))
-	}
-	if len(rules.Flowtables) > 0 {
-		missed = append(missed, fmt.Sprintf("flows that flowtable %s has taken over are not traced", rules.Flowtables[0].Name))
-	}
-	return missed
+	return rules.Unseen()
 }
 
 func (w *kernelWatch) read(ctx context.Context) {

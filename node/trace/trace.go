@@ -160,7 +160,7 @@ func (x *run) follow(ctx context.Context, start time.Time, sub *probe.Subscripti
 		case evs := <-events:
 			x.events = append(x.events, evs[:min(len(evs), maxEvents-len(x.events))]...)
 		case p := <-packets:
-			x.packets = append(x.packets, p)
+			x.take(p)
 		case err := <-sent:
 			x.answer = answered(err, time.Since(start))
 			sent = nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
@@ -132,6 +131,25 @@ func (x *run) readPackets(ctx context.Context, to chan<- *netfilter.Packet) {
 	}
 }
 
+// take keeps a traced packet. What becomes of one at the egress of a device is told
+// after it has passed postrouting, and is a part of the same walk.
+func (x *run) take(p *netfilter.Packet) {
+	if p.Start == netfilter.Egress {
+		for i := len(x.packets) - 1; i >= 0; i-- {
+			was := x.packets[i]
+			if was.End != netfilter.Postrouting || was.Last.Source() != p.First.Source() || was.Last.Destination() != p.First.Destination() ||
+				was.Last.Proto != p.First.Proto || was.Last.Length != p.First.Length || was.Last.Data != p.First.Data {
+				continue
+			}
+			whole := *was
+			whole.End, whole.Last, whole.Visits = netfilter.HookUnknown, p.Last, slices.Concat(was.Visits, p.Visits)
+			x.packets[i] = &whole
+			return
+		}
+	}
+	x.packets = append(x.packets, p)
+}
+
 func (x *run) close() {
 	if x.tracer != nil {
 		// Without its socket the kernel removes the table; there is nobody to tell.
@@ -153,12 +171,10 @@ func (x *run) limits() []string {
 	case err != nil:
 		missed = append(missed, "what a trace may miss here is not known: "+err.Error())
 	default:
-		if len(rules.Legacy) > 0 {
-			missed = append(missed, fmt.Sprintf("rules of legacy iptables (%s) are not traced; iptables-legacy-save lists them", strings.Join(rules.Legacy, ", ")))
-		}
-		for _, f := range rules.Flowtables {
-			missed = append(missed, fmt.Sprintf("flows that flowtable %s of %v has taken over are not traced", f.Name, f.Table))
-		}
+		missed = append(missed, rules.Unseen()...)
+	}
+	if err := x.tracer.Unwatched(); err != nil {
+		missed = append(missed, "chains at the ingress and egress of devices are not traced: "+err.Error())
 	}
 	if n := x.tracer.Lost(); n > 0 {
 		missed = append(missed, fmt.Sprintf("%d trace events were lost", n))

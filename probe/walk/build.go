@@ -63,6 +63,7 @@ func (b *builder) out() {
 			b.add(Out, Application, Rerouting, fmt.Sprintf("routing again: mark %#x", f.Rerouted.Mark), b.innerWay(f.Rerouted))
 		}
 		b.add(Out, Application, Postrouting, "postrouting", b.hook(f.Out, Postrouting))
+		b.device(Out, Application, Egress, f.Out)
 	}
 	b.add(Out, Tunnel, Cryptokey, "cryptokey routing", b.cryptokey())
 	if f.Seen[probe.A2] != nil {
@@ -79,6 +80,7 @@ func (b *builder) out() {
 	b.add(Out, Network, Routing, title, b.outerWay(f.Outer))
 	b.add(Out, Network, Output, "output", b.hook(out, Output))
 	b.add(Out, Network, Postrouting, "postrouting", b.hook(out, Postrouting))
+	b.device(Out, Network, Egress, out)
 	b.add(Out, Network, Wire, "wire", b.wireOut(out))
 }
 
@@ -105,6 +107,7 @@ func (b *builder) back() {
 }
 
 func (b *builder) arrival(zone Zone, p *Passage) {
+	b.device(Back, zone, Ingress, p)
 	b.add(Back, zone, Prerouting, "prerouting", b.hook(p, Prerouting))
 	b.add(Back, zone, SourceCheck, "routing, source check", b.check(p))
 	b.add(Back, zone, Input, "input", b.hook(p, Input))

@@ -47,7 +47,20 @@ func decided(w *Way) Step {
 }
 
 // order is that of the hooks on a packet's way.
-var order = map[string]int{"prerouting": 1, "input": 2, "output": 1, "postrouting": 2}
+var order = map[string]int{"ingress": 0, "prerouting": 1, "input": 2, "output": 1, "postrouting": 2, "egress": 3}
+
+// device adds what a packet met at a hook of a device, if it was seen to meet
+// something there.
+func (b *builder) device(leg Leg, zone Zone, at Place, p *Passage) {
+	if p == nil || !slices.ContainsFunc(p.Visits, func(v Visit) bool { return v.Hook == string(at) }) {
+		return
+	}
+	link := p.In
+	if at == Egress {
+		link = p.Out
+	}
+	b.add(leg, zone, at, fmt.Sprintf("%s of %s", at, link), b.hook(p, at))
+}
 
 // hook is what a packet met in one hook.
 func (b *builder) hook(p *Passage, at Place) Step {

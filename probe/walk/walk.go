@@ -74,6 +74,8 @@ const (
 	Prerouting  Place = "prerouting"
 	SourceCheck Place = "source-check" // the route of what came in, and rp_filter
 	Input       Place = "input"
+	Ingress     Place = "ingress" // of a device, where somebody has chains there
+	Egress      Place = "egress"
 	Stack       Place = "stack" // a userspace network stack, instead of the kernel's
 	Cryptokey   Place = "cryptokey-routing"
 	Handshake   Place = "handshake"

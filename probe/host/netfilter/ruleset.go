@@ -57,6 +57,21 @@ func (r *Ruleset) At(h Hook, is4 bool) []Chain {
 	return cs
 }
 
+// Unseen says, one sentence each, what of this ruleset a trace does not show.
+func (r *Ruleset) Unseen() []string {
+	var missed []string
+	if len(r.Legacy) > 0 {
+		missed = append(missed, fmt.Sprintf("rules of legacy iptables (%s) are not traced; iptables-legacy-save lists them", strings.Join(r.Legacy, ", ")))
+	}
+	if i := slices.IndexFunc(r.Chains, func(c Chain) bool { return c.Hook == Egress }); i >= 0 {
+		missed = append(missed, fmt.Sprintf("packets that are translated before they come to chain %s are not traced there", r.Chains[i].Describe()))
+	}
+	for _, f := range r.Flowtables {
+		missed = append(missed, fmt.Sprintf("flows that flowtable %s of %v has taken over are not traced", f.Name, f.Table))
+	}
+	return missed
+}
+
 // devices are those that have chains at a hook of theirs, in no order.
 func (r *Ruleset) devices(h Hook) []string {
 	var names []string
