@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
@@ -66,6 +67,12 @@ func faultsBeforeTunnel() []fault {
 		{code: diagnose.NoAllowedIPsMatch, how: "not in the file", side: "A", at: "A1", mends: true,
 			twin: func(*site) {},
 			conf: func(s *site) { s.confA.replace(s.t, ", "+s.hlan().String(), "") }},
+		{code: diagnose.NoAllowedIPsMatch, how: "taken out, reloaded", side: "A", at: "A1", says: "wgnode reload wg0", mends: true,
+			inject: func(s *site) {
+				other := lab.NewKey(s.t).Public
+				s.A.Run("wg", "set", "wg0", "peer", other, "allowed-ips", s.hlan().String())
+				s.A.Run("wg", "set", "wg0", "peer", other, "remove")
+			}},
 		{code: diagnose.NoAllowedIPsMatch, how: "taken out, still routed", side: "A", at: "A1", says: "refused there", mends: true,
 			inject: func(s *site) { s.A.Run("wg", "set", "wg0", "peer", s.gateway.Public, "allowed-ips", s.inner(2)) }},
 
@@ -77,6 +84,8 @@ func faultsBeforeTunnel() []fault {
 		{code: diagnose.ConnectionRefused, how: "nothing listens on H", side: "B", conf: func(*site) {},
 			ask: func(s *site) *diagnose.Report { return s.overheard(net.JoinHostPort(s.inner(2), "8080")) }},
 	}
+	all = append(all, behind(fault{code: diagnose.ConnectionRefused, how: "by ICMP", side: "A", says: "by a firewall rule"}, hostB, these(packets{proto: "tcp", dport: 80}),
+		chain("inet filter input 0", "reject"))...)
 	all = append(all, behind(fault{code: diagnose.ConnectionRefused, side: "A"}, hostB, these(packets{proto: "tcp", dport: 80}),
 		chain("inet filter input 0", "reject with tcp reset"))...)
 	all = append(all, behind(fault{code: diagnose.RouteBypassesTunnel, side: "A", at: "A1", says: culprit, mends: true}, hostA, these(packets{proto: "tcp", dport: 80}),
@@ -143,6 +152,9 @@ func faultsBehindTunnel() []fault {
 		{code: diagnose.ForwardingDisabled, how: "off for the tunnel", side: "B", at: "B5", mends: true, only: 4,
 			twin:   func(s *site) { s.H.Sysctl("net.ipv4.conf.wan.forwarding", "0") },
 			inject: func(s *site) { s.H.Sysctl("net.ipv4.conf.wg0.forwarding", "0") }},
+
+		{code: diagnose.ForwardingDisabled, how: "off for the way back", side: "B", at: "B7", mends: true, only: 4,
+			inject: func(s *site) { s.H.Sysctl("net.ipv4.conf.lan.forwarding", "0") }},
 
 		{code: diagnose.NoRouteOnward, how: "no route", side: "B", at: "B5", inject: func(s *site) { ip(s, "route", "del", s.hlan().String()) }},
 		{code: diagnose.NoRouteOnward, how: "blackhole route", side: "B", at: "B5", says: "blackhole", mends: true,
@@ -257,6 +269,8 @@ func faultsOnReturn() []fault {
 			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", s.inner(1), "lookup", "77") }},
 		{code: diagnose.ReturnRouteWrong, how: "blackhole route", side: "B", at: "B7", says: "blackhole", mends: true,
 			inject: func(s *site) { ip(s, "route", "add", "blackhole", s.inner(1)) }},
+		{code: diagnose.ReturnRouteWrong, how: "address gone, and its routes", side: "B", at: "B7", says: "ip address add 10.0.0.2/24", mends: true, only: 4,
+			inject: func(s *site) { s.H.Run("ip", "address", "del", "10.0.0.2/24", "dev", "wg0") }},
 		{code: diagnose.ReturnRouteWrong, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true,
 			inject: func(s *site) { ip(s, "route", "add", s.inner(1), "dev", "lan") }},
 		{code: diagnose.ReturnRouteWrong, how: "of a service on H, prohibited", side: "B", at: "B7", setup: onH, ask: askH, mends: true,

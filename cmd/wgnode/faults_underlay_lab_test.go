@@ -144,6 +144,18 @@ func faultsOfHandshake() []fault {
 	toR := func(s *site) string { return s.ip(s.Addr.RWan) }
 	all := []fault{
 		{code: diagnose.NoResponse, how: "not a peer there", side: "A", at: "A3", conf: stranger},
+		{code: diagnose.NoResponse, how: "the endpoint is A itself", side: "A", at: "A3", says: "is an address of this host itself",
+			conf: func(s *site) {
+				s.confA.replace(s.t, net.JoinHostPort(s.ip(s.Addr.HWan), "51820"), net.JoinHostPort(s.ip(s.Addr.A), "51821"))
+			}},
+		{code: diagnose.NoResponse, how: "another key here", side: "A", at: "A3", says: "another private key than the configuration",
+			inject: func(s *site) {
+				s.A.RunInput(lab.NewKey(s.t).Private, "wg", "set", "wg0", "private-key", "/dev/stdin")
+			}},
+		{code: diagnose.NoResponse, how: "another peer has taken the prefix", side: "A", at: "A3", says: "wgnode reload wg0",
+			inject: func(s *site) {
+				s.A.Run("wg", "set", "wg0", "peer", lab.NewKey(s.t).Public, "allowed-ips", s.hlan().String(), "endpoint", net.JoinHostPort(s.ip(s.Addr.HWan), "51820"))
+			}},
 		{code: diagnose.PSKMismatch, how: "on H alone", side: "A", at: "A3", conf: func(s *site) { newPSK(s.confH, s) }},
 		{code: diagnose.PSKMismatch, how: "on A alone", side: "A", at: "A3", conf: func(s *site) { newPSK(s.confA, s) }},
 		{code: diagnose.PSKMismatch, how: "another on H", side: "A", at: "A3", setup: both, fresh: true, inject: func(s *site) {

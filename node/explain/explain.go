@@ -152,9 +152,15 @@ func (x *explanation) prepare() error {
 		} else {
 			f.Nearest = nearest(c.Peers, x.flow.Target.Addr())
 		}
+		k := ""
+		if f.Peer != nil {
+			k = f.Peer.Key
+		}
+		f.Changed = x.changed(f, x.flow.Target.Addr(), k)
 		return nil
 	}
 	f.Side = diagnose.SideB
+	f.Changed = x.changed(f, netip.Addr{}, "")
 	if ok && !x.flow.Route.Local {
 		x.behind = r.Peer
 	}

@@ -1,11 +1,14 @@
 package explain
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 
 	"github.com/wgnode/wgnode/node/address"
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/host/xfrm"
@@ -31,6 +34,31 @@ func (s *Subject) lacks(f *diagnose.Facts) {
 			f.Missing = append(f.Missing, p)
 		}
 	}
+}
+
+// changed says in which respect the device is not what the configuration makes it,
+// of what concerns packets to a target, which the peer with the key k gets; invalid:
+// to any. As in the device the longest prefix wins, and of several the last.
+func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k string) string {
+	if s.File == nil {
+		return ""
+	}
+	if own := s.File.Interface.PrivateKey; !own.IsZero() && own.Public().Base64() != f.PublicKey {
+		return s.Interface + " has another private key than the configuration"
+	}
+	var peer *config.Peer
+	length := -1
+	for i := range s.File.Peers {
+		for _, p := range s.File.Peers[i].AllowedIPs {
+			if p.Contains(target) && p.Bits() >= length {
+				peer, length = &s.File.Peers[i], p.Bits()
+			}
+		}
+	}
+	if peer == nil || peer.PublicKey.Base64() == k {
+		return ""
+	}
+	return fmt.Sprintf("the configuration gives %s to %s, and %s does not", target, cmp.Or(peer.Name, peer.PublicKey.Short()), s.Interface)
 }
 
 // refusals are the policies of IPsec that block what this host sends to an address.

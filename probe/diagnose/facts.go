@@ -40,6 +40,9 @@ type Facts struct {
 	// configuration gives it and that it does not have.
 	LinkDown bool
 	Missing  []netip.Prefix
+	// Changed says in which respect that concerns the flow the device is not what
+	// the configuration makes it: somebody has changed it. "" if in none.
+	Changed string
 
 	// PathMTU is what was measured of large packets, nil if nothing was.
 	PathMTU *PathMTU

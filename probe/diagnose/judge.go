@@ -21,6 +21,10 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 	if !v.Certain && v.Code != Idle {
 		f.blind(&v)
 	}
+	if f.Changed != "" && !v.Healthy() && v.Code != ConnectionRefused {
+		v.Evidence = append(v.Evidence, f.Changed+": it has been changed since")
+		v.Fix = append([]string{FixComment + "make it again what the file says:", "wgnode reload " + f.Interface, FixComment + "or:"}, v.Fix...)
+	}
 	v.Fix = InLanguage(f.Config, v.Fix)
 	return v, settled
 }
@@ -176,6 +180,12 @@ func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
 	v.Checkpoint = innerICMPCheckpoint[code]
 	switch code {
 	case ConnectionRefused:
+		if f.Flow.Probe.Sent && f.Flow.Target.Port() != 0 {
+			// To TCP a host answers a closed port with a reset.
+			v.Summary = fmt.Sprintf("the tunnel works; %s refuses the connection, by a firewall rule: it says %s, and not by a TCP reset", who, says)
+			v.Fix = []string{FixComment + "on " + who + ": a firewall rule rejects it", "nft list ruleset"}
+			break
+		}
 		v.Fix = []string{FixComment + "on " + f.Flow.Target.Addr().String() + ": see what listens", "ss -ulnp"}
 	case NoRouteOnward:
 		v.Fix = []string{FixComment + "on " + who + ":", "ip route get " + f.Flow.Target.Addr().String()}

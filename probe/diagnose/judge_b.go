@@ -148,6 +148,9 @@ func (f *Facts) noAnswerHere(time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	dst := f.Flow.Target.Addr().String()
+	if back := f.passage(ToTunnel); back.Packets > 0 {
+		return f.replyAstray(back), false, true
+	}
 	return Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
 		Summary:  fmt.Sprintf("the packet to %s came out of the tunnel here, and no reply has entered it", f.target()),
 		Evidence: []string{"written to " + f.Interface + ": B4", "nothing read from " + f.Interface + " for it: no B7"},
@@ -160,4 +163,21 @@ func (f *Facts) noAnswerHere(time.Time) (Verdict, bool, bool) {
 			{ReturnRouteWrong, "ip route get the source: does it lead into " + f.Interface + "?"},
 		},
 		Fix: []string{"tcpdump -ni any host " + dst}}, false, true
+}
+
+// replyAstray: the reply has come back to this host, and does not enter the tunnel
+// as what it was, though nothing was seen to drop it.
+func (f *Facts) replyAstray(back *Passage) Verdict {
+	v := Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
+		Summary: fmt.Sprintf("the reply of %s came back to this host, and has not entered the tunnel as the answer that it was", f.target()),
+		Evidence: []string{fmt.Sprintf("netfilter trace: %d reply packet(s) came in on %s%s", back.Packets, back.In, comma(back.Translated)),
+			"nothing read from " + f.Interface + " for it: no B7"},
+		Candidates: []Candidate{
+			{ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from " + f.Flow.Target.Addr().String() + "?"},
+			{ReturnRouteWrong, "ip route get " + back.backTo().String() + ": does it lead into " + f.Interface + "?"}},
+		Fix: []string{"nft list ruleset", "ip route get " + back.backTo().String()}}
+	if back.Passed == "postrouting" {
+		v.Evidence[0] += fmt.Sprintf(", and passed postrouting on its way out of %s", back.Out)
+	}
+	return v
 }

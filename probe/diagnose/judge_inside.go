@@ -124,7 +124,12 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 		Candidate{ForwardFirewall, on + "nft list ruleset: may the tunnel be forwarded to " + dst.String() + "?"},
 		Candidate{NoRouteOnward, on + "ip route get " + dst.String()},
 		Candidate{NoReplyFromDestination, on + "tcpdump -ni any host " + dst.String() + " shows whether it answers: its firewall, or no way back to " + src + " without masquerading"},
-		Candidate{ReturnRouteWrong, on + "ip route get " + src + " must lead into the tunnel"})
+		Candidate{ReturnRouteWrong, on + "ip route get " + src + " must lead into the tunnel"},
+		Candidate{NoReply, on + fmt.Sprintf("tcpdump -ni any udp port %d: do the data messages arrive? What lies between may let handshakes pass alone", p.Endpoint.Port())})
+	if f.Flow.Target.Port() == 0 {
+		v.Candidates = append(v.Candidates, Candidate{NoReplyFromDestination,
+			fmt.Sprintf("here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst)})
+	}
 	v.Fix = []string{FixComment + "the far host can tell; on " + p.label() + ":",
 		fmt.Sprintf("wgnode explain %s --passive --from %s", f.target(), src)}
 	if slices.ContainsFunc(f.Missing, func(m netip.Prefix) bool { return m.Addr().Is4() == dst.Is4() }) {

@@ -222,6 +222,12 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 		return v, settled, ok
 	}
 	w := &p.Way
+	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
+		return Verdict{Code: ForwardingDisabled, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
+			Summary:  fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
+			Evidence: []string{"netfilter trace: it passes prerouting and is not forwarded", p.Forwarding.Evidence},
+			Fix:      slices.Clone(p.Forwarding.Fix)}, true, true
+	}
 	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
 		return Verdict{}, false, false
 	}
@@ -241,6 +247,7 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 	if w.Kind != RouteFound {
 		v.Summary = fmt.Sprintf("this host has no way back to %s for %s: %s", to, from, w.Kind)
 	}
+	f.incomplete(&v)
 	return v, true, true
 }
 

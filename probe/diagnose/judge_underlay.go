@@ -164,6 +164,11 @@ func (f *Facts) icmpSays(time.Time) (Verdict, bool, bool) {
 			v.Candidates = []Candidate{{EndpointProhibited, "on " + who + ": nft list ruleset: is there a reject for UDP to " + ep + "?"},
 				{EndpointPortClosed, "on " + p.label() + ": wg show all listen-port"}}
 		}
+		if p.Route.Local {
+			v.Where = WhereHere
+			v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, where nothing listens for UDP", p.label(), ep)
+			v.Fix = []string{FixComment + fmt.Sprintf("the address of %s, in its [Peer]%s:", p.label(), f.inFile()), "Endpoint = HOST:PORT"}
+		}
 	case probe.ICMPProhibited:
 		v.Code = EndpointProhibited
 		v.Summary = fmt.Sprintf("%s prohibits packets to %s: by a firewall rule, or a prohibit route", who, ep)
@@ -224,6 +229,14 @@ func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
 		{WrongPublicKey, fmt.Sprintf("on %s, wg show all public-key must say %s", p.label(), p.Key)},
 		{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does the input hook accept udp dport %d? And here, the answers, udp sport %d?", p.label(), port, port)},
 		{ReplyLeavesElsewhere, fmt.Sprintf("on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.label())},
+	}
+	if p.Route.Local {
+		v.Where = WhereHere
+		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there", p.label(), ep)
+		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.words()))
+		v.Fix = []string{FixComment + fmt.Sprintf("the address of %s, in its [Peer]%s:", p.label(), f.inFile()), "Endpoint = HOST:PORT",
+			FixComment + "or see to the program that passes on:", fmt.Sprintf("ss -ulnp sport = :%d", ep.Port())}
+		return v, settled, true
 	}
 	if f.passage(ToWire).Passed == "postrouting" && f.passage(FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
