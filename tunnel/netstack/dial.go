@@ -123,41 +123,17 @@ func (n *Net) dial(ctx context.Context, network string, to netip.AddrPort) (net.
 			return nil, err
 		}
 	}
+	// A nil pointer in an interface would not be nil.
 	if network == "udp" {
-		c, err := n.stack.DialUDPAddrPort(netip.AddrPort{}, to)
+		c, err := dialUDP(n.stack, to)
 		if err != nil {
-			return nil, told(err)
+			return nil, err
 		}
 		return c, nil
 	}
-	c, err := n.stack.DialContextTCPAddrPort(ctx, to)
+	c, err := dialTCP(ctx, n.stack, to)
 	if err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	return c, nil
-}
-
-// said are the words in which gVisor passes on what the far side or the network
-// had to say, which are all that gonet leaves of it.
-var said = map[string]syscall.Errno{
-	"connection was refused":   syscall.ECONNREFUSED,
-	"connection reset by peer": syscall.ECONNREFUSED, // there is nothing yet to be reset
-	"no route to host":         syscall.EHOSTUNREACH,
-	"host is down":             syscall.EHOSTUNREACH,
-	"network is unreachable":   syscall.ENETUNREACH,
-	"operation timed out":      syscall.ETIMEDOUT,
-}
-
-// told gives the failure of an attempt the number that it has elsewhere.
-func told(err error) error {
-	op, ok := errors.AsType[*net.OpError](err)
-	if !ok || op.Err == nil {
-		return err
-	}
-	if number, ok := said[op.Err.Error()]; ok {
-		same := *op
-		same.Err = number
-		return &same
-	}
-	return err
 }

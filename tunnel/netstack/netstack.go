@@ -2,14 +2,18 @@
 //
 // A node that may not create a network interface still has a use for a tunnel:
 // its own process can be the host. The packets then end in a TCP/IP stack that
-// runs in userspace (gVisor's, by way of wireguard-go), and programs reach it
-// through a [Net], which dials and listens in the shape of package net. The
-// system's own routes, addresses and names have no part in it.
+// runs in userspace (gVisor's), and programs reach it through a [Net], which dials
+// and listens in the shape of package net. The system's own routes, addresses and
+// names have no part in it.
+//
+// The TUN device in between takes packets from the stack and gives it some in
+// batches. For bulk data of TCP the stack deals in segments of up to 64 KiB, and
+// the device cuts them to packets of the MTU, and joins those that come in: as a
+// network card with offloads does for a kernel.
 package netstack
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,13 +21,13 @@ import (
 	"sync/atomic"
 
 	"golang.zx2c4.com/wireguard/tun"
-	upstream "golang.zx2c4.com/wireguard/tun/netstack"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
 // Net is a userspace network stack. Its methods are safe for concurrent use,
 // and fail once the device that New returned with it has been closed.
 type Net struct {
-	stack *upstream.Net
+	stack *stack.Stack
 	addrs []netip.Addr
 	names *atomic.Pointer[Resolver] // never nil, but what it points at may be
 	check func(netip.Addr) error    // nil: all may be dialed
@@ -34,11 +38,11 @@ type Net struct {
 // which ends the stack. A tunnel over it has to be told to come up. It resolves no
 // names until SetResolver.
 func New(addrs []netip.Addr, mtu int) (tun.Device, *Net, error) {
-	dev, stack, err := upstream.CreateNetTUN(addrs, nil, mtu)
+	dev, err := newDevice(addrs, mtu)
 	if err != nil {
 		return nil, nil, fmt.Errorf("create userspace network stack: %w", err)
 	}
-	return newQuiet(dev), &Net{stack: stack, addrs: slices.Clone(addrs), names: new(atomic.Pointer[Resolver])}, nil
+	return dev, &Net{stack: dev.own.stack, addrs: slices.Clone(addrs), names: new(atomic.Pointer[Resolver])}, nil
 }
 
 // SetResolver makes r resolve the names that are dialed from now on, through n
@@ -66,7 +70,11 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}
-	return n.stack.ListenTCPAddrPort(ap)
+	l, err := listenTCP(n.stack, network, ap)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // ListenPacket is Listen for UDP. Port 0 is for any that is free.
@@ -80,21 +88,11 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}
-	if ap.Port() != 0 || ap.Addr().IsValid() {
-		return n.stack.ListenUDPAddrPort(ap)
+	c, err := listenUDP(n.stack, network, ap)
+	if err != nil {
+		return nil, err
 	}
-	// The stack takes no address and no port for no socket.
-	const low, attempts = 16384, 100
-	var failed error
-	for range attempts {
-		port := uint16(low + rand.IntN(1<<16-low))
-		c, err := n.stack.ListenUDPAddrPort(netip.AddrPortFrom(netip.Addr{}, port))
-		if err == nil {
-			return c, nil
-		}
-		failed = err
-	}
-	return nil, fmt.Errorf("listen %s: %w", address, failed)
+	return c, nil
 }
 
 // parse reads host:port, of which the host may be empty. An unspecified address

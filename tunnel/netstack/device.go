@@ -1,0 +1,166 @@
+package netstack
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.zx2c4.com/wireguard/tun"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+const (
+	// batchSize is how many packets pass a call, as with wireguard-go's own TUN
+	// device on Linux.
+	batchSize = 128
+	// queued is how many segments of TCP, or packets, of the stack wait to be
+	// read. Who sends more waits himself.
+	queued = 1024
+)
+
+// device is the TUN device whose other end is a stack in this process.
+//
+//	Net ─ stack ─ link ─ out ─ segments ─> Read ─> WireGuard
+//	Net ─ stack <─ side (gro) <─────────── Write <─ WireGuard
+//
+// It does not tell of itself that it is up, as a network interface does: the
+// WireGuard device would open its sockets on that account, while it is being
+// configured: a port that is taken would then not be an error, but another port.
+type device struct {
+	mtu    int
+	out    chan *stack.PacketBuffer
+	done   chan struct{}
+	events chan tun.Event
+	own    *side
+	cut    segments // of the one goroutine that reads
+
+	closing sync.Once
+}
+
+func newDevice(addrs []netip.Addr, mtu int) (*device, error) {
+	d := &device{mtu: mtu, out: make(chan *stack.PacketBuffer, queued), done: make(chan struct{}), events: make(chan tun.Event)}
+	var err error
+	if d.own, err = newSide(newLink(mtu, d.out, d.done), true); err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		protocol := header.IPv4ProtocolNumber
+		if a.Is6() {
+			protocol = header.IPv6ProtocolNumber
+		}
+		address := tcpip.ProtocolAddress{Protocol: protocol, AddressWithPrefix: tcpip.AddrFromSlice(a.AsSlice()).WithPrefix()}
+		if err := d.own.stack.AddProtocolAddress(nic, address, stack.AddressProperties{}); err != nil {
+			return nil, errors.Join(fmt.Errorf("add address %s: %s", a, err), d.Close())
+		}
+	}
+	return d, nil
+}
+
+// Read implements [tun.Device]. It waits for one packet and takes along those
+// that are there by then.
+func (d *device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	n := 0
+	for n < len(bufs) {
+		if d.cut.empty() {
+			pkt, err := d.sent(n == 0)
+			if err != nil {
+				return 0, err
+			}
+			if pkt == nil {
+				break
+			}
+			if !d.cut.begin(pkt) {
+				pkt.DecRef()
+				continue
+			}
+		}
+		if sizes[n] = d.cut.next(bufs[n][offset:]); sizes[n] > 0 {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// sent returns what the stack has sent next, nil if that is nothing and wait is
+// false.
+func (d *device) sent(wait bool) (*stack.PacketBuffer, error) {
+	select {
+	case pkt := <-d.out:
+		return pkt, nil
+	default:
+	}
+	if !wait {
+		return nil, nil
+	}
+	select {
+	case pkt := <-d.out:
+		return pkt, nil
+	case <-d.done:
+		return nil, os.ErrClosed
+	}
+}
+
+// Write implements [tun.Device]. Neither the packets nor the buffers are kept.
+func (d *device) Write(bufs [][]byte, offset int) (int, error) {
+	select {
+	case <-d.done:
+		return 0, os.ErrClosed
+	default:
+	}
+	var room [batchSize][]byte
+	own := room[:0]
+	var failed error
+	for _, b := range bufs {
+		if b = b[offset:]; len(b) == 0 {
+			continue
+		}
+		if v := b[0] >> 4; v != 4 && v != 6 {
+			failed = syscall.EAFNOSUPPORT
+			continue
+		}
+		own = append(own, b)
+	}
+	if len(own) > 0 {
+		d.own.inject(own)
+	}
+	return len(bufs), failed
+}
+
+// Close implements [tun.Device]. It ends the stack, and what is open in it.
+func (d *device) Close() error {
+	d.closing.Do(func() {
+		close(d.done)
+		d.own.close()
+		close(d.events)
+		for {
+			select {
+			case pkt := <-d.out:
+				pkt.DecRef()
+				continue
+			default:
+			}
+			return
+		}
+	})
+	return nil
+}
+
+// BatchSize implements [tun.Device].
+func (*device) BatchSize() int { return batchSize }
+
+// Events implements [tun.Device].
+func (d *device) Events() <-chan tun.Event { return d.events }
+
+// MTU implements [tun.Device].
+func (d *device) MTU() (int, error) { return d.mtu, nil }
+
+// Name implements [tun.Device].
+func (*device) Name() (string, error) { return "netstack", nil }
+
+// File implements [tun.Device].
+func (*device) File() *os.File { return nil }
