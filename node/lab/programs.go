@@ -36,6 +36,13 @@ func StockBind(t testing.TB) string {
 	return build(t, "stockbind", "github.com/wgnode/wgnode/node/lab/stockbind")
 }
 
+// StackEnd returns the path of a program whose tunnel ends in a network stack of
+// a kind that its first argument says, see its source.
+func StackEnd(t testing.TB) string {
+	t.Helper()
+	return build(t, "stackend", "github.com/wgnode/wgnode/node/lab/stackend")
+}
+
 // built holds a function per program and flags, that builds it once.
 var built sync.Map
 

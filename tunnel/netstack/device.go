@@ -26,7 +26,7 @@ const (
 // device is the TUN device whose other end is a stack in this process.
 //
 //	Net ─ stack ─ link ─ out ─ segments ─> Read ─> WireGuard
-//	Net ─ stack <─ side (gro) <─────────── Write <─ WireGuard
+//	Net ─ stack <─ link <─ joiner <────── Write <─ WireGuard
 //
 // It does not tell of itself that it is up, as a network interface does: the
 // WireGuard device would open its sockets on that account, while it is being

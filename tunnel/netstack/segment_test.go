@@ -52,6 +52,14 @@ func segmentOf(six bool, ipOptions, tcpOptions int, seq uint32, flags byte, payl
 	return append(b, payload...), ip
 }
 
+func gsoOf(six bool, ip, mss int) stack.GSO {
+	kind := stack.GSOTCPv4
+	if six {
+		kind = stack.GSOTCPv6
+	}
+	return stack.GSO{Type: kind, NeedsCsum: true, MSS: uint16(mss), L3HdrLen: uint16(ip)}
+}
+
 // handedOut returns copies of all packets that s makes, in a buffer of room bytes.
 func handedOut(t *testing.T, s *segments, room int) [][]byte {
 	t.Helper()
@@ -81,12 +89,8 @@ func FuzzSegments(f *testing.F) {
 			return
 		}
 		whole, ip := segmentOf(six, int(ipOptions%44)&^3, int(tcpOptions%44)&^3, seq, flags, payload)
-		gso := stack.GSO{Type: stack.GSOTCPv4, NeedsCsum: true, MSS: mss, L3HdrLen: uint16(ip)}
-		if six {
-			gso.Type = stack.GSOTCPv6
-		}
 		var s segments
-		pkt := packetOf(whole, int(piece), gso)
+		pkt := packetOf(whole, int(piece), gsoOf(six, ip, int(mss)))
 		if !s.begin(pkt) {
 			pkt.DecRef()
 			if mss > 0 && ip+tcpHeader+int(tcpOptions%44)&^3 <= maxHeaders {

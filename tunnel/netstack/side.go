@@ -11,7 +11,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
-	"gvisor.dev/gvisor/pkg/tcpip/stack/gro"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
@@ -26,9 +25,8 @@ type side struct {
 	stack *stack.Stack
 	link  *link
 
-	mu        sync.Mutex
-	gro       gro.GRO // guarded by mu
-	delivered int     // guarded by mu: packets, since the last look
+	mu   sync.Mutex
+	join joiner // guarded by mu
 }
 
 // newSide makes a stack with a card of its own. With local it keeps packets for
@@ -39,8 +37,7 @@ func newSide(l *link, local bool) (*side, error) {
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
 		HandleLocal:        local,
 	})}
-	s.gro.Init(true)
-	s.gro.Dispatcher = s
+	s.join.deliver = s.deliver
 	sack := tcpip.TCPSACKEnabled(true)
 	if err := s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack); err != nil {
 		return nil, fmt.Errorf("turn selective acknowledgements on: %s", err)
@@ -60,42 +57,28 @@ func (s *side) inject(pkts [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range pkts {
-		protocol := header.IPv4ProtocolNumber
 		if b[0]>>4 == 6 {
-			protocol = header.IPv6ProtocolNumber
 			translate(b)
 		}
-		pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(buffer.NewViewWithData(b))})
-		pkt.NetworkProtocolNumber = protocol
-		if len(pkts) == 1 {
-			s.DeliverNetworkPacket(protocol, pkt) // there is nothing to join it with
-		} else {
-			s.gro.Enqueue(pkt)
-		}
-		pkt.DecRef()
+		s.join.add(b)
 	}
-	// A Flush takes only one packet from each of its buckets, which have several
-	// where there are several connections.
-	for s.delivered = 1; s.delivered > 0; {
-		s.delivered = 0
-		s.gro.Flush()
-	}
+	s.join.flush()
 }
 
-// DeliverNetworkPacket implements [stack.NetworkDispatcher], for what gro has
-// joined and for what it has not. It has looked at the checksums of the segments
-// that it takes, and says so; the checksum of what it has joined is none.
-// Everything else is for the stack to look at.
-func (s *side) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
-	s.delivered++
-	if s.link.verified.Load() != pkt.RXChecksumValidated {
-		s.link.verified.Store(pkt.RXChecksumValidated)
+// deliver hands one packet to the stack, which looks at the checksums itself if
+// they are not verified. The lock is held.
+func (s *side) deliver(b *buffer.View, six, verified bool) {
+	protocol := header.IPv4ProtocolNumber
+	if six {
+		protocol = header.IPv6ProtocolNumber
 	}
+	if s.link.verified.Load() != verified {
+		s.link.verified.Store(verified)
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(b)})
 	s.link.deliver(protocol, pkt)
+	pkt.DecRef()
 }
-
-// DeliverLinkPacket implements [stack.NetworkDispatcher]. There are none.
-func (*side) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {}
 
 // close ends all connections, and returns when the stack is no more.
 func (s *side) close() {
