@@ -7,7 +7,9 @@ import "fmt"
 type Seam uint8
 
 // The seams. SeamDevice stands for what the WireGuard device itself, or the
-// kernel by way of the UDP socket's error queue, says of a packet.
+// kernel by way of the UDP socket's error queue, says of a packet. SeamForward
+// is where a node without an interface passes on by sockets of its host what
+// peers send to others.
 const (
 	SeamNone Seam = iota
 	SeamTUNRead
@@ -15,9 +17,10 @@ const (
 	SeamUDPSend
 	SeamUDPReceive
 	SeamDevice
+	SeamForward
 )
 
-var seamNames = []string{"", "tun-read", "tun-write", "udp-send", "udp-receive", "device"}
+var seamNames = []string{"", "tun-read", "tun-write", "udp-send", "udp-receive", "device", "forward"}
 
 func (s Seam) String() string { return nameOf(seamNames, uint8(s)) }
 

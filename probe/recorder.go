@@ -12,13 +12,15 @@ import (
 type Lane uint8
 
 // One lane for each seam, and one for all that is rare and must not be pushed
-// out by bulk data: handshakes, endpoint changes, drops, ICMP errors.
+// out by bulk data: handshakes, endpoint changes, drops, ICMP errors. That of the
+// forwarder, which few nodes have, is smaller.
 const (
 	LaneTUNRead Lane = iota
 	LaneTUNWrite
 	LaneUDPSend
 	LaneUDPReceive
 	LaneControl
+	LaneForward
 	numLanes
 )
 
@@ -26,6 +28,8 @@ const (
 	eventSize   = int(unsafe.Sizeof(Event{}))
 	blockEvents = 64 // 8 KiB a block
 	minBlocks   = 8
+
+	forwardShare = 8 // of the other lanes' blocks the forwarder has one in so many
 
 	// DefaultRecorderBytes is the memory that a node gives its flight
 	// recorder unless told otherwise: some 130,000 events.
@@ -85,9 +89,14 @@ func NewRecorder(size int) (*Recorder, error) {
 		return nil, fmt.Errorf("flight recorder of %d bytes: at least %d are needed", size, MinRecorderBytes)
 	}
 	r := &Recorder{subs: make(map[*Subscription]struct{})}
-	n := max(size/int(numLanes)/(blockEvents*eventSize), minBlocks)
+	all := size / (blockEvents * eventSize)
+	fewer := max(all/(int(numLanes-1)*forwardShare+1), minBlocks)
+	each := max((all-fewer)/int(numLanes-1), minBlocks)
 	for i := range r.lanes {
-		l := &r.lanes[i]
+		l, n := &r.lanes[i], each
+		if Lane(i) == LaneForward {
+			n = fewer
+		}
 		l.r, l.counted = r, Lane(i) != LaneUDPReceive
 		l.blocks = make([]block, n)
 		l.head.Store(1)
@@ -99,7 +108,11 @@ func NewRecorder(size int) (*Recorder, error) {
 
 // Bytes is the memory that the recorder's events take.
 func (r *Recorder) Bytes() int {
-	return int(numLanes) * len(r.lanes[0].blocks) * blockEvents * eventSize
+	n := 0
+	for i := range r.lanes {
+		n += len(r.lanes[i].blocks)
+	}
+	return n * blockEvents * eventSize
 }
 
 // Recorded is the number of events recorded so far, over all lanes.

@@ -208,7 +208,7 @@ func (s *Subscription) collect() {
 	}
 	s.add(writes)
 	s.release(until)
-	for _, id := range []Lane{LaneTUNRead, LaneUDPSend, LaneControl} {
+	for _, id := range []Lane{LaneTUNRead, LaneUDPSend, LaneControl, LaneForward} {
 		s.buf = s.read(id, s.buf[:0])
 		s.add(s.buf)
 	}
@@ -329,7 +329,7 @@ func sortEvents(events []Event) {
 	copy(events, sorted)
 }
 
-var seamRank = [8]uint8{SeamTUNRead: 0, SeamUDPSend: 1, SeamUDPReceive: 2, SeamTUNWrite: 3, SeamDevice: 4}
+var seamRank = [8]uint8{SeamTUNRead: 0, SeamUDPSend: 1, SeamUDPReceive: 2, SeamTUNWrite: 3, SeamForward: 4, SeamDevice: 5}
 
 // Snapshot returns what the recorder holds that is not older than since and
 // that match (nil for all) accepts, in order of time, receipts joined.

@@ -24,7 +24,8 @@ func (t *Tally) add(events []Event) {
 //
 // A data message that has just been received is encrypted, so that nobody knows
 // yet what it is. It counts at A5 or B3 once what was in it passes A6 or B4.
-// Nothing counts at B5 and B6, which are no seams.
+// B5 and B6 are seams only of a node without an interface, which counts what it
+// writes to its host's sockets and reads from them.
 func (r *Recorder) Passed() Tally {
 	var sum Tally
 	for i := range r.lanes {

@@ -6,12 +6,15 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.zx2c4.com/wireguard/tun"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/wgnode/wgnode/probe"
 )
 
 const (
@@ -39,16 +42,28 @@ type device struct {
 	own    *side
 	cut    segments // of the one goroutine that reads
 
+	addrs    map[netip.Addr]struct{} // of the stack
+	refusals *refusals
+	others   atomic.Pointer[others] // nil: nobody takes what is for others
+
 	closing sync.Once
 }
 
+// others is what becomes of packets that are for none of the stack's addresses.
+type others struct {
+	to    Transit
+	stack *transit // nil: none may pass
+}
+
 func newDevice(addrs []netip.Addr, mtu int) (*device, error) {
-	d := &device{mtu: mtu, out: make(chan *stack.PacketBuffer, queued), done: make(chan struct{}), events: make(chan tun.Event)}
+	d := &device{mtu: mtu, out: make(chan *stack.PacketBuffer, queued), done: make(chan struct{}), events: make(chan tun.Event),
+		addrs: make(map[netip.Addr]struct{}), refusals: newRefusals(addrs)}
 	var err error
 	if d.own, err = newSide(newLink(mtu, d.out, d.done), true); err != nil {
 		return nil, err
 	}
 	for _, a := range addrs {
+		d.addrs[a] = struct{}{}
 		protocol := header.IPv4ProtocolNumber
 		if a.Is6() {
 			protocol = header.IPv6ProtocolNumber
@@ -112,23 +127,75 @@ func (d *device) Write(bufs [][]byte, offset int) (int, error) {
 		return 0, os.ErrClosed
 	default:
 	}
-	var room [batchSize][]byte
-	own := room[:0]
+	var room, more [batchSize][]byte
+	own, foreign := room[:0], more[:0]
 	var failed error
 	for _, b := range bufs {
 		if b = b[offset:]; len(b) == 0 {
 			continue
 		}
-		if v := b[0] >> 4; v != 4 && v != 6 {
+		switch v := b[0] >> 4; {
+		case v != 4 && v != 6:
 			failed = syscall.EAFNOSUPPORT
-			continue
+		case d.foreign(b):
+			foreign = append(foreign, b)
+		default:
+			own = append(own, b)
 		}
-		own = append(own, b)
 	}
 	if len(own) > 0 {
 		d.own.inject(own)
 	}
+	if len(foreign) > 0 {
+		d.passOn(foreign)
+	}
 	return len(bufs), failed
+}
+
+// passOn gives packets to who takes what is for others, or says that they may not
+// pass.
+func (d *device) passOn(pkts [][]byte) {
+	o := d.others.Load()
+	if o != nil && o.stack != nil {
+		o.stack.inject(pkts)
+		return
+	}
+	for _, b := range pkts {
+		var e probe.Event
+		if !e.DecodeInner(b) || e.Flags&probe.FlagFragment != 0 {
+			continue
+		}
+		if e.Proto == probe.ProtoICMP || e.Proto == probe.ProtoICMPv6 {
+			if request, _ := e.ICMPEcho(); !request {
+				continue // no error about an error
+			}
+			e.InnerDstPort = 0
+		}
+		src, dst := e.Inner()
+		if o != nil {
+			o.to.May(Flow{e.Proto, src, dst}) // for whoever wants to know
+		}
+		d.refusals.say(d.own.stack, b[:min(len(b), maxHeaders)], syscall.EACCES)
+	}
+}
+
+// setOthers makes to the one who takes what is for others, from now on. It may be
+// called by one at a time.
+func (d *device) setOthers(to *Transit) error {
+	var next *others
+	if to != nil {
+		next = &others{to: *to}
+		if to.TCP != nil {
+			var err error
+			if next.stack, err = newTransit(newLink(d.mtu, d.out, d.done), *to, d.refusals); err != nil {
+				return err
+			}
+		}
+	}
+	if old := d.others.Swap(next); old != nil && old.stack != nil {
+		old.stack.close()
+	}
+	return nil
 }
 
 // Close implements [tun.Device]. It ends the stack, and what is open in it.
@@ -136,6 +203,7 @@ func (d *device) Close() error {
 	d.closing.Do(func() {
 		close(d.done)
 		d.own.close()
+		_ = d.setOthers(nil) // which makes nothing that could fail
 		close(d.events)
 		for {
 			select {

@@ -27,6 +27,7 @@ import (
 // Net is a userspace network stack. Its methods are safe for concurrent use,
 // and fail once the device that New returned with it has been closed.
 type Net struct {
+	dev   *device
 	stack *stack.Stack
 	addrs []netip.Addr
 	names *atomic.Pointer[Resolver] // never nil, but what it points at may be
@@ -42,7 +43,7 @@ func New(addrs []netip.Addr, mtu int) (tun.Device, *Net, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("create userspace network stack: %w", err)
 	}
-	return dev, &Net{stack: dev.own.stack, addrs: slices.Clone(addrs), names: new(atomic.Pointer[Resolver])}, nil
+	return dev, &Net{dev: dev, stack: dev.own.stack, addrs: slices.Clone(addrs), names: new(atomic.Pointer[Resolver])}, nil
 }
 
 // SetResolver makes r resolve the names that are dialed from now on, through n
@@ -56,6 +57,17 @@ func (n *Net) Checked(check func(netip.Addr) error) *Net {
 	limited := *n
 	limited.check = check
 	return &limited
+}
+
+// Forward has t take what peers send to addresses that are none of the stack's, in
+// the place of whoever did before; nil is for nobody, and a t without functions but
+// May lets nothing pass. It ends all that passes at that time. It may be called by
+// one at a time.
+func (n *Net) Forward(t *Transit) error {
+	if err := n.dev.setOthers(t); err != nil {
+		return fmt.Errorf("forward for others: %w", err)
+	}
+	return nil
 }
 
 // Listen listens for TCP connections as net.Listen does. network is tcp, tcp4
