@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/trace"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
@@ -233,6 +234,7 @@ func (n *Node) Subject() explain.Subject {
 	switch {
 	case n.net != nil:
 		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress
+		s.Router = &diagnose.Router{Allow: n.routesForPeers()}
 	case n.link != nil:
 		s.Prober, s.Kernel, s.Local = n.link.Prober, false, n.hasAddress
 	}

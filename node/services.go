@@ -36,7 +36,7 @@ type services struct {
 // service is one of them.
 type service struct {
 	want wanted
-	at   string // for people: what it is, and where
+	at   string // for people: what it is, and where; "" if there is nothing to say
 	stop context.CancelFunc
 	done chan struct{}
 }
@@ -47,13 +47,15 @@ type wanted struct {
 	listen  string
 	proxy   config.Proxy
 	forward config.Forward
+	routes  []config.PeerRoute
 }
 
 func (w wanted) same(o wanted) bool {
-	return w.kind == o.kind && w.listen == o.listen && w.proxy.Same(o.proxy) && w.forward.Same(o.forward)
+	return w.kind == o.kind && w.listen == o.listen && w.proxy.Same(o.proxy) && w.forward.Same(o.forward) &&
+		slices.Equal(w.routes, o.routes)
 }
 
-// wantedOf lists what is asked for.
+// wantedOf lists what is asked for. Routing is always there, also to say no.
 func wantedOf(s config.Services) []wanted {
 	var all []wanted
 	for _, p := range s.SOCKS5 {
@@ -71,7 +73,7 @@ func wantedOf(s config.Services) []wanted {
 	for _, listen := range s.DNS {
 		all = append(all, wanted{kind: "DNS forwarder", listen: listen})
 	}
-	return all
+	return append(all, wanted{kind: routing, routes: s.Routes})
 }
 
 // checkServices refuses what could not be done.
@@ -149,10 +151,14 @@ func (n *Node) serveConfig(cfg *config.Config, say func(format string, args ...a
 		return errors.Join(err, oldErr)
 	}
 	for _, one := range drop {
-		say("[#] no %s", one.at)
+		if one.at != "" {
+			say("[#] no %s", one.at)
+		}
 	}
 	for _, one := range fresh {
-		say("[#] %s", one.at)
+		if one.at != "" {
+			say("[#] %s", one.at)
+		}
 	}
 	s.open = append(keep, fresh...)
 	return nil
@@ -167,7 +173,10 @@ func (n *Node) openAll(want []wanted) ([]*service, error) {
 			for _, one := range open {
 				one.end()
 			}
-			return nil, fmt.Errorf("%s at %s: %w", w.kind, w.listen, err)
+			if w.listen != "" {
+				err = fmt.Errorf("at %s: %w", w.listen, err)
+			}
+			return nil, fmt.Errorf("%s: %w", w.kind, err)
 		}
 		open = append(open, one)
 	}
@@ -197,6 +206,8 @@ func (n *Node) openService(w wanted) (*service, error) {
 			return nil, err
 		}
 		return n.openForward(w, n.net.Listen, n.net.ListenPacket, proxy.Host{}, opt)
+	case routing:
+		return n.openRouting(w, opt)
 	}
 	return n.openDNS(w, opt)
 }

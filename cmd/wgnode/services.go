@@ -13,7 +13,7 @@ import (
 
 // serviceFlags are the services that a command line asks for.
 type serviceFlags struct {
-	socks5, http, forward, remoteForward, dns []string
+	socks5, http, forward, remoteForward, route, dns []string
 }
 
 func (f *serviceFlags) add(cmd *cobra.Command) {
@@ -22,12 +22,14 @@ func (f *serviceFlags) add(cmd *cobra.Command) {
 	set.StringArrayVar(&f.http, "http", nil, "serve an HTTP proxy into the tunnel at `[ADDR:]PORT`")
 	set.StringArrayVar(&f.forward, "forward", nil, "lead a port of this host into the tunnel: `[tcp:|udp:]LISTEN=HOST:PORT`")
 	set.StringArrayVar(&f.remoteForward, "remote-forward", nil, "lead a port inside of the tunnel to this host: `[tcp:|udp:]LISTEN=HOST:PORT`")
+	set.StringArrayVar(&f.route, "route-for-peers", nil, "let peers reach hosts beyond this one: `[tcp:|udp:]PREFIX[:PORT[-PORT]]`")
 	set.StringArrayVar(&f.dns, "dns", nil, "serve the tunnel's name servers at `[ADDR:]PORT`")
 }
 
 // lists are the flags with their values, in the order of add.
 func (f *serviceFlags) lists() []serviceFlag {
-	return []serviceFlag{{"socks5", f.socks5}, {"http", f.http}, {"forward", f.forward}, {"remote-forward", f.remoteForward}, {"dns", f.dns}}
+	return []serviceFlag{{"socks5", f.socks5}, {"http", f.http}, {"forward", f.forward}, {"remote-forward", f.remoteForward},
+		{"route-for-peers", f.route}, {"dns", f.dns}}
 }
 
 type serviceFlag struct {
@@ -57,6 +59,10 @@ func addService(s *config.Services, flag, value string) error {
 	case "remote-forward":
 		forward, err := config.ParseForward(value, true)
 		s.RemoteForwards = append(s.RemoteForwards, forward)
+		return err
+	case "route-for-peers":
+		route, err := config.ParsePeerRoute(value)
+		s.Routes = append(s.Routes, route)
 		return err
 	}
 	listen, err := config.ParseServiceListen(value)

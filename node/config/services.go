@@ -19,6 +19,8 @@ type Services struct {
 	// Forwards lead from this host into the tunnel, RemoteForwards from the
 	// tunnel to this host, or what it reaches.
 	Forwards, RemoteForwards []Forward
+	// Routes are the hosts beyond the node that peers may reach through it.
+	Routes []PeerRoute
 	// DNS are addresses at which the tunnel's name servers are to be had.
 	DNS []string
 	// PreferIPv4 has names that have addresses of both families tried at the
@@ -28,7 +30,7 @@ type Services struct {
 	// Only a file of wireproxy's says so.
 	Stdio string
 
-	dnsLine int
+	dnsLine, routeLine int
 }
 
 // Proxy is a proxy that this host's programs are served by.
@@ -126,6 +128,7 @@ func (s *Services) uses() []serviceUse {
 		{"http_proxy", len(s.HTTP) > 0, line(len(s.HTTP), func(i int) int { return s.HTTP[i].line })},
 		{"forward", len(s.Forwards) > 0, line(len(s.Forwards), func(i int) int { return s.Forwards[i].line })},
 		{"remote_forward", len(s.RemoteForwards) > 0, line(len(s.RemoteForwards), func(i int) int { return s.RemoteForwards[i].line })},
+		{"route", len(s.Routes) > 0, s.routeLine},
 		{"dns", len(s.DNS) > 0 || s.PreferIPv4, s.dnsLine},
 		{"STDIOTunnel", s.Stdio != "", 0},
 	}
@@ -137,6 +140,7 @@ func (s Services) Join(more Services) Services {
 	s.HTTP = slices.Concat(s.HTTP, more.HTTP)
 	s.Forwards = slices.Concat(s.Forwards, more.Forwards)
 	s.RemoteForwards = slices.Concat(s.RemoteForwards, more.RemoteForwards)
+	s.Routes = slices.Concat(s.Routes, more.Routes)
 	s.DNS = slices.Concat(s.DNS, more.DNS)
 	s.PreferIPv4 = s.PreferIPv4 || more.PreferIPv4
 	if s.Stdio == "" {
@@ -145,8 +149,8 @@ func (s Services) Join(more Services) Services {
 	return s
 }
 
-// Warnings returns what would let others into the tunnel who were perhaps not
-// meant: services for everybody who reaches this host.
+// Warnings returns what would let others in who were perhaps not meant: services
+// for everybody who reaches this host, and this host's networks for all peers.
 func (s *Services) Warnings() []string {
 	var ws []string
 	open := func(what, listen string) {
@@ -166,6 +170,11 @@ func (s *Services) Warnings() []string {
 	}
 	for _, listen := range s.DNS {
 		open("the DNS forwarder", listen)
+	}
+	for _, r := range s.Routes {
+		if r.Prefix.Bits() == 0 {
+			ws = append(ws, fmt.Sprintf("route: %s lets peers reach also this host's own addresses, and the networks that it is in", r))
+		}
 	}
 	return ws
 }

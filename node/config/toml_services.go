@@ -13,6 +13,7 @@ var serviceTables = []tomlTable{
 	proxyTable("http_proxy", func(s *Services) *[]Proxy { return &s.HTTP }),
 	forwardTable("forward", false, func(s *Services) *[]Forward { return &s.Forwards }),
 	forwardTable("remote_forward", true, func(s *Services) *[]Forward { return &s.RemoteForwards }),
+	routeTable,
 	{
 		name: "dns",
 		begin: func(p *parser) {
@@ -204,6 +205,10 @@ func (t tomlWriter) services(s *Services) {
 			t.text("to", f.To)
 			t.number("idle_timeout", int64(f.IdleTime/time.Second))
 		}
+	}
+	if len(s.Routes) > 0 {
+		t.line("\n[route]")
+		t.list("allow", routeTexts(s.Routes))
 	}
 	if len(s.DNS) == 0 && !s.PreferIPv4 {
 		return

@@ -96,6 +96,8 @@ idle_timeout = 90
 protocol = "tcp"
 listen = 22
 to = "localhost:22"
+[route]
+allow = ["10.8.0.7/16", "tcp:192.0.2.1:443", "udp:[2001:db8::/32]:8000-8999"]
 [dns]
 listen = "127.0.0.1:53"
 prefer = "ipv4"
@@ -150,7 +152,9 @@ func TestParseTOMLEverything(t *testing.T) {
 			HTTP:           []Proxy{{Listen: "[::1]:8118"}, {Listen: "0.0.0.0:8119", User: "bob", Password: "open sesame"}},
 			Forwards:       []Forward{{Protocol: "udp", Listen: "127.0.0.1:5353", To: "ns.corp.example:53", IdleTime: 90 * time.Second}},
 			RemoteForwards: []Forward{{Protocol: "tcp", Listen: ":22", To: "localhost:22"}},
-			DNS:            []string{"127.0.0.1:53"}, PreferIPv4: true,
+			Routes: []PeerRoute{{"", netip.MustParsePrefix("10.8.0.0/16"), 0, 0}, {"tcp", netip.MustParsePrefix("192.0.2.1/32"), 443, 443},
+				{"udp", netip.MustParsePrefix("2001:db8::/32"), 8000, 8999}},
+			DNS: []string{"127.0.0.1:53"}, PreferIPv4: true,
 		},
 	}
 	if c.Comments() != 3 {
@@ -191,7 +195,7 @@ func TestTOMLErrors(t *testing.T) {
 		{"\n\nname = \"x\"", "wg0.toml:3: name belongs in [interface], not in the top of the file"},
 		{"[interfaces]\nmtu = 1", `wg0.toml:1: unknown key "interfaces" (did you mean interface?)`},
 		{"[Interface]\nmtu = 1", `wg0.toml:1: unknown key "Interface" (did you mean interface?)`},
-		{"[colours]", `wg0.toml:1: unknown table "colours": there are [interface], [metrics], [[peer]], [socks5], [http_proxy], [[forward]], [[remote_forward]] and [dns]`},
+		{"[colours]", `wg0.toml:1: unknown table "colours": there are [interface], [metrics], [[peer]], [socks5], [http_proxy], [[forward]], [[remote_forward]], [route] and [dns]`},
 		{"[peer]\n" + pub, "wg0.toml:1: write [[peer]], in two brackets: there may be more of them"},
 		{"[[interface]]", "wg0.toml:1: write [interface], in single brackets: there is only one"},
 		{"peer = 5", "wg0.toml:1: peer is an integer: want a table [[peer]]"},
@@ -407,7 +411,7 @@ func TestBeyondConf(t *testing.T) {
 	for _, e := range beyond {
 		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Key))
 	}
-	want := "[5 private_key_command 14 resolver 17 post_up 24 kill_switch 25 kill_switch_lan 26 exclude 27 forward 28 masquerade 29 peers_file 31 port_forward 50 preshared_key_file 55 metrics 57 socks5 61 http_proxy 67 forward 72 remote_forward 76 dns]"
+	want := "[5 private_key_command 14 resolver 17 post_up 24 kill_switch 25 kill_switch_lan 26 exclude 27 forward 28 masquerade 29 peers_file 31 port_forward 50 preshared_key_file 55 metrics 57 socks5 61 http_proxy 67 forward 72 remote_forward 76 route 78 dns]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got  %v\nwant %s", got, want)
 	}

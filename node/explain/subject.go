@@ -29,6 +29,8 @@ type Subject struct {
 	// Local reports, for a userspace stack, whether an address is its own. It
 	// may be nil.
 	Local func(netip.Addr) bool
+	// Router is what such a node passes on for its peers; nil for others.
+	Router *diagnose.Router
 	// Endpoint returns the endpoint of a peer as it is configured, "" if none
 	// is, and why its name does not resolve, nil if it does. It may be nil.
 	Endpoint func(k key.Public) (written string, err error)
@@ -50,7 +52,7 @@ func (s *Subject) facts() (*diagnose.Facts, *diagnose.Collector, error) {
 		return nil, nil, err
 	}
 	f := &diagnose.Facts{Interface: s.Interface, Config: s.Config, PublicKey: st.PublicKey.Base64(),
-		ListenPort: st.ListenPort, FwMark: st.FwMark}
+		ListenPort: st.ListenPort, FwMark: st.FwMark, Router: s.Router}
 	c := &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
 	for _, ps := range s.Tunnel.Peers() {
 		conf := st.Peer(ps.Key)

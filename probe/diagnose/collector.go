@@ -193,7 +193,7 @@ func (f *Flow) add(e *probe.Event) {
 // side that is called.
 func (f *Flow) begin(e *probe.Event) {
 	if e.Checkpoint == probe.B4 && e.Info&probe.TCPSyn != 0 && f.Seen[probe.B4] != nil && !f.paired() {
-		for _, cp := range []probe.Checkpoint{probe.B4, probe.B7, probe.B8} {
+		for _, cp := range []probe.Checkpoint{probe.B4, probe.B5, probe.B6, probe.B7, probe.B8} {
 			if old := f.Seen[cp]; old != nil && old.Time < e.Time {
 				f.Seen[cp] = nil
 			}

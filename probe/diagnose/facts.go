@@ -50,6 +50,17 @@ type Facts struct {
 	// Kernel is what was seen of the flow's packets outside of the tunnel; nil if
 	// nobody looked, or there is no kernel below.
 	Kernel *Kernel
+
+	// Router is what this node passes on for its peers itself; nil where that is
+	// the kernel's business.
+	Router *Router
+}
+
+// Router is a node without an interface that passes on by sockets of its host what
+// its peers send to others.
+type Router struct {
+	// Allow are the hosts that peers may reach, as the configuration has them.
+	Allow []string
 }
 
 // Flow is the flow under study.

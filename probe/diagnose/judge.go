@@ -58,9 +58,9 @@ var judgeA = []rule{
 }
 
 var judgeB = []rule{
-	(*Facts).replied, (*Facts).rejected, (*Facts).refused, (*Facts).strangers, (*Facts).replayed, (*Facts).sharedKey, (*Facts).sourceDisallowed,
+	(*Facts).replied, (*Facts).routerRefuses, (*Facts).rejected, (*Facts).refused, (*Facts).strangers, (*Facts).replayed, (*Facts).sharedKey, (*Facts).sourceDisallowed,
 	(*Facts).replyElsewhere, (*Facts).cannotSend, (*Facts).wireOutDropped, (*Facts).responseNotAccepted,
-	(*Facts).forwarded, (*Facts).returned, (*Facts).neighborSilent, (*Facts).noAnswerBehind, (*Facts).noAnswerHere,
+	(*Facts).forwarded, (*Facts).returned, (*Facts).neighborSilent, (*Facts).noAnswerBehind, (*Facts).routerWaits, (*Facts).noAnswerHere,
 	(*Facts).wireInDropped, (*Facts).wireInFiltered,
 }
 

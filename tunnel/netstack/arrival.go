@@ -18,8 +18,8 @@ import (
 // one is to be called, once. Afterwards only Unreachable may be.
 type Arrival struct {
 	Flow
-	// Len is the length in bytes of its first packet.
-	Len int
+	// Len is the length in bytes of its first packet, Head that of the headers.
+	Len, Head int
 
 	t     *transit
 	quote []byte

@@ -122,7 +122,7 @@ func (t *transit) arrived(r *tcp.ForwarderRequest) {
 		defer t.mu.Unlock()
 		delete(t.arriving, id)
 	}()
-	t.to.TCP(&Arrival{Flow: flowOf(probe.ProtoTCP, id), Len: len(quote), t: t, quote: quote, tcp: r})
+	t.to.TCP(&Arrival{Flow: flowOf(probe.ProtoTCP, id), Len: len(quote), Head: len(quote), t: t, quote: quote, tcp: r})
 }
 
 // handleUDP gets the first packet of each flow.
@@ -139,7 +139,7 @@ func (t *transit) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 	if err != nil {
 		return true // there is no room for it just now
 	}
-	a := &Arrival{Flow: flow, Len: len(quote) + pkt.Data().Size(), t: t, quote: quote, udp: &packetConn{newSocket(ep, wq, "udp")}}
+	a := &Arrival{Flow: flow, Len: len(quote) + pkt.Data().Size(), Head: len(quote), t: t, quote: quote, udp: &packetConn{newSocket(ep, wq, "udp")}}
 	go t.to.UDP(a)
 	return true
 }

@@ -1,0 +1,157 @@
+package transit
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/netstack"
+)
+
+// Stack is where the peers' packets come from: a [netstack.Net].
+type Stack interface {
+	Forward(*netstack.Transit) error
+}
+
+// Serve passes flows on until ctx ends, and returns when all have ended. ready is
+// told when it has begun, or why it cannot. record gets what passes B5 and B6, with
+// everything set but time and peer; it must not block. Flows of UDP and echo end when
+// nothing has passed for o.IdleTime.
+func Serve(ctx context.Context, s Stack, rules Rules, record func(*probe.Event), ready func(error), o proxy.Options) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &router{ctx: ctx, rules: rules, record: record, opt: o.WithDefaults(), echoes: make(map[netstack.Flow]*echoFlow)}
+	r.conns = make(chan struct{}, r.opt.MaxConns)
+	r.flows.max = maxFlows
+	t := &netstack.Transit{May: r.may}
+	if len(rules) > 0 {
+		t.TCP, t.UDP, t.Echo = r.start(r.tcp), r.start(r.udp), r.echo
+	}
+	err := s.Forward(t)
+	ready(err)
+	if err != nil {
+		return nil // it has been told
+	}
+	<-ctx.Done()
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+	err = s.Forward(nil)
+	r.running.Wait()
+	return err
+}
+
+// maxFlows is how many flows of UDP and of echo there are at a time: each has a
+// socket, and a buffer for the largest packet. A further one takes the place of the
+// one that was silent for longest.
+const maxFlows = 1024
+
+type router struct {
+	ctx    context.Context
+	rules  Rules
+	record func(*probe.Event)
+	opt    proxy.Options
+	conns  chan struct{} // a slot for each connection
+	flows  flows
+
+	mu      sync.Mutex
+	ended   bool                        // guarded by mu
+	running sync.WaitGroup              // begun under mu
+	echoes  map[netstack.Flow]*echoFlow // guarded by mu
+}
+
+// may is asked about each flow.
+func (r *router) may(f netstack.Flow) bool {
+	if r.rules.Allow(f) {
+		return true
+	}
+	refuse(r.record, f)
+	return false
+}
+
+// begin counts something that runs, and reports whether it may.
+func (r *router) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return false
+	}
+	r.running.Add(1)
+	return true
+}
+
+func (r *router) start(pass func(*netstack.Arrival)) func(*netstack.Arrival) {
+	return func(a *netstack.Arrival) {
+		if !r.begin() {
+			a.Ignore()
+			return
+		}
+		defer r.running.Done()
+		pass(a)
+	}
+}
+
+// tcp passes a connection on, from before it is one.
+func (r *router) tcp(a *netstack.Arrival) {
+	select {
+	case r.conns <- struct{}{}:
+		defer func() { <-r.conns }()
+	default:
+		a.Ignore() // it is tried again
+		return
+	}
+	w := witness{r.record, a.Flow}
+	w.sent(a.Len, probe.TCPSyn)
+	far, err := r.dial("tcp", a)
+	if err != nil {
+		a.Refuse(w.failed(err))
+		return
+	}
+	w.got(0, probe.TCPSyn|probe.TCPAck)
+	near, err := a.Accept()
+	if err != nil {
+		proxy.Refuse(far) // the peer is gone
+		return
+	}
+	if err := proxy.Relay(r.ctx, near, &witnessed{far.(*net.TCPConn), w}); err != nil {
+		r.opt.Logger.Debug("route: connection broke", "from", a.From.String(), "to", a.To.String(), "error", err)
+	}
+}
+
+// dial reaches the far side, or says why not.
+func (r *router) dial(network string, a *netstack.Arrival) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, r.opt.DialTime)
+	defer cancel()
+	d := net.Dialer{Control: hearErrors}
+	c, err := d.DialContext(ctx, network, a.To.String())
+	if err != nil && r.ctx.Err() == nil {
+		r.opt.Logger.Debug("route", "from", a.From.String(), "to", a.To.String(), "error", err)
+	}
+	return c, err
+}
+
+// errnoOf is what the network says to an attempt, 0 if nothing.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return 0
+	}
+	if errno == syscall.EADDRNOTAVAIL { // this host has no address of that family
+		return syscall.ENETUNREACH
+	}
+	return errno
+}
+
+// isTimeout reports whether a deadline has passed.
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// idle is how long a flow has to be silent to end.
+func (r *router) idle(used int64) (left time.Duration) {
+	return time.Until(time.Unix(0, used).Add(r.opt.IdleTime))
+}

@@ -1,0 +1,78 @@
+package transit
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// hearErrors has a socket say what ICMP errors say, also those that a program is
+// else spared: that a host is unreachable.
+func hearErrors(network, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = hear(int(fd), network == "tcp6" || network == "udp6")
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func hear(fd int, six bool) error {
+	level, option := unix.SOL_IP, unix.IP_RECVERR
+	if six {
+		level, option = unix.SOL_IPV6, unix.IPV6_RECVERR
+	}
+	if err := unix.SetsockoptInt(fd, level, option, 1); err != nil {
+		return fmt.Errorf("hear of ICMP errors: %w", err)
+	}
+	return nil
+}
+
+// openEcho opens a socket for echo requests to a host: one for everybody, where
+// net.ipv4.ping_group_range lets this process, else a raw one, which takes
+// CAP_NET_RAW.
+func openEcho(to netip.Addr) (*echoSocket, error) {
+	family, proto := unix.AF_INET, unix.IPPROTO_ICMP
+	if to.Is6() {
+		family, proto = unix.AF_INET6, unix.IPPROTO_ICMPV6
+	}
+	s := &echoSocket{six: to.Is6(), id: 1 + rand.IntN(1<<16-1)}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
+	if err != nil {
+		var rawErr error
+		if fd, rawErr = unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto); rawErr != nil {
+			return nil, fmt.Errorf("open socket for ICMP echo: %w (net.ipv4.ping_group_range does not hold this process's group)", err)
+		}
+		s.raw = true
+	}
+	file := os.NewFile(uintptr(fd), "echo")
+	defer file.Close() // the connection has a copy
+	if err := hear(fd, to.Is6()); err != nil {
+		return nil, err
+	}
+	var sa unix.Sockaddr = &unix.SockaddrInet4{Addr: as4(to)}
+	if to.Is6() {
+		sa = &unix.SockaddrInet6{Addr: to.As16()}
+	}
+	if err := unix.Connect(fd, sa); err != nil {
+		return nil, fmt.Errorf("connect socket for ICMP echo to %s: %w", to, err)
+	}
+	if s.Conn, err = net.FileConn(file); err != nil {
+		return nil, fmt.Errorf("open socket for ICMP echo: %w", err)
+	}
+	return s, nil
+}
+
+func as4(a netip.Addr) [4]byte {
+	if !a.Is4() {
+		return [4]byte{}
+	}
+	return a.As4()
+}

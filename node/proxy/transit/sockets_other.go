@@ -1,0 +1,15 @@
+//go:build !linux
+
+package transit
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+)
+
+func hearErrors(string, string, syscall.RawConn) error { return nil }
+
+func openEcho(netip.Addr) (*echoSocket, error) {
+	return nil, errors.New("ICMP echo is passed on on Linux alone")
+}

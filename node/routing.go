@@ -1,0 +1,70 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/proxy/transit"
+	"github.com/wgnode/wgnode/probe"
+)
+
+// routing is the kind of the service that passes on what peers send to others.
+const routing = "routing for peers"
+
+// openRouting passes on what the routes allow, and tells of it at B5 and B6.
+func (n *Node) openRouting(w wanted, opt proxy.Options) (*service, error) {
+	var rules transit.Rules
+	var words []string
+	for _, r := range w.routes {
+		rules = append(rules, ruleOf(r))
+		words = append(words, r.String())
+	}
+	ready := make(chan error, 1)
+	one := n.start(w, noAddr{}, func(ctx context.Context) error {
+		return transit.Serve(ctx, n.net, rules, n.recordForward, func(err error) { ready <- err }, opt)
+	})
+	if one.at = ""; len(words) > 0 {
+		one.at = fmt.Sprintf("%s to %s", w.kind, strings.Join(words, ", "))
+	}
+	if err := <-ready; err != nil {
+		one.end()
+		return nil, err
+	}
+	return one, nil
+}
+
+// noAddr is the address of what listens nowhere.
+type noAddr struct{}
+
+func (noAddr) Network() string { return "" }
+func (noAddr) String() string  { return "" }
+
+func ruleOf(r config.PeerRoute) transit.Rule {
+	proto := map[string]uint8{"tcp": probe.ProtoTCP, "udp": probe.ProtoUDP}[r.Protocol]
+	return transit.Rule{Prefix: r.Prefix, Proto: proto, First: r.First, Last: r.Last}
+}
+
+// recordForward completes an event of the forwarder and records it.
+func (n *Node) recordForward(e *probe.Event) {
+	peer := e.InnerSrc
+	if e.Checkpoint == probe.B6 && !e.Dropped() {
+		peer = e.InnerDst
+	}
+	if r, ok := n.tun.Lookup(peer.Netip()); ok {
+		e.Peer = r.Peer
+	}
+	e.Time = time.Now().UnixNano()
+	n.tun.Recorder().Record(probe.LaneForward, e)
+}
+
+// routesForPeers are the hosts beyond the node that peers may reach, in words.
+func (n *Node) routesForPeers() (words []string) {
+	for _, r := range n.Config().Services.Join(n.opt.Services).Routes {
+		words = append(words, r.String())
+	}
+	return words
+}

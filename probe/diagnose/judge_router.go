@@ -1,0 +1,87 @@
+package diagnose
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// This file judges what becomes of a flow that a node without an interface passes on
+// by sockets of its host: B5 and B6.
+
+// routerRefuses: the flow may not pass, or the network says that it cannot.
+func (f *Facts) routerRefuses(time.Time) (Verdict, bool, bool) {
+	e := f.Flow.Dropped
+	if f.Router == nil || e == nil || e.Seam != probe.SeamForward {
+		return Verdict{}, false, false
+	}
+	dst := f.Flow.Target.Addr()
+	v := Verdict{Checkpoint: e.Checkpoint, Where: WhereHere, Certain: true}
+	tried := fmt.Sprintf("a socket of this host was to reach %s for %s, and was told: %s", f.target(), f.peerName(), e.Reason)
+	switch {
+	case e.Reason == probe.ICMPProhibited && f.Flow.Seen[probe.B5] == nil && len(f.Router.Allow) == 0:
+		v.Code = ForwardingDisabled
+		v.Summary = fmt.Sprintf("%s is not this node's own, and this node lets peers reach nothing beyond itself", dst)
+		v.Evidence = []string{"[route] of its configuration allows nothing, and there is no interface from which the kernel would forward"}
+		v.Fix = f.allow()
+	case e.Reason == probe.ICMPProhibited && f.Flow.Seen[probe.B5] == nil:
+		v.Code = ForwardFirewall
+		v.Summary = fmt.Sprintf("this node does not let peers reach %s", f.target())
+		v.Evidence = []string{"what they may reach: " + strings.Join(f.Router.Allow, ", ")}
+		v.Fix = f.allow()
+	case e.Reason == probe.ICMPProhibited:
+		v.Code = ForwardFirewall
+		v.Summary = fmt.Sprintf("this host does not let its own programs send to %s", f.target())
+		v.Evidence = []string{tried}
+		v.Fix = []string{FixComment + "look for a rule that drops it in the output hook", "nft list ruleset"}
+	case e.Reason == probe.ICMPNetUnreachable:
+		v.Code = NoRouteOnward
+		v.Summary = fmt.Sprintf("this host has no way on to %s", dst)
+		v.Evidence = []string{tried}
+		v.Fix = []string{"ip route get " + dst.String()}
+	default:
+		v.Code, v.Where = NeighborUnreachable, WhereBeyond
+		v.Summary = fmt.Sprintf("%s cannot be reached from this host: it does not answer to its address, or a router says so", dst)
+		v.Evidence = []string{tried}
+		v.Fix = []string{FixComment + "is it up?", "ip route get " + dst.String(), "ip neighbour show " + dst.String()}
+	}
+	return v, true, true
+}
+
+// allow are the lines of a configuration that let the flow pass.
+func (f *Facts) allow() []string {
+	route := hostPrefix(f.Flow.Target.Addr()).String()
+	if port := f.Flow.Target.Port(); port != 0 {
+		if f.Flow.Target.Addr().Is6() {
+			route = "[" + route + "]"
+		}
+		route += fmt.Sprintf(":%d", port)
+	}
+	quoted := make([]string, 0, len(f.Router.Allow)+1)
+	for _, r := range append(f.Router.Allow[:len(f.Router.Allow):len(f.Router.Allow)], route) {
+		quoted = append(quoted, fmt.Sprintf("%q", r))
+	}
+	return []string{FixComment + "if it is to, in its wgnode.toml:", "[route]", "allow = [" + strings.Join(quoted, ", ") + "]",
+		FixComment + "or, with a file of wg-quick's, as a flag of wgnode run:", "--route-for-peers " + route}
+}
+
+// routerWaits: a socket of this host has sent the request on, and nothing has come
+// back.
+func (f *Facts) routerWaits(now time.Time) (Verdict, bool, bool) {
+	b5 := f.Flow.Seen[probe.B5]
+	if f.Router == nil || b5 == nil || f.Flow.Seen[probe.B6] != nil {
+		return Verdict{}, false, false
+	}
+	dst := f.Flow.Target.Addr()
+	return Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B6, Where: WhereBeyond,
+			Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.peerName(), f.target()),
+			Evidence: []string{fmt.Sprintf("sent on %v ago, with this host's own address for its source", now.Sub(b5.When()).Round(time.Second/10))},
+			Candidates: []Candidate{
+				{NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst)},
+				{ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"},
+			},
+			Fix: []string{FixComment + "see whether the request leaves this host, and an answer comes:", "tcpdump -ni any host " + dst.String()}},
+		now.Sub(f.Since) > noReplyAfter && now.Sub(b5.When()) > answerTime, true
+}
