@@ -134,10 +134,16 @@ func (d *device) Write(bufs [][]byte, offset int) (int, error) {
 		if b = b[offset:]; len(b) == 0 {
 			continue
 		}
-		switch v := b[0] >> 4; {
-		case v != 4 && v != 6:
+		src, dst, ok := ends(b)
+		_, mine := d.addrs[dst]
+		switch {
+		case !ok:
 			failed = syscall.EAFNOSUPPORT
-		case d.foreign(b):
+		case mine:
+			own = append(own, b)
+		case src.IsLoopback() || dst.IsLoopback():
+			// No network has such packets, and the stack would log them.
+		case Routable(dst):
 			foreign = append(foreign, b)
 		default:
 			own = append(own, b)

@@ -48,18 +48,16 @@ const unreachable4, unreachable6 = 3, 1
 // destination says itself.
 func (r *refusals) say(s *stack.Stack, quote []byte, why syscall.Errno) {
 	code, ok := codes[why]
-	if !ok || len(quote) < ipv4Header || !r.limit.Allow() {
+	if !ok || len(quote) == 0 || !r.limit.Allow() {
 		return
 	}
-	var src, dst netip.Addr
-	head := []byte{unreachable4, code.four, 0, 0, 0, 0, 0, 0}
-	if quote[0]>>4 == 4 {
-		src, dst = netip.AddrFrom4([4]byte(quote[12:16])), netip.AddrFrom4([4]byte(quote[16:20]))
-	} else if len(quote) >= ipv6Header {
-		src, dst = netip.AddrFrom16([16]byte(quote[8:24])), netip.AddrFrom16([16]byte(quote[24:40]))
-		head[0], head[1] = unreachable6, code.six
-	} else {
+	src, dst, ok := ends(quote)
+	if !ok {
 		return
+	}
+	head := []byte{unreachable4, code.four, 0, 0, 0, 0, 0, 0}
+	if src.Is6() {
+		head[0], head[1] = unreachable6, code.six
 	}
 	from := dst
 	if i := slices.IndexFunc(r.addrs, func(a netip.Addr) bool { return a.Is4() == src.Is4() }); i >= 0 && why != syscall.ECONNREFUSED {
@@ -91,20 +89,15 @@ func sendICMP(s *stack.Stack, from, to netip.Addr, message []byte) {
 	_ = r.WritePacket(stack.NetworkHeaderParams{Protocol: transport, TTL: r.DefaultTTL()}, pkt)
 }
 
-// foreign reports whether a packet is for a host that is not this one and may be
-// beyond it, and what flow it begins, whom an error about it would reach.
-func (d *device) foreign(b []byte) bool {
-	var dst netip.Addr
+// ends returns source and destination of a packet, and whether it is one.
+func ends(b []byte) (src, dst netip.Addr, ok bool) {
 	switch {
 	case b[0]>>4 == 4 && len(b) >= ipv4Header:
-		dst = netip.AddrFrom4([4]byte(b[16:20]))
+		return netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20])), true
 	case b[0]>>4 == 6 && len(b) >= ipv6Header:
-		dst = netip.AddrFrom16([16]byte(b[24:40]))
-	default:
-		return false
+		return netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40])), true
 	}
-	_, own := d.addrs[dst]
-	return !own && Routable(dst)
+	return src, dst, false
 }
 
 // Routable reports whether an address is one that packets may be passed on to: one

@@ -121,6 +121,7 @@ func (r *router) copy(f *flow, from net.Conn, pass func([]byte), told func(error
 				return
 			}
 		case errnoOf(err) != 0:
+			forgetErrors(from)
 			told(err)
 		default:
 			return // it is closed

@@ -24,9 +24,17 @@ type Stack interface {
 // everything set but time and peer; it must not block. Flows of UDP and echo end when
 // nothing has passed for o.IdleTime.
 func Serve(ctx context.Context, s Stack, rules Rules, record func(*probe.Event), ready func(error), o proxy.Options) error {
+	return serve(ctx, s, rules, record, ready, o, func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := net.Dialer{Control: hearErrors}
+		return d.DialContext(ctx, network, address)
+	})
+}
+
+func serve(ctx context.Context, s Stack, rules Rules, record func(*probe.Event), ready func(error), o proxy.Options,
+	dial func(ctx context.Context, network, address string) (net.Conn, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &router{ctx: ctx, rules: rules, record: record, opt: o.WithDefaults(), echoes: make(map[netstack.Flow]*echoFlow)}
+	r := &router{ctx: ctx, rules: rules, record: record, host: dial, opt: o.WithDefaults(), echoes: make(map[netstack.Flow]*echoFlow)}
 	r.conns = make(chan struct{}, r.opt.MaxConns)
 	r.flows.max = maxFlows
 	t := &netstack.Transit{May: r.may}
@@ -56,6 +64,7 @@ type router struct {
 	ctx    context.Context
 	rules  Rules
 	record func(*probe.Event)
+	host   func(ctx context.Context, network, address string) (net.Conn, error) // its sockets
 	opt    proxy.Options
 	conns  chan struct{} // a slot for each connection
 	flows  flows
@@ -128,8 +137,7 @@ func (r *router) tcp(a *netstack.Arrival) {
 func (r *router) dial(network string, a *netstack.Arrival) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.opt.DialTime)
 	defer cancel()
-	d := net.Dialer{Control: hearErrors}
-	c, err := d.DialContext(ctx, network, a.To.String())
+	c, err := r.host(ctx, network, a.To.String())
 	if err != nil && r.ctx.Err() == nil {
 		r.opt.Logger.Debug("route", "from", a.From.String(), "to", a.To.String(), "error", err)
 	}
@@ -142,8 +150,11 @@ func errnoOf(err error) syscall.Errno {
 	if !errors.As(err, &errno) {
 		return 0
 	}
-	if errno == syscall.EADDRNOTAVAIL { // this host has no address of that family
+	switch errno {
+	case syscall.EADDRNOTAVAIL: // this host has no address of that family
 		return syscall.ENETUNREACH
+	case syscall.ECONNRESET: // by one who accepted it for no longer than that
+		return syscall.ECONNREFUSED
 	}
 	return errno
 }

@@ -6,17 +6,22 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// hearErrors has a socket say what ICMP errors say, also those that a program is
-// else spared: that a host is unreachable.
+// hearErrors has a socket of UDP say what ICMP errors say, also those that a program
+// is else spared: that a host is unreachable. One of TCP says so while it connects,
+// and is not to break later.
 func hearErrors(network, _ string, c syscall.RawConn) error {
+	if !strings.HasPrefix(network, "udp") {
+		return nil
+	}
 	var failed error
 	err := c.Control(func(fd uintptr) {
-		failed = hear(int(fd), network == "tcp6" || network == "udp6")
+		failed = hear(int(fd), network == "udp6")
 	})
 	if err != nil {
 		return err
@@ -33,6 +38,27 @@ func hear(fd int, six bool) error {
 		return fmt.Errorf("hear of ICMP errors: %w", err)
 	}
 	return nil
+}
+
+// forgetErrors empties the queue of a socket's errors, which else takes the room of
+// what it receives.
+func forgetErrors(c net.Conn) {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return // it is closed
+	}
+	_ = raw.Control(func(fd uintptr) {
+		var data, control [512]byte
+		for range 1000 { // more than it holds
+			if _, _, _, _, err := unix.Recvmsg(int(fd), data[:], control[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT); err != nil {
+				return
+			}
+		}
+	})
 }
 
 // openEcho opens a socket for echo requests to a host: one for everybody, where

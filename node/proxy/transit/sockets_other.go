@@ -4,11 +4,14 @@ package transit
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"syscall"
 )
 
 func hearErrors(string, string, syscall.RawConn) error { return nil }
+
+func forgetErrors(net.Conn) {}
 
 func openEcho(netip.Addr) (*echoSocket, error) {
 	return nil, errors.New("ICMP echo is passed on on Linux alone")
