@@ -77,8 +77,8 @@ func (r *router) udp(a *netstack.Arrival) {
 		return
 	}
 	stop := context.AfterFunc(f.ctx, func() {
-		_ = far.Close() // packets may get lost
-		_ = near.Close()
+		_ = near.Close() // packets may get lost
+		_ = far.Close()
 	})
 	defer stop()
 	defer far.Close()

@@ -50,9 +50,8 @@ func serve(ctx context.Context, s Stack, rules Rules, record func(*probe.Event),
 	r.mu.Lock()
 	r.ended = true
 	r.mu.Unlock()
-	err = s.Forward(nil)
-	r.running.Wait()
-	return err
+	r.running.Wait() // what ends may still have to say so to the peer
+	return s.Forward(nil)
 }
 
 // maxFlows is how many flows of UDP and of echo there are at a time: each has a
@@ -128,7 +127,16 @@ func (r *router) tcp(a *netstack.Arrival) {
 		proxy.Refuse(far) // the peer is gone
 		return
 	}
-	if err := proxy.Relay(r.ctx, near, &witnessed{far.(*net.TCPConn), w}); err != nil {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.ctx))
+	defer cancel()
+	stop := context.AfterFunc(r.ctx, func() { // it is not the end of what was to be said
+		for _, c := range []net.Conn{near, far} {
+			_ = c.(interface{ SetLinger(int) error }).SetLinger(0) // fails if it has ended
+		}
+		cancel()
+	})
+	defer stop()
+	if err := proxy.Relay(ctx, near, &witnessed{far.(*net.TCPConn), w}); err != nil {
 		r.opt.Logger.Debug("route: connection broke", "from", a.From.String(), "to", a.To.String(), "error", err)
 	}
 }
