@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -23,25 +22,16 @@ func (n *Node) openRouting(w wanted, opt proxy.Options) (*service, error) {
 		rules = append(rules, ruleOf(r))
 		words = append(words, r.String())
 	}
-	ready := make(chan error, 1)
-	one := n.start(w, noAddr{}, func(ctx context.Context) error {
-		return transit.Serve(ctx, n.net, rules, n.recordForward, func(err error) { ready <- err }, opt)
-	})
-	if one.at = ""; len(words) > 0 {
-		one.at = fmt.Sprintf("%s to %s", w.kind, strings.Join(words, ", "))
-	}
-	if err := <-ready; err != nil {
-		one.end()
+	r, err := transit.Open(n.net, rules, n.recordForward, opt)
+	if err != nil {
 		return nil, err
 	}
-	return one, nil
+	at := ""
+	if len(words) > 0 {
+		at = fmt.Sprintf("%s to %s", w.kind, strings.Join(words, ", "))
+	}
+	return n.start(w, at, r.Serve), nil
 }
-
-// noAddr is the address of what listens nowhere.
-type noAddr struct{}
-
-func (noAddr) Network() string { return "" }
-func (noAddr) String() string  { return "" }
 
 func ruleOf(r config.PeerRoute) transit.Rule {
 	proto := map[string]uint8{"tcp": probe.ProtoTCP, "udp": probe.ProtoUDP}[r.Protocol]

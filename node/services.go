@@ -173,10 +173,10 @@ func (n *Node) openAll(want []wanted) ([]*service, error) {
 			for _, one := range open {
 				one.end()
 			}
-			if w.listen != "" {
-				err = fmt.Errorf("at %s: %w", w.listen, err)
+			if w.listen == "" {
+				return nil, fmt.Errorf("%s: %w", w.kind, err)
 			}
-			return nil, fmt.Errorf("%s: %w", w.kind, err)
+			return nil, fmt.Errorf("%s at %s: %w", w.kind, w.listen, err)
 		}
 		open = append(open, one)
 	}
@@ -198,7 +198,7 @@ func (n *Node) openService(w wanted) (*service, error) {
 		if w.kind == "SOCKS5 proxy" {
 			serve = socks5.Serve
 		}
-		return n.start(w, l.Addr(), func(ctx context.Context) error { return serve(ctx, l, inside, known, opt) }), nil
+		return n.startAt(w, l.Addr(), func(ctx context.Context) error { return serve(ctx, l, inside, known, opt) }), nil
 	case "forward":
 		return n.openForward(w, listenHere, listenPacketHere, inside, opt)
 	case "remote forward":
@@ -220,13 +220,13 @@ func (n *Node) openForward(w wanted, listen func(network, address string) (net.L
 		if err != nil {
 			return nil, err
 		}
-		return n.start(w, c.LocalAddr(), func(ctx context.Context) error { return forward.UDP(ctx, c, f.To, to, opt) }), nil
+		return n.startAt(w, c.LocalAddr(), func(ctx context.Context) error { return forward.UDP(ctx, c, f.To, to, opt) }), nil
 	}
 	l, err := listen("tcp", f.Listen)
 	if err != nil {
 		return nil, err
 	}
-	return n.start(w, l.Addr(), func(ctx context.Context) error { return forward.TCP(ctx, l, f.To, to, opt) }), nil
+	return n.startAt(w, l.Addr(), func(ctx context.Context) error { return forward.TCP(ctx, l, f.To, to, opt) }), nil
 }
 
 // listenHere is net.Listen, but 0.0.0.0 means IPv4 alone, as it says.
@@ -272,7 +272,7 @@ func (n *Node) openDNS(w wanted, opt proxy.Options) (*service, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	to := currentServers{n}
-	return n.start(w, l.Addr(), func(ctx context.Context) error {
+	return n.startAt(w, l.Addr(), func(ctx context.Context) error {
 		return runTasks(ctx, []task{
 			taskFunc{"DNS by UDP", func(ctx context.Context) error { return dns.UDP(ctx, c, to, opt) }},
 			taskFunc{"DNS by TCP", func(ctx context.Context) error { return dns.TCP(ctx, l, to, opt) }},
@@ -287,14 +287,19 @@ func (c currentServers) Exchange(ctx context.Context, network string, query []by
 	return c.n.resolverOf(c.n.Config()).Exchange(ctx, network, query)
 }
 
-// start has serve run until the service ends.
-func (n *Node) start(w wanted, at net.Addr, serve func(context.Context) error) *service {
-	ctx, stop := context.WithCancel(noContext)
-	one := &service{want: w, stop: stop, done: make(chan struct{})}
-	one.at = fmt.Sprintf("%s at %s", w.kind, strings.TrimPrefix(at.String(), "<nil>"))
+// startAt has serve run until the service ends, which is at an address.
+func (n *Node) startAt(w wanted, at net.Addr, serve func(context.Context) error) *service {
+	words := fmt.Sprintf("%s at %s", w.kind, strings.TrimPrefix(at.String(), "<nil>"))
 	if w.forward.To != "" {
-		one.at = fmt.Sprintf("%s %s %s to %s", w.kind, w.forward.Protocol, at, w.forward.To)
+		words = fmt.Sprintf("%s %s %s to %s", w.kind, w.forward.Protocol, at, w.forward.To)
 	}
+	return n.start(w, words, serve)
+}
+
+// start has serve run until the service ends. For at see [service].
+func (n *Node) start(w wanted, at string, serve func(context.Context) error) *service {
+	ctx, stop := context.WithCancel(noContext)
+	one := &service{want: w, at: at, stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(one.done)
 		defer stop()

@@ -344,3 +344,24 @@ func unmarshal(t *testing.T, text string, into any) {
 		t.Fatalf("%v in\n%s", err, text)
 	}
 }
+
+// The other end of the tunnel sees through to what is beyond a node that routes.
+func TestRoutingSeenThrough(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	onH := *s.Classic
+	onH.A = s.H
+	other := *s
+	other.Classic = &onH
+	n := newNobody(t, &other)
+	s.H.Sysctl("net.ipv4.ping_group_range", "0 2147483647")
+	p := n.serve("[#] routing for peers to", n.file("wg0.conf", s.confH.text), "--netstack", "--route-for-peers", s.ip(s.Addr.B), "--route-for-peers", "192.168.200.77")
+	s.up(s.A, s.confA)
+	s.want(s.explain(s.web()), diagnose.Healthy, "through gateway")
+	s.want(s.explain(s.ip(s.Addr.B)), diagnose.Healthy, "through gateway")
+	s.want(s.explain(net.JoinHostPort(s.ip(s.Addr.B), "81")), diagnose.ConnectionRefused, "refuses")
+	s.want(s.explain("192.168.200.99:80"), diagnose.ForwardFirewall, "10.0.0.2 says: administratively prohibited")
+	s.want(s.explain("192.168.200.99"), diagnose.ForwardFirewall, "10.0.0.2 says: administratively prohibited")
+	s.want(s.explain("192.168.200.77:80"), diagnose.NeighborUnreachable, "10.0.0.2 says: host unreachable")
+	n.end(p)
+}

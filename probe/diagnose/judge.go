@@ -166,17 +166,21 @@ func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
 	}
 	src, _ := e.Inner()
 	who := src.Addr().String()
+	way := "came back through " + f.peerName()
+	if e.Seam == probe.SeamForward {
+		way = "was the answer to a socket of this host"
+	}
 	if !e.ICMPError() {
 		return Verdict{Code: ConnectionRefused, Where: WhereBeyond, Certain: true,
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
-			Evidence: []string{fmt.Sprintf("TCP reset from %s came back through %s", src, f.peerName())},
+			Evidence: []string{fmt.Sprintf("TCP reset from %s %s", src, way)},
 			Fix:      []string{FixComment + "on " + who + ": start the service, or see what listens", "ss -tlnp"}}, true, true
 	}
 	code, says := innerICMP(e)
 	v := Verdict{Code: code, Where: WhereBeyond, Certain: true,
 		Summary: fmt.Sprintf("the tunnel works; %s says: %s", who, says),
-		Evidence: []string{fmt.Sprintf("ICMP type %d code %d (%s) from %s came back through %s",
-			e.Info, e.InnerSrcPort, says, who, f.peerName())}}
+		Evidence: []string{fmt.Sprintf("ICMP type %d code %d (%s) from %s %s",
+			e.Info, e.InnerSrcPort, says, who, way)}}
 	v.Checkpoint = innerICMPCheckpoint[code]
 	switch code {
 	case ConnectionRefused:

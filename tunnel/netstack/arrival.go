@@ -39,7 +39,7 @@ func (a *Arrival) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accept connection of %s: %w", a.From, told(err))
 	}
-	return newConn(newSocket(ep, wq, "tcp")), nil
+	return newConn(newSocket(ep, wq, "tcp"), full(a.From)), nil
 }
 
 // Refuse tells the peer what the network said to the attempt to pass the flow on: a

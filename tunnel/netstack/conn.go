@@ -30,7 +30,8 @@ const backlog = 4096
 // Conn is a TCP connection of a stack: a [net.Conn] that can be half closed.
 type Conn struct{ *socket }
 
-func newConn(s *socket) *Conn {
+func newConn(s *socket, remote tcpip.FullAddress) *Conn {
+	s.remote = remote
 	idle, interval := tcpip.KeepaliveIdleOption(keepAliveIdle), tcpip.KeepaliveIntervalOption(keepAliveInterval)
 	s.ep.SocketOptions().SetKeepAlive(true)
 	s.ep.SocketOptions().SetDelayOption(false) // TCP_NODELAY, as with package net
@@ -52,7 +53,7 @@ func dialTCP(ctx context.Context, s *stack.Stack, to netip.AddrPort) (*Conn, err
 		_ = sock.Close() // there is nothing to be lost
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: where, Err: err}
 	}
-	return newConn(sock), nil
+	return newConn(sock, full(to)), nil
 }
 
 // connect returns when the connection is there.
@@ -183,14 +184,15 @@ func sixFor(network string, at netip.AddrPort) bool {
 func (l *listener) Accept() (net.Conn, error) {
 	var ep tcpip.Endpoint
 	var wq *waiter.Queue
+	var from tcpip.FullAddress
 	err := l.await(&l.in, func() (err tcpip.Error) {
-		ep, wq, err = l.ep.Accept(nil)
+		ep, wq, err = l.ep.Accept(&from)
 		return err
 	})
 	if err != nil {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}
 	}
-	return newConn(newSocket(ep, wq, "tcp")), nil
+	return newConn(newSocket(ep, wq, "tcp"), from), nil
 }
 
 // Addr implements [net.Listener].

@@ -239,6 +239,9 @@ func TestResetAndHalfClose(t *testing.T) {
 	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("after a reset: %v", err)
 	}
+	if from, to := far.RemoteAddr(), far.LocalAddr(); from == nil || to == nil || near.RemoteAddr().String() != to.String() {
+		t.Errorf("it was from %v to %v", from, to)
+	}
 	_ = far.Close()
 
 	near, far = pair()

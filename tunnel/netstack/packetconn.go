@@ -26,6 +26,7 @@ func dialUDP(s *stack.Stack, to netip.AddrPort) (*packetConn, error) {
 		_ = sock.Close() // nothing was sent
 		return nil, &net.OpError{Op: "dial", Net: "udp", Addr: where, Err: told(terr)}
 	}
+	sock.remote = full(to)
 	return &packetConn{sock}, nil
 }
 

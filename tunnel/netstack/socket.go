@@ -21,6 +21,9 @@ type socket struct {
 	network string // "tcp" or "udp"
 	in, out direction
 	closed  atomic.Bool
+	// remote is the far end of a connection, which the stack forgets with it. It
+	// does not change once somebody has the socket.
+	remote tcpip.FullAddress
 }
 
 // direction is what waits for one direction of a socket.
@@ -190,11 +193,10 @@ func (s *socket) LocalAddr() net.Addr {
 
 // RemoteAddr is that of [net.Conn].
 func (s *socket) RemoteAddr() net.Addr {
-	a, err := s.ep.GetRemoteAddress()
-	if err != nil {
+	if s.remote.Addr.Len() == 0 {
 		return nil
 	}
-	return s.addr(a)
+	return s.addr(s.remote)
 }
 
 func (s *socket) addr(a tcpip.FullAddress) net.Addr {

@@ -139,7 +139,9 @@ func (t *transit) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 	if err != nil {
 		return true // there is no room for it just now
 	}
-	a := &Arrival{Flow: flow, Len: len(quote) + pkt.Data().Size(), Head: len(quote), t: t, quote: quote, udp: &packetConn{newSocket(ep, wq, "udp")}}
+	sock := newSocket(ep, wq, "udp")
+	sock.remote = full(flow.From)
+	a := &Arrival{Flow: flow, Len: len(quote) + pkt.Data().Size(), Head: len(quote), t: t, quote: quote, udp: &packetConn{sock}}
 	go t.to.UDP(a)
 	return true
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // echo gets each request. It does not wait.
-func (r *router) echo(e netstack.Echo) {
+func (r *Router) echo(e netstack.Echo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.echoes[e.Flow]
@@ -63,7 +63,7 @@ func (r *router) echo(e netstack.Echo) {
 
 // echoFlow sends what comes to f.out and answers with what comes back, until nothing
 // has passed for a while. first is the first of it.
-func (r *router) echoFlow(f *echoFlow, first netstack.Echo) {
+func (r *Router) echoFlow(f *echoFlow, first netstack.Echo) {
 	w := witness{r.record, first.Flow}
 	far, err := openEcho(first.To.Addr())
 	if err != nil {

@@ -61,7 +61,7 @@ func (fs *flows) open(ctx context.Context) (f *flow, leave func()) {
 var datagrams = sync.Pool{New: func() any { return new([65535]byte) }}
 
 // udp passes datagrams on, both ways, until none has passed for a while.
-func (r *router) udp(a *netstack.Arrival) {
+func (r *Router) udp(a *netstack.Arrival) {
 	f, leave := r.flows.open(r.ctx)
 	defer leave()
 	w := witness{r.record, a.Flow}
@@ -104,7 +104,7 @@ func (r *router) udp(a *netstack.Arrival) {
 
 // copy gives what from receives to pass until f ends, or was silent for too long.
 // What the network says of packets that were sent before goes to told.
-func (r *router) copy(f *flow, from net.Conn, pass func([]byte), told func(error)) {
+func (r *Router) copy(f *flow, from net.Conn, pass func([]byte), told func(error)) {
 	buf := datagrams.Get().(*[65535]byte)
 	defer datagrams.Put(buf)
 	for {

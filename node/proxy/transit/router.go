@@ -19,39 +19,41 @@ type Stack interface {
 	Forward(*netstack.Transit) error
 }
 
-// Serve passes flows on until ctx ends, and returns when all have ended. ready is
-// told when it has begun, or why it cannot. record gets what passes B5 and B6, with
-// everything set but time and peer; it must not block. Flows of UDP and echo end when
-// nothing has passed for o.IdleTime.
-func Serve(ctx context.Context, s Stack, rules Rules, record func(*probe.Event), ready func(error), o proxy.Options) error {
-	return serve(ctx, s, rules, record, ready, o, func(ctx context.Context, network, address string) (net.Conn, error) {
+// Open makes a router that takes from s what is for others. It must be served. record
+// gets what passes B5 and B6, with everything set but time and peer; it must not
+// block. Flows of UDP and echo end when nothing has passed for o.IdleTime.
+func Open(s Stack, rules Rules, record func(*probe.Event), o proxy.Options) (*Router, error) {
+	return open(s, rules, record, o, func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Control: hearErrors}
 		return d.DialContext(ctx, network, address)
 	})
 }
 
-func serve(ctx context.Context, s Stack, rules Rules, record func(*probe.Event), ready func(error), o proxy.Options,
-	dial func(ctx context.Context, network, address string) (net.Conn, error)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	r := &router{ctx: ctx, rules: rules, record: record, host: dial, opt: o.WithDefaults(), echoes: make(map[netstack.Flow]*echoFlow)}
+func open(s Stack, rules Rules, record func(*probe.Event), o proxy.Options,
+	dial func(ctx context.Context, network, address string) (net.Conn, error)) (*Router, error) {
+	r := &Router{stack: s, rules: rules, record: record, host: dial, opt: o.WithDefaults(), echoes: make(map[netstack.Flow]*echoFlow)}
+	r.ctx, r.end = context.WithCancel(context.Background())
 	r.conns = make(chan struct{}, r.opt.MaxConns)
 	r.flows.max = maxFlows
 	t := &netstack.Transit{May: r.may}
 	if len(rules) > 0 {
 		t.TCP, t.UDP, t.Echo = r.start(r.tcp), r.start(r.udp), r.echo
 	}
-	err := s.Forward(t)
-	ready(err)
-	if err != nil {
-		return nil // it has been told
+	if err := s.Forward(t); err != nil {
+		return nil, err
 	}
+	return r, nil
+}
+
+// Serve returns when ctx has ended, and with it all flows.
+func (r *Router) Serve(ctx context.Context) error {
 	<-ctx.Done()
 	r.mu.Lock()
 	r.ended = true
 	r.mu.Unlock()
+	r.end()
 	r.running.Wait() // what ends may still have to say so to the peer
-	return s.Forward(nil)
+	return r.stack.Forward(nil)
 }
 
 // maxFlows is how many flows of UDP and of echo there are at a time: each has a
@@ -59,8 +61,11 @@ func serve(ctx context.Context, s Stack, rules Rules, record func(*probe.Event),
 // one that was silent for longest.
 const maxFlows = 1024
 
-type router struct {
-	ctx    context.Context
+// Router passes flows on.
+type Router struct {
+	stack  Stack
+	ctx    context.Context // of the flows
+	end    context.CancelFunc
 	rules  Rules
 	record func(*probe.Event)
 	host   func(ctx context.Context, network, address string) (net.Conn, error) // its sockets
@@ -75,7 +80,7 @@ type router struct {
 }
 
 // may is asked about each flow.
-func (r *router) may(f netstack.Flow) bool {
+func (r *Router) may(f netstack.Flow) bool {
 	if r.rules.Allow(f) {
 		return true
 	}
@@ -84,7 +89,7 @@ func (r *router) may(f netstack.Flow) bool {
 }
 
 // begin counts something that runs, and reports whether it may.
-func (r *router) begin() bool {
+func (r *Router) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
@@ -94,7 +99,7 @@ func (r *router) begin() bool {
 	return true
 }
 
-func (r *router) start(pass func(*netstack.Arrival)) func(*netstack.Arrival) {
+func (r *Router) start(pass func(*netstack.Arrival)) func(*netstack.Arrival) {
 	return func(a *netstack.Arrival) {
 		if !r.begin() {
 			a.Ignore()
@@ -106,7 +111,7 @@ func (r *router) start(pass func(*netstack.Arrival)) func(*netstack.Arrival) {
 }
 
 // tcp passes a connection on, from before it is one.
-func (r *router) tcp(a *netstack.Arrival) {
+func (r *Router) tcp(a *netstack.Arrival) {
 	select {
 	case r.conns <- struct{}{}:
 		defer func() { <-r.conns }()
@@ -142,7 +147,7 @@ func (r *router) tcp(a *netstack.Arrival) {
 }
 
 // dial reaches the far side, or says why not.
-func (r *router) dial(network string, a *netstack.Arrival) (net.Conn, error) {
+func (r *Router) dial(network string, a *netstack.Arrival) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.opt.DialTime)
 	defer cancel()
 	c, err := r.host(ctx, network, a.To.String())
@@ -171,6 +176,6 @@ func errnoOf(err error) syscall.Errno {
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // idle is how long a flow has to be silent to end.
-func (r *router) idle(used int64) (left time.Duration) {
+func (r *Router) idle(used int64) (left time.Duration) {
 	return time.Until(time.Unix(0, used).Add(r.opt.IdleTime))
 }

@@ -52,17 +52,17 @@ func newBed(t *testing.T, o proxy.Options) *bed {
 	ctx, end := context.WithCancel(context.Background())
 	b := &bed{t: t, peer: peer, end: end, hosts: make(map[string]string), fails: make(map[string]error)}
 	rules := Rules{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}, {Prefix: netip.MustParsePrefix("2001:db8::/32")}}
-	ready := make(chan error, 1)
+	r, err := open(router, rules, b.record, o, b.dial)
+	if err != nil {
+		t.Fatal(err)
+	}
 	wg.Go(func() {
-		if err := serve(ctx, router, rules, b.record, func(err error) { ready <- err }, o, b.dial); err != nil {
+		if err := r.Serve(ctx); err != nil {
 			t.Error(err)
 		}
 		_ = devA.Close()
 		_ = devB.Close()
 	})
-	if err := <-ready; err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		end()
 		wg.Wait()

@@ -1,0 +1,80 @@
+package diagnose
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// forwards is a packet of the flow at the forwarder of a node that routes itself.
+func (s *story) forwards(cp probe.Checkpoint, flags uint8, why probe.Reason) *story {
+	src, dst := here, target
+	if cp == probe.B6 && why == probe.ReasonNone {
+		src, dst = dst, src
+	}
+	return s.add(probe.Event{Kind: probe.KindInner, Seam: probe.SeamForward, Checkpoint: cp, Proto: probe.ProtoTCP, Info: flags, Reason: why,
+		InnerSrc: probe.AddrFrom(src.Addr()), InnerDst: probe.AddrFrom(dst.Addr()), InnerSrcPort: src.Port(), InnerDstPort: dst.Port()})
+}
+
+// What becomes of a flow behind a node that routes by sockets of its host.
+func TestRouter(t *testing.T) {
+	arrives := func(allow ...string) *story {
+		s := tell(SideB)
+		s.Flow.Probe, s.Flow.Route = Probe{}, Route{}
+		s.Router = &Router{Allow: allow}
+		return s.inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn)
+	}
+	back := func(s *story, flags uint8) *story {
+		return s.inner(probe.B7, probe.SeamTUNRead, target, here, flags)
+	}
+	for _, test := range []struct {
+		name    string
+		s       *story
+		code    Code
+		at      probe.Checkpoint
+		certain bool
+		settled bool
+		says    string // in the fix
+		b5, b6  Status
+	}{
+		{"nothing is routed", arrives().forwards(probe.B5, 0, probe.ICMPProhibited),
+			ForwardingDisabled, probe.B5, true, true, `allow = ["192.168.200.22/32:80"]`, Fail, Unknown},
+		{"not in the list", arrives("10.0.0.0/8").forwards(probe.B5, 0, probe.ICMPProhibited),
+			ForwardFirewall, probe.B5, true, true, `allow = ["10.0.0.0/8", "192.168.200.22/32:80"]`, Fail, Unknown},
+		{"the host's own firewall", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPProhibited),
+			ForwardFirewall, probe.B5, true, true, "nft list ruleset", Fail, Unknown},
+		{"no route", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPNetUnreachable),
+			NoRouteOnward, probe.B5, true, true, "ip route get 192.168.200.22", Fail, Unknown},
+		{"nobody there", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, 0, probe.ICMPHostUnreachable),
+			NeighborUnreachable, probe.B6, true, true, "ip neighbour show 192.168.200.22", Pass, Fail},
+		{"refused", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPRst|probe.TCPAck, 0), probe.TCPRst|probe.TCPAck),
+			ConnectionRefused, 0, true, true, "ss -tlnp", Pass, Pass},
+		{"silence", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0),
+			NoReplyFromDestination, probe.B6, false, true, "tcpdump -ni any host 192.168.200.22", Pass, Fail},
+		{"all is well", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0), probe.TCPSyn|probe.TCPAck),
+			Healthy, 0, true, true, "", Pass, Pass},
+		// A later connection is judged by its own packets.
+		{"mended", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn).
+			forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0), probe.TCPSyn|probe.TCPAck),
+			Healthy, 0, true, true, "", Pass, Pass},
+	} {
+		test.s.Since = now.Add(-9 * time.Second)
+		v, settled := test.s.Judge(now)
+		if v.Code != test.code || v.Checkpoint != test.at || v.Certain != test.certain || settled != test.settled {
+			t.Errorf("%s: %s at %s, certain %v, settled %v: %s", test.name, v.Code, v.Checkpoint, v.Certain, settled, v.Summary)
+		}
+		if !strings.Contains(strings.Join(v.Fix, "\n"), test.says) {
+			t.Errorf("%s: fix %q, want %q", test.name, v.Fix, test.says)
+		}
+		for cp, want := range map[probe.Checkpoint]Status{probe.B5: test.b5, probe.B6: test.b6} {
+			rungs := test.s.Ladder(&v, now)
+			i := slices.IndexFunc(rungs, func(r Rung) bool { return r.Checkpoint == cp })
+			if rungs[i].Status != want {
+				t.Errorf("%s: %s %s (%s), want %s", test.name, cp, rungs[i].Status, rungs[i].Detail, want)
+			}
+		}
+	}
+}
