@@ -5,7 +5,8 @@
 // TUN device. At each seam one [Event] is recorded. An Event says where
 // ([Seam], [Checkpoint]), what ([Kind], addresses, lengths, session index and
 // counter), whose ([PeerID]), by which AllowedIPs prefix, and what became of
-// it ([Reason]; the zero Reason means that it passed).
+// it ([Reason]; the zero Reason means that it passed). A node without an interface
+// has a fifth seam, the sockets by which it passes on what its peers send to others.
 //
 // # Checkpoints
 //
@@ -30,7 +31,7 @@
 // A [Recorder] always holds the latest events in a fixed amount of memory.
 // Recording never blocks and never allocates: what is old is overwritten.
 // Readers ([Subscription]) are told exactly how many events they missed. The
-// recorder is divided into lanes, one a seam, so that the two directions share
+// recorder is divided into lanes, one a seam, so that two directions share
 // no lock, and handshakes have a lane of their own, so that bulk data does not
 // push them out.
 //

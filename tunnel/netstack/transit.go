@@ -43,6 +43,13 @@ type Transit struct {
 // can be had. Further ones try again.
 const maxArriving = 1024
 
+// Connections for others have smaller buffers than the node's own, in bytes: there
+// may be many, and whose they are is not for this host to choose.
+const (
+	transitBuffer    = 256 << 10 // at first
+	transitBufferMax = 1 << 20
+)
+
 // transit is a stack that has every address. It is apart from the node's own, so
 // that what is for others does not reach what listens there.
 type transit struct {
@@ -61,7 +68,11 @@ func newTransit(l *link, to Transit, r *refusals) (*transit, error) {
 		return nil, err
 	}
 	t := &transit{side: s, refusals: r, to: to, arriving: make(map[stack.TransportEndpointID][]byte)}
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: transitBuffer, Max: transitBufferMax}
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: transitBuffer, Max: transitBufferMax}
 	for what, err := range map[string]tcpip.Error{
+		"bound receive buffers":          s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &receive),
+		"bound send buffers":             s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &send),
 		"take packets for every address": s.stack.SetPromiscuousMode(nic, true),
 		"send packets of every address":  s.stack.SetSpoofing(nic, true),
 	} {
@@ -70,7 +81,7 @@ func newTransit(l *link, to Transit, r *refusals) (*transit, error) {
 			return nil, fmt.Errorf("%s: %s", what, err)
 		}
 	}
-	t.tcp = tcp.NewForwarder(s.stack, 0, maxArriving, t.arrived)
+	t.tcp = tcp.NewForwarder(s.stack, transitBuffer, maxArriving, t.arrived)
 	s.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, t.handleTCP)
 	s.stack.SetTransportProtocolHandler(udp.ProtocolNumber, t.handleUDP)
 	for _, protocol := range []tcpip.TransportProtocolNumber{icmp.ProtocolNumber4, icmp.ProtocolNumber6} {
@@ -134,7 +145,7 @@ func (t *transit) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 		return true
 	}
 	wq := new(waiter.Queue)
-	r := udp.NewForwarderRequest(t.stack, id, pkt.Clone())
+	r := udp.NewForwarderRequest(t.stack, id, pkt)
 	ep, err := r.CreateEndpoint(wq)
 	if err != nil {
 		return true // there is no room for it just now

@@ -1,6 +1,7 @@
 package transit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -19,6 +20,10 @@ type Stack interface {
 	Forward(*netstack.Transit) error
 }
 
+// maxConns is how many connections there are at a time unless o says another number.
+// Each has two buffers of at most 1 MiB in the stack, and those of the host's socket.
+const maxConns = 2048
+
 // Open makes a router that takes from s what is for others. It must be served. record
 // gets what passes B5 and B6, with everything set but time and peer; it must not
 // block. Flows of UDP and echo end when nothing has passed for o.IdleTime.
@@ -31,6 +36,7 @@ func Open(s Stack, rules Rules, record func(*probe.Event), o proxy.Options) (*Ro
 
 func open(s Stack, rules Rules, record func(*probe.Event), o proxy.Options,
 	dial func(ctx context.Context, network, address string) (net.Conn, error)) (*Router, error) {
+	o.MaxConns = cmp.Or(o.MaxConns, maxConns)
 	r := &Router{stack: s, rules: rules, record: record, host: dial, opt: o.WithDefaults(), echoes: make(map[netstack.Flow]*echoFlow)}
 	r.ctx, r.end = context.WithCancel(context.Background())
 	r.conns = make(chan struct{}, r.opt.MaxConns)
