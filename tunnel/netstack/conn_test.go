@@ -75,6 +75,9 @@ func sumOf(t *testing.T, r io.Reader) [32]byte {
 // wants them to arrive as they were.
 func exchange(t *testing.T, a, b *netstack.Net, to netip.Addr, conns, n int) {
 	t.Helper()
+	if testing.Short() {
+		n /= 5
+	}
 	l, err := b.Listen("tcp", netip.AddrPortFrom(to, 0).String())
 	if err != nil {
 		t.Fatal(err)
