@@ -164,6 +164,9 @@ func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
 	if e == nil {
 		return Verdict{}, false, false
 	}
+	// On the side that is called this host may have said it itself. What it did to
+	// the request is told apart from the answer, and perhaps later.
+	settled := f.Side == SideA || !f.traced() || f.passage(FromTunnel).Packets > 0
 	src, _ := e.Inner()
 	who := src.Addr().String()
 	way := "came back through " + f.peerName()
@@ -174,7 +177,7 @@ func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
 		return Verdict{Code: ConnectionRefused, Where: WhereBeyond, Certain: true,
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
 			Evidence: []string{fmt.Sprintf("TCP reset from %s %s", src, way)},
-			Fix:      []string{FixComment + "on " + who + ": start the service, or see what listens", "ss -tlnp"}}, true, true
+			Fix:      []string{FixComment + "on " + who + ": start the service, or see what listens", "ss -tlnp"}}, settled, true
 	}
 	code, says := innerICMP(e)
 	v := Verdict{Code: code, Where: WhereBeyond, Certain: true,
@@ -199,7 +202,7 @@ func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
 	case ForwardFirewall:
 		v.Fix = []string{FixComment + "on " + who + ": a firewall rule rejects it", "nft list ruleset"}
 	}
-	return v, true, true
+	return v, settled, true
 }
 
 var innerICMPCheckpoint = map[Code]probe.Checkpoint{
