@@ -39,11 +39,28 @@ func AppendLine(dst []byte, e *probe.Event, names Names, opt *Options) []byte {
 	l.column(plain, e.Seam.String(), len("udp-receive"))
 	l.column(bold, opt.peerName(e.Peer, names), opt.peerWidth())
 	l.what(e)
+	l.dropped(e)
+	return l.buf
+}
+
+// AppendDetail appends what a line says of e behind the columns: what passed, or
+// what somebody says.
+func AppendDetail(dst []byte, e *probe.Event, opt *Options) []byte {
+	l := line{dst, opt}
+	l.what(e)
+	l.dropped(e)
+	return l.buf
+}
+
+// PeerName is what lines call a peer: its name, else the beginning of its key.
+func PeerName(id probe.PeerID, names Names, opt *Options) string { return opt.peerName(id, names) }
+
+// dropped appends that a packet went no further.
+func (l *line) dropped(e *probe.Event) {
 	if e.Dropped() {
 		l.buf = append(l.buf, ' ')
-		l.buf = opt.paint(l.buf, red, "DROP "+e.Reason.String())
+		l.buf = l.opt.paint(l.buf, red, "DROP "+e.Reason.String())
 	}
-	return l.buf
 }
 
 // peerName returns what a line calls a peer: its name, else the beginning of

@@ -1,0 +1,48 @@
+// Package recording keeps events, and the packets that they are about, in files.
+//
+// A recording is a pcapng file (draft-ietf-opsawg-pcapng), so that Wireshark,
+// tshark and tcpdump open it. It has three interfaces of link type raw IP:
+//
+//	0  NAME wire    encrypted datagrams, with IP and UDP header made from the event
+//	1  NAME         packets inside the tunnel
+//	2  NAME notes   what is no packet of its own: what the device or the kernel says
+//
+// Each packet is an Enhanced Packet Block with a comment, which says the tags to
+// people, and a custom option, which holds the [probe.Event] without loss. A note
+// has the form of an IPv6 packet without content (next header 59), so that every
+// tool shows its comment at the right place. Times are nanoseconds.
+//
+// # Custom options
+//
+// All have code 2989: binary, and copied by tools that write the file again, so
+// that a recording survives being filtered by tshark or cut by editcap. Blocks and
+// options "for local use" do not. Such an option begins with a private enterprise
+// number. wgnode has none of its own and uses 32473, which RFC 5612 keeps for
+// examples; the magic behind it tells its options from others:
+//
+//	 0  uint32  32473
+//	 4  "wgnode"
+//	10  kind    E event, M part of the Meta, P peer, S statistics
+//	11  flags   of an event: 1 if all of the packet was made, nothing captured
+//	12  uint64  the recording's ID, little-endian
+//	20  content: the event as probe.Event.AppendBinary writes it, else JSON
+//
+// The [Meta] is in the section header, in as many options as it needs. A peer that
+// is new since then is told in a note of its own before the first packet of it. The
+// ID tells packets of one recording from those of another that some tool has put
+// into the same file: their peers and sessions must not be mixed up.
+//
+// # What is lost
+//
+// The option epb_dropcount of a packet counts the events that are known to be
+// missing just before it; the interface statistics at the end of the file, which a
+// complete recording has, sum that up. [Reader.Loss] tells both.
+//
+// # Link type
+//
+// The link type is 12, DLT_RAW, rather than 101, LINKTYPE_RAW: libpcap up to at
+// least 1.10 refuses files with several interfaces of type 101, since it compares
+// the number in the file with its own. Wireshark knows both, and writes 101.
+//
+// Reading takes memory for one block, at most 16 MiB, whatever a file claims.
+package recording

@@ -1,0 +1,112 @@
+package recording
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Key is a public key. Its text is base64, as wg(8) writes it.
+type Key [32]byte
+
+func (k Key) String() string { return base64.StdEncoding.EncodeToString(k[:]) }
+
+// MarshalText is String.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText is the reverse of String.
+func (k *Key) UnmarshalText(text []byte) error {
+	b, err := base64.StdEncoding.DecodeString(string(text))
+	if err != nil || len(b) != len(k) {
+		return fmt.Errorf("public key of %d characters: want the base64 of %d bytes", len(text), len(k))
+	}
+	copy(k[:], b)
+	return nil
+}
+
+// Meta says where a recording comes from. It holds no secrets.
+type Meta struct {
+	Format int `json:"format"` // version of the custom options; set by the Writer
+	// ID tells this recording from every other. The parts of one that was divided
+	// share it; Part counts them from 0.
+	ID         uint64 `json:"id,string"`
+	Part       int    `json:"part,omitempty"`
+	Version    string `json:"version"` // of wgnode, as "wgnode version" prints it
+	Host       string `json:"host"`
+	Interface  string `json:"interface"`
+	Config     string `json:"config,omitempty"` // path of the node's configuration
+	PublicKey  Key    `json:"public_key"`
+	ListenPort uint16 `json:"listen_port"`
+	FwMark     uint32 `json:"fwmark,omitempty"`
+	// Kernel: the interface is the host's. Otherwise the tunnel ends in a
+	// network stack inside the process.
+	Kernel bool  `json:"kernel"`
+	Clock  Clock `json:"clock"`
+	// Filter is what was asked for, in the words of `watch`; empty: everything.
+	Filter []string `json:"filter,omitempty"`
+	// Snaplen is how many bytes of each packet were kept: [Headers], or 0 for all.
+	Snaplen int    `json:"snaplen"`
+	Peers   []Peer `json:"peers"`
+
+	index map[probe.PeerID]int // into Peers; may be behind
+}
+
+// Headers as a Snaplen keeps the headers of each packet and nothing of its
+// content. Handshake messages, which have none, are kept whole.
+const Headers = -1
+
+// Clock says how the times of a recording relate to other clocks. All are of
+// one instant, when the recording was begun.
+type Clock struct {
+	Started   time.Time `json:"started"`          // wall clock
+	Monotonic int64     `json:"monotonic"`        // CLOCK_MONOTONIC, nanoseconds
+	Source    string    `json:"source,omitempty"` // the kernel's clock source, such as "tsc"
+	// Synchronized: the kernel says that its clock is kept right, to MaxError
+	// nanoseconds (adjtimex(2)).
+	Synchronized bool  `json:"synchronized"`
+	MaxError     int64 `json:"max_error,omitempty"`
+}
+
+// Peer is one peer of the node, also one that was removed.
+type Peer struct {
+	ID         probe.PeerID   `json:"id"` // as events name it
+	PublicKey  Key            `json:"public_key"`
+	Name       string         `json:"name,omitempty"`
+	Configured bool           `json:"configured"`
+	AllowedIPs []netip.Prefix `json:"allowed_ips,omitempty"`
+	// Endpoint, where it was written down (perhaps a name), and the latest
+	// completed handshake are those of the recording's beginning.
+	Endpoint  netip.AddrPort `json:"endpoint,omitzero"`
+	Written   string         `json:"written,omitempty"`
+	Handshake time.Time      `json:"handshake,omitzero"`
+}
+
+// Peer resolves an ID as the recording's events hold it, and reports whether
+// there is such a peer. It makes Meta a source of names for package ladder. It is
+// not safe for concurrent use.
+func (m *Meta) Peer(id probe.PeerID) (key [32]byte, name string, ok bool) {
+	if m.index == nil || len(m.index) > len(m.Peers) {
+		m.index = make(map[probe.PeerID]int, len(m.Peers))
+	}
+	for i := len(m.index); i < len(m.Peers); i++ {
+		m.index[m.Peers[i].ID] = i
+	}
+	i, ok := m.index[id]
+	if !ok {
+		return key, "", false
+	}
+	return m.Peers[i].PublicKey, m.Peers[i].Name, true
+}
+
+// maxPeers bounds what a file can make of a Meta: a device takes as many.
+const maxPeers = 1 << 16
+
+// add takes a peer that came later.
+func (m *Meta) add(p Peer) {
+	if _, _, ok := m.Peer(p.ID); !ok && len(m.Peers) < maxPeers {
+		m.Peers = append(m.Peers, p)
+	}
+}
