@@ -259,8 +259,35 @@ func TestWatchingDoesNotAllocate(t *testing.T) {
 				if n := testing.AllocsPerRun(1000, func() { way(r) }); n != 0 {
 					t.Errorf("%s %s, batch of %d: %v allocations", kind.name, name, batch, n)
 				}
+				tap := r.t.Tap(0)
+				if n := testing.AllocsPerRun(1000, func() { way(r) }); n != 0 {
+					t.Errorf("%s %s, batch of %d, recorded: %v allocations", kind.name, name, batch, n)
+				}
+				tap.Close()
 				r.check(t)
 			}
 		}
+	}
+}
+
+// BenchmarkTapped is what a tap adds to BenchmarkOutbound: of headers, and of all.
+func BenchmarkTapped(b *testing.B) {
+	for _, test := range []struct {
+		name    string
+		snaplen int
+	}{{"none", 1}, {"headers", TapHeaders}, {"whole", 0}} {
+		b.Run(test.name, func(b *testing.B) {
+			const batch = 45
+			r := newRig(b, 1, batch, packetKinds[1])
+			if test.name != "none" {
+				defer r.t.Tap(test.snaplen).Close()
+			}
+			packets := 0
+			for b.Loop() {
+				r.outbound()
+				packets += batch
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(packets), "ns/packet")
+		})
 	}
 }

@@ -87,7 +87,7 @@ func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint)
 	if e.Reason != probe.ReasonNone {
 		t.peers.get(e.Peer).drop(e.Reason, 1)
 	}
-	t.rec.Record(probe.LaneControl, e)
+	t.messages.record(t.rec, e, msg)
 }
 
 func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
@@ -115,7 +115,7 @@ func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoi
 func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
 	if !mac1Valid(msg, &h.t.identity.Load().mac1) {
 		e.Reason = probe.InvalidMAC1
-		h.record(e)
+		h.record(e, msg)
 		return
 	}
 	r := received{e: *e}
@@ -124,15 +124,15 @@ func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
 	case h.queue <- r:
 	default: // not read, but recorded
 		h.t.uninspected.Add(1)
-		h.record(e)
+		h.record(e, msg)
 	}
 }
 
-func (h *handshakes) record(e *probe.Event) {
+func (h *handshakes) record(e *probe.Event, msg []byte) {
 	if e.Reason != probe.ReasonNone {
 		h.t.peers.get(e.Peer).drop(e.Reason, 1)
 	}
-	h.t.rec.Record(probe.LaneControl, e)
+	h.t.messages.record(h.t.rec, e, msg)
 }
 
 // run reads the initiations that have come in, until done is closed.
@@ -147,7 +147,7 @@ func (h *handshakes) run(done <-chan struct{}) {
 			} else {
 				h.t.uninspected.Add(1)
 			}
-			h.record(&r.e)
+			h.record(&r.e, r.msg[:])
 		}
 	}
 }
@@ -206,7 +206,7 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(t.port.Load())
 	if e.Kind == probe.KindCookie {
 		e.Checkpoint = probe.B2
-		t.rec.Record(probe.LaneControl, e)
+		t.messages.record(t.rec, e, msg)
 		return 0
 	}
 	p := t.hs.addressee(msg, to)
@@ -225,7 +225,7 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 			t.remote.add(e.Receiver, p.id, false, e.Time)
 		}
 	}
-	seq := t.rec.Record(probe.LaneControl, e)
+	seq := t.messages.record(t.rec, e, msg)
 	if p.id != 0 {
 		t.endpointSeen(p, to, seq)
 	}

@@ -52,6 +52,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 	t := s.t
 	now := t.clock.now()
 	cur := run{p: t.peers.get(0)}
+	taps := t.tapped()
 	b := t.rec.Begin(probe.LaneTUNRead)
 	for i := range bufs {
 		if sizes[i] < 1 {
@@ -63,6 +64,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		e := b.Next()
 		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamTUNRead, Kind: probe.KindInner, PrefixBits: probe.NoPrefix}
 		e.Reason = s.route(e, pkt, now)
+		taps.inner(probe.LaneTUNRead, e.Seq, pkt)
 		if cur.p.id != e.Peer {
 			cur.flush()
 			p := t.peers.get(e.Peer)
@@ -87,6 +89,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		tag.putOutbound(t.magic, e, cur.last)
 	}
 	cur.flush()
+	taps.end(probe.LaneTUNRead)
 	b.End()
 	t.busy()
 }
@@ -132,6 +135,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	now := t.clock.now()
 	var leaving departures
 	var last departed
+	taps := t.tapped()
 	b := t.rec.Begin(probe.LaneTUNWrite)
 	for _, buf := range bufs {
 		e := b.Next()
@@ -154,6 +158,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 			t.untagged.Add(1)
 		}
 		pkt := buf[offset:]
+		taps.inner(probe.LaneTUNWrite, e.Seq, pkt)
 		if !e.DecodeInner(pkt) {
 			continue // not possible: the device has looked
 		}
@@ -165,6 +170,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 			e.Flags |= probe.FlagInitiatedHere
 		}
 	}
+	taps.end(probe.LaneTUNWrite)
 	b.End()
 	leaving.flush(t)
 	if last.peer != 0 {

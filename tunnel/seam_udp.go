@@ -107,6 +107,7 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 	t := r.t
 	now, port := t.clock.now(), uint16(t.port.Load())
 	cur := run{p: t.peers.get(0)}
+	taps := t.tapped()
 	batch := t.rec.Begin(probe.LaneUDPReceive)
 	for i, buf := range bufs {
 		if i < len(r.seqs) {
@@ -128,6 +129,7 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 		e := batch.Next()
 		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamUDPReceive, PrefixBits: probe.NoPrefix, Info: r.index,
 			OuterSrc: r.from, OuterSrcPort: r.port, OuterDstPort: port}
+		taps.outer(probe.LaneUDPReceive, e.Seq, msg)
 		if e.Reason = e.DecodeOuter(msg); e.Reason == probe.ReasonNone {
 			r.session(e, &cur)
 		}
@@ -144,6 +146,7 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 		r.seqs[i] = e.Seq
 	}
 	r.flush(&cur)
+	taps.end(probe.LaneUDPReceive)
 	batch.End()
 	t.busy()
 }
@@ -218,12 +221,14 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	var receiver uint32
 	var initiator bool
 	var last uint64
+	taps := t.tapped()
 	b := t.rec.Begin(probe.LaneUDPSend)
 	for _, buf := range bufs {
 		e := b.Next()
 		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamUDPSend, PrefixBits: probe.NoPrefix,
 			OuterDst: dst, OuterDstPort: to.Port(), OuterSrcPort: srcPort}
 		e.DecodeOuter(buf)
+		taps.outer(probe.LaneUDPSend, e.Seq, buf)
 		if e.Receiver != receiver || peer == 0 {
 			receiver = e.Receiver
 			peer, initiator = t.remote.lookup(receiver)
@@ -250,6 +255,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 			}
 		}
 	}
+	taps.end(probe.LaneUDPSend)
 	b.End()
 	leaving.flush(t)
 	if peer != 0 {

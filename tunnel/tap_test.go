@@ -1,0 +1,156 @@
+package tunnel
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// A tap keeps of every packet what it was asked for, and the events lead to it.
+func TestTap(t *testing.T) {
+	a, b := pair(t, nil)
+	whole, headers := a.Tap(0), a.Tap(TapHeaders)
+	short := b.Tap(20)
+	wa := a.Recorder().Subscribe(probe.SubscribeOptions{})
+	wb := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer wa.Close()
+	defer wb.Close()
+	pkt := udp4(a.addr, b.addr, 7, 9, 100)
+	copy(pkt[28:], "secret")
+	a.send(pkt)
+	b.receive(t)
+
+	e := await(t, wa, "initiation", func(e *probe.Event) bool { return e.Kind == probe.KindInitiation })
+	if msg, ok := headers.Content(nil, &e); !ok || len(msg) != probe.LenInitiation || binary.LittleEndian.Uint32(msg[4:]) != e.Sender {
+		t.Errorf("initiation %x, %v", msg, ok)
+	}
+	e = await(t, wa, "data", func(e *probe.Event) bool { return e.Kind == probe.KindData && e.Seam == probe.SeamUDPSend })
+	msg, ok := whole.Content(nil, &e)
+	if !ok || len(msg) != int(e.OuterLen) || binary.LittleEndian.Uint64(msg[8:]) != e.Counter {
+		t.Errorf("data %x, %v", msg, ok)
+	}
+	if msg, ok := headers.Content(nil, &e); !ok || msg != nil {
+		t.Errorf("a tap of headers has %x of a data message, %v", msg, ok)
+	}
+	got := await(t, wb, "data", func(e *probe.Event) bool { return e.Kind == probe.KindData && e.Seam == probe.SeamUDPReceive })
+	if m, ok := short.Content([]byte("x"), &got); !ok || string(m) != "x"+string(msg[:20]) {
+		t.Errorf("data received %x, %v", m, ok)
+	}
+	got = await(t, wb, "inner packet", func(e *probe.Event) bool { return e.Seam == probe.SeamTUNWrite })
+	if m, ok := short.Content(nil, &got); !ok || !bytes.Equal(m, pkt[:20]) {
+		t.Errorf("inner packet %x, %v", m, ok)
+	}
+
+	past := a.Recorder().Snapshot(time.Time{}, func(e *probe.Event) bool { return e.Seam == probe.SeamTUNRead })
+	if len(past) != 1 {
+		t.Fatalf("%d packets were read", len(past))
+	}
+	if m, ok := whole.Content(nil, &past[0]); !ok || !bytes.Equal(m, pkt) {
+		t.Errorf("inner packet %x, %v", m, ok)
+	}
+	if m, ok := headers.Content(nil, &past[0]); !ok || !bytes.Equal(m, pkt[:28]) {
+		t.Errorf("headers of the inner packet %x, %v", m, ok)
+	}
+	for _, p := range []*Tap{whole, headers} {
+		p.Close()
+	}
+	if n := len(a.tapped()); n != 0 {
+		t.Errorf("%d taps are left", n)
+	}
+}
+
+// Under load, with a reader that keeps up, nothing is missing and nothing is
+// another packet's; with one that does not, what is missing is known to be.
+func TestTapUnderLoad(t *testing.T) {
+	const batches, size = 200, 64
+	a, b := pair(t, nil)
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	tap := b.Tap(TapHeaders)
+	defer tap.Close()
+	w := b.Recorder().Subscribe(probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Seam == probe.SeamTUNWrite }})
+	defer w.Close()
+	done := make(chan int)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		defer cancel()
+		n := 0
+		buf := make([]probe.Event, 256)
+		var content []byte
+		for n < batches*size {
+			got, err := w.Read(ctx, buf)
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			for i := range buf[:got] {
+				var ok bool
+				var has probe.Event
+				content, ok = tap.Content(content[:0], &buf[i])
+				if !ok || !has.DecodeInner(content) || has.InnerSrcPort != buf[i].InnerSrcPort || has.InnerDstPort != buf[i].InnerDstPort {
+					t.Errorf("content %x, %v of %+v", content, ok, buf[i])
+				}
+			}
+			n += got
+		}
+		done <- n
+	}()
+	for i := range batches {
+		var pkts [][]byte
+		for j := range size {
+			pkts = append(pkts, udp4(a.addr, b.addr, uint16(i+1), uint16(j+1), 64))
+		}
+		a.send(pkts...)
+		for range size {
+			b.receive(t)
+		}
+	}
+	if n := <-done; n != batches*size {
+		t.Errorf("%d packets, want %d", n, batches*size)
+	}
+}
+
+// What is overwritten is not found, and nothing else is found in its place; a
+// producer that meets a reader goes on.
+func TestTapOverwrites(t *testing.T) {
+	r := newTapRing(3)
+	block := make([]byte, 1000)
+	put := func(seq uint64) {
+		binary.LittleEndian.PutUint64(block, seq)
+		r.put(seq, block)
+		r.cur.published.Store(r.cur.count)
+	}
+	const n = 10_000
+	held := &r.blocks[2]
+	for seq := uint64(1); seq <= n; seq++ {
+		if seq == n/2 {
+			held.mu.Lock() // a reader that hangs
+		}
+		put(seq)
+	}
+	held.mu.Unlock()
+	kept := 0
+	for seq := uint64(1); seq <= n; seq++ {
+		b, ok := r.content(nil, seq)
+		if !ok {
+			continue
+		}
+		kept++
+		if len(b) != len(block) || binary.LittleEndian.Uint64(b) != seq {
+			t.Fatalf("content of %d: %x", seq, b[:8])
+		}
+	}
+	if least := tapBlock / len(block); kept < least || kept > 3*least {
+		t.Errorf("%d packets are kept", kept)
+	}
+	if _, ok := r.content(nil, n); !ok {
+		t.Error("the latest packet is not there")
+	}
+	if _, ok := r.content(nil, 1); ok {
+		t.Error("the first packet is there")
+	}
+}
