@@ -203,9 +203,20 @@ func (c *Client) Watch(ctx context.Context, req WatchRequest, out io.Writer) (lo
 	if req.Color {
 		q.Set("color", "1")
 	}
+	err = c.follow(ctx, "watch?"+q.Encode(), func(in io.Reader) (err error) {
+		lost, err = copyLines(out, in)
+		return err
+	})
+	return lost, err
+}
+
+// follow asks for something that does not end by itself, and has take read the
+// answer until ctx ends, which is no error, the node goes down, which is
+// [ErrEnded], or take returns an error that wraps errOut.
+func (c *Client) follow(ctx context.Context, what string, take func(io.Reader) error) error {
 	conn, err := c.connect(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer conn.Close()
 	// Shutting down our half asks for the last words.
@@ -214,30 +225,30 @@ func (c *Client) Watch(ctx context.Context, req WatchRequest, out io.Writer) (lo
 		_ = conn.(*net.UnixConn).CloseWrite()
 	})
 	defer stop()
-	hreq, err := http.NewRequest(http.MethodGet, "http://node/v1/watch?"+q.Encode(), nil)
+	hreq, err := http.NewRequest(http.MethodGet, "http://node/v1/"+what, nil)
 	if err != nil {
-		return 0, fmt.Errorf("watch node %s: %w", c.name, err)
+		return fmt.Errorf("ask node %s: %w", c.name, err)
 	}
-	watcher := &Client{name: c.name, http: &http.Client{Transport: &http.Transport{
+	asker := &Client{name: c.name, http: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}}}
-	res, err := watcher.do(hreq)
+	res, err := asker.do(hreq)
 	if err != nil {
 		if ctx.Err() != nil {
-			return 0, nil
+			return nil
 		}
-		return 0, err
+		return err
 	}
 	defer res.Body.Close()
-	lost, err = copyLines(out, res.Body)
+	err = take(res.Body)
 	switch {
+	case errors.Is(err, errOut), errors.Is(err, errFrame):
+		return err
 	case ctx.Err() != nil:
-		return lost, nil
-	case errors.Is(err, errOut):
-		return lost, err
+		return nil
 	}
-	return lost, ErrEnded
+	return ErrEnded
 }
 
 var errOut = errors.New("write events")

@@ -80,6 +80,7 @@ type errorAnswer struct {
 //	GET  /v1/status   Status
 //	GET  /v1/peers    []PeerName
 //	GET  /v1/watch    see watch
+//	GET  /v1/record   see record
 //	POST /v1/reload   ReloadRequest, ReloadAnswer
 //	POST /v1/end      {}, {}: the node ends, and leaves its hooks to the caller
 //	POST /v1/connect  ConnectRequest; then a stream
@@ -95,6 +96,7 @@ func (t controlTask) Run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/status", t.status)
 	mux.HandleFunc("GET /v1/peers", t.peers)
 	mux.HandleFunc("GET /v1/watch", t.watch)
+	mux.HandleFunc("GET /v1/record", t.record)
 	mux.HandleFunc("POST /v1/reload", t.reload)
 	mux.HandleFunc("POST /v1/end", t.end)
 	mux.HandleFunc("POST /v1/explain", t.explain)

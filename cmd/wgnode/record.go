@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/probe/filter"
+	"github.com/wgnode/wgnode/probe/recording"
+)
+
+// smallestRecording is the least that --max takes: the head of a file, and some
+// packets.
+const smallestRecording = 64 << 10
+
+// wholePast is further back than any flight recorder holds.
+const wholePast = time.Duration(math.MaxInt64 / 2)
+
+type recordOptions struct {
+	file    string
+	length  time.Duration
+	max     string
+	since   time.Duration
+	snaplen int
+	out     recording.OutputOptions
+	req     node.RecordRequest
+}
+
+func newRecordCommand() *cobra.Command {
+	var o recordOptions
+	cmd := &cobra.Command{
+		Use:   "record [NAME] -w FILE [FILTER]...",
+		Short: "Keep what passes in a file that Wireshark opens",
+		Long: `Record writes the packets that pass into a pcapng file: the encrypted ones and those
+in the tunnel as two interfaces, each packet with its tags as a comment, and with
+the whole event for wgnode's own use. It begins with what the flight recorder
+holds. Ctrl-C ends it, and the file is complete then; until then it is FILE.part,
+which can be read as well. "-w -" writes to standard output.
+
+Of each packet the headers are kept, of handshake messages everything; with
+--snaplen the first N bytes of what is in the packets, too. Packets from before
+the command began have what their events know. Events that came too fast to be
+written are counted, in the file and at the end.
+
+FILTER is that of "wgnode watch". "watch", "explain" and "doctor" read a recording
+with -r FILE.`,
+		Example: `  wgnode record wg0 -w wg0.pcapng
+  wgnode record wg0 -w wg0.pcapng --for 30s peer alice
+  wgnode record wg0 -w wg0.pcapng --max 100M --files 10
+  ssh root@hub wgnode record wg0 -w - --for 10s > hub.pcapng`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, words, err := splitWatch(args)
+			if err != nil {
+				return err
+			}
+			o.req.Filter = words
+			if err := o.check(cmd); err != nil {
+				return newUsageError(cmd, err)
+			}
+			return runRecord(cmd, name, &o)
+		},
+		ValidArgsFunction: completeWatch,
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.file, "write", "w", "", "write to `FILE`; \"-\" is standard output")
+	f.DurationVar(&o.length, "for", 0, "end after this long")
+	f.StringVar(&o.max, "max", "", "end when the file has this `SIZE`, such as 100M; with --files begin another")
+	f.IntVar(&o.out.Files, "files", 0, "keep the latest `N` files, FILE.00001.pcapng and so on")
+	f.DurationVar(&o.since, "since", 0, "begin with what passed in this time before (default all that is held)")
+	f.IntVar(&o.snaplen, "snaplen", 0, "keep the first `N` bytes of each packet, 0 for all (default headers only)")
+	f.BoolVar(&o.out.Force, "force", false, "overwrite what is there")
+	_ = cmd.MarkFlagRequired("write") // these fail only for a flag that is not there
+	_ = cmd.MarkFlagFilename("write", "pcapng")
+	return cmd
+}
+
+// check turns the flags into what is asked for.
+func (o *recordOptions) check(cmd *cobra.Command) error {
+	if _, err := filter.Compile(o.req.Filter, anyPeer); err != nil {
+		return err
+	}
+	o.req.Since, o.req.Snaplen = wholePast, recording.Headers
+	if cmd.Flags().Changed("since") {
+		o.req.Since = o.since
+	}
+	if cmd.Flags().Changed("snaplen") {
+		o.req.Snaplen = o.snaplen
+	}
+	if o.max != "" {
+		n, err := parseSize(o.max)
+		if err != nil {
+			return fmt.Errorf("--max: %w", err)
+		}
+		if n < smallestRecording {
+			return fmt.Errorf("--max %s: want at least %dK", o.max, smallestRecording>>10)
+		}
+		o.out.MaxSize = n
+	}
+	switch {
+	case o.req.Since < 0 || o.length < 0:
+		return errors.New("a time may not be negative")
+	case o.req.Snaplen < recording.Headers || o.req.Snaplen == recording.Headers && o.snaplen != 0:
+		return fmt.Errorf("--snaplen %d: want a number of bytes", o.snaplen)
+	case o.out.Files < 0 || o.out.Files > 99999:
+		return fmt.Errorf("--files %d: want 1 to 99999", o.out.Files)
+	case o.out.Files > 0 && o.out.MaxSize == 0:
+		return errors.New("--files goes with --max: how large is one?")
+	case o.file == "-" && (o.out.Files > 0 || o.out.MaxSize > 0):
+		return errors.New("--max and --files are for files, not for standard output")
+	case o.file == "-" && isTerminal(cmd.OutOrStdout()):
+		return errors.New("a recording is not for a terminal: give a file, or pipe it")
+	}
+	return nil
+}
+
+func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
+	c, err := dialNode(name)
+	if err != nil {
+		return err
+	}
+	out := recording.To(cmd.OutOrStdout())
+	if o.file != "-" {
+		if out, err = recording.Create(o.file, o.out); err != nil {
+			return explainCreate(err, o)
+		}
+	}
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	if o.length > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.length)
+		defer cancel()
+	}
+	quiet := showProgress(cmd.ErrOrStderr(), out)
+	lost, err := c.Record(ctx, o.req, out)
+	quiet()
+	switch {
+	case errors.Is(err, recording.ErrFull):
+		err = out.Close(lost)
+	case err == nil || errors.Is(err, node.ErrEnded):
+		err = errors.Join(err, out.Close(lost))
+	default:
+		err = errors.Join(err, out.Abort())
+	}
+	if err != nil {
+		err = fmt.Errorf("record %s: %w", name, err)
+	}
+	return errors.Join(err, summarize(cmd.ErrOrStderr(), out, lost))
+}
+
+// explainCreate says what to do about a file that is in the way.
+func explainCreate(err error, o *recordOptions) error {
+	if errors.Is(err, fs.ErrExist) {
+		return withHint(err, "another name, or --force to overwrite it")
+	}
+	return err
+}
+
+// summarize says what was recorded, and what was not.
+func summarize(w io.Writer, out *recording.Output, lost recording.Loss) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "wgnode: %d packets, %s", out.Packets(), sizeText(out.Bytes()))
+	if files := out.Files(); len(files) > 0 {
+		fmt.Fprintf(&b, " in %s", files[len(files)-1])
+		if n := len(files); n > 1 {
+			fmt.Fprintf(&b, " and %d before it", n-1)
+		}
+	}
+	b.WriteByte('\n')
+	if lost.Events > 0 {
+		fmt.Fprintf(&b, "wgnode: %d events are missing: they came faster than they could be written\n", lost.Events)
+	}
+	if lost.Contents > 0 {
+		fmt.Fprintf(&b, "wgnode: of %d packets the content is missing: they came faster than they could be written\n", lost.Contents)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("say what was recorded: %w", err)
+	}
+	return nil
+}
+
+// progressEvery is how often a terminal is told how far a recording is.
+const progressEvery = 500 * time.Millisecond
+
+// showProgress keeps a line of a terminal up to date until the function that it
+// returns is called.
+func showProgress(w io.Writer, out *recording.Output) (stop func()) {
+	if !isTerminal(w) {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			// A terminal that has gone is told by the command's own output.
+			_, _ = fmt.Fprintf(w, "\r%d packets, %s; Ctrl-C ends \x1b[K", out.Packets(), sizeText(out.Bytes()))
+			select {
+			case <-done:
+				_, _ = io.WriteString(w, "\r\x1b[K")
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// parseSize reads a number of bytes with a suffix K, M or G, of 1024 each.
+func parseSize(s string) (int64, error) {
+	digits, shift := s, 0
+	for i, suffix := range "KMG" {
+		if rest, ok := strings.CutSuffix(strings.ToUpper(s), string(suffix)); ok {
+			digits, shift = rest, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64>>shift {
+		return 0, fmt.Errorf("%q: want a size such as 500K, 100M or 2G", s)
+	}
+	return n << shift, nil
+}
+
+// sizeText writes a number of bytes for people.
+func sizeText(n int64) string {
+	unit := 0
+	f := float64(n)
+	for f >= 1000 && unit < 3 {
+		f, unit = f/1024, unit+1
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %ciB", f, "KMG"[unit-1])
+}

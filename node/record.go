@@ -1,0 +1,321 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/recording"
+	"github.com/wgnode/wgnode/tunnel"
+)
+
+// RecordRequest says what to record.
+type RecordRequest struct {
+	Filter []string // the words of a filter, see package filter; none: all
+	// Since is how far back to begin with what the flight recorder holds; 0: now.
+	Since time.Duration
+	// Snaplen is how many bytes of each packet to keep: recording.Headers, or 0
+	// for all.
+	Snaplen int
+	// Keys asks for the lines of a key log, see [recording.Writer.Secrets].
+	Keys bool
+}
+
+func (r *RecordRequest) query() url.Values {
+	q := url.Values{"filter": r.Filter}
+	q.Set("since", r.Since.String())
+	q.Set("snaplen", strconv.Itoa(r.Snaplen))
+	if r.Keys {
+		q.Set("keys", "1")
+	}
+	return q
+}
+
+func parseRecordRequest(q url.Values) (r RecordRequest, err error) {
+	r.Filter, r.Keys = q["filter"], q.Get("keys") == "1"
+	if r.Since, err = time.ParseDuration(q.Get("since")); err != nil {
+		return r, fmt.Errorf("since: %w", err)
+	}
+	if r.Snaplen, err = strconv.Atoi(q.Get("snaplen")); err != nil || r.Snaplen < recording.Headers {
+		return r, fmt.Errorf("snaplen %q: want a number of bytes", q.Get("snaplen"))
+	}
+	return r, nil
+}
+
+// A recording comes from a node as frames: a byte that says what it is, the length
+// of the content as a little-endian uint32, the content.
+const (
+	frameMeta    = 'M' // recording.Meta as JSON; the first
+	framePeer    = 'P' // recording.Peer as JSON, before the first event of one that is new
+	frameSecrets = 'K' // lines of a key log
+	frameEvent   = 'E' // an event, and what was kept of its packet
+	frameLoss    = 'L' // recording.Loss as JSON: all that was lost by now; also the last
+	frameIdle    = 'F' // there is nothing more at the moment
+
+	frameHead = 5
+	maxFrame  = 64 << 20
+)
+
+// drainTime is how long a recording goes on when its end is asked for: what passed
+// before comes out of a subscription that much later, at most.
+const drainTime = 150 * time.Millisecond
+
+// record streams a recording as frames; see RecordRequest for the parameters. Like
+// watch it ends when the client shuts down its half of the connection.
+func (t controlTask) record(w http.ResponseWriter, r *http.Request) {
+	req, err := parseRecordRequest(r.URL.Query())
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	match, err := t.n.compile(req.Filter)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	rec := t.n.newRecorder(w, &req)
+	if err := rec.run(r.Context(), match); err != nil {
+		t.n.opt.Logger.Debug("recorder gone", "interface", t.n.name, "error", err)
+	}
+}
+
+// recorder is one recording on its way to a client.
+type recorder struct {
+	n     *Node
+	req   *RecordRequest
+	w     io.Writer
+	flush func() error
+	tap   *tunnel.Tap
+	buf   []byte
+	known map[probe.PeerID]bool
+	lost  recording.Loss
+	told  recording.Loss // by a frame
+}
+
+func (n *Node) newRecorder(w http.ResponseWriter, req *RecordRequest) *recorder {
+	return &recorder{n: n, req: req, w: w, flush: http.NewResponseController(w).Flush, known: make(map[probe.PeerID]bool)}
+}
+
+func (r *recorder) run(ctx context.Context, match func(*probe.Event) bool) error {
+	r.tap = r.n.tun.Tap(r.req.Snaplen) // before the first event that is to have content
+	defer r.tap.Close()
+	var since time.Time
+	if r.req.Since > 0 {
+		since = time.Now().Add(-r.req.Since)
+	} else {
+		since = time.Now()
+	}
+	past, missed, sub := r.n.tun.Recorder().SubscribeSince(since, match)
+	defer sub.Close()
+	r.lost.Events = missed
+	meta, err := r.n.recordingMeta(r.req)
+	if err != nil {
+		return err
+	}
+	for i := range meta.Peers {
+		r.known[meta.Peers[i].ID] = true
+	}
+	if err := r.json(frameMeta, meta); err != nil {
+		return err
+	}
+	for i := range past {
+		if err := r.event(&past[i], probe.LaneOf(&past[i]) == probe.LaneControl); err != nil {
+			return err
+		}
+	}
+	past = nil
+	if err := r.follow(ctx, sub, missed); err != nil {
+		return err
+	}
+	// The last words.
+	if err := r.json(frameLoss, r.lost); err != nil {
+		return err
+	}
+	return r.send()
+}
+
+// follow sends what passes until ctx ends, and then what passed before that.
+func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed uint64) error {
+	events := make([]probe.Event, watchBatch)
+	end := int64(1<<63 - 1)
+	for {
+		if err := r.idle(); err != nil {
+			return err
+		}
+		n, err := sub.Read(ctx, events)
+		if err != nil && end != 1<<63-1 {
+			return nil
+		}
+		if err != nil {
+			end = time.Now().UnixNano()
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+			defer cancel()
+			ctx = drain
+		}
+		if now := missed + sub.Lost(); now != r.lost.Events {
+			r.lost.Events = now
+			if err := r.json(frameLoss, r.lost); err != nil {
+				return err
+			}
+			r.told = r.lost
+		}
+		for i := range events[:n] {
+			if events[i].Time > end {
+				continue
+			}
+			if err := r.event(&events[i], true); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// event sends an event, with what was kept of its packet if there can be anything.
+func (r *recorder) event(e *probe.Event, kept bool) error {
+	if e.Peer != 0 && !r.known[e.Peer] {
+		r.known[e.Peer] = true
+		if p := r.n.recordingPeer(e.Peer); p != nil {
+			if err := r.json(framePeer, p); err != nil {
+				return err
+			}
+		}
+	}
+	at := len(r.buf)
+	r.buf = append(r.buf, frameEvent, 0, 0, 0, 0)
+	r.buf, _ = e.AppendBinary(r.buf)
+	if kept {
+		var ok bool
+		if r.buf, ok = r.tap.Content(r.buf, e); !ok {
+			r.lost.Contents++
+		}
+	}
+	binary.LittleEndian.PutUint32(r.buf[at+1:], uint32(len(r.buf)-at-frameHead))
+	return r.full()
+}
+
+func (r *recorder) json(kind byte, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	r.buf = append(r.buf, kind)
+	r.buf = binary.LittleEndian.AppendUint32(r.buf, uint32(len(text)))
+	r.buf = append(r.buf, text...)
+	return r.full()
+}
+
+// full hands on what has been collected if that is much.
+func (r *recorder) full() error {
+	if len(r.buf) < 128<<10 {
+		return nil
+	}
+	return r.send()
+}
+
+func (r *recorder) send() error {
+	_, err := r.w.Write(r.buf)
+	r.buf = r.buf[:0]
+	if err != nil {
+		return fmt.Errorf("send recording: %w", err)
+	}
+	return nil
+}
+
+// idle hands all on.
+func (r *recorder) idle() error {
+	r.buf = append(r.buf, frameIdle, 0, 0, 0, 0)
+	if err := r.send(); err != nil {
+		return err
+	}
+	if err := r.flush(); err != nil {
+		return fmt.Errorf("send recording: %w", err)
+	}
+	return nil
+}
+
+// recordingMeta says where a recording that begins now comes from.
+func (n *Node) recordingMeta(req *RecordRequest) (*recording.Meta, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	m := &recording.Meta{ID: rand.Uint64(), Version: moduleVersion(), Host: host, Interface: n.name, Config: n.Config().Path,
+		PublicKey: recording.Key(n.tun.PublicKey()), ListenPort: n.tun.ListenPort(), FwMark: n.tun.FwMark(),
+		Kernel: n.net == nil && n.link == nil, Clock: hostClock(), Filter: req.Filter, Snaplen: req.Snaplen}
+	status, err := n.tun.Status()
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	for _, p := range n.tun.Peers() {
+		one := n.describePeer(&p)
+		if s := status.Peer(p.Key); s != nil {
+			one.AllowedIPs = s.AllowedIPs
+		}
+		m.Peers = append(m.Peers, one)
+	}
+	return m, nil
+}
+
+// recordingPeer describes a peer that is new; nil if there is none.
+func (n *Node) recordingPeer(id probe.PeerID) *recording.Peer {
+	if _, _, ok := n.tun.Peer(id); !ok {
+		return nil
+	}
+	p := n.tun.PeerState(id)
+	one := n.describePeer(&p)
+	if status, err := n.tun.Status(); err == nil { // else it is described without
+		if s := status.Peer(p.Key); s != nil {
+			one.AllowedIPs = s.AllowedIPs
+		}
+	}
+	return &one
+}
+
+func (n *Node) describePeer(p *tunnel.PeerState) recording.Peer {
+	written, _ := n.Endpoint(p.Key) // whether a name resolves is no concern here
+	return recording.Peer{ID: p.ID, PublicKey: recording.Key(p.Key), Name: p.Name, Configured: p.Configured,
+		Endpoint: p.Endpoint, Written: written, Handshake: p.Established}
+}
+
+// hostClock describes the host's clock as it is now.
+func hostClock() recording.Clock {
+	c := recording.Clock{Started: time.Now()}
+	var mono unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) == nil {
+		c.Monotonic = mono.Nano()
+	}
+	if source, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource"); err == nil {
+		c.Source = strings.TrimSpace(string(source))
+	}
+	var tx unix.Timex
+	if state, err := unix.Adjtimex(&tx); err == nil && state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0 {
+		c.Synchronized, c.MaxError = true, tx.Maxerror*1000
+	}
+	return c
+}
+
+// moduleVersion is the version of this module, "" where the program has none.
+func moduleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return ""
+}
+
+// errFrame: what a node sent is no recording.
+var errFrame = errors.New("the node's answer is not understood")

@@ -1,0 +1,123 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/recording"
+)
+
+// Recording takes what a node records; [recording.Output] is one. Begin comes
+// first. An error ends the recording, and Client.Record returns it.
+type Recording interface {
+	Begin(m *recording.Meta) error
+	Peer(p recording.Peer) error
+	Secrets(lines []byte) error
+	// Event takes an event, what was kept of its packet (nil for nothing; valid
+	// during the call), and how many events were lost since the previous one.
+	Event(e *probe.Event, captured []byte, lost uint64) error
+	// Flush is called whenever there is nothing more at the moment.
+	Flush() error
+}
+
+// Record hands on what passes to a recording until ctx ends, which is no error, the
+// node goes down ([ErrEnded]), or the recording returns an error, as
+// [recording.ErrFull]. It returns what was lost in all.
+func (c *Client) Record(ctx context.Context, req RecordRequest, into Recording) (recording.Loss, error) {
+	f := &frames{into: into}
+	err := c.follow(ctx, "record?"+req.query().Encode(), f.copy)
+	return f.lost, err
+}
+
+// frames hands a stream of frames to a recording.
+type frames struct {
+	into  Recording
+	lost  recording.Loss
+	told  uint64 // lost events that the recording has been told of
+	event probe.Event
+	begun bool
+}
+
+// copy reads frames until the end of in. An error of the recording is an errOut.
+func (f *frames) copy(in io.Reader) error {
+	r := bufio.NewReaderSize(in, 256<<10)
+	var body []byte
+	for {
+		var head [frameHead]byte
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			return err
+		}
+		n := int(binary.LittleEndian.Uint32(head[1:]))
+		if n > maxFrame {
+			return fmt.Errorf("%w: %d bytes", errFrame, n)
+		}
+		if cap(body) < n {
+			body = make([]byte, n)
+		}
+		body = body[:n]
+		if _, err := io.ReadFull(r, body); err != nil {
+			return err
+		}
+		if err := f.take(head[0], body); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *frames) take(kind byte, body []byte) error {
+	if kind == frameMeta {
+		m := new(recording.Meta)
+		if err := json.Unmarshal(body, m); err != nil || f.begun {
+			return errors.Join(errFrame, err)
+		}
+		f.begun = true
+		return out(f.into.Begin(m))
+	}
+	if !f.begun {
+		return errFrame
+	}
+	switch kind {
+	case frameEvent:
+		if len(body) < probe.EventSize || !f.event.SetBinary((*[probe.EventSize]byte)(body)) {
+			return errFrame
+		}
+		captured := body[probe.EventSize:]
+		if len(captured) == 0 {
+			captured = nil
+		}
+		lost := f.lost.Events - f.told
+		f.told = f.lost.Events
+		return out(f.into.Event(&f.event, captured, lost))
+	case framePeer:
+		var p recording.Peer
+		if err := json.Unmarshal(body, &p); err != nil {
+			return errors.Join(errFrame, err)
+		}
+		return out(f.into.Peer(p))
+	case frameSecrets:
+		return out(f.into.Secrets(body))
+	case frameLoss:
+		if err := json.Unmarshal(body, &f.lost); err != nil {
+			return errors.Join(errFrame, err)
+		}
+	case frameIdle:
+		return out(f.into.Flush())
+	default:
+		return errFrame
+	}
+	return nil
+}
+
+// out marks an error as the taker's.
+func out(err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOut, err)
+	}
+	return nil
+}
