@@ -30,9 +30,12 @@ const (
 	messagesKept = 512
 )
 
-// TapHeaders as a snaplen keeps the headers of inner packets, and of encrypted
-// ones nothing: their header is in the event.
+// TapHeaders as a snaplen keeps the headers of inner packets.
 const TapHeaders = -1
+
+// tapOuter is the least that is kept of an encrypted packet. Nothing in there can
+// be read, and Wireshark takes less than 33 bytes for a keepalive or for damaged.
+const tapOuter = 48
 
 // Tap is a running tap. Its methods are safe for concurrent use.
 type Tap struct {
@@ -42,20 +45,18 @@ type Tap struct {
 }
 
 // Tap begins to keep the first snaplen bytes of each packet that passes, or
-// [TapHeaders], or everything if snaplen is 0. Close must be called in the end.
+// [TapHeaders], or everything if snaplen is 0; of an encrypted packet at least 48
+// bytes. Close must be called in the end.
 func (t *Tunnel) Tap(snaplen int) *Tap {
 	p := &Tap{t: t, snaplen: snaplen}
 	if snaplen == 0 {
 		p.snaplen = math.MaxInt
 	}
+	size := tapContentBytes
+	if snaplen == TapHeaders {
+		size = tapHeaderBytes
+	}
 	for lane := range p.rings {
-		size := tapContentBytes
-		if snaplen == TapHeaders {
-			if probe.Lane(lane) != probe.LaneTUNRead && probe.Lane(lane) != probe.LaneTUNWrite {
-				continue
-			}
-			size = tapHeaderBytes
-		}
 		p.rings[lane] = newTapRing(size / tapBlock)
 	}
 	t.config.Lock()
@@ -93,9 +94,6 @@ func (p *Tap) Content(dst []byte, e *probe.Event) (content []byte, ok bool) {
 		}
 		return p.t.messages.content(dst, e.Seq)
 	}
-	if p.rings[lane] == nil {
-		return dst, true
-	}
 	return p.rings[lane].content(dst, e.Seq)
 }
 
@@ -116,18 +114,15 @@ func (ts taps) inner(lane probe.Lane, seq uint64, pkt []byte) {
 // outer keeps the payload of an event of a UDP seam. The caller holds the lane.
 func (ts taps) outer(lane probe.Lane, seq uint64, payload []byte) {
 	for _, p := range ts {
-		if r := p.rings[lane]; r != nil {
-			r.put(seq, payload[:min(p.snaplen, len(payload))])
-		}
+		p.rings[lane].put(seq, payload[:min(max(p.snaplen, tapOuter), len(payload))])
 	}
 }
 
 // end publishes what was put. It comes before the events are published.
 func (ts taps) end(lane probe.Lane) {
 	for _, p := range ts {
-		if r := p.rings[lane]; r != nil {
-			r.cur.published.Store(r.cur.count)
-		}
+		r := p.rings[lane]
+		r.cur.published.Store(r.cur.count)
 	}
 }
 

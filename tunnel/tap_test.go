@@ -33,11 +33,11 @@ func TestTap(t *testing.T) {
 	if !ok || len(msg) != int(e.OuterLen) || binary.LittleEndian.Uint64(msg[8:]) != e.Counter {
 		t.Errorf("data %x, %v", msg, ok)
 	}
-	if msg, ok := headers.Content(nil, &e); !ok || msg != nil {
-		t.Errorf("a tap of headers has %x of a data message, %v", msg, ok)
+	if m, ok := headers.Content(nil, &e); !ok || !bytes.Equal(m, msg[:tapOuter]) {
+		t.Errorf("a tap of headers has %x of a data message, %v", m, ok)
 	}
 	got := await(t, wb, "data", func(e *probe.Event) bool { return e.Kind == probe.KindData && e.Seam == probe.SeamUDPReceive })
-	if m, ok := short.Content([]byte("x"), &got); !ok || string(m) != "x"+string(msg[:20]) {
+	if m, ok := short.Content([]byte("x"), &got); !ok || string(m) != "x"+string(msg[:tapOuter]) {
 		t.Errorf("data received %x, %v", m, ok)
 	}
 	got = await(t, wb, "inner packet", func(e *probe.Event) bool { return e.Seam == probe.SeamTUNWrite })

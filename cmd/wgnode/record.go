@@ -142,7 +142,7 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 		defer cancel()
 	}
 	quiet := showProgress(cmd.ErrOrStderr(), out)
-	lost, err := c.Record(ctx, o.req, out)
+	lost, err := c.Record(ctx, o.req, announced{out, cmd.ErrOrStderr()})
 	quiet()
 	switch {
 	case errors.Is(err, recording.ErrFull):
@@ -156,6 +156,24 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 		err = fmt.Errorf("record %s: %w", name, err)
 	}
 	return errors.Join(err, summarize(cmd.ErrOrStderr(), out, lost))
+}
+
+// announced is an output that says when it has begun: who starts a recording from
+// a script waits for that.
+type announced struct {
+	*recording.Output
+	w io.Writer
+}
+
+// Begin is Output's.
+func (a announced) Begin(m *recording.Meta) error {
+	if err := a.Output.Begin(m); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(a.w, "wgnode: recording %s\n", m.Interface); err != nil {
+		return fmt.Errorf("say that it begins: %w", err)
+	}
+	return nil
 }
 
 // explainCreate says what to do about a file that is in the way.

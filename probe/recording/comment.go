@@ -35,7 +35,7 @@ func (c *commenter) peer(id probe.PeerID) string {
 //
 //	A1 tun-read alice match 192.168.200.0/24
 //	A4 udp-send alice: 10.0.0.1:45734 > 192.168.200.22:80 proto 6
-//	A6 tun-write alice match 192.168.200.0/24 index 0x1a2b3c4d counter 7 DROP replayed
+//	A6 tun-write alice match 192.168.200.0/24 index 0x1a2b3c4d counter 7
 func (c *commenter) append(b []byte, e *probe.Event, in Interface, made bool) []byte {
 	if e.Checkpoint != probe.CheckpointNone {
 		b = append(append(b, e.Checkpoint.String()...), ' ')
@@ -53,7 +53,7 @@ func (c *commenter) append(b []byte, e *probe.Event, in Interface, made bool) []
 	if p := e.Prefix(); p.IsValid() {
 		b = p.AppendTo(append(b, " match "...))
 	}
-	if in == Inside && (e.Receiver != 0 || e.Counter != 0) {
+	if (in == Inside || made) && (e.Receiver != 0 || e.Counter != 0) {
 		b = strconv.AppendUint(append(b, " index 0x"...), uint64(e.Receiver), 16)
 		b = strconv.AppendUint(append(b, " counter "...), e.Counter, 10)
 	}
@@ -66,8 +66,8 @@ func (c *commenter) append(b []byte, e *probe.Event, in Interface, made bool) []
 	if e.Dropped() {
 		b = append(append(b, " DROP "...), e.Reason.String()...)
 	}
-	if made && in == Inside {
-		b = append(b, " (header made from the event)"...)
+	if made {
+		b = append(b, " (made from the event)"...)
 	}
 	return b
 }

@@ -67,7 +67,8 @@ func appendWire(dst []byte, e *probe.Event, payload []byte) ([]byte, int) {
 }
 
 // appendMessage appends the beginning of a WireGuard message, as far as the event
-// knows it. Of a data message that is the whole header.
+// knows it. Of a data message that is the header but for its last byte, the highest
+// of the counter: Wireshark takes one that ends with its header for malformed.
 func appendMessage(dst []byte, e *probe.Event) []byte {
 	le := binary.LittleEndian
 	switch e.Kind {
@@ -78,7 +79,8 @@ func appendMessage(dst []byte, e *probe.Event) []byte {
 	case probe.KindCookie:
 		return le.AppendUint32(le.AppendUint32(dst, probe.TypeCookie), e.Receiver)
 	case probe.KindData, probe.KindKeepalive:
-		return le.AppendUint64(le.AppendUint32(le.AppendUint32(dst, probe.TypeData), e.Receiver), e.Counter)
+		dst = le.AppendUint64(le.AppendUint32(le.AppendUint32(dst, probe.TypeData), e.Receiver), e.Counter)
+		return dst[:len(dst)-1]
 	}
 	return dst
 }

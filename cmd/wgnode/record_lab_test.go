@@ -1,0 +1,175 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/recording"
+)
+
+// record starts a recording on a host; the function that it returns ends it, with
+// Ctrl-C.
+func (s *site) record(h *lab.Host, args ...string) (end func() string) {
+	s.t.Helper()
+	p := h.Start(append([]string{s.wgnode, "record", "wg0"}, args...)...)
+	p.WaitOutput(s.t.Context(), "recording wg0")
+	return func() string {
+		s.t.Helper()
+		p.Signal(syscall.SIGINT)
+		if err := p.Wait(); err != nil {
+			s.t.Errorf("record: %v\n%s", err, p.Output())
+		}
+		return p.Output()
+	}
+}
+
+// readRecording reads all of a recording.
+func readRecording(t *testing.T, path string) (*recording.Reader, []recording.Packet) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := recording.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packets []recording.Packet
+	for {
+		p, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return r, packets
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets = append(packets, *p)
+		packets[len(packets)-1].Data = bytes.Clone(p.Data)
+	}
+}
+
+// tshark reads a recording with Wireshark's dissectors, and wants no complaint.
+func (s *site) tshark(path string, args ...string) string {
+	s.t.Helper()
+	out := s.A.Run(append([]string{"tshark", "-r", path}, args...)...)
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "cut short") || strings.Contains(line, "damaged") || strings.Contains(line, "Malformed") || strings.Contains(line, "tshark: ") {
+			s.t.Errorf("tshark complains: %s", line)
+		}
+	}
+	return out
+}
+
+// wantNoKeys looks for keys in a file in every form that somebody might write.
+func (s *site) wantNoKeys(path string) {
+	s.t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, text := range []string{s.alice.Private, s.gateway.Private} {
+		raw, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for form, key := range map[string][]byte{"raw": raw, "base64": []byte(strings.TrimRight(text, "=")), "hex": []byte(hex.EncodeToString(raw))} {
+			if bytes.Contains(bytes.ToLower(b), bytes.ToLower(key)) {
+				s.t.Errorf("%s holds a private key, %s", path, form)
+			}
+		}
+	}
+}
+
+// A recording has what passed before it began and while it ran, Wireshark opens it,
+// and so does tcpdump.
+func TestRecord(t *testing.T) {
+	lab.Need(t, "tshark", "tcpdump", "curl")
+	t.Parallel()
+	s := newSite(t, false)
+	s.upBoth()
+	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.web()) // with the handshake; then it is the past
+	path := filepath.Join(t.TempDir(), "a.pcapng")
+	end := s.record(s.A, "-w", path)
+	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.web()+"/second")
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the file is there before it is complete")
+	}
+	said := end()
+	if !strings.Contains(said, "packets, ") || strings.Contains(said, "missing") {
+		t.Errorf("record says %q", said)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	s.wantNoKeys(path)
+
+	r, packets := readRecording(t, path)
+	m := r.Meta()
+	if m.Host == "" || m.Interface != "wg0" || m.PublicKey.String() != s.alice.Public || len(m.Peers) != 1 ||
+		m.Peers[0].Name != "gateway" || len(m.Peers[0].AllowedIPs) != 4 || !r.Complete() || r.Loss() != (recording.Loss{}) {
+		t.Errorf("meta %+v, loss %+v", m, r.Loss())
+	}
+	// The flow of each request has all its checkpoints, and the second, which was
+	// captured, has headers in full and no content.
+	for i, made := range []bool{true, false} {
+		seen := map[probe.Checkpoint]bool{}
+		for _, p := range packets {
+			if p.Event.Checkpoint == probe.CheckpointNone || p.Event.Kind == probe.KindKeepalive {
+				continue
+			}
+			if p.Interface == recording.Inside && p.Made != made {
+				continue
+			}
+			seen[p.Event.Checkpoint] = true
+			if p.Interface == recording.Inside && !made && p.Event.Proto == probe.ProtoTCP && (len(p.Data) < 40 || len(p.Data) > 60) {
+				t.Errorf("headers of %d bytes: %x", len(p.Data), p.Data)
+			}
+		}
+		for _, cp := range []probe.Checkpoint{probe.A1, probe.A2, probe.A3, probe.A4, probe.A5, probe.A6} {
+			if !seen[cp] {
+				t.Errorf("request %d: no %v", i+1, cp)
+			}
+		}
+	}
+
+	out := s.tshark(path, "-T", "fields", "-e", "frame.time_epoch", "-e", "frame.interface_name", "-e", "frame.comment", "-e", "_ws.col.Info")
+	for _, want := range []string{
+		`\d\.\d{9}\twg0\tA1 tun-read gateway match 192\.168\.200\.0/24`,
+		`\twg0 wire\tA2 udp-send gateway\tHandshake Initiation, sender=0x`,
+		`\twg0 wire\tA4 udp-send gateway: [0-9.:]+ > ` + regexp.QuoteMeta(s.web()) + ` proto 6\tTransport Data, receiver=0x`,
+		`\twg0\tA6 tun-write gateway match .* index 0x[0-9a-f]+ counter \d+\t`,
+		`\twg0 notes\tA3 device gateway: session established\t`,
+		`\[SYN, ACK\]`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("tshark does not show %s in\n%s", want, out)
+		}
+	}
+	if wg := s.tshark(path, "-Y", "tcp.analysis.flags || _ws.malformed || _ws.expert.severity >= 0x800000"); strings.Contains(wg, " → ") {
+		t.Errorf("Wireshark finds fault with\n%s", wg)
+	}
+	if dump := s.A.Run("tcpdump", "-nr", path); strings.Count(dump, "\n") < len(packets) {
+		t.Errorf("tcpdump shows of %d packets\n%s", len(packets), dump)
+	}
+
+	// What tshark writes again is still a recording.
+	again := filepath.Join(t.TempDir(), "again.pcapng")
+	s.A.Run("tshark", "-r", path, "-Y", "frame.interface_name == \"wg0\"", "-w", again)
+	if _, inside := readRecording(t, again); len(inside) == 0 || len(inside) >= len(packets) {
+		t.Errorf("%d packets of %d after tshark has chosen", len(inside), len(packets))
+	}
+}
