@@ -15,8 +15,9 @@ import (
 const lostMark = "#lost "
 
 const (
-	watchBatch   = 256 // events
-	maxPeerWidth = 16
+	watchBatch = 256 // events
+	// MaxPeerWidth is how wide the column of peers becomes in a watch.
+	MaxPeerWidth = 16
 )
 
 // watch streams events as lines, of JSON or, with format=text, of text as
@@ -50,7 +51,7 @@ func (t controlTask) renderer(text, color bool) func([]byte, *probe.Event) []byt
 	}
 	opt := ladder.Options{Color: color}
 	for _, p := range t.n.tun.Peers() {
-		opt.PeerWidth = min(max(opt.PeerWidth, len([]rune(p.Name))), maxPeerWidth)
+		opt.PeerWidth = min(max(opt.PeerWidth, len([]rune(p.Name))), MaxPeerWidth)
 	}
 	return func(b []byte, e *probe.Event) []byte { return ladder.AppendLine(b, e, t.n.tun, &opt) }
 }

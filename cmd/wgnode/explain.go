@@ -17,6 +17,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/ladder"
 )
 
@@ -26,7 +27,7 @@ const statusFault = exitStatus(2)
 func newExplainCommand() *cobra.Command {
 	var o struct {
 		passive, json bool
-		from          string
+		from, file    string
 		timeout       time.Duration
 	}
 	cmd := &cobra.Command{
@@ -46,34 +47,49 @@ Beside the verdict it lists what it finds wrong with the configuration on this
 host, as doctor does. If the probe is answered it also asks the configuration's
 name servers behind the same peer whether they are there.
 
+With -r it sends nothing and explains the latest connection to DEST in a recording,
+see "wgnode record", on whichever side that was made.
+What only a running host can be asked is then not known, and said so.
+
 Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 		Example: `  wgnode explain wg0 192.168.200.22:80
-  wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1`,
+  wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1
+  wgnode explain -r wg0.pcapng 192.168.200.22:80`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.file != "" && len(args) > 1 {
+				return newUsageError(cmd, errFileAndName)
+			}
 			dest := args[len(args)-1]
-			name, err := nodeName(args[:len(args)-1])
-			if err != nil {
-				return err
+			var name string
+			var err error
+			if o.file == "" {
+				if name, err = nodeName(args[:len(args)-1]); err != nil {
+					return err
+				}
 			}
 			req := explain.Request{Passive: o.passive, Timeout: o.timeout}
 			if req.Target, err = parseTarget(cmd.Context(), dest); err != nil {
 				return newUsageError(cmd, err)
 			}
 			if o.from != "" {
-				if !o.passive {
+				if !o.passive && o.file == "" {
 					return newUsageError(cmd, fmt.Errorf("--from goes with --passive: a probe is sent from here"))
 				}
 				if req.From, err = parseSource(o.from); err != nil {
 					return newUsageError(cmd, err)
 				}
 			}
+			if o.file != "" {
+				return explainRecording(cmd, o.file, req, o.json)
+			}
 			return runExplain(cmd, name, req, o.json)
 		},
 		ValidArgsFunction: completeExplain,
 	}
 	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for somebody else's packet that matches")
-	cmd.Flags().StringVar(&o.from, "from", "", "with --passive: only flows from this `ADDRESS or PREFIX`")
+	cmd.Flags().StringVar(&o.from, "from", "", "with --passive or -r: only flows from this `ADDRESS or PREFIX`")
+	readFlag(cmd, &o.file)
 	cmd.Flags().DurationVar(&o.timeout, "timeout", explain.DefaultTimeout, "how long to wait for a verdict")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
@@ -88,6 +104,10 @@ func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON boo
 	if err != nil {
 		return fmt.Errorf("explain %s on %s: %w", req.Target, name, err)
 	}
+	return printExplanation(cmd, report, asJSON)
+}
+
+func printExplanation(cmd *cobra.Command, report *diagnose.Report, asJSON bool) error {
 	if err := printReport(cmd, report, asJSON, func() error {
 		return ladder.Report(cmd.OutOrStdout(), report, ladderOptions(cmd))
 	}); err != nil {
@@ -102,6 +122,7 @@ func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON boo
 func newDoctorCommand() *cobra.Command {
 	var o struct {
 		json bool
+		file string
 		req  explain.DoctorRequest
 	}
 	cmd := &cobra.Command{
@@ -122,9 +143,18 @@ In a word, a peer is
 Last come findings: what is wrong with the configuration on this host, whether or
 not it hurts now. They are no faults by themselves.
 
+With -r it judges by what a recording holds, as of its end, and finds nothing: a
+recording does not hold the host's state.
+
 Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.file != "" {
+				if len(args) > 0 || o.req.For != 0 {
+					return newUsageError(cmd, errFileAndName)
+				}
+				return doctorRecording(cmd, o.file, o.json)
+			}
 			name, err := nodeName(args)
 			if err != nil {
 				return err
@@ -137,21 +167,26 @@ Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
 			if err != nil {
 				return fmt.Errorf("doctor of %s: %w", name, err)
 			}
-			if err := printReport(cmd, report, o.json, func() error {
-				return ladder.Doctor(cmd.OutOrStdout(), report, ladderOptions(cmd))
-			}); err != nil {
-				return err
-			}
-			if !report.Healthy() {
-				return statusFault
-			}
-			return nil
+			return printDoctor(cmd, report, o.json)
 		},
 		ValidArgsFunction: completeNodes,
 	}
 	cmd.Flags().DurationVar(&o.req.For, "for", 0, "watch what passes for this long as well")
+	readFlag(cmd, &o.file)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
+}
+
+func printDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, asJSON bool) error {
+	if err := printReport(cmd, report, asJSON, func() error {
+		return ladder.Doctor(cmd.OutOrStdout(), report, ladderOptions(cmd))
+	}); err != nil {
+		return err
+	}
+	if !report.Healthy() {
+		return statusFault
+	}
+	return nil
 }
 
 func printReport(cmd *cobra.Command, report any, asJSON bool, text func() error) error {

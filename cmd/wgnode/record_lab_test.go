@@ -17,6 +17,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -150,7 +151,7 @@ func TestRecord(t *testing.T) {
 	for _, want := range []string{
 		`\d\.\d{9}\twg0\tA1 tun-read gateway match 192\.168\.200\.0/24`,
 		`\twg0 wire\tA2 udp-send gateway\tHandshake Initiation, sender=0x`,
-		`\twg0 wire\tA4 udp-send gateway: [0-9.:]+ > ` + regexp.QuoteMeta(s.web()) + ` proto 6\tTransport Data, receiver=0x`,
+		`\twg0 wire\tA4 udp-send gateway: [0-9.:]+ > ` + regexp.QuoteMeta(s.web()) + ` tcp match .*\tTransport Data, receiver=0x`,
 		`\twg0\tA6 tun-write gateway match .* index 0x[0-9a-f]+ counter \d+\t`,
 		`\twg0 notes\tA3 device gateway: session established\t`,
 		`\[SYN, ACK\]`,
@@ -172,4 +173,88 @@ func TestRecord(t *testing.T) {
 	if _, inside := readRecording(t, again); len(inside) == 0 || len(inside) >= len(packets) {
 		t.Errorf("%d packets of %d after tshark has chosen", len(inside), len(packets))
 	}
+}
+
+// What watch, explain and doctor say of a recording is what they say of the node.
+func TestRecordingInPlaceOfNode(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	s.upBoth()
+	s.want(s.explain(s.web()), diagnose.Healthy, "")
+	path := filepath.Join(t.TempDir(), "a.pcapng")
+	hub := filepath.Join(t.TempDir(), "h.pcapng")
+	s.record(s.A, "-w", path)()
+	s.record(s.H, "-w", hub)()
+
+	events := s.A.Run(s.wgnode, "watch", "-r", path, "--json")
+	lines := strings.SplitAfter(events, "\n")
+	p := s.A.Start(s.wgnode, "watch", "wg0", "--past", "--json")
+	p.WaitOutput(t.Context(), lines[len(lines)-2])
+	p.Stop()
+	if live := p.Output(); !strings.HasPrefix(live, events) {
+		t.Errorf("watch of the recording:\n%s\nof the node:\n%s", events, live)
+	}
+	for _, args := range [][]string{{}, {"tcp", "peer", "gateway", "A4"}} {
+		got := s.A.Run(append([]string{s.wgnode, "watch", "-r", path}, args...)...)
+		if !strings.Contains(got, "A4 udp-send    gateway") {
+			t.Errorf("watch %v of the recording:\n%s", args, got)
+		}
+	}
+	for _, file := range []string{path, hub} {
+		if r := s.explainFile(file); !r.Verdict.Healthy() {
+			t.Errorf("explain of %s: %+v", file, r)
+		}
+	}
+	var r diagnose.DoctorReport
+	if status := s.ask(s.A, &r, "doctor", "-r", path); status != 0 || len(r.Peers) != 1 || r.Peers[0].State != diagnose.StateUp || r.Peers[0].PeerName != "gateway" {
+		t.Errorf("doctor: status %d, %+v", status, r)
+	}
+
+	// A fault, on both sides.
+	nft(s.H, "forward", "tcp dport 80 drop")
+	s.want(s.explain(s.web()), diagnose.NoReply, "")
+	s.confA.replace(t, "PublicKey", "PresharedKey = "+s.alice.Private+"\nPublicKey")
+	s.A.Run(s.wgnode, "down", "wg0")
+	faulty := filepath.Join(t.TempDir(), "f.pcapng")
+	s.up(s.A, s.confA)
+	s.want(s.explain(s.web()), diagnose.PSKMismatch, "")
+	s.record(s.A, "-w", faulty)()
+	s.wantNoKeys(faulty)
+	if r := s.explainFile(faulty); r.Verdict.Code != diagnose.PSKMismatch || len(r.Unchecked) == 0 {
+		t.Errorf("explain: %+v", r)
+	}
+	if status := s.ask(s.A, &r, "doctor", "-r", faulty); status != 2 || r.Peers[0].Verdict.Code != diagnose.PSKMismatch {
+		t.Errorf("doctor: status %d, %+v", status, r)
+	}
+	s.record(s.H, "-w", hub, "--force")()
+	if r := s.explainFile(hub); r.Verdict.Code != diagnose.NoReplyFromDestination || r.Verdict.Certain ||
+		!strings.Contains(strings.Join(r.Verdict.Evidence, "\n"), "a recording does not hold") {
+		t.Errorf("explain on the hub: %+v", r)
+	}
+
+	// Cut off, it says so; what is none, too.
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b[:len(b)*2/3], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.A.Run(s.wgnode, "watch", "-r", path); !strings.Contains(got, "A1 tun-read") || !strings.Contains(got, "was cut off") {
+		t.Errorf("watch of half a recording:\n%s", got)
+	}
+	if got, status, err := s.A.Try(s.wgnode, "doctor", "-r", "/etc/wireguard/wg0.conf"); err != nil || status != 1 || !strings.Contains(got, "not a recording") {
+		t.Errorf("doctor of a configuration: status %d, %v\n%s", status, err, got)
+	}
+}
+
+// explainFile explains the site's flow from a recording.
+func (s *site) explainFile(path string) *diagnose.Report {
+	s.t.Helper()
+	var r diagnose.Report
+	status := s.ask(s.A, &r, "explain", "-r", path, s.web())
+	if want := map[bool]int{true: 0, false: 2}[r.Verdict.Healthy()]; status != want {
+		s.t.Errorf("exit status %d with verdict %s", status, r.Verdict.Code)
+	}
+	return &r
 }

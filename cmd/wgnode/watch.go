@@ -13,6 +13,7 @@ import (
 
 func newWatchCommand() *cobra.Command {
 	var req node.WatchRequest
+	var file string
 	cmd := &cobra.Command{
 		Use:   "watch [NAME] [FILTER]...",
 		Short: "Show the packets as they pass, one line each",
@@ -29,24 +30,33 @@ key are alternatives, and "not" excludes.
   proto tcp, host 10.0.0.1, net 10.0.0.0/8, port 80,443
   (with src, dst, and outer in front)
 
-All but the names of peers may stand without their key: "tcp", "dropped", "A4".`,
+All but the names of peers may stand without their key: "tcp", "dropped", "A4".
+
+With -r it prints what a recording holds; see "wgnode record".`,
 		Example: `  wgnode watch wg0
   wgnode watch wg0 peer alice tcp port 80,443
   wgnode watch dropped not reason replayed
-  wgnode watch wg0 handshake --past --json`,
+  wgnode watch wg0 handshake --past --json
+  wgnode watch -r wg0.pcapng peer alice`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			req.Color = colour(cmd.OutOrStdout())
+			if file != "" {
+				req.Filter = args
+				return watchRecording(cmd, file, req)
+			}
 			name, words, err := splitWatch(args)
 			if err != nil {
 				return err
 			}
-			req.Filter, req.Color = words, colour(cmd.OutOrStdout())
+			req.Filter = words
 			return runWatch(cmd, name, req)
 		},
 		ValidArgsFunction: completeWatch,
 	}
 	cmd.Flags().BoolVar(&req.JSON, "json", false, "print one JSON object a line")
 	cmd.Flags().BoolVar(&req.Past, "past", false, "begin with what the flight recorder holds")
+	readFlag(cmd, &file)
 	return cmd
 }
 

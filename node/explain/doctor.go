@@ -100,11 +100,16 @@ func (s *Subject) about(f *diagnose.Facts, id probe.PeerID, p *diagnose.Peer) *d
 	s.refresh(p, &ps)
 	s.routes(f, p)
 	of := *f
-	of.Peer, of.Side = p, diagnose.SideA
-	if p.Seen[probe.B1] != nil && (p.Seen[probe.A2] == nil || p.Seen[probe.B1].Time > p.Seen[probe.A2].Time) {
-		of.Side = diagnose.SideB
-	}
+	of.Peer, of.Side = p, sideOf(p)
 	return &of
+}
+
+// sideOf is the side that this host has been on lately.
+func sideOf(p *diagnose.Peer) diagnose.Side {
+	if p.Seen[probe.B1] != nil && (p.Seen[probe.A2] == nil || p.Seen[probe.B1].Time > p.Seen[probe.A2].Time) {
+		return diagnose.SideB
+	}
+	return diagnose.SideA
 }
 
 func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch) bool {
@@ -128,20 +133,27 @@ func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector, wire *w
 		}
 		of := s.about(f, ps.ID, p)
 		of.Kernel = wire.of(ps.ID)
-		v, _ := of.Judge(now)
-		switch {
-		case v.Checkpoint >= probe.B1:
-			of.Side = diagnose.SideB
-		case v.Checkpoint >= probe.A1:
-			of.Side = diagnose.SideA
-		}
-		r.Peers = append(r.Peers, diagnose.PeerReport{Peer: p.Key, PeerName: p.Name, Side: of.Side,
-			State: of.State(&v, now), Verdict: v, Ladder: of.Ladder(&v, now), Drops: dropsByName(ps.Drops)})
+		one := peerReport(of, now)
+		one.Drops = dropsByName(ps.Drops)
+		r.Peers = append(r.Peers, one)
 	}
 	for i := range c.Strangers {
 		r.Peers = append(r.Peers, strangerPeer(f, &c.Strangers[i], now))
 	}
 	return r
+}
+
+// peerReport is what a doctor says of the peer that the facts are about.
+func peerReport(of *diagnose.Facts, now time.Time) diagnose.PeerReport {
+	v, _ := of.Judge(now)
+	switch {
+	case v.Checkpoint >= probe.B1:
+		of.Side = diagnose.SideB
+	case v.Checkpoint >= probe.A1:
+		of.Side = diagnose.SideA
+	}
+	return diagnose.PeerReport{Peer: of.Peer.Key, PeerName: of.Peer.Name, Side: of.Side,
+		State: of.State(&v, now), Verdict: v, Ladder: of.Ladder(&v, now)}
 }
 
 func dropsByName(drops map[probe.Reason]uint64) map[string]uint64 {

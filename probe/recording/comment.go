@@ -34,7 +34,7 @@ func (c *commenter) peer(id probe.PeerID) string {
 // append appends the comment of an event:
 //
 //	A1 tun-read alice match 192.168.200.0/24
-//	A4 udp-send alice: 10.0.0.1:45734 > 192.168.200.22:80 proto 6
+//	A4 udp-send alice: 10.0.0.1:45734 > 192.168.200.22:80 tcp match 192.168.200.0/24
 //	A6 tun-write alice match 192.168.200.0/24 index 0x1a2b3c4d counter 7
 func (c *commenter) append(b []byte, e *probe.Event, in Interface, made bool) []byte {
 	if e.Checkpoint != probe.CheckpointNone {
@@ -83,7 +83,7 @@ func (c *commenter) wire(b []byte, e *probe.Event) []byte {
 	}
 	b = appendInner(append(b, ": "...), src)
 	b = appendInner(append(b, " > "...), dst)
-	return strconv.AppendUint(append(b, " proto "...), uint64(e.Proto), 10)
+	return append(append(b, ' '), probe.ProtocolName(e.Proto)...)
 }
 
 func appendInner(b []byte, a netip.AddrPort) []byte {

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/filter"
+	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/recording"
+)
+
+// This file is about commands that read a recording in place of a running node.
+
+var errFileAndName = errors.New("-r takes the place of NAME and of what is about a running node")
+
+// readFlag gives a command the flag -r.
+func readFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "read", "r", "", "read the recording `FILE` instead of a running node; \"-\" is standard input")
+	_ = cmd.MarkFlagFilename("read", "pcapng") // fails only for a flag that is not there
+}
+
+// withRecording opens a recording and has use read it to its end. It warns of what
+// the recording lacks.
+func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) error) error {
+	in := cmd.InOrStdin()
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("read recording: %w", err)
+		}
+		defer f.Close() // it was only read
+		in = f
+	}
+	r, err := recording.NewReader(in)
+	if err == nil {
+		err = use(r)
+	}
+	var found exitStatus // a fault, which is no failure
+	if err != nil && !errors.As(err, &found) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if n := r.Loss().Events; n > 0 {
+		err = errors.Join(err, warn(cmd, "%d events are missing: they came faster than they could be written", n))
+	}
+	if !r.Complete() {
+		err = errors.Join(err, warn(cmd, "%s has no end: it was cut off, or is still being written", path))
+	}
+	return err
+}
+
+func warn(cmd *cobra.Command, format string, args ...any) error {
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: "+format+"\n", args...); err != nil {
+		return fmt.Errorf("warn: %w", err)
+	}
+	return nil
+}
+
+// watchRecording prints the events of a recording, as watch does.
+func watchRecording(cmd *cobra.Command, path string, req node.WatchRequest) error {
+	if _, err := filter.Compile(req.Filter, anyPeer); err != nil {
+		return newUsageError(cmd, err)
+	}
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
+	err := withRecording(cmd, path, func(r *recording.Reader) error {
+		return errors.Join(printEvents(ctx, out, r, &req), out.Flush())
+	})
+	if err != nil {
+		return fmt.Errorf("watch %w", err)
+	}
+	return nil
+}
+
+func printEvents(ctx context.Context, out io.Writer, r *recording.Reader, req *node.WatchRequest) error {
+	w := recordedWatch{r: r, words: req.Filter}
+	w.update()
+	opt := ladder.Options{Color: req.Color}
+	var line []byte
+	for ctx.Err() == nil {
+		p, err := r.Next()
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return w.err // a peer of the filter that never came
+		}
+		if err != nil {
+			return err
+		}
+		if len(r.Meta().Peers) != w.peers {
+			w.update()
+		}
+		if w.err != nil || !w.filter.Match(&p.Event) {
+			continue
+		}
+		if line = line[:0]; req.JSON {
+			line = ladder.AppendJSON(line, &p.Event, r.Meta())
+		} else {
+			opt.PeerWidth = w.width
+			line = ladder.AppendLine(line, &p.Event, r.Meta(), &opt)
+		}
+		if _, err := out.Write(append(line, '\n')); err != nil {
+			return fmt.Errorf("print events: %w", err)
+		}
+	}
+	return nil
+}
+
+// recordedWatch is what to print of a recording. Its peers may come later than its
+// beginning, and with them what a filter that names one means.
+type recordedWatch struct {
+	r      *recording.Reader
+	words  []string
+	filter *filter.Filter
+	err    error // why there is no filter yet
+	peers  int   // that the filter knows
+	width  int   // of their names
+}
+
+func (w *recordedWatch) update() {
+	m := w.r.Meta()
+	w.peers, w.width = len(m.Peers), 0
+	peers := make([]filter.Peer, 0, w.peers)
+	for i := range m.Peers {
+		p := &m.Peers[i]
+		peers = append(peers, filter.Peer{ID: probe.PeerID(p.ID), Key: p.PublicKey, Name: p.Name})
+		w.width = min(max(w.width, len([]rune(p.Name))), node.MaxPeerWidth)
+	}
+	w.filter, w.err = filter.Compile(w.words, filter.Among(peers))
+}
+
+func explainRecording(cmd *cobra.Command, path string, req explain.Request, asJSON bool) error {
+	err := withRecording(cmd, path, func(r *recording.Reader) error {
+		report, err := explain.ExplainRecording(r, req)
+		if err != nil {
+			return err
+		}
+		return printExplanation(cmd, report, asJSON)
+	})
+	return recordedError("explain", err)
+}
+
+func doctorRecording(cmd *cobra.Command, path string, asJSON bool) error {
+	err := withRecording(cmd, path, func(r *recording.Reader) error {
+		report, err := explain.DoctorRecording(r)
+		if err != nil {
+			return err
+		}
+		return printDoctor(cmd, report, asJSON)
+	})
+	return recordedError("doctor of", err)
+}
+
+// recordedError names what failed; a fault that was found is no failure.
+func recordedError(what string, err error) error {
+	var status exitStatus
+	if err == nil || errors.As(err, &status) {
+		return err
+	}
+	return fmt.Errorf("%s %w", what, err)
+}

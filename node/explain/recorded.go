@@ -1,0 +1,233 @@
+package explain
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/recording"
+)
+
+// This file explains from a recording instead of a running node. The rules are the
+// same; what only a live host can be asked (routes, rules, netfilter, whether a name
+// resolves) is not known, and a verdict that it could have changed says so.
+
+const (
+	recordedKernel = "a recording does not hold what the kernel does with packets"
+	recordedHost   = "the configuration on the host, its routes, rules and name servers: a recording does not hold them"
+)
+
+// recorded is a recording that has been read.
+type recorded struct {
+	meta  *recording.Meta
+	facts *diagnose.Facts
+	col   *diagnose.Collector
+	end   time.Time // of its latest event: that is when the verdict is given
+	drops map[probe.PeerID]map[string]uint64
+	known int // peers of meta that are in the collector
+
+	flow    *diagnose.Flow // nil: no flow in particular
+	current connection     // that the flow is, of those that match
+	seen    map[connection]bool
+}
+
+// connection tells those apart that go to one target: by the port that they come
+// from, or the identifier of an ICMP echo.
+type connection struct {
+	from  netip.Addr
+	port  uint16
+	proto uint8
+}
+
+// connectionsKept bounds the memory for connections; a recording may have any number.
+const connectionsKept = 1 << 16
+
+// read reads a recording to its end, or to where it was cut off. prepare sets the
+// collector up before the first event.
+func read(r *recording.Reader, prepare func(*recorded)) (*recorded, error) {
+	m := r.Meta()
+	rec := &recorded{meta: m, drops: make(map[probe.PeerID]map[string]uint64), end: m.Clock.Started,
+		facts: &diagnose.Facts{Interface: m.Interface, Config: m.Config, PublicKey: m.PublicKey.String(), ListenPort: m.ListenPort, FwMark: m.FwMark},
+		col:   &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}}
+	prepare(rec)
+	rec.peers()
+	for {
+		p, err := r.Next()
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		m = r.Meta()
+		if rec.meta = m; len(m.Peers) != rec.known {
+			rec.peers()
+		}
+		rec.add(&p.Event)
+	}
+	for i := range m.Peers { // the handshakes that it does not hold
+		if p := rec.col.Peers[m.Peers[i].ID]; p != nil && m.Peers[i].Handshake.After(p.Handshake.Established) {
+			p.Handshake.Established = m.Peers[i].Handshake
+		}
+	}
+	rec.facts.Kernel = &diagnose.Kernel{Blind: recordedKernel}
+	if n := r.Loss().Events; n > 0 {
+		rec.facts.Kernel.Limits = []string{fmt.Sprintf("the recording lacks %d events that came too fast to be written", n)}
+	}
+	rec.facts.Strangers = rec.col.Strangers
+	return rec, nil
+}
+
+// peers makes facts of the peers that are new.
+func (rec *recorded) peers() {
+	rec.known = len(rec.meta.Peers)
+	for i := range rec.meta.Peers {
+		p := &rec.meta.Peers[i]
+		if rec.col.Peers[p.ID] != nil {
+			continue
+		}
+		rec.col.Peers[p.ID] = &diagnose.Peer{Key: p.PublicKey.String(), Name: p.Name, AllowedIPs: p.AllowedIPs,
+			Endpoint: p.Endpoint, Written: p.Written}
+	}
+}
+
+func (rec *recorded) add(e *probe.Event) {
+	if t := e.When(); t.After(rec.end) {
+		rec.end = t
+	}
+	if e.Dropped() {
+		if rec.drops[e.Peer] == nil {
+			rec.drops[e.Peer] = make(map[string]uint64)
+		}
+		rec.drops[e.Peer][e.Reason.String()]++
+	}
+	if p := rec.col.Peers[e.Peer]; p != nil && e.Kind == probe.KindEndpoint {
+		_, p.Endpoint = e.Outer()
+	}
+	rec.col.Flow = rec.flow
+	if c, ok := rec.connection(e); ok {
+		if !rec.seen[c] { // the latest is the one to explain
+			if rec.seen == nil || len(rec.seen) == connectionsKept {
+				rec.seen = make(map[connection]bool)
+			}
+			rec.seen[c], rec.current = true, c
+			*rec.flow = diagnose.Flow{Target: rec.flow.Target, Source: rec.flow.Source}
+		}
+		if c != rec.current {
+			rec.col.Flow = nil
+		}
+	}
+	rec.col.Add(e)
+}
+
+// connection finds out which connection to the target an event is of, if any.
+func (rec *recorded) connection(e *probe.Event) (c connection, ok bool) {
+	if rec.flow == nil {
+		return c, false
+	}
+	src, dst := e.Inner()
+	target := rec.flow.Target
+	c.proto = e.Proto
+	request, reply := e.ICMPEcho()
+	echo := request || reply
+	switch {
+	case !src.Addr().IsValid() || !dst.Addr().IsValid() || echo != (target.Port() == 0):
+		return c, false
+	case dst.Addr() == target.Addr() && (echo || dst.Port() == target.Port()):
+		c.from, c.port = src.Addr(), src.Port()
+	case src.Addr() == target.Addr() && (echo || src.Port() == target.Port()):
+		c.from, c.port = dst.Addr(), dst.Port()
+	default:
+		return c, false
+	}
+	if echo {
+		c.port = e.InnerSrcPort // the identifier, both ways
+	}
+	return c, !rec.flow.Source.IsValid() || rec.flow.Source.Contains(c.from)
+}
+
+// lookup is cryptokey routing by what the recording knows of AllowedIPs.
+func (rec *recorded) lookup(a netip.Addr) (id probe.PeerID) {
+	best := -1
+	for i := range rec.meta.Peers {
+		for _, prefix := range rec.meta.Peers[i].AllowedIPs {
+			if prefix.Bits() > best && prefix.Contains(a) && rec.meta.Peers[i].Configured {
+				id, best = rec.meta.Peers[i].ID, prefix.Bits()
+			}
+		}
+	}
+	return id
+}
+
+// ExplainRecording says what became of a flow in a recording: the latest to
+// req.Target, from req.From if that is valid. Nothing is sent, and req's other fields do not
+// count.
+func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error) {
+	flow := &diagnose.Flow{Target: netip.AddrPortFrom(req.Target.Addr().Unmap(), req.Target.Port()), Source: req.From}
+	rec, err := read(r, func(rec *recorded) { rec.facts.Flow, rec.flow = flow, flow })
+	if err != nil {
+		return nil, err
+	}
+	req.Passive = true
+	x := &explanation{Subject: Subject{Interface: rec.meta.Interface, Config: rec.meta.Config}, req: req, started: rec.end,
+		facts: rec.facts, col: rec.col, flow: flow, behind: rec.lookup(flow.Target.Addr())}
+	x.side()
+	v, _ := x.facts.Judge(rec.end)
+	report := x.report(v)
+	report.Unchecked = []string{recordedHost}
+	return report, nil
+}
+
+// side decides from the events of a flow who asked for it.
+func (x *explanation) side() {
+	a1, b4 := x.flow.Seen[probe.A1], x.flow.Seen[probe.B4]
+	switch {
+	case b4 != nil && a1 != nil:
+		// It came from a peer, and went on to another.
+		x.behind = a1.Peer
+		x.passOn(b4.Peer)
+	case b4 == nil && (a1 != nil || x.flow.Dropped != nil && x.flow.Dropped.Checkpoint == probe.A1):
+		x.facts.Side = diagnose.SideA
+		x.choose(x.behind)
+		if a1 != nil {
+			x.choose(a1.Peer)
+		}
+		if x.facts.Peer == nil {
+			x.facts.Nearest = nearest(x.col.Peers, x.flow.Target.Addr())
+		}
+	default:
+		x.facts.Side = diagnose.SideB
+		x.behind = 0
+		if id := x.find(); id != 0 {
+			x.passOn(id)
+		}
+	}
+}
+
+// DoctorRecording gives the verdict of each peer at the end of a recording.
+func DoctorRecording(r *recording.Reader) (*diagnose.DoctorReport, error) {
+	rec, err := read(r, func(rec *recorded) { rec.col.Latest = true })
+	if err != nil {
+		return nil, err
+	}
+	report := &diagnose.DoctorReport{Interface: rec.meta.Interface, Drops: rec.drops[0], Unchecked: []string{recordedHost}}
+	for i := range rec.meta.Peers {
+		p := rec.col.Peers[rec.meta.Peers[i].ID]
+		if !rec.meta.Peers[i].Configured {
+			continue
+		}
+		of := *rec.facts
+		of.Peer, of.Side = p, sideOf(p)
+		one := peerReport(&of, rec.end)
+		one.Drops = rec.drops[rec.meta.Peers[i].ID]
+		report.Peers = append(report.Peers, one)
+	}
+	for i := range rec.col.Strangers {
+		report.Peers = append(report.Peers, strangerPeer(rec.facts, &rec.col.Strangers[i], rec.end))
+	}
+	return report, nil
+}
