@@ -31,7 +31,8 @@ type RecordRequest struct {
 	// Snaplen is how many bytes of each packet to keep: recording.Headers, or 0
 	// for all.
 	Snaplen int
-	// Keys asks for the lines of a key log, see [recording.Writer.Secrets].
+	// Keys asks for the lines of a key log, see [recording.Writer.Secrets]. The
+	// node must keep session keys, see [tunnel.KeepSessionKeys].
 	Keys bool
 }
 
@@ -83,6 +84,9 @@ func (t controlTask) record(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	match, err := t.n.compile(req.Filter)
+	if err == nil && req.Keys && !tunnel.KeepsSessionKeys() {
+		err = errNoSessionKeys
+	}
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err)
 		return
@@ -195,6 +199,11 @@ func (r *recorder) event(e *probe.Event, kept bool) error {
 			}
 		}
 	}
+	if r.req.Keys {
+		if err := r.keys(e); err != nil {
+			return err
+		}
+	}
 	at := len(r.buf)
 	r.buf = append(r.buf, frameEvent, 0, 0, 0, 0)
 	r.buf, _ = e.AppendBinary(r.buf)
@@ -207,6 +216,23 @@ func (r *recorder) event(e *probe.Event, kept bool) error {
 	binary.LittleEndian.PutUint32(r.buf[at+1:], uint32(len(r.buf)-at-frameHead))
 	return r.full()
 }
+
+// keys sends what decrypts the session that the event begins, if it is one that
+// does.
+func (r *recorder) keys(e *probe.Event) error {
+	lines, err := r.n.tun.KeyLog(nil, e)
+	if err != nil || len(lines) == 0 {
+		return err
+	}
+	r.buf = append(r.buf, frameSecrets)
+	r.buf = binary.LittleEndian.AppendUint32(r.buf, uint32(len(lines)))
+	r.buf = append(r.buf, lines...)
+	return r.full()
+}
+
+// errNoSessionKeys: without them the long-term keys decrypt nothing, and would be
+// given away for nothing.
+var errNoSessionKeys = errors.New("this node does not keep session keys, and nothing can be decrypted without them")
 
 func (r *recorder) json(kind byte, v any) error {
 	text, err := json.Marshal(v)

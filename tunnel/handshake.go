@@ -225,6 +225,7 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 			t.remote.add(e.Receiver, p.id, false, e.Time)
 		}
 	}
+	t.sessionKeys.note(msg, e, p.key)
 	seq := t.messages.record(t.rec, e, msg)
 	if p.id != 0 {
 		t.endpointSeen(p, to, seq)

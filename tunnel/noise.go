@@ -23,6 +23,7 @@ import (
 // Offsets within the messages.
 const (
 	initEphemeral = 8
+	respEphemeral = 12
 	initStatic    = 40
 	initTimestamp = 88
 	macsSize      = 32 // mac1 and mac2 end both handshake messages

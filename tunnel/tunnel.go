@@ -41,8 +41,9 @@ type Tunnel struct {
 	acct   *accountant
 	icmp   *refuser
 
-	messages messages
-	taps     atomic.Pointer[taps] // nil or empty: nobody records; changed under config
+	messages    messages
+	sessionKeys sessionKeys
+	taps        atomic.Pointer[taps] // nil or empty: nobody records; changed under config
 
 	active      atomic.Bool // packets passed since the accountant last looked; see busy
 	untagged    atomic.Uint64

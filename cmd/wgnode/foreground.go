@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/tunnel"
 )
 
 func newRunCommand() *cobra.Command {
@@ -55,6 +56,9 @@ is.`,
 func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *reporter) error {
 	if err := keepSecrets(); err != nil {
 		return err
+	}
+	if f.sessionKeys {
+		tunnel.KeepSessionKeys()
 	}
 	metrics, err := f.listen(cmd)
 	if err != nil {

@@ -51,6 +51,12 @@ Of each packet the headers are kept, of handshake messages everything; with
 the command began have what their events know. Events that came too fast to be
 written are counted, in the file and at the end.
 
+With --keys, which takes a node that was brought up with --session-keys, the file
+also holds what decrypts its encrypted packets: the node's private key, preshared
+keys and the sessions' own keys. Wireshark then shows what is in them, if the
+recording has their handshake, and --snaplen 0. Whoever has the file can read the
+sessions and pass for this node.
+
 FILTER is that of "wgnode watch". "watch", "explain" and "doctor" read a recording
 with -r FILE.`,
 		Example: `  wgnode record wg0 -w wg0.pcapng
@@ -78,6 +84,7 @@ with -r FILE.`,
 	f.IntVar(&o.out.Files, "files", 0, "keep the latest `N` files, FILE.00001.pcapng and so on")
 	f.DurationVar(&o.since, "since", 0, "begin with what passed in this time before (default all that is held)")
 	f.IntVar(&o.snaplen, "snaplen", 0, "keep the first `N` bytes of each packet, 0 for all (default headers only)")
+	f.BoolVar(&o.req.Keys, "keys", false, "add the keys that decrypt the encrypted packets; the file is then a secret")
 	f.BoolVar(&o.out.Force, "force", false, "overwrite what is there")
 	_ = cmd.MarkFlagRequired("write") // these fail only for a flag that is not there
 	_ = cmd.MarkFlagFilename("write", "pcapng")
@@ -111,6 +118,8 @@ func (o *recordOptions) check(cmd *cobra.Command) error {
 		return errors.New("a time may not be negative")
 	case o.req.Snaplen < recording.Headers || o.req.Snaplen == recording.Headers && o.snaplen != 0:
 		return fmt.Errorf("--snaplen %d: want a number of bytes", o.snaplen)
+	case o.req.Keys && o.req.Snaplen != 0:
+		return errors.New("--keys goes with --snaplen 0: what was not kept cannot be decrypted")
 	case o.out.Files < 0 || o.out.Files > 99999:
 		return fmt.Errorf("--files %d: want 1 to 99999", o.out.Files)
 	case o.out.Files > 0 && o.out.MaxSize == 0:
@@ -134,6 +143,11 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 			return explainCreate(err, o)
 		}
 	}
+	if o.req.Keys {
+		if err := warn(cmd, "the recording will hold the private key of %s, preshared keys and session keys: guard it as you guard those", name); err != nil {
+			return errors.Join(err, out.Abort())
+		}
+	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
 	if o.length > 0 {
@@ -154,8 +168,19 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 	}
 	if err != nil {
 		err = fmt.Errorf("record %s: %w", name, err)
+		if out.Packets() == 0 {
+			return withKeysHint(err, o)
+		}
 	}
 	return errors.Join(err, summarize(cmd.ErrOrStderr(), out, lost))
+}
+
+// withKeysHint says how to have keys, if it is for want of them.
+func withKeysHint(err error, o *recordOptions) error {
+	if o.req.Keys && strings.Contains(err.Error(), "session keys") {
+		return withHint(err, "bring it up with --session-keys; what passed before stays encrypted. In the tunnel itself --snaplen 0 shows everything without keys")
+	}
+	return err
 }
 
 // announced is an output that says when it has begun: who starts a recording from

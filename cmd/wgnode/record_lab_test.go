@@ -75,20 +75,20 @@ func (s *site) tshark(path string, args ...string) string {
 }
 
 // wantNoKeys looks for keys in a file in every form that somebody might write.
-func (s *site) wantNoKeys(path string) {
+func (s *site) wantNoKeys(path string, keys ...string) {
 	s.t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for _, text := range []string{s.alice.Private, s.gateway.Private} {
+	for _, text := range append(keys, s.alice.Private, s.gateway.Private) {
 		raw, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		for form, key := range map[string][]byte{"raw": raw, "base64": []byte(strings.TrimRight(text, "=")), "hex": []byte(hex.EncodeToString(raw))} {
 			if bytes.Contains(bytes.ToLower(b), bytes.ToLower(key)) {
-				s.t.Errorf("%s holds a private key, %s", path, form)
+				s.t.Errorf("%s holds a secret key, %s", path, form)
 			}
 		}
 	}
@@ -257,4 +257,63 @@ func (s *site) explainFile(path string) *diagnose.Report {
 		s.t.Errorf("exit status %d with verdict %s", status, r.Verdict.Code)
 	}
 	return &r
+}
+
+// With keys Wireshark sees what is in the encrypted packets, on the side that called
+// and on the one that was called, with a preshared key and after a new handshake.
+// Without having been told to, a node cannot give them.
+func TestRecordKeys(t *testing.T) {
+	lab.Need(t, "tshark", "curl")
+	t.Parallel()
+	s := newSite(t, false)
+	psk := lab.NewKey(t).Private
+	s.confA.replace(t, "PublicKey", "PresharedKey = "+psk+"\nPublicKey")
+	s.confH.replace(t, "PublicKey", "PresharedKey = "+psk+"\nPublicKey")
+	for _, side := range []struct {
+		host *lab.Host
+		conf *conf
+	}{{s.H, s.confH}, {s.A, s.confA}} {
+		side.host.WriteFile("/etc/wireguard/wg0.conf", side.conf.text, 0o600)
+		side.host.Run(s.wgnode, "up", "wg0", "--session-keys")
+	}
+	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.web()+"/past") // the handshake
+	dir := t.TempDir()
+	var ends []func() string
+	paths := []string{filepath.Join(dir, "a.pcapng"), filepath.Join(dir, "h.pcapng")}
+	for i, h := range []*lab.Host{s.A, s.H} {
+		ends = append(ends, s.record(h, "-w", paths[i], "--snaplen", "0", "--keys"))
+	}
+	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.web()+"/present")
+	for i, end := range ends {
+		if said := end(); !strings.Contains(said, "will hold the private key") {
+			t.Errorf("no warning: %q", said)
+		}
+		out := s.tshark(paths[i], "-Y", `wg && tcp contains "GET /present"`, "-T", "fields", "-e", "frame.interface_name")
+		if !strings.Contains(out, "wg0 wire") {
+			t.Errorf("tshark decrypts of %s\n%s", paths[i], out)
+		}
+		if info, err := os.Stat(paths[i]); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+	}
+	// Whole packets without keys: nothing is decrypted, and no key is in the file.
+	plain := filepath.Join(dir, "plain.pcapng")
+	end := s.record(s.A, "-w", plain, "--snaplen", "0")
+	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.web()+"/present")
+	end()
+	s.wantNoKeys(plain, psk)
+	if out := s.tshark(plain, "-Y", `tcp contains "GET /present"`, "-T", "fields", "-e", "frame.interface_name"); !strings.Contains(out, "wg0\n") || strings.Contains(out, "wire") {
+		t.Errorf("tshark without keys shows\n%s", out)
+	}
+
+	s.A.Run(s.wgnode, "down", "wg0")
+	s.A.Run(s.wgnode, "up", "wg0")
+	refused := filepath.Join(dir, "refused.pcapng")
+	out, status, err := s.A.Try(s.wgnode, "record", "wg0", "-w", refused, "--snaplen", "0", "--keys")
+	if err != nil || status != 1 || !strings.Contains(out, "bring it up with --session-keys") {
+		t.Errorf("keys of a node that has none: status %d, %v\n%s", status, err, out)
+	}
+	if left, err := filepath.Glob(refused + "*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
 }

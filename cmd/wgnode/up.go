@@ -27,6 +27,7 @@ type upFlags struct {
 	explain, netstack bool
 	log, metrics      string
 	recorder          uint // MiB
+	sessionKeys       bool
 	stale             time.Duration
 	services          serviceFlags
 	dryRun, json      bool // of up alone
@@ -36,6 +37,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait, at most 15 s, and show how each peer fares")
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges")
 	f.services.add(cmd)
+	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false, "keep the keys of sessions in memory, for record --keys; whoever gets them can decrypt what was recorded of the traffic")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
@@ -147,6 +149,9 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 	}
 	if f.netstack {
 		args = append(args, "--netstack")
+	}
+	if f.sessionKeys {
+		args = append(args, "--session-keys")
 	}
 	if f.metrics != "" {
 		args = append(args, "--metrics", f.metrics)
