@@ -137,6 +137,11 @@ func (r *recorder) run(ctx context.Context, match func(*probe.Event) bool) error
 	if err := r.json(frameMeta, meta); err != nil {
 		return err
 	}
+	if r.req.Keys {
+		if err := r.frame(frameSecrets, r.n.tun.StaticKeyLog(nil)); err != nil {
+			return err
+		}
+	}
 	for i := range past {
 		if err := r.event(&past[i], probe.LaneOf(&past[i]) == probe.LaneControl); err != nil {
 			return err
@@ -224,10 +229,7 @@ func (r *recorder) keys(e *probe.Event) error {
 	if err != nil || len(lines) == 0 {
 		return err
 	}
-	r.buf = append(r.buf, frameSecrets)
-	r.buf = binary.LittleEndian.AppendUint32(r.buf, uint32(len(lines)))
-	r.buf = append(r.buf, lines...)
-	return r.full()
+	return r.frame(frameSecrets, lines)
 }
 
 // errNoSessionKeys: without them the long-term keys decrypt nothing, and would be
@@ -239,9 +241,13 @@ func (r *recorder) json(kind byte, v any) error {
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
+	return r.frame(kind, text)
+}
+
+func (r *recorder) frame(kind byte, content []byte) error {
 	r.buf = append(r.buf, kind)
-	r.buf = binary.LittleEndian.AppendUint32(r.buf, uint32(len(text)))
-	r.buf = append(r.buf, text...)
+	r.buf = binary.LittleEndian.AppendUint32(r.buf, uint32(len(content)))
+	r.buf = append(r.buf, content...)
 	return r.full()
 }
 

@@ -113,6 +113,12 @@ func (s *sessionKeys) note(msg []byte, e *probe.Event, peer key.Public) {
 	s.next = (s.next + 1) % sessionKeysKept
 }
 
+// StaticKeyLog appends to dst the line of Wireshark's key log that reads initiations
+// to this node; it must come before them. It is a secret, as what KeyLog appends.
+func (t *Tunnel) StaticKeyLog(dst []byte) []byte {
+	return fmt.Appendf(dst, "LOCAL_STATIC_PRIVATE_KEY = %s\n", t.identity.Load().private.Base64())
+}
+
 // KeyLog appends to dst the lines of Wireshark's key log that decrypt the session
 // which the event e, a handshake message that this node sent, is about: none if the
 // key is not kept. They hold secrets; who takes them must have been asked to.
@@ -131,8 +137,7 @@ func (t *Tunnel) KeyLog(dst []byte, e *probe.Event) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		dst = fmt.Appendf(dst, "LOCAL_STATIC_PRIVATE_KEY = %s\nREMOTE_STATIC_PUBLIC_KEY = %s\nLOCAL_EPHEMERAL_PRIVATE_KEY = %s\n",
-			status.PrivateKey.Base64(), k.peer.Base64(), k.ephemeral.Base64())
+		dst = fmt.Appendf(dst, "REMOTE_STATIC_PUBLIC_KEY = %s\nLOCAL_EPHEMERAL_PRIVATE_KEY = %s\n", k.peer.Base64(), k.ephemeral.Base64())
 		if p := status.Peer(k.peer); p != nil && !p.PresharedKey.IsZero() {
 			dst = fmt.Appendf(dst, "PRESHARED_KEY = %s\n", p.PresharedKey.Base64())
 		}
