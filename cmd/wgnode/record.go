@@ -86,8 +86,7 @@ with -r FILE.`,
 	f.IntVar(&o.snaplen, "snaplen", 0, "keep the first `N` bytes of each packet, 0 for all (default headers only)")
 	f.BoolVar(&o.req.Keys, "keys", false, "add the keys that decrypt the encrypted packets; the file is then a secret")
 	f.BoolVar(&o.out.Force, "force", false, "overwrite what is there")
-	_ = cmd.MarkFlagRequired("write") // these fail only for a flag that is not there
-	_ = cmd.MarkFlagFilename("write", "pcapng")
+	_ = cmd.MarkFlagFilename("write", "pcapng") // fails only for a flag that is not there
 	return cmd
 }
 
@@ -114,6 +113,8 @@ func (o *recordOptions) check(cmd *cobra.Command) error {
 		o.out.MaxSize = n
 	}
 	switch {
+	case o.file == "":
+		return errors.New("where to? -w FILE")
 	case o.req.Since < 0 || o.length < 0:
 		return errors.New("a time may not be negative")
 	case o.req.Snaplen < recording.Headers || o.req.Snaplen == recording.Headers && o.snaplen != 0:

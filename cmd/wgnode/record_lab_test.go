@@ -317,3 +317,60 @@ func TestRecordKeys(t *testing.T) {
 		t.Errorf("left behind: %q, %v", left, err)
 	}
 }
+
+// A recording ends by itself when its time or its size is reached, goes through a
+// pipe, and what is left of one that was killed can be read and is not overwritten.
+func TestRecordOutputs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	s.upBoth()
+	s.A.Run("ping", "-c", "1", "-W", "8", "10.0.0.2")
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+
+	s.A.Run("sh", "-c", s.wgnode+" record wg0 -w - --for 200ms icmp > "+path("piped.pcapng"))
+	if r, packets := readRecording(t, path("piped.pcapng")); !r.Complete() || len(packets) == 0 || strings.Join(r.Meta().Filter, " ") != "icmp" {
+		t.Errorf("through a pipe: %d packets, %+v", len(packets), r.Meta())
+	}
+
+	p := s.A.Start(s.wgnode, "record", "wg0", "-w", path("killed.pcapng"), "--since", "0s")
+	p.WaitOutput(t.Context(), "recording wg0")
+	s.A.Run("ping", "-c", "20", "-i", "0.01", "10.0.0.2")
+	part := path("killed.pcapng.part")
+	s.await("packets in the file", func() bool {
+		out, _, err := s.A.Try(s.wgnode, "watch", "-r", part, "icmp", "A6")
+		return err == nil && strings.Count(out, "A6") == 20
+	})
+	p.Signal(syscall.SIGKILL)
+	_ = p.Wait() // killed
+	before, err := os.ReadFile(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, status, err := s.A.Try(s.wgnode, "record", "wg0", "-w", path("killed.pcapng"), "--for", "1s"); err != nil || status != 1 || !strings.Contains(out, "--force") {
+		t.Errorf("over what was left: status %d, %v\n%s", status, err, out)
+	}
+	if after, err := os.ReadFile(part); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("what was left has changed: %v", err)
+	}
+
+	full := s.A.Start(s.wgnode, "record", "wg0", "-w", path("full.pcapng"), "--max", "64K", "--since", "0s")
+	full.WaitOutput(t.Context(), "recording wg0")
+	rotated := s.A.Start(s.wgnode, "record", "wg0", "-w", path("rotated.pcapng"), "--max", "64K", "--files", "2", "--since", "0s")
+	rotated.WaitOutput(t.Context(), "recording wg0")
+	s.A.Run("ping", "-f", "-c", "300", "10.0.0.2")
+	if err := full.Wait(); err != nil { // by itself
+		t.Errorf("a recording that is full: %v", err)
+	}
+	if info, err := os.Stat(path("full.pcapng")); err != nil || info.Size() > 65<<10 || info.Size() < 60<<10 {
+		t.Errorf("%v, %v", info, err)
+	}
+	s.await("a third file", func() bool {
+		parts, err := filepath.Glob(path("rotated.*.part"))
+		return err == nil && len(parts) == 1 && parts[0] >= path("rotated.00003")
+	})
+	rotated.Stop()
+	if got, err := filepath.Glob(path("rotated*")); err != nil || len(got) != 2 || got[1] < path("rotated.00003.pcapng") {
+		t.Errorf("files: %q, %v", got, err)
+	}
+}
