@@ -7,16 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
-	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -71,9 +65,16 @@ const (
 	maxFrame  = 64 << 20
 )
 
+// Events are sent in few large portions: a wake-up of another process costs more
+// than what it is woken for. The flight recorder holds some 250 ms of 1 Gbit/s.
+const (
+	recordBatch = 4096 // events
+	recordPace  = 50 * time.Millisecond
+)
+
 // drainTime is how long a recording goes on when its end is asked for: what passed
 // before comes out of a subscription that much later, at most.
-const drainTime = 150 * time.Millisecond
+const drainTime = 150*time.Millisecond + 2*recordPace
 
 // record streams a recording as frames; see RecordRequest for the parameters. Like
 // watch it ends when the client shuts down its half of the connection.
@@ -160,13 +161,18 @@ func (r *recorder) run(ctx context.Context, match func(*probe.Event) bool) error
 
 // follow sends what passes until ctx ends, and then what passed before that.
 func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed uint64) error {
-	events := make([]probe.Event, watchBatch)
+	events := make([]probe.Event, recordBatch)
 	end := int64(1<<63 - 1)
+	n := 0
 	for {
-		if err := r.idle(); err != nil {
-			return err
+		if n < len(events) { // all there was
+			if err := r.idle(); err != nil {
+				return err
+			}
+			pause(ctx, recordPace)
 		}
-		n, err := sub.Read(ctx, events)
+		var err error
+		n, err = sub.Read(ctx, events)
 		if err != nil && end != 1<<63-1 {
 			return nil
 		}
@@ -278,75 +284,6 @@ func (r *recorder) idle() error {
 		return fmt.Errorf("send recording: %w", err)
 	}
 	return nil
-}
-
-// recordingMeta says where a recording that begins now comes from.
-func (n *Node) recordingMeta(req *RecordRequest) (*recording.Meta, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("record: %w", err)
-	}
-	m := &recording.Meta{ID: rand.Uint64(), Version: moduleVersion(), Host: host, Interface: n.name, Config: n.Config().Path,
-		PublicKey: recording.Key(n.tun.PublicKey()), ListenPort: n.tun.ListenPort(), FwMark: n.tun.FwMark(),
-		Kernel: n.net == nil && n.link == nil, Clock: hostClock(), Filter: req.Filter, Snaplen: req.Snaplen}
-	status, err := n.tun.Status()
-	if err != nil {
-		return nil, fmt.Errorf("record: %w", err)
-	}
-	for _, p := range n.tun.Peers() {
-		one := n.describePeer(&p)
-		if s := status.Peer(p.Key); s != nil {
-			one.AllowedIPs = s.AllowedIPs
-		}
-		m.Peers = append(m.Peers, one)
-	}
-	return m, nil
-}
-
-// recordingPeer describes a peer that is new; nil if there is none.
-func (n *Node) recordingPeer(id probe.PeerID) *recording.Peer {
-	if _, _, ok := n.tun.Peer(id); !ok {
-		return nil
-	}
-	p := n.tun.PeerState(id)
-	one := n.describePeer(&p)
-	if status, err := n.tun.Status(); err == nil { // else it is described without
-		if s := status.Peer(p.Key); s != nil {
-			one.AllowedIPs = s.AllowedIPs
-		}
-	}
-	return &one
-}
-
-func (n *Node) describePeer(p *tunnel.PeerState) recording.Peer {
-	written, _ := n.Endpoint(p.Key) // whether a name resolves is no concern here
-	return recording.Peer{ID: p.ID, PublicKey: recording.Key(p.Key), Name: p.Name, Configured: p.Configured,
-		Endpoint: p.Endpoint, Written: written, Handshake: p.Established}
-}
-
-// hostClock describes the host's clock as it is now.
-func hostClock() recording.Clock {
-	c := recording.Clock{Started: time.Now()}
-	var mono unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) == nil {
-		c.Monotonic = mono.Nano()
-	}
-	if source, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource"); err == nil {
-		c.Source = strings.TrimSpace(string(source))
-	}
-	var tx unix.Timex
-	if state, err := unix.Adjtimex(&tx); err == nil && state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0 {
-		c.Synchronized, c.MaxError = true, tx.Maxerror*1000
-	}
-	return c
-}
-
-// moduleVersion is the version of this module, "" where the program has none.
-func moduleVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return ""
 }
 
 // errFrame: what a node sent is no recording.

@@ -18,14 +18,14 @@ const (
 	optComment = 1
 	optCustom  = 2989
 
-	optSectionOS, optSectionApp            = 3, 4
-	optIfName, optIfDescription            = 2, 3
-	optIfResolution, optIfFilter           = 9, 11
-	optPacketFlags, optPacketDrops         = 2, 4
-	optStatsStart, optStatsEnd             = 2, 3
-	optStatsReceived, optStatsDropped      = 4, 5
-	secretsWireGuard                       = 0x57474b4c // "WGKL"
-	linkRaw, linkRawOpenBSD, linkRawAsFile = 12, 14, 101
+	optSectionOS, optSectionApp       = 3, 4
+	optIfName, optIfDescription       = 2, 3
+	optIfResolution, optIfFilter      = 9, 11
+	optPacketFlags, optPacketDrops    = 2, 4
+	optStatsStart, optStatsEnd        = 2, 3
+	optStatsReceived, optStatsDropped = 4, 5
+	secretsWireGuard                  = 0x57474b4c // "WGKL"
+	linkRaw                           = 12         // see the package comment
 
 	blockOverhead  = 12 // type, length, length again
 	sectionFixed   = 16

@@ -61,7 +61,8 @@ func (r *Reader) Loss() Loss { return r.loss }
 func (r *Reader) Complete() bool { return r.ended }
 
 // Next reads the next packet or note. It belongs to the reader, and is valid until
-// the next call. At the end the error is [io.EOF]; in a file that was cut off it is
+// the next call. They come in order of time, but for received data that was followed by
+// nothing: that comes up to a fifth of a second late. At the end the error is [io.EOF]; in a file that was cut off it is
 // [io.ErrUnexpectedEOF], after the last whole packet.
 func (r *Reader) Next() (*Packet, error) {
 	for r.err == nil {

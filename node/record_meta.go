@@ -1,0 +1,85 @@
+package node
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/recording"
+	"github.com/wgnode/wgnode/tunnel"
+)
+
+// recordingMeta says where a recording that begins now comes from.
+func (n *Node) recordingMeta(req *RecordRequest) (*recording.Meta, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	m := &recording.Meta{ID: rand.Uint64(), Version: moduleVersion(), Host: host, Interface: n.name, Config: n.Config().Path,
+		PublicKey: recording.Key(n.tun.PublicKey()), ListenPort: n.tun.ListenPort(), FwMark: n.tun.FwMark(),
+		Kernel: n.net == nil && n.link == nil, Clock: hostClock(), Filter: req.Filter, Snaplen: req.Snaplen}
+	status, err := n.tun.Status()
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	for _, p := range n.tun.Peers() {
+		one := n.describePeer(&p)
+		if s := status.Peer(p.Key); s != nil {
+			one.AllowedIPs = s.AllowedIPs
+		}
+		m.Peers = append(m.Peers, one)
+	}
+	return m, nil
+}
+
+// recordingPeer describes a peer that is new; nil if there is none.
+func (n *Node) recordingPeer(id probe.PeerID) *recording.Peer {
+	if _, _, ok := n.tun.Peer(id); !ok {
+		return nil
+	}
+	p := n.tun.PeerState(id)
+	one := n.describePeer(&p)
+	if status, err := n.tun.Status(); err == nil { // else it is described without
+		if s := status.Peer(p.Key); s != nil {
+			one.AllowedIPs = s.AllowedIPs
+		}
+	}
+	return &one
+}
+
+func (n *Node) describePeer(p *tunnel.PeerState) recording.Peer {
+	written, _ := n.Endpoint(p.Key) // whether a name resolves is no concern here
+	return recording.Peer{ID: p.ID, PublicKey: recording.Key(p.Key), Name: p.Name, Configured: p.Configured,
+		Endpoint: p.Endpoint, Written: written, Handshake: p.Established}
+}
+
+// hostClock describes the host's clock as it is now.
+func hostClock() recording.Clock {
+	c := recording.Clock{Started: time.Now()}
+	var mono unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) == nil {
+		c.Monotonic = mono.Nano()
+	}
+	if source, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource"); err == nil {
+		c.Source = strings.TrimSpace(string(source))
+	}
+	var tx unix.Timex
+	if state, err := unix.Adjtimex(&tx); err == nil && state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0 {
+		c.Synchronized, c.MaxError = true, tx.Maxerror*1000
+	}
+	return c
+}
+
+// moduleVersion is the version of this module, "" where the program has none.
+func moduleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return ""
+}
