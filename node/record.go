@@ -148,7 +148,7 @@ func (r *recorder) run(ctx context.Context, match func(*probe.Event) bool) error
 			return err
 		}
 	}
-	past = nil
+	past, r.lost.Contents = nil, 0 // the past has none but for the latest handshakes
 	if err := r.follow(ctx, sub, missed); err != nil {
 		return err
 	}

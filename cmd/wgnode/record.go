@@ -249,7 +249,7 @@ func showProgress(w io.Writer, out *recording.Output) (stop func()) {
 		defer tick.Stop()
 		for {
 			// A terminal that has gone is told by the command's own output.
-			_, _ = fmt.Fprintf(w, "\r%d packets, %s; Ctrl-C ends \x1b[K", out.Packets(), sizeText(out.Bytes()))
+			_, _ = fmt.Fprintf(w, "\r%d packets, %s, %d lost; Ctrl-C ends \x1b[K", out.Packets(), sizeText(out.Bytes()), out.Lost())
 			select {
 			case <-done:
 				_, _ = io.WriteString(w, "\r\x1b[K")

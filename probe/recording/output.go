@@ -35,7 +35,7 @@ type OutputOptions struct {
 }
 
 // Output is a recording on its way into files, or into a stream. It is not safe for
-// concurrent use, but for Packets and Bytes.
+// concurrent use, but for Packets, Bytes and Lost.
 //
 // A file is written as FILE.part, readable by its owner alone, and gets its name
 // when it is complete. What a crash leaves is FILE.part, which can be read.
@@ -53,6 +53,7 @@ type Output struct {
 	told    Loss   // of earlier parts
 	done    []string
 	packets atomic.Uint64
+	missing atomic.Uint64
 	bytes   atomic.Int64
 	before  int64 // bytes of earlier parts
 }
@@ -158,7 +159,10 @@ func (o *Output) Event(e *probe.Event, captured []byte, lost uint64) error {
 			return err
 		}
 	}
-	o.lost += lost
+	if lost > 0 {
+		o.lost += lost
+		o.missing.Add(lost)
+	}
 	if err := o.w.Event(e, captured, lost); err != nil {
 		return err
 	}
@@ -196,8 +200,12 @@ func (o *Output) Flush() error {
 	return o.w.Flush()
 }
 
-// Packets is how many packets and notes were written, Bytes how much that is.
+// Packets is how many packets and notes were written, Bytes how much that is, and
+// Lost how many events are missing between them.
 func (o *Output) Packets() uint64 { return o.packets.Load() }
+
+// Lost is described at [Output.Packets].
+func (o *Output) Lost() uint64 { return o.missing.Load() }
 
 // Bytes is described at [Output.Packets].
 func (o *Output) Bytes() int64 { return o.bytes.Load() }
