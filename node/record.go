@@ -66,10 +66,11 @@ const (
 )
 
 // Events are sent in few large portions: a wake-up of another process costs more
-// than what it is woken for. The flight recorder holds some 250 ms of 1 Gbit/s.
+// than what it is woken for. The flight recorder holds some 250 ms of 1 Gbit/s, at
+// its usual size.
 const (
 	recordBatch = 4096 // events
-	recordPace  = 50 * time.Millisecond
+	recordPace  = 20 * time.Millisecond
 )
 
 // drainTime is how long a recording goes on when its end is asked for: what passed
@@ -163,16 +164,14 @@ func (r *recorder) run(ctx context.Context, match func(*probe.Event) bool) error
 func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed uint64) error {
 	events := make([]probe.Event, recordBatch)
 	end := int64(1<<63 - 1)
-	n := 0
 	for {
-		if n < len(events) { // all there was
+		if !sub.Behind() {
 			if err := r.idle(); err != nil {
 				return err
 			}
 			pause(ctx, recordPace)
 		}
-		var err error
-		n, err = sub.Read(ctx, events)
+		n, err := sub.Read(ctx, events)
 		if err != nil && end != 1<<63-1 {
 			return nil
 		}

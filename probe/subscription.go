@@ -39,6 +39,7 @@ type Subscription struct {
 	taken    int     // events at the beginning of ready that were handed out
 	until    int64   // up to this time ready is complete
 	received []Event // receipts that wait for their TUN write; in order of Seq
+	behind   bool    // a lane held more than was taken from it last
 }
 
 // SubscribeOptions say what a subscription begins with and what it wants.
@@ -69,6 +70,10 @@ func (r *Recorder) Subscribe(o SubscribeOptions) *Subscription {
 // Lost is the number of events that were overwritten before this subscription
 // read them.
 func (s *Subscription) Lost() uint64 { return s.lost.Load() }
+
+// Behind reports whether more was recorded than the last Read has looked at, so that
+// the next one should not be put off.
+func (s *Subscription) Behind() bool { return s.behind || s.taken < len(s.ready) && s.ready[s.taken].Time <= s.until }
 
 // Close ends the subscription and a Read that waits.
 func (s *Subscription) Close() {
@@ -179,6 +184,7 @@ func (s *Subscription) poll() (idle bool) {
 	s.ready = slices.Delete(s.ready, 0, s.taken)
 	s.taken = 0
 	before := len(s.ready)
+	s.behind = false
 	s.collect()
 	if len(s.ready) > before {
 		sortEvents(s.ready)
@@ -216,8 +222,12 @@ func (s *Subscription) collect() {
 
 // read appends what a lane holds to dst, at most pollSize events.
 func (s *Subscription) read(id Lane, dst []Event) []Event {
+	before := len(dst)
 	dst, lost := s.r.lanes[id].read(&s.cursors[id], dst, pollSize)
 	s.lost.Add(lost)
+	if len(dst)-before == pollSize {
+		s.behind = true
+	}
 	return dst
 }
 
