@@ -73,7 +73,9 @@ func (s *Subscription) Lost() uint64 { return s.lost.Load() }
 
 // Behind reports whether more was recorded than the last Read has looked at, so that
 // the next one should not be put off.
-func (s *Subscription) Behind() bool { return s.behind || s.taken < len(s.ready) && s.ready[s.taken].Time <= s.until }
+func (s *Subscription) Behind() bool {
+	return s.behind || s.taken < len(s.ready) && s.ready[s.taken].Time <= s.until
+}
 
 // Close ends the subscription and a Read that waits.
 func (s *Subscription) Close() {
