@@ -93,9 +93,14 @@ func (t controlTask) record(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
+	meta, err := t.n.recordingMeta(&req)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	rec := t.n.newRecorder(w, &req)
-	if err := rec.run(r.Context(), match); err != nil {
+	if err := rec.run(r.Context(), meta, match); err != nil {
 		t.n.opt.Logger.Debug("recorder gone", "interface", t.n.name, "error", err)
 	}
 }
@@ -110,29 +115,18 @@ type recorder struct {
 	buf   []byte
 	known map[probe.PeerID]bool
 	lost  recording.Loss
-	told  recording.Loss // by a frame
 }
 
 func (n *Node) newRecorder(w http.ResponseWriter, req *RecordRequest) *recorder {
 	return &recorder{n: n, req: req, w: w, flush: http.NewResponseController(w).Flush, known: make(map[probe.PeerID]bool)}
 }
 
-func (r *recorder) run(ctx context.Context, match func(*probe.Event) bool) error {
+func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*probe.Event) bool) error {
 	r.tap = r.n.tun.Tap(r.req.Snaplen) // before the first event that is to have content
 	defer r.tap.Close()
-	var since time.Time
-	if r.req.Since > 0 {
-		since = time.Now().Add(-r.req.Since)
-	} else {
-		since = time.Now()
-	}
-	past, missed, sub := r.n.tun.Recorder().SubscribeSince(since, match)
+	past, missed, sub := r.n.tun.Recorder().SubscribeSince(time.Now().Add(-r.req.Since), match)
 	defer sub.Close()
 	r.lost.Events = missed
-	meta, err := r.n.recordingMeta(r.req)
-	if err != nil {
-		return err
-	}
 	for i := range meta.Peers {
 		r.known[meta.Peers[i].ID] = true
 	}
@@ -186,7 +180,6 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 			if err := r.json(frameLoss, r.lost); err != nil {
 				return err
 			}
-			r.told = r.lost
 		}
 		for i := range events[:n] {
 			if events[i].Time > end {
