@@ -44,5 +44,6 @@
 // least 1.10 refuses files with several interfaces of type 101, since it compares
 // the number in the file with its own. Wireshark knows both, and writes 101.
 //
-// Reading takes memory for one block, at most 16 MiB, whatever a file claims.
+// Reading takes memory for one block, at most 16 MiB, and for the description of at
+// most 65,536 peers, whatever a file claims.
 package recording

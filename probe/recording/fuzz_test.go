@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
@@ -95,6 +97,10 @@ func TestHostileFiles(t *testing.T) {
 		{"more captured than the packet has", edit(packet+20, 1<<16), nil},
 		{"an unknown seam", edit(event+120, 0xff), nil},
 		{"version 2", edit(12, 2), nil},
+		{"more peers than there can be", describe(`{"format":1,"peers":[` + strings.Repeat("{},", maxPeers) + `{}]}`), nil},
+		{"peers that are none", describe(`{"format":1,"peers":7}`), nil},
+		{"a description without end", describe(strings.Repeat("[", maxMeta+1)), nil},
+		{"a later format", describe(`{"format":2}`), nil},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -103,10 +109,24 @@ func TestHostileFiles(t *testing.T) {
 		if err == nil || err == io.EOF || test.want != nil && !errors.Is(err, test.want) {
 			t.Errorf("%s: %d packets, %v", test.name, len(packets), err)
 		}
-		if took := after.TotalAlloc - before.TotalAlloc; took > 2<<20 {
+		limit := uint64(2 << 20)
+		if len(test.file) > 100_000 { // a description; in all, not at once
+			limit = 96 << 20
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > limit {
 			t.Errorf("%s: took %d bytes", test.name, took)
 		}
 	}
+}
+
+// describe is a file with that description and nothing else.
+func describe(text string) []byte {
+	b := beginBlock(nil, blockSection)
+	b = append(b, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255)
+	for part := range slices.Chunk([]byte(text), 60_000) {
+		b = appendCustom(b, kindMeta, 0, 1, part)
+	}
+	return endBlock(endOptions(b))
 }
 
 // A file of the other byte order, as tools on such a machine write it, is read.

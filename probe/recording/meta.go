@@ -1,7 +1,10 @@
 package recording
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -101,8 +104,52 @@ func (m *Meta) Peer(id probe.PeerID) (key [32]byte, name string, ok bool) {
 	return m.Peers[i].PublicKey, m.Peers[i].Name, true
 }
 
-// maxPeers bounds what a file can make of a Meta: a device takes as many.
-const maxPeers = 1 << 16
+// maxPeers and maxMeta bound what a file can make of a Meta: the peers that a device
+// takes, and the bytes of the JSON.
+const (
+	maxPeers = 1 << 16
+	maxMeta  = 4 << 20
+)
+
+// parseMeta reads the description in a file, which may be hostile: text that is short
+// must not become much memory.
+func parseMeta(text []byte) (*Meta, error) {
+	if len(text) > maxMeta {
+		return nil, fmt.Errorf("%d bytes, more than %d", len(text), maxMeta)
+	}
+	type plain Meta
+	m := new(Meta)
+	with := struct {
+		*plain
+		Peers peerList `json:"peers"`
+	}{plain: (*plain)(m)}
+	if err := json.Unmarshal(text, &with); err != nil {
+		return nil, err
+	}
+	m.Peers = with.Peers
+	return m, nil
+}
+
+// peerList is read one by one, and no more of them than a device has.
+type peerList []Peer
+
+func (l *peerList) UnmarshalJSON(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return errors.Join(errors.New("peers are no list"), err)
+	}
+	for d.More() {
+		if len(*l) == maxPeers {
+			return fmt.Errorf("more than %d peers", maxPeers)
+		}
+		var p Peer
+		if err := d.Decode(&p); err != nil {
+			return err
+		}
+		*l = append(*l, p)
+	}
+	return nil
+}
 
 // add takes a peer that came later.
 func (m *Meta) add(p Peer) {

@@ -220,8 +220,8 @@ func (r *Reader) section() error {
 	if text == nil {
 		return fmt.Errorf("a pcapng file of another program: %w", ErrForeign)
 	}
-	m := new(Meta)
-	if err := json.Unmarshal(text, m); err != nil {
+	m, err := parseMeta(text)
+	if err != nil {
 		return fmt.Errorf("description of the recording: %w", err)
 	}
 	switch {
