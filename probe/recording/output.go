@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/wgnode/wgnode/probe"
 )
@@ -62,7 +63,10 @@ type Output struct {
 // that name, or what is left of one. Close must be called in the end.
 func Create(path string, o OutputOptions) (*Output, error) {
 	out := &Output{path: path, opt: o}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		if info.IsDir() {
+			return nil, fmt.Errorf("write recording %s: %w", path, syscall.EISDIR)
+		}
 		out.direct = true // a device, or a pipe
 	}
 	if err := out.open(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -104,6 +105,9 @@ func TestOutputOverwritesNothing(t *testing.T) {
 	}
 	if got := names(t, dir); !slices.Equal(got, []string{"a.pcapng", "a.pcapng.part"}) {
 		t.Errorf("there is %q: the recording itself must not be lost", got)
+	}
+	if _, err := Create(dir, OutputOptions{Force: true}); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("into a folder: %v", err)
 	}
 	o, err = Create(path, OutputOptions{Force: true})
 	if err != nil {
