@@ -53,6 +53,15 @@ func Serve(ctx context.Context, l net.Listener, max int, handle func(context.Con
 	}
 }
 
+// Client names who is at the other end of a connection, for people. It is best asked
+// at first: a stack that has torn a connection down knows no more whose it was.
+func Client(c net.Conn) string {
+	if a := c.RemoteAddr(); a != nil {
+		return a.String()
+	}
+	return "gone"
+}
+
 // passes reports whether accepting may succeed later: the client has gone, or
 // the process or the host has too much open just now.
 func passes(err error) bool {

@@ -81,7 +81,7 @@ func TCP(ctx context.Context, l net.Listener, to Exchanger, o proxy.Options) err
 		for {
 			if err := s.next(ctx, c); err != nil {
 				if !errors.Is(err, io.EOF) && ctx.Err() == nil {
-					s.opt.Logger.Debug("dns", "client", c.RemoteAddr().String(), "error", err)
+					s.opt.Logger.Debug("dns", "client", proxy.Client(c), "error", err)
 				}
 				return
 			}

@@ -13,18 +13,19 @@ import (
 func TCP(ctx context.Context, l net.Listener, target string, to proxy.Network, o proxy.Options) error {
 	o = o.WithDefaults()
 	return proxy.Serve(ctx, l, o.MaxConns, func(ctx context.Context, near net.Conn) {
+		client := proxy.Client(near)
 		dctx, cancel := context.WithTimeout(ctx, o.DialTime)
 		far, err := to.DialContext(dctx, "tcp", target)
 		cancel()
 		if err != nil {
 			proxy.Refuse(near)
 			if ctx.Err() == nil {
-				o.Logger.Info("forward", "client", near.RemoteAddr().String(), "to", target, "error", err)
+				o.Logger.Info("forward", "client", client, "to", target, "error", err)
 			}
 			return
 		}
 		if err := proxy.Relay(ctx, near, far); err != nil {
-			o.Logger.Debug("forward: connection broke", "client", near.RemoteAddr().String(), "to", target, "error", err)
+			o.Logger.Debug("forward: connection broke", "client", client, "to", target, "error", err)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func Serve(ctx context.Context, l net.Listener, to proxy.Network, c proxy.Creden
 	s := server{to, c, o.WithDefaults(), make(chan struct{}, maxAssociations)}
 	return proxy.Serve(ctx, l, s.opt.MaxConns, func(ctx context.Context, client net.Conn) {
 		if err := s.serve(ctx, client); err != nil && ctx.Err() == nil {
-			s.opt.Logger.Info("socks5", "client", client.RemoteAddr().String(), "error", err)
+			s.opt.Logger.Info("socks5", "client", proxy.Client(client), "error", err)
 		}
 	})
 }
@@ -145,7 +145,7 @@ func (s *server) connect(ctx context.Context, client net.Conn, t target) error {
 		return fmt.Errorf("reply: %w", err)
 	}
 	if err := proxy.Relay(ctx, client, far); err != nil {
-		s.opt.Logger.Debug("socks5: connection broke", "client", client.RemoteAddr().String(), "to", t.String(), "error", err)
+		s.opt.Logger.Debug("socks5: connection broke", "client", proxy.Client(client), "to", t.String(), "error", err)
 	}
 	return nil
 }
