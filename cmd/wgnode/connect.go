@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +19,8 @@ func newConnectCommand() *cobra.Command {
 		Short: "Connect standard input and output to a host in a tunnel",
 		Long: `Connect opens a TCP connection through a tunnel and joins standard input and
 output to it, as nc does, for ProxyCommand of ssh and the like. It takes no
-privileges. A name is looked up inside of the tunnel.
+privileges. A name is looked up inside of the tunnel, and an IPv6 address needs no
+brackets, for %h:%p of ssh has none.
 
 It goes through the node that runs with --netstack and is called so. If none does,
 it brings one up for this connection, of the same file, and takes it down again:
@@ -25,8 +28,9 @@ only one process at a time can use the keys of a file.`,
 		Example: "  wgnode connect wg0 10.0.0.2:22\n  ssh -o ProxyCommand='wgnode connect ./wg0.conf %h:%p' server.corp.example",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, _, err := net.SplitHostPort(args[1]); err != nil {
-				return newUsageError(cmd, errors.New("where to? want HOST:PORT, an IPv6 address in brackets"))
+			to, ok := hostPort(args[1])
+			if !ok {
+				return newUsageError(cmd, errors.New("where to? want HOST:PORT"))
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
@@ -39,15 +43,29 @@ only one process at a time can use the keys of a file.`,
 			}
 			c, err := node.Dial(name)
 			if err == nil {
-				return pipe(ctx, c.Connect, args[1], cmd.InOrStdin(), cmd.OutOrStdout())
+				return pipe(ctx, c.Connect, to, cmd.InOrStdin(), cmd.OutOrStdout())
 			}
 			if !errors.Is(err, node.ErrNotRunning) {
 				return err
 			}
-			return connectAlone(ctx, cmd, args[0], args[1])
+			return connectAlone(ctx, cmd, args[0], to)
 		},
 		ValidArgsFunction: completeConfigs,
 	}
+}
+
+// hostPort reads HOST:PORT, of which an IPv6 address needs no brackets: %h:%p of ssh
+// has none, and there is always a port.
+func hostPort(text string) (address string, ok bool) {
+	if _, _, err := net.SplitHostPort(text); err == nil {
+		return text, true
+	}
+	at := strings.LastIndexByte(text, ':')
+	if at < 0 {
+		return "", false
+	}
+	addr, err := netip.ParseAddr(text[:at])
+	return net.JoinHostPort(addr.String(), text[at+1:]), err == nil && addr.Is6()
 }
 
 // connectAlone is connect with a node of its own.
