@@ -9,9 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
 
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
-	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/uplink"
 )
@@ -54,7 +52,7 @@ func (n *Node) startElsewhere(ctx context.Context) error {
 	if err := n.serveUAPI(nil); err != nil {
 		return err
 	}
-	return n.configure(n.markElsewhere())
+	return n.configure(markAllowed(n.Config(), n.opt.Out))
 }
 
 // mtuElsewhere is the MTU in bytes that the link should have.
@@ -75,27 +73,6 @@ func (n *Node) mtuElsewhere() (int, error) {
 	}
 	mtu, _, err := s.MTU()
 	return mtu, err
-}
-
-// markElsewhere is the mark of the configuration, if this process may set it.
-func (n *Node) markElsewhere() uint32 {
-	mark := n.Config().Interface.FwMark
-	if mark == 0 {
-		return 0
-	}
-	if err := canMark(mark); err != nil {
-		n.say("[!] skipped: FwMark: %v", err)
-		return 0
-	}
-	return mark
-}
-
-func canMark(mark uint32) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)), unix.Close(fd))
 }
 
 // elsewhereTUN answers what the module would ask the kernel about an interface
@@ -122,30 +99,4 @@ func openElsewhere(l *Link) (tun.Device, error) {
 		return nil, fmt.Errorf("use TUN device: %w", err) // the module has taken fd
 	}
 	return elsewhereTUN{dev, l.MTU}, nil
-}
-
-// skipElsewhere says what of a configuration is about a host's own interface.
-func (n *Node) skipElsewhere() {
-	i := &n.Config().Interface
-	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp, hook.PreDown, hook.PostDown} {
-		if len(plan.Hooks(n.Config(), p)) > 0 {
-			n.say("[!] skipped: %s: the interface is not this host's", p)
-		}
-	}
-	for _, s := range []struct {
-		key  string
-		used bool
-		why  string
-	}{
-		{"Table", i.Table != config.TableAuto, "the interface is not this host's; AllowedIPs are its routes"},
-		{"SaveConfig", i.SaveConfig, "the interface is not this host's"},
-		{"kill_switch", i.KillSwitch, "what uses the interface has no other; this host is left as it is"},
-		{"forward", i.Forward, "this host's packets are left alone"},
-		{"masquerade", len(i.Masquerade) > 0, "this host's packets are left alone"},
-		{"port_forward", len(i.PortForwards) > 0, "this host's packets are left alone"},
-	} {
-		if s.used {
-			n.say("[!] skipped: %s: %s", s.key, s.why)
-		}
-	}
 }

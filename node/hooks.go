@@ -58,18 +58,6 @@ func (n *Node) prepareDown(ctx context.Context) error {
 	return err
 }
 
-// skipForStack says what a node without an interface leaves out.
-func (n *Node) skipForStack() {
-	if len(n.Config().Interface.DNS) > 0 {
-		n.say("[!] skipped: DNS: this host goes on resolving names as before")
-	}
-	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp, hook.PreDown, hook.PostDown} {
-		if count := len(plan.Hooks(n.Config(), p)); count > 0 {
-			n.say("[!] skipped: %s: there is no interface for it", p)
-		}
-	}
-}
-
 // hooksOf returns the configuration whose hooks are due for what a journal
 // tells of, nil if none are. It says so if the file is not there to tell.
 func hooksOf(j *plan.Journal, out io.Writer) *config.Config {

@@ -31,6 +31,11 @@ type Options struct {
 	// network interface. Addresses, MTU and peers of the configuration count;
 	// routes there are none.
 	Netstack bool
+	// FallBack is Netstack where this process may not make an interface, as in a
+	// container: Out hears why, and what is lost by it. But what others may rely on
+	// to keep packets in, or to let them through, is refused then: a kill switch,
+	// forwarding, and hooks that change the firewall.
+	FallBack bool
 	// MakeLink, if not nil, makes the interface in place of the node, which then
 	// changes nothing else on this host either: the configuration's private key,
 	// port, peers and mark count, and the rest is for MakeLink to do, or not. It is
@@ -79,6 +84,7 @@ type Node struct {
 	endpoints atomic.Pointer[endpoint.Set] // a reload changes it
 	names     *lookup.Resolver
 	began     uplink.State  // the network when the node had come up
+	denied    error         // why this host has no interface of it; nil: it has, or was to have none
 	bare      bool          // made by StartDevice: others look after it
 	mtu       int           // bytes, that the link was given by the plan's rule; 0: by the configuration
 	journal   *plan.Journal // nil: nothing to undo

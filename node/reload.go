@@ -113,7 +113,7 @@ func (r *reload) withMonitor(change func() error) error {
 // stack changes a node without an interface: its peers. Its addresses are those
 // of a network stack that cannot change them.
 func (r *reload) stack() error {
-	if err := checkStack(r.cfg); err != nil {
+	if err := CheckStack(r.cfg); err != nil {
 		return err
 	}
 	if !slices.Equal(r.was.Interface.Addresses, r.cfg.Interface.Addresses) || r.was.Interface.MTU != r.cfg.Interface.MTU {
@@ -126,7 +126,7 @@ func (r *reload) stack() error {
 	if err := r.n.serveConfig(r.cfg, tell); err != nil {
 		return err
 	}
-	if err := r.device(r.cfg.Interface.FwMark); err != nil {
+	if err := r.device(markAllowed(r.cfg, r.out)); err != nil {
 		return errors.Join(err, r.n.serveConfig(r.was, tell))
 	}
 	r.adopt()

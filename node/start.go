@@ -39,8 +39,12 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	if err := checkPeers(cfg); err != nil {
 		return nil, err
 	}
+	denied, err := checkRights(cfg, &o)
+	if err != nil {
+		return nil, err
+	}
 	if o.Netstack {
-		if err := checkStack(cfg); err != nil {
+		if err := CheckStack(cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -48,6 +52,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := newNode(cfg, o)
+	n.denied = denied
 	for _, w := range slices.Concat(cfg.Warnings(), o.Services.Warnings()) {
 		n.say("Warning: %s", w)
 	}
@@ -155,24 +160,6 @@ func (n *Node) up(ctx context.Context) error {
 		return fmt.Errorf("bring %s up: %w", n.name, context.Cause(ctx))
 	}
 	n.keepKillSwitch = false
-	return nil
-}
-
-// checkStack refuses what would have no effect without an interface, and whose
-// absence somebody would find out too late.
-func checkStack(cfg *config.Config) error {
-	i := &cfg.Interface
-	for _, k := range []struct {
-		key  string
-		used bool
-	}{
-		{"kill_switch", i.KillSwitch}, {"forward", i.Forward},
-		{"masquerade", len(i.Masquerade) > 0}, {"port_forward", len(i.PortForwards) > 0},
-	} {
-		if k.used {
-			return fmt.Errorf("%s: a node without an interface of its own does not touch the host's packets", k.key)
-		}
-	}
 	return nil
 }
 
@@ -303,7 +290,7 @@ func (n *Node) startStack() error {
 	if err := n.serveUAPI(nil); err != nil {
 		return err
 	}
-	if err := n.configure(n.Config().Interface.FwMark); err != nil {
+	if err := n.configure(markAllowed(n.Config(), n.opt.Out)); err != nil {
 		return err
 	}
 	return n.serveConfig(n.Config(), n.say)

@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/tunnel"
 )
 
@@ -33,7 +34,13 @@ which it takes the tunnel down: for systemd (Type=notify) and containers.
 With --netstack there is no interface. The tunnel ends in a network stack inside
 this process, which needs no privileges. Programs get into the tunnel through the
 services of the configuration, or of the flags. A file of wireproxy's is run as it
-is.`,
+is.
+
+Where no interface can be made, as in a container without CAP_NET_ADMIN or without
+/dev/net/tun, run does as with --netstack and says what this costs. It refuses if
+the configuration has a kill switch, forwarding or hooks that change the firewall,
+which others rely on; with --netstack=false; and under systemd, where others wait
+for the interface.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			parent := takeReporter()
@@ -90,9 +97,14 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		return withHint(fmt.Errorf("%s: STDIOTunnel: in the background there is no standard input", path), "wgnode run "+path)
 	}
 	manager := takeNotifier()
-	n, err := node.Start(ctx, cfg, node.Options{Netstack: f.netstack, Explain: f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20, StaleAfter: f.stale, Metrics: metrics, Services: services})
+	n, err := node.Start(ctx, cfg, node.Options{
+		Netstack: f.netstack,
+		// Who waits to be told that it is ready waits for the interface.
+		FallBack: !f.interfaced && manager == "",
+		Explain:  f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20,
+		StaleAfter: f.stale, Metrics: metrics, Services: services})
 	if err != nil {
-		return explainRefusal(err, f.netstack)
+		return refused(cmd, args, err, f.netstack)
 	}
 	if err := errors.Join(parent.ready(f.log), manager.tell("READY=1")); err != nil {
 		stop() // it is served once more, for the hooks of going down
@@ -150,7 +162,19 @@ func reloadOn(ctx context.Context, signals <-chan os.Signal, n *node.Node, log *
 	}
 }
 
+// refused says what to type where a node with an interface may not be.
+func refused(cmd *cobra.Command, args []string, err error, stack bool) error {
+	var rights *link.RightsError
+	if errors.As(err, &rights) {
+		return withHint(err, append(rightsHints(cmd, rights), withoutInterface(cmd, args))...)
+	}
+	return explainRefusal(err, stack)
+}
+
 func explainRefusal(err error, stack bool) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Op == "mkdir" && strings.HasPrefix(node.RunDir(), p.Path) {
+		return withHint(err, "sockets are kept there: set XDG_RUNTIME_DIR to a folder that this user can write to; in a container mount one, as --tmpfs /run does")
+	}
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 && !stack {
 		return withHint(err, "run it as root, or without privileges: wgnode run CONF --netstack")
 	}

@@ -213,39 +213,6 @@ func TestUpInterrupted(t *testing.T) {
 	}
 }
 
-// Without privileges there is no interface, but with --netstack a tunnel.
-func TestUnprivileged(t *testing.T) {
-	lab.Need(t, "setpriv")
-	s := newSite(t, false)
-	dir := t.TempDir()
-	program, file, run := filepath.Join(dir, "wgnode"), filepath.Join(dir, "wg0.conf"), filepath.Join(dir, "run")
-	s.A.Run("cp", s.wgnode, program)
-	s.A.WriteFile(file, s.confA.text, 0o644)
-	s.A.Run("install", "-d", "-o", "65534", "-m", "700", run)
-	for d := dir; d != os.TempDir(); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	nobody := func(args ...string) []string {
-		return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "XDG_RUNTIME_DIR=" + run, program}, args...)
-	}
-	fails(t, s.A, 1, "wgnode up must be run as root\nwgnode: hint: run it as root, or without privileges", nobody("up", file)...)
-	fails(t, s.A, 1, "hint: run it as root, or without privileges", nobody("run", file)...)
-
-	s.up(s.H, s.confH)
-	if out := s.A.Run(nobody("up", file, "--netstack")...); !strings.Contains(out, "[!] wg(8) will not see wg0") {
-		t.Errorf("up printed\n%s", out)
-	}
-	if out := s.A.Run(nobody("explain", "wg0", s.web())...); !strings.Contains(out, "healthy") {
-		t.Errorf("explain:\n%s", out)
-	}
-	s.A.Run(nobody("down", "wg0")...)
-	if left := s.A.Run("find", run, "-mindepth", "2"); left != "" {
-		t.Errorf("left behind:\n%s", left)
-	}
-}
-
 func TestRunInForeground(t *testing.T) {
 	lab.Need(t, "ip", "ps")
 	s := newSite(t, false)

@@ -47,9 +47,14 @@ func (n *nobody) file(name, text string) string {
 	return path
 }
 
+// unprivileged is what makes a command line nobody's.
+func (n *nobody) unprivileged() []string {
+	return []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs",
+		"env", "XDG_RUNTIME_DIR=" + n.run, "PROXY_PASSWORD=open-sesame"}
+}
+
 func (n *nobody) wgnode(args ...string) []string {
-	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs",
-		"env", "XDG_RUNTIME_DIR=" + n.run, "PROXY_PASSWORD=open-sesame", n.program}, args...)
+	return append(append(n.unprivileged(), n.program), args...)
 }
 
 // serve runs a node in the foreground and returns when its services are there.
@@ -57,6 +62,7 @@ func (n *nobody) serve(want string, args ...string) *lab.Proc {
 	n.t.Helper()
 	p := n.A.Start(n.wgnode(append([]string{"run"}, args...)...)...)
 	p.WaitOutput(within(n.t), want)
+	n.awaitNode(strings.TrimSuffix(filepath.Base(args[0]), filepath.Ext(args[0])))
 	return p
 }
 
@@ -77,6 +83,25 @@ func (n *nobody) curl(want string, args ...string) {
 	}
 }
 
+// awaitNode waits until the node of that name is up: then it answers.
+func (n *nobody) awaitNode(name string) {
+	n.t.Helper()
+	if err := n.A.AwaitSocket(within(n.t), filepath.Join(n.run, "wgnode", name+".sock")); err != nil {
+		n.t.Fatal(err)
+	}
+	if out, status, err := n.A.Try(n.wgnode("doctor", name)...); err != nil || status == 1 {
+		n.t.Fatalf("doctor: status %d, %v\n%s", status, err, out)
+	}
+}
+
+// nothingLeft wants no file of a node's.
+func (n *nobody) nothingLeft() {
+	n.t.Helper()
+	if left := n.A.Run("find", n.run, "-mindepth", "1", "!", "-path", n.run+"/wgnode"); left != "" {
+		n.t.Errorf("left behind:\n%s", left)
+	}
+}
+
 // explainWeb judges the path to B's web server.
 func (n *nobody) explainWeb() *diagnose.Report {
 	n.t.Helper()
@@ -91,53 +116,41 @@ func (n *nobody) explainWeb() *diagnose.Report {
 	return &r
 }
 
-// A plain configuration of wg-quick's is of use at once to somebody who may do
-// nothing, against a peer that is wireguard-go.
-func TestServicesUnprivileged(t *testing.T) {
+// A file of wireproxy's runs by only changing the command, and connect has a node of
+// its own where none runs, for somebody who may do nothing.
+func TestWireproxy(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	n := newNobody(t, s)
 	s.upstream(s.H, s.confH, "10.0.0.2/24", "10.0.0.1/32")
 	zone := new(lab.Zone)
 	zone.Set("web.corp.example", s.ip(s.Addr.B))
 	s.B.ServeDNS(net.JoinHostPort(s.ip(s.Addr.B), "53"), zone)
+	s.B.ServeEcho(net.JoinHostPort(s.ip(s.Addr.B), "7"))
 	s.confA.replace(t, "ListenPort = 51821\n", "ListenPort = 51821\nDNS = "+s.ip(s.Addr.B)+", corp.example\n")
 	plain := n.file("wg0.conf", s.confA.text)
-
-	p := n.serve("[#] forward tcp 127.0.0.1:8080 to web:80", plain,
-		"--socks5", "127.0.0.1:1080", "--http", "8118", "--forward", "8080=web:80", "--dns", "127.0.0.1:5300")
-	n.curl("hello", "--socks5-hostname", "127.0.0.1:1080", "http://web.corp.example/")
-	n.curl("hello", "-x", "http://127.0.0.1:8118", "http://web/")
-	n.curl("hello", "http://127.0.0.1:8080/")
-	r := n.explainWeb()
-	if !r.Verdict.Healthy() {
-		t.Errorf("verdict %s", r.Verdict.Code)
-	}
-	if len(r.Ladder) < 6 {
-		t.Errorf("a ladder of %d", len(r.Ladder))
-	}
-	for _, rung := range r.Ladder {
-		if rung.Status != diagnose.Pass && rung.Status != diagnose.NotNeeded {
-			t.Errorf("%s: %s", rung.Checkpoint, rung.Status)
-		}
-	}
-	request := "GET / HTTP/1.0\r\n\r\n"
-	if got := s.A.RunInput(request, n.wgnode("connect", "wg0", "web:80")...); !strings.HasSuffix(got, "\r\n\r\nhello") {
-		t.Errorf("connect printed %q", got)
-	}
-	fails(t, s.A, 1, "connection refused", n.wgnode("connect", "wg0", net.JoinHostPort(s.ip(s.Addr.B), "81"))...)
-	n.end(p)
+	const request = "GET / HTTP/1.0\r\n\r\n"
 
 	if got := s.A.RunInput(request, n.wgnode("connect", plain, "web:80")...); !strings.HasSuffix(got, "\r\n\r\nhello") {
 		t.Errorf("connect with a node of its own printed %q", got)
 	}
 
-	// A file of wireproxy's, by only changing the command.
 	wireproxy := n.file("proxy.conf", "WGConfig = wg0.conf\n[Socks5]\nBindAddress = 127.0.0.1:1080\nUsername = peter\nPassword = $PROXY_PASSWORD\n"+
+		"[http]\nBindAddress = 127.0.0.1:8118\n[UDPProxyTunnel]\nBindAddress = 127.0.0.1:7007\nTarget = web.corp.example:7\nInactivityTimeout = 30\n"+
 		"[TCPClientTunnel]\nBindAddress = 127.0.0.1:8081\nTarget = web.corp.example:80\n[TCPServerTunnel]\nListenPort = 3422\nTarget = 127.0.0.1:8081\n")
-	p = n.serve("[#] remote forward tcp :3422 to 127.0.0.1:8081", wireproxy)
+	p := n.serve("[#] remote forward tcp :3422 to 127.0.0.1:8081", wireproxy)
 	n.curl("hello", "--socks5-hostname", "peter:open-sesame@127.0.0.1:1080", "http://web.corp.example/")
 	fails(t, s.A, 97, "rejected", "curl", "-sS", "--socks5-hostname", "peter:wrong@127.0.0.1:1080", "http://web.corp.example/")
 	n.curl("hello", "http://127.0.0.1:8081/")
+	n.curl("hello", "-x", "http://127.0.0.1:8118", "http://web.corp.example/")
+	c, err := s.A.Dial(t.Context(), "udp", "127.0.0.1:7007")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := pingPong(c, []byte("ping"), []byte("ping")); err != nil {
+		t.Error(err)
+	}
 	if got := s.H.Run("curl", "-sS", "-m20", "http://10.0.0.1:3422/"); got != "hello" {
 		t.Errorf("through the remote forward came %q", got)
 	}
@@ -149,17 +162,7 @@ func TestServicesUnprivileged(t *testing.T) {
 	if got := s.A.RunInput(request, n.wgnode("run", stdio)...); !strings.Contains(got, "\r\n\r\nhello") {
 		t.Errorf("standard input and output: %q", got)
 	}
-
-	psk := lab.NewKey(t).Private
-	s.confA.replace(t, "Endpoint = ", "PresharedKey = "+psk+"\nEndpoint = ")
-	p = n.serve("SOCKS5 proxy", n.file("wg0.conf", s.confA.text), "--socks5", "1080")
-	if r := n.explainWeb(); r.Verdict.Code != diagnose.PSKMismatch {
-		t.Errorf("verdict %s", r.Verdict.Code)
-	}
-	n.end(p)
-	if left := s.A.Run("find", n.run, "-mindepth", "2"); left != "" {
-		t.Errorf("left behind:\n%s", left)
-	}
+	n.nothingLeft()
 }
 
 // What takes a stack is refused with an interface, and nothing is changed.

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
@@ -25,6 +22,7 @@ import (
 // upFlags are the flags that up and run share.
 type upFlags struct {
 	explain, netstack bool
+	interfaced        bool // an interface or nothing
 	log, metrics      string
 	recorder          uint // MiB
 	sessionKeys       bool
@@ -35,7 +33,7 @@ type upFlags struct {
 
 func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait, at most 15 s, and show how each peer fares")
-	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges")
+	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges; with =false in an interface or not at all")
 	f.services.add(cmd)
 	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false, "keep the keys of sessions in memory, for record --keys; whoever gets them can decrypt what was recorded of the traffic")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
@@ -65,7 +63,10 @@ NAME.toml. Without either it is wgnode.toml in this folder, or else the only
 .conf in /etc/wireguard. A process stays in the background, which wgnode down
 ends.
 
-Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
+Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.
+
+An interface takes root, or a container with CAP_NET_ADMIN and /dev/net/tun. With
+--netstack there is none, and nobody needs privileges: see wgnode run.`,
 		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain\n  wgnode up wg0 --dry-run --explain",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,7 +74,7 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.`,
 				return err
 			}
 			if !f.netstack {
-				if err := becomeRoot(cmd); err != nil {
+				if err := needInterface(cmd, args, f.dryRun); err != nil {
 					return err
 				}
 			}
@@ -134,7 +135,8 @@ func (f *upFlags) settle(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return newUsageError(cmd, err)
 	}
-	f.netstack = f.netstack || services.Any() || describesStack(args)
+	f.interfaced = cmd.Flags().Changed("netstack") && !f.netstack
+	f.netstack = f.netstack || !f.interfaced && (services.Any() || describesStack(args))
 	if f.netstack && f.dryRun {
 		return newUsageError(cmd, errors.New("--dry-run shows what is done to the host; without an interface that is nothing"))
 	}
@@ -147,9 +149,7 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 	if f.explain {
 		args = append(args, "--explain")
 	}
-	if f.netstack {
-		args = append(args, "--netstack")
-	}
+	args = append(args, fmt.Sprintf("--netstack=%t", f.netstack)) // it must not choose by itself
 	if f.sessionKeys {
 		args = append(args, "--session-keys")
 	}
@@ -179,29 +179,6 @@ func showVerdicts(ctx context.Context, cmd *cobra.Command, name string) error {
 		return fmt.Errorf("judge the peers of %s: %w", name, err)
 	}
 	return ladder.Doctor(cmd.OutOrStdout(), report, ladderOptions(cmd))
-}
-
-// becomeRoot begins again through sudo, as wg-quick does, where there is sudo
-// and somebody to ask for a password.
-func becomeRoot(cmd *cobra.Command) error {
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	hint := "run it as root"
-	if cmd.Flags().Lookup("netstack") != nil {
-		hint += ", or without privileges: wgnode run CONF --netstack"
-	}
-	sudo, err := exec.LookPath("sudo")
-	if err != nil || !term.IsTerminal(int(os.Stdin.Fd())) {
-		return withHint(fmt.Errorf("%s must be run as root", cmd.CommandPath()), hint)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	prompt := "wgnode must be run as root. Please enter the password for %u to continue: "
-	args := append([]string{"sudo", "-p", prompt, "--", self}, os.Args[1:]...)
-	return fmt.Errorf("run sudo: %w", syscall.Exec(sudo, args, os.Environ()))
 }
 
 func newDownCommand() *cobra.Command {

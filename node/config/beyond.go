@@ -11,7 +11,7 @@ import (
 func (c *Config) BeyondConf() []*Error {
 	var errs []*Error
 	not := func(line int, key, why string) {
-		errs = append(errs, &Error{c.Path, line, c.spell(key), why})
+		errs = append(errs, &Error{c.Path, line, c.Spell(key), why})
 	}
 	const (
 		unknown = "is not known to wg-quick"
@@ -70,7 +70,7 @@ func (c *Config) beyondTOML() Errors {
 	var errs Errors
 	check := func(line int, key string, values ...string) {
 		if slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
-			errs = append(errs, &Error{c.Path, line, c.spell(key), "is not UTF-8, which a .toml is"})
+			errs = append(errs, &Error{c.Path, line, c.Spell(key), "is not UTF-8, which a .toml is"})
 		}
 	}
 	i := &c.Interface

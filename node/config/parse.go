@@ -95,7 +95,7 @@ func (p *parser) fail(key, format string, args ...any) {
 }
 
 func (p *parser) warn(line int, key, format string, args ...any) {
-	e := Error{p.cfg.Path, line, p.cfg.spell(key), fmt.Sprintf(format, args...)}
+	e := Error{p.cfg.Path, line, p.cfg.Spell(key), fmt.Sprintf(format, args...)}
 	p.cfg.warnings = append(p.cfg.warnings, Warning{Text: e.Error()})
 }
 
@@ -291,7 +291,7 @@ func (p *parser) warnOverlaps() {
 			continue
 		}
 		if first, ok := firstWith[peer.PublicKey]; ok {
-			p.warn(peer.Line, "PublicKey", "the same as in line %d: they are one peer, and the later %s count", first.Line, p.cfg.spell("AllowedIPs"))
+			p.warn(peer.Line, "PublicKey", "the same as in line %d: they are one peer, and the later %s count", first.Line, p.cfg.Spell("AllowedIPs"))
 		} else {
 			firstWith[peer.PublicKey] = peer
 		}

@@ -247,7 +247,7 @@ func (r *resolver) merge(shared, own []Peer) []Peer {
 		p := &own[i]
 		for _, prefix := range p.AllowedIPs {
 			if prev := owner[prefix]; prev != nil {
-				e := Error{r.from.Path, p.AllowedIPsLine(prefix), r.from.spell("AllowedIPs"), fmt.Sprintf("%s was given to %s in %s; only %s gets it", prefix, prev, r.from.Interface.PeersFile, p)}
+				e := Error{r.from.Path, p.AllowedIPsLine(prefix), r.from.Spell("AllowedIPs"), fmt.Sprintf("%s was given to %s in %s; only %s gets it", prefix, prev, r.from.Interface.PeersFile, p)}
 				r.warnings = append(r.warnings, Warning{Kind: WarnOverlap, Text: e.Error(), Fix: oneOwner})
 			}
 		}

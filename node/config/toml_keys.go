@@ -201,8 +201,8 @@ var tomlSpelling = func() map[string]string {
 	return names
 }()
 
-// spell returns the name that a key of a .conf has in the file that c is from.
-func (c *Config) spell(key string) string {
+// Spell returns the name that a key of a .conf has in the file that c is from.
+func (c *Config) Spell(key string) string {
 	if name, ok := c.spelling[key]; ok {
 		return name
 	}

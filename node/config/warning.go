@@ -77,7 +77,7 @@ func (c *Config) ownKey() []Warning {
 		if line == 0 {
 			line = p.Line
 		}
-		e := Error{c.Path, line, c.spell("PublicKey"), "is this interface's own: the peer is left out, for nobody can be his own peer"}
+		e := Error{c.Path, line, c.Spell("PublicKey"), "is this interface's own: the peer is left out, for nobody can be his own peer"}
 		ws = append(ws, Warning{WarnOwnKey, e.Error(), []string{
 			"# on the host that the peer is meant to be, its public key is shown by:", "wg show all public-key"}})
 	}
@@ -90,7 +90,7 @@ func secretIn(f *os.File) (path string, ws []Warning, err error) {
 	path = f.Name()
 	open, err := WorldAccessible(f)
 	if open {
-		ws = []Warning{{WarnWorldReadable, fmt.Sprintf("`%s' is world accessible", path), []string{"chmod o= " + shellQuote(path)}}}
+		ws = []Warning{{WarnWorldReadable, fmt.Sprintf("`%s' is world accessible", path), []string{"chmod o= " + ShellQuote(path)}}}
 	}
 	return path, ws, err
 }
@@ -111,7 +111,8 @@ func warnIfOpen(path string) []Warning {
 // unquoted matches what a shell takes as it is.
 var unquoted = regexp.MustCompile(`^[a-zA-Z0-9/._+=@:,-]+$`)
 
-func shellQuote(s string) string {
+// ShellQuote returns s as a shell takes it for one word.
+func ShellQuote(s string) string {
 	if unquoted.MatchString(s) {
 		return s
 	}

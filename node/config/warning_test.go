@@ -67,7 +67,7 @@ func TestShellQuote(t *testing.T) {
 		"/tmp/my files/it's.conf": `'/tmp/my files/it'\''s.conf'`,
 		"":                        "''",
 	} {
-		if got := shellQuote(in); got != want {
+		if got := ShellQuote(in); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
 	}
