@@ -3,6 +3,8 @@
 package lab
 
 import (
+	"encoding/binary"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -41,12 +43,43 @@ func (z *Zone) Asked(name string) int {
 	return z.asked[name]
 }
 
-// ServeDNS answers questions about the zone at a UDP address ("10.9.1.1:53")
-// until the lab is torn down.
+// ServeDNS answers questions about the zone at an address ("10.9.1.1:53"), by UDP
+// and TCP, until the lab is torn down.
 func (h *Host) ServeDNS(addr string, z *Zone) {
 	h.t.Helper()
-	c := h.ListenPacket("udp", addr)
-	go z.Serve(c)
+	go z.Serve(h.ListenPacket("udp", addr))
+	l := h.Listen("tcp", addr)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			go z.serveTCP(c)
+		}
+	}()
+}
+
+// serveTCP answers the questions of one client, one after the other.
+func (z *Zone) serveTCP(c net.Conn) {
+	defer c.Close() // nothing more was asked
+	for {
+		var length [2]byte
+		if _, err := io.ReadFull(c, length[:]); err != nil {
+			return
+		}
+		question := make([]byte, binary.BigEndian.Uint16(length[:]))
+		if _, err := io.ReadFull(c, question); err != nil {
+			return
+		}
+		reply, ok := z.answer(question)
+		if !ok {
+			return
+		}
+		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil {
+			return
+		}
+	}
 }
 
 // Serve answers the questions that come in, until c is closed. What is no
