@@ -272,7 +272,7 @@ func (s *servedSite) ssh(t *testing.T) {
 	connect := s.program + " connect wg0 %h:%p"
 	for _, proxy := range []string{connect, "ncat --proxy " + socks + " --proxy-type socks5 --proxy-dns remote %h %p", "ncat --proxy " + web + " --proxy-type http %h %p"} {
 		for _, host := range []string{"web.corp.example", s.Addr.B.V6.Addr().String()} {
-			answers(t, a, data, 0, sum+"  -\n", append(s.unprivileged(), "ssh", "-F", "none", "-i", path("user"), "-o", "UserKnownHostsFile="+path("known"),
+			answers(t, a, data, 0, sum+"  -\n", append(s.unprivileged(), "ssh", "-v", "-F", "none", "-i", path("user"), "-o", "UserKnownHostsFile="+path("known"),
 				"-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ProxyCommand="+proxy, "root@"+host, "sha256sum")...)
 		}
 	}
