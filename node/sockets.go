@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/ipc"
 )
 
@@ -53,11 +54,18 @@ func (n *Node) listenControl() error {
 	return nil
 }
 
+// uapiDir is where wg(8) looks for sockets.
+const uapiDir = "/var/run/wireguard"
+
 // listenUAPI opens the socket of WireGuard's own protocol, or takes over an
 // open one.
 func listenUAPI(name string, socket *os.File) (net.Listener, error) {
 	if socket == nil {
 		f, err := ipc.UAPIOpen(name)
+		// The module's error is that of its last attempt, which is another one.
+		if aerr := unix.Access(uapiDir, unix.W_OK); err != nil && (errors.Is(aerr, unix.EACCES) || errors.Is(aerr, unix.EROFS)) {
+			err = &fs.PathError{Op: "write to", Path: uapiDir, Err: aerr}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("open UAPI socket of %s: %w", name, err)
 		}
