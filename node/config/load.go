@@ -139,16 +139,17 @@ func (f Finder) Find(arg string) (path string, err error) {
 	if err == nil {
 		return path, nil
 	}
+	here := ""
+	if isName && exists(filepath.Join(f.Cwd, arg)) {
+		here = "; for the file in the current folder write ./" + arg
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("find configuration: %w", err)
+		return "", fmt.Errorf("find configuration: %w%s", err, here)
 	}
 	if own := filepath.Join(f.Dir, arg+".toml"); isName && exists(own) {
 		return own, nil
 	}
-	if isName && exists(filepath.Join(f.Cwd, arg)) {
-		return "", fmt.Errorf("%s does not exist; for the file in the current folder write ./%s", path, arg)
-	}
-	return "", fmt.Errorf("%s does not exist", path)
+	return "", fmt.Errorf("%s does not exist%s", path, here)
 }
 
 // only finds the file that needs no naming.
