@@ -123,9 +123,10 @@ func Find(arg string) (path string, err error) {
 }
 
 // Find returns the path of an existing file. The name of an interface means
-// NAME.conf in Dir, also if it looks like a file name, as with wg-quick, and
-// where there is none NAME.toml; other words are paths, and so is what ends in
-// .toml. Without a word it is wgnode.toml in Cwd, or else the only .conf in Dir.
+// NAME.conf in Dir, as with wg-quick, and where there is none NAME.toml. One that
+// ends in .conf, for which there is none, is that of a file in Cwd. Other words are
+// paths, and so is what ends in .toml. Without a word it is wgnode.toml in Cwd, or
+// else the only .conf in Dir.
 func (f Finder) Find(arg string) (path string, err error) {
 	if arg == "" {
 		return f.only()
@@ -139,17 +140,18 @@ func (f Finder) Find(arg string) (path string, err error) {
 	if err == nil {
 		return path, nil
 	}
-	here := ""
-	if isName && exists(filepath.Join(f.Cwd, arg)) {
-		here = "; for the file in the current folder write ./" + arg
+	// wg0.conf is a name for wg-quick, of an interface that nobody has. Nobody loses
+	// by it that it is the file here where there is no such interface.
+	if here := filepath.Join(f.Cwd, arg); isName && strings.HasSuffix(arg, ".conf") && exists(here) {
+		return here, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("find configuration: %w%s", err, here)
+		return "", fmt.Errorf("find configuration: %w", err)
 	}
 	if own := filepath.Join(f.Dir, arg+".toml"); isName && exists(own) {
 		return own, nil
 	}
-	return "", fmt.Errorf("%s does not exist%s", path, here)
+	return "", fmt.Errorf("%s does not exist", path)
 }
 
 // only finds the file that needs no naming.

@@ -111,9 +111,14 @@ func TestFind(t *testing.T) {
 	write(t, etc, "wg1.conf", "")
 	refuse("", "wg0.conf, wg1.conf")
 
-	// wg-quick takes this word for an interface; so do we, but say so.
-	write(t, cwd, "my.conf", "")
-	refuse("my.conf", "my.conf.conf", "./my.conf")
+	// wg-quick takes this word for an interface; so do we, if there is one.
+	refuse("my.conf", filepath.Join(etc, "my.conf.conf"))
+	my := write(t, cwd, "my.conf", "")
+	expect("my.conf", my)
+	expect("my.conf", write(t, etc, "my.conf.conf", ""))
+	if err := os.Remove(filepath.Join(etc, "my.conf.conf")); err != nil {
+		t.Fatal(err)
+	}
 	expect(filepath.Join(cwd, "my.conf"), filepath.Join(cwd, "my.conf"))
 
 	toml := write(t, cwd, "wgnode.toml", "")
