@@ -8,6 +8,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/tunnel/tundev"
 )
 
 // DeviceFiles are what a device can be given ready-made, already open, by the
@@ -39,6 +40,7 @@ func (n *Node) startDevice(files DeviceFiles) error {
 	if real, err := dev.Name(); err == nil { // a ready-made one has its own
 		n.name, n.Config().Name = real, real
 	}
+	n.fellBack(dev, n.name)
 	if err := n.newTunnel(dev); err != nil {
 		return err
 	}
@@ -66,13 +68,13 @@ func openTUN(name string, file *os.File) (tun.Device, error) {
 		if !config.ValidName(name) {
 			return nil, fmt.Errorf("%q is not the name of an interface", name)
 		}
-		dev, err := tun.CreateTUN(name, defaultMTU)
+		dev, err := tundev.Create(name, defaultMTU)
 		if err != nil {
 			return nil, fmt.Errorf("create TUN device %s: %w", name, err)
 		}
 		return dev, nil
 	}
-	dev, err := tun.CreateTUNFromFile(file, defaultMTU)
+	dev, err := tundev.FromFile(file, defaultMTU)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("use TUN device %s: %w", name, err), file.Close())
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/uplink"
+	"github.com/wgnode/wgnode/tunnel/tundev"
 )
 
 // Link is a TUN device that somebody else has made and set up, perhaps in a
@@ -46,6 +47,7 @@ func (n *Node) startElsewhere(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.fellBack(dev, n.name)
 	if err := n.newTunnel(dev); err != nil {
 		return err
 	}
@@ -75,16 +77,6 @@ func (n *Node) mtuElsewhere() (int, error) {
 	return mtu, err
 }
 
-// elsewhereTUN answers what the module would ask the kernel about an interface
-// of that name in this process's network namespace.
-type elsewhereTUN struct {
-	tun.Device
-	mtu int
-}
-
-// MTU implements tun.Device.
-func (t elsewhereTUN) MTU() (int, error) { return t.mtu, nil }
-
 // openElsewhere takes over the descriptor.
 func openElsewhere(l *Link) (tun.Device, error) {
 	fd, err := unix.FcntlInt(l.TUN.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -94,9 +86,9 @@ func openElsewhere(l *Link) (tun.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use TUN device: %w", err)
 	}
-	dev, _, err := tun.CreateUnmonitoredTUNFromFD(fd)
+	dev, err := tundev.FromElsewhere(fd, l.MTU)
 	if err != nil {
-		return nil, fmt.Errorf("use TUN device: %w", err) // the module has taken fd
+		return nil, fmt.Errorf("use TUN device: %w", err)
 	}
-	return elsewhereTUN{dev, l.MTU}, nil
+	return dev, nil
 }

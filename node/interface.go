@@ -10,6 +10,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/tunnel"
+	"github.com/wgnode/wgnode/tunnel/tundev"
 	"github.com/wgnode/wgnode/tunnel/udp"
 )
 
@@ -21,11 +22,11 @@ const defaultMTU = 1420
 type kernelDevice struct{ n *Node }
 
 func (d kernelDevice) Create(_ context.Context, name string) error {
-	dev, err := tun.CreateTUN(name, defaultMTU)
+	dev, err := tundev.Create(name, defaultMTU)
 	if err != nil {
 		return fmt.Errorf("create TUN device %s: %w", name, err)
 	}
-	if err := d.n.newTunnel(newSteadyTUN(dev, name)); err != nil {
+	if err := d.n.newTunnel(d.n.steady(dev, name)); err != nil {
 		return err
 	}
 	return d.n.serveUAPI(nil)
@@ -62,6 +63,24 @@ func (o *Options) newBind(t *atomic.Pointer[tunnel.Tunnel]) conn.Bind {
 			t.ICMP(e)
 		}
 	}})
+}
+
+// steady returns dev, or what keeps its false alarms from the device if it is
+// wireguard-go's own.
+func (n *Node) steady(dev tun.Device, name string) tun.Device {
+	if n.fellBack(dev, name) {
+		return newSteadyTUN(dev, name)
+	}
+	return dev
+}
+
+// fellBack reports whether dev is wireguard-go's own, and says why.
+func (n *Node) fellBack(dev tun.Device, name string) bool {
+	f, ok := dev.(*tundev.Fallback)
+	if ok {
+		n.opt.Logger.Warn("slower path to the interface: the kernel refuses what a faster one needs", "interface", name, "error", f.Cause)
+	}
+	return ok
 }
 
 // steadyTUN keeps false alarms from the device. It opens its sockets before the

@@ -20,6 +20,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/tunnel/tundev"
 	"github.com/wgnode/wgnode/tunnel/udp"
 )
 
@@ -219,7 +220,7 @@ func newNode(t *testing.T, h *lab.Host, addr string, recorder int, bind conn.Bin
 	t.Helper()
 	n := &node{host: h, addr: netip.MustParseAddr(addr), key: key.GeneratePrivate(), done: make(chan struct{})}
 	err := h.Do(func() error {
-		dev, err := tun.CreateTUN("wg0", 1420)
+		dev, err := tundev.Create("wg0", 1420)
 		if err != nil {
 			return err
 		}
