@@ -152,7 +152,7 @@ func newDevice(file *os.File) (*Device, error) {
 		return nil, err
 	}
 	d := &Device{file: file, raw: raw}
-	d.drain = d.reader.drainInto
+	d.reader.readv, d.drain = readv, d.reader.drainInto
 	if cerr := raw.Control(func(fd uintptr) { err = d.negotiate(fd) }); cerr != nil {
 		return nil, cerr
 	}

@@ -77,7 +77,7 @@ func (j *joiner) sort(bufs [][]byte, offset int) {
 		}
 		*s = slot{j.batch, int16(len(j.groups))}
 		g := j.open(i, pkt, l)
-		g.closed = kind != joinable
+		g.closed = g.closed || kind != joinable
 	}
 }
 
@@ -262,18 +262,17 @@ func (g *group) add(i int, pkt []byte, l layout) {
 // first packet is first.
 func (g *group) appendHeaders(b, first []byte) []byte {
 	h := header{flags: needsChecksum, hdrLen: uint16(g.headers), gsoSize: uint16(g.payload), checksumStart: uint16(g.transport)}
-	b = append(b, make([]byte, headerLen)...)
-	v := b[len(b)-headerLen:]
-	b = append(b, first[:g.headers]...)
-	ip := b[len(b)-g.headers:]
+	at := len(b)
+	b = append(append(b, make([]byte, headerLen)...), first[:g.headers]...)
+	v, ip := b[at:], b[at+headerLen:]
 	t := ip[g.transport:]
 	v6 := ip[0]>>4 == 6
 	length := uint16(g.size - g.transport)
-	protocol, at := uint8(protoTCP), tcpChecksum
+	protocol, field := uint8(protoTCP), tcpChecksum
 	switch {
 	case g.udp:
 		h.gsoType = gsoUDP
-		protocol, at = protoUDP, udpChecksum
+		protocol, field = protoUDP, udpChecksum
 		binary.BigEndian.PutUint16(t[udpLength:], length)
 	case v6:
 		h.gsoType = gsoTCP6
@@ -294,8 +293,8 @@ func (g *group) appendHeaders(b, first []byte) []byte {
 		putChecksum(ip[10:], sum(0).add(ip[:g.transport]), false)
 	}
 	// The kernel adds the rest.
-	binary.NativeEndian.PutUint16(t[at:], pseudoHeader(ip, protocol).addWord(length).fold())
-	h.checksumFromStart = uint16(at)
+	binary.NativeEndian.PutUint16(t[field:], pseudoHeader(ip, protocol).addWord(length).fold())
+	h.checksumFromStart = uint16(field)
 	h.put(v)
 	return b
 }

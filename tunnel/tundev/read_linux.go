@@ -27,6 +27,7 @@ type reader struct {
 	guessed bool  // it was in the latest readv
 	cut     cutter
 	iov     []unix.Iovec
+	readv   func(fd uintptr, iov []unix.Iovec) (int, syscall.Errno)
 
 	// spill takes what has no room in the buffers; flat is where a packet is
 	// put together that was guessed wrong.
@@ -70,7 +71,7 @@ func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 // there was nothing at all, so that the caller waits.
 func (r *reader) drainInto(fd uintptr) (done bool) {
 	for r.n < len(r.bufs) {
-		got, errno := r.readv(fd)
+		got, errno := r.readv(fd, r.vector())
 		switch {
 		case errno == unix.EAGAIN:
 			return r.n > 0
@@ -94,9 +95,9 @@ func (r *reader) drainInto(fd uintptr) (done bool) {
 	return true
 }
 
-// readv reads one packet into the buffers that are left, the way that is
-// guessed, and returns its size with its header.
-func (r *reader) readv(fd uintptr) (int, syscall.Errno) {
+// vector says where the next packet goes: into the buffers that are left, the
+// way that is guessed.
+func (r *reader) vector() []unix.Iovec {
 	left := r.bufs[r.n:]
 	iov := append(r.iov[:0], vector(r.header[:]))
 	end := r.offset + r.guess.headers + r.guess.segment
@@ -112,6 +113,10 @@ func (r *reader) readv(fd uintptr) (int, syscall.Errno) {
 	}
 	iov = append(iov, vector(r.spill[:]))
 	r.iov = iov
+	return iov
+}
+
+func readv(fd uintptr, iov []unix.Iovec) (int, syscall.Errno) {
 	return vectored(unix.SYS_READV, fd, iov)
 }
 
