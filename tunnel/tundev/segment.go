@@ -44,7 +44,7 @@ type shape struct {
 // shapeOf finds the shape of the super packet that h describes and that begins
 // with b. It fails if they do not fit each other.
 func shapeOf(h *header, b []byte) (shape, error) {
-	if h.flags&needsChecksum == 0 || h.gsoSize == 0 || len(b) < 40 {
+	if h.flags&needsChecksum == 0 || h.gsoSize == 0 || len(b) < 20+udpLen {
 		return shape{}, malformedf("segments of %d bytes, flags %d, in %d bytes", h.gsoSize, h.flags, len(b))
 	}
 	start := int(h.checksumStart)
