@@ -74,7 +74,7 @@ func shapeOf(h *header, b []byte) (shape, error) {
 	default:
 		return shape{}, malformedf("type %d, IP version %d", h.gsoType, version)
 	}
-	if end > len(b) || end+int(h.gsoSize) > maxIPLen {
+	if end >= len(b) || end+int(h.gsoSize) > maxIPLen {
 		return shape{}, malformedf("headers of %d bytes, segments of %d, in %d bytes", end, h.gsoSize, len(b))
 	}
 	return shape{end, int(h.gsoSize)}, nil
