@@ -135,8 +135,9 @@ func slowChecksum(b []byte) uint16 {
 // not be.
 type traffic struct {
 	*rand.Rand
-	mtu   int
-	flows [8]spec // what the latest packet of each was
+	mtu      int
+	ordinary bool    // nothing unusual
+	flows    [8]spec // what the latest packet of each was
 }
 
 func newTraffic(seed uint64, mtu int) *traffic {
@@ -170,7 +171,7 @@ func (t *traffic) next() []byte {
 	for i := range s.payload {
 		s.payload[i] = byte(t.Uint32())
 	}
-	if t.IntN(6) == 0 {
+	if !t.ordinary && t.IntN(6) == 0 {
 		t.twist(s)
 	}
 	if len(s.ext) > 0 || s.fragment != 0 && s.v6 {
