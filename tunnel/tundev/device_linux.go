@@ -19,7 +19,6 @@ const devicePath = "/dev/net/tun"
 var offloads = []int{
 	unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_USO4 | unix.TUN_F_USO6,
 	unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6, // before Linux 6.2
-	0,
 }
 
 // Device is a TUN device of the kernel. Its methods are safe for concurrent
@@ -177,12 +176,12 @@ func (d *Device) negotiate(fd uintptr) error {
 		}
 	}
 	for _, set := range offloads {
-		if err = unix.IoctlSetInt(int(fd), unix.TUNSETOFFLOAD, set); err == nil {
-			d.join = joins{tcp: set&unix.TUN_F_TSO4 != 0, udp: set&unix.TUN_F_USO4 != 0}
-			return nil
+		if unix.IoctlSetInt(int(fd), unix.TUNSETOFFLOAD, set) == nil {
+			d.join = joins{tcp: true, udp: set&unix.TUN_F_USO4 != 0}
+			break
 		}
 	}
-	return fmt.Errorf("set offloads: %w", err)
+	return nil // without any it works too, one packet at a time
 }
 
 // File implements tun.Device.

@@ -113,6 +113,9 @@ func (w *Wire) Send(msg []byte) error {
 func (w *Wire) Receive() ([][]byte, error) {
 	for {
 		n, from, err := unix.Recvfrom(w.fd, w.buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
