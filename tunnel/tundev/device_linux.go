@@ -213,9 +213,13 @@ func (d *Device) Close() error {
 	return errors.Join(err, d.file.Close())
 }
 
-// fileError translates an error of the file.
+// fileError translates an error of the file: that it is "not pollable", for one,
+// is how the runtime says that the interface was deleted.
 func (d *Device) fileError(err error) error {
 	if d.closed.Load() {
+		return os.ErrClosed
+	}
+	if _, gone := d.isUp(); gone {
 		return os.ErrClosed
 	}
 	return err
