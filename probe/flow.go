@@ -116,6 +116,29 @@ func mix(a, b uint64) uint64 {
 // out of it, at time now (nanoseconds), and reports whether the flow's first
 // packet was sent from this side.
 func (f *Flows) Here(k Key, e *Event, outbound, quoted bool, now int64) bool {
+	here, _ := f.Note(k, e, outbound, quoted, now)
+	return here
+}
+
+// FlowRef is where a flow is noted. The zero FlowRef is of none.
+type FlowRef struct {
+	slot *atomic.Uint64
+	word uint64
+}
+
+// Here is what [Flows.Here] would say of another packet of the flow, but one
+// that proves nothing about who began it: a SYN, an echo, or what quotes another
+// packet. It reports false if it cannot tell, because the flow was forgotten or
+// noted again since.
+func (r *FlowRef) Here(now int64) (here, ok bool) {
+	if r.slot == nil || uint64(now/flowEpoch)&flowEpochMask != r.word&flowEpochMask || r.slot.Load() != r.word {
+		return false, false
+	}
+	return r.word&flowHere != 0, true
+}
+
+// Note is Here, and tells where the flow is noted.
+func (f *Flows) Note(k Key, e *Event, outbound, quoted bool, now int64) (here bool, ref FlowRef) {
 	set := &f.sets[uint64(k)>>40&uint64(len(f.sets)-1)]
 	tag := uint64(k)<<18&flowTagMask | flowValid
 	epoch := uint64(now/flowEpoch) & flowEpochMask
@@ -130,9 +153,10 @@ func (f *Flows) Here(k Key, e *Event, outbound, quoted bool, now int64) bool {
 				here = first
 			}
 			if idle != 0 || here != (v&flowHere != 0) {
-				set[i].Store(slot(tag, here, epoch))
+				v = slot(tag, here, epoch)
+				set[i].Store(v)
 			}
-			return here
+			return here, FlowRef{&set[i], v}
 		}
 		age := (epoch - v) & flowEpochMask
 		if v&flowValid == 0 {
@@ -142,8 +166,9 @@ func (f *Flows) Here(k Key, e *Event, outbound, quoted bool, now int64) bool {
 			victim, oldest = i, age
 		}
 	}
-	set[victim].Store(slot(tag, first, epoch))
-	return first
+	v := slot(tag, first, epoch)
+	set[victim].Store(v)
+	return first, FlowRef{&set[victim], v}
 }
 
 func slot(tag uint64, here bool, epoch uint64) uint64 {

@@ -147,9 +147,8 @@ func (r *Recorder) Begin(id Lane) Batch {
 	return Batch{l}
 }
 
-// Next returns the place for the batch's next event, with Seq set and every
-// other field as an older event left it: the caller must set all of them, and
-// must not keep the pointer beyond the next call.
+// Next returns the place for the batch's next event, in which only Seq is set.
+// The caller must not keep the pointer beyond the next call.
 func (b *Batch) Next() *Event {
 	l := b.l
 	if l.fill >= blockEvents {
@@ -158,7 +157,7 @@ func (b *Batch) Next() *Event {
 	e := &l.cur.events[l.fill]
 	l.fill++
 	l.seq++
-	e.Seq = l.seq
+	*e = Event{Seq: l.seq}
 	return e
 }
 
@@ -172,7 +171,7 @@ func (l *lane) nextBlock() *Event {
 		l.lost.Add(1)
 	}
 	l.seq++
-	e.Seq = l.seq
+	*e = Event{Seq: l.seq}
 	return e
 }
 

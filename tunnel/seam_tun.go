@@ -18,14 +18,17 @@ const headroom = 16
 // under it, and a look at every packet that passes.
 type tunSeam struct {
 	tun.Device
-	t     *Tunnel
-	prev  int        // buffers that the previous Read filled
-	dests routeCache // destinations; of the one goroutine that reads
-	srcs  routeCache // sources; guarded by the recorder's lane of TUN writes
+	t       *Tunnel
+	prev    int       // buffers that the previous Read filled
+	towards flowCache // of the one goroutine that reads
+	out     flowCache // guarded by the recorder's lane of TUN writes
 }
 
 func newTunSeam(dev tun.Device, t *Tunnel) *tunSeam {
-	return &tunSeam{Device: dev, t: t, dests: routeCache{from: t.allowed}, srcs: routeCache{from: t.allowed}}
+	s := &tunSeam{Device: dev, t: t}
+	s.towards.init(t, true)
+	s.out.init(t, false)
+	return s
 }
 
 // Read reads packets from the host and tags them.
@@ -62,7 +65,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		tag := tagOf(bufs[i][:end])
 		pkt := bufs[i][offset:end]
 		e := b.Next()
-		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamTUNRead, Kind: probe.KindInner, PrefixBits: probe.NoPrefix}
+		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNRead, probe.KindInner, probe.NoPrefix
 		e.Reason = s.route(e, pkt, now)
 		taps.inner(probe.LaneTUNRead, e.Seq, pkt)
 		if cur.p.id != e.Peer {
@@ -106,10 +109,8 @@ func (s *tunSeam) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
 	if !e.DecodeInner(pkt) {
 		return probe.NotIP
 	}
-	e.Peer, e.PrefixBits = s.dests.lookup(&e.InnerDst, pkt[0]>>4 == 6)
-	k, quoted := s.t.flows.Key(e, pkt)
 	e.Checkpoint = probe.B7
-	if s.t.flows.Here(k, e, true, quoted, now) {
+	if s.towards.find(e, pkt, now) {
 		e.Checkpoint = probe.A1
 		e.Flags |= probe.FlagInitiatedHere
 	}
@@ -139,7 +140,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	b := t.rec.Begin(probe.LaneTUNWrite)
 	for _, buf := range bufs {
 		e := b.Next()
-		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamTUNWrite, Kind: probe.KindInner, PrefixBits: probe.NoPrefix}
+		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNWrite, probe.KindInner, probe.NoPrefix
 		tag := tagOf(buf)
 		state := tagNone
 		if tag != nil {
@@ -162,10 +163,8 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 		if !e.DecodeInner(pkt) {
 			continue // not possible: the device has looked
 		}
-		_, e.PrefixBits = s.srcs.lookup(&e.InnerSrc, pkt[0]>>4 == 6)
-		k, quoted := t.flows.Key(e, pkt)
 		e.Checkpoint = probe.B4
-		if t.flows.Here(k, e, false, quoted, now) {
+		if s.out.find(e, pkt, now) {
 			e.Checkpoint = probe.A6
 			e.Flags |= probe.FlagInitiatedHere
 		}

@@ -127,8 +127,8 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 			continue
 		}
 		e := batch.Next()
-		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamUDPReceive, PrefixBits: probe.NoPrefix, Info: r.index,
-			OuterSrc: r.from, OuterSrcPort: r.port, OuterDstPort: port}
+		e.Time, e.Seam, e.PrefixBits, e.Info = now, probe.SeamUDPReceive, probe.NoPrefix, r.index
+		e.OuterSrc, e.OuterSrcPort, e.OuterDstPort = r.from, r.port, port
 		taps.outer(probe.LaneUDPReceive, e.Seq, msg)
 		if e.Reason = e.DecodeOuter(msg); e.Reason == probe.ReasonNone {
 			r.session(e, &cur)
@@ -225,8 +225,8 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	b := t.rec.Begin(probe.LaneUDPSend)
 	for _, buf := range bufs {
 		e := b.Next()
-		*e = probe.Event{Seq: e.Seq, Time: now, Seam: probe.SeamUDPSend, PrefixBits: probe.NoPrefix,
-			OuterDst: dst, OuterDstPort: to.Port(), OuterSrcPort: srcPort}
+		e.Time, e.Seam, e.PrefixBits = now, probe.SeamUDPSend, probe.NoPrefix
+		e.OuterDst, e.OuterDstPort, e.OuterSrcPort = dst, to.Port(), srcPort
 		e.DecodeOuter(buf)
 		taps.outer(probe.LaneUDPSend, e.Seq, buf)
 		if e.Receiver != receiver || peer == 0 {

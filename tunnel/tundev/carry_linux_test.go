@@ -41,7 +41,9 @@ func TestMain(m *testing.M) {
 // would (seccomp(2)): "readv", all "offloads", or those of "UDP".
 func refuse(what string) error {
 	const nr, arg1, arg2 = 0, 24, 32 // struct seccomp_data, little-endian
-	load := func(at uint32) unix.SockFilter { return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: at} }
+	load := func(at uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: at}
+	}
 	jump := func(op uint16, k uint32, t, f uint8) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_JMP | op | unix.BPF_K, K: k, Jt: t, Jf: f}
 	}

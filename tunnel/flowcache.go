@@ -1,0 +1,80 @@
+package tunnel
+
+import (
+	"encoding/binary"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// flowCacheBits is the logarithm of how many flows a flowCache holds: of those
+// that are busy in one moment there are few.
+const flowCacheBits = 6
+
+// flowCache remembers the flows of the latest packets in one direction: their
+// peer and prefix, and where the table of flows has noted them. It is not safe
+// for concurrent use.
+type flowCache struct {
+	t        *Tunnel
+	outbound bool
+	routes   routeCache
+	flows    [1 << flowCacheBits]cachedFlow
+}
+
+type cachedFlow struct {
+	src, dst   probe.Addr
+	ports      uint32
+	proto      uint8
+	v6         bool
+	generation uint32       // of the AllowedIPs
+	from       probe.PeerID // the peer that was known already, on the way out
+	route
+	ref probe.FlowRef
+}
+
+func (c *flowCache) init(t *Tunnel, outbound bool) {
+	c.t, c.outbound, c.routes.from = t, outbound, t.allowed
+}
+
+// find finds the prefix of the packet pkt, from which e was decoded, towards the
+// tunnel also the peer, and reports whether its flow began on this side.
+func (c *flowCache) find(e *probe.Event, pkt []byte, now int64) (here bool) {
+	v6 := pkt[0]>>4 == 6
+	ports := uint32(e.InnerSrcPort)<<16 | uint32(e.InnerDstPort)
+	f := &c.flows[ports*0x9e3779b1>>(32-flowCacheBits)]
+	plain := tellsNothing(e, pkt, v6)
+	generation := c.t.allowed.generation.Load()
+	if plain && f.ports == ports && f.proto == e.Proto && f.v6 == v6 && f.generation == generation &&
+		f.from == e.Peer && f.src == e.InnerSrc && f.dst == e.InnerDst {
+		if here, ok := f.ref.Here(now); ok {
+			e.PrefixBits = f.bits
+			if c.outbound {
+				e.Peer = f.peer
+			}
+			return here
+		}
+	}
+	from := e.Peer
+	if c.outbound {
+		e.Peer, e.PrefixBits = c.routes.lookup(&e.InnerDst, v6)
+	} else {
+		_, e.PrefixBits = c.routes.lookup(&e.InnerSrc, v6)
+	}
+	k, quoted := c.t.flows.Key(e, pkt)
+	here, ref := c.t.flows.Note(k, e, c.outbound, quoted, now)
+	if plain {
+		*f = cachedFlow{e.InnerSrc, e.InnerDst, ports, e.Proto, v6, generation, from, route{e.Peer, e.PrefixBits}, ref}
+	}
+	return here
+}
+
+// tellsNothing reports whether a packet is one of many of its flow: it neither
+// proves who began that, nor is it a fragment, of which others may follow.
+func tellsNothing(e *probe.Event, pkt []byte, v6 bool) bool {
+	if e.Flags&(probe.FlagFragment|probe.FlagTruncated) != 0 {
+		return false
+	}
+	if v6 && pkt[6] != e.Proto || !v6 && binary.BigEndian.Uint16(pkt[6:])&0x3fff != 0 {
+		return false
+	}
+	return e.Proto == probe.ProtoUDP || e.Proto == probe.ProtoTCP && e.Info&probe.TCPSyn == 0
+}
