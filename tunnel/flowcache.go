@@ -8,7 +8,7 @@ import (
 
 // flowCacheBits is the logarithm of how many flows a flowCache holds: of those
 // that are busy in one moment there are few.
-const flowCacheBits = 6
+const flowCacheBits = 8
 
 // flowCache remembers the flows of the latest packets in one direction: their
 // peer and prefix, and where the table of flows has noted them. It is not safe
@@ -40,7 +40,8 @@ func (c *flowCache) init(t *Tunnel, outbound bool) {
 func (c *flowCache) find(e *probe.Event, pkt []byte, now int64) (here bool) {
 	v6 := pkt[0]>>4 == 6
 	ports := uint32(e.InnerSrcPort)<<16 | uint32(e.InnerDstPort)
-	f := &c.flows[ports*0x9e3779b1>>(32-flowCacheBits)]
+	h := ports ^ binary.NativeEndian.Uint32(e.InnerSrc[12:]) ^ binary.NativeEndian.Uint32(e.InnerDst[12:])
+	f := &c.flows[h*0x9e3779b1>>(32-flowCacheBits)]
 	plain := tellsNothing(e, pkt, v6)
 	generation := c.t.allowed.generation.Load()
 	if plain && f.ports == ports && f.proto == e.Proto && f.v6 == v6 && f.generation == generation &&
