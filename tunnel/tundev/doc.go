@@ -54,7 +54,8 @@
 // The events of a Device say what the kernel says, no more: the interface is
 // brought up, it is taken down, its MTU changes. The kernel announces that to
 // the network namespace that the device was made in. In another one, to which
-// the interface may have been moved, the Device looks once a second.
+// the interface may have been moved, the Device notices at once that it comes up,
+// and looks once a second whether it is taken down.
 //
 // # Where this does not work
 //

@@ -3,6 +3,7 @@ package tundev
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +13,8 @@ import (
 )
 
 // glance is how often an interface is looked at whose changes nobody announces
-// here, because it is in another network namespace.
+// here, because it is in another network namespace. That it comes up is noticed
+// at once also there, see awaitUp.
 const glance = time.Second
 
 // watch turns the state of a device into events.
@@ -22,6 +24,7 @@ type watch struct {
 	kick    chan struct{}
 	events  chan tun.Event
 	stop    chan struct{}
+	waiting atomic.Bool // awaitUp runs
 	once    sync.Once
 	done    sync.WaitGroup
 }
@@ -71,6 +74,9 @@ func (w *watch) run() {
 		if away {
 			timer.Reset(glance)
 			tick = timer.C
+			if !now.up && w.waiting.CompareAndSwap(false, true) {
+				go w.awaitUp()
+			}
 		}
 		select {
 		case <-w.stop:
@@ -78,6 +84,19 @@ func (w *watch) run() {
 		case <-w.kick:
 		case <-tick:
 		}
+	}
+}
+
+// awaitUp waits until the interface is up, which is when a TUN device becomes
+// writable, or until the device is closed.
+func (w *watch) awaitUp() {
+	err := w.d.raw.Write(func(uintptr) bool {
+		up, gone := w.d.isUp()
+		return up || gone
+	})
+	w.waiting.Store(false)
+	if err == nil {
+		w.changed()
 	}
 }
 
