@@ -35,5 +35,6 @@
 //
 // No packet allocates, takes a lock that the other direction takes, or waits
 // for an observer. The two packet directions share only words that are read and
-// written atomically.
+// written atomically. Each remembers the flows of its latest packets, so that
+// prefix and flow are looked up once for many.
 package tunnel

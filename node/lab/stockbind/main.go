@@ -1,7 +1,7 @@
 //go:build linux
 
-// Stockbind is a node's device over wireguard-go's own TUN device and UDP bind,
-// so that what the hooks alone cost can be measured:
+// Stockbind is a node's device over wireguard-go's own UDP bind, so that what
+// ours is worth can be measured:
 //
 //	stockbind NAME
 //
