@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 }
 
 // refuse has the kernel refuse system calls as one that does not know them
-// would (seccomp(2)): "readv", all "offloads", or those of "UDP".
+// would (seccomp(2)): "readv", "writev" of more than one part, all "offloads", or
+// those of "UDP".
 func refuse(what string) error {
 	const nr, arg1, arg2 = 0, 24, 32 // struct seccomp_data, little-endian
 	load := func(at uint32) unix.SockFilter {
@@ -52,6 +53,12 @@ func refuse(what string) error {
 	switch what {
 	case "readv":
 		filter = []unix.SockFilter{load(nr), jump(unix.BPF_JEQ, unix.SYS_READV, 1, 0), give(unix.SECCOMP_RET_ALLOW), give(unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS))}
+	case "writev":
+		filter = []unix.SockFilter{
+			load(nr), jump(unix.BPF_JEQ, unix.SYS_WRITEV, 0, 2),
+			load(arg2), jump(unix.BPF_JGT, 1, 1, 0),
+			give(unix.SECCOMP_RET_ALLOW), give(unix.SECCOMP_RET_ERRNO | uint32(unix.EINVAL)),
+		}
 	case "offloads", "UDP":
 		mask := ^uint32(0)
 		if what == "UDP" {
@@ -101,6 +108,7 @@ func TestCarriesTraffic(t *testing.T) {
 		{name: "wireguard-go without offloads", a: wgnode, b: wireguardGo, plainB: true, mtu: 9000},
 		{name: "two nodes, none with offloads", a: wgnode, b: wgnode, plainA: true, plainB: true, mtu: 1280},
 		{name: "no vectored reads", a: wgnode, b: wireguardGo, refuseA: "readv", mtu: 1420, logs: "slower path to the interface"},
+		{name: "no joined writes", a: wgnode, b: wireguardGo, refuseA: "writev", mtu: 1420},
 		{name: "no segments of UDP", a: wgnode, b: wgnode, refuseA: "UDP", mtu: 1420},
 		{name: "no super packets", a: wgnode, b: wgnode, refuseA: "offloads", mtu: 1420},
 	} {

@@ -1,12 +1,14 @@
 package tundev_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/node/lab"
@@ -70,5 +72,45 @@ func TestEventsSayWhatTheKernelDoes(t *testing.T) {
 	b.Run("ip", "link", "delete", "wg9")
 	if _, err := dev.Read([][]byte{make([]byte, 2000)}, make([]int, 1), 16); err != os.ErrClosed {
 		t.Errorf("read from a deleted interface: %v", err)
+	}
+}
+
+// TestWriteToAnInterfaceThatIsDown: the kernel's refusal is the error, and once
+// the interface is up the same packets are taken.
+func TestWriteToAnInterfaceThatIsDown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs hosts; not with -short")
+	}
+	t.Parallel()
+	h := lab.New(t).Host("A")
+	var dev tun.Device
+	if err := h.Do(func() (err error) {
+		dev, err = tundev.Create("wg0", 1420)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	gen := tundev.NewTraffic(1, 1420, false)
+	var bufs [][]byte
+	for range 64 {
+		_, pkts := gen.Message()
+		for _, p := range pkts {
+			bufs = append(bufs, append(make([]byte, 16), p...))
+		}
+	}
+	if n, err := dev.Write(bufs, 16); n != 0 || !errors.Is(err, unix.EIO) {
+		t.Errorf("down: %d of %d packets, %v", n, len(bufs), err)
+	}
+	h.Run("ip", "link", "set", "wg0", "up")
+	if n, err := dev.Write(bufs, 16); n != len(bufs) || err != nil {
+		t.Errorf("up: %d of %d packets, %v", n, len(bufs), err)
+	}
+	if _, err := dev.Write(bufs, 4); err == nil {
+		t.Error("no room for a header: no error")
+	}
+	dev.Close()
+	if _, err := dev.Write(bufs, 16); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("closed: %v", err)
 	}
 }
