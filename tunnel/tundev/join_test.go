@@ -125,10 +125,18 @@ func addresses(pkt []byte) string {
 	return ""
 }
 
+// sequences is how many random ones a test tries.
+func sequences() uint64 {
+	if testing.Short() {
+		return 16
+	}
+	return 80
+}
+
 func TestWhatIsJoinedCanBeCutApart(t *testing.T) {
 	var j joiner
 	total, joined := 0, 0
-	for seed := range uint64(80) {
+	for seed := range sequences() {
 		mtu := []int{1280, 1420, 9000, 60000}[seed%4]
 		gen := newTraffic(seed, mtu)
 		pkts := make([][]byte, 1+gen.IntN(128))

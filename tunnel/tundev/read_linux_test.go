@@ -110,7 +110,7 @@ func newBuffers(n int) ([][]byte, []int) {
 // are right and wrong, with single packets, and reads them with few buffers and
 // with many.
 func TestReadsWhatTheKernelMeans(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range sequences() {
 		r := rand.New(rand.NewPCG(seed, 3))
 		var k kernel
 		var want [][]byte
