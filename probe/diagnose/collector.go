@@ -42,7 +42,7 @@ func (c *Collector) Add(ev *probe.Event) {
 		c.stranger(&e)
 	}
 	if c.Flow != nil && (c.Via == 0 || e.Peer == c.Via || e.Peer == 0) {
-		c.Flow.add(&e)
+		c.Flow.Add(&e)
 	}
 }
 
@@ -156,14 +156,15 @@ func (h *Handshake) confirmed() {
 	h.Sent, h.Rejected = 0, 0
 }
 
-// add takes an event into account if it is of the flow.
-func (f *Flow) add(e *probe.Event) {
+// Add takes an event into account if it is of the flow. It keeps a copy, not the
+// pointer, and allocates only for that.
+func (f *Flow) Add(e *probe.Event) {
 	forth, ok := f.match(e)
 	if !ok {
 		return
 	}
 	if e.Dropped() {
-		f.Dropped = e
+		f.Dropped = kept(e)
 		return
 	}
 	if e.ICMPError() && !saysNo(e) {
@@ -176,7 +177,7 @@ func (f *Flow) add(e *probe.Event) {
 		f.begin(e)
 	}
 	if cp := e.Checkpoint; cp != probe.CheckpointNone && f.Seen[cp] == nil {
-		f.Seen[cp] = e
+		f.Seen[cp] = kept(e)
 	}
 	switch {
 	case forth && e.Kind == probe.KindData && e.Seam == probe.SeamUDPSend:
@@ -184,9 +185,15 @@ func (f *Flow) add(e *probe.Event) {
 	case !forth && e.Kind == probe.KindInner:
 		f.Replies++
 		if e.ICMPError() || e.Proto == probe.ProtoTCP && e.Info&probe.TCPRst != 0 {
-			f.Answer = e
+			f.Answer = kept(e)
 		}
 	}
+}
+
+// kept is a copy of an event that does not belong to us.
+func kept(e *probe.Event) *probe.Event {
+	c := *e
+	return &c
 }
 
 // begin follows a new connection rather than one that has had no answer, on the

@@ -127,7 +127,7 @@ func (f *Facts) overheard(time.Time) (Verdict, bool, bool) {
 	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time {
 		return Verdict{}, false, false
 	}
-	if f.Kernel != nil && f.Kernel.Blind == "" && p.Passed == "" {
+	if f.Kernel != nil && f.Kernel.Blind == "" && !f.Kernel.WireOnly && p.Passed == "" {
 		return Verdict{}, false, false
 	}
 	return healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),

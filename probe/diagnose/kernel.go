@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Stretch is a part of the way that a flow's packets take through this host's
@@ -28,13 +29,17 @@ type Kernel struct {
 	Limits []string
 	// Lost is how many events of the trace were lost because they were not read
 	// in time.
-	Lost     uint64
+	Lost uint64
+	// WireOnly: nobody looked at what is inside the tunnel.
+	WireOnly bool
 	Passages [stretches]Passage
 }
 
 // Passage is what was seen of the packets on one stretch.
 type Passage struct {
 	Packets int // that were followed
+	// At is when the latest of them came by.
+	At time.Time
 	// Drop is what dropped the latest packet, nil if netfilter did not.
 	Drop *Drop
 	// Lost is the hook after which the latest packet was seen no more: routing,

@@ -96,6 +96,9 @@ type Verdict struct {
 	Evidence   List[string]    // what was observed, one fact each
 	Fix        List[string]    // what to type, one line each; see FixComment
 	Candidates List[Candidate] // possible causes, likeliest first
+	// Host is the host that Summary and Fix mean by "this host", where the evidence
+	// is that of several; "" where there is only one.
+	Host string
 }
 
 // FixComment begins those lines of a fix that are not to be typed, but explain
@@ -145,6 +148,7 @@ type Rung struct {
 	Time       time.Time
 	Seam       probe.Seam
 	PeerName   string
+	Host       string // where it was seen, in a ladder of several hosts; else ""
 }
 
 // Status says what is known of a checkpoint.
@@ -185,6 +189,7 @@ type (
 		Evidence   List[string]    `json:"evidence"`
 		Fix        List[string]    `json:"fix"`
 		Candidates List[Candidate] `json:"candidates"`
+		Host       string          `json:"host,omitempty"`
 	}
 	rungJSON struct {
 		Checkpoint string    `json:"checkpoint"`
@@ -193,13 +198,14 @@ type (
 		Time       time.Time `json:"time,omitzero"` // RFC 3339 with nanoseconds, UTC
 		Seam       string    `json:"seam,omitempty"`
 		PeerName   string    `json:"peer_name,omitempty"`
+		Host       string    `json:"host,omitempty"`
 	}
 )
 
 // MarshalJSON implements [json.Marshaler].
 func (v Verdict) MarshalJSON() ([]byte, error) {
 	return json.Marshal(verdictJSON{v.Healthy(), v.Code, v.Class(), v.Checkpoint.String(),
-		v.Where, v.Certain, v.Summary, v.Evidence, v.Fix, v.Candidates})
+		v.Where, v.Certain, v.Summary, v.Evidence, v.Fix, v.Candidates, v.Host})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler]. It ignores "healthy" and
@@ -213,7 +219,7 @@ func (v *Verdict) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return err
 	}
-	*v = Verdict{j.Code, cp, j.Where, j.Certain, j.Summary, j.Evidence, j.Fix, j.Candidates}
+	*v = Verdict{j.Code, cp, j.Where, j.Certain, j.Summary, j.Evidence, j.Fix, j.Candidates, j.Host}
 	return nil
 }
 
@@ -224,7 +230,7 @@ func (r Rung) MarshalJSON() ([]byte, error) {
 		t = t.UTC()
 	}
 	return json.Marshal(rungJSON{r.Checkpoint.String(), r.Status, r.Detail, t,
-		r.Seam.String(), r.PeerName})
+		r.Seam.String(), r.PeerName, r.Host})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -241,7 +247,7 @@ func (r *Rung) UnmarshalJSON(b []byte) error {
 	if !ok && j.Seam != "" {
 		return fmt.Errorf("read report: unknown seam %q", j.Seam)
 	}
-	*r = Rung{cp, j.Status, j.Detail, j.Time, seam, j.PeerName}
+	*r = Rung{cp, j.Status, j.Detail, j.Time, seam, j.PeerName, j.Host}
 	return nil
 }
 

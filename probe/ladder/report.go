@@ -131,8 +131,21 @@ func (t *text) mark(s diagnose.Status) {
 func (t *text) ladder(rungs []diagnose.Rung, indent int) {
 	rungs = slices.Clone(rungs)
 	slices.SortStableFunc(rungs, func(a, b diagnose.Rung) int { return int(a.Checkpoint) - int(b.Checkpoint) })
+	t.rungs(rungs, indent)
+}
+
+// rungs writes them as they come. The columns of hosts and times are there only if
+// there are any.
+func (t *text) rungs(rungs []diagnose.Rung, indent int) {
+	host := 0
+	for i := range rungs {
+		host = max(host, columns(t.opt.escape(rungs[i].Host)))
+	}
 	timed := slices.ContainsFunc(rungs, func(r diagnose.Rung) bool { return !r.Time.IsZero() })
 	detail := indent + len("✓ A1 udp-receive ") - len("✓") + 1
+	if host > 0 {
+		detail += host + 1
+	}
 	if timed {
 		detail += len(clock) + 1
 	}
@@ -143,6 +156,10 @@ func (t *text) ladder(rungs []diagnose.Rung, indent int) {
 		t.put(plain, " ")
 		t.put(sideStyle(r.Checkpoint), r.Checkpoint.String())
 		t.put(plain, " "+rungSeam(r))
+		if host > 0 {
+			t.to(indent + len("A A1 udp-receive "))
+			t.put(plain, r.Host)
+		}
 		if timed {
 			t.to(detail - len(clock) - 1)
 			if !r.Time.IsZero() {
@@ -254,7 +271,9 @@ func verdictPlace(v *diagnose.Verdict) string {
 	if v.Checkpoint != probe.CheckpointNone {
 		words = append(words, "at "+v.Checkpoint.String())
 	}
-	if place := places[v.Where]; place != "" {
+	if place := places[v.Where]; v.Host != "" {
+		words = append(words, hostPlace(v))
+	} else if place != "" {
 		words = append(words, place)
 	}
 	if v.Certain {

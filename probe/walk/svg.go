@@ -2,11 +2,11 @@ package walk
 
 import (
 	"bytes"
-	"encoding/xml"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/wgnode/wgnode/probe/picture"
 )
 
 // Measures of the picture, in pixels at its natural size. Text is laid out by
@@ -44,17 +44,17 @@ func (w *Walk) SVG() []byte {
 	boxes, height := w.layout()
 	width := 2*margin + 3*boxWidth + 2*gap
 	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
-	fmt.Fprintf(b, "<title>%s</title>\n", escape(w.Interface+" to "+w.Target+": "+w.Outcome.Summary))
+	fmt.Fprintf(b, "<title>%s</title>\n", picture.Escape(w.Interface+" to "+w.Target+": "+w.Outcome.Summary))
 	b.WriteString(style)
 	fmt.Fprintf(b, `<rect class="paper" width="%d" height="%d"/>`+"\n", width, height)
-	fmt.Fprintf(b, `<text class="head" x="%d" y="34">%s</text>`+"\n", margin, escape(clip(w.heading(), 100)))
+	fmt.Fprintf(b, `<text class="head" x="%d" y="34">%s</text>`+"\n", margin, picture.Escape(picture.Clip(w.heading(), 100)))
 	class := "lost-text"
 	if w.Outcome.Answered {
 		class = "pass-text"
 	}
-	fmt.Fprintf(b, `<text class="%s" x="%d" y="54">%s</text>`+"\n", class, margin, escape(clip(w.Outcome.Summary, 150)))
+	fmt.Fprintf(b, `<text class="%s" x="%d" y="54">%s</text>`+"\n", class, margin, picture.Escape(picture.Clip(w.Outcome.Summary, 150)))
 	for i, name := range []string{"application", "tunnel " + w.Interface, "network"} {
-		fmt.Fprintf(b, `<text class="column" x="%d" y="80">%s</text>`+"\n", columnX(i)+boxWidth/2, escape(name))
+		fmt.Fprintf(b, `<text class="column" x="%d" y="80">%s</text>`+"\n", columnX(i)+boxWidth/2, picture.Escape(name))
 	}
 	for i := 1; i < len(boxes); i++ {
 		arrow(b, &boxes[i-1], &boxes[i])
@@ -133,37 +133,29 @@ func fold(s string, limit int) []string {
 			continue
 		}
 		if n == limit {
-			lines[n-1] = clip(lines[n-1]+" …", perLine)
+			lines[n-1] = picture.Clip(lines[n-1]+" …", perLine)
 			if !strings.HasSuffix(lines[n-1], "…") {
 				lines[n-1] += "…"
 			}
 			return lines
 		}
-		lines = append(lines, clip(word, perLine))
+		lines = append(lines, picture.Clip(word, perLine))
 	}
 	return lines
 }
 
-// clip shortens text to n characters.
-func clip(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
-}
-
 func (bx *box) draw(b *bytes.Buffer) {
 	fmt.Fprintf(b, `<g class="%s">`+"\n", bx.Status)
-	fmt.Fprintf(b, "<title>%s</title>\n", escape(strings.Join(append([]string{bx.Result}, bx.Evidence...), "\n")))
+	fmt.Fprintf(b, "<title>%s</title>\n", picture.Escape(strings.Join(append([]string{bx.Result}, bx.Evidence...), "\n")))
 	fmt.Fprintf(b, `<rect class="box" x="%d" y="%d" width="%d" height="%d" rx="6"/>`+"\n", bx.x, bx.y, boxWidth, bx.height)
 	title := bx.Title
 	if bx.Checkpoint != "" {
 		title += " (" + bx.Checkpoint + ")"
 	}
 	fmt.Fprintf(b, `<text class="number" x="%d" y="%d">%d</text>`+"\n", bx.x+28, bx.y+19, bx.Number)
-	fmt.Fprintf(b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", bx.x+36, bx.y+19, escape(clip(title, 40)))
+	fmt.Fprintf(b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", bx.x+36, bx.y+19, picture.Escape(picture.Clip(title, 40)))
 	for i, line := range bx.lines {
-		fmt.Fprintf(b, `<text class="line" x="%d" y="%d">%s</text>`+"\n", bx.x+12, bx.y+titleRoom+12+i*lineStep, escape(line))
+		fmt.Fprintf(b, `<text class="line" x="%d" y="%d">%s</text>`+"\n", bx.x+12, bx.y+titleRoom+12+i*lineStep, picture.Escape(line))
 	}
 	if bx.Status == Lost {
 		const r = 11
@@ -199,20 +191,6 @@ func arrow(b *bytes.Buffer, from, to *box) {
 		class, x1, y, x2+tip, x2, y, tip)
 }
 
-// escape writes text for XML. What is not printable is shown as its code, line
-// breaks apart, so that nothing that came from the network is more than text.
-func escape(s string) string {
-	clean := strings.Map(func(r rune) rune {
-		if r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError {
-			return r
-		}
-		return '�'
-	}, s)
-	var b bytes.Buffer
-	_ = xml.EscapeText(&b, []byte(clean)) // a buffer takes everything
-	return b.String()
-}
-
 // shapes are the lines of the style that have no colour.
 const shapes = `svg { font: 12px ui-sans-serif, system-ui, "Helvetica Neue", Arial, sans-serif; }
 .head { font-size: 17px; font-weight: 600; }
@@ -227,8 +205,7 @@ const shapes = `svg { font: 12px ui-sans-serif, system-ui, "Helvetica Neue", Ari
 .cross { fill: none; stroke-width: 5; stroke-linecap: round; }
 `
 
-// colours are the lines that have one, by its name. Variables of CSS would say
-// each only once, but programs that are no browser know none, and draw in black.
+// colours are the lines that have one, by its name.
 const colours = `text { fill: INK; }
 .paper { fill: PAPER; }
 .column, .number, .tip, .not-reached text { fill: FAINT; }
@@ -242,10 +219,6 @@ const colours = `text { fill: INK; }
 .unknown .box, .unknown .way { stroke: UNKNOWN; }
 `
 
-var (
-	light = strings.NewReplacer("PAPER", "#ffffff", "INK", "#1f2328", "FAINT", "#8b949e", "BOX", "#f6f8fa",
-		"PASS", "#1a7f37", "LOST", "#cf222e", "UNKNOWN", "#9a6700")
-	dark = strings.NewReplacer("PAPER", "#0d1117", "INK", "#e6edf3", "FAINT", "#6e7681", "BOX", "#161b22",
-		"PASS", "#3fb950", "LOST", "#ff7b72", "UNKNOWN", "#d29922")
-	style = "<style>\n" + shapes + light.Replace(colours) + "@media (prefers-color-scheme: dark) {\n" + dark.Replace(colours) + "}\n</style>\n"
-)
+var style = picture.Style(shapes, colours,
+	[]string{"PAPER", "#ffffff", "INK", "#1f2328", "FAINT", "#8b949e", "BOX", "#f6f8fa", "PASS", "#1a7f37", "LOST", "#cf222e", "UNKNOWN", "#9a6700"},
+	[]string{"PAPER", "#0d1117", "INK", "#e6edf3", "FAINT", "#6e7681", "BOX", "#161b22", "PASS", "#3fb950", "LOST", "#ff7b72", "UNKNOWN", "#d29922"})

@@ -1,0 +1,269 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Both is what is known of one flow, or (without Flow) of the handshakes of two
+// hosts, from both of them: the facts of each, and what became of messages between
+// them. What each side can only suspect, the two together as a rule know.
+type Both struct {
+	A, B         *Facts // B is nil if that host was not heard
+	NameA, NameB string
+	EndA, EndB   time.Time // until when each was watched, by its own clock
+
+	// Calls are A's initiations since its latest completed handshake, Answers the
+	// responses to them.
+	Calls, Answers Way
+	// Forth and Back are the flow's data messages.
+	Forth, Back Way
+	// Untranslated: A's own address is what B sees.
+	Untranslated bool
+	// Apart is why the two cannot be compared; "" if they can.
+	Apart string
+}
+
+// Way is what became of messages from one host to another.
+type Way struct {
+	Sent, Arrived int
+	Lost          int // left, and did not arrive although the receiver was watched
+	Unknown       int // left, and the receiver was not watched
+	// Reasons is why the receiver refused what arrived.
+	Reasons map[probe.Reason]int
+	Latest  *probe.Event // that arrived, as it was received; nil if none
+	// LatestLost is when the last one that was lost was sent, by the receiver's
+	// clock; zero if none was.
+	LatestLost time.Time
+}
+
+// Judge finds the verdict. Its checkpoint is on either side; Where is as A sees it.
+func (b *Both) Judge() Verdict {
+	va, _ := b.A.Judge(b.EndA)
+	if b.B == nil || b.Apart != "" {
+		v := b.on(va, true)
+		if !v.Certain && v.Code != Idle {
+			why := b.Apart
+			if why == "" {
+				why = b.NameB + " was not recorded"
+			}
+			v.Evidence = append(v.Evidence, "what only the other side can tell is not known: "+why)
+		}
+		return v
+	}
+	vb := Verdict{Code: Idle}
+	if b.B.Peer != nil || b.B.Flow != nil {
+		vb, _ = b.B.Judge(b.EndB)
+	}
+	stuck := va.Code == NoResponse || va.Code == Idle && b.A.Peer != nil && b.A.Peer.Handshake.Sent > 0 && !b.seenA(probe.A4)
+	switch {
+	case va.Healthy():
+		v := b.on(va, true)
+		v.Evidence = append(v.Evidence, b.tally()...)
+		return v
+	case va.Certain && va.Code != Idle:
+		v := b.on(va, true)
+		v.Evidence = append(v.Evidence, b.tally()...)
+		return v
+	case stuck:
+		return b.handshake(va, vb)
+	case b.seenA(probe.A4):
+		return b.data(va, vb)
+	}
+	return b.on(va, true)
+}
+
+func (b *Both) seenA(cp probe.Checkpoint) bool { return b.A.Flow != nil && b.A.Flow.Seen[cp] != nil }
+func (b *Both) seenB(cp probe.Checkpoint) bool { return b.B.Flow != nil && b.B.Flow.Seen[cp] != nil }
+
+// handshake judges between A2 and A3.
+func (b *Both) handshake(va, vb Verdict) Verdict {
+	calls, answers := &b.Calls, &b.Answers
+	switch {
+	case calls.Arrived == 0 && firewalled(&vb):
+		return b.on(vb, false)
+	case calls.Arrived == 0 && calls.Lost > 0:
+		return b.lost(va, calls, probe.B1, "initiation")
+	case calls.Arrived == 0:
+		return b.unsure(va, fmt.Sprintf("%s was not recorded at the time, or its recording lacks events", b.NameB))
+	}
+	for _, r := range []probe.Reason{probe.UnknownPeer, probe.InvalidMAC1} {
+		if calls.Reasons[r] == 0 {
+			continue
+		}
+		s := Stranger{Reason: r, Count: calls.Reasons[r], Last: calls.Latest, Key: b.A.PublicKey}
+		s.From, _ = calls.Latest.Outer()
+		v := b.B.StrangerVerdict(&s)
+		v.Evidence = append(v.Evidence, b.saw(calls, "initiation"))
+		return b.on(v, false)
+	}
+	switch {
+	case vb.Certain && !vb.Healthy() && vb.Code != Idle && (vb.Checkpoint == probe.B2 || vb.Checkpoint == probe.CheckpointNone || vb.Checkpoint == probe.A2):
+		vb.Evidence = append(vb.Evidence, b.saw(calls, "initiation"))
+		return b.on(vb, false)
+	case answers.Sent > 0 && answers.Arrived == 0 && answers.Lost > 0:
+		return b.lost(va, answers, probe.A3, "response")
+	case answers.Sent > 0 && answers.Arrived == 0:
+		return b.unsure(va, fmt.Sprintf("%s answers, and what became of the answers is not known", b.NameB))
+	case answers.Arrived > 0:
+		return b.unsure(va, fmt.Sprintf("%d response(s) of %s arrived, and none was accepted", answers.Arrived, b.NameB))
+	}
+	return b.unsure(va, b.saw(calls, "initiation"), fmt.Sprintf("%s has not answered, and not said why", b.NameB))
+}
+
+// data judges between A4 and A6.
+func (b *Both) data(va, vb Verdict) Verdict {
+	forth, back := &b.Forth, &b.Back
+	arrived := forth.Arrived > 0 || b.seenB(probe.B3) || b.seenB(probe.B4)
+	switch {
+	case !arrived && firewalled(&vb):
+		return b.on(vb, false)
+	case !arrived && forth.Lost > 0:
+		return b.lost(va, forth, probe.B3, "data message")
+	case !arrived:
+		return b.unsure(va, fmt.Sprintf("%s was not recorded at the time, or its recording lacks events", b.NameB))
+	case vb.Certain && !vb.Healthy() && vb.Code != Idle:
+		vb.Evidence = append(vb.Evidence, b.tally()...)
+		return b.on(vb, false)
+	case b.seenB(probe.B8) && back.Arrived == 0 && back.Lost > 0:
+		return b.lost(va, back, probe.A5, "data message")
+	case b.seenB(probe.B8):
+		return b.unsure(va, append(b.tally(), fmt.Sprintf("%s has sent the reply", b.NameB))...)
+	case b.seenB(probe.B4) && vb.Code == NoReplyFromDestination:
+		vb.Evidence = append(vb.Evidence, b.tally()...)
+		return b.on(vb, false)
+	}
+	var why []string
+	if d := b.B.Flow.Dropped; d != nil {
+		why = append(why, fmt.Sprintf("%s has dropped the latest of them at %s: %s", b.NameB, d.Checkpoint, d.Reason))
+	}
+	return b.unsure(va, append(b.tally(), why...)...)
+}
+
+// firewalled reports whether the host itself keeps messages from its tunnel.
+func firewalled(v *Verdict) bool {
+	return v.Certain && (v.Code == UnderlayInputFirewall || v.Code == ReversePathFilter && v.Checkpoint <= probe.B2)
+}
+
+// lost: messages leave one host and do not reach the other's socket. That it was on
+// the way is certain only if the receiver's kernel was watched, and has not seen
+// them either.
+func (b *Both) lost(va Verdict, w *Way, at probe.Checkpoint, what string) Verdict {
+	from, to, receiver, sender := b.NameA, b.NameB, b.B, b.A
+	if at == probe.A3 || at == probe.A5 {
+		from, to, receiver, sender = b.NameB, b.NameA, b.A, b.B
+	}
+	v := Verdict{Code: LostOnPath, Checkpoint: at, Where: WherePath,
+		Summary:  fmt.Sprintf("%s from %s do not reach %s: they are lost between the two", plural(what), from, to),
+		Evidence: List[string]{fmt.Sprintf("%d %s left %s, none of them arrived at %s", w.Sent, plural(what), from, to)}}
+	if w.Unknown > 0 {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("of %d of them it is not known", w.Unknown))
+	}
+	k := receiver.Kernel
+	in := receiver.passage(FromWire)
+	switch {
+	case k != nil && k.Blind == "" && k.Lost == 0 && (in.Packets == 0 || in.At.Before(w.LatestLost)):
+		v.Certain = true
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: nothing for the tunnel's port came as far as prerouting when the latest of them was sent", to))
+	case k == nil || k.Blind != "":
+		v.Candidates = List[Candidate]{
+			{LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort)},
+			{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d?", to, receiver.ListenPort)},
+			{ReversePathFilter, fmt.Sprintf("on %s, nstat -az TcpExtIPReversePathFilter: does it grow?", to)}}
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: nobody watched what its own firewall does with them", to))
+	default:
+		v.Candidates = List[Candidate]{
+			{LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive", to, receiver.ListenPort)},
+			{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d from there?", to, receiver.ListenPort)}}
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: other messages for the tunnel's port did arrive", to))
+	}
+	if p := sender.passage(ToWire); p.Passed == "postrouting" {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: they pass its rules and leave by %s", from, p.Out))
+	}
+	v.Fix = List[string]{FixComment + fmt.Sprintf("look for a firewall, or a NAT that has forgotten the two, between %s and %s: does it pass UDP to port %d?", from, to, receiver.ListenPort)}
+	v.Evidence = append(v.Evidence, b.other(w)...)
+	return v
+}
+
+// other says what does get through, beside what is lost.
+func (b *Both) other(w *Way) []string {
+	var lines []string
+	for _, o := range []struct {
+		w    *Way
+		what string
+	}{{&b.Calls, "initiation"}, {&b.Answers, "response"}, {&b.Forth, "data message"}, {&b.Back, "data message back"}} {
+		if o.w != w && o.w.Arrived > 0 {
+			lines = append(lines, fmt.Sprintf("%d %s did arrive", o.w.Arrived, plural(o.what)))
+		}
+	}
+	return lines
+}
+
+// unsure keeps A's general verdict, with what the other side adds.
+func (b *Both) unsure(va Verdict, more ...string) Verdict {
+	v := b.on(va, true)
+	v.Evidence = append(v.Evidence, more...)
+	return v
+}
+
+// saw says what became of messages.
+func (b *Both) saw(w *Way, what string) string {
+	from := ""
+	if w.Latest != nil {
+		src, _ := w.Latest.Outer()
+		from = fmt.Sprintf(", from %s as it sees it", src)
+		if b.Untranslated {
+			from += ": not translated on the way"
+		}
+	}
+	return fmt.Sprintf("%d %s of %s arrived at %s%s", w.Arrived, plural(what), b.NameA, b.NameB, from)
+}
+
+// tally is evidence of what became of the flow's messages on both ways.
+func (b *Both) tally() []string {
+	var lines []string
+	for _, o := range []struct {
+		w        *Way
+		from, to string
+	}{{&b.Forth, b.NameA, b.NameB}, {&b.Back, b.NameB, b.NameA}} {
+		if o.w.Sent == 0 {
+			continue
+		}
+		line := fmt.Sprintf("of %d data message(s) from %s %d arrived at %s", o.w.Sent, o.from, o.w.Arrived, o.to)
+		if o.w.Lost > 0 {
+			line += fmt.Sprintf(", %d were lost on the way", o.w.Lost)
+		}
+		if o.w.Unknown > 0 {
+			line += fmt.Sprintf("; of %d it is not known", o.w.Unknown)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// on says whose verdict it is, now that there is more than one host.
+func (b *Both) on(v Verdict, a bool) Verdict {
+	v.Host = b.NameB
+	if a {
+		v.Host = b.NameA
+	} else {
+		v.Where = fromA[v.Where]
+	}
+	if v.Healthy() {
+		v.Host = ""
+		return v
+	}
+	v.Fix = slices.Clone(v.Fix)
+	if len(v.Fix) > 0 {
+		v.Fix = append(List[string]{FixComment + "on " + v.Host + ":"}, v.Fix...)
+	}
+	return v
+}
+
+// fromA turns where B sees a fault into where A does.
+var fromA = map[Where]Where{WhereHere: WherePeer, WherePath: WherePath, WherePeer: WhereHere, WhereBeyond: WhereBeyond}
+
+func plural(what string) string { return what + "s" }

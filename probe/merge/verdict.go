@@ -1,0 +1,167 @@
+package merge
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// facts are what a host knows of a flow, or (without one) of a peer.
+func (m *merger) facts(h *host, side diagnose.Side, flow *diagnose.Flow, peer int32, other *host) *diagnose.Facts {
+	f := &diagnose.Facts{Interface: h.Interface, PublicKey: base64Key(h.PublicKey), ListenPort: h.ListenPort, FwMark: h.FwMark, Config: h.Config,
+		Side: side, Flow: flow}
+	for id, n := range h.keys {
+		if n == peer && peer != 0 {
+			f.Peer = h.facts.Peers[id]
+		}
+	}
+	if flow != nil && has(h.Addrs, flow.Target.Addr()) {
+		flow.Route.Local = true
+	}
+	h.testify(f, m.seenFrom(other, h))
+	// Strangers are judged by what is known from both sides.
+	return f
+}
+
+// both are the facts about two hosts. b is nil if it was not recorded.
+func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *diagnose.Both {
+	d := &diagnose.Both{NameA: a.label(), EndA: a.own(a.End, a.scanned.last)}
+	d.A = m.facts(a, diagnose.SideA, fa, bKey, b)
+	if b == nil {
+		d.NameB = cmp.Or(m.names[bKey], "the peer")
+		return d
+	}
+	d.B = m.facts(b, diagnose.SideB, fb, a.self, a)
+	d.NameB, d.EndB = b.label(), b.own(b.End, b.scanned.last)
+	if r := m.shook[[2]int8{a.index, b.index}]; r != nil {
+		d.Calls, d.Answers = r.forth.way(b), r.back.way(a)
+	}
+	if n := m.nat[[2]int8{a.index, b.index}]; n != nil {
+		d.Untranslated = n.Source == "no"
+	}
+	switch {
+	case m.set(a, b):
+		d.Apart = "one of the clocks was set meanwhile"
+	case m.pairOf(a, b) == nil && a.group != b.group:
+		d.Apart = "no message tells how the clocks lie"
+		if !m.anyPair() { // nothing at all gets through: the hosts' word must do
+			d.Apart = ""
+		}
+	}
+	return d
+}
+
+func (m *merger) anyPair() bool { return len(m.pairs) > 0 }
+
+// way words a tally of messages to a host; nil if it was not recorded.
+func (t *tally) way(to *host) diagnose.Way {
+	w := diagnose.Way{Sent: t.sent, Arrived: t.arrived, Lost: t.lost, Unknown: t.unknown, Reasons: t.reasons}
+	if t.lost > 0 && to != nil {
+		w.LatestLost = time.Unix(0, to.raw(t.latest))
+	}
+	if t.arrived > 0 {
+		latest := t.from
+		w.Latest = &latest
+	}
+	return w
+}
+
+func (l *Leg) way() diagnose.Way {
+	return diagnose.Way{Sent: int(l.Sent), Arrived: int(l.Arrived), Lost: int(l.Lost), Unknown: int(l.Unknown)}
+}
+
+// judgeLink judges the handshakes of two hosts, as the one sees them that calls in
+// vain; nil where neither does.
+func (m *merger) judgeLink(a, b *host) *diagnose.Verdict {
+	for _, h := range [][2]*host{{a, b}, {b, a}} {
+		from, to := h[0], h[1]
+		d := m.both(from, to, nil, nil, to.self)
+		if d.A.Peer == nil {
+			d.A.Peer = m.wrongKey(from, to)
+		}
+		if d.A.Peer == nil || d.A.Peer.Handshake.Sent == 0 {
+			continue
+		}
+		if v := d.Judge(); v.Code != diagnose.Idle {
+			return &v
+		}
+	}
+	return nil
+}
+
+// wrongKey is the peer that from has another key for: to gets its calls, and cannot
+// read them. nil if there is none.
+func (m *merger) wrongKey(from, to *host) *diagnose.Peer {
+	r := m.shook[[2]int8{from.index, to.index}]
+	if r == nil || r.forth.reasons[probe.InvalidMAC1] == 0 {
+		return nil
+	}
+	for id, p := range from.facts.Peers {
+		if from.other(id) < 0 && p.Handshake.Sent > 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+// callee is the host that is called by a key that is nobody's: who gets such calls
+// of a.
+func (m *merger) callee(a *host, key int32) *host {
+	for _, b := range m.hosts {
+		if p := m.wrongKey(a, b); p != nil && b != a {
+			for id, n := range a.keys {
+				if n == key && a.facts.Peers[id] == p {
+					return b
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// judge finds the verdict on a flow between two ends, and its ladder.
+func (m *merger) judge(f *hop) (diagnose.Verdict, []diagnose.Rung) {
+	if f.a < 0 {
+		return m.judgeB(f)
+	}
+	a := m.hosts[f.a]
+	var b *host
+	if f.b >= 0 {
+		b = m.hosts[f.b]
+	} else if b = m.callee(a, f.key.b); b != nil {
+		f.b = b.index
+	}
+	flows, forth, back := f.judged(a.ends, a, b)
+	d := m.both(a, b, flows[0], flows[1], f.key.b)
+	d.Forth, d.Back = forth, back
+	v := d.Judge()
+	end := d.EndA
+	rungs := m.rungs(a, d.A, f, &v, end)
+	if b != nil {
+		rungs = append(rungs, m.rungs(b, d.B, f, &v, d.EndB)...)
+	}
+	return v, rungs
+}
+
+// judgeB judges a flow of which only the called side was recorded.
+func (m *merger) judgeB(f *hop) (diagnose.Verdict, []diagnose.Rung) {
+	b := m.hosts[f.b]
+	facts := m.facts(b, diagnose.SideB, f.facts[1], f.key.a, nil)
+	end := b.own(b.End, b.scanned.last)
+	v, _ := facts.Judge(end)
+	v.Host = b.label()
+	if !v.Certain && v.Code != diagnose.Idle {
+		v.Evidence = append(v.Evidence, "what only the other side can tell is not known: it was not recorded")
+	}
+	return v, m.rungs(b, facts, f, &v, end)
+}
+
+func targetText(t netip.AddrPort) string {
+	if t.Port() == 0 {
+		return t.Addr().String()
+	}
+	return t.String()
+}
