@@ -203,7 +203,7 @@ func (c *Client) Watch(ctx context.Context, req WatchRequest, out io.Writer) (lo
 	if req.Color {
 		q.Set("color", "1")
 	}
-	err = c.follow(ctx, "watch?"+q.Encode(), func(in io.Reader) (err error) {
+	err = c.follow(ctx, "watch?"+q.Encode(), lastWords, func(in io.Reader) (err error) {
 		lost, err = copyLines(out, in)
 		return err
 	})
@@ -213,7 +213,7 @@ func (c *Client) Watch(ctx context.Context, req WatchRequest, out io.Writer) (lo
 // follow asks for something that does not end by itself, and has take read the
 // answer until ctx ends, which is no error, the node goes down, which is
 // [ErrEnded], or take returns an error that wraps errOut.
-func (c *Client) follow(ctx context.Context, what string, take func(io.Reader) error) error {
+func (c *Client) follow(ctx context.Context, what string, last time.Duration, take func(io.Reader) error) error {
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func (c *Client) follow(ctx context.Context, what string, take func(io.Reader) e
 	defer conn.Close()
 	// Shutting down our half asks for the last words.
 	stop := context.AfterFunc(ctx, func() {
-		_ = conn.SetReadDeadline(time.Now().Add(lastWords)) // they may fail to come
+		_ = conn.SetReadDeadline(time.Now().Add(last)) // they may fail to come
 		_ = conn.(*net.UnixConn).CloseWrite()
 	})
 	defer stop()

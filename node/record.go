@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/recording"
 	"github.com/wgnode/wgnode/tunnel"
@@ -28,6 +29,8 @@ type RecordRequest struct {
 	// Keys asks for the lines of a key log, see [recording.Writer.Secrets]. The
 	// node must keep session keys, see [tunnel.KeepSessionKeys].
 	Keys bool
+	// NoKernel leaves out what the kernel does with packets: none is followed.
+	NoKernel bool
 }
 
 func (r *RecordRequest) query() url.Values {
@@ -37,11 +40,15 @@ func (r *RecordRequest) query() url.Values {
 	if r.Keys {
 		q.Set("keys", "1")
 	}
+	if r.NoKernel {
+		q.Set("kernel", "0")
+	}
 	return q
 }
 
 func parseRecordRequest(q url.Values) (r RecordRequest, err error) {
 	r.Filter, r.Keys = q["filter"], q.Get("keys") == "1"
+	r.NoKernel = q.Get("kernel") == "0"
 	if r.Since, err = time.ParseDuration(q.Get("since")); err != nil {
 		return r, fmt.Errorf("since: %w", err)
 	}
@@ -54,12 +61,13 @@ func parseRecordRequest(q url.Values) (r RecordRequest, err error) {
 // A recording comes from a node as frames: a byte that says what it is, the length
 // of the content as a little-endian uint32, the content.
 const (
-	frameMeta    = 'M' // recording.Meta as JSON; the first
-	framePeer    = 'P' // recording.Peer as JSON, before the first event of one that is new
-	frameSecrets = 'K' // lines of a key log
-	frameEvent   = 'E' // an event, and what was kept of its packet
-	frameLoss    = 'L' // recording.Loss as JSON: all that was lost by now; also the last
-	frameIdle    = 'F' // there is nothing more at the moment
+	frameMeta      = 'M' // recording.Meta as JSON; the first
+	framePeer      = 'P' // recording.Peer as JSON, before the first event of one that is new
+	frameSecrets   = 'K' // lines of a key log
+	frameEvent     = 'E' // an event, and what was kept of its packet
+	frameLoss      = 'L' // recording.Loss as JSON: all that was lost by now; also the last
+	frameTestimony = 'T' // diagnose.Testimony as JSON, at the end
+	frameIdle      = 'F' // there is nothing more at the moment
 
 	frameHead = 5
 	maxFrame  = 64 << 20
@@ -107,14 +115,15 @@ func (t controlTask) record(w http.ResponseWriter, r *http.Request) {
 
 // recorder is one recording on its way to a client.
 type recorder struct {
-	n     *Node
-	req   *RecordRequest
-	w     io.Writer
-	flush func() error
-	tap   *tunnel.Tap
-	buf   []byte
-	known map[probe.PeerID]bool
-	lost  recording.Loss
+	n       *Node
+	req     *RecordRequest
+	w       io.Writer
+	flush   func() error
+	tap     *tunnel.Tap
+	buf     []byte
+	witness *explain.Witness // nil: nobody watches the kernel
+	known   map[probe.PeerID]bool
+	lost    recording.Loss
 }
 
 func (n *Node) newRecorder(w http.ResponseWriter, req *RecordRequest) *recorder {
@@ -124,6 +133,14 @@ func (n *Node) newRecorder(w http.ResponseWriter, req *RecordRequest) *recorder 
 func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*probe.Event) bool) error {
 	r.tap = r.n.tun.Tap(r.req.Snaplen) // before the first event that is to have content
 	defer r.tap.Close()
+	if !r.req.NoKernel {
+		witness, err := explain.NewWitness(ctx, r.n.Subject())
+		if err != nil {
+			return err
+		}
+		r.witness = witness
+		defer witness.Close()
+	}
 	past, missed, sub := r.n.tun.Recorder().SubscribeSince(time.Now().Add(-r.req.Since), match)
 	defer sub.Close()
 	r.lost.Events = missed
@@ -146,6 +163,11 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*pr
 	past, r.lost.Contents = nil, 0 // the past has none but for the latest handshakes
 	if err := r.follow(ctx, sub, missed); err != nil {
 		return err
+	}
+	for _, t := range r.witness.Close() {
+		if err := r.json(frameTestimony, t); err != nil {
+			return err
+		}
 	}
 	// The last words.
 	if err := r.json(frameLoss, r.lost); err != nil {
@@ -185,6 +207,7 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 			if events[i].Time > end {
 				continue
 			}
+			r.witness.Saw(&events[i])
 			if err := r.event(&events[i], true); err != nil {
 				return err
 			}

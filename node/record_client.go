@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -19,6 +21,8 @@ type Recording interface {
 	Begin(m *recording.Meta) error
 	Peer(p recording.Peer) error
 	Secrets(lines []byte) error
+	// Testimony takes what the host found out beside its events, at the end.
+	Testimony(t *diagnose.Testimony) error
 	// Event takes an event, what was kept of its packet (nil for nothing; valid
 	// during the call), and how many events were lost since the previous one.
 	Event(e *probe.Event, captured []byte, lost uint64) error
@@ -26,12 +30,16 @@ type Recording interface {
 	Flush() error
 }
 
+// recordLastWords is how long the end of a recording may take to come: the kernel is
+// asked a few things then.
+const recordLastWords = 5 * time.Second
+
 // Record hands on what passes to a recording until ctx ends, which is no error, the
 // node goes down ([ErrEnded]), or the recording returns an error, as
 // [recording.ErrFull]. It returns what was lost in all.
 func (c *Client) Record(ctx context.Context, req RecordRequest, into Recording) (recording.Loss, error) {
 	f := &frames{into: into}
-	err := c.follow(ctx, "record?"+req.query().Encode(), f.copy)
+	err := c.follow(ctx, "record?"+req.query().Encode(), recordLastWords, f.copy)
 	return f.lost, err
 }
 
@@ -100,6 +108,12 @@ func (f *frames) take(kind byte, body []byte) error {
 			return errors.Join(errFrame, err)
 		}
 		return out(f.into.Peer(p))
+	case frameTestimony:
+		var t diagnose.Testimony
+		if err := json.Unmarshal(body, &t); err != nil {
+			return errors.Join(errFrame, err)
+		}
+		return out(f.into.Testimony(&t))
 	case frameSecrets:
 		return out(f.into.Secrets(body))
 	case frameLoss:

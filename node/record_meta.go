@@ -23,7 +23,7 @@ func (n *Node) recordingMeta(req *RecordRequest) (*recording.Meta, error) {
 	}
 	m := &recording.Meta{ID: rand.Uint64(), Version: moduleVersion(), Host: host, Interface: n.name, Config: n.Config().Path,
 		PublicKey: recording.Key(n.tun.PublicKey()), ListenPort: n.tun.ListenPort(), FwMark: n.tun.FwMark(),
-		Kernel: n.net == nil && n.link == nil, Clock: hostClock(), Filter: req.Filter, Snaplen: req.Snaplen}
+		Kernel: n.net == nil && n.link == nil, Clock: hostClock(), Addrs: n.ownAddrs(), Filter: req.Filter, Snaplen: req.Snaplen}
 	status, err := n.tun.Status()
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)

@@ -140,6 +140,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 	f = half(f, s, pkt)
 	p := &f.Kernel.Passages[s]
 	p.Packets++
+	p.At = pkt.Time
 	p.Src, p.Dst = pkt.First.Source(), pkt.First.Destination()
 	p.In, p.Out = link.NameOf(pkt.First.In), link.NameOf(pkt.Last.Out)
 	p.Translated = translated(pkt)

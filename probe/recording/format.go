@@ -51,6 +51,8 @@ const (
 	kindPeer  byte = 'P'
 	kindStats byte = 'S'
 
+	kindTestimony byte = 'T'
+
 	flagMade byte = 1
 )
 

@@ -48,6 +48,8 @@ type Meta struct {
 	// network stack inside the process.
 	Kernel bool  `json:"kernel"`
 	Clock  Clock `json:"clock"`
+	// Addrs are the host's own addresses.
+	Addrs []netip.Addr `json:"addrs,omitempty"`
 	// Filter is what was asked for, in the words of `watch`; empty: everything.
 	Filter []string `json:"filter,omitempty"`
 	// Snaplen is how many bytes of each packet were kept: [Headers], or 0 for all.
@@ -134,6 +136,9 @@ func parseMeta(text []byte) (*Meta, error) {
 type peerList []Peer
 
 func (l *peerList) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil // a node without peers
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
 		return errors.Join(errors.New("peers are no list"), err)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
 // ErrFull: the recording has the size that it may have.
@@ -150,6 +151,9 @@ func (o *Output) Secrets(lines []byte) error {
 	o.secrets = append(o.secrets, lines...)
 	return o.w.Secrets(lines)
 }
+
+// Testimony keeps what the host found out beside its events.
+func (o *Output) Testimony(t *diagnose.Testimony) error { return o.w.Testimony(t) }
 
 // Event writes an event; see [Writer.Event]. The error is [ErrFull] if there is no
 // more room; the event is then not written.

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
 const readBuffer = 256 << 10
@@ -24,7 +26,11 @@ type Reader struct {
 	packet Packet
 	loss   Loss
 	ended  bool // the statistics were read
-	err    error
+	endAt  int64
+	told   []byte // of a testimony, in this packet
+
+	testimonies []diagnose.Testimony
+	err         error
 }
 
 // NewReader reads the head of a recording. The error wraps [ErrForeign] if r is
@@ -59,6 +65,14 @@ func (r *Reader) Loss() Loss { return r.loss }
 // Complete reports whether the recording has been read to an end that its writer
 // meant. One that was cut off, or written again by another tool, may have none.
 func (r *Reader) Complete() bool { return r.ended }
+
+// EndedAt is when the recording ended, zero as long as that was not read.
+func (r *Reader) EndedAt() time.Time {
+	if !r.ended {
+		return time.Time{}
+	}
+	return time.Unix(0, r.endAt)
+}
 
 // Next reads the next packet or note. It belongs to the reader, and is valid until
 // the next call. They come in order of time, but for received data that was followed by
@@ -249,7 +263,8 @@ func (r *Reader) enhancedPacket() error {
 	}
 	p := &r.packet
 	*p = Packet{Data: b[:captured:captured], Length: int(length)}
-	return r.options(b[(captured+3)&^3:], func(code uint16, value []byte) error {
+	r.told = r.told[:0]
+	err := r.options(b[(captured+3)&^3:], func(code uint16, value []byte) error {
 		switch {
 		case code == optPacketDrops && len(value) == 8:
 			p.Lost = r.order.Uint64(value)
@@ -261,6 +276,10 @@ func (r *Reader) enhancedPacket() error {
 		}
 		return nil
 	})
+	if err == nil && len(r.told) > 0 {
+		err = r.testimony(r.told)
+	}
+	return err
 }
 
 // addLost counts events until the statistics tell the sum.
@@ -293,6 +312,8 @@ func (r *Reader) tag(p *Packet, c custom) error {
 			return fmt.Errorf("description of a peer: %w", err)
 		}
 		r.meta.add(peer)
+	case kindTestimony:
+		r.told = append(r.told, c.content...)
 	}
 	return nil
 }
@@ -313,6 +334,7 @@ func (r *Reader) statistics() error {
 			return fmt.Errorf("statistics: %w", err)
 		}
 		r.loss, r.ended = l, true
+		r.endAt = int64(uint64(r.order.Uint32(r.body[4:]))<<32 | uint64(r.order.Uint32(r.body[8:])))
 		return nil
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
 var start = time.Date(2026, 5, 4, 3, 2, 1, 123456789, time.UTC)
@@ -209,5 +212,49 @@ func TestCutOff(t *testing.T) {
 	}
 	if most != len(all) {
 		t.Errorf("%d packets, want %d", most, len(all))
+	}
+}
+
+// A node without peers, whom strangers call perhaps, is recorded like any other.
+func TestNoPeers(t *testing.T) {
+	var b bytes.Buffer
+	w, err := NewWriter(&b, &Meta{ID: 1, Interface: "wg0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(Loss{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewReader(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Next(); err != io.EOF || len(r.Meta().Peers) != 0 || r.EndedAt().IsZero() {
+		t.Errorf("%v, %v, %v", err, r.Meta().Peers, r.EndedAt())
+	}
+}
+
+// What a host found out beside its events comes back from the file, also if it is
+// longer than an option can be.
+func TestTestimony(t *testing.T) {
+	want := diagnose.Testimony{Side: diagnose.SideB, Kernel: &diagnose.Kernel{Limits: []string{strings.Repeat("x", 100_000)}}}
+	want.Kernel.Passages[diagnose.FromWire].Drop = &diagnose.Drop{Hook: "input", Rule: "drop"}
+	var b bytes.Buffer
+	w, err := NewWriter(&b, &Meta{ID: 1, Interface: "wg0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Testimony(&want), w.Close(Loss{})); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewReader(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Next(); err != io.EOF {
+		t.Fatal(err)
+	}
+	if got := r.Testimonies(); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -276,7 +276,10 @@ func (w *Writer) Flush() error {
 
 // Close writes the statistics, with what was lost in all, and flushes. It does not
 // close what lies below.
-func (w *Writer) Close(lost Loss) error {
+func (w *Writer) Close(lost Loss) error { return w.CloseAt(lost, time.Now()) }
+
+// CloseAt is Close for a recording that ended at another time than now.
+func (w *Writer) CloseAt(lost Loss, end time.Time) error {
 	text, err := json.Marshal(lost)
 	if err != nil {
 		return fmt.Errorf("write statistics: %w", err)
@@ -284,7 +287,7 @@ func (w *Writer) Close(lost Loss) error {
 	for in, n := range w.counts {
 		b := beginBlock(w.buf[:0], blockStatistics)
 		b = binary.LittleEndian.AppendUint32(b, uint32(in))
-		b = appendTime(b, time.Now().UnixNano())
+		b = appendTime(b, end.UnixNano())
 		if w.first != 0 {
 			b = appendTime(append(b, optStatsStart, 0, 8, 0), w.first)
 			b = appendTime(append(b, optStatsEnd, 0, 8, 0), w.last)

@@ -1,0 +1,264 @@
+//go:build linux
+
+package explain
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+const (
+	// repeatedAfter is how long after a request the same again means that it had no
+	// answer, or one that did not arrive. TCP repeats after a second.
+	repeatedAfter = 500 * time.Millisecond
+	// followedAtOnce and followedInAll bound how many flows a witness looks into,
+	// followedFor how long.
+	followedAtOnce = 8
+	followedInAll  = 64
+	followedFor    = 20 * time.Second
+	requestsKept   = 1024
+	remotesKept    = 256
+	// waysKept bounds for how many addresses it is asked where their messages go.
+	waysKept = 16
+)
+
+// Witness finds out, while packets are recorded, what their events do not tell: what
+// this host's kernel does with encrypted packets, and with those of flows whose
+// requests are repeated in vain. It is for recordings that are judged elsewhere.
+type Witness struct {
+	s      Subject
+	ctx    context.Context
+	cancel context.CancelFunc
+	wire   *kernelWatch
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	kernels  map[netip.AddrPort]*diagnose.Kernel // guarded by mu: by the other end
+	heard    []diagnose.Testimony                // guarded by mu
+	followed map[followedFlow]bool               // guarded by mu: false once that is over
+	facts    *diagnose.Facts
+	closed   bool // of Close's caller alone
+
+	requests map[request]time.Time // of Saw's caller alone
+}
+
+// followedFlow is one that was looked into.
+type followedFlow struct {
+	target netip.AddrPort
+	from   netip.Addr
+}
+
+// request is what repeats if it is not answered.
+type request struct {
+	seam     probe.Seam
+	src, dst probe.Addr
+	sport    uint16
+	dport    uint16
+	proto    uint8
+}
+
+// NewWitness begins to watch. Close must be called. It returns nil, which is of no
+// use but does no harm, where there is no kernel to watch.
+func NewWitness(ctx context.Context, s Subject) (*Witness, error) {
+	if !s.Kernel {
+		return nil, nil
+	}
+	f, _, err := s.facts()
+	if err != nil {
+		return nil, err
+	}
+	w := &Witness{s: s, facts: f, wire: newKernelWatch(s.Interface), kernels: make(map[netip.AddrPort]*diagnose.Kernel),
+		followed: make(map[followedFlow]bool), requests: make(map[request]time.Time)}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	for _, all := range everybody {
+		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: f.ListenPort}
+		for _, length := range []uint16{initiationLen, responseLen} {
+			w.wire.match(diagnose.FromWire, onlyLength(in, length))
+			w.wire.match(diagnose.ToWire, onlyLength(in.Reverse(), length))
+		}
+		w.wire.match(diagnose.FromWire, busy(in))
+		w.wire.match(diagnose.ToWire, busy(in.Reverse()))
+	}
+	w.wire.start(w.ctx)
+	w.wg.Go(w.watch)
+	return w, nil
+}
+
+// watch takes in what the kernel does with encrypted packets.
+func (w *Witness) watch() {
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case pkt := <-w.wire.packets:
+			w.add(pkt)
+		}
+	}
+}
+
+func (w *Witness) add(pkt *netfilter.Packet) {
+	remote := pkt.First.Source()
+	if w.wire.stretch[pkt.Match] == diagnose.ToWire {
+		remote = pkt.First.Destination()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := w.kernels[remote]
+	if k == nil {
+		if len(w.kernels) >= remotesKept {
+			return
+		}
+		k = &diagnose.Kernel{}
+		w.kernels[remote] = k
+	}
+	f := *w.facts
+	f.Kernel = k
+	w.wire.add(&f, pkt)
+}
+
+// Saw tells the witness of an event that is recorded. It does not wait, and keeps
+// nothing of it. Calls must not overlap.
+func (w *Witness) Saw(e *probe.Event) {
+	if w == nil || e.Kind != probe.KindInner || e.Dropped() {
+		return
+	}
+	asks, answers := false, false
+	switch e.Proto {
+	case probe.ProtoTCP:
+		asks = e.Info&(probe.TCPSyn|probe.TCPAck) == probe.TCPSyn
+	case probe.ProtoICMP, probe.ProtoICMPv6:
+		asks, answers = e.ICMPEcho()
+	}
+	r := request{e.Seam, e.InnerSrc, e.InnerDst, e.InnerSrcPort, e.InnerDstPort, e.Proto}
+	switch {
+	case answers:
+		// The request went the other way, and its sequence number is not the flow's.
+		for _, seam := range []probe.Seam{probe.SeamTUNRead, probe.SeamTUNWrite} {
+			delete(w.requests, request{seam, e.InnerDst, e.InnerSrc, e.InnerSrcPort, 0, e.Proto})
+		}
+	case asks && e.Proto != probe.ProtoTCP:
+		r.dport = 0
+		fallthrough
+	case asks:
+		first, again := w.requests[r]
+		if !again {
+			if len(w.requests) >= requestsKept {
+				clear(w.requests)
+			}
+			w.requests[r] = e.When()
+		} else if e.When().Sub(first) >= repeatedAfter {
+			delete(w.requests, r)
+			w.follow(e)
+		}
+	}
+}
+
+// follow looks into a flow from now on, as a passive explanation does.
+func (w *Witness) follow(e *probe.Event) {
+	k := followedFlow{target: netip.AddrPortFrom(e.InnerDst.Netip(), e.InnerDstPort), from: e.InnerSrc.Netip()}
+	if e.Proto != probe.ProtoTCP {
+		k.target = netip.AddrPortFrom(k.target.Addr(), 0)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.followed[k]; ok || len(w.followed) >= followedInAll || w.busy() >= followedAtOnce {
+		return
+	}
+	w.followed[k] = true
+	w.wg.Go(func() {
+		heard := w.s.testify(w.ctx, Request{Target: k.target, Passive: true, From: host(k.from), Timeout: followedFor})
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.followed[k] = false
+		w.heard = append(w.heard, heard...)
+	})
+}
+
+// busy is how many flows are looked into. w.mu must be held.
+func (w *Witness) busy() (n int) {
+	for _, still := range w.followed {
+		if still {
+			n++
+		}
+	}
+	return n
+}
+
+// testify follows a flow until the verdict is settled or ctx ends, and returns what
+// was found out. That nothing can be found out is no error: there is nothing to
+// tell then.
+func (s *Subject) testify(ctx context.Context, req Request) []diagnose.Testimony {
+	x := &explanation{Subject: *s, req: req, started: time.Now()}
+	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer sub.Close()
+	if err := x.prepare(); err != nil {
+		return nil
+	}
+	x.facts.Since = x.started
+	ctx, cancel := context.WithTimeout(ctx, req.Timeout)
+	defer cancel()
+	x.kernel = x.watchKernel(ctx)
+	defer func() { x.kernel.close() }()
+	events := make(chan []probe.Event)
+	go sub.Feed(ctx, events)
+	x.watch(ctx, events, nil)
+	heard := []diagnose.Testimony{{Target: x.flow.Target, Side: x.facts.Side, Route: x.flow.Route, Kernel: x.facts.Kernel}}
+	if on := x.facts.Onward; on != nil {
+		heard = append(heard, diagnose.Testimony{Target: x.flow.Target, Side: on.Side, Route: x.flow.Route, Kernel: on.Kernel})
+	}
+	return heard
+}
+
+// Close ends the watch and returns what was found out. It waits until nothing is
+// watched any more.
+func (w *Witness) Close() []diagnose.Testimony {
+	if w == nil || w.closed {
+		return nil
+	}
+	w.closed = true
+	for { // what was traced before
+		select {
+		case pkt := <-w.wire.packets:
+			w.add(pkt)
+			continue
+		default:
+		}
+		break
+	}
+	w.cancel()
+	w.wg.Wait()
+	w.wire.close()
+	seen := w.wire.kernel
+	seen.Lost = w.wire.lost()
+	all := diagnose.Testimony{Kernel: seen}
+	peers := make(map[netip.AddrPort]string)
+	for _, ps := range w.s.Tunnel.Peers() {
+		if ps.Configured && ps.Endpoint.IsValid() {
+			peers[ps.Endpoint] = ps.Key.Base64()
+		}
+	}
+	for ep := range peers {
+		if w.kernels[ep] == nil && len(w.kernels) < remotesKept {
+			w.kernels[ep] = &diagnose.Kernel{}
+		}
+	}
+	for remote, k := range w.kernels {
+		t := diagnose.WireTestimony{Remote: remote, Peer: peers[remote], From: k.Passages[diagnose.FromWire], To: k.Passages[diagnose.ToWire]}
+		if len(all.Wire) < waysKept || t.Peer != "" && len(peers) <= waysKept {
+			t.Way = wayOf(remote, probe.ProtoUDP, w.facts.FwMark, w.s.Interface)
+		}
+		all.Wire = append(all.Wire, t)
+	}
+	slices.SortFunc(all.Wire, func(a, b diagnose.WireTestimony) int {
+		return cmp.Or(a.Remote.Addr().Compare(b.Remote.Addr()), cmp.Compare(a.Remote.Port(), b.Remote.Port()))
+	})
+	return append(w.heard, all)
+}
