@@ -29,6 +29,7 @@ func newExplainCommand() *cobra.Command {
 		passive, json bool
 		from, file    string
 		timeout       time.Duration
+		with          withOptions
 	}
 	cmd := &cobra.Command{
 		Use:   "explain [NAME] DEST[:PORT]",
@@ -51,9 +52,20 @@ With -r it sends nothing and explains the latest connection to DEST in a recordi
 see "wgnode record", on whichever side that was made.
 What only a running host can be asked is then not known, and said so.
 
+With --with USER@HOST the other end of the tunnel is heard, too: wgnode records there,
+by ssh, while the probe is sent, and the two recordings are put together as "wgnode
+merge" does. The ladder has the checkpoints of both hosts, and the verdict is certain
+where one host had only candidates. It takes a wgnode there that runs the tunnel, and
+the right to record, as root has. Nothing stays behind: the recording there ends with
+this command, however that ends. WGNODE_SSH names another program than ssh, with its
+options. --with-command is a shell command that runs wgnode there; arguments are
+appended. It takes some seconds longer.
+
 Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 		Example: `  wgnode explain wg0 192.168.200.22:80
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1
+  wgnode explain wg0 192.168.200.22:80 --with root@hub
+  wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 2222 admin@hub sudo wgnode'
   wgnode explain -r wg0.pcapng 192.168.200.22:80`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,6 +92,12 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 					return newUsageError(cmd, err)
 				}
 			}
+			if o.with.used() {
+				if o.passive || o.file != "" || o.with.host != "" && o.with.command != "" || strings.HasPrefix(o.with.host, "-") {
+					return newUsageError(cmd, errors.New("--with, or --with-command, goes with a probe from here: without --passive and -r, and only one of the two"))
+				}
+				return runExplainWith(cmd, name, req, o.with, o.json)
+			}
 			if o.file != "" {
 				return explainRecording(cmd, o.file, req, o.json)
 			}
@@ -90,6 +108,9 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for somebody else's packet that matches")
 	cmd.Flags().StringVar(&o.from, "from", "", "with --passive or -r: only flows from this `ADDRESS or PREFIX`")
 	readFlag(cmd, &o.file)
+	cmd.Flags().StringVar(&o.with.host, "with", "", "hear the other end, too: by ssh from `USER@HOST`")
+	cmd.Flags().StringVar(&o.with.command, "with-command", "", "the same, by a shell `COMMAND` that runs wgnode there")
+	cmd.Flags().StringVar(&o.with.name, "with-name", "", "`NAME` of the interface there (default the only one)")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", explain.DefaultTimeout, "how long to wait for a verdict")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd

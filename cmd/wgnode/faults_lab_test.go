@@ -71,6 +71,7 @@ func faults() []fault {
 // has, and the tests that they have.
 var elsewhere = map[diagnose.Code]string{
 	diagnose.SharedKey:             "cmd/wgnode TestVerdictSharedKey",
+	diagnose.LostOnPath:            "cmd/wgnode TestMergeFaults",
 	diagnose.MTUBlackhole:          "cmd/wgnode TestMTUBlackhole",
 	diagnose.MTUTooLarge:           "cmd/wgnode TestFindings",
 	diagnose.NoKeepalive:           "cmd/wgnode TestFindings",

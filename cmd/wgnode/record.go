@@ -26,13 +26,14 @@ const smallestRecording = 64 << 10
 const wholePast = time.Duration(math.MaxInt64 / 2)
 
 type recordOptions struct {
-	file    string
-	length  time.Duration
-	max     string
-	since   time.Duration
-	snaplen int
-	out     recording.OutputOptions
-	req     node.RecordRequest
+	file     string
+	length   time.Duration
+	untilEOF bool
+	max      string
+	since    time.Duration
+	snaplen  int
+	out      recording.OutputOptions
+	req      node.RecordRequest
 }
 
 func newRecordCommand() *cobra.Command {
@@ -57,6 +58,10 @@ keys and the sessions' own keys. Wireshark then shows what is in them, if the
 recording has their handshake, and --snaplen 0. Whoever has the file can read the
 sessions and pass for this node.
 
+On a host that has nftables, and as root, it also notes at the end what the kernel did
+with encrypted packets, and with those of flows whose requests were repeated in vain:
+"wgnode merge" judges by that. --no-kernel leaves it out.
+
 FILTER is that of "wgnode watch". "watch", "explain" and "doctor" read a recording
 with -r FILE.`,
 		Example: `  wgnode record wg0 -w wg0.pcapng
@@ -80,11 +85,13 @@ with -r FILE.`,
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "write", "w", "", "write to `FILE`; \"-\" is standard output")
 	f.DurationVar(&o.length, "for", 0, "end after this long")
+	f.BoolVar(&o.untilEOF, "until-eof", false, "end when standard input does, which is how another host ends it")
 	f.StringVar(&o.max, "max", "", "end when the file has this `SIZE`, such as 100M; with --files begin another")
 	f.IntVar(&o.out.Files, "files", 0, "keep the latest `N` files, FILE.00001.pcapng and so on")
 	f.DurationVar(&o.since, "since", 0, "begin with what passed in this time before (default all that is held)")
 	f.IntVar(&o.snaplen, "snaplen", 0, "keep the first `N` bytes of each packet, 0 for all (default headers only)")
 	f.BoolVar(&o.req.Keys, "keys", false, "add the keys that decrypt the encrypted packets; the file is then a secret")
+	f.BoolVar(&o.req.NoKernel, "no-kernel", false, "do not note what the kernel does with packets, which merge can use")
 	f.BoolVar(&o.out.Force, "force", false, "overwrite what is there")
 	_ = cmd.MarkFlagFilename("write", "pcapng") // fails only for a flag that is not there
 	return cmd
@@ -151,6 +158,9 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
+	if o.untilEOF {
+		ctx = endsWith(ctx, cmd.InOrStdin())
+	}
 	if o.length > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.length)
@@ -182,6 +192,16 @@ func withKeysHint(err error, o *recordOptions) error {
 		return withHint(err, "bring it up with --session-keys; what passed before stays encrypted. In the tunnel itself --snaplen 0 shows everything without keys")
 	}
 	return err
+}
+
+// endsWith is ctx until in ends.
+func endsWith(ctx context.Context, in io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, in) // however it ends, that is the end
+	}()
+	return ctx
 }
 
 // announced is an output that says when it has begun: who starts a recording from

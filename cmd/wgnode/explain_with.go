@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/remote"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/merge"
+	"github.com/wgnode/wgnode/probe/recording"
+)
+
+const (
+	// remoteReady is how long the other host may take to begin: ssh may ask for a
+	// passphrase.
+	remoteReady = time.Minute
+	// settleTime is how long both record on after the verdict of this side: what was
+	// sent last must have had time to arrive, or to be missed.
+	settleTime = 1300 * time.Millisecond
+	// sshVariable names what is run in place of ssh.
+	sshVariable = "WGNODE_SSH"
+)
+
+// withOptions say how the other host is reached.
+type withOptions struct {
+	host    string // user@host
+	command string // in place of ssh and wgnode there
+	name    string // of the interface there; "" for the only one
+}
+
+func (o *withOptions) used() bool { return o.host != "" || o.command != "" }
+
+// args is the command that records on the other host.
+func (o *withOptions) args(limit time.Duration) []string {
+	record := []string{"record"}
+	if o.name != "" {
+		record = append(record, o.name)
+	}
+	record = append(record, "-w", "-", "--until-eof", "--since", recordedBefore.String(), "--for", limit.String())
+	if o.command != "" {
+		return append([]string{"sh", "-c", o.command + ` "$@"`, "sh"}, record...)
+	}
+	ssh := strings.Fields(os.Getenv(sshVariable))
+	if len(ssh) == 0 {
+		ssh = []string{"ssh"}
+	}
+	return append(append(ssh, o.host, "wgnode"), record...)
+}
+
+// there is how the other host is called in errors.
+func (o *withOptions) there() string {
+	if o.host != "" {
+		return o.host
+	}
+	return "the other host"
+}
+
+// bothReport is what explain says when both ends were heard.
+type bothReport struct {
+	*diagnose.Report
+	Merge *merge.Result `json:"merge"`
+}
+
+func runExplainWith(cmd *cobra.Command, name string, req explain.Request, with withOptions, asJSON bool) error {
+	c, err := dialNode(name)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "wgnode-explain-")
+	if err != nil {
+		return fmt.Errorf("make a place for recordings: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	report, files, err := explainBoth(ctx, c, req, &with, dir)
+	if err != nil {
+		return fmt.Errorf("explain %s on %s: %w", req.Target, name, err)
+	}
+	both, err := combine(ctx, report, files, req.Target)
+	if err != nil {
+		return fmt.Errorf("explain %s on %s with %s: %w", req.Target, name, with.there(), err)
+	}
+	if err := printReport(cmd, both, asJSON, func() error {
+		return ladder.Both(cmd.OutOrStdout(), both.Report, both.Merge, ladderOptions(cmd))
+	}); err != nil {
+		return err
+	}
+	if !both.Verdict.Healthy() {
+		return statusFault
+	}
+	return nil
+}
+
+// explainBoth explains here while both ends record, and returns the recordings.
+func explainBoth(ctx context.Context, c *node.Client, req explain.Request, with *withOptions, dir string) (*diagnose.Report, []string, error) {
+	here, there := filepath.Join(dir, "here.pcapng"), filepath.Join(dir, "there.pcapng")
+	file, err := os.OpenFile(there, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	args := with.args(remoteReady + 2*req.Timeout + time.Minute)
+	far, err := remote.Start(ctx, args, file)
+	if err != nil {
+		return nil, nil, withRemedy(err, with)
+	}
+	finished := false
+	defer func() {
+		if !finished {
+			far.Abort()
+		}
+	}()
+	ready, cancel := context.WithTimeout(ctx, remoteReady)
+	defer cancel()
+	if err := far.Ready(ready); err != nil {
+		return nil, nil, withRemedy(fmt.Errorf("record on %s: %w", with.there(), err), with)
+	}
+	near, err := recordHere(ctx, c, here)
+	if err != nil {
+		return nil, nil, err
+	}
+	report, err := c.Explain(ctx, req)
+	if err == nil {
+		select {
+		case <-time.After(settleTime):
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	err = errors.Join(err, near())
+	if err != nil {
+		return nil, nil, err
+	}
+	finished = true
+	if err := far.Finish(); err != nil {
+		return nil, nil, withRemedy(fmt.Errorf("record on %s: %w", with.there(), err), with)
+	}
+	return report, []string{here, there}, nil
+}
+
+// begun is an output that tells when it has begun.
+type begun struct {
+	*recording.Output
+	at chan struct{}
+}
+
+// Begin is Output's.
+func (b begun) Begin(m *recording.Meta) error {
+	defer close(b.at)
+	return b.Output.Begin(m)
+}
+
+// recordHere records this host into a file until the function that it returns is
+// called.
+func recordHere(ctx context.Context, c *node.Client, path string) (end func() error, err error) {
+	out, err := recording.Create(path, recording.OutputOptions{})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	into, result := begun{out, make(chan struct{})}, make(chan error, 1)
+	go func() {
+		lost, err := c.Record(ctx, node.RecordRequest{Since: recordedBefore, Snaplen: recording.Headers}, into)
+		result <- errors.Join(err, out.Close(lost))
+	}()
+	select {
+	case <-into.at:
+		return func() error {
+			cancel()
+			return <-result
+		}, nil
+	case err := <-result:
+		cancel()
+		return nil, errors.Join(err, out.Abort())
+	}
+}
+
+// recordedBefore is how far back both ends begin: the handshake that made a session
+// may be a little older.
+const recordedBefore = 5 * time.Second
+
+// combine takes the ladder of both sides, and their verdict unless this side's is
+// certain: it has sent the probe, and knows best what became of it.
+func combine(ctx context.Context, report *diagnose.Report, files []string, target netip.AddrPort) (*bothReport, error) {
+	recs, err := openRecordings(files)
+	if err != nil {
+		return nil, err
+	}
+	r, err := merge.Merge(ctx, recs, merge.Options{Target: target})
+	if err != nil {
+		return nil, err
+	}
+	here := r.Hosts[0].Name
+	v := &report.Verdict
+	if !v.Healthy() {
+		v.Host = here
+	}
+	for i := range report.Ladder {
+		report.Ladder[i].Host = here
+	}
+	var flow *merge.Flow
+	for i := range r.Flows { // the latest is the probe's
+		if f := &r.Flows[i]; len(f.Hops) > 0 && f.Hops[0].A == here && (flow == nil || f.Began.After(flow.Began)) {
+			flow = f
+		}
+	}
+	if flow == nil {
+		return &bothReport{report, r}, nil
+	}
+	if !v.Certain {
+		*v = flow.Verdict
+	} else if v.Healthy() || v.Code == diagnose.ConnectionRefused {
+		v.Evidence = append(v.Evidence, flow.Verdict.Evidence...)
+	}
+	report.Ladder = merge.Mark(flow.Ladder, v)
+	return &bothReport{report, r}, nil
+}
+
+// withRemedy says what to do about another host that does not record.
+func withRemedy(err error, with *withOptions) error {
+	switch {
+	case errors.Is(err, remote.ErrConnect):
+		return withHint(err, "can you log in? Try: ssh "+with.host+" true", sshVariable+"=\"ssh -p 2222\" sets options; --with-command is for other ways")
+	case errors.Is(err, remote.ErrNoProgram):
+		return withHint(err, "install wgnode on "+with.there()+", or give its path: --with-command 'ssh "+with.there()+" /usr/local/bin/wgnode'")
+	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "permission denied"):
+		return withHint(err, "log in as root, or: --with-command 'ssh "+with.there()+" sudo wgnode'")
+	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "several nodes"):
+		return withHint(err, "name the interface there with --with-name")
+	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "unknown word") && with.name != "":
+		return withHint(err, "is "+with.name+" the interface there? On "+with.there()+", wgnode show interfaces lists them")
+	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "unknown"):
+		return withHint(err, "is the wgnode on "+with.there()+" as new as this one?")
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/merge"
+)
+
+func newMergeCommand() *cobra.Command {
+	var o struct {
+		json    bool
+		svg, to string
+	}
+	cmd := &cobra.Command{
+		Use:   "merge FILE FILE...",
+		Short: "Put the recordings of two or more hosts together",
+		Long: `Merge reads recordings that "wgnode record" made on different hosts at the same time,
+and recognises each message on both by the numbers in it, whatever NAT did to its
+addresses. It says how the clocks lie to each other, what was lost, doubled or
+overtaken on the way from one host to another, how long that took, how addresses
+were translated, and of each flow the one ladder from A1 to B8 and back, with a
+verdict from the evidence of both sides. A hub and its spokes are one chain.
+
+Where a recording cannot tell, because it had not begun, lacks events, or was
+filtered, a message is called unknown, not lost. All times are by the clock of the
+first file's host. The parts of one recording count as one.
+
+--json prints all of it: every lost message by its numbers, each leg's counts, and
+the verdicts in the form that explain has. --svg draws the messages of the first
+flow: hosts as columns, time downwards, a cross where one was lost.
+
+Exit status: 0 no fault, 1 the recordings cannot be read or do not belong together,
+2 a fault was found.`,
+		Example: `  wgnode merge alice.pcapng hub.pcapng
+  wgnode merge alice.pcapng hub.pcapng carol.pcapng --to 10.0.0.3:22
+  wgnode merge a.pcapng b.pcapng --json | jq '.lost[] | [.leg, .receiver, .counter]'`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var opt merge.Options
+			if o.to != "" {
+				target, err := parseTarget(cmd.Context(), o.to)
+				if err != nil {
+					return newUsageError(cmd, err)
+				}
+				opt.Target = target
+			}
+			return runMerge(cmd, args, opt, o.svg, o.json)
+		},
+		ValidArgsFunction: completeRecordings,
+	}
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	cmd.Flags().StringVar(&o.svg, "svg", "", "draw the first flow's messages into `FILE`")
+	cmd.Flags().StringVar(&o.to, "to", "", "only flows to this `ADDRESS[:PORT]`")
+	_ = cmd.MarkFlagFilename("svg", "svg") // fails only for a flag that is not there
+	return cmd
+}
+
+func completeRecordings(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"pcapng"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+func runMerge(cmd *cobra.Command, paths []string, opt merge.Options, svg string, asJSON bool) error {
+	recs, err := openRecordings(paths)
+	if err != nil {
+		return err
+	}
+	r, err := merge.Merge(cmd.Context(), recs, opt)
+	if err != nil {
+		return err
+	}
+	return printMerged(cmd, r, svg, asJSON)
+}
+
+func printMerged(cmd *cobra.Command, r *merge.Result, svg string, asJSON bool) error {
+	if svg != "" {
+		if err := os.WriteFile(svg, r.SVG(), 0o644); err != nil {
+			return fmt.Errorf("draw the messages: %w", err)
+		}
+	}
+	if err := printReport(cmd, r, asJSON, func() error {
+		return ladder.Merged(cmd.OutOrStdout(), r, ladderOptions(cmd))
+	}); err != nil {
+		return err
+	}
+	if !r.Healthy() {
+		return statusFault
+	}
+	return nil
+}
