@@ -68,8 +68,8 @@ func TestOffloadIsUsedHere(t *testing.T) {
 	}
 	defer b.Close()
 	for _, s := range b.open.Load().sockets() {
-		if !s.join || !s.segment.Load() {
-			t.Errorf("v6=%v: UDP_GRO %v, UDP_SEGMENT %v: the other tests do not cover them", s.v6, s.join, s.segment.Load())
+		if !s.join || !s.segment {
+			t.Errorf("v6=%v: UDP_GRO %v, UDP_SEGMENT %v: the other tests do not cover them", s.v6, s.join, s.segment)
 		}
 	}
 }

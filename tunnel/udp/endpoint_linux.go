@@ -43,6 +43,9 @@ type Endpoint struct {
 	// zone is the interface index of dst's zone in its lower half, and in
 	// its upper half the generation in which it was looked up. 0: not yet.
 	zone atomic.Uint64
+
+	// unjoined says in which generation the way to dst refused joined packets.
+	unjoined atomic.Uint64
 }
 
 var _ conn.Endpoint = (*Endpoint)(nil)

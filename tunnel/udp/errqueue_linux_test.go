@@ -103,14 +103,13 @@ func TestReaction(t *testing.T) {
 		{"firewall", unix.EPERM, 1, src, 0, drained{entries: 1}, giveUp},
 	} {
 		m := &sender{socket: &socket{}, dst: &Endpoint{gen: new(generation)}, src: c.src, segment: true}
-		m.socket.segment.Store(true)
 		m.ends[0], m.count = c.packets, 1
 		m.errno, m.queue = c.errno, c.queue
 		if got := m.react(c.tries); got != c.want {
 			t.Errorf("%s: got reaction %d, want %d", c.name, got, c.want)
 		}
-		if off := !m.socket.segment.Load(); off != (c.errno == unix.EIO && c.packets > 1) {
-			t.Errorf("%s: UDP_SEGMENT turned off for good: %v", c.name, off)
+		if off := m.socket.refusesJoined(m.dst, c.src); off != (c.errno == unix.EIO && c.packets > 1) {
+			t.Errorf("%s: UDP_SEGMENT turned off from now on: %v", c.name, off)
 		}
 	}
 }

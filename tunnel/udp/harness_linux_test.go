@@ -84,6 +84,9 @@ func (n *node) receive(fn conn.ReceiveFunc) {
 			return
 		}
 		for i := range got {
+			if sizes[i] == 0 {
+				continue // as the device does
+			}
 			n.packets <- packet{bytes.Clone(bufs[i][:sizes[i]]), eps[i]}
 		}
 	}

@@ -13,13 +13,6 @@ import (
 )
 
 const (
-	// maxDatagram is no less than any UDP payload, joined ones included.
-	maxDatagram = 1<<16 - 1
-
-	// joinedBatch is how many datagrams are read in one call if each may
-	// hold dozens of packets.
-	joinedBatch = 8
-
 	// maxSpurious bounds how often in a row a read may fail as if there were
 	// an error pending, with nothing in the error queue.
 	maxSpurious = 16
@@ -28,24 +21,27 @@ const (
 	pollTimeout = 10
 )
 
-// receiver reads from one socket. Where the kernel joins packets (UDP_GRO), it
-// reads into buffers of its own, hands out copies of the packets in them, and
-// keeps what is too much for one call until the next. Where it does not, it
-// reads straight into the caller's buffers.
+// receiver reads from one socket, straight into the caller's buffers. Where the
+// kernel joins packets (UDP_GRO), its layout says how they are spread over them;
+// what was more than they hold waits for the next call.
 type receiver struct {
 	mu     sync.Mutex // one call at a time
 	socket *socket
 	cache  endpointCache
+	layout layout
+	rest   backlog
 
-	msgs  []message
-	iovs  []unix.Iovec
-	names []sockaddr
-	ctrl  []control
-	store [][]byte // a buffer for each message; nil if nothing gets joined
+	width   int    // of the layout, as the latest call has used it
+	pieces  int    // likewise
+	aside   bool   // it went to scratch instead
+	scratch []byte // a message in one piece
+
+	msgs  [batchSize]message
+	iovs  [batchSize]unix.Iovec
+	names [batchSize]sockaddr
+	ctrl  [batchSize]control
 
 	count int // messages read
-	next  int // the first of them not handed out yet
-	taken int // bytes of it that were
 
 	n     int
 	errno syscall.Errno
@@ -54,30 +50,10 @@ type receiver struct {
 }
 
 func newReceiver(s *socket, gen *generation) *receiver {
-	n := batchSize
-	if s.join {
-		n = joinedBatch
-	}
-	r := &receiver{
-		socket: s,
-		cache:  endpointCache{gen: gen},
-		msgs:   make([]message, n),
-		iovs:   make([]unix.Iovec, n),
-		names:  make([]sockaddr, n),
-		ctrl:   make([]control, n),
-	}
-	if s.join {
-		r.store = make([][]byte, n)
-		for i := range r.store {
-			r.store[i] = make([]byte, maxDatagram)
-			r.point(i, r.store[i])
-		}
-	}
+	r := &receiver{socket: s, cache: endpointCache{gen: gen}, layout: newLayout(s.join)}
 	for i := range r.msgs {
 		r.msgs[i].Name = (*byte)(unsafe.Pointer(&r.names[i]))
 		r.msgs[i].Control = r.ctrl[i].pointer()
-		r.msgs[i].Iov = &r.iovs[i]
-		r.msgs[i].SetIovlen(1)
 		r.rewind(i)
 	}
 	r.read, r.poll = r.tryRead, r.readPolled
@@ -95,64 +71,21 @@ func (r *receiver) receiveIPv6(packets [][]byte, sizes []int, eps []conn.Endpoin
 func (r *receiver) receive(packets [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	packets = packets[:min(len(packets), batchSize)]
 	if len(packets) == 0 {
 		return 0, nil
 	}
-	if r.store == nil {
-		return r.receiveDirect(packets, sizes, eps)
-	}
 	for {
-		if n := r.handOut(packets, sizes, eps); n > 0 {
+		if n := r.rest.handOut(packets, sizes, eps); n > 0 {
 			return n, nil
 		}
-		if err := r.fetch(len(r.msgs)); err != nil {
+		if err := r.fetch(r.point(packets)); err != nil {
 			return 0, err
 		}
-	}
-}
-
-// receiveDirect reads into packets.
-func (r *receiver) receiveDirect(packets [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
-	n := min(len(packets), len(r.msgs))
-	for i, p := range packets[:n] {
-		r.point(i, p)
-	}
-	if err := r.fetch(n); err != nil {
-		return 0, err
-	}
-	for i := range r.count {
-		eps[i], _ = r.origin(i)
-		sizes[i] = r.size(i)
-	}
-	return r.count, nil
-}
-
-// handOut copies out what was read and not handed out before, until packets
-// are full.
-func (r *receiver) handOut(packets [][]byte, sizes []int, eps []conn.Endpoint) (n int) {
-	for ; r.next < r.count && n < len(packets); r.next, r.taken = r.next+1, 0 {
-		rest := r.store[r.next][r.taken:r.size(r.next)]
-		if len(rest) == 0 {
-			continue
-		}
-		ep, segment := r.origin(r.next)
-		if segment <= 0 {
-			segment = len(rest)
-		}
-		for ; len(rest) > 0; n++ {
-			if n == len(packets) {
-				r.taken = r.size(r.next) - len(rest)
-				return n
-			}
-			packet := rest[:min(segment, len(rest))]
-			rest = rest[len(packet):]
-			sizes[n], eps[n] = copy(packets[n], packet), ep
-			if sizes[n] < len(packet) {
-				sizes[n] = 0 // half a packet is of no use
-			}
+		if n := r.place(packets, sizes, eps); n > 0 {
+			return n, nil
 		}
 	}
-	return n
 }
 
 // size returns the length of message i, or 0 if its end is missing.
@@ -172,12 +105,6 @@ func (r *receiver) origin(i int) (ep *Endpoint, segment int) {
 	return r.cache.get(k), segment
 }
 
-// point makes message i go to buf.
-func (r *receiver) point(i int, buf []byte) {
-	r.iovs[i].Base = unsafe.SliceData(buf)
-	r.iovs[i].SetLen(len(buf))
-}
-
 // rewind restores what the kernel overwrote in message i.
 func (r *receiver) rewind(i int) {
 	r.msgs[i].Namelen = uint32(unsafe.Sizeof(r.names[i]))
@@ -190,7 +117,7 @@ func (r *receiver) fetch(limit int) error {
 	for i := range r.count {
 		r.rewind(i)
 	}
-	r.count, r.next, r.taken = 0, 0, 0
+	r.count = 0
 	r.n = limit
 	err := r.socket.raw.Read(r.read)
 	for err != nil && !errors.Is(err, net.ErrClosed) {

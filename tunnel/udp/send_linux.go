@@ -77,7 +77,7 @@ func (m *sender) address() error {
 	}
 	m.nameLen = m.name.set(m.dst.dst, zone)
 	m.src = m.dst.source()
-	m.segment = m.socket.segment.Load()
+	m.segment = m.socket.segment && !m.socket.refusesJoined(m.dst, m.src)
 	return nil
 }
 
@@ -209,7 +209,7 @@ func (m *sender) trySend(fd uintptr) {
 	m.queue = drained{}
 	for m.next < m.count {
 		var n int
-		n, m.errno = sendmmsg(fd, m.msgs[m.next:m.count])
+		n, m.errno = m.socket.sendmmsg(fd, m.msgs[m.next:m.count])
 		m.next += n
 		if m.errno != 0 {
 			if m.errno != unix.EAGAIN {
@@ -243,12 +243,12 @@ func (m *sender) react(tries int) reaction {
 	switch {
 	case packets > 1 && (m.errno == unix.EIO || m.errno == unix.EINVAL || m.errno == unix.EMSGSIZE):
 		// EIO: the interface cannot compute checksums, and the kernel does
-		// not make up for it; it will not later either. The others: the
+		// not make up for it; it will not in the next call either. The others: the
 		// packets are longer than the path takes in one piece, and only
 		// whole datagrams get fragmented.
 		m.segment = false
 		if m.errno == unix.EIO {
-			m.socket.segment.Store(false)
+			m.socket.refuseJoined(m.dst, m.src)
 		}
 		return sendAnew
 

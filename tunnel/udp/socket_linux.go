@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,13 +21,17 @@ type socket struct {
 	v6     bool
 	onICMP func(ICMPError)
 
-	join    bool        // UDP_GRO is on: the kernel joins what it receives
-	segment atomic.Bool // UDP_SEGMENT works, as far as is known
+	join    bool // UDP_GRO is on: the kernel joins what it receives
+	segment bool // the kernel has UDP_SEGMENT
+	refused refusals
+
+	// sendmmsg is that of the kernel, but in tests of what it may refuse.
+	sendmmsg func(fd uintptr, msgs []message) (int, syscall.Errno)
 }
 
 // openSocket opens a socket of one family. Port 0 means any.
 func openSocket(o Options, v6 bool, port uint16) (*socket, error) {
-	s := &socket{v6: v6, onICMP: o.OnICMP}
+	s := &socket{v6: v6, onICMP: o.OnICMP, sendmmsg: sendmmsg}
 	network := "udp4"
 	if v6 {
 		network = "udp6"
@@ -79,7 +82,7 @@ func (s *socket) configure(fd int, o Options) error {
 	if !o.DisableOffload {
 		s.join = enableJoin(fd)
 		_, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
-		s.segment.Store(err == nil)
+		s.segment = err == nil
 	}
 	return nil
 }
