@@ -187,6 +187,7 @@ type WatchRequest struct {
 	Past   bool     // begin with what the flight recorder holds
 	JSON   bool     // else text
 	Color  bool     // of the text
+	Every  uint     // show one event of so many that match; 0 and 1: all
 }
 
 // Watch writes to out a line for each event that passes, in whole lines, until
@@ -202,6 +203,9 @@ func (c *Client) Watch(ctx context.Context, req WatchRequest, out io.Writer) (lo
 	}
 	if req.Color {
 		q.Set("color", "1")
+	}
+	if req.Every > 1 {
+		q.Set("every", strconv.FormatUint(uint64(req.Every), 10))
 	}
 	err = c.follow(ctx, "watch?"+q.Encode(), lastWords, func(in io.Reader) (err error) {
 		lost, err = copyLines(out, in)
