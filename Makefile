@@ -22,10 +22,13 @@ FUZZTIME  ?= 5m
 BENCHTIME ?= 1s
 # Further flags of go test, in `make test` and `make bench`.
 TESTFLAGS ?=
-# The comparison with other WireGuards: root, network namespaces and iperf3.
+# The comparison with other WireGuards: root, network namespaces and iperf3. Its
+# flags say what to leave out: -run TestCompare, -contestants wireguard-go,wgnode,
+# -workloads tcp1,udp64, -rounds 3, -axes size; see -args -h.
 COMPARE   ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare $(TESTFLAGS)
+SOAKTIME  ?= 30m
 
-.PHONY: help demo build test lint race packaging faults bench fuzz man install uninstall packages clean
+.PHONY: help demo build test lint race packaging faults bench soak profile fuzz man install uninstall packages clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -52,9 +55,12 @@ packaging: ## what `make install` and `make packages` make is complete and loads
 faults: ## break networks in every way that a verdict is for, and print what explain says
 	cd cmd/wgnode && $(GO) test -count=1 -timeout 8m -run 'TestFaults|TestEveryCodeHasCases' -faults.table $(TESTFLAGS)
 
-bench: ## the path of a packet, then the comparison with other WireGuards
+bench: ## the path of a packet, then the comparison with other WireGuards: a table, bin/bench
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...
-	$(COMPARE)
+	$(COMPARE) -run 'TestCompare|TestPlot' -report $(CURDIR)/bin/bench/compare.json -svg $(CURDIR)/bin/bench/compare.svg
+
+soak: ## full load for SOAKTIME, with roaming, new sessions, and peers that come and go
+	$(GO) test -tags bench -count=1 -timeout 0 -v -run TestSoak ./node/lab/compare -soak $(SOAKTIME) $(TESTFLAGS)
 
 fuzz: ## each fuzz target for FUZZTIME, one after the other
 	.ci/fuzz $(FUZZTIME)

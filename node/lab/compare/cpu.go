@@ -92,3 +92,43 @@ func processSeconds(pid int) (float64, error) {
 	}
 	return ticks * clockTick, nil
 }
+
+// peakMemory returns the largest resident set that the daemons' processes have
+// had, added up, in bytes.
+func peakMemory(t testing.TB, daemons []daemon) (bytes float64) {
+	t.Helper()
+	for _, d := range daemons {
+		err := d.host.Do(func() error {
+			for _, pid := range d.pids {
+				b, err := peakResident(pid)
+				if err != nil {
+					return err
+				}
+				bytes += b
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("memory on %s: %v", d.host.Name(), err)
+		}
+	}
+	return bytes
+}
+
+// peakResident reads a process's VmHWM; see proc_pid_status(5).
+func peakResident(pid int) (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kB, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("/proc/%d/status: %w", pid, err)
+			}
+			return float64(kB) * 1024, nil
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/status: no VmHWM", pid)
+}

@@ -15,6 +15,9 @@ type Entry struct {
 	// Alongside, if not empty, runs on both ends during the measurements. Its
 	// CPU time is not counted as the daemon's.
 	Alongside Command `json:"alongside,omitempty"`
+	// Against is the name of an earlier entry that this one is compared to; empty
+	// means the first.
+	Against string `json:"against,omitempty"`
 }
 
 // Command is a program with its arguments, in which "{}" stands for the name of

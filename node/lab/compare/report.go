@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,34 +15,43 @@ type Report struct {
 	Entries []Entry  `json:"entries"`
 	Rounds  int      `json:"rounds"`
 	Seconds int      `json:"seconds"` // of each measurement
-	Samples []Sample `json:"samples"`
-	Rows    []Row    `json:"rows"` // filled in by Summarise
+	Samples []Sample `json:"samples,omitempty"`
+	Rows    []Row    `json:"rows,omitempty"` // filled in by Summarise
+	Plots   []Plot   `json:"plots,omitempty"`
 }
 
-// Sample is one measurement.
+// Sample is one measurement. What a workload does not measure is 0.
 type Sample struct {
 	Round    int     `json:"round"`
 	Entry    string  `json:"entry"`
 	Workload string  `json:"workload"`
-	Bytes    float64 `json:"bytes"`       // payload received
-	Packets  float64 `json:"packets"`     // received; UDP only
-	Lost     float64 `json:"lost"`        // packets sent but not received; UDP only
-	Seconds  float64 `json:"seconds"`     // what it took
-	CPU      float64 `json:"cpu_seconds"` // user and system time of both daemons
+	Bytes    float64 `json:"bytes,omitempty"`   // payload received
+	Packets  float64 `json:"packets,omitempty"` // received; UDP only
+	Lost     float64 `json:"lost,omitempty"`    // packets sent but not received; UDP and ping
+	P50      float64 `json:"p50_ms,omitempty"`  // round trips
+	P99      float64 `json:"p99_ms,omitempty"`
+	Seconds  float64 `json:"seconds,omitempty"`     // what it took
+	CPU      float64 `json:"cpu_seconds,omitempty"` // user and system time of both daemons
+	Memory   float64 `json:"peak_bytes,omitempty"`  // resident, of both daemons
 }
 
-// metric is a figure computed from a sample of TCP, of UDP, or of either.
+// metric is a figure computed from those samples that have it.
 type metric struct {
 	name, unit string
-	tcp, udp   bool
+	has        func(Sample) bool
 	of         func(Sample) float64
 }
 
 var metrics = []metric{
-	{"received", "Gbit/s", true, false, func(s Sample) float64 { return s.Bytes * 8 / s.Seconds / 1e9 }},
-	{"received", "kpackets/s", false, true, func(s Sample) float64 { return s.Packets / s.Seconds / 1e3 }},
-	{"CPU", "s/GB", true, true, func(s Sample) float64 { return s.CPU / (s.Bytes / 1e9) }},
+	{"received", "Gbit/s", func(s Sample) bool { return s.Bytes > 0 && s.Packets == 0 }, Sample.gigabits},
+	{"received", "kpackets/s", func(s Sample) bool { return s.Packets > 0 }, func(s Sample) float64 { return s.Packets / s.Seconds / 1e3 }},
+	{"CPU", "s/GB", func(s Sample) bool { return s.Bytes > 0 }, func(s Sample) float64 { return s.CPU / (s.Bytes / 1e9) }},
+	{"p50", "ms", func(s Sample) bool { return s.P50 > 0 }, func(s Sample) float64 { return s.P50 }},
+	{"p99", "ms", func(s Sample) bool { return s.P99 > 0 }, func(s Sample) float64 { return s.P99 }},
+	{"memory", "MB", func(s Sample) bool { return s.Memory > 0 }, func(s Sample) float64 { return s.Memory / 1e6 }},
 }
+
+func (s Sample) gigabits() float64 { return s.Bytes * 8 / s.Seconds / 1e9 }
 
 // Row is a line of the table: one figure of one workload.
 type Row struct {
@@ -49,8 +59,8 @@ type Row struct {
 	Metric   string   `json:"metric"`
 	Unit     string   `json:"unit"`
 	Values   []Spread `json:"values"` // of the entries, in their order
-	// Ratios are those of the entries but the first to the first, formed
-	// within each round.
+	// Ratios are those of the entries but the first to the first, or what they
+	// are compared to, formed within each round.
 	Ratios []Spread `json:"ratios"`
 }
 
@@ -94,30 +104,33 @@ func (r *Report) Summarise() {
 	}
 }
 
+// against returns the name of the entry that e is compared to.
+func (r *Report) against(e Entry) string { return cmp.Or(e.Against, r.Entries[0].Name) }
+
 // row computes one line; it is false if the metric is not the workload's.
 func (r *Report) row(workload string, m metric) (Row, bool) {
 	row := Row{Workload: workload, Metric: m.name, Unit: m.unit}
-	var base map[int]float64
+	measured := make(map[string]map[int]float64) // by entry and round
 	for i, e := range r.Entries {
 		byRound := make(map[int]float64)
+		measured[e.Name] = byRound
 		var values, ratios []float64
 		for _, s := range r.Samples {
 			if s.Workload != workload || s.Entry != e.Name {
 				continue
 			}
-			if isUDP := s.Packets > 0; isUDP && !m.udp || !isUDP && !m.tcp {
+			if !m.has(s) {
 				return Row{}, false
 			}
 			v := m.of(s)
 			byRound[s.Round] = v
 			values = append(values, v)
-			if b, ok := base[s.Round]; ok && b > 0 {
+			if b := measured[r.against(e)][s.Round]; i > 0 && b > 0 {
 				ratios = append(ratios, v/b)
 			}
 		}
 		row.Values = append(row.Values, spread(values))
 		if i == 0 {
-			base = byRound
 			continue
 		}
 		row.Ratios = append(row.Ratios, spread(ratios))
@@ -135,7 +148,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 		fmt.Fprintf(t, "\t%s", e.Name)
 	}
 	for _, e := range r.Entries[1:] {
-		fmt.Fprintf(t, "\t%s / %s", e.Name, r.Entries[0].Name)
+		fmt.Fprintf(t, "\t%s / %s", e.Name, r.against(e))
 	}
 	fmt.Fprintln(t)
 	for _, row := range r.Rows {
