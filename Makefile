@@ -20,12 +20,14 @@ VERSION   ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/
 	git log -1 --date=format:%Y%m%d%H%M%S --format=v0.0.0-%cd.%h)
 FUZZTIME  ?= 5m
 BENCHTIME ?= 1s
-# Further flags of go test, in `make test` and `make bench`.
+# Further flags of go test, in `make test` and others.
 TESTFLAGS ?=
 # The comparison with other WireGuards: root, network namespaces and iperf3. Its
-# flags say what to leave out: -run TestCompare, -contestants wireguard-go,wgnode,
-# -workloads tcp1,udp64, -rounds 3, -axes size; see -args -h.
-COMPARE   ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare $(TESTFLAGS)
+# flags, in BENCHFLAGS, say what to leave out: -run TestCompare, -rounds 3,
+# -contestants wireguard-go,wgnode, -workloads tcp1,udp64, -axes size; -args -h
+# lists them.
+COMPARE    ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare
+BENCHFLAGS ?=
 SOAKTIME  ?= 30m
 
 .PHONY: help demo build test lint race packaging faults bench soak profile fuzz man install uninstall packages clean
@@ -57,10 +59,10 @@ faults: ## break networks in every way that a verdict is for, and print what exp
 
 bench: ## the path of a packet, then the comparison with other WireGuards: a table, bin/bench
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...
-	$(COMPARE) -run 'TestCompare|TestPlot' -report $(CURDIR)/bin/bench/compare.json -svg $(CURDIR)/bin/bench/compare.svg
+	$(COMPARE) -run 'TestCompare|TestPlot' -report $(CURDIR)/bin/bench/compare.json -svg $(CURDIR)/bin/bench/compare.svg $(BENCHFLAGS)
 
 soak: ## full load for SOAKTIME, with roaming, new sessions, and peers that come and go
-	$(GO) test -tags bench -count=1 -timeout 0 -v -run TestSoak ./node/lab/compare -soak $(SOAKTIME) $(TESTFLAGS)
+	$(GO) test -count=1 -timeout 0 -v -run TestSoak ./node/lab/compare -soak $(SOAKTIME) $(TESTFLAGS)
 
 fuzz: ## each fuzz target for FUZZTIME, one after the other
 	.ci/fuzz $(FUZZTIME)

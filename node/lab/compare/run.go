@@ -79,6 +79,8 @@ type pair struct {
 	t         testing.TB
 	lab       *lab.Lab
 	near, far *lab.Host
+	nearKey   string // public
+	farKey    string
 	daemons   []daemon
 	alongside []*lab.Proc
 }
@@ -92,6 +94,7 @@ func newPair(t testing.TB, e Entry, peers int) *pair {
 	l.Link(p.near.End("eth0", "192.0.2.1/24"), p.far.End("eth0", "192.0.2.2/24"))
 
 	nearKey, farKey := lab.NewKey(t), lab.NewKey(t)
+	p.nearKey, p.farKey = nearKey.Public, farKey.Public
 	crowd := silentPeers(peers - 1)
 	p.daemons = []daemon{
 		startDaemon(t, p.near, e, lab.Tunnel{

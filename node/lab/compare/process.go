@@ -16,15 +16,16 @@ import (
 // program that goes into the background is not the process that was started.
 type daemon struct {
 	host *lab.Host
-	pids []int // as the host numbers them
+	proc *lab.Proc // what was started
+	pids []int     // as the host numbers them
 }
 
 // startDaemon starts an entry's daemon on a host that runs nothing else, and
 // configures its interface.
 func startDaemon(t testing.TB, h *lab.Host, e Entry, tunnel lab.Tunnel) daemon {
 	t.Helper()
-	h.AwaitUAPI(h.Start(e.Daemon.For(tunnel.Name)...), tunnel.Name)
-	d := daemon{host: h}
+	d := daemon{host: h, proc: h.Start(e.Daemon.For(tunnel.Name)...)}
+	h.AwaitUAPI(d.proc, tunnel.Name)
 	err := h.Do(func() error {
 		entries, err := os.ReadDir("/proc")
 		for _, entry := range entries {
@@ -97,10 +98,16 @@ func processSeconds(pid int) (float64, error) {
 // had, added up, in bytes.
 func peakMemory(t testing.TB, daemons []daemon) (bytes float64) {
 	t.Helper()
+	return memory(t, daemons, "VmHWM:")
+}
+
+// memory returns a line of the daemons' /proc/PID/status, added up, in bytes.
+func memory(t testing.TB, daemons []daemon, line string) (bytes float64) {
+	t.Helper()
 	for _, d := range daemons {
 		err := d.host.Do(func() error {
 			for _, pid := range d.pids {
-				b, err := peakResident(pid)
+				b, err := statusBytes(pid, line)
 				if err != nil {
 					return err
 				}
@@ -115,14 +122,14 @@ func peakMemory(t testing.TB, daemons []daemon) (bytes float64) {
 	return bytes
 }
 
-// peakResident reads a process's VmHWM; see proc_pid_status(5).
-func peakResident(pid int) (float64, error) {
+// statusBytes reads a size from /proc/PID/status; see proc_pid_status(5).
+func statusBytes(pid int, name string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			kB, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 			if err != nil {
 				return 0, fmt.Errorf("/proc/%d/status: %w", pid, err)
@@ -130,5 +137,5 @@ func peakResident(pid int) (float64, error) {
 			return float64(kB) * 1024, nil
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status: no VmHWM", pid)
+	return 0, fmt.Errorf("/proc/%d/status: no %s", pid, name)
 }
