@@ -61,6 +61,13 @@ bench: ## the path of a packet, then the comparison with other WireGuards: a tab
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...
 	$(COMPARE) -run 'TestCompare|TestPlot' -report $(CURDIR)/bin/bench/compare.json -svg $(CURDIR)/bin/bench/compare.svg $(BENCHFLAGS)
 
+profile: ## where a busy node's CPU time goes, for go tool pprof: bin/bench/cpu.pprof
+	rm -rf bin/bench/profiles
+	mkdir -p bin/bench/profiles
+	$(COMPARE) -run TestCompare -rounds 1 -seconds 8 -workloads tcp1,tcp4back,udp64,udp1300 \
+		-contestants profiled -profiles $(CURDIR)/bin/bench/profiles $(BENCHFLAGS)
+	$(GO) tool pprof -proto bin/bench/profiles/*.pprof >bin/bench/cpu.pprof
+
 soak: ## full load for SOAKTIME, with roaming, new sessions, and peers that come and go
 	$(GO) test -count=1 -timeout 0 -v -run TestSoak ./node/lab/compare -soak $(SOAKTIME) $(TESTFLAGS)
 

@@ -29,11 +29,11 @@ func Wgnode(t testing.TB, flags ...string) string {
 	return build(t, "wgnode", "github.com/wgnode/wgnode/cmd/wgnode", flags...)
 }
 
-// StockBind returns the path of a program that is a node's device over
-// wireguard-go's own bind: what the hooks cost without what our bind gains.
-func StockBind(t testing.TB) string {
+// Measured returns the path of a program that is a node's device with what
+// measurements need: see its source.
+func Measured(t testing.TB) string {
 	t.Helper()
-	return build(t, "stockbind", "github.com/wgnode/wgnode/node/lab/stockbind")
+	return build(t, "measured", "github.com/wgnode/wgnode/node/lab/measured")
 }
 
 // StackEnd returns the path of a program whose tunnel ends in a network stack of

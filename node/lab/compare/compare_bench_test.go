@@ -18,7 +18,8 @@ import (
 
 var (
 	entries    []compare.Entry
-	names      = flag.String("contestants", "wireguard-go,wgnode,watched,tailscale", "who takes part, if no -entry says so; stockbind is another: wgnode's hooks over wireguard-go's bind")
+	names      = flag.String("contestants", "wireguard-go,wgnode,watched,tailscale", "who takes part, if no -entry says so; others are stockbind, wgnode's hooks over wireguard-go's bind, and profiled, which writes CPU profiles")
+	profiles   = flag.String("profiles", "", "the `folder` that profiled writes into")
 	rounds     = flag.Int("rounds", 6, "rounds to measure")
 	seconds    = flag.Int("seconds", 3, "seconds of each measurement")
 	workloads  = flag.String("workloads", "", "workloads, as tcp1,tcp1back,tcp4,tcp4back,udp64,udp1300,idle,loaded (default: all)")
@@ -55,7 +56,9 @@ func contestants(t *testing.T) []compare.Entry {
 			e.Against = "wgnode"
 			e.Alongside = compare.Command{"sh", "-c", "exec " + lab.Wgnode(t) + " watch {} --every 100 >/dev/null"}
 		case "stockbind":
-			e.Daemon = compare.Command{lab.StockBind(t), "{}"}
+			e.Daemon = compare.Command{lab.Measured(t), "-stockbind", "{}"}
+		case "profiled":
+			e.Daemon = compare.Command{lab.Measured(t), "-cpuprofile", *profiles, "{}"}
 		case "tailscale":
 			program, err := tailscale(t)
 			if err != nil {
@@ -64,7 +67,7 @@ func contestants(t *testing.T) []compare.Entry {
 			}
 			e.Daemon = compare.Command{program, "-f", "{}"}
 		default:
-			t.Fatalf("contestant %q: want wireguard-go, wgnode, watched, stockbind or tailscale", name)
+			t.Fatalf("contestant %q: want wireguard-go, wgnode, watched, tailscale, stockbind or profiled", name)
 		}
 		if !slices.ContainsFunc(chosen, func(c compare.Entry) bool { return c.Name == e.Against }) {
 			e.Against = ""

@@ -139,5 +139,8 @@ func (p *pair) close() {
 		default:
 		}
 	}
+	for _, d := range p.daemons {
+		d.proc.Stop() // it may have something to write
+	}
 	p.lab.Close()
 }
