@@ -44,7 +44,16 @@
 // Packets that go to one peer leave in few system calls and as few passes
 // through the network stack: equal-sized ones become one datagram that the
 // kernel or the card cuts up (UDP_SEGMENT), and the reverse on receive
-// (UDP_GRO, see udp(7)). No packet costs an allocation.
+// (UDP_GRO, see udp(7)). No packet costs an allocation, and few are copied: what
+// is sent is gathered by the kernel from where it lies, and what is received is
+// scattered over the device's buffers, by a guess at the size of what comes next.
+//
+// Where joined packets cannot be sent they go one by one. That an interface
+// refuses them is remembered of that interface, until the host's network changes;
+// that they are longer than a path takes, for the one call only.
+//
+// The ECN bits of the outer header are left alone in both directions, as
+// wireguard-go's own Bind leaves them.
 //
 // Systems other than Linux get wireguard-go's Bind as it is, without OnICMP.
 package udp
