@@ -59,12 +59,12 @@ faults: ## break networks in every way that a verdict is for, and print what exp
 
 bench: ## the path of a packet, then the comparison with other WireGuards: a table, bin/bench
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...
-	$(COMPARE) -run 'TestCompare|TestPlot' -report $(CURDIR)/bin/bench/compare.json -svg $(CURDIR)/bin/bench/compare.svg $(BENCHFLAGS)
+	$(COMPARE) -run 'TestCompare|TestPlot$$' -report $(CURDIR)/bin/bench/compare.json -svg $(CURDIR)/bin/bench/compare.svg $(BENCHFLAGS)
 
 profile: ## where a busy node's CPU time goes, for go tool pprof: bin/bench/cpu.pprof
 	rm -rf bin/bench/profiles
 	mkdir -p bin/bench/profiles
-	$(COMPARE) -run TestCompare -rounds 1 -seconds 8 -workloads tcp1,tcp4back,udp64,udp1300 \
+	$(COMPARE) -run 'TestCompare$$' -rounds 1 -seconds 8 -workloads tcp1,tcp4back,udp64,udp1300 \
 		-contestants profiled -profiles $(CURDIR)/bin/bench/profiles $(BENCHFLAGS)
 	$(GO) tool pprof -proto bin/bench/profiles/*.pprof >bin/bench/cpu.pprof
 
