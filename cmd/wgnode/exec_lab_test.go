@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -267,6 +268,10 @@ func wantSignal(t *testing.T, p *lab.Proc, want syscall.Signal) {
 // outlive it.
 func TestExecSignals(t *testing.T) {
 	lab.Need(t, "ps", "script")
+	// Under nohup it would be ignored, and by all that is started here.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	s := newExecSite(t)
 	p := s.A.Start(s.exec("sh", "-c", "trap 'echo hung up; exit 3' HUP; echo ready; while :; do sleep 0.1; done")...)
 	p.WaitOutput(within(t), "ready")
