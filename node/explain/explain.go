@@ -190,34 +190,6 @@ func (x *explanation) passOn(from probe.PeerID) {
 	x.facts.Onward = &onward
 }
 
-// recall takes the handshakes of the last two attempts into account: who calls
-// again and again has called before. The subscription stands already, so that it
-// may bring the latest of them once more.
-func (x *explanation) recall() {
-	x.col.Flow = nil
-	for _, e := range x.Tunnel.Recorder().Snapshot(x.started.Add(-memory), nil) {
-		if isHandshake(&e) {
-			x.recalled = max(x.recalled, e.Seq) // they have a lane of their own
-		} else if e.Time >= x.started.UnixNano() {
-			continue
-		}
-		x.col.Add(&e)
-	}
-	x.col.Flow = x.flow
-}
-
-// isHandshake reports whether e tells of a handshake message, in whichever seam.
-func isHandshake(e *probe.Event) bool {
-	return e.Kind == probe.KindInitiation || e.Kind == probe.KindResponse || e.Kind == probe.KindCookie
-}
-
-// add takes what the subscription brings into account, once.
-func (x *explanation) add(e *probe.Event) {
-	if !isHandshake(e) || e.Seq > x.recalled {
-		x.col.Add(e)
-	}
-}
-
 // inTunnel reports whether a prefix is behind a peer.
 func (x *explanation) inTunnel(p netip.Prefix) bool {
 	if !p.IsValid() {
@@ -396,28 +368,6 @@ func (x *explanation) unanswered() bool {
 	h := &x.facts.Peer.Handshake
 	return x.flow.SentData > 0 && x.flow.Replies == 0 && time.Since(x.started) > askAgain &&
 		h.Sent == 0 && !h.EstablishedNow
-}
-
-// find looks for the peer that a passive explanation turns out to be about.
-func (x *explanation) find() probe.PeerID {
-	for cp := probe.B8; cp >= probe.B1; cp-- {
-		if e := x.flow.Seen[cp]; e != nil && e.Peer != 0 {
-			return e.Peer
-		}
-	}
-	for id, p := range x.col.Peers {
-		if e := p.Disallowed; e != nil {
-			src, _ := e.Inner()
-			if !x.req.From.IsValid() || x.req.From.Contains(src.Addr()) {
-				return id
-			}
-		}
-		h := &p.Handshake
-		if (h.Replays > 0 || h.Answered > 1) && (!x.req.From.IsValid() || x.req.From.Contains(p.Endpoint.Addr())) {
-			return id
-		}
-	}
-	return 0
 }
 
 func (x *explanation) report(v diagnose.Verdict) *diagnose.Report {

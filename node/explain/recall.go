@@ -1,0 +1,57 @@
+package explain
+
+import (
+	"github.com/wgnode/wgnode/probe"
+)
+
+// This file looks back: at what passed before it was watched, and at whose it was.
+
+// recall takes the handshakes of the last two attempts into account: who calls
+// again and again has called before. The subscription stands already, so that it
+// may bring the latest of them once more.
+func (x *explanation) recall() {
+	x.col.Flow = nil
+	for _, e := range x.Tunnel.Recorder().Snapshot(x.started.Add(-memory), nil) {
+		if isHandshake(&e) {
+			x.recalled = max(x.recalled, e.Seq) // they have a lane of their own
+		} else if e.Time >= x.started.UnixNano() {
+			continue
+		}
+		x.col.Add(&e)
+	}
+	x.col.Flow = x.flow
+}
+
+// isHandshake reports whether e tells of a handshake message, in whichever seam.
+func isHandshake(e *probe.Event) bool {
+	return e.Kind == probe.KindInitiation || e.Kind == probe.KindResponse || e.Kind == probe.KindCookie
+}
+
+// add takes what the subscription brings into account, once.
+func (x *explanation) add(e *probe.Event) {
+	if !isHandshake(e) || e.Seq > x.recalled {
+		x.col.Add(e)
+	}
+}
+
+// find looks for the peer that a passive explanation turns out to be about.
+func (x *explanation) find() probe.PeerID {
+	for cp := probe.B8; cp >= probe.B1; cp-- {
+		if e := x.flow.Seen[cp]; e != nil && e.Peer != 0 {
+			return e.Peer
+		}
+	}
+	for id, p := range x.col.Peers {
+		if e := p.Disallowed; e != nil {
+			src, _ := e.Inner()
+			if !x.req.From.IsValid() || x.req.From.Contains(src.Addr()) {
+				return id
+			}
+		}
+		h := &p.Handshake
+		if (h.Replays > 0 || h.Answered > 1) && (!x.req.From.IsValid() || x.req.From.Contains(p.Endpoint.Addr())) {
+			return id
+		}
+	}
+	return 0
+}
