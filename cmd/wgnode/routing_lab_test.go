@@ -106,7 +106,7 @@ func TestRouting(t *testing.T) {
 			host := func(n string) string { // of B's network
 				return strings.Replace(strings.Replace(r.ip(r.Addr.B), "200.22", "200."+n, 1), "::22", "::"+n, 1)
 			}
-			p := r.node.serve("[#] routing for peers to", "--netstack", r.node.file("wg0.toml", r.config(r.ip(r.Addr.B), host("77"), "tcp:"+r.web6("88"))))
+			p := r.node.serve("[#] routing for peers to", r.node.file("wg0.toml", r.config(r.ip(r.Addr.B), host("77"), "tcp:"+r.web6("88"))), "--netstack")
 			r.traffic(v6)
 			r.bulk()
 			r.refusals(host)

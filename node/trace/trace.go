@@ -25,6 +25,10 @@ const (
 	// speak all at once.
 	linger = 300 * time.Millisecond
 	look   = 50 * time.Millisecond
+	// attempts is how many packets are sent at most: in other traffic the kernel may
+	// be given the encrypted packet as a part of a larger one (UDP_SEGMENT), and
+	// shows but the beginning of that.
+	attempts = 4
 )
 
 // Request is what to trace. It is also the body of the control socket's request.
@@ -46,14 +50,37 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 	if req.Timeout <= 0 {
 		req.Timeout = DefaultTimeout
 	}
+	ctx, cancel := context.WithTimeout(ctx, req.Timeout)
+	defer cancel()
+	for n := 1; ; n++ {
+		x, err := follow(ctx, s, req)
+		if err != nil {
+			return nil, err
+		}
+		if n == attempts || ctx.Err() != nil || x.sure() {
+			defer x.close()
+			return walk.Build(x.gather()), nil
+		}
+		x.close()
+	}
+}
+
+// sure reports whether another packet would tell no more: the reply came, and each
+// witness spoke of this packet; or it did not come, and the cause may be gone with
+// the next.
+func (x *run) sure() bool {
+	w := x.join()
+	return !x.answer.Answered || w.sentOther == "" && w.receivedOther == ""
+}
+
+// follow sends one packet and hears the witnesses.
+func follow(ctx context.Context, s explain.Subject, req Request) (*run, error) {
 	x, err := newRun(s, req)
 	if err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
 	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{Match: x.concerns})
 	defer sub.Close()
-	ctx, cancel := context.WithTimeout(ctx, req.Timeout)
-	defer cancel()
 	ready, sent := make(chan struct{}), make(chan error, 1)
 	start := time.Now()
 	go func() {
@@ -74,13 +101,13 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 			return nil, fmt.Errorf("trace: %w", err)
 		}
 	}
-	defer x.close()
-	x.follow(ctx, start, sub, sent)
+	x.listen(ctx, start, sub, sent)
 	x.missed = sub.Lost()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		x.close()
 		return nil, err
 	}
-	return walk.Build(x.gather()), nil
+	return x, nil
 }
 
 // run is one run of Run.
@@ -137,8 +164,8 @@ func newRun(s explain.Subject, req Request) (*run, error) {
 // maxEvents bounds the memory for a flow that is busy besides our packet.
 const maxEvents = 4096
 
-// follow hears the witnesses until the end of the walk is known.
-func (x *run) follow(ctx context.Context, start time.Time, sub *probe.Subscription, sent <-chan error) {
+// listen hears the witnesses until the end of the walk is known.
+func (x *run) listen(ctx context.Context, start time.Time, sub *probe.Subscription, sent <-chan error) {
 	ctx, stop := context.WithCancel(ctx)
 	events, packets := make(chan []probe.Event), make(chan *netfilter.Packet)
 	ended := make(chan struct{}, 2)
