@@ -42,7 +42,7 @@ build: ## bin/wgnode, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(PROGRAM) ./cmd/wgnode
 
 test: lint race packaging ## all checks and tests; those that need root are skipped without it
-	$(GO) test -timeout 8m $(TESTFLAGS) ./...
+	$(GO) test -timeout 12m $(TESTFLAGS) ./...
 
 lint: ## formatting, go vet, staticcheck, syntax of the scripts
 	@.ci/needs
@@ -55,7 +55,7 @@ packaging: ## what `make install` and `make packages` make is complete and loads
 	.ci/packaging
 
 faults: ## break networks in every way that a verdict is for, and print what explain says
-	cd cmd/wgnode && $(GO) test -count=1 -timeout 8m -run 'TestFaults|TestEveryCodeHasCases' -faults.table $(TESTFLAGS)
+	cd cmd/wgnode && $(GO) test -count=1 -timeout 12m -run 'TestFaults|TestEveryCodeHasCases' -faults.table $(TESTFLAGS)
 
 bench: ## the path of a packet, then the comparison with other WireGuards: a table, bin/bench
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...
