@@ -22,6 +22,7 @@ import (
 // safe for concurrent use.
 type Tunnel struct {
 	dev *device.Device
+	udp conn.Bind
 	opt Options
 
 	rec      *probe.Recorder
@@ -101,7 +102,7 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		return nil, err
 	}
 	t := &Tunnel{
-		opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows), peers: newPeers(), allowed: newAllowedIPs(),
+		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows), peers: newPeers(), allowed: newAllowedIPs(),
 		local: newSessionTable(), remote: newSessionTable(), clock: newClock(),
 		magic: rand.Uint64() &^ tagStateMask, done: make(chan struct{}),
 	}
@@ -288,6 +289,15 @@ func (t *Tunnel) SendKeepalive(k key.Public) error {
 	}
 	p.SendKeepalive()
 	return nil
+}
+
+// SendApart has every encrypted packet make its own way through the host's network
+// stack until end is called, if the bind can tell it to: see [udp.Bind.SendApart].
+func (t *Tunnel) SendApart() (end func()) {
+	if b, ok := t.udp.(interface{ SendApart() func() }); ok {
+		return b.SendApart()
+	}
+	return func() {}
 }
 
 // NetworkChanged records what happened to this host's network.

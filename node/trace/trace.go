@@ -25,9 +25,9 @@ const (
 	// speak all at once.
 	linger = 300 * time.Millisecond
 	look   = 50 * time.Millisecond
-	// attempts is how many packets are sent at most: in other traffic the kernel may
-	// be given the encrypted packet as a part of a larger one (UDP_SEGMENT), and
-	// shows but the beginning of that.
+	// attempts is how many packets are sent at most: in other traffic the encrypted
+	// reply may come as a part of a larger one (UDP_GRO), of which the kernel shows
+	// but the beginning.
 	attempts = 4
 )
 
@@ -50,6 +50,7 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 	if req.Timeout <= 0 {
 		req.Timeout = DefaultTimeout
 	}
+	defer s.Tunnel.SendApart()()
 	ctx, cancel := context.WithTimeout(ctx, req.Timeout)
 	defer cancel()
 	for n := 1; ; n++ {

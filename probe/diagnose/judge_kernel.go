@@ -139,7 +139,10 @@ func (f *Facts) innerInDropped(time.Time) (Verdict, bool, bool) {
 	if p.Drop == nil {
 		return p.filtered(probe.A6, fmt.Sprintf("the replies of %s", f.target()))
 	}
-	return dropVerdict(InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel", f.target())), true, true
+	// A reply without its request may be one to somebody whose request is yet to
+	// be seen to come out of the tunnel.
+	settled := f.Flow.Probe.Sent || f.Flow.Seen[probe.A1] != nil
+	return dropVerdict(InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel", f.target())), settled, true
 }
 
 // rejected: this host itself sends the answer that says no. What it was seen to

@@ -23,6 +23,7 @@ type Bind struct {
 	opts       Options
 	gen        generation
 	queueDrops atomic.Uint64
+	apart      atomic.Int32 // how many want no packets joined
 
 	mu     sync.Mutex           // serialises Open, Close and SetMark
 	open   atomic.Pointer[pair] // nil while closed
@@ -199,7 +200,7 @@ func (b *Bind) Send(packets [][]byte, ep conn.Endpoint) error {
 	}
 	m := senders.Get().(*sender)
 	defer m.release()
-	m.socket, m.dst = s, e
+	m.socket, m.dst, m.apart = s, e, b.apart.Load() > 0
 	if err := m.address(); err != nil {
 		return fmt.Errorf("send to %s: %w", e.dst, err)
 	}

@@ -35,6 +35,7 @@ type sender struct {
 	// segment says to let the kernel cut up joined packets. It starts as the
 	// socket's and may be turned off for the rest of the call.
 	segment bool
+	apart   bool   // see SendApart
 	dropped uint64 // packets that a full queue refused
 
 	name    sockaddr
@@ -77,8 +78,16 @@ func (m *sender) address() error {
 	}
 	m.nameLen = m.name.set(m.dst.dst, zone)
 	m.src = m.dst.source()
-	m.segment = m.socket.segment && !m.socket.refusesJoined(m.dst, m.src)
+	m.segment = m.socket.segment && !m.apart && !m.socket.refusesJoined(m.dst, m.src)
 	return nil
+}
+
+// SendApart has every packet make its own way through the network stack until end
+// is called, so that whoever watches that stack sees each: of packets that are
+// joined (UDP_SEGMENT) it sees the first. It costs throughput meanwhile.
+func (b *Bind) SendApart() (end func()) {
+	b.apart.Add(1)
+	return sync.OnceFunc(func() { b.apart.Add(-1) })
 }
 
 // send sends all packets, or returns why not.
