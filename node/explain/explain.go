@@ -113,6 +113,8 @@ type explanation struct {
 	req     Request
 	started time.Time
 	sub     *probe.Subscription
+	// refused is the message whose refusal was looked into last.
+	refused *probe.Event
 	// recalled is the last handshake message that recall took, by its Seq.
 	recalled uint64
 
@@ -340,7 +342,8 @@ func (x *explanation) update(ctx context.Context) {
 	if p.SendErrno != 0 || p.Route.Kind == diagnose.RouteUnknown {
 		x.way()
 	}
-	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() {
+	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() && p.SendError != x.refused {
+		x.refused = p.SendError // once for each that is refused
 		p.Refusals = refusals(p.Endpoint, probe.ProtoUDP)
 	}
 	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
