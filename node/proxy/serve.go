@@ -19,8 +19,8 @@ func Serve(ctx context.Context, l net.Listener, max int, handle func(context.Con
 	defer handles.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // Accept tells
-	defer stop()
+	context.AfterFunc(ctx, func() { _ = l.Close() }) // Accept tells
+	defer func() { _ = l.Close() }()                 // that may come later
 	slots := make(chan struct{}, max)
 	for {
 		select {

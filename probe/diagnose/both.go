@@ -68,7 +68,7 @@ func (b *Both) Judge() Verdict {
 		v := b.on(va, true)
 		v.Evidence = append(v.Evidence, b.tally()...)
 		return v
-	case stuck:
+	case stuck && !b.dataLost():
 		return b.handshake(va, vb)
 	case b.seenA(probe.A4):
 		return b.data(va, vb)
@@ -78,6 +78,12 @@ func (b *Both) Judge() Verdict {
 
 func (b *Both) seenA(cp probe.Checkpoint) bool { return b.A.Flow != nil && b.A.Flow.Seen[cp] != nil }
 func (b *Both) seenB(cp probe.Checkpoint) bool { return b.B.Flow != nil && b.B.Flow.Seen[cp] != nil }
+
+// dataLost reports whether the flow's packets were sent in a session and are lost,
+// as the calls for the next session are.
+func (b *Both) dataLost() bool {
+	return b.seenA(probe.A4) && b.Forth.Arrived == 0 && b.Forth.Lost > 0 && b.Calls.Arrived == 0
+}
 
 // handshake judges between A2 and A3.
 func (b *Both) handshake(va, vb Verdict) Verdict {
@@ -120,6 +126,7 @@ func (b *Both) data(va, vb Verdict) Verdict {
 	arrived := forth.Arrived > 0 || b.seenB(probe.B3) || b.seenB(probe.B4)
 	switch {
 	case !arrived && firewalled(&vb):
+		vb.Checkpoint = probe.B3 // also if the latest that it dropped was a call
 		return b.on(vb, false)
 	case !arrived && forth.Lost > 0:
 		return b.lost(va, forth, probe.B3, "data message")

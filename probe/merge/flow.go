@@ -2,6 +2,7 @@ package merge
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -19,6 +20,8 @@ const (
 	// askedAgain is how long a flow goes unanswered before a request counts as one
 	// that is repeated, so that what becomes of it is followed.
 	askedAgain = int64(200e6)
+	// askersKept bounds how many connections are remembered that wait for an answer.
+	askersKept = 8
 )
 
 // hopKey names a flow on its way from one peer to another. Keys are numbered: 0 is
@@ -44,6 +47,7 @@ type hop struct {
 	tail    [2]*diagnose.Flow // since a request was repeated after the last reply
 	asked   int               // requests since then
 	askedAt int64             // the first
+	askers  []uint16          // the clients' ports that they came from
 	replies int
 	epoch   uint32 // what came before since began has another
 	since   [2]tally
@@ -184,12 +188,16 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 	f.facts[s].Add(e)
 	switch {
 	case e.Checkpoint == probe.A6 && e.Kind == probe.KindInner && !e.Dropped():
+		if f.asked > 0 && !f.waits(e, forth) {
+			return // an older connection's: what it repeats in vain is no answer
+		}
 		f.replies++
-		f.tail, f.asked = [2]*diagnose.Flow{}, 0
+		f.tail, f.asked, f.askers = [2]*diagnose.Flow{}, 0, f.askers[:0]
 		f.since = [2]tally{}
 		f.epoch++
 		return
 	case f.replies > 0 && e.Checkpoint == probe.A1 && asks(e):
+		f.ask(e.InnerSrcPort)
 		switch f.asked++; {
 		case f.asked == 1:
 			f.askedAt = at
@@ -199,9 +207,32 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 			f.epoch++
 		}
 	}
-	if f.tail[s] != nil {
+	if f.tail[s] != nil && f.waits(e, forth) {
 		f.tail[s].Add(e)
 	}
+}
+
+// ask remembers that a connection waits for an answer.
+func (f *hop) ask(port uint16) {
+	if slices.Contains(f.askers, port) {
+		return
+	}
+	if len(f.askers) == askersKept {
+		f.askers = append(f.askers[:0], f.askers[1:]...)
+	}
+	f.askers = append(f.askers, port)
+}
+
+// waits reports whether a packet may be of a connection that waits for an answer.
+func (f *hop) waits(e *probe.Event, forth bool) bool {
+	port := e.InnerDstPort
+	if forth {
+		port = e.InnerSrcPort
+	}
+	if e.Proto != probe.ProtoTCP && e.Proto != probe.ProtoUDP || e.ICMPError() || e.Flags&(probe.FlagFragment|probe.FlagTruncated) != 0 {
+		return true // of which one is not known
+	}
+	return slices.Contains(f.askers, port)
 }
 
 // asks reports whether a packet wants an answer: not the end of a connection.

@@ -73,6 +73,31 @@ func TestVerdicts(t *testing.T) {
 				w.now += 2 * second
 			}
 		}, diagnose.LostOnPath, probe.B3, "", true},
+		"fine, then new connections lost while an old one repeats its end": {func(w *world) {
+			watched(w.hosts[1])
+			s := w.shake(0, 1)
+			exchange(s, 100, fine)
+			for range 8 {
+				s.data(0, packet(0, 1, 40001, 80, probe.TCPSyn), true, fate{lost: true})
+				w.now += second
+				s.data(1, packet(1, 0, 80, 40000, probe.TCPFin|probe.TCPAck), false, fate{})
+				w.now += second / 2
+				s.data(0, packet(0, 1, 40000, 80, probe.TCPAck), true, fate{lost: true})
+				w.now += second / 2
+			}
+		}, diagnose.LostOnPath, probe.B3, "", true},
+		"fine, then data lost, and calls as well": {func(w *world) {
+			watched(w.hosts[1])
+			s := w.shake(0, 1)
+			exchange(s, 100, fine)
+			for range 8 {
+				s.data(0, packet(0, 1, 40001, 80, probe.TCPSyn), true, fate{lost: true})
+				w.now += 2 * second
+			}
+			w.index++
+			w.call(0, 1, w.index, fate{lost: true})
+			w.now += second
+		}, diagnose.LostOnPath, probe.B3, "", true},
 		"healthy": {func(w *world) { exchange(w.shake(0, 1), 10, fine) }, diagnose.Healthy, 0, "", true},
 		"no answer behind": {func(w *world) {
 			s := w.shake(0, 1)
