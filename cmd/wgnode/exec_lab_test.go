@@ -267,7 +267,7 @@ func wantSignal(t *testing.T, p *lab.Proc, want syscall.Signal) {
 // Signals are the command's. It does not outlive wgnode, and wgnode does not
 // outlive it.
 func TestExecSignals(t *testing.T) {
-	lab.Need(t, "ps", "script")
+	lab.Need(t, "ps")
 	// Under nohup it would be ignored, and by all that is started here.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -316,20 +316,17 @@ func (s *execSite) ctrlC() {
 	s.t.Helper()
 	// The one that says that it is ready is the one that is interrupted.
 	s.A.WriteFile(s.dir+"/wait", "trap 'echo interrupted' INT\nsh -c 'echo ready; exec sleep 1000'\necho done\n", 0o644)
-	c := s.A.Command(within(s.t), "script", "-qec", strings.Join(s.exec("sh", s.dir+"/wait"), " "), "/dev/null")
-	keys, err := c.StdinPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	screen, err := c.StdoutPipe()
-	if err == nil {
-		err = c.Start()
-	}
+	keys, tty := terminal(s.t)
+	c := s.A.Command(within(s.t), s.exec("sh", s.dir+"/wait")...)
+	c.Stdin, c.Stdout, c.Stderr = tty, tty, tty
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	err := c.Start()
+	_ = tty.Close() // whoever has it open still is a process of the command's
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	var lines []string
-	for in := bufio.NewScanner(screen); in.Scan(); {
+	for in := bufio.NewScanner(keys); in.Scan(); {
 		lines = append(lines, strings.TrimPrefix(strings.TrimSpace(in.Text()), "^C"))
 		if lines[len(lines)-1] == "ready" {
 			if _, err := keys.Write([]byte{3}); err != nil {
@@ -343,6 +340,28 @@ func (s *execSite) ctrlC() {
 	if got := strings.Join(lines, " "); got != "ready interrupted done" {
 		s.t.Errorf("the screen shows %q", got)
 	}
+}
+
+// terminal makes a terminal: its end where the keys are and the screen, which cannot
+// be read any more when all have closed the other, that of the programs (pty(7)).
+func terminal(t *testing.T) (keys, tty *os.File) {
+	t.Helper()
+	keys, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = keys.Close() })
+	n, err := unix.IoctlGetInt(int(keys.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(keys.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		tty, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys, tty
 }
 
 // Where the system forbids it, the error says which setting, and what to type.
