@@ -22,8 +22,8 @@ const (
 
 // watch streams events as lines, of JSON or, with format=text, of text as
 // ladder renders it (color=1 with colours). filter=WORD, repeated, says which;
-// past=1 begins with what the flight recorder holds; every=N leaves out all but
-// one of N events. The node does the filtering, so that what nobody wants costs nothing on the way.
+// past=1 begins with what the flight recorder holds; every=N leaves out all packets
+// but one of N. The node does the filtering, so that what nobody wants costs nothing on the way.
 //
 // A line "#lost N" says how many events this reader has missed by then because
 // it was too slow. Each stream begins with one, so that the reader knows that
@@ -36,37 +36,20 @@ func (t controlTask) watch(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	if match, err = sampled(match, q.Get("every")); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
+	every := uint64(1)
+	if v := q.Get("every"); v != "" {
+		if every, err = strconv.ParseUint(v, 10, 32); err != nil || every == 0 {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("every: %q is no number of packets", v))
+			return
+		}
 	}
 	render := t.renderer(q.Get("format") == "text", q.Get("color") == "1")
-	sub := t.n.tun.Recorder().Subscribe(probe.SubscribeOptions{Past: q.Get("past") == "1", Match: match})
+	sub := t.n.tun.Recorder().Subscribe(probe.SubscribeOptions{Past: q.Get("past") == "1", Match: match, Every: every})
 	defer sub.Close()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err := stream(r.Context(), w, sub, render); err != nil {
 		t.n.opt.Logger.Debug("watcher gone", "interface", t.n.name, "error", err)
 	}
-}
-
-// sampled returns a function that matches one of every events that match does,
-// the first of each series. It is for one goroutine.
-func sampled(match func(*probe.Event) bool, every string) (func(*probe.Event) bool, error) {
-	if every == "" {
-		return match, nil
-	}
-	n, err := strconv.ParseUint(every, 10, 32)
-	if err != nil || n == 0 {
-		return nil, fmt.Errorf("every: %q is no number of events", every)
-	}
-	seen := uint64(0)
-	return func(e *probe.Event) bool {
-		if match != nil && !match(e) {
-			return false
-		}
-		seen++
-		return (seen-1)%n == 0
-	}, nil
 }
 
 func (t controlTask) renderer(text, color bool) func([]byte, *probe.Event) []byte {

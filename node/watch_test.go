@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,30 +62,5 @@ func TestStreamCountsWhatIsLost(t *testing.T) {
 	lost, err := copyLines(&out, &r.got)
 	if shown := strings.Count(out.String(), "\n"); lost == 0 || shown == 0 || uint64(shown)+lost != events {
 		t.Errorf("%d shown and %d lost of %d, %v", shown, lost, events, err)
-	}
-}
-
-func TestSampled(t *testing.T) {
-	match, err := sampled(func(e *probe.Event) bool { return e.Seam == probe.SeamTUNRead }, "3")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []uint64
-	for seq := range uint64(20) {
-		// Every second one is of another seam, and does not count.
-		if match(&probe.Event{Seq: seq, Seam: []probe.Seam{probe.SeamTUNRead, probe.SeamUDPSend}[seq%2]}) {
-			got = append(got, seq)
-		}
-	}
-	if want := []uint64{0, 6, 12, 18}; !slices.Equal(got, want) {
-		t.Errorf("got events %d, want %d", got, want)
-	}
-	if all, err := sampled(nil, "1"); err != nil || !all(&probe.Event{}) {
-		t.Errorf("one of one: %v", err)
-	}
-	for _, bad := range []string{"0", "-1", "x", "1.5"} {
-		if _, err := sampled(nil, bad); err == nil {
-			t.Errorf("%q: no error", bad)
-		}
 	}
 }

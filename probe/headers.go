@@ -57,6 +57,8 @@ func LaneOf(e *Event) Lane {
 			return LaneUDPSend
 		}
 		return LaneUDPReceive
+	case SeamForward:
+		return LaneForward
 	}
 	return LaneControl
 }

@@ -234,6 +234,7 @@ type cursor struct {
 	block uint64
 	index uint32
 	next  uint64 // Seq that is expected next
+	time  int64  // of the event before that
 }
 
 // latest is the position behind the newest event.
@@ -253,13 +254,18 @@ func (l *lane) oldest() cursor {
 	return c
 }
 
-// read appends the events behind c to dst, at most limit of them, moves c, and
-// returns how many events were overwritten before they could be read.
-func (l *lane) read(c *cursor, dst []Event, limit int) (out []Event, lost uint64) {
+// pick appends to dst what is wanted of from, which is read where it was recorded:
+// it must not be kept or changed.
+type pick func(dst, from []Event) []Event
+
+// read takes the events behind c, at most limit of them, appends what pick wants of
+// them to dst, moves c, and returns whether there may be more and how many events
+// were overwritten before they could be read.
+func (l *lane) read(c *cursor, dst []Event, limit int, pick pick) (out []Event, more bool, lost uint64) {
 	for limit > 0 {
 		head := l.head.Load()
 		if c.block > head {
-			return dst, lost
+			return dst, false, lost
 		}
 		b := &l.blocks[c.block%uint64(len(l.blocks))]
 		b.mu.Lock()
@@ -270,25 +276,25 @@ func (l *lane) read(c *cursor, dst []Event, limit int) (out []Event, lost uint64
 				if first := take[0].Seq; c.next != 0 && first > c.next {
 					lost += first - c.next
 				}
-				dst = append(dst, take...)
-				c.next = take[len(take)-1].Seq + 1
+				dst = pick(dst, take)
+				c.next, c.time = take[len(take)-1].Seq+1, take[len(take)-1].Time
 				c.index += uint32(len(take))
 				limit -= len(take)
 				if c.index < n {
 					b.mu.Unlock()
-					return dst, lost
+					return dst, true, lost
 				}
 			}
 		}
 		b.mu.Unlock()
 		if c.block == head {
-			return dst, lost
+			return dst, limit == 0, lost
 		}
 		// head was read before the block, so the block had been left by
 		// then: it is complete, was skipped, or has been reused since.
 		c.block, c.index = c.block+1, 0
 	}
-	return dst, lost
+	return dst, true, lost
 }
 
 // Scan calls f for the events that a lane holds, as they were recorded, oldest

@@ -3,6 +3,8 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -283,6 +285,52 @@ func TestReceiptIsJoinedWithWrite(t *testing.T) {
 	}
 }
 
+// Of one packet in so many all events are there, receipts joined, and of the others
+// none; what is rare is there always.
+func TestSampledPackets(t *testing.T) {
+	for _, every := range []uint64{1, 2, 7, 64, 100} {
+		r := newTestRecorder(t, DefaultRecorderBytes)
+		var others [3]*Subscription
+		for i, match := range []func(*Event) bool{nil, nil, func(e *Event) bool { return e.InnerLen%3 == 0 }} {
+			o := SubscribeOptions{Match: match}
+			if i > 0 {
+				o.Every = every
+			}
+			others[i] = r.Subscribe(o)
+			defer others[i].Close()
+		}
+		const n = 10_000
+		for i := range int64(n) {
+			at, size := 1e18+i*1000, uint16(i)|1
+			sent := r.Record(LaneTUNRead, &Event{Time: at, Seam: SeamTUNRead, InnerLen: size})
+			r.Record(LaneUDPSend, &Event{Time: at + 100, Seam: SeamUDPSend, Pair: sent, Kind: KindData, InnerLen: size})
+			got := r.Record(LaneUDPReceive, &Event{Time: at + 200, Seam: SeamUDPReceive, Kind: KindData})
+			r.Record(LaneTUNWrite, &Event{Time: at + 300, Seam: SeamTUNWrite, Pair: got, InnerLen: size})
+			if i%1000 == 0 {
+				r.Record(LaneControl, &Event{Time: at + 400, Seam: SeamDevice})
+				r.Record(LaneForward, &Event{Time: at + 500, Seam: SeamForward})
+			}
+		}
+		var want [3][]Event
+		for _, e := range drain(t, others[0], 4*n+20) {
+			if e.Sampled(every) {
+				want[1] = append(want[1], e)
+				if e.InnerLen%3 == 0 {
+					want[2] = append(want[2], e)
+				}
+			}
+		}
+		for i := 1; i < 3; i++ {
+			if got := drain(t, others[i], uint64(len(want[i]))); !slices.Equal(got, want[i]) {
+				t.Errorf("one of %d: %d events, want %d", every, len(got), len(want[i]))
+			}
+		}
+		if packets := n / every; uint64(len(want[1])) != 4*packets+20 {
+			t.Errorf("one of %d: %d events of %d packets", every, len(want[1]), packets)
+		}
+	}
+}
+
 func TestSnapshotOrder(t *testing.T) {
 	r := newTestRecorder(t, DefaultRecorderBytes)
 	// Within one instant a packet's events come in the order of the seams.
@@ -350,22 +398,26 @@ func BenchmarkSubscription(b *testing.B) {
 	for i := range n {
 		at := 1e18 + i*1000
 		r.Record(LaneTUNRead, &Event{Time: at, Seam: SeamTUNRead})
-		r.Record(LaneUDPSend, &Event{Time: at + 100, Seam: SeamUDPSend})
+		r.Record(LaneUDPSend, &Event{Time: at + 100, Seam: SeamUDPSend, Kind: KindData, Pair: uint64(i + 1)})
 		pair := r.Record(LaneUDPReceive, &Event{Time: at + 200, Seam: SeamUDPReceive, Kind: KindData})
 		r.Record(LaneTUNWrite, &Event{Time: at + 300, Seam: SeamTUNWrite, Pair: pair, InnerLen: 100})
 	}
 	buf := make([]Event, 1024)
-	b.ReportAllocs()
-	for b.Loop() {
-		s := r.Subscribe(SubscribeOptions{Past: true})
-		for read := int64(0); read < 4*n; {
-			k, err := s.Read(context.Background(), buf)
-			if err != nil {
-				b.Fatal(err)
+	for _, every := range []int64{1, 100} {
+		b.Run(fmt.Sprintf("every=%d", every), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s := r.Subscribe(SubscribeOptions{Past: true, Every: uint64(every)})
+				for read := int64(0); read < 4*(n/every); {
+					k, err := s.Read(context.Background(), buf)
+					if err != nil {
+						b.Fatal(err)
+					}
+					read += int64(k)
+				}
+				s.Close()
 			}
-			read += int64(k)
-		}
-		s.Close()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(4*n), "ns/event")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(4*n), "ns/event")
 }

@@ -29,6 +29,7 @@ const (
 type Subscription struct {
 	r       *Recorder
 	match   func(*Event) bool
+	every   uint64
 	cursors [numLanes]cursor
 	wakeup  chan struct{}
 	closed  chan struct{}
@@ -49,11 +50,27 @@ type SubscribeOptions struct {
 	// Match, if not nil, selects events. It is called by the reader's
 	// goroutine, never by a producer, and must not keep the pointer.
 	Match func(*Event) bool
+	// Every, if more than 1, is to leave out what is not [Event.Sampled] by it. That
+	// is looked at where it was recorded, and costs next to nothing.
+	Every uint64
+}
+
+// Sampled reports whether e is of one of the packets that are looked at if it is one
+// of every n. All events of such a packet are, and everything rare: handshakes,
+// drops, changes of an endpoint.
+func (e *Event) Sampled(n uint64) bool {
+	switch LaneOf(e) {
+	case LaneTUNRead, LaneUDPReceive:
+		return e.Seq%n == 0
+	case LaneTUNWrite, LaneUDPSend:
+		return e.Pair%n == 0
+	}
+	return true
 }
 
 // Subscribe starts reading. Close must be called in the end.
 func (r *Recorder) Subscribe(o SubscribeOptions) *Subscription {
-	s := &Subscription{r: r, match: o.Match, wakeup: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &Subscription{r: r, match: o.Match, every: max(o.Every, 1), wakeup: make(chan struct{}, 1), closed: make(chan struct{})}
 	for i := range s.cursors {
 		if o.Past {
 			s.cursors[i] = r.lanes[i].oldest()
@@ -136,7 +153,11 @@ func (s *Subscription) Read(ctx context.Context, dst []Event) (int, error) {
 				return 0, err
 			}
 		}
-		tick.Reset(holdBack)
+		pause := holdBack
+		if s.behind { // what was wanted may be in the rest
+			pause = 0
+		}
+		tick.Reset(pause)
 	}
 }
 
@@ -198,39 +219,82 @@ func (s *Subscription) poll() (idle bool) {
 func (s *Subscription) collect() {
 	// The writes first: then every receipt that belongs to one of them is
 	// published by the time that the receipts are read.
-	writes := s.read(LaneTUNWrite, s.buf[:0])
+	writes, all := s.read(LaneTUNWrite, s.buf[:0], s.sampled(LaneTUNWrite))
 	s.buf = writes
+	until := time.Now().Add(-holdBack).UnixNano()
+	if !all { // receipts may wait for the writes that are left
+		until = min(until, s.cursors[LaneTUNWrite].time)
+	}
 	var paired uint64
 	for i := range writes {
 		paired = max(paired, writes[i].Pair)
 	}
 	for more := true; more; {
-		n := len(s.received)
-		s.received = s.read(LaneUDPReceive, s.received)
-		more = len(s.received) > n && s.cursors[LaneUDPReceive].next <= paired
+		s.received, all = s.read(LaneUDPReceive, s.received, s.sampled(LaneUDPReceive))
+		more = !all && s.cursors[LaneUDPReceive].next <= paired
 	}
 	s.join(writes)
-	until := time.Now().Add(-holdBack).UnixNano()
-	if len(writes) == pollSize { // there are more, and receipts may wait for them
-		until = min(until, writes[len(writes)-1].Time)
-	}
 	s.add(writes)
 	s.release(until)
 	for _, id := range []Lane{LaneTUNRead, LaneUDPSend, LaneControl, LaneForward} {
-		s.buf = s.read(id, s.buf[:0])
-		s.add(s.buf)
+		s.ready, _ = s.read(id, s.ready, s.wanted(id))
 	}
 }
 
-// read appends what a lane holds to dst, at most pollSize events.
-func (s *Subscription) read(id Lane, dst []Event) []Event {
-	before := len(dst)
-	dst, lost := s.r.lanes[id].read(&s.cursors[id], dst, pollSize)
+// read appends what is wanted of a lane to dst, and reports whether it has looked at
+// all that the lane holds: it looks at no more than pollSize events.
+func (s *Subscription) read(id Lane, dst []Event, pick pick) (out []Event, all bool) {
+	dst, more, lost := s.r.lanes[id].read(&s.cursors[id], dst, pollSize, pick)
 	s.lost.Add(lost)
-	if len(dst)-before == pollSize {
-		s.behind = true
+	s.behind = s.behind || more
+	return dst, !more
+}
+
+// sampled picks what is sampled of a lane.
+func (s *Subscription) sampled(id Lane) pick {
+	if s.every == 1 {
+		return func(dst, from []Event) []Event { return append(dst, from...) }
 	}
-	return dst
+	return func(dst, from []Event) []Event {
+		s.sample(id, from, func(e *Event) { dst = append(dst, *e) })
+		return dst
+	}
+}
+
+// wanted picks what is sampled of a lane and matches. What is not is never copied.
+func (s *Subscription) wanted(id Lane) pick {
+	if s.match == nil {
+		return s.sampled(id)
+	}
+	return func(dst, from []Event) []Event {
+		s.sample(id, from, func(e *Event) {
+			if s.match(e) {
+				dst = append(dst, *e)
+			}
+		})
+		return dst
+	}
+}
+
+// sample calls f for the events that are sampled. Where they are numbered, the
+// others are not even looked at.
+func (s *Subscription) sample(id Lane, from []Event, f func(*Event)) {
+	switch first := from[0].Seq % s.every; {
+	case s.every == 1 || id == LaneControl || id == LaneForward:
+		for i := range from {
+			f(&from[i])
+		}
+	case id == LaneTUNRead || id == LaneUDPReceive:
+		for i := (s.every - first) % s.every; i < uint64(len(from)); i += s.every {
+			f(&from[i])
+		}
+	default:
+		for i := range from {
+			if e := &from[i]; e.Pair%s.every == 0 {
+				f(e)
+			}
+		}
+	}
 }
 
 func (s *Subscription) add(events []Event) {

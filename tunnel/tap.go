@@ -87,11 +87,12 @@ func (t *Tunnel) tapped() taps {
 // nothing was kept although it should have been: the packet is too old, came too
 // fast, or passed before the tap was there.
 func (p *Tap) Content(dst []byte, e *probe.Event) (content []byte, ok bool) {
+	switch e.Seam {
+	case probe.SeamDevice, probe.SeamForward, probe.SeamNone:
+		return dst, true // no packet
+	}
 	lane := probe.LaneOf(e)
 	if lane == probe.LaneControl {
-		if e.Seam == probe.SeamDevice || e.Seam == probe.SeamNone {
-			return dst, true // no packet
-		}
 		return p.t.messages.content(dst, e.Seq)
 	}
 	return p.rings[lane].content(dst, e.Seq)

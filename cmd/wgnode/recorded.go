@@ -86,7 +86,6 @@ func printEvents(ctx context.Context, out io.Writer, r *recording.Reader, req *n
 	w.update()
 	opt := ladder.Options{Color: req.Color}
 	var line []byte
-	skip := uint(0) // events that match, before the next that is shown
 	for ctx.Err() == nil {
 		p, err := r.Next()
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -98,14 +97,9 @@ func printEvents(ctx context.Context, out io.Writer, r *recording.Reader, req *n
 		if len(r.Meta().Peers) != w.peers {
 			w.update()
 		}
-		if w.err != nil || !w.filter.Match(&p.Event) {
+		if w.err != nil || !p.Event.Sampled(uint64(max(req.Every, 1))) || !w.filter.Match(&p.Event) {
 			continue
 		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		skip = max(req.Every, 1) - 1
 		if line = line[:0]; req.JSON {
 			line = ladder.AppendJSON(line, &p.Event, r.Meta())
 		} else {

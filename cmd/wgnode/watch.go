@@ -20,7 +20,9 @@ func newWatchCommand() *cobra.Command {
 		Long: `Watch prints a line for each packet as it passes one of the node's seams, with
 what the node knows of it: checkpoint, seam, peer, addresses, and where it was
 dropped and why. Ctrl-C ends it. If more passed than could be shown, it says how
-many events are missing. Of a lot of traffic, --every 100 shows one event of a hundred.
+many events are missing. Of a lot of traffic, --every 100 looks at one packet of a
+hundred, and shows all that happens to that one; what is rare is always shown:
+handshakes, drops, a peer that moves.
 
 FILTER is a list of words: terms of different keys must all match, terms of one
 key are alternatives, and "not" excludes.
@@ -58,7 +60,7 @@ With -r it prints what a recording holds; see "wgnode record".`,
 		ValidArgsFunction: completeWatch,
 	}
 	cmd.Flags().BoolVar(&req.JSON, "json", false, "print one JSON object a line")
-	cmd.Flags().UintVar(&req.Every, "every", 1, "show one event of `N` that match")
+	cmd.Flags().UintVar(&req.Every, "every", 1, "look at one packet of `N` only")
 	cmd.Flags().BoolVar(&req.Past, "past", false, "begin with what the flight recorder holds")
 	readFlag(cmd, &file)
 	return cmd
