@@ -131,11 +131,7 @@ func (a *accountant) look() {
 // reclaim looks at a buffer that the device hands out anew: one whose tag says
 // that it came in and never went out holds a packet that was dropped.
 func (t *Tunnel) reclaim(b []byte) {
-	tag := tagOf(b[:0])
-	if tag == nil {
-		return
-	}
-	state := tag.state(t.magic)
+	tag, state := t.findTag(b)
 	if state != tagInbound4 && state != tagInbound6 {
 		return
 	}

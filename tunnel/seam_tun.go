@@ -62,7 +62,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 			continue
 		}
 		end := offset + sizes[i]
-		tag := tagOf(bufs[i][:end])
+		tag := t.tagOf(bufs[i][:end], tagGrowth)
 		pkt := bufs[i][offset:end]
 		e := b.Next()
 		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNRead, probe.KindInner, probe.NoPrefix
@@ -141,11 +141,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	for _, buf := range bufs {
 		e := b.Next()
 		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNWrite, probe.KindInner, probe.NoPrefix
-		tag := tagOf(buf)
-		state := tagNone
-		if tag != nil {
-			state = tag.state(t.magic)
-		}
+		tag, state := t.findTag(buf)
 		if offset >= headroom {
 			e.Receiver = binary.LittleEndian.Uint32(buf[offset-headroom+4:])
 			e.Counter = binary.LittleEndian.Uint64(buf[offset-headroom+8:])

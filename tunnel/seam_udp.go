@@ -84,17 +84,24 @@ func (r *receiver) receive(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int
 	return n, err
 }
 
+// untouched stands for the tag of a buffer that nothing came to, and that the device
+// therefore leaves where it is.
+const untouched = ^uint64(0)
+
 // refused looks at the buffers of the previous call. The device takes those
 // that it has use for, and puts others in their places. One that is still
 // there was refused; any other that is tagged was dropped later, and has come
 // back by way of the pool.
 func (r *receiver) refused(bufs [][]byte) {
 	for i, b := range bufs[:min(r.prev, len(bufs), len(r.seqs))] {
-		tag := tagOf(b[:0])
-		if tag == nil {
+		if r.seqs[i] == untouched {
 			continue
 		}
-		if r.seqs[i] != 0 && tag.state(r.t.magic) == r.state() && tag.seq() == r.seqs[i] {
+		tag, state := r.t.findTag(b)
+		if state == tagNone {
+			continue
+		}
+		if r.seqs[i] != 0 && state == r.state() && tag.seq() == r.seqs[i] {
 			r.t.acct.refused(tag.peer(), r.state(), tag.ordinal())
 			tag.setState(r.t.magic, tagNone)
 			continue
@@ -110,18 +117,21 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 	taps := t.tapped()
 	batch := t.rec.Begin(probe.LaneUDPReceive)
 	for i, buf := range bufs {
+		if sizes[i] == 0 {
+			if i < len(r.seqs) {
+				r.seqs[i] = untouched
+			}
+			continue
+		}
 		if i < len(r.seqs) {
 			r.seqs[i] = 0
-		}
-		if sizes[i] == 0 {
-			continue
 		}
 		msg := buf[:sizes[i]]
 		if eps[i] != r.ep {
 			ap := addrPort(eps[i])
 			r.ep, r.from, r.port = eps[i], probe.AddrFrom(ap.Addr()), ap.Port()
 		}
-		tag := tagOf(msg)
+		tag := t.tagOf(msg, 0)
 		if !isData(msg) && r.handshake(msg, now, eps[i]) {
 			tag.clear(t.magic)
 			continue
@@ -234,8 +244,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 			peer, initiator = t.remote.lookup(receiver)
 		}
 		last = e.Seq
-		tag := tagOf(buf)
-		if e.Kind == probe.KindData && tag != nil && tag.state(t.magic) == tagOutbound {
+		if tag, state := t.findTag(buf); e.Kind == probe.KindData && state == tagOutbound {
 			tag.getOutbound(e)
 			leaving.add(t, e.Peer, tagOutbound, tag.ordinal())
 			tag.setState(t.magic, tagNone)

@@ -62,7 +62,7 @@ func (a *accountant) lookPool() {
 	for range poolLook {
 		buf := a.t.dev.GetMessageBuffer()
 		held = append(held, buf)
-		if allZero(tagOf(buf[:0])) {
+		if allZero(nearTag(buf[:])) {
 			break // a new one: there are no more
 		}
 		a.t.reclaim(buf[:])

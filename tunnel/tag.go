@@ -6,11 +6,18 @@ import (
 	"github.com/wgnode/wgnode/probe"
 )
 
-// A tag travels with a packet through the device, in the unused tail of the
-// pooled 64 KiB buffer that the device encrypts or decrypts it in. The device
-// never looks beyond a packet's end, so what was written there at the first
-// seam is found at the second: the packet is known by its buffer's identity,
-// not by its looks.
+// A tag travels with a packet through the device, in an unused part of the pooled
+// 64 KiB buffer that the device encrypts or decrypts it in. The device never looks
+// beyond a packet's end, so what was written there at the first seam is found at the
+// second: the packet is known by its buffer's identity, not by its looks.
+//
+// A packet that leaves room has its tag near, in the page of memory that its own
+// beginning is in, so that the tag does not cost another page: of the processor's
+// table of those, and of the host's memory. The tag of a longer one is far, at the
+// end of the buffer.
+//
+//	0          near            4096                           far     65535
+//	|packet ...| tag |          |          ...                | tag |      |
 //
 // Layout, native byte order. Inbound tags end within the first cache line:
 //
@@ -27,12 +34,17 @@ import (
 // then the remaining inner fields of an outbound packet.
 const (
 	tagSize = 96
-	// tagEnd is the distance from the end of the buffer. Upstream's Bind may
-	// append packets to each other in the first one's buffer, up to 65507
-	// bytes; by then the tags have been read.
-	tagEnd = 31
-	// maxTagged is the longest message whose buffer has room for a tag.
-	maxTagged = 65535 - tagEnd - tagSize
+	// bufferSize is what the device's pool has (device.MaxMessageSize).
+	bufferSize = 65535
+	// tagNear is where near tags are: a cache line's beginning.
+	tagNear = 4096 - 128
+	// tagFar is where far ones are. Upstream's Bind may append packets to each
+	// other in the first one's buffer, up to 65507 bytes; by then the tags have been
+	// read.
+	tagFar = bufferSize - 31 - tagSize
+	// tagGrowth is how much longer a packet is when it leaves the device encrypted:
+	// up to 15 bytes of padding, and 16 of authentication.
+	tagGrowth = 31
 )
 
 type tagState uint64
@@ -46,18 +58,39 @@ const (
 
 const tagStateMask = 7
 
-// tag is a view of the tail of one buffer.
+// tag is a view of a part of one buffer.
 type tag []byte
 
-// tagOf returns the place of the tag in the buffer that b begins somewhere in,
-// or nil if b is no full-size buffer (handshake messages have their own) or
-// its content leaves no room.
-func tagOf(b []byte) tag {
-	c := cap(b)
-	if c < maxTagged+tagSize || len(b) > c-tagEnd-tagSize {
+// tagOf returns the place for the tag of the message b, which is at the beginning of
+// its buffer, if it is to grow by no more than growth. It is nil if b is in no buffer
+// of the pool's (handshake messages have their own), or its content leaves no room.
+func (t *Tunnel) tagOf(b []byte, growth int) tag {
+	switch end := len(b) + growth; {
+	case cap(b) != bufferSize || end > tagFar:
 		return nil
+	case end <= tagNear:
+		return nearTag(b)
 	}
-	return tag(b[c-tagEnd-tagSize : c-tagEnd : c-tagEnd])
+	t.far.Store(true)
+	return farTag(b)
+}
+
+func nearTag(b []byte) tag { return tag(b[tagNear : tagNear+tagSize : tagNear+tagSize]) }
+func farTag(b []byte) tag  { return tag(b[tagFar : tagFar+tagSize : tagFar+tagSize]) }
+
+// findTag returns the tag that a message was given when it came in, and its state. b
+// is at the beginning of the message's buffer; what it holds by now may be shorter
+// than it was, or longer. The tag is nil if b is in no buffer of the pool's.
+func (t *Tunnel) findTag(b []byte) (tag, tagState) {
+	if cap(b) != bufferSize {
+		return nil, tagNone
+	}
+	near := nearTag(b)
+	if state := near.state(t.magic); state != tagNone || !t.far.Load() {
+		return near, state
+	}
+	far := farTag(b)
+	return far, far.state(t.magic)
 }
 
 func (t tag) state(magic uint64) tagState {

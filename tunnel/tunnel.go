@@ -33,6 +33,7 @@ type Tunnel struct {
 	remote   *sessionTable // the peers' indices: receivers of what goes out
 	clock    *clock
 	magic    uint64
+	far      atomic.Bool // there has been a packet whose tag is far
 	identity atomic.Pointer[identity]
 	port     atomic.Uint32
 	mark     atomic.Uint32
