@@ -99,6 +99,7 @@ func (d *Device) attend(mtu int) (err error) {
 	}
 	if err = d.iface.setMTU(name, mtu); err == nil {
 		d.mtu.Store(int64(mtu))
+		d.iface.limitSegments(mtu)
 		d.watch, err = startWatch(d)
 	}
 	if err != nil {

@@ -60,6 +60,7 @@ func (w *watch) run() {
 		}
 		if now.mtu != mtu && !away {
 			mtu = now.mtu
+			w.d.iface.limitSegments(mtu)
 			w.say(tun.EventMTUUpdate)
 		}
 		if now.up != up {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,10 +44,19 @@ func TestEventsSayWhatTheKernelDoes(t *testing.T) {
 			t.Fatalf("no event %v", want)
 		}
 	}
+	// What a super packet becomes is to fit one datagram: 45 of 1452 bytes, 7 of 9032.
+	segments := func(want string) {
+		t.Helper()
+		if out := a.Run("ip", "-d", "link", "show", "wg0"); !strings.Contains(out, " gso_max_segs "+want+" ") {
+			t.Errorf("want super packets of %s segments:\n%s", want, out)
+		}
+	}
+	segments("45")
 	a.Run("ip", "link", "set", "wg0", "up")
 	expect(tun.EventUp)
 	a.Run("ip", "link", "set", "wg0", "mtu", "9000")
 	expect(tun.EventMTUUpdate)
+	segments("7")
 	if mtu, err := dev.MTU(); mtu != 9000 || err != nil {
 		t.Errorf("MTU %d, %v", mtu, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,6 +69,7 @@ var errAway = errors.New("interface is in another network namespace")
 type iface struct {
 	socket *os.File
 	raw    syscall.RawConn
+	links  *netlink.Handle
 	index  uint32
 }
 
@@ -80,13 +82,43 @@ func openIface(name string) (*iface, error) {
 	if i.raw, err = i.socket.SyscallConn(); err == nil {
 		i.index, err = i.ioctl(name, unix.SIOCGIFINDEX, 0)
 	}
+	if err == nil {
+		i.links, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("look up interface %s: %w", name, err), i.close())
 	}
 	return i, nil
 }
 
-func (i *iface) close() error { return i.socket.Close() }
+func (i *iface) close() error {
+	if i.links != nil {
+		i.links.Close()
+	}
+	return i.socket.Close()
+}
+
+const (
+	// maxJoined is what one UDP datagram holds of packets that are joined for the
+	// kernel to cut up again (UDP_SEGMENT), and maxSegments how many they may be.
+	maxJoined   = 1<<16 - 1 - 20 - 8
+	maxSegments = 64
+	// encryption is by how much a data message is longer than a packet of the
+	// length of the MTU: the device pads no packet beyond that.
+	encryption = 32
+)
+
+// limitSegments has the kernel make super packets of so many segments that the
+// encrypted ones fit one datagram. A larger one would come to the other end in two
+// pieces, of which the second is a few packets that cost as much as the first, and
+// are acknowledged apart. A kernel that refuses goes on as before: it only costs.
+func (i *iface) limitSegments(mtu int) {
+	if mtu <= 0 {
+		return
+	}
+	n := max(1, min(maxSegments, maxJoined/(mtu+encryption)))
+	_ = i.links.LinkSetGSOMaxSegs(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: int(i.index)}}, n)
+}
 
 func (i *iface) ioctl(name string, request uint, value uint32) (uint32, error) {
 	req, err := unix.NewIfreq(name)
