@@ -235,6 +235,7 @@ func (c *Client) follow(ctx context.Context, what string, last time.Duration, ta
 	}
 	asker := &Client{name: c.name, http: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
+		ReadBufferSize:    streamBuffer,
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}}}
 	res, err := asker.do(hreq)
@@ -257,13 +258,16 @@ func (c *Client) follow(ctx context.Context, what string, last time.Duration, ta
 
 var errOut = errors.New("write events")
 
+// streamBuffer is how much of a stream is taken at once, in bytes. No line is longer.
+const streamBuffer = 64 << 10
+
 // copyLines copies lines until the end of in, but those that are marks, from
 // which it learns how many events were lost. It writes all that is there to be
 // read before it waits for more.
 func copyLines(out io.Writer, in io.Reader) (lost uint64, err error) {
-	r, w := bufio.NewReaderSize(in, 64<<10), bufio.NewWriterSize(out, 64<<10)
+	r, w := bufio.NewReaderSize(in, streamBuffer), bufio.NewWriterSize(out, streamBuffer)
 	for {
-		line, err := r.ReadBytes('\n')
+		line, err := r.ReadSlice('\n') // valid until the next read
 		if err != nil {
 			return lost, errors.Join(flush(w), err)
 		}

@@ -3,6 +3,8 @@ package ladder
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -101,15 +103,41 @@ func (l *line) column(s style, text string, width int) {
 
 func (l *line) printf(format string, args ...any) { l.buf = fmt.Appendf(l.buf, format, args...) }
 
+// What most lines are made of goes without fmt: there may be many thousands a second.
+
+func (l *line) text(s string) { l.buf = append(l.buf, s...) }
+
+func (l *line) number(before string, n uint64) {
+	l.buf = strconv.AppendUint(append(l.buf, before...), n, 10)
+}
+
+// index writes one of a session's, with all of its eight digits.
+func (l *line) index(before string, n uint32) {
+	l.text(before)
+	l.text("0x")
+	l.buf = hex.AppendEncode(l.buf, binary.BigEndian.AppendUint32(nil, n))
+}
+
+// addrPort writes an outer address; that of this host may be unknown.
+func (l *line) addrPort(before string, a netip.AddrPort) {
+	l.text(before)
+	if !a.Addr().IsValid() {
+		l.text("none")
+		return
+	}
+	l.buf = a.AppendTo(l.buf)
+}
+
 // what appends what the event is about.
 func (l *line) what(e *probe.Event) {
 	src, dst := e.Outer()
 	switch e.Kind {
 	case probe.KindInner, probe.KindNone:
 		l.inner(e)
-		l.printf(" len %d", e.InnerLen)
+		l.number(" len ", uint64(e.InnerLen))
 		if p := e.Prefix(); p.IsValid() {
-			l.printf(" match %s", p)
+			l.text(" match ")
+			l.buf = p.AppendTo(l.buf)
 		}
 	case probe.KindEndpoint:
 		l.printf("endpoint %s %s %s", addrPort(src), l.arrow(), addrPort(dst))
@@ -126,10 +154,11 @@ func (l *line) what(e *probe.Event) {
 			break
 		}
 		if e.Seam == probe.SeamUDPReceive {
-			l.printf("< %s ", addrPort(src))
+			l.addrPort("< ", src)
 		} else {
-			l.printf("> %s ", addrPort(dst))
+			l.addrPort("> ", dst)
 		}
+		l.text(" ")
 		l.message(e)
 	}
 	flags := e.Flags
@@ -141,7 +170,8 @@ func (l *line) what(e *probe.Event) {
 	}
 	for _, f := range eventFlags {
 		if flags&f.flag != 0 {
-			l.printf(" %s", f.name)
+			l.text(" ")
+			l.text(f.name)
 		}
 	}
 }
@@ -208,7 +238,8 @@ func (l *line) device(e *probe.Event) {
 
 // message appends a WireGuard message.
 func (l *line) message(e *probe.Event) {
-	l.printf("%s len %d", e.Kind, e.OuterLen)
+	l.text(e.Kind.String())
+	l.number(" len ", uint64(e.OuterLen))
 	switch e.Kind {
 	case probe.KindInitiation:
 		l.printf(" sender %#08x", e.Sender)
@@ -217,12 +248,13 @@ func (l *line) message(e *probe.Event) {
 	case probe.KindCookie:
 		l.printf(" receiver %#08x", e.Receiver)
 	case probe.KindData, probe.KindKeepalive:
-		l.printf(" idx %#08x ctr %d", e.Receiver, e.Counter)
+		l.index(" idx ", e.Receiver)
+		l.number(" ctr ", e.Counter)
 	}
 	if key, ok := e.StaticKey(); ok {
 		l.printf(" key %s", base64.StdEncoding.EncodeToString(key[:]))
 	} else if src, dst := e.Inner(); src.Addr().IsValid() || dst.Addr().IsValid() {
-		l.printf("  ")
+		l.text("  ")
 		l.inner(e)
 	}
 }
@@ -239,9 +271,14 @@ func (l *line) inner(e *probe.Event) {
 		l.icmp(e)
 		return
 	}
-	l.printf("%s > %s %s", src, dst, protoName(e.Proto))
+	l.addrPort("", src)
+	l.addrPort(" > ", dst)
+	l.text(" ")
+	l.text(protoName(e.Proto))
 	if e.Proto == probe.ProtoTCP {
-		l.printf(" [%s]", tcpFlags(e.Info))
+		l.text(" [")
+		l.text(tcpFlags(e.Info))
+		l.text("]")
 	}
 }
 
