@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -50,6 +51,50 @@ func TestTagsExact(t *testing.T) {
 	}
 	for _, e := range []*end{a, b} {
 		if c := e.Counters(); c.Untagged != 0 || c.Mismatches != 0 || c.Unrecorded != 0 {
+			t.Errorf("counters: %+v", c)
+		}
+	}
+}
+
+// Where a tag is depends on how long its packet is, and a packet's length is another
+// at the second seam: tags are found all the same, of the packet's own, whatever was
+// in its buffer before.
+func TestTagsOfLongPackets(t *testing.T) {
+	a, b := pair(t, nil)
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	sizes := []int{0, 1300, tagNear, 9000, 32000, 65000, tagFar - 28 - tagGrowth - headroom}
+	for d := range 80 { // around the longest that is near
+		sizes = append(sizes, tagNear-120+d)
+	}
+	wa := a.Recorder().Subscribe(probe.SubscribeOptions{})
+	wb := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer wa.Close()
+	defer wb.Close()
+	r := rand.New(rand.NewPCG(3, 4))
+	const rounds = 600
+	var want []int
+	for i := range rounds {
+		n := sizes[r.IntN(len(sizes))]
+		want = append(want, n)
+		a.send(udp4(a.addr, b.addr, uint16(i+1), 7, n))
+		if got := len(b.receive(t)); got != 28+n {
+			t.Fatalf("packet %d of %d bytes came out with %d", i, 28+n, got)
+		}
+	}
+	for _, w := range []struct {
+		s    *probe.Subscription
+		seam probe.Seam
+	}{{wa, probe.SeamUDPSend}, {wb, probe.SeamTUNWrite}} {
+		for i := range rounds {
+			e := await(t, w.s, w.seam.String(), func(e *probe.Event) bool { return e.Seam == w.seam && e.Kind != probe.KindKeepalive })
+			if e.InnerSrcPort != uint16(i+1) || int(e.InnerLen) != 28+want[i] {
+				t.Fatalf("%v %d: port %d, %d bytes, want %d", w.seam, i, e.InnerSrcPort, e.InnerLen, 28+want[i])
+			}
+		}
+	}
+	for _, e := range []*end{a, b} {
+		if c := e.Counters(); c.Untagged != 0 || c.Mismatches != 0 {
 			t.Errorf("counters: %+v", c)
 		}
 	}
