@@ -20,8 +20,9 @@ const (
 	// askedAgain is how long a flow goes unanswered before a request counts as one
 	// that is repeated, so that what becomes of it is followed.
 	askedAgain = int64(200e6)
-	// askersKept bounds how many connections are remembered that wait for an answer.
-	askersKept = 8
+	// askersKept bounds how many connections are remembered that wait for an answer;
+	// of more than these every one may.
+	askersKept = 32
 )
 
 // hopKey names a flow on its way from one peer to another. Keys are numbered: 0 is
@@ -214,13 +215,9 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 
 // ask remembers that a connection waits for an answer.
 func (f *hop) ask(port uint16) {
-	if slices.Contains(f.askers, port) {
-		return
+	if len(f.askers) <= askersKept && !slices.Contains(f.askers, port) {
+		f.askers = append(f.askers, port)
 	}
-	if len(f.askers) == askersKept {
-		f.askers = append(f.askers[:0], f.askers[1:]...)
-	}
-	f.askers = append(f.askers, port)
 }
 
 // waits reports whether a packet may be of a connection that waits for an answer.
@@ -232,7 +229,7 @@ func (f *hop) waits(e *probe.Event, forth bool) bool {
 	if e.Proto != probe.ProtoTCP && e.Proto != probe.ProtoUDP || e.ICMPError() || e.Flags&(probe.FlagFragment|probe.FlagTruncated) != 0 {
 		return true // of which one is not known
 	}
-	return slices.Contains(f.askers, port)
+	return len(f.askers) > askersKept || slices.Contains(f.askers, port)
 }
 
 // asks reports whether a packet wants an answer: not the end of a connection.

@@ -98,6 +98,17 @@ func TestVerdicts(t *testing.T) {
 			w.call(0, 1, w.index, fate{lost: true})
 			w.now += second
 		}, diagnose.LostOnPath, probe.B3, "", true},
+		"hundreds of connections, answers late": {func(w *world) {
+			s := w.shake(0, 1)
+			const late = 100
+			for i := range uint16(600) {
+				s.data(0, packet(0, 1, 40000+i, 80, probe.TCPSyn), true, fate{})
+				w.now += second / 100
+				if i >= late {
+					s.data(1, packet(1, 0, 80, 40000+i-late, probe.TCPSyn|probe.TCPAck), false, fate{})
+				}
+			}
+		}, diagnose.Healthy, 0, "", true},
 		"healthy": {func(w *world) { exchange(w.shake(0, 1), 10, fine) }, diagnose.Healthy, 0, "", true},
 		"no answer behind": {func(w *world) {
 			s := w.shake(0, 1)
