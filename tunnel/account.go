@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -208,6 +209,7 @@ func (a *accountant) run(done <-chan struct{}) {
 			a.t.clock.sync()
 			if rounds++; rounds%accountForget == 0 {
 				a.forget()
+				maps.DeleteFunc(a.idle, func(id probe.PeerID, _ *[3]idleness) bool { return a.t.peers.get(id).id == 0 })
 			}
 			if a.t.active.Swap(false) || !quiet {
 				quiet = a.sweep()
@@ -247,7 +249,7 @@ func (a *accountant) forget() {
 // whether nothing is inside the device.
 func (a *accountant) sweep() (quiet bool) {
 	quiet = true
-	for _, p := range a.t.peers.all()[1:] {
+	for p := range a.t.peers.all() {
 		if !a.sweepPeer(p) {
 			quiet = false
 		}

@@ -22,7 +22,7 @@ func TestFlowCacheFollowsChanges(t *testing.T) {
 		}
 		return latest()
 	}
-	first, second := r.t.peers.all()[1].id, r.t.peers.all()[2].id
+	first, second := r.t.peers.get(1).id, r.t.peers.get(2).id
 	if e := send(3); e.Peer != first || e.PrefixBits != 32 {
 		t.Fatalf("peer %d, prefix /%d", e.Peer, e.PrefixBits)
 	}

@@ -243,10 +243,10 @@ func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
 	if p != nil && mac1Valid(msg, &p.mac1) {
 		return p
 	}
-	for _, p := range h.t.peers.all()[1:] {
+	for p := range h.t.peers.all() {
 		if p.configured.Load() && mac1Valid(msg, &p.mac1) {
 			h.mu.Lock()
-			if len(h.recipient) > 2*len(h.t.peers.all()) {
+			if len(h.recipient) > 2*h.t.peers.count() {
 				clear(h.recipient)
 			}
 			h.recipient[to] = p

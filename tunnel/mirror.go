@@ -33,6 +33,7 @@ func (t *Tunnel) set(config string) error {
 	for p := range m.touched {
 		t.bind(p)
 	}
+	t.peers.forget()
 	return nil
 }
 
@@ -108,7 +109,7 @@ func (m *mirror) line(name, value string) bool {
 	case "private_key":
 		return false // can remove the peer that has the same public key
 	case "replace_peers":
-		for _, p := range t.peers.all()[1:] {
+		for p := range t.peers.all() {
 			m.remove(p)
 		}
 	case "public_key":
@@ -174,6 +175,7 @@ func (m *mirror) remove(p *peer) {
 	m.t.allowed.removePeer(p.id)
 	p.endpoint.Store(nil)
 	p.handshake.outstanding.Store(0)
+	m.t.peers.removed(p)
 }
 
 // Status is what the device says of itself and its peers, keys included.
@@ -212,12 +214,14 @@ func (t *Tunnel) resync() error {
 		t.bind(p)
 	}
 	t.allowed.replace(routes)
-	for _, p := range t.peers.all()[1:] {
+	for p := range t.peers.all() {
 		if !present[p] && p.configured.Swap(false) {
 			p.endpoint.Store(nil)
 			t.bind(p)
+			t.peers.removed(p)
 		}
 	}
+	t.peers.forget()
 	return nil
 }
 

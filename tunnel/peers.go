@@ -1,7 +1,9 @@
 package tunnel
 
 import (
+	"iter"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,8 +14,8 @@ import (
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
-// peer is what the tunnel knows of one peer. It lives as long as the tunnel:
-// a peer that is removed and added again keeps its ID and its counters.
+// peer is what the tunnel knows of one peer. A peer that is removed and added again
+// keeps its ID and its counters, unless many others were removed since.
 //
 // What is written for every packet lies in cache lines apart from what is only
 // read for it.
@@ -25,6 +27,10 @@ type peer struct {
 
 	out way    // inner packets from TUN read to UDP send
 	in  [2]way // data messages from UDP receive to TUN write, for each receive function
+
+	// Of the goroutine that reads the TUN device: since when no packet has left.
+	stillLeft  uint64
+	stillSince int64
 
 	mac1 [32]byte // key of the mac1 of messages to this peer
 	name atomic.Pointer[string]
@@ -81,10 +87,15 @@ type handshakeState struct {
 	latestAt time.Time // our clock at that moment
 }
 
-// peers is the register of all peers of a tunnel.
+// removedKept is how many peers are remembered, at least, that were removed.
+const removedKept = 1024
+
+// peers is the register of the peers of a tunnel, and of those that were removed last.
+// An ID is not used again.
 type peers struct {
 	mu    sync.Mutex
 	byKey map[key.Public]*peer
+	gone  []*peer // were removed, in this order; some are back, or there twice
 
 	byID  atomic.Pointer[[]*peer] // index: PeerID
 	byPtr sync.Map                // *device.Peer, as the device's log names it, to *peer
@@ -107,9 +118,53 @@ func (ps *peers) get(id probe.PeerID) *peer {
 	return list[0]
 }
 
-// all returns every peer that ever was, the one of ID 0 first. The caller must
-// not change the slice.
-func (ps *peers) all() []*peer { return *ps.byID.Load() }
+// all yields every peer that is known, but nobody.
+func (ps *peers) all() iter.Seq[*peer] {
+	return func(yield func(*peer) bool) {
+		for _, p := range *ps.byID.Load() {
+			if p.id != 0 && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// count is how many all yields.
+func (ps *peers) count() int {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return len(ps.byKey)
+}
+
+// removed notes that p is no peer any more.
+func (ps *peers) removed(p *peer) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.gone = append(ps.gone, p)
+}
+
+// forget forgets those that were removed first and are not back, if they are many.
+func (ps *peers) forget() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if len(ps.gone) < 2*removedKept {
+		return
+	}
+	list := slices.Clone(*ps.byID.Load())
+	for _, p := range ps.gone[:len(ps.gone)-removedKept] {
+		if p.configured.Load() || list[p.id] != p {
+			continue
+		}
+		list[p.id] = list[0]
+		delete(ps.byKey, p.key)
+		if p.ptr != nil {
+			ps.byPtr.Delete(p.ptr)
+			p.ptr = nil
+		}
+	}
+	ps.gone = append(ps.gone[:0], ps.gone[len(ps.gone)-removedKept:]...)
+	ps.byID.Store(&list)
+}
 
 func (ps *peers) find(k key.Public) *peer {
 	ps.mu.Lock()

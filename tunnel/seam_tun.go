@@ -20,6 +20,7 @@ type tunSeam struct {
 	tun.Device
 	t       *Tunnel
 	prev    int       // buffers that the previous Read filled
+	gate    gate      // of the one goroutine that reads
 	towards flowCache // of the one goroutine that reads
 	out     flowCache // guarded by the recorder's lane of TUN writes
 }
@@ -36,6 +37,7 @@ func (s *tunSeam) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	for _, b := range bufs[:s.prev] {
 		s.t.reclaim(b)
 	}
+	s.gate.wait()
 	n, err := s.Device.Read(bufs, sizes, offset)
 	s.prev = n
 	if n > 0 {
@@ -49,12 +51,14 @@ func (s *tunSeam) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 type run struct {
 	p    *peer
 	last uint64
+	full bool // too many wait for the peer already
 }
 
 func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 	t := s.t
 	now := t.clock.now()
 	cur := run{p: t.peers.get(0)}
+	var first uint64 // ordinal of the run's first packet
 	taps := t.tapped()
 	b := t.rec.Begin(probe.LaneTUNRead)
 	for i := range bufs {
@@ -69,13 +73,22 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		e.Reason = s.route(e, pkt, now)
 		taps.inner(probe.LaneTUNRead, e.Seq, pkt)
 		if cur.p.id != e.Peer {
-			cur.flush()
+			cur.flush(&s.gate)
 			p := t.peers.get(e.Peer)
-			cur = run{p, p.out.entered.Load()}
+			entered := p.out.entered.Load()
+			cur = run{p, entered, entered-p.stillLeft > maxInside && p.overflows(now)}
+			first = entered + 1
 		}
 		if e.Reason == probe.ReasonNone && cur.p.endpoint.Load() == nil {
 			e.Reason = probe.NoEndpoint
 			sizes[i] = 0 // as the kernel's WireGuard, which keeps no such packet
+		}
+		if e.Reason == probe.ReasonNone && cur.full && cur.last >= first {
+			e.Reason = probe.StagedOverflow
+			sizes[i] = 0
+			cur.p.drop(e.Reason, 1)
+			tag.clear(t.magic)
+			continue
 		}
 		if e.Reason != probe.ReasonNone {
 			cur.p.drop(e.Reason, 1)
@@ -91,15 +104,18 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		e.Pair = cur.last
 		tag.putOutbound(t.magic, e, cur.last)
 	}
-	cur.flush()
+	cur.flush(&s.gate)
 	taps.end(probe.LaneTUNRead)
 	b.End()
 	t.busy()
 }
 
-func (r *run) flush() {
+func (r *run) flush(g *gate) {
 	if r.p.id != 0 {
-		r.p.out.entered.Store(r.last)
+		w := &r.p.out
+		before := w.entered.Load()
+		w.entered.Store(r.last)
+		g.note(w, before, r.last)
 	}
 }
 

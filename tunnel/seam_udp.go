@@ -64,6 +64,7 @@ type receiver struct {
 	t     *Tunnel
 	fn    conn.ReceiveFunc
 	index uint8
+	gate  gate
 	prev  int
 	seqs  [conn.IdealBatchSize]uint64 // what each buffer was tagged with
 
@@ -76,6 +77,7 @@ func (r *receiver) state() tagState { return tagInbound4 + tagState(r.index) }
 
 func (r *receiver) receive(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
 	r.refused(bufs)
+	r.gate.wait()
 	n, err := r.fn(bufs, sizes, eps)
 	r.prev = n
 	if n > 0 {
@@ -194,7 +196,7 @@ func (r *receiver) session(e *probe.Event, cur *run) {
 	if cur.p.id != peer {
 		r.flush(cur)
 		p := r.t.peers.get(peer)
-		*cur = run{p, p.in[r.index].entered.Load()}
+		*cur = run{p: p, last: p.in[r.index].entered.Load()}
 	}
 	cur.last++
 	e.Pair = cur.last
@@ -202,7 +204,10 @@ func (r *receiver) session(e *probe.Event, cur *run) {
 
 func (r *receiver) flush(cur *run) {
 	if cur.p.id != 0 {
-		cur.p.in[r.index].entered.Store(cur.last)
+		w := &cur.p.in[r.index]
+		before := w.entered.Load()
+		w.entered.Store(cur.last)
+		r.gate.note(w, before, cur.last)
 	}
 }
 

@@ -331,12 +331,13 @@ func (t *Tunnel) Lookup(a netip.Addr) (Route, bool) {
 }
 
 // Peer resolves an ID as events hold it, and reports whether there is such a
-// peer. A peer that was removed still has its key and name.
+// peer. A peer that was removed still has its key and name, for as long as it is
+// remembered.
 func (t *Tunnel) Peer(id probe.PeerID) (k [32]byte, name string, ok bool) {
-	if id == 0 || int(id) >= len(t.peers.all()) {
+	p := t.peers.get(id)
+	if p.id == 0 {
 		return k, "", false
 	}
-	p := t.peers.get(id)
 	return p.key, p.displayName(), true
 }
 
@@ -373,10 +374,10 @@ type PeerState struct {
 	ClockNewest, Clock, ClockAt time.Time
 }
 
-// Peers returns the state of all peers that ever were configured.
+// Peers returns the state of all peers, and of those that were removed last.
 func (t *Tunnel) Peers() []PeerState {
 	var states []PeerState
-	for _, p := range t.peers.all()[1:] {
+	for p := range t.peers.all() {
 		states = append(states, p.state())
 	}
 	return states

@@ -27,7 +27,7 @@ func (t *Tunnel) ICMP(e udp.ICMPError) {
 // at returns the configured peer with that endpoint, or 0. Such errors are
 // rare enough, the kernel limits their rate, to look at all peers.
 func (ps *peers) at(ep netip.AddrPort) probe.PeerID {
-	for _, p := range ps.all()[1:] {
+	for p := range ps.all() {
 		if at := p.endpoint.Load(); at != nil && *at == ep && p.configured.Load() {
 			return p.id
 		}

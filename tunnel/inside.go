@@ -1,0 +1,80 @@
+package tunnel
+
+import "time"
+
+// The device holds packets in buffers of 64 KiB, of which it has as many as are asked
+// for: 16,384 wait for a peer without a session (device.QueueStagedSize batches), and
+// 131,072 for a processor. A host that sends with large windows fills gigabytes. So
+// who hands packets to the device looks how many of a peer are inside.
+const (
+	// maxInside is for how many packets of one peer and direction the device is given
+	// more, 64 MiB of buffers: as many as the kernel's WireGuard keeps
+	// (MAX_QUEUED_PACKETS).
+	maxInside = 1024
+	// insideEvery is at how many packets of a peer that is looked at.
+	insideEvery = 64
+	// roomPause, roomMoves: who waits for room looks that often, and gives up if
+	// nothing has left in so many looks. It does not wait for longer than roomWait.
+	roomPause = 200 * time.Microsecond
+	roomMoves = 10
+	roomWait  = 50 * time.Millisecond
+	// stillFor is after how long, in nanoseconds, a peer that lets nothing through
+	// and owes us an answer counts as one without a session.
+	stillFor = int64(5 * time.Millisecond)
+)
+
+// inside is how many packets have entered and not left.
+func (w *way) inside() uint64 { return w.entered.Load() - w.left.Load() }
+
+// gate makes one goroutine wait that hands packets to the device faster than these get
+// through. Then they wait in the kernel, which knows how to deal with that.
+type gate struct {
+	crowded *way   // too many are on it; nil: none is known
+	still   *way   // waiting for room on it was in vain,
+	left    uint64 // as long as no more than this have left
+}
+
+// note is for a way on which packets have just entered: those after before.
+func (g *gate) note(w *way, before, last uint64) {
+	if before/insideEvery != last/insideEvery && last-w.left.Load() > maxInside {
+		g.crowded = w
+	}
+}
+
+// wait waits for room, if there was none and packets do get through.
+func (g *gate) wait() {
+	w := g.crowded
+	if w == nil {
+		return
+	}
+	g.crowded = nil
+	left := w.left.Load()
+	if g.still == w && g.left == left {
+		return
+	}
+	start := time.Now()
+	for idle := 0; idle < roomMoves && w.inside() > maxInside; idle++ {
+		if time.Since(start) > roomWait {
+			return
+		}
+		time.Sleep(roomPause)
+		if now := w.left.Load(); now != left {
+			left, idle = now, 0
+		}
+	}
+	if w.inside() > maxInside {
+		g.still, g.left = w, left
+	}
+}
+
+// overflows reports whether too many packets wait for a peer that has no session: an
+// answer of its is due, and nothing leaves. It is for the goroutine that reads the TUN
+// device. Of a batch one packet enters even then: it takes the place of the oldest that
+// waits, and has the device go on calling.
+func (p *peer) overflows(now int64) bool {
+	left := p.out.left.Load()
+	if left != p.stillLeft {
+		p.stillLeft, p.stillSince = left, now
+	}
+	return p.out.entered.Load()-left > maxInside && p.handshake.pending.Load() != 0 && now-p.stillSince > stillFor
+}
