@@ -159,6 +159,8 @@ var (
 	// have begun a handshake.
 	traffic   = regexp.MustCompile(`(?m)^(wg0\t\S{44}\t\S+\t\S+\t\S+)\t\d+\t\d+\t\d+\t`)
 	firstPort = regexp.MustCompile(`(?m)^(wg0\t\S+\t\S+)\t\d+\t(\S+)$`)
+	// How large the super packets are that a device reads is its own affair.
+	segments = regexp.MustCompile(` gso_max_segs \d+`)
 )
 
 // state is all that either program changes on a host.
@@ -173,6 +175,7 @@ func (h *quickHost) state(test quickTest) string {
 		wg show all dump | sort`)
 	text = localRoutes.ReplaceAllString(text, "")
 	text = secret.ReplaceAllString(text, "")
+	text = segments.ReplaceAllString(text, "")
 	text = indexOfLink.ReplaceAllString(text, "N: ")
 	text = linkLocal.ReplaceAllString(text, "${1}fe80:")
 	text = passing.ReplaceAllString(text, "")

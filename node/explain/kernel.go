@@ -141,6 +141,9 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 	p := &f.Kernel.Passages[s]
 	p.Packets++
 	p.At = pkt.Time
+	if !handshakeSized(pkt.First) {
+		p.DataAt = pkt.Time
+	}
 	p.Src, p.Dst = pkt.First.Source(), pkt.First.Destination()
 	p.In, p.Out = link.NameOf(pkt.First.In), link.NameOf(pkt.Last.Out)
 	p.Translated = translated(pkt)

@@ -171,10 +171,14 @@ func (b *Both) lost(va Verdict, w *Way, at probe.Checkpoint, what string) Verdic
 	}
 	k := receiver.Kernel
 	in := receiver.passage(FromWire)
+	seen := in.At
+	if at == probe.B3 || at == probe.A5 {
+		seen = in.DataAt // a handshake may come through all the same
+	}
 	switch {
-	case k != nil && k.Blind == "" && k.Lost == 0 && (in.Packets == 0 || in.At.Before(w.LatestLost)):
+	case k != nil && k.Blind == "" && k.Lost == 0 && (in.Packets == 0 || seen.Before(w.LatestLost)):
 		v.Certain = true
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: nothing for the tunnel's port came as far as prerouting when the latest of them was sent", to))
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: none came as far as prerouting when the latest of them was sent", to))
 	case k == nil || k.Blind != "":
 		v.Candidates = List[Candidate]{
 			{LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort)},

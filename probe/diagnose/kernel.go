@@ -38,8 +38,9 @@ type Kernel struct {
 // Passage is what was seen of the packets on one stretch.
 type Passage struct {
 	Packets int // that were followed
-	// At is when the latest of them came by.
-	At time.Time
+	// At is when the latest of them came by, DataAt the latest that is no message of a
+	// handshake by its length.
+	At, DataAt time.Time
 	// Drop is what dropped the latest packet, nil if netfilter did not.
 	Drop *Drop
 	// Lost is the hook after which the latest packet was seen no more: routing,
