@@ -84,18 +84,20 @@ func (f *Facts) works() bool {
 }
 
 // wireInDropped: encrypted packets arrive, and this host drops them.
-func (f *Facts) wireInDropped(time.Time) (Verdict, bool, bool) {
+func (f *Facts) wireInDropped(now time.Time) (Verdict, bool, bool) {
 	p := f.passage(FromWire)
 	if p.Drop == nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return Verdict{}, false, false
 	}
-	at := probe.A3
+	// The peer may still send data of a session that this node has lost. What is
+	// missing without a session is a handshake.
+	at, data := probe.A3, p.Drop.Data && f.Peer != nil && f.Peer.Handshake.Alive(now)
 	switch {
-	case f.Side == SideB && p.Drop.Data:
+	case f.Side == SideB && data:
 		at = probe.B3
 	case f.Side == SideB:
 		at = probe.B2
-	case p.Drop.Data:
+	case data:
 		at = probe.A5
 	}
 	v := dropVerdict(UnderlayInputFirewall, at, p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))

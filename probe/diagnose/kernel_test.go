@@ -15,6 +15,11 @@ func aDrop(hook string) *Drop {
 		Packet: "tcp 10.0.0.1:45734 > 192.168.200.22:80", Fix: []string{"nft insert rule ..."}}
 }
 
+func ofData(d *Drop) *Drop {
+	d.Data = true
+	return d
+}
+
 func (s *story) kernel(at Stretch, p Passage) *story {
 	if s.Kernel == nil {
 		s.Kernel = &Kernel{}
@@ -50,6 +55,8 @@ func TestJudgeByKernel(t *testing.T) {
 		{"request dropped by a policy", tell(SideA).kernel(ToTunnel, Passage{Drop: &Drop{Hook: "output", Chain: "inet filter output"}}), OutputFirewall, probe.A1, true, "policy is drop"},
 		{"encrypted request dropped", tell(SideA).calls().kernel(ToWire, Passage{Drop: aDrop("postrouting")}), UnderlayOutputFirewall, probe.A2, true, "handle 7"},
 		{"encrypted answer dropped", tell(SideA).calls().kernel(FromWire, Passage{Drop: aDrop("input")}), UnderlayInputFirewall, probe.A3, true, "handle 7"},
+		{"encrypted data dropped", tell(SideA).connects().asks().kernel(FromWire, Passage{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.A5, true, "handle 7"},
+		{"data of a session that is gone dropped", tell(SideA).calls().kernel(FromWire, Passage{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.A3, true, "handle 7"},
 		{"encrypted answer filtered", tell(SideA).calls().kernel(FromWire, Passage{Lost: "prerouting", Source: martian}), ReversePathFilter, probe.A3, true, "rp_filter = 1"},
 		{"encrypted answer lost, not filtered", tell(SideA).calls().kernel(FromWire, Passage{Lost: "prerouting", Source: &SourceCheck{}}), NoResponse, probe.A3, false, ""},
 		{"answer dropped behind the tunnel", tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
@@ -58,6 +65,7 @@ func TestJudgeByKernel(t *testing.T) {
 			kernel(FromTunnel, Passage{Lost: "prerouting", Source: martian}), ReversePathFilter, probe.A6, true, "rp_filter = 1"},
 
 		{"call dropped", tell(SideB).kernel(FromWire, Passage{Drop: aDrop("input")}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
+		{"data of a session that is gone dropped here", tell(SideB).kernel(FromWire, Passage{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
 		{"not forwarded, off", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: lan, Forwarding: off, Source: &SourceCheck{}}),
 			ForwardingDisabled, probe.B5, true, "ip_forward=1"},
 		{"no way on", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: Route{Kind: RouteNone, Text: "no route"}, Forwarding: off}),
