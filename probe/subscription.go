@@ -55,19 +55,6 @@ type SubscribeOptions struct {
 	Every uint64
 }
 
-// Sampled reports whether e is of one of the packets that are looked at if it is one
-// of every n. All events of such a packet are, and everything rare: handshakes,
-// drops, changes of an endpoint.
-func (e *Event) Sampled(n uint64) bool {
-	switch LaneOf(e) {
-	case LaneTUNRead, LaneUDPReceive:
-		return e.Seq%n == 0
-	case LaneTUNWrite, LaneUDPSend:
-		return e.Pair%n == 0
-	}
-	return true
-}
-
 // Subscribe starts reading. Close must be called in the end.
 func (r *Recorder) Subscribe(o SubscribeOptions) *Subscription {
 	s := &Subscription{r: r, match: o.Match, every: max(o.Every, 1), wakeup: make(chan struct{}, 1), closed: make(chan struct{})}
@@ -250,53 +237,6 @@ func (s *Subscription) read(id Lane, dst []Event, pick pick) (out []Event, all b
 	return dst, !more
 }
 
-// sampled picks what is sampled of a lane.
-func (s *Subscription) sampled(id Lane) pick {
-	if s.every == 1 {
-		return func(dst, from []Event) []Event { return append(dst, from...) }
-	}
-	return func(dst, from []Event) []Event {
-		s.sample(id, from, func(e *Event) { dst = append(dst, *e) })
-		return dst
-	}
-}
-
-// wanted picks what is sampled of a lane and matches. What is not is never copied.
-func (s *Subscription) wanted(id Lane) pick {
-	if s.match == nil {
-		return s.sampled(id)
-	}
-	return func(dst, from []Event) []Event {
-		s.sample(id, from, func(e *Event) {
-			if s.match(e) {
-				dst = append(dst, *e)
-			}
-		})
-		return dst
-	}
-}
-
-// sample calls f for the events that are sampled. Where they are numbered, the
-// others are not even looked at.
-func (s *Subscription) sample(id Lane, from []Event, f func(*Event)) {
-	switch first := from[0].Seq % s.every; {
-	case s.every == 1 || id == LaneControl || id == LaneForward:
-		for i := range from {
-			f(&from[i])
-		}
-	case id == LaneTUNRead || id == LaneUDPReceive:
-		for i := (s.every - first) % s.every; i < uint64(len(from)); i += s.every {
-			f(&from[i])
-		}
-	default:
-		for i := range from {
-			if e := &from[i]; e.Pair%s.every == 0 {
-				f(e)
-			}
-		}
-	}
-}
-
 func (s *Subscription) add(events []Event) {
 	for i := range events {
 		if s.match == nil || s.match(&events[i]) {
@@ -360,95 +300,4 @@ func (s *Subscription) release(until int64) {
 		}
 	}
 	s.received = kept
-}
-
-// compareEvents orders by time, and within one instant by the order in which
-// a packet passes the seams.
-func compareEvents(a, b Event) int {
-	switch {
-	case a.Time < b.Time:
-		return -1
-	case a.Time > b.Time:
-		return 1
-	}
-	return int(seamRank[a.Seam&7]) - int(seamRank[b.Seam&7])
-}
-
-// sortEvents puts events in order. They are large, so it is their places that
-// are sorted. Those that compare equal keep their order.
-func sortEvents(events []Event) {
-	if slices.IsSortedFunc(events, compareEvents) {
-		return
-	}
-	type place struct {
-		time int64
-		rank uint8
-		at   uint32
-	}
-	places := make([]place, len(events))
-	for i := range events {
-		places[i] = place{events[i].Time, seamRank[events[i].Seam&7], uint32(i)}
-	}
-	slices.SortFunc(places, func(a, b place) int {
-		switch {
-		case a.time != b.time:
-			return cmp.Compare(a.time, b.time)
-		case a.rank != b.rank:
-			return cmp.Compare(a.rank, b.rank)
-		}
-		return cmp.Compare(a.at, b.at)
-	})
-	sorted := make([]Event, len(events))
-	for i := range places {
-		sorted[i] = events[places[i].at]
-	}
-	copy(events, sorted)
-}
-
-var seamRank = [8]uint8{SeamTUNRead: 0, SeamUDPSend: 1, SeamUDPReceive: 2, SeamTUNWrite: 3, SeamForward: 4, SeamDevice: 5}
-
-// Snapshot returns what the recorder holds that is not older than since and
-// that match (nil for all) accepts, in order of time, receipts joined.
-func (r *Recorder) Snapshot(since time.Time, match func(*Event) bool) []Event {
-	events, _ := r.snapshot(since, match)
-	return events
-}
-
-// SubscribeSince is a snapshot and a subscription that goes on where that ends: no
-// event is in both or in neither. lost counts what was overwritten meanwhile.
-func (r *Recorder) SubscribeSince(since time.Time, match func(*Event) bool) (past []Event, lost uint64, s *Subscription) {
-	s = r.Subscribe(SubscribeOptions{Match: match})
-	past, lost = r.snapshot(since, match)
-	past = slices.DeleteFunc(past, func(e Event) bool { return e.Seq >= s.cursors[LaneOf(&e)].next })
-	return past, lost, s
-}
-
-func (r *Recorder) snapshot(since time.Time, match func(*Event) bool) ([]Event, uint64) {
-	from := since.UnixNano()
-	s := r.Subscribe(SubscribeOptions{Past: true, Match: func(e *Event) bool {
-		return (since.IsZero() || e.Time >= from) && (match == nil || match(e))
-	}})
-	defer s.Close()
-	var ends [numLanes]uint64
-	for i := range ends {
-		ends[i] = r.lanes[i].last.Load()
-	}
-	for range len(r.lanes[0].blocks) { // bounded, though producers go on
-		s.collect()
-		if s.reached(&ends) {
-			break
-		}
-	}
-	s.release(1<<63 - 1)
-	sortEvents(s.ready)
-	return s.ready, s.Lost()
-}
-
-func (s *Subscription) reached(ends *[numLanes]uint64) bool {
-	for i := range ends {
-		if s.cursors[i].next <= ends[i] {
-			return false
-		}
-	}
-	return true
 }

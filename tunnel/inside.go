@@ -34,8 +34,10 @@ type gate struct {
 	left    uint64 // as long as no more than this have left
 }
 
-// note is for a way on which packets have just entered: those after before.
-func (g *gate) note(w *way, before, last uint64) {
+// enter is for packets that enter on w: the last of them is number last.
+func (g *gate) enter(w *way, last uint64) {
+	before := w.entered.Load()
+	w.entered.Store(last)
 	if before/insideEvery != last/insideEvery && last-w.left.Load() > maxInside {
 		g.crowded = w
 	}

@@ -56,8 +56,7 @@ func TestStagedPacketsAreFew(t *testing.T) {
 func TestGate(t *testing.T) {
 	var w way
 	var g gate
-	w.entered.Store(2 * maxInside)
-	g.note(&w, 2*maxInside-1, 2*maxInside)
+	g.enter(&w, 2*maxInside)
 	done := make(chan struct{})
 	go func() { g.wait(); close(done) }()
 	for left := uint64(0); left < maxInside; left += 8 {
@@ -74,13 +73,12 @@ func TestGate(t *testing.T) {
 	w.left.Store(maxInside)
 	<-done
 	// Nothing leaves: it gives up, and does not try again before something does.
-	w.entered.Store(4 * maxInside)
-	g.note(&w, 0, 4*maxInside)
+	g.enter(&w, 4*maxInside)
 	g.wait()
 	if g.still != &w {
 		t.Error("it is not known that nothing leaves")
 	}
-	g.note(&w, 4*maxInside-insideEvery, 4*maxInside)
+	g.enter(&w, 4*maxInside+insideEvery)
 	if g.crowded != &w {
 		t.Error("a crowd is not noticed")
 	}

@@ -112,10 +112,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 
 func (r *run) flush(g *gate) {
 	if r.p.id != 0 {
-		w := &r.p.out
-		before := w.entered.Load()
-		w.entered.Store(r.last)
-		g.note(w, before, r.last)
+		g.enter(&r.p.out, r.last)
 	}
 }
 

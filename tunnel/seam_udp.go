@@ -204,10 +204,7 @@ func (r *receiver) session(e *probe.Event, cur *run) {
 
 func (r *receiver) flush(cur *run) {
 	if cur.p.id != 0 {
-		w := &cur.p.in[r.index]
-		before := w.entered.Load()
-		w.entered.Store(cur.last)
-		r.gate.note(w, before, cur.last)
+		r.gate.enter(&cur.p.in[r.index], cur.last)
 	}
 }
 
