@@ -1,16 +1,24 @@
 package tunnel
 
-import "time"
+import (
+	"runtime"
+	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+)
 
 // The device holds packets in buffers of 64 KiB, of which it has as many as are asked
 // for: 16,384 wait for a peer without a session (device.QueueStagedSize batches), and
 // 131,072 for a processor. A host that sends with large windows fills gigabytes. So
 // who hands packets to the device looks how many of a peer are inside.
+
+// maxInside is for how many packets of one peer and direction the device is given more:
+// a batch for each processor to encrypt, two at least, and 64 MiB of buffers at most, as
+// many packets as the kernel's WireGuard keeps (MAX_QUEUED_PACKETS). What is beyond that
+// only waits, in memory that is in no processor's cache any more.
+var maxInside = uint64(min(1024, conn.IdealBatchSize*max(2, runtime.GOMAXPROCS(0))))
+
 const (
-	// maxInside is for how many packets of one peer and direction the device is given
-	// more, 64 MiB of buffers: as many as the kernel's WireGuard keeps
-	// (MAX_QUEUED_PACKETS).
-	maxInside = 1024
 	// insideEvery is at how many packets of a peer that is looked at.
 	insideEvery = 64
 	// roomPause, roomMoves: who waits for room looks that often, and gives up if

@@ -70,7 +70,7 @@ func hostPort(text string) (address string, ok bool) {
 
 // connectAlone is connect with a node of its own.
 func connectAlone(ctx context.Context, cmd *cobra.Command, conf, address string) error {
-	if err := keepSecrets(); err != nil {
+	if err := prepareProcess(); err != nil {
 		return err
 	}
 	path, err := findConfig([]string{conf})

@@ -95,7 +95,7 @@ func inherited(env string) (*os.File, error) {
 }
 
 func runDevice(cmd *cobra.Command, name string, parent *reporter) error {
-	if err := keepSecrets(); err != nil {
+	if err := prepareProcess(); err != nil {
 		return err
 	}
 	var files node.DeviceFiles

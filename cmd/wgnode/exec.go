@@ -214,7 +214,7 @@ func startExec(cmd *cobra.Command, conf string, f *execFlags, path string, comma
 	}
 	// The socket of wg(8) is in a folder of root's.
 	opt := node.Options{MakeLink: makeLink, NoUAPI: os.Geteuid() != 0, Out: out, Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20}
-	err = keepSecrets()
+	err = prepareProcess()
 	var n *node.Node
 	if err == nil {
 		n, err = node.Start(ctx, cfg, opt)

@@ -14,7 +14,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
@@ -61,7 +60,7 @@ for the interface.`,
 // runForeground brings a node up and serves it. parent is nil unless this
 // process is the one that up has put in the background.
 func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *reporter) error {
-	if err := keepSecrets(); err != nil {
+	if err := prepareProcess(); err != nil {
 		return err
 	}
 	if f.sessionKeys {
@@ -202,18 +201,6 @@ func openLog(path string, stderr io.Writer, background bool) (slog.Handler, erro
 		return slog.DiscardHandler, nil
 	}
 	return slog.NewTextHandler(stderr, nil), nil
-}
-
-// keepSecrets keeps the keys in this process's memory out of core files, and
-// from other processes of the same user (core(5), PR_SET_DUMPABLE(2const)).
-func keepSecrets() error {
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return fmt.Errorf("forbid core files: %w", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("forbid memory dumps: %w", err)
-	}
-	return nil
 }
 
 // interrupted returns a context that ends with SIGINT or SIGTERM.
