@@ -64,10 +64,11 @@ func (f *Facts) wireOutDropped(time.Time) (Verdict, bool, bool) {
 }
 
 // sentAt is the checkpoint that an encrypted packet which was dropped on its way
-// out did not get past.
+// out did not get past. On the side that is called data may be what is sent once more
+// in a session that the peer has lost; a reply takes a request.
 func (f *Facts) sentAt(d *Drop) probe.Checkpoint {
 	switch data := d != nil && d.Data; {
-	case f.Side == SideB && data:
+	case f.Side == SideB && data && (f.Flow == nil || f.Flow.Seen[probe.B4] != nil):
 		return probe.B8
 	case f.Side == SideB:
 		return probe.B2

@@ -66,6 +66,8 @@ func TestJudgeByKernel(t *testing.T) {
 
 		{"call dropped", tell(SideB).kernel(FromWire, Passage{Drop: aDrop("input")}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
 		{"data of a session that is gone dropped here", tell(SideB).kernel(FromWire, Passage{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
+		{"reply dropped", tell(SideB).comesIn().kernel(ToWire, Passage{Drop: ofData(aDrop("output"))}), UnderlayOutputFirewall, probe.B8, true, "handle 7"},
+		{"answer dropped, and data of a session that is gone", tell(SideB).called().kernel(ToWire, Passage{Drop: ofData(aDrop("output"))}), UnderlayOutputFirewall, probe.B2, true, "handle 7"},
 		{"not forwarded, off", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: lan, Forwarding: off, Source: &SourceCheck{}}),
 			ForwardingDisabled, probe.B5, true, "ip_forward=1"},
 		{"no way on", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: Route{Kind: RouteNone, Text: "no route"}, Forwarding: off}),
