@@ -1,0 +1,133 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.zx2c4.com/wireguard/device"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// Config is what a tunnel is configured with.
+type Config struct {
+	PrivateKey key.Private
+	ListenPort uint16 // 0: any
+	FwMark     uint32 // 0: none
+	Peers      []PeerConfig
+	// Progress is told now and then, while Configure works, how many of the
+	// peers the device has by then. Nil is for nobody.
+	Progress func(peers int)
+}
+
+// MaxPeers is how many peers the device takes.
+const MaxPeers = device.MaxPeers
+
+// PeerConfig is the configuration of one peer.
+type PeerConfig struct {
+	Name                string // for people; may be empty
+	PublicKey           key.Public
+	PresharedKey        key.Preshared  // zero: none
+	Endpoint            netip.AddrPort // zero: not known
+	AllowedIPs          []netip.Prefix
+	PersistentKeepalive uint16 // seconds; 0: off
+}
+
+// Configure replaces the whole configuration. All sessions end.
+func (t *Tunnel) Configure(c Config) error {
+	change := c.change()
+	change.ReplacePeers = true
+	if err := t.setInParts(change, c.Progress); err != nil {
+		return configError(err)
+	}
+	t.name(&c)
+	return nil
+}
+
+// Reconfigure makes the configuration that of c, and lets the sessions of peers
+// that stay go on. A peer whose endpoint is zero in c keeps the one that it has,
+// and so does the tunnel its port if that is 0 in c. It returns what was changed,
+// see [uapi.Change.Words].
+func (t *Tunnel) Reconfigure(c Config) ([]string, error) {
+	status, err := t.Status()
+	if err != nil {
+		return nil, err
+	}
+	change := c.change()
+	if c.ListenPort == 0 {
+		change.ListenPort = nil
+	}
+	change.Reduce(status)
+	if err := t.set(change.Text()); err != nil {
+		return change.Words(), configError(err)
+	}
+	t.name(&c)
+	return change.Words(), nil
+}
+
+// name notes the names of the peers.
+func (t *Tunnel) name(c *Config) {
+	own := t.PublicKey()
+	for i := range c.Peers {
+		if c.Peers[i].PublicKey != own {
+			t.peers.ensure(c.Peers[i].PublicKey).setName(c.Peers[i].Name)
+		}
+	}
+}
+
+// change asks for the whole of c.
+func (c *Config) change() *uapi.Change {
+	change := &uapi.Change{PrivateKey: &c.PrivateKey, ListenPort: &c.ListenPort, FwMark: &c.FwMark}
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		change.Peers = append(change.Peers, uapi.PeerChange{
+			PublicKey: p.PublicKey, PresharedKey: &p.PresharedKey, Endpoint: p.Endpoint,
+			Keepalive: &p.PersistentKeepalive, ReplaceIPs: true, AllowedIPs: p.AllowedIPs,
+		})
+	}
+	return change
+}
+
+// SetEndpoint gives a peer of the configuration another endpoint, and records
+// that as an event.
+func (t *Tunnel) SetEndpoint(k key.Public, ep netip.AddrPort) error {
+	old, _ := t.StateOf(k)
+	err := t.set(fmt.Sprintf("public_key=%s\nupdate_only=true\nendpoint=%s\n", k.Hex(), ep))
+	if err != nil {
+		return fmt.Errorf("set endpoint of peer %s: %w", k.Short(), configError(err))
+	}
+	if now, ok := t.StateOf(k); ok && now.Endpoint != old.Endpoint {
+		if old.Endpoint.IsValid() {
+			t.peers.get(now.ID).moves.Add(1)
+		}
+		t.device(probe.Event{Kind: probe.KindEndpoint, Peer: now.ID,
+			OuterSrc: probe.AddrFrom(old.Endpoint.Addr()), OuterSrcPort: old.Endpoint.Port(),
+			OuterDst: probe.AddrFrom(now.Endpoint.Addr()), OuterDstPort: now.Endpoint.Port()})
+	}
+	return nil
+}
+
+// configError keeps the device's error code and drops its text, which may
+// quote a line with a key.
+func configError(err error) error {
+	var ipc *device.IPCError
+	if !errors.As(err, &ipc) {
+		return errors.New("configure device: refused")
+	}
+	cause := errors.Unwrap(ipc)
+	for cause != nil {
+		next := errors.Unwrap(cause)
+		if next == nil {
+			break
+		}
+		cause = next
+	}
+	var errno interface{ Timeout() bool } // a system error, such as "address already in use"
+	if cause != nil && errors.As(cause, &errno) {
+		return fmt.Errorf("configure device: %w", cause)
+	}
+	return fmt.Errorf("configure device: refused with code %d", ipc.ErrorCode())
+}

@@ -1,0 +1,137 @@
+package tunnel
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// Route is where cryptokey routing sends an address.
+type Route struct {
+	Peer   probe.PeerID
+	Prefix netip.Prefix
+}
+
+// Lookup finds the peer whose AllowedIPs hold a, as the device will.
+func (t *Tunnel) Lookup(a netip.Addr) (Route, bool) {
+	a = a.Unmap()
+	id, bits := t.allowed.lookup(a)
+	if id == 0 {
+		return Route{}, false
+	}
+	p, err := a.Prefix(int(bits))
+	return Route{id, p}, err == nil
+}
+
+// Peer resolves an ID as events hold it, and reports whether there is such a
+// peer. A peer that was removed still has its key and name, for as long as it is
+// remembered.
+func (t *Tunnel) Peer(id probe.PeerID) (k [32]byte, name string, ok bool) {
+	p := t.peers.get(id)
+	if p.id == 0 {
+		return k, "", false
+	}
+	return p.key, p.displayName(), true
+}
+
+// PeerState is what the tunnel knows of a peer beyond what the device says.
+type PeerState struct {
+	ID         probe.PeerID
+	Key        key.Public
+	Name       string
+	Configured bool
+	Endpoint   netip.AddrPort // zero if none is known
+	// Moves is how often the endpoint became another one: because the peer's
+	// messages came from there, or by SetEndpoint.
+	Moves uint64
+	Drops map[probe.Reason]uint64
+	// Unanswered is how many of our initiations were followed by another one
+	// because no response had come, and GivenUp how often the device sent no more
+	// of them, after 90 s.
+	Unanswered, GivenUp uint64
+	// Waiting is how many packets are inside the device, mostly because there
+	// is no session yet.
+	Waiting uint64
+	// Established is when the latest handshake was completed (initiator) or
+	// answered (responder); zero if none was.
+	Established time.Time
+	// InitiationPending: our latest initiation has not been answered.
+	// PendingSince is then when we sent the first of those that were not.
+	InitiationPending bool
+	PendingSince      time.Time
+	// Initiated is when we sent our latest initiation; zero if never.
+	Initiated time.Time
+	// ClockNewest is the highest time that the peer stated in an initiation,
+	// Clock the latest, at ClockAt by this host's clock. Only for a peer that
+	// initiates.
+	ClockNewest, Clock, ClockAt time.Time
+}
+
+// Peers returns the state of all peers, and of those that were removed last.
+func (t *Tunnel) Peers() []PeerState {
+	var states []PeerState
+	for p := range t.peers.all() {
+		states = append(states, p.state())
+	}
+	return states
+}
+
+// PeerState returns the state of one peer; that of ID 0 holds the drops that
+// are no peer's.
+func (t *Tunnel) PeerState(id probe.PeerID) PeerState { return t.peers.get(id).state() }
+
+// StateOf returns the state of the peer with key k, and reports whether it is
+// configured now.
+func (t *Tunnel) StateOf(k key.Public) (PeerState, bool) {
+	p := t.peers.find(k)
+	if p == nil {
+		return PeerState{}, false
+	}
+	s := p.state()
+	return s, s.Configured
+}
+
+func (p *peer) state() PeerState {
+	s := PeerState{ID: p.id, Key: p.key, Name: p.displayName(), Configured: p.configured.Load(), Drops: make(map[probe.Reason]uint64)}
+	if ep := p.endpoint.Load(); ep != nil {
+		s.Endpoint = *ep
+	}
+	s.Moves, s.Unanswered, s.GivenUp = p.moves.Load(), p.handshake.unanswered.Load(), p.handshake.givenUp.Load()
+	for r := range p.drops {
+		if n := p.drops[r].Load(); n > 0 {
+			s.Drops[probe.Reason(r)] = n
+		}
+	}
+	if left, entered := p.out.left.Load(), p.out.entered.Load(); entered > left {
+		s.Waiting = entered - left
+	}
+	if ns := p.handshake.established.Load(); ns != 0 {
+		s.Established = time.Unix(0, ns)
+	}
+	if ns := p.handshake.initiated.Load(); ns != 0 {
+		s.Initiated = time.Unix(0, ns)
+	}
+	if s.InitiationPending = p.handshake.outstanding.Load() != 0; s.InitiationPending {
+		s.PendingSince = time.Unix(0, p.handshake.pending.Load())
+	}
+	p.handshake.mu.Lock()
+	defer p.handshake.mu.Unlock()
+	s.ClockNewest, s.Clock, s.ClockAt = p.handshake.newest, p.handshake.latest, p.handshake.latestAt
+	return s
+}
+
+// Counters are totals over the life of a tunnel.
+type Counters struct {
+	Recorded    uint64 // events
+	Unrecorded  uint64 // events that found no room, see [probe.Recorder.Lost]
+	Untagged    uint64 // data messages that could not be tied to their inner packet
+	Mismatches  uint64 // packets whose peer was not the one that the mirror named
+	Uninspected uint64 // initiations that came too fast to be read
+}
+
+// Counters returns the totals.
+func (t *Tunnel) Counters() Counters {
+	return Counters{t.rec.Recorded(), t.rec.Lost(), t.untagged.Load(), t.mismatches.Load(), t.uninspected.Load()}
+}
