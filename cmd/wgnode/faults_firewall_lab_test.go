@@ -114,10 +114,36 @@ func translate() firewall {
 	}}
 }
 
-// ipsec is a policy of IPsec that blocks what is sent to a port.
-func ipsec() firewall {
-	return firewall{"IPsec policy, block", func(s *site, h *lab.Host, p packets, _ string) {
-		h.Run("ip", s.flag(), "xfrm", "policy", "add", "dir", "out", "proto", p.proto, "dport", strconv.Itoa(p.dport), "action", "block")
+// ipsec is a policy of IPsec that blocks what is sent to a port, or comes from one: of
+// a direction of ip-xfrm(8).
+func ipsec(dir string) firewall {
+	return firewall{"IPsec policy, " + dir + ", block", func(s *site, h *lab.Host, p packets, _ string) {
+		port, n := "dport", p.dport
+		if n == 0 {
+			port, n = "sport", p.sport
+		}
+		h.Run("ip", s.flag(), "xfrm", "policy", "add", "dir", dir, "proto", p.proto, port, strconv.Itoa(n), "action", "block")
+	}}
+}
+
+// encrypted is a policy of IPsec that wants what comes from a port to have come
+// encrypted.
+func encrypted(dir string) firewall {
+	return firewall{"IPsec policy, " + dir + ", wants ESP", func(s *site, h *lab.Host, p packets, _ string) {
+		h.Run("ip", s.flag(), "xfrm", "policy", "add", "dir", dir, "proto", p.proto, "sport", strconv.Itoa(p.sport), "tmpl", "proto", "esp", "mode", "transport")
+	}}
+}
+
+// verdictMap is a chain of nft's that looks up in a map what to do with a port.
+func verdictMap(spec string) firewall {
+	w := strings.Fields(spec)
+	return firewall{"nft " + spec + ", verdict map", func(s *site, h *lab.Host, p packets, comment string) {
+		port, n := "dport", p.dport
+		if n == 0 {
+			port, n = "sport", p.sport
+		}
+		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain away { drop; }\n chain c {\n  type %s hook %s priority %s\n  %s %s vmap { 9: accept, %d : goto away } comment %q\n }\n}\n",
+			w[0], comment, w[1], w[2], w[3], p.proto, port, n, comment), "nft", "-f", "-")
 	}}
 }
 

@@ -25,6 +25,9 @@ func faultsBeforeTunnel() []fault {
 		{code: diagnose.DestNotRouted, how: "blackhole rule", side: "A", at: "A1", says: "blackhole", mends: true,
 			twin:   func(s *site) { ip(s, "rule", "add", "pref", "40000", "to", b(s), "blackhole") },
 			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", b(s), "blackhole") }},
+		{code: diagnose.DestNotRouted, how: "prohibit rule of a port", side: "A", at: "A1", says: "dport 80", mends: true,
+			twin:   func(s *site) { ip(s, "rule", "add", "pref", "1000", "ipproto", "tcp", "dport", "81", "prohibit") },
+			inject: func(s *site) { ip(s, "rule", "add", "pref", "1001", "ipproto", "tcp", "dport", "80", "prohibit") }},
 		{code: diagnose.DestNotRouted, how: "unreachable route", side: "A", at: "A1", says: "unreachable", mends: true,
 			twin:   func(s *site) { ip(s, "route", "add", "unreachable", s.hlan().String(), "metric", "9999") },
 			inject: func(s *site) { ip(s, "route", "add", "unreachable", b(s)) }},
@@ -52,6 +55,12 @@ func faultsBeforeTunnel() []fault {
 			},
 			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", b(s), "lookup", "77") }},
 
+		{code: diagnose.RouteBypassesTunnel, how: "rule of a port", side: "A", at: "A1", says: "lookup 77", mends: true,
+			twin: func(s *site) {
+				ip(s, "route", "add", "default", "via", s.ip(s.Addr.RLan), "table", "77")
+				ip(s, "rule", "add", "pref", "1000", "ipproto", "udp", "dport", "80", "lookup", "77")
+			},
+			inject: func(s *site) { ip(s, "rule", "add", "pref", "1001", "ipproto", "tcp", "dport", "80", "lookup", "77") }},
 		{code: diagnose.RouteBypassesTunnel, how: "interface down", side: "A", at: "A1", says: "is down", mends: true,
 			inject: func(s *site) { s.A.Run("ip", "link", "set", "wg0", "down") }},
 		{code: diagnose.RouteBypassesTunnel, how: "address gone, and its routes", side: "A", at: "A1", says: "ip address add 10.0.0.1/24", mends: true, only: 4,
@@ -97,14 +106,15 @@ func faultsBeforeTunnel() []fault {
 	all = append(all, behind(fault{code: diagnose.OutputFirewall, side: "A", at: "A1", mends: true}, hostA, web,
 		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 10", "drop"),
 		chain("inet filter output 0", "reject with tcp reset"), chain("inet filter output -10", "reject"), chain("ip nat output -100", "drop"), chain("ip route output -150", "drop"),
-		jump("inet filter output 0", "drop"), policy("inet filter output 0"), policy("inet filter postrouting 0"), atDevice("netdev egress wg0", "drop"), ipsec(),
+		jump("inet filter output 0", "drop"), policy("inet filter output 0"), policy("inet filter postrouting 0"), atDevice("netdev egress wg0", "drop"), ipsec("out"),
 		iptables("filter OUTPUT DROP"), iptables("raw OUTPUT DROP"), iptables("mangle OUTPUT DROP"), iptables("mangle POSTROUTING DROP"),
 		iptables("filter OUTPUT REJECT"), iptables("filter OUTPUT REJECT", "--reject-with", "tcp-reset"))...)
 	// The reply does not get from the tunnel to the application: A6.
 	all = append(all, behind(fault{code: diagnose.InputFirewall, side: "A", at: "A6", mends: true}, hostA, these(packets{proto: "tcp", sport: 80, iif: "wg0"}),
 		chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter prerouting -150", "drop"),
 		chain("inet filter input 10", "reject with tcp reset"), jump("inet filter input 0", "drop"), policy("inet filter input 0"), atDevice("inet ingress wg0", "drop"),
-		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"), iptables("filter INPUT REJECT"))...)
+		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"), iptables("filter INPUT REJECT"),
+		ipsec("in"))...)
 	return append(all,
 		fault{code: diagnose.ReversePathFilter, how: "strict, mark leads into the tunnel", side: "A", at: "A6", only: 4, mends: true,
 			twin: func(s *site) { s.A.Sysctl("net.ipv4.conf.wg0.rp_filter", "1") },
@@ -236,7 +246,7 @@ func faultsBehindTunnel() []fault {
 			chain("inet filter forward 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter forward -10", "reject"),
 			jump("inet filter forward 0", "drop"), policy("inet filter forward 0"), chain("ip nat prerouting -100", "drop"), atDevice("netdev ingress wg0", "drop"),
 			iptables("filter FORWARD DROP"), iptables("raw PREROUTING DROP"), iptables("mangle FORWARD DROP"),
-			iptables("filter FORWARD REJECT"))...)
+			iptables("filter FORWARD REJECT"), ipsec("fwd"), ipsec("out"), verdictMap("inet filter forward 0"))...)
 		all = append(all, behind(on, hostH, these(packets{proto: "tcp", dport: 80, oif: "lan"}),
 			chain("inet filter postrouting 0", "drop"), iptables("mangle POSTROUTING DROP"), chain("ip nat postrouting 100", "drop"), atDevice("netdev egress lan", "drop"))...)
 	}
@@ -280,9 +290,11 @@ func faultsOnReturn() []fault {
 	all = append(all, behind(fault{code: diagnose.ReturnFirewall, side: "B", at: "B7", mends: true}, hostH, fromB,
 		chain("inet filter forward 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter postrouting 0", "drop"),
 		chain("inet filter forward 5", "reject"), policy("inet filter forward 0"), atDevice("inet ingress lan", "drop"), atDevice("netdev egress wg0", "drop"),
-		iptables("filter FORWARD DROP"), iptables("raw PREROUTING DROP"), iptables("mangle POSTROUTING DROP"))...)
+		iptables("filter FORWARD DROP"), iptables("raw PREROUTING DROP"), iptables("mangle POSTROUTING DROP"),
+		ipsec("fwd"), encrypted("fwd"))...)
 	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true}, hostH,
 		these(packets{proto: "tcp", sport: 8080}), chain("inet filter output 0", "drop"), iptables("raw OUTPUT DROP"))...)
 	return append(all, behind(fault{code: diagnose.InputFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true}, hostH,
-		these(packets{proto: "tcp", dport: 8080}), chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), iptables("filter INPUT REJECT"))...)
+		these(packets{proto: "tcp", dport: 8080}), chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), iptables("filter INPUT REJECT"),
+		ipsec("in"))...)
 }

@@ -76,7 +76,7 @@ func faultsOfEndpoint() []fault {
 	}
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, side: "A", at: "A2", fresh: true, mends: true}, hostA, toH,
 		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 50", "drop"),
-		chain("inet filter output 10", "reject"), jump("inet filter output 5", "drop"), policy("inet filter output 0"), atDevice("netdev egress eth0", "drop"), ipsec(),
+		chain("inet filter output 10", "reject"), jump("inet filter output 5", "drop"), policy("inet filter output 0"), atDevice("netdev egress eth0", "drop"), ipsec("out"),
 		iptables("filter OUTPUT DROP"), iptables("raw OUTPUT DROP"), iptables("mangle POSTROUTING DROP"), iptables("filter OUTPUT REJECT"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "session stands", side: "A", mends: true}, hostA, toH,
 		chain("inet filter output 0", "drop"), chain("inet filter postrouting 0", "drop"))...)
@@ -122,13 +122,14 @@ func faultsOnPath() []fault {
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, side: "A", at: "A3", fresh: true, mends: true}, hostA, fromH,
 		chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter input -150", "reject"),
 		jump("inet filter prerouting -150", "drop"), policy("inet filter input 0"), atDevice("netdev ingress eth0", "drop"), atDevice("inet ingress eth0", "drop"),
-		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"))...)
+		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"),
+		ipsec("in"), encrypted("in"), verdictMap("inet filter input 0"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "session stands", side: "A", mends: true}, hostA, fromH,
 		chain("inet filter input 0", "drop"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "data only", side: "A", at: "A5", fresh: true, mends: true}, hostA,
 		these(packets{proto: "udp", sport: 51820, more: "udp length != 100"}), chain("inet filter input 0", "drop"))...)
 	return append(all, behind(fault{code: diagnose.UnderlayInputFirewall, side: "B", at: "B2", fresh: true, mends: true}, hostH, toH,
-		chain("inet filter input 0", "drop"), iptables("raw PREROUTING DROP"), policy("inet filter input 0"), atDevice("netdev ingress wan", "drop"))...)
+		chain("inet filter input 0", "drop"), iptables("raw PREROUTING DROP"), policy("inet filter input 0"), atDevice("netdev ingress wan", "drop"), ipsec("in"))...)
 }
 
 // faultsOfHandshake are those of keys and of the answers to handshakes.

@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
+	"github.com/wgnode/wgnode/probe/host/xfrm"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -142,7 +143,7 @@ func (x *explanation) prepare() error {
 	x.lacks(f)
 	switch {
 	case x.Kernel:
-		x.flow.Route = wayOf(x.flow.Target, 0, 0, x.Interface)
+		x.flow.Route = wayOf(x.flow.Target, x.proto(), 0, x.Interface)
 	case x.Local != nil:
 		x.flow.Route.Local = x.Local(x.flow.Target.Addr())
 	}
@@ -201,6 +202,14 @@ func (x *explanation) inTunnel(p netip.Prefix) bool {
 	return ok
 }
 
+// proto is the protocol of the flow, 0 if it may be more than one.
+func (x *explanation) proto() uint8 {
+	if all := x.requests(); len(all) == 1 {
+		return all[0].Proto
+	}
+	return 0
+}
+
 // choose makes a peer the one that the facts are about.
 func (x *explanation) choose(id probe.PeerID) {
 	x.peer, x.facts.Peer = id, x.col.Peers[id]
@@ -251,7 +260,7 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 		case p := <-outcome:
 			x.flow.Probe = p
 			if x.Kernel && p.Errno == syscall.EPERM {
-				x.flow.Refusals = refusals(x.flow.Target, x.requests()[0].Proto)
+				x.flow.Refusals = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.requests()[0].Proto}, xfrm.Out)
 			}
 		case p := <-x.traced():
 			x.kernel.add(x.facts, p)
@@ -344,7 +353,7 @@ func (x *explanation) update(ctx context.Context) {
 	}
 	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() && p.SendError != x.refused {
 		x.refused = p.SendError // once for each that is refused
-		p.Refusals = refusals(p.Endpoint, probe.ProtoUDP)
+		p.Refusals = refusals(xfrm.Packet{Dst: p.Endpoint, Proto: probe.ProtoUDP}, xfrm.Out)
 	}
 	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
 		// Within 5 s of the last handshake this does nothing, so it is asked

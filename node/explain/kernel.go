@@ -162,6 +162,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 		}
 		p.Drop, p.Lost = nil, fate.Hook.String()
 	}
+	p.Refusals = refusedBy(p, pkt.Last)
 	w.route(f, s, p, pkt)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
+	"github.com/wgnode/wgnode/probe/host/xfrm"
 )
 
 func translated(pkt *netfilter.Packet) string {
@@ -143,4 +144,17 @@ func services(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) func
 		}
 		return f.Peer != nil && port == f.Peer.Endpoint.Port()
 	}
+}
+
+// refusedBy are the policies of IPsec that do not let a packet go on from where it
+// was seen last.
+func refusedBy(p *diagnose.Passage, h netfilter.Header) []diagnose.Refusal {
+	pkt := xfrm.Packet{Src: h.Source(), Dst: h.Destination(), Proto: h.Proto}
+	switch {
+	case p.Lost == "prerouting":
+		return refusals(pkt, xfrm.Forward, xfrm.Out)
+	case p.Lost == "" && p.Drop == nil && p.Passed == "input":
+		return refusals(pkt, xfrm.In)
+	}
+	return nil
 }

@@ -61,9 +61,9 @@ func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k string) string
 	return fmt.Sprintf("the configuration gives %s to %s, and %s does not", target, cmp.Or(peer.Name, peer.PublicKey.Short()), s.Interface)
 }
 
-// refusals are the policies of IPsec that block what this host sends to an address.
-func refusals(to netip.AddrPort, proto uint8) []diagnose.Refusal {
-	policies, err := xfrm.Blocking(to, proto)
+// refusals are the policies of IPsec that do not let a packet pass.
+func refusals(pkt xfrm.Packet, dirs ...xfrm.Direction) []diagnose.Refusal {
+	policies, err := xfrm.Blocking(pkt, dirs...)
 	if err != nil {
 		return nil // a kernel without IPsec has none
 	}

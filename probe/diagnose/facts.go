@@ -189,6 +189,11 @@ func (h *Handshake) Alive(now time.Time) bool {
 	return !h.Established.IsZero() && now.Sub(h.Established) < SessionLife
 }
 
+// heard reports whether any message of the peer's has come in.
+func (h *Handshake) heard() bool {
+	return h.EstablishedNow || h.Rejected+h.Stale+h.Cookies+h.Received > 0
+}
+
 // Move is one change of a peer's endpoint.
 type Move struct {
 	At       time.Time

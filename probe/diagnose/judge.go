@@ -53,7 +53,7 @@ type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
 var judgeA = []rule{
 	(*Facts).blackhole, (*Facts).answered, (*Facts).overheard, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted, (*Facts).diverted,
 	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
-	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).icmpSays, (*Facts).replyDisallowed,
+	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused, (*Facts).icmpSays, (*Facts).replyDisallowed,
 	(*Facts).innerInDropped, (*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
 }
 
@@ -61,13 +61,13 @@ var judgeB = []rule{
 	(*Facts).replied, (*Facts).routerRefuses, (*Facts).rejected, (*Facts).refused, (*Facts).strangers, (*Facts).replayed, (*Facts).sharedKey, (*Facts).sourceDisallowed,
 	(*Facts).replyElsewhere, (*Facts).cannotSend, (*Facts).wireOutDropped, (*Facts).responseNotAccepted,
 	(*Facts).forwarded, (*Facts).returned, (*Facts).neighborSilent, (*Facts).noAnswerBehind, (*Facts).routerWaits, (*Facts).noAnswerHere,
-	(*Facts).wireInDropped, (*Facts).wireInFiltered,
+	(*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused,
 }
 
 var judgePeer = []rule{
 	(*Facts).sharedKey, (*Facts).sourceDisallowed, (*Facts).replayed,
 	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
-	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).icmpSays, (*Facts).noResponse, (*Facts).responseNotAccepted,
+	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused, (*Facts).icmpSays, (*Facts).noResponse, (*Facts).responseNotAccepted,
 	(*Facts).strangers, (*Facts).alive,
 }
 

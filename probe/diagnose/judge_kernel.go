@@ -90,18 +90,53 @@ func (f *Facts) wireInDropped(now time.Time) (Verdict, bool, bool) {
 	if p.Drop == nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return Verdict{}, false, false
 	}
-	// The peer may still send data of a session that this node has lost. What is
-	// missing without a session is a handshake.
-	at, data := probe.A3, p.Drop.Data && f.Peer != nil && f.Peer.Handshake.Alive(now)
+	v := dropVerdict(UnderlayInputFirewall, f.missedAt(p.Drop.Data, now), p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
+	return v, true, true
+}
+
+// missedAt is the checkpoint that an encrypted packet did not come to which this host
+// has dropped, where data tells that it was no message of a handshake. The peer may
+// still send data of a session that this node has lost: what is missing without a
+// session is a handshake.
+func (f *Facts) missedAt(data bool, now time.Time) probe.Checkpoint {
+	data = data && f.Peer != nil && f.Peer.Handshake.Alive(now)
 	switch {
 	case f.Side == SideB && data:
-		at = probe.B3
+		return probe.B3
 	case f.Side == SideB:
-		at = probe.B2
+		return probe.B2
 	case data:
-		at = probe.A5
+		return probe.A5
 	}
-	v := dropVerdict(UnderlayInputFirewall, at, p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
+	return probe.A3
+}
+
+// wireInRefused: encrypted packets arrive, pass the firewall, and something behind it
+// does not let the socket have them.
+func (f *Facts) wireInRefused(now time.Time) (Verdict, bool, bool) {
+	p := f.passage(FromWire)
+	if p.Passed != "input" || p.Drop != nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+		return Verdict{}, false, false
+	}
+	if f.Peer != nil && f.Peer.Handshake.heard() {
+		return Verdict{}, false, false
+	}
+	return p.refused(UnderlayInputFirewall, f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now),
+		fmt.Sprintf("encrypted packets from %s", p.Src), "they pass the input hook, and none came to the tunnel's socket")
+}
+
+// refused is the verdict on packets that netfilter has let pass and that are refused
+// after that.
+func (p *Passage) refused(code Code, at probe.Checkpoint, what, seen string) (Verdict, bool, bool) {
+	if len(p.Refusals) == 0 {
+		return Verdict{}, false, false
+	}
+	v := Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
+		Summary: "IPsec on this host refuses " + what, Evidence: []string{"netfilter trace: " + seen}}
+	for _, r := range p.Refusals {
+		v.Evidence = append(v.Evidence, r.Text)
+		v.Fix = append(v.Fix, r.Fix)
+	}
 	return v, true, true
 }
 
@@ -140,7 +175,11 @@ func (f *Facts) innerInDropped(time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	if p.Drop == nil {
-		return p.filtered(probe.A6, fmt.Sprintf("the replies of %s", f.target()))
+		what := fmt.Sprintf("the replies of %s", f.target())
+		if p.Passed == "input" {
+			return p.refused(InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
+		}
+		return p.filtered(probe.A6, what)
 	}
 	// A reply without its request may be one to somebody whose request is yet to
 	// be seen to come out of the tunnel.
@@ -174,7 +213,10 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 		}
 		return dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"), true, true
 	}
-	if p.Passed == "postrouting" || p.Passed == "input" {
+	if p.Passed == "input" {
+		return p.refused(InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
+	}
+	if p.Passed == "postrouting" {
 		return Verdict{}, false, false
 	}
 	if v, settled, ok := p.filtered(probe.B5, what); ok {
@@ -206,6 +248,8 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 		v.Summary = fmt.Sprintf("%s is not this host's own, and this host does not forward what comes in on %s", dst, f.Interface)
 		v.Evidence = []string{seen, p.Forwarding.Evidence}
 		v.Fix = slices.Clone(p.Forwarding.Fix)
+	case p.Lost == "prerouting":
+		return p.refused(ForwardFirewall, probe.B5, what, "it passes prerouting and is not forwarded")
 	default:
 		return Verdict{}, false, false
 	}
@@ -235,6 +279,9 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 			Fix:      slices.Clone(p.Forwarding.Fix)}, true, true
 	}
 	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
+		if p.Lost == "prerouting" {
+			return p.refused(ReturnFirewall, probe.B7, from, "it passes prerouting and is not forwarded")
+		}
 		return Verdict{}, false, false
 	}
 	to := f.passage(FromTunnel).Src.Addr()

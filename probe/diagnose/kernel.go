@@ -48,6 +48,9 @@ type Passage struct {
 	Lost string
 	// Passed is the last hook that any packet passed whole, "" if none did.
 	Passed string
+	// Refusals are what lets the latest packet go no further than it was seen, though
+	// netfilter has not dropped it.
+	Refusals []Refusal
 	// Src and Dst are the latest packet's, when it was first seen.
 	Src, Dst netip.AddrPort
 	// In and Out are the links that it came in by and left by, "" for none.

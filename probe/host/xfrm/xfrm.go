@@ -2,9 +2,11 @@
 
 // Package xfrm tells which policies of IPsec refuse a packet.
 //
-// The kernel asks its IPsec policies (xfrm) right after it has chosen a route, and
-// before any hook of netfilter. A policy with the action block has the program that
-// sends fail with EPERM, as a firewall's rule does, and no trace shows why.
+// The kernel asks its IPsec policies (xfrm) where netfilter does not show it: of what
+// this host sends right after the route is chosen, before any hook, so that the
+// program's send fails with EPERM as if a firewall had said no; of what it forwards
+// before the forward hook; of what it receives behind the input hook, where a socket
+// takes it (xfrm_policy_check in include/net/xfrm.h). No trace shows why.
 //
 // Functions work in the network namespace of the calling thread.
 package xfrm
@@ -14,6 +16,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 )
@@ -24,12 +27,28 @@ type Policy struct {
 	Delete string // the command that takes it away
 }
 
-// Blocking returns the policies that block packets of a protocol which this host
-// sends to dst, from whatever source. Port 0 is for protocols without ports. A
-// policy of a better priority may allow what one of them blocks.
-func Blocking(dst netip.AddrPort, proto uint8) ([]Policy, error) {
+// Direction is what a policy is for: which packets it is asked about.
+type Direction = netlink.Dir
+
+const (
+	Out     Direction = netlink.XFRM_DIR_OUT // what this host sends, or forwards
+	In      Direction = netlink.XFRM_DIR_IN  // what a socket of this host receives
+	Forward Direction = netlink.XFRM_DIR_FWD // what this host forwards
+)
+
+// Packet is what policies select by. A zero address or port is one that is not known,
+// which any selector may mean.
+type Packet struct {
+	Src, Dst netip.AddrPort
+	Proto    uint8
+}
+
+// Blocking returns the policies of some directions that do not let a plain packet
+// pass: they block it, or want it to have come encrypted. A policy of a better priority
+// may allow what one of them does not.
+func Blocking(pkt Packet, dirs ...Direction) ([]Policy, error) {
 	family := netlink.FAMILY_V4
-	if dst.Addr().Is6() {
+	if pkt.Dst.Addr().Is6() {
 		family = netlink.FAMILY_V6
 	}
 	const attempts = 5
@@ -44,24 +63,47 @@ func Blocking(dst netip.AddrPort, proto uint8) ([]Policy, error) {
 		return nil, fmt.Errorf("list IPsec policies: %w", err)
 	}
 	var blocking []Policy
-	for _, p := range all {
-		if p.Dir != netlink.XFRM_DIR_OUT || p.Action != netlink.XFRM_POLICY_BLOCK || p.Dst != nil && !p.Dst.Contains(dst.Addr().AsSlice()) ||
-			p.Proto != 0 && uint8(p.Proto) != proto || p.DstPort != 0 && p.DstPort != int(dst.Port()) {
-			continue
+	for i := range all {
+		if p := &all[i]; slices.Contains(dirs, p.Dir) && refuses(p) && selects(p, &pkt) {
+			blocking = append(blocking, describe(p, pkt.Dst.Addr()))
 		}
-		selector := fmt.Sprintf("src %s dst %s", words(p.Src, dst.Addr()), words(p.Dst, dst.Addr()))
-		if p.Proto != 0 {
-			selector += fmt.Sprintf(" proto %d", p.Proto)
-		}
-		if p.SrcPort != 0 {
-			selector += fmt.Sprintf(" sport %d", p.SrcPort)
-		}
-		if p.DstPort != 0 {
-			selector += fmt.Sprintf(" dport %d", p.DstPort)
-		}
-		blocking = append(blocking, Policy{Text: selector + " dir out action block", Delete: fmt.Sprintf("ip xfrm policy delete dir out index %d", p.Index)})
 	}
 	return blocking, nil
+}
+
+// refuses reports whether a policy lets no plain packet pass.
+func refuses(p *netlink.XfrmPolicy) bool {
+	required := func(t netlink.XfrmPolicyTmpl) bool { return t.Optional == 0 }
+	return p.Action == netlink.XFRM_POLICY_BLOCK || p.Dir != netlink.XFRM_DIR_OUT && slices.ContainsFunc(p.Tmpls, required)
+}
+
+func selects(p *netlink.XfrmPolicy, pkt *Packet) bool {
+	is := func(n *net.IPNet, a netip.Addr) bool { return n == nil || !a.IsValid() || n.Contains(a.AsSlice()) }
+	on := func(want int, port uint16) bool { return want == 0 || port == 0 || want == int(port) }
+	return is(p.Src, pkt.Src.Addr()) && is(p.Dst, pkt.Dst.Addr()) && (p.Proto == 0 || uint8(p.Proto) == pkt.Proto) &&
+		on(p.SrcPort, pkt.Src.Port()) && on(p.DstPort, pkt.Dst.Port())
+}
+
+var directions = map[Direction]string{Out: "out", In: "in", Forward: "fwd"}
+
+// describe words a policy for the family of a.
+func describe(p *netlink.XfrmPolicy, a netip.Addr) Policy {
+	text := fmt.Sprintf("src %s dst %s", words(p.Src, a), words(p.Dst, a))
+	if p.Proto != 0 {
+		text += fmt.Sprintf(" proto %d", p.Proto)
+	}
+	if p.SrcPort != 0 {
+		text += fmt.Sprintf(" sport %d", p.SrcPort)
+	}
+	if p.DstPort != 0 {
+		text += fmt.Sprintf(" dport %d", p.DstPort)
+	}
+	verb := "action block"
+	if p.Action != netlink.XFRM_POLICY_BLOCK {
+		verb = "which wants it encrypted"
+	}
+	dir := directions[p.Dir]
+	return Policy{Text: fmt.Sprintf("%s dir %s %s", text, dir, verb), Delete: fmt.Sprintf("ip xfrm policy delete dir %s index %d", dir, p.Index)}
 }
 
 // words is a prefix in text, that of all addresses of a's family for nil.
