@@ -134,6 +134,41 @@ func encrypted(dir string) firewall {
 	}}
 }
 
+// ofBridge is a chain of nft's for bridges: "output".
+func ofBridge(hook string) firewall {
+	return firewall{"nft bridge filter " + hook + ", drop", func(s *site, h *lab.Host, p packets, comment string) {
+		p.iif, p.oif = "", "" // here a port of the bridge
+		family := "ip"
+		if s.v6 {
+			family = "ip6"
+		}
+		h.RunInput(fmt.Sprintf("table bridge t-%s {\n chain c {\n  type filter hook %s priority 0\n  ether type %s %s counter drop comment %q\n }\n}\n",
+			comment, hook, family, p.nft(), comment), "nft", "-f", "-")
+	}}
+}
+
+// bridged makes a device of a host a port of a bridge, which has its addresses and
+// routes from then on.
+func bridged(host func(s *site) *lab.Host, device string) func(s *site) {
+	return func(s *site) {
+		h := host(s)
+		h.Run("ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+		h.Run("ip", "link", "set", "br0", "up")
+		for _, flag := range []string{"-4", "-6"} {
+			routes := strings.TrimSpace(h.Run("ip", flag, "route", "show", "default", "dev", device))
+			for line := range strings.Lines(h.Run("ip", flag, "-o", "address", "show", "dev", device, "scope", "global")) {
+				addr := strings.Fields(line)[3]
+				h.Run("ip", flag, "address", "del", addr, "dev", device)
+				h.Run("ip", flag, "address", "add", addr, "dev", "br0", "nodad")
+			}
+			if routes != "" {
+				h.Run("ip", flag, "route", "replace", "default", "via", strings.Fields(routes)[2], "dev", "br0")
+			}
+		}
+		h.Run("ip", "link", "set", device, "master", "br0")
+	}
+}
+
 // verdictMap is a chain of nft's that looks up in a map what to do with a port.
 func verdictMap(spec string) firewall {
 	w := strings.Fields(spec)

@@ -250,6 +250,8 @@ func faultsBehindTunnel() []fault {
 		all = append(all, behind(on, hostH, these(packets{proto: "tcp", dport: 80, oif: "lan"}),
 			chain("inet filter postrouting 0", "drop"), iptables("mangle POSTROUTING DROP"), chain("ip nat postrouting 100", "drop"), atDevice("netdev egress lan", "drop"))...)
 	}
+	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "bridge", side: "B", at: "B5", mends: true, setup: bridged(hostH, "lan")}, hostH, web,
+		ofBridge("postrouting"))...)
 	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "rejected", side: "A", at: "B5"}, hostH, fromTunnel,
 		chain("inet filter forward 0", "reject with icmpx admin-prohibited"))...)
 	all = append(all, behind(fault{code: diagnose.NoReply, how: "on H", side: "A"}, hostH, fromTunnel, chain("inet filter forward 0", "drop"))...)
@@ -292,6 +294,8 @@ func faultsOnReturn() []fault {
 		chain("inet filter forward 5", "reject"), policy("inet filter forward 0"), atDevice("inet ingress lan", "drop"), atDevice("netdev egress wg0", "drop"),
 		iptables("filter FORWARD DROP"), iptables("raw PREROUTING DROP"), iptables("mangle POSTROUTING DROP"),
 		ipsec("fwd"), encrypted("fwd"))...)
+	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "bridge", side: "B", at: "B7", mends: true, setup: bridged(hostH, "lan")}, hostH, fromB,
+		ofBridge("prerouting"))...)
 	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true}, hostH,
 		these(packets{proto: "tcp", sport: 8080}), chain("inet filter output 0", "drop"), iptables("raw OUTPUT DROP"))...)
 	return append(all, behind(fault{code: diagnose.InputFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true}, hostH,

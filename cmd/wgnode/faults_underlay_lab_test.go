@@ -82,6 +82,8 @@ func faultsOfEndpoint() []fault {
 		chain("inet filter output 0", "drop"), chain("inet filter postrouting 0", "drop"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "answers", side: "B", at: "B2", fresh: true, mends: true}, hostH,
 		these(packets{proto: "udp", sport: 51820}), chain("inet filter output 0", "drop"), iptables("mangle OUTPUT DROP"))...)
+	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "bridge", side: "A", at: "A2", fresh: true, mends: true, setup: bridged(hostA, "eth0")}, hostA, toH,
+		ofBridge("output"), ofBridge("postrouting"))...)
 	return append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "data only", side: "A", at: "A4", fresh: true, mends: true}, hostA,
 		these(packets{proto: "udp", dport: 51820, more: "udp length != 156"}), chain("inet filter output 0", "drop"))...)
 }
@@ -124,6 +126,8 @@ func faultsOnPath() []fault {
 		jump("inet filter prerouting -150", "drop"), policy("inet filter input 0"), atDevice("netdev ingress eth0", "drop"), atDevice("inet ingress eth0", "drop"),
 		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"),
 		ipsec("in"), encrypted("in"), verdictMap("inet filter input 0"))...)
+	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "bridge", side: "A", at: "A3", fresh: true, mends: true, setup: bridged(hostA, "eth0")}, hostA, fromH,
+		ofBridge("prerouting"), ofBridge("input"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "session stands", side: "A", mends: true}, hostA, fromH,
 		chain("inet filter input 0", "drop"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "data only", side: "A", at: "A5", fresh: true, mends: true}, hostA,

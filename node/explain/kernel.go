@@ -84,7 +84,7 @@ func (w *kernelWatch) start(ctx context.Context) {
 	}
 	w.kernel.Limits = limits()
 	if err := w.tracer.Unwatched(); err != nil {
-		w.kernel.Limits = append(w.kernel.Limits, "chains at the ingress and egress of devices are not traced: "+err.Error())
+		w.kernel.Limits = append(w.kernel.Limits, "chains at the ingress and egress of devices, or of bridges, are not traced: "+err.Error())
 	}
 	go w.read(ctx)
 }

@@ -174,7 +174,7 @@ func (x *run) limits() []string {
 		missed = append(missed, rules.Unseen()...)
 	}
 	if err := x.tracer.Unwatched(); err != nil {
-		missed = append(missed, "chains at the ingress and egress of devices are not traced: "+err.Error())
+		missed = append(missed, "chains at the ingress and egress of devices, or of bridges, are not traced: "+err.Error())
 	}
 	if n := x.tracer.Lost(); n > 0 {
 		missed = append(missed, fmt.Sprintf("%d trace events were lost", n))

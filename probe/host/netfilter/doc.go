@@ -26,11 +26,11 @@
 // rule dropped, and that yet comes to no gate, was lost to routing, or to another
 // part of the kernel between two hooks.
 //
-// Where somebody has chains at the ingress or egress of a device, there is a front
-// there, too. A packet that ends at such a hook, before prerouting or behind
+// Where somebody has chains at the ingress or egress of a device, or for bridges, there
+// are fronts there, too. A packet that ends at such a hook, before prerouting or behind
 // postrouting, is told of as one that was dropped there; one that passes is not
-// told of again. At an egress packets are selected as they are by then, that is
-// translated.
+// told of again. On their way out packets are selected there as they are by then, that
+// is translated.
 //
 // # What it costs
 //
@@ -50,7 +50,7 @@
 // # What it cannot see
 //
 // Chains of legacy iptables ([Ruleset.Legacy]), eBPF programs, classifiers of
-// tc(8), what the egress of a device does to a packet whose translation makes it
+// tc(8), what the egress of a device or a bridge does to a packet whose translation makes it
 // another than is selected, and packets of flows that a flowtable has taken over
 // ([Ruleset.Flowtables]). A rule that forges a reply and drops the packet
 // (reject) gives the verdict drop; [Rule.Reject] tells it.

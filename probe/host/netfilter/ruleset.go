@@ -63,13 +63,20 @@ func (r *Ruleset) Unseen() []string {
 	if len(r.Legacy) > 0 {
 		missed = append(missed, fmt.Sprintf("rules of legacy iptables (%s) are not traced; iptables-legacy-save lists them", strings.Join(r.Legacy, ", ")))
 	}
-	if i := slices.IndexFunc(r.Chains, func(c Chain) bool { return c.Hook == Egress }); i >= 0 {
+	if i := slices.IndexFunc(r.Chains, func(c Chain) bool {
+		return c.Hook == Egress || c.Table.Family == "bridge" && (c.Hook == Output || c.Hook == Postrouting)
+	}); i >= 0 {
 		missed = append(missed, fmt.Sprintf("packets that are translated before they come to chain %s are not traced there", r.Chains[i].Describe()))
 	}
 	for _, f := range r.Flowtables {
 		missed = append(missed, fmt.Sprintf("flows that flowtable %s of %v has taken over are not traced", f.Name, f.Table))
 	}
 	return missed
+}
+
+// bridges reports whether somebody has chains for bridges.
+func (r *Ruleset) bridges() bool {
+	return slices.ContainsFunc(r.Chains, func(c Chain) bool { return c.Table.Family == "bridge" })
 }
 
 // devices are those that have chains at a hook of theirs, in no order.

@@ -101,6 +101,31 @@ func installDevices(c *netlink.Conn, name string, matches []Match, ingress, egre
 	return b.commit(c, name, order)
 }
 
+// installBridge adds a table of the family bridge, with a front where frames come in by
+// a port of a bridge, and where this host sends into one, and returns which rule is for
+// which match.
+func installBridge(c *netlink.Conn, name string, matches []Match, flags uint32) (map[uint64]int, error) {
+	b := batch{family: unix.NFPROTO_BRIDGE}
+	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(ae *netlink.AttributeEncoder) {
+		ae.String(unix.NFTA_TABLE_NAME, name)
+		ae.Uint32(unix.NFTA_TABLE_FLAGS, flags)
+	})
+	order := map[string][]int{}
+	for _, h := range []Hook{Prerouting, Output} {
+		front := frontName + h.String()
+		b.chain(name, front, h, math.MinInt32)
+		for i, m := range matches {
+			if m.Out != "" || h == Prerouting && m.In != "" { // of a bridge only the port is known here
+				continue
+			}
+			m.In = "" // by now it is forgotten
+			b.rule(name, front, m.exprs())
+			order[front] = append(order[front], i)
+		}
+	}
+	return b.commit(c, name, order)
+}
+
 // commit adds what is in the batch to the kernel, and returns the handles of its
 // rules. order has the numbers of their matches, by chain.
 func (b *batch) commit(c *netlink.Conn, name string, order map[string][]int) (map[uint64]int, error) {

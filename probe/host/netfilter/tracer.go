@@ -30,20 +30,26 @@ const DefaultBuffer = 4 << 20
 // Tracer traces packets until it is closed. Next is for one goroutine at a
 // time; all other methods may be called from any.
 type Tracer struct {
-	table   string
-	ctl     *netlink.Conn // it owns the table
-	devices *netlink.Conn // it owns that at the hooks of devices; nil if there is none
-	events  *netlink.Conn
-	owner   bool // the kernel removes the table when ctl is closed
+	table  string
+	ctl    *netlink.Conn // it owns the table
+	apart  []ownTable    // those at the hooks of devices and bridges
+	events *netlink.Conn
+	owner  bool // the kernel removes a table when its connection is closed
 
 	walks     walks
-	unwatched error // why hooks of devices are not watched, though there are chains
+	unwatched error // why hooks of devices or bridges are not watched, though there are chains
 	ruleset   atomic.Pointer[Ruleset]
 	next      *Ruleset // read, but events of the last one may still be coming
 	ticked    time.Time
 	lost      atomic.Uint64
 	closed    atomic.Bool
 	rules     rules
+}
+
+// ownTable is a table of ours, and the connection that it belongs to.
+type ownTable struct {
+	family uint8
+	conn   *netlink.Conn
 }
 
 // Start begins to trace in the network namespace of the calling thread. It
@@ -113,38 +119,50 @@ func start(cfg Config, flags uint32) (_ *Tracer, err error) {
 	}
 	t.ruleset.Store(now)
 	t.walks = walks{
-		own: t.table, handles: handles, open: map[uint32]*walk{}, device: map[uint32]*walk{},
+		own: t.table, handles: handles, open: map[uint32]*walk{}, device: map[uint32]*walk{}, apart: map[uint8]map[uint64]int{},
 		chains: func(family uint8, table, chain string) Chain { return t.ruleset.Load().chain(family, table, chain) },
 	}
-	t.watchDevices(cfg.Matches, flags)
+	t.watchApart(cfg.Matches, flags)
 	return t, nil
 }
 
-// watchDevices watches the devices that somebody has chains at the ingress or
-// egress of. Not every kernel can; what is traced elsewhere is worth having all the
-// same.
-func (t *Tracer) watchDevices(matches []Match, flags uint32) {
+// watchApart watches the devices that somebody has chains at the ingress or egress of,
+// and the bridges, if somebody has chains for them. Not every kernel can; what is
+// traced elsewhere is worth having all the same.
+func (t *Tracer) watchApart(matches []Match, flags uint32) {
 	now := t.ruleset.Load()
-	ingress, egress := now.devices(Ingress), now.devices(Egress)
-	if len(ingress)+len(egress) == 0 {
-		return
+	if ingress, egress := now.devices(Ingress), now.devices(Egress); len(ingress)+len(egress) > 0 {
+		t.addTable(unix.NFPROTO_NETDEV, func(c *netlink.Conn) (map[uint64]int, error) {
+			return installDevices(c, t.table, matches, ingress, egress, flags)
+		})
 	}
+	if now.bridges() {
+		t.addTable(unix.NFPROTO_BRIDGE, func(c *netlink.Conn) (map[uint64]int, error) {
+			return installBridge(c, t.table, matches, flags)
+		})
+	}
+}
+
+// addTable adds one more table of ours.
+func (t *Tracer) addTable(family uint8, install func(*netlink.Conn) (map[uint64]int, error)) {
 	// A batch that fails leaves answers in its connection, and the table is to
 	// belong to it.
 	c, err := dial()
 	if err != nil {
-		t.unwatched = explainDial(err)
+		t.unwatched = errors.Join(t.unwatched, explainDial(err))
 		return
 	}
-	if t.walks.devices, err = installDevices(c, t.table, matches, ingress, egress, flags); err != nil {
-		t.unwatched = errors.Join(explain(err), c.Close())
+	handles, err := install(c)
+	if err != nil {
+		t.unwatched = errors.Join(t.unwatched, explain(err), c.Close())
 		return
 	}
-	t.devices = c
+	t.walks.apart[family] = handles
+	t.apart = append(t.apart, ownTable{family, c})
 }
 
-// Unwatched returns why chains at the ingress and egress of devices are not traced,
-// nil if they are, or there are none.
+// Unwatched returns why chains at the hooks of devices and bridges are not traced, nil
+// if they are, or there are none.
 func (t *Tracer) Unwatched() error { return t.unwatched }
 
 // Close ends the trace and removes the table. A Next that waits returns.
@@ -158,13 +176,13 @@ func (t *Tracer) Close() error {
 			err = errors.Join(err, fmt.Errorf("delete table inet %s: %w", t.table, e))
 		}
 	}
-	if t.devices != nil {
+	for _, own := range t.apart {
 		if !t.owner {
-			if e := remove(t.devices, unix.NFPROTO_NETDEV, t.table); e != nil && !errors.Is(e, unix.ENOENT) {
-				err = errors.Join(err, fmt.Errorf("delete table netdev %s: %w", t.table, e))
+			if e := remove(own.conn, own.family, t.table); e != nil && !errors.Is(e, unix.ENOENT) {
+				err = errors.Join(err, fmt.Errorf("delete table %s %s: %w", familyName(own.family), t.table, e))
 			}
 		}
-		err = errors.Join(err, t.devices.Close())
+		err = errors.Join(err, own.conn.Close())
 	}
 	return errors.Join(err, t.ctl.Close())
 }

@@ -19,12 +19,12 @@ import (
 // with a verdict, at a gate, or, if none of these is seen, when nothing more
 // comes.
 //
-// At the hooks of a device, before the front and behind the gate, a packet has a
-// walk of its own, which is told of only if it ends there.
+// At the hooks of a device or a bridge, before the front and behind the gate, a packet
+// has a walk of its own, which is told of only if it ends there.
 type walks struct {
-	own     string         // our tables' name
-	handles map[uint64]int // of the rules of fronts, and what they select
-	devices map[uint64]int // the same at the hooks of devices
+	own     string                   // our tables' name
+	handles map[uint64]int           // of the rules of fronts, and what they select
+	apart   map[uint8]map[uint64]int // the same at the hooks of devices and bridges, by family
 	chains  func(family uint8, table, chain string) Chain
 
 	open   map[uint32]*walk
@@ -49,7 +49,7 @@ func (w *walks) add(e *event, now time.Time) {
 	case e.table == w.own && e.family == unix.NFPROTO_INET:
 		w.addOwn(e, now)
 	case e.table == w.own:
-		w.addDevice(e, now)
+		w.addApart(e, now)
 	case !owned(e.table): // another tracer's is none of the user's
 		if open := w.find(e); open != nil {
 			open.last = now
@@ -86,9 +86,9 @@ func (w *walks) addOwn(e *event, now time.Time) {
 	w.finish(e.id, open)
 }
 
-// addDevice takes an event of our table at the hooks of devices.
-func (w *walks) addDevice(e *event, now time.Time) {
-	if match, ok := w.devices[e.step.Handle]; ok && e.step.Kind == RuleStep {
+// addApart takes an event of our tables at the hooks of devices and bridges.
+func (w *walks) addApart(e *event, now time.Time) {
+	if match, ok := w.apart[e.family][e.step.Handle]; ok && e.step.Kind == RuleStep {
 		at := Ingress
 		if e.header.Out != 0 {
 			at = Egress
@@ -97,7 +97,7 @@ func (w *walks) addDevice(e *event, now time.Time) {
 	}
 }
 
-// begin starts a walk at the hooks of devices, and ends that of an older packet
+// begin starts a walk at the hooks of devices and bridges, and ends that of an older packet
 // with the same id.
 func (w *walks) begin(e *event, match int, at Hook, now time.Time) {
 	if old := w.open[e.id]; old != nil {
