@@ -32,7 +32,7 @@ var (
 
 // faultLanes is how many sites there are at a time. Most of their time goes by
 // waiting for what does not come.
-const faultLanes = 10
+const faultLanes = 14
 
 // fault is one way to break a site, and what is to be said of it.
 type fault struct {

@@ -175,6 +175,7 @@ func (f *Flow) Add(e *probe.Event) {
 			return // the end of a connection that is older than what may be wrong
 		}
 		f.begin(e)
+		f.answers.add(e, forth)
 	}
 	if cp := e.Checkpoint; cp != probe.CheckpointNone && f.Seen[cp] == nil {
 		f.Seen[cp] = kept(e)
@@ -188,6 +189,11 @@ func (f *Flow) Add(e *probe.Event) {
 			f.Answer = kept(e)
 		}
 	}
+}
+
+// works reports whether something came back that answers what was asked meanwhile.
+func (f *Flow) works() bool {
+	return f.Replies > 0 && (f.answers.last == 0 || f.answers.given() || f.Answer != nil)
 }
 
 // kept is a copy of an event that does not belong to us.
@@ -218,7 +224,7 @@ func (f *Flow) paired() bool {
 	src, dst := forth.Inner()
 	from, to := back.Inner()
 	if forth.Proto == probe.ProtoTCP && back.Proto == probe.ProtoTCP {
-		return from == dst && to == src
+		return from == dst && to == src && f.answers.given()
 	}
 	return to.Addr() == src.Addr()
 }

@@ -81,6 +81,8 @@ type Flow struct {
 	Refusals []Refusal
 	// SentData counts data messages of this flow, Replies those back.
 	SentData, Replies int
+
+	answers answers
 }
 
 // Refusal is something on this host, beside netfilter and routing, that refuses to

@@ -127,6 +127,9 @@ func (f *Facts) overheard(time.Time) (Verdict, bool, bool) {
 	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time {
 		return Verdict{}, false, false
 	}
+	if a1.Proto == probe.ProtoTCP && !f.Flow.answers.given() {
+		return Verdict{}, false, false
+	}
 	if f.Kernel != nil && f.Kernel.Blind == "" && !f.Kernel.WireOnly && p.Passed == "" {
 		return Verdict{}, false, false
 	}

@@ -16,7 +16,7 @@ import (
 // the peer's.
 func (f *Facts) replyDisallowed(time.Time) (Verdict, bool, bool) {
 	e := f.Peer.Disallowed
-	if e == nil || f.Flow.Replies > 0 {
+	if e == nil || f.Flow.works() {
 		return Verdict{}, false, false
 	}
 	src, dst := e.Inner()

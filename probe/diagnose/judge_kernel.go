@@ -81,7 +81,7 @@ func (f *Facts) sentAt(d *Drop) probe.Checkpoint {
 // works reports whether something came back from the peer while this was
 // watched, so that single drops on the way are no fault.
 func (f *Facts) works() bool {
-	return f.Flow != nil && f.Flow.Replies > 0 || f.Flow == nil && f.Peer != nil && f.Peer.Handshake.EstablishedNow
+	return f.Flow != nil && f.Flow.works() || f.Flow == nil && f.Peer != nil && f.Peer.Handshake.EstablishedNow
 }
 
 // wireInDropped: encrypted packets arrive, and this host drops them.
@@ -202,7 +202,7 @@ func (f *Facts) rejected(now time.Time) (Verdict, bool, bool) {
 // forwarded judges, as the side that is called, what becomes of the request
 // behind the tunnel: B5.
 func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
-	if f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil && f.Flow.Answer == nil || f.Kernel == nil {
+	if f.Flow.Seen[probe.B4] == nil || f.Flow.paired() && f.Flow.Answer == nil || f.Kernel == nil {
 		return Verdict{}, false, false
 	}
 	p, dst := f.passage(FromTunnel), f.Flow.Target.Addr()
@@ -261,7 +261,7 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 	p := f.passage(ToTunnel)
 	own := f.Flow.Route.Local && f.passage(FromTunnel).Passed == "input"
-	if p.Packets == 0 && !own || f.Flow.Seen[probe.B7] != nil || f.Flow.Seen[probe.B4] == nil {
+	if p.Packets == 0 && !own || f.Flow.paired() || f.Flow.Seen[probe.B4] == nil {
 		return Verdict{}, false, false
 	}
 	from := fmt.Sprintf("the reply of %s", f.target())
