@@ -312,6 +312,13 @@ func (s *site) mend(h *lab.Host, fix []string) {
 	}
 }
 
+// unreached waits until A does not reach the web server at addr any more: a session
+// goes on by the way that its packets took, until the node takes notice of a new one.
+func (s *site) unreached(addr string) {
+	s.t.Helper()
+	s.A.Run("sh", "-c", fmt.Sprintf("for i in $(seq 1000); do curl -s -o /dev/null -m 2 --interface %s http://%s || exit 0; done; exit 1", s.inner(1), addr))
+}
+
 // calls has A ask for the web server at addr again and again, until the test ends
 // or the process is stopped.
 func (s *site) calls(addr string) *lab.Proc {

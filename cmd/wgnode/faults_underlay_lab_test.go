@@ -67,11 +67,15 @@ func faultsOfEndpoint() []fault {
 			twin: func(s *site) {
 				s.A.Run("ip", s.flag(), "route", "add", s.ip(s.Addr.HWan), "dev", "wg0", "table", "77")
 			},
-			inject: func(s *site) { s.A.Run("ip", s.flag(), "route", "add", s.ip(s.Addr.HWan), "dev", "wg0") }},
+			inject: func(s *site) {
+				s.A.Run("ip", s.flag(), "route", "add", s.ip(s.Addr.HWan), "dev", "wg0")
+				s.unreached(s.web())
+			}},
 		{code: diagnose.EndpointInTunnel, how: "rule and table", side: "A", at: "A2",
 			inject: func(s *site) {
 				s.A.Run("ip", s.flag(), "route", "add", "default", "dev", "wg0", "table", "77")
 				s.A.Run("ip", s.flag(), "rule", "add", "pref", "1000", "to", s.ip(s.Addr.HWan), "lookup", "77")
+				s.unreached(s.web())
 			}, says: "lookup 77"},
 	}
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, side: "A", at: "A2", fresh: true, mends: true}, hostA, toH,

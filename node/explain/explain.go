@@ -285,7 +285,11 @@ func (x *explanation) noticed() bool {
 	if x.flow.Dropped != nil || slices.ContainsFunc(x.flow.Seen[:], func(e *probe.Event) bool { return e != nil }) {
 		return true
 	}
-	return x.facts.Kernel != nil && x.facts.Kernel.Passages[diagnose.ToTunnel].Packets > 0
+	if x.facts.Kernel == nil {
+		return false
+	}
+	p := &x.facts.Kernel.Passages[diagnose.ToTunnel]
+	return p.Packets > 0 && p.In != x.Interface // of what comes from a peer there is an event, if it counts
 }
 
 // traced is where the walks of packets through the kernel come.
