@@ -13,6 +13,10 @@ import (
 // before they enter the tunnel and after they leave it. A drop belongs to the
 // checkpoint that did not happen because of it.
 
+// notForwarded is what a trace shows of a packet that is lost where it should have been
+// forwarded.
+const notForwarded = "it passes prerouting and is not forwarded"
+
 // dropVerdict is what all verdicts about a drop have in common.
 func dropVerdict(code Code, at probe.Checkpoint, d *Drop, what string) Verdict {
 	return Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
@@ -52,77 +56,17 @@ func (f *Facts) diverted(time.Time) (Verdict, bool, bool) {
 	return v, true, true
 }
 
-// wireOutDropped: the encrypted packet does not get out. The socket says so
-// too, see cannotSend, unless a hook drops it so that nobody notices.
-func (f *Facts) wireOutDropped(time.Time) (Verdict, bool, bool) {
-	p := f.passage(ToWire)
-	if p.Drop == nil || f.works() || f.Side == SideA && f.Peer == nil {
+// filtered is the verdict on packets that were lost behind prerouting, where
+// the kernel checks sources, and whose source does not pass.
+func (p *Passage) filtered(at probe.Checkpoint, what string) (Verdict, bool, bool) {
+	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Drops {
 		return Verdict{}, false, false
 	}
-	v := dropVerdict(UnderlayOutputFirewall, f.sentAt(p.Drop), p.Drop, "the encrypted packets to "+p.Dst.String())
+	v := Verdict{Code: ReversePathFilter, Checkpoint: at, Where: WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
+		Evidence: append([]string{"netfilter trace: they pass prerouting and are seen no more"}, p.Source.Evidence...),
+		Fix:      slices.Clone(p.Source.Fix)}
 	return v, true, true
-}
-
-// sentAt is the checkpoint that an encrypted packet which was dropped on its way
-// out did not get past. On the side that is called data may be what is sent once more
-// in a session that the peer has lost; a reply takes a request.
-func (f *Facts) sentAt(d *Drop) probe.Checkpoint {
-	switch data := d != nil && d.Data; {
-	case f.Side == SideB && data && (f.Flow == nil || f.Flow.Seen[probe.B4] != nil):
-		return probe.B8
-	case f.Side == SideB:
-		return probe.B2
-	case data:
-		return probe.A4
-	}
-	return probe.A2
-}
-
-// works reports whether something came back from the peer while this was
-// watched, so that single drops on the way are no fault.
-func (f *Facts) works() bool {
-	return f.Flow != nil && f.Flow.works() || f.Flow == nil && f.Peer != nil && f.Peer.Handshake.EstablishedNow
-}
-
-// wireInDropped: encrypted packets arrive, and this host drops them.
-func (f *Facts) wireInDropped(now time.Time) (Verdict, bool, bool) {
-	p := f.passage(FromWire)
-	if p.Drop == nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
-		return Verdict{}, false, false
-	}
-	v := dropVerdict(UnderlayInputFirewall, f.missedAt(p.Drop.Data, now), p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
-	return v, true, true
-}
-
-// missedAt is the checkpoint that an encrypted packet did not come to which this host
-// has dropped, where data tells that it was no message of a handshake. The peer may
-// still send data of a session that this node has lost: what is missing without a
-// session is a handshake.
-func (f *Facts) missedAt(data bool, now time.Time) probe.Checkpoint {
-	data = data && f.Peer != nil && f.Peer.Handshake.Alive(now)
-	switch {
-	case f.Side == SideB && data:
-		return probe.B3
-	case f.Side == SideB:
-		return probe.B2
-	case data:
-		return probe.A5
-	}
-	return probe.A3
-}
-
-// wireInRefused: encrypted packets arrive, pass the firewall, and something behind it
-// does not let the socket have them.
-func (f *Facts) wireInRefused(now time.Time) (Verdict, bool, bool) {
-	p := f.passage(FromWire)
-	if p.Passed != "input" || p.Drop != nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
-		return Verdict{}, false, false
-	}
-	if f.Peer != nil && f.Peer.Handshake.heard() {
-		return Verdict{}, false, false
-	}
-	return p.refused(UnderlayInputFirewall, f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now),
-		fmt.Sprintf("encrypted packets from %s", p.Src), "they pass the input hook, and none came to the tunnel's socket")
 }
 
 // refused is the verdict on packets that netfilter has let pass and that are refused
@@ -137,33 +81,6 @@ func (p *Passage) refused(code Code, at probe.Checkpoint, what, seen string) (Ve
 		v.Evidence = append(v.Evidence, r.Text)
 		v.Fix = append(v.Fix, r.Fix)
 	}
-	return v, true, true
-}
-
-// wireInFiltered: encrypted packets arrive, and the check of their source
-// drops them.
-func (f *Facts) wireInFiltered(time.Time) (Verdict, bool, bool) {
-	p := f.passage(FromWire)
-	if f.works() {
-		return Verdict{}, false, false
-	}
-	at := probe.A3
-	if f.Side == SideB {
-		at = probe.B2
-	}
-	return p.filtered(at, fmt.Sprintf("encrypted packets from %s", p.Src))
-}
-
-// filtered is the verdict on packets that were lost behind prerouting, where
-// the kernel checks sources, and whose source does not pass.
-func (p *Passage) filtered(at probe.Checkpoint, what string) (Verdict, bool, bool) {
-	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Drops {
-		return Verdict{}, false, false
-	}
-	v := Verdict{Code: ReversePathFilter, Checkpoint: at, Where: WhereHere, Certain: true,
-		Summary:  fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
-		Evidence: append([]string{"netfilter trace: they pass prerouting and are seen no more"}, p.Source.Evidence...),
-		Fix:      slices.Clone(p.Source.Fix)}
 	return v, true, true
 }
 
@@ -230,7 +147,7 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	v := Verdict{Checkpoint: probe.B5, Where: WhereHere, Certain: p.Lost != ""}
-	seen := "netfilter trace: it passes prerouting and is not forwarded"
+	seen := "netfilter trace: " + notForwarded
 	if p.Lost == "" {
 		seen = "written to " + f.Interface + ", and no reply entered it"
 	}
@@ -249,7 +166,7 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 		v.Evidence = []string{seen, p.Forwarding.Evidence}
 		v.Fix = slices.Clone(p.Forwarding.Fix)
 	case p.Lost == "prerouting":
-		return p.refused(ForwardFirewall, probe.B5, what, "it passes prerouting and is not forwarded")
+		return p.refused(ForwardFirewall, probe.B5, what, notForwarded)
 	default:
 		return Verdict{}, false, false
 	}
@@ -275,12 +192,12 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
 		return Verdict{Code: ForwardingDisabled, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
-			Evidence: []string{"netfilter trace: it passes prerouting and is not forwarded", p.Forwarding.Evidence},
+			Evidence: []string{"netfilter trace: " + notForwarded, p.Forwarding.Evidence},
 			Fix:      slices.Clone(p.Forwarding.Fix)}, true, true
 	}
 	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
 		if p.Lost == "prerouting" {
-			return p.refused(ReturnFirewall, probe.B7, from, "it passes prerouting and is not forwarded")
+			return p.refused(ReturnFirewall, probe.B7, from, notForwarded)
 		}
 		return Verdict{}, false, false
 	}
@@ -347,33 +264,6 @@ func (f *Facts) noAnswerBehind(now time.Time) (Verdict, bool, bool) {
 	}
 	v.Fix = []string{FixComment + "the destination can tell; on " + dst.String() + ":", fmt.Sprintf("tcpdump -ni any host %s", dst)}
 	return v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime, true
-}
-
-// replyElsewhere: the answer to a handshake leaves by another link than the
-// initiation came in by.
-func (f *Facts) replyElsewhere(now time.Time) (Verdict, bool, bool) {
-	p := f.Peer
-	in, out := f.passage(FromWire), f.passage(ToWire)
-	if p == nil || p.Handshake.Answered < 2 || in.In == "" || out.Drop != nil {
-		return Verdict{}, false, false
-	}
-	r := &p.Route
-	elsewhere := out.Out
-	if elsewhere == "" || elsewhere == in.In { // the socket answers out of the link that the call came in by
-		if elsewhere = r.Interface; r.Kind != RouteFound {
-			elsewhere = r.Kind.String()
-		}
-	}
-	if elsewhere == in.In || r.Kind == RouteUnknown {
-		return Verdict{}, false, false
-	}
-	to := f.outerTarget(p.Handshake.LastAnswered)
-	return Verdict{Code: ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("%s calls on %s, and the way back to it is another: %s", p.label(), in.In, elsewhere),
-		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
-			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
-		Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
-			r.fix(fmt.Sprintf("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now), true
 }
 
 // words is the decision for evidence.
