@@ -193,7 +193,7 @@ func (f *Flow) Add(e *probe.Event) {
 
 // works reports whether something came back that answers what was asked meanwhile.
 func (f *Flow) works() bool {
-	return f.Replies > 0 && (f.answers.last == 0 || f.answers.given() || f.Answer != nil)
+	return f.Replies > 0 && (f.answers.given() || f.Answer != nil)
 }
 
 // kept is a copy of an event that does not belong to us.

@@ -124,10 +124,7 @@ func (f *Facts) answered(time.Time) (Verdict, bool, bool) {
 func (f *Facts) overheard(time.Time) (Verdict, bool, bool) {
 	a1, a6 := f.Flow.Seen[probe.A1], f.Flow.Seen[probe.A6]
 	p := f.passage(FromTunnel)
-	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time {
-		return Verdict{}, false, false
-	}
-	if a1.Proto == probe.ProtoTCP && !f.Flow.answers.given() {
+	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time || !f.Flow.answers.given() {
 		return Verdict{}, false, false
 	}
 	if f.Kernel != nil && f.Kernel.Blind == "" && !f.Kernel.WireOnly && p.Passed == "" {

@@ -2,7 +2,6 @@ package merge
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -20,9 +19,6 @@ const (
 	// askedAgain is how long a flow goes unanswered before a request counts as one
 	// that is repeated, so that what becomes of it is followed.
 	askedAgain = int64(200e6)
-	// askersKept bounds how many connections are remembered that wait for an answer;
-	// of more than these every one may.
-	askersKept = 32
 )
 
 // hopKey names a flow on its way from one peer to another. Keys are numbered: 0 is
@@ -48,7 +44,7 @@ type hop struct {
 	tail    [2]*diagnose.Flow // since a request was repeated after the last reply
 	asked   int               // requests since then
 	askedAt int64             // the first
-	askers  []uint16          // the clients' ports that they came from
+	askers  diagnose.Askers   // the connections that they are of
 	replies int
 	epoch   uint32 // what came before since began has another
 	since   [2]tally
@@ -193,12 +189,13 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 			return // an older connection's: what it repeats in vain is no answer
 		}
 		f.replies++
-		f.tail, f.asked, f.askers = [2]*diagnose.Flow{}, 0, f.askers[:0]
+		f.tail, f.asked = [2]*diagnose.Flow{}, 0
+		f.askers.Reset()
 		f.since = [2]tally{}
 		f.epoch++
 		return
 	case f.replies > 0 && e.Checkpoint == probe.A1 && asks(e):
-		f.ask(e.InnerSrcPort)
+		f.askers.Add(e.InnerSrcPort)
 		switch f.asked++; {
 		case f.asked == 1:
 			f.askedAt = at
@@ -213,13 +210,6 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 	}
 }
 
-// ask remembers that a connection waits for an answer.
-func (f *hop) ask(port uint16) {
-	if len(f.askers) <= askersKept && !slices.Contains(f.askers, port) {
-		f.askers = append(f.askers, port)
-	}
-}
-
 // waits reports whether a packet may be of a connection that waits for an answer.
 func (f *hop) waits(e *probe.Event, forth bool) bool {
 	port := e.InnerDstPort
@@ -229,7 +219,7 @@ func (f *hop) waits(e *probe.Event, forth bool) bool {
 	if e.Proto != probe.ProtoTCP && e.Proto != probe.ProtoUDP || e.ICMPError() || e.Flags&(probe.FlagFragment|probe.FlagTruncated) != 0 {
 		return true // of which one is not known
 	}
-	return len(f.askers) > askersKept || slices.Contains(f.askers, port)
+	return f.askers.Has(port)
 }
 
 // asks reports whether a packet wants an answer: not the end of a connection.
