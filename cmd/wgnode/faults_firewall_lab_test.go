@@ -29,6 +29,14 @@ func (p packets) other() packets {
 	return p
 }
 
+// port is the port that packets are told by, and which it is in nft's words.
+func (p packets) port() (which string, n int) {
+	if p.dport != 0 {
+		return "dport", p.dport
+	}
+	return "sport", p.sport
+}
+
 func (p packets) nft() string {
 	var w []string
 	if p.iif != "" {
@@ -118,10 +126,7 @@ func translate() firewall {
 // a direction of ip-xfrm(8).
 func ipsec(dir string) firewall {
 	return firewall{"IPsec policy, " + dir + ", block", func(s *site, h *lab.Host, p packets, _ string) {
-		port, n := "dport", p.dport
-		if n == 0 {
-			port, n = "sport", p.sport
-		}
+		port, n := p.port()
 		h.Run("ip", s.flag(), "xfrm", "policy", "add", "dir", dir, "proto", p.proto, port, strconv.Itoa(n), "action", "block")
 	}}
 }
@@ -173,10 +178,7 @@ func bridged(host func(s *site) *lab.Host, device string) func(s *site) {
 func verdictMap(spec string) firewall {
 	w := strings.Fields(spec)
 	return firewall{"nft " + spec + ", verdict map", func(s *site, h *lab.Host, p packets, comment string) {
-		port, n := "dport", p.dport
-		if n == 0 {
-			port, n = "sport", p.sport
-		}
+		port, n := p.port()
 		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain away { drop; }\n chain c {\n  type %s hook %s priority %s\n  %s %s vmap { 9: accept, %d : goto away } comment %q\n }\n}\n",
 			w[0], comment, w[1], w[2], w[3], p.proto, port, n, comment), "nft", "-f", "-")
 	}}
@@ -195,10 +197,7 @@ func jump(spec, verdict string) firewall {
 func policy(spec string) firewall {
 	w := strings.Fields(spec)
 	return firewall{"nft " + spec + ", policy drop", func(s *site, h *lab.Host, p packets, comment string) {
-		port, n := "dport", p.dport
-		if n == 0 {
-			port, n = "sport", p.sport
-		}
+		port, n := p.port()
 		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain c {\n  type %s hook %s priority %s; policy drop;\n  meta l4proto != %s accept\n  %s %s != %d accept\n }\n}\n",
 			w[0], comment, w[1], w[2], w[3], p.proto, p.proto, port, n), "nft", "-f", "-")
 	}}

@@ -260,7 +260,7 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 		case p := <-outcome:
 			x.flow.Probe = p
 			if x.Kernel && p.Errno == syscall.EPERM {
-				x.flow.Refusals = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.requests()[0].Proto}, xfrm.Out)
+				x.flow.Refusals = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.proto()}, xfrm.Out)
 			}
 		case p := <-x.traced():
 			x.kernel.add(x.facts, p)

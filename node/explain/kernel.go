@@ -82,20 +82,8 @@ func (w *kernelWatch) start(ctx context.Context) {
 		close(w.ended)
 		return
 	}
-	w.kernel.Limits = limits()
-	if err := w.tracer.Unwatched(); err != nil {
-		w.kernel.Limits = append(w.kernel.Limits, "chains at the ingress and egress of devices, or of bridges, are not traced: "+err.Error())
-	}
+	w.kernel.Limits = w.tracer.Unseen()
 	go w.read(ctx)
-}
-
-// limits says what a trace may miss on this host.
-func limits() []string {
-	rules, err := netfilter.Snapshot()
-	if err != nil {
-		return []string{"what a trace may miss here is not known: " + err.Error()}
-	}
-	return rules.Unseen()
 }
 
 func (w *kernelWatch) read(ctx context.Context) {

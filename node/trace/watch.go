@@ -166,16 +166,7 @@ func (x *run) limits() []string {
 	if x.tracer == nil {
 		return missed
 	}
-	rules, err := netfilter.Snapshot()
-	switch {
-	case err != nil:
-		missed = append(missed, "what a trace may miss here is not known: "+err.Error())
-	default:
-		missed = append(missed, rules.Unseen()...)
-	}
-	if err := x.tracer.Unwatched(); err != nil {
-		missed = append(missed, "chains at the ingress and egress of devices, or of bridges, are not traced: "+err.Error())
-	}
+	missed = append(missed, x.tracer.Unseen()...)
 	if n := x.tracer.Lost(); n > 0 {
 		missed = append(missed, fmt.Sprintf("%d trace events were lost", n))
 	}

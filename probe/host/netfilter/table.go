@@ -50,10 +50,7 @@ const (
 // (by its handle) is for which match (by its place in matches).
 func install(c *netlink.Conn, name string, matches []Match, flags uint32) (map[uint64]int, error) {
 	b := batch{family: unix.NFPROTO_INET}
-	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_TABLE_NAME, name)
-		ae.Uint32(unix.NFTA_TABLE_FLAGS, flags)
-	})
+	b.table(name, flags)
 	for _, h := range []Hook{Input, Postrouting} {
 		b.chain(name, gateName+h.String(), h, math.MaxInt32)
 	}
@@ -77,10 +74,7 @@ func install(c *netlink.Conn, name string, matches []Match, flags uint32) (map[u
 // egress of each of the devices, and returns which rule is for which match.
 func installDevices(c *netlink.Conn, name string, matches []Match, ingress, egress []string, flags uint32) (map[uint64]int, error) {
 	b := batch{family: unix.NFPROTO_NETDEV}
-	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_TABLE_NAME, name)
-		ae.Uint32(unix.NFTA_TABLE_FLAGS, flags)
-	})
+	b.table(name, flags)
 	order := map[string][]int{}
 	for i, device := range slices.Concat(ingress, egress) {
 		hook := Ingress
@@ -106,10 +100,7 @@ func installDevices(c *netlink.Conn, name string, matches []Match, ingress, egre
 // which match.
 func installBridge(c *netlink.Conn, name string, matches []Match, flags uint32) (map[uint64]int, error) {
 	b := batch{family: unix.NFPROTO_BRIDGE}
-	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(ae *netlink.AttributeEncoder) {
-		ae.String(unix.NFTA_TABLE_NAME, name)
-		ae.Uint32(unix.NFTA_TABLE_FLAGS, flags)
-	})
+	b.table(name, flags)
 	order := map[string][]int{}
 	for _, h := range []Hook{Prerouting, Output} {
 		front := frontName + h.String()
@@ -167,6 +158,13 @@ type batch struct {
 func (b *batch) add(kind int, flags netlink.HeaderFlags, fill func(*netlink.AttributeEncoder)) {
 	m, err := request(kind, b.family, flags, fill)
 	b.messages, b.err = append(b.messages, m), errors.Join(b.err, err)
+}
+
+func (b *batch) table(name string, flags uint32) {
+	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(ae *netlink.AttributeEncoder) {
+		ae.String(unix.NFTA_TABLE_NAME, name)
+		ae.Uint32(unix.NFTA_TABLE_FLAGS, flags)
+	})
 }
 
 func (b *batch) chain(table, name string, h Hook, priority int32) {

@@ -165,6 +165,21 @@ func (t *Tracer) addTable(family uint8, install func(*netlink.Conn) (map[uint64]
 // if they are, or there are none.
 func (t *Tracer) Unwatched() error { return t.unwatched }
 
+// Unseen says what the trace may miss on this host, one sentence each: see
+// [Ruleset.Unseen]. Beside that, hooks of devices and bridges may be beyond this kernel.
+func (t *Tracer) Unseen() []string {
+	var missed []string
+	if rules, err := Snapshot(); err != nil {
+		missed = append(missed, "what a trace may miss here is not known: "+err.Error())
+	} else {
+		missed = rules.Unseen()
+	}
+	if err := t.Unwatched(); err != nil {
+		missed = append(missed, "chains at the ingress and egress of devices, or of bridges, are not traced: "+err.Error())
+	}
+	return missed
+}
+
 // Close ends the trace and removes the table. A Next that waits returns.
 func (t *Tracer) Close() error {
 	if t.closed.Swap(true) {
