@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -26,11 +27,10 @@ It goes through the node that runs with --netstack and is called so. If none doe
 it brings one up for this connection, of the same file, and takes it down again:
 only one process at a time can use the keys of a file.`,
 		Example: "  wgnode connect wg0 10.0.0.2:22\n  ssh -o ProxyCommand='wgnode connect ./wg0.conf %h:%p' server.corp.example",
-		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to, ok := hostPort(args[1])
 			if !ok {
-				return newUsageError(cmd, errors.New("where to? want HOST:PORT"))
+				return newUsageError(cmd, fmt.Errorf("%q: missing port: want HOST:PORT", args[1]))
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()

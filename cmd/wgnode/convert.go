@@ -31,7 +31,6 @@ are not in OUT is told.
 OUT gets mode 0600 and is written whole or not at all. Neither commands are run
 nor keys read from elsewhere, but with --inline.`,
 		Example: "  wgnode convert wg0 wg0.toml\n  wgnode convert wg0.toml\n  wgnode convert --inline --force wg0.toml wg0.conf",
-		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.out = "-"
 			if len(args) > 1 {

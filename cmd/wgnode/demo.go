@@ -28,7 +28,6 @@ It needs no privileges and no configuration, and changes nothing.
 
 It shows the ladder of a real TCP connection as each side sees it. Then it gives
 alice a preshared key that bob does not have, and shows what explain says.`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), demoTimeout)
 			defer cancel()

@@ -41,7 +41,6 @@ It ends on SIGTERM, and when the interface or its socket is removed.
 Environment: WG_TUN_FD and WG_UAPI_FD are descriptors to use in place of opening
 them, WG_PROCESS_FOREGROUND=1 means -f, LOG_LEVEL is verbose, error (the default)
 or silent.`,
-		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if foreground || os.Getenv(envForeground) == "1" {
 				parent := takeReporter()

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/spf13/cobra"
 )
 
 const (
@@ -31,16 +29,6 @@ func withHint(err error, hints ...string) error {
 
 func (e *errHint) Error() string { return e.err.Error() }
 func (e *errHint) Unwrap() error { return e.err }
-
-// usageError says that the command line is wrong: exit status 2.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-func newUsageError(cmd *cobra.Command, err error) error {
-	return &usageError{withHint(err, fmt.Sprintf("`%s --help` shows the usage", cmd.CommandPath()))}
-}
 
 // exitStatus ends the program with that status and no message: whatever there
 // was to say has been said. `explain` and `doctor` end so with 2 when they

@@ -93,17 +93,14 @@ func splitExec(args []string) (conf string, command []string) {
 	return conf, command
 }
 
-func execArgs(_ *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return errors.New("want CONF or NAME, and a command")
-	}
+func execArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 && args[1] != "--" && strings.HasPrefix(args[1], "-") {
 		return fmt.Errorf("%s stands where the command should: flags of wgnode come before %s", args[1], args[0])
 	}
-	if _, command := splitExec(args); len(command) == 0 {
-		return errors.New("want a command to run")
+	if len(args) > 1 && args[1] == "--" {
+		args = append(args[:1:1], args[2:]...)
 	}
-	return nil
+	return argsOfUse(cmd, args)
 }
 
 // completeExec completes CONF, the command, and files for its arguments.

@@ -32,7 +32,7 @@ func newExplainCommand() *cobra.Command {
 		with          withOptions
 	}
 	cmd := &cobra.Command{
-		Use:   "explain [NAME] DEST[:PORT]",
+		Use: "explain [NAME] DEST[:PORT]", Annotations: map[string]string{statusIsVerdict: "yes"},
 		Short: "Say what becomes of the packets to a destination, and why",
 		Long: `Explain follows one flow through the tunnel of interface NAME, checkpoint by
 checkpoint, and gives a verdict with its evidence and what to type. NAME can be
@@ -67,7 +67,6 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
   wgnode explain wg0 192.168.200.22:80 --with root@hub
   wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 2222 admin@hub sudo wgnode'
   wgnode explain -r wg0.pcapng 192.168.200.22:80`,
-		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.file != "" && len(args) > 1 {
 				return newUsageError(cmd, errFileAndName)
@@ -86,7 +85,7 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 			}
 			if o.from != "" {
 				if !o.passive && o.file == "" {
-					return newUsageError(cmd, fmt.Errorf("--from goes with --passive: a probe is sent from here"))
+					return newUsageError(cmd, errors.New("--from needs --passive or -r: a probe always comes from this host"))
 				}
 				if req.From, err = parseSource(o.from); err != nil {
 					return newUsageError(cmd, err)
@@ -94,7 +93,7 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 			}
 			if o.with.used() {
 				if o.passive || o.file != "" || o.with.host != "" && o.with.command != "" || strings.HasPrefix(o.with.host, "-") {
-					return newUsageError(cmd, errors.New("--with, or --with-command, goes with a probe from here: without --passive and -r, and only one of the two"))
+					return newUsageError(cmd, errors.New("--with and --with-command exclude each other, --passive and -r: they need a probe from this host"))
 				}
 				return runExplainWith(cmd, name, req, o.with, o.json)
 			}
@@ -147,7 +146,7 @@ func newDoctorCommand() *cobra.Command {
 		req  explain.DoctorRequest
 	}
 	cmd := &cobra.Command{
-		Use:   "doctor [NAME]",
+		Use: "doctor [NAME]", Annotations: map[string]string{statusIsVerdict: "yes"},
 		Short: "Say how each peer fares, and what is wrong with the configuration",
 		Long: `Doctor gives a verdict for each peer of interface NAME, and names whoever else
 shakes hands with it. It sends nothing: it reads what the node's flight recorder
@@ -168,7 +167,6 @@ With -r it judges by what a recording holds, as of its end, and finds nothing: a
 recording does not hold the host's state.
 
 Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
-		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.file != "" {
 				if len(args) > 0 || o.req.For != 0 {

@@ -40,7 +40,6 @@ Where no interface can be made, as in a container without CAP_NET_ADMIN or witho
 the configuration has a kill switch, forwarding or hooks that change the firewall,
 which others rely on; with --netstack=false; and under systemd, where others wait
 for the interface.`,
-		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			parent := takeReporter()
 			if f.recorder < 1 || f.recorder > maxRecorder {

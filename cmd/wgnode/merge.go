@@ -38,7 +38,6 @@ Exit status: 0 no fault, 1 the recordings cannot be read or do not belong togeth
 		Example: `  wgnode merge alice.pcapng hub.pcapng
   wgnode merge alice.pcapng hub.pcapng carol.pcapng --to 10.0.0.3:22
   wgnode merge a.pcapng b.pcapng --json | jq '.lost[] | [.leg, .receiver, .counter]'`,
-		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var opt merge.Options
 			if o.to != "" {

@@ -70,6 +70,9 @@ with -r FILE.`,
   ssh root@hub wgnode record wg0 -w - --for 10s > hub.pcapng`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.file == "" {
+				return newUsageError(cmd, errors.New("missing -w FILE: the file to write"))
+			}
 			name, words, err := splitWatch(args)
 			if err != nil {
 				return err
@@ -120,22 +123,20 @@ func (o *recordOptions) check(cmd *cobra.Command) error {
 		o.out.MaxSize = n
 	}
 	switch {
-	case o.file == "":
-		return errors.New("where to? -w FILE")
 	case o.req.Since < 0 || o.length < 0:
-		return errors.New("a time may not be negative")
+		return errors.New("--for and --since: want a time above zero, such as 10s or 2m")
 	case o.req.Snaplen < recording.Headers || o.req.Snaplen == recording.Headers && o.snaplen != 0:
-		return fmt.Errorf("--snaplen %d: want a number of bytes", o.snaplen)
+		return fmt.Errorf("--snaplen %d: want a number of bytes, 0 for all", o.snaplen)
 	case o.req.Keys && o.req.Snaplen != 0:
-		return errors.New("--keys goes with --snaplen 0: what was not kept cannot be decrypted")
+		return errors.New("--keys needs --snaplen 0: what was not kept cannot be decrypted")
 	case o.out.Files < 0 || o.out.Files > 99999:
 		return fmt.Errorf("--files %d: want 1 to 99999", o.out.Files)
 	case o.out.Files > 0 && o.out.MaxSize == 0:
-		return errors.New("--files goes with --max: how large is one?")
+		return errors.New("--files needs --max: the size of each file, such as 100M")
 	case o.file == "-" && (o.out.Files > 0 || o.out.MaxSize > 0):
 		return errors.New("--max and --files are for files, not for standard output")
 	case o.file == "-" && isTerminal(cmd.OutOrStdout()):
-		return errors.New("a recording is not for a terminal: give a file, or pipe it")
+		return errors.New("a terminal cannot show a recording: give a file, or pipe it")
 	}
 	return nil
 }

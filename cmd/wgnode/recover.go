@@ -17,7 +17,6 @@ keeps a host without its tunnel off the network. Without a name it does so for
 all of them. Nodes that live are left alone, and having nothing to do is no
 failure.`,
 		Example: "  wgnode recover\n  wgnode recover wg0",
-		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
 			if len(args) > 0 {

@@ -21,7 +21,6 @@ before. Hooks are not run.
 If something fails, what was changed is changed back. SIGHUP makes a node reload,
 too.`,
 		Example: "  wgnode reload wg0",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := interfaceOf(args[0])
 			if err != nil {

@@ -22,7 +22,6 @@ shared peers come from. NAME means /etc/wireguard/NAME.conf, or NAME.toml.
 
 The file is replaced whole or not at all, and has mode 0600 afterwards.`,
 		Example: "  wgnode set wg0 peer KEY allowed-ips 10.0.0.7/32\n  wgnode save wg0",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := becomeRoot(cmd); err != nil {
 				return err

@@ -37,7 +37,6 @@ Exit status: 0 the reply came back, 1 it could not be tried, 2 the packet or its
 reply was lost; the last line says where.`,
 		Example: `  wgnode trace wg0 192.168.200.22:80
   wgnode trace wg0 192.168.200.22 --svg walk.svg`,
-		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target, err := parseTarget(cmd.Context(), args[1])
 			if err != nil {

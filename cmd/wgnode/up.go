@@ -68,7 +68,6 @@ Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.
 An interface takes root, or a container with CAP_NET_ADMIN and /dev/net/tun. With
 --netstack there is none, and nobody needs privileges: see wgnode run.`,
 		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain\n  wgnode up wg0 --dry-run --explain",
-		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.settle(cmd, args); err != nil {
 				return err
@@ -89,7 +88,7 @@ An interface takes root, or a container with CAP_NET_ADMIN and /dev/net/tun. Wit
 				return err
 			}
 			if f.json {
-				return newUsageError(cmd, errors.New("--json goes with --dry-run"))
+				return newUsageError(cmd, errors.New("--json needs --dry-run"))
 			}
 			name, err := interfaceOf(path)
 			if err != nil {
@@ -114,7 +113,6 @@ An interface takes root, or a container with CAP_NET_ADMIN and /dev/net/tun. Wit
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the steps, change nothing, run no hooks")
 	cmd.Flags().BoolVar(&f.json, "json", false, "with --dry-run: print the steps as JSON")
-	cmd.MarkFlagsMutuallyExclusive("dry-run", "netstack")
 	return cmd
 }
 
@@ -138,7 +136,7 @@ func (f *upFlags) settle(cmd *cobra.Command, args []string) error {
 	f.interfaced = cmd.Flags().Changed("netstack") && !f.netstack
 	f.netstack = f.netstack || !f.interfaced && (services.Any() || describesStack(args))
 	if f.netstack && f.dryRun {
-		return newUsageError(cmd, errors.New("--dry-run shows what is done to the host; without an interface that is nothing"))
+		return newUsageError(cmd, errors.New("--dry-run shows the changes to this host; without an interface there are none"))
 	}
 	return nil
 }
@@ -190,7 +188,6 @@ what they did. It also clears up after a process that was killed.
 
 PreDown and PostDown are run as they are in the file by now. If a PreDown fails
 the tunnel stays up.`,
-		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := interfaceOf(args[0])
 			if errors.Is(err, errNotInterface) {

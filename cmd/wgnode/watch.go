@@ -43,7 +43,7 @@ With -r it prints what a recording holds; see "wgnode record".`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if req.Every == 0 {
-				return newUsageError(cmd, errors.New("--every: at least 1"))
+				return newUsageError(cmd, errors.New("--every 0: want a number of at least 1"))
 			}
 			req.Color = colour(cmd.OutOrStdout())
 			if file != "" {

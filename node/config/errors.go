@@ -90,7 +90,7 @@ var word = regexp.MustCompile(`^[A-Za-z_]{1,20}$`)
 func Redact(v string) string { return secretLooking.ReplaceAllString(v, "(hidden)") }
 
 func unknownKey(k string, known []string) string {
-	if near := nearest(k, known); near != "" {
+	if near := Nearest(k, known); near != "" {
 		return fmt.Sprintf("unknown key %s (did you mean %s?)", quote(k), near)
 	}
 	if word.MatchString(k) {
@@ -99,9 +99,9 @@ func unknownKey(k string, known []string) string {
 	return "unknown key"
 }
 
-// nearest returns the word of known that is at most two slips of the keyboard
+// Nearest returns the word of known that is at most two slips of the keyboard
 // away from s, or "".
-func nearest(s string, known []string) string {
+func Nearest(s string, known []string) string {
 	best, bestDist := "", 3
 	for _, k := range known {
 		if d := distance(strings.ToLower(s), strings.ToLower(k)); d < bestDist && d < len(k)/2 {

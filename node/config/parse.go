@@ -189,7 +189,7 @@ func (p *parser) assign(name, value, whole string) {
 	}
 	i := indexOf(in, name)
 	if i < 0 {
-		if value == "" && nearest(name, known) == "" {
+		if value == "" && Nearest(name, known) == "" {
 			name = "" // which may be the end of a key, up to its equals sign
 		}
 		p.misplaced(name, known)
@@ -242,7 +242,7 @@ func (p *parser) misplaced(name string, known []string) {
 		return
 	}
 	text := unknownKey(name, known)
-	if nearest(name, known) == "" {
+	if Nearest(name, known) == "" {
 		if p.wgOnly && p.section == inInterface {
 			known = known[:slices.IndexFunc(interfaceKeys, func(k keyword) bool { return !k.wg })]
 		}

@@ -246,7 +246,7 @@ func (p *parser) unknown(t *tomlTable, name string, value any) string {
 			return fmt.Sprintf("%s belongs in %s, not in %s", other.keys[j].name, other.header(), t.header())
 		}
 	}
-	if _, isTable := value.(map[string]any); isTable && t.name == "" && nearest(name, known) == "" {
+	if _, isTable := value.(map[string]any); isTable && t.name == "" && Nearest(name, known) == "" {
 		return strings.Replace(unknownKey(name, known), "key", "table", 1) + ": there are " + topTables()
 	}
 	return unknownKey(name, known)
