@@ -55,7 +55,7 @@ packaging: ## what `make install` and `make packages` make is complete and loads
 	.ci/packaging
 
 faults: ## break networks in every way that a verdict is for, and print what explain says
-	cd cmd/wgnode && $(GO) test -count=1 -timeout 12m -run 'TestFaults|TestEveryCodeHasCases' -faults.table $(TESTFLAGS)
+	cd node/lab/faults && $(GO) test -count=1 -timeout 12m -run 'TestFaults|TestEveryCodeHasCases' -faults.table $(TESTFLAGS)
 
 bench: ## the path of a packet, then the comparison with other WireGuards: a table, bin/bench
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...

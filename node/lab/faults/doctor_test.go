@@ -1,0 +1,49 @@
+//go:build linux
+
+package faults
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// A doctor who watches sees what the packet filter does with handshakes: with
+// those of its own peers, and with calls of somebody who cannot be known.
+func TestDoctorSeesDrops(t *testing.T) {
+	lab.Need(t, "nft", "ip")
+	t.Run("answers", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, false)
+		s.ConfA.Replace(t, "Endpoint", "PersistentKeepalive = 1\nEndpoint")
+		sitetest.NFT(s.A, "input", "udp sport 51820 drop")
+		s.UpBoth()
+		var r diagnose.DoctorReport
+		if status := s.Ask(s.A, &r, "doctor", "wg0", "--for", "7s"); status != 2 || len(r.Peers) != 1 {
+			t.Fatalf("status %d, %+v", status, r)
+		}
+		v := r.Peers[0].Verdict
+		if text := strings.Join(v.Evidence, "\n"); v.Code != diagnose.UnderlayInputFirewall || !v.Certain || !strings.Contains(text, "udp sport 51820 drop") {
+			t.Errorf("%+v", v)
+		}
+	})
+	t.Run("calls", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, true)
+		s.ConfA.Replace(t, "Endpoint", "PersistentKeepalive = 1\nEndpoint")
+		sitetest.NFT(s.H, "prerouting", "udp dport 51820 drop")
+		s.UpBoth()
+		var r diagnose.DoctorReport
+		s.Ask(s.H, &r, "doctor", "wg0", "--for", "7s")
+		for _, f := range r.Findings {
+			if f.Code == diagnose.UnderlayInputFirewall && strings.Contains(f.Summary, "udp dport 51820 drop") &&
+				strings.Contains(f.Summary, s.Addr.RWan.V6.Addr().String()) {
+				return
+			}
+		}
+		t.Errorf("findings: %+v", r.Findings)
+	})
+}

@@ -1,0 +1,95 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// A verdict is the same while other packets fill the tunnel.
+func TestVerdictInFlood(t *testing.T) {
+	lab.Need(t, "iperf3")
+	t.Parallel()
+	s := newSite(t, false)
+	s.UpBoth()
+	s.B.Start("iperf3", "-s", "--forceflush").WaitOutput(t.Context(), "listening")
+	s.A.Start("iperf3", "-c", s.IP(s.Addr.B), "-u", "-b", "100M", "-l", "1200", "-t", "15", "--forceflush").WaitOutput(t.Context(), "sec")
+	s.Want(s.Explain(s.Web()), diagnose.Healthy, "")
+	s.Want(s.Overheard(s.Web()), diagnose.Healthy, "")
+	for _, c := range []struct {
+		host       *lab.Host
+		hook, rule string
+		ask        func() *diagnose.Report
+		want       diagnose.Code
+	}{
+		{s.A, "output", "oifname wg0 tcp dport 80", func() *diagnose.Report { return s.Explain(s.Web()) }, diagnose.OutputFirewall},
+		{s.A, "input", "iifname wg0 tcp sport 80", func() *diagnose.Report { return s.Explain(s.Web()) }, diagnose.InputFirewall},
+		{s.H, "forward", "tcp dport 80", func() *diagnose.Report { return s.Overheard(s.Web()) }, diagnose.ForwardFirewall},
+		{s.H, "forward", "tcp sport 80", func() *diagnose.Report { return s.Overheard(s.Web()) }, diagnose.ReturnFirewall},
+	} {
+		// Another rule drops some of the flood meanwhile.
+		sitetest.NFT(c.host, c.hook, "udp dport 5201 numgen random mod 10 0 counter drop comment \"harmless-one\"\n "+c.rule+" drop comment culprit")
+		r := c.ask()
+		s.Want(r, c.want, "culprit")
+		if strings.Contains(strings.Join(r.Verdict.Evidence, "\n"), harmless) {
+			t.Errorf("the wrong rule is blamed: %q", r.Verdict.Evidence)
+		}
+		c.host.Run("nft", "delete", "table", "inet", "fault")
+	}
+}
+
+// Whenever explain is killed, and whenever its node is, nothing of it stays.
+func TestExplainKilled(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	s.UpBoth()
+	sitetest.NFT(s.R, "forward", "udp dport 51820 drop") // so that a verdict takes its time
+	look := func() string {
+		// Link-local addresses are new with each interface.
+		return s.A.Run("sh", "-c", "{ nft list tables; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; } | grep -v 'fe80\\|ff00\\|expires' | sort")
+	}
+	files := func() string {
+		return s.A.Run("sh", "-c", "readlink /proc/$(pgrep -o wgnode)/fd/* | sed 's/:\\[[0-9]*\\]//' | sort")
+	}
+	// At any moment the node may have one more open, to look at the network.
+	before, open := look(), files()
+	for range 50 {
+		s.killExplain(time.Duration(rand.IntN(300)) * time.Millisecond)
+	}
+	if r := s.Explain(s.Web(), "--timeout", "1s"); r.Verdict.Healthy() {
+		t.Error("healthy without a way to the peer")
+	}
+	defer func() {
+		if t.Failed() {
+			sitetest.Same(t, "left behind", before+open, look()+files())
+		}
+	}()
+	s.Await("what was there before, and nothing else", func() bool { return look() == before && len(strings.Fields(files())) <= len(strings.Fields(open)) })
+
+	for range 5 {
+		p := s.A.Start(s.Wgnode, "explain", "wg0", s.Web())
+		s.Await("a trace", func() bool { return strings.Contains(look(), "wgnode-trace") })
+		s.A.Run("pkill", "-KILL", "-o", "wgnode")
+		_ = p.Wait() // the connection to its node is gone
+		s.Await("no trace of a dead node", func() bool { return !strings.Contains(look(), "wgnode-trace") && !strings.Contains(look(), "wg0") })
+		s.A.Run(s.Wgnode, "up", "wg0")
+	}
+	s.Await("the same routes and rules as before:\n"+before, func() bool { return look() == before })
+}
+
+// killExplain kills an explanation after a while.
+func (s *site) killExplain(after time.Duration) {
+	s.T.Helper()
+	ctx, cancel := context.WithTimeout(s.T.Context(), after)
+	defer cancel()
+	// That it was killed is its error.
+	_, _ = s.A.Command(ctx, s.Wgnode, "explain", "wg0", s.Web()).CombinedOutput()
+}

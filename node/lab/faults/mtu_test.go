@@ -1,0 +1,65 @@
+//go:build linux
+
+package faults
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// A path that swallows large packets is found, with the size that gets through.
+// One that says what it takes is none, and neither is one that takes all.
+func TestMTUBlackhole(t *testing.T) {
+	lab.Need(t, "nft", "ip", "ping")
+	ask := func(s *site) *diagnose.Report { return s.Explain(s.Web()) }
+	for _, c := range []struct {
+		name  string
+		fault func(s *site)
+		want  diagnose.Code
+		least int // of the size found, and most
+		most  int
+		says  string
+	}{
+		// An inner packet of n bytes is one of n padded to 16, and 60 more; 80 with IPv6.
+		{"the way between, both ways", func(s *site) { sitetest.NFT(s.R, "forward", "udp length > 1350 drop") }, diagnose.MTUBlackhole, 1296, 1312, "ip link set mtu"},
+		{"the way there", func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 51820 udp length > 1350 drop") }, diagnose.MTUBlackhole, 1296, 1312, "there or back"},
+		{"the way back", func(s *site) { sitetest.NFT(s.R, "forward", "udp sport 51820 udp length > 1350 drop") }, diagnose.MTUBlackhole, 1296, 1312, "on the way back"},
+		{"behind the tunnel", func(s *site) { sitetest.NFT(s.H, "forward", "oifname lan meta length > 1340 drop") }, diagnose.MTUBlackhole, 1336, 1340, "maxseg"},
+		{"behind the tunnel, and said", func(s *site) {
+			s.H.Run("ip", "link", "set", "lan", "mtu", "1340")
+			s.B.Run("ip", "link", "set", "eth0", "mtu", "1340")
+		}, diagnose.Healthy, 0, 0, "tells senders so"},
+		{"drops of other large packets", func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 9 udp length > 600 drop") }, diagnose.Healthy, 0, 0, "full size, 1420 bytes"},
+		{"nobody answers echo", func(s *site) {
+			sitetest.NFT(s.R, "forward", "udp length > 1350 drop")
+			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nicmp type echo-request drop\nicmpv6 type echo-request drop\n}\n}\n", "nft", "-f", "-")
+		}, diagnose.Healthy, 0, 0, ""},
+	} {
+		for _, v6 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/v6=%v", c.name, v6), func(t *testing.T) {
+				t.Parallel()
+				s := newSite(t, v6)
+				c.fault(s)
+				s.UpBoth()
+				r := ask(s)
+				s.Want(r, c.want, c.says)
+				if c.want != diagnose.MTUBlackhole {
+					return
+				}
+				m := regexp.MustCompile(`answered has (\d+) bytes`).FindStringSubmatch(fmt.Sprint(r.Verdict.Evidence))
+				if m == nil {
+					t.Fatalf("no size in %v", r.Verdict.Evidence)
+				}
+				if size, err := strconv.Atoi(m[1]); err != nil || size < c.least-8 || size > c.most+8 {
+					t.Errorf("size %s, want %d to %d", m[1], c.least, c.most)
+				}
+			})
+		}
+	}
+}

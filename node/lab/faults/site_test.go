@@ -1,0 +1,14 @@
+//go:build linux
+
+package faults
+
+import (
+	"testing"
+
+	"github.com/wgnode/wgnode/node/lab/sitetest"
+)
+
+// site is the site that these tests break, ask and compare.
+type site struct{ *sitetest.Site }
+
+func newSite(t *testing.T, v6 bool) *site { return &site{sitetest.New(t, v6)} }

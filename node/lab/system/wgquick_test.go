@@ -1,0 +1,300 @@
+//go:build linux
+
+package system
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
+)
+
+// meant are the differences from the installed wg-quick that are wanted, all of
+// them: each with its reason, and what it makes of the state that wg-quick has
+// left. A configuration that shows one names it, and must show it.
+var meant = map[string]struct {
+	why      string
+	old, new string // old is a regular expression
+}{
+	"smallest MTU": {
+		why: "a packet must fit on the way to whichever peer it goes; wg-quick takes the largest up to 1.0.20210914, since then the smallest",
+		old: `(mtu.)1420\b`, new: `${1}1320`,
+	},
+	"PreUp has a link": {
+		why: "wg-quick runs PreUp before there is a link up to 1.0.20210914, since then after",
+		old: `(?m)^not there$`, new: `there`,
+	},
+	"number sign in hooks": {
+		why: "wg-quick cuts hooks at a number sign up to 1.0.20210914, since then it does not",
+		old: `(?m)^first$`, new: "first\na#b",
+	},
+	"mark not saved": {
+		why: "a mark that was chosen automatically, once saved, is a given one, and its table is no longer looked for",
+		old: `(?m)^FwMark = .*\n`, new: "",
+	},
+	"link-local address not saved": {
+		why: "the kernel makes one up for each new link; saved, they would become more each time",
+		old: `(?m)^Address = fe80:.*\n`, new: "",
+	},
+	"names saved": {
+		why: "what the user had is not lost",
+		old: `(?m)^(\[Peer\])\n`, new: "$1\n# Name = alice\n",
+	},
+	"search domains saved": {
+		why: "wg-quick saves the name servers alone; what the user had is not lost",
+		old: `(?m)^(DNS = fd00::53)\n`, new: "$1\nDNS = corp.example\nDNS = lan\n",
+	},
+}
+
+// quickTest is one configuration that both programs bring up.
+type quickTest struct {
+	name, conf string
+	before     []string // commands
+	meant      []string
+}
+
+// quickTests reads the configurations of a file in testdata.
+func quickTests(t *testing.T, path string) []quickTest {
+	t.Helper()
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests []quickTest
+	for _, f := range archive.Files {
+		test := quickTest{name: f.Name}
+		for line := range strings.Lines(string(f.Data)) {
+			command, isCommand := strings.CutPrefix(line, "#: ")
+			difference, isMeant := strings.CutPrefix(line, "#~ ")
+			switch {
+			case isCommand:
+				test.before = append(test.before, fillKeys(command))
+			case isMeant:
+				test.meant = append(test.meant, strings.TrimSpace(difference))
+			default:
+				test.conf += fillKeys(line)
+			}
+		}
+		if strings.HasPrefix(test.name, "no newline") {
+			test.conf = strings.TrimSuffix(test.conf, "\n")
+		}
+		tests = append(tests, test)
+	}
+	return tests
+}
+
+var keyWord = regexp.MustCompile(`\b(KEY|PSK|[A-E])\b`)
+
+// fillKeys puts in the keys that words stand for: see the configurations.
+func fillKeys(text string) string {
+	return keyWord.ReplaceAllStringFunc(text, func(word string) string {
+		switch word {
+		case "KEY":
+			return strings.Repeat("S", 42) + "U="
+		case "PSK":
+			return strings.Repeat("Z", 42) + "Y="
+		}
+		return strings.Repeat(word, 42) + "E=" // X25519 takes any 32 bytes for a public key
+	})
+}
+
+// quickHost is a host of its own for one configuration.
+type quickHost struct {
+	*lab.Host
+	path string // where programs are looked for
+}
+
+func newQuickHost(t *testing.T) *quickHost {
+	l := lab.New(t)
+	a, r := l.Host("a"), l.Host("r")
+	l.Link(a.End("eth0", "10.9.1.2/24", "fd00:9:1::2/64"), r.End("eth0", "10.9.1.1/24", "fd00:9:1::1/64"))
+	l.Link(a.End("eth1", "10.9.2.2/24", "fd00:9:2::2/64"), r.End("eth1", "10.9.2.1/24", "fd00:9:2::1/64"))
+	dir := t.TempDir()
+	h := &quickHost{a, dir + ":" + os.Getenv("PATH")}
+	// It does what resolvconf does with its arguments and input, and keeps a log
+	// of what changes something.
+	h.WriteFile(filepath.Join(dir, "resolvconf"), `#!/bin/sh
+test "$1" = -l || echo "resolvconf $*" >> /etc/resolvconf.log
+case $1 in
+-a) tee /etc/resolvconf."$2" | sed 's/^/	/' >> /etc/resolvconf.log ;;
+-d) rm -f /etc/resolvconf."$2" ;;
+-l) cat /etc/resolvconf."$2" ;;
+esac
+`, 0o755)
+	h.script(`
+		ip link set eth1 mtu 1400
+		ip route add default via 10.9.1.1
+		ip -6 route add default via fd00:9:1::1
+		ip route add 192.0.2.0/24 via 10.9.2.1
+		ip route add 198.51.100.0/24 via 10.9.1.1 mtu 1300
+		ip -6 route add 2001:db8:2::/48 via fd00:9:2::1
+		# wg-quick looks beside itself first.
+		if test -e /usr/bin/resolvconf; then mount --bind ` + dir + `/resolvconf /usr/bin/resolvconf; fi`)
+	return h
+}
+
+func (h *quickHost) script(text string) string { return h.Run("bash", "-ec", text) }
+
+// with runs a program that finds the host's resolvconf.
+func (h *quickHost) with(env string, args ...string) string {
+	return h.Run(append([]string{"env", "PATH=" + h.path, env}, args...)...)
+}
+
+var (
+	indexOfLink = regexp.MustCompile(`(?m)^\d+: `)
+	linkLocal   = regexp.MustCompile(`(Address = |inet6 |ip6 daddr )fe80:[0-9a-f:]+`)
+	// They are made of a secret that the kernel makes up.
+	// The routes of such addresses come and go when the kernel is at it.
+	localRoutes = regexp.MustCompile(`(?m)^.*\b(fe80:|ff00::/8).* dev wg.* proto kernel .*\n`)
+	secret      = regexp.MustCompile(`(?m)^\S+/wg0/stable_secret:.*\n`)
+	passing     = regexp.MustCompile(` (tentative|dynamic|expires \w+)|[ \t]+$`)
+	// Latest handshake, received, sent: a new link's router solicitation may
+	// have begun a handshake.
+	traffic   = regexp.MustCompile(`(?m)^(wg0\t\S{44}\t\S+\t\S+\t\S+)\t\d+\t\d+\t\d+\t`)
+	firstPort = regexp.MustCompile(`(?m)^(wg0\t\S+\t\S+)\t\d+\t(\S+)$`)
+	// How large the super packets are that a device reads is its own affair.
+	segments = regexp.MustCompile(` gso_max_segs \d+`)
+)
+
+// state is all that either program changes on a host.
+func (h *quickHost) state(test quickTest) string {
+	text := h.script(`
+		for command in "ip -d address" "ip rule" "ip -6 rule" "ip route show table all" "ip -6 route show table all" "nft list ruleset" \
+			"grep -rHs . /proc/sys/net/ipv4 /proc/sys/net/ipv6" "cat /etc/log" "cat /etc/resolvconf.log" "cat /etc/resolv.conf"; do
+			echo "$ $command"
+			$command 2>/dev/null || true
+		done
+		echo "$ wg"
+		wg show all dump | sort`)
+	text = localRoutes.ReplaceAllString(text, "")
+	text = secret.ReplaceAllString(text, "")
+	text = segments.ReplaceAllString(text, "")
+	text = indexOfLink.ReplaceAllString(text, "N: ")
+	text = linkLocal.ReplaceAllString(text, "${1}fe80:")
+	text = passing.ReplaceAllString(text, "")
+	text = traffic.ReplaceAllString(text, "$1\t-\t-\t-\t")
+	if !strings.Contains(strings.ToLower(test.conf), "listenport") {
+		text = firstPort.ReplaceAllString(text, "$1\t-\t$2")
+	}
+	return text
+}
+
+// saved is the configuration file, with the peers in a fixed order: that of
+// wireguard-go is not.
+func (h *quickHost) saved() string {
+	text := strings.TrimRight(h.ReadFile("/etc/wireguard/wg0.conf"), "\n")
+	sections := strings.Split(linkLocal.ReplaceAllString(text, "${1}fe80:"), "\n\n")
+	slices.Sort(sections[1:])
+	return strings.Join(sections, "\n\n") + "\n"
+}
+
+// settled waits for what the kernel does of its own accord, and in its own time,
+// with an IPv6 address of a link that is up: a route of the table local.
+func (h *quickHost) settled() {
+	h.script(`
+		for address in $(ip -6 -o address show dev wg0 2>/dev/null | sed 's/.* inet6 \([^/ ]*\).*/\1/'); do
+			for _ in $(seq 500); do
+				ip -6 route show table local | grep -qF "local $address dev wg0 " && break
+			done
+		done`)
+}
+
+// upAndDown runs a program on the configuration and returns what it did: the
+// state while the tunnel is up, what the hooks have seen on the way down, and
+// the file that is saved.
+func (h *quickHost) upAndDown(test quickTest, env, program string) (up, down string) {
+	h.WriteFile("/etc/wireguard/wg0.conf", test.conf, 0o600)
+	h.with(env, program, "up", "wg0")
+	h.settled()
+	up = h.state(test)
+	h.script("rm -f /etc/log /etc/resolvconf.log")
+	h.with(env, program, "down", "wg0")
+	down = h.script(`for f in log resolvconf.log; do echo "$ cat /etc/$f"; cat /etc/$f 2>/dev/null || true; rm -f /etc/$f; done`)
+	return up, down + "$ saved\n" + h.saved()
+}
+
+// A drop-in leaves no difference to see, but for those that are meant; and
+// nothing at all after down.
+func TestAsWgQuick(t *testing.T) {
+	lab.Need(t, "bash", "wg", "wg-quick", "ip", "nft", "sysctl", "ps")
+	wgnode, quick := lab.Wgnode(t), "WG_QUICK_USERSPACE_IMPLEMENTATION="+lab.WireguardGo(t)
+	for _, test := range quickTests(t, "testdata/wg-quick/configs.txtar") {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h := newQuickHost(t)
+			for _, command := range test.before {
+				h.script(command)
+			}
+			before, all := h.state(test), sitetest.HostState(h.Host)
+			up, down := h.upAndDown(test, "LC_ALL=C", wgnode)
+			sitetest.Same(t, "left by down", before, h.state(test))
+			sitetest.Same(t, "left by down", all, sitetest.HostState(h.Host))
+
+			wantUp, wantDown := h.upAndDown(test, quick, "wg-quick")
+			sitetest.Same(t, "up, -wg-quick +wgnode", test.allow(t, wantUp+wantDown), up+down)
+		})
+	}
+}
+
+// allow makes of what wg-quick does what is meant to be.
+func (test quickTest) allow(t *testing.T, theirs string) string {
+	for _, name := range test.meant {
+		difference, ok := meant[name]
+		if !ok {
+			t.Fatalf("%q is no difference that is meant", name)
+		}
+		old := regexp.MustCompile(difference.old)
+		if !old.MatchString(theirs) {
+			t.Errorf("there is no difference %q", name)
+		}
+		theirs = old.ReplaceAllString(theirs, difference.new)
+	}
+	return theirs
+}
+
+// A file that Windows has written is read as any other: wg-quick takes each
+// carriage return for a part of the value.
+func TestCarriageReturns(t *testing.T) {
+	lab.Need(t, "bash", "wg", "ip", "nft", "sysctl", "ps")
+	inLab := []string{"every key", "hooks with bashisms", "both default routes"}
+	for _, test := range quickTests(t, "testdata/wg-quick/configs.txtar") {
+		crlf := test
+		crlf.conf = strings.ReplaceAll(test.conf, "\n", "\r\n")
+		if want, got := rewritten(t, test.conf), rewritten(t, crlf.conf); want != got {
+			sitetest.Same(t, test.name, want, got)
+		}
+		if !slices.Contains(inLab, test.name) {
+			continue
+		}
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h := newQuickHost(t)
+			wgnode := lab.Wgnode(t)
+			wantUp, wantDown := h.upAndDown(test, "LC_ALL=C", wgnode)
+			up, down := h.upAndDown(crlf, "LC_ALL=C", wgnode)
+			sitetest.Same(t, "-LF +CRLF", wantUp+wantDown, up+strings.ReplaceAll(down, "\r\n", "\n"))
+		})
+	}
+}
+
+// rewritten is what a configuration is understood to be.
+func rewritten(t *testing.T, text string) string {
+	t.Helper()
+	cfg, err := config.Parse(strings.NewReader(text), "wg0.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := cfg.WriteConf(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
