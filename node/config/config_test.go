@@ -2,8 +2,11 @@ package config
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -158,10 +161,10 @@ func TestSmallThings(t *testing.T) {
 func TestErrors(t *testing.T) {
 	const i, p = "[Interface]\n", "[Peer]\n"
 	for _, tc := range []struct{ text, want string }{
-		{"MTU = 1400", "wg0.conf:1: a key before the first section: begin with [Interface]"},
+		{"MTU = 1400", "wg0.conf:1: a key before the first section: put [Interface] above it"},
 		{"[Interfaces]\nMTU=x", `wg0.conf:1: unknown section "[Interfaces]": there are [Interface] and [Peer]`},
 		{i + "Mtu", "wg0.conf:2: MTU: has no value: write MTU = VALUE"},
-		{i + "hello there", "wg0.conf:2: neither a section nor KEY = VALUE"},
+		{i + "hello there", "wg0.conf:2: is not a section, nor KEY = VALUE: if it is a comment, begin it with #"},
 		{i + "Adress = 10.0.0.1", `wg0.conf:2: unknown key "Adress" (did you mean Address?)`},
 		{i + "Colour = red", `wg0.conf:2: unknown key "Colour": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig`},
 		{i + "AllowedIPs = 10.0.0.1", "wg0.conf:2: AllowedIPs: belongs in [Peer], not in [Interface]"},
@@ -176,8 +179,18 @@ func TestErrors(t *testing.T) {
 		{i + "PrivateKey = " + privText[1:], "wg0.conf:2: PrivateKey: not a key: want 44 characters of base64"},
 		{p, "wg0.conf:1: PublicKey: missing in this [Peer]"},
 		{p + "AlowedIPs = 10.0.0.1\nPublicKey=" + pubA, `wg0.conf:2: unknown key "AlowedIPs" (did you mean AllowedIPs?)`},
-		{p + "PublicKey=" + pubA + "\nEndpoint=example.com", `wg0.conf:3: Endpoint: "example.com" has no port: want HOST:PORT, an IPv6 address in brackets`},
-		{p + "PublicKey=" + pubA + "\nEndpoint=[fd00::1]", `wg0.conf:3: Endpoint: "[fd00::1]" has no port: want HOST:PORT, an IPv6 address in brackets`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=example.com", `wg0.conf:3: Endpoint: "example.com" has no port: want HOST:PORT, such as example.com:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=[fd00::1]", `wg0.conf:3: Endpoint: "[fd00::1]" has no port: want HOST:PORT, such as [fd00::1]:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=fd00:0:0:0:0:0:0:1", `wg0.conf:3: Endpoint: "fd00:0:0:0:0:0:0:1" has no port: want HOST:PORT, such as [fd00:0:0:0:0:0:0:1]:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=very-long-gateway-name-of-a-provider.example", `wg0.conf:3: Endpoint: "very-long-gateway-name-of-a-provider.example" has no port: want HOST:PORT, such as very-long-gateway-name-of-a-provider.example:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=gatewayofthenorthernoffice.example", `wg0.conf:3: Endpoint: "gatewayofthenorthernoffice.example" has no port: want HOST:PORT, such as gatewayofthenorthernoffice.example:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=" + pubA[1:], `wg0.conf:3: Endpoint: "(hidden)" has no port: want HOST:PORT, such as HOST:51820`},
+		{i + "Address = 10.0.0.1/24, 10.0.0.1/24", "wg0.conf:2: Address: duplicate address 10.0.0.1/24: leave one out"},
+		{i + "Address = 10.0.0.1/24\n" + i + "Address = 10.0.0.1/24", "wg0.conf:4: Address: duplicate address 10.0.0.1/24: the [Interface] in line 3 repeats that in line 1; keep one of the two"},
+		{i + "Jc = 4\nJmin = 40\nH1 = 1\nS1 = 0\n" + p + "PublicKey=" + pubA + "\nAdvancedSecurity = on", "wg0.conf:2: this is a file for AmneziaWG (Jc, Jmin, H1, S1, AdvancedSecurity), with values that a WireGuard server accepts: leave these keys out"},
+		{i + "JC = 4\nS1 = 15\nH1 = 1106457265", "wg0.conf:2: this is a file for AmneziaWG (Jc, S1, H1): its server expects messages that WireGuard does not send; use AmneziaWG, or ask for a plain WireGuard file"},
+		{i + "X1 = 1\nPersistentRouteInterval = 3\nDisableRoutesIPs = 4", "wg0.conf:2: unknown key \"X1\": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig\n" +
+			"wg0.conf:3: unknown key \"PersistentRouteInterval\"\nwg0.conf:4: unknown key \"DisableRoutesIPs\""},
 		{p + "PublicKey=" + pubA + "\nEndpoint=a:0", `wg0.conf:3: Endpoint: port "0" is not 1 to 65535`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=300.1.2.3:5", `wg0.conf:3: Endpoint: host "300.1.2.3" is not an IPv4 address`},
 		{p + "PublicKey=" + pubA + "\nPersistentKeepalive=65536", `wg0.conf:3: PersistentKeepalive: "65536" is neither off nor 1 to 65535 seconds`},
@@ -221,6 +234,26 @@ func TestSecretsStayHidden(t *testing.T) {
 		for _, leak := range []string{"SSSS", "ZZZZ", "0x49, 0x24", "73 36 146"} {
 			if strings.Contains(shown, leak) {
 				t.Errorf("%q: %q holds the key", text, shown)
+			}
+		}
+	}
+}
+
+// A piece of a key can stand wherever a line was broken. Names and hosts are shown
+// by how they look, so nothing that looks like half a key may be shown.
+func TestPiecesOfKeysStayHidden(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20000 {
+		var secret [32]byte
+		for i := range secret {
+			secret[i] = byte(random.Uint32())
+		}
+		for _, text := range []string{base64.StdEncoding.EncodeToString(secret[:]), hex.EncodeToString(secret[:])} {
+			at := random.IntN(len(text) - 24)
+			piece := text[at : at+24+random.IntN(len(text)-at-23)]
+			_, err := Parse(strings.NewReader("[Interface]\n"+piece+" = 1\n[Peer]\nEndpoint = "+piece+"\n"), "wg0.conf")
+			if shown := fmt.Sprint(err); strings.Contains(shown, strings.TrimRight(piece, "=")) {
+				t.Errorf("of %s %s is shown: %s", text, piece, shown)
 			}
 		}
 	}

@@ -23,15 +23,27 @@ func parseEndpoint(s string) (string, error) {
 		host, port, ok = s[:i], s[i+1:], true
 	}
 	if !ok || port == "" {
-		return "", fmt.Errorf("%s has no port: want HOST:PORT, an IPv6 address in brackets", quote(s))
+		return "", noPort(s)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", fmt.Errorf("port %s is not 1 to 65535", quote(port))
 	}
 	if err := checkHost(host); err != nil {
+		if _, err := netip.ParseAddr(s); err == nil { // what looked like a port is the end of it
+			return "", noPort(s)
+		}
 		return "", fmt.Errorf("host %s %w", quote(host), err)
 	}
 	return net.JoinHostPort(host, port), nil
+}
+
+// noPort is the error for an endpoint that is only a host.
+func noPort(written string) error {
+	host := strings.Trim(written, "[]:")
+	if Redact(host) != host || checkHost(host) != nil {
+		host = "HOST"
+	}
+	return fmt.Errorf("%s has no port: want HOST:PORT, such as %s", quote(written), net.JoinHostPort(host, "51820"))
 }
 
 func checkHost(host string) error {

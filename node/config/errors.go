@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Error is one problem in a configuration. It prints as
@@ -69,6 +70,14 @@ func allowedIPsKey(p netip.Prefix) string { return "AllowedIPs " + p.String() }
 // secretLooking matches what may be a key of WireGuard, or half of one.
 var secretLooking = regexp.MustCompile(`[A-Za-z0-9+/]{20,}=*`)
 
+// hostLabel matches what of that is no key but part of a host's name: it has no
+// capital letter, which half a key in base64 has, and a letter that hexadecimal
+// digits do not have.
+var hostLabel = regexp.MustCompile(`^[a-z0-9]*[g-z][a-z0-9]*$`)
+
+// longestLabel is less than 32 bytes have in hexadecimal or base64.
+const longestLabel = 40
+
 // quote shows a value in an error. Values of secret keys never get here, but a
 // key that was pasted at the wrong place does.
 func quote(v string) string {
@@ -80,23 +89,48 @@ func quote(v string) string {
 	return fmt.Sprintf("%q", v)
 }
 
-// word matches what can be shown of an unknown key. A line that is not
-// "key = value" at all may be a piece of a secret: those have digits and signs
-// in them, or are longer than any word.
-var word = regexp.MustCompile(`^[A-Za-z_]{1,20}$`)
+// What can be shown of an unknown key: a short word, or several put together, each
+// of some small letters. What stands in front of an equals sign may be a piece of a
+// secret. If that is long enough to help anybody, capital letters, digits and signs
+// are everywhere in it.
+var (
+	shortWord = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,18}$`)
+	longWord  = regexp.MustCompile(`^[A-Z]{0,3}([a-z]{3,}[_.-]?[A-Z]{0,3})+s?[0-9]{0,2}$`)
+)
+
+// longestWord is less than a key has in base64.
+const longestWord = 40
 
 // Redact replaces in v what may be a key of WireGuard, which people paste at
 // the wrong place, so that v can be shown in an error.
-func Redact(v string) string { return secretLooking.ReplaceAllString(v, "(hidden)") }
+func Redact(v string) string {
+	return secretLooking.ReplaceAllStringFunc(v, func(s string) string {
+		if len(s) < longestLabel && hostLabel.MatchString(s) {
+			return s
+		}
+		return "(hidden)"
+	})
+}
 
 func unknownKey(k string, known []string) string {
 	if near := Nearest(k, known); near != "" {
-		return fmt.Sprintf("unknown key %s (did you mean %s?)", quote(k), near)
+		return fmt.Sprintf("unknown key %q (did you mean %s?)", k, near)
 	}
-	if word.MatchString(k) {
-		return fmt.Sprintf("unknown key %s", quote(k))
+	if canShow(k) {
+		return fmt.Sprintf("unknown key %q", k)
 	}
 	return "unknown key"
+}
+
+// canShow reports whether an unknown key is a word, and no piece of a secret.
+func canShow(k string) bool {
+	capitals := 0
+	for _, r := range k {
+		if unicode.IsUpper(r) {
+			capitals++
+		}
+	}
+	return shortWord.MatchString(k) || len(k) < longestWord && capitals <= len(k)/5 && longWord.MatchString(k)
 }
 
 // Nearest returns the word of known that is at most two slips of the keyboard

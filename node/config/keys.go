@@ -123,12 +123,22 @@ func (p *parser) setAddress(v string) error {
 			continue
 		}
 		if slices.ContainsFunc(p.cfg.Interface.Addresses, func(a netip.Prefix) bool { return sameAddress(a, prefix) }) {
-			errs = append(errs, fmt.Errorf("%s is there twice: leave one out", prefix))
+			errs = append(errs, p.duplicateAddress(prefix))
 			continue
 		}
 		p.cfg.Interface.Addresses = append(p.cfg.Interface.Addresses, prefix)
 	}
 	return errors.Join(errs...)
+}
+
+// duplicateAddress is the error for an address that is there already. As a rule two
+// files were put together then.
+func (p *parser) duplicateAddress(prefix netip.Prefix) error {
+	if len(p.interfaces) > 1 {
+		return fmt.Errorf("duplicate address %s: the [Interface] in line %d repeats that in line %d; keep one of the two",
+			prefix, p.interfaces[len(p.interfaces)-1], p.interfaces[0])
+	}
+	return fmt.Errorf("duplicate address %s: leave one out", prefix)
 }
 
 // sameAddress reports whether the kernel takes only one of the two: an IPv4

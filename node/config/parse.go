@@ -79,6 +79,10 @@ type parser struct {
 
 	peersOnly bool // there may be no [Interface]
 	imported  bool // a file of wireproxy's points at this one
+
+	interfaces []int            // the lines of [Interface]
+	explained  map[section]bool // sections whose keys were listed in an error
+	amnezia    amnezia
 }
 
 type section int
@@ -144,6 +148,9 @@ func (p *parser) header(h string) {
 		p.fail("", "[Interface] belongs in the file of a node; this one is for [Peer] alone")
 	case strings.EqualFold(h, "[Interface]"):
 		p.section = inInterface
+		if p.interfaces = append(p.interfaces, p.lineNo); len(p.interfaces) > 1 {
+			p.warn(p.lineNo, "", "a second [Interface]: its keys are added to those of the first, in line %d; one file describes one interface", p.interfaces[0])
+		}
 	case strings.EqualFold(h, "[Peer]"):
 		p.beginPeer()
 	default:
@@ -170,7 +177,7 @@ func (p *parser) notAnAssignment(s string) {
 		return
 	}
 	// What the line holds is not shown: it may be a piece of a key.
-	p.fail("", "neither a section nor KEY = VALUE")
+	p.fail("", "is not a section, nor KEY = VALUE: if it is a comment, begin it with #")
 }
 
 // assign takes one "name = value". The value is without comment, whole is with
@@ -179,7 +186,7 @@ func (p *parser) assign(name, value, whole string) {
 	in, known := interfaceKeys, interfaceNames
 	switch p.section {
 	case beforeAny:
-		p.fail("", "a key before the first section: begin with [Interface]")
+		p.fail("", "a key before the first section: put [Interface] above it")
 		p.section = inUnknown // once is enough
 		return
 	case inUnknown:
@@ -188,6 +195,9 @@ func (p *parser) assign(name, value, whole string) {
 		in, known = peerKeys, peerNames
 	}
 	i := indexOf(in, name)
+	if i < 0 && p.amneziaKey(name, value) {
+		return
+	}
 	if i < 0 {
 		if value == "" && Nearest(name, known) == "" {
 			name = "" // which may be the end of a key, up to its equals sign
@@ -242,7 +252,11 @@ func (p *parser) misplaced(name string, known []string) {
 		return
 	}
 	text := unknownKey(name, known)
-	if Nearest(name, known) == "" {
+	if Nearest(name, known) == "" && !p.explained[p.section] {
+		if p.explained == nil {
+			p.explained = make(map[section]bool)
+		}
+		p.explained[p.section] = true // once is enough
 		if p.wgOnly && p.section == inInterface {
 			known = known[:slices.IndexFunc(interfaceKeys, func(k keyword) bool { return !k.wg })]
 		}
@@ -277,6 +291,7 @@ func (p *parser) finish() {
 			p.errs = append(p.errs, &Error{p.cfg.Path, peer.Line, "PublicKey", "missing in this [Peer]"})
 		}
 	}
+	p.judgeAmnezia()
 	p.warnOverlaps()
 }
 

@@ -254,7 +254,7 @@ func TestTOMLErrors(t *testing.T) {
 		{forward + forward, "wg0.toml:5: port: tcp port 80 is forwarded to 10.0.0.2:80 already"},
 		{p + "name = \"a\"\n\n" + p + pub + p, "wg0.toml:1: public_key: missing in this [[peer]]\nwg0.toml:6: public_key: missing in this [[peer]]"},
 		{p + pub + "name = \" a\\u001b\"", `wg0.toml:3: name: " a\x1b" begins or ends with white space, or holds what cannot be printed`},
-		{p + pub + "endpoint = \"example.com\"", `wg0.toml:3: endpoint: "example.com" has no port: want HOST:PORT, an IPv6 address in brackets`},
+		{p + pub + "endpoint = \"example.com\"", `wg0.toml:3: endpoint: "example.com" has no port: want HOST:PORT, such as example.com:51820`},
 		{p + pub + "allowed_ips = [\"::ffff:10.0.0.0/104\"]", `wg0.toml:3: allowed_ips: "::ffff:10.0.0.0/104" is an IPv4 address in IPv6 notation: write it as IPv4`},
 		{p + pub + "persistent_keepalive = 65536", `wg0.toml:3: persistent_keepalive: "65536" is neither off nor 1 to 65535 seconds`},
 		{p + pub + "preshared_key = \"x\"\npreshared_key_command = \"y\"", "wg0.toml:3: preshared_key: not a key: want 44 characters of base64\n" +

@@ -232,7 +232,7 @@ func TestExecStatus(t *testing.T) {
 	}
 	sitetest.Fails(t, s.A, 125, "nonsense.conf", s.nobody(s.program, "exec", "/nonsense.conf", "true")...)
 	sitetest.Fails(t, s.A, 2, "flags of wgnode come before", s.nobody(s.program, "exec", s.file, "--quiet", "true")...)
-	sitetest.Fails(t, s.A, 2, "want a command", s.nobody(s.program, "exec", s.file)...)
+	sitetest.Fails(t, s.A, 2, "missing COMMAND", s.nobody(s.program, "exec", s.file)...)
 	s.nothingLeft(s.A)
 }
 

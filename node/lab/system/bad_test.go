@@ -19,11 +19,11 @@ import (
 // what to write instead. K stands for a good private key, A and B for public
 // ones, I and P for the headers of sections.
 var badConfs = []struct{ conf, at, remedy string }{
-	{"MTU = 1400", "1: ", "begin with [Interface]"},
+	{"MTU = 1400", "1: ", "put [Interface] above it"},
 	{"[Interfaces]\nMTU = 1400", "1: ", "[Interface] and [Peer]"},
 	{"[Interface\nMTU = 1400", "1: ", "[Interface] and [Peer]"},
 	{"I\n[Peers]\nPublicKey = A", "2: ", "[Interface] and [Peer]"},
-	{"I\nhello there", "2: ", "KEY = VALUE"},
+	{"I\nhello there", "2: ", "begin it with #"},
 	{"I\nMTU", "2: MTU: ", "write MTU = VALUE"},
 	{"I\nAddress: 10.0.0.1/24", "2: Address: ", "write Address = VALUE"},
 	{"I\nAddress 10.0.0.1/24", "2: Address: ", "write Address = VALUE"},
