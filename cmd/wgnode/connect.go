@@ -16,28 +16,26 @@ import (
 
 func newConnectCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "connect CONF|NAME HOST:PORT",
+		Use:   "connect [CONF|NAME] HOST:PORT",
 		Short: "Connect standard input and output to a host in a tunnel",
 		Long: `Connect opens a TCP connection through a tunnel and joins standard input and
 output to it, as nc does, for ProxyCommand of ssh and the like. It takes no
 privileges. A name is looked up inside of the tunnel, and an IPv6 address needs no
 brackets, for %h:%p of ssh has none.
 
-It goes through the node that runs with --netstack and is called so. If none does,
-it brings one up for this connection, of the same file, and takes it down again:
-only one process at a time can use the keys of a file.`,
+It goes through the node of that name, which runs with --netstack; NAME can be left
+out where only one node runs. If there is no such node, it brings one up for this
+connection, of the same file, and takes it down again: only one process at a time
+can use the keys of a file.`,
 		Example: "  wgnode connect wg0 10.0.0.2:22\n  ssh -o ProxyCommand='wgnode connect ./wg0.conf %h:%p' server.corp.example",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			to, ok := hostPort(args[1])
+			to, ok := hostPort(args[len(args)-1])
 			if !ok {
-				return newUsageError(cmd, fmt.Errorf("%q: missing port: want HOST:PORT", args[1]))
+				return newUsageError(cmd, fmt.Errorf("%q: missing port: want HOST:PORT", args[len(args)-1]))
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
-			name, err := interfaceOf(args[0])
-			if errors.Is(err, errNotInterface) {
-				return newUsageError(cmd, err)
-			}
+			name, err := nodeName(cmd, args[:len(args)-1])
 			if err != nil {
 				return err
 			}
@@ -45,7 +43,7 @@ only one process at a time can use the keys of a file.`,
 			if err == nil {
 				return pipe(ctx, c.Connect, to, cmd.InOrStdin(), cmd.OutOrStdout())
 			}
-			if !errors.Is(err, node.ErrNotRunning) {
+			if !errors.Is(err, node.ErrNotRunning) || len(args) < 2 {
 				return err
 			}
 			return connectAlone(ctx, cmd, args[0], to)

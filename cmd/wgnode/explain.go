@@ -32,7 +32,7 @@ func newExplainCommand() *cobra.Command {
 		with          withOptions
 	}
 	cmd := &cobra.Command{
-		Use: "explain [NAME] DEST[:PORT]", Annotations: map[string]string{statusIsVerdict: "yes"},
+		Use: "explain [CONF|NAME] DEST[:PORT]", Annotations: map[string]string{statusIsVerdict: "yes"},
 		Short: "Say what becomes of the packets to a destination, and why",
 		Long: `Explain follows one flow through the tunnel of interface NAME, checkpoint by
 checkpoint, and gives a verdict with its evidence and what to type. NAME can be
@@ -71,17 +71,16 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 			if o.file != "" && len(args) > 1 {
 				return newUsageError(cmd, errFileAndName)
 			}
-			dest := args[len(args)-1]
-			var name string
+			req := explain.Request{Passive: o.passive, Timeout: o.timeout}
 			var err error
+			if req.Target, err = parseTarget(cmd.Context(), args[len(args)-1]); err != nil {
+				return badTarget(cmd, args, err)
+			}
+			var name string
 			if o.file == "" {
-				if name, err = nodeName(args[:len(args)-1]); err != nil {
+				if name, err = nodeName(cmd, args[:len(args)-1]); err != nil {
 					return err
 				}
-			}
-			req := explain.Request{Passive: o.passive, Timeout: o.timeout}
-			if req.Target, err = parseTarget(cmd.Context(), dest); err != nil {
-				return newUsageError(cmd, err)
 			}
 			if o.from != "" {
 				if !o.passive && o.file == "" {
@@ -146,7 +145,7 @@ func newDoctorCommand() *cobra.Command {
 		req  explain.DoctorRequest
 	}
 	cmd := &cobra.Command{
-		Use: "doctor [NAME]", Annotations: map[string]string{statusIsVerdict: "yes"},
+		Use: "doctor [CONF|NAME]", Annotations: map[string]string{statusIsVerdict: "yes"},
 		Short: "Say how each peer fares, and what is wrong with the configuration",
 		Long: `Doctor gives a verdict for each peer of interface NAME, and names whoever else
 shakes hands with it. It sends nothing: it reads what the node's flight recorder
@@ -174,7 +173,7 @@ Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
 				}
 				return doctorRecording(cmd, o.file, o.json)
 			}
-			name, err := nodeName(args)
+			name, err := nodeName(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -289,25 +288,6 @@ func utf8Locale() bool {
 	return true
 }
 
-// nodeName is the node that a command's optional first argument names: without
-// it the only one that runs.
-func nodeName(args []string) (string, error) {
-	if len(args) > 0 {
-		return args[0], nil
-	}
-	names, err := node.Running()
-	if err != nil {
-		return "", fmt.Errorf("look for running nodes: %w", err)
-	}
-	switch len(names) {
-	case 0:
-		return "", withHint(errors.New("no node is running"), "bring one up with: wgnode up NAME")
-	case 1:
-		return names[0], nil
-	}
-	return "", fmt.Errorf("several nodes are running: name one of %s", strings.Join(names, ", "))
-}
-
 // completeNodes offers the names of running nodes as first argument.
 func completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
@@ -327,7 +307,7 @@ func completeExplain(cmd *cobra.Command, args []string, toComplete string) ([]st
 		return completeNodes(cmd, args, toComplete)
 	}
 	var hosts []string
-	if status, _ := getStatus(args[0]); status != nil {
+	if status, _ := getStatus(deviceOf(args[0])); status != nil {
 		for i := range status.Peers {
 			for _, p := range status.Peers[i].AllowedIPs {
 				if p.IsSingleIP() {

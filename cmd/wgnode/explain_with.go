@@ -237,7 +237,7 @@ func withRemedy(err error, with *withOptions) error {
 		return withHint(err, "install wgnode on "+with.there()+", or give its path: --with-command 'ssh "+with.there()+" /usr/local/bin/wgnode'")
 	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "permission denied"):
 		return withHint(err, "log in as root, or: --with-command 'ssh "+with.there()+" sudo wgnode'")
-	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "several nodes"):
+	case errors.Is(err, remote.ErrRefused) && severalThere(err):
 		return withHint(err, "name the interface there with --with-name")
 	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "unknown word") && with.name != "":
 		return withHint(err, "is "+with.name+" the interface there? On "+with.there()+", wgnode show interfaces lists them")
@@ -245,4 +245,10 @@ func withRemedy(err error, with *withOptions) error {
 		return withHint(err, "is the wgnode on "+with.there()+" as new as this one?")
 	}
 	return err
+}
+
+// severalThere reports whether the other host runs several nodes and cannot tell which
+// is meant. An older wgnode there has other words for it.
+func severalThere(err error) bool {
+	return strings.Contains(err.Error(), "more than one tunnel") || strings.Contains(err.Error(), "several nodes")
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,35 +101,6 @@ func keyHints(err error) []string {
 		hints = append(hints, "a peer's public key is what `wgnode pubkey` on its host prints when given its private key")
 	}
 	return hints
-}
-
-var errNotInterface = errors.New("neither an interface nor the path of a .conf named after one, nor of a .toml; " +
-	"the name of an interface is at most 15 letters, digits and _=+.-")
-
-// interfaceOf returns the interface that CONF or NAME stands for, whether the
-// file is there or not: down must work without it. But a .toml may say itself
-// what its interface is called.
-func interfaceOf(arg string) (string, error) {
-	if strings.HasSuffix(arg, ".toml") {
-		cfg, err := config.Read(arg)
-		if err != nil {
-			return "", withHint(err, keyHints(err)...)
-		}
-		return cfg.Name, nil
-	}
-	if config.ValidName(arg) {
-		if path, err := config.Find(arg); err == nil && strings.HasSuffix(path, ".toml") {
-			if cfg, err := config.Read(path); err == nil { // at fault, it names nothing
-				return cfg.Name, nil
-			}
-		}
-		return arg, nil
-	}
-	name, ok := strings.CutSuffix(filepath.Base(arg), ".conf")
-	if !ok || !config.ValidName(name) {
-		return "", fmt.Errorf("%q is %w", arg, errNotInterface)
-	}
-	return name, nil
 }
 
 // peerNames returns what the peers of a node can be called by, for completion.

@@ -39,7 +39,7 @@ type recordOptions struct {
 func newRecordCommand() *cobra.Command {
 	var o recordOptions
 	cmd := &cobra.Command{
-		Use:   "record [NAME] -w FILE [FILTER]...",
+		Use:   "record [CONF|NAME] -w FILE [FILTER]...",
 		Short: "Keep what passes in a file that Wireshark opens",
 		Long: `Record writes the packets that pass into a pcapng file: the encrypted ones and those
 in the tunnel as two interfaces, each packet with its tags as a comment, and with
@@ -73,7 +73,7 @@ with -r FILE.`,
 			if o.file == "" {
 				return newUsageError(cmd, errors.New("missing -w FILE: the file to write"))
 			}
-			name, words, err := splitWatch(args)
+			name, words, err := splitWatch(cmd, args)
 			if err != nil {
 				return err
 			}

@@ -21,8 +21,8 @@ failure.`,
 			name := ""
 			if len(args) > 0 {
 				var err error
-				if name, err = interfaceOf(args[0]); err != nil {
-					return newUsageError(cmd, err)
+				if name, err = nodeName(cmd, args); err != nil {
+					return err
 				}
 			}
 			if err := becomeRoot(cmd); err != nil {

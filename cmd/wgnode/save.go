@@ -13,12 +13,13 @@ import (
 
 func newSaveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "save CONF|NAME",
+		Use:   "save [CONF|NAME]",
 		Short: "Write a running tunnel's configuration into its file",
 		Long: `Save replaces the file by what the tunnel does now: addresses, port, key and
 peers with their endpoints. MTU, DNS, Table, SaveConfig, hooks and the names of
 peers are kept; other comments are not. Of a .toml also stays where its keys and
-shared peers come from. NAME means /etc/wireguard/NAME.conf, or NAME.toml.
+shared peers come from. NAME stands for the file that the tunnel was started with;
+it can be left out where only one node runs.
 
 The file is replaced whole or not at all, and has mode 0600 afterwards.`,
 		Example: "  wgnode set wg0 peer KEY allowed-ips 10.0.0.7/32\n  wgnode save wg0",
@@ -26,7 +27,7 @@ The file is replaced whole or not at all, and has mode 0600 afterwards.`,
 			if err := becomeRoot(cmd); err != nil {
 				return err
 			}
-			path, err := findConfig(args)
+			path, name, err := fileToSave(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -34,6 +35,7 @@ The file is replaced whole or not at all, and has mode 0600 afterwards.`,
 			if err != nil {
 				return err
 			}
+			cfg.Name = name
 			err = node.Save(cfg, "")
 			if errors.Is(err, fs.ErrNotExist) {
 				return withHint(fmt.Errorf("`%s' is not a WireGuard interface", cfg.Name),
@@ -43,4 +45,28 @@ The file is replaced whole or not at all, and has mode 0600 afterwards.`,
 		},
 		ValidArgsFunction: completeConfigs,
 	}
+}
+
+// fileToSave is the file that save writes, and the interface that it writes into it.
+func fileToSave(cmd *cobra.Command, args []string) (path, name string, err error) {
+	began, err := node.Began()
+	if err != nil {
+		return "", "", err
+	}
+	if name, err = nodeToChange(cmd, args, beganNames(began)); err != nil {
+		return "", "", err
+	}
+	if len(args) > 0 {
+		it, err := resolveWord(args[0])
+		if err != nil || it.file != "" {
+			return it.file, name, err
+		}
+	}
+	for _, b := range began {
+		if b.Name == name && b.Config != "" {
+			return b.Config, name, nil
+		}
+	}
+	path, err = findConfig([]string{name}) // another program's interface
+	return path, name, err
 }

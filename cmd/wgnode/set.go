@@ -120,7 +120,7 @@ func runSet(cmd *cobra.Command, args []string) error {
 	for i := range change.Peers {
 		change.Peers[i].Remove = s.removed[i]
 	}
-	if errno := applyChange(args[0], change); errno != 0 {
+	if errno := applyChange(deviceOf(args[0]), change); errno != 0 {
 		return failLikeWg(errOut, "Unable to modify interface: "+strerror(errno), missingHint(args[0]))
 	}
 	return nil

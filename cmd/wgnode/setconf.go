@@ -48,7 +48,7 @@ often as WG_ENDPOINT_RESOLUTION_RETRIES says (a number, or infinity).`,
 			if len(args) != 2 {
 				return failLikeWg(cmd.ErrOrStderr(), "Usage: wgnode "+name+" <interface> <configuration filename>", "")
 			}
-			return applyFile(cmd, name, args[0], args[1])
+			return applyFile(cmd, name, deviceOf(args[0]), args[1])
 		},
 		ValidArgsFunction: completeDevice,
 	}

@@ -71,7 +71,7 @@ func (s *shower) run(args []string) error {
 		}
 		return s.interfaces()
 	}
-	name := args[0]
+	name := deviceOf(args[0])
 	status, errno := getStatus(name)
 	if errno != 0 {
 		return s.fail("Unable to access interface: "+strerror(errno), missingHint(name))

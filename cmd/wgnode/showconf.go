@@ -23,7 +23,7 @@ showconf. The output holds the private key and the preshared keys.`,
 			if len(args) != 1 {
 				return failLikeWg(cmd.ErrOrStderr(), "Usage: wgnode showconf <interface>", "")
 			}
-			status, errno := getStatus(args[0])
+			status, errno := getStatus(deviceOf(args[0]))
 			if errno != 0 {
 				return failLikeWg(cmd.ErrOrStderr(), "Unable to access interface: "+strerror(errno), missingHint(args[0]))
 			}

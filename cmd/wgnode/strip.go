@@ -32,7 +32,7 @@ key and the preshared keys.`,
 			if path, err := config.Find(args[0]); err == nil && strings.HasSuffix(path, ".toml") {
 				return stripTOML(cmd, path)
 			}
-			return strip(cmd, args[0])
+			return strip(cmd, confFile(args[0]))
 		},
 		ValidArgsFunction: completeConfigs,
 	}
@@ -56,10 +56,19 @@ func stripTOML(cmd *cobra.Command, path string) error {
 // quickFile is a path that wg-quick takes.
 var quickFile = regexp.MustCompile(`(^|/)[a-zA-Z0-9_=+.-]{1,15}\.conf$`)
 
-func strip(cmd *cobra.Command, path string) error {
-	if config.ValidName(path) {
-		path = filepath.Join(config.Dir, path+".conf")
+// confFile is the path of the .conf that a word means: that of a file in this folder
+// if wg-quick's reading of the word leads to none.
+func confFile(word string) string {
+	if path, err := config.Find(word); err == nil {
+		return path
 	}
+	if config.ValidName(word) {
+		return filepath.Join(config.Dir, word+".conf")
+	}
+	return word
+}
+
+func strip(cmd *cobra.Command, path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("`%s' does not exist", path)
 	} else if err != nil {

@@ -19,14 +19,15 @@ func newTraceCommand() *cobra.Command {
 		timeout time.Duration
 	}
 	cmd := &cobra.Command{
-		Use:   "trace NAME DEST[:PORT]",
+		Use:   "trace [CONF|NAME] DEST[:PORT]",
 		Short: "Follow one packet and its reply through this host, station by station",
 		Long: `Trace sends one packet through the tunnel of interface NAME, the first of a TCP
 connection where a port is given, else an ICMP echo request, and says step by
 step what became of it on this host: each routing rule tried, each netfilter
 chain and the rules in it that matched, cryptokey routing, encapsulation, and
 then all of that again for the encrypted packet; and the same for the reply on
-its way back. It ends where the packet was lost, and names the rule.
+its way back. It ends where the packet was lost, and names the rule. NAME can be
+left out where only one node runs.
 
 Each step has its evidence. What this host does not show, for want of privileges
 or because a userspace network stack has the packet, is called not visible.
@@ -38,11 +39,15 @@ reply was lost; the last line says where.`,
 		Example: `  wgnode trace wg0 192.168.200.22:80
   wgnode trace wg0 192.168.200.22 --svg walk.svg`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			target, err := parseTarget(cmd.Context(), args[1])
+			target, err := parseTarget(cmd.Context(), args[len(args)-1])
 			if err != nil {
-				return newUsageError(cmd, err)
+				return badTarget(cmd, args, err)
 			}
-			w, err := runTrace(cmd, args[0], trace.Request{Target: target, Timeout: o.timeout})
+			name, err := nodeName(cmd, args[:len(args)-1])
+			if err != nil {
+				return err
+			}
+			w, err := runTrace(cmd, name, trace.Request{Target: target, Timeout: o.timeout})
 			if err != nil {
 				return err
 			}

@@ -181,20 +181,25 @@ func showVerdicts(ctx context.Context, cmd *cobra.Command, name string) error {
 
 func newDownCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "down CONF|NAME",
+		Use:   "down [CONF|NAME]",
 		Short: "Take a tunnel down",
 		Long: `Down takes down what wgnode up or wgnode run has brought up, and undoes exactly
-what they did. It also clears up after a process that was killed.
+what they did. It also clears up after a process that was killed. NAME can be left
+out where there is only one node.
 
 PreDown and PostDown are run as they are in the file by now. If a PreDown fails
 the tunnel stays up.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := interfaceOf(args[0])
-			if errors.Is(err, errNotInterface) {
-				return newUsageError(cmd, err)
+			name, err := nodeToEnd(cmd, args)
+			if errors.Is(err, errNoNode) && os.Geteuid() != 0 {
+				return becomeRoot(cmd)
+			}
+			var faults config.Errors
+			if errors.As(err, &faults) {
+				return withHint(err, "the name of the interface does as well: wgnode down NAME")
 			}
 			if err != nil {
-				return withHint(err, "the name of the interface does as well: wgnode down NAME")
+				return err
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
@@ -209,6 +214,16 @@ the tunnel stays up.`,
 		},
 		ValidArgsFunction: completeDown,
 	}
+}
+
+// nodeToEnd is the node that down is about. One that was killed can be taken down,
+// too.
+func nodeToEnd(cmd *cobra.Command, args []string) (string, error) {
+	began, err := node.Began()
+	if err != nil {
+		return "", err
+	}
+	return nodeToChange(cmd, args, beganNames(began))
 }
 
 // notUp words what is up by that name instead, as far as that can be told.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,7 @@ func newWatchCommand() *cobra.Command {
 	var req node.WatchRequest
 	var file string
 	cmd := &cobra.Command{
-		Use:   "watch [NAME] [FILTER]...",
+		Use:   "watch [CONF|NAME] [FILTER]...",
 		Short: "Show the packets as they pass, one line each",
 		Long: `Watch prints a line for each packet as it passes one of the node's seams, with
 what the node knows of it: checkpoint, seam, peer, addresses, and where it was
@@ -50,7 +51,7 @@ With -r it prints what a recording holds; see "wgnode record".`,
 				req.Filter = args
 				return watchRecording(cmd, file, req)
 			}
-			name, words, err := splitWatch(args)
+			name, words, err := splitWatch(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -66,17 +67,24 @@ With -r it prints what a recording holds; see "wgnode record".`,
 	return cmd
 }
 
-// splitWatch takes the name of a node from the front of args. What is no such
-// name begins the filter, if it is clear which node is meant.
-func splitWatch(args []string) (name string, words []string, err error) {
+// splitWatch takes what names a node from the front of args. What does not name a
+// node begins the filter, if it is clear which node is meant.
+func splitWatch(cmd *cobra.Command, args []string) (name string, words []string, err error) {
 	names, err := node.Running()
 	if err != nil {
 		return "", nil, err
 	}
-	if len(args) > 0 && (slices.Contains(names, args[0]) || len(names) == 0) {
-		return args[0], args[1:], nil
+	if len(args) > 0 {
+		name, err := nodeName(cmd, args[:1])
+		isFile := strings.HasSuffix(args[0], ".conf") || strings.HasSuffix(args[0], ".toml")
+		switch {
+		case isFile && err != nil:
+			return "", nil, err
+		case isFile, len(names) == 0, slices.Contains(names, name):
+			return name, args[1:], err
+		}
 	}
-	name, err = nodeName(nil)
+	name, err = onlyNode(names)
 	return name, args, err
 }
 
