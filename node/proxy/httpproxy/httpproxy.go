@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -81,10 +82,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodConnect:
 		h.connect(w, r)
 	case r.URL.Scheme == "http" && r.URL.Host != "":
+		if err := proxy.CheckTarget(withPort(r.URL)); err != nil {
+			http.Error(w, "wgnode: "+err.Error(), http.StatusBadRequest)
+			return
+		}
 		h.plain.ServeHTTP(w, r)
 	default:
 		http.Error(w, "wgnode: this is a proxy: it takes CONNECT HOST:PORT, and http://HOST/ in place of a path", http.StatusBadRequest)
 	}
+}
+
+// withPort is where the transport will dial for u. It takes what url.Parse lets
+// through for a host, brackets that do not match among it.
+func withPort(u *url.URL) string {
+	if u.Port() == "" {
+		return strings.TrimSuffix(u.Host, ":") + ":80"
+	}
+	return u.Host
 }
 
 // admits reports whether the client knows what it must.
@@ -99,8 +113,8 @@ func (h *handler) admits(r *http.Request) bool {
 }
 
 func (h *handler) connect(w http.ResponseWriter, r *http.Request) {
-	if _, _, err := net.SplitHostPort(r.Host); err != nil {
-		http.Error(w, "wgnode: CONNECT wants HOST:PORT", http.StatusBadRequest)
+	if err := proxy.CheckTarget(r.Host); err != nil {
+		http.Error(w, "wgnode: CONNECT wants HOST:PORT: "+err.Error(), http.StatusBadRequest)
 		return
 	}
 	dctx, cancel := context.WithTimeout(r.Context(), h.opt.DialTime)

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+
+	"github.com/wgnode/wgnode/node/proxy"
 )
 
 const (
@@ -69,10 +71,10 @@ func readTarget(r io.Reader) (target, error) {
 		if _, err := io.ReadFull(r, name); err != nil {
 			return target{}, err
 		}
-		if !isName(name) {
+		host := string(name)
+		if !proxy.IsHost(host) {
 			return target{}, errors.New("not the name of a host")
 		}
-		host := string(name)
 		port, err := readPort(r)
 		return target{host, port}, err
 	default:
@@ -90,16 +92,6 @@ func readPort(r io.Reader) (uint16, error) {
 	var b [2]byte
 	_, err := io.ReadFull(r, b[:])
 	return binary.BigEndian.Uint16(b[:]), err
-}
-
-// isName refuses what would not be one in a log or in an address either.
-func isName(b []byte) bool {
-	for _, c := range b {
-		if c <= ' ' || c == 0x7f || c == '/' || c == '[' || c == ']' || c == '%' {
-			return false
-		}
-	}
-	return len(b) > 0
 }
 
 // appendAddr writes an address, from its type on.
