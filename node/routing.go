@@ -19,7 +19,11 @@ func (n *Node) openRouting(w wanted, opt proxy.Options) (*service, error) {
 	var rules transit.Rules
 	var words []string
 	for _, r := range w.routes {
-		rules = append(rules, ruleOf(r))
+		rule, err := ruleOf(r)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, rule)
 		words = append(words, r.String())
 	}
 	r, err := transit.Open(n.net, rules, n.recordForward, opt)
@@ -33,9 +37,14 @@ func (n *Node) openRouting(w wanted, opt proxy.Options) (*service, error) {
 	return n.start(w, at, r.Serve), nil
 }
 
-func ruleOf(r config.PeerRoute) transit.Rule {
+// ruleOf refuses a route that has no text, which a caller may have built: what its
+// zero values would allow was perhaps not meant.
+func ruleOf(r config.PeerRoute) (transit.Rule, error) {
+	if again, err := config.ParsePeerRoute(r.String()); err != nil || again != r {
+		return transit.Rule{}, fmt.Errorf("route for peers %q, ports %d to %d, is not one that can be written", r, r.First, r.Last)
+	}
 	proto := map[string]uint8{"tcp": probe.ProtoTCP, "udp": probe.ProtoUDP}[r.Protocol]
-	return transit.Rule{Prefix: r.Prefix, Proto: proto, First: r.First, Last: r.Last}
+	return transit.Rule{Prefix: r.Prefix, Proto: proto, First: r.First, Last: r.Last}, nil
 }
 
 // recordForward completes an event of the forwarder and records it.

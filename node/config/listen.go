@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Listen is where programs on this host, and nobody else, can ask a node
@@ -26,6 +28,8 @@ const maxSocketPath = 107
 func ParseListen(text string) (Listen, error) {
 	if path, ok := strings.CutPrefix(text, unixPrefix); ok {
 		switch {
+		case !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl):
+			return Listen{}, fmt.Errorf("%s holds what cannot be printed", quote(path))
 		case !filepath.IsAbs(path) || filepath.Clean(path) == "/":
 			return Listen{}, fmt.Errorf("%s is not the absolute path of a socket", quote(path))
 		case len(filepath.Clean(path)) > maxSocketPath:
@@ -40,7 +44,7 @@ func ParseListen(text string) (Listen, error) {
 		return Listen{}, fmt.Errorf("%s lacks the %s of a socket in front", quote(text), unixPrefix)
 	case err != nil || addr.Port() == 0:
 		return Listen{}, fmt.Errorf("%s is none of %s", quote(text), want)
-	case !addr.Addr().Unmap().IsLoopback():
+	case !addr.Addr().Unmap().IsLoopback() || addr.Addr().Zone() != "":
 		return Listen{}, fmt.Errorf("%s is not a loopback address, and others must not ask: want %s, and a proxy before it for them", quote(text), want)
 	}
 	return Listen{"tcp", addr.String()}, nil

@@ -21,12 +21,8 @@ type PeerRoute struct {
 // port is in brackets. An address is a prefix of one.
 func ParsePeerRoute(text string) (PeerRoute, error) {
 	var r PeerRoute
-	rest := text
-	for _, p := range protocols {
-		if after, ok := strings.CutPrefix(text, p+":"); ok {
-			r.Protocol, rest = p, after
-		}
-	}
+	var rest string
+	r.Protocol, rest = cutProtocol(text)
 	prefix, ports, hasPorts := rest, "", false
 	if inside, after, ok := strings.Cut(strings.TrimPrefix(rest, "["), "]"); ok && strings.HasPrefix(rest, "[") {
 		prefix = inside
@@ -44,24 +40,28 @@ func ParsePeerRoute(text string) (PeerRoute, error) {
 	if !hasPorts {
 		return r, nil
 	}
-	first, last, isRange := strings.Cut(ports, "-")
-	if !isRange {
-		last = first
-	}
-	for port, to := range map[string]*uint16{first: &r.First, last: &r.Last} {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return PeerRoute{}, fmt.Errorf("%s: %s is no port", quote(text), quote(port))
-		}
-		*to = uint16(n)
-	}
-	if !isRange {
-		r.First = r.Last
-	}
-	if r.First > r.Last {
-		return PeerRoute{}, fmt.Errorf("%s: ports %d to %d are none", quote(text), r.First, r.Last)
+	if r.First, r.Last, err = parsePorts(ports); err != nil {
+		return PeerRoute{}, fmt.Errorf("%s: %w", quote(text), err)
 	}
 	return r, nil
+}
+
+// parsePorts reads PORT[-PORT].
+func parsePorts(text string) (first, last uint16, err error) {
+	from, to, isRange := strings.Cut(text, "-")
+	if first, err = parsePort(from); err != nil {
+		return 0, 0, err
+	}
+	if !isRange {
+		return first, first, nil
+	}
+	if last, err = parsePort(to); err != nil {
+		return 0, 0, err
+	}
+	if first > last {
+		return 0, 0, fmt.Errorf("ports %d to %d are none", first, last)
+	}
+	return first, last, nil
 }
 
 // String is what ParsePeerRoute reads.

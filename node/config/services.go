@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Services are what a node without an interface does for the programs of its
@@ -70,13 +72,9 @@ type Forward struct {
 // LISTEN is an address or a port: of 127.0.0.1, or for a remote forward of every
 // address of the tunnel.
 func ParseForward(text string, remote bool) (Forward, error) {
-	f := Forward{Protocol: "tcp"}
-	for _, p := range protocols {
-		if rest, ok := strings.CutPrefix(text, p+":"); ok {
-			f.Protocol, text = p, rest
-		}
-	}
-	listen, to, ok := strings.Cut(text, "=")
+	protocol, rest := cutProtocol(text)
+	f := Forward{Protocol: cmp.Or(protocol, "tcp")}
+	listen, to, ok := strings.Cut(rest, "=")
 	if !ok {
 		return Forward{}, fmt.Errorf("%s is not [tcp:|udp:]LISTEN=HOST:PORT", quote(text))
 	}
@@ -84,8 +82,23 @@ func ParseForward(text string, remote bool) (Forward, error) {
 	if f.Listen, err = parseListen(listen, remote); err != nil {
 		return Forward{}, err
 	}
-	f.To, err = parseTarget(to)
-	return f, err
+	if f.To, err = parseTarget(to); err != nil {
+		return Forward{}, err
+	}
+	return f, nil
+}
+
+// String is what ParseForward reads. It does not say IdleTime.
+func (f Forward) String() string { return f.Protocol + ":" + f.Listen + "=" + f.To }
+
+// cutProtocol takes "tcp:" or "udp:" off, "" if neither is there.
+func cutProtocol(text string) (protocol, rest string) {
+	for _, p := range protocols {
+		if rest, ok := strings.CutPrefix(text, p+":"); ok {
+			return p, rest
+		}
+	}
+	return "", text
 }
 
 // ParseServiceListen reads the address that a service listens at: HOST:PORT, or a port
@@ -204,49 +217,68 @@ func isLoopback(listen string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// parseListen reads an address to listen at, or a port. A host that is left out
-// is any of the tunnel's for what listens there, and else no host.
+// parseListen reads an address to listen at, or a port, and returns it in one
+// spelling. A host that is left out is any of the tunnel's for what listens there,
+// and else no host.
 func parseListen(v string, inside bool) (string, error) {
-	if port, err := parseUint(v, 16); err == nil && port != 0 {
+	if port, err := parsePort(v); err == nil {
+		host := "127.0.0.1"
 		if inside {
-			return ":" + v, nil
+			host = ""
 		}
-		return net.JoinHostPort("127.0.0.1", v), nil
+		return joinHostPort(host, port), nil
 	}
-	host, port, err := net.SplitHostPort(v)
+	host, text, err := net.SplitHostPort(v)
+	var port uint64
 	if err == nil {
-		err = checkPort(port, true)
+		port, err = parseUint(text, 16) // 0 lets the kernel choose
 	}
-	switch addr, aerr := netip.ParseAddr(host); {
+	addr, aerr := netip.ParseAddr(host)
+	switch {
 	case err != nil:
 		return "", fmt.Errorf("%s is neither ADDRESS:PORT, an IPv6 address in brackets, nor a port", quote(v))
 	case inside && host == "", !inside && host == "localhost":
+		return joinHostPort(host, uint16(port)), nil
 	case host == "":
 		return "", fmt.Errorf("%s has no address: 127.0.0.1 is for this host alone, 0.0.0.0 or [::] for everybody", quote(v))
-	case aerr != nil:
+	case aerr != nil, addr.Zone() != "" && !interfaceName.MatchString(addr.Zone()):
 		return "", fmt.Errorf("%s is not an address of this node", quote(host))
 	case addr.Is4In6():
 		return "", fmt.Errorf("%s is an IPv4 address in IPv6 notation: write it as IPv4", quote(host))
 	}
-	return v, nil
+	return joinHostPort(addr.String(), uint16(port)), nil
 }
 
-// parseTarget reads HOST:PORT, of which the host may be a name.
+// parseTarget reads HOST:PORT, of which the host may be a name, and returns it in one
+// spelling.
 func parseTarget(v string) (string, error) {
-	host, port, err := net.SplitHostPort(v)
-	if err == nil {
-		err = checkPort(port, false)
-	}
-	if err != nil || host == "" || strings.ContainsFunc(host, func(r rune) bool { return isSpace(r) || r == '/' || r == '#' || r == '=' }) {
+	host, text, err := net.SplitHostPort(v)
+	if err != nil {
 		return "", fmt.Errorf("%s is not HOST:PORT, an IPv6 address in brackets", quote(v))
 	}
-	return v, nil
+	port, err := parsePort(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", quote(v), err)
+	}
+	err = checkHost(host)
+	if err == nil && (strings.Contains(host, "=") || !utf8.ValidString(host)) {
+		err = errors.New("is not a name")
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: the host %w", quote(v), err)
+	}
+	return joinHostPort(host, port), nil
 }
 
-func checkPort(v string, zero bool) error {
-	port, err := strconv.ParseUint(v, 10, 16)
-	if err != nil || port == 0 && !zero {
-		return errors.New("not a port")
+func joinHostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// parsePort reads the number of a port that something can be sent to.
+func parsePort(v string) (uint16, error) {
+	port, err := parseUint(v, 16)
+	if err != nil || port == 0 {
+		return 0, fmt.Errorf("%s is not a port: want 1 to 65535", quote(v))
 	}
-	return nil
+	return uint16(port), nil
 }

@@ -374,13 +374,9 @@ func (p *parser) setForwardFrom(v string) error {
 	return checkInterface(v)
 }
 
-func (p *parser) setForwardPort(v string) error {
-	port, err := parseUint(v, 16)
-	if err != nil || port == 0 {
-		return fmt.Errorf("%s is not a port: want 1 to 65535", quote(v))
-	}
-	p.forward().Port = uint16(port)
-	return nil
+func (p *parser) setForwardPort(v string) (err error) {
+	p.forward().Port, err = parsePort(v)
+	return err
 }
 
 func (p *parser) setForwardTo(v string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -80,7 +81,12 @@ func proxyTable(name string, all func(*Services) *[]Proxy) tomlTable {
 			one := last(p)
 			hasPassword := one.Password != "" || one.PasswordFrom != Source{}
 			if hasPassword != (one.User != "") {
-				p.fail("user", "goes with a password, and a password with user")
+				p.fail("user", "%v", errPair)
+			}
+			if name == "http_proxy" {
+				if err := checkBasicUser(one.User); err != nil {
+					p.fail("user", "%v", err)
+				}
 			}
 			p.listensTwice(one.Listen, "tcp")
 		},
@@ -90,10 +96,26 @@ func proxyTable(name string, all func(*Services) *[]Proxy) tomlTable {
 // maxWord is how long SOCKS lets a user and a password be, in bytes (RFC 1929).
 const maxWord = 255
 
-// checkWord is for a user or a password, which is not shown.
+// errPair is for a user without a password, or the reverse.
+var errPair = errors.New("goes with a password, and a password with user")
+
+// checkWord is for a user or a password, which is not shown. An empty one is no
+// wish for a proxy that is open: a variable may have been empty.
 func checkWord(v string) error {
-	if len(v) > maxWord {
+	switch {
+	case v == "":
+		return errEmpty
+	case len(v) > maxWord:
 		return fmt.Errorf("is longer than %d bytes", maxWord)
+	}
+	return nil
+}
+
+// checkBasicUser refuses a user that HTTP cannot say: there it ends at the first
+// colon (RFC 7617).
+func checkBasicUser(v string) error {
+	if strings.Contains(v, ":") {
+		return errors.New("holds a colon, at which HTTP would end it")
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -53,12 +52,12 @@ var wireproxySections = []wireproxySection{
 			Forward{Protocol: "udp", Listen: p.bindAddress(s), To: p.target(s), IdleTime: p.inactivity(s), line: s.line})
 	}},
 	{"TCPServerTunnel", []string{"ListenPort", "Target"}, []string{"ListenPort", "Target"}, func(p *parser, s *wireproxyValues) {
-		port, err := parseUint(s.text["ListenPort"], 16)
-		if err != nil || port == 0 {
-			p.failAt(s, "ListenPort", fmt.Errorf("%s is not a port: want 1 to 65535", quote(s.text["ListenPort"])))
+		port, err := parsePort(s.text["ListenPort"])
+		if err != nil {
+			p.failAt(s, "ListenPort", err)
 		}
 		p.cfg.Services.RemoteForwards = append(p.cfg.Services.RemoteForwards,
-			Forward{Protocol: "tcp", Listen: ":" + strconv.FormatUint(uint64(port), 10), To: p.target(s), line: s.line})
+			Forward{Protocol: "tcp", Listen: joinHostPort("", port), To: p.target(s), line: s.line})
 	}},
 	{"STDIOTunnel", []string{"Target"}, []string{"Target"}, func(p *parser, s *wireproxyValues) {
 		if p.cfg.Services.Stdio != "" {
@@ -272,12 +271,25 @@ func (p *parser) failAt(s *wireproxyValues, name string, err error) {
 }
 
 func (p *parser) wireproxyProxy(s *wireproxyValues) Proxy {
+	_, hasUser := s.at["Username"]
+	_, hasPassword := s.at["Password"]
 	for _, name := range []string{"Username", "Password"} {
+		if _, given := s.at[name]; !given {
+			continue
+		}
 		if err := checkWord(s.text[name]); err != nil {
 			p.failAt(s, name, err)
 		}
 	}
-	return Proxy{Listen: p.bindAddress(s), User: s.text["Username"], Password: Password(s.text["Password"]), line: s.line}
+	user := s.text["Username"]
+	if hasUser != hasPassword {
+		p.failAt(s, "Username", errPair)
+	} else if hasUser && s.kind.name == "http" {
+		if err := checkBasicUser(user); err != nil {
+			p.failAt(s, "Username", err)
+		}
+	}
+	return Proxy{Listen: p.bindAddress(s), User: user, Password: Password(s.text["Password"]), line: s.line}
 }
 
 // bindAddress may leave the host out, for every address of this host.

@@ -208,6 +208,8 @@ func TestServiceFaults(t *testing.T) {
 		{"[socks5]\nlisten = \":1080\"\n", `":1080" has no address: 127.0.0.1 is for this host alone`},
 		{"[socks5]\nlisten = \"vpn.example:1080\"\n", `"vpn.example" is not an address of this node`},
 		{"[socks5]\nlisten = 1080\nuser = \"a\"\n", "user: goes with a password, and a password with user"},
+		{"[socks5]\nlisten = 1080\nuser = \"\"\npassword = \"\"\n", "user: is empty: leave it out"},
+		{"[http_proxy]\nlisten = 1080\nuser = \"a:b\"\npassword = \"c\"\n", "user: holds a colon, at which HTTP would end it"},
 		{"[socks5]\nlisten = 1080\nuser = \"a\"\npassword = \"b\"\npassword_file = \"c\"\n", "password_file: line 5 has password already"},
 		{"[socks5]\nlisten = 1080\n[http_proxy]\nlisten = \"127.0.0.1:1080\"\n", "listen: something else listens at 127.0.0.1:1080 already"},
 		{"[forward]\n", "write [[forward]], in two brackets"},
@@ -227,14 +229,24 @@ func TestServiceFaults(t *testing.T) {
 		remote bool
 		want   string
 	}{
-		{"8080=intranet:80", false, "{tcp 127.0.0.1:8080 intranet:80 0s 0} <nil>"},
-		{"udp:[::1]:53=10.0.0.2:53", false, "{udp [::1]:53 10.0.0.2:53 0s 0} <nil>"},
-		{"tcp:22=localhost:22", true, "{tcp :22 localhost:22 0s 0} <nil>"},
-		{"8080", false, `{   0s 0} "8080" is not [tcp:|udp:]LISTEN=HOST:PORT`},
-		{"x=a:1", false, `{   0s 0} "x" is neither ADDRESS:PORT, an IPv6 address in brackets, nor a port`},
+		{"8080=intranet:80", false, "tcp:127.0.0.1:8080=intranet:80"},
+		{"udp:[::1]:53=10.0.0.2:53", false, "udp:[::1]:53=10.0.0.2:53"},
+		{"tcp:22=localhost:22", true, "tcp::22=localhost:22"},
+		{"127.0.0.1:0080=a:0090", false, "tcp:127.0.0.1:80=a:90"},
+		{"8080", false, `"8080" is not [tcp:|udp:]LISTEN=HOST:PORT`},
+		{"x=a:1", false, `"x" is neither ADDRESS:PORT, an IPv6 address in brackets, nor a port`},
+		{"tcp:udp:53=a:1", false, `"udp" is not an address of this node`},
+		{"53=a", false, `"a" is not HOST:PORT, an IPv6 address in brackets`},
+		{"53=a:0", false, `"a:0": "0" is not a port: want 1 to 65535`},
+		{"53=a\x1b[2J:1", false, `"a\x1b[2J:1" is not HOST:PORT, an IPv6 address in brackets`},
+		{"53=a\x1b:1", false, `"a\x1b:1": the host is not a name`},
 	} {
 		f, err := ParseForward(test.text, test.remote)
-		if got := fmt.Sprint(f, err); got != test.want {
+		got := f.String()
+		if err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
 			t.Errorf("%s: %s, want %s", test.text, got, test.want)
 		}
 	}

@@ -116,6 +116,8 @@ func TestRules(t *testing.T) {
 		{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Proto: probe.ProtoTCP},
 		{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Proto: probe.ProtoUDP, First: 53, Last: 53},
 		{Prefix: netip.MustParsePrefix("fd00::/8")},
+		{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Last: 90}, // half a range allows nothing
+		{Prefix: netip.MustParsePrefix("203.0.113.0/24"), First: 90},
 	}
 	for _, test := range []struct {
 		proto uint8
@@ -126,6 +128,7 @@ func TestRules(t *testing.T) {
 		{probe.ProtoICMP, "10.1.1.1:0", false}, {probe.ProtoTCP, "192.0.2.1:1", true}, {probe.ProtoUDP, "192.0.2.1:1", false},
 		{probe.ProtoICMP, "192.0.2.1:0", false}, {probe.ProtoUDP, "198.51.100.1:53", true}, {probe.ProtoTCP, "198.51.100.1:53", false},
 		{probe.ProtoICMPv6, "[fd00::1]:0", true}, {probe.ProtoTCP, "[fe80::1]:80", false}, {probe.ProtoUDP, "127.0.0.1:53", false},
+		{probe.ProtoTCP, "203.0.113.1:80", false}, {probe.ProtoTCP, "203.0.113.1:90", false}, {probe.ProtoTCP, "203.0.113.1:91", false},
 		{probe.ProtoUDP, "169.254.169.254:53", false}, {probe.ProtoUDP, "0.0.0.0:53", false},
 	} {
 		if got := rules.Allow(netstack.Flow{Proto: test.proto, To: netip.MustParseAddrPort(test.to)}); got != test.want {

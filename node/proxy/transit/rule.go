@@ -29,5 +29,5 @@ func (rs Rules) Allow(f netstack.Flow) bool {
 func (r Rule) allows(f netstack.Flow) bool {
 	ports := f.Proto == probe.ProtoTCP || f.Proto == probe.ProtoUDP
 	return r.Prefix.Contains(f.To.Addr()) && (r.Proto == 0 || r.Proto == f.Proto) &&
-		(r.First == 0 && r.Last == 0 || ports && r.First <= f.To.Port() && f.To.Port() <= r.Last)
+		(r.First == 0 && r.Last == 0 || ports && r.First != 0 && r.First <= f.To.Port() && f.To.Port() <= r.Last)
 }
