@@ -15,11 +15,11 @@ func TestUsageErrors(t *testing.T) {
 		hint   string // the first hint, but for that of --help
 		status int
 	}{
-		{args: "explain", says: "missing DEST; usage: wgnode explain [NAME] DEST[:PORT]", status: 1},
-		{args: "explain wg0 10.0.0.1 x", says: `unexpected argument "x"; usage: wgnode explain [NAME] DEST[:PORT]`, status: 1},
+		{args: "explain", says: "missing DEST; usage: wgnode explain [CONF|NAME] DEST[:PORT]", status: 1},
+		{args: "explain wg0 10.0.0.1 x", says: `unexpected argument "x"; usage: wgnode explain [CONF|NAME] DEST[:PORT]`, status: 1},
 		{args: "up wg0 wg1", says: `unexpected argument "wg1"; usage: wgnode up [CONF|NAME]`, status: 2},
-		{args: "down", says: "missing CONF or NAME; usage: wgnode down CONF|NAME", status: 2},
-		{args: "connect wg0", says: "missing HOST:PORT; usage: wgnode connect CONF|NAME HOST:PORT", status: 2},
+		{args: "convert", says: "missing CONF or NAME; usage: wgnode convert CONF|NAME [OUT]", status: 2},
+		{args: "connect", says: "missing HOST:PORT; usage: wgnode connect [CONF|NAME] HOST:PORT", status: 2},
 		{args: "connect wg0 10.0.0.1", says: `"10.0.0.1": missing port: want HOST:PORT`, status: 2},
 		{args: "merge a.pcapng", says: "missing FILE; usage: wgnode merge FILE FILE...", status: 2},
 		{args: "exec wg0 --", says: "missing COMMAND; usage: wgnode exec [flags] CONF|NAME [--] COMMAND [ARG]...", status: 2},
