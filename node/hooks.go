@@ -32,6 +32,7 @@ func (n *Node) runHooks(ctx context.Context, phase hook.Phase) error {
 // runHooks runs the hooks of one phase, each after a line that shows it. With
 // strict the first that fails is the last.
 func runHooks(ctx context.Context, cfg *config.Config, phase hook.Phase, shell hook.Shell, out io.Writer, strict bool) error {
+	shell.Config = cfg.Path
 	var errs []error
 	for _, c := range plan.Hooks(cfg, phase) {
 		c = hook.Expand(c, cfg.Name)

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/ipc"
+
+	"github.com/wgnode/wgnode/node/inherit"
 )
 
 // uapiServer answers wg(8) and its like, from before Run on: hooks that run
@@ -77,6 +79,9 @@ func listenUAPI(name string, socket *os.File) (net.Listener, error) {
 	}
 	if err := socket.Close(); err != nil { // the listener has a descriptor of its own
 		return nil, errors.Join(fmt.Errorf("listen on UAPI socket of %s: %w", name, err), l.Close())
+	}
+	if err := inherit.OnlyStandard(); err != nil { // not what the listener watches its socket by
+		return nil, errors.Join(err, l.Close())
 	}
 	return &closeOnce{Listener: l}, nil
 }

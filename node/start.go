@@ -81,6 +81,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 		name:     cfg.Name, opt: o,
 		runner: plan.Runner{Kernel: plan.System{}, Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
+	n.runner.Shell.Config = cfg.Path
 	n.cfg.Store(cfg)
 	n.runner.Device = kernelDevice{n}
 	n.names = lookup.New(n.serversInside(cfg), n.mark)

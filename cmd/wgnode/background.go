@@ -12,21 +12,25 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/inherit"
 )
 
 // A command that leaves a process in the background starts this program once
-// more, in a session of its own, and hears from it through a pipe: that it is
-// ready, or why it is not. There is no time-out to guess. If the pipe ends
-// before either, the process has died.
+// more and hears from it through a pipe: that it is ready, or why it is not. There
+// is no time-out to guess. If the pipe ends before either, the process has died.
+// Until it is ready the process belongs to the command's terminal: hooks may ask
+// questions there, and Ctrl-C is for both. Then it begins a session of its own.
 
 // reportEnv tells the process in the background which descriptor the pipe is.
 const reportEnv = "WGNODE_REPORT_FD"
 
 // message is one line of JSON in the pipe.
 type message struct {
-	Ready bool     `json:"ready,omitempty"`
-	Error string   `json:"error,omitempty"`
-	Hints []string `json:"hints,omitempty"`
+	Ready  bool     `json:"ready,omitempty"`
+	Error  string   `json:"error,omitempty"`
+	Hints  []string `json:"hints,omitempty"`
+	Status int      `json:"status,omitempty"` // to exit with because of Error
 }
 
 // reporter is the end of the pipe that the process in the background has. A
@@ -48,8 +52,8 @@ func takeReporter() *reporter {
 	return &reporter{pipe, json.NewEncoder(pipe)}
 }
 
-// ready says that all went well, and cuts the ties to the parent: its folder,
-// its input and its output. What is written to standard output and error from
+// ready says that all went well, and cuts the ties to the parent: its terminal,
+// its folder, its input and its output. What is written to standard output and error from
 // then on goes to the log, if there is one. It fails if the parent has died:
 // whoever wanted this process does not know of it then.
 func (r *reporter) ready(log string) error {
@@ -61,6 +65,15 @@ func (r *reporter) ready(log string) error {
 	}
 	if err := errors.Join(redirect(os.DevNull, os.O_RDONLY, 0), redirect(log, os.O_WRONLY|os.O_APPEND, 1, 2), os.Chdir("/")); err != nil {
 		return fmt.Errorf("go to the background: %w", err)
+	}
+	return r.detach()
+}
+
+// detach says that all went well, in a session of this process's own: what the
+// terminal sends to its processes is not for this one any more.
+func (r *reporter) detach() error {
+	if _, err := unix.Setsid(); err != nil {
+		return fmt.Errorf("go to the background: begin a session: %w", err)
 	}
 	return r.finish(message{Ready: true})
 }
@@ -84,10 +97,10 @@ func (r *reporter) failed(err error) error {
 	if r == nil || err == nil || r.pipe == nil {
 		return err
 	}
-	if werr := r.finish(message{Error: err.Error(), Hints: hints(err)}); werr != nil {
+	if werr := r.finish(message{Error: err.Error(), Hints: hints(err), Status: statusOf(err)}); werr != nil {
 		return errors.Join(err, werr)
 	}
-	return exitStatus(statusFailed)
+	return exitStatus(statusOf(err))
 }
 
 func (r *reporter) finish(m message) error {
@@ -107,9 +120,9 @@ type launch struct {
 }
 
 // background starts a process and returns when it is ready, or has failed and
-// ended. Until then it has this one's folder, input and output: it prints its
-// steps, and hooks may ask questions. If ctx ends first, the process is asked
-// to end.
+// ended. Until then it has this one's folder, terminal, input and output: it
+// prints its steps, and hooks may ask questions. If ctx ends first, the process is
+// asked to end.
 func background(ctx context.Context, l launch) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -123,9 +136,10 @@ func background(ctx context.Context, l launch) error {
 	child := exec.Command(self, l.args...)
 	child.Env = append(append(os.Environ(), l.env...), reportEnv+"=3")
 	child.ExtraFiles = append([]*os.File{childPipe}, l.files...)
-	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err = child.Start()
+	if err = inherit.OnlyStandard(); err == nil {
+		err = child.Start()
+	}
 	if cerr := childPipe.Close(); err == nil {
 		err = cerr
 	}
@@ -152,7 +166,7 @@ func listen(pipe io.Reader) (ready bool, err error) {
 		return false, nil
 	}
 	if m.Error != "" {
-		return false, withHint(errors.New(m.Error), m.Hints...)
+		return false, &statusError{withHint(errors.New(m.Error), m.Hints...), m.Status}
 	}
 	return m.Ready, nil
 }

@@ -121,7 +121,7 @@ func runDevice(cmd *cobra.Command, name string, parent *reporter) error {
 // terminal, where wireguard-go's goes too.
 func deviceReady(parent *reporter) error {
 	if level := os.Getenv(envLogLevel); parent != nil && level != "" && level != "silent" {
-		return parent.finish(message{Ready: true})
+		return parent.detach()
 	}
 	if parent == nil {
 		return takeNotifier().tell("READY=1")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/wgnode/wgnode/node/hook"
 )
 
 const (
@@ -63,13 +65,22 @@ func report(w io.Writer, err error) int {
 	for _, line := range hints(err) {
 		_, _ = fmt.Fprintf(w, "wgnode: hint: %s\n", line)
 	}
+	return statusOf(err)
+}
+
+// statusOf is the status that err ends the program with. That of a hook is the
+// command's, as with wg-quick.
+func statusOf(err error) int {
 	var usage *usageError
 	var own *statusError
+	var failed *hook.Failure
 	switch {
 	case errors.As(err, &usage):
 		return statusUsage
 	case errors.As(err, &own):
 		return own.status
+	case errors.As(err, &failed):
+		return failed.Status()
 	}
 	return statusFailed
 }

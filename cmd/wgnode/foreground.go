@@ -75,7 +75,9 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	cfg, err := loadConfig(ctx, path)
+	starting, started := duringStart(ctx)
+	defer started()
+	cfg, err := loadConfig(starting, path)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		return withHint(fmt.Errorf("%s: STDIOTunnel: in the background there is no standard input", path), "wgnode run "+path)
 	}
 	manager := takeNotifier()
-	n, err := node.Start(ctx, cfg, node.Options{
+	n, err := node.Start(starting, cfg, node.Options{
 		Netstack: f.netstack,
 		// Who waits to be told that it is ready waits for the interface.
 		FallBack: !f.interfaced && manager == "",
@@ -104,13 +106,14 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return refused(cmd, args, err, f.netstack)
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	started()
 	if err := errors.Join(parent.ready(f.log), manager.tell("READY=1")); err != nil {
 		stop() // it is served once more, for the hooks of going down
 		return errors.Join(err, n.Run(ctx), n.Close())
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	go reloadOn(ctx, hangup, n, slog.New(log))
 	if f.explain && parent == nil {
 		go func() {
@@ -200,6 +203,16 @@ func openLog(path string, stderr io.Writer, background bool) (slog.Handler, erro
 		return slog.DiscardHandler, nil
 	}
 	return slog.NewTextHandler(stderr, nil), nil
+}
+
+// duringStart returns a context that also ends with what a terminal sends besides
+// Ctrl-C: when it closes, and for Ctrl-\. They must not end this process half-way.
+func duringStart(ctx context.Context) (context.Context, context.CancelFunc) {
+	signals := []os.Signal{syscall.SIGQUIT}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signal.NotifyContext(ctx, signals...)
 }
 
 // interrupted returns a context that ends with SIGINT or SIGTERM.

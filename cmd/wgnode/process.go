@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/inherit"
 )
 
 // gcPercent is how much a node's heap grows before garbage is collected, unless GOGC
@@ -20,7 +23,7 @@ func prepareProcess() error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	return keepSecrets()
+	return errors.Join(inherit.OnlyStandard(), keepSecrets())
 }
 
 // keepSecrets keeps the keys in this process's memory out of core files, and

@@ -4,20 +4,31 @@
 // ends the hook (-e), also within a pipeline (-o pipefail), the patterns of
 // extglob are known, and the locale is C.
 //
-// A hook may hold a secret, so its text goes nowhere but to the terminal of
-// whoever brings the interface up, where wg-quick prints it too.
+// A hook finds what a hook of wg-quick's can rely on: $INTERFACE, $CONFIG_FILE,
+// the terminal of the command that runs it, and no descriptor but 0, 1 and 2.
+//
+// A hook may hold a secret, so its text goes nowhere but to the terminal of the
+// person who brings the interface up, where wg-quick prints it too: not into
+// errors, and not into the arguments of a process, which everybody can read.
 package hook
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/inherit"
 )
 
 // Phase is when a hook runs.
@@ -39,6 +50,7 @@ type Shell struct {
 	Stdin          *os.File // nil: empty
 	Stdout, Stderr *os.File // nil: thrown away
 	Dir            string   // where the commands run; "" is this process's folder
+	Config         string   // path of the configuration, for $CONFIG_FILE; "" for none
 }
 
 // Terminal is a Shell on this process's own input and output.
@@ -47,15 +59,48 @@ func Terminal() Shell { return Shell{Stdin: os.Stdin, Stdout: os.Stdout, Stderr:
 // Expand replaces `%i` in a command.
 func Expand(command, link string) string { return strings.ReplaceAll(command, "%i", link) }
 
+// Failure is the error of a command that ended with another status than 0.
+type Failure struct {
+	Phase Phase
+	exit  *exec.ExitError
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("run %s hook: %v", f.Phase, f.exit) }
+func (f *Failure) Unwrap() error { return f.exit }
+
+// Status is the command's, as a shell has it in $?: 128 and the number of the
+// signal that has killed the command, if one has.
+func (f *Failure) Status() int {
+	if w, ok := f.exit.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		return 128 + int(w.Signal())
+	}
+	return f.exit.ExitCode()
+}
+
+// receive is all that is seen of a hook in the list of processes. It takes the
+// command from descriptor 3 and runs it as wg-quick does, by eval.
+const receive = `IFS= read -r -d '' hook <&3 || :; exec 3<&-; eval "$hook"`
+
 // Run runs one command, in which Expand has replaced what it replaces, and
-// waits for its end. If ctx ends, the command gets SIGTERM and, a while later,
-// SIGKILL. Processes that it leaves in the background are not waited for. The
-// error does not hold the command: it may be secret.
+// waits for its end. If ctx ends, the command and what it has started get
+// SIGTERM, and the command SIGKILL a while later. Processes that it leaves in the
+// background are not waited for. A command that fails is a [*Failure]. No error
+// holds the command: it may be secret.
 func (s Shell) Run(ctx context.Context, phase Phase, link, command string) error {
-	c := exec.CommandContext(ctx, "bash", "-O", "extglob", "-e", "-o", "pipefail", "-c", command, "wg-quick")
+	c := exec.CommandContext(ctx, "bash", "-O", "extglob", "-e", "-o", "pipefail", "-c", receive, "wg-quick")
 	c.Dir = s.Dir
-	c.Env = append(slices.DeleteFunc(os.Environ(), isLocale), "LC_ALL=C", "INTERFACE="+link)
-	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	env, err := s.environ(link)
+	if err != nil {
+		return fmt.Errorf("run %s hook: %w", phase, err)
+	}
+	c.Env = env
+	c.Cancel = func() error {
+		// bash passes no signal on to the command that it waits for.
+		for _, child := range children(c.Process.Pid) {
+			terminate(child)
+		}
+		return c.Process.Signal(syscall.SIGTERM)
+	}
 	c.WaitDelay = grace
 	// A nil *os.File in an interface is not nil.
 	if s.Stdin != nil {
@@ -67,7 +112,16 @@ func (s Shell) Run(ctx context.Context, phase Phase, link, command string) error
 	if s.Stderr != nil {
 		c.Stderr = s.Stderr
 	}
-	err := c.Run()
+	text, err := inMemory(command)
+	if err != nil {
+		return fmt.Errorf("run %s hook: %w", phase, err)
+	}
+	defer text.Close() // it is not written to any more
+	c.ExtraFiles = []*os.File{text}
+	if err := inherit.OnlyStandard(); err != nil {
+		return fmt.Errorf("run %s hook: %w", phase, err)
+	}
+	err = c.Run()
 	var status *exec.ExitError
 	switch {
 	case ctx.Err() != nil && err != nil:
@@ -75,11 +129,66 @@ func (s Shell) Run(ctx context.Context, phase Phase, link, command string) error
 	case errors.Is(err, exec.ErrNotFound):
 		return fmt.Errorf("run %s hook: there is no bash: %w", phase, err)
 	case errors.As(err, &status):
-		return fmt.Errorf("run %s hook: %w", phase, status)
+		return &Failure{phase, status}
 	case err != nil:
 		return fmt.Errorf("run %s hook: %w", phase, err)
 	}
 	return nil
 }
 
+// environ is this process's environment and what wg-quick adds for hooks.
+func (s Shell) environ(link string) ([]string, error) {
+	env := append(slices.DeleteFunc(os.Environ(), isLocale), "LC_ALL=C", "INTERFACE="+link)
+	if s.Config == "" {
+		return env, nil
+	}
+	path, err := filepath.Abs(s.Config) // the command may change its folder
+	if err != nil {
+		return nil, fmt.Errorf("find configuration: %w", err)
+	}
+	return append(env, "CONFIG_FILE="+path), nil
+}
+
 func isLocale(variable string) bool { return strings.HasPrefix(variable, "LC_ALL=") }
+
+// inMemory returns a file that is on no disk and holds text, to be read from its
+// beginning. Unlike a pipe it holds the whole of it before anybody reads.
+func inMemory(text string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("hook", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make file in memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "hook")
+	_, err = f.WriteString(text)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// terminate asks a process and what it has started to end, as far as they are
+// still there.
+func terminate(pid int) {
+	for _, child := range children(pid) {
+		terminate(child)
+	}
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+}
+
+// children returns the processes that a process without threads has started.
+func children(pid int) []int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil // it has ended, or this kernel does not say
+	}
+	var pids []int
+	for word := range strings.FieldsSeq(string(text)) {
+		if child, err := strconv.Atoi(word); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
+}

@@ -81,14 +81,17 @@ func TestHooks(t *testing.T) {
 // A hook that fails keeps a tunnel from coming up, or from going down.
 func TestHooksFail(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
-	for _, tc := range []struct{ hook, log string }{
-		{"PreUp = false | cat; echo not reached >> /etc/log", "PreUp wg0 link 7\n"},
-		{"PostUp = [[ %i == wg0 ]] && exit 3", loggedUp},
+	for _, tc := range []struct {
+		hook, log string
+		status    int
+	}{
+		{"PreUp = false | cat; echo not reached >> /etc/log", "PreUp wg0 link 7\n", 1},
+		{"PostUp = [[ %i == wg0 ]] && exit 3", loggedUp, 3},
 	} {
 		s := newSite(t, false)
 		hooked(t, s, tc.hook)
 		before := sitetest.HostState(s.A)
-		sitetest.Fails(t, s.A, 1, "hook: exit status", s.Wgnode, "up", "wg0")
+		sitetest.Fails(t, s.A, tc.status, "hook: exit status", s.Wgnode, "up", "wg0")
 		wantLog(t, s, tc.hook, tc.log)
 		sitetest.Unchanged(t, s.A, before)
 	}
