@@ -53,7 +53,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	}
 	n := newNode(cfg, o)
 	n.denied = denied
-	for _, w := range slices.Concat(cfg.Warnings(), o.Services.Warnings()) {
+	for _, w := range slices.Concat(cfg.Warnings(), cfg.Missing(), o.Services.Warnings()) {
 		n.say("Warning: %s", w)
 	}
 	if cfg.Interface.KillSwitch {
@@ -208,7 +208,7 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, erro
 		return nil, err
 	}
 	n := newNode(cfg, o)
-	for _, w := range cfg.Warnings() {
+	for _, w := range slices.Concat(cfg.Warnings(), cfg.Missing()) {
 		n.say("Warning: %s", w)
 	}
 	n.endpoints.Load().Resolve(ctx, n.say)

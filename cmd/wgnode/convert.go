@@ -84,7 +84,7 @@ func (c *conversion) run(cmd *cobra.Command, arg string) error {
 	toTOML := filepath.Ext(c.out) == ".toml" || c.out == "-" && !fromTOML
 	if !toTOML {
 		if err := sayableInConf(cfg); err != nil {
-			return err
+			return unsaid(err)
 		}
 	}
 	note := func(format string, args ...any) {
@@ -95,7 +95,7 @@ func (c *conversion) run(cmd *cobra.Command, arg string) error {
 		want := cfg.Name + ".conf"
 		switch {
 		case c.out != "-" && filepath.Base(c.out) != want:
-			return withHint(fmt.Errorf("a .conf is named after its interface, which %s calls %s", path, cfg.Name), "call it "+want+"; nothing was written")
+			return withHint(fmt.Errorf("a .conf is named after its interface, which %s calls %s", path, cfg.Name), "name the file "+want+"; nothing was written")
 		case c.out == "-" && filepath.Base(path) != cfg.Name+".toml":
 			note("[!] the interface is called %s only as long as the file is %s", cfg.Name, want)
 		}
@@ -104,10 +104,13 @@ func (c *conversion) run(cmd *cobra.Command, arg string) error {
 		note("Warning: %s", w)
 	}
 	if err := c.write(cmd, cfg, toTOML); err != nil {
-		return err
+		return unsaid(err)
 	}
-	if n := cfg.Comments(); n > 0 {
-		note("[!] comments of %s that are not kept: %d", path, n)
+	switch n := cfg.Comments(); {
+	case n == 1:
+		note("[!] 1 comment of %s dropped", path)
+	case n > 1:
+		note("[!] %d comments of %s dropped", n, path)
 	}
 	return nil
 }
@@ -126,17 +129,26 @@ func (c *conversion) write(cmd *cobra.Command, cfg *config.Config, toTOML bool) 
 	return err
 }
 
+// unsaid adds to an error, for what the other format cannot say, what to type.
+func unsaid(err error) error {
+	beyond, ok := errors.AsType[config.Errors](err)
+	if !ok {
+		return err
+	}
+	advice := []string{"nothing was written"}
+	if slices.ContainsFunc(beyond, func(e *config.Error) bool {
+		return e.Key == "WGConfig" || e.Key == "peers_file" || strings.Contains(e.Key, "_key_")
+	}) {
+		advice = append(advice, "--inline writes keys, shared peers and the file of WGConfig themselves")
+	}
+	return withHint(err, advice...)
+}
+
 // sayableInConf is the error for what of cfg a .conf cannot say.
 func sayableInConf(cfg *config.Config) error {
 	beyond := cfg.BeyondConf()
 	if len(beyond) == 0 {
 		return nil
 	}
-	advice := []string{"nothing was written"}
-	if slices.ContainsFunc(beyond, func(e *config.Error) bool {
-		return e.Key == "peers_file" || strings.Contains(e.Key, "_key_")
-	}) {
-		advice = append(advice, "--inline writes keys and shared peers themselves")
-	}
-	return withHint(config.Errors(beyond), advice...)
+	return config.Errors(beyond)
 }

@@ -69,7 +69,7 @@ func findConfig(args []string) (string, error) {
 	}
 	path, err := config.Find(arg)
 	if err != nil {
-		return "", err
+		return "", withHint(err, findHints(err)...)
 	}
 	return filepath.Abs(path)
 }

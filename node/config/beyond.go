@@ -46,7 +46,7 @@ func (c *Config) BeyondConf() []*Error {
 		}
 	}
 	if c.Import != "" {
-		not(0, "WGConfig", "is not known to wg-quick, whose files hold all themselves")
+		not(c.importLine, "WGConfig", "is not known to wg-quick, whose files hold all themselves")
 	}
 	if i.PeersFile != "" {
 		not(i.lines["peers_file"], "peers_file", "a .conf holds its peers itself")
@@ -83,7 +83,7 @@ func (c *Config) beyondTOML() Errors {
 		check(p.lines["Endpoint"], "Endpoint", p.Endpoint)
 	}
 	if c.Import != "" {
-		errs = append(errs, &Error{c.Path, 0, "WGConfig", "is a file of its own, which a .toml does not point at"})
+		errs = append(errs, &Error{c.Path, c.importLine, "WGConfig", "is a file of its own, which a .toml does not point at"})
 	}
 	if c.Services.Stdio != "" {
 		errs = append(errs, &Error{c.Path, 0, "STDIOTunnel", "is not known to a .toml: `wgnode connect` does it"})

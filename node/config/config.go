@@ -57,7 +57,8 @@ type Config struct {
 	Services Services
 	// Import is the file that Interface and Peers come from, "" for this one. Only
 	// a file of wireproxy's has it.
-	Import string
+	Import     string
+	importLine int
 	// ForStack says that the file is one of wireproxy's, which describes a node
 	// without an interface.
 	ForStack bool

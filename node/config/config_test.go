@@ -280,6 +280,27 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// A tunnel that cannot work comes up all the same, as with wg-quick, but not without
+// a word.
+func TestMissing(t *testing.T) {
+	const path = "/etc/wireguard/wg0.conf: "
+	const key = path + "PrivateKey: missing: without it no peer can be reached; `wgnode genkey` makes one"
+	for _, tc := range []struct{ name, text, want string }{
+		{"empty", " \n", path + "the file is empty: the tunnel has no key, no address and no peer"},
+		{"only comments", "#[Interface]\n#Address = 10.0.0.1\n", path + "the file holds nothing but comments: the tunnel has no key, no address and no peer"},
+		{"no key", "[Interface]\nAddress = 10.0.0.1/24\n", key},
+		{"only a peer", "[Peer]\nPublicKey = " + pubA, key},
+		{"a hook that has nothing to do with it", "[Interface]\nPostUp = sysctl net.ipv4.conf.all.forwarding=1", key},
+		{"a key", "[Interface]\nPrivateKey = " + privText, ""},
+		{"a key by a hook", "[Interface]\nPostUp = wg set %i private-key <(pass wg0)", ""},
+		{"all by a hook", "[Interface]\nPreUp = wg addconf %i /run/wg0", ""},
+	} {
+		if got := strings.Join(mustParse(t, tc.text).Missing(), "\n"); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestAllowedRoutes(t *testing.T) {
 	a, b := "[Peer]\nPublicKey="+pubA+"\nAllowedIPs=", "[Peer]\nPublicKey="+pubB+"\nAllowedIPs="
 	for _, tc := range []struct{ name, text, want string }{

@@ -15,8 +15,10 @@ import (
 // Dir is where wg-quick keeps its files.
 const Dir = "/etc/wireguard"
 
-// interfaceName is what wg-quick takes for the name of an interface. 15 bytes
-// are what the kernel allows (IFNAMSIZ without the final zero).
+// maxName is how many bytes the kernel allows (IFNAMSIZ without the final zero).
+const maxName = 15
+
+// interfaceName is what wg-quick takes for the name of an interface.
 var interfaceName = regexp.MustCompile(`^[a-zA-Z0-9_=+.-]{1,15}$`)
 
 // ValidName reports whether name can be the name of an interface.
@@ -151,7 +153,48 @@ func (f Finder) Find(arg string) (path string, err error) {
 	if own := filepath.Join(f.Dir, arg+".toml"); isName && exists(own) {
 		return own, nil
 	}
-	return "", fmt.Errorf("%s does not exist", path)
+	return "", f.notFound(arg, path, isName)
+}
+
+// NotFoundError says that there is no file for a word of the command line.
+type NotFoundError struct {
+	Word string
+	// Tried are the files that the word could have meant, none if it can mean none.
+	Tried []string
+	// Name is that of an interface whose file in [Finder.Dir] has the name Word: it
+	// is called by Name alone there. "" if there is no such file.
+	Name string
+}
+
+func (e *NotFoundError) Error() string {
+	switch len(e.Tried) {
+	case 0:
+		return fmt.Sprintf("%q: name too long: interface names have at most 15 characters", e.Word)
+	case 1:
+		return fmt.Sprintf("%s does not exist", e.Tried[0])
+	}
+	return fmt.Sprintf("no configuration for %s: neither %s nor %s exists", e.Word, e.Tried[0], filepath.Base(e.Tried[1]))
+}
+
+// Unwrap makes it an error of the file system, too.
+func (e *NotFoundError) Unwrap() error { return fs.ErrNotExist }
+
+func (f Finder) notFound(word, path string, isName bool) error {
+	e := &NotFoundError{Word: word, Tried: []string{path}}
+	stem, isConf := strings.CutSuffix(word, ".conf")
+	switch {
+	case isName && isConf: // that it might be the name of an interface surprises everybody
+		e.Tried[0] = filepath.Join(f.Cwd, word)
+	case isName:
+		e.Tried = append(e.Tried, filepath.Join(f.Dir, word+".toml"))
+	case !strings.ContainsAny(word, "/.") && len(word) > maxName:
+		e.Tried = nil
+	}
+	stem = strings.TrimSuffix(stem, ".toml")
+	if stem != word && ValidName(stem) && exists(filepath.Join(f.Dir, word)) {
+		e.Name = stem
+	}
+	return e
 }
 
 // only finds the file that needs no naming.
@@ -178,9 +221,9 @@ func (f Finder) only() (string, error) {
 	case len(confs) == 1:
 		return filepath.Join(f.Dir, confs[0]), nil
 	case len(all) == 0:
-		return "", fmt.Errorf("no configuration: there is no wgnode.toml in the current folder and no .conf in %s", f.Dir)
+		return "", fmt.Errorf("no configuration found: no wgnode.toml in this folder and no .conf in %s", f.Dir)
 	}
-	return "", fmt.Errorf("which configuration? %s holds %s", f.Dir, strings.Join(all, ", "))
+	return "", fmt.Errorf("no configuration chosen: %s holds %s", f.Dir, strings.Join(all, ", "))
 }
 
 func exists(path string) bool {

@@ -107,12 +107,17 @@ func TestFind(t *testing.T) {
 	expect("", wg0)
 	expect("wg0", wg0)
 	expect(wg0, wg0)
-	refuse("wg1", filepath.Join(etc, "wg1.conf"))
+	refuse("wg1", "no configuration for wg1: neither "+filepath.Join(etc, "wg1.conf")+" nor wg1.toml exists")
+	refuse("interface-names-are-short", "name too long: interface names have at most 15 characters")
 	write(t, etc, "wg1.conf", "")
 	refuse("", "wg0.conf, wg1.conf")
 
 	// wg-quick takes this word for an interface; so do we, if there is one.
-	refuse("my.conf", filepath.Join(etc, "my.conf.conf"))
+	refuse("my.conf", filepath.Join(cwd, "my.conf")+" does not exist")
+	refuse("wg0.conf", filepath.Join(cwd, "wg0.conf")+" does not exist")
+	if _, err := f.Find("wg0.conf"); !errors.Is(err, fs.ErrNotExist) || err.(*NotFoundError).Name != "wg0" {
+		t.Errorf("of wg0.conf, which is wg0's, it says %#v", err)
+	}
 	my := write(t, cwd, "my.conf", "")
 	expect("my.conf", my)
 	expect("my.conf", write(t, etc, "my.conf.conf", ""))

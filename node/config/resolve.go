@@ -86,7 +86,7 @@ func (c *Config) Inline() {
 
 // readImport takes Interface and Peers from the file that they are in.
 func (c *Config) readImport() error {
-	fail := func(err error) error { return Errors{{c.Path, 0, "WGConfig", err.Error()}} }
+	fail := func(err error) error { return Errors{{c.Path, c.importLine, "WGConfig", err.Error()}} }
 	f, err := open(c.Import)
 	if err != nil {
 		return fail(err)

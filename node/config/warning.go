@@ -27,6 +27,28 @@ const (
 	WarnWorldReadable WarningKind = "world-readable" // anybody can read a secret
 )
 
+// Missing returns what c needs to be of any use and does not have, one sentence
+// each. A device takes it all the same, and so does wg-quick. It is for a c that is
+// resolved.
+func (c *Config) Missing() []string {
+	say := func(key, text string) []string {
+		return []string{(&Error{File: c.Path, Key: key, Msg: text}).Error()}
+	}
+	i := &c.Interface
+	switch {
+	case len(i.lines) == 0 && i.PrivateKey.IsZero() && len(c.Peers) == 0 && c.comments == 0:
+		return say("", "the file is empty: the tunnel has no key, no address and no peer")
+	case len(i.lines) == 0 && i.PrivateKey.IsZero() && len(c.Peers) == 0:
+		return say("", "the file holds nothing but comments: the tunnel has no key, no address and no peer")
+	case i.PrivateKey.IsZero() && !slices.ContainsFunc(slices.Concat(i.PreUp, i.PostUp), keySetter.MatchString):
+		return say(c.Spell("PrivateKey"), "missing: without it no peer can be reached; `wgnode genkey` makes one")
+	}
+	return nil
+}
+
+// keySetter matches what in a hook may give the device its key.
+var keySetter = regexp.MustCompile(`private-key|(set|add|sync)conf`)
+
 // oneOwner is the cure for peers that claim the same.
 var oneOwner = []string{"# take it out of one of the two sections; a longer prefix inside of the other's is no overlap"}
 

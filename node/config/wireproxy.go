@@ -161,7 +161,7 @@ func (p *parser) wireproxyLines(text string) {
 		}
 	}
 	if p.cfg.Import != "" && (p.cfg.Interface.lines != nil || len(p.cfg.Peers) > 0) {
-		p.lineNo = 1
+		p.lineNo = p.cfg.importLine
 		p.fail("WGConfig", "names the file of [Interface] and [Peer], which are here as well: keep one of them")
 	}
 }
@@ -195,7 +195,7 @@ func (p *parser) wireproxyKey(open *wireproxyValues, line string) {
 	case open != nil:
 		p.sectionKey(open, name, value)
 	case p.section == beforeAny && strings.EqualFold(name, "WGConfig"):
-		p.cfg.Import = p.importPath(value)
+		p.cfg.Import, p.cfg.importLine = p.importPath(value), p.lineNo
 	case p.section == inInterface && slices.ContainsFunc(wireproxyOnly, func(k string) bool { return strings.EqualFold(k, name) }):
 		p.warn(p.lineNo, name, "is ignored: `wgnode doctor` says how peers fare")
 	default:

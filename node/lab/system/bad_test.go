@@ -132,7 +132,7 @@ func TestBadConfs(t *testing.T) {
 		"/etc/wireguard/sixteen-letters-.conf": "at most 15 letters",
 		"/etc/wireguard/a name.conf":           "letters, digits and _=+.-",
 		"/etc/wireguard/wg0.txt":               "the path of a .conf",
-		"/etc/wireguard/none.conf":             "does not exist",
+		"/etc/wireguard/none.conf":             "does not exist\nwgnode: hint: /etc/wireguard has configurations for wg0",
 	} {
 		if !strings.HasSuffix(file, "none.conf") {
 			h.WriteFile(file, good, 0o600)
