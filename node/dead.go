@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -72,7 +73,7 @@ func awaitDead(p plan.Process) error {
 // killed, but for the journal: its sockets, unless somebody serves them by now,
 // and a journal that was being written. The caller has locked dir.
 func removeRemains(dir, name string) error {
-	errs := []error{plan.RemoveTemporary(journalPath(dir, name))}
+	errs := []error{safefile.RemoveRemains(journalPath(dir, name))}
 	sockets := []string{socketPath(dir, name)}
 	if path, err := uapi.SocketPath(name); err == nil {
 		sockets = append(sockets, path)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // ErrNotUp: no node has brought an interface of that name up.
@@ -45,7 +46,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	j, err := plan.OpenJournal(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		// One may have been killed before it had done anything.
-		return errors.Join(fmt.Errorf("take %s down: %w", name, ErrNotUp), plan.RemoveTemporary(path))
+		return errors.Join(fmt.Errorf("take %s down: %w", name, ErrNotUp), safefile.RemoveRemains(path))
 	}
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 // Save writes what the interface of cfg does at present into cfg's file: its
 // addresses, MTU if cfg gives one, port, key and peers. What only the file can
 // know stays: DNS, Table, hooks, and the names of peers. The file is replaced
-// whole or not at all. It then has mode 0600.
+// whole or not at all, see [config.Config.Save].
 //
 // Unlike wg-quick it does not save what was made up while the interface came
 // up: a mark that was chosen for a default route, a link-local address. Saved,

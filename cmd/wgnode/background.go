@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/inherit"
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // A command that leaves a process in the background starts this program once
@@ -63,7 +64,15 @@ func (r *reporter) ready(log string) error {
 	if log == "" {
 		log = os.DevNull
 	}
-	if err := errors.Join(redirect(os.DevNull, os.O_RDONLY, 0), redirect(log, os.O_WRONLY|os.O_APPEND, 1, 2), os.Chdir("/")); err != nil {
+	in, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("go to the background: %w", err)
+	}
+	out, err := safefile.Append(log, 0o600)
+	if err != nil {
+		return fmt.Errorf("go to the background: %w", errors.Join(err, in.Close()))
+	}
+	if err := errors.Join(redirect(in, 0), redirect(out, 1, 2), os.Chdir("/")); err != nil {
 		return fmt.Errorf("go to the background: %w", err)
 	}
 	return r.detach()
@@ -78,12 +87,8 @@ func (r *reporter) detach() error {
 	return r.finish(message{Ready: true})
 }
 
-// redirect makes descriptors stand for the file at path.
-func redirect(path string, flags int, fds ...int) error {
-	f, err := os.OpenFile(path, flags, 0)
-	if err != nil {
-		return err
-	}
+// redirect makes descriptors stand for a file, and closes f.
+func redirect(f *os.File, fds ...int) error {
 	for _, fd := range fds {
 		if err := unix.Dup3(int(f.Fd()), fd, 0); err != nil {
 			return errors.Join(err, f.Close())

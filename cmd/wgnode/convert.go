@@ -28,8 +28,9 @@ key and its line, and nothing is written. Names of peers are kept, in a .conf as
 comments (# Name = X) that wg-quick takes no notice of; how many other comments
 are not in OUT is told.
 
-OUT gets mode 0600 and is written whole or not at all. Neither commands are run
-nor keys read from elsewhere, but with --inline.`,
+OUT is written whole or not at all. A new file has mode 0600; one that --force
+replaces keeps its owner and what its group may do. Neither commands are run nor
+keys read from elsewhere, but with --inline.`,
 		Example: "  wgnode convert wg0 wg0.toml\n  wgnode convert wg0.toml\n  wgnode convert --inline --force wg0.toml wg0.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.out = "-"

@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/tunnel"
 )
 
@@ -194,7 +195,7 @@ func explainRefusal(err error, stack bool) error {
 func openLog(path string, stderr io.Writer, background bool) (slog.Handler, error) {
 	switch {
 	case path != "":
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		f, err := safefile.Append(path, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("open log: %w", err)
 		}

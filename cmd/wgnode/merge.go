@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +75,7 @@ func runMerge(cmd *cobra.Command, paths []string, opt merge.Options, svg string,
 
 func printMerged(cmd *cobra.Command, r *merge.Result, svg string, asJSON bool) error {
 	if svg != "" {
-		if err := os.WriteFile(svg, r.SVG(), 0o644); err != nil {
+		if err := writeDrawing(svg, r.SVG()); err != nil {
 			return fmt.Errorf("draw the messages: %w", err)
 		}
 	}

@@ -21,7 +21,8 @@ peers are kept; other comments are not. Of a .toml also stays where its keys and
 shared peers come from. NAME stands for the file that the tunnel was started with;
 it can be left out where only one node runs.
 
-The file is replaced whole or not at all, and has mode 0600 afterwards.`,
+The file is replaced whole or not at all, and keeps its owner and what its group
+may do; others may do nothing with it afterwards.`,
 		Example: "  wgnode set wg0 peer KEY allowed-ips 10.0.0.7/32\n  wgnode save wg0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := becomeRoot(cmd); err != nil {

@@ -2,11 +2,12 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/node/trace"
 	"github.com/wgnode/wgnode/probe/ladder"
 	"github.com/wgnode/wgnode/probe/walk"
@@ -52,7 +53,7 @@ reply was lost; the last line says where.`,
 				return err
 			}
 			if o.svg != "" {
-				if err := os.WriteFile(o.svg, w.SVG(), 0o644); err != nil {
+				if err := writeDrawing(o.svg, w.SVG()); err != nil {
 					return fmt.Errorf("draw the walk: %w", err)
 				}
 			}
@@ -85,4 +86,12 @@ func runTrace(cmd *cobra.Command, name string, req trace.Request) (*walk.Walk, e
 		return nil, fmt.Errorf("trace %s on %s: %w", req.Target, name, err)
 	}
 	return w, nil
+}
+
+// writeDrawing writes a drawing into a file, whole or not at all.
+func writeDrawing(path string, svg []byte) error {
+	return safefile.Write(path, safefile.Options{Mode: 0o644}, func(w io.Writer) error {
+		_, err := w.Write(svg)
+		return err
+	})
 }

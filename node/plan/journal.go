@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // Dir is where journals are kept. It does not outlast a restart of the
@@ -63,8 +65,7 @@ func CreateJournal(path, link, config string) (*Journal, error) {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
 	j := &Journal{path: path, journalFile: journalFile{Version: journalVersion, Process: self, Link: link, Config: config, Steps: []Step{}}}
-	// Unlike a rename, a link fails if the name is taken.
-	if err := j.write(os.Link); err != nil {
+	if err := j.write(true); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
 	return j, nil
@@ -97,7 +98,7 @@ func (j *Journal) TakeOver(config string) error {
 	}
 	j.tookOver = true
 	j.Process, j.Config, j.Complete, j.LinkIndex = self, config, false, 0
-	if err := j.write(os.Rename); err != nil {
+	if err := j.write(false); err != nil {
 		return fmt.Errorf("take over journal: %w", err)
 	}
 	return nil
@@ -115,7 +116,7 @@ func (j *Journal) SetConfig(path string) error {
 // complete records that all steps were done.
 func (j *Journal) complete() error {
 	j.Complete = true
-	if err := j.write(os.Rename); err != nil {
+	if err := j.write(false); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
 	return nil
@@ -141,7 +142,7 @@ func (j *Journal) Mark() uint32 {
 func (j *Journal) begin(steps ...Step) error {
 	before := len(j.Steps)
 	j.Steps = append(j.Steps, steps...)
-	if err := j.write(os.Rename); err != nil {
+	if err := j.write(false); err != nil {
 		j.Steps = j.Steps[:before]
 		return fmt.Errorf("write journal: %w", err)
 	}
@@ -151,7 +152,7 @@ func (j *Journal) begin(steps ...Step) error {
 // replace records that steps, and no others, are done.
 func (j *Journal) replace(steps []Step) error {
 	j.Steps = steps
-	if err := j.write(os.Rename); err != nil {
+	if err := j.write(false); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
 	return nil
@@ -162,7 +163,7 @@ func (j *Journal) replace(steps []Step) error {
 func (j *Journal) keep(steps []Step) error {
 	j.Steps = steps
 	if len(steps) > 0 {
-		if err := j.write(os.Rename); err != nil {
+		if err := j.write(false); err != nil {
 			return fmt.Errorf("write journal: %w", err)
 		}
 		return nil
@@ -173,48 +174,14 @@ func (j *Journal) keep(steps []Step) error {
 	return nil
 }
 
-// temporary is beside the journal, and always the same, so that what a process
-// left there that was killed is found.
-func temporary(path string) string {
-	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-}
-
-// RemoveTemporary removes what a process that was killed while it wrote a
-// journal has left beside it, if anything. Nobody else may write it meanwhile.
-func RemoveTemporary(path string) error {
-	if err := os.Remove(temporary(path)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// write writes a temporary file beside the journal and has publish give it the
-// journal's name.
-func (j *Journal) write(publish func(oldPath, newPath string) error) (err error) {
+// write replaces the file, or makes it if it must be new.
+func (j *Journal) write(isNew bool) error {
 	b, err := json.Marshal(j.journalFile)
 	if err != nil {
 		return err
 	}
-	// A process that was killed may have left one, which may be the journal
-	// itself under its second name: it must not be written to.
-	if err := RemoveTemporary(j.path); err != nil {
+	return safefile.Write(j.path, safefile.Options{Mode: 0o600, New: isNew}, func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
 		return err
-	}
-	f, err := os.OpenFile(temporary(j.path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	// After a rename there is nothing to remove.
-	defer func() { err = errors.Join(err, RemoveTemporary(j.path)) }()
-	_, err = f.Write(append(b, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return publish(f.Name(), j.path)
+	})
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // stack is what a resolv.conf of ours holds: the original, and the settings of
@@ -152,7 +154,7 @@ func (h Host) restore(path string, before *Snapshot) error {
 func (h Host) undoFile(c Change) error {
 	path := h.resolvConf()
 	err := locked(path, func() error {
-		if err := removeIfThere(temporary(path)); err != nil {
+		if err := safefile.RemoveRemains(path); err != nil && !errors.Is(err, unix.EROFS) {
 			return err
 		}
 		now, err := takeSnapshot(path)

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // Snapshot is what a file was: absent, a symbolic link, or a regular file.
@@ -85,12 +87,6 @@ func (s *Snapshot) command() string {
 	return "cp /dev/fd/63 " + resolvConf
 }
 
-// temporary is beside the file, and always the same, so that what a killed
-// process left there is found.
-func temporary(path string) string {
-	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".wgnode")
-}
-
 // put makes the file what s is: atomically, unless the place forbids it.
 func (s *Snapshot) put(path string) error {
 	if s.Absent {
@@ -105,46 +101,15 @@ func (s *Snapshot) put(path string) error {
 	return err
 }
 
-func (s *Snapshot) rename(path string) (err error) {
-	tmp := temporary(path)
-	if err := removeIfThere(tmp); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, removeIfThere(tmp))
-		}
-	}()
+func (s *Snapshot) rename(path string) error {
 	if s.Target != "" {
-		err = os.Symlink(s.Target, tmp)
-	} else {
-		err = s.create(tmp)
+		return safefile.Link(s.Target, path)
 	}
-	if err != nil {
+	o := safefile.Options{Exactly: &safefile.Attributes{UID: s.UID, GID: s.GID, Mode: s.Mode}}
+	return safefile.Write(path, o, func(w io.Writer) error {
+		_, err := w.Write(s.Content)
 		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncFolder(path)
-}
-
-func (s *Snapshot) create(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(s.Content)
-	if err == nil {
-		err = f.Chown(s.UID, s.GID)
-	}
-	if err == nil {
-		err = unix.Fchmod(int(f.Fd()), s.Mode) // after chown, which clears set-id bits
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	})
 }
 
 // write writes the content in place, and leaves owner and mode as they are. If
@@ -173,19 +138,4 @@ func mixed(got, from, to []byte) bool {
 		n++
 	}
 	return bytes.Equal(got[n:], from[min(n, len(from)):])
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !absent(err) && !errors.Is(err, unix.EROFS) {
-		return err
-	}
-	return nil
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

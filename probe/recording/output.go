@@ -95,6 +95,10 @@ func (o *Output) open() error {
 		if err != nil {
 			return fmt.Errorf("write recording: %w", err)
 		}
+		if info, err := f.Stat(); err != nil || info.Mode().IsRegular() {
+			// Somebody has put a file in its place, of which nothing may be lost.
+			return errors.Join(fmt.Errorf("write recording %s: %w", name, fs.ErrExist), err, f.Close())
+		}
 		o.file = f
 		return nil
 	}
@@ -263,7 +267,7 @@ func (o *Output) finish(lost Loss) error {
 		return wrapClose(err)
 	}
 	name := o.name()
-	if err := o.rename(f.Name(), name); err != nil {
+	if err := errors.Join(o.rename(f.Name(), name), syncFolder(name)); err != nil {
 		return fmt.Errorf("finish recording: %w", err)
 	}
 	o.done = append(o.done, name)
@@ -275,6 +279,19 @@ func wrapClose(err error) error {
 		return fmt.Errorf("finish recording: %w", err)
 	}
 	return nil
+}
+
+// syncFolder has the name of a file on the disk, where a folder can be synced.
+func syncFolder(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil // it may be written, and not read
+	}
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }
 
 // rename gives a finished file its name. A file that has come there meanwhile stays,

@@ -1,0 +1,71 @@
+package safefile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotRegular is for pipes, devices, sockets and folders.
+var ErrNotRegular = errors.New("not a regular file")
+
+// Open opens a regular file that only the owners can have written. Its name is
+// then without links. The error is an [Untrusted] if others own the file, or can
+// write it, or a folder or link on the way to it.
+func Open(name string, owners Owners) (*os.File, error) {
+	return open(name, owners, true)
+}
+
+// OpenAny opens a regular file that anybody may have written. Its name is then
+// without links.
+func OpenAny(name string) (*os.File, error) { return open(name, Mine(), false) }
+
+func open(name string, owners Owners, strict bool) (*os.File, error) {
+	fail := func(err error) (*os.File, error) { return nil, &fs.PathError{Op: "open", Path: name, Err: err} }
+	p, err := follow(name, owners, true)
+	if err != nil {
+		return fail(err)
+	}
+	defer p.close()
+	switch {
+	case p.there == nil:
+		return fail(unix.ENOENT)
+	case strict && p.doubt != nil:
+		return nil, p.doubt
+	case p.there.Mode&unix.S_IFMT != unix.S_IFREG: // to open a device may do something
+		return fail(ErrNotRegular)
+	}
+	// Not blocking, should there be a pipe by now.
+	fd, err := unix.Openat(p.folder, p.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return fail(err)
+	}
+	f := os.NewFile(uintptr(fd), p.path)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fail(errors.Join(err, f.Close()))
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fail(errors.Join(ErrNotRegular, f.Close()))
+	}
+	if doubt := p.judge(fd, &st, owners); strict && doubt != nil {
+		return nil, errors.Join(doubt, f.Close())
+	}
+	return f, nil
+}
+
+// judge returns why the file itself, of which fd is a descriptor, is not trusted.
+func (p *place) judge(fd int, st *unix.Stat_t, owners Owners) *Untrusted {
+	why, others := writers(fd, st, owners, p.path)
+	switch {
+	case !owners.has(st.Uid):
+		return untrusted(st, p.path, Foreign)
+	case others:
+		return untrusted(st, p.path, why)
+	case p.shared && st.Nlink > 1:
+		return untrusted(st, p.path, Linked)
+	}
+	return nil
+}
