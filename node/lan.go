@@ -54,7 +54,7 @@ func (l *lanTask) refresh() {
 	}
 	changed := l.have
 	changed.LAN = now
-	if err := nftables.ReplaceKillSwitch(changed); err != nil {
+	if err := l.n.tables.AddKillSwitch(changed); err != nil {
 		log.Error("the kill switch keeps the LAN that it had", "error", err)
 		return
 	}

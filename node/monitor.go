@@ -138,7 +138,8 @@ func (t monitorTask) serve(ctx context.Context, m *monitor) error {
 		}
 		return now.peers, nil
 	})
-	for _, c := range []prometheus.Collector{metrics.New(t.n.name, t.n.tun), verdicts, collectors.NewGoCollector(),
+	for _, c := range []prometheus.Collector{metrics.New(t.n.name, t.n.tun), verdicts,
+		metrics.NewRestored(t.n.name, t.n.guarded.counts), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := registry.Register(c); err != nil {
 			return err

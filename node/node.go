@@ -89,6 +89,8 @@ type Node struct {
 	mtu       int           // bytes, that the link was given by the plan's rule; 0: by the configuration
 	journal   *plan.Journal // nil: nothing to undo
 	runner    plan.Runner
+	tables    *nftables.Keeper // of the firewall
+	guarded   guarded
 
 	left           *plan.Journal // of a dead node whose kill switch stands; nil: none
 	standing       uint32        // the mark that such a kill switch lets pass, until there is a tunnel
@@ -172,6 +174,9 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) serve(ctx context.Context) error {
 	defer close(n.ended)
 	tasks := []task{deviceTask{n.tun}, adaptTask{n}, monitorTask{n, n.monitor}}
+	if n.opt.onHost() && !n.bare {
+		tasks = append(tasks, guardTask{n})
+	}
 	if n.net != nil {
 		tasks = append(tasks, servicesTask{&n.services})
 	}
@@ -229,6 +234,7 @@ func (n *Node) close() error {
 	if n.journal != nil {
 		errs = append(errs, n.undo())
 	}
+	errs = append(errs, n.tables.Close())
 	if n.tun != nil {
 		n.tun.Close()
 	}

@@ -128,7 +128,7 @@ func orphans(name string, o DownOptions) error {
 			errs = append(errs, err)
 		case l == name:
 			s := plan.Step{Op: plan.OpKillSwitch, Link: l}
-			if err := nftables.DeleteKillSwitch(l); err != nil {
+			if err := (plan.System{}).DeleteKillSwitch(l); err != nil {
 				errs = append(errs, err)
 				continue
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/node/lookup"
+	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
@@ -79,11 +80,12 @@ func newNode(cfg *config.Config, o Options) *Node {
 		reloads: make(chan reloadRequest), moves: make(chan monitorMove), unmoved: make(chan struct{}), ended: make(chan struct{}),
 		services: services{failed: make(chan error, 1)},
 		name:     cfg.Name, opt: o,
-		runner: plan.Runner{Kernel: plan.System{}, Shell: o.Shell, Out: o.Out, Explain: o.Explain},
+		tables: new(nftables.Keeper),
+		runner: plan.Runner{Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
 	n.runner.Shell.Config = cfg.Path
 	n.cfg.Store(cfg)
-	n.runner.Device = kernelDevice{n}
+	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
 	n.names = lookup.New(n.serversInside(cfg), n.mark)
 	n.endpoints.Store(endpoint.New(cfg, n.lookUp))
 	return n

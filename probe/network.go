@@ -20,9 +20,11 @@ const (
 	ChangeLinkUp              // it came back
 	ChangeResume              // the host was asleep
 	ChangeMTU                 // the tunnel's MTU was adapted
+	ChangeKillSwitch          // another program changed the kill switch, which was put back
+	ChangeFirewall            // the same of the table that goes with a default route
 )
 
-var changeNames = []string{"", "default-route", "source", "address-gone", "link-down", "link-up", "resume", "mtu"}
+var changeNames = []string{"", "default-route", "source", "address-gone", "link-down", "link-up", "resume", "mtu", "kill-switch", "firewall"}
 
 func (c Change) String() string { return nameOf(changeNames, uint8(c)) }
 
@@ -34,7 +36,16 @@ type NetworkChange struct {
 	OldLink, NewLink string        // names, 15 bytes at most as the kernel has it
 	OldMTU, NewMTU   int           // bytes
 	Asleep           time.Duration // of ChangeResume
+	// Program made a ChangeKillSwitch or ChangeFirewall, 15 bytes of its name, ""
+	// if that is not known; PID is its process, as the host sees it, and Times how
+	// often it did lately.
+	Program string
+	PID     int
+	Times   int
 }
+
+// byProgram reports whether a change is another program's.
+func (c Change) byProgram() bool { return c == ChangeKillSwitch || c == ChangeFirewall }
 
 // Event returns an event that holds c. Its time is for the caller to set.
 func (c NetworkChange) Event() Event {
@@ -43,6 +54,10 @@ func (c NetworkChange) Event() Event {
 		InnerLen: uint16(c.OldMTU), OuterLen: uint16(c.NewMTU), Counter: uint64(c.Asleep)}
 	copy(e.InnerSrc[:], c.OldLink)
 	copy(e.InnerDst[:], c.NewLink)
+	if c.Change.byProgram() {
+		copy(e.InnerSrc[:], c.Program)
+		e.Sender, e.Counter = uint32(c.PID), uint64(c.Times)
+	}
 	return e
 }
 
@@ -51,6 +66,10 @@ func (c NetworkChange) Event() Event {
 func (e *Event) Network() (c NetworkChange, ok bool) {
 	if e.Kind != KindNetwork {
 		return c, false
+	}
+	if change := Change(e.Info); change.byProgram() {
+		return NetworkChange{Change: change, NewLink: linkName(e.InnerDst), Program: linkName(e.InnerSrc),
+			PID: int(e.Sender), Times: int(e.Counter)}, true
 	}
 	return NetworkChange{
 		Change:  Change(e.Info),

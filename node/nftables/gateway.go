@@ -1,7 +1,6 @@
 package nftables
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -57,27 +56,13 @@ type Forward struct {
 // Name returns the table's name.
 func (g Gateway) Name() string { return "wgnode-gateway-" + g.Link }
 
-// ReplaceGateway adds the table. One that is there already is replaced in the
-// same transaction.
-func ReplaceGateway(g Gateway) error {
-	c, err := nftables.New()
-	if err == nil {
-		g.compose(c)
-		err = c.Flush()
-	}
-	if err != nil {
-		return fmt.Errorf("add nft table inet %s: %w", g.Name(), err)
-	}
-	return nil
-}
+// Family returns the word that nft(8) has for the table's family.
+func (Gateway) Family() string { return "inet" }
 
-// DeleteGateway deletes the table of a tunnel. The error wraps ENOENT if there
-// is none.
-func DeleteGateway(link string) error { return deleteInet(Gateway{Link: link}.Name()) }
+func (Gateway) number() byte { return unix.NFPROTO_INET }
 
-func (g Gateway) compose(c *nftables.Conn) {
-	table := c.AddTable(&nftables.Table{Name: g.Name(), Family: nftables.TableFamilyINet})
-	c.FlushTable(table)
+func (g Gateway) compose(c *nftables.Conn, _ *contents, _ bool) error {
+	table := replace(c, g)
 	if len(g.Forwards) > 0 {
 		in := c.AddChain(&nftables.Chain{Name: "prerouting", Table: table, Type: nftables.ChainTypeNAT,
 			Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest})
@@ -105,6 +90,7 @@ func (g Gateway) compose(c *nftables.Conn) {
 	for _, way := range [][]expr.Any{to(g.Link), from(g.Link)} {
 		rule(c, forward, "segments fit through the tunnel", way, clamp())
 	}
+	return nil
 }
 
 func (f Forward) protocol() byte {

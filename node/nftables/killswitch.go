@@ -71,26 +71,6 @@ var onLAN = []netip.Prefix{
 	netip.MustParsePrefix("ff02::/16"),
 }
 
-// ReplaceKillSwitch adds the table, or changes it to what k says if it is there.
-// Either is one transaction: at no time less is dropped than both, the old and
-// the new table, would drop.
-func ReplaceKillSwitch(k KillSwitch) error {
-	c, err := nftables.New()
-	if err == nil {
-		if err = k.compose(c); err == nil {
-			err = c.Flush()
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("add nft table inet %s: %w", k.Name(), err)
-	}
-	return nil
-}
-
-// DeleteKillSwitch deletes the table of a tunnel. The error wraps ENOENT if there
-// is none.
-func DeleteKillSwitch(link string) error { return deleteInet(KillSwitch{Link: link}.Name()) }
-
 // KillSwitches returns the tunnels that have such a table, in alphabetical order.
 func KillSwitches() ([]string, error) {
 	c, err := nftables.New()
@@ -111,14 +91,25 @@ func KillSwitches() ([]string, error) {
 	return links, nil
 }
 
+// Family returns the word that nft(8) has for the table's family.
+func (KillSwitch) Family() string { return "inet" }
+
+func (KillSwitch) number() byte { return unix.NFPROTO_INET }
+
+const killSwitchChain = "postrouting"
+
 // compose puts the transaction together. The chain stays if it is there, only
 // its rules are replaced, so that there is no moment without it.
-func (k KillSwitch) compose(c *nftables.Conn) error {
-	table := c.AddTable(&nftables.Table{Name: k.Name(), Family: nftables.TableFamilyINet})
-	drop := nftables.ChainPolicyDrop
-	chain := c.AddChain(&nftables.Chain{Name: "postrouting", Table: table, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityFilter, Policy: &drop})
+func (k KillSwitch) compose(c *nftables.Conn, there *contents, owned bool) error {
+	table := message(k)
+	if !owned {
+		c.AddTable(table)
+	}
 	c.FlushTable(table)
+	k.clear(c, table, there)
+	drop := nftables.ChainPolicyDrop
+	chain := c.AddChain(&nftables.Chain{Name: killSwitchChain, Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityFilter, Policy: &drop})
 
 	rule(c, chain, "this host itself", to("lo"), accept())
 	rule(c, chain, "into the tunnel", to(k.Link), accept())
@@ -143,6 +134,22 @@ func (k KillSwitch) compose(c *nftables.Conn) error {
 		rule(c, chain, "LAN", toNetwork(p), accept())
 	}
 	return nil
+}
+
+// clear deletes what does not belong into the table, and the chain if it is at
+// another place than it should be.
+func (k KillSwitch) clear(c *nftables.Conn, table *nftables.Table, there *contents) {
+	if there == nil {
+		return
+	}
+	for name, chain := range there.chains {
+		if name != killSwitchChain || !chain.is(nftables.ChainTypeFilter, *nftables.ChainHookPostrouting, *nftables.ChainPriorityFilter) {
+			c.DelChain(&nftables.Chain{Name: name, Table: table})
+		}
+	}
+	for _, name := range there.sets {
+		c.DelSet(&nftables.Set{Name: name, Table: table})
+	}
 }
 
 // uplink accepts that without which the way to the peers would fail within
@@ -180,16 +187,4 @@ func byFamily(prefixes []netip.Prefix) [][]netip.Prefix {
 		families[i] = append(families[i], p)
 	}
 	return families
-}
-
-func deleteInet(name string) error {
-	c, err := nftables.New()
-	if err == nil {
-		c.DelTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
-		err = c.Flush()
-	}
-	if err != nil {
-		return fmt.Errorf("delete nft table inet %s: %w", name, err)
-	}
-	return nil
 }

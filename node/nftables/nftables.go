@@ -49,9 +49,9 @@ import (
 type Table struct {
 	Link string
 	IPv6 bool
-	// Addresses are the link's, of that family. Only Replace needs them.
+	// Addresses are the link's, of that family. Only adding needs them.
 	Addresses []netip.Addr
-	// Mark is that of the encrypted packets. Only Replace needs it.
+	// Mark is that of the encrypted packets. Only adding needs it.
 	Mark uint32
 }
 
@@ -104,18 +104,15 @@ func Dropping() ([]string, error) {
 	return dropping, nil
 }
 
-// Replace adds the table with its chains and rules, in one transaction. One
-// that is there already, perhaps left over by a crash, is replaced in the same.
-func Replace(t Table) error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("add nft table %s %s: %w", t.Family(), t.Name(), err)
+func (t Table) number() byte {
+	if t.IPv6 {
+		return unix.NFPROTO_IPV6
 	}
-	table := t.message()
-	c.AddTable(table) // so that deleting does not fail
-	c.DelTable(table)
-	c.AddTable(table)
+	return unix.NFPROTO_IPV4
+}
 
+func (t Table) compose(c *nftables.Conn, _ *contents, _ bool) error {
+	table := replace(c, t)
 	preraw := chain(c, table, "preraw", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
 	premangle := chain(c, table, "premangle", nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
 	postmangle := chain(c, table, "postmangle", nftables.ChainHookPostrouting, nftables.ChainPriorityMangle)
@@ -124,31 +121,15 @@ func Replace(t Table) error {
 	}
 	c.AddRule(&nftables.Rule{Table: table, Chain: postmangle, Exprs: saveMark(t.Mark)})
 	c.AddRule(&nftables.Rule{Table: table, Chain: premangle, Exprs: restoreMark()})
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("add nft table %s %s: %w", t.Family(), t.Name(), err)
-	}
 	return nil
 }
 
-// Delete deletes the table. The error wraps ENOENT if there is none.
-func Delete(t Table) error {
-	c, err := nftables.New()
-	if err == nil {
-		c.DelTable(t.message())
-		err = c.Flush()
-	}
-	if err != nil {
-		return fmt.Errorf("delete nft table %s %s: %w", t.Family(), t.Name(), err)
-	}
-	return nil
-}
-
-func (t Table) message() *nftables.Table {
-	family := nftables.TableFamilyIPv4
-	if t.IPv6 {
-		family = nftables.TableFamilyIPv6
-	}
-	return &nftables.Table{Name: t.Name(), Family: family}
+// replace makes a new table in place of one that may be there.
+func replace(c *nftables.Conn, s spec) *nftables.Table {
+	table := message(s)
+	c.AddTable(table) // so that deleting does not fail
+	c.DelTable(table)
+	return c.AddTable(table)
 }
 
 func chain(c *nftables.Conn, t *nftables.Table, name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {

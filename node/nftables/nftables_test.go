@@ -25,16 +25,17 @@ func TestTable(t *testing.T) {
 	nft := ownNamespace(t)
 	table := Table{Link: "wg-longest.name", IPv6: true, Mark: 4660,
 		Addresses: []netip.Addr{netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd01::1")}}
+	var k Keeper
 	for range 2 { // the second replaces the first
-		if err := Replace(table); err != nil {
+		if err := k.AddTable(table); err != nil {
 			t.Fatal(err)
 		}
 	}
 	got := nft("", "list", "ruleset")
-	if err := Delete(table); err != nil {
+	if err := k.DeleteTable(table); err != nil {
 		t.Error(err)
 	}
-	if err := Delete(table); !errors.Is(err, unix.ENOENT) {
+	if err := k.DeleteTable(table); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("deleted again: %v", err)
 	}
 	if left := nft("", "list", "ruleset"); left != "" {

@@ -114,25 +114,26 @@ func TestOwnTables(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", what, got, text)
 		}
 	}
+	keeper := Keeper{Open: true} // an owner is listed, too
 	link := "wg-longest.name"
 	first := KillSwitch{Link: link, Mark: 7, Excluded: prefixes("198.51.100.0/24", "2001:db8::/32")}
-	if err := ReplaceKillSwitch(first); err != nil {
+	if err := keeper.AddKillSwitch(first); err != nil {
 		t.Fatal(err)
 	}
 	k := KillSwitch{Link: link, Mark: 0x1234,
 		Excluded: prefixes("240.0.0.0/4", "10.1.0.0/16", "fd00::/12", "10.0.0.0/8", "192.0.2.1/32"),
 		AllowLAN: true, LAN: []Network{{"eth0", netip.MustParsePrefix("192.168.0.0/20")}, {"eth0", netip.MustParsePrefix("fe80::/64")}}}
-	if err := ReplaceKillSwitch(k); err != nil {
+	if err := keeper.AddKillSwitch(k); err != nil {
 		t.Fatal(err)
 	}
 	want("kill switch", killSwitch)
 	if links, err := KillSwitches(); err != nil || !slices.Equal(links, []string{link}) {
 		t.Errorf("kill switches of %v, %v", links, err)
 	}
-	if err := DeleteKillSwitch(link); err != nil {
+	if err := keeper.DeleteKillSwitch(link); err != nil {
 		t.Error(err)
 	}
-	if err := DeleteKillSwitch(link); !errors.Is(err, unix.ENOENT) {
+	if err := keeper.DeleteKillSwitch(link); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("deleted again: %v", err)
 	}
 
@@ -141,15 +142,15 @@ func TestOwnTables(t *testing.T) {
 		{UDP: true, Port: 53, To: netip.MustParseAddrPort("[fd00::2]:5353")},
 	}}
 	for range 2 {
-		if err := ReplaceGateway(g); err != nil {
+		if err := keeper.AddGateway(g); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want("gateway", gateway)
-	if err := DeleteGateway("wg0"); err != nil {
+	if err := keeper.DeleteGateway("wg0"); err != nil {
 		t.Error(err)
 	}
-	if err := DeleteGateway("wg0"); !errors.Is(err, unix.ENOENT) {
+	if err := keeper.DeleteGateway("wg0"); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("deleted again: %v", err)
 	}
 	want("in the end", "")
@@ -158,6 +159,7 @@ func TestOwnTables(t *testing.T) {
 // Lists of excluded prefixes may be long.
 func TestManyExcluded(t *testing.T) {
 	nft := ownNamespace(t)
+	keeper := Keeper{Open: true} // an owner is listed, too
 	k := KillSwitch{Link: "wg0", Mark: 7}
 	for i := range 900 {
 		var b [16]byte
@@ -166,7 +168,7 @@ func TestManyExcluded(t *testing.T) {
 		k.Excluded = append(k.Excluded, netip.PrefixFrom(netip.AddrFrom16(b), 32))
 		k.Excluded = append(k.Excluded, netip.PrefixFrom(netip.AddrFrom4([4]byte(bytes.Join([][]byte{{10}, b[2:4], {0}}, nil))), 24))
 	}
-	if err := ReplaceKillSwitch(k); err != nil {
+	if err := keeper.AddKillSwitch(k); err != nil {
 		t.Fatal(err)
 	}
 	listed := nft("", "list", "ruleset")

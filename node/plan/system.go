@@ -4,6 +4,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -19,6 +20,9 @@ import (
 // System is the kernel of this host, in the network namespace of the calling
 // thread, and what it resolves names by, in that thread's mount namespace.
 type System struct {
+	// Tables adds the firewall's tables, and remembers them. If it is nil, nobody
+	// does.
+	Tables *nftables.Keeper
 	routes *route.Session // nil: none
 }
 
@@ -28,12 +32,13 @@ var (
 )
 
 // begin makes a System that keeps a socket open.
-func (System) begin() (Kernel, func(), error) {
-	s, err := route.Begin()
+func (s System) begin() (Kernel, func(), error) {
+	routes, err := route.Begin()
 	if err != nil {
 		return nil, nil, err
 	}
-	return System{s}, s.End, nil
+	s.routes = routes
+	return s, routes.End, nil
 }
 
 func (System) Link(name string) (link.Link, error)             { return link.ByName(name) }
@@ -43,7 +48,6 @@ func (System) AddAddress(l link.Link, p netip.Prefix) error    { return address.
 func (System) DeleteAddress(l link.Link, p netip.Prefix) error { return address.Delete(l, p) }
 func (System) AddRule(r rule.Rule) error                       { return rule.Add(r) }
 func (System) DeleteRule(r rule.Rule) error                    { return rule.Delete(r) }
-func (System) DeleteFirewall(t nftables.Table) error           { return nftables.Delete(t) }
 func (System) SetSrcValidMark() error                          { return sysctl.Write(srcValidMark, "1") }
 
 func (s System) AddRoute(l link.Link, p netip.Prefix, table int) error {
@@ -65,10 +69,36 @@ func (System) ResetDNS(l link.Link, c resolver.Change) error {
 	return resolver.Host{}.Undo(c, l.Index)
 }
 
-func (System) AddKillSwitch(k nftables.KillSwitch) error   { return nftables.ReplaceKillSwitch(k) }
-func (System) DeleteKillSwitch(link string) error          { return nftables.DeleteKillSwitch(link) }
-func (System) AddGateway(g nftables.Gateway) error         { return nftables.ReplaceGateway(g) }
-func (System) DeleteGateway(link string) error             { return nftables.DeleteGateway(link) }
+// tables has a keeper do something. One that it makes for it lets go of the
+// tables at once.
+func (s System) tables(do func(*nftables.Keeper) error) error {
+	if s.Tables != nil {
+		return do(s.Tables)
+	}
+	var k nftables.Keeper
+	return errors.Join(do(&k), k.Close())
+}
+
+func (s System) DeleteFirewall(t nftables.Table) error {
+	return s.tables(func(k *nftables.Keeper) error { return k.DeleteTable(t) })
+}
+
+func (s System) AddKillSwitch(table nftables.KillSwitch) error {
+	return s.tables(func(k *nftables.Keeper) error { return k.AddKillSwitch(table) })
+}
+
+func (s System) DeleteKillSwitch(link string) error {
+	return s.tables(func(k *nftables.Keeper) error { return k.DeleteKillSwitch(link) })
+}
+
+func (s System) AddGateway(g nftables.Gateway) error {
+	return s.tables(func(k *nftables.Keeper) error { return k.AddGateway(g) })
+}
+
+func (s System) DeleteGateway(link string) error {
+	return s.tables(func(k *nftables.Keeper) error { return k.DeleteGateway(link) })
+}
+
 func (System) AddThrow(p netip.Prefix, table int) error    { return route.AddThrow(p, table) }
 func (System) DeleteThrow(p netip.Prefix, table int) error { return route.DeleteThrow(p, table) }
 
@@ -95,12 +125,12 @@ func (System) ResetSysctl(name, value, before string) error {
 
 // AddFirewall protects all addresses of the link, as wg-quick does: also the
 // link-local one that the kernel has made up.
-func (System) AddFirewall(l link.Link, t nftables.Table) error {
+func (s System) AddFirewall(l link.Link, t nftables.Table) error {
 	var err error
 	if t.Addresses, err = address.List(l, t.IPv6); err != nil {
 		return fmt.Errorf("add nft table %s %s: %w", t.Family(), t.Name(), err)
 	}
-	return nftables.Replace(t)
+	return s.tables(func(k *nftables.Keeper) error { return k.AddTable(t) })
 }
 
 // ResetSrcValidMark goes by the rules that are left to tell whether it is still

@@ -216,6 +216,13 @@ func (o *object) network(c probe.NetworkChange) {
 	if c.Change == probe.ChangeResume {
 		o.number("asleep", uint64(c.Asleep.Round(time.Second).Seconds()))
 	}
+	if c.Program != "" {
+		o.name("program", c.Program)
+		o.number("pid", uint64(c.PID))
+	}
+	if c.Times != 0 {
+		o.number("times", uint64(c.Times))
+	}
 	o.close()
 }
 

@@ -202,8 +202,23 @@ func (l *line) network(e *probe.Event) {
 	case probe.ChangeLinkDown, probe.ChangeLinkUp:
 		l.printf(" %s", l.opt.escape(cmp.Or(c.NewLink, c.OldLink)))
 		return
+	case probe.ChangeKillSwitch, probe.ChangeFirewall:
+		l.printf(" of %s was changed by %s and is back", l.opt.escape(c.NewLink), l.program(c))
+		return
 	}
 	l.printf(" %s %s %s", l.way(c.OldAddr, c.OldLink), l.arrow(), l.way(c.NewAddr, c.NewLink))
+}
+
+// program names the one that made a change, and says how often it did.
+func (l *line) program(c probe.NetworkChange) string {
+	text := "another program"
+	if c.Program != "" {
+		text = fmt.Sprintf("%s (process %d)", l.opt.escape(c.Program), c.PID)
+	}
+	if c.Times > 1 {
+		text += fmt.Sprintf(", %d times,", c.Times)
+	}
+	return text
 }
 
 // way writes an address with the link that it belongs to.

@@ -177,6 +177,10 @@ func event(name string) probe.Event {
 		e = probe.NetworkChange{Change: probe.ChangeResume, Asleep: time.Hour + 1600*time.Millisecond}.Event()
 	case "mtu":
 		e = probe.NetworkChange{Change: probe.ChangeMTU, NewLink: "wg0", OldMTU: 1420, NewMTU: 1340}.Event()
+	case "kill switch":
+		e = probe.NetworkChange{Change: probe.ChangeKillSwitch, NewLink: "wg0", Program: "nft\x1b[2J", PID: 4711, Times: 3}.Event()
+	case "firewall":
+		e = probe.NetworkChange{Change: probe.ChangeFirewall, NewLink: "wg0", Times: 1}.Event()
 	case "icmp error":
 		e.Seam, e.Kind, e.Reason = probe.SeamDevice, probe.KindICMP, probe.ICMPHostUnreachable
 		e = outer(e, "192.0.2.1", there)

@@ -1,0 +1,190 @@
+package node
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/probe"
+)
+
+const (
+	// A program that changes a table again and again is told of once in this time.
+	guardQuiet = 10 * time.Second
+	// What cannot be put back is tried again after this time.
+	guardRetry = time.Second
+)
+
+// guardTask puts the tables back that protect, when another program has changed
+// them: at once, unless it does so all the time. Then putting them back takes no
+// more than a tenth of a processor's time, see pauses.
+type guardTask struct{ n *Node }
+
+func (guardTask) String() string { return "guard the firewall" }
+
+// guarded counts how often a table was put back.
+type guarded struct{ killSwitch, firewall atomic.Uint64 }
+
+// counts returns it by the names of the changes.
+func (g *guarded) counts() map[string]uint64 {
+	return map[string]uint64{
+		probe.ChangeKillSwitch.String(): g.killSwitch.Load(),
+		probe.ChangeFirewall.String():   g.firewall.Load(),
+	}
+}
+
+// Run serves until ctx ends. A system that does not let its firewall be watched
+// is no reason to end the node.
+func (t guardTask) Run(ctx context.Context) error {
+	log := t.n.opt.Logger.With("interface", t.n.name)
+	var who culprits
+	changed := make(chan struct{}, 1)
+	w, err := nftables.Watch(func(c nftables.Change) {
+		if c.Table != "" && !t.n.tables.Keeps(c.Table) {
+			return
+		}
+		who.note(c)
+		select {
+		case changed <- struct{}{}:
+		default: // it is known already
+		}
+	})
+	if err != nil {
+		log.Error("the firewall is not watched", "error", err)
+		<-ctx.Done()
+		return nil
+	}
+	defer w.Close() // nothing was written
+	said := teller{n: t.n}
+	again := time.NewTimer(0) // to begin with, of what has changed before
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			said.flush()
+			return nil
+		case <-said.due():
+			said.flush()
+			continue
+		case <-changed:
+		case <-again.C:
+		}
+		start := time.Now()
+		restored, err := t.n.tables.Restore()
+		took := time.Since(start)
+		for _, r := range restored {
+			said.add(r, who.of(r.Table))
+		}
+		if err != nil {
+			log.Error("the firewall is not as it was set", "error", err)
+			again.Reset(guardRetry)
+		}
+		if len(restored) > 0 {
+			pause(ctx, min(pauses*took, settleMost/2))
+		}
+	}
+}
+
+// culprits remembers which program has changed a table last. This one's own
+// changes come from the same source, so they are left out.
+type culprits struct {
+	mu   sync.Mutex
+	last map[string]nftables.Change
+}
+
+func (c *culprits) note(change nftables.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil {
+		c.last = make(map[string]nftables.Change)
+	}
+	if change.Table != "" && change.Program != ownName() {
+		c.last[change.Table] = change
+	}
+}
+
+// ownName is how the kernel calls this program. Its number says nothing in a
+// container, where it is another one.
+var ownName = sync.OnceValue(func() string {
+	name, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		return "" // then a change of ours may be taken for that of another of our name
+	}
+	return strings.TrimSuffix(string(name), "\n")
+})
+
+func (c *culprits) of(table string) nftables.Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last[table]
+}
+
+// teller says what was put back: the first time at once, then once in a while.
+type teller struct {
+	n       *Node
+	last    time.Time
+	pending []told
+	timer   *time.Timer
+}
+
+// told is what is to be said of one table.
+type told struct {
+	nftables.Restored
+	by    nftables.Change
+	times int
+}
+
+func (t *teller) add(r nftables.Restored, by nftables.Change) {
+	counter := &t.n.guarded.firewall
+	if r.KillSwitch {
+		counter = &t.n.guarded.killSwitch
+	}
+	counter.Add(1)
+	found := false
+	for i := range t.pending {
+		if p := &t.pending[i]; p.Table == r.Table {
+			p.Restored, p.by, found = r, by, true
+			p.times++
+		}
+	}
+	if !found {
+		t.pending = append(t.pending, told{r, by, 1})
+	}
+	wait := guardQuiet - time.Since(t.last)
+	if wait <= 0 {
+		t.flush()
+	} else if t.timer == nil {
+		t.timer = time.NewTimer(wait)
+	}
+}
+
+// due is when something is to be said, nil if there is nothing.
+func (t *teller) due() <-chan time.Time {
+	if t.timer == nil {
+		return nil
+	}
+	return t.timer.C
+}
+
+// flush says what is pending.
+func (t *teller) flush() {
+	if t.timer != nil {
+		t.timer.Stop()
+		t.timer = nil
+	}
+	for _, p := range t.pending {
+		change, message := probe.ChangeFirewall, "another program changed the tunnel's firewall, which is back"
+		if p.KillSwitch {
+			change, message = probe.ChangeKillSwitch, "another program changed the kill switch, which is back"
+		}
+		t.n.tun.NetworkChanged(probe.NetworkChange{Change: change, NewLink: t.n.name, Program: p.by.Program, PID: p.by.PID, Times: p.times})
+		t.n.opt.Logger.Warn(message, "interface", t.n.name, "table", p.Table, "changed", p.What,
+			"program", p.by.Program, "pid", p.by.PID, "times", p.times)
+		t.last = time.Now()
+	}
+	t.pending = nil
+}

@@ -1,0 +1,27 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+var restored = desc("wgnode_restored_total", "How often a table that protects was put back because another program had changed it.", "interface", "table")
+
+// Restored counts the tables that were put back, as Prometheus sees it.
+type Restored struct {
+	name  string
+	count func() map[string]uint64
+}
+
+// NewRestored returns a collector of the counts by table, which may be asked for
+// by several at a time.
+func NewRestored(name string, count func() map[string]uint64) *Restored {
+	return &Restored{name, count}
+}
+
+// Describe implements [prometheus.Collector].
+func (r *Restored) Describe(to chan<- *prometheus.Desc) { to <- restored }
+
+// Collect implements [prometheus.Collector].
+func (r *Restored) Collect(to chan<- prometheus.Metric) {
+	for table, n := range r.count() {
+		to <- prometheus.MustNewConstMetric(restored, prometheus.CounterValue, float64(n), r.name, table)
+	}
+}
