@@ -29,6 +29,14 @@ func (guardTask) String() string { return "guard the firewall" }
 // guarded counts how often a table was put back.
 type guarded struct{ killSwitch, firewall atomic.Uint64 }
 
+func (g *guarded) count(change probe.Change) {
+	if change == probe.ChangeKillSwitch {
+		g.killSwitch.Add(1)
+	} else {
+		g.firewall.Add(1)
+	}
+}
+
 // counts returns it by the names of the changes.
 func (g *guarded) counts() map[string]uint64 {
 	return map[string]uint64{
@@ -76,14 +84,12 @@ func (t guardTask) Run(ctx context.Context) error {
 		start := time.Now()
 		restored, err := t.n.tables.Restore()
 		took := time.Since(start)
-		for _, r := range restored {
-			said.add(r, who.of(r.Table))
-		}
 		if err != nil {
 			log.Error("the firewall is not as it was set", "error", err)
 			again.Reset(guardRetry)
 		}
 		if len(restored) > 0 {
+			said.add(restored, &who)
 			pause(ctx, min(pauses*took, settleMost/2))
 		}
 	}
@@ -127,32 +133,39 @@ func (c *culprits) of(table string) nftables.Change {
 type teller struct {
 	n       *Node
 	last    time.Time
-	pending []told
+	pending map[probe.Change]told
 	timer   *time.Timer
 }
 
-// told is what is to be said of one table.
+// told is what is to be said of the tables of one kind.
 type told struct {
-	nftables.Restored
+	what  []string // that was different the last time
 	by    nftables.Change
 	times int
 }
 
-func (t *teller) add(r nftables.Restored, by nftables.Change) {
-	counter := &t.n.guarded.firewall
-	if r.KillSwitch {
-		counter = &t.n.guarded.killSwitch
-	}
-	counter.Add(1)
-	found := false
-	for i := range t.pending {
-		if p := &t.pending[i]; p.Table == r.Table {
-			p.Restored, p.by, found = r, by, true
-			p.times++
+// add takes note of what was put back at one time.
+func (t *teller) add(restored []nftables.Restored, who *culprits) {
+	now := make(map[probe.Change]told)
+	for _, r := range restored {
+		change := probe.ChangeFirewall
+		if r.KillSwitch {
+			change = probe.ChangeKillSwitch
 		}
+		of := now[change]
+		for _, what := range r.What {
+			of.what = append(of.what, "table "+r.Table+": "+what)
+		}
+		of.by = who.of(r.Table)
+		now[change] = of
 	}
-	if !found {
-		t.pending = append(t.pending, told{r, by, 1})
+	for change, of := range now {
+		t.n.guarded.count(change)
+		of.times = t.pending[change].times + 1
+		if t.pending == nil {
+			t.pending = make(map[probe.Change]told)
+		}
+		t.pending[change] = of
 	}
 	wait := guardQuiet - time.Since(t.last)
 	if wait <= 0 {
@@ -176,14 +189,14 @@ func (t *teller) flush() {
 		t.timer.Stop()
 		t.timer = nil
 	}
-	for _, p := range t.pending {
-		change, message := probe.ChangeFirewall, "another program changed the tunnel's firewall, which is back"
-		if p.KillSwitch {
-			change, message = probe.ChangeKillSwitch, "another program changed the kill switch, which is back"
+	for change, p := range t.pending {
+		message := "another program changed the tunnel's firewall, which is back"
+		if change == probe.ChangeKillSwitch {
+			message = "another program changed the kill switch, which is back"
 		}
 		t.n.tun.NetworkChanged(probe.NetworkChange{Change: change, NewLink: t.n.name, Program: p.by.Program, PID: p.by.PID, Times: p.times})
-		t.n.opt.Logger.Warn(message, "interface", t.n.name, "table", p.Table, "changed", p.What,
-			"program", p.by.Program, "pid", p.by.PID, "times", p.times)
+		t.n.opt.Logger.Warn(message, "interface", t.n.name,
+			"changed", strings.Join(p.what, "; "), "program", p.by.Program, "pid", p.by.PID, "times", p.times)
 		t.last = time.Now()
 	}
 	t.pending = nil

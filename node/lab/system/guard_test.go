@@ -1,0 +1,114 @@
+//go:build linux
+
+package system
+
+import (
+	"flag"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
+)
+
+var interferenceCount = flag.Int("interferences", 10, "how often another program interferes with each kill switch")
+
+// interferences are what another program may do to the firewall, as shell
+// commands. They may fail: then the firewall has resisted.
+var interferences = []string{
+	`nft flush ruleset`,
+	`nft delete table $T`,
+	`nft flush table $T`,
+	`nft flush chain $T postrouting`,
+	`nft add chain $T postrouting '{ policy accept ; }'`,
+	`nft insert rule $T postrouting accept`,
+	`nft add table $T '{ flags dormant ; }'`,
+	`nft delete rule $T postrouting handle $(nft -a list table $T | sed -n 's/.*this host itself.*handle //p')`,
+	`nft delete table $T; nft add table $T; nft add chain $T postrouting '{ type filter hook output priority 7 ; policy accept ; }'`,
+	`nft list ruleset | sed 's/policy drop/policy accept/' > /run/saved; nft flush ruleset; nft -f /run/saved`,
+	`{ echo flush ruleset; nft list ruleset | sed 's/flags owner//'; echo 'insert rule '$T' postrouting accept'; } > /run/saved; nft -f /run/saved`,
+}
+
+const killSwitchTable = "inet wgnode-killswitch-wg0"
+
+// Whatever another program does to the kill switch, nothing leaves the host but
+// by the tunnel for longer than it takes to put it back.
+func TestKillSwitchInterfered(t *testing.T) {
+	lab.Need(t, "nft", "sh", "sed")
+	for _, tc := range []struct {
+		name  string
+		owned bool // the table is the node's, which takes Linux 6.9
+	}{
+		{name: "owned", owned: true},
+		{name: "open to all"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, false)
+			s.Up(s.H, s.ConfH)
+			s.countOnR()
+			if !tc.owned {
+				s.A.Run("nft", "add", "table", "inet", "wgnode-killswitch-wg0") // which then cannot get an owner
+			}
+			s.toml(fullIPs, "kill_switch = true", "")
+			s.A.Run(s.Wgnode, "up", tomlPath)
+			var to []netip.Addr
+			for _, p := range []lab.Pair{s.Addr.HWan, s.Addr.RLan, s.Addr.B} {
+				to = append(to, p.V4.Addr(), p.V6.Addr())
+			}
+			traffic := chat(t, s.A, to...)
+			traffic.more()
+			s.interfere(traffic, *interferenceCount)
+		})
+	}
+}
+
+// interfere interferes so often and counts what leaves.
+func (s *site) interfere(traffic *chatter, times int) {
+	s.T.Helper()
+	early, late := 0, 0
+	for range times {
+		what := interferences[rand.IntN(len(interferences))]
+		s.leaked()
+		out, _, err := s.A.Try("sh", "-c", "T='"+killSwitchTable+"'; "+what)
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		time.Sleep(time.Second) // what is promised
+		early += s.leaked()
+		traffic.more()
+		if n := s.leaked(); n > 0 {
+			late += n
+			s.T.Errorf("%d packets leaked a second after: %s\n%s\n%s", n, what, out, s.A.Run("nft", "list", "ruleset"))
+		}
+	}
+	s.T.Logf("of %d interferences %d packets leaked in the first second of each, %d later", times, early, late)
+}
+
+// What another program flushes is back, and said: in the log, in watch, and as a
+// metric.
+func TestFirewallRestored(t *testing.T) {
+	lab.Need(t, "nft", "curl")
+	s := newSite(t, false)
+	s.toml(fullIPs, "", "[metrics]\nlisten = \"unix:/run/wg0.metrics\"")
+	node := s.A.Start(s.Wgnode, "run", tomlPath)
+	s.AwaitNode()
+	list := func() string {
+		return s.A.Run("nft", "list", "table", "ip", "wg-quick-wg0") + s.A.Run("nft", "list", "table", "ip6", "wg-quick-wg0")
+	}
+	before := list()
+	watch := s.A.Start(s.Wgnode, "watch", "wg0", "--past")
+	s.A.Run("nft", "flush", "ruleset")
+	watch.WaitOutput(sitetest.Within(t), "network firewall of wg0 was changed by nft (process ")
+	node.WaitOutput(sitetest.Within(t), "another program changed the tunnel's firewall")
+	if now := list(); now != before {
+		t.Errorf("it is now\n%s\nwas\n%s", now, before)
+	}
+	metrics := s.A.Run("curl", "-sS", "-m10", "--unix-socket", "/run/wg0.metrics", "http://node/metrics")
+	if !strings.Contains(metrics, `wgnode_restored_total{interface="wg0",table="firewall"}`) {
+		t.Errorf("the metrics are\n%s", metrics)
+	}
+}
