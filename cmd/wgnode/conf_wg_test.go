@@ -132,6 +132,41 @@ func TestSetconfLikeWg(t *testing.T) {
 	sameRun(t, "syncconf", "missing", secretFile(t, peer(one, "")))
 }
 
+// What a file states no more goes: wg 1.0.20210914 keeps the preshared key and the
+// keepalive, later ones do not.
+func TestSyncconfForgets(t *testing.T) {
+	if !inOwnNamespaces(t) {
+		return
+	}
+	serveDevice(t, "wga")
+	peer := key.GeneratePrivate().Public()
+	section := "[Peer]\nPublicKey = " + peer.Base64() + "\nAllowedIPs = 10.0.0.0/8\n"
+	psk, keepalive := "PresharedKey = "+key.GeneratePreshared().Base64()+"\n", "PersistentKeepalive = 25\n"
+	for _, step := range []struct {
+		command, text string
+		psk, alive    bool
+	}{
+		{"syncconf", section + psk + keepalive, true, true},
+		{"addconf", section, true, true}, // which adds and takes nothing away
+		{"syncconf", section + psk, true, false},
+		{"syncconf", section + keepalive, false, true},
+		{"syncconf", section + keepalive + "[Peer]\nPublicKey = " + peer.Base64() + "\n" + psk, true, true},
+		{"syncconf", section, false, false},
+	} {
+		if got := runWgnode([]string{step.command, "wga", secretFile(t, step.text)}); got.status != 0 {
+			t.Fatalf("%s: %+v", step.command, got)
+		}
+		status, err := uapi.Get("wga")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := status.Peer(peer)
+		if !p.PresharedKey.IsZero() != step.psk || (p.PersistentKeepalive != 0) != step.alive {
+			t.Errorf("after %s of\n%s\npreshared key: %t, keepalive: %v", step.command, step.text, !p.PresharedKey.IsZero(), p.PersistentKeepalive)
+		}
+	}
+}
+
 // A fault in a file is told with its line, without secrets, and changes nothing.
 func TestSetconfFaults(t *testing.T) {
 	if !inOwnNamespaces(t) {

@@ -87,6 +87,7 @@ func applyFile(cmd *cobra.Command, command, name, path string) error {
 			}
 			return failLikeWg(errOut, what+strerror(errno), missingHint(name))
 		}
+		change.ResetPeers(status)
 		change.Reduce(status)
 	}
 	if errno := applyChange(name, change); errno != 0 {

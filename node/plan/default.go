@@ -96,6 +96,16 @@ func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 		s.Mark = 0
 		b.add(s)
 	}
+	// The rules come first: until the route is there the table is empty, and no
+	// packet that the main table would send elsewhere gets into the tunnel.
+	marked := step(OpMarked, fmt.Sprintf("all packets ask table %d, but not the encrypted ones, which carry the mark and leave %s", b.mark, f.wayOut()))
+	marked.Table, marked.Priority = int(b.mark), f.Priority
+	b.add(marked)
+
+	suppress := step(OpSuppress, "asked before that: the main table, but not its default route; "+f.whyNetworks())
+	suppress.Mark, suppress.Priority = 0, f.Priority-1
+	b.add(suppress)
+
 	b.throws(excluded, int(b.mark))
 	route := step(OpRoute, b.whyRoute(r)+"; "+f.whyDefault())
 	route.Table, route.Mark, route.Note = int(b.mark), 0, b.otherFamily(ipv4)
@@ -106,14 +116,6 @@ func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 			added.Skip += "; what this host sends by its own default route " + f.Default + " stays outside of the tunnel"
 		}
 	}
-
-	marked := step(OpMarked, fmt.Sprintf("all packets ask table %d, but not the encrypted ones, which carry the mark and leave %s", b.mark, f.wayOut()))
-	marked.Table, marked.Priority = int(b.mark), f.Priority
-	b.add(marked)
-
-	suppress := step(OpSuppress, "asked before that: the main table, but not its default route; "+f.whyNetworks())
-	suppress.Mark, suppress.Priority = 0, f.Priority-1
-	b.add(suppress)
 
 	firewall := step(OpFirewall, fmt.Sprintf("table wg-quick-%s: keeps others than the tunnel from reaching this host's addresses in it, "+
 		"and gives replies to encrypted packets their mark %d", b.cfg.Name, b.mark))

@@ -44,7 +44,7 @@ func (b *builder) excluded(p netip.Prefix) (within []netip.Prefix, all bool) {
 // table. It goes before the route.
 func (b *builder) throws(within []netip.Prefix, table int) {
 	for _, e := range within {
-		s := Step{Op: OpThrow, Prefix: e, Table: table, Why: "exclude: the rules that follow lead there, " + b.wayTo(e)}
+		s := Step{Op: OpThrow, Prefix: e, Table: table, Why: "exclude: the rules lead on from here, " + b.wayTo(e)}
 		if !slices.ContainsFunc(b.steps, func(have Step) bool {
 			return have.Op == OpThrow && have.Prefix == e && have.Table == table
 		}) {

@@ -51,6 +51,35 @@ func (c *Change) Reduce(s *Status) {
 	c.Peers = changes
 }
 
+// ResetPeers asks for no preshared key and no keepalive of the peers that a device
+// which says s has with one, where no part of c states any: c then is the whole of
+// what they are to be.
+func (c *Change) ResetPeers(s *Status) {
+	first := make(map[key.Public]*PeerChange)
+	psk, keepalive := make(map[key.Public]bool), make(map[key.Public]bool)
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		if first[p.PublicKey] == nil {
+			first[p.PublicKey] = p
+		}
+		psk[p.PublicKey] = psk[p.PublicKey] || p.PresharedKey != nil
+		keepalive[p.PublicKey] = keepalive[p.PublicKey] || p.Keepalive != nil
+	}
+	for i := range s.Peers {
+		is := &s.Peers[i]
+		p := first[is.PublicKey]
+		if p == nil {
+			continue
+		}
+		if !is.PresharedKey.IsZero() && !psk[is.PublicKey] {
+			p.PresharedKey = new(key.Preshared)
+		}
+		if is.PersistentKeepalive != 0 && !keepalive[is.PublicKey] {
+			p.Keepalive = new(uint16)
+		}
+	}
+}
+
 // lessen leaves in c what is new to a peer, which may be nil for none. Allowed
 // IPs that stay are never away, not for a moment.
 func (c *PeerChange) lessen(p *PeerStatus) {
