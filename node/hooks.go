@@ -34,11 +34,11 @@ func (n *Node) runHooks(ctx context.Context, phase hook.Phase) error {
 func runHooks(ctx context.Context, cfg *config.Config, phase hook.Phase, shell hook.Shell, out io.Writer, strict bool) error {
 	shell.Config = cfg.Path
 	var errs []error
-	for _, c := range plan.Hooks(cfg, phase) {
+	for i, c := range plan.Hooks(cfg, phase) {
 		c = hook.Expand(c, cfg.Name)
 		say(out, "[#] %s", c)
 		if err := shell.Run(ctx, phase, cfg.Name, c); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, hook.At(cfg.HookPlace(string(phase), i), err))
 			if strict {
 				break
 			}

@@ -301,6 +301,29 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// Each hook knows its line: the status of one that fails says nothing of which.
+func TestHookPlaces(t *testing.T) {
+	conf := mustParse(t, "[Interface]\nPostUp = one\nPostUp =\nPreUp = three\nPostUp = two\n")
+	toml := mustParseTOML(t, "[interface]\npre_up = [\"three\"]\npost_up = [\n\"one\",\n\"two\"\n]\n")
+	for _, tc := range []struct {
+		c    *Config
+		key  string
+		n    int
+		want string
+	}{
+		{conf, "PostUp", 0, "/etc/wireguard/wg0.conf:2"},
+		{conf, "PostUp", 1, "/etc/wireguard/wg0.conf:5"},
+		{conf, "PreUp", 0, "/etc/wireguard/wg0.conf:4"},
+		{conf, "PreUp", 1, ""},
+		{toml, "PreUp", 0, toml.Path + ":2"},
+		{toml, "PostUp", 1, toml.Path + ":5"},
+	} {
+		if got := tc.c.HookPlace(tc.key, tc.n); got != tc.want {
+			t.Errorf("%s %d of %s is at %q, want %q", tc.key, tc.n, tc.c.Path, got, tc.want)
+		}
+	}
+}
+
 func TestAllowedRoutes(t *testing.T) {
 	a, b := "[Peer]\nPublicKey="+pubA+"\nAllowedIPs=", "[Peer]\nPublicKey="+pubB+"\nAllowedIPs="
 	for _, tc := range []struct{ name, text, want string }{

@@ -62,10 +62,22 @@ func (es Errors) Unwrap() []error {
 }
 
 // lines remembers where each key of a section last stood. Prefixes of
-// AllowedIPs have entries of their own, see allowedIPsKey.
+// AllowedIPs have entries of their own, see allowedIPsKey, and so have hooks.
 type lines map[string]int
 
 func allowedIPsKey(p netip.Prefix) string { return "AllowedIPs " + p.String() }
+
+func hookKey(key string, n int) string { return key + " " + strconv.Itoa(n) }
+
+// HookPlace returns where the nth hook of a key stands, from 0, as "wg0.conf:12",
+// or "" if that is not known. The key is spelled as in a .conf.
+func (c *Config) HookPlace(key string, n int) string {
+	line, ok := c.Interface.lines[hookKey(key, n)]
+	if !ok || c.Path == "" {
+		return ""
+	}
+	return c.Path + ":" + strconv.Itoa(line)
+}
 
 // secretLooking matches what may be a key of WireGuard, or half of one.
 var secretLooking = regexp.MustCompile(`[A-Za-z0-9+/]{20,}=*`)

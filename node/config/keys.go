@@ -42,10 +42,10 @@ var interfaceKeys = []keyword{
 	{name: "DNS", set: (*parser).setDNS},
 	{name: "MTU", set: (*parser).setMTU},
 	{name: "Table", set: (*parser).setTable},
-	{name: "PreUp", hook: true, set: func(p *parser, v string) error { return addHook(&p.cfg.Interface.PreUp, v) }},
-	{name: "PostUp", hook: true, set: func(p *parser, v string) error { return addHook(&p.cfg.Interface.PostUp, v) }},
-	{name: "PreDown", hook: true, set: func(p *parser, v string) error { return addHook(&p.cfg.Interface.PreDown, v) }},
-	{name: "PostDown", hook: true, set: func(p *parser, v string) error { return addHook(&p.cfg.Interface.PostDown, v) }},
+	{name: "PreUp", hook: true, set: func(p *parser, v string) error { return p.addHook("PreUp", &p.cfg.Interface.PreUp, v) }},
+	{name: "PostUp", hook: true, set: func(p *parser, v string) error { return p.addHook("PostUp", &p.cfg.Interface.PostUp, v) }},
+	{name: "PreDown", hook: true, set: func(p *parser, v string) error { return p.addHook("PreDown", &p.cfg.Interface.PreDown, v) }},
+	{name: "PostDown", hook: true, set: func(p *parser, v string) error { return p.addHook("PostDown", &p.cfg.Interface.PostDown, v) }},
 	{name: "SaveConfig", set: func(p *parser, v string) (err error) {
 		p.cfg.Interface.SaveConfig, err = parseBool(v)
 		return err
@@ -94,8 +94,9 @@ func names(keys []keyword) []string {
 	return ns
 }
 
-func addHook(hooks *[]string, command string) error {
+func (p *parser) addHook(key string, hooks *[]string, command string) error {
 	if command != "" {
+		p.remember(hookKey(key, len(*hooks)))
 		*hooks = append(*hooks, command)
 	}
 	return nil

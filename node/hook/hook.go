@@ -149,6 +149,15 @@ func (s Shell) environ(link string) ([]string, error) {
 	return append(env, "CONFIG_FILE="+path), nil
 }
 
+// At adds to an error of Run where the hook stands, as "wg0.conf:12": of a command
+// that was not found the status alone says nothing. A nil err stays nil.
+func At(place string, err error) error {
+	if err == nil || place == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", place, err)
+}
+
 func isLocale(variable string) bool { return strings.HasPrefix(variable, "LC_ALL=") }
 
 // inMemory returns a file that is on no disk and holds text, to be read from its

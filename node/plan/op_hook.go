@@ -13,14 +13,14 @@ import (
 var hookOperation = operation{
 	command: func(s Step) string { return s.Command },
 	do: func(ctx context.Context, r *Runner, s Step, _ *link.Link) error {
-		return r.Shell.Run(ctx, s.Phase, s.Link, s.Command)
+		return hook.At(s.At, r.Shell.Run(ctx, s.Phase, s.Link, s.Command))
 	},
 }
 
 // hooks adds the hooks of one phase.
 func (b *builder) hooks(phase hook.Phase, commands []string, why string) {
-	for _, c := range commands {
-		b.add(Step{Op: OpHook, Phase: phase, Command: hook.Expand(c, b.cfg.Name), Why: why})
+	for n, c := range commands {
+		b.add(Step{Op: OpHook, Phase: phase, Command: hook.Expand(c, b.cfg.Name), At: b.cfg.HookPlace(string(phase), n), Why: why})
 	}
 }
 

@@ -50,6 +50,8 @@ type Step struct {
 	// Command is a hook's, with %i replaced. It may hold a secret, and undoing
 	// does not need it.
 	Command string `json:"-"`
+	// At is where the hook stands, as "wg0.conf:12".
+	At string `json:"-"`
 
 	DNS *resolver.Change `json:"dns,omitempty"`
 

@@ -91,7 +91,7 @@ func TestHooksFail(t *testing.T) {
 		s := newSite(t, false)
 		hooked(t, s, tc.hook)
 		before := sitetest.HostState(s.A)
-		sitetest.Fails(t, s.A, tc.status, "hook: exit status", s.Wgnode, "up", "wg0")
+		sitetest.Fails(t, s.A, tc.status, "wgnode: /etc/wireguard/wg0.conf:", s.Wgnode, "up", "wg0")
 		wantLog(t, s, tc.hook, tc.log)
 		sitetest.Unchanged(t, s.A, before)
 	}
