@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/wgnode/wgnode/probe/recording"
@@ -24,6 +25,11 @@ const (
 	// finishTime is how long the other host may take to end a recording when it is
 	// asked to; then the command is killed.
 	finishTime = 8 * time.Second
+	// killTime is how long it may take when nobody wants the recording any more.
+	killTime = 2 * time.Second
+	// maxRecording bounds a recording, in bytes: it is kept on this host's disk, and
+	// the other side says how much of it there is. Headers of half a million packets fit.
+	maxRecording = 128 << 20
 	// saidKept bounds how much of what the command says is kept, in bytes.
 	saidKept = 8 << 10
 )
@@ -38,39 +44,35 @@ var (
 	ErrRefused = errors.New("it cannot record")
 )
 
+// errLate is why a command was killed.
+var errLate = fmt.Errorf("it was asked to end, and did not within %s", finishTime)
+
 // Recorder is a recording that is made on another host. Its methods are not safe for
 // concurrent use.
 type Recorder struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	said  said
-	file  *os.File
-	ready chan struct{} // closed when the head has come
-	ended chan struct{} // closed when reading has ended
-	err   error         // how it did; valid once ended is closed
-	meta  recording.Meta
+	cmd      *exec.Cmd
+	stdin    io.Closer
+	stdout   *os.File
+	terminal *terminal // that the command has until the head has come
+	said     said
+	file     *os.File
+	ready    chan struct{} // closed when the head has come
+	ended    chan struct{} // closed when reading has ended
+	err      error         // how it did; valid once ended is closed
+	meta     recording.Meta
 
-	waited sync.Once
-	status error // of the command
+	exited chan struct{} // closed when the command has ended
+	status error         // of it; valid once exited is closed
 }
 
 // Start runs a command that is to record to its standard output, and copies that
 // into file. Finish or Abort must be called; when ctx ends the recording does, too.
+// The command has a process group of its own, which ends with the recording, whatever
+// it has started.
 func Start(ctx context.Context, args []string, file *os.File) (*Recorder, error) {
-	r := &Recorder{cmd: exec.CommandContext(ctx, args[0], args[1:]...), file: file, ready: make(chan struct{}), ended: make(chan struct{})}
-	stdin, err := r.cmd.StdinPipe()
-	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", args[0], err)
-	}
-	r.stdin = stdin
-	stdout, err := r.cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", args[0], err)
-	}
-	r.cmd.Stderr = &r.said
-	r.cmd.Cancel = stdin.Close // the other end is told first
-	r.cmd.WaitDelay = finishTime
-	if err := r.cmd.Start(); err != nil {
+	r := &Recorder{cmd: exec.CommandContext(ctx, args[0], args[1:]...), file: file,
+		ready: make(chan struct{}), ended: make(chan struct{}), exited: make(chan struct{})}
+	if err := r.start(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
 			err = errors.Join(ErrNoProgram, err)
 		}
@@ -78,24 +80,61 @@ func Start(ctx context.Context, args []string, file *os.File) (*Recorder, error)
 	}
 	go func() {
 		defer close(r.ended)
-		r.err = r.read(stdout)
+		r.err = r.read()
+		r.terminal.takeBack()
 	}()
+	go r.watch()
 	return r, nil
 }
 
+func (r *Recorder) start() error {
+	stdin, err := r.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	r.stdin = stdin
+	stdout, w, err := os.Pipe()
+	if err != nil {
+		return errors.Join(err, stdin.Close())
+	}
+	r.stdout, r.cmd.Stdout, r.cmd.Stderr = stdout, w, &r.said
+	r.cmd.Cancel, r.cmd.WaitDelay = stdin.Close, killTime // the other end is told first
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	r.terminal = lend(r.cmd.SysProcAttr)
+	err = errors.Join(r.cmd.Start(), w.Close())
+	if err != nil {
+		r.terminal.takeBack()
+		_ = stdin.Close() // Start may have done so
+		return errors.Join(err, stdout.Close())
+	}
+	return nil
+}
+
+// watch waits for the command. What it has left behind does not hold the recording up.
+func (r *Recorder) watch() {
+	r.status = r.cmd.Wait()
+	close(r.exited)
+	select {
+	case <-r.ended:
+	case <-time.After(killTime):
+		r.kill()
+	}
+}
+
 // read copies the recording, and makes sure that it is one, and whole.
-func (r *Recorder) read(stdout io.Reader) error {
-	in := io.TeeReader(stdout, r.file)
+func (r *Recorder) read() error {
+	in := io.TeeReader(&bounded{r.stdout, maxRecording}, r.file)
 	rd, err := recording.NewReader(in)
 	if err != nil {
 		return err
 	}
 	r.meta = *rd.Meta()
+	r.terminal.takeBack() // ssh has what it wanted to know
 	close(r.ready)
 	for {
 		_, err := rd.Next()
 		switch {
-		case errors.Is(err, io.EOF) && rd.Complete():
+		case rd.Complete() && (errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed)):
 			return nil
 		case errors.Is(err, io.EOF):
 			return io.ErrUnexpectedEOF
@@ -105,14 +144,28 @@ func (r *Recorder) read(stdout io.Reader) error {
 	}
 }
 
+// bounded is a reader of so many bytes, after which it fails.
+type bounded struct {
+	from io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("its recording is larger than %d MiB", maxRecording>>20)
+	}
+	n, err := b.from.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
 // Ready waits until the other host records.
 func (r *Recorder) Ready(ctx context.Context) error {
 	select {
 	case <-r.ready:
 		return nil
 	case <-r.ended:
-		r.Abort()
-		return r.failure(errors.Join(r.err, r.wait()))
+		return r.failure(r.end(killTime))
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return fmt.Errorf("%w: it did not begin in time %s", ErrRefused, r.said.String())
@@ -126,13 +179,7 @@ func (r *Recorder) Meta() *recording.Meta { return &r.meta }
 
 // Finish ends the recording and waits for the rest of it.
 func (r *Recorder) Finish() error {
-	if err := r.stdin.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return fmt.Errorf("end the recording: %w", err)
-	}
-	late := time.AfterFunc(finishTime, func() { _ = r.cmd.Process.Kill() }) // it may have ended
-	defer late.Stop()
-	<-r.ended
-	if err := errors.Join(r.err, r.wait()); err != nil {
+	if err := r.end(finishTime); err != nil {
 		return r.failure(err)
 	}
 	return nil
@@ -140,19 +187,48 @@ func (r *Recorder) Finish() error {
 
 // Abort ends the recording, whose content does not matter any more.
 func (r *Recorder) Abort() {
-	_ = r.stdin.Close() // it ends by itself then
-	late := time.AfterFunc(finishTime/4, func() { _ = r.cmd.Process.Kill() })
-	defer late.Stop()
-	<-r.ended
-	_ = r.wait()
+	_ = r.end(killTime) // and neither does what became of it
 }
 
-func (r *Recorder) wait() error {
-	r.waited.Do(func() { r.status = r.cmd.Wait() })
-	if errors.Is(r.status, exec.ErrWaitDelay) {
-		return nil
+// end tells the command to end, kills it if it does not within the limit, and returns
+// what went wrong first.
+func (r *Recorder) end(limit time.Duration) error {
+	_ = r.stdin.Close() // fails if it was closed before
+	killed := make(chan struct{})
+	late := time.AfterFunc(limit, func() {
+		defer close(killed)
+		r.kill()
+	})
+	<-r.ended
+	_ = r.stdout.Close() // nothing more is read: who writes on is told
+	<-r.exited
+	wasKilled := !late.Stop()
+	if wasKilled {
+		<-killed
 	}
-	return r.status
+	var exit *exec.ExitError
+	closed := errors.Is(r.err, os.ErrClosed) // by us: somebody held on to it
+	switch {
+	case r.err != nil && !ofItsEnd(r.err) && !closed:
+		return r.err
+	case errors.As(r.status, &exit) && exit.Exited() && exit.ExitCode() != 128+int(syscall.SIGPIPE):
+		return exit // it knows better than its output does
+	case r.err != nil && (wasKilled && !errors.Is(r.err, recording.ErrForeign) || closed):
+		return errLate
+	}
+	return r.err
+}
+
+// ofItsEnd reports whether the output of a command is like that because the command
+// has ended.
+func ofItsEnd(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, recording.ErrForeign)
+}
+
+// kill ends the command and all that it has started, and what holds on to its output.
+func (r *Recorder) kill() {
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+	_ = r.stdout.Close()
 }
 
 // failure says why there is no recording, in the words of who knows.
@@ -166,10 +242,12 @@ func (r *Recorder) failure(err error) error {
 		case 255: // ssh's own
 			kind = ErrConnect
 		}
-		err = exit
+		if text := r.said.String(); text != "" {
+			return fmt.Errorf("%w: %s", kind, text)
+		}
 	}
 	if text := r.said.String(); text != "" {
-		return fmt.Errorf("%w: %s", kind, text)
+		return fmt.Errorf("%w: %w: %s", kind, err, text)
 	}
 	return fmt.Errorf("%w: %w", kind, err)
 }
