@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -47,6 +48,19 @@ func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell
 	}
 	run(hook.PostDown)
 	return nil
+}
+
+// sayDead says whose remains are about to be undone: where a node left nothing
+// but files, nothing else tells that anything was done.
+func sayDead(out io.Writer, j *plan.Journal) {
+	how, what := "has died", "its files are removed"
+	if j.Process == (plan.Process{}) {
+		how = "has ended unasked"
+	}
+	if left := j.Left(); len(left) > 0 {
+		what = "what it left is undone: " + strings.Join(left, ", ")
+	}
+	say(out, "[!] %s%s %s; %s", j.Link, inProcess(j.Process.PID), how, what)
 }
 
 // awaitDead waits until a process that is not alive has let go of all that it

@@ -76,6 +76,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	}
 	if !prepared {
 		// Dead from the first, or killed before it could do what it was told.
+		sayDead(o.Out, j)
 		return undoDead(ctx, dir, j, o.Shell, out, "")
 	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 )
@@ -18,28 +16,36 @@ import (
 // Recover undoes what nodes that are dead have left behind on the host: that of
 // the given name, or of all names if it is "". A node that lives is left alone,
 // and that there is nothing to do is no error. With a name it also deletes a
-// kill switch that no journal tells of.
+// kill switch that no journal tells of. It says of each name what it did.
 func Recover(ctx context.Context, name string, o DownOptions) error {
 	if o.RunDir == "" {
 		o.RunDir = RunDir()
-	}
-	names := []string{name}
-	if name == "" {
-		var err error
-		if names, err = journals(o.RunDir); err != nil {
-			return err
-		}
 	}
 	unlock, err := lockDir(o.RunDir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	var errs []error
-	for _, n := range names {
-		errs = append(errs, recoverOne(ctx, n, o))
+	own, err := ownNodesCalled(o.RunDir, name)
+	errs := []error{err}
+	found := false
+	for _, k := range own {
+		found = found || name != "" || k.State == StateDead
+		errs = append(errs, recoverOne(ctx, k, o))
 	}
-	return errors.Join(append(errs, orphans(name, o))...)
+	some, err := orphans(name, o)
+	if errs = append(errs, err); !found && !some && errors.Join(errs...) == nil {
+		say(o.Out, "[!] nothing to undo: no dead node%s has left anything", called(name))
+	}
+	return errors.Join(errs...)
+}
+
+// called is " called NAME" where there is a name.
+func called(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " called " + name
 }
 
 // journals returns the names that have a journal in a folder.
@@ -86,56 +92,55 @@ func Began() ([]Beginning, error) {
 	return all, nil
 }
 
-func recoverOne(ctx context.Context, name string, o DownOptions) error {
-	j, err := plan.OpenJournal(journalPath(o.RunDir, name))
-	if errors.Is(err, fs.ErrNotExist) {
+func recoverOne(ctx context.Context, k Known, o DownOptions) error {
+	if k.State != StateDead {
+		say(o.Out, "[!] left as it is: %s is running%s", k.Name, inProcess(k.PID))
 		return nil
+	}
+	j, err := plan.OpenJournal(journalPath(o.RunDir, k.Name))
+	if errors.Is(err, fs.ErrNotExist) {
+		say(o.Out, "[!] %s has died; its socket is removed", k.Name)
+		return removeRemains(o.RunDir, k.Name)
 	}
 	if err != nil {
 		return err
 	}
-	switch alive, err := j.Process.Alive(); {
-	case err != nil:
-		return err
-	case alive:
-		say(o.Out, "[!] left as it is: process %d serves %s", j.Process.PID, name)
-		return nil
-	}
+	sayDead(o.Out, j)
 	return undoDead(ctx, o.RunDir, j, o.Shell, o.Out, "")
+}
+
+// inProcess is " (pid N)" where the process is known.
+func inProcess(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
 }
 
 // orphans deals with kill switches that no journal tells of, and that have no
 // interface: nobody else would find out why the host is cut off. One by name is
-// deleted, of the others it is said how.
-func orphans(name string, o DownOptions) error {
+// deleted, of the others it is said how. It reports whether there was any.
+func orphans(name string, o DownOptions) (some bool, err error) {
 	if nftables.Available() != nil {
-		return nil // then there are none
+		return false, nil // then there are none
 	}
-	links, err := nftables.KillSwitches()
-	if err != nil {
-		return err
-	}
-	known, err := journals(o.RunDir)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, l := range links {
-		_, err := link.ByName(l)
-		switch {
-		case slices.Contains(known, l) || err == nil:
-		case !errors.Is(err, link.ErrNotFound):
-			errs = append(errs, err)
-		case l == name:
-			s := plan.Step{Op: plan.OpKillSwitch, Link: l}
-			if err := (plan.System{}).DeleteKillSwitch(l); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			say(o.Out, "[#] %s", s.UndoString())
-		case name == "":
-			say(o.Out, "[!] the kill switch of %s is no known node's: `wgnode recover %s` removes it", l, l)
+	names, err := orphanedKillSwitches(o.RunDir)
+	errs := []error{err}
+	for _, l := range names {
+		if name != "" && l != name {
+			continue
 		}
+		some = true
+		if name == "" {
+			say(o.Out, "[!] the kill switch of %s is no known node's: `wgnode recover %s` removes it", l, l)
+			continue
+		}
+		s := plan.Step{Op: plan.OpKillSwitch, Link: l}
+		if err := (plan.System{}).DeleteKillSwitch(l); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		say(o.Out, "[#] %s", s.UndoString())
 	}
-	return errors.Join(errs...)
+	return some, errors.Join(errs...)
 }

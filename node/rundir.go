@@ -6,12 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/plan"
 )
 
@@ -63,26 +61,4 @@ func listenControl(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
 	return l, nil
-}
-
-// Running lists the names of the nodes that can be reached by [Dial], in
-// alphabetical order.
-func Running() ([]string, error) { return running(RunDir()) }
-
-func running(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list nodes: %w", err)
-	}
-	var names []string
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".sock")
-		if ok && config.ValidName(name) && served(filepath.Join(dir, e.Name())) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/wgnode/wgnode/node/hook"
@@ -85,13 +86,26 @@ func statusOf(err error) int {
 	return statusFailed
 }
 
-// hints collects the advice in err.
-func hints(err error) []string {
-	var hint *errHint
-	var lines []string
-	for e := err; errors.As(e, &hint); e = hint.err {
-		// The innermost is the nearest to the cause, so it comes first.
-		lines = append(append([]string(nil), hint.hints...), lines...)
+// hints collects the advice in err, and in all that it is joined from. The
+// innermost is the nearest to the cause, so it comes first.
+func hints(err error) (lines []string) {
+	add := func(more []string) {
+		for _, line := range more {
+			if !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	switch u := err.(type) {
+	case interface{ Unwrap() error }:
+		add(hints(u.Unwrap()))
+	case interface{ Unwrap() []error }:
+		for _, e := range u.Unwrap() {
+			add(hints(e))
+		}
+	}
+	if h, ok := err.(*errHint); ok {
+		add(h.hints)
 	}
 	return lines
 }

@@ -115,7 +115,7 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 }
 
 func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON bool) error {
-	c, err := dialNode(name)
+	c, err := dialNode(cmd, name)
 	if err != nil {
 		return err
 	}
@@ -173,17 +173,9 @@ Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
 				}
 				return doctorRecording(cmd, o.file, o.json)
 			}
-			name, err := nodeName(cmd, args)
+			report, err := runDoctor(cmd, args, o.req)
 			if err != nil {
 				return err
-			}
-			c, err := dialNode(name)
-			if err != nil {
-				return err
-			}
-			report, err := c.Doctor(cmd.Context(), o.req)
-			if err != nil {
-				return fmt.Errorf("doctor of %s: %w", name, err)
 			}
 			return printDoctor(cmd, report, o.json)
 		},
@@ -193,6 +185,44 @@ Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
 	readFlag(cmd, &o.file)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
+}
+
+// runDoctor asks the node that args name. What dead nodes have left on the host
+// is a finding, and all of the report if the dead one is that which was meant.
+func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*diagnose.DoctorReport, error) {
+	all, unseen := node.List()
+	var name string
+	var err error
+	if len(args) > 0 {
+		name, err = nodeName(cmd, args)
+	} else {
+		name, err = pickNode(cmd, all, unseen)
+	}
+	var c *node.Client
+	if err == nil {
+		c, err = dialNode(cmd, name)
+	}
+	var report *diagnose.DoctorReport
+	var dead *deadError
+	switch {
+	case errors.As(err, &dead):
+		report = &diagnose.DoctorReport{Interface: dead.node.Name, Dead: true}
+	case err != nil:
+		return nil, err
+	default:
+		if report, err = c.Doctor(cmd.Context(), req); err != nil {
+			return nil, fmt.Errorf("doctor of %s: %w", name, err)
+		}
+	}
+	for i := range all {
+		if k := &all[i]; k.State == node.StateDead && (len(k.Left) > 0 || k.Name == report.Interface) {
+			report.Findings = append(report.Findings, diagnose.Finding{Code: diagnose.NodeDied, Summary: obituary(k), Fix: []string{"wgnode recover " + k.Name}})
+		}
+	}
+	if unseen != nil {
+		report.Unchecked = append(report.Unchecked, unseen.Error())
+	}
+	return report, nil
 }
 
 func printDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, asJSON bool) error {
@@ -253,15 +283,6 @@ func parseSource(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("source %q: want an address or a prefix", s)
 	}
 	return netip.PrefixFrom(a, a.BitLen()), nil
-}
-
-// dialNode connects to a running node.
-func dialNode(name string) (*node.Client, error) {
-	c, err := node.Dial(name)
-	if err != nil {
-		return nil, withHint(err, "bring it up with: wgnode up "+name)
-	}
-	return c, nil
 }
 
 // ladderOptions are those for what cmd prints to.

@@ -73,7 +73,7 @@ type bothReport struct {
 }
 
 func runExplainWith(cmd *cobra.Command, name string, req explain.Request, with withOptions, asJSON bool) error {
-	c, err := dialNode(name)
+	c, err := dialNode(cmd, name)
 	if err != nil {
 		return err
 	}

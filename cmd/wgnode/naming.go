@@ -145,20 +145,18 @@ func nodeName(cmd *cobra.Command, args []string) (string, error) {
 		}
 		return name, err
 	}
-	names, err := node.Running()
+	all, unseen := node.List()
+	name, err := pickNode(cmd, all, unseen)
 	if err != nil {
-		return "", fmt.Errorf("look for running nodes: %w", err)
+		return "", err
 	}
-	return onlyNode(names)
+	return name, warnOfDead(cmd, all)
 }
 
 // onlyNode returns the node that is meant where none is named: the only one. Of
 // several it is the one that up would bring up without a name.
 func onlyNode(names []string) (string, error) {
-	switch len(names) {
-	case 0:
-		return "", withHint(errNoNode, "bring one up with: wgnode up NAME")
-	case 1:
+	if len(names) == 1 {
 		return names[0], nil
 	}
 	if path, err := config.Find(""); err == nil {
@@ -168,8 +166,6 @@ func onlyNode(names []string) (string, error) {
 	}
 	return "", fmt.Errorf("more than one tunnel is running; choose one: %s", strings.Join(names, ", "))
 }
-
-var errNoNode = errors.New("no node is running")
 
 // badTarget is the usage error for args, which end in a destination that cannot be
 // read. It may be the node, and the destination what is missing.
@@ -193,6 +189,10 @@ func beganNames(began []node.Beginning) []string {
 func nodeToChange(cmd *cobra.Command, args []string, names []string) (string, error) {
 	if len(args) > 0 {
 		return nodeName(cmd, args)
+	}
+	if len(names) == 0 {
+		all, unseen := node.List()
+		return "", noneRuns(cmd, all, unseen)
 	}
 	name, err := onlyNode(names)
 	if err != nil {

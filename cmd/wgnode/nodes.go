@@ -37,13 +37,31 @@ func completeFile(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 	return nil, cobra.ShellCompDirectiveDefault
 }
 
-// completeDown offers what there is to take down: every node has a journal,
-// also one that was killed.
-func completeDown(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+// completeDown offers what there is to take down, also the dead.
+func completeDown(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeKnown(args, func(k *node.Known) bool { return k.State != node.StateForeign })
+}
+
+// completeDead offers what there is to recover.
+func completeDead(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeKnown(args, func(k *node.Known) bool { return k.State == node.StateDead })
+}
+
+// completeKnown offers as first argument those of the nodes that match, as far
+// as they can be seen: nobody wants an error message in the line that is being
+// typed.
+func completeKnown(args []string, match func(*node.Known) bool) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return namesIn(node.RunDir(), ".json", toComplete), cobra.ShellCompDirectiveNoFileComp
+	all, _ := node.List()
+	var names []string
+	for i := range all {
+		if match(&all[i]) {
+			names = append(names, all[i].Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // namesIn returns the interfaces that a folder has files of, as far as it can

@@ -142,7 +142,7 @@ func (o *recordOptions) check(cmd *cobra.Command) error {
 }
 
 func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
-	c, err := dialNode(name)
+	c, err := dialNode(cmd, name)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
@@ -15,7 +17,7 @@ func newRecoverCommand() *cobra.Command {
 rules, tables of the firewall, kernel parameters, and the kill switch, which
 keeps a host without its tunnel off the network. Without a name it does so for
 all of them. Nodes that live are left alone, and having nothing to do is no
-failure.`,
+failure. Root recovers root's nodes, another user that user's.`,
 		Example: "  wgnode recover\n  wgnode recover wg0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
@@ -25,13 +27,22 @@ failure.`,
 					return err
 				}
 			}
-			if err := becomeRoot(cmd); err != nil {
-				return err
+			if !ownDead(name) {
+				if err := becomeRoot(cmd); err != nil {
+					return err
+				}
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
 			return node.Recover(ctx, name, node.DownOptions{Out: cmd.ErrOrStderr(), Shell: hook.Terminal()})
 		},
-		ValidArgsFunction: completeConfigs,
+		ValidArgsFunction: completeDead,
 	}
+}
+
+// ownDead reports whether this user has a dead node of that name, or any at all:
+// one without an interface takes no root.
+func ownDead(name string) bool {
+	all, _ := node.List() // where nothing can be seen, root may see more
+	return slices.ContainsFunc(all, func(k node.Known) bool { return k.State == node.StateDead && (name == "" || k.Name == name) })
 }

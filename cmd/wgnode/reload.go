@@ -37,7 +37,7 @@ too.`,
 				}
 				path = it.file
 			}
-			c, err := dialNode(name)
+			c, err := dialNode(cmd, name)
 			if err != nil {
 				return err
 			}

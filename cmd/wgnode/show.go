@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -42,7 +44,7 @@ private and preshared keys.`,
 func completeShow(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
-		names, err := uapi.Interfaces()
+		names, err := visible()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
@@ -64,17 +66,17 @@ func (s *shower) run(args []string) error {
 	case len(args) > 2:
 		return s.usage()
 	case len(args) == 0 || args[0] == "all":
-		return s.all(args)
+		return errors.Join(s.all(args), s.obituaries())
 	case args[0] == "interfaces":
 		if len(args) > 1 {
 			return s.usage()
 		}
-		return s.interfaces()
+		return errors.Join(s.interfaces(), s.obituaries())
 	}
 	name := deviceOf(args[0])
 	status, errno := getStatus(name)
 	if errno != 0 {
-		return s.fail("Unable to access interface: "+strerror(errno), missingHint(name))
+		return s.missing(name, errno)
 	}
 	if len(args) == 1 {
 		return s.print(func(b *bytes.Buffer) { newPretty(b, s.out).device(name, status) })
@@ -86,10 +88,48 @@ func (s *shower) run(args []string) error {
 	return s.print(func(b *bytes.Buffer) { field.print(b, "", status) })
 }
 
+// visible are the devices that there are, also those that only another user can
+// ask: wg(8) names the kernel's to everybody, too.
+func visible() ([]string, error) {
+	sockets, err := uapi.Sockets()
+	var names []string
+	for _, s := range sockets {
+		if s.Err == nil || errors.Is(s.Err, fs.ErrPermission) {
+			names = append(names, s.Name)
+		}
+	}
+	return names, err
+}
+
+// obituaries names the nodes that have died and left something on the host: a
+// list of those that run does not explain why it is cut off. What could not be
+// looked at is not for this list to say.
+func (s *shower) obituaries() error {
+	all, _ := node.List()
+	for i := range all {
+		if k := &all[i]; k.State == node.StateDead && len(k.Left) > 0 {
+			if _, err := fmt.Fprintf(s.errOut, "wgnode: %s\n", epitaph(k)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// missing says that there is no device of that name, as wg does, and what has
+// become of the node where there was one.
+func (s *shower) missing(name string, errno syscall.Errno) error {
+	message := "Unable to access interface: " + strerror(errno)
+	if k, err := node.Find(name); err == nil && k != nil && k.State == node.StateDead {
+		return s.fail(message+"\nwgnode: "+epitaph(k), "")
+	}
+	return s.fail(message, missingHint(name))
+}
+
 // all shows every device. It fails only if there are devices and none can be
 // shown; one that cannot is named on standard error.
 func (s *shower) all(args []string) error {
-	names, err := uapi.Interfaces()
+	names, err := visible()
 	if err != nil {
 		return s.failList(err)
 	}
@@ -128,7 +168,7 @@ func (s *shower) all(args []string) error {
 }
 
 func (s *shower) interfaces() error {
-	names, err := uapi.Interfaces()
+	names, err := visible()
 	if err != nil {
 		return s.failList(err)
 	}

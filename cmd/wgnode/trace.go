@@ -77,7 +77,7 @@ reply was lost; the last line says where.`,
 }
 
 func runTrace(cmd *cobra.Command, name string, req trace.Request) (*walk.Walk, error) {
-	c, err := dialNode(name)
+	c, err := dialNode(cmd, name)
 	if err != nil {
 		return nil, err
 	}

@@ -208,7 +208,7 @@ the tunnel stays up.`,
 			case errors.Is(err, node.ErrNotUp) && os.Geteuid() != 0:
 				return becomeRoot(cmd) // those of this user are not all
 			case errors.Is(err, node.ErrNotUp):
-				return notUp(name)
+				return notUp(cmd, name)
 			}
 			return err
 		},
@@ -227,7 +227,10 @@ func nodeToEnd(cmd *cobra.Command, args []string) (string, error) {
 }
 
 // notUp words what is up by that name instead, as far as that can be told.
-func notUp(name string) error {
+func notUp(cmd *cobra.Command, name string) error {
+	if k, err := node.Find(name); err == nil && k != nil && k.State != node.StateRunning {
+		return unusable(cmd, k)
+	}
 	if _, err := os.Stat("/sys/class/net/" + name); err != nil {
 		return withHint(fmt.Errorf("`%s' is not a WireGuard interface", name), "`wgnode show interfaces` lists those there are")
 	}

@@ -70,22 +70,22 @@ With -r it prints what a recording holds; see "wgnode record".`,
 // splitWatch takes what names a node from the front of args. What does not name a
 // node begins the filter, if it is clear which node is meant.
 func splitWatch(cmd *cobra.Command, args []string) (name string, words []string, err error) {
-	names, err := node.Running()
-	if err != nil {
-		return "", nil, err
-	}
+	all, unseen := node.List()
 	if len(args) > 0 {
 		name, err := nodeName(cmd, args[:1])
 		isFile := strings.HasSuffix(args[0], ".conf") || strings.HasSuffix(args[0], ".toml")
+		isKnown := slices.ContainsFunc(all, func(k node.Known) bool { return k.Name == name })
 		switch {
 		case isFile && err != nil:
 			return "", nil, err
-		case isFile, len(names) == 0, slices.Contains(names, name):
+		case isFile, isKnown, len(runningOf(all)) == 0:
 			return name, args[1:], err
 		}
 	}
-	name, err = onlyNode(names)
-	return name, args, err
+	if name, err = pickNode(cmd, all, unseen); err != nil {
+		return "", nil, err
+	}
+	return name, args, warnOfDead(cmd, all)
 }
 
 func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
@@ -94,7 +94,7 @@ func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
 	if _, err := filter.Compile(req.Filter, anyPeer); err != nil {
 		return newUsageError(cmd, err)
 	}
-	c, err := dialNode(name)
+	c, err := dialNode(cmd, name)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vishvananda/netlink"
 
+	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -64,6 +67,9 @@ func applyChange(name string, c *uapi.Change) syscall.Errno {
 // served looks whether there is a userspace device of that name.
 func served(name string) syscall.Errno {
 	conn, err := uapi.Dial(name)
+	if errors.Is(err, fs.ErrPermission) {
+		return syscall.EACCES // wg would go on to ask the kernel, which knows nothing of it
+	}
 	if err != nil {
 		return kernelErrno(name)
 	}
@@ -100,7 +106,13 @@ func kernelErrno(name string) syscall.Errno {
 }
 
 func missingHint(name string) string {
-	if os.Geteuid() != 0 {
+	k, err := node.Find(name)
+	switch {
+	case err == nil && k != nil && k.State == node.StateDead:
+		return epitaph(k)
+	case err == nil && k != nil && k.State == node.StateForeign:
+		return fmt.Sprintf("%s belongs to %s, who alone can ask it", name, cmp.Or(k.User, "another user"))
+	case os.Geteuid() != 0:
 		return fmt.Sprintf("only root may ask about %s", name)
 	}
 	names, err := uapi.Interfaces()

@@ -128,6 +128,26 @@ func (j *Journal) WasUp() bool {
 	return j.Complete || slices.ContainsFunc(j.Steps, func(s Step) bool { return s.Op == OpHook && s.Phase == hook.PostUp })
 }
 
+// Words for what steps leave, of several kinds that look the same to people.
+const (
+	LeftKillSwitch = "kill switch"
+	leftFirewall   = "firewall rules"
+	leftParameters = "kernel parameters"
+)
+
+// Left says what is left on the host when the process has died and its link
+// with it, in words, in the order of the steps: see [LeftKillSwitch].
+func (j *Journal) Left() []string {
+	var left []string
+	for _, s := range j.Steps {
+		o := operations[s.Op]
+		if o.left != "" && o.stays(s, whatIs{}) && !slices.Contains(left, o.left) {
+			left = append(left, o.left)
+		}
+	}
+	return left
+}
+
 // Mark returns the mark that the encrypted packets were given, 0 for none.
 func (j *Journal) Mark() uint32 {
 	for _, s := range j.Steps {

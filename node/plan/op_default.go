@@ -22,6 +22,7 @@ var validMarkOperation = operation{
 	},
 	undo:  func(r *Runner, _ Step, _ link.Link) error { return r.Kernel.ResetSrcValidMark() },
 	stays: always,
+	left:  leftParameters,
 }
 
 var ruleOperation = operation{
@@ -32,6 +33,7 @@ var ruleOperation = operation{
 	},
 	undo:  func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteRule(s.rule()) },
 	stays: always,
+	left:  "routing rules",
 }
 
 // The firewall's table is known by the link's name alone, so it is taken for
@@ -47,6 +49,7 @@ var firewallOperation = operation{
 	},
 	undo:     func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteFirewall(s.firewall()) },
 	stays:    func(_ Step, w whatIs) bool { return !w.taken },
+	left:     leftFirewall,
 	replaces: true,
 	follows:  OpAddress, // its rules protect them
 }

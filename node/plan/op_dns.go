@@ -27,6 +27,7 @@ var dnsOperation = operation{
 		}
 		return true
 	},
+	left:     "name servers",
 	replaces: true,
 }
 

@@ -21,6 +21,7 @@ var killSwitchOperation = operation{
 	},
 	undo:     func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteKillSwitch(s.Link) },
 	stays:    always,
+	left:     LeftKillSwitch,
 	replaces: true,
 }
 
@@ -34,6 +35,7 @@ var gatewayOperation = operation{
 	},
 	undo:     func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteGateway(s.Link) },
 	stays:    always,
+	left:     leftFirewall,
 	replaces: true,
 }
 
@@ -50,5 +52,6 @@ var throwOperation = operation{
 	},
 	undo:     func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteThrow(s.Prefix, s.Table) },
 	stays:    always,
+	left:     "routes",
 	together: true,
 }

@@ -34,6 +34,7 @@ var sysctlOperation = operation{
 		return r.Kernel.ResetSysctl(s.Sysctl, s.Value, s.Before)
 	},
 	stays:  always,
+	left:   leftParameters,
 	shared: true,
 }
 

@@ -22,6 +22,8 @@ type operation struct {
 	// stays tells whether anything of a step may be left, so that it needs
 	// undoing; nil if it goes with the link.
 	stays func(Step, whatIs) bool
+	// left is what such a step has made, for people who find it without its node.
+	left string
 	// together says that steps of this kind that follow each other may be
 	// recorded in one writing of the journal, which for thousands of them is
 	// the difference between milliseconds and a minute: to undo one that was

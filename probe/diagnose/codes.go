@@ -97,6 +97,10 @@ const (
 	MTUTooLarge           Code = "mtu-too-large"          // encrypted packets do not fit the way to the endpoint
 )
 
+// NodeDied is about no tunnel that runs: the node of one was killed, or crashed,
+// and what it has left on the host is still there.
+const NodeDied Code = "node-died"
+
 // Class says what kind of thing is at fault.
 type Class string
 
@@ -166,6 +170,7 @@ var classes = []struct {
 	{NoKeepalive, ClassConfig},
 	{FullTunnelOneFamily, ClassRouting},
 	{MTUTooLarge, ClassNetwork},
+	{NodeDied, ClassFirewall},
 }
 
 // Class returns the class of c, [ClassNetwork] for a code of another version.

@@ -38,6 +38,9 @@ type DoctorReport struct {
 	Peers     List[PeerReport] `json:"peers"`
 	// Drops counts, by reason, what was dropped that is no peer's.
 	Drops map[string]uint64 `json:"drops,omitempty"`
+	// Dead says that the interface's node has died: a finding says what it has
+	// left, and there is nothing else to report.
+	Dead bool `json:"dead,omitempty"`
 }
 
 // PeerReport is one peer's part of a [DoctorReport].
@@ -55,8 +58,12 @@ type PeerReport struct {
 }
 
 // Healthy reports whether no peer has a fault; an idle one has none. Findings
-// do not count: one that does harm is also the verdict of a peer.
+// do not count: one that does harm is also the verdict of a peer. A node that has
+// died has a fault, whatever its peers were.
 func (r *DoctorReport) Healthy() bool {
+	if r.Dead {
+		return false
+	}
 	for i := range r.Peers {
 		if v := &r.Peers[i].Verdict; !v.Healthy() && v.Code != Idle {
 			return false

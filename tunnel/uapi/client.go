@@ -127,10 +127,16 @@ func request(name, text string) (answer *bufio.Reader, closeConn func(), err err
 	return bufio.NewReader(conn), closeConn, nil
 }
 
-// Interfaces lists the devices whose socket somebody serves and we may use, in
-// the order of the folder's entries as wg(8) lists them. A socket that a killed
-// process left behind is not listed and not removed. No folder means no device.
-func Interfaces() ([]string, error) {
+// Socket is a socket in the folder of the devices' sockets.
+type Socket struct {
+	Name string // of the interface
+	// Err is why it cannot be used, as Dial has it; nil if somebody serves it.
+	Err error
+}
+
+// Sockets lists the devices' sockets and tries each one, in the order of the
+// folder's entries as wg(8) lists them. No folder means no socket.
+func Sockets() ([]Socket, error) {
 	dir, err := os.Open(SocketDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -142,20 +148,30 @@ func Interfaces() ([]string, error) {
 	if err := errors.Join(err, dir.Close()); err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	var names []string
+	var sockets []Socket
 	for _, entry := range entries {
 		name, ok := strings.CutSuffix(entry, socketSuffix)
 		if !ok || name == "" {
 			continue
 		}
 		conn, err := Dial(name)
-		if err != nil {
-			continue // not served, not a socket, or not ours: as if it were not there
+		if err == nil {
+			_ = conn.Close() // nothing was sent
 		}
-		if err := conn.Close(); err != nil {
-			return nil, fmt.Errorf("list interfaces: close %s: %w", name, err)
-		}
-		names = append(names, name)
+		sockets = append(sockets, Socket{name, err})
 	}
-	return names, nil
+	return sockets, nil
+}
+
+// Interfaces lists the devices whose socket somebody serves and we may use. A
+// socket that a killed process left behind is not listed and not removed.
+func Interfaces() ([]string, error) {
+	sockets, err := Sockets()
+	var names []string
+	for _, s := range sockets {
+		if s.Err == nil {
+			names = append(names, s.Name)
+		}
+	}
+	return names, err
 }

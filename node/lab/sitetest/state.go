@@ -92,8 +92,15 @@ func (s *Site) AwaitNode() {
 // PidOf returns the process id, inside of the host, of the node of wg0.
 func PidOf(t *testing.T, h *lab.Host) string {
 	t.Helper()
+	return pidIn(t, h, wg0Journal)
+}
+
+const wg0Journal = "/run/wgnode/wg0.json"
+
+func pidIn(t *testing.T, h *lab.Host, journal string) string {
+	t.Helper()
 	var j struct{ Process struct{ PID int } }
-	if err := json.Unmarshal([]byte(h.ReadFile("/run/wgnode/wg0.json")), &j); err != nil {
+	if err := json.Unmarshal([]byte(h.ReadFile(journal)), &j); err != nil {
 		t.Fatal(err)
 	}
 	return strconv.Itoa(j.Process.PID)
@@ -109,6 +116,12 @@ func (s *Site) Kill() {
 // KillOn is Kill for another host.
 func (s *Site) KillOn(h *lab.Host) {
 	s.T.Helper()
-	pid := PidOf(s.T, h)
+	s.KillOf(h, wg0Journal)
+}
+
+// KillOf is Kill for the node that has that journal.
+func (s *Site) KillOf(h *lab.Host, journal string) {
+	s.T.Helper()
+	pid := pidIn(s.T, h, journal)
 	h.Run("sh", "-c", "kill -9 "+pid+"; while kill -0 "+pid+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+pid+"/status; do :; done")
 }

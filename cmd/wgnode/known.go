@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// dialNode connects to a running node. Where there is none of that name, the
+// error says what is known of it.
+func dialNode(cmd *cobra.Command, name string) (*node.Client, error) {
+	c, err := node.Dial(name)
+	k, kerr := node.Find(name) // a process that is dying still has its socket
+	switch {
+	case k != nil && k.State == node.StateDead, err != nil && k != nil && k.State != node.StateRunning:
+		return nil, unusable(cmd, k)
+	case err == nil:
+		return c, nil
+	case servedElsewhere(name):
+		return nil, withHint(fmt.Errorf("%s is a WireGuard interface of another program", name),
+			"`wgnode show "+name+"` shows it; what passes can be seen of wgnode's own interfaces only")
+	}
+	return nil, withHint(errors.Join(err, kerr), "bring it up with: wgnode up "+config.ShellQuote(name))
+}
+
+// servedElsewhere reports whether a program without a control socket serves the
+// interface.
+func servedElsewhere(name string) bool {
+	conn, err := uapi.Dial(name)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close() // nothing was sent
+	return true
+}
+
+// pickNode is the node that is meant where none is named, among all that are
+// known; unseen is why there may be more.
+func pickNode(cmd *cobra.Command, all []node.Known, unseen error) (string, error) {
+	if names := runningOf(all); len(names) > 0 {
+		return onlyNode(names)
+	}
+	return "", noneRuns(cmd, all, unseen)
+}
+
+// errNoNode: none runs that this user can ask.
+var errNoNode = errors.New("no node is running")
+
+// noneError is errNoNode with what is known instead.
+type noneError struct{ error }
+
+func (noneError) Is(target error) bool { return target == errNoNode }
+func (e noneError) Unwrap() error      { return e.error }
+
+// noneRuns says what there is in place of a node that runs.
+func noneRuns(cmd *cobra.Command, all []node.Known, unseen error) error {
+	var errs []error
+	for i := range all {
+		if all[i].State != node.StateRunning {
+			errs = append(errs, unusable(cmd, &all[i]))
+		}
+	}
+	const remedy = "bring one up with: wgnode up NAME"
+	switch {
+	case len(errs) > 0:
+		return noneError{errors.Join(append(errs, unseen)...)}
+	case unseen != nil:
+		return fmt.Errorf("look for running nodes: %w", unseen)
+	case os.Geteuid() != 0:
+		return noneError{withHint(errors.New("no node of this user is running"), remedy, "root's are seen by root: sudo "+commandOf(cmd))}
+	}
+	return withHint(errNoNode, remedy)
+}
+
+func runningOf(all []node.Known) (names []string) {
+	for i := range all {
+		if all[i].State == node.StateRunning {
+			names = append(names, all[i].Name)
+		}
+	}
+	return names
+}
+
+// warnOfDead says which nodes have died and have left this host cut off: that
+// may well be why somebody looks at another one.
+func warnOfDead(cmd *cobra.Command, all []node.Known) error {
+	for i := range all {
+		if k := &all[i]; k.State == node.StateDead && k.KillSwitch {
+			if err := warn(cmd, "warning: %s", epitaph(k)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unusable is why a node that is known cannot be asked, and what to do about it.
+func unusable(cmd *cobra.Command, k *node.Known) error {
+	switch k.State {
+	case node.StateDead:
+		hints := []string{}
+		if k.KillSwitch {
+			hints = append(hints, "until then the kill switch lets nothing leave this host; `wgnode up "+k.Name+"` brings the tunnel back instead")
+		}
+		return withHint(&deadError{k}, hints...)
+	case node.StateForeign:
+		return foreign(cmd, k)
+	}
+	return withHint(fmt.Errorf("%s (pid %d) does not answer", k.Name, k.PID), "it is coming up or going down: try again in a moment")
+}
+
+// deadError says that the node that was meant has died.
+type deadError struct{ node *node.Known }
+
+func (e *deadError) Error() string { return epitaph(e.node) }
+
+// epitaph says of a dead node what it has left, and what undoes that.
+func epitaph(k *node.Known) string { return obituary(k) + ": wgnode recover " + k.Name }
+
+// obituary says of a dead node what it has left.
+func obituary(k *node.Known) string {
+	what := k.Name
+	switch {
+	case k.PID != 0:
+		what += fmt.Sprintf(" (pid %d) died", k.PID)
+	case k.Ended:
+		what += " ended without being asked to"
+	default:
+		what += " died"
+	}
+	for i, l := range k.Left {
+		switch {
+		case i == 0 && l == plan.LeftKillSwitch:
+			what += " and left its kill switch up"
+		case i == 0:
+			what += " and left its " + l
+		case i == len(k.Left)-1:
+			what += " and " + l
+		default:
+			what += ", " + l
+		}
+	}
+	return what
+}
+
+// foreign says whose a node is, and how to ask it.
+func foreign(cmd *cobra.Command, k *node.Known) error {
+	owner := "another user"
+	if k.User != "" {
+		owner = k.User
+	}
+	err := fmt.Errorf("%s belongs to %s, who alone can ask it", k.Name, owner)
+	switch {
+	case k.RunDir == "" && (k.User == "root" || k.User == ""):
+		return withHint(err, "run it as root: sudo "+commandOf(cmd))
+	case k.RunDir == "":
+		return withHint(err, "run it as that user: sudo -u "+config.ShellQuote(owner)+" "+commandOf(cmd))
+	}
+	variable := ""
+	if dir, ok := strings.CutSuffix(k.RunDir, "/wgnode"); ok {
+		variable = "XDG_RUNTIME_DIR=" + config.ShellQuote(dir) + " "
+	}
+	if k.Own {
+		if variable == "" {
+			variable = "env -u XDG_RUNTIME_DIR "
+		}
+		return withHint(fmt.Errorf("%s was brought up with another run folder, %s", k.Name, k.RunDir), "try: "+variable+commandOf(cmd))
+	}
+	return withHint(err, "run it as that user: sudo -u "+config.ShellQuote(owner)+" "+variable+commandOf(cmd))
+}
