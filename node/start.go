@@ -16,6 +16,7 @@ import (
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/netstack"
@@ -86,7 +87,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n.runner.Shell.Config = cfg.Path
 	n.cfg.Store(cfg)
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
-	n.names = lookup.New(n.serversInside(cfg), n.mark)
+	n.names = lookup.New(n.serversInside(cfg), n.mark, n.around)
 	n.endpoints.Store(endpoint.New(cfg, n.lookUp))
 	return n
 }
@@ -114,6 +115,20 @@ func (n *Node) mark() uint32 {
 		return n.standing
 	}
 	return n.tun.FwMark()
+}
+
+// around is the interface that what the node sends for itself to an address is bound
+// to, so that it does not enter the tunnel, "" for any. Whatever routes lead there
+// are the tunnel's, it could not come up by them.
+func (n *Node) around(a netip.Addr) string {
+	if n.tun == nil || !n.opt.onHost() {
+		return ""
+	}
+	device, err := route.Around(a, n.mark(), n.name)
+	if err != nil {
+		n.opt.Logger.Error("no way around the tunnel is known", "interface", n.name, "address", a, "error", err)
+	}
+	return device
 }
 
 // standingMark returns the mark that the kill switch of a dead node lets pass,

@@ -5,7 +5,10 @@
 // ask a name server that only the tunnel reaches. When the tunnel is dead because
 // its endpoint moved, the way to find that out leads through the dead tunnel. A
 // [Resolver] therefore asks the name servers that the system had before, from
-// sockets with the tunnel's mark, which its routing rules let pass.
+// sockets with the tunnel's mark, which its routing rules let pass. Where the route
+// to a server leads into the tunnel nevertheless, as without rules a full tunnel in
+// two halves does, they are bound to the interface that would be used without the
+// tunnel.
 package lookup
 
 import (
@@ -16,14 +19,16 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // Resolver looks names up. Its methods are safe for concurrent use.
 type Resolver struct {
-	mark  func() uint32
-	files files
-	port  uint16
+	mark   func() uint32
+	around func(netip.Addr) string
+	files  files
+	port   uint16
 
 	mu      sync.Mutex
 	avoid   []netip.Addr // guarded by mu
@@ -39,9 +44,10 @@ const (
 
 // New returns a resolver that asks the name servers that the system has, now or
 // later. avoid are the tunnel's own: they are never asked. mark returns the mark that
-// questions are to carry, 0 for none.
-func New(avoid []netip.Addr, mark func() uint32) *Resolver {
-	r := &Resolver{avoid: slices.Clone(avoid), mark: mark, files: systemFiles, port: 53}
+// questions are to carry, 0 for none; around the interface that a question to a
+// server is bound to, so that it does not enter the tunnel, "" for any.
+func New(avoid []netip.Addr, mark func() uint32, around func(netip.Addr) string) *Resolver {
+	r := &Resolver{avoid: slices.Clone(avoid), mark: mark, around: around, files: systemFiles, port: 53}
 	r.Refresh()
 	return r
 }
@@ -79,18 +85,24 @@ func (r *Resolver) present() (servers []netip.Addr, own bool) {
 
 // Lookup returns the addresses of host, IPv4 and IPv6, in the order of
 // preference of RFC 6724; at least one if there is no error. /etc/hosts counts.
-// A tunnel that has neither a mark nor name servers of its own is in nobody's
-// way: the system is asked as usual.
+// A tunnel that has neither a mark nor name servers of its own, nor the routes to
+// the system's, is in nobody's way: the system is asked as usual.
 func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	r.Refresh()
 	servers, own := r.present()
 	mark := r.mark()
-	if mark == 0 && !own || len(servers) == 0 {
+	devices := make(map[netip.Addr]string)
+	for _, s := range servers {
+		if d := r.around(s); d != "" {
+			devices[s] = d
+		}
+	}
+	if mark == 0 && !own && len(devices) == 0 || len(servers) == 0 {
 		return System(ctx, host)
 	}
 	var first error
 	for _, s := range servers {
-		found, err := r.ask(ctx, s, mark, host)
+		found, err := r.ask(ctx, s, outside(mark, devices[s]), host)
 		if err == nil || ctx.Err() != nil {
 			return found, err
 		}
@@ -109,16 +121,20 @@ func System(ctx context.Context, host string) ([]netip.Addr, error) {
 	return addrs(ctx, net.DefaultResolver, host)
 }
 
-// ask asks one server, whatever the system's configuration says.
-func (r *Resolver) ask(ctx context.Context, server netip.Addr, mark uint32, host string) ([]netip.Addr, error) {
+// ask asks one server, whatever the system's configuration says, by sockets that
+// control has prepared.
+func (r *Resolver) ask(ctx context.Context, server netip.Addr, control control, host string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, perServer)
 	defer cancel()
-	d := net.Dialer{Control: marked(mark)}
+	d := net.Dialer{Control: control}
 	to := netip.AddrPortFrom(server, r.port).String()
 	return addrs(ctx, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return d.DialContext(ctx, network, to)
 	}}, host)
 }
+
+// control is a net.Dialer's Control.
+type control = func(network, address string, c syscall.RawConn) error
 
 func addrs(ctx context.Context, r *net.Resolver, host string) ([]netip.Addr, error) {
 	found, err := r.LookupNetIP(ctx, "ip", host)

@@ -22,11 +22,13 @@ var (
 
 func noMark() uint32 { return 0 }
 
+func anyWay(netip.Addr) string { return "" }
+
 // served returns a resolver that asks the given servers, of which two and three
 // are there and know the zone.
 func served(t *testing.T, z *lab.Zone, servers ...netip.Addr) *Resolver {
 	t.Helper()
-	r := &Resolver{avoid: []netip.Addr{inside}, mark: noMark, servers: servers}
+	r := &Resolver{avoid: []netip.Addr{inside}, mark: noMark, around: anyWay, servers: servers}
 	for _, a := range []netip.Addr{two, three} {
 		c, err := net.ListenPacket("udp", netip.AddrPortFrom(a, r.port).String())
 		if err != nil {
@@ -74,7 +76,7 @@ func TestServers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := &Resolver{avoid: []netip.Addr{inside}, mark: noMark, files: files{path("resolv.conf"), []string{path("none"), path("behind")}}}
+	r := &Resolver{avoid: []netip.Addr{inside}, mark: noMark, around: anyWay, files: files{path("resolv.conf"), []string{path("none"), path("behind")}}}
 	for _, step := range []struct{ name, conf, behind, want string }{
 		{"no file", "", "", "[]"},
 		{"plain", "# a comment\nsearch example\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver what\nnameserver\n", "", "[192.0.2.1 fe80::1%eth0]"},

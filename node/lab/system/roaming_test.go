@@ -5,6 +5,7 @@ package system
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -186,5 +187,48 @@ func TestHubMoves(t *testing.T) {
 	if out := s.A.Run("nft", "list", "counters"); !regexp.MustCompile(`counter marked \{\s+packets [1-9]`).MatchString(out) ||
 		!regexp.MustCompile(`counter swallowed \{\s+packets 0 `).MatchString(out) {
 		t.Errorf("the questions:\n%s", out)
+	}
+}
+
+// Whatever leads packets into the tunnel, the questions for its endpoint's name stay
+// outside: the tunnel cannot come up without the answer.
+func TestLookUpStaysOutside(t *testing.T) {
+	lab.Need(t, "bash", "curl", "ip")
+	for _, test := range []struct {
+		name, allowed, more string
+		v6                  bool
+	}{
+		{name: "halves", allowed: "0.0.0.0/1, 128.0.0.0/1"},
+		{name: "halves of both", allowed: "0.0.0.0/1, 128.0.0.0/1, ::/1, 8000::/1"},
+		{name: "halves, IPv6", allowed: "::/1, 8000::/1, 0.0.0.0/0", v6: true},
+		{name: "quarters with a mark", allowed: "0.0.0.0/2, 64.0.0.0/2, 128.0.0.0/2, 192.0.0.0/2", more: "FwMark = 77\n"},
+		{name: "default route and halves", allowed: "0.0.0.0/0, 0.0.0.0/1, 128.0.0.0/1, ::/0"},
+		{name: "the server alone", allowed: "SERVER, NETWORK"},
+		{name: "table", allowed: "0.0.0.0/0, ::/0",
+			more: "Table = 400\nPostUp = ip rule add not to ENDPOINT table 400; ip -6 rule add not to ENDPOINT6 table 400\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, test.v6)
+			server, endpoint := s.IP(s.Addr.RWan), s.IP(s.Addr.HWan)
+			fill := strings.NewReplacer("SERVER", server, "NETWORK", s.Addr.B.V4.Masked().String(), "ENDPOINT6", s.Addr.HWan.V6.Addr().String(),
+				"ENDPOINT", s.Addr.HWan.V4.Addr().String()).Replace
+			s.A.Run("ip", "route", "add", endpoint, "via", s.IP(s.Addr.RLan)) // as who has halves must
+			s.A.WriteFile("/etc/resolv.conf", "nameserver "+server+"\n", 0o644)
+			zone := new(lab.Zone)
+			s.R.ServeDNS(net.JoinHostPort(server, "53"), zone)
+			s.Up(s.H, s.ConfH)
+			s.ConfA.Text = regexp.MustCompile(`AllowedIPs = .*`).ReplaceAllLiteralString(s.ConfA.Text, "AllowedIPs = "+fill(test.allowed))
+			s.ConfA.Replace(t, "Endpoint = "+net.JoinHostPort(endpoint, "51820"), "PersistentKeepalive = 5\nEndpoint = hub.example:51820")
+			s.ConfA.Replace(t, "[Peer]", fill(test.more)+"[Peer]")
+			s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
+			s.A.Run(s.Wgnode, "up", "wg0")
+			zone.Set("hub.example", endpoint)
+			moves := s.watched(s.A, "handshake")
+			moves.WaitOutput(sitetest.Within(t), `"A3"`)
+			if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+				t.Errorf("curl printed %q", got)
+			}
+			s.A.Run(s.Wgnode, "down", "wg0")
+		})
 	}
 }
