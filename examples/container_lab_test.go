@@ -3,7 +3,6 @@
 package examples
 
 import (
-	"context"
 	"debug/elf"
 	"encoding/json"
 	"fmt"
@@ -15,10 +14,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // engine does on host A what a container's engine does: a root of its own, which
@@ -116,8 +115,7 @@ func (e *engine) command(args ...string) []string {
 func (e *engine) run(want string, args ...string) *lab.Proc {
 	e.t.Helper()
 	p := e.A.Start(e.command(append(slices.Clone(e.file.entry), args...)...)...)
-	ctx, cancel := context.WithTimeout(e.t.Context(), 20*time.Second)
-	defer cancel()
+	ctx := patience.Context(e.t)
 	p.WaitOutput(ctx, want)
 	if err := e.A.AwaitSocket(ctx, e.root+"/run/wgnode/wg0.sock"); err != nil {
 		e.t.Fatalf("%v\n%s", err, p.Output())
@@ -160,7 +158,7 @@ func (e *engine) explain() *diagnose.Report {
 
 func (e *engine) curl(args ...string) {
 	e.t.Helper()
-	if got := e.A.Run(append([]string{"curl", "-sS", "-m20"}, args...)...); got != "hello" {
+	if got := e.A.Run(append([]string{"curl", "-sS"}, args...)...); got != "hello" {
 		e.t.Errorf("curl %v printed %q", args, got)
 	}
 }
@@ -236,7 +234,7 @@ func TestContainer(t *testing.T) {
 		}
 		p := e.run("[#] HTTP proxy at ", c.args...)
 		e.curl("-x", c.proxy, "http://web.corp.example/")
-		if got := e.A.Run("curl", "-sS", "-m20", "http://127.0.0.1:9586/readyz"); !strings.Contains(got, `"status":"ready"`) {
+		if got := e.A.Run("curl", "-sS", "http://127.0.0.1:9586/readyz"); !strings.Contains(got, `"status":"ready"`) {
 			t.Errorf("%s: readyz says %s", name, got)
 		}
 		for _, check := range c.checks {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // topology is one folder of examples, on the hosts that its drawing shows.
@@ -225,7 +226,7 @@ func (x *topology) serve(h *lab.Host, addrs ...string) {
 // fetch asks the server at addr from a host, and checks whom the server saw.
 func (x *topology) fetch(from *lab.Host, addr, seen string) {
 	x.t.Helper()
-	if got := from.Run("curl", "-sS", "-m10", url(addr)); got != seen {
+	if got := from.Run("curl", "-sS", url(addr)); got != seen {
 		x.t.Errorf("%s asked %s: the server saw %q, want %q", from.Name(), addr, got, seen)
 	}
 }
@@ -270,8 +271,9 @@ func (x *topology) explain(n *node, code diagnose.Code, dest string) {
 // sees coming from src.
 func (x *topology) explainBoth(n *node, code diagnose.Code, dest string, other *node, otherCode diagnose.Code, src string) {
 	x.t.Helper()
-	passive := x.start(other, dest, "--passive", "--from", src, "--timeout", "4s")
-	x.verdict(x.start(n, dest, "--timeout", "4s"), code)
+	limit := patience.Times(4 * time.Second).String()
+	passive := x.start(other, dest, "--passive", "--from", src, "--timeout", limit)
+	x.verdict(x.start(n, dest, "--timeout", limit), code)
 	x.verdict(passive, otherCode)
 }
 

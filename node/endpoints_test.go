@@ -9,10 +9,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -96,7 +96,7 @@ Endpoint=[2001:db8::1]:7
 			if strings.Contains(line, "endpoint resolved") {
 				resolved++
 			}
-		case <-time.After(10 * time.Second):
+		case <-patience.After():
 			t.Fatal("the names were not found")
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -117,8 +118,7 @@ func freePort(t *testing.T) config.Listen {
 // await waits until a node has recorded an event that match accepts.
 func await(t *testing.T, n *stackNode, what string, match func(*probe.Event) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	s := n.Tunnel().Recorder().Subscribe(probe.SubscribeOptions{Past: true, Match: match})
 	defer s.Close()
 	if _, err := s.Read(ctx, make([]probe.Event, 1)); err != nil {
@@ -276,13 +276,10 @@ func TestReadiness(t *testing.T) {
 	await(t, m.alice, "session", func(e *probe.Event) bool {
 		return e.Seam == probe.SeamDevice && e.Kind == probe.KindResponse && e.Reason == probe.ReasonNone
 	})
-	status, r = alice.ready()
-	for asked := time.Now(); status != http.StatusOK && time.Since(asked) < 10*freshTime; status, r = alice.ready() {
-		time.Sleep(freshTime / 10) // the answer from before may be given once more
-	}
-	if status != http.StatusOK || r.Status != "ready" || len(r.Causes) != 0 {
-		t.Errorf("after the repair: status %d, %+v", status, r)
-	}
+	patience.See(t, "alice to be ready after the repair", func() (string, bool) {
+		status, r := alice.ready() // the answer from before may be given once more
+		return fmt.Sprintf("status %d, %+v", status, r), status == http.StatusOK && r.Status == "ready" && len(r.Causes) == 0
+	})
 }
 
 // A reload moves the listener where the file says, without refusing anybody

@@ -18,6 +18,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -143,7 +144,7 @@ func TestTwoNodes(t *testing.T) {
 		t.Fatalf("got %q through the tunnel", got)
 	}
 	want := map[string]bool{"A1": true, "A4": true, "A5": true, "A6": true}
-	timeout := time.After(10 * time.Second)
+	timeout := patience.After()
 	for len(want) > 0 {
 		select {
 		case line := <-seen:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/recording"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
@@ -42,7 +43,7 @@ func (k *kept) Event(e *probe.Event, captured []byte, lost uint64) error {
 // until waits for an event.
 func (k *kept) until(t *testing.T, what string, ok func(*probe.Event) bool) {
 	t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := patience.After()
 	for {
 		select {
 		case e := <-k.events:

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -339,7 +340,7 @@ func testServices(t *testing.T) {
 			return
 		}
 		defer c.Close()
-		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := c.SetDeadline(patience.Deadline()); err != nil {
 			t.Fatal(err)
 		}
 		var timeout net.Error
@@ -473,7 +474,7 @@ func dialLocal(t *testing.T, port string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -541,7 +542,7 @@ func randomBytes(seed uint64) io.Reader {
 func pingUDP(t *testing.T, c net.Conn, out, want []byte) []byte {
 	t.Helper()
 	buf := make([]byte, 2000)
-	for range 10 {
+	for until := patience.Deadline(); time.Now().Before(until); {
 		if _, err := c.Write(out); err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 func newTestRecorder(t testing.TB, bytes int) *Recorder {
@@ -25,8 +27,7 @@ func perLane(r *Recorder) uint64 { return uint64(len(r.lanes[0].blocks)) * block
 // drain reads until n events have come or lost, in all.
 func drain(t *testing.T, s *Subscription, n uint64) []Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	var all []Event
 	buf := make([]Event, 100)
 	for uint64(len(all))+s.Lost() < n {
@@ -242,11 +243,7 @@ func TestSubscriptionWakesAndEnds(t *testing.T) {
 // awaitSleeper waits until a subscription sleeps.
 func awaitSleeper(t *testing.T, r *Recorder) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); r.waiting.Load() == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("nobody sleeps")
-		}
-	}
+	patience.Until(t, "a subscription to sleep", func() bool { return r.waiting.Load() != 0 })
 }
 
 // The receipt of a data message is completed from the TUN write that follows,

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"golang.zx2c4.com/wireguard/device"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // awaitDrops waits until n packets of peer 1 are counted as dropped for want.
@@ -21,11 +21,7 @@ func awaitDrops(t *testing.T, e *end, want probe.Reason, n uint64) {
 // until waits for a condition that no event announces.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
+	patience.Until(t, what, ok)
 }
 
 // What waits for a session when the device gives up the peer, or the peer is

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.zx2c4.com/wireguard/conn"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/tundev"
@@ -61,8 +61,7 @@ func TestExactOverTUN(t *testing.T) {
 			Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 8, byte(i), 1}), hub.tun.ListenPort())}})
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	listener := hub.host.Listen("tcp", "10.7.0.1:5000")
 	var transfers errgroup.Group
 	for _, s := range others {
@@ -97,7 +96,7 @@ func TestExactOverTUN(t *testing.T) {
 // exchange sends n bytes and receives as many.
 func exchange(c net.Conn, n int64) error {
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(45 * time.Second)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		return err
 	}
 	var both errgroup.Group
@@ -271,8 +270,7 @@ func (n *node) finish(t *testing.T) {
 	t.Helper()
 	n.stop()
 	<-n.done
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	for uint64(len(n.events))+n.sub.Lost() < n.tun.Recorder().Recorded() && n.readMore(ctx) {
 	}
 	if read, recorded := uint64(len(n.events)), n.tun.Recorder().Recorded(); n.sub.Lost() != 0 || read != recorded {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // A host that sends a peer without a session far more than anybody waits for does not
@@ -38,7 +39,7 @@ func TestStagedPacketsAreFew(t *testing.T) {
 	if err := a.SetEndpoint(b.key.Public(), b.endpoint()); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(20 * time.Second) // the device calls again after 5
+	deadline := patience.After() // the device calls again after 5
 	for {
 		select {
 		case p := <-b.tun.out:

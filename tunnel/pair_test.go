@@ -1,18 +1,17 @@
 package tunnel
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -128,13 +127,7 @@ func (e *end) send(pkts ...[]byte) { e.tun.in <- pkts }
 // receive returns the next packet that comes out of the tunnel here.
 func (e *end) receive(t testing.TB) []byte {
 	t.Helper()
-	select {
-	case p := <-e.tun.out:
-		return p
-	case <-time.After(8 * time.Second):
-		t.Fatal("no packet came through within 8 s")
-		return nil
-	}
+	return patience.Receive(t, "a packet to come through", e.tun.out)
 }
 
 // udp4 is an inner UDP packet over IPv4 with a payload of n bytes.
@@ -152,8 +145,7 @@ func udp4(src, dst netip.Addr, sport, dport uint16, n int) []byte {
 // await reads events until ok accepts one.
 func await(t testing.TB, s *probe.Subscription, what string, ok func(*probe.Event) bool) probe.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	buf := make([]probe.Event, 1) // none may be taken and not looked at
 	var seen []string
 	for {

@@ -5,7 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"testing"
-	"time"
+
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -97,7 +98,7 @@ func (r *relay) await(t testing.TB, ok func([]byte) bool) []byte {
 			if ok(m) {
 				return m
 			}
-		case <-time.After(5 * time.Second):
+		case <-patience.After():
 			t.Fatal("the relay saw no such message")
 		}
 	}

@@ -2,12 +2,12 @@ package tunnel
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"testing"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // A tap keeps of every packet what it was asked for, and the events lead to it.
@@ -76,8 +76,7 @@ func TestTapUnderLoad(t *testing.T) {
 	defer w.Close()
 	done := make(chan int)
 	go func() {
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-		defer cancel()
+		ctx := patience.Context(t)
 		n := 0
 		buf := make([]probe.Event, 256)
 		var content []byte

@@ -181,7 +181,7 @@ func TestSetconfFaults(t *testing.T) {
 		"[Interface]\nAddress = 10.0.0.1/8\n":             ":2: Address: is a key of wg-quick, not of wg",
 		"[Peer]\nAllowedIPs = 10.0.0.0/8\n":               ":1: PublicKey: missing in this [Peer]",
 		"[Interface]\nPrivateKey = " + private[1:] + "\n": ":2: PrivateKey: not a key: want 44 characters of base64",
-		"FwMark = 1\n": ":1: a key before the first section: begin with [Interface]",
+		"FwMark = 1\n": ":1: a key before the first section: put [Interface] above it",
 	} {
 		path := secretFile(t, text)
 		for _, command := range []string{"setconf", "addconf", "syncconf"} {

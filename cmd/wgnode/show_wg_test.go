@@ -21,6 +21,7 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun/tuntest"
 
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -341,21 +342,12 @@ func secretFile(t *testing.T, secret string) string {
 // awaitHandshake polls, for lack of an event, until the session exists.
 func awaitHandshake(t *testing.T, name string, peer key.Public) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	patience.Until(t, "a handshake on "+name, func() bool {
 		status, err := uapi.Get(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p := status.Peer(peer); p != nil && !p.LastHandshake.IsZero() && p.RxBytes > 0 && p.TxBytes > 0 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("no handshake on %s", name)
-		}
-	}
+		p := status.Peer(peer)
+		return p != nil && !p.LastHandshake.IsZero() && p.RxBytes > 0 && p.TxBytes > 0
+	})
 }

@@ -152,13 +152,9 @@ func TestVerdictsWithoutPrivileges(t *testing.T) {
 			t.Parallel()
 			a, b := nodes(t, c.edit)
 			b.serve(t)
-			start := time.Now()
 			r := ask(t, a, c.req)
 			if r.Verdict.Code != c.want {
 				t.Errorf("%s, want %s: %+v", r.Verdict.Code, c.want, r.Verdict)
-			}
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("took %v", took)
 			}
 		})
 	}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -118,12 +117,11 @@ func TestRunEnds(t *testing.T) {
 	if _, err := output(t, ctx, "sleep 1000"); err == nil {
 		t.Error("it ran although it was cancelled")
 	}
-	began := time.Now()
-	got, err := output(t, t.Context(), "sleep 30 & echo $!")
-	if err != nil || strings.TrimSpace(got) == "" || time.Since(began) > 20*time.Second {
-		t.Errorf("%q, %v after %v", got, err, time.Since(began))
+	got, err := output(t, t.Context(), "sleep 1000000 & echo $!")
+	if err != nil || strings.TrimSpace(got) == "" {
+		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := output(t, t.Context(), "kill "+strings.TrimSpace(got)); err != nil {
-		t.Error(err)
+		t.Error(err) // it was awaited
 	}
 }

@@ -11,10 +11,9 @@ import (
 	"os/exec"
 	"strings"
 	"time"
-)
 
-// runLimit is how long a program begun with Run or Try may take.
-const runLimit = time.Minute
+	"github.com/wgnode/wgnode/probe/patience"
+)
 
 // Cmd is an [exec.Cmd] whose program runs in a host. Its fields and methods
 // are those of exec.Cmd, which also document it.
@@ -79,14 +78,15 @@ func (c *Cmd) capture(streams ...*io.Writer) ([]byte, error) {
 // Try runs a program in the host and returns its output, standard and error
 // together, and its exit status. err is not nil only when there is no exit
 // status: the program could not be started, was killed by a signal, or took
-// longer than a minute. Programs left in the background do not delay it.
+// longer than [patience.Limit]. Programs left in the background do not delay it.
 func (h *Host) Try(args ...string) (out string, status int, err error) {
 	return h.TryInput("", args...)
 }
 
 // TryInput is [Host.Try] for a program that reads its standard input.
 func (h *Host) TryInput(input string, args ...string) (out string, status int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
+	limit := patience.Limit()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := h.Command(ctx, args...)
 	cmd.Stdin = strings.NewReader(input)
@@ -98,7 +98,7 @@ func (h *Host) TryInput(input string, args ...string) (out string, status int, e
 		return string(b), exit.ExitCode(), nil
 	}
 	if ctx.Err() != nil {
-		err = fmt.Errorf("not done within %v: %w", runLimit, err)
+		err = fmt.Errorf("not done within %v: %w", limit, err)
 	}
 	if err != nil {
 		return string(b), -1, fmt.Errorf("run %s on host %s: %w", strings.Join(args, " "), h.name, err)
@@ -111,6 +111,18 @@ func (h *Host) TryInput(input string, args ...string) (out string, status int, e
 func (h *Host) Run(args ...string) string {
 	h.t.Helper()
 	return h.RunInput("", args...)
+}
+
+// Until waits until a condition of the shell holds: what has no event.
+func (h *Host) Until(condition string) {
+	h.t.Helper()
+	h.Run("sh", "-c", "until "+condition+"; do sleep 0.02; done")
+}
+
+// Ping waits for the answer to an echo request.
+func (h *Host) Ping(addr string) {
+	h.t.Helper()
+	h.Run("ping", "-c", "1", "-W", patience.Seconds(), addr)
 }
 
 // RunInput is [Host.Run] for a program that reads its standard input.

@@ -3,7 +3,6 @@
 package lab_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,17 +10,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/patience"
 )
-
-// within is a context that outlasts anything these tests wait for.
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 func TestClassicReachesTheHubThroughNAT(t *testing.T) {
 	lab.Need(t, "ping", "curl")
@@ -35,14 +27,14 @@ func TestClassicReachesTheHubThroughNAT(t *testing.T) {
 	} {
 		t.Run(family.name, func(t *testing.T) {
 			c := c.With(t)
-			c.A.Run("ping", "-c1", "-W5", family.hub)
+			c.A.Ping(family.hub)
 			url := c.H.ServeHTTP(net.JoinHostPort(family.hub, "80"), "hello from H")
-			if got := c.A.Run("curl", "-sS", "-m10", url); got != "hello from H" {
+			if got := c.A.Run("curl", "-sS", url); got != "hello from H" {
 				t.Errorf("curl printed %q", got)
 			}
 
 			l := c.H.Listen("tcp", net.JoinHostPort(family.hub, "81"))
-			conn, err := c.A.Dial(within(t), "tcp", l.Addr().String())
+			conn, err := c.A.Dial(patience.Context(t), "tcp", l.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +76,7 @@ func TestTunnelFromAToTheLANBehindH(t *testing.T) {
 	})
 	for _, addr := range []string{c.Addr.B.V4.Addr().String(), c.Addr.B.V6.Addr().String()} {
 		url := c.B.ServeHTTP(net.JoinHostPort(addr, "80"), "hello from B")
-		if got := c.A.Run("curl", "-sS", "-m10", url); got != "hello from B" {
+		if got := c.A.Run("curl", "-sS", url); got != "hello from B" {
 			t.Errorf("curl %s printed %q", url, got)
 		}
 	}
@@ -149,7 +141,7 @@ func TestTryTellsExitStatusFromFailure(t *testing.T) {
 func TestProc(t *testing.T) {
 	h := lab.New(t).Host("one")
 	p := h.Start("sh", "-c", "trap 'echo stopping; exit 4' TERM; echo one; while :; do read x; done")
-	p.WaitOutput(within(t), "one\n")
+	p.WaitOutput(patience.Context(t), "one\n")
 	p.Stop()
 	if !strings.HasSuffix(p.Output(), "stopping\n") {
 		t.Errorf("output is %q", p.Output())
@@ -165,12 +157,12 @@ func TestDo(t *testing.T) {
 	l.Link(one.End("eth0", "192.0.2.1/24"), two.End("eth1", "192.0.2.2/24"))
 	two.ServeEcho("192.0.2.2:7")
 
-	conn, err := one.Dial(within(t), "udp", "192.0.2.2:7")
+	conn, err := one.Dial(patience.Context(t), "udp", "192.0.2.2:7")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(patience.Deadline()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Write([]byte("echo")); err != nil {

@@ -12,10 +12,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
-)
 
-// stopLimit is how long a program may take to obey SIGTERM.
-const stopLimit = 10 * time.Second
+	"github.com/wgnode/wgnode/probe/patience"
+)
 
 // Proc is a program running in a host. All methods but WaitOutput and Stop may
 // be used from any goroutine.
@@ -85,20 +84,21 @@ func (p *Proc) Wait() error {
 func (p *Proc) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
 // Stop asks the program to end, with SIGTERM, and waits until it did. A
-// program that does not end within ten seconds is killed and fails the test;
+// program that does not end is killed and fails the test;
 // one that had ended before does not. How it ended is Wait's to say.
 func (p *Proc) Stop() {
 	p.host.t.Helper()
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.host.t.Errorf("stop %s: %v", p, err)
 	}
+	limit := patience.Limit()
 	select {
 	case <-p.done:
-	case <-time.After(stopLimit):
+	case <-time.After(limit):
 		// It can only fail because the program has just ended after all.
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		p.host.t.Errorf("%s: did not end within %v of SIGTERM", p, stopLimit)
+		p.host.t.Errorf("%s: did not end within %v of SIGTERM", p, limit)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // Listen is [net.Listen] in the host: the socket is the host's, while Accept
@@ -56,7 +58,7 @@ func (h *Host) ServeHTTP(addr, body string) (url string) {
 	h.t.Helper()
 	l := h.Listen("tcp", addr)
 	server := &http.Server{
-		ReadHeaderTimeout: runLimit,
+		ReadHeaderTimeout: patience.Limit(),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			// The client may be gone; that is for the client to notice.
 			_, _ = io.WriteString(w, body)

@@ -13,11 +13,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // suicideEnv makes TestTeardownAfterKill the test that is killed.
@@ -164,7 +164,7 @@ func TestTeardownAfterKill(t *testing.T) {
 	for i, h := range hosts {
 		// A pidfd becomes readable when the process has ended. A holder ends
 		// after all others in its PID namespace.
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fds[i]), Events: unix.POLLIN}}, int((20 * time.Second).Milliseconds()))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fds[i]), Events: unix.POLLIN}}, int(patience.Limit().Milliseconds()))
 		if n != 1 || err != nil {
 			t.Fatalf("holder %d outlives its test: %v", h.holder, err)
 		}

@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"testing"
+
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // Key is a WireGuard key pair in base64, as configuration files have it.
@@ -53,7 +55,7 @@ func (h *Host) WireguardGo(tunnel Tunnel) *Proc {
 // as long as it succeeded.
 func (h *Host) AwaitUAPI(p *Proc, name string) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), patience.Limit())
 	defer cancel()
 	go func() {
 		select {

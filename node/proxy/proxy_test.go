@@ -8,11 +8,11 @@ import (
 	"net"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,7 +35,7 @@ func connected(t *testing.T) (a, b *net.TCPConn) {
 	}
 	for _, c := range []net.Conn{dialed, accepted} {
 		t.Cleanup(func() { _ = c.Close() })
-		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := c.SetDeadline(patience.Deadline()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,8 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -115,15 +114,9 @@ func TestLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-r.ended
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	done := make(chan struct{})
 	go func() { defer close(done); r.Abort() }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		t.Fatal("Abort does not return")
-	}
+	patience.Receive(t, "Abort to return", done)
 	if info, err := os.Stat(path); err != nil || info.Size() > maxRecording {
 		t.Errorf("%d bytes were kept, %v", info.Size(), err)
 	}
@@ -136,12 +129,8 @@ func TestLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for ctx.Err() == nil && alive(pid) {
-			time.Sleep(10 * time.Millisecond) // init has to bury it
-		}
-		if alive(pid) {
-			t.Errorf("process %d is still there", pid)
-		}
+		// It may have to be buried by init.
+		patience.Until(t, fmt.Sprintf("the end of process %d", pid), func() bool { return !alive(pid) })
 	}
 }
 

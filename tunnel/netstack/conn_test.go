@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/net/nettest"
 
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -303,7 +304,7 @@ func TestEnd(t *testing.T) {
 			if errors.Unwrap(err) == nil {
 				t.Errorf("no error: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-patience.After():
 			t.Fatal("something still waits")
 		}
 	}
@@ -315,8 +316,7 @@ func TestEnd(t *testing.T) {
 // The stack answers an echo to each of its addresses.
 func TestEcho(t *testing.T) {
 	a, _ := wire(t, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	for _, to := range []string{"10.0.0.2", "10.0.1.2", "fd00::2"} {
 		if err := a.Ping(ctx, netip.MustParseAddr(to)); err != nil {
 			t.Errorf("%s: %v", to, err)

@@ -1,13 +1,12 @@
 package netstack_test
 
 import (
-	"context"
 	"io"
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -34,8 +33,7 @@ func TestDialAndListen(t *testing.T) {
 			_ = c.Close()
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	for _, a := range []netip.Addr{a4, a6} {
 		c, err := n.DialContext(ctx, "tcp", netip.AddrPortFrom(a, 80).String())
 		if err != nil {

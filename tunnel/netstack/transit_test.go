@@ -1,7 +1,6 @@
 package netstack_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -9,9 +8,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -84,8 +83,7 @@ func TestTransit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	for _, host := range []string{"192.0.2.9", "2001:db8::9"} {
 		six := host != "192.0.2.9"
 		for _, network := range []string{"tcp", "udp"} {
@@ -97,7 +95,7 @@ func TestTransit(t *testing.T) {
 			if _, err := c.Write(text); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := c.SetReadDeadline(patience.Deadline()); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.ReadFull(c, text); err != nil {

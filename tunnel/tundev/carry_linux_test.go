@@ -12,13 +12,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // refuseEnv names what the kernel shall refuse to the program that the
@@ -184,8 +184,7 @@ func noOffloads(name string) error {
 // and back, and looks whether they are the same.
 func carry(t *testing.T, a, b *lab.Host, addr string, mtu int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
+	ctx := patience.Context(t)
 	at := net.JoinHostPort(addr, "5000")
 	listener := b.Listen("tcp", at)
 	defer listener.Close()
@@ -224,7 +223,7 @@ const transfer = 3 << 20
 // exchange sends what the one seed makes, and expects what the other makes.
 func exchange(c net.Conn, send, expect byte) error {
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		return err
 	}
 	var both errgroup.Group
@@ -251,7 +250,7 @@ func exchange(c net.Conn, send, expect byte) error {
 // datagrams has datagrams echoed, some at a time: equal ones of every size, the
 // last of which needs fragments.
 func datagrams(c net.Conn, mtu int) error {
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		return err
 	}
 	buf := make([]byte, 65535)

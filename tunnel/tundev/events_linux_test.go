@@ -7,12 +7,12 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/tundev"
 )
 
@@ -40,7 +40,7 @@ func TestEventsSayWhatTheKernelDoes(t *testing.T) {
 			if !ok || e != want {
 				t.Fatalf("event %v (%v), want %v", e, ok, want)
 			}
-		case <-time.After(10 * time.Second):
+		case <-patience.After():
 			t.Fatalf("no event %v", want)
 		}
 	}

@@ -8,10 +8,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun/tuntest"
+
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // tunnelEnd is a WireGuard device over a Bind.
@@ -74,7 +75,7 @@ func ping(t *testing.T, from, to *tunnelEnd, src, dst string) {
 		if !bytes.Equal(got, msg) {
 			t.Errorf("the ping from %s to %s arrived changed", src, dst)
 		}
-	case <-time.After(patience):
+	case <-patience.After():
 		t.Fatalf("the ping from %s to %s was lost", src, dst)
 	}
 }
@@ -105,7 +106,7 @@ func TestDevice(t *testing.T) {
 					if e.Dst != dead {
 						t.Errorf("got an error about %v, want about %v", e.Dst, dead)
 					}
-				case <-time.After(patience):
+				case <-patience.After():
 					t.Fatal("no error about the closed port")
 				}
 			}

@@ -8,15 +8,14 @@ import (
 	"net"
 	"net/netip"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 10 * time.Second
 
 // packet is what a test received.
 type packet struct {
@@ -123,7 +122,7 @@ func (n *node) nextPacket(t testing.TB) packet {
 	case err := <-n.stopped:
 		n.loops--
 		t.Fatalf("a receive function gave up: %v", err)
-	case <-time.After(patience):
+	case <-patience.After():
 		t.Fatal("no packet came")
 	}
 	panic("unreachable")
@@ -137,7 +136,7 @@ func (n *node) nextICMP(t testing.TB) ICMPError {
 	case err := <-n.stopped:
 		n.loops--
 		t.Fatalf("a receive function gave up: %v", err)
-	case <-time.After(patience):
+	case <-patience.After():
 		t.Fatal("no ICMP error came")
 	}
 	panic("unreachable")
@@ -182,17 +181,7 @@ func closedPort(t testing.TB) uint16 {
 // within waits until ok, for what the kernel announces to others than us.
 func within(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
+	patience.Until(t, what, ok)
 }
 
 func closedErr(err error) error {

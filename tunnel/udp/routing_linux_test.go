@@ -18,7 +18,8 @@ import (
 //
 // The router sends as many ICMP messages as the tests provoke. (A rate limit
 // of 0 for IPv4 would do the reverse: it takes away the credit that route
-// errors are paid from.)
+// errors are paid from.) However late it is found, the packets that wait for it are
+// kept.
 func routed(t *testing.T) (host, router *netns) {
 	host, router = newNetns(t), newNetns(t)
 	host.run(t, `
@@ -26,6 +27,7 @@ func routed(t *testing.T) (host, router *netns) {
 		ip link set veth1 netns `+router.path+`
 		ip address add 10.9.0.2/24 dev veth0
 		ip address add fd09::2/64 dev veth0 nodad
+		sysctl -qw net.ipv4.neigh.veth0.unres_qlen_bytes=10000000 net.ipv6.neigh.veth0.unres_qlen_bytes=10000000
 		ip link set veth0 up`)
 	router.run(t, `
 		sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1

@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // A verdict is the same while other packets fill the tunnel.
@@ -72,17 +73,17 @@ func TestExplainKilled(t *testing.T) {
 			sitetest.Same(t, "left behind", before+open, look()+files())
 		}
 	}()
-	s.Await("what was there before, and nothing else", func() bool { return look() == before && len(strings.Fields(files())) <= len(strings.Fields(open)) })
+	patience.Until(s.T, "what was there before, and nothing else", func() bool { return look() == before && len(strings.Fields(files())) <= len(strings.Fields(open)) })
 
 	for range 5 {
 		p := s.A.Start(s.Wgnode, "explain", "wg0", s.Web())
-		s.Await("a trace", func() bool { return strings.Contains(look(), "wgnode-trace") })
+		patience.Until(s.T, "a trace", func() bool { return strings.Contains(look(), "wgnode-trace") })
 		s.A.Run("pkill", "-KILL", "-o", "wgnode")
 		_ = p.Wait() // the connection to its node is gone
-		s.Await("no trace of a dead node", func() bool { return !strings.Contains(look(), "wgnode-trace") && !strings.Contains(look(), "wg0") })
+		patience.Until(s.T, "no trace of a dead node", func() bool { return !strings.Contains(look(), "wgnode-trace") && !strings.Contains(look(), "wg0") })
 		s.A.Run(s.Wgnode, "up", "wg0")
 	}
-	s.Await("the same routes and rules as before:\n"+before, func() bool { return look() == before })
+	patience.Until(s.T, "the same routes and rules as before:\n"+before, func() bool { return look() == before })
 }
 
 // killExplain kills an explanation after a while.

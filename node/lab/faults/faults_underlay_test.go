@@ -22,7 +22,7 @@ func faultsOfEndpoint() []fault {
 		}},
 		{code: diagnose.NoEndpoint, how: "the called side calls first", side: "B", at: "A2",
 			// Once called it has learned where.
-			twin: func(s *site) { s.A.Run("ping", "-c", "1", "-W", "7", s.Inner(2)) },
+			twin: func(s *site) { s.A.Ping(s.Inner(2)) },
 			conf: func(*site) {},
 			ask:  func(s *site) *diagnose.Report { return s.ExplainOn(s.H, s.Inner(1)) }},
 

@@ -89,7 +89,7 @@ func TestFindings(t *testing.T) {
 		{name: "forwarding off, nobody wants it", then: func(s *site) {
 			s.H.Sysctl("net.ipv4.ip_forward", "0")
 			s.H.Sysctl("net.ipv6.conf.all.forwarding", "0")
-			s.A.Run("ping", "-c1", "-W5", s.Inner(2))
+			s.A.Ping(s.Inner(2))
 		}, ask: func(s *site) []diagnose.Finding { return s.doctor(s.H).Findings }},
 		{name: "full tunnel for one family", fault: func(s *site) {
 			s.A.WriteFile("/etc/resolv.conf", "", 0o644)
@@ -152,8 +152,8 @@ func TestFindings(t *testing.T) {
 
 // called has H open a connection to A, once A has called.
 func called(s *site) {
-	s.A.Run("ping", "-c1", "-W5", s.Inner(2))
-	s.H.Run("ping", "-c1", "-W5", s.Inner(1))
+	s.A.Ping(s.Inner(2))
+	s.H.Ping(s.Inner(1))
 }
 
 // withDNS gives A a name server behind H, by way of the file.
@@ -189,7 +189,7 @@ func TestDoctorHealthySite(t *testing.T) {
 				}
 			}
 			states(diagnose.StateNeverSeen)
-			s.A.Run("curl", "-sS", "-m9", "http://"+s.Web())
+			s.A.Run("curl", "-sS", "http://"+s.Web())
 			states(diagnose.StateUp)
 			if out := s.A.Run(s.Wgnode, "doctor", "wg0"); !strings.Contains(out, s.Gateway.Public+"  up\n") || !strings.Contains(out, "Nothing else was found.") {
 				t.Errorf("doctor printed\n%s", out)

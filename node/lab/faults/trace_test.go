@@ -19,7 +19,9 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/node/trace"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
@@ -46,14 +48,14 @@ func (s *site) closePort() {
 // session has A shake hands with H, if it has not yet.
 func (s *site) session() {
 	s.T.Helper()
-	s.A.Run("ping", "-c", "1", "-W", "7", s.Inner(2))
+	s.A.Ping(s.Inner(2))
 }
 
 // trace runs wgnode trace on A.
 func (s *site) trace(args ...string) *walk.Walk {
 	s.T.Helper()
 	var w walk.Walk
-	status := s.Ask(s.A, &w, append([]string{"trace", "wg0"}, args...)...)
+	status := s.Ask(s.A, &w, append([]string{"trace", "wg0", "--timeout", patience.Times(trace.DefaultTimeout).String()}, args...)...)
 	if want := map[bool]int{true: 0, false: 2}[w.Outcome.Answered]; status != want {
 		s.T.Errorf("exit status %d, %s", status, w.Outcome.Summary)
 	}

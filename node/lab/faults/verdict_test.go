@@ -36,8 +36,8 @@ func TestVerdictSharedKey(t *testing.T) {
 		s.Alice.Private, s.Gateway.Public, s.Addr.HLan.V4.Addr())})
 	// H takes no two initiations of one key within 20 ms, so that B's may have
 	// to come again, after 5 s.
-	s.A.Run("ping", "-c", "1", "-W", "7", "10.0.0.2")
-	s.B.Run("ping", "-c", "1", "-W", "7", "10.0.0.2")
+	s.A.Ping("10.0.0.2")
+	s.B.Ping("10.0.0.2")
 	for range 2 {
 		for _, h := range []*lab.Host{s.A, s.B} {
 			// It may go unanswered: H has the other's session by now.

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // sshd serves ssh on H, and returns what WGNODE_SSH must be to reach it.
@@ -33,7 +32,7 @@ SetEnv PATH=%[2]s:/usr/bin:/bin
 `, dir, filepath.Dir(s.Wgnode)), 0o600)
 	s.H.Run("mkdir", "-p", "/run/sshd")
 	d := s.H.Start("/usr/sbin/sshd", "-D", "-e", "-f", dir+"/sshd_config")
-	d.WaitOutput(sitetest.Within(s.T), "Server listening")
+	d.WaitOutput(patience.Context(s.T), "Server listening")
 	return "ssh -q -i " + dir + "/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes"
 }
 
@@ -84,14 +83,10 @@ func TestExplainWith(t *testing.T) {
 // noRecorder wants no recording to be going on any more.
 func (s *site) noRecorder(h *lab.Host) {
 	s.T.Helper()
-	var out string
-	for range 100 {
-		if out, _, _ = h.Try("sh", "-c", "ps -e -o args= | grep '[r]ecord .*-w'"); out == "" {
-			return
-		}
-		time.Sleep(50 * time.Millisecond) // nobody tells of the end of such a process
-	}
-	s.T.Errorf("still recording: %s", out)
+	patience.See(s.T, "the end of the recording", func() (string, bool) {
+		out, _, err := h.Try("sh", "-c", "ps -e -o args= | grep '[r]ecord .*-w'")
+		return out, err == nil && out == ""
+	})
 }
 
 // What can go wrong with the other host is said, with a remedy, and nothing stays
@@ -113,8 +108,8 @@ func TestExplainWithFails(t *testing.T) {
 		"cannot log in":         {[]string{"--with", "root@" + s.IP(s.Addr.RWan)}, "ssh -o BatchMode=yes -o ConnectTimeout=3", []string{"no connection", "hint: can you log in? Try: ssh root@"}},
 		"no such node":          {[]string{"--with", toH, "--with-name", "wg7"}, ssh, []string{"hint: is wg7 the interface there?"}},
 		"not a recording":       {[]string{"--with-command", "echo hello #"}, "", []string{"not a recording"}},
-		"dies":                  {[]string{"--with-command", "timeout 1.2 " + ssh + " " + toH + " wgnode"}, "", []string{"it cannot record"}},
-		"both":                  {[]string{"--with", "x", "--with-command", "y"}, "", []string{"only one of the two"}},
+		"dies":                  {[]string{"--with-command", "dies() { " + ssh + " " + toH + ` wgnode "$@" | head -c 1000; return 3; }; dies`}, "", []string{"it cannot record"}},
+		"both":                  {[]string{"--with", "x", "--with-command", "y"}, "", []string{"exclude each other"}},
 		"an option":             {[]string{"--with", "-oProxyCommand=x"}, "", []string{"--with"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,12 +127,7 @@ func TestExplainWithFails(t *testing.T) {
 	// Killed in the middle, it leaves no recording going on either.
 	drop(hostR, "forward", "udp dport 51820")(s)
 	p := s.A.StartEnv([]string{"WGNODE_SSH=" + ssh}, s.Wgnode, "explain", "wg0", s.Web(), "--with", toH)
-	for range 200 {
-		if out, _, _ := s.H.Try("sh", "-c", "ps -e -o args= | grep '[r]ecord .*-w'"); out != "" {
-			break
-		}
-		time.Sleep(50 * time.Millisecond) // until it records there
-	}
+	s.H.Until("ps -e -o args= | grep -q '[r]ecord .*-w'")
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

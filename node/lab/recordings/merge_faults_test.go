@@ -115,7 +115,7 @@ func (f *pairFault) run(t *testing.T) {
 		r = s.recordBoth()
 	} else {
 		r = s.recordBoth()
-		s.A.Run("curl", "-sS", "-m", "8", "http://"+s.Web())
+		s.A.Run("curl", "-sS", "http://"+s.Web())
 		f.inject(s)
 	}
 	if out, status, err := s.A.Try("curl", "-sS", "-m", "7", "http://"+target); err != nil || status == 0 {

@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -73,7 +73,7 @@ func TestMergeLoss(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
-	s.A.Run("ping", "-c", "1", s.Inner(2)) // a session
+	s.A.Ping(s.Inner(2)) // a session
 	s.R.RunInput(`table inet loss {
  chain c {
   type filter hook forward priority 0
@@ -86,7 +86,7 @@ func TestMergeLoss(t *testing.T) {
 	var dumps []*lab.Proc
 	for _, link := range []string{"lan", "wan"} {
 		d := s.R.Start("tcpdump", "-i", link, "-s", "0", "-B", "65536", "-U", "-w", filepath.Join(dir, link), "udp port 51820 or udp port 51821")
-		d.WaitOutput(sitetest.Within(t), "listening on")
+		d.WaitOutput(patience.Context(t), "listening on")
 		dumps = append(dumps, d)
 	}
 	r := s.recordBoth("--since", "0s")
@@ -246,7 +246,7 @@ func TestMergeReorder(t *testing.T) {
 	endpoint, done := s.unruly()
 	s.ConfA.Replace(t, net.JoinHostPort(s.IP(s.Addr.HWan), "51820"), endpoint)
 	s.UpBoth()
-	s.A.Run("ping", "-c", "1", s.Inner(2))
+	s.A.Ping(s.Inner(2))
 	overtaken, doubled := done()
 	r := s.recordBoth("--since", "0s")
 	s.A.Run("ping", "-q", "-c", "300", "-i", "0.005", s.Inner(2))
@@ -272,7 +272,7 @@ func TestMergeRekeyRoam(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
-	s.A.Run("ping", "-c", "1", s.Inner(2))
+	s.A.Ping(s.Inner(2))
 	r := s.recordBoth("--since", "0s")
 	ping := func() { s.A.Run("ping", "-q", "-c", "50", "-i", "0.01", s.Inner(2)) }
 	ping()

@@ -97,7 +97,7 @@ func TestMergeHealthy(t *testing.T) {
 	s := newSite(t, false)
 	s.UpBoth()
 	r := s.recordBoth()
-	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.Web())
+	s.A.Run("curl", "-sS", "http://"+s.Web())
 	s.A.Run("ping", "-c", "3", "-i", "0.2", s.Inner(2))
 	r.stop()
 	out, _, err := s.A.Try(s.Wgnode, "merge", r.files[0], r.files[1], "--svg", "/tmp/merge-healthy.svg")

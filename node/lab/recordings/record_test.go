@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -102,10 +103,10 @@ func TestRecord(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
-	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.Web()) // with the handshake; then it is the past
+	s.A.Run("curl", "-sS", "http://"+s.Web()) // with the handshake; then it is the past
 	path := filepath.Join(t.TempDir(), "a.pcapng")
 	end := s.record(s.A, "-w", path)
-	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.Web()+"/second")
+	s.A.Run("curl", "-sS", "http://"+s.Web()+"/second")
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the file is there before it is complete")
 	}
@@ -276,14 +277,14 @@ func TestRecordKeys(t *testing.T) {
 		side.host.WriteFile("/etc/wireguard/wg0.conf", side.conf.Text, 0o600)
 		side.host.Run(s.Wgnode, "up", "wg0", "--session-keys")
 	}
-	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.Web()+"/past") // the handshake
+	s.A.Run("curl", "-sS", "http://"+s.Web()+"/past") // the handshake
 	dir := t.TempDir()
 	var ends []func() string
 	paths := []string{filepath.Join(dir, "a.pcapng"), filepath.Join(dir, "h.pcapng")}
 	for i, h := range []*lab.Host{s.A, s.H} {
 		ends = append(ends, s.record(h, "-w", paths[i], "--snaplen", "0", "--keys"))
 	}
-	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.Web()+"/present")
+	s.A.Run("curl", "-sS", "http://"+s.Web()+"/present")
 	for i, end := range ends {
 		if said := end(); !strings.Contains(said, "will hold the private key") {
 			t.Errorf("no warning: %q", said)
@@ -299,7 +300,7 @@ func TestRecordKeys(t *testing.T) {
 	// Whole packets without keys: nothing is decrypted, and no key is in the file.
 	plain := filepath.Join(dir, "plain.pcapng")
 	end := s.record(s.A, "-w", plain, "--snaplen", "0")
-	s.A.Run("curl", "-sS", "-m", "8", "http://"+s.Web()+"/present")
+	s.A.Run("curl", "-sS", "http://"+s.Web()+"/present")
 	end()
 	s.wantNoKeys(plain, psk)
 	if out := s.tshark(plain, "-Y", `tcp contains "GET /present"`, "-T", "fields", "-e", "frame.interface_name"); !strings.Contains(out, "wg0\n") || strings.Contains(out, "wire") {
@@ -324,7 +325,7 @@ func TestRecordOutputs(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
-	s.A.Run("ping", "-c", "1", "-W", "8", "10.0.0.2")
+	s.A.Ping("10.0.0.2")
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 
@@ -337,7 +338,7 @@ func TestRecordOutputs(t *testing.T) {
 	p.WaitOutput(t.Context(), "recording wg0")
 	s.A.Run("ping", "-c", "20", "-i", "0.01", "10.0.0.2")
 	part := path("killed.pcapng.part")
-	s.Await("packets in the file", func() bool {
+	patience.Until(s.T, "packets in the file", func() bool {
 		out, _, err := s.A.Try(s.Wgnode, "watch", "-r", part, "icmp", "A6")
 		return err == nil && strings.Count(out, "A6") == 20
 	})
@@ -365,7 +366,7 @@ func TestRecordOutputs(t *testing.T) {
 	if info, err := os.Stat(path("full.pcapng")); err != nil || info.Size() > 65<<10 || info.Size() < 60<<10 {
 		t.Errorf("%v, %v", info, err)
 	}
-	s.Await("a third file", func() bool {
+	patience.Until(s.T, "a third file", func() bool {
 		parts, err := filepath.Glob(path("rotated.*.part"))
 		return err == nil && len(parts) == 1 && parts[0] >= path("rotated.00003")
 	})

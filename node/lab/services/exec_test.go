@@ -14,12 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // execSite is a site whose A has a user without any privilege, who has the
@@ -101,7 +101,7 @@ func TestExec(t *testing.T) {
 	s.configure("DNS = " + s.Addr.B.V4.Addr().String() + "\nPostUp = touch /run/hooked\nTable = off\n")
 	before := sitetest.HostState(s.A)
 
-	if got := s.A.Run(s.exec("curl", "-sS", "-m10", "http://"+s.Web())...); got != "hello" {
+	if got := s.A.Run(s.exec("curl", "-sS", "http://"+s.Web())...); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
 	out := s.A.Run(s.nobody(s.program, "exec", s.file, "id", "-u")...)
@@ -113,7 +113,7 @@ func TestExec(t *testing.T) {
 	sitetest.Unchanged(t, s.A, before)
 
 	t.Run("names", func(t *testing.T) {
-		if got := s.A.With(t).Run(s.exec("curl", "-sS", "-m10", "http://web.example")...); got != "hello" {
+		if got := s.A.With(t).Run(s.exec("curl", "-sS", "http://web.example")...); got != "hello" {
 			t.Errorf("curl printed %q", got)
 		}
 		if n := outside.Asked("web.example"); n != 0 {
@@ -125,8 +125,8 @@ func TestExec(t *testing.T) {
 	})
 	t.Run("names while the network changes", func(t *testing.T) {
 		a := s.A.With(t)
-		p := a.Start(s.exec("sh", "-c", "echo ready; until test -e "+s.dir+"/changed; do sleep 0.05; done; exec curl -sS -m10 http://web.example")...)
-		p.WaitOutput(sitetest.Within(t), "ready")
+		p := a.Start(s.exec("sh", "-c", "echo ready; until test -e "+s.dir+"/changed; do sleep 0.05; done; exec curl -sS http://web.example")...)
+		p.WaitOutput(patience.Context(t), "ready")
 		a.Run("sh", "-c", "cd /run/systemd/resolve; cp stub-resolv.conf new; mv new stub-resolv.conf; touch "+s.dir+"/changed")
 		if err := p.Wait(); err != nil || p.Output() != "ready\nhello" {
 			t.Errorf("%v\n%s", err, p.Output())
@@ -139,11 +139,11 @@ func TestExec(t *testing.T) {
 		l := a.Listen("unix", daemon)
 		defer l.Close()
 		a.Run("chmod", "666", daemon)
-		ask := []string{"curl", "-sS", "-m1", "--unix-socket", daemon, "http://host/"}
+		ask := []string{"curl", "-sS", "--unix-socket", daemon, "http://host/"}
 		if _, status, err := a.Try(s.exec(ask...)...); err != nil || status != 7 { // it could not connect
 			t.Errorf("curl: status %d, %v", status, err)
 		}
-		if _, status, err := a.Try(s.nobody(ask...)...); err != nil || status != 28 { // nobody answered
+		if _, status, err := a.Try(s.nobody(append(ask, "-m1")...)...); err != nil || status != 28 { // nobody answered
 			t.Errorf("curl outside: status %d, %v", status, err)
 		}
 		if out := a.Run(s.exec("grep", "hosts:", "/etc/nsswitch.conf")...); out != "hosts: files dns\n" {
@@ -165,12 +165,12 @@ func TestExec(t *testing.T) {
 		if got, want := a.Run(s.exec(look...)...), a.Run(s.nobody(look...)...); got != want {
 			t.Errorf("descriptors and environment:\n%s\nwithout exec:\n%s", got, want)
 		}
-		a.Run(s.exec("ping", "-c1", "-W5", "10.0.0.2")...)
+		a.Run(s.exec("ping", "-c1", "-W", patience.Seconds(), "10.0.0.2")...)
 	})
 	t.Run("IPv6", func(t *testing.T) {
 		a := s.A.With(t)
 		s.B.With(t).ServeHTTP(net.JoinHostPort(s.Addr.B.V6.Addr().String(), "80"), "six")
-		if got := a.Run(s.exec("curl", "-sS", "-m10", "http://["+s.Addr.B.V6.Addr().String()+"]")...); got != "six" {
+		if got := a.Run(s.exec("curl", "-sS", "http://["+s.Addr.B.V6.Addr().String()+"]")...); got != "six" {
 			t.Errorf("curl printed %q", got)
 		}
 	})
@@ -241,7 +241,7 @@ func TestExecSeen(t *testing.T) {
 	lab.Need(t, "ps", "ping")
 	s := newExecSite(t)
 	p := s.A.Start(s.exec("sh", "-c", "echo ready; exec sleep 1000")...)
-	p.WaitOutput(sitetest.Within(t), "ready")
+	p.WaitOutput(patience.Context(t), "ready")
 	for _, to := range []string{s.Web(), s.Web(), s.Inner(2)} { // the probe's socket is used again
 		if out := s.A.Run(s.nobody(s.program, "explain", "wg0", to)...); !strings.Contains(out, "healthy") {
 			t.Errorf("explain %s:\n%s", to, out)
@@ -275,7 +275,7 @@ func TestExecSignals(t *testing.T) {
 	defer signal.Stop(hup)
 	s := newExecSite(t)
 	p := s.A.Start(s.exec("sh", "-c", "trap 'echo hung up; exit 3' HUP; echo ready; while :; do sleep 0.1; done")...)
-	p.WaitOutput(sitetest.Within(t), "ready")
+	p.WaitOutput(patience.Context(t), "ready")
 	if err := p.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestExecSignals(t *testing.T) {
 	}
 
 	p = s.A.Start(s.exec("sh", "-c", "echo ready; exec sleep 1000")...)
-	p.WaitOutput(sitetest.Within(t), "ready")
+	p.WaitOutput(patience.Context(t), "ready")
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -301,15 +301,11 @@ func TestExecSignals(t *testing.T) {
 // awaitNobody waits until the user has no process.
 func (s *execSite) awaitNobody() {
 	s.T.Helper()
-	var out string
-	for range 100 {
+	patience.See(s.T, "the end of all processes of nobody", func() (string, bool) {
 		// A command whose parent has died is somebody else's to collect.
-		if out, _, _ = s.A.Try("sh", "-c", "ps -u 65534 -o stat=,args= | grep -v ^Z"); out == "" {
-			return
-		}
-		time.Sleep(20 * time.Millisecond) // nobody tells of the end of such a process
-	}
-	s.T.Errorf("still running:\n%s", out)
+		out, _, err := s.A.Try("sh", "-c", "ps -u 65534 -o stat=,args= | grep -v ^Z")
+		return out, err == nil && out == ""
+	})
 }
 
 // ctrlC types Ctrl-C on a terminal: the command gets it, once.
@@ -318,7 +314,7 @@ func (s *execSite) ctrlC() {
 	// The one that says that it is ready is the one that is interrupted.
 	s.A.WriteFile(s.dir+"/wait", "trap 'echo interrupted' INT\nsh -c 'echo ready; exec sleep 1000'\necho done\n", 0o644)
 	keys, tty := terminal(s.T)
-	c := s.A.Command(sitetest.Within(s.T), s.exec("sh", s.dir+"/wait")...)
+	c := s.A.Command(patience.Context(s.T), s.exec("sh", s.dir+"/wait")...)
 	c.Stdin, c.Stdout, c.Stderr = tty, tty, tty
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	err := c.Start()
@@ -383,7 +379,7 @@ func TestExecAsRoot(t *testing.T) {
 	lab.Need(t, "curl", "wg", "ps", "ip")
 	s := newExecSite(t)
 	before := sitetest.HostState(s.A)
-	out := s.A.Run(s.Wgnode, "exec", s.file, "sh", "-c", "curl -sS -m10 http://"+s.Web()+"; wg show wg0 endpoints; readlink /proc/self/ns/user; ip -o link")
+	out := s.A.Run(s.Wgnode, "exec", s.file, "sh", "-c", "curl -sS http://"+s.Web()+"; wg show wg0 endpoints; readlink /proc/self/ns/user; ip -o link")
 	user := s.A.Run("readlink", "/proc/self/ns/user")
 	for _, want := range []string{"hello", s.Gateway.Public + "\t203.0.113.2:51820\n", user, "2: wg0: "} {
 		if !strings.Contains(out, want) {

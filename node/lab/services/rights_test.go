@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // Without privileges up says what is missing, and what to type for a tunnel
@@ -63,7 +64,7 @@ func TestRunFallsBack(t *testing.T) {
 		"\nFwMark = 51820\nTable = 77\nSaveConfig = true\nPostUp = touch "+n.run+"/hooked\nPreDown = touch "+n.run+"/hooked\n")
 	file := n.file("wg0.conf", s.ConfA.Text)
 	p := s.A.Start("sh", "-c", "exec "+strings.Join(n.wgnode("run", file, "--log", n.run+"/log"), " ")+" >"+n.folder+"/stdout")
-	p.WaitOutput(sitetest.Within(t), "skipped: FwMark")
+	p.WaitOutput(patience.Context(t), "skipped: FwMark")
 	for _, want := range []string{
 		"[!] there is no interface wg0: this process has no CAP_NET_ADMIN over its network, and " + noTUN + "\n",
 		"[!] skipped: routes: what programs send to 10.0.0.2/32, fd0a::2/128, 192.168.200.0/24, fd00:200::/64 goes past the tunnel",

@@ -15,11 +15,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // routed is a site whose H is a node without an interface and without privileges,
@@ -38,14 +38,18 @@ func newRouted(t *testing.T, v6 bool) *routed {
 		lan, bits = s.Addr.B.V6, "/64"
 	}
 	s.Upstream(s.A, s.ConfA, s.Inner(1)+bits, lan.Masked().String())
-	onH := *s.Classic
-	onH.A = s.H
-	other := *s
-	other.Classic = &onH
-	return &routed{s, newNobody(t, &other)}
+	return &routed{s, newNobody(t, s.turned())}
 }
 
-// allow is the configuration of H with routes.
+// turned is the same site with H in the place of A.
+func (s *site) turned() *site {
+	turned, hosts := *s.Site, *s.Classic
+	hosts.A = s.H
+	turned.Classic = &hosts
+	return &site{&turned}
+}
+
+// config is the configuration of H with routes.
 func (r *routed) config(routes ...string) string {
 	text := fmt.Sprintf("[interface]\nprivate_key = %q\naddress = [\"10.0.0.2/24\", \"fd0a::2/64\"]\nlisten_port = 51820\n"+
 		"[[peer]]\nname = \"alice\"\npublic_key = %q\nallowed_ips = [\"10.0.0.1/32\", \"fd0a::1/128\"]\n", r.Gateway.Private, r.Alice.Public)
@@ -79,12 +83,12 @@ func (r *routed) serve(port string, handle func(*net.TCPConn)) {
 
 func (r *routed) dial(network, port string) net.Conn {
 	r.T.Helper()
-	c, err := r.A.Dial(sitetest.Within(r.T), network, r.at(port))
+	c, err := r.A.Dial(patience.Context(r.T), network, r.at(port))
 	if err != nil {
 		r.T.Fatal(err)
 	}
 	r.T.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		r.T.Fatal(err)
 	}
 	return c
@@ -127,7 +131,7 @@ func (r *routed) web6(n string) string {
 func (r *routed) traffic(v6 bool) {
 	t := r.T
 	t.Helper()
-	if got := r.A.Run("curl", "-sS", "-m20", "http://"+r.Web()); got != "hello" {
+	if got := r.A.Run("curl", "-sS", "http://"+r.Web()); got != "hello" {
 		t.Errorf("curl prints %q", got)
 	}
 	r.B.ServeEcho(r.at("7"))
@@ -148,13 +152,13 @@ func (r *routed) traffic(v6 bool) {
 		t.Errorf("ncat prints %q", got)
 	}
 	// An account that may not open a socket for echo says so.
-	if out, status, err := r.A.Try("ping", "-c1", "-W5", r.IP(r.Addr.B)); err != nil || status != 1 ||
+	if out, status, err := r.A.Try("ping", "-c1", "-W", patience.Seconds(), r.IP(r.Addr.B)); err != nil || status != 1 ||
 		!strings.Contains(out, "filtered") && !strings.Contains(out, "rohibited") {
 		t.Errorf("ping without a right to: status %d, %v\n%s", status, err, out)
 	}
 	r.H.Sysctl("net.ipv4.ping_group_range", "0 2147483647")
-	r.A.Run("ping", "-c2", "-i0.2", "-W10", r.IP(r.Addr.B))
-	r.A.Run("ping", "-c1", "-s4000", "-W10", r.IP(r.Addr.B))
+	r.A.Run("ping", "-c2", "-i0.2", "-W", patience.Seconds(), r.IP(r.Addr.B))
+	r.A.Run("ping", "-c1", "-s4000", "-W", patience.Seconds(), r.IP(r.Addr.B))
 }
 
 func (r *routed) bulk() {
@@ -192,7 +196,7 @@ func (r *routed) bulk() {
 	for range 20 {
 		wg.Go(func() {
 			for range cap(conns) / 20 {
-				c, err := r.A.Dial(sitetest.Within(t), "tcp", r.at("1001"))
+				c, err := r.A.Dial(patience.Context(t), "tcp", r.at("1001"))
 				if err != nil {
 					t.Error(err)
 					return
@@ -217,12 +221,12 @@ func (r *routed) bulk() {
 func (r *routed) refusals(host func(string) string) {
 	t := r.T
 	t.Helper()
-	if _, err := r.A.Dial(sitetest.Within(t), "tcp", r.at("81")); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, err := r.A.Dial(patience.Context(t), "tcp", r.at("81")); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a port where nobody listens: %v", err)
 	}
-	sitetest.Fails(t, r.A, 7, "", "curl", "-sS", "-m20", "http://"+r.at("81"))
-	sitetest.Fails(t, r.A, 7, "", "curl", "-sS", "-m20", "http://"+net.JoinHostPort(host("99"), "80")) // not allowed
-	sitetest.Fails(t, r.A, 7, "", "curl", "-sS", "-m20", "http://"+net.JoinHostPort(host("77"), "80")) // nobody is there
+	sitetest.Fails(t, r.A, 7, "", "curl", "-sS", "http://"+r.at("81"))
+	sitetest.Fails(t, r.A, 7, "", "curl", "-sS", "http://"+net.JoinHostPort(host("99"), "80")) // not allowed
+	sitetest.Fails(t, r.A, 7, "", "curl", "-sS", "http://"+net.JoinHostPort(host("77"), "80")) // nobody is there
 	c := r.dial("udp", "82")
 	if _, err := c.Write([]byte("x")); err != nil {
 		t.Fatal(err)
@@ -251,13 +255,8 @@ func (r *routed) refusals(host func(string) string) {
 	p := r.A.Start("ncat", "--recv-only", r.IP(r.Addr.B), "1003")
 	<-began
 	p.Stop()
-	select {
-	case err := <-gone:
-		if err == nil {
-			t.Error("all was sent to a client that is gone")
-		}
-	case <-time.After(30 * time.Second):
-		t.Error("nobody told B that its client is gone")
+	if err := patience.Receive(t, "B's connection to end with its client", gone); err == nil {
+		t.Error("all was sent to a client that is gone")
 	}
 }
 
@@ -326,7 +325,7 @@ func (r *routed) reloaded(host func(string) string) {
 	if out := r.H.Run(r.node.wgnode("reload", "wg0")...); !strings.Contains(out, "[#] no routing for peers") {
 		t.Errorf("reload prints %q", out)
 	}
-	sitetest.Fails(t, r.A, 7, "", "curl", "-sS", "-m20", "http://"+r.Web())
+	sitetest.Fails(t, r.A, 7, "", "curl", "-sS", "http://"+r.Web())
 	if _, err := c.Write([]byte("x")); err == nil {
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("a connection that is not allowed any more: %v", err)
@@ -334,7 +333,7 @@ func (r *routed) reloaded(host func(string) string) {
 	}
 	r.node.file("wg0.toml", r.config(r.IP(r.Addr.B)))
 	r.H.Run(r.node.wgnode("reload", "wg0")...)
-	if got := r.A.Run("curl", "-sS", "-m20", "http://"+r.Web()); got != "hello" {
+	if got := r.A.Run("curl", "-sS", "http://"+r.Web()); got != "hello" {
 		t.Errorf("curl prints %q", got)
 	}
 }
@@ -350,11 +349,7 @@ func unmarshal(t *testing.T, text string, into any) {
 func TestRoutingSeenThrough(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
-	onH := *s.Classic
-	onH.A = s.H
-	other := *s
-	other.Classic = &onH
-	n := newNobody(t, &other)
+	n := newNobody(t, s.turned())
 	s.H.Sysctl("net.ipv4.ping_group_range", "0 2147483647")
 	p := n.serve("[#] routing for peers to", n.file("wg0.conf", s.ConfH.Text), "--netstack", "--route-for-peers", s.IP(s.Addr.B), "--route-for-peers", "192.168.200.77")
 	s.Up(s.A, s.ConfA)

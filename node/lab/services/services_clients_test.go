@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // The services as people use them: programs that everybody has, a node that may do
@@ -112,21 +112,21 @@ func TestServicesByClients(t *testing.T) {
 		a := s.A.With(t)
 		for _, proxy := range []string{socks, socks6} {
 			for _, at := range []string{"web.corp.example", "v6.corp.example", "web", v4, "[" + v6 + "]"} {
-				answers(t, a, "", 0, "hello", "curl", "-sS", "-m20", "--socks5-hostname", proxy, "http://"+at+"/")
+				answers(t, a, "", 0, "hello", "curl", "-sS", "--socks5-hostname", proxy, "http://"+at+"/")
 			}
 		}
 		for _, proxy := range []string{web, web6} {
 			for _, at := range []string{"web.corp.example", "v6.corp.example", "web", v4, "[" + v6 + "]"} {
-				answers(t, a, "", 0, "hello", "curl", "-sS", "-m20", "-x", "http://"+proxy, "http://"+at+"/")
-				answers(t, a, "", 0, "hello", "curl", "-sS", "-m20", "-p", "-x", "http://"+proxy, "http://"+at+"/")
+				answers(t, a, "", 0, "hello", "curl", "-sS", "-x", "http://"+proxy, "http://"+at+"/")
+				answers(t, a, "", 0, "hello", "curl", "-sS", "-p", "-x", "http://"+proxy, "http://"+at+"/")
 			}
 		}
 		// Refused; in no AllowedIPs; no such name; this host's own, which is none of
 		// the tunnel's.
 		a.ServeHTTP("127.0.0.1:9999", "secret")
 		for _, at := range []string{v4 + ":81", "[" + v6 + "]:81", "192.0.2.1", "nowhere.example", "127.0.0.1:9999", "localhost:9999"} {
-			answers(t, a, "", 97, "curl: (97)", "curl", "-sS", "-m20", "--socks5-hostname", socks, "http://"+at+"/")
-			answers(t, a, "", 0, "502", "curl", "-sS", "-m20", "-x", "http://"+web, "-o", "/dev/null", "-w", "%{http_code}", "http://"+at+"/")
+			answers(t, a, "", 97, "curl: (97)", "curl", "-sS", "--socks5-hostname", socks, "http://"+at+"/")
+			answers(t, a, "", 0, "502", "curl", "-sS", "-x", "http://"+web, "-o", "/dev/null", "-w", "%{http_code}", "http://"+at+"/")
 		}
 	})
 
@@ -265,7 +265,7 @@ func (s *servedSite) ssh(t *testing.T) {
 	b.WriteFile(path("sshd_config"), "Port 22\nHostKey "+path("host")+"\nAuthorizedKeysFile "+path("user.pub")+
 		"\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\n", 0o644)
 	sshd := b.Run("sh", "-c", "command -v sshd || echo /usr/sbin/sshd")
-	b.Start(strings.TrimSpace(sshd), "-D", "-e", "-f", path("sshd_config")).WaitOutput(sitetest.Within(t), "Server listening on :: port 22")
+	b.Start(strings.TrimSpace(sshd), "-D", "-e", "-f", path("sshd_config")).WaitOutput(patience.Context(t), "Server listening on :: port 22")
 	b.WriteFile(path("known"), "* "+b.ReadFile(path("host.pub")), 0o644)
 
 	data := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
@@ -310,7 +310,7 @@ func (s *servedSite) associate(t *testing.T, proxy string) (control, near net.Co
 // pingPong sends a packet until an answer comes, which must end so.
 func pingPong(c net.Conn, out, want []byte) error {
 	buf := make([]byte, 2000)
-	for range 10 {
+	for until := patience.Deadline(); time.Now().Before(until); {
 		if _, err := c.Write(out); err != nil {
 			return err
 		}

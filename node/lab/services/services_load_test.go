@@ -21,11 +21,10 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // A way is one through a service: from a socket of a host to an echo at the other
@@ -84,7 +83,7 @@ func (w way) open(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		return nil, err
 	}
 	if w.reach != nil {
@@ -106,7 +105,7 @@ func (s *servedSite) footprint(t *testing.T) (f footprint) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := s.A.With(t).Run("curl", "-sS", "-m20", "-H", "Connection: close", "http://"+metricsAt+"/metrics")
+	out := s.A.With(t).Run("curl", "-sS", "-H", "Connection: close", "http://"+metricsAt+"/metrics")
 	m := goroutines.FindStringSubmatch(out)
 	if m == nil {
 		t.Fatalf("no goroutines in\n%s", out)
@@ -121,15 +120,10 @@ func (s *servedSite) footprint(t *testing.T) (f footprint) {
 // leftover waits until no more is open than before.
 func (s *servedSite) leftover(t *testing.T, before footprint) {
 	t.Helper()
-	var now footprint
-	for range 100 {
-		now = s.footprint(t)
-		if now.descriptors <= before.descriptors && now.goroutines <= before.goroutines {
-			return
-		}
-		time.Sleep(100 * time.Millisecond) // what has ended takes a moment to go
-	}
-	t.Errorf("it has %+v open, before it was %+v", now, before)
+	patience.See(t, fmt.Sprintf("no more open than %+v", before), func() (string, bool) {
+		now := s.footprint(t)
+		return fmt.Sprintf("%+v", now), now.descriptors <= before.descriptors && now.goroutines <= before.goroutines
+	})
 }
 
 // What many do at once, what is large, and what breaks off, leaves the services as
@@ -221,7 +215,7 @@ func TestServicesUnderLoad(t *testing.T) {
 				if err := gone.Close(); err != nil {
 					t.Fatal(err)
 				}
-				if err := stays.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				if err := stays.SetReadDeadline(patience.Deadline()); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := stays.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
@@ -255,11 +249,11 @@ func TestServicesUnderLoad(t *testing.T) {
 		if _, err := far.Write([]byte("anybody there?\n")); err != nil {
 			t.Fatal(err)
 		}
-		p.WaitOutput(sitetest.Within(t), "anybody there?")
+		p.WaitOutput(patience.Context(t), "anybody there?")
 		if err := p.Signal(os.Kill); err != nil {
 			t.Fatal(err)
 		}
-		if err := far.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := far.SetReadDeadline(patience.Deadline()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadAll(far); os.IsTimeout(err) {

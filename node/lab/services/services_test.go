@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // nobody runs commands of wgnode on A without any right: another user, no
@@ -62,7 +63,7 @@ func (n *nobody) wgnode(args ...string) []string {
 func (n *nobody) serve(want string, args ...string) *lab.Proc {
 	n.T.Helper()
 	p := n.A.Start(n.wgnode(append([]string{"run"}, args...)...)...)
-	p.WaitOutput(sitetest.Within(n.T), want)
+	p.WaitOutput(patience.Context(n.T), want)
 	n.awaitNode(strings.TrimSuffix(filepath.Base(args[0]), filepath.Ext(args[0])))
 	return p
 }
@@ -79,7 +80,7 @@ func (n *nobody) end(p *lab.Proc) {
 
 func (n *nobody) curl(want string, args ...string) {
 	n.T.Helper()
-	if got := n.A.Run(append([]string{"curl", "-sS", "-m20"}, args...)...); got != want {
+	if got := n.A.Run(append([]string{"curl", "-sS"}, args...)...); got != want {
 		n.T.Errorf("curl %v printed %q", args, got)
 	}
 }
@@ -87,7 +88,7 @@ func (n *nobody) curl(want string, args ...string) {
 // awaitNode waits until the node of that name is up: then it answers.
 func (n *nobody) awaitNode(name string) {
 	n.T.Helper()
-	if err := n.A.AwaitSocket(sitetest.Within(n.T), filepath.Join(n.run, "wgnode", name+".sock")); err != nil {
+	if err := n.A.AwaitSocket(patience.Context(n.T), filepath.Join(n.run, "wgnode", name+".sock")); err != nil {
 		n.T.Fatal(err)
 	}
 	if out, status, err := n.A.Try(n.wgnode("doctor", name)...); err != nil || status == 1 {
@@ -152,7 +153,7 @@ func TestWireproxy(t *testing.T) {
 	if err := pingPong(c, []byte("ping"), []byte("ping")); err != nil {
 		t.Error(err)
 	}
-	if got := s.H.Run("curl", "-sS", "-m20", "http://10.0.0.1:3422/"); got != "hello" {
+	if got := s.H.Run("curl", "-sS", "http://10.0.0.1:3422/"); got != "hello" {
 		t.Errorf("through the remote forward came %q", got)
 	}
 	if strings.Contains(p.Output(), "sesame") {

@@ -10,11 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // HostState is all that up could leave behind on a host.
@@ -66,27 +66,10 @@ func Fails(t *testing.T, h *lab.Host, status int, want string, args ...string) {
 	}
 }
 
-// Within returns a context that ends when what is awaited will not come any more.
-func Within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// Await waits for what has no event: the kernel's and the node's cleaning up.
-func (s *Site) Await(what string, done func() bool) {
-	s.T.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); {
-		if time.Now().After(deadline) {
-			s.T.Fatalf("not in 10 s: %s", what)
-		}
-	}
-}
-
 // AwaitNode returns when the node of A answers.
 func (s *Site) AwaitNode() {
 	s.T.Helper()
-	s.A.Run("sh", "-c", "until grep -q complete /run/wgnode/wg0.json 2>/dev/null && test -S /run/wgnode/wg0.sock; do sleep 0.02; done")
+	s.A.Until("grep -q complete /run/wgnode/wg0.json 2>/dev/null && test -S /run/wgnode/wg0.sock")
 }
 
 // PidOf returns the process id, inside of the host, of the node of wg0.
@@ -123,5 +106,15 @@ func (s *Site) KillOn(h *lab.Host) {
 func (s *Site) KillOf(h *lab.Host, journal string) {
 	s.T.Helper()
 	pid := pidIn(s.T, h, journal)
-	h.Run("sh", "-c", "kill -9 "+pid+"; while kill -0 "+pid+" 2>/dev/null && ! grep -q '^State:.Z' /proc/"+pid+"/status; do :; done")
+	h.Run("kill", "-9", pid)
+	h.Until("! kill -0 " + pid + " 2>/dev/null || grep -q '^State:.Z' /proc/" + pid + "/status")
+}
+
+// Within is [patience.Context].
+func Within(t *testing.T) context.Context { return patience.Context(t) }
+
+// Await is [patience.Until].
+func (s *Site) Await(what string, done func() bool) {
+	s.T.Helper()
+	patience.Until(s.T, what, done)
 }

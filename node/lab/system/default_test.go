@@ -53,7 +53,8 @@ func TestKilledThenWgQuick(t *testing.T) {
 	s.Up(s.H, s.ConfH)
 	s.Up(s.A, s.ConfA)
 	s.Kill()
-	s.A.Run("sh", "-c", "rm -f /run/wireguard/wg0.sock; while ip link show wg0 >/dev/null 2>&1; do :; done")
+	s.A.Run("rm", "-f", "/run/wireguard/wg0.sock")
+	s.A.Until("! ip link show wg0 >/dev/null 2>&1")
 	s.wgQuick("up", "wg0")
 	s.A.Run(s.Wgnode, "down", "wg0")
 	for _, family := range []string{"-4", "-6"} {
@@ -64,7 +65,7 @@ func TestKilledThenWgQuick(t *testing.T) {
 	if out := s.A.Run("nft", "list", "tables"); out != "table ip6 wg-quick-wg0\ntable ip wg-quick-wg0\n" {
 		t.Errorf("want wg-quick's tables, there are:\n%s", out)
 	}
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
 	s.wgQuick("down", "wg0")
@@ -91,13 +92,13 @@ func TestFullTunnel(t *testing.T) {
 					t.Errorf("%q is not in\n%s", want, out)
 				}
 			}
-			if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+			if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 				t.Errorf("curl printed %q", got)
 			}
 			if out := s.A.Run("ip", s.Flag(), "route", "get", s.IP(s.Addr.B)); !strings.Contains(out, "dev wg0") {
 				t.Errorf("the way to B: %s", out)
 			}
-			s.A.Run("ping", "-c1", "-W5", s.IP(s.Addr.RLan)) // the LAN
+			s.A.Ping(s.IP(s.Addr.RLan)) // the LAN
 			if out := s.A.Run(s.Wgnode, "explain", "wg0", s.Web()); !strings.Contains(out, "healthy") {
 				t.Errorf("explain:\n%s", out)
 			}
@@ -124,7 +125,7 @@ func TestFullTunnelWithoutIPv6(t *testing.T) {
 	if !strings.Contains(out, "[!] skipped: ip -6 route add ::/0 dev wg0 table 51820: IPv6 is disabled") {
 		t.Errorf("up printed\n%s", out)
 	}
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
 	s.A.Run(s.Wgnode, "down", "wg0")

@@ -51,7 +51,7 @@ func TestResolvConf(t *testing.T) {
 					t.Errorf("%q is not in\n%s", want, out)
 				}
 			}
-			if got := s.A.Run("curl", "-sS", "-m10", "http://web/"); got != "hello" {
+			if got := s.A.Run("curl", "-sS", "http://web/"); got != "hello" {
 				t.Errorf("curl by name: %q", got)
 			}
 			if got := s.A.Run("getent", "ahostsv4", "web"); !strings.Contains(got, "web.corp.example") {

@@ -70,7 +70,7 @@ to = "INNER:80"`, "INNER:80", net.JoinHostPort(s.Inner(1), "80")))
 		tcp flags & (syn|ack) == syn|ack tcp option maxseg size > 1380 drop
 	}
 }`, "nft", "-f", "-")
-			if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+			if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 				t.Errorf("through the hub, curl printed %q", got)
 			}
 			// A sees a peer that it knows as the source, so its replies are let in.
@@ -85,7 +85,7 @@ to = "INNER:80"`, "INNER:80", net.JoinHostPort(s.Inner(1), "80")))
 				{s.B, net.JoinHostPort(s.IP(s.Addr.HLan), "8081"), true},
 				{s.B, net.JoinHostPort(s.IP(s.Addr.HLan), "8080"), false},
 			} {
-				got, status, err := test.from.Try("curl", "-sS", "-m10", "http://"+test.at)
+				got, status, err := test.from.Try("curl", "-sS", "http://"+test.at)
 				if err != nil || (status == 0 && got == "alice") != test.want {
 					t.Errorf("%s of %s: status %d, %v, printed %q", test.at, test.from.Name(), status, err, got)
 				}
@@ -184,8 +184,12 @@ func TestKillSwitchLAN(t *testing.T) {
 	s.H.ServeHTTP(net.JoinHostPort(s.Addr.HWan.V4.Addr().String(), "80"), "out there")
 	s.R.Run("ip", "address", "add", "10.44.0.1/24", "dev", "lan")
 	s.R.ServeHTTP("10.44.0.1:80", "elsewhere")
-	curl := func(at string) string {
-		out, _, _ := s.A.Try("curl", "-s", "-m.5", "http://"+at)
+	curl := func(at, want string) string {
+		args := []string{"curl", "-s", "http://" + at}
+		if want == "" {
+			args = append(args, "-m.5") // nothing will come
+		}
+		out, _, _ := s.A.Try(args...)
 		return out
 	}
 	lan4, lan6 := s.IP(s.Addr.RLan), "["+s.Addr.RLan.V6.Addr().String()+"]"
@@ -199,18 +203,18 @@ func TestKillSwitchLAN(t *testing.T) {
 	} {
 		s.toml(`"10.0.0.2/32"`, test.keys, "")
 		s.A.Run(s.Wgnode, "up", tomlPath)
-		if a, b, c := curl(lan4), curl(lan6), curl(s.IP(s.Addr.HWan)); a != test.lan || b != test.lan || c != test.away {
+		if a, b, c := curl(lan4, test.lan), curl(lan6, test.lan), curl(s.IP(s.Addr.HWan), test.away); a != test.lan || b != test.lan || c != test.away {
 			t.Errorf("%s: the LAN says %q and %q, the outside %q", test.keys, a, b, c)
 		}
 		if test.lan != "" {
 			s.A.Run("ip", "address", "add", "10.44.0.2/24", "dev", "eth0")
-			s.A.Run("sh", "-c", "until nft list ruleset | grep -q 'oifname \"eth0\" ip daddr 10.44.0.0/24 accept'; do sleep 0.02; done")
-			if got := curl("10.44.0.1"); got != "elsewhere" {
+			s.A.Until(`nft list ruleset | grep -q 'oifname "eth0" ip daddr 10.44.0.0/24 accept'`)
+			if got := curl("10.44.0.1", "elsewhere"); got != "elsewhere" {
 				t.Errorf("in another network curl printed %q", got)
 			}
 			// A network of public addresses is nobody's LAN.
 			s.A.Run("ip", "route", "add", "203.0.113.0/24", "dev", "eth0", "src", s.IP(s.Addr.A))
-			if got := curl(s.IP(s.Addr.HWan)); got != "" {
+			if got := curl(s.IP(s.Addr.HWan), ""); got != "" {
 				t.Errorf("by a public network on the link curl printed %q", got)
 			}
 			s.A.Run("ip", "route", "delete", "203.0.113.0/24", "dev", "eth0")

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 var interferenceCount = flag.Int("interferences", 10, "how often another program interferes with each kill switch")
@@ -102,12 +102,12 @@ func TestFirewallRestored(t *testing.T) {
 	before := list()
 	watch := s.A.Start(s.Wgnode, "watch", "wg0", "--past")
 	s.A.Run("nft", "flush", "ruleset")
-	watch.WaitOutput(sitetest.Within(t), "network firewall of wg0 was changed by nft (process ")
-	node.WaitOutput(sitetest.Within(t), "another program changed the tunnel's firewall")
+	watch.WaitOutput(patience.Context(t), "network firewall of wg0 was changed by nft (process ")
+	node.WaitOutput(patience.Context(t), "another program changed the tunnel's firewall")
 	if now := list(); now != before {
 		t.Errorf("it is now\n%s\nwas\n%s", now, before)
 	}
-	metrics := s.A.Run("curl", "-sS", "-m10", "--unix-socket", "/run/wg0.metrics", "http://node/metrics")
+	metrics := s.A.Run("curl", "-sS", "--unix-socket", "/run/wg0.metrics", "http://node/metrics")
 	if !strings.Contains(metrics, `wgnode_restored_total{interface="wg0",table="firewall"}`) {
 		t.Errorf("the metrics are\n%s", metrics)
 	}

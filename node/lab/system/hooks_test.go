@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // hooked gives A's configuration hooks, each of which appends a line to a log
@@ -60,7 +61,7 @@ func TestHooks(t *testing.T) {
 	sitetest.Unchanged(t, s.A, before)
 
 	node := s.A.Start(s.Wgnode, "run", "wg0")
-	node.WaitOutput(sitetest.Within(t), "[#] echo PostUp")
+	node.WaitOutput(patience.Context(t), "[#] echo PostUp")
 	s.AwaitNode()
 	if err := node.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -152,7 +153,7 @@ func TestSave(t *testing.T) {
 		t.Error("down has not saved the port")
 	}
 	node := s.A.Start(s.Wgnode, "run", "wg0")
-	node.WaitOutput(sitetest.Within(t), "[#] echo PostUp")
+	node.WaitOutput(patience.Context(t), "[#] echo PostUp")
 	s.AwaitNode()
 	s.A.Run("wg", "set", "wg0", "listen-port", "4800")
 	if err := node.Signal(syscall.SIGTERM); err != nil {

@@ -5,13 +5,11 @@ package system
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // What a watch prints for one event, as far as these tests look.
@@ -38,21 +36,11 @@ func (s *site) startWatch(h *lab.Host) *lab.Proc {
 // events parses what a watch has printed, once it holds all checkpoints.
 func (s *site) events(p *lab.Proc, checkpoints string) []watched {
 	s.T.Helper()
-	deadline := time.After(15 * time.Second)
-	for {
-		out := p.Output()
-		missing := slices.DeleteFunc(strings.Fields(checkpoints), func(cp string) bool {
-			return strings.Contains(out, fmt.Sprintf("%q:%q", "checkpoint", cp))
-		})
-		if len(missing) == 0 {
-			return s.parseEvents(out)
-		}
-		select {
-		case <-deadline:
-			s.T.Fatalf("no %v in\n%s", missing, out)
-		case <-time.After(50 * time.Millisecond):
-		}
+	ctx := patience.Context(s.T)
+	for _, checkpoint := range strings.Fields(checkpoints) {
+		p.WaitOutput(ctx, fmt.Sprintf("%q:%q", "checkpoint", checkpoint))
 	}
+	return s.parseEvents(p.Output())
 }
 
 func (s *site) parseEvents(out string) (events []watched) {
@@ -89,7 +77,7 @@ func TestInterop(t *testing.T) {
 			} else {
 				s.Upstream(s.A, s.ConfA, "10.0.0.1/24", s.Addr.B.V4.Masked().String())
 			}
-			if out := s.A.Run("curl", "-sS", "-m", "9", "http://"+s.Web()); !strings.Contains(out, "hello") {
+			if out := s.A.Run("curl", "-sS", "http://"+s.Web()); !strings.Contains(out, "hello") {
 				t.Errorf("curl: %q", out)
 			}
 			if c.nodeA {
@@ -120,14 +108,14 @@ func TestHostsAgree(t *testing.T) {
 	wa, wh := s.startWatch(s.A), s.startWatch(s.H)
 	const fetches = 20
 	for range fetches {
-		s.A.Run("curl", "-sS", "-m", "9", "http://"+s.Web())
+		s.A.Run("curl", "-sS", "http://"+s.Web())
 	}
 	s.events(wa, "A1 A2 A3 A4 A5 A6")
 	s.events(wh, "B1 B2 B3 B4 B7 B8")
 	// A last exchange, which both must have printed before they are compared.
-	s.A.Run("ping", "-c", "1", "-W", "5", "10.0.0.2")
-	wa.WaitOutput(sitetest.Within(t), `"icmp_type":0`)
-	wh.WaitOutput(sitetest.Within(t), `"icmp_type":0`)
+	s.A.Ping("10.0.0.2")
+	wa.WaitOutput(patience.Context(t), `"icmp_type":0`)
+	wh.WaitOutput(patience.Context(t), `"icmp_type":0`)
 	a, h := dataMessages(s.parseEvents(wa.Output())), dataMessages(s.parseEvents(wh.Output()))
 	for _, d := range []struct {
 		name     string

@@ -77,7 +77,7 @@ func TestKilledAtRandom(t *testing.T) {
 			up := func() time.Duration { // how long it takes to come up
 				start := time.Now()
 				p := run()
-				h.script("until test -S /run/wgnode/wg0.sock; do :; done")
+				h.Until("test -S /run/wgnode/wg0.sock")
 				took := time.Since(start)
 				p.Stop()
 				return took

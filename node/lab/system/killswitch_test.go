@@ -180,7 +180,7 @@ func TestKillSwitch(t *testing.T) {
 	}
 	s.leaked() // of the time before
 	all()
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
 	if n := s.leaked(); n > 0 {
@@ -202,7 +202,7 @@ func TestKillSwitch(t *testing.T) {
 	if out := s.A.Run(s.Wgnode, "up", tomlPath); !strings.Contains(out, "[!] its kill switch stands until") {
 		t.Errorf("up printed\n%s", out)
 	}
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("up again, curl printed %q", got)
 	}
 	if n := s.leaked(); n > 0 {
@@ -210,7 +210,7 @@ func TestKillSwitch(t *testing.T) {
 	}
 
 	s.A.Run("ip", "link", "delete", "wg0") // nobody's way to take a node down
-	s.A.Run("sh", "-c", "while pgrep -x wgnode >/dev/null; do sleep 0.05; done")
+	s.A.Until("! pgrep -x wgnode >/dev/null")
 	all()
 	if n := s.leaked(); n > 0 {
 		t.Errorf("%d packets leaked after the interface was deleted", n)
@@ -248,7 +248,7 @@ func TestKillSwitchFindsEndpoint(t *testing.T) {
 	if out := s.A.Run(s.Wgnode, "up", tomlPath); strings.Contains(out, "not known yet") {
 		t.Errorf("up printed\n%s", out)
 	}
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
 }

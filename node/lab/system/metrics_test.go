@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // Health and metrics of a node with an interface, asked with curl: at a socket
@@ -28,7 +29,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	s.A.Run(s.Wgnode, "up", "/etc/wireguard/wg0.toml")
 	curl := func(args ...string) (body, status string) {
 		t.Helper()
-		out := s.A.Run(append([]string{"curl", "-sS", "-m10", "-w", "\n%{http_code}"}, args...)...)
+		out := s.A.Run(append([]string{"curl", "-sS", "-w", "\n%{http_code}"}, args...)...)
 		at := strings.LastIndexByte(out, '\n')
 		return out[:at], out[at+1:]
 	}
@@ -43,7 +44,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	if body, status := curl("--unix-socket", "/run/wg0.metrics", "http://node/healthz"); status != "200" || !strings.Contains(body, `"interface":"wg0"`) {
 		t.Errorf("healthz: %s, %s", status, body)
 	}
-	s.A.Start(s.Wgnode, "watch", "wg0", "--past", "reason", "response-rejected").WaitOutput(sitetest.Within(t), "response-rejected")
+	s.A.Start(s.Wgnode, "watch", "wg0", "--past", "reason", "response-rejected").WaitOutput(patience.Context(t), "response-rejected")
 	r, status := ready("--unix-socket", "/run/wg0.metrics", "http://node/readyz")
 	if status != "503" || len(r.Causes) != 1 || r.Causes[0].Code != diagnose.PSKMismatch || r.Causes[0].PeerName != "gateway" {
 		t.Fatalf("readyz: %s, %+v", status, r)
@@ -61,7 +62,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text+"PersistentKeepalive = 25\n", 0o600)
 	sitetest.Fails(t, s.A, 2, "0.0.0.0:9586\" is not a loopback address", s.Wgnode, "up", "wg0", "--metrics", "0.0.0.0:9586")
 	s.A.Run(s.Wgnode, "up", "wg0", "--metrics", "127.0.0.1:9586")
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Fatalf("curl printed %q", got)
 	}
 	if r, status := ready("http://127.0.0.1:9586/readyz"); status != "200" || r.Status != "ready" {

@@ -12,12 +12,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // These tests bring interfaces up and down on hosts of their own.
@@ -28,12 +28,12 @@ func TestUpWatchDown(t *testing.T) {
 	beforeA, beforeH := sitetest.HostState(s.A), sitetest.HostState(s.H)
 	s.UpBoth()
 	text := s.A.Start(s.Wgnode, "watch", "wg0", "--past")
-	text.WaitOutput(sitetest.Within(t), "tun-read") // the kernel's router solicitation
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	text.WaitOutput(patience.Context(t), "tun-read") // the kernel's router solicitation
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Fatalf("curl printed %q", got)
 	}
 	for _, want := range []string{" A1 tun-read ", " A2 udp-send ", " A3 udp-receive ", " A4 udp-send ", " A5 udp-receive ", " A6 tun-write "} {
-		text.WaitOutput(sitetest.Within(t), want)
+		text.WaitOutput(patience.Context(t), want)
 	}
 	if err := text.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestUpWatchDown(t *testing.T) {
 	}
 
 	jsons := s.A.Start(s.Wgnode, "watch", "tcp", "port", "80", "--json", "--past") // the only node
-	jsons.WaitOutput(sitetest.Within(t), `"A6"`)
+	jsons.WaitOutput(patience.Context(t), `"A6"`)
 	jsons.Stop()
 	for line := range strings.Lines(jsons.Output()) {
 		var e struct {
@@ -187,7 +187,7 @@ func TestRunInForeground(t *testing.T) {
 	p := s.A.StartEnv([]string{"NOTIFY_SOCKET=" + notify.LocalAddr().String()}, s.Wgnode, "run", "wg0")
 	next := func() string {
 		buf := make([]byte, 100)
-		if err := notify.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := notify.SetReadDeadline(patience.Deadline()); err != nil {
 			t.Fatal(err)
 		}
 		n, _, err := notify.ReadFrom(buf)
@@ -238,7 +238,7 @@ func TestUpExplains(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
-	s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()) // it stays up
+	s.A.Run("curl", "-sS", "http://"+s.Web()) // it stays up
 }
 
 // The name of an endpoint that appears only later does not stop the node.
@@ -254,7 +254,7 @@ func TestEndpointNameAppears(t *testing.T) {
 	}
 	s.A.WriteFile("/etc/hosts", s.IP(s.Addr.HWan)+" hub.example\n", 0o644)
 	// TCP repeats its SYN; each makes the device try again.
-	if got := s.A.Run("curl", "-sS", "-m40", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "http://"+s.Web()); !strings.HasSuffix(got, "hello") {
+	if got := s.A.Run("curl", "-sS", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "http://"+s.Web()); !strings.HasSuffix(got, "hello") {
 		t.Errorf("curl printed %q", got)
 	}
 }
@@ -298,7 +298,7 @@ func TestDevice(t *testing.T) {
 	s.Up(s.H, s.ConfH)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
 	s.A.Run("env", "WG_QUICK_USERSPACE_IMPLEMENTATION="+link, "wg-quick", "up", "wg0")
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
 	if out := s.A.Run(s.Wgnode, "explain", "wg0", s.Web()); !strings.Contains(out, "healthy") {
@@ -312,12 +312,8 @@ func TestDevice(t *testing.T) {
 // has gone.
 func awaitState(t *testing.T, h *lab.Host, want string) {
 	t.Helper()
-	var got string
-	for range 50 {
-		if got = sitetest.HostState(h); got == want {
-			return
-		}
-		time.Sleep(50 * time.Millisecond) // nobody tells of the end of such a process
-	}
-	t.Errorf("left behind:\n%s", cmp.Diff(want, got))
+	patience.See(t, "the state of before", func() (string, bool) {
+		got := sitetest.HostState(h)
+		return cmp.Diff(want, got), got == want
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // everythingOf is all of a host that a tunnel changes, in an order that does not
@@ -44,7 +45,7 @@ func TestReload(t *testing.T) {
 	}
 
 	s.UpBoth()
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Fatalf("curl printed %q", got)
 	}
 	session := func() string { return s.A.Run("wg", "show", "wg0", "latest-handshakes") }
@@ -55,7 +56,7 @@ func TestReload(t *testing.T) {
 		if got := everythingOf(s); got != want[text] {
 			t.Errorf("reload printed\n%s\nand led to\n%s\nup leads to\n%s", out, got, want[text])
 		}
-		if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+		if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 			t.Errorf("curl printed %q", got)
 		}
 		if !strings.Contains(session(), s.Gateway.Public+"\t"+handshake+"\n") {
@@ -94,7 +95,7 @@ func TestReloadBySignal(t *testing.T) {
 	if err := node.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	node.WaitOutput(sitetest.Within(t), "ip -4 route add 10.55.0.0/16 dev wg0")
+	node.WaitOutput(patience.Context(t), "ip -4 route add 10.55.0.0/16 dev wg0")
 	if out := s.A.Run("wg", "show", "wg0", "endpoints"); !strings.Contains(out, "192.0.2.77:7") {
 		t.Errorf("endpoints: %s", out)
 	}

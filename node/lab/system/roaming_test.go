@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // These tests move hosts about under a tunnel that is in use.
@@ -74,7 +74,7 @@ func TestRoaming(t *testing.T) {
 			s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
 			s.A.Run(s.Wgnode, "up", "wg0", "--recorder", "1")
 			half, rest := s.serveHalves(size)
-			curl := s.A.Start("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{size_download}", "http://"+strings.TrimSuffix(s.Web(), "80")+"81")
+			curl := s.A.Start("curl", "-sS", "-o", "/dev/null", "-w", "%{size_download}", "http://"+strings.TrimSuffix(s.Web(), "80")+"81")
 			select {
 			case <-half:
 			case <-curl.Done():
@@ -84,13 +84,13 @@ func TestRoaming(t *testing.T) {
 			moves := s.watched(s.H, "kind", "endpoint")
 
 			s.A.Run("ip", "link", "set", "eth0", "down")
-			network.WaitOutput(sitetest.Within(t), `"change":"link-down","old_link":"eth0"`)
+			network.WaitOutput(patience.Context(t), `"change":"link-down","old_link":"eth0"`)
 			s.A.Run("ip", "route", "replace", "default", "via", "10.9.3.1")
 			s.A.Run("ip", "-6", "route", "replace", "default", "via", "fd00:9:3::1")
 			gateway := map[bool]string{false: "10.9.3.1", true: "fd00:9:3::1"}[v6]
-			network.WaitOutput(sitetest.Within(t), `"change":"default-route","new":"`+gateway+`","new_link":"eth1"`)
-			network.WaitOutput(sitetest.Within(t), `"new_link":"wg0","old_mtu":1420,"new_mtu":1320`)
-			moves.WaitOutput(sitetest.Within(t), `"endpoint":{"old":"`)
+			network.WaitOutput(patience.Context(t), `"change":"default-route","new":"`+gateway+`","new_link":"eth1"`)
+			network.WaitOutput(patience.Context(t), `"new_link":"wg0","old_mtu":1420,"new_mtu":1320`)
+			moves.WaitOutput(patience.Context(t), `"endpoint":{"old":"`)
 			close(rest)
 			if err := curl.Wait(); err != nil || curl.Output() != fmt.Sprint(size) {
 				t.Errorf("%v, got %s bytes of %d", err, curl.Output(), size)
@@ -99,7 +99,7 @@ func TestRoaming(t *testing.T) {
 				t.Errorf("the MTU: %s", out)
 			}
 			// What is rare is not pushed out by bulk data.
-			s.watched(s.A, "network").WaitOutput(sitetest.Within(t), `"change":"default-route"`)
+			s.watched(s.A, "network").WaitOutput(patience.Context(t), `"change":"default-route"`)
 			if out := s.A.Run(s.Wgnode, "explain", "wg0", s.Web()); !strings.Contains(out, "healthy") {
 				t.Errorf("explain:\n%s", out)
 			}
@@ -126,12 +126,12 @@ func TestRoamingLeavesMTU(t *testing.T) {
 			s.A.Run("ip", "link", "set", "eth1", "mtu", "1400")
 			set(s)
 			network := s.watched(s.A, "network")
-			network.WaitOutput(sitetest.Within(t), "") // it is served
+			network.WaitOutput(patience.Context(t), "") // it is served
 			s.A.Run("ip", "route", "replace", "default", "via", "10.9.3.1")
-			network.WaitOutput(sitetest.Within(t), `"new":"10.9.3.1","old_link":"eth0","new_link":"eth1"`)
+			network.WaitOutput(patience.Context(t), `"new":"10.9.3.1","old_link":"eth0","new_link":"eth1"`)
 			// The next change is told of after what the last one led to is done.
 			s.A.Run("ip", "route", "replace", "default", "via", s.Addr.RLan.V4.Addr().String())
-			network.WaitOutput(sitetest.Within(t), `"old":"10.9.3.1"`)
+			network.WaitOutput(patience.Context(t), `"old":"10.9.3.1"`)
 			if out := s.A.Run("ip", "link", "show", "wg0"); !strings.Contains(out, "mtu 1390") || strings.Contains(network.Output(), "wg0") {
 				t.Errorf("the MTU: %s\n%s", out, network.Output())
 			}
@@ -165,7 +165,7 @@ func TestHubMoves(t *testing.T) {
 	s.Up(s.H, s.ConfH)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
 	s.A.Run(s.Wgnode, "up", "wg0", "--stale-after", "2s", "--log", "/run/wgnode.log")
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Fatalf("curl printed %q", got)
 	}
 
@@ -177,8 +177,8 @@ func TestHubMoves(t *testing.T) {
 	s.H.Run("ip", "address", "add", "203.0.113.3/25", "dev", "wan")
 	s.H.Run("ip", "address", "delete", "203.0.113.2/24", "dev", "wan")
 	zone.Set("hub.example", "203.0.113.3")
-	watch.WaitOutput(sitetest.Within(t), `"endpoint":{"old":"203.0.113.2:51820","new":"203.0.113.3:51820","set":true}`)
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	watch.WaitOutput(patience.Context(t), `"endpoint":{"old":"203.0.113.2:51820","new":"203.0.113.3:51820","set":true}`)
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
 	if log := s.A.ReadFile("/run/wgnode.log"); !strings.Contains(log, "name=hub.example:51820 old=203.0.113.2:51820 new=203.0.113.3:51820") {
@@ -224,8 +224,8 @@ func TestLookUpStaysOutside(t *testing.T) {
 			s.A.Run(s.Wgnode, "up", "wg0")
 			zone.Set("hub.example", endpoint)
 			moves := s.watched(s.A, "handshake")
-			moves.WaitOutput(sitetest.Within(t), `"A3"`)
-			if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+			moves.WaitOutput(patience.Context(t), `"A3"`)
+			if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 				t.Errorf("curl printed %q", got)
 			}
 			s.A.Run(s.Wgnode, "down", "wg0")

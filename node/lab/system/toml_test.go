@@ -46,7 +46,7 @@ func TestUpFromTOML(t *testing.T) {
 	if out := s.A.Run(s.Wgnode, "up", "office"); strings.Contains(out, private) {
 		t.Error("up shows the key")
 	}
-	if got := s.A.Run("curl", "-sS", "-m10", "http://"+s.Web()); got != "hello" {
+	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
 	s.A.Run(s.Wgnode, "save", "office")

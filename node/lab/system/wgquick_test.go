@@ -201,9 +201,7 @@ func (h *quickHost) saved() string {
 func (h *quickHost) settled() {
 	h.script(`
 		for address in $(ip -6 -o address show dev wg0 2>/dev/null | sed 's/.* inet6 \([^/ ]*\).*/\1/'); do
-			for _ in $(seq 500); do
-				ip -6 route show table local | grep -qF "local $address dev wg0 " && break
-			done
+			until ip -6 route show table local | grep -qF "local $address dev wg0 "; do sleep 0.02; done
 		done`)
 }
 

@@ -8,9 +8,9 @@ import (
 	"net"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // forgetful is a listener of connections that do not know whose they are any more,
@@ -60,7 +60,7 @@ func TestTCPClientGone(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = c.Close() // a reset
-			if err := there.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := there.SetReadDeadline(patience.Deadline()); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := there.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {

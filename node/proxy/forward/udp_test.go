@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -99,7 +100,7 @@ func ask(t *testing.T, to, text string) net.Conn {
 	if _, err := c.Write([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(patience.Deadline()); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 2000)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // nowhere is a network in which everything is refused.
@@ -58,7 +59,7 @@ func FuzzClient(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := c.SetDeadline(patience.Deadline()); err != nil {
 			t.Fatal(err)
 		}
 		_, _ = c.Write(text) // the server may have heard enough

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 func TestMain(m *testing.M) {
@@ -45,7 +46,7 @@ func dial(t *testing.T, addr string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // serve begins to serve and returns the address.
@@ -37,7 +38,7 @@ func client(t *testing.T, addr, text string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, text); err != nil {
@@ -85,11 +86,8 @@ func TestAssociations(t *testing.T) {
 		t.Errorf("one too many: reply %d", status)
 	}
 	_ = first.Close() // which makes room
-	for range 100 {
-		if _, status := ask(); status == byte(succeeded) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond) // nobody tells when the server has noticed
-	}
-	t.Error("there is no room after one has ended")
+	patience.Until(t, "room after one has ended", func() bool {
+		_, status := ask()
+		return status == byte(succeeded)
+	})
 }

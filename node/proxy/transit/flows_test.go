@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/proxy"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -56,7 +57,7 @@ func TestDatagrams(t *testing.T) {
 		if _, err := c.Write(make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(patience.Deadline()); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := c.Read(make([]byte, 65535)); n != size || err != nil {

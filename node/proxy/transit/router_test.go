@@ -17,6 +17,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/proxy"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -143,13 +144,12 @@ func (b *bed) listen(address string, handle func(*net.TCPConn)) {
 
 func (b *bed) connect(address string) *netstack.Conn {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
-	defer cancel()
+	ctx := patience.Context(b.t)
 	c, err := b.peer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(patience.Deadline()); err != nil {
 		b.t.Fatal(err)
 	}
 	return c.(*netstack.Conn)
@@ -158,11 +158,7 @@ func (b *bed) connect(address string) *netstack.Conn {
 // await waits for something that others bring about.
 func (b *bed) await(what string, done func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			b.t.Fatalf("%s: it does not happen", what)
-		}
-	}
+	patience.Until(b.t, what, done)
 }
 
 // Ends, resets and refusals pass as they are.
@@ -222,7 +218,7 @@ func TestConnections(t *testing.T) {
 	b.mu.Unlock()
 	for address, want := range map[string]syscall.Errno{"192.0.2.9:1": syscall.ECONNREFUSED, "192.0.2.9:2": syscall.EHOSTUNREACH,
 		"192.0.2.9:3": syscall.ENETUNREACH, "198.51.100.1:80": syscall.EHOSTUNREACH, "127.0.0.1:80": 0} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience.Limit())
 		if want == 0 { // of loopback nothing is said
 			ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 		}
@@ -268,7 +264,7 @@ func TestManyConnections(t *testing.T) {
 	here.Add(n)
 	for i := range n {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), patience.Limit())
 			defer cancel()
 			c, err := b.peer.DialContext(ctx, "tcp", "192.0.2.1:80")
 			here.Done()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe/host/conntrack"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // network is A, B, and between them R, which tracks and translates.
@@ -71,8 +72,7 @@ func (n *network) get(tuple conntrack.Tuple) (conntrack.Entry, error) {
 // event waits for an event of the flow.
 func (n *network) event(l *conntrack.Listener, change conntrack.Change, original conntrack.Tuple) conntrack.Entry {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := patience.Context(n.t)
 	for {
 		e, err := l.Next(ctx)
 		if err != nil {

@@ -3,7 +3,6 @@
 package netfilter_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 func TestMain(m *testing.M) {
@@ -96,8 +95,7 @@ func (n *network) startConfig(cfg netfilter.Config) *netfilter.Tracer {
 // next returns the next packet.
 func (n *network) next(tr *netfilter.Tracer) *netfilter.Packet {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := patience.Context(n.t)
 	p, err := tr.Next(ctx)
 	if err != nil {
 		n.t.Fatal(err)

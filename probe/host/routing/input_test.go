@@ -10,7 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // TestReversePath asks the kernel whether it would take the packet in, before the
@@ -187,15 +188,13 @@ func TestNextHop(t *testing.T) {
 	if _, err := c.Write([]byte("anybody?")); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	patience.See(t, "the kernel to have asked in vain", func() (string, bool) {
 		n := hop("192.168.178.7")
-		if n.Unreachable() && strings.HasSuffix(n.Evidence(), "FAILED") {
-			break
-		}
-		if s := n.Neighbor.State; s != 0 && !n.Unreachable() || time.Now().After(deadline) {
+		if n.Neighbor.State != 0 && !n.Unreachable() {
 			t.Fatalf("asked in vain: %s", n.Evidence())
 		}
-	}
+		return n.Evidence(), n.Unreachable() && strings.HasSuffix(n.Evidence(), "FAILED")
+	})
 }
 
 func TestAddrType(t *testing.T) {

@@ -3,15 +3,17 @@
 package routing
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 var addr = netip.MustParseAddr
@@ -93,13 +95,7 @@ func verified(t testing.TB, s *Snapshot, f Flow) Walk {
 // so in its own time, and adds their IPv6 routes then.
 func settle(t testing.TB, links ...string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !settled(take(t), links) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%v have no carrier, or no routes", links)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	patience.Until(t, fmt.Sprintf("a carrier and routes of %v", links), func() bool { return settled(take(t), links) })
 }
 
 func settled(s *Snapshot, links []string) bool {
