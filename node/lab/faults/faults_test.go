@@ -304,7 +304,7 @@ func (s *site) mend(h *lab.Host, fix []string) {
 		if strings.HasPrefix(line, diagnose.FixComment) || strings.HasPrefix(line, "[") || isSetting && !strings.Contains(key, " ") {
 			continue
 		}
-		if out, status, err := h.Try("sh", "-c", line); err != nil || status != 0 {
+		if out, status, err := h.Try("env", "PATH="+filepath.Dir(s.Wgnode)+":"+os.Getenv("PATH"), "sh", "-c", line); err != nil || status != 0 {
 			s.T.Errorf("fix: %s: status %d, %v\n%s", line, status, err, out)
 		}
 	}
