@@ -50,6 +50,9 @@ func (a adaptTask) tasks() []task {
 	if !n.bare {
 		tasks = append(tasks, &networkTask{n: n, follower: follower, last: n.began})
 	}
+	if !n.bare && n.opt.onHost() {
+		tasks = append(tasks, driftTask{n})
+	}
 	if n.killSwitch != nil && n.killSwitch.AllowLAN {
 		tasks = append(tasks, &lanTask{n, *n.killSwitch})
 	}

@@ -233,6 +233,9 @@ func (t controlTask) trace(w http.ResponseWriter, r *http.Request) {
 func (n *Node) Subject() explain.Subject {
 	cfg := n.Config()
 	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true, Endpoint: n.Endpoint}
+	if n.opt.onHost() && !n.bare {
+		s.Changed = n.changed
+	}
 	switch {
 	case n.net != nil:
 		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress

@@ -49,13 +49,12 @@ func (g *guarded) counts() map[string]uint64 {
 // is no reason to end the node.
 func (t guardTask) Run(ctx context.Context) error {
 	log := t.n.opt.Logger.With("interface", t.n.name)
-	var who culprits
 	changed := make(chan struct{}, 1)
 	w, err := nftables.Watch(func(c nftables.Change) {
 		if c.Table != "" && !t.n.tables.Keeps(c.Table) {
 			return
 		}
-		who.note(c)
+		t.n.culprits.note(c)
 		select {
 		case changed <- struct{}{}:
 		default: // it is known already
@@ -89,7 +88,7 @@ func (t guardTask) Run(ctx context.Context) error {
 			again.Reset(guardRetry)
 		}
 		if len(restored) > 0 {
-			said.add(restored, &who)
+			said.add(restored, &t.n.culprits)
 			pause(ctx, min(pauses*took, settleMost/2))
 		}
 	}

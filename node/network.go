@@ -230,6 +230,7 @@ func (n *Node) fitMTU(now uplink.State) {
 		return
 	}
 	log.Debug("the MTU is adapted", "mtu", mtu, "why", why)
+	n.applied.setMTU(mtu)
 	n.tell(probe.NetworkChange{Change: probe.ChangeMTU, NewLink: n.name, OldMTU: n.mtu, NewMTU: mtu})
 	n.mtu = mtu
 }

@@ -91,6 +91,8 @@ type Node struct {
 	runner    plan.Runner
 	tables    *nftables.Keeper // of the firewall
 	guarded   guarded
+	applied   applied
+	culprits  culprits
 
 	left           *plan.Journal // of a dead node whose kill switch stands; nil: none
 	standing       uint32        // the mark that such a kill switch lets pass, until there is a tunnel

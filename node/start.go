@@ -13,6 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
@@ -86,6 +87,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	}
 	n.runner.Shell.Config = cfg.Path
 	n.cfg.Store(cfg)
+	n.runner.Leave = n.applied.isHooks
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
 	n.names = lookup.New(n.serversInside(cfg), n.mark, n.around)
 	n.endpoints.Store(endpoint.New(cfg, n.lookUp))
@@ -266,11 +268,12 @@ func (n *Node) startInterface(ctx context.Context) error {
 	}
 	n.journal = j
 	n.adopt(steps)
-	return nil
+	return n.applied.acceptHooks(ctx, n.runner.Kernel, n.Config())
 }
 
 // adopt takes note of what steps that were done set.
 func (n *Node) adopt(steps []plan.Step) {
+	n.applied.set(link.Link{Name: n.name, Index: n.journal.LinkIndex}, steps)
 	n.killSwitch, n.mtu = killSwitchOf(steps), 0
 	if n.Config().Interface.MTU != 0 {
 		return

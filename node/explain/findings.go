@@ -70,6 +70,11 @@ func (s *Subject) gather(ctx context.Context) *gathering {
 			g.facts.Addresses = i.Addresses
 		}
 	}
+	if s.Changed != nil {
+		if g.facts.Changed, err = s.Changed(ctx); err != nil {
+			g.failed("whether others have changed what the node set", err)
+		}
+	}
 	if s.Kernel {
 		g.host()
 		g.resolver(ctx)

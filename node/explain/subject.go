@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
@@ -34,6 +35,9 @@ type Subject struct {
 	// Endpoint returns the endpoint of a peer as it is configured, "" if none
 	// is, and why its name does not resolve, nil if it does. It may be nil.
 	Endpoint func(k key.Public) (written string, err error)
+	// Changed returns what others have changed of what the node set on this host.
+	// It may be nil.
+	Changed func(ctx context.Context) ([]finding.Changed, error)
 }
 
 // Prober sends the packet that is then followed.

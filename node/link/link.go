@@ -28,7 +28,8 @@ var ErrNotFound = errors.New("no such network interface")
 type Link struct {
 	Name  string
 	Index int
-	MTU   int // bytes, when it was looked up
+	MTU   int  // bytes, when it was looked up
+	Up    bool // then, as an administrator wants it; whether it carries packets is another matter
 }
 
 // ByName looks up an interface. The error wraps [ErrNotFound] if there is none.
@@ -92,7 +93,7 @@ func Delete(l Link) error {
 
 func from(nl netlink.Link) Link {
 	a := nl.Attrs()
-	return Link{Name: a.Name, Index: a.Index, MTU: a.MTU}
+	return Link{Name: a.Name, Index: a.Index, MTU: a.MTU, Up: a.Flags&net.FlagUp != 0}
 }
 
 // handle returns what the netlink library wants for an interface that is known

@@ -89,12 +89,37 @@ func (k *Keeper) Close() error {
 }
 
 // Keeps reports whether the keeper has added a table, by its name as in "inet
-// filter", that keeps packets out or in.
+// filter".
 func (k *Keeper) Keeps(table string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	t, ok := k.kept[table]
-	return ok && protects(t.spec)
+	_, ok := k.kept[table]
+	return ok
+}
+
+// KillSwitchDiffers says in words how the table of a tunnel is not what it was
+// when the keeper added it, nothing if it is. Of one that another process has
+// added only whether it is there is known. GatewayDiffers and TableDiffers do the
+// same.
+func (k *Keeper) KillSwitchDiffers(link string) ([]string, error) {
+	return k.differs(KillSwitch{Link: link})
+}
+
+func (k *Keeper) GatewayDiffers(link string) ([]string, error) { return k.differs(Gateway{Link: link}) }
+func (k *Keeper) TableDiffers(t Table) ([]string, error)       { return k.differs(t) }
+
+func (k *Keeper) differs(s spec) ([]string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	have, _, err := look(s)
+	if err != nil {
+		return nil, err
+	}
+	what := differ(k.kept[label(s)].want, have)
+	for i := range what {
+		what[i] = "nft table " + label(s) + ": " + what[i]
+	}
+	return what, nil
 }
 
 // protects reports whether others are let in, or packets out, without the table.

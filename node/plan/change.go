@@ -63,6 +63,9 @@ func (r *Runner) Change(ctx context.Context, steps []Step, j *Journal) error {
 	if err := j.begin(c.added...); err != nil {
 		return err
 	}
+	if err := c.restore(ctx); err != nil {
+		return errors.Join(err, j.replace(c.old))
+	}
 	if err := c.do(ctx); err != nil {
 		err = errors.Join(err, c.rollBack(context.WithoutCancel(ctx)))
 		return errors.Join(err, j.replace(c.old))
@@ -143,6 +146,31 @@ func (s Step) takesPlaceOf(t Step) bool {
 		return s.DNS.Kind == t.DNS.Kind && s.DNS.Record == t.DNS.Record
 	}
 	return s.Op == t.Op && s.Prefix.Addr().Is4() == t.Prefix.Addr().Is4()
+}
+
+// restore does those steps again of which others have changed something. It is
+// not undone if the change fails.
+func (c *change) restore(ctx context.Context) error {
+	differ, err := Differences(ctx, c.Kernel, c.link, c.kept)
+	if err != nil {
+		return fmt.Errorf("change %s: %w", c.link.Name, err)
+	}
+	var done []Step
+	for _, d := range differ {
+		if c.Leave != nil && c.Leave(d) {
+			continue
+		}
+		c.say("[!] changed by another program: %s", d.What)
+		if slices.ContainsFunc(done, func(s Step) bool { return same(s, d.Step) }) {
+			continue // of one step several things may differ
+		}
+		done = append(done, d.Step)
+		c.say("%s", d.Step.Line(c.Explain))
+		if err := c.Runner.restore(ctx, d.Step, &c.link); err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *change) do(ctx context.Context) error {

@@ -26,6 +26,9 @@ type Kernel interface {
 	DeleteAddress(l link.Link, p netip.Prefix) error
 	// Table 0 is the main one.
 	AddRoute(l link.Link, p netip.Prefix, table int) error
+	// ReplaceRoute is AddRoute in place of a route of the same prefix, if there is
+	// one.
+	ReplaceRoute(l link.Link, p netip.Prefix, table int) error
 	DeleteRoute(l link.Link, p netip.Prefix, table int) error
 	AddRule(r rule.Rule) error
 	DeleteRule(r rule.Rule) error
@@ -41,6 +44,7 @@ type Kernel interface {
 	// AddThrow adds a route to the table that sends who asks it on to the rules
 	// that follow.
 	AddThrow(p netip.Prefix, table int) error
+	ReplaceThrow(p netip.Prefix, table int) error
 	DeleteThrow(p netip.Prefix, table int) error
 	// SetSysctl sets a parameter, if it is not so already. ResetSysctl takes that
 	// back, unless the parameter has got another value since: then the error

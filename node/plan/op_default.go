@@ -20,7 +20,10 @@ var validMarkOperation = operation{
 	do: func(_ context.Context, r *Runner, _ Step, _ *link.Link) error {
 		return r.Kernel.SetSrcValidMark()
 	},
-	undo:  func(r *Runner, _ Step, _ link.Link) error { return r.Kernel.ResetSrcValidMark() },
+	undo: func(r *Runner, _ Step, _ link.Link) error { return r.Kernel.ResetSrcValidMark() },
+	differs: func(_ context.Context, p Present, _ Step, _ link.Link) ([]string, error) {
+		return parameterDiffers(p, srcValidMark, "1")
+	},
 	stays: always,
 	left:  leftParameters,
 }
@@ -31,7 +34,11 @@ var ruleOperation = operation{
 	do: func(_ context.Context, r *Runner, s Step, _ *link.Link) error {
 		return r.Kernel.AddRule(s.rule())
 	},
-	undo:  func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteRule(s.rule()) },
+	undo: func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteRule(s.rule()) },
+	differs: func(_ context.Context, p Present, s Step, _ link.Link) ([]string, error) {
+		there, err := p.HasRule(s.rule())
+		return unless(there, err, fmt.Sprintf("rule %s %s", family(s.Prefix), s.rule()))
+	},
 	stays: always,
 	left:  "routing rules",
 }
@@ -47,7 +54,10 @@ var firewallOperation = operation{
 	do: func(_ context.Context, r *Runner, s Step, l *link.Link) error {
 		return r.Kernel.AddFirewall(*l, s.firewall())
 	},
-	undo:     func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteFirewall(s.firewall()) },
+	undo: func(r *Runner, s Step, _ link.Link) error { return r.Kernel.DeleteFirewall(s.firewall()) },
+	differs: func(_ context.Context, p Present, s Step, _ link.Link) ([]string, error) {
+		return p.FirewallDiffers(s.firewall())
+	},
 	stays:    func(_ Step, w whatIs) bool { return !w.taken },
 	left:     leftFirewall,
 	replaces: true,

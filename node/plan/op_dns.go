@@ -15,6 +15,13 @@ var dnsOperation = operation{
 		return r.Kernel.SetDNS(ctx, *l, *s.DNS)
 	},
 	undo: func(r *Runner, s Step, l link.Link) error { return r.Kernel.ResetDNS(l, *s.DNS) },
+	differs: func(ctx context.Context, p Present, s Step, l link.Link) ([]string, error) {
+		what, err := p.DNSDiffers(ctx, l, *s.DNS)
+		if err != nil || what == "" {
+			return nil, err
+		}
+		return []string{what}, nil
+	},
 	// systemd-resolved forgets a link's servers with the link; resolvconf knows
 	// them by the link's name, so they are those of the link that has it now;
 	// the file stays whatever becomes of the link.

@@ -15,6 +15,8 @@ var hookOperation = operation{
 	do: func(ctx context.Context, r *Runner, s Step, _ *link.Link) error {
 		return hook.At(s.At, r.Shell.Run(ctx, s.Phase, s.Link, s.Command))
 	},
+	// Only the hook knows what it has changed.
+	differs: neverDiffers,
 }
 
 // hooks adds the hooks of one phase.

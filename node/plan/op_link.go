@@ -24,6 +24,8 @@ var linkOperation = operation{
 		return nil
 	},
 	undo: func(r *Runner, _ Step, l link.Link) error { return r.Kernel.DeleteLink(l) },
+	// A node whose link is gone ends, and takes note of nothing more.
+	differs: neverDiffers,
 }
 
 var configureOperation = operation{
@@ -31,6 +33,8 @@ var configureOperation = operation{
 	do: func(ctx context.Context, r *Runner, s Step, _ *link.Link) error {
 		return r.Device.Configure(ctx, s.Mark)
 	},
+	// What wg(8) and hooks change of a device is theirs.
+	differs: neverDiffers,
 }
 
 var addressOperation = operation{
@@ -43,13 +47,18 @@ var addressOperation = operation{
 	do: func(_ context.Context, r *Runner, s Step, l *link.Link) error {
 		return r.Kernel.AddAddress(*l, s.Prefix)
 	},
-	undo:     func(r *Runner, s Step, l link.Link) error { return r.Kernel.DeleteAddress(l, s.Prefix) },
+	undo: func(r *Runner, s Step, l link.Link) error { return r.Kernel.DeleteAddress(l, s.Prefix) },
+	differs: func(_ context.Context, p Present, s Step, l link.Link) ([]string, error) {
+		there, err := p.HasAddress(l, s.Prefix)
+		return unless(there, err, fmt.Sprintf("address %s dev %s", s.Prefix, s.Link))
+	},
 	together: true,
 }
 
 var upOperation = operation{
 	command:  func(s Step) string { return fmt.Sprintf("ip link set mtu %d up dev %s", s.MTU, s.Link) },
 	do:       func(_ context.Context, r *Runner, s Step, l *link.Link) error { return r.Kernel.SetUp(*l, s.MTU) },
+	differs:  linkDiffers,
 	replaces: true,
 }
 
@@ -63,6 +72,27 @@ var routeOperation = operation{
 	do: func(_ context.Context, r *Runner, s Step, l *link.Link) error {
 		return r.Kernel.AddRoute(*l, s.Prefix, s.Table)
 	},
-	undo:     func(r *Runner, s Step, l link.Link) error { return r.Kernel.DeleteRoute(l, s.Prefix, s.Table) },
+	undo: func(r *Runner, s Step, l link.Link) error { return r.Kernel.DeleteRoute(l, s.Prefix, s.Table) },
+	differs: func(_ context.Context, p Present, s Step, l link.Link) ([]string, error) {
+		there, err := p.HasRoute(l, s.Prefix, s.Table)
+		return unless(there, err, fmt.Sprintf("route %s dev %s%s", s.Prefix, s.Link, s.inTable()))
+	},
+	restore: func(_ context.Context, r *Runner, s Step, l *link.Link) error {
+		return r.Kernel.ReplaceRoute(*l, s.Prefix, s.Table)
+	},
 	together: true,
+}
+
+func linkDiffers(_ context.Context, p Present, s Step, _ link.Link) (what []string, err error) {
+	l, err := p.Link(s.Link)
+	if err != nil {
+		return nil, err
+	}
+	if !l.Up {
+		what = append(what, fmt.Sprintf("link %s is down", s.Link))
+	}
+	if l.MTU != s.MTU {
+		what = append(what, fmt.Sprintf("link %s has MTU %d instead of %d", s.Link, l.MTU, s.MTU))
+	}
+	return what, nil
 }

@@ -33,9 +33,20 @@ var sysctlOperation = operation{
 		}
 		return r.Kernel.ResetSysctl(s.Sysctl, s.Value, s.Before)
 	},
+	differs: func(_ context.Context, p Present, s Step, _ link.Link) ([]string, error) {
+		return parameterDiffers(p, s.Sysctl, s.Value)
+	},
 	stays:  always,
 	left:   leftParameters,
 	shared: true,
+}
+
+func parameterDiffers(p Present, name, want string) ([]string, error) {
+	value, err := p.Sysctl(name)
+	if err != nil || value == want {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("sysctl %s is %s instead of %s", name, value, want)}, nil
 }
 
 // inherit returns steps that are about to be done, with what another node found

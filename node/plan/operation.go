@@ -19,6 +19,11 @@ type operation struct {
 	// link.ErrNotFound or the kernel's errno for it says that there is nothing
 	// to undo, one that wraps [ErrInUse] that somebody else has come to need it.
 	undo func(r *Runner, s Step, l link.Link) error
+	// differs says in words, the object first, what a step did and is no longer
+	// so; nothing if all of it is. Others may have changed it, on purpose or not.
+	differs func(ctx context.Context, p Present, s Step, l link.Link) ([]string, error)
+	// restore does a step again where something of it differs; do if nil.
+	restore func(ctx context.Context, r *Runner, s Step, l *link.Link) error
 	// stays tells whether anything of a step may be left, so that it needs
 	// undoing; nil if it goes with the link.
 	stays func(Step, whatIs) bool
@@ -67,6 +72,13 @@ func (r *Runner) do(ctx context.Context, s Step, l *link.Link) error {
 		return errors.New(s.String())
 	}
 	return o.do(ctx, r, s, l)
+}
+
+func (r *Runner) restore(ctx context.Context, s Step, l *link.Link) error {
+	if restore := operations[s.Op].restore; restore != nil {
+		return restore(ctx, r, s, l)
+	}
+	return r.do(ctx, s, l)
 }
 
 func (r *Runner) undo(s Step, l link.Link) error {

@@ -22,6 +22,9 @@ type Runner struct {
 	Out io.Writer
 	// Explain adds to the line of each step why it is there.
 	Explain bool
+	// Leave reports, if not nil, whether Change is to leave something as others
+	// have made it.
+	Leave func(Difference) bool
 }
 
 // Apply does the steps in order, each one recorded in the journal before it is

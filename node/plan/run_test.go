@@ -93,6 +93,10 @@ func (f *fake) DeleteAddress(_ link.Link, p netip.Prefix) error {
 func (f *fake) AddRoute(_ link.Link, p netip.Prefix, _ int) error {
 	return f.add("route " + p.String())
 }
+func (f *fake) ReplaceRoute(_ link.Link, p netip.Prefix, _ int) error {
+	return f.change("replace route %s", p)
+}
+func (f *fake) ReplaceThrow(p netip.Prefix, _ int) error { return f.change("replace throw %s", p) }
 func (f *fake) DeleteRoute(_ link.Link, p netip.Prefix, _ int) error {
 	return f.delete("route "+p.String(), unix.ESRCH)
 }

@@ -57,6 +57,10 @@ func (s System) AddRoute(l link.Link, p netip.Prefix, table int) error {
 	return route.Add(l, p, table)
 }
 
+func (System) ReplaceRoute(l link.Link, p netip.Prefix, table int) error {
+	return route.Replace(l, p, table)
+}
+
 func (System) DeleteRoute(l link.Link, p netip.Prefix, table int) error {
 	return route.Delete(l, p, table)
 }
@@ -99,7 +103,10 @@ func (s System) DeleteGateway(link string) error {
 	return s.tables(func(k *nftables.Keeper) error { return k.DeleteGateway(link) })
 }
 
-func (System) AddThrow(p netip.Prefix, table int) error    { return route.AddThrow(p, table) }
+func (System) AddThrow(p netip.Prefix, table int) error { return route.AddThrow(p, table) }
+func (System) ReplaceThrow(p netip.Prefix, table int) error {
+	return route.ReplaceThrow(p, table)
+}
 func (System) DeleteThrow(p netip.Prefix, table int) error { return route.DeleteThrow(p, table) }
 
 // SetSysctl writes nothing where there is nothing to change: a parameter that

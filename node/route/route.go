@@ -40,6 +40,61 @@ func Delete(l link.Link, p netip.Prefix, table int) error {
 	return nil
 }
 
+// Replace is Add, but a route of the same prefix that leads elsewhere is replaced.
+func Replace(l link.Link, p netip.Prefix, table int) error {
+	if err := netlink.RouteReplace(message(l, p, table)); err != nil {
+		return fmt.Errorf("replace route %s dev %s%s: %w", p, l.Name, inTable(table), err)
+	}
+	return nil
+}
+
+// To returns the prefixes of a family that a table leads to an interface without
+// a gateway. Table 0 is the main one.
+func To(l link.Link, ipv6 bool, table int) (map[netip.Prefix]bool, error) {
+	return prefixes(ipv6, table, func(r netlink.Route) bool {
+		return r.Type == unix.RTN_UNICAST && r.LinkIndex == l.Index && r.Gw == nil && r.Via == nil
+	})
+}
+
+// Throws returns the prefixes of a family that have a throw route in a table.
+func Throws(ipv6 bool, table int) (map[netip.Prefix]bool, error) {
+	return prefixes(ipv6, table, func(r netlink.Route) bool { return r.Type == unix.RTN_THROW })
+}
+
+func prefixes(ipv6 bool, table int, which func(netlink.Route) bool) (map[netip.Prefix]bool, error) {
+	if table == 0 {
+		table = unix.RT_TABLE_MAIN
+	}
+	routes, err := list(ipv6, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[netip.Prefix]bool)
+	for _, r := range routes {
+		if !which(r) {
+			continue
+		}
+		p := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if ipv6 {
+			p = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		if r.Dst != nil {
+			ones, _ := r.Dst.Mask.Size()
+			p = netip.PrefixFrom(addr(r.Dst.IP), ones)
+		}
+		found[p] = true
+	}
+	return found, nil
+}
+
+// ReplaceThrow is AddThrow, but a route of the same prefix is replaced.
+func ReplaceThrow(p netip.Prefix, table int) error {
+	if err := netlink.RouteReplace(throw(p, table)); err != nil {
+		return fmt.Errorf("replace route throw %s%s: %w", p, inTable(table), err)
+	}
+	return nil
+}
+
 // AddThrow adds a route to the table of that number that ends the search there
 // as if nothing had matched: the rules that follow are asked. The error wraps
 // EEXIST if the table has a route to the same prefix.

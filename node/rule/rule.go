@@ -98,6 +98,22 @@ func ListMarked(ipv6 bool) ([]Rule, error) {
 	return marked, nil
 }
 
+// Has reports whether a rule is there.
+func Has(r Rule) (bool, error) {
+	all, err := list(r.IPv6)
+	if err != nil {
+		return false, err
+	}
+	for _, have := range all {
+		want := r.message()
+		if have.Priority == want.Priority && have.Table == want.Table && have.Mark == want.Mark && have.Invert == want.Invert &&
+			have.SuppressPrefixlen == want.SuppressPrefixlen {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Next returns the priority that the kernel gives to a rule that comes without
 // one: the one before that of the second rule of all (fib_default_rule_pref in
 // the kernel's net/core/fib_rules.c). The first one is that of the local table.

@@ -95,6 +95,7 @@ const (
 	NoKeepalive           Code = "no-keepalive"           // behind NAT, called by a peer, and silent when idle
 	FullTunnelOneFamily   Code = "full-tunnel-one-family" // all of IPv4 or of IPv6, and the other leaves outside
 	MTUTooLarge           Code = "mtu-too-large"          // encrypted packets do not fit the way to the endpoint
+	NotAsApplied          Code = "not-as-applied"         // another program changed what the node had set on this host
 )
 
 // NodeDied is about no tunnel that runs: the node of one was killed, or crashed,
@@ -170,6 +171,7 @@ var classes = []struct {
 	{NoKeepalive, ClassConfig},
 	{FullTunnelOneFamily, ClassRouting},
 	{MTUTooLarge, ClassNetwork},
+	{NotAsApplied, ClassConfig},
 	{NodeDied, ClassFirewall},
 }
 

@@ -29,7 +29,7 @@ func TestCodesAndClasses(t *testing.T) {
 		dns-unreachable:dns dns-not-applied:dns dns-leak:dns clock-skew:config
 		overlapping-allowedips:config address-conflict:config duplicate-address:config
 		key-is-own:config world-readable-config:config no-keepalive:config
-		full-tunnel-one-family:routing mtu-too-large:network`)
+		full-tunnel-one-family:routing mtu-too-large:network not-as-applied:config`)
 	var got []string
 	for _, c := range Codes() {
 		got = append(got, string(c)+":"+string(c.Class()))

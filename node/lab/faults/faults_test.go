@@ -81,6 +81,7 @@ var elsewhere = map[diagnose.Code]string{
 	diagnose.OverlappingAllowedIPs: "node/lab/faults TestFileFindings",
 	diagnose.KeyIsOwn:              "node/lab/faults TestFileFindings",
 	diagnose.WorldReadableConfig:   "node/lab/faults TestFileFindings",
+	diagnose.NotAsApplied:          "node/lab/system TestChangedByHand",
 	diagnose.NodeDied:              "node/lab/system TestKnowsDeadNodes",
 	diagnose.ClockSkew:             "probe/diagnose/finding TestFindings",
 }

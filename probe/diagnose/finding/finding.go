@@ -37,6 +37,7 @@ type Facts struct {
 	ResolverOff  bool // the configuration wants name servers set nowhere
 	ResolverSeen bool // SystemAsks is known
 	Asked        []Asked
+	Changed      []Changed
 }
 
 // Peer is what is known of one peer.
@@ -110,12 +111,21 @@ type Asked struct {
 	Refused bool // nothing listens there
 }
 
+// Changed is something that the node set on this host and that is no longer so.
+type Changed struct {
+	What string // in words, the object first
+	// Protects: without it packets leave outside the tunnel, or others are let in.
+	Protects bool
+	Since    time.Time // when it was noticed, zero if only now
+	By       string    // who did it, or could have done it, in words; "" if there is no trace
+}
+
 // A rule looks for one thing.
 type rule func(f *Facts) []diagnose.Finding
 
 var rules = []rule{
 	conflicts, duplicates, endpointInTunnel, tooLarge, noKeepalive, oneFamily,
-	forwarding, clock, dnsNotApplied, dnsLeak, dnsUnreachable,
+	notAsApplied, forwarding, clock, dnsNotApplied, dnsLeak, dnsUnreachable,
 }
 
 // All returns what is found, in a fixed order.

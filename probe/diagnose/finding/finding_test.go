@@ -2,6 +2,7 @@ package finding
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,14 @@ func TestFindings(t *testing.T) {
 			f.Peers[0].RouteMTU, f.Peers[1].RouteMTU = 1450, 1400
 		}, diagnose.MTUTooLarge, "gateway (and 1 more), whose MTU is 1400"},
 		{"MTU of the way not known", func(f *Facts) { f.Peers[0].RouteMTU = 0 }, "", ""},
+
+		{"a route was deleted", func(f *Facts) {
+			f.Changed = []Changed{{What: "route 10.7.0.0/16 dev wg0 is missing", Since: now, By: "systemd-networkd could have done it"}}
+		}, diagnose.NotAsApplied, "route 10.7.0.0/16 dev wg0 is missing (since " + now.Format(time.TimeOnly) + "); systemd-networkd could have done it"},
+		{"many routes were deleted", func(f *Facts) { f.Changed = slices.Repeat([]Changed{{What: "x"}}, 7) }, diagnose.NotAsApplied, "x; x; x; x; x; and 2 more"},
+		{"the kill switch was flushed", func(f *Facts) {
+			f.Changed = []Changed{{What: "nft table inet x: it is missing", Protects: true}}
+		}, diagnose.NotAsApplied, "wgnode reload wg0"},
 
 		{"called behind NAT", func(f *Facts) { f.Peers[0].Opened = now }, diagnose.NoKeepalive, "persistent-keepalive 25"},
 		{"called behind a provider's NAT", func(f *Facts) { f.Peers[0].Opened, f.Peers[0].Route = now, by("eth0", "100.64.3.4") }, diagnose.NoKeepalive, "100.64.3.4"},

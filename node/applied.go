@@ -1,0 +1,140 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/probe/diagnose/finding"
+)
+
+// applied is what the node did to this host, to be compared with what is there.
+type applied struct {
+	mu    sync.Mutex
+	link  link.Link
+	steps []plan.Step
+	hooks map[string]bool      // what hooks changed of it on the way up, on purpose
+	since map[string]time.Time // when a difference was noticed
+}
+
+func (a *applied) set(l link.Link, steps []plan.Step) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.link, a.steps, a.since = l, append([]plan.Step(nil), steps...), nil
+}
+
+// setMTU takes note of an MTU that the node has adapted.
+func (a *applied) setMTU(mtu int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.steps {
+		if a.steps[i].Op == plan.OpUp {
+			a.steps[i].MTU = mtu
+		}
+	}
+}
+
+// acceptHooks takes what differs just after hooks have run for what they are
+// there for, but for a kill switch.
+func (a *applied) acceptHooks(ctx context.Context, k plan.Kernel, cfg *config.Config) error {
+	if len(plan.Hooks(cfg, hook.PreUp))+len(plan.Hooks(cfg, hook.PostUp)) == 0 {
+		return nil
+	}
+	differ, err := a.differences(ctx, k)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.hooks = make(map[string]bool)
+	for _, d := range differ {
+		a.hooks[d.What] = d.Step.Op != plan.OpKillSwitch
+	}
+	return nil
+}
+
+// isHooks reports whether something differs because hooks wanted it so.
+func (a *applied) isHooks(d plan.Difference) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.hooks[d.What]
+}
+
+func (a *applied) differences(ctx context.Context, k plan.Kernel) ([]plan.Difference, error) {
+	a.mu.Lock()
+	l, steps := a.link, append([]plan.Step(nil), a.steps...)
+	a.mu.Unlock()
+	return plan.Differences(ctx, k, l, steps)
+}
+
+// change is a difference with what is known of it.
+type change struct {
+	plan.Difference
+	since time.Time // when it was noticed
+	fresh bool      // it was not noticed before
+}
+
+// look compares the host with what the node did. It remembers since when
+// something differs.
+func (a *applied) look(ctx context.Context, k plan.Kernel) ([]change, error) {
+	differ, err := a.differences(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	since, now := make(map[string]time.Time), time.Now()
+	var changes []change
+	for _, d := range differ {
+		if a.hooks[d.What] {
+			continue
+		}
+		at, known := a.since[d.What]
+		if !known {
+			at = now
+		}
+		since[d.What] = at
+		changes = append(changes, change{d, at, !known})
+	}
+	a.since = since
+	return changes, nil
+}
+
+// changed is what a doctor is told of it.
+func (n *Node) changed(ctx context.Context) ([]finding.Changed, error) {
+	changes, err := n.applied.look(ctx, n.runner.Kernel)
+	var found []finding.Changed
+	for _, c := range changes {
+		found = append(found, finding.Changed{What: c.What, Since: c.since, By: n.suspect(c.Step),
+			Protects: c.Step.Op == plan.OpKillSwitch || c.Step.Op == plan.OpFirewall})
+	}
+	return found, err
+}
+
+// suspect says who has changed, or could have changed, what a step did.
+func (n *Node) suspect(s plan.Step) string {
+	if table := s.TableName(); table != "" {
+		by := n.culprits.of(table)
+		if by.Program == "" {
+			return ""
+		}
+		return fmt.Sprintf("%s (process %d) did it", by.Program, by.PID)
+	}
+	option := ""
+	switch s.Op {
+	case plan.OpMarked, plan.OpSuppress:
+		option = "ManageForeignRoutingPolicyRules"
+	case plan.OpRoute, plan.OpThrow:
+		option = "ManageForeignRoutes"
+	}
+	if _, err := os.Stat("/run/systemd/netif"); option == "" || err != nil {
+		return ""
+	}
+	return "systemd-networkd may do so when it starts again, unless networkd.conf says " + option + "=no"
+}

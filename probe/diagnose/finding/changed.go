@@ -1,0 +1,59 @@
+package finding
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// mostChanged is how many changes are named; more cannot be taken in.
+const mostChanged = 5
+
+// notAsApplied tells what of the node's work on this host others have changed:
+// first what protects, then the rest.
+func notAsApplied(f *Facts) []diagnose.Finding {
+	var found []diagnose.Finding
+	for _, protects := range []bool{true, false} {
+		changed := slices.DeleteFunc(slices.Clone(f.Changed), func(c Changed) bool { return c.Protects != protects })
+		if len(changed) == 0 {
+			continue
+		}
+		found = append(found, diagnose.Finding{Code: diagnose.NotAsApplied,
+			Summary: f.changes(changed, protects),
+			Fix:     []string{diagnose.FixComment + "put it back:", "wgnode reload " + f.Interface}})
+	}
+	return found
+}
+
+func (f *Facts) changes(changed []Changed, protects bool) string {
+	var what, by []string
+	var since time.Time
+	for i, c := range changed {
+		if i < mostChanged {
+			what = append(what, c.What)
+		}
+		if c.By != "" && !slices.Contains(by, c.By) {
+			by = append(by, c.By)
+		}
+		if !c.Since.IsZero() && (since.IsZero() || c.Since.Before(since)) {
+			since = c.Since
+		}
+	}
+	text := fmt.Sprintf("another program changed what %s had set on this host: %s", f.Interface, strings.Join(what, "; "))
+	if more := len(changed) - mostChanged; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	if !since.IsZero() {
+		text += fmt.Sprintf(" (since %s)", since.Format(time.TimeOnly))
+	}
+	if len(by) > 0 {
+		text += "; " + strings.Join(by, ", ")
+	}
+	if protects {
+		text += "; meanwhile it does not protect this host"
+	}
+	return text
+}
