@@ -75,6 +75,9 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 		return nil, err
 	}
 	b.routes(mtu)
+	if err := b.checkMTU(mtu, why); err != nil {
+		return nil, err
+	}
 	b.gateway()
 	b.hooks(hook.PostUp, cfg.Interface.PostUp, "a PostUp of the configuration: if it fails, all of this is undone")
 	return b.steps, nil
@@ -199,6 +202,31 @@ func (b *builder) whyRoute(r config.Route) string {
 // linkLocal is the network that the kernel routes to every link that has IPv6,
 // because it gives the link an address there.
 var linkLocal = netip.MustParsePrefix("fe80::/64")
+
+// MTUError says that a route of IPv6 was asked for on a link whose MTU is too small
+// for IPv6: the kernel then takes IPv6 off the link.
+type MTUError struct {
+	MTU    int          // bytes
+	Why    string       // it is that
+	Prefix netip.Prefix // of the route
+}
+
+func (e *MTUError) Error() string {
+	return fmt.Sprintf("MTU %d is too small for the route to %s: IPv6 needs %d (it is %s)", e.MTU, e.Prefix, minIPv6MTU, e.Why)
+}
+
+// checkMTU refuses routes that the kernel would refuse when half of all is done.
+func (b *builder) checkMTU(mtu int, why string) error {
+	if mtu >= minIPv6MTU {
+		return nil
+	}
+	for _, s := range b.steps {
+		if s.Op == OpRoute && s.Prefix.Addr().Is6() && s.Skip == "" {
+			return &MTUError{mtu, why, s.Prefix}
+		}
+	}
+	return nil
+}
 
 // minIPv6MTU in bytes is the least that a link must have for IPv6 (RFC 8200,
 // section 5).

@@ -71,8 +71,8 @@ ip -6 address add fd00::1/128 dev wg0
 			link + up + "ip -6 route add fe80::/10 dev wg0\n",
 		},
 		{
-			"a link too small for IPv6 has not", "MTU = 1000", "AllowedIPs = fe80::/64", State{},
-			link + "ip link set mtu 1000 up dev wg0\nip -6 route add fe80::/64 dev wg0\n",
+			"a link too small for IPv6 is well with IPv4", "MTU = 1000\nAddress = fd00::1/64", "AllowedIPs = 10.0.0.0/8, fd00::/64", State{},
+			link + "ip -6 address add fd00::1/64 dev wg0\nip link set mtu 1000 up dev wg0\nip -4 route add 10.0.0.0/8 dev wg0\n",
 		},
 		{
 			"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB + "\nAllowedIPs = 10.0.0.0/8", State{},
@@ -157,6 +157,14 @@ func TestBuildRefuses(t *testing.T) {
 		{"no name", named(""), State{}, `"" is not the name of an interface`},
 		{"long name", named("sixteen-letters-"), State{}, `"sixteen-letters-" is not the name of an interface`},
 		{"tiny MTU", named("wg0"), State{EndpointMTUs: []int{80}}, "compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
+		{
+			"an MTU too small for a route of IPv6", conf(t, "MTU = 1200", "AllowedIPs = fe80::/64"), State{},
+			"MTU 1200 is too small for the route to fe80::/64: IPv6 needs 1280 (it is the MTU that the configuration gives)",
+		},
+		{
+			"a way too narrow for a tunnel with IPv6", conf(t, "", "AllowedIPs = fd00::/64"), State{EndpointMTUs: []int{1300}},
+			"MTU 1220 is too small for the route to fd00::/64: IPv6 needs 1280 (it is 1300 (the smallest on the ways to the endpoints) less the 80 that WireGuard adds)",
+		},
 		{
 			"a default route in a container", conf(t, "", "AllowedIPs = 0.0.0.0/0"),
 			State{Default: DefaultState{FreeTable: 51820, V4: FamilyState{Priority: 32765}, SrcValidMarkFixed: "set sysctl: read-only file system"}},

@@ -2,12 +2,17 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/wgnode/wgnode/node/link"
 )
 
 // What is done to the link itself, and goes with it.
+
+// ErrLinkGone is wrapped by the error of a step that finds the link removed, or
+// another one in its place.
+var ErrLinkGone = errors.New("the interface is gone: something has removed it since it was made")
 
 var linkOperation = operation{
 	command:     func(s Step) string { return fmt.Sprintf("ip link add dev %s type wireguard", s.Link) },
@@ -30,7 +35,14 @@ var linkOperation = operation{
 
 var configureOperation = operation{
 	command: func(s Step) string { return fmt.Sprintf("wg setconf %s /dev/fd/63", s.Link) },
-	do: func(ctx context.Context, r *Runner, s Step, _ *link.Link) error {
+	do: func(ctx context.Context, r *Runner, s Step, l *link.Link) error {
+		// A device whose link is gone refuses with a number that says nothing.
+		switch now, err := r.Kernel.Link(s.Link); {
+		case errors.Is(err, link.ErrNotFound) || err == nil && now.Index != l.Index:
+			return fmt.Errorf("configure %s: %w", s.Link, ErrLinkGone)
+		case err != nil:
+			return err
+		}
 		return r.Device.Configure(ctx, s.Mark)
 	},
 	// What wg(8) and hooks change of a device is theirs.

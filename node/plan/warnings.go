@@ -12,6 +12,7 @@ import (
 // not meant so, one sentence each.
 func Warnings(cfg *config.Config, host State) []string {
 	w := warner{cfg: cfg, host: host}
+	w.mtu()
 	w.killSwitch()
 	w.exclude()
 	w.forward()
@@ -26,6 +27,22 @@ type warner struct {
 
 func (w *warner) say(format string, args ...any) {
 	w.said = append(w.said, fmt.Sprintf(format, args...))
+}
+
+// mtu is about addresses alone: for routes there is [MTUError].
+func (w *warner) mtu() {
+	mtu := w.cfg.Interface.MTU
+	if mtu == 0 {
+		mtu, _, _ = w.host.MTU() // Build says what is wrong with it
+	}
+	if mtu >= minIPv6MTU || w.host.NoIPv6 != "" {
+		return
+	}
+	for _, a := range w.cfg.Interface.Addresses {
+		if a.Addr().Is6() {
+			w.say("MTU %d is too small for Address %s: IPv6 needs %d, and the kernel removes the address", mtu, a, minIPv6MTU)
+		}
+	}
 }
 
 func (w *warner) killSwitch() {

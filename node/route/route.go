@@ -19,15 +19,15 @@ import (
 )
 
 // Add adds a route through the interface to the table of that number; 0 is the
-// main table. The error wraps EEXIST if the table has a route to the same prefix
-// with the same metric, whatever its interface.
+// main table. The error wraps an [*ExistsError] if the table has a route to the same
+// prefix with the same metric, whatever its interface.
 func Add(l link.Link, p netip.Prefix, table int) error {
 	return add(&netlink.Handle{}, l, p, table)
 }
 
 func add(h *netlink.Handle, l link.Link, p netip.Prefix, table int) error {
 	if err := h.RouteAdd(message(l, p, table)); err != nil {
-		return fmt.Errorf("add route %s dev %s%s: %w", p, l.Name, inTable(table), err)
+		return fmt.Errorf("add route %s dev %s%s: %w", p, l.Name, inTable(table), whose(err, p, table))
 	}
 	return nil
 }
@@ -96,11 +96,11 @@ func ReplaceThrow(p netip.Prefix, table int) error {
 }
 
 // AddThrow adds a route to the table of that number that ends the search there
-// as if nothing had matched: the rules that follow are asked. The error wraps
-// EEXIST if the table has a route to the same prefix.
+// as if nothing had matched: the rules that follow are asked. The error wraps an
+// [*ExistsError] if the table has a route to the same prefix.
 func AddThrow(p netip.Prefix, table int) error {
 	if err := netlink.RouteAdd(throw(p, table)); err != nil {
-		return fmt.Errorf("add route throw %s%s: %w", p, inTable(table), err)
+		return fmt.Errorf("add route throw %s%s: %w", p, inTable(table), whose(err, p, table))
 	}
 	return nil
 }
