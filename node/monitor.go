@@ -14,6 +14,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/metrics"
+	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
@@ -51,7 +52,7 @@ func openMonitor(at config.Listen) (*monitor, error) {
 		l, err = net.Listen(at.Network, at.Address)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen for metrics: %w", err)
+		return nil, fmt.Errorf("listen for metrics: %w", port.ExplainListen(err, "tcp", at.Address))
 	}
 	return &monitor{l, at}, nil
 }

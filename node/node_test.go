@@ -267,7 +267,7 @@ func TestStartRefuses(t *testing.T) {
 func TestStartTwice(t *testing.T) {
 	_, bob := pair(t)
 	_, err := Start(t.Context(), bob.Config(), Options{Netstack: true, NoUAPI: true, RunDir: bob.dir})
-	if want := fmt.Sprintf("`bob' already exists: process %d serves it", os.Getpid()); err == nil || err.Error() != want {
+	if want := fmt.Sprintf("bob is already up (pid %d)", os.Getpid()); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, err := bob.dial().Status(t.Context()); err != nil {

@@ -217,7 +217,7 @@ func (r *reload) device(mark uint32) error {
 	}
 	changes, err := r.n.tun.Reconfigure(c)
 	if err != nil {
-		return err
+		return r.n.portTaken(err, c.ListenPort)
 	}
 	for _, what := range changes {
 		say(r.out, "[#] wg set %s %s", r.n.name, what)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/node/proxy"
 	"github.com/wgnode/wgnode/node/proxy/dns"
 	"github.com/wgnode/wgnode/node/proxy/forward"
@@ -231,12 +232,14 @@ func (n *Node) openForward(w wanted, listen func(network, address string) (net.L
 
 // listenHere is net.Listen, but 0.0.0.0 means IPv4 alone, as it says.
 func listenHere(network, address string) (net.Listener, error) {
-	return net.Listen(familyOf(network, address), address)
+	l, err := net.Listen(familyOf(network, address), address)
+	return l, port.ExplainListen(err, network, address)
 }
 
 // listenPacketHere is to net.ListenPacket what listenHere is to net.Listen.
 func listenPacketHere(network, address string) (net.PacketConn, error) {
-	return net.ListenPacket(familyOf(network, address), address)
+	c, err := net.ListenPacket(familyOf(network, address), address)
+	return c, port.ExplainListen(err, network, address)
 }
 
 // familyOf is network, with a 4 if the address is one of IPv4.

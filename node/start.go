@@ -17,6 +17,7 @@ import (
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
@@ -183,6 +184,14 @@ func (n *Node) up(ctx context.Context) error {
 	return nil
 }
 
+// UpError says that a node of the name runs.
+type UpError struct {
+	Name string
+	PID  int
+}
+
+func (e *UpError) Error() string { return fmt.Sprintf("%s is already up (pid %d)", e.Name, e.PID) }
+
 // recover undoes what a node of this name that was killed has left behind.
 func (n *Node) recover(ctx context.Context) error {
 	j, err := plan.OpenJournal(journalPath(n.opt.RunDir, n.name))
@@ -197,7 +206,7 @@ func (n *Node) recover(ctx context.Context) error {
 		return err
 	}
 	if alive {
-		return fmt.Errorf("`%s' already exists: process %d serves it", n.name, j.Process.PID)
+		return &UpError{n.name, j.Process.PID}
 	}
 	if n.opt.MakeLink != nil && slices.ContainsFunc(j.Steps, func(s plan.Step) bool { return s.Op == plan.OpKillSwitch }) {
 		return fmt.Errorf("the process that served %s was killed, and its kill switch stands: `wgnode recover %s' removes it", n.name, n.name)
@@ -323,10 +332,19 @@ func (n *Node) configure(mark uint32) error {
 	c := tunnelConfig(n.Config(), n.endpoints.Load())
 	c.FwMark = mark
 	c.Progress = n.progress(len(c.Peers))
-	if err := n.tun.Configure(c); err != nil {
-		return err
+	err := n.tun.Configure(c)
+	if err == nil {
+		err = n.tun.Up()
 	}
-	return n.tun.Up()
+	return n.portTaken(err, c.ListenPort)
+}
+
+// portTaken adds to an error of the device who has the port that it wanted.
+func (n *Node) portTaken(err error, wanted uint16) error {
+	if used, ok := errors.AsType[*port.InUseError](port.Explain(err, "udp", wanted)); ok {
+		return fmt.Errorf("configure %s: %w", n.name, used)
+	}
+	return err
 }
 
 // checkPeers refuses what the device would refuse when half of it is there.

@@ -187,7 +187,7 @@ func explainRefusal(err error, stack bool) error {
 	if errors.As(err, &refused) {
 		return withHint(err, "nothing was changed")
 	}
-	return err
+	return withHint(err, startHints(err)...)
 }
 
 // openLog returns where the node's log goes: into the file, if one is given,

@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/port"
+	"github.com/wgnode/wgnode/node/route"
 )
 
 // What the errors of the packages below say happened; here is what to type.
@@ -44,6 +49,90 @@ func knownConfigs() []string {
 		return []string{"give the path of a file, such as ./wg0.conf, or put it into " + config.Dir}
 	}
 	return []string{config.Dir + " has configurations for " + strings.Join(names, ", ")}
+}
+
+// startHints are for what keeps a tunnel from coming up.
+func startHints(err error) []string {
+	if e, ok := errors.AsType[*node.UpError](err); ok {
+		return []string{"to apply changes: wgnode reload " + e.Name, "to take it down: wgnode down " + e.Name}
+	}
+	if e, ok := errors.AsType[*plan.LinkExistsError](err); ok {
+		return linkHints(e.Name)
+	}
+	if e, ok := errors.AsType[*route.ExistsError](err); ok {
+		return routeHints(e)
+	}
+	if _, ok := errors.AsType[*plan.MTUError](err); ok {
+		return []string{"set MTU to 1280, or take the IPv6 addresses out of Address and AllowedIPs"}
+	}
+	if e, ok := errors.AsType[*port.InUseError](err); ok {
+		return portHints(e)
+	}
+	if errors.Is(err, plan.ErrLinkGone) {
+		return []string{"do the PreUp hooks delete it? They run when the interface is there"}
+	}
+	if e, ok := errors.AsType[*exec.ExitError](err); ok && e.ExitCode() == statusNotFound {
+		return []string{"127 means that bash did not find a command of the hook: is it installed, and in PATH?"}
+	}
+	return nil
+}
+
+// linkHints say how to get rid of an interface that a tunnel cannot take over. Of
+// one that is no tunnel they say nothing: it may be this host's network card.
+func linkHints(name string) []string {
+	const other = "or give the file of the new tunnel another name"
+	switch k, err := node.Find(name); {
+	case err == nil && k != nil && k.State == node.StateRunning:
+		return []string{"to apply changes: wgnode reload " + name, "to take it down: wgnode down " + name}
+	case isKernelTunnel(name):
+		return []string{"the kernel's WireGuard serves it; to take it down: wg-quick down " + name, other}
+	case servedElsewhere(name):
+		return []string{"another program serves it; to take it down: wg-quick down " + name, other}
+	}
+	return []string{name + " is an interface of this host's, and no tunnel: give the file of the tunnel another name"}
+}
+
+// isKernelTunnel reports whether the kernel's WireGuard serves an interface.
+func isKernelTunnel(name string) bool {
+	about, err := os.ReadFile(filepath.Join("/sys/class/net", name, "uevent"))
+	return err == nil && strings.Contains(string(about), "DEVTYPE=wireguard\n")
+}
+
+// routeHints say what to do about a route that is in the way.
+func routeHints(e *route.ExistsError) []string {
+	k, err := node.Find(e.Link)
+	ours := err == nil && k != nil && k.State == node.StateRunning
+	switch {
+	case e.Link == "":
+		return nil
+	case (ours || isKernelTunnel(e.Link) || servedElsewhere(e.Link)) && e.Prefix.Bits() == 0:
+		return []string{fmt.Sprintf("%s has its default route in that table, too: leave FwMark and Table out of one of the two files", e.Link)}
+	case ours:
+		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wgnode down %s", e.Link, e.Prefix, e.Link)}
+	case isKernelTunnel(e.Link) || servedElsewhere(e.Link):
+		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wg-quick down %s", e.Link, e.Prefix, e.Link)}
+	case e.Connected:
+		return []string{fmt.Sprintf("%s is in the network %s itself: take it out of AllowedIPs; "+
+			"for hosts behind the tunnel put their addresses there, such as %s/%d", e.Link, e.Prefix, e.Prefix.Addr().Next(), e.Prefix.Addr().BitLen())}
+	}
+	return []string{fmt.Sprintf("take %s out of AllowedIPs, or set Table = off and add the routes in PostUp", e.Prefix)}
+}
+
+// portHints say who has the port that a tunnel or a service wants.
+func portHints(e *port.InUseError) []string {
+	all, _ := node.List() // what cannot be seen is not named
+	for i := range all {
+		if k := &all[i]; k.PID == e.Owner.PID && k.PID != 0 {
+			return []string{fmt.Sprintf("that is the tunnel %s: choose another port, or: wgnode down %s", k.Name, k.Name)}
+		}
+	}
+	switch {
+	case e.Owner.Kernel:
+		return []string{"`wg show all listen-port` lists WireGuard's ports; choose another one"}
+	case e.Owner.PID == 0 && os.Geteuid() != 0:
+		return []string{fmt.Sprintf("root sees who has it: sudo ss -lp sport = :%d", e.Port)}
+	}
+	return []string{"choose another port, or end that program"}
 }
 
 func fileExists(path string) bool {

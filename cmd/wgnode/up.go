@@ -231,9 +231,8 @@ func notUp(cmd *cobra.Command, name string) error {
 	if k, err := node.Find(name); err == nil && k != nil && k.State != node.StateRunning {
 		return unusable(cmd, k)
 	}
-	if _, err := os.Stat("/sys/class/net/" + name); err != nil {
-		return withHint(fmt.Errorf("`%s' is not a WireGuard interface", name), "`wgnode show interfaces` lists those there are")
+	if isKernelTunnel(name) || servedElsewhere(name) {
+		return withHint(fmt.Errorf("`%s' is not a WireGuard interface that wgnode brought up", name), "to take it down: wg-quick down "+name)
 	}
-	return withHint(fmt.Errorf("`%s' is not a WireGuard interface that wgnode brought up", name),
-		"who made it must take it down: `wg-quick down "+name+"`, or `ip link delete dev "+name+"`")
+	return withHint(fmt.Errorf("`%s' is not a WireGuard interface", name), "`wgnode show interfaces` lists those there are")
 }

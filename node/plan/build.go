@@ -47,7 +47,7 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
 	}
 	if host.LinkExists {
-		return nil, fmt.Errorf("`%s' already exists", cfg.Name)
+		return nil, &LinkExistsError{cfg.Name}
 	}
 	b := builder{cfg: cfg, host: host}
 	if err := b.chooseTable(); err != nil {
@@ -202,6 +202,11 @@ func (b *builder) whyRoute(r config.Route) string {
 // linkLocal is the network that the kernel routes to every link that has IPv6,
 // because it gives the link an address there.
 var linkLocal = netip.MustParsePrefix("fe80::/64")
+
+// LinkExistsError says that the name of the interface is taken.
+type LinkExistsError struct{ Name string }
+
+func (e *LinkExistsError) Error() string { return fmt.Sprintf("`%s' already exists", e.Name) }
 
 // MTUError says that a route of IPv6 was asked for on a link whose MTU is too small
 // for IPv6: the kernel then takes IPv6 off the link.

@@ -251,7 +251,7 @@ func TestExecSeen(t *testing.T) {
 	if out := s.A.Run(s.nobody(s.program, "doctor")...); !strings.Contains(out, "gateway") {
 		t.Errorf("doctor:\n%s", out)
 	}
-	sitetest.Fails(t, s.A, 125, "already exists", s.exec("true")...)
+	sitetest.Fails(t, s.A, 125, "is already up (pid ", s.exec("true")...)
 	s.A.Run(s.nobody(s.program, "down", "wg0")...)
 	wantSignal(t, p, syscall.SIGTERM)
 	s.nothingLeft(s.A)

@@ -23,7 +23,7 @@ type namedBy struct {
 var namingCommands = map[string]namedBy{
 	"exec":     {script: `wgnode exec -q $W -- ip -o link | grep -c tun || echo in`, want: "in", pending: true, needs: true},
 	"up":       {script: `wgnode up $W --dry-run`, want: "dev wgs", pending: true},
-	"run":      {script: `! wgnode run $W`, want: "wgs' already exists"},
+	"run":      {script: `! wgnode run $W`, want: "wgs is already up"},
 	"convert":  {script: `wgnode convert $W`, want: "10.66.0.1", needs: true},
 	"strip":    {script: `wgnode strip $W`, want: "PrivateKey", needs: true},
 	"show":     {script: `wgnode show $W`, want: "interface: wgs"},
@@ -40,7 +40,7 @@ var namingCommands = map[string]namedBy{
 	"connect":  {script: `! wgnode connect $W 10.66.0.2:22 </dev/null`, want: "wgs"},
 	"reload":   {script: `wgnode reload $W && echo done`, want: "done"},
 	"save":     {script: `wgnode save $W && cat $FILE`, want: "10.66.0.1"},
-	"recover":  {script: `wgnode recover $W`, want: "serves wgs"},
+	"recover":  {script: `wgnode recover $W`, want: "wgs is running"},
 	"down":     {script: `wgnode down $W`, want: "ip link delete dev wgs"},
 }
 

@@ -59,7 +59,7 @@ func TestUpWatchDown(t *testing.T) {
 			t.Errorf("%v:\n%s", args, out)
 		}
 	}
-	sitetest.Fails(t, s.A, 1, "`wg0' already exists", s.Wgnode, "up", "wg0")
+	sitetest.Fails(t, s.A, 1, "to apply changes: wgnode reload wg0", s.Wgnode, "up", "wg0")
 	sitetest.Fails(t, s.A, 2, "nonsense", s.Wgnode, "watch", "wg0", "nonsense")
 	sitetest.Fails(t, s.A, 1, "carol", s.Wgnode, "watch", "wg0", "peer", "carol")
 
@@ -101,7 +101,7 @@ func TestUpFails(t *testing.T) {
 	before := sitetest.HostState(s.A)
 	for name, test := range map[string]struct{ conf, want string }{
 		"port in use":  {"[Interface]\nPrivateKey=" + private + "\nListenPort=51999\n", "address already in use"},
-		"route exists": {"[Interface]\nPrivateKey=" + private + "\n[Peer]\nPublicKey=" + s.Gateway.Public + "\nAllowedIPs=" + s.Addr.A.V4.Masked().String() + ",10.77.0.0/16\n", "add route " + s.Addr.A.V4.Masked().String() + " dev wg0: file exists"},
+		"route exists": {"[Interface]\nPrivateKey=" + private + "\n[Peer]\nPublicKey=" + s.Gateway.Public + "\nAllowedIPs=" + s.Addr.A.V4.Masked().String() + ",10.77.0.0/16\n", "add route " + s.Addr.A.V4.Masked().String() + " dev wg0: that route exists already (dev eth0 proto kernel)"},
 		"syntax":       {"[Interface]\nPrivateKey=short\n", "/etc/wireguard/wg0.conf:2: PrivateKey"},
 	} {
 		t.Run(name, func(t *testing.T) {
