@@ -35,11 +35,18 @@ func (a *Arrival) Accept() (net.Conn, error) {
 	}
 	wq := new(waiter.Queue)
 	ep, err := a.tcp.CreateEndpoint(wq)
-	a.tcp.Complete(err != nil)
+	a.complete(err != nil)
 	if err != nil {
 		return nil, fmt.Errorf("accept connection of %s: %w", a.From, told(err))
 	}
 	return newConn(newSocket(ep, wq, "tcp"), full(a.From)), nil
+}
+
+// complete ends a request of TCP.
+func (a *Arrival) complete(reset bool) {
+	id := a.tcp.ID()
+	a.tcp.Complete(reset)
+	a.t.arrived(id)
 }
 
 // Refuse tells the peer what the network said to the attempt to pass the flow on: a
@@ -47,7 +54,7 @@ func (a *Arrival) Accept() (net.Conn, error) {
 // EHOSTUNREACH, ENETUNREACH and EACCES, and nothing for what has no such word.
 func (a *Arrival) Refuse(why syscall.Errno) {
 	if a.tcp != nil && why == syscall.ECONNREFUSED {
-		a.tcp.Complete(true)
+		a.complete(true)
 		return
 	}
 	a.Unreachable(why)
@@ -57,7 +64,7 @@ func (a *Arrival) Refuse(why syscall.Errno) {
 // Ignore leaves the peer without an answer, as a network does that loses packets.
 func (a *Arrival) Ignore() {
 	if a.tcp != nil {
-		a.tcp.Complete(false)
+		a.complete(false)
 		return
 	}
 	_ = a.udp.Close() // there is nobody to tell

@@ -33,15 +33,20 @@ type Transit struct {
 	// prohibited".
 	May func(Flow) bool
 	// TCP and UDP get the flows that may pass. They must have begun to end what
-	// they do when the Transit ends.
+	// they do when the Transit ends. A flow of UDP counts until UDP returns.
 	TCP, UDP func(*Arrival)
 	// Echo gets echo requests, whose answers it gives to reply, if there are any.
 	Echo func(e Echo)
 }
 
-// maxArriving is how many connections wait at a time until it is known whether they
-// can be had. Further ones try again.
-const maxArriving = 1024
+const (
+	// maxArriving is how many connections wait at a time until it is known whether they
+	// can be had. Further ones try again.
+	maxArriving = 1024
+	// maxDatagramFlows is how many flows of UDP are there at a time, those among them
+	// that are about to end. The first packets of further ones are dropped.
+	maxDatagramFlows = 2048
+)
 
 // Connections for others have smaller buffers than the node's own, in bytes: there
 // may be many, and whose they are is not for this host to choose.
@@ -56,10 +61,10 @@ type transit struct {
 	*side
 	refusals *refusals
 	to       Transit
-	tcp      *tcp.Forwarder
+	udp      chan struct{} // a slot for each flow of UDP
 
 	mu       sync.Mutex
-	arriving map[stack.TransportEndpointID][]byte // guarded by mu: the headers to quote
+	arriving map[stack.TransportEndpointID]struct{} // guarded by mu: from SYN to answer
 }
 
 func newTransit(l *link, to Transit, r *refusals) (*transit, error) {
@@ -67,7 +72,8 @@ func newTransit(l *link, to Transit, r *refusals) (*transit, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &transit{side: s, refusals: r, to: to, arriving: make(map[stack.TransportEndpointID][]byte)}
+	t := &transit{side: s, refusals: r, to: to,
+		udp: make(chan struct{}, maxDatagramFlows), arriving: make(map[stack.TransportEndpointID]struct{})}
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: transitBuffer, Max: transitBufferMax}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: transitBuffer, Max: transitBufferMax}
 	for what, err := range map[string]tcpip.Error{
@@ -81,7 +87,6 @@ func newTransit(l *link, to Transit, r *refusals) (*transit, error) {
 			return nil, fmt.Errorf("%s: %s", what, err)
 		}
 	}
-	t.tcp = tcp.NewForwarder(s.stack, transitBuffer, maxArriving, t.arrived)
 	s.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, t.handleTCP)
 	s.stack.SetTransportProtocolHandler(udp.ProtocolNumber, t.handleUDP)
 	for _, protocol := range []tcpip.TransportProtocolNumber{icmp.ProtocolNumber4, icmp.ProtocolNumber6} {
@@ -108,32 +113,45 @@ func headersOf(pkt *stack.PacketBuffer) []byte {
 // handleTCP gets what is of no connection.
 func (t *transit) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 	h := header.TCP(pkt.TransportHeader().Slice())
-	if len(h) >= header.TCPMinimumSize && h.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) == header.TCPFlagSyn {
-		if !t.to.May(flowOf(probe.ProtoTCP, id)) {
-			t.refusals.say(t.stack, headersOf(pkt), syscall.EACCES)
-			return true
-		}
-		t.mu.Lock()
-		if len(t.arriving) < maxArriving {
-			t.arriving[id] = headersOf(pkt)
-		}
-		t.mu.Unlock()
+	if len(h) < header.TCPMinimumSize || h.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
+		return false
 	}
-	return t.tcp.HandlePacket(id, pkt)
+	quote := headersOf(pkt)
+	if !t.to.May(flowOf(probe.ProtoTCP, id)) {
+		t.refusals.say(t.stack, quote, syscall.EACCES)
+		return true
+	}
+	if !t.arrive(id) {
+		return true
+	}
+	// A forwarder for each request has what belongs to it, and forgets it with it.
+	one := tcp.NewForwarder(t.stack, transitBuffer, 1, func(r *tcp.ForwarderRequest) {
+		t.to.TCP(&Arrival{Flow: flowOf(probe.ProtoTCP, id), Len: len(quote), Head: len(quote), t: t, quote: quote, tcp: r})
+	})
+	if !one.HandlePacket(id, pkt) {
+		t.arrived(id) // it is malformed
+		return false
+	}
+	return true
 }
 
-// arrived is called in a goroutine of its own.
-func (t *transit) arrived(r *tcp.ForwarderRequest) {
-	id := r.ID()
+// arrive notes a request, and reports whether there is room for it. It is in hand
+// already if its SYN has come again.
+func (t *transit) arrive(id stack.TransportEndpointID) bool {
 	t.mu.Lock()
-	quote := t.arriving[id]
-	t.mu.Unlock()
-	defer func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.arriving, id)
-	}()
-	t.to.TCP(&Arrival{Flow: flowOf(probe.ProtoTCP, id), Len: len(quote), Head: len(quote), t: t, quote: quote, tcp: r})
+	defer t.mu.Unlock()
+	if _, again := t.arriving[id]; again || len(t.arriving) >= maxArriving {
+		return false
+	}
+	t.arriving[id] = struct{}{}
+	return true
+}
+
+// arrived forgets a request, once it is answered.
+func (t *transit) arrived(id stack.TransportEndpointID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.arriving, id)
 }
 
 // handleUDP gets the first packet of each flow.
@@ -144,16 +162,25 @@ func (t *transit) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 		t.refusals.say(t.stack, quote, syscall.EACCES)
 		return true
 	}
+	select {
+	case t.udp <- struct{}{}:
+	default:
+		return true
+	}
 	wq := new(waiter.Queue)
 	r := udp.NewForwarderRequest(t.stack, id, pkt)
 	ep, err := r.CreateEndpoint(wq)
 	if err != nil {
+		<-t.udp
 		return true // there is no room for it just now
 	}
 	sock := newSocket(ep, wq, "udp")
 	sock.remote = full(flow.From)
 	a := &Arrival{Flow: flow, Len: len(quote) + pkt.Data().Size(), Head: len(quote), t: t, quote: quote, udp: &packetConn{sock}}
-	go t.to.UDP(a)
+	go func() {
+		defer func() { <-t.udp }()
+		t.to.UDP(a)
+	}()
 	return true
 }
 
