@@ -1,45 +1,110 @@
 package node
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/node/uplink"
-	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
-// tunnelConfig is cfg as the device wants it: a peer that has several sections
-// is one, and each prefix is given to the peer that has it in the end.
-// The mark is left to the caller.
-func tunnelConfig(cfg *config.Config, es *endpoint.Set) tunnel.Config {
-	c := tunnel.Config{PrivateKey: cfg.Interface.PrivateKey, ListenPort: cfg.Interface.ListenPort}
+// configure gives the device its configuration and opens its sockets. The mark
+// is the configuration's, or one that was chosen for a default route.
+func (n *Node) configure(mark uint32) error {
+	cfg := n.Config()
+	c := stated(cfg, n.endpoints.Load(), mark)
+	err := n.tun.Apply(c, n.progress(len(c.Peers)))
+	if err == nil {
+		n.namePeers(cfg)
+		err = n.tun.Up()
+	}
+	if n.hooked.port == 0 {
+		n.port = n.tun.ListenPort()
+	}
+	return n.portTaken(err, n.wantedPort(cfg))
+}
+
+// wantedPort is the port that cfg or a PreUp hook gives, 0 for any.
+func (n *Node) wantedPort(cfg *config.Config) uint16 {
+	if p := cfg.Interface.ListenPort; p != 0 {
+		return p
+	}
+	return n.hooked.port
+}
+
+// portTaken adds to an error of the device who has the port that it wanted.
+func (n *Node) portTaken(err error, wanted uint16) error {
+	if used, ok := errors.AsType[*port.InUseError](port.Explain(err, "udp", wanted)); ok {
+		return fmt.Errorf("configure %s: %w", n.name, used)
+	}
+	return err
+}
+
+// stated asks a device for what cfg states and for nothing else, as wg addconf
+// does: hooks may have given the device the rest. A peer that has several sections
+// is one, and each prefix is given to the peer that has it in the end. The mark is
+// the one of cfg, or one that was chosen; 0 is none.
+func stated(cfg *config.Config, es *endpoint.Set, mark uint32) *uapi.Change {
+	i := &cfg.Interface
+	c := &uapi.Change{}
+	if i.Given("PrivateKey") || !i.PrivateKey.IsZero() {
+		c.PrivateKey = &i.PrivateKey
+	}
+	if i.Given("ListenPort") || i.ListenPort != 0 {
+		c.ListenPort = &i.ListenPort
+	}
+	if mark != 0 || statesMark(cfg) {
+		c.FwMark = &mark
+	}
 	at := make(map[key.Public]int) // into c.Peers
-	for i := range cfg.Peers {
-		p := &cfg.Peers[i]
+	for n := range cfg.Peers {
+		p := &cfg.Peers[n]
 		j, ok := at[p.PublicKey]
 		if !ok {
 			j = len(c.Peers)
 			at[p.PublicKey] = j
-			c.Peers = append(c.Peers, tunnel.PeerConfig{PublicKey: p.PublicKey, Endpoint: es.Of(p.PublicKey)})
+			c.Peers = append(c.Peers, uapi.PeerChange{PublicKey: p.PublicKey, Endpoint: es.Of(p.PublicKey)})
 		}
 		to := &c.Peers[j]
-		if p.Name != "" {
-			to.Name = p.Name
+		if p.Given("PresharedKey") || !p.PresharedKey.IsZero() {
+			to.PresharedKey = &p.PresharedKey
 		}
-		if !p.PresharedKey.IsZero() {
-			to.PresharedKey = p.PresharedKey
+		if p.Given("PersistentKeepalive") || p.PersistentKeepalive != 0 {
+			to.Keepalive = &p.PersistentKeepalive
 		}
-		if p.PersistentKeepalive != 0 {
-			to.PersistentKeepalive = p.PersistentKeepalive
-		}
+		to.ReplaceIPs = to.ReplaceIPs || !p.Incremental
+		to.RemovedIPs = append(to.RemovedIPs, p.Removed...)
 	}
 	for _, r := range cfg.AllowedRoutes() {
 		to := &c.Peers[at[cfg.Peers[r.Peer].PublicKey]]
 		to.AllowedIPs = append(to.AllowedIPs, r.Prefix)
+		to.RemovedIPs = slices.DeleteFunc(to.RemovedIPs, func(p netip.Prefix) bool { return p == r.Prefix })
 	}
 	return c
+}
+
+// statesMark reports whether cfg says what the mark is to be, or that there is
+// to be none.
+func statesMark(cfg *config.Config) bool {
+	return cfg.Interface.Given("FwMark") || cfg.Interface.FwMark != 0
+}
+
+// namePeers notes the names that cfg has for its peers.
+func (n *Node) namePeers(cfg *config.Config) {
+	named := make(map[key.Public]bool)
+	for i := range cfg.Peers {
+		p := &cfg.Peers[i]
+		if p.Name != "" || !named[p.PublicKey] {
+			n.tun.Name(p.PublicKey, p.Name)
+			named[p.PublicKey] = true
+		}
+	}
 }
 
 // Endpoint returns a peer's endpoint as the configuration has it, "" if it has

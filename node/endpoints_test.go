@@ -134,19 +134,22 @@ PersistentKeepalive=5
 `, a, b))
 	es := endpoint.New(cfg, nil)
 	es.Resolve(t.Context(), func(f string, a ...any) { t.Errorf(f, a...) })
-	c := tunnelConfig(cfg, es)
-	if len(c.Peers) != 2 || c.ListenPort != 7 {
+	c := stated(cfg, es, 0)
+	if len(c.Peers) != 2 || c.ListenPort == nil || *c.ListenPort != 7 {
 		t.Fatalf("got %+v", c)
 	}
 	pa, pb := c.Peers[0], c.Peers[1]
-	if pa.Name != "a" || pa.PersistentKeepalive != 5 || pa.Endpoint.String() != "192.0.2.1:1" ||
+	if pa.Keepalive == nil || *pa.Keepalive != 5 || pa.Endpoint.String() != "192.0.2.1:1" || !pa.ReplaceIPs ||
 		fmt.Sprint(pa.AllowedIPs) != "[10.0.0.0/8 10.2.0.0/16]" {
 		t.Errorf("the peer of two sections: %+v", pa)
 	}
 	if pb.PublicKey != b || fmt.Sprint(pb.AllowedIPs) != "[10.1.0.0/16]" {
 		t.Errorf("the other: %+v", pb)
 	}
-	if got := tunnelConfig(&config.Config{}, endpoint.New(&config.Config{}, nil)); len(got.Peers) != 0 {
+	if c.PrivateKey != nil || c.FwMark != nil || pa.PresharedKey != nil || pb.Keepalive != nil {
+		t.Errorf("it asks for what is not stated: %+v", c)
+	}
+	if got := stated(&config.Config{}, endpoint.New(&config.Config{}, nil), 0); !got.IsZero() {
 		t.Errorf("of nothing: %+v", got)
 	}
 }

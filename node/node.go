@@ -89,6 +89,8 @@ type Node struct {
 	mtu       int           // bytes, that the link was given by the plan's rule; 0: by the configuration
 	journal   *plan.Journal // nil: nothing to undo
 	runner    plan.Runner
+	hooked    hooked           // by PreUp hooks, and a mark by others
+	port      uint16           // of the device when the node came up; 0: a PreUp hook gave it one
 	tables    *nftables.Keeper // of the firewall
 	guarded   guarded
 	applied   applied

@@ -11,8 +11,8 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/recording"
-	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // kept is a recording in memory that tells of each event.
@@ -94,17 +94,13 @@ func TestRecord(t *testing.T) {
 	}()
 	rec.until(t, "the past", func(e *probe.Event) bool { return e.Kind == probe.KindInitiation })
 	carol := key.GeneratePrivate().Public()
-	cfg := tunnel.Config{PrivateKey: key.GeneratePrivate()}
 	status, err := alice.tun.Status()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.PrivateKey = status.PrivateKey
-	for _, p := range status.Peers {
-		cfg.Peers = append(cfg.Peers, tunnel.PeerConfig{Name: "bob", PublicKey: p.PublicKey, AllowedIPs: p.AllowedIPs, Endpoint: p.Endpoint})
-	}
-	cfg.Peers = append(cfg.Peers, tunnel.PeerConfig{Name: "carol", PublicKey: carol, Endpoint: cfg.Peers[0].Endpoint})
-	if _, err := alice.tun.Reconfigure(cfg); err != nil {
+	alice.tun.Name(status.Peers[0].PublicKey, "bob")
+	alice.tun.Name(carol, "carol")
+	if err := alice.tun.Apply(&uapi.Change{Peers: []uapi.PeerChange{{PublicKey: carol, Endpoint: status.Peers[0].Endpoint}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := alice.tun.InitiateHandshake(carol); err != nil {

@@ -18,9 +18,10 @@ import (
 // started with cfg, and changes only what differs: addresses, routes, MTU,
 // resolver and firewall of the host, and the device's peers. The sessions of
 // peers that stay go on, and a peer that has moved keeps its endpoint unless cfg
-// has another one for it than before. Hooks are not run. It is all or nothing: if
-// something fails, what was changed is changed back, and the error says what
-// failed.
+// has another one for it than before. Hooks are not run, and what they or others
+// have set stays where neither cfg nor the configuration before states it: keys, a
+// port, a mark, peers, AllowedIPs. It is all or nothing: if something fails, what
+// was changed is changed back, and the error says what failed.
 //
 // out gets a line for each change. Reloads wait for each other.
 func (n *Node) Reload(ctx context.Context, cfg *config.Config, out io.Writer) error {
@@ -85,6 +86,8 @@ type reload struct {
 	was, cfg  *config.Config
 	endpoints *endpoint.Set
 	out       io.Writer
+	hooked    hooked   // what the plan has to follow besides cfg
+	left      []string // what the device has that neither file states
 }
 
 // withMonitor opens the listener of health and metrics that cfg wants, if it is
@@ -159,17 +162,22 @@ func (r *reload) host(ctx context.Context) error {
 	if err := checkServices(r.cfg, &n.opt); err != nil {
 		return err
 	}
-	mark := n.journal.Mark()
-	state, err := plan.Gather(r.cfg, r.endpoints.Addrs(), mark)
+	before, err := n.tun.Status()
+	if err != nil {
+		return err
+	}
+	r.hooked = r.hookedIn(before)
+	cfg := r.hooked.with(r.cfg)
+	state, err := plan.Gather(cfg, r.hooked.endpoints(r.endpoints), n.journal.Mark())
 	if err != nil {
 		return err
 	}
 	state.Except(n.journal.Steps)
-	steps, err := plan.Build(r.cfg, state)
+	steps, err := plan.Build(cfg, state)
 	if err != nil {
 		return err
 	}
-	for _, w := range plan.Warnings(r.cfg, state) {
+	for _, w := range plan.Warnings(cfg, state) {
 		say(r.out, "[!] %s", w)
 	}
 	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp} {
@@ -180,47 +188,20 @@ func (r *reload) host(ctx context.Context) error {
 	runner := n.runner
 	runner.Device, runner.Out = r, r.out
 	if err := runner.Change(ctx, steps, n.journal); err != nil {
-		back := reload{n: n, was: r.cfg, cfg: r.was, endpoints: n.endpoints.Load(), out: r.out}
-		return errors.Join(err, back.device(mark))
+		return errors.Join(err, r.restore(before))
 	}
 	r.adopt()
 	n.adopt(steps)
+	n.hooked = r.hooked
 	return n.journal.SetConfig(r.cfg.Path)
 }
 
 // adopt makes the new configuration the node's.
 func (r *reload) adopt() {
+	for _, what := range r.left {
+		say(r.out, "[!] left as it is, because the file does not state it: %s", what)
+	}
 	r.n.cfg.Store(r.cfg)
 	r.n.endpoints.Store(r.endpoints)
 	r.n.names.Avoid(r.n.serversInside(r.cfg))
-}
-
-// Create is for [plan.Device]; the link is there.
-func (r *reload) Create(context.Context, string) error { return errors.New("it is there already") }
-
-// Configure is for [plan.Device].
-func (r *reload) Configure(_ context.Context, mark uint32) error { return r.device(mark) }
-
-// device changes the device's configuration. The endpoint of a peer that is
-// written as it was is left to the peer, which may have moved.
-func (r *reload) device(mark uint32) error {
-	c := tunnelConfig(r.cfg, r.endpoints)
-	c.FwMark = mark
-	before := endpoint.New(r.was, nil)
-	for i := range c.Peers {
-		p := &c.Peers[i]
-		old, _ := before.Written(p.PublicKey)
-		now, _ := r.endpoints.Written(p.PublicKey)
-		if state, ok := r.n.tun.StateOf(p.PublicKey); ok && state.Configured && old == now && state.Endpoint.IsValid() {
-			p.Endpoint = state.Endpoint
-		}
-	}
-	changes, err := r.n.tun.Reconfigure(c)
-	if err != nil {
-		return r.n.portTaken(err, c.ListenPort)
-	}
-	for _, what := range changes {
-		say(r.out, "[#] wg set %s %s", r.n.name, what)
-	}
-	return nil
 }

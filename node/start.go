@@ -17,7 +17,6 @@ import (
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
-	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/key"
@@ -272,6 +271,14 @@ func (n *Node) startInterface(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(n.Config().Interface.PreUp) > 0 {
+		n.runner.Replan = func(ctx context.Context) (again []plan.Step, err error) {
+			if again, err = n.planAgain(ctx, j); err == nil {
+				steps = again
+			}
+			return again, err
+		}
+	}
 	if err := n.runner.Apply(ctx, steps, j); err != nil {
 		return err // undone, and the journal is gone or holds what stays
 	}
@@ -324,27 +331,6 @@ func (n *Node) startStack() error {
 		return err
 	}
 	return n.serveConfig(n.Config(), n.say)
-}
-
-// configure gives the device its configuration and opens its sockets. The mark
-// is the configuration's, or one that was chosen for a default route.
-func (n *Node) configure(mark uint32) error {
-	c := tunnelConfig(n.Config(), n.endpoints.Load())
-	c.FwMark = mark
-	c.Progress = n.progress(len(c.Peers))
-	err := n.tun.Configure(c)
-	if err == nil {
-		err = n.tun.Up()
-	}
-	return n.portTaken(err, c.ListenPort)
-}
-
-// portTaken adds to an error of the device who has the port that it wanted.
-func (n *Node) portTaken(err error, wanted uint16) error {
-	if used, ok := errors.AsType[*port.InUseError](port.Explain(err, "udp", wanted)); ok {
-		return fmt.Errorf("configure %s: %w", n.name, used)
-	}
-	return err
 }
 
 // checkPeers refuses what the device would refuse when half of it is there.

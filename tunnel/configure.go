@@ -18,9 +18,6 @@ type Config struct {
 	ListenPort uint16 // 0: any
 	FwMark     uint32 // 0: none
 	Peers      []PeerConfig
-	// Progress is told now and then, while Configure works, how many of the
-	// peers the device has by then. Nil is for nobody.
-	Progress func(peers int)
 }
 
 // MaxPeers is how many peers the device takes.
@@ -40,41 +37,29 @@ type PeerConfig struct {
 func (t *Tunnel) Configure(c Config) error {
 	change := c.change()
 	change.ReplacePeers = true
-	if err := t.setInParts(change, c.Progress); err != nil {
+	if err := t.setInParts(change, nil); err != nil {
 		return configError(err)
 	}
-	t.name(&c)
+	for i := range c.Peers {
+		t.Name(c.Peers[i].PublicKey, c.Peers[i].Name)
+	}
 	return nil
 }
 
-// Reconfigure makes the configuration that of c, and lets the sessions of peers
-// that stay go on. A peer whose endpoint is zero in c keeps the one that it has,
-// and so does the tunnel its port if that is 0 in c. It returns what was changed,
-// see [uapi.Change.Words].
-func (t *Tunnel) Reconfigure(c Config) ([]string, error) {
-	status, err := t.Status()
-	if err != nil {
-		return nil, err
+// Apply asks for a change of the configuration: what it does not state stays, and
+// so do the sessions of peers that it does not remove. progress, if not nil, is
+// told now and then how many of its peers the device has.
+func (t *Tunnel) Apply(change *uapi.Change, progress func(peers int)) error {
+	if err := t.setInParts(change, progress); err != nil {
+		return configError(err)
 	}
-	change := c.change()
-	if c.ListenPort == 0 {
-		change.ListenPort = nil
-	}
-	change.Reduce(status)
-	if err := t.set(change.Text()); err != nil {
-		return change.Words(), configError(err)
-	}
-	t.name(&c)
-	return change.Words(), nil
+	return nil
 }
 
-// name notes the names of the peers.
-func (t *Tunnel) name(c *Config) {
-	own := t.PublicKey()
-	for i := range c.Peers {
-		if c.Peers[i].PublicKey != own {
-			t.peers.ensure(c.Peers[i].PublicKey).setName(c.Peers[i].Name)
-		}
+// Name notes the name of a peer, for people.
+func (t *Tunnel) Name(k key.Public, name string) {
+	if k != t.PublicKey() { // which is no peer
+		t.peers.ensure(k).setName(name)
 	}
 }
 

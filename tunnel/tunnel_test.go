@@ -87,8 +87,11 @@ func TestManyPeers(t *testing.T) {
 	last := &c.Peers[count-1]
 	last.Name, last.AllowedIPs = "last", append(last.AllowedIPs, c.Peers[0].AllowedIPs[0])
 	var told []int
-	c.Progress = func(peers int) { told = append(told, peers) }
-	e.start(t, c)
+	e.start(t, Config{PrivateKey: e.key})
+	if err := e.Apply(c.change(), func(peers int) { told = append(told, peers) }); err != nil {
+		t.Fatal(err)
+	}
+	e.Name(last.PublicKey, last.Name)
 	if want := []int{part, 2 * part, count}; !slices.Equal(told, want) {
 		t.Errorf("told %v, want %v", told, want)
 	}

@@ -15,7 +15,11 @@ func newReloadCommand() *cobra.Command {
 		Long: `Reload changes what differs between a running tunnel and its configuration file:
 peers, AllowedIPs, addresses, routes, MTU, DNS. Sessions of peers that stay go on,
 and a peer that has moved keeps its endpoint unless the file has another one than
-before. Hooks are not run. NAME can be left out where only one node runs.
+before. NAME can be left out where only one node runs.
+
+Hooks are not run. What they or wg(8) have set stays where neither this file nor
+the one before states it, such as a key, a port, a mark, peers or AllowedIPs.
+Reload says what that is.
 
 If something fails, what was changed is changed back. SIGHUP makes a node reload,
 too.`,

@@ -19,6 +19,9 @@ type State struct {
 	EndpointMTUs []int
 	// DefaultMTU is that of the default route, 0 if there is none.
 	DefaultMTU int
+	// OnLink are addresses that the link has already, because a hook has given
+	// it some, with the sizes of their networks.
+	OnLink []netip.Prefix
 	// NoIPv6 is why the host has no IPv6, "" if it has.
 	NoIPv6 string
 	// NoNftables is why the firewall cannot be set, "" if it can.
@@ -61,7 +64,7 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 	b.killSwitch()
 	b.forwarding()
 	b.add(Step{Op: OpLink, Why: "the interface that packets enter the tunnel by; this process serves it"})
-	b.hooks(hook.PreUp, cfg.Interface.PreUp, "a PreUp of the configuration: before the link has keys and addresses")
+	b.hooks(hook.PreUp, cfg.Interface.PreUp, "a PreUp of the configuration: before the link has the configuration's keys and addresses; what it sets itself stays")
 	b.add(Step{Op: OpConfigure, Mark: b.mark, Why: b.whyConfigure()})
 	for _, a := range cfg.Interface.Addresses {
 		b.add(Step{Op: OpAddress, Prefix: a, Why: "this host's address in the tunnel"})
@@ -145,7 +148,7 @@ func (b *builder) routes(mtu int) {
 		return
 	}
 	var have []netip.Prefix
-	for _, a := range b.cfg.Interface.Addresses {
+	for _, a := range slices.Concat(b.cfg.Interface.Addresses, b.host.OnLink) {
 		if n, ok := connected(a); ok {
 			have = append(have, n)
 		}

@@ -27,7 +27,7 @@ func conf(t *testing.T, iface, peer string) *config.Config {
 }
 
 func TestBuild(t *testing.T) {
-	const link, up = "ip link add dev wg0 type wireguard\nwg setconf wg0 /dev/fd/63\n", "ip link set mtu 1420 up dev wg0\n"
+	const link, up = "ip link add dev wg0 type wireguard\nwg addconf wg0 /dev/fd/63\n", "ip link set mtu 1420 up dev wg0\n"
 	for _, tc := range []struct {
 		name        string
 		iface, peer string

@@ -34,7 +34,7 @@ var linkOperation = operation{
 }
 
 var configureOperation = operation{
-	command: func(s Step) string { return fmt.Sprintf("wg setconf %s /dev/fd/63", s.Link) },
+	command: func(s Step) string { return fmt.Sprintf("wg addconf %s /dev/fd/63", s.Link) },
 	do: func(ctx context.Context, r *Runner, s Step, l *link.Link) error {
 		// A device whose link is gone refuses with a number that says nothing.
 		switch now, err := r.Kernel.Link(s.Link); {

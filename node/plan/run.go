@@ -25,6 +25,9 @@ type Runner struct {
 	// Leave reports, if not nil, whether Change is to leave something as others
 	// have made it.
 	Leave func(Difference) bool
+	// Replan, if not nil, is asked after the PreUp hooks for all steps once more:
+	// hooks may have changed what the plan was made from.
+	Replan func(ctx context.Context) ([]Step, error)
 }
 
 // Apply does the steps in order, each one recorded in the journal before it is
@@ -75,7 +78,8 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error
 	if steps, err = j.inherit(steps); err != nil {
 		return err
 	}
-	for i, s := range steps {
+	for len(steps) > 0 {
+		s := steps[0]
 		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("bring %s up: %w", j.Link, err)
 		}
@@ -84,6 +88,7 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error
 		}
 		r.say("%s", s.Line(r.Explain))
 		if s.Skip != "" {
+			steps = steps[1:]
 			continue
 		}
 		if j.tookOver && s.Op == OpKillSwitch {
@@ -91,10 +96,11 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error
 				return err
 			}
 			j.Steps[0] = s // the file has it, see TakeOver
+			steps = steps[1:]
 			continue
 		}
 		if done == len(j.Steps) {
-			if err := j.begin(recordTogether(steps[i:])...); err != nil {
+			if err := j.begin(recordTogether(steps)...); err != nil {
 				return err
 			}
 		}
@@ -103,8 +109,55 @@ func (r *Runner) apply(ctx context.Context, steps []Step, j *Journal) (err error
 		}
 		j.LinkIndex = l.Index
 		done++
+		if steps = steps[1:]; s.isPreUp() && !slices.ContainsFunc(steps, Step.isPreUp) {
+			if steps, err = r.replan(ctx, steps, j, &l); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+func (s Step) isPreUp() bool { return s.Op == OpHook && s.Phase == hook.PreUp }
+
+// replan returns what is to be done after the PreUp hooks: rest, unless those have
+// changed what that was made from. A step that is done already, and now is another,
+// is done again if it replaces itself: the kill switch, which goes by the mark.
+func (r *Runner) replan(ctx context.Context, rest []Step, j *Journal, l *link.Link) ([]Step, error) {
+	switch now, err := r.Kernel.Link(j.Link); {
+	case errors.Is(err, link.ErrNotFound), err == nil && now.Index != l.Index:
+		return nil, fmt.Errorf("configure %s: %w", j.Link, ErrLinkGone)
+	case err != nil:
+		return nil, err
+	}
+	if r.Replan == nil {
+		return rest, nil
+	}
+	steps, err := r.Replan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	last := 0
+	for i, s := range steps {
+		if s.isPreUp() {
+			last = i
+		}
+	}
+	for _, s := range steps[:last] {
+		i := slices.IndexFunc(j.Steps, s.takesPlaceOf)
+		if !operations[s.Op].replaces || s.Skip != "" || i < 0 || same(s, j.Steps[i]) {
+			continue
+		}
+		r.say("%s", s.Line(r.Explain))
+		j.Steps[i] = s
+		if err := j.replace(j.Steps); err != nil {
+			return nil, err
+		}
+		if err := r.do(ctx, s, l); err != nil {
+			return nil, err
+		}
+	}
+	return j.inherit(steps[last+1:])
 }
 
 // recordTogether returns the first of steps, and those after it that may as

@@ -238,7 +238,7 @@ func TestApplyAndUndo(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `[#] ip link add dev wg0 type wireguard
-[#] wg setconf wg0 /dev/fd/63
+[#] wg addconf wg0 /dev/fd/63
 [#] ip -4 address add 10.0.0.1/24 dev wg0
 [#] ip link set mtu 1420 up dev wg0
 [#] ip -4 route add 10.2.0.0/16 dev wg0

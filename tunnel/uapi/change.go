@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/wgnode/wgnode/tunnel/key"
 )
@@ -37,6 +38,20 @@ type PeerChange struct {
 
 // Apply asks a device for the change, with the errors of [Set].
 func (c *Change) Apply(name string) error { return Set(name, c.Text()) }
+
+// Whole asks for all that a device has which says s, and for no other peers.
+func (s *Status) Whole() *Change {
+	c := &Change{PrivateKey: &s.PrivateKey, ListenPort: &s.ListenPort, FwMark: &s.FwMark, ReplacePeers: true}
+	for i := range s.Peers {
+		p := &s.Peers[i]
+		seconds := uint16(p.PersistentKeepalive / time.Second)
+		c.Peers = append(c.Peers, PeerChange{
+			PublicKey: p.PublicKey, PresharedKey: &p.PresharedKey, Endpoint: p.Endpoint,
+			Keepalive: &seconds, ReplaceIPs: true, AllowedIPs: p.AllowedIPs,
+		})
+	}
+	return c
+}
 
 // IsZero reports whether there is nothing to do.
 func (c *Change) IsZero() bool {

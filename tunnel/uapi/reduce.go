@@ -10,9 +10,9 @@ import (
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
-// Reduce leaves in c, the whole of a configuration, only what a device that says
-// s lacks of it, and removes the peers that c does not have: so the sessions of
-// peers that stay go on. A nil PrivateKey, ListenPort or FwMark stays nil.
+// Reduce leaves in c only what a device that says s lacks of it. If c replaces all
+// peers it then removes those that it does not have: so the sessions of peers that
+// stay go on. What is nil in c stays nil.
 func (c *Change) Reduce(s *Status) {
 	// A device tells its key with the bits set that it sets itself.
 	if c.PrivateKey != nil && c.PrivateKey.IsZero() == s.PrivateKey.IsZero() && c.PrivateKey.Public() == s.PrivateKey.Public() {
@@ -24,6 +24,7 @@ func (c *Change) Reduce(s *Status) {
 	if c.FwMark != nil && *c.FwMark == s.FwMark {
 		c.FwMark = nil
 	}
+	whole := c.ReplacePeers
 	c.ReplacePeers = false
 	wanted := make(map[key.Public]bool)
 	for i := range c.Peers {
@@ -34,7 +35,7 @@ func (c *Change) Reduce(s *Status) {
 	for i := range s.Peers {
 		pub := s.Peers[i].PublicKey
 		present[pub] = &s.Peers[i]
-		if !wanted[pub] {
+		if whole && !wanted[pub] {
 			changes = append(changes, PeerChange{PublicKey: pub, Remove: true})
 		}
 	}

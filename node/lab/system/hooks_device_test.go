@@ -1,0 +1,152 @@
+//go:build linux
+
+package system
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
+)
+
+// hookedDevice is A's configuration without what its hooks give the device: the
+// private key, a port, a mark, a preshared key, a peer and prefixes.
+func hookedDevice(t *testing.T, s *site, phase string) (set, other string) {
+	key := s.Alice.Private
+	other = lab.NewKey(t).Public
+	s.A.WriteFile("/etc/private-key", key+"\n", 0o600)
+	s.A.WriteFile("/etc/preshared-key", strings.Repeat("Z", 42)+"Y=\n", 0o600)
+	s.ConfA.Replace(t, "PrivateKey = "+key+"\n", "")
+	s.ConfA.Replace(t, "ListenPort = "+field(t, s.ConfA.Text, "ListenPort")+"\n", "")
+	set = "wg set %i private-key /etc/private-key listen-port 51999 fwmark 0x77" +
+		" peer " + s.Gateway.Public + " preshared-key /etc/preshared-key persistent-keepalive 17" +
+		" peer " + other + " allowed-ips 10.50.0.0/16,fd50::/64 endpoint 192.0.2.9:9 persistent-keepalive 19"
+	s.ConfA.Replace(t, "[Interface]\n", "[Interface]\n"+phase+" = "+set+"\n")
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
+	return set, other
+}
+
+// field is the value of a key in a .conf.
+func field(t *testing.T, text, key string) string {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, key+" = "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	t.Fatalf("no %s in\n%s", key, text)
+	return ""
+}
+
+// ofDevice is what the device of A has, in a fixed order.
+func ofDevice(s *site) string {
+	return s.A.Run("sh", "-c", `wg show wg0 private-key; wg show wg0 listen-port; wg show wg0 fwmark
+		for what in preshared-keys persistent-keepalive endpoints; do wg show wg0 $what | sort; done
+		wg show wg0 allowed-ips | tr '\t ' '\n\n' | sort`)
+}
+
+// What PreUp gives the device is there when the tunnel is up, and routes, table and
+// rules follow it, as with upstream's wg-quick, which adds the file to it.
+func TestPreUpSurvives(t *testing.T) {
+	lab.Need(t, "bash", "ip", "nft", "ps", "wg")
+	s := newSite(t, false)
+	s.ConfA.Replace(t, "AllowedIPs = ", "AllowedIPs = 0.0.0.0/0, ")
+	_, other := hookedDevice(t, s, "PreUp")
+	before := sitetest.HostState(s.A)
+	s.A.Run(s.Wgnode, "up", "wg0")
+	has := ofDevice(s)
+	if key, _, _ := strings.Cut(has, "\n"); key == "(none)" {
+		t.Error("the private key is gone")
+	}
+	for _, want := range []string{
+		"\n51999", "0x77", s.Gateway.Public + "\t17", other + "\t19",
+		s.Gateway.Public + "\t" + strings.Repeat("Z", 42) + "Y=", "10.50.0.0/16", "fd50::/64", "192.0.2.9:9",
+	} {
+		if !strings.Contains(has, want+"\n") {
+			t.Errorf("no %q in what the device has:\n%s", want, has)
+		}
+	}
+	for _, c := range []struct{ command, want string }{
+		{"ip route show table 119", "default dev wg0"},
+		{"ip rule", "not from all fwmark 0x77 lookup 119"},
+		{"ip route", "10.50.0.0/16 dev wg0"},
+		{"ip -6 route", "fd50::/64 dev wg0"},
+		{"nft list ruleset", "0x00000077"},
+	} {
+		if out := s.A.Run("sh", "-c", c.command); !strings.Contains(out, c.want) {
+			t.Errorf("%s lacks %q:\n%s", c.command, c.want, out)
+		}
+	}
+	whole := everythingOf(s)
+	if out := s.A.Run(s.Wgnode, "reload", "wg0"); strings.Contains(out, "[#]") || everythingOf(s) != whole {
+		t.Errorf("reload printed\n%s\nand led to\n%s\nit was\n%s", out, everythingOf(s), whole)
+	}
+	if again := ofDevice(s); again != has {
+		t.Errorf("after reload the device has\n%s\nit had\n%s", again, has)
+	}
+	s.A.Run(s.Wgnode, "down", "wg0")
+	sitetest.Unchanged(t, s.A, before)
+}
+
+// A reload leaves alone what hooks have set and no file has stated, and says so;
+// what the file stated, and states no more, it takes back.
+func TestReloadLeavesWhatHooksSet(t *testing.T) {
+	lab.Need(t, "bash", "ip", "nft", "ps", "wg")
+	s := newSite(t, false)
+	set, other := hookedDevice(t, s, "PostUp")
+	plain := s.ConfA.Text
+	stated := strings.Replace(plain, set, set+"; wg set %i peer "+s.Gateway.Public+" allowed-ips +10.60.0.0/16", 1)
+	if strings.Contains(s.A.Run("wg", "--version"), "2021") { // which knows no +
+		stated = strings.Replace(stated, "wg set %i peer "+s.Gateway.Public, s.Wgnode+" set %i peer "+s.Gateway.Public, 1)
+	}
+	write := func(text string) { s.A.WriteFile("/etc/wireguard/wg0.conf", text, 0o600) }
+	write(stated)
+	s.A.Run(s.Wgnode, "up", "wg0")
+	has := ofDevice(s)
+	host := everythingOf(s)
+
+	out := s.A.Run(s.Wgnode, "reload", "wg0")
+	for _, want := range []string{"the private key", "the mark 0x77", "the preshared key, the keepalive of 17s, 10.60.0.0/16 of peer", "the port 51999", "peer " + other[:4]} {
+		if !strings.Contains(out, "left as it is, because the file does not state it: "+want) {
+			t.Errorf("reload does not say that it leaves %s:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "[#]") {
+		t.Errorf("reload changed\n%s", out)
+	}
+	if again := ofDevice(s); again != has || everythingOf(s) != host {
+		t.Errorf("after reload the device has\n%s\nit had\n%s", again, has)
+	}
+
+	// The file comes to state some of it, and then states it no more.
+	more := strings.Replace(stated, "[Peer]\n", "[Peer]\nPersistentKeepalive = 17\nPresharedKey = "+strings.Repeat("Z", 42)+"Y=\n", 1) +
+		"[Peer]\nPublicKey = " + other + "\nAllowedIPs = 10.50.0.0/16\n"
+	write(more)
+	s.A.Run(s.Wgnode, "reload", "wg0")
+	if again := ofDevice(s); again != has {
+		t.Errorf("when the file states the same the device has\n%s\nit had\n%s", again, has)
+	}
+	// A failure takes nothing away that hooks have set.
+	write(more + "[Peer]\nPublicKey = " + lab.NewKey(t).Public + "\nAllowedIPs = " + s.Addr.A.V4.Masked().String() + "\n")
+	if out, status, err := s.A.Try(s.Wgnode, "reload", "wg0"); err != nil || status != 1 {
+		t.Errorf("reload: %d, %v\n%s", status, err, out)
+	}
+	if again := ofDevice(s); again != has {
+		t.Errorf("after a failure the device has\n%s\nit had\n%s", again, has)
+	}
+	write(stated)
+	s.A.Run(s.Wgnode, "reload", "wg0")
+	now := ofDevice(s)
+	for _, gone := range []string{"\t17\n", "ZZY=\n", other, "10.50.0.0/16\n"} {
+		if !strings.Contains(has, gone) || strings.Contains(now, gone) {
+			t.Errorf("%q is still there:\n%s", gone, now)
+		}
+	}
+	private, _, _ := strings.Cut(has, "\n")
+	for _, stays := range []string{private + "\n51999\n0x77\n", "10.60.0.0/16\n"} {
+		if !strings.Contains(now, stays) {
+			t.Errorf("%q is gone:\n%s", stays, now)
+		}
+	}
+	s.A.Run(s.Wgnode, "down", "wg0")
+}
