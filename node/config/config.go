@@ -6,7 +6,8 @@
 // a comment except in the value of a hook, lists are separated by commas and
 // their keys repeat, a scalar key that repeats counts the last time, and white
 // space inside the value of one of wg's own keys does not count at all. On top
-// of it, a comment `# Name = X` in a [Peer] section gives that peer a name.
+// of it, a comment `# Name = X` in a [Peer] section gives that peer a name, and so do the
+// comments that generators of configurations write.
 //
 // A .toml says all that a .conf can, in values that have types, and more:
 // examples/wgnode.toml explains each key. Both formats share the checks of a
@@ -154,8 +155,9 @@ const (
 
 // Peer is one [Peer] section.
 type Peer struct {
-	// Name comes from a comment `# Name = X` or `# friendly_name = X` in the
-	// section; "" if there is none. It holds only printable characters.
+	// Name comes from a comment: `# Name = X` or `# friendly_name = X` in the
+	// section, the form of a generator, or one that is nothing but a name; "" if
+	// there is none. It holds only printable characters.
 	Name string
 
 	PublicKey    key.Public
@@ -183,7 +185,8 @@ type Peer struct {
 
 	Line int // of the section's header, or the table's; 0 if it came from no file
 
-	lines lines
+	lines     lines
+	nameLines []int // of the comments that the name comes from
 }
 
 // String names the peer for people: its name if it has one, and the short form

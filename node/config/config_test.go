@@ -115,7 +115,7 @@ func forgetLines(c *Config) *Config {
 	c.warnings, c.secretFiles, c.Interface.lines, c.comments, c.spelling, c.resolved = nil, nil, nil, 0, nil, false
 	c.Metrics.line = 0
 	for i := range c.Peers {
-		c.Peers[i].Line, c.Peers[i].lines = 0, nil
+		c.Peers[i].Line, c.Peers[i].lines, c.Peers[i].nameLines = 0, nil, nil
 	}
 	return c
 }

@@ -48,6 +48,7 @@ func (p *parser) parse(text string) (*Config, error) {
 			p.lineNo++
 			p.line(line)
 		}
+		nameByComments(body, p.cfg)
 	}
 	p.finish()
 	return p.result()
@@ -119,7 +120,8 @@ func (p *parser) line(line string) {
 	}
 	stripped, comment, commented := strings.Cut(line, "#")
 	stripped = trim(stripped)
-	if p.section == inPeer && p.peer.Name == "" {
+	// A comment that has a line of its own waits for the others, see nameByComments.
+	if p.section == inPeer && p.peer.Name == "" && stripped != "" {
 		p.peer.Name = peerName(comment)
 		commented = commented && p.peer.Name == ""
 	}
