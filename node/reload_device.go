@@ -120,6 +120,7 @@ func (r *reload) takeBack(c, was *uapi.Change, s *uapi.Status) (left []string) {
 		left = append(left, fmt.Sprintf("the port %d", s.ListenPort))
 	}
 	now, before := peersOf(c), peersOf(was)
+	var gone []uapi.PeerChange // kept apart, as now points into c.Peers
 	for i := range s.Peers {
 		is := &s.Peers[i]
 		p, old := now[is.PublicKey], before[is.PublicKey]
@@ -129,11 +130,12 @@ func (r *reload) takeBack(c, was *uapi.Change, s *uapi.Status) (left []string) {
 				left = append(left, fmt.Sprintf("%s of %s", strings.Join(of, ", "), r.peer(is.PublicKey)))
 			}
 		case old != nil:
-			c.Peers = append(c.Peers, uapi.PeerChange{PublicKey: is.PublicKey, Remove: true})
+			gone = append(gone, uapi.PeerChange{PublicKey: is.PublicKey, Remove: true})
 		default:
 			left = append(left, r.peer(is.PublicKey))
 		}
 	}
+	c.Peers = append(gone, c.Peers...) // first, so that others can have their prefixes
 	return left
 }
 
