@@ -22,6 +22,7 @@ const (
 
 // A2 is missing: nothing can be sent to the peer.
 const (
+	NoPrivateKey           Code = "no-private-key"           // this node has none, and so no peer can know it
 	NoEndpoint             Code = "no-endpoint"              // neither configured nor learned
 	EndpointUnresolved     Code = "endpoint-unresolved"      // its host name does not resolve
 	EndpointNotRouted      Code = "endpoint-not-routed"      // no route to it with the tunnel's mark
@@ -127,6 +128,7 @@ var classes = []struct {
 	{RouteBypassesTunnel, ClassRouting},
 	{NoAllowedIPsMatch, ClassConfig},
 	{OutputFirewall, ClassFirewall},
+	{NoPrivateKey, ClassConfig},
 	{NoEndpoint, ClassConfig},
 	{EndpointUnresolved, ClassDNS},
 	{EndpointNotRouted, ClassRouting},

@@ -52,7 +52,7 @@ type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
 
 var judgeA = []rule{
 	(*Facts).blackhole, (*Facts).answered, (*Facts).overheard, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted, (*Facts).diverted,
-	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
+	(*Facts).noPrivateKey, (*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
 	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused, (*Facts).icmpSays, (*Facts).replyDisallowed,
 	(*Facts).innerInDropped, (*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
 }
@@ -65,7 +65,7 @@ var judgeB = []rule{
 }
 
 var judgePeer = []rule{
-	(*Facts).sharedKey, (*Facts).sourceDisallowed, (*Facts).replayed,
+	(*Facts).noPrivateKey, (*Facts).sharedKey, (*Facts).sourceDisallowed, (*Facts).replayed,
 	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
 	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused, (*Facts).icmpSays, (*Facts).noResponse, (*Facts).responseNotAccepted,
 	(*Facts).strangers, (*Facts).alive,

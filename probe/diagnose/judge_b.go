@@ -47,6 +47,13 @@ func (f *Facts) StrangerVerdict(s *Stranger) Verdict {
 }
 
 func (f *Facts) stranger(s *Stranger) Verdict {
+	if s.Reason == probe.UnknownPeer && s.Key == noKey {
+		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
+			Summary:  fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
+			Evidence: []string{fmt.Sprintf("%d initiation(s), made for our public key, from the static key %s, which is that of no private key", s.Count, s.Key)},
+			Fix: []string{FixComment + "on " + s.From.Addr().String() + ", set PrivateKey in [Interface]; then add its public key here:",
+				"wg show all public-key"}}
+	}
 	if s.Reason == probe.UnknownPeer {
 		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s shakes hands with the key %s, which is no peer here", s.From, s.Key),

@@ -136,6 +136,8 @@ func TestJudge(t *testing.T) {
 		}, code: NoAllowedIPsMatch, at: probe.A1, sure: true, says: "answers, but past the tunnel, through eth0", where: WhereHere},
 		{name: "not routed", s: tell(SideA), edit: func(s *story) { s.Flow.Route = Route{Kind: RouteBlackhole} },
 			code: DestNotRouted, at: probe.A1, sure: true, says: "blackhole", where: WhereHere},
+		{name: "no private key", s: tell(SideA).asks().calls().calls(), edit: func(s *story) { s.PublicKey = noKey },
+			code: NoPrivateKey, at: probe.A2, sure: true, says: "wgnode genkey", where: WhereHere},
 		{name: "no endpoint", s: tell(SideA), edit: func(s *story) {
 			s.Peer.Endpoint, s.Peer.Written = netip.AddrPort{}, ""
 			s.Peer.NoEndpoint = &probe.Event{}
@@ -180,6 +182,11 @@ func TestJudge(t *testing.T) {
 			e.SetStaticKey([32]byte{1, 2, 3})
 			s.add(e)
 		}, code: UnknownPeer, at: probe.B2, sure: true, says: "AQIDAAAA", where: WhereHere},
+		{name: "B: a peer without a private key", s: tell(SideB), edit: func(s *story) {
+			e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnknownPeer, OuterSrcPort: 7, OuterSrc: probe.AddrFrom(endpoint.Addr())}
+			e.SetStaticKey([32]byte{})
+			s.add(e)
+		}, code: UnknownPeer, at: probe.B2, sure: true, says: "set PrivateKey in [Interface]", where: WherePeer},
 		{name: "B: wrong public key", s: tell(SideB).add(probe.Event{Kind: probe.KindInitiation, Reason: probe.InvalidMAC1, OuterSrc: probe.AddrFrom(endpoint.Addr())}),
 			code: WrongPublicKey, at: probe.B2, sure: true, says: "PublicKey = OurKey", where: WherePeer},
 		{name: "B: clock", s: tell(SideB).add(probe.Event{Kind: probe.KindInitiation, Reason: probe.HandshakeReplay}), edit: func(s *story) {

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"encoding/base64"
 	"fmt"
 	"syscall"
 	"time"
@@ -15,6 +16,22 @@ import (
 // any answer counts as failed: long enough for the second attempt, which
 // follows after 5 s and up to a third of one (RekeyTimeout), to be answered.
 const noResponseAfter = 7 * time.Second
+
+// noKey is the public key of a device that has no private one.
+var noKey = base64.StdEncoding.EncodeToString(make([]byte, 32))
+
+// noPrivateKey: the device calls all the same, by a key that no peer has.
+func (f *Facts) noPrivateKey(now time.Time) (Verdict, bool, bool) {
+	if f.PublicKey != noKey || f.Peer.Handshake.Alive(now) || f.Flow != nil && f.Flow.Seen[probe.A4] != nil {
+		return Verdict{}, false, false
+	}
+	return Verdict{Code: NoPrivateKey, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("%s has no private key: no peer can accept its handshakes", f.Interface),
+		Evidence: []string{"the device has no private key"},
+		Fix: []string{FixComment + "make a key, set it as PrivateKey in [Interface]" + f.inFile() + ", then reload:",
+			"wgnode genkey", "wgnode reload " + f.Interface,
+			FixComment + "the peers need its public key, which is shown by:", "wg show " + f.Interface + " public-key"}}, true, true
+}
 
 func (f *Facts) noEndpoint(now time.Time) (Verdict, bool, bool) {
 	p := f.Peer

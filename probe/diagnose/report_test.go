@@ -14,7 +14,7 @@ import (
 func TestCodesAndClasses(t *testing.T) {
 	want := strings.Fields(`
 		healthy:none dest-not-routed:routing route-bypasses-tunnel:routing
-		no-allowedips-match:config output-firewall:firewall no-endpoint:config
+		no-allowedips-match:config output-firewall:firewall no-private-key:config no-endpoint:config
 		endpoint-unresolved:dns endpoint-not-routed:routing endpoint-in-tunnel:routing
 		underlay-output-firewall:firewall endpoint-port-closed:config
 		endpoint-unreachable:routing endpoint-prohibited:firewall

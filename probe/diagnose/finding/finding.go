@@ -180,6 +180,9 @@ func full(prefixes []netip.Prefix, ipv6 bool) bool {
 // fullTunnel returns the first peer that all packets of a family are for, nil if
 // there is none.
 func (f *Facts) fullTunnel(ipv6 bool) *Peer {
+	if f.RoutesOff {
+		return nil // what is for the tunnel somebody else decides
+	}
 	for i := range f.Peers {
 		if full(f.Peers[i].AllowedIPs, ipv6) {
 			return &f.Peers[i]

@@ -179,6 +179,7 @@ func TestFindings(t *testing.T) {
 		{"DNS not wanted", func(f *Facts) { useDNS(f); f.ResolverOff = true }, "", ""},
 		{"DNS, nobody could be asked", func(f *Facts) { useDNS(f); f.ResolverSeen = false }, "", ""},
 		{"DNS outside of a full tunnel", func(f *Facts) { fullTunnel(f, "0.0.0.0/0 ::/0") }, diagnose.DNSLeak, "10.9.1.1 by eth0"},
+		{"DNS outside of a tunnel whose routes are somebody else's", func(f *Facts) { fullTunnel(f, "0.0.0.0/0"); f.RoutesOff = true }, "", ""},
 		{"DNS outside of a full tunnel, stopped there", func(f *Facts) { fullTunnel(f, "0.0.0.0/0 ::/0"); f.KillSwitch = true }, "", ""},
 		{"DNS on the LAN that is left open", func(f *Facts) { fullTunnel(f, "0.0.0.0/0 ::/0"); f.KillSwitch, f.LANOpen = true, true }, diagnose.DNSLeak, ""},
 		{"DNS through a full tunnel", func(f *Facts) { fullTunnel(f, "0.0.0.0/0 ::/0"); useDNS(f, server("10.0.0.2", "wg0")) }, "", ""},
