@@ -136,7 +136,7 @@ func TestJudge(t *testing.T) {
 		}, code: NoAllowedIPsMatch, at: probe.A1, sure: true, says: "answers, but past the tunnel, through eth0", where: WhereHere},
 		{name: "not routed", s: tell(SideA), edit: func(s *story) { s.Flow.Route = Route{Kind: RouteBlackhole} },
 			code: DestNotRouted, at: probe.A1, sure: true, says: "blackhole", where: WhereHere},
-		{name: "no private key", s: tell(SideA).asks().calls().calls(), edit: func(s *story) { s.PublicKey = noKey },
+		{name: "no private key", s: tell(SideA).calls().calls(), edit: func(s *story) { s.PublicKey = noKey },
 			code: NoPrivateKey, at: probe.A2, sure: true, says: "wgnode genkey", where: WhereHere},
 		{name: "no endpoint", s: tell(SideA), edit: func(s *story) {
 			s.Peer.Endpoint, s.Peer.Written = netip.AddrPort{}, ""
