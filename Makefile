@@ -20,7 +20,9 @@ VERSION   ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/
 	git log -1 --date=format:%Y%m%d%H%M%S --format=v0.0.0-%cd.%h)
 FUZZTIME  ?= 5m
 BENCHTIME ?= 1s
-# Further flags of go test, in `make test` and others.
+# Further flags of go test, in `make test` and others. In the environment,
+# WGNODE_PATIENCE=4 has tests wait four times as long for what hangs; without it that is
+# measured.
 TESTFLAGS ?=
 # The comparison with other WireGuards: root, network namespaces and iperf3. Its
 # flags, in BENCHFLAGS, say what to leave out: -run TestCompare, -rounds 3,
@@ -30,10 +32,10 @@ COMPARE    ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare
 BENCHFLAGS ?=
 SOAKTIME  ?= 30m
 
-.PHONY: help demo build test lint race packaging faults bench soak profile fuzz man install uninstall packages clean
+.PHONY: help demo build test check test-slow lint race packaging faults bench soak profile fuzz man install uninstall packages clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 demo: ## two nodes in one process, no privileges: a healthy path, then a fault found
 	$(GO) run ./cmd/wgnode demo
@@ -41,8 +43,13 @@ demo: ## two nodes in one process, no privileges: a healthy path, then a fault f
 build: ## bin/wgnode, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(PROGRAM) ./cmd/wgnode
 
-test: lint race packaging ## all checks and tests; those that need root are skipped without it
-	$(GO) test -timeout 12m $(TESTFLAGS) ./...
+test: lint race packaging ## all checks and tests, some 20 minutes; those that need root are skipped without it
+	.ci/test $(TESTFLAGS)
+
+check: lint race ## what needs neither root nor a laboratory, in two minutes
+
+test-slow: ## make test as on a machine that is slow: under nice, beside a busy loop on each processor
+	.ci/slow $(MAKE) test
 
 lint: ## formatting, go vet, staticcheck, syntax of the scripts
 	@.ci/needs
@@ -55,7 +62,7 @@ packaging: ## what `make install` and `make packages` make is complete and loads
 	.ci/packaging
 
 faults: ## break networks in every way that a verdict is for, and print what explain says
-	cd node/lab/faults && $(GO) test -count=1 -timeout 12m -run 'TestFaults|TestEveryCodeHasCases' -faults.table $(TESTFLAGS)
+	cd node/lab/faults && $(GO) test -count=1 -timeout 40m -run 'TestFaults|TestEveryCodeHasCases' -faults.table $(TESTFLAGS)
 
 bench: ## the path of a packet, then the comparison with other WireGuards: a table, bin/bench
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./probe/... ./tunnel/...
