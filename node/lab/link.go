@@ -35,7 +35,8 @@ var lastIndex atomic.Int32
 func init() { lastIndex.Store(1000) }
 
 // Link joins two hosts by a cable, a veth(4) pair, and gives the interfaces
-// their addresses. When it returns the cable carries packets.
+// their addresses. When it returns the cable carries packets, and the kernel has
+// nothing more to add.
 func (l *Lab) Link(a, b End) {
 	a.host.t.Helper()
 	veth := &netlink.Veth{
@@ -57,6 +58,8 @@ func (l *Lab) Link(a, b End) {
 	for _, e := range []End{a, b} {
 		e.host.do("wait for carrier of "+e.name, func() error { return awaitUp(e.name) })
 	}
+	a.host.Settle()
+	b.host.Settle()
 }
 
 // Route adds a route of the host: towards prefix ("10.0.0.0/8", or "default"

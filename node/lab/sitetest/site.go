@@ -89,8 +89,7 @@ func (s *Site) Up(h *lab.Host, c *Conf) {
 	s.T.Helper()
 	h.WriteFile("/etc/wireguard/wg0.conf", c.Text, 0o600)
 	h.Run(s.Wgnode, "up", "wg0")
-	// The kernel makes an IPv6 address usable a moment after it was added.
-	h.Until(`test -z "$(ip -6 addr show tentative)"`)
+	h.Settle()
 }
 
 // UpBoth brings both up, H first.

@@ -19,6 +19,7 @@ import (
 
 // HostState is all that up could leave behind on a host.
 func HostState(h *lab.Host) string {
+	h.Settle()
 	state := h.Run("ip", "address") + h.Run("ip", "route", "show", "table", "all") +
 		h.Run("ip", "-6", "route", "show", "table", "all") + h.Run("ip", "rule") + h.Run("ip", "-6", "rule") +
 		h.Run("sh", "-c", "find /run/wgnode /run/wireguard -mindepth 1 2>/dev/null; ps -e -o stat=,comm= | grep -v ^Z | grep -c wgnode || true")
@@ -36,6 +37,7 @@ func Unchanged(t *testing.T, h *lab.Host, before string) {
 
 // Routing is all that leads packets.
 func Routing(h *lab.Host) string {
+	h.Settle()
 	var state strings.Builder
 	for _, command := range []string{
 		"ip rule", "ip -6 rule", "ip route show table all", "ip -6 route show table all",

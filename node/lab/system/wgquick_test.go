@@ -196,22 +196,13 @@ func (h *quickHost) saved() string {
 	return strings.Join(sections, "\n\n") + "\n"
 }
 
-// settled waits for what the kernel does of its own accord, and in its own time,
-// with an IPv6 address of a link that is up: a route of the table local.
-func (h *quickHost) settled() {
-	h.script(`
-		for address in $(ip -6 -o address show dev wg0 2>/dev/null | sed 's/.* inet6 \([^/ ]*\).*/\1/'); do
-			until ip -6 route show table local | grep -qF "local $address dev wg0 "; do sleep 0.02; done
-		done`)
-}
-
 // upAndDown runs a program on the configuration and returns what it did: the
 // state while the tunnel is up, what the hooks have seen on the way down, and
 // the file that is saved.
 func (h *quickHost) upAndDown(test quickTest, env, program string) (up, down string) {
 	h.WriteFile("/etc/wireguard/wg0.conf", test.conf, 0o600)
 	h.with(env, program, "up", "wg0")
-	h.settled()
+	h.Settle()
 	up = h.state(test)
 	h.script("rm -f /etc/log /etc/resolvconf.log")
 	h.with(env, program, "down", "wg0")
