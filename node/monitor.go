@@ -2,15 +2,20 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/metrics"
@@ -22,6 +27,11 @@ const (
 	answerTime = 30 * time.Second // for a client to take an answer
 	idleTime   = 2 * time.Minute  // between two scrapes of one connection
 	scrapes    = 4                // that are worked at, at a time
+
+	// maxMonitored is how many clients are connected at a time, whoever they are on
+	// this host; further ones wait.
+	maxMonitored     = 64
+	maxMonitorHeader = 16 << 10 // bytes
 )
 
 // monitor is the listener of health and metrics. A nil monitor is none.
@@ -150,8 +160,42 @@ func (t monitorTask) serve(ctx context.Context, m *monitor) error {
 	mux.HandleFunc("GET /healthz", t.health)
 	mux.Handle("GET /readyz", ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
-	return serveHTTP(ctx, &http.Server{Handler: mux, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime,
-		WriteTimeout: answerTime, IdleTimeout: idleTime}, m)
+	return serveHTTP(ctx, &http.Server{Handler: t.knownHosts(m.at, mux), ReadHeaderTimeout: requestTime, ReadTimeout: requestTime,
+		WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxMonitorHeader}, netutil.LimitListener(m, maxMonitored))
+}
+
+// knownHosts has h answer requests that are for this host by its name. A page in a
+// browser of this host can have the browser ask for the page's own name, which leads to
+// loopback, and read the answer (DNS rebinding). Nothing leads a browser to a Unix socket.
+func (t monitorTask) knownHosts(at config.Listen, h http.Handler) http.Handler {
+	if at.Network == "unix" {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host := hostOf(r.Host); host != "" && !isLoopbackName(host) && !slices.Contains(t.n.Config().Metrics.Hosts, host) &&
+			!slices.Contains(t.n.opt.MetricsHosts, host) {
+			refuse(w, http.StatusMisdirectedRequest, errOtherHost)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+var errOtherHost = errors.New("asked for a host that is not this one: a name that is to be answered belongs in hosts under [metrics], or --metrics-host")
+
+// hostOf is the name in a Host header, without a port, "" if there is none.
+func hostOf(header string) string {
+	host, _, err := net.SplitHostPort(header)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(header, "["), "]")
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// isLoopbackName reports whether only this host itself can be meant.
+func isLoopbackName(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.Unmap().IsLoopback()
 }
 
 // Health is the answer to GET /healthz.

@@ -42,7 +42,7 @@ func newAsker(t *testing.T, at config.Listen) *asker {
 }
 
 func (a *asker) try(path string) (status int, body string, err error) {
-	res, err := a.client.Get("http://node" + path)
+	res, err := a.client.Get("http://localhost" + path)
 	if err != nil {
 		return 0, "", err
 	}

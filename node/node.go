@@ -62,6 +62,9 @@ type Options struct {
 	// Metrics is where health and metrics are served, whatever the configuration
 	// says. The zero Listen leaves it to that.
 	Metrics config.Listen
+	// MetricsHosts are names under which it may be asked, besides those of the
+	// configuration.
+	MetricsHosts []string
 	// StaleAfter is the age of the latest handshake at which a peer that should
 	// be heard of counts as moved, so that its endpoint's name is looked up again;
 	// 135 s if 0. Only tests have a reason to change it.

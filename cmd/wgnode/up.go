@@ -24,6 +24,7 @@ type upFlags struct {
 	explain, netstack bool
 	interfaced        bool // an interface or nothing
 	log, metrics      string
+	metricsHosts      []string
 	recorder          uint // MiB
 	sessionKeys       bool
 	stale             time.Duration
@@ -39,6 +40,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
+	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil, "answer at --metrics also as `NAME`, for a proxy that passes its own name on")
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
 	// These fail only for a flag that is not there.
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests
@@ -118,6 +120,11 @@ An interface takes root, or a container with CAP_NET_ADMIN and /dev/net/tun. Wit
 
 // listen is where --metrics says that health and metrics are served.
 func (f *upFlags) listen(cmd *cobra.Command) (at config.Listen, err error) {
+	for i, host := range f.metricsHosts {
+		if f.metricsHosts[i], err = config.ParseHost(host); err != nil {
+			return at, newUsageError(cmd, fmt.Errorf("--metrics-host: %w", err))
+		}
+	}
 	if f.metrics == "" {
 		return at, nil
 	}
@@ -153,6 +160,9 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 	}
 	if f.metrics != "" {
 		args = append(args, "--metrics", f.metrics)
+	}
+	for _, host := range f.metricsHosts {
+		args = append(args, "--metrics-host", host)
 	}
 	args = append(args, f.services.args()...)
 	if f.log != "" {

@@ -125,6 +125,8 @@ type Interface struct {
 // Metrics is where health and metrics are served. Only a wgnode.toml can say so.
 type Metrics struct {
 	Listen Listen
+	// Hosts are names under which it may be asked besides those of loopback.
+	Hosts []string
 
 	line int // of its key; 0 if it came from no file
 }

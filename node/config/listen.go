@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -59,6 +60,22 @@ func (l Listen) String() string {
 		return unixPrefix + l.Address
 	}
 	return l.Address
+}
+
+// ParseHost reads the name of a host, in one spelling.
+func ParseHost(text string) (string, error) {
+	if err := checkHost(text); err != nil || !utf8.ValidString(text) || strings.ContainsAny(text, ":=") {
+		return "", fmt.Errorf("%s is not the name of a host, without a port", quote(text))
+	}
+	return strings.ToLower(text), nil
+}
+
+func (p *parser) addMetricsHost(v string) error {
+	host, err := ParseHost(v)
+	if err == nil && !slices.Contains(p.cfg.Metrics.Hosts, host) {
+		p.cfg.Metrics.Hosts = append(p.cfg.Metrics.Hosts, host)
+	}
+	return err
 }
 
 func (p *parser) setMetricsListen(v string) error {

@@ -133,6 +133,7 @@ var tomlTables = append([]tomlTable{{}, {
 	},
 	keys: []tomlKey{
 		{name: "listen", kind: aString, set: (*parser).setMetricsListen},
+		{name: "hosts", kind: aList, set: (*parser).addMetricsHost},
 	},
 	required: []string{"listen"},
 }, {

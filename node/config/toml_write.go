@@ -21,6 +21,7 @@ func (c *Config) WriteTOML(w io.Writer) error {
 	if l := c.Metrics.Listen; !l.IsZero() {
 		t.line("\n[metrics]")
 		t.text("listen", l.String())
+		t.list("hosts", c.Metrics.Hosts)
 	}
 	for n := range c.Peers {
 		if p := &c.Peers[n]; !p.Shared {

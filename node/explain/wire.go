@@ -21,7 +21,11 @@ type wireWatch struct {
 	kernels map[probe.PeerID]*diagnose.Kernel
 	// strangers are drops of calls by nobody that is known, by address.
 	strangers map[netip.Addr]*diagnose.Passage
+	crowd     bool // there were more
 }
+
+// strangersKept bounds how many addresses of strangers are remembered.
+const strangersKept = 16
 
 // watchWire begins to follow what comes and goes at the tunnel's port. close must
 // be called.
@@ -72,8 +76,18 @@ func (w *wireWatch) add(f *diagnose.Facts, c *diagnose.Collector, pkt *netfilter
 	of.Kernel = &diagnose.Kernel{}
 	w.watch.add(&of, pkt)
 	if p := &of.Kernel.Passages[diagnose.FromWire]; p.Drop != nil {
-		w.strangers[remote.Addr()] = p
+		w.stranger(remote.Addr(), p)
 	}
+}
+
+// stranger remembers a drop. Anyone can call from any number of addresses: those that
+// came first stay.
+func (w *wireWatch) stranger(from netip.Addr, p *diagnose.Passage) {
+	if _, ok := w.strangers[from]; ok || len(w.strangers) < strangersKept {
+		w.strangers[from] = p
+		return
+	}
+	w.crowd = true
 }
 
 // of returns what was seen of a peer's packets; nil if nobody watches.
@@ -101,6 +115,9 @@ func (w *wireWatch) complete(r *diagnose.DoctorReport) {
 		r.Unchecked = append(r.Unchecked, "what netfilter does with the tunnel's packets: "+seen.Blind)
 	}
 	r.Unchecked = append(r.Unchecked, seen.Missed()...)
+	if w.crowd {
+		r.Unchecked = append(r.Unchecked, fmt.Sprintf("what this host drops of more than %d addresses that call", strangersKept))
+	}
 	for _, from := range slices.SortedFunc(maps.Keys(w.strangers), netip.Addr.Compare) {
 		p := w.strangers[from]
 		rule := p.Drop.Rule

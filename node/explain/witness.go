@@ -25,7 +25,7 @@ const (
 	followedInAll  = 64
 	followedFor    = 20 * time.Second
 	requestsKept   = 1024
-	remotesKept    = 256
+	remotesKept    = 256 // that are no peer's endpoint
 	// waysKept bounds for how many addresses it is asked where their messages go.
 	waysKept = 16
 )
@@ -42,6 +42,7 @@ type Witness struct {
 
 	mu       sync.Mutex
 	kernels  map[netip.AddrPort]*diagnose.Kernel // guarded by mu: by the other end
+	others   int                                 // guarded by mu: of them that were no peer's endpoint
 	heard    []diagnose.Testimony                // guarded by mu
 	followed map[followedFlow]bool               // guarded by mu: false once that is over
 	facts    *diagnose.Facts
@@ -77,6 +78,9 @@ func NewWitness(ctx context.Context, s Subject) (*Witness, error) {
 	}
 	w := &Witness{s: s, facts: f, wire: newKernelWatch(s.Interface), kernels: make(map[netip.AddrPort]*diagnose.Kernel),
 		followed: make(map[followedFlow]bool), requests: make(map[request]time.Time)}
+	for ep := range w.endpoints() {
+		w.kernels[ep] = &diagnose.Kernel{} // whoever else calls, those have room
+	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	for _, all := range everybody {
 		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: f.ListenPort}
@@ -90,6 +94,17 @@ func NewWitness(ctx context.Context, s Subject) (*Witness, error) {
 	w.wire.start(w.ctx)
 	w.wg.Go(w.watch)
 	return w, nil
+}
+
+// endpoints are the keys of the peers, by where they are now.
+func (w *Witness) endpoints() map[netip.AddrPort]string {
+	peers := make(map[netip.AddrPort]string)
+	for _, ps := range w.s.Tunnel.Peers() {
+		if ps.Configured && ps.Endpoint.IsValid() {
+			peers[ps.Endpoint] = ps.Key.Base64()
+		}
+	}
+	return peers
 }
 
 // watch takes in what the kernel does with encrypted packets.
@@ -113,9 +128,10 @@ func (w *Witness) add(pkt *netfilter.Packet) {
 	defer w.mu.Unlock()
 	k := w.kernels[remote]
 	if k == nil {
-		if len(w.kernels) >= remotesKept {
+		if w.others >= remotesKept {
 			return
 		}
+		w.others++
 		k = &diagnose.Kernel{}
 		w.kernels[remote] = k
 	}
@@ -239,14 +255,9 @@ func (w *Witness) Close() []diagnose.Testimony {
 	seen := w.wire.kernel
 	seen.Lost = w.wire.lost()
 	all := diagnose.Testimony{Kernel: seen}
-	peers := make(map[netip.AddrPort]string)
-	for _, ps := range w.s.Tunnel.Peers() {
-		if ps.Configured && ps.Endpoint.IsValid() {
-			peers[ps.Endpoint] = ps.Key.Base64()
-		}
-	}
+	peers := w.endpoints()
 	for ep := range peers {
-		if w.kernels[ep] == nil && len(w.kernels) < remotesKept {
+		if w.kernels[ep] == nil {
 			w.kernels[ep] = &diagnose.Kernel{}
 		}
 	}

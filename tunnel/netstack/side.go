@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -19,6 +20,11 @@ import (
 
 // nic is the number of the only network card of a stack.
 const nic = 1
+
+// timeWait is how long a connection is remembered that this side has ended first. The
+// stack has no bound for their number, as Linux has (net.ipv4.tcp_max_tw_buckets), so
+// that who begins and ends connections without pause fills memory for that long.
+const timeWait = 10 * time.Second
 
 // side is a stack with its card, and the way of packets into it. Segments of TCP
 // that follow one another in a batch are delivered as one.
@@ -42,6 +48,10 @@ func newSide(l *link, local bool) (*side, error) {
 	sack := tcpip.TCPSACKEnabled(true)
 	if err := s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack); err != nil {
 		return nil, fmt.Errorf("turn selective acknowledgements on: %s", err)
+	}
+	lasts := tcpip.TCPTimeWaitTimeoutOption(timeWait)
+	if err := s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &lasts); err != nil {
+		return nil, fmt.Errorf("bound how long connections are remembered: %s", err)
 	}
 	if err := s.stack.CreateNIC(nic, l); err != nil {
 		return nil, fmt.Errorf("make network card: %s", err)

@@ -1,0 +1,52 @@
+package explain
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// passed is a packet that came from an address.
+func passed(from netip.AddrPort) *netfilter.Packet {
+	h := netfilter.Header{Src: from.Addr(), SrcPort: from.Port()}
+	return &netfilter.Packet{First: h, Last: h}
+}
+
+func stranger(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), 1000)
+}
+
+// Anyone can call from any number of addresses. Of those there are some in a report,
+// and the report says that there were more.
+func TestStrangersAreBounded(t *testing.T) {
+	w := &wireWatch{watch: newKernelWatch("wg0"), strangers: make(map[netip.Addr]*diagnose.Passage)}
+	for i := range 10000 {
+		w.stranger(stranger(i).Addr(), &diagnose.Passage{Drop: &diagnose.Drop{}})
+	}
+	var r diagnose.DoctorReport
+	w.complete(&r)
+	if len(w.strangers) != strangersKept || len(r.Findings) != strangersKept {
+		t.Errorf("%d strangers and %d findings", len(w.strangers), len(r.Findings))
+	}
+	if len(r.Unchecked) == 0 || r.Unchecked[0] != "what this host drops of more than 16 addresses that call" {
+		t.Errorf("says %q", r.Unchecked)
+	}
+}
+
+// A flood of strangers takes no peer's place in what a recording's witness watches.
+func TestWitnessOfAFlood(t *testing.T) {
+	peer := netip.MustParseAddrPort("192.0.2.1:51820")
+	w := &Witness{wire: newKernelWatch("wg0"), facts: &diagnose.Facts{}, kernels: map[netip.AddrPort]*diagnose.Kernel{peer: {}}}
+	w.wire.match(diagnose.FromWire, netfilter.Match{})
+	for i := range 10000 {
+		w.add(passed(stranger(i)))
+	}
+	if len(w.kernels) != remotesKept+1 {
+		t.Errorf("%d remote ends are kept", len(w.kernels))
+	}
+	if w.kernels[peer] == nil {
+		t.Error("the peer is not among them")
+	}
+}
