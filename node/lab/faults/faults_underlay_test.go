@@ -15,6 +15,12 @@ import (
 func faultsOfEndpoint() []fault {
 	toH := these(packets{proto: "udp", dport: 51820})
 	all := []fault{
+		{code: diagnose.NoPrivateKey, how: "none configured", side: "A", at: "A2", says: "wgnode genkey",
+			conf: func(s *site) { s.ConfA.Replace(s.T, "PrivateKey", "#PrivateKey") }},
+		{code: diagnose.NoPrivateKey, how: "taken away by a hook", side: "A", at: "A2",
+			conf: func(s *site) {
+				s.ConfA.Replace(s.T, "ListenPort", "PostUp = wg set wg0 private-key /dev/null\nListenPort")
+			}},
 		{code: diagnose.NoEndpoint, how: "none configured", side: "A", at: "A2", conf: func(s *site) { s.ConfA.Replace(s.T, "Endpoint", "#Endpoint") }},
 		{code: diagnose.NoEndpoint, how: "added without one", side: "A", at: "A2", inject: func(s *site) {
 			s.A.Run("wg", "set", "wg0", "peer", s.Gateway.Public, "remove")
