@@ -53,6 +53,9 @@ func (a adaptTask) tasks() []task {
 	if !n.bare && n.opt.onHost() {
 		tasks = append(tasks, driftTask{n})
 	}
+	if n.guardian.running() {
+		tasks = append(tasks, guardianTask{n})
+	}
 	if n.killSwitch != nil && n.killSwitch.AllowLAN {
 		tasks = append(tasks, &lanTask{n, *n.killSwitch})
 	}

@@ -42,6 +42,11 @@ func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell
 	if err := removeRemains(dir, j.Link); err != nil {
 		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
 	}
+	if except != plan.OpKillSwitch {
+		if err := endGuardian(j.Guard); err != nil {
+			return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
+		}
+	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
 	if err := r.UndoExcept(ctx, j, except); err != nil {
 		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)

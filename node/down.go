@@ -80,7 +80,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 		return undoDead(ctx, dir, j, o.Shell, out, "")
 	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
-	return errors.Join(removeRemains(dir, name), r.Undo(ctx, j), after(ctx))
+	return errors.Join(removeRemains(dir, name), endGuardian(j.Guard), r.Undo(ctx, j), after(ctx))
 }
 
 // endLive ends the node that a journal names and waits until it has ended. If

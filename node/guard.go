@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -19,12 +20,16 @@ const (
 	guardRetry = time.Second
 )
 
-// guardTask puts the tables back that protect, when another program has changed
-// them: at once, unless it does so all the time. Then putting them back takes no
-// more than a tenth of a processor's time, see pauses.
+// guardTask guards the node's tables.
 type guardTask struct{ n *Node }
 
 func (guardTask) String() string { return "guard the firewall" }
+
+func (t guardTask) Run(ctx context.Context) error {
+	g := tableGuard{tables: t.n.tables, who: &t.n.culprits, said: &teller{n: t.n},
+		log: t.n.opt.Logger.With("interface", t.n.name)}
+	return g.run(ctx)
+}
 
 // guarded counts how often a table was put back.
 type guarded struct{ killSwitch, firewall atomic.Uint64 }
@@ -45,50 +50,58 @@ func (g *guarded) counts() map[string]uint64 {
 	}
 }
 
-// Run serves until ctx ends. A system that does not let its firewall be watched
+// tableGuard puts the tables back that protect, when another program has changed
+// them: at once, unless it does so all the time. Then putting them back takes no
+// more than a tenth of a processor's time, see pauses.
+type tableGuard struct {
+	tables *nftables.Keeper
+	who    *culprits
+	said   *teller // nil: it is not said
+	log    *slog.Logger
+}
+
+// run guards until ctx ends. A system that does not let its firewall be watched
 // is no reason to end the node.
-func (t guardTask) Run(ctx context.Context) error {
-	log := t.n.opt.Logger.With("interface", t.n.name)
+func (g *tableGuard) run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	w, err := nftables.Watch(func(c nftables.Change) {
-		if c.Table != "" && !t.n.tables.Keeps(c.Table) {
+		if c.Table != "" && !g.tables.Keeps(c.Table) {
 			return
 		}
-		t.n.culprits.note(c)
+		g.who.note(c)
 		select {
 		case changed <- struct{}{}:
 		default: // it is known already
 		}
 	})
 	if err != nil {
-		log.Error("the firewall is not watched", "error", err)
+		g.log.Error("the firewall is not watched", "error", err)
 		<-ctx.Done()
 		return nil
 	}
-	defer w.Close() // nothing was written
-	said := teller{n: t.n}
+	defer w.Close()           // nothing was written
 	again := time.NewTimer(0) // to begin with, of what has changed before
 	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			said.flush()
+			g.said.flush()
 			return nil
-		case <-said.due():
-			said.flush()
+		case <-g.said.due():
+			g.said.flush()
 			continue
 		case <-changed:
 		case <-again.C:
 		}
 		start := time.Now()
-		restored, err := t.n.tables.Restore()
+		restored, err := g.tables.Restore()
 		took := time.Since(start)
 		if err != nil {
-			log.Error("the firewall is not as it was set", "error", err)
+			g.log.Error("the firewall is not as it was set", "error", err)
 			again.Reset(guardRetry)
 		}
 		if len(restored) > 0 {
-			said.add(restored, &t.n.culprits)
+			g.said.add(restored, g.who)
 			pause(ctx, min(pauses*took, settleMost/2))
 		}
 	}
@@ -128,7 +141,8 @@ func (c *culprits) of(table string) nftables.Change {
 	return c.last[table]
 }
 
-// teller says what was put back: the first time at once, then once in a while.
+// teller says what was put back: the first time at once, then once in a while. A
+// nil teller says nothing.
 type teller struct {
 	n       *Node
 	last    time.Time
@@ -145,6 +159,9 @@ type told struct {
 
 // add takes note of what was put back at one time.
 func (t *teller) add(restored []nftables.Restored, who *culprits) {
+	if t == nil {
+		return
+	}
 	now := make(map[probe.Change]told)
 	for _, r := range restored {
 		change := probe.ChangeFirewall
@@ -176,7 +193,7 @@ func (t *teller) add(restored []nftables.Restored, who *culprits) {
 
 // due is when something is to be said, nil if there is nothing.
 func (t *teller) due() <-chan time.Time {
-	if t.timer == nil {
+	if t == nil || t.timer == nil {
 		return nil
 	}
 	return t.timer.C
@@ -184,6 +201,9 @@ func (t *teller) due() <-chan time.Time {
 
 // flush says what is pending.
 func (t *teller) flush() {
+	if t == nil {
+		return
+	}
 	if t.timer != nil {
 		t.timer.Stop()
 		t.timer = nil

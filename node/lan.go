@@ -60,6 +60,7 @@ func (l *lanTask) refresh() {
 	}
 	log.Info("the kill switch has another LAN", "was", l.have.LAN, "is", now)
 	l.have = changed
+	l.n.guardian.tell(guardianMessage{KillSwitch: changed, Up: true})
 }
 
 // killSwitchOf returns the kill switch that steps set, nil if there is none.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os/exec"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +71,10 @@ type Options struct {
 	// be heard of counts as moved, so that its endpoint's name is looked up again;
 	// 135 s if 0. Only tests have a reason to change it.
 	StaleAfter time.Duration
+	// Guardian returns a command that runs [Guard] on its standard input. It guards
+	// the kill switch of that interface when this process has died; if nil, the kill
+	// switch still stands then, but another program may flush it.
+	Guardian func(link string) *exec.Cmd
 	// Services are more than those of the configuration. They take Netstack.
 	Services config.Services
 	// Bind carries the encrypted packets; tunnel/udp's if nil. The node owns
@@ -98,6 +104,7 @@ type Node struct {
 	guarded   guarded
 	applied   applied
 	culprits  culprits
+	guardian  guardian
 
 	left           *plan.Journal // of a dead node whose kill switch stands; nil: none
 	standing       uint32        // the mark that such a kill switch lets pass, until there is a tunnel
@@ -238,10 +245,13 @@ func (n *Node) close() error {
 		errs = append(errs, closeSocket(n.uapi))
 	}
 	errs = append(errs, n.monitor.close())
+	if n.killSwitch != nil && !n.keepKillSwitch {
+		n.guardian.tell(guardianMessage{KillSwitch: *n.killSwitch}) // from now on it may be gone
+	}
 	if n.journal != nil {
 		errs = append(errs, n.undo())
 	}
-	errs = append(errs, n.tables.Close())
+	errs = append(errs, n.tables.Close(), n.leaveGuardian())
 	if n.tun != nil {
 		n.tun.Close()
 	}
@@ -249,6 +259,15 @@ func (n *Node) close() error {
 		errs = append(errs, n.runHooks(context.Background(), hook.PostDown))
 	}
 	return errors.Join(errs...)
+}
+
+// leaveGuardian ends the guardian, or leaves it what is left of the kill switch.
+func (n *Node) leaveGuardian() error {
+	isKillSwitch := func(s plan.Step) bool { return s.Op == plan.OpKillSwitch }
+	if n.keepKillSwitch || n.journal != nil && slices.ContainsFunc(n.journal.Steps, isKillSwitch) {
+		return n.guardian.release()
+	}
+	return n.guardian.end()
 }
 
 // undo undoes the steps, but for the kill switch where that is to stay.

@@ -185,14 +185,23 @@ func (r *reload) host(ctx context.Context) error {
 			say(r.out, "[!] not run: %s has changed; it counts the next time that %s comes up", p, n.name)
 		}
 	}
+	if err := n.hire(n.journal, killSwitchOf(steps)); err != nil {
+		return err
+	}
+	if n.killSwitch != nil && killSwitchOf(steps) == nil {
+		n.guardian.tell(guardianMessage{KillSwitch: *n.killSwitch}) // from now on it may be gone
+	}
 	runner := n.runner
 	runner.Device, runner.Out = r, r.out
 	if err := runner.Change(ctx, steps, n.journal); err != nil {
-		return errors.Join(err, r.restore(before))
+		return errors.Join(err, r.restore(before), n.instruct())
 	}
 	r.adopt()
 	n.adopt(steps)
 	n.hooked = r.hooked
+	if err := n.instruct(); err != nil {
+		return err
+	}
 	return n.journal.SetConfig(r.cfg.Path)
 }
 

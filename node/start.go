@@ -88,6 +88,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n.runner.Shell.Config = cfg.Path
 	n.cfg.Store(cfg)
 	n.runner.Leave = n.applied.isHooks
+	n.guardian.command = o.Guardian
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
 	n.names = lookup.New(n.serversInside(cfg), n.mark, n.around)
 	n.endpoints.Store(endpoint.New(cfg, n.lookUp))
@@ -263,7 +264,9 @@ func (n *Node) startInterface(ctx context.Context) error {
 		return err
 	}
 	j := n.left
+	var before plan.Process // the guardian of a dead node
 	if j != nil {
+		before = j.Guard
 		err = j.TakeOver(n.Config().Path)
 	} else {
 		j, err = plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.Config().Path)
@@ -279,11 +282,17 @@ func (n *Node) startInterface(ctx context.Context) error {
 			return again, err
 		}
 	}
+	if err := errors.Join(n.hire(j, killSwitchOf(steps)), endGuardian(before)); err != nil {
+		return errors.Join(err, n.runner.UndoExcept(ctx, j, plan.OpKillSwitch))
+	}
 	if err := n.runner.Apply(ctx, steps, j); err != nil {
 		return err // undone, and the journal is gone or holds what stays
 	}
 	n.journal = j
 	n.adopt(steps)
+	if err := n.instruct(); err != nil {
+		return err
+	}
 	return n.applied.acceptHooks(ctx, n.runner.Kernel, n.Config())
 }
 

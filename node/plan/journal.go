@@ -37,7 +37,10 @@ type journalFile struct {
 	// Process is the node that brought the interface up; zero if it has left
 	// something on purpose, and serves it no more.
 	Process Process `json:"process"`
-	Link    string  `json:"link"`
+	// Guard is the process that guards the kill switch when the node has died;
+	// zero if there is none.
+	Guard Process `json:"guard,omitzero"`
+	Link  string  `json:"link"`
 	// Config is the path of the configuration, "" if it came from elsewhere:
 	// its hooks are not in the journal, because they may hold secrets.
 	Config string `json:"config,omitempty"`
@@ -110,6 +113,12 @@ func (j *Journal) SetConfig(path string) error {
 		return nil
 	}
 	j.Config = path
+	return j.replace(j.Steps)
+}
+
+// SetGuard records which process guards the kill switch.
+func (j *Journal) SetGuard(p Process) error {
+	j.Guard = p
 	return j.replace(j.Steps)
 }
 

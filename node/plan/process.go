@@ -20,11 +20,13 @@ type Process struct {
 }
 
 // Self returns the calling process.
-func Self() (Process, error) {
-	pid := os.Getpid()
+func Self() (Process, error) { return ProcessOf(os.Getpid()) }
+
+// ProcessOf returns the process that has a number now.
+func ProcessOf(pid int) (Process, error) {
 	start, err := startOf(pid)
 	if err != nil {
-		return Process{}, fmt.Errorf("look up this process: %w", err)
+		return Process{}, fmt.Errorf("look up process %d: %w", pid, err)
 	}
 	return Process{PID: pid, Start: start}, nil
 }

@@ -41,9 +41,12 @@ func TestKillSwitchInterfered(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		owned bool // the table is the node's, which takes Linux 6.9
+		dead  bool // the node was killed
 	}{
 		{name: "owned", owned: true},
 		{name: "open to all"},
+		{name: "owned, node dead", owned: true, dead: true},
+		{name: "open to all, node dead", dead: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -61,7 +64,20 @@ func TestKillSwitchInterfered(t *testing.T) {
 			}
 			traffic := chat(t, s.A, to...)
 			traffic.more()
+			if tc.dead {
+				s.Kill()
+			}
 			s.interfere(traffic, *interferenceCount)
+			if !tc.dead {
+				return
+			}
+			// Another node takes it over, and goes in order.
+			s.A.Run(s.Wgnode, "up", tomlPath)
+			s.interfere(traffic, 1)
+			s.A.Run(s.Wgnode, "down", "wg0")
+			if out := s.A.Run("sh", "-c", "nft list tables; ps -e -o stat=,comm= | grep -v ^Z | grep wgnode || true"); out != "" {
+				t.Errorf("left behind:\n%s", out)
+			}
 		})
 	}
 }

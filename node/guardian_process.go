@@ -1,0 +1,77 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/wgnode/wgnode/node/nftables"
+)
+
+// guardianName is what the process is called, so that it is not taken for a node.
+const guardianName = "wgnode-guard"
+
+// Guard is all that a guardian's process does, see [Options.Guardian]: it reads
+// from a node what is to be guarded, and once that has died without saying so, it
+// guards the node's kill switch until ctx ends.
+func Guard(ctx context.Context, from io.Reader) error {
+	_ = os.WriteFile("/proc/self/comm", []byte(guardianName), 0) // for people who list processes
+	told := make(chan guardianMessage, 1)
+	go func() { told <- lastMessage(from) }()
+	var last guardianMessage
+	select {
+	case <-ctx.Done():
+		return nil
+	case last = <-told:
+	}
+	if last.End || last.KillSwitch.Link == "" {
+		return nil
+	}
+	if !last.Up {
+		there, err := nftables.KillSwitches()
+		if err != nil || !slices.Contains(there, last.KillSwitch.Link) {
+			return err
+		}
+	}
+	var tables nftables.Keeper
+	err := takeUp(ctx, &tables, last.KillSwitch)
+	if err == nil && ctx.Err() == nil {
+		var who culprits
+		g := tableGuard{tables: &tables, who: &who, log: slog.New(slog.DiscardHandler)}
+		err = g.run(ctx)
+	}
+	return errors.Join(err, tables.Close())
+}
+
+// lastMessage returns what the node said last.
+func lastMessage(from io.Reader) (last guardianMessage) {
+	words := json.NewDecoder(from)
+	for {
+		var m guardianMessage
+		if words.Decode(&m) != nil {
+			return last
+		}
+		last = m
+	}
+}
+
+// takeUp makes the kill switch the guardian's. For a moment it may still belong to
+// the node, of which not all has ended.
+func takeUp(ctx context.Context, tables *nftables.Keeper, k nftables.KillSwitch) error {
+	const first, most, attempts = 5 * time.Millisecond, time.Second, 60
+	wait := first
+	var err error
+	for range attempts {
+		if err = tables.AddKillSwitch(k); err == nil || ctx.Err() != nil {
+			return nil
+		}
+		pause(ctx, wait)
+		wait = min(2*wait, most)
+	}
+	return err
+}
