@@ -37,6 +37,9 @@ type Resolver struct {
 	Search []string
 	// PreferIPv4 puts IPv4 addresses first; else it is IPv6.
 	PreferIPv4 bool
+
+	mu    sync.Mutex
+	asked map[question]*asking // of which the answer is awaited
 }
 
 // LookupNetIP returns the addresses of host, at least one if there is no error.
@@ -77,7 +80,8 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 		if !ok || !dns.IsNotFound {
 			return nil, err // another name might be another host
 		}
-		dns.Name, last = host, dns
+		named := *dns // others may have it, too
+		named.Name, last = host, &named
 	}
 	return nil, last
 }
@@ -117,7 +121,7 @@ func (r *Resolver) both(ctx context.Context, name dnsmessage.Name, types []dnsme
 	errs := make([]error, len(types))
 	var wg sync.WaitGroup
 	for i, t := range types {
-		wg.Go(func() { found[i], errs[i] = r.ask(ctx, name, t) })
+		wg.Go(func() { found[i], errs[i] = r.share(ctx, name, t) })
 	}
 	wg.Wait()
 	if addrs := slices.Concat(found...); len(addrs) > 0 {

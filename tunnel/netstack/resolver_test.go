@@ -78,8 +78,7 @@ func TestResolver(t *testing.T) {
 	_ = gone.Close()
 	var d net.Dialer
 	r := &netstack.Resolver{Dial: d.DialContext, Servers: []netip.AddrPort{dead, server}, Search: []string{"corp.example"}}
-	first4 := *r
-	first4.PreferIPv4 = true
+	first4 := &netstack.Resolver{Dial: r.Dial, Servers: r.Servers, Search: r.Search, PreferIPv4: true}
 	for _, test := range []struct {
 		r             *netstack.Resolver
 		network, host string
@@ -87,7 +86,7 @@ func TestResolver(t *testing.T) {
 		notFound      bool
 	}{
 		{r, "ip", "both.example", "[fd00::2 10.0.0.2]", false},
-		{&first4, "ip", "both.example", "[10.0.0.2 fd00::2]", false},
+		{first4, "ip", "both.example", "[10.0.0.2 fd00::2]", false},
 		{r, "ip4", "both.example", "[10.0.0.2]", false},
 		{r, "ip6", "both.example.", "[fd00::2]", false},
 		{r, "ip", "four.example", "[10.0.0.2]", false},
