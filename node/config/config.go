@@ -14,7 +14,8 @@
 // value, and each tells of its faults in its own names.
 //
 // A Config says what the file wants, on any host; nothing in this package looks
-// at the system, but for the file itself and what it points at. That a .toml
+// at the system, but for the file itself and what it points at, and for the numbers
+// of tables and services that have names there. That a .toml
 // keeps keys in other places and shares peers with other files makes two steps
 // of reading it: [Read] for the file, [Config.Resolve] for the rest. [Load] is
 // both.
@@ -88,6 +89,9 @@ type Interface struct {
 	Search    []string     // search domains: what else the DNS key held
 	MTU       int          // bytes; 0: to be computed
 	Table     Table
+	// TableName is what the file calls Table, "" where it has a number. It was
+	// looked up on this host.
+	TableName string
 
 	// Hooks are commands for bash, in order, with %i not yet replaced.
 	PreUp, PostUp, PreDown, PostDown []string
@@ -224,6 +228,14 @@ func (t Table) String() string {
 		return "off"
 	}
 	return strconv.FormatInt(int64(t), 10)
+}
+
+// tableText is Table as the file has it.
+func (i *Interface) tableText() string {
+	if i.TableName != "" {
+		return i.TableName
+	}
+	return i.Table.String()
 }
 
 // Comments returns how many comments the file had besides the names of peers.

@@ -168,11 +168,11 @@ func TestErrors(t *testing.T) {
 		{i + "Adress = 10.0.0.1", `wg0.conf:2: unknown key "Adress" (did you mean Address?)`},
 		{i + "Colour = red", `wg0.conf:2: unknown key "Colour": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig`},
 		{i + "AllowedIPs = 10.0.0.1", "wg0.conf:2: AllowedIPs: belongs in [Peer], not in [Interface]"},
-		{i + "ListenPort = 65536", `wg0.conf:2: ListenPort: "65536" is not a port: want 0 to 65535`},
+		{i + "ListenPort = 65536", `wg0.conf:2: ListenPort: port "65536" is not 0 to 65535`},
 		{i + "ListenPort =", "wg0.conf:2: ListenPort: has no value: write ListenPort = VALUE, or leave the line out"},
 		{i + "FwMark = 0x1ffffffff", `wg0.conf:2: FwMark: "0x1ffffffff" is neither off nor 0 to 0xffffffff`},
 		{i + "MTU = 67", `wg0.conf:2: MTU: "67" is not an MTU: want 68 to 65535 bytes`},
-		{i + "Table = here", `wg0.conf:2: Table: "here" is neither auto nor off nor the number of a table`},
+		{i + "Table = here", `wg0.conf:2: Table: "here" is neither auto nor off, nor the number of a table, nor a name in /etc/iproute2/rt_tables or rt_tables.d`},
 		{i + "SaveConfig = yes", `wg0.conf:2: SaveConfig: "yes" is neither true nor false`},
 		{i + "Address = 10.0.0.1/33", `wg0.conf:2: Address: "10.0.0.1/33" is not an IP address with an optional /LENGTH`},
 		{i + "DNS = 10.0.0", `wg0.conf:2: DNS: "10.0.0" is not an IP address`},
@@ -199,7 +199,7 @@ func TestErrors(t *testing.T) {
 		{i + "MTU = 1\n\n" + p + "Nonsense = 1\n" + i + "Table = x", "wg0.conf:2: MTU: \"1\" is not an MTU: want 68 to 65535 bytes\n" +
 			"wg0.conf:4: PublicKey: missing in this [Peer]\n" +
 			"wg0.conf:5: unknown key \"Nonsense\": there are PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive\n" +
-			"wg0.conf:7: Table: \"x\" is neither auto nor off nor the number of a table"},
+			"wg0.conf:7: Table: \"x\" is neither auto nor off, nor the number of a table, nor a name in /etc/iproute2/rt_tables or rt_tables.d"},
 	} {
 		c, err := Parse(strings.NewReader(tc.text), "wg0.conf")
 		if err == nil || err.Error() != tc.want {

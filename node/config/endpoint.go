@@ -10,8 +10,9 @@ import (
 )
 
 // parseEndpoint checks host:port for syntax and returns it in the form that
-// net.SplitHostPort understands. Like wg(8) it takes the port from behind the
-// last colon, so that an IPv6 address need not be in brackets.
+// net.SplitHostPort understands, with the number of a port that is a service's
+// name. Like wg(8) it takes the port from behind the last colon, so that an IPv6
+// address need not be in brackets.
 func parseEndpoint(s string) (string, error) {
 	if strings.Contains(s, "://") {
 		return "", fmt.Errorf("%s is a URL: want HOST:PORT", quote(s))
@@ -25,8 +26,12 @@ func parseEndpoint(s string) (string, error) {
 	if !ok || port == "" {
 		return "", noPort(s)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", fmt.Errorf("port %s is not 1 to 65535", quote(port))
+	number, err := parseServicePort(port)
+	if err != nil || number == 0 {
+		if _, err := netip.ParseAddr(s); err == nil { // what is behind the colon is the end of it
+			return "", noPort(s)
+		}
+		return "", fmt.Errorf("port %s %s", quote(port), notPort(port, 1))
 	}
 	if err := checkHost(host); err != nil {
 		if _, err := netip.ParseAddr(s); err == nil { // what looked like a port is the end of it
@@ -34,7 +39,28 @@ func parseEndpoint(s string) (string, error) {
 		}
 		return "", fmt.Errorf("host %s %w", quote(host), err)
 	}
-	return net.JoinHostPort(host, port), nil
+	return net.JoinHostPort(host, strconv.Itoa(int(number))), nil
+}
+
+// parseServicePort reads a number, or the name of a service, as wg(8) does.
+func parseServicePort(s string) (uint16, error) {
+	n, err := parseUint(s, 16)
+	if err == nil || !isWord(s) {
+		return uint16(n), err
+	}
+	port, err := net.LookupPort("udp", s)
+	return uint16(port), err
+}
+
+// isWord reports whether s can only be a name where a number may stand, too.
+func isWord(s string) bool { return strings.Trim(s, "+-0123456789") != "" }
+
+// notPort says what is wrong with a port that is to be the least or more.
+func notPort(s string, least int) string {
+	if isWord(s) {
+		return "is neither a number nor a UDP service that /etc/services names"
+	}
+	return fmt.Sprintf("is not %d to 65535", least)
 }
 
 // noPort is the error for an endpoint that is only a host.

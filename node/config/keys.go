@@ -30,11 +30,11 @@ var interfaceKeys = []keyword{
 		return err
 	}},
 	{name: "ListenPort", wg: true, set: func(p *parser, v string) error {
-		port, err := parseUint(v, 16)
+		port, err := parseServicePort(v)
 		if err != nil {
-			return fmt.Errorf("%s is not a port: want 0 to 65535", quote(v))
+			return fmt.Errorf("port %s %s", quote(v), notPort(v, 0))
 		}
-		p.cfg.Interface.ListenPort = uint16(port)
+		p.cfg.Interface.ListenPort = port
 		return nil
 	}},
 	{name: "FwMark", wg: true, set: (*parser).setFwMark},
@@ -186,22 +186,6 @@ func (p *parser) setMTU(v string) error {
 		return fmt.Errorf("%s is not an MTU: want 68 to 65535 bytes", quote(v))
 	}
 	p.cfg.Interface.MTU = int(mtu)
-	return nil
-}
-
-// namedTables are the names that iproute2 knows without its rt_tables file.
-var namedTables = map[string]Table{"auto": TableAuto, "": TableAuto, "off": TableOff, "default": 253, "main": 254, "local": 255}
-
-func (p *parser) setTable(v string) error {
-	if t, ok := namedTables[strings.ToLower(v)]; ok {
-		p.cfg.Interface.Table = t
-		return nil
-	}
-	n, err := parseNumber(v)
-	if err != nil || n == 0 {
-		return fmt.Errorf("%s is neither auto nor off nor the number of a table", quote(v))
-	}
-	p.cfg.Interface.Table = Table(n)
 	return nil
 }
 

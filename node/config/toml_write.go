@@ -103,10 +103,10 @@ func (t tomlWriter) intface(c *Config) {
 	t.list("search", i.Search)
 	t.text("resolver", i.Resolver)
 	t.number("mtu", int64(i.MTU))
-	switch i.Table {
-	case TableAuto:
-	case TableOff:
-		t.text("table", i.Table.String())
+	switch {
+	case i.Table == TableAuto:
+	case i.Table == TableOff, i.TableName != "":
+		t.text("table", i.tableText())
 	default:
 		t.number("table", int64(i.Table))
 	}

@@ -36,7 +36,7 @@ func (c *Config) WriteConf(w io.Writer) error {
 	}
 	set("MTU", unlessZero(i.MTU))
 	if i.Table != TableAuto {
-		set("Table", i.Table.String())
+		set("Table", i.tableText())
 	}
 	if i.SaveConfig {
 		set("SaveConfig", "true")

@@ -257,6 +257,9 @@ func TestCarriageReturns(t *testing.T) {
 	for _, test := range quickTests(t, "testdata/wg-quick/configs.txtar") {
 		crlf := test
 		crlf.conf = strings.ReplaceAll(test.conf, "\n", "\r\n")
+		if slices.ContainsFunc(test.before, namesOfHost.MatchString) {
+			continue
+		}
 		if want, got := rewritten(t, test.conf), rewritten(t, crlf.conf); want != got {
 			sitetest.Same(t, test.name, want, got)
 		}
@@ -273,6 +276,10 @@ func TestCarriageReturns(t *testing.T) {
 		})
 	}
 }
+
+// namesOfHost matches a command that gives names to tables or services, which only
+// that host knows then.
+var namesOfHost = regexp.MustCompile(`/etc/(iproute2|services)`)
 
 // rewritten is what a configuration is understood to be.
 func rewritten(t *testing.T, text string) string {
