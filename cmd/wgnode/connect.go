@@ -19,15 +19,15 @@ func newConnectCommand() *cobra.Command {
 		Use:   "connect [CONF|NAME] HOST:PORT",
 		Short: "Connect standard input and output to a host in a tunnel",
 		Long: `Connect opens a TCP connection through a tunnel and joins standard input and
-output to it, as nc does, for ProxyCommand of ssh and the like. It takes no
-privileges. A name is looked up inside of the tunnel, and an IPv6 address needs no
-brackets, for %h:%p of ssh has none.
+output to it, as nc does: for ProxyCommand of ssh and the like. It needs no
+privileges. Names are resolved inside the tunnel. IPv6 addresses need no
+brackets (ssh's %h:%p has none).
 
-It goes through the node of that name, which runs with --netstack; NAME can be left
-out where only one node runs. If there is no such node, it brings one up for this
-connection, of the same file, and takes it down again: only one process at a time
-can use the keys of a file.`,
-		Example: "  wgnode connect wg0 10.0.0.2:22\n  ssh -o ProxyCommand='wgnode connect ./wg0.conf %h:%p' server.corp.example",
+It uses the running node of that name, which must run with --netstack; NAME can
+be omitted if only one node runs. If no such node runs, connect brings one up
+from the file for this connection and takes it down again: only one process at a
+time can use the keys of a file.`,
+		Example: "  wgnode connect wg0 10.0.0.2:22\n  ssh -o ProxyCommand='wgnode connect ./wg0.conf %h:%p' srv.corp.example",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to, ok := hostPort(args[len(args)-1])
 			if !ok {

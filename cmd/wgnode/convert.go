@@ -18,19 +18,19 @@ func newConvertCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "convert CONF|NAME [OUT]",
 		Short: "Turn a .conf into a .toml, and back",
-		Long: `Convert reads a configuration in one of the two formats and writes it in the
-other: wg-quick's .conf, or wgnode's own .toml, which has a type for each value
-and can also say what a .conf cannot. OUT says by its name in which; without OUT,
-or if it is -, standard output gets the one that CONF is not in.
+		Long: `Convert reads a configuration in one of two formats and writes it in the other:
+wg-quick's .conf, or wgnode's own .toml, which can say more. The name of OUT
+chooses the format. Without OUT, or if OUT is -, the other format is written to
+standard output.
 
-Nothing gets lost silently. What a .conf cannot say is an error that names each
-key and its line, and nothing is written. Names of peers are kept, in a .conf as
-comments (# Name = X) that wg-quick takes no notice of; how many other comments
-are not in OUT is told.
+Nothing is lost silently. If a .conf cannot say something, convert names each
+such key with its line, and writes nothing. Names of peers are kept; in a .conf
+they are comments (# Name = X), which wg-quick ignores. Other comments are
+dropped, and counted.
 
 OUT is written whole or not at all. A new file has mode 0600; one that --force
-replaces keeps its owner and what its group may do. Neither commands are run nor
-keys read from elsewhere, but with --inline.`,
+replaces keeps its owner and its group's rights. Only --inline runs commands and
+reads keys that the file points at.`,
 		Example: "  wgnode convert wg0 wg0.toml\n  wgnode convert wg0.toml\n  wgnode convert --inline --force wg0.toml wg0.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.out = "-"
@@ -49,8 +49,8 @@ keys read from elsewhere, but with --inline.`,
 			return completeConfigs(cmd, args, toComplete)
 		},
 	}
-	cmd.Flags().BoolVar(&c.force, "force", false, "replace OUT if it is there")
-	cmd.Flags().BoolVar(&c.inline, "inline", false, "write keys and shared peers themselves, not where they are")
+	cmd.Flags().BoolVar(&c.force, "force", false, "replace OUT if it exists")
+	cmd.Flags().BoolVar(&c.inline, "inline", false, "write keys and shared peers themselves, not where they are kept")
 	return cmd
 }
 

@@ -21,7 +21,7 @@ import (
 func newDemoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "Show two nodes in this process: a healthy ladder, then a fault found",
+		Short: "Show a healthy ladder and a fault, on two nodes in this process",
 		Long: `Demo runs two WireGuard nodes in this process, alice and bob, each over a
 network stack of its own, and lets them talk over UDP on the loopback interface.
 It needs no privileges and no configuration, and changes nothing.

@@ -30,17 +30,17 @@ func newDeviceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "device NAME",
 		Short: "Make one unconfigured device, as wireguard-go does",
-		Long: `Device makes a userspace WireGuard interface without keys, peers and addresses,
-and returns when wg(8) can configure it. It does what wireguard-go NAME does, for
-set-ups that expect that: run through a link named wireguard-go this program
-behaves so by itself, and so it can be what WG_QUICK_USERSPACE_IMPLEMENTATION
-names for wg-quick(8). Explain, doctor and watch work on it.
+		Long: `Device creates a userspace WireGuard interface without keys, peers and addresses,
+and returns when wg(8) can configure it. It replaces wireguard-go NAME: run
+through a link named wireguard-go, this program behaves like that one, so that
+wg-quick(8) can use it as WG_QUICK_USERSPACE_IMPLEMENTATION. Explain, doctor and
+watch work with such an interface.
 
 It ends on SIGTERM, and when the interface or its socket is removed.
 
-Environment: WG_TUN_FD and WG_UAPI_FD are descriptors to use in place of opening
-them, WG_PROCESS_FOREGROUND=1 means -f, LOG_LEVEL is verbose, error (the default)
-or silent.`,
+Environment: WG_TUN_FD and WG_UAPI_FD are open descriptors to use,
+WG_PROCESS_FOREGROUND=1 means -f, LOG_LEVEL is verbose, error (the default) or
+silent.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if foreground || os.Getenv(envForeground) == "1" {
 				parent := takeReporter()

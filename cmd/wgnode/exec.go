@@ -34,24 +34,25 @@ func newExecCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec [flags] CONF|NAME [--] COMMAND [ARG]...",
 		Short: "Run a command whose only network is a tunnel, without privileges",
-		Long: `Exec runs COMMAND in a network of its own, where there is nothing but the tunnel
-that CONF describes: its addresses, the routes of its AllowedIPs, its name servers.
-Whatever the command does, also one that is static or ignores proxies, no packet
-and no question for a name leaves by another way. What is not in AllowedIPs cannot
-be reached. The host's network stays as it is, and no privileges are needed, but
-/dev/net/tun and a kernel that lets users make namespaces.
+		Long: `Exec runs COMMAND in a network of its own that holds nothing but the tunnel of
+CONF: its addresses, the routes of its AllowedIPs, its name servers. Whatever the
+command does, no packet and no DNS query leaves another way, not even those of a
+static program or of one that ignores proxies. It cannot reach what is not in
+AllowedIPs. The host's network does not change. No privileges are needed, only
+/dev/net/tun and a kernel that lets users create namespaces.
 
 The command has this terminal, folder and user. When it ends, so does the tunnel;
-what it left in the background has no network then. If wgnode is killed, the
-command is too. Signals that wgnode gets go on to the command. Explain, doctor and
+processes that it left in the background lose their network. If wgnode is killed,
+so is the command. Signals to wgnode are passed on to it. Explain, doctor and
 watch work meanwhile, and wgnode down NAME ends the command with SIGTERM.
 
-Hooks, Table, kill_switch and what else is about a host's own interface do not
-count; each is named. Programs that run already, outside, are not confined: a
+Hooks, Table, kill_switch and other settings for a host's own interface are
+ignored; exec names each. Programs that already run outside are not confined: a
 browser or desktop service that the command only calls uses its own network.
 
-Exit status: that of the command; if a signal ended it, wgnode ends by the same.
-125 if there is no tunnel, 126 if COMMAND cannot be run, 127 if there is none.`,
+Exit status: that of the command; if a signal ended it, wgnode ends by the same
+signal. 125 if the tunnel failed, 126 if COMMAND cannot be run, 127 if it does
+not exist.`,
 		Example: "  wgnode exec wg0 curl https://example.com\n  wgnode exec ./wg0.conf -- bash\n  wgnode exec --quiet ./wg0.conf -- dig example.com",
 		Args:    execArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -70,9 +71,9 @@ Exit status: that of the command; if a signal ended it, wgnode ends by the same.
 	}
 	// What follows CONF is the command's.
 	cmd.Flags().SetInterspersed(false)
-	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not say what of CONF does not count, nor warn of it")
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not name the settings of CONF that are ignored, do not warn")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
-	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
+	cmd.Flags().StringVar(&f.log, "log", "", "append the log to `FILE`")
 	// This fails only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
 	return cmd

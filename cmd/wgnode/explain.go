@@ -34,38 +34,38 @@ func newExplainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain [CONF|NAME] DEST[:PORT]", Annotations: map[string]string{statusIsVerdict: "yes"},
 		Short: "Say what becomes of the packets to a destination, and why",
-		Long: `Explain follows one flow through the tunnel of interface NAME, checkpoint by
-checkpoint, and gives a verdict with its evidence and what to type. NAME can be
-left out where only one node runs.
+		Long: `Explain follows one flow through the tunnel NAME, checkpoint by checkpoint, and
+gives a verdict, its evidence and the commands that fix it. NAME can be omitted
+if only one node runs.
 
-It sends a probe from this host: a TCP connection where a port is given, else
-ICMP echo. With --passive it sends nothing and waits for somebody else's packet
-that matches, which is how the called side is explained; --from narrows that to
-a source: an address inside the tunnel, or the outer address of a host that
-tries to shake hands.
+It sends a probe from this host: a TCP connection if a port is given, else ICMP
+echo. With --passive it sends nothing and waits for a matching packet of somebody
+else: so the receiving side is explained. --from narrows that to a source: an
+address inside the tunnel, or the outer address of a host that attempts a
+handshake.
 
-Beside the verdict it lists what it finds wrong with the configuration on this
-host, as doctor does. If the probe is answered it also asks the configuration's
-name servers behind the same peer whether they are there.
+Below the verdict it lists other problems of the configuration on this host, as
+doctor does. If the probe is answered, it also queries the configured name
+servers behind the same peer.
 
-With -r it sends nothing and explains the latest connection to DEST in a recording,
-see "wgnode record", on whichever side that was made.
-What only a running host can be asked is then not known, and said so.
+With -r it sends nothing and explains the latest connection to DEST in a
+recording of "wgnode record", from either side. It says what a recording cannot
+show.
 
-With --with USER@HOST the other end of the tunnel is heard, too: wgnode records there,
-by ssh, while the probe is sent, and the two recordings are put together as "wgnode
-merge" does. The ladder has the checkpoints of both hosts, and the verdict is certain
-where one host had only candidates. It takes a wgnode there that runs the tunnel, and
-the right to record, as root has. Nothing stays behind: the recording there ends with
-this command, however that ends. WGNODE_SSH names another program than ssh, with its
-options. --with-command is a shell command that runs wgnode there; arguments are
-appended. It takes some seconds longer.
+With --with USER@HOST it also hears the other end of the tunnel: it starts wgnode
+there by ssh, records both ends while it sends the probe, and merges the two
+recordings as "wgnode merge" does. The ladder then has the checkpoints of both
+hosts, and the verdict is certain where one host had only candidates. wgnode must
+run the tunnel there, and the user must be allowed to record (usually root). The
+recording there ends with this command, however that ends. WGNODE_SSH replaces
+ssh and its options. --with-command is a shell command that runs wgnode there;
+arguments are appended. All this takes some seconds longer.
 
-Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
+Exit status: 0 healthy, 1 the check could not run, 2 a fault was found.`,
 		Example: `  wgnode explain wg0 192.168.200.22:80
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1
   wgnode explain wg0 192.168.200.22:80 --with root@hub
-  wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 2222 admin@hub sudo wgnode'
+  wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 22 me@hub sudo wgnode'
   wgnode explain -r wg0.pcapng 192.168.200.22:80`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.file != "" && len(args) > 1 {
@@ -103,10 +103,10 @@ Exit status: 0 healthy, 1 it could not be tried, 2 a fault was found.`,
 		},
 		ValidArgsFunction: completeExplain,
 	}
-	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for somebody else's packet that matches")
+	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for a matching packet of somebody else")
 	cmd.Flags().StringVar(&o.from, "from", "", "with --passive or -r: only flows from this `ADDRESS or PREFIX`")
 	readFlag(cmd, &o.file)
-	cmd.Flags().StringVar(&o.with.host, "with", "", "hear the other end, too: by ssh from `USER@HOST`")
+	cmd.Flags().StringVar(&o.with.host, "with", "", "also hear the other end, by ssh to `USER@HOST`")
 	cmd.Flags().StringVar(&o.with.command, "with-command", "", "the same, by a shell `COMMAND` that runs wgnode there")
 	cmd.Flags().StringVar(&o.with.name, "with-name", "", "`NAME` of the interface there (default the only one)")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", explain.DefaultTimeout, "how long to wait for a verdict")
@@ -146,26 +146,26 @@ func newDoctorCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use: "doctor [CONF|NAME]", Annotations: map[string]string{statusIsVerdict: "yes"},
-		Short: "Say how each peer fares, and what is wrong with the configuration",
-		Long: `Doctor gives a verdict for each peer of interface NAME, and names whoever else
-shakes hands with it. It sends nothing: it reads what the node's flight recorder
-holds, the configuration and the kernel's state. With --for it also watches what
-passes meanwhile.
+		Short: "Check every peer and the configuration",
+		Long: `Doctor gives a verdict for each peer of the tunnel NAME, and names unknown hosts
+that attempt a handshake. It sends nothing: it reads the node's flight recorder,
+the configuration and the kernel's state. With --for it also watches the traffic
+for that long.
 
-In a word, a peer is
-  up           there is a session: a handshake in the last 180 s
-  handshaking  none, and one was begun in the last 90 s
-  stale        there was one; the next packet makes another
-  never-seen   there was none since the node began
+The state of a peer is
+  up           it has a session: a handshake in the last 180 s
+  handshaking  it has none, but a handshake began in the last 90 s
+  stale        it had a session; the next packet starts another
+  never-seen   it had no session since the node started
   failing      the verdict is a fault
 
-Last come findings: what is wrong with the configuration on this host, whether or
-not it hurts now. They are no faults by themselves.
+Below that are findings: problems of the configuration on this host, whether or
+not they hurt now. They do not affect the exit status.
 
-With -r it judges by what a recording holds, as of its end, and finds nothing: a
-recording does not hold the host's state.
+With -r it judges by the end of a recording. It has no findings then: a recording
+does not hold the host's state.
 
-Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
+Exit status: 0 no fault, 1 the check could not run, 2 a fault was found.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.file != "" {
 				if len(args) > 0 || o.req.For != 0 {
@@ -181,7 +181,7 @@ Exit status: 0 no fault, 1 it could not be tried, 2 a fault was found.`,
 		},
 		ValidArgsFunction: completeNodes,
 	}
-	cmd.Flags().DurationVar(&o.req.For, "for", 0, "watch what passes for this long as well")
+	cmd.Flags().DurationVar(&o.req.For, "for", 0, "also watch the traffic for this long")
 	readFlag(cmd, &o.file)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd

@@ -28,19 +28,18 @@ func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [CONF|NAME]",
 		Short: "Bring a tunnel up and serve it in the foreground",
-		Long: `Run does what up does, and stays in the foreground until SIGTERM or SIGINT, at
-which it takes the tunnel down: for systemd (Type=notify) and containers.
+		Long: `Run does what up does, but stays in the foreground. On SIGTERM or SIGINT it takes
+the tunnel down. It is for systemd (Type=notify) and containers.
 
 With --netstack there is no interface. The tunnel ends in a network stack inside
-this process, which needs no privileges. Programs get into the tunnel through the
-services of the configuration, or of the flags. A file of wireproxy's is run as it
-is.
+this process, which needs no privileges. Programs reach the tunnel through the
+services of the configuration or of the flags. Run accepts wireproxy's files, too.
 
-Where no interface can be made, as in a container without CAP_NET_ADMIN or without
-/dev/net/tun, run does as with --netstack and says what this costs. It refuses if
-the configuration has a kill switch, forwarding or hooks that change the firewall,
-which others rely on; with --netstack=false; and under systemd, where others wait
-for the interface.`,
+If it cannot make an interface, as in a container without CAP_NET_ADMIN or
+/dev/net/tun, run falls back to --netstack and says what does not work then. It
+does not fall back with --netstack=false; if the configuration has a kill switch,
+forwarding or hooks that change the firewall, because others rely on them; and
+under systemd, where others wait for the interface.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			parent := takeReporter()
 			if f.recorder < 1 || f.recorder > maxRecorder {

@@ -41,10 +41,30 @@ func generate(args []string) error {
 	root.Long += commandList(root) + files
 	return errors.Join(
 		doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "wgnode", Manual: "wgnode"}, manual),
+		plainSwitches(manual),
 		root.GenBashCompletionFileV2(filepath.Join(completion, "wgnode.bash"), true),
 		root.GenZshCompletionFile(filepath.Join(completion, "_wgnode")),
 		root.GenFishCompletionFile(filepath.Join(completion, "wgnode.fish"), true),
 	)
+}
+
+// plainSwitches takes the value out of the flags that need none: cobra's pages say
+// "--help[=false]".
+func plainSwitches(dir string) error {
+	pages, err := filepath.Glob(filepath.Join(dir, "*.8"))
+	if err != nil {
+		return err
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(page, []byte(strings.ReplaceAll(string(text), "[=false]", "")), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withoutTag leaves out cobra's line about when the page was generated, so

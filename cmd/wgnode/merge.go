@@ -16,27 +16,27 @@ func newMergeCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "merge FILE FILE...",
-		Short: "Put the recordings of two or more hosts together",
-		Long: `Merge reads recordings that "wgnode record" made on different hosts at the same time,
-and recognises each message on both by the numbers in it, whatever NAT did to its
-addresses. It says how the clocks lie to each other, what was lost, doubled or
-overtaken on the way from one host to another, how long that took, how addresses
-were translated, and of each flow the one ladder from A1 to B8 and back, with a
-verdict from the evidence of both sides. A hub and its spokes are one chain.
+		Short: "Merge recordings from several hosts",
+		Long: `Merge reads recordings that "wgnode record" made on different hosts at the same
+time. It recognizes each message in both by the numbers in it, whatever NAT did
+to its addresses. It shows how far the clocks differ; which messages were lost,
+duplicated or reordered between the hosts; how long they took; how addresses were
+translated; and for each flow one ladder from A1 to B8 and back, with a verdict
+from the evidence of both sides. A hub and its spokes make one chain.
 
-Where a recording cannot tell, because it had not begun, lacks events, or was
-filtered, a message is called unknown, not lost. All times are by the clock of the
+A message is called unknown, not lost, if a recording cannot tell: because it
+began later, lacks events or was filtered. All times are by the clock of the
 first file's host. The parts of one recording count as one.
 
 --json prints all of it: every lost message by its numbers, each leg's counts, and
-the verdicts in the form that explain has. --svg draws the messages of the first
-flow: hosts as columns, time downwards, a cross where one was lost.
+the verdicts in the form of explain. --svg draws the messages of the first flow:
+hosts as columns, time downwards, a cross where a message was lost.
 
 Exit status: 0 no fault, 1 the recordings cannot be read or do not belong together,
 2 a fault was found.`,
 		Example: `  wgnode merge alice.pcapng hub.pcapng
   wgnode merge alice.pcapng hub.pcapng carol.pcapng --to 10.0.0.3:22
-  wgnode merge a.pcapng b.pcapng --json | jq '.lost[] | [.leg, .receiver, .counter]'`,
+  wgnode merge a.pcapng b.pcapng --json | jq '.lost[] | [.leg, .counter]'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var opt merge.Options
 			if o.to != "" {

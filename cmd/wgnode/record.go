@@ -40,26 +40,26 @@ func newRecordCommand() *cobra.Command {
 	var o recordOptions
 	cmd := &cobra.Command{
 		Use:   "record [CONF|NAME] -w FILE [FILTER]...",
-		Short: "Keep what passes in a file that Wireshark opens",
-		Long: `Record writes the packets that pass into a pcapng file: the encrypted ones and those
-in the tunnel as two interfaces, each packet with its tags as a comment, and with
-the whole event for wgnode's own use. It begins with what the flight recorder
-holds. Ctrl-C ends it, and the file is complete then; until then it is FILE.part,
-which can be read as well. "-w -" writes to standard output.
+		Short: "Record the packets of a tunnel in a file that Wireshark opens",
+		Long: `Record writes the packets of a tunnel into a pcapng file: the encrypted ones and
+those inside the tunnel as two interfaces. Each packet has its tags as a comment,
+and the whole event for wgnode's own use. The recording begins with the contents
+of the flight recorder. Ctrl-C ends it and completes the file; until then it is
+called FILE.part, and can be read, too. "-w -" writes to standard output.
 
-Of each packet the headers are kept, of handshake messages everything; with
---snaplen the first N bytes of what is in the packets, too. Packets from before
-the command began have what their events know. Events that came too fast to be
-written are counted, in the file and at the end.
+Handshake messages are kept whole, of other packets the headers; --snaplen also
+keeps the first N bytes of their contents. Packets from before the command began
+hold what their events know. Events that came too fast to be written are counted,
+in the file and at the end.
 
-With --keys, which takes a node that was brought up with --session-keys, the file
-also holds what decrypts its encrypted packets: the node's private key, preshared
-keys and the sessions' own keys. Wireshark then shows what is in them, if the
-recording has their handshake, and --snaplen 0. Whoever has the file can read the
-sessions and pass for this node.
+With --keys the file also holds the keys that decrypt its packets: the node's
+private key, preshared keys and session keys. The node must have been brought up
+with --session-keys. Wireshark can then decrypt the packets, if the recording has
+their handshake and was made with --snaplen 0. Anybody who has the file can read
+the sessions and impersonate this node.
 
-On a host that has nftables, and as root, it also notes at the end what the kernel did
-with encrypted packets, and with those of flows whose requests were repeated in vain:
+As root, on a host with nftables, it also notes at the end what the kernel did
+with encrypted packets, and with flows whose requests were repeated in vain:
 "wgnode merge" judges by that. --no-kernel leaves it out.
 
 FILTER is that of "wgnode watch". "watch", "explain" and "doctor" read a recording
@@ -88,14 +88,14 @@ with -r FILE.`,
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "write", "w", "", "write to `FILE`; \"-\" is standard output")
 	f.DurationVar(&o.length, "for", 0, "end after this long")
-	f.BoolVar(&o.untilEOF, "until-eof", false, "end when standard input does, which is how another host ends it")
-	f.StringVar(&o.max, "max", "", "end when the file has this `SIZE`, such as 100M; with --files begin another")
+	f.BoolVar(&o.untilEOF, "until-eof", false, "end when standard input ends: so another host ends it")
+	f.StringVar(&o.max, "max", "", "end when the file has this `SIZE`, such as 100M; with --files begin the next")
 	f.IntVar(&o.out.Files, "files", 0, "keep the latest `N` files, FILE.00001.pcapng and so on")
-	f.DurationVar(&o.since, "since", 0, "begin with what passed in this time before (default all that is held)")
+	f.DurationVar(&o.since, "since", 0, "begin this far back (default all that the flight recorder holds)")
 	f.IntVar(&o.snaplen, "snaplen", 0, "keep the first `N` bytes of each packet, 0 for all (default headers only)")
-	f.BoolVar(&o.req.Keys, "keys", false, "add the keys that decrypt the encrypted packets; the file is then a secret")
-	f.BoolVar(&o.req.NoKernel, "no-kernel", false, "do not note what the kernel does with packets, which merge can use")
-	f.BoolVar(&o.out.Force, "force", false, "overwrite what is there")
+	f.BoolVar(&o.req.Keys, "keys", false, "add the keys that decrypt the packets; the file is then a secret")
+	f.BoolVar(&o.req.NoKernel, "no-kernel", false, "do not note what the kernel does with packets (merge uses it)")
+	f.BoolVar(&o.out.Force, "force", false, "overwrite existing files")
 	_ = cmd.MarkFlagFilename("write", "pcapng") // fails only for a flag that is not there
 	return cmd
 }

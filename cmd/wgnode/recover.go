@@ -12,12 +12,11 @@ import (
 func newRecoverCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "recover [CONF|NAME]",
-		Short: "Undo what dead nodes left behind",
-		Long: `Recover undoes what nodes that were killed, or that crashed, have left behind:
-rules, tables of the firewall, kernel parameters, and the kill switch, which
-keeps a host without its tunnel off the network. Without a name it does so for
-all of them. Nodes that live are left alone, and having nothing to do is no
-failure. Root recovers root's nodes, another user that user's.`,
+		Short: "Clean up after nodes that crashed or were killed",
+		Long: `Recover undoes what nodes left behind that were killed or crashed: routing rules,
+firewall tables, kernel parameters, and the kill switch, which cuts the host off
+while its tunnel is down. Without a name it does so for all of them. It leaves
+running nodes alone. Having nothing to do is not a failure. Root recovers root's nodes, another user that user's.`,
 		Example: "  wgnode recover\n  wgnode recover wg0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""

@@ -11,18 +11,17 @@ import (
 func newReloadCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "reload [CONF|NAME]",
-		Short: "Make a running tunnel what its file says by now",
+		Short: "Apply the configuration file to a running tunnel",
 		Long: `Reload changes what differs between a running tunnel and its configuration file:
-peers, AllowedIPs, addresses, routes, MTU, DNS. Sessions of peers that stay go on,
-and a peer that has moved keeps its endpoint unless the file has another one than
-before. NAME can be left out where only one node runs.
+peers, AllowedIPs, addresses, routes, MTU, DNS. Peers that stay keep their
+sessions. A peer that has moved keeps its endpoint, unless the file has a new
+one. NAME can be omitted if only one node runs.
 
 Hooks are not run. What they or wg(8) have set stays where neither this file nor
 the one before states it, such as a key, a port, a mark, peers or AllowedIPs.
 Reload says what that is.
 
-If something fails, what was changed is changed back. SIGHUP makes a node reload,
-too.`,
+If something fails, all changes are undone. SIGHUP makes a node reload, too.`,
 		Example: "  wgnode reload wg0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := node.Running()

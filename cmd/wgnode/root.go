@@ -57,5 +57,7 @@ and what to change.`,
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	strictUsage(root)
+	root.SetUsageTemplate(helpTemplate(root.UsageTemplate()))
+	fitHelp(root)
 	return root
 }

@@ -15,11 +15,11 @@ func newSaveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "save [CONF|NAME]",
 		Short: "Write a running tunnel's configuration into its file",
-		Long: `Save replaces the file by what the tunnel does now: addresses, port, key and
+		Long: `Save replaces the file by the tunnel's current state: addresses, port, key, and
 peers with their endpoints. MTU, DNS, Table, SaveConfig, hooks and the names of
 peers are kept; other comments are not. Of a .toml also stays where its keys and
 shared peers come from. NAME stands for the file that the tunnel was started with;
-it can be left out where only one node runs.
+it can be omitted if only one node runs.
 
 The file is replaced whole or not at all, and keeps its owner and what its group
 may do; others may do nothing with it afterwards.`,

@@ -38,8 +38,9 @@ replaces what the peer has, unless the prefixes have a + or - in front.
 An empty FILE, such as /dev/null, takes the key away.`,
 		Example: "  wgnode set wg0 peer KEY allowed-ips +10.0.0.7/32 endpoint vpn.example:51820",
 		// A value may begin with '-'. wg's set has no flags.
-		DisableFlagParsing: true,
-		Args:               cobra.ArbitraryArgs,
+		DisableFlagParsing:    true,
+		DisableFlagsInUseLine: true,
+		Args:                  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()

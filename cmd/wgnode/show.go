@@ -25,7 +25,7 @@ the messages and the exit status of wg(8)'s show. Without arguments it shows all
 FIELD is one of ` + strings.Join(fieldNames(), ", ") + `;
 its output is meant for scripts. With "all", each line begins with the interface.
 
-WG_COLOR_MODE=always|never|auto decides on colours, WG_HIDE_KEYS=never shows
+WG_COLOR_MODE=always|never|auto decides on colors, WG_HIDE_KEYS=never shows
 private and preshared keys.`,
 		Example: "  wgnode show\n  wgnode show wg0 latest-handshakes",
 		// wg's own answer to wrong arguments differs from cobra's.

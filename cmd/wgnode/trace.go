@@ -21,21 +21,20 @@ func newTraceCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "trace [CONF|NAME] DEST[:PORT]",
-		Short: "Follow one packet and its reply through this host, station by station",
-		Long: `Trace sends one packet through the tunnel of interface NAME, the first of a TCP
-connection where a port is given, else an ICMP echo request, and says step by
-step what became of it on this host: each routing rule tried, each netfilter
-chain and the rules in it that matched, cryptokey routing, encapsulation, and
-then all of that again for the encrypted packet; and the same for the reply on
-its way back. It ends where the packet was lost, and names the rule. NAME can be
-left out where only one node runs.
+		Short: "Follow one packet and its reply through this host, step by step",
+		Long: `Trace sends one packet through the tunnel NAME: the first of a TCP connection if
+a port is given, else an ICMP echo request. It shows step by step what happens to
+it on this host: each routing rule, each netfilter chain with the rules that
+matched, cryptokey routing, encapsulation, and the same again for the encrypted
+packet, and for the reply. If the packet is lost, the last step names the rule.
+NAME can be omitted if only one node runs.
 
-Each step has its evidence. What this host does not show, for want of privileges
-or because a userspace network stack has the packet, is called not visible.
+Each step has its evidence. "Not visible" are steps that this host does not show,
+because privileges are missing or a userspace network stack has the packet.
 
-With --svg the walk is drawn, too.
+--svg also draws the walk.
 
-Exit status: 0 the reply came back, 1 it could not be tried, 2 the packet or its
+Exit status: 0 the reply came back, 1 the trace could not run, 2 the packet or its
 reply was lost; the last line says where.`,
 		Example: `  wgnode trace wg0 192.168.200.22:80
   wgnode trace wg0 192.168.200.22 --svg walk.svg`,

@@ -33,12 +33,12 @@ type upFlags struct {
 }
 
 func (f *upFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait, at most 15 s, and show how each peer fares")
-	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "end the tunnel in a userspace network stack: no interface, no privileges; with =false in an interface or not at all")
+	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait up to 15 s and show the verdict for each peer")
+	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "use a userspace network stack: no interface, no privileges; --netstack=false: require a real interface")
 	f.services.add(cmd)
-	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false, "keep the keys of sessions in memory, for record --keys; whoever gets them can decrypt what was recorded of the traffic")
+	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false, "keep session keys in memory, for record --keys; anybody who gets them can decrypt recorded traffic")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
-	cmd.Flags().StringVar(&f.log, "log", "", "append what happens to `FILE`")
+	cmd.Flags().StringVar(&f.log, "log", "", "append the log to `FILE`")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil, "answer at --metrics also as `NAME`, for a proxy that passes its own name on")
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
@@ -59,16 +59,15 @@ func newUpCommand() *cobra.Command {
 		Use:   "up [CONF|NAME]",
 		Short: "Bring a tunnel up, in the background",
 		Long: `Up brings up the tunnel that CONF describes, as wg-quick does, and returns when
-packets can pass. CONF is the path of a .conf of wg-quick's, or of a .toml of
-wgnode's own. NAME means /etc/wireguard/NAME.conf, and where there is none
-NAME.toml. Without either it is wgnode.toml in this folder, or else the only
-.conf in /etc/wireguard. A process stays in the background, which wgnode down
-ends.
+packets can pass. CONF is the path of a .conf (wg-quick's format) or of a .toml
+(wgnode's own). NAME means /etc/wireguard/NAME.conf, or NAME.toml if there is no
+.conf. Without an argument it uses wgnode.toml in this folder, or else the only
+.conf in /etc/wireguard. A process stays in the background; wgnode down ends it.
 
 Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.
 
-An interface takes root, or a container with CAP_NET_ADMIN and /dev/net/tun. With
---netstack there is none, and nobody needs privileges: see wgnode run.`,
+An interface needs root, or a container with CAP_NET_ADMIN and /dev/net/tun.
+--netstack needs no privileges and makes no interface: see wgnode run.`,
 		Example: "  wgnode up wg0\n  wgnode up ./wg0.conf --explain\n  wgnode up wg0 --dry-run --explain",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.settle(cmd, args); err != nil {
@@ -193,12 +192,12 @@ func newDownCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "down [CONF|NAME]",
 		Short: "Take a tunnel down",
-		Long: `Down takes down what wgnode up or wgnode run has brought up, and undoes exactly
-what they did. It also clears up after a process that was killed. NAME can be left
-out where there is only one node.
+		Long: `Down takes down a tunnel that wgnode up or wgnode run brought up, and undoes
+exactly what they did. It also cleans up after a process that was killed. NAME
+can be omitted if there is only one node.
 
-PreDown and PostDown are run as they are in the file by now. If a PreDown fails
-the tunnel stays up.`,
+The hooks PreDown and PostDown are read from the file as it is now. If a PreDown
+fails, the tunnel stays up.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := nodeToEnd(cmd, args)
 			if errors.Is(err, errNoNode) && os.Geteuid() != 0 {

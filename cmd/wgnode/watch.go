@@ -19,11 +19,11 @@ func newWatchCommand() *cobra.Command {
 		Use:   "watch [CONF|NAME] [FILTER]...",
 		Short: "Show the packets as they pass, one line each",
 		Long: `Watch prints a line for each packet as it passes one of the node's seams, with
-what the node knows of it: checkpoint, seam, peer, addresses, and where it was
-dropped and why. Ctrl-C ends it. If more passed than could be shown, it says how
-many events are missing. Of a lot of traffic, --every 100 looks at one packet of a
-hundred, and shows all that happens to that one; what is rare is always shown:
-handshakes, drops, a peer that moves.
+all that the node knows of it: checkpoint, seam, peer, addresses, and where and
+why it was dropped. Ctrl-C ends it. If there was more than it could show, it says
+how many events are missing. If there is a lot of traffic, --every 100 picks one
+packet of a hundred and shows all that happens to it. Rare events are always
+shown: handshakes, drops, a peer that moves.
 
 FILTER is a list of words: terms of different keys must all match, terms of one
 key are alternatives, and "not" excludes.
@@ -33,9 +33,9 @@ key are alternatives, and "not" excludes.
   proto tcp, host 10.0.0.1, net 10.0.0.0/8, port 80,443
   (with src, dst, and outer in front)
 
-All but the names of peers may stand without their key: "tcp", "dropped", "A4".
+You can omit the key, except for peer names: "tcp", "dropped", "A4".
 
-With -r it prints what a recording holds; see "wgnode record".`,
+-r prints a recording of "wgnode record".`,
 		Example: `  wgnode watch wg0
   wgnode watch wg0 peer alice tcp port 80,443
   wgnode watch dropped not reason replayed
@@ -61,8 +61,8 @@ With -r it prints what a recording holds; see "wgnode record".`,
 		ValidArgsFunction: completeWatch,
 	}
 	cmd.Flags().BoolVar(&req.JSON, "json", false, "print one JSON object a line")
-	cmd.Flags().UintVar(&req.Every, "every", 1, "look at one packet of `N` only")
-	cmd.Flags().BoolVar(&req.Past, "past", false, "begin with what the flight recorder holds")
+	cmd.Flags().UintVar(&req.Every, "every", 1, "show only one packet of `N`")
+	cmd.Flags().BoolVar(&req.Past, "past", false, "begin with the contents of the flight recorder")
 	readFlag(cmd, &file)
 	return cmd
 }

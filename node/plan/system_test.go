@@ -165,7 +165,7 @@ func TestSystemFailsHalfWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = (&Runner{Kernel: System{}, Device: tun{t}}).Apply(t.Context(), steps, j)
-	if err == nil || err.Error() != "add route 10.1.0.0/16 dev wg0: that route exists already (dev other proto boot)" {
+	if err == nil || err.Error() != "add route 10.1.0.0/16 dev wg0: the route already exists (dev other proto boot)" {
 		t.Errorf("got %v", err)
 	}
 	if after := run(t, "ip address") + run(t, "ip route show table all"); after != before {

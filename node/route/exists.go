@@ -32,7 +32,7 @@ func (e *ExistsError) Error() string {
 	if e.route == "" {
 		return unix.EEXIST.Error()
 	}
-	return fmt.Sprintf("that route exists already (%s)", e.route)
+	return fmt.Sprintf("the route already exists (%s)", e.route)
 }
 
 // Unwrap returns the kernel's answer.

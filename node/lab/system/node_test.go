@@ -101,7 +101,7 @@ func TestUpFails(t *testing.T) {
 	before := sitetest.HostState(s.A)
 	for name, test := range map[string]struct{ conf, want string }{
 		"port in use":  {"[Interface]\nPrivateKey=" + private + "\nListenPort=51999\n", "address already in use"},
-		"route exists": {"[Interface]\nPrivateKey=" + private + "\n[Peer]\nPublicKey=" + s.Gateway.Public + "\nAllowedIPs=" + s.Addr.A.V4.Masked().String() + ",10.77.0.0/16\n", "add route " + s.Addr.A.V4.Masked().String() + " dev wg0: that route exists already (dev eth0 proto kernel)"},
+		"route exists": {"[Interface]\nPrivateKey=" + private + "\n[Peer]\nPublicKey=" + s.Gateway.Public + "\nAllowedIPs=" + s.Addr.A.V4.Masked().String() + ",10.77.0.0/16\n", "add route " + s.Addr.A.V4.Masked().String() + " dev wg0: the route already exists (dev eth0 proto kernel)"},
 		"syntax":       {"[Interface]\nPrivateKey=short\n", "/etc/wireguard/wg0.conf:2: PrivateKey"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -72,7 +72,7 @@ func TestReload(t *testing.T) {
 	write(strings.Replace(full, "MTU = 1350", "MTU = x", 1))
 	sitetest.Fails(t, s.A, 1, "/etc/wireguard/wg0.conf:", s.Wgnode, "reload", "wg0")
 	write(strings.Replace(full, "AllowedIPs = 10.44.0.0/16", "AllowedIPs = 10.44.0.0/16, "+s.Addr.A.V4.Masked().String(), 1))
-	sitetest.Fails(t, s.A, 1, "that route exists already (dev ", s.Wgnode, "reload", "wg0")
+	sitetest.Fails(t, s.A, 1, "the route already exists (dev ", s.Wgnode, "reload", "wg0")
 	if got := everythingOf(s); got != now {
 		t.Errorf("after a failure\n%s\nwas\n%s", got, now)
 	}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+)
+
+// TestHelpFitsTerminal wants the help of every command in 80 columns.
+func TestHelpFitsTerminal(t *testing.T) {
+	var all func(cmd *cobra.Command, path []string)
+	all = func(cmd *cobra.Command, path []string) {
+		var out, errOut strings.Builder
+		line := append([]string{"wgnode", "help"}, path...)
+		if status := run(line, strings.NewReader(""), &out, &errOut); status != 0 {
+			t.Fatalf("%v: status %d\n%s", line, status, errOut.String())
+		}
+		for text := range strings.Lines(out.String()) {
+			if text = strings.TrimSuffix(text, "\n"); utf8.RuneCountInString(text) > helpWidth {
+				t.Errorf("%v: %d columns: %s", line, utf8.RuneCountInString(text), text)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			all(sub, append(path[:len(path):len(path)], sub.Name()))
+		}
+	}
+	all(newRootCommand(), nil)
+}
+
+func TestFill(t *testing.T) {
+	const text = "One\ntwo three.\n\n  as it\n  is\n\nState:\n  up  yes\n"
+	const want = "One two three.\n\n  as it\n  is\n\nState:\n  up  yes\n"
+	if got := fill(text); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
