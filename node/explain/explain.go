@@ -280,8 +280,12 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 }
 
 // noticed reports whether anything of the flow was seen. Whose it is may only
-// then be known: it may come from another peer.
+// then be known: it may come from another peer. What was between its receipt and here
+// when the watch began does not count: the next packet of it is seen whole.
 func (x *explanation) noticed() bool {
+	if e := x.flow.Seen[probe.A1]; e != nil && x.fromAnother(e) {
+		return false
+	}
 	if x.flow.Dropped != nil || slices.ContainsFunc(x.flow.Seen[:], func(e *probe.Event) bool { return e != nil }) {
 		return true
 	}
@@ -290,6 +294,13 @@ func (x *explanation) noticed() bool {
 	}
 	p := &x.facts.Kernel.Passages[diagnose.ToTunnel]
 	return p.Packets > 0 && p.In != x.Interface // of what comes from a peer there is an event, if it counts
+}
+
+// fromAnother reports whether a packet into the tunnel is one that another peer sent.
+func (x *explanation) fromAnother(e *probe.Event) bool {
+	src, _ := e.Inner()
+	r, ok := x.Tunnel.Lookup(src.Addr())
+	return ok && r.Peer != x.peer
 }
 
 // traced is where the walks of packets through the kernel come.
