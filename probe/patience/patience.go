@@ -112,6 +112,12 @@ func Receive[T any](t testing.TB, what string, c <-chan T) T {
 	}
 }
 
+// Lanes is how many things that mostly wait are to be done at a time: so many for each
+// processor, fewer where others keep the processors busy, two at least.
+func Lanes(each int) int {
+	return max(2, int(float64(each*runtime.NumCPU())/max(1, load())))
+}
+
 // factor is what all durations are multiplied by.
 func factor() float64 {
 	if text, ok := os.LookupEnv(variable); ok {

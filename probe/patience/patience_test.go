@@ -28,6 +28,9 @@ func TestMeasuredFactor(t *testing.T) {
 	if f := factor(); f < 1 || f > most {
 		t.Errorf("factor %v", f)
 	}
+	if n := Lanes(7); n < 2 || n > 7*runtime.NumCPU() {
+		t.Errorf("%d lanes", n)
+	}
 	t.Logf("slowness %.2f, load %.2f", slowness(), load())
 }
 

@@ -136,7 +136,7 @@ func TestFaults(t *testing.T) {
 	var mu sync.Mutex
 	var rows []faultRow
 	var lanes errgroup.Group
-	lanes.SetLimit(sitetest.Lanes)
+	lanes.SetLimit(sitetest.Lanes())
 	for _, f := range faults() {
 		for _, v6 := range []bool{false, true} {
 			if f.only == 4 && v6 || f.only == 6 && !v6 {

@@ -85,7 +85,7 @@ func pairFaults() []pairFault {
 func TestMergeFaults(t *testing.T) {
 	lab.Need(t, "curl", "nft", "ip")
 	var lanes errgroup.Group
-	lanes.SetLimit(sitetest.Lanes)
+	lanes.SetLimit(sitetest.Lanes())
 	for _, f := range pairFaults() {
 		lanes.Go(func() error {
 			t.Run(f.name, f.run)

@@ -1,5 +1,7 @@
 package sitetest
 
+import "github.com/wgnode/wgnode/probe/patience"
+
 // Lanes is how many sites there are at a time in tests that have many. Most of
 // their time goes by waiting for what does not come.
-const Lanes = 14
+func Lanes() int { return patience.Lanes(7) }
