@@ -1,7 +1,6 @@
 package netstack_test
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
+	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -90,7 +90,7 @@ func udp(port uint16, to netip.AddrPort) []byte {
 // Of those there are so many a second only, which the flood may have used up.
 func (f *flooded) expectUnreachable(to netip.AddrPort) {
 	f.t.Helper()
-	limit := time.Now().Add(time.Minute)
+	limit := patience.Deadline()
 	for port := uint16(50000); time.Now().Before(limit); port++ {
 		f.send(syn(port, to))
 		if f.said(port) {
@@ -232,8 +232,7 @@ func TestTransitManyOpen(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
+	ctx := patience.Context(t)
 	for i := range 1100 {
 		c, err := a.DialContext(ctx, "tcp", fmt.Sprintf("192.0.2.%d:80", 1+i%200))
 		if err != nil {

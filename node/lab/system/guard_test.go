@@ -93,7 +93,7 @@ func (s *site) interfere(traffic *chatter, times int) {
 		if err != nil {
 			s.T.Fatal(err)
 		}
-		time.Sleep(time.Second) // what is promised
+		time.Sleep(patience.Times(time.Second)) // what is promised of a machine that is not slow
 		early += s.leaked()
 		traffic.more()
 		if n := s.leaked(); n > 0 {
