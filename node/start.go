@@ -252,7 +252,7 @@ func (n *Node) plan() ([]plan.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range plan.Warnings(n.Config(), host) {
+	for _, w := range slices.Concat(plan.Warnings(n.Config(), host), plan.Changed(n.Config(), host)) {
 		n.say("[!] %s", w)
 	}
 	return steps, nil

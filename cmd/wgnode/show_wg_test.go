@@ -61,6 +61,16 @@ func TestShowRealDevices(t *testing.T) {
 	checkAllForms(t, inAnyOrder, "wga", "wgb")
 }
 
+// No interface can have a name of sixteen letters, and upstream says so since 2023.
+func TestShowLongName(t *testing.T) {
+	for _, command := range []string{"show", "showconf"} {
+		got := runWgnode([]string{command, "sixteen-letters."})
+		if got.status != 1 || got.errors != "Unable to access interface: File name too long\n" {
+			t.Errorf("%s: %+v", command, got)
+		}
+	}
+}
+
 func TestShowErrors(t *testing.T) {
 	if !inOwnNamespaces(t) {
 		return

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -49,7 +50,11 @@ func completeDevice(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 // getStatus asks the device, and gives the reason of a failure as the errno
 // that wg would find.
 func getStatus(name string) (*uapi.Status, syscall.Errno) {
-	if errno := served(name); errno != 0 {
+	errno := served(name)
+	if errno != 0 && len(name) >= unix.IFNAMSIZ {
+		errno = syscall.ENAMETOOLONG // as wg says since 2023: no interface can have the name
+	}
+	if errno != 0 {
 		return nil, errno
 	}
 	status, err := uapi.Get(name)

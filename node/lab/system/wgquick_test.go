@@ -19,7 +19,9 @@ import (
 
 // meant are the differences from the installed wg-quick that are wanted, all of
 // them: each with its reason, and what it makes of the state that wg-quick has
-// left. A configuration that shows one names it, and must show it.
+// left. A configuration that shows one names it, and must show it. What upstream has
+// changed since the installed one, and what wgnode does about it, is the list named
+// upstream.
 var meant = map[string]struct {
 	why      string
 	old, new string // old is a regular expression
