@@ -134,7 +134,13 @@ func (k brokenKernel) AddFirewall(l link.Link, t nftables.Table) error {
 	return k.b.step(func() error { return k.Kernel.AddFirewall(l, t) })
 }
 
-func (k brokenKernel) SetSrcValidMark() error { return k.b.step(k.Kernel.SetSrcValidMark) }
+// SetSysctl is a step where it sets what the node needs, and not the undoing of one.
+func (k brokenKernel) SetSysctl(name, value string) error {
+	if value == "0" {
+		return k.Kernel.SetSysctl(name, value)
+	}
+	return k.b.step(func() error { return k.Kernel.SetSysctl(name, value) })
+}
 
 func (k brokenKernel) SetDNS(ctx context.Context, l link.Link, c resolver.Change) error {
 	return k.b.step(func() error { return k.Kernel.SetDNS(ctx, l, c) })

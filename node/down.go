@@ -65,7 +65,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	j, err = plan.OpenJournal(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && j.Process != was {
 		for _, s := range slices.Backward(steps) { // the node did it
-			if u := s.UndoString(); u != "" {
+			if u := s.Undone(plan.System{}); u != "" {
 				say(out, "[#] %s", u)
 			}
 		}

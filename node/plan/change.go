@@ -23,8 +23,6 @@ func (s *State) Except(steps []Step) {
 			if step.Mark != 0 {
 				s.Default.FreeTable = int(step.Mark)
 			}
-		case OpValidMark:
-			s.Default.SrcValidMark = false
 		case OpMarked:
 			f, _ := s.Default.family(step.Prefix)
 			f.Priority = step.Priority
@@ -58,7 +56,7 @@ func (r *Runner) Change(ctx context.Context, steps []Step, j *Journal) error {
 	if steps, err = j.inherit(steps); err != nil {
 		return err
 	}
-	c := change{Runner: r, journal: j, link: l, old: slices.Clone(j.Steps), steps: steps}
+	c := change{Runner: r.on(j), journal: j, link: l, old: slices.Clone(j.Steps), steps: steps}
 	c.compare()
 	if err := j.begin(c.added...); err != nil {
 		return err
@@ -223,13 +221,13 @@ func (c *change) undoThose(which func(Step) bool) error {
 			continue
 		}
 		c.undone = append(c.undone, s)
-		switch err := c.undoUnlessShared(s, c.link, c.journal); {
+		switch err := c.undo(s, c.link); {
 		case leftAlone(err):
 			c.say("[!] left as it is: %v", err)
 		case err != nil && !gone(err):
 			return err
 		default:
-			if u := s.UndoString(); u != "" {
+			if u := s.Undone(c.Kernel); u != "" {
 				c.say("[#] %s", u)
 			}
 		}
@@ -284,7 +282,7 @@ func (c *change) rollBack(ctx context.Context) error {
 			replaced = append(replaced, c.old[i])
 			continue
 		}
-		if err := c.undoUnlessShared(s, c.link, c.journal); err != nil && !gone(err) && !leftAlone(err) {
+		if err := c.undo(s, c.link); err != nil && !gone(err) && !leftAlone(err) {
 			errs = append(errs, err)
 		}
 	}

@@ -90,9 +90,14 @@ func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 		return Step{Op: op, Prefix: r.Prefix, Mark: b.mark, Why: why}
 	}
 
-	if ipv4 && !d.SrcValidMark {
-		// Before the rules, which would for a moment have replies dropped.
-		s := step(OpValidMark, "so that the check of source addresses (rp_filter) looks for the way back by the mark too; it was 0")
+	if ipv4 {
+		// Before the rules, which would for a moment have replies dropped. Also if it
+		// is so already: another node that has set it must not take it back.
+		why := "so that the check of source addresses (rp_filter) looks for the way back by the mark too; it was 0"
+		if d.SrcValidMark {
+			why = "it is 1 already, and must stay so while " + b.cfg.Name + " is up"
+		}
+		s := step(OpValidMark, why)
 		s.Mark = 0
 		b.add(s)
 	}

@@ -115,7 +115,7 @@ func (b *builder) forwarding() {
 	}
 	if !b.host.Forward.V6.On && len(b.host.Forward.V6.Done) == 0 {
 		for _, r := range b.host.Forward.Routers {
-			b.add(Step{Op: OpSysctl, Sysctl: sysctl.Name("net", "ipv6", "conf", r.Link, "accept_ra"), Value: "2", Before: "1",
+			b.add(Step{Op: OpSysctl, Sysctl: sysctl.Name("net", "ipv6", "conf", r.Link, "accept_ra"), Value: "2", Before: "1", For: forward6,
 				Why: fmt.Sprintf("or else %s loses its default route via %s, which a router has advertised: a host that forwards ignores that", r.Link, r.Via)})
 		}
 	}
@@ -134,7 +134,7 @@ func (b *builder) forwardingOf(name string, f Forwarding) {
 		return
 	}
 	for _, k := range f.Keep {
-		b.add(Step{Op: OpSysctl, Sysctl: k.Name, Value: k.Value, Before: k.Value, Why: "it is so now, and turning forwarding off again would change it"})
+		b.add(Step{Op: OpSysctl, Sysctl: k.Name, Value: k.Value, Before: k.Value, For: name, Why: "it is so now, and turning forwarding off again would change it"})
 	}
 	b.add(Step{Op: OpSysctl, Sysctl: name, Value: "1", Before: "0", Why: "forward: packets pass between " + b.cfg.Name + " and other interfaces; it was 0"})
 }

@@ -3,7 +3,6 @@
 package plan
 
 import (
-	"errors"
 	"reflect"
 	"testing"
 )
@@ -36,22 +35,5 @@ func TestGatherDefault(t *testing.T) {
 		V6: FamilyState{Priority: 32765}}
 	if !reflect.DeepEqual(s.Default, want) {
 		t.Errorf("got\n%+v, want\n%+v", s.Default, want)
-	}
-}
-
-// As long as somebody's rule goes by a mark, src_valid_mark stays.
-func TestSrcValidMarkInUse(t *testing.T) {
-	ownNamespace(t)
-	const read = "sysctl -n net.ipv4.conf.all.src_valid_mark"
-	if err := (System{}).SetSrcValidMark(); err != nil {
-		t.Skip(err)
-	}
-	run(t, "ip rule add not fwmark 7 table 7")
-	if err := (System{}).ResetSrcValidMark(); !errors.Is(err, ErrInUse) || run(t, read) != "1\n" {
-		t.Errorf("with a rule: %v", err)
-	}
-	run(t, "ip rule delete table 7")
-	if err := (System{}).ResetSrcValidMark(); err != nil || run(t, read) != "0\n" {
-		t.Errorf("without a rule: %v", err)
 	}
 }

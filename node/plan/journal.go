@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -165,6 +166,31 @@ func (j *Journal) Mark() uint32 {
 		}
 	}
 	return 0
+}
+
+// eachOther calls f for each other journal in the same folder. One that vanishes
+// meanwhile is none.
+func (j *Journal) eachOther(f func(*Journal) error) error {
+	paths, err := filepath.Glob(filepath.Join(filepath.Dir(j.path), "*.json"))
+	if err != nil {
+		return fmt.Errorf("list journals: %w", err)
+	}
+	for _, path := range paths {
+		if filepath.Clean(path) == filepath.Clean(j.path) {
+			continue
+		}
+		other, err := OpenJournal(path)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+			continue
+		}
+		if err == nil {
+			err = f(other)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin records steps that are about to be done.

@@ -46,16 +46,11 @@ type Kernel interface {
 	AddThrow(p netip.Prefix, table int) error
 	ReplaceThrow(p netip.Prefix, table int) error
 	DeleteThrow(p netip.Prefix, table int) error
-	// SetSysctl sets a parameter, if it is not so already. ResetSysctl takes that
-	// back, unless the parameter has got another value since: then the error
-	// wraps ErrInUse.
+	// Sysctl returns the value of a parameter.
+	Sysctl(name string) (string, error)
 	SetSysctl(name, value string) error
-	ResetSysctl(name, value, before string) error
-	// SetSrcValidMark sets net.ipv4.conf.all.src_valid_mark to 1.
-	SetSrcValidMark() error
-	// ResetSrcValidMark sets it to 0 again, unless another rule that goes by a
-	// mark needs it: then the error wraps ErrInUse.
-	ResetSrcValidMark() error
+	// MarkedRule returns a rule that goes by a mark, in words, "" if there is none.
+	MarkedRule() (string, error)
 	// SetDNS has names resolved by a tunnel's servers.
 	SetDNS(ctx context.Context, l link.Link, c resolver.Change) error
 	// ResetDNS puts back what was there before. The link may be gone. The error
@@ -94,7 +89,7 @@ func leftAlone(err error) bool {
 // Which errno the kernel chooses depends on the object: ENODEV for links,
 // EADDRNOTAVAIL for addresses, ESRCH for routes, ENOENT for most of the rest.
 func gone(err error) bool {
-	if errors.Is(err, link.ErrNotFound) || errors.Is(err, resolver.ErrNotSet) {
+	if errors.Is(err, link.ErrNotFound) || errors.Is(err, resolver.ErrNotSet) || errors.Is(err, errNothing) {
 		return true
 	}
 	for _, errno := range []unix.Errno{unix.ENODEV, unix.EADDRNOTAVAIL, unix.ESRCH, unix.ENOENT} {

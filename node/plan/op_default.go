@@ -11,23 +11,6 @@ import (
 
 // What a default route needs besides. It does not go with the link.
 
-// srcValidMark makes the check of source addresses heed a packet's mark.
-const srcValidMark = "net.ipv4.conf.all.src_valid_mark"
-
-var validMarkOperation = operation{
-	command:     func(Step) string { return "sysctl -q " + srcValidMark + "=1" },
-	undoCommand: func(Step) string { return "sysctl -q " + srcValidMark + "=0" },
-	do: func(_ context.Context, r *Runner, _ Step, _ *link.Link) error {
-		return r.Kernel.SetSrcValidMark()
-	},
-	undo: func(r *Runner, _ Step, _ link.Link) error { return r.Kernel.ResetSrcValidMark() },
-	differs: func(_ context.Context, p Present, _ Step, _ link.Link) ([]string, error) {
-		return parameterDiffers(p, srcValidMark, "1")
-	},
-	stays: always,
-	left:  leftParameters,
-}
-
 var ruleOperation = operation{
 	command:     func(s Step) string { return fmt.Sprintf("ip %s rule add %s", family(s.Prefix), s.rule()) },
 	undoCommand: func(s Step) string { return fmt.Sprintf("ip %s rule delete %s", family(s.Prefix), s.rule()) },

@@ -2,128 +2,116 @@ package plan
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/wgnode/wgnode/node/link"
 )
 
-// Kernel parameters belong to all of the host, so another node may need the same
-// value. Then the step that is undone last restores what was there before the
-// first: see [operation.shared].
+// Kernel parameters belong to all of the host, so several nodes may need the
+// same one. They are counted: see [parameters].
+
+// srcValidMark makes the check of source addresses heed a packet's mark.
+const srcValidMark = "net.ipv4.conf.all.src_valid_mark"
+
 var sysctlOperation = operation{
-	command: func(s Step) string { return fmt.Sprintf("sysctl -q %s=%s", s.Sysctl, s.Value) },
+	command: func(s Step) string { return setCommand(s.parameter()) },
 	undoCommand: func(s Step) string {
 		if s.Before == s.Value {
 			return ""
 		}
-		return fmt.Sprintf("sysctl -q %s=%s", s.Sysctl, s.Before)
+		return setCommand(s.Sysctl, s.Before)
 	},
 	do: func(_ context.Context, r *Runner, s Step, _ *link.Link) error {
-		return r.Kernel.SetSysctl(s.Sysctl, s.Value)
+		return r.counted.take(s)
 	},
-	undo: func(r *Runner, s Step, _ link.Link) error {
-		if s.Before == s.Value {
-			// Something that was turned off since may have changed it.
-			return r.Kernel.SetSysctl(s.Sysctl, s.Value)
-		}
-		return r.Kernel.ResetSysctl(s.Sysctl, s.Value, s.Before)
-	},
+	undo: func(r *Runner, s Step, _ link.Link) error { return r.counted.release(s) },
 	differs: func(_ context.Context, p Present, s Step, _ link.Link) ([]string, error) {
-		return parameterDiffers(p, s.Sysctl, s.Value)
+		if s.keeps() {
+			return nil, nil // what others make of it is theirs
+		}
+		name, want := s.parameter()
+		value, err := p.Sysctl(name)
+		if err != nil || value == want {
+			return nil, err
+		}
+		return []string{fmt.Sprintf("sysctl %s is %s instead of %s", name, value, want)}, nil
 	},
 	stays:  always,
 	left:   leftParameters,
 	shared: true,
 }
 
-func parameterDiffers(p Present, name, want string) ([]string, error) {
-	value, err := p.Sysctl(name)
-	if err != nil || value == want {
-		return nil, err
-	}
-	return []string{fmt.Sprintf("sysctl %s is %s instead of %s", name, value, want)}, nil
+var validMarkOperation = operation{
+	command:     sysctlOperation.command,
+	undoCommand: func(Step) string { return setCommand(srcValidMark, "0") },
+	do:          sysctlOperation.do,
+	undo:        sysctlOperation.undo,
+	differs:     sysctlOperation.differs,
+	stays:       always,
+	left:        leftParameters,
+	shared:      true,
 }
 
-// inherit returns steps that are about to be done, with what another node found
-// before it did the same one: that it is done already is that one's doing.
+func setCommand(name, value string) string { return fmt.Sprintf("sysctl -q %s=%s", name, value) }
+
+// parameter is what a shared step sets, and to what.
+func (s Step) parameter() (name, value string) {
+	if s.Op == OpValidMark {
+		return srcValidMark, "1"
+	}
+	return s.Sysctl, s.Value
+}
+
+// keeps reports whether a step sets nothing, but remembers what another
+// parameter's end would change.
+func (s Step) keeps() bool { return s.For != "" && s.Before == s.Value }
+
+// Undone returns the command that would do what undoing the step has done, as
+// far as it shows in the kernel: a parameter that others need stays. It is "" if
+// there is nothing to say.
+func (s Step) Undone(k Kernel) string {
+	if !operations[s.Op].shared {
+		return s.UndoString()
+	}
+	name, value := s.parameter()
+	now, err := k.Sysctl(name)
+	if err != nil || now == value {
+		return ""
+	}
+	return setCommand(name, now)
+}
+
+// inherit returns steps that are about to be done, together with what belongs to
+// them on a host where another node has done the same first: it found what the
+// parameter was, and which others change with it. Those must be put right by
+// the node that ends last, whichever it is.
 func (j *Journal) inherit(steps []Step) ([]Step, error) {
-	isShared := func(s Step) bool { return operations[s.Op].shared }
-	if !slices.ContainsFunc(steps, isShared) {
+	if !slices.ContainsFunc(steps, func(s Step) bool { return s.Op == OpSysctl && s.For == "" }) {
 		return steps, nil
 	}
-	steps = slices.Clone(steps)
-	err := j.eachOther(func(other *Journal) error {
-		for i, s := range steps {
-			if its, ok := other.find(s); ok && isShared(s) {
-				steps[i].Before = its.Before
+	var others []Step
+	if err := j.eachOther(func(other *Journal) error {
+		others = append(others, other.Steps...)
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	sets := func(list []Step, s Step) int {
+		return slices.IndexFunc(list, func(t Step) bool { return t.Op == OpSysctl && t.Sysctl == s.Sysctl && t.Value == s.Value })
+	}
+	var all []Step
+	for _, s := range steps {
+		if i := sets(others, s); s.Op == OpSysctl && i >= 0 && sets(j.Steps, s) < 0 {
+			s.Before = others[i].Before
+			for _, o := range others {
+				if o.Op == OpSysctl && o.For == s.Sysctl && sets(steps, o) < 0 && sets(all, o) < 0 {
+					o.Link = j.Link
+					all = append(all, o)
+				}
 			}
 		}
-		return nil
-	})
-	return steps, err
-}
-
-// neededBy returns the name of another node that lives and has done the same
-// step, or "". One whose link is gone is about to end.
-func (j *Journal) neededBy(s Step, k Kernel) (name string, err error) {
-	err = j.eachOther(func(other *Journal) error {
-		if _, ok := other.find(s); !ok {
-			return nil
-		}
-		if alive, err := other.Process.Alive(); err != nil || !alive {
-			return err
-		}
-		if other.LinkIndex != 0 {
-			switch l, err := k.Link(other.Link); {
-			case errors.Is(err, link.ErrNotFound), err == nil && l.Index != other.LinkIndex:
-				return nil
-			case err != nil:
-				return err
-			}
-		}
-		name = other.Link
-		return nil
-	})
-	return name, err
-}
-
-// find returns the step of the journal that sets the same parameter to the same
-// value as s.
-func (j *Journal) find(s Step) (Step, bool) {
-	for _, its := range j.Steps {
-		if its.Op == s.Op && its.Sysctl == s.Sysctl && its.Value == s.Value {
-			return its, true
-		}
+		all = append(all, s)
 	}
-	return Step{}, false
-}
-
-// eachOther calls f for each other journal in the same folder. One that vanishes
-// meanwhile is none.
-func (j *Journal) eachOther(f func(*Journal) error) error {
-	paths, err := filepath.Glob(filepath.Join(filepath.Dir(j.path), "*.json"))
-	if err != nil {
-		return fmt.Errorf("list journals: %w", err)
-	}
-	for _, path := range paths {
-		if filepath.Clean(path) == filepath.Clean(j.path) {
-			continue
-		}
-		other, err := OpenJournal(path)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-			continue
-		}
-		if err == nil {
-			err = f(other)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return all, nil
 }

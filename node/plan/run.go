@@ -28,6 +28,15 @@ type Runner struct {
 	// Replan, if not nil, is asked after the PreUp hooks for all steps once more:
 	// hooks may have changed what the plan was made from.
 	Replan func(ctx context.Context) ([]Step, error)
+
+	counted *parameters // of the journal that is worked on
+}
+
+// on returns a Runner for the steps of a journal.
+func (r *Runner) on(j *Journal) *Runner {
+	its := *r
+	its.counted = &parameters{kernel: r.Kernel, own: j}
+	return &its
 }
 
 // Apply does the steps in order, each one recorded in the journal before it is
@@ -38,7 +47,7 @@ type Runner struct {
 // A kill switch of a journal that was taken over, see [Journal.TakeOver], is
 // replaced by the one that steps have; if Apply fails it stays, with its journal.
 func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
-	err := r.atOnce(func(r *Runner) error { return r.apply(ctx, steps, j) })
+	err := r.atOnce(func(r *Runner) error { return r.on(j).apply(ctx, steps, j) })
 	if err == nil {
 		if err = j.complete(); err == nil {
 			return nil
@@ -190,6 +199,7 @@ func (r *Runner) Undo(ctx context.Context, j *Journal) error { return r.UndoExce
 // UndoExcept is Undo, but leaves what steps of the given kind did. If there is
 // any, the journal stays and holds them; it then names no process.
 func (r *Runner) UndoExcept(ctx context.Context, j *Journal, except Op) error {
+	r = r.on(j)
 	here, err := r.look(j)
 	if err != nil {
 		return err
@@ -213,11 +223,11 @@ func (r *Runner) UndoExcept(ctx context.Context, j *Journal, except Op) error {
 		if !here.remains(s) || whole && goesWithLink(s) {
 			continue
 		}
-		switch err := r.undoUnlessShared(s, here.link, j); {
+		switch err := r.undo(s, here.link); {
 		case leftAlone(err):
 			r.say("[!] left as it is: %v", err)
 		case err == nil:
-			if u := s.UndoString(); u != "" {
+			if u := s.Undone(r.Kernel); u != "" {
 				r.say("[#] %s", u)
 			}
 		case !gone(err):
@@ -230,19 +240,6 @@ func (r *Runner) UndoExcept(ctx context.Context, j *Journal, except Op) error {
 		j.Process, j.Complete = Process{}, false
 	}
 	return errors.Join(append(errs, j.keep(left))...)
-}
-
-// undoUnlessShared undoes a step of a journal, unless another node needs it.
-func (r *Runner) undoUnlessShared(s Step, l link.Link, j *Journal) error {
-	if operations[s.Op].shared {
-		switch other, err := j.neededBy(s, r.Kernel); {
-		case err != nil:
-			return err
-		case other != "":
-			return fmt.Errorf("%s: %s: %w", s, other, ErrInUse)
-		}
-	}
-	return r.undo(s, l)
 }
 
 // whatIs is what has become of the link that is to be undone.

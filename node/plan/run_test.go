@@ -27,6 +27,7 @@ type fake struct {
 	next   int      // the index of the next link
 	has    []string // what goes with the link
 	stays  []string // what does not
+	marked string   // a rule of somebody else's
 	before func(change string) error
 }
 
@@ -149,16 +150,41 @@ func (f *fake) AddThrow(p netip.Prefix, table int) error {
 func (f *fake) DeleteThrow(p netip.Prefix, table int) error {
 	return f.take(fmt.Sprintf("throw %s %d", p, table))
 }
+
+// Sysctl knows those that stay; the others are as they always were.
+func (f *fake) Sysctl(name string) (string, error) {
+	for _, s := range f.stays {
+		if value, ok := strings.CutPrefix(s, name+"="); ok {
+			return value, nil
+		}
+	}
+	return original(name), nil
+}
+
+func original(name string) string {
+	if strings.HasSuffix(name, "accept_ra") || strings.HasPrefix(name, "net/ipv4/conf/") {
+		return "1"
+	}
+	return "0"
+}
+
 func (f *fake) SetSysctl(name, value string) error {
-	if slices.Contains(f.stays, name+"="+value) {
+	now, err := f.Sysctl(name)
+	if err != nil {
+		return err
+	}
+	if now != original(name) {
+		if err := f.take(name + "=" + now); err != nil {
+			return err
+		}
+	}
+	if value == original(name) {
 		return nil
 	}
 	return f.put(name + "=" + value)
 }
-func (f *fake) ResetSysctl(name, value, _ string) error { return f.take(name + "=" + value) }
 
-func (f *fake) SetSrcValidMark() error   { return f.put("src_valid_mark") }
-func (f *fake) ResetSrcValidMark() error { return f.take("src_valid_mark") }
+func (f *fake) MarkedRule() (string, error) { return f.marked, nil }
 
 func (f *fake) SetDNS(_ context.Context, l link.Link, c resolver.Change) error {
 	return f.put(fmt.Sprintf("name servers of %s %d", c.Link, l.Index))

@@ -58,6 +58,9 @@ type Step struct {
 	Sysctl string `json:"sysctl,omitempty"`
 	Value  string `json:"value,omitempty"`
 	Before string `json:"before,omitempty"`
+	// For is another parameter that the step is there for: setting that one, or
+	// restoring it, changes this one, or what this one is about.
+	For string `json:"for,omitempty"`
 
 	// The tables of the firewall are known by the link's name, which is all that
 	// undoing needs.

@@ -48,7 +48,6 @@ func (System) AddAddress(l link.Link, p netip.Prefix) error    { return address.
 func (System) DeleteAddress(l link.Link, p netip.Prefix) error { return address.Delete(l, p) }
 func (System) AddRule(r rule.Rule) error                       { return rule.Add(r) }
 func (System) DeleteRule(r rule.Rule) error                    { return rule.Delete(r) }
-func (System) SetSrcValidMark() error                          { return sysctl.Write(srcValidMark, "1") }
 
 func (s System) AddRoute(l link.Link, p netip.Prefix, table int) error {
 	if s.routes != nil {
@@ -109,26 +108,8 @@ func (System) ReplaceThrow(p netip.Prefix, table int) error {
 }
 func (System) DeleteThrow(p netip.Prefix, table int) error { return route.DeleteThrow(p, table) }
 
-// SetSysctl writes nothing where there is nothing to change: a parameter that
-// cannot be set may have the right value already.
-func (System) SetSysctl(name, value string) error {
-	current, err := sysctl.Read(name)
-	if err != nil || current == value {
-		return err
-	}
-	return sysctl.Write(name, value)
-}
-
-func (System) ResetSysctl(name, value, before string) error {
-	current, err := sysctl.Read(name)
-	switch {
-	case err != nil:
-		return err
-	case current != value:
-		return fmt.Errorf("sysctl %s=%s, which was set to %s here: %w", name, current, value, ErrInUse)
-	}
-	return sysctl.Write(name, before)
-}
+func (System) Sysctl(name string) (string, error) { return sysctl.Read(name) }
+func (System) SetSysctl(name, value string) error { return sysctl.Write(name, value) }
 
 // AddFirewall protects all addresses of the link, as wg-quick does: also the
 // link-local one that the kernel has made up.
@@ -140,15 +121,11 @@ func (s System) AddFirewall(l link.Link, t nftables.Table) error {
 	return s.tables(func(k *nftables.Keeper) error { return k.AddTable(t) })
 }
 
-// ResetSrcValidMark goes by the rules that are left to tell whether it is still
-// needed. The caller's own are gone by then: they were added later.
-func (System) ResetSrcValidMark() error {
+// MarkedRule is about IPv4, whose check of source addresses it matters to.
+func (System) MarkedRule() (string, error) {
 	others, err := rule.ListMarked(false)
-	if err != nil {
-		return err
+	if err != nil || len(others) == 0 {
+		return "", err
 	}
-	if len(others) > 0 {
-		return fmt.Errorf("sysctl %s=1: the rule %s: %w", srcValidMark, others[0], ErrInUse)
-	}
-	return sysctl.Write(srcValidMark, "0")
+	return others[0].String(), nil
 }

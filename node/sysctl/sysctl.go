@@ -76,6 +76,16 @@ func Write(name, value string) error {
 	return nil
 }
 
+// Namespace names the network namespace of the calling thread, which the
+// parameters of the network belong to.
+func Namespace() string {
+	name, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil {
+		return "" // without /proc there are no parameters either
+	}
+	return name
+}
+
 // Writable returns nil if the caller may set a parameter, and else why not.
 func Writable(name string) error {
 	if err := unix.Access(Path(name), unix.W_OK); err != nil {
