@@ -41,11 +41,15 @@ type Client struct {
 }
 
 // Dial returns a client for the node of that name in [RunDir]. The error wraps
-// [ErrNotRunning] if there is none, and fs.ErrPermission if it is not ours.
+// [ErrNotRunning] if there is none, and fs.ErrPermission if it is not ours. It is a
+// [safefile.Untrusted] if others could have put the socket there.
 func Dial(name string) (*Client, error) { return DialIn(RunDir(), name) }
 
 // DialIn is Dial for another folder, see [Options.RunDir].
 func DialIn(dir, name string) (*Client, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, fmt.Errorf("node %s: %w", name, err)
+	}
 	c := &Client{name: name, path: socketPath(dir, name)}
 	c.http = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -64,6 +68,11 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	conn, err := d.DialContext(ctx, "unix", c.path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("node %s: %w", c.name, ErrNotRunning)
+	}
+	if err == nil {
+		if err = checkServer(conn.(*net.UnixConn)); err != nil {
+			_ = conn.Close() // nothing was sent
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", c.name, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // ownsHooks reports whether the hooks of going down are this node's to run.
@@ -65,7 +66,11 @@ func hooksOf(j *plan.Journal, out io.Writer) *config.Config {
 	if j.Config == "" || !j.WasUp() {
 		return nil
 	}
-	cfg, err := config.Read(j.Config) // hooks need no keys
+	owners := safefile.Mine()
+	for _, uid := range j.Owners {
+		owners = owners.And(int(uid))
+	}
+	cfg, err := config.ReadTrusting(j.Config, owners) // hooks need no keys
 	if err != nil {
 		say(out, "[!] skipped: the PreDown and PostDown hooks of %s: %v", j.Link, err)
 		return nil

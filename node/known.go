@@ -101,6 +101,9 @@ func list(dir string) ([]Known, error) {
 // ownNodes are those that have a journal or a control socket in a run folder. A
 // journal that cannot be read is an error, and keeps no other from being found.
 func ownNodes(dir string) ([]Known, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
 	entries, err := os.ReadDir(dir) // in alphabetical order
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -147,6 +150,9 @@ func ownNodesCalled(dir, name string) ([]Known, error) {
 // look finds out about one name. The state is "" where it has gone meanwhile.
 func look(dir, name string) (Known, error) {
 	k := Known{Name: name, RunDir: dir}
+	if err := checkDir(dir); err != nil {
+		return k, err
+	}
 	j, err := plan.OpenJournal(journalPath(dir, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

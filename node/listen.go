@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // listenUnix opens a Unix socket for this user alone. The socket of a process
@@ -46,6 +48,27 @@ func removeStale(path string) error {
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove stale socket: %w", err)
+	}
+	return nil
+}
+
+// checkServer makes sure that who listens at a socket is root or this user.
+func checkServer(c *net.UnixConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var server *unix.Ucred
+	if cerr := raw.Control(func(fd uintptr) {
+		server, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); cerr != nil {
+		return cerr
+	}
+	if err != nil {
+		return fmt.Errorf("find out who serves the socket: %w", err)
+	}
+	if !safefile.Self().Has(server.Uid) {
+		return fmt.Errorf("process %d of another user (uid %d) serves its socket", server.Pid, server.Uid)
 	}
 	return nil
 }

@@ -50,6 +50,9 @@ func called(name string) string {
 
 // journals returns the names that have a journal in a folder.
 func journals(dir string) ([]string, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, fmt.Errorf("list journals: %w", err)
+	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		return nil, fmt.Errorf("list journals: %w", err)

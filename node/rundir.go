@@ -3,14 +3,15 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // RunDir is the default folder of journals and control sockets: /run/wgnode for
@@ -28,19 +29,29 @@ func RunDir() string {
 func journalPath(dir, name string) string { return filepath.Join(dir, name+".json") }
 func socketPath(dir, name string) string  { return filepath.Join(dir, name+".sock") }
 
+// checkDir makes sure that nobody but root and this user can have put anything
+// into a run folder, before anything there is believed: a journal names hooks,
+// and what serves a socket gives answers. One that is not there is good.
+func checkDir(dir string) error {
+	f, err := safefile.OpenFolder(dir, safefile.Self())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	return f.Close()
+}
+
 // lockDir makes the folder, if need be, and keeps other processes from starting
 // nodes and removing the remains of dead ones until unlock is called.
 func lockDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create run folder: %w", err)
 	}
-	f, err := os.Open(dir)
+	f, err := safefile.OpenFolder(dir, safefile.Self())
 	if err != nil {
-		return nil, fmt.Errorf("open run folder: %w", err)
-	}
-	if info, err := f.Stat(); err != nil || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
-		_ = f.Close() // nothing was written
-		return nil, errors.Join(fmt.Errorf("run folder %s is not this user's", dir), err)
+		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	for {
 		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {

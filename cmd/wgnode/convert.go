@@ -69,7 +69,12 @@ func (c *conversion) run(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Read(path)
+	// Without --inline nothing of it is done, so that it may be anybody's.
+	read := config.Inspect
+	if c.inline {
+		read = config.Read
+	}
+	cfg, err := read(path)
 	if err != nil {
 		return err
 	}

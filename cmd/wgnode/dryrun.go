@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
 )
 
 // plannedStep is one step of `up --dry-run --json`.
@@ -18,13 +19,26 @@ type plannedStep struct {
 	Skipped string `json:"skipped,omitempty"` // why this host cannot do it
 }
 
-// dryRun prints what up would do on this host as it is now.
+// dryRun prints what up would do on this host as it is now. It runs no command of
+// the configuration's: neither hooks nor those that print keys, without which
+// nothing is decided but which of the shared peers this host itself is.
 func dryRun(cmd *cobra.Command, path string, f *upFlags) error {
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	cfg, err := loadConfig(ctx, path)
+	cfg, err := config.Read(path)
+	var commands []string
+	if err == nil {
+		commands, err = cfg.ResolveFiles()
+	}
 	if err != nil {
-		return err
+		return withHint(err, keyHints(err)...)
+	}
+	for _, place := range commands {
+		// The steps are right, whether the note can be shown or not.
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "[!] not run: %s\n", place)
+	}
+	if len(commands) > 0 && cfg.Interface.PeersFile != "" && cfg.Interface.PrivateKey.IsZero() {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "[!] without the private key it is not known which of the peers_file's is this host: its AllowedIPs are among the routes")
 	}
 	steps, err := node.Plan(ctx, cfg, node.Options{Out: cmd.ErrOrStderr()})
 	if err != nil {

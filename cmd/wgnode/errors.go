@@ -107,5 +107,5 @@ func hints(err error) (lines []string) {
 	if h, ok := err.(*errHint); ok {
 		add(h.hints)
 	}
-	return lines
+	return append(lines, mend(err)...)
 }

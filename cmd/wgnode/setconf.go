@@ -57,6 +57,7 @@ often as WG_ENDPOINT_RESOLUTION_RETRIES says (a number, or infinity).`,
 // applyFile does what the command, one of the three, does with a file.
 func applyFile(cmd *cobra.Command, command, name, path string) error {
 	errOut := cmd.ErrOrStderr()
+	warnOfOthers(errOut, path)
 	cfg, err := readWG(path)
 	var faults config.Errors
 	var failed *fs.PathError

@@ -95,6 +95,7 @@ func strip(cmd *cobra.Command, path string) error {
 		// The file is printed all the same, so a lost warning is no failure.
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "Warning: `%s' is world accessible\n", path)
 	}
+	warnOfOthers(cmd.ErrOrStderr(), path)
 	left, err := config.Strip(f, path)
 	if err != nil {
 		return err

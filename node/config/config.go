@@ -38,6 +38,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -66,6 +67,10 @@ type Config struct {
 	ForStack bool
 
 	warnings []Warning
+	// owners are the users whose files are trusted; nil if it is from no file.
+	owners safefile.Owners
+	// inspected says that it is not to be resolved.
+	inspected bool
 	// secretFiles are those that secrets were read from.
 	secretFiles []string
 	comments    int

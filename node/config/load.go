@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // Dir is where wg-quick keeps its files.
@@ -43,23 +45,21 @@ func Load(path string) (*Config, error) {
 // of an interface and ".conf", or any and ".toml" for wgnode's own format. Its
 // errors name the file; see [Parse] and [ParseTOML] for those about its
 // content. Whether others may read secrets in the file is among the warnings.
-func Read(path string) (*Config, error) {
-	base := filepath.Base(path)
-	isTOML := strings.HasSuffix(base, ".toml")
-	name := strings.TrimSuffix(base, ".conf")
-	if !isTOML && (name == base || !ValidName(name)) {
-		return nil, fmt.Errorf("%s: the file must be named after the interface: at most 15 letters, digits and _=+.-, then .conf", path)
-	}
-	f, err := open(path)
-	if err != nil {
-		return nil, fmt.Errorf("load configuration: %w", err)
-	}
-	defer f.Close() // nothing was written: its error says nothing
+//
+// As root the error is a [safefile.Untrusted] if users other than
+// [safefile.Mine] could have written the file, or a script that is one of its
+// hooks. For other users that is among the warnings.
+func Read(path string) (*Config, error) { return ReadTrusting(path, safefile.Mine()) }
+
+// read reads the file f, which path leads to.
+func read(path string, f *os.File) (*Config, error) {
 	text, err := readAll(f, f.Name())
 	if err != nil {
 		return nil, err
 	}
+	base := filepath.Base(path)
 	var c *Config
+	isTOML := strings.HasSuffix(base, ".toml")
 	if isTOML {
 		c, err = parseTOML(text, f.Name(), base, false)
 	} else {
@@ -69,7 +69,7 @@ func Read(path string) (*Config, error) {
 		return nil, err
 	}
 	if !isTOML {
-		c.Name = name // a link may have another name than the file behind it
+		c.Name = strings.TrimSuffix(base, ".conf") // a link may have another name than the file behind it
 	}
 	if !isTOML || c.holdsSecret() {
 		secret, warnings, err := secretIn(f)
@@ -81,13 +81,14 @@ func Read(path string) (*Config, error) {
 	return c, nil
 }
 
-// open opens the file behind all symbolic links, and names it so.
-func open(path string) (*os.File, error) {
-	resolved, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, err
+// checkName refuses paths whose names say neither the format nor the interface.
+func checkName(path string) error {
+	base := filepath.Base(path)
+	name := strings.TrimSuffix(base, ".conf")
+	if !strings.HasSuffix(base, ".toml") && (name == base || !ValidName(name)) {
+		return fmt.Errorf("%s: the file must be named after the interface: at most 15 letters, digits and _=+.-, then .conf", path)
 	}
-	return os.Open(resolved)
+	return nil
 }
 
 // holdsSecret says whether the file itself has a key in it that nobody else

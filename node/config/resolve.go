@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
 
@@ -34,15 +35,29 @@ const commandTime = 10 * time.Second
 // The error is an [Errors] with all that could not be read; c is then as it
 // was. A second call changes nothing.
 func (c *Config) Resolve(ctx context.Context) error {
-	if c.resolved {
+	return c.resolve(resolver{ctx: ctx, from: c})
+}
+
+// ResolveFiles is Resolve but for what commands print, which is missing from c
+// then. It returns the keys, as "wg0.toml:3: private_key_command", of those that
+// there are. If there are some, c is not [Config.Resolved].
+func (c *Config) ResolveFiles() (commands []string, err error) {
+	err = c.resolve(resolver{ctx: context.Background(), from: c, commands: &commands})
+	return commands, err
+}
+
+func (c *Config) resolve(r resolver) error {
+	switch {
+	case c.resolved:
 		return nil
+	case c.inspected:
+		return fmt.Errorf("%s was read to be looked at, not to be followed", c.Path)
 	}
 	if c.Import != "" {
 		if err := c.readImport(); err != nil {
 			return err
 		}
 	}
-	r := resolver{ctx: ctx, from: c}
 	private := c.Interface.PrivateKey
 	if from := c.Interface.PrivateKeyFrom; from != (Source{}) {
 		private = readKey(&r, from, "private_key", c.Interface.lines["PrivateKey"], key.ParsePrivate)
@@ -55,9 +70,10 @@ func (c *Config) Resolve(ctx context.Context) error {
 		peers = r.merge(r.peersFile(c.Interface.PeersFile, private), peers)
 	}
 	if len(r.errs) > 0 {
-		return r.errs
+		return withDoubt(r.errs, r.doubt)
 	}
-	c.Interface.PrivateKey, c.Peers, c.Services, c.resolved = private, peers, services, true
+	c.Interface.PrivateKey, c.Peers, c.Services = private, peers, services
+	c.resolved = r.commands == nil || len(*r.commands) == 0
 	c.warnings, c.secretFiles = append(r.warnings, c.warnings...), append(c.secretFiles, r.secretFiles...)
 	return nil
 }
@@ -86,8 +102,10 @@ func (c *Config) Inline() {
 
 // readImport takes Interface and Peers from the file that they are in.
 func (c *Config) readImport() error {
-	fail := func(err error) error { return Errors{{c.Path, c.importLine, "WGConfig", err.Error()}} }
-	f, err := open(c.Import)
+	fail := func(err error) error {
+		return withDoubt(Errors{{c.Path, c.importLine, "WGConfig", err.Error()}}, doubtOf(err))
+	}
+	f, doubts, err := openTrusted(c.Import, c.trusted())
 	if err != nil {
 		return fail(err)
 	}
@@ -104,13 +122,17 @@ func (c *Config) readImport() error {
 	if from.Import != "" || from.Services.Any() {
 		return fail(fmt.Errorf("%s is to have nothing but [Interface] and [Peer]", c.Import))
 	}
+	from.Name, from.owners = c.Name, c.trusted()
+	if err := from.checkHooks(); err != nil {
+		return err
+	}
 	secret, warnings, err := secretIn(f)
 	if err != nil {
 		return fail(err)
 	}
 	c.Interface, c.Peers = from.Interface, from.Peers
 	c.secretFiles = append(c.secretFiles, secret)
-	c.warnings = slices.Concat(warnings, from.warnings, c.warnings)
+	c.warnings = slices.Concat(doubts, warnings, from.warnings, c.warnings)
 	return nil
 }
 
@@ -140,13 +162,17 @@ type resolver struct {
 	ctx      context.Context
 	from     *Config // the file whose keys are being read
 	errs     Errors
+	doubt    *safefile.Untrusted // the first that is among errs
 	warnings []Warning
 
 	secretFiles []string
+	// commands, if not nil, gets the places of the commands, which are not run.
+	commands *[]string
 }
 
 func (r *resolver) fail(line int, key string, err error) {
 	r.errs = append(r.errs, &Error{r.from.Path, line, key, err.Error()})
+	r.doubt = cmp.Or(r.doubt, doubtOf(err))
 }
 
 // presharedKeys reads the keys of peers, which file has given.
@@ -193,10 +219,11 @@ func (r *resolver) peersFile(path string, private key.Private) []Peer {
 }
 
 func (r *resolver) readPeers(path string) (*Config, error) {
-	f, err := open(path)
+	f, doubts, err := openTrusted(path, r.from.trusted())
 	if err != nil {
 		return nil, err
 	}
+	r.warnings = append(r.warnings, doubts...)
 	defer f.Close() // nothing was written: its error says nothing
 	text, err := readAll(f, f.Name())
 	if err != nil {
@@ -273,8 +300,13 @@ func (p *Peer) inherit(from *Peer) {
 // readKey reads a key from where it is kept. The key of the file that says so
 // is name and the kind of the source.
 func readKey[K any](r *resolver, from Source, name string, line int, parse func(string) (K, error)) K {
-	text, err := r.read(from)
 	var k K
+	if from.Kind == SourceCommand && r.commands != nil {
+		place := Error{File: r.from.Path, Line: line, Key: name + "_" + string(from.Kind)}
+		*r.commands = append(*r.commands, strings.TrimSuffix(place.Error(), ": "))
+		return k
+	}
+	text, err := r.read(from)
 	if err == nil {
 		if k, err = parse(strings.TrimSpace(text)); err != nil {
 			err = fmt.Errorf("%s must give one %s and nothing else: %w", from, last(name), err)
@@ -303,6 +335,9 @@ func (r *resolver) read(from Source) (string, error) {
 	case SourceFile:
 		return r.readFile(from.Value)
 	case SourceCommand:
+		if err := checkCommand(from.Value, r.from.trusted()); err != nil {
+			return "", err
+		}
 		return runForKey(r.ctx, from.Value, commandTime)
 	case SourceCredential:
 		folder := os.Getenv("CREDENTIALS_DIRECTORY")
@@ -318,10 +353,11 @@ func (r *resolver) read(from Source) (string, error) {
 const maxKeyFile = 4096
 
 func (r *resolver) readFile(path string) (string, error) {
-	f, err := open(path)
+	f, doubts, err := openTrusted(path, r.from.trusted())
 	if err != nil {
 		return "", err
 	}
+	r.warnings = append(r.warnings, doubts...)
 	defer f.Close() // nothing was written: its error says nothing
 	secret, warnings, err := secretIn(f)
 	if err != nil {

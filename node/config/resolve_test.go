@@ -120,15 +120,15 @@ func TestResolveErrors(t *testing.T) {
 	write(t, dir, "bad.conf", "[Interface]\nMTU = 1400\n[Peer]\n")
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	for line, want := range map[string]string{
-		`private_key_file = "none"`:                            "private_key_file: lstat none: no such file or directory",
-		`private_key_file = "."`:                               "private_key_file: read .: is a directory",
+		`private_key_file = "none"`:                            "private_key_file: open none: no such file or directory",
+		`private_key_file = "."`:                               "private_key_file: open .: is a directory",
 		`private_key_file = "two"`:                             "private_key_file: file two must give one key and nothing else: not a key: want 44 characters of base64",
 		`private_key_file = "long"`:                            "private_key_file: file long must give one key and nothing else: not a key: want 44 characters of base64",
 		`private_key_command = "true"`:                         "private_key_command: the command must give one key and nothing else: not a key: want 44 characters of base64",
 		`private_key_command = "cat two; cat two >&2; exit 3"`: `private_key_command: run command: exit status 3: "(hidden)\n(hidden)"`,
 		`private_key_command = "cat"`:                          "private_key_command: the command must give one key and nothing else: not a key: want 44 characters of base64",
 		`private_key_credential = "wg0"`:                       "private_key_credential: $CREDENTIALS_DIRECTORY is not set: credentials are there in a service of systemd that has LoadCredential= or the like",
-		`peers_file = "none.toml"`:                             "peers_file: lstat none.toml: no such file or directory",
+		`peers_file = "none.toml"`:                             "peers_file: open none.toml: no such file or directory",
 	} {
 		err := resolveIn(t, dir, "[interface]\n"+line)
 		if want = "wg0.toml:2: " + want; err == nil || err.Error() != want {
@@ -140,7 +140,7 @@ func TestResolveErrors(t *testing.T) {
 	}
 	// All at once, each under the name of its own file.
 	err := resolveIn(t, dir, "[interface]\nprivate_key_file = \"none\"\npeers_file = \"bad.toml\"")
-	const want = "wg0.toml:2: private_key_file: lstat none: no such file or directory\n" +
+	const want = "wg0.toml:2: private_key_file: open none: no such file or directory\n" +
 		"bad.toml:1: [interface] belongs in the file of a node; this one is for [[peer]] alone\n" +
 		"bad.toml:3: public_key: missing in this [[peer]]"
 	if err == nil || strings.ReplaceAll(err.Error(), dir+"/", "") != want {

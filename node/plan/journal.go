@@ -45,6 +45,9 @@ type journalFile struct {
 	// Config is the path of the configuration, "" if it came from elsewhere:
 	// its hooks are not in the journal, because they may hold secrets.
 	Config string `json:"config,omitempty"`
+	// Owners are the users whose configuration it may be: its hooks are run later,
+	// perhaps by a root who has not become so by their sudo.
+	Owners safefile.Owners `json:"owners,omitempty"`
 	// Complete says that all steps were done.
 	Complete bool `json:"complete,omitempty"`
 	// LinkIndex tells that link from a later one of the same name. It is 0
@@ -68,18 +71,26 @@ func CreateJournal(path, link, config string) (*Journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
-	j := &Journal{path: path, journalFile: journalFile{Version: journalVersion, Process: self, Link: link, Config: config, Steps: []Step{}}}
+	j := &Journal{path: path, journalFile: journalFile{Version: journalVersion, Process: self, Link: link, Config: config, Owners: safefile.Mine(), Steps: []Step{}}}
 	if err := j.write(true); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
 	return j, nil
 }
 
+// maxJournal bounds what is read of a journal, in bytes. A step has some 200.
+const maxJournal = 64 << 20
+
 // OpenJournal reads a journal, perhaps another process's. The error wraps
-// fs.ErrNotExist if there is none.
+// fs.ErrNotExist if there is none, and a [safefile.Untrusted] if others than root
+// and this user can have written it.
 func OpenJournal(path string) (*Journal, error) {
-	b, err := os.ReadFile(path)
+	f, err := safefile.Open(path, safefile.Self())
 	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxJournal))
+	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	j := &Journal{path: path}
@@ -101,7 +112,7 @@ func (j *Journal) TakeOver(config string) error {
 		return fmt.Errorf("take over journal: %w", err)
 	}
 	j.tookOver = true
-	j.Process, j.Config, j.Complete, j.LinkIndex = self, config, false, 0
+	j.Process, j.Config, j.Owners, j.Complete, j.LinkIndex = self, config, safefile.Mine(), false, 0
 	if err := j.write(false); err != nil {
 		return fmt.Errorf("take over journal: %w", err)
 	}

@@ -42,7 +42,7 @@ func Append(name string, mode fs.FileMode) (*os.File, error) {
 	}
 	if p.shared || p.doubt != nil {
 		switch {
-		case !owners.has(st.Uid):
+		case !owners.Has(st.Uid):
 			return nil, errors.Join(untrusted(&st, p.path, Foreign), f.Close())
 		case st.Nlink > 1:
 			return nil, errors.Join(untrusted(&st, p.path, Linked), f.Close())

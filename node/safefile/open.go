@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,8 @@ func open(name string, owners Owners, strict bool) (*os.File, error) {
 		return fail(unix.ENOENT)
 	case strict && p.doubt != nil:
 		return nil, p.doubt
+	case p.there.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return fail(unix.EISDIR)
 	case p.there.Mode&unix.S_IFMT != unix.S_IFREG: // to open a device may do something
 		return fail(ErrNotRegular)
 	}
@@ -42,7 +45,7 @@ func open(name string, owners Owners, strict bool) (*os.File, error) {
 	if err != nil {
 		return fail(err)
 	}
-	f := os.NewFile(uintptr(fd), p.path)
+	f := os.NewFile(uintptr(fd), p.called(name))
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fail(errors.Join(err, f.Close()))
@@ -50,17 +53,52 @@ func open(name string, owners Owners, strict bool) (*os.File, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return fail(errors.Join(ErrNotRegular, f.Close()))
 	}
-	if doubt := p.judge(fd, &st, owners); strict && doubt != nil {
+	if doubt := p.judge(fd, &st); strict && doubt != nil {
 		return nil, errors.Join(doubt, f.Close())
 	}
 	return f, nil
 }
 
+// called is the name of the place for people who have called it name: without
+// links, and relative if that is.
+func (p *place) called(name string) string {
+	if !filepath.IsAbs(name) {
+		if relative, err := filepath.EvalSymlinks(name); err == nil {
+			return relative
+		}
+	}
+	return p.path
+}
+
+// OpenFolder opens a folder in which only the owners can have made files that
+// belong to them. The error is an [Untrusted] if others own it, or can write it,
+// or a folder or link on the way to it.
+func OpenFolder(name string, owners Owners) (*os.File, error) {
+	fail := func(err error) (*os.File, error) { return nil, &fs.PathError{Op: "open", Path: name, Err: err} }
+	p, err := followInto(name, owners)
+	if err != nil {
+		return fail(err)
+	}
+	defer p.close()
+	if p.doubt != nil {
+		return nil, p.doubt
+	}
+	fd, err := unix.Openat(p.folder, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fail(err)
+	}
+	return os.NewFile(uintptr(fd), p.path), nil
+}
+
 // judge returns why the file itself, of which fd is a descriptor, is not trusted.
-func (p *place) judge(fd int, st *unix.Stat_t, owners Owners) *Untrusted {
+func (p *place) judge(fd int, st *unix.Stat_t) *Untrusted {
+	owners := p.owners
+	if mounted(fd) {
+		owners = owners.And(int(st.Uid))
+	}
 	why, others := writers(fd, st, owners, p.path)
 	switch {
-	case !owners.has(st.Uid):
+	case !owners.Has(st.Uid):
 		return untrusted(st, p.path, Foreign)
 	case others:
 		return untrusted(st, p.path, why)

@@ -142,7 +142,7 @@ func TestOpen(t *testing.T) {
 		{name: "links in a circle", make: func(w *world) { w.link("conf", "conf", 0) }, want: "too many levels of symbolic links"},
 		{name: "nothing", make: func(*world) {}, want: "no such file or directory"},
 		{name: "a pipe", make: func(w *world) { w.must(syscall.Mkfifo(w.path("conf"), 0o600)) }, want: "not a regular file"},
-		{name: "a folder", make: func(w *world) { w.folder("conf", 0, 0, 0o700) }, want: "not a regular file"},
+		{name: "a folder", make: func(w *world) { w.folder("conf", 0, 0, 0o700) }, want: "is a directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)

@@ -12,13 +12,15 @@ import (
 // Owners are the users whose files are trusted.
 type Owners []uint32
 
-// Mine are root, the user that this process runs as, and, if that is root, who
-// became so by sudo, doas or pkexec: that user has chosen the command, and
-// could as well have given it another file.
+// Self are root and the user that this process runs as.
+func Self() Owners { return Owners{0}.And(os.Geteuid()) }
+
+// Mine are [Self], and, if this process runs as root, who became so by sudo, doas
+// or pkexec: that user has chosen the command, and could as well have given it
+// another file.
 func Mine() Owners {
-	self := os.Geteuid()
-	o := Owners{0}.And(self)
-	if self != 0 {
+	o := Self()
+	if os.Geteuid() != 0 {
 		return o
 	}
 	for _, variable := range []string{"SUDO_UID", "PKEXEC_UID"} {
@@ -44,8 +46,8 @@ func (o Owners) And(uid int) Owners {
 	return append(slices.Clone(o), uint32(uid))
 }
 
-// has reports whether the user is one of them.
-func (o Owners) has(uid uint32) bool { return slices.Contains(o, uid) }
+// Has reports whether the user is one of them.
+func (o Owners) Has(uid uint32) bool { return slices.Contains(o, uid) }
 
 // hasGroup reports whether a group is the own one of one of them: it has the
 // user's number, and nobody else in it. So it is with root's, and with those

@@ -3,6 +3,7 @@ package safefile
 import (
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,7 @@ type place struct {
 	folder int    // a descriptor that stands for the folder, and allows nothing else
 	name   string // in the folder
 	path   string // of both, without links
+	owners Owners // who may own it; those asked about, and of what is mounted on the way
 	// shared: others can make files in the folder.
 	shared bool
 	// there is what has the name, nil if nothing has it.
@@ -34,8 +36,8 @@ func (p *place) close() { _ = unix.Close(p.folder) } // nothing can be written b
 
 // walker follows a path.
 type walker struct {
-	owners Owners
 	place
+	last  bool     // a link at the end is followed, too
 	left  []string // names that are yet to be followed
 	links int
 }
@@ -43,41 +45,57 @@ type walker struct {
 // follow follows a path to its end, where there need not be anything. Without
 // last, a link at the end is not followed. The error does not name the path.
 func follow(name string, owners Owners, last bool) (*place, error) {
-	whole := name
+	left, err := names(name)
+	if err != nil {
+		return nil, err
+	}
+	return (&walker{place: place{folder: -1, owners: owners}, last: last, left: left}).walk()
+}
+
+// followInto follows the path of a folder, and into it: what the path leads to
+// is then called ".".
+func followInto(name string, owners Owners) (*place, error) {
+	left, err := names(name)
+	if err != nil {
+		return nil, err
+	}
+	return (&walker{place: place{folder: -1, owners: owners}, left: append(left, ".")}).walk()
+}
+
+func (w *walker) walk() (*place, error) {
+	err := w.enterRoot()
+	for err == nil && len(w.left) > 0 {
+		err = w.step()
+	}
+	if err == nil && w.name == "" { // the root, or a path that ends in ..
+		w.left = []string{"."}
+		err = w.step()
+	}
+	if err != nil {
+		if w.folder >= 0 {
+			w.close()
+		}
+		return nil, err
+	}
+	return &w.place, nil
+}
+
+// names are the parts of an absolute path, or of one that begins in the current
+// folder.
+func names(name string) ([]string, error) {
 	if !path.IsAbs(name) {
 		cwd, err := os.Getwd()
 		if err != nil {
 			return nil, err
 		}
-		whole = cwd + "/" + name
+		name = cwd + "/" + name
 	}
-	w := walker{owners: owners, left: names(whole), place: place{folder: -1}}
-	if err := w.enterRoot(); err != nil {
-		return nil, err
-	}
-	for len(w.left) > 0 {
-		if err := w.step(last); err != nil {
-			w.close()
-			return nil, err
-		}
-	}
-	if w.name == "" { // the root, or a path that ends in ..
-		w.close()
-		return nil, unix.EISDIR
-	}
-	return &w.place, nil
+	return parts(name), nil
 }
 
-// names are the parts of a path.
-func names(path string) []string {
-	parts := strings.Split(path, "/")
-	kept := parts[:0]
-	for _, p := range parts {
-		if p != "" && p != "." {
-			kept = append(kept, p)
-		}
-	}
-	return kept
+// parts are the names between slashes.
+func parts(path string) []string {
+	return slices.DeleteFunc(strings.Split(path, "/"), func(p string) bool { return p == "" || p == "." })
 }
 
 func (w *walker) enterRoot() error {
@@ -101,8 +119,11 @@ func (w *walker) enter(fd int, path string) error {
 	w.folder, w.path, w.name = fd, path, ""
 	why, others := writers(fd, &st, w.owners, path)
 	w.shared = others
+	if strings.HasPrefix(path, "/etc/") && mounted(fd) {
+		w.owners = w.owners.And(int(st.Uid))
+	}
 	switch sticky := st.Mode&unix.S_ISVTX != 0; {
-	case !w.owners.has(st.Uid) && !unmapped(st.Uid):
+	case !w.owners.Has(st.Uid) && !unmapped(st.Uid):
 		w.suspect(&st, path, Foreign)
 	case others && !sticky:
 		w.suspect(&st, path, why)
@@ -111,9 +132,13 @@ func (w *walker) enter(fd int, path string) error {
 }
 
 // step follows the next name.
-func (w *walker) step(last bool) error {
+func (w *walker) step() error {
 	name := w.left[0]
 	w.left = w.left[1:]
+	if name == "." {
+		w.name, w.there = name, new(unix.Stat_t)
+		return unix.Fstat(w.folder, w.there)
+	}
 	if name == ".." {
 		fd, err := unix.Openat(w.folder, "..", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -135,7 +160,7 @@ func (w *walker) step(last bool) error {
 		return err
 	}
 	switch kind := st.Mode & unix.S_IFMT; {
-	case kind == unix.S_IFLNK && (last || len(w.left) > 0):
+	case kind == unix.S_IFLNK && (w.last || len(w.left) > 0):
 		err = w.followLink(fd, name, &st)
 	case kind == unix.S_IFDIR && len(w.left) > 0:
 		return w.enter(fd, path.Join(w.path, name))
@@ -153,7 +178,7 @@ func (w *walker) followLink(fd int, name string, st *unix.Stat_t) error {
 		return unix.ELOOP
 	}
 	// A link can be changed by those only who can write its folder.
-	if (w.shared || w.doubt != nil) && !w.owners.has(st.Uid) {
+	if (w.shared || w.doubt != nil) && !w.owners.Has(st.Uid) {
 		w.suspect(st, path.Join(w.path, name), Foreign)
 	}
 	buf := make([]byte, unix.PathMax)
@@ -162,7 +187,7 @@ func (w *walker) followLink(fd int, name string, st *unix.Stat_t) error {
 		return err
 	}
 	target := string(buf[:n])
-	w.left = append(names(target), w.left...)
+	w.left = append(parts(target), w.left...)
 	if path.IsAbs(target) {
 		return w.enterRoot()
 	}
@@ -197,6 +222,15 @@ func writers(fd int, st *unix.Stat_t, owners Owners, path string) (why Why, othe
 		return Writable, st.Gid != staff || !belowLocal
 	}
 	return Listed, hasList(fd)
+}
+
+// mounted reports whether something is mounted where the file or folder is. For a
+// file, and for a folder below /etc, that is root's word for it: so containers
+// get their configuration, and its owner there may be any user of the host.
+func mounted(fd int) bool {
+	var st unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, 0, &st)
+	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
 // hasList reports whether a file has an access control list. What such a list

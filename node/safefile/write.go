@@ -164,7 +164,7 @@ func (p *place) publish(tmp string, isNew bool) error {
 
 // inherit gives f owner and mode of the file in whose place it will be.
 func (p *place) inherit(f *os.File, mode fs.FileMode) error {
-	if p.there == nil || !Mine().has(p.there.Uid) {
+	if p.there == nil || !Mine().Has(p.there.Uid) {
 		return nil
 	}
 	kept := fs.FileMode(p.there.Mode & 0o777)

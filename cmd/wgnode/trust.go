@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/safefile"
+)
+
+// mend says what to do about a file that others can change.
+func mend(err error) []string {
+	doubt, ok := errors.AsType[*safefile.Untrusted](err)
+	if !ok {
+		return nil
+	}
+	path := config.ShellQuote(doubt.Path)
+	switch run := node.RunDir(); {
+	case run == doubt.Path || strings.HasPrefix(run, doubt.Path+"/"):
+		return []string{"journals and sockets are there: set XDG_RUNTIME_DIR to a folder that is this user's alone"}
+	case doubt.Why == safefile.Linked:
+		return []string{"copy it, and remove the link: cp " + path + " NEW"}
+	case doubt.Why == safefile.Foreign && doubt.Dir:
+		return []string{"have root own a copy in a folder of root's: install -m 600 FILE " + config.Dir}
+	case doubt.Why == safefile.Foreign && doubt.Link:
+		return []string{"give the path that it leads to, " + config.ShellQuote(readlink(doubt.Path)) + ", if that is meant"}
+	case doubt.Why == safefile.Foreign:
+		return []string{"if what is in it is right: " + doubt.Mend() + " " + path}
+	}
+	return []string{doubt.Mend() + " " + path}
+}
+
+func readlink(path string) string {
+	target, err := os.Readlink(path)
+	if err != nil {
+		return path
+	}
+	return target
+}
+
+// warnOfOthers says on w if others than root and this user can change a file that
+// one of wg(8)'s commands reads. wg takes it, and so does wgnode; nothing in it is
+// a command.
+func warnOfOthers(w io.Writer, path string) {
+	f, err := safefile.Open(path, safefile.Mine())
+	if err == nil {
+		_ = f.Close() // nothing was written
+	}
+	if doubt, ok := errors.AsType[*safefile.Untrusted](err); ok {
+		// What it warns of is done all the same.
+		_, _ = fmt.Fprintf(w, "Warning: `%s' can be changed by others: %v\n", path, doubt)
+	}
+}

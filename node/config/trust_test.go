@@ -1,0 +1,145 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/safefile"
+)
+
+// stranger is a user whom nobody trusts.
+const stranger = 54321
+
+// Whatever a configuration is put together from, as root none of it may be of
+// others' making, and no command of theirs is run.
+func TestLoadTrusts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("files of other users take root")
+	}
+	t.Setenv("SUDO_UID", "")
+	const toml = "[interface]\nprivate_key_file = \"key\"\npeers_file = \"peers.toml\"\npost_up = [\"echo up\", \"bash DIR/hook.sh %i\"]\n" +
+		"[[peer]]\npublic_key = \"AkIGpAj7+V26w9a2yRCtOkEPdBjITwWKk53iHE4iWnQ=\"\npreshared_key_command = \"DIR/psk.sh\"\n"
+	files := map[string]string{
+		"wg0.toml":   toml,
+		"key":        "SGVsbG8sIHRoaXMgaXMgYSBrZXkgZm9yIGEgdGVzdC4=\n",
+		"peers.toml": "[[peer]]\npublic_key = \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\"\n",
+		"psk.sh":     "#!/bin/sh\ntouch DIR/ran; echo SGVsbG8sIHRoaXMgaXMgYSBrZXkgZm9yIGEgdGVzdC4=\n",
+		"hook.sh":    "true\n",
+		"wg1.conf":   "WGConfig = wg2.conf\n[Socks5]\nBindAddress = 127.0.0.1:1080\n",
+		"wg2.conf":   "[Interface]\nPrivateKey = SGVsbG8sIHRoaXMgaXMgYSBrZXkgZm9yIGEgdGVzdC4=\nPostUp = DIR/hook.sh\n",
+	}
+	for _, c := range []struct {
+		name   string
+		change string // the file that is a stranger's; "" for none
+		load   string // the file that is loaded
+		want   string // part of the error; "" for none
+		runs   bool   // a command of root's is run all the same
+	}{
+		{name: "own", load: "wg0.toml", runs: true},
+		{name: "configuration", change: "wg0.toml", load: "wg0.toml", want: "load configuration: not taken as root: DIR/wg0.toml belongs to the user 54321"},
+		{name: "key", change: "key", load: "wg0.toml", want: "DIR/wg0.toml:2: private_key_file: not taken as root: DIR/key belongs to", runs: true},
+		{name: "peers", change: "peers.toml", load: "wg0.toml", want: "DIR/wg0.toml:3: peers_file: not taken as root: DIR/peers.toml belongs to", runs: true},
+		{name: "command", change: "psk.sh", load: "wg0.toml", want: "preshared_key_command: not taken as root: DIR/psk.sh belongs to"},
+		{name: "hook", change: "hook.sh", load: "wg0.toml", want: "post_up: not taken as root: DIR/hook.sh belongs to"},
+		{name: "own of wireproxy's", load: "wg1.conf"},
+		{name: "import", change: "wg2.conf", load: "wg1.conf", want: "WGConfig: not taken as root: DIR/wg2.conf belongs to"},
+		{name: "hook of an import", change: "hook.sh", load: "wg1.conf", want: "DIR/wg2.conf:3: PostUp: not taken as root: DIR/hook.sh belongs to"},
+		{name: "folder", change: ".", load: "wg0.toml", want: "not taken as root: DIR belongs to"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := func(text string) string { return strings.ReplaceAll(text, "DIR", dir) }
+			for name, text := range files {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(in(text)), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.change != "" {
+				if err := os.Chown(filepath.Join(dir, c.change), stranger, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = Load(filepath.Join(dir, c.load))
+			if err == nil && c.want != "" || err != nil && (c.want == "" || !strings.Contains(err.Error(), in(c.want))) {
+				t.Errorf("got %v, want %q", err, in(c.want))
+			}
+			if _, ok := errors.AsType[*safefile.Untrusted](err); !ok && err != nil {
+				t.Error("the error does not say what is not trusted")
+			}
+			if _, err := os.Stat(filepath.Join(dir, "ran")); (err == nil) != c.runs {
+				t.Errorf("a command was run, or was not: %v", err)
+			}
+			// One that was brought up by its owner's sudo goes down by any root.
+			if c.change == "wg0.toml" {
+				if _, err := ReadTrusting(filepath.Join(dir, c.load), safefile.Mine().And(stranger)); err != nil {
+					t.Error(err)
+				}
+			}
+			// To look at is none of it forbidden.
+			cfg, err := Inspect(filepath.Join(dir, c.load))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cfg.Resolve(t.Context()); err == nil {
+				t.Error("what was read to be looked at was followed")
+			}
+		})
+	}
+}
+
+func TestScript(t *testing.T) {
+	for command, want := range map[string]string{
+		"/etc/up.sh wg0":            "/etc/up.sh",
+		"  ./up.sh":                 "./up.sh",
+		"/etc/up.sh; true":          "/etc/up.sh",
+		"bash /etc/up.sh":           "/etc/up.sh",
+		"sudo sh /etc/up.sh":        "/etc/up.sh",
+		". /etc/env":                "/etc/env",
+		"/bin/sh -c '/etc/up.sh'":   "",
+		"iptables -A FORWARD":       "",
+		"wg set wg0 private-key /k": "",
+		"echo x > /proc/sys/x":      "",
+		"$HOME/up.sh":               "",
+		"":                          "",
+		"sh":                        "",
+		"[ -x /etc/up.sh ]":         "",
+	} {
+		if got := script(command); got != want {
+			t.Errorf("%q: %q, want %q", command, got, want)
+		}
+	}
+}
+
+// A dry run reads what files hold, and runs no command.
+func TestResolveFiles(t *testing.T) {
+	dir := t.TempDir()
+	ran := filepath.Join(dir, "ran")
+	path := filepath.Join(dir, "wg0.toml")
+	if err := os.WriteFile(filepath.Join(dir, "psk"), []byte("SGVsbG8sIHRoaXMgaXMgYSBrZXkgZm9yIGEgdGVzdC4=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := "[interface]\nprivate_key_command = \"touch " + ran + "\"\n[[peer]]\npublic_key = \"AkIGpAj7+V26w9a2yRCtOkEPdBjITwWKk53iHE4iWnQ=\"\npreshared_key_file = \"psk\"\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, err := c.ResolveFiles()
+	if err != nil || len(commands) != 1 || !strings.HasSuffix(commands[0], "wg0.toml:2: private_key_command") {
+		t.Errorf("not run: %q, %v", commands, err)
+	}
+	if c.Resolved() || c.Peers[0].PresharedKey.IsZero() || len(c.Missing()) > 0 {
+		t.Errorf("resolved %t, with preshared key %t, missing %v", c.Resolved(), !c.Peers[0].PresharedKey.IsZero(), c.Missing())
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the command was run")
+	}
+}
