@@ -47,7 +47,8 @@ type PeerStatus struct {
 	Configured bool              `json:"configured"`
 	Endpoint   netip.AddrPort    `json:"endpoint,omitzero"` // where packets go now
 	Written    string            `json:"written,omitempty"` // the endpoint in the configuration
-	Resolve    string            `json:"resolve,omitempty"` // why that does not resolve
+	Set        netip.AddrPort    `json:"set,omitzero"`      // one that another program has set in its place
+	Resolve    string            `json:"resolve,omitempty"` // why Written does not resolve
 	Handshake  time.Time         `json:"handshake,omitzero"`
 	Waiting    uint64            `json:"waiting,omitempty"` // packets inside the device
 	Drops      map[string]uint64 `json:"drops,omitempty"`   // packets, by reason
@@ -150,6 +151,9 @@ func (n *Node) Status() Status {
 		written, err := n.Endpoint(p.Key)
 		if ps.Written = written; err != nil {
 			ps.Resolve = err.Error()
+		}
+		if p.ClientSet.IsValid() && p.ClientSet != n.endpoints.Load().Of(p.Key) {
+			ps.Set = p.ClientSet
 		}
 		s.Peers = append(s.Peers, ps)
 	}

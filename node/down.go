@@ -107,7 +107,11 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 			return false, nil, err
 		}
 		if cfg.Interface.SaveConfig {
-			if err := Save(cfg, o.RunDir); err != nil {
+			// Which peers and keys are kept elsewhere, and not to be written here.
+			if err := cfg.Resolve(ctx); err != nil {
+				return false, nil, err
+			}
+			if err := Save(ctx, cfg, o.RunDir); err != nil {
 				return false, nil, err
 			}
 		}

@@ -1,32 +1,81 @@
 package node
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/wgnode/wgnode/node/address"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // Save writes what the interface of cfg does at present into cfg's file: its
-// addresses, MTU if cfg gives one, port, key and peers. What only the file can
-// know stays: DNS, Table, hooks, and the names of peers. The file is replaced
-// whole or not at all, see [config.Config.Save].
+// addresses, MTU if cfg gives one, port, key and peers. What only the file can know
+// stays as it is there: DNS, Table, hooks, comments, the names of peers and the order;
+// and so does the name of an endpoint, unless another program has set an address in
+// its place. The file is replaced whole or not at all, see [config.Config.Save].
 //
 // Unlike wg-quick it does not save what was made up while the interface came
 // up: a mark that was chosen for a default route, a link-local address. Saved,
 // the mark would be a choice, and the next tunnel could not have its table.
 //
 // dir is the folder of the journals, [RunDir] if empty.
-func Save(cfg *config.Config, dir string) error {
+func Save(ctx context.Context, cfg *config.Config, dir string) error {
 	if dir == "" {
 		dir = RunDir()
 	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	if c, err := DialIn(dir, cfg.Name); err == nil {
+		if status, err := c.Status(ctx); err == nil {
+			return save(cfg, dir, status.replaced())
+		}
+	}
+	return save(cfg, dir, lookedUp(ctx))
+}
+
+// askTime is how long Save waits for a node, and for the names of endpoints of one
+// that cannot be asked.
+const askTime = 5 * time.Second
+
+// save is Save for a node that serves itself.
+func (n *Node) save() error {
+	status := n.Status()
+	return save(n.Config(), n.opt.RunDir, status.replaced())
+}
+
+// A replaced says whether the address at which a peer is, not the name of its
+// endpoint, is what was meant last.
+type replaced func(p *config.Peer, at netip.AddrPort) bool
+
+// replaced goes by what a node knows.
+func (s *Status) replaced() replaced {
+	return func(p *config.Peer, _ netip.AddrPort) bool {
+		return slices.ContainsFunc(s.Peers, func(ps PeerStatus) bool { return ps.PublicKey == p.PublicKey && ps.Set.IsValid() })
+	}
+}
+
+// lookedUp goes by what a name stands for now. One that does not resolve stays.
+func lookedUp(ctx context.Context) replaced {
+	return func(p *config.Peer, at netip.AddrPort) bool {
+		host, _, err := net.SplitHostPort(p.Endpoint)
+		if err != nil || !at.IsValid() {
+			return false
+		}
+		addrs, err := lookup.System(ctx, host)
+		return err == nil && !slices.Contains(addrs, at.Addr().Unmap())
+	}
+}
+
+func save(cfg *config.Config, dir string, by replaced) error {
 	status, err := uapi.Get(cfg.Name)
 	if err != nil {
 		return fmt.Errorf("save %s: %w", cfg.Path, err)
@@ -35,19 +84,16 @@ func Save(cfg *config.Config, dir string) error {
 	if j, err := plan.OpenJournal(journalPath(dir, cfg.Name)); err == nil {
 		chosen = j.Mark()
 	}
-	saved, err := present(cfg, status, chosen)
+	saved, err := present(cfg, status, chosen, by)
 	if err != nil {
 		return fmt.Errorf("save %s: %w", cfg.Path, err)
 	}
 	return saved.Save()
 }
 
-// save is Save for a node that serves itself.
-func (n *Node) save() error { return Save(n.Config(), n.opt.RunDir) }
-
 // present is cfg as it would have to be for what the device and the link do
 // now. The mark chosen, if not 0, is not of cfg.
-func present(cfg *config.Config, s *uapi.Status, chosen uint32) (*config.Config, error) {
+func present(cfg *config.Config, s *uapi.Status, chosen uint32, by replaced) (*config.Config, error) {
 	c := *cfg
 	i := &c.Interface
 	if i.PrivateKey.Public() != s.PrivateKey.Public() { // the device may have clamped it
@@ -61,27 +107,60 @@ func present(cfg *config.Config, s *uapi.Status, chosen uint32) (*config.Config,
 	if i.Addresses, i.MTU, err = linkState(&c); err != nil {
 		return nil, err
 	}
-	known := make(map[key.Public]*config.Peer)
+	// In the order of the file; a device has none. New ones come last.
+	at := make(map[key.Public]int)
 	for n := range cfg.Peers {
-		known[cfg.Peers[n].PublicKey] = &cfg.Peers[n]
+		if _, twice := at[cfg.Peers[n].PublicKey]; !twice {
+			at[cfg.Peers[n].PublicKey] = n
+		}
 	}
+	place := func(p *uapi.PeerStatus) int {
+		if n, known := at[p.PublicKey]; known {
+			return n
+		}
+		return len(cfg.Peers)
+	}
+	peers := slices.Clone(s.Peers)
+	slices.SortStableFunc(peers, func(a, b uapi.PeerStatus) int { return place(&a) - place(&b) })
 	c.Peers = nil
-	for n := range s.Peers {
-		p := &s.Peers[n]
-		peer := config.Peer{PublicKey: p.PublicKey, PresharedKey: p.PresharedKey, AllowedIPs: slices.Clone(p.AllowedIPs),
-			PersistentKeepalive: uint16(p.PersistentKeepalive.Seconds())}
-		if p.Endpoint.IsValid() {
-			peer.Endpoint = p.Endpoint.String()
+	for n := range peers {
+		var was *config.Peer
+		if known := place(&peers[n]); known < len(cfg.Peers) {
+			was = &cfg.Peers[known]
 		}
-		if was := known[p.PublicKey]; was != nil {
-			peer.Name, peer.Shared = was.Name, was.Shared
-			if was.PresharedKey == p.PresharedKey {
-				peer.PresharedKeyFrom = was.PresharedKeyFrom
-			}
-		}
-		c.Peers = append(c.Peers, peer)
+		c.Peers = append(c.Peers, presentPeer(&peers[n], was, by))
 	}
 	return &c, nil
+}
+
+// presentPeer is a peer as the device has it. In the file it is was, or nil.
+func presentPeer(p *uapi.PeerStatus, was *config.Peer, by replaced) config.Peer {
+	peer := config.Peer{PublicKey: p.PublicKey, PresharedKey: p.PresharedKey, AllowedIPs: slices.Clone(p.AllowedIPs),
+		PersistentKeepalive: uint16(p.PersistentKeepalive.Seconds())}
+	if p.Endpoint.IsValid() {
+		peer.Endpoint = p.Endpoint.String()
+	}
+	if was == nil {
+		return peer
+	}
+	peer.Name, peer.Shared = was.Name, was.Shared
+	if was.PresharedKey == p.PresharedKey {
+		peer.PresharedKeyFrom = was.PresharedKeyFrom
+	}
+	if isName(was.Endpoint) && !by(was, p.Endpoint) {
+		peer.Endpoint = was.Endpoint
+	}
+	return peer
+}
+
+// isName reports whether an endpoint is a name and a port.
+func isName(endpoint string) bool {
+	host, _, err := net.SplitHostPort(endpoint)
+	if err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(host)
+	return err != nil
 }
 
 // linkState returns the addresses that the link has, but for a link-local one

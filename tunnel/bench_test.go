@@ -92,7 +92,7 @@ func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 	for i := range peers {
 		p := tn.peers.ensure(key.Public{byte(i), byte(i >> 8), 1})
 		p.configured.Store(true)
-		tn.endpointSet(p, netip.MustParseAddrPort("192.0.2.1:51820"))
+		tn.endpointSet(p, netip.MustParseAddrPort("192.0.2.1:51820"), false)
 		a := kind.addr(i)
 		tn.allowed.insert(netip.PrefixFrom(a, a.BitLen()), p.id)
 		tn.local.add(rigIndex(i), p.id, true, 1)

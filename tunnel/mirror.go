@@ -19,13 +19,16 @@ import (
 // mirror of the device's configuration: peers, AllowedIPs, endpoints. If the
 // device refuses part of it, or the private key changes, the mirror is built
 // anew from what the device says.
-func (t *Tunnel) set(config string) error {
+func (t *Tunnel) set(config string) error { return t.setFor(config, false) }
+
+// setFor is set for a client of the UAPI socket, or for the node itself.
+func (t *Tunnel) setFor(config string, client bool) error {
 	t.config.Lock()
 	defer t.config.Unlock()
 	err := t.dev.IpcSet(config)
-	m := mirror{t: t, own: t.identity.Load().public, touched: make(map[*peer]struct{})}
+	m := mirror{t: t, own: t.identity.Load().public, client: client, touched: make(map[*peer]struct{})}
 	if err != nil || !m.apply(config) {
-		if rerr := t.resync(); rerr != nil {
+		if rerr := t.resync(client); rerr != nil {
 			return fmt.Errorf("read configuration back: %w", rerr)
 		}
 		return err
@@ -63,7 +66,7 @@ func (t *Tunnel) setInParts(change *uapi.Change, progress func(peers int)) error
 			break
 		}
 	}
-	if rerr := t.resync(); rerr != nil {
+	if rerr := t.resync(false); rerr != nil {
 		return fmt.Errorf("read configuration back: %w", rerr)
 	}
 	return err
@@ -83,6 +86,7 @@ func (t *Tunnel) bind(p *peer) {
 type mirror struct {
 	t       *Tunnel
 	own     key.Public
+	client  bool  // of the UAPI socket
 	cur     *peer // nil before the first peer, and for one that is ignored
 	created bool
 	touched map[*peer]struct{}
@@ -133,7 +137,7 @@ func (m *mirror) line(name, value string) bool {
 		if err != nil {
 			return false
 		}
-		t.endpointSet(p, ep)
+		t.endpointSet(p, ep, m.client)
 	case "replace_allowed_ips":
 		t.allowed.removePeer(p.id)
 	case "allowed_ip":
@@ -174,6 +178,7 @@ func (m *mirror) remove(p *peer) {
 	m.touched[p] = struct{}{}
 	m.t.allowed.removePeer(p.id)
 	p.endpoint.Store(nil)
+	p.clients.Store(nil)
 	p.handshake.outstanding.Store(0)
 	m.t.peers.removed(p)
 }
@@ -187,8 +192,9 @@ func (t *Tunnel) Status() (*uapi.Status, error) {
 	return uapi.ParseStatus(&b)
 }
 
-// resync builds the mirror from what the device says. The caller holds config.
-func (t *Tunnel) resync() error {
+// resync builds the mirror from what the device says, after an operation of a client
+// or of the node itself. The caller holds config.
+func (t *Tunnel) resync(client bool) error {
 	s, err := t.Status()
 	if err != nil {
 		return err
@@ -204,7 +210,9 @@ func (t *Tunnel) resync() error {
 		present[p] = true
 		p.configured.Store(true)
 		if ps.Endpoint.IsValid() {
-			t.endpointSet(p, ps.Endpoint)
+			if was := p.endpoint.Load(); was == nil || *was != plainEndpoint(ps.Endpoint) {
+				t.endpointSet(p, ps.Endpoint, client)
+			}
 		} else {
 			p.endpoint.Store(nil)
 		}
@@ -225,10 +233,19 @@ func (t *Tunnel) resync() error {
 	return nil
 }
 
-// endpointSet notes an endpoint that the configuration gives.
-func (t *Tunnel) endpointSet(p *peer, ep netip.AddrPort) {
-	ep = netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
+// endpointSet notes an endpoint that the configuration gives, or a client.
+func (t *Tunnel) endpointSet(p *peer, ep netip.AddrPort, client bool) {
+	ep = plainEndpoint(ep)
 	p.endpoint.Store(&ep)
+	if client {
+		p.clients.Store(&ep)
+	} else {
+		p.clients.Store(nil)
+	}
+}
+
+func plainEndpoint(ep netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
 }
 
 // endpointSeen notes where a peer's packets come from or go to. A change is
@@ -238,7 +255,7 @@ func (t *Tunnel) endpointSeen(p *peer, ep netip.AddrPort, seq uint64) {
 	if old != nil && *old == ep {
 		return
 	}
-	ep = netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
+	ep = plainEndpoint(ep)
 	if old == nil || *old != ep {
 		t.endpointMoved(p, old, ep, seq)
 	}

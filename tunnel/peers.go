@@ -23,6 +23,7 @@ type peer struct {
 	id         probe.PeerID
 	configured atomic.Bool
 	endpoint   atomic.Pointer[netip.AddrPort] // mirror of the device's; nil: none
+	clients    atomic.Pointer[netip.AddrPort] // the endpoint that a client of the UAPI socket set last; nil: the node itself did
 	key        key.Public
 
 	out way    // inner packets from TUN read to UDP send

@@ -43,6 +43,9 @@ type PeerState struct {
 	Name       string
 	Configured bool
 	Endpoint   netip.AddrPort // zero if none is known
+	// ClientSet is the endpoint that a client of the UAPI socket has set, zero if the
+	// node itself was the last to set one.
+	ClientSet netip.AddrPort
 	// Moves is how often the endpoint became another one: because the peer's
 	// messages came from there, or by SetEndpoint.
 	Moves uint64
@@ -97,6 +100,9 @@ func (p *peer) state() PeerState {
 	s := PeerState{ID: p.id, Key: p.key, Name: p.displayName(), Configured: p.configured.Load(), Drops: make(map[probe.Reason]uint64)}
 	if ep := p.endpoint.Load(); ep != nil {
 		s.Endpoint = *ep
+	}
+	if ep := p.clients.Load(); ep != nil {
+		s.ClientSet = *ep
 	}
 	s.Moves, s.Unanswered, s.GivenUp = p.moves.Load(), p.handshake.unanswered.Load(), p.handshake.givenUp.Load()
 	for r := range p.drops {

@@ -15,11 +15,12 @@ func newSaveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "save [CONF|NAME]",
 		Short: "Write a running tunnel's configuration into its file",
-		Long: `Save replaces the file by the tunnel's current state: addresses, port, key, and
-peers with their endpoints. MTU, DNS, Table, SaveConfig, hooks and the names of
-peers are kept; other comments are not. Of a .toml also stays where its keys and
-shared peers come from. NAME stands for the file that the tunnel was started with;
-it can be omitted if only one node runs.
+		Long: `Save writes the tunnel's current state into the file: addresses, port, key, and
+peers with their endpoints. What only the file knows stays as it is: MTU, DNS, Table,
+SaveConfig, hooks, comments, their order, the names of endpoints and of peers, and
+where a .toml keeps its keys and shared peers. New peers come last; a removed peer
+takes along the comments that named it. NAME stands for the file that the tunnel was
+started with; it can be omitted if only one node runs.
 
 The file is replaced whole or not at all, and keeps its owner and what its group
 may do; others may do nothing with it afterwards.`,
@@ -37,7 +38,7 @@ may do; others may do nothing with it afterwards.`,
 				return err
 			}
 			cfg.Name = name
-			err = node.Save(cfg, "")
+			err = node.Save(cmd.Context(), cfg, "")
 			if errors.Is(err, fs.ErrNotExist) {
 				return withHint(fmt.Errorf("`%s' is not a WireGuard interface", cfg.Name),
 					"`wgnode up "+filepath.Base(path)+"` brings it up; `wgnode show interfaces` lists those there are")

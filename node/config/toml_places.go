@@ -77,14 +77,14 @@ func places(text string) (root *place, comments int) {
 			break
 		}
 	}
-	return root, s.comments
+	return root, len(s.said)
 }
 
 // placeScanner walks through a text. What it skips it does not judge.
 type placeScanner struct {
-	rest     string
-	line     int // of what begins rest
-	comments int
+	rest string
+	line int      // of what begins rest
+	said []string // comments
 }
 
 // take removes the next n bytes from the rest and returns them.
@@ -120,8 +120,7 @@ func (s *placeScanner) blank() {
 		if !strings.HasPrefix(s.rest, "#") {
 			return
 		}
-		s.comments++
-		s.takeUntil("\n")
+		s.said = append(s.said, strings.TrimRight(s.takeUntil("\n"), "\r"))
 	}
 }
 

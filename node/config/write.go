@@ -35,7 +35,7 @@ func (c *Config) WriteConf(w io.Writer) error {
 		set("DNS", s)
 	}
 	set("MTU", unlessZero(i.MTU))
-	if i.Table != TableAuto {
+	if i.Table != TableAuto || i.Given("Table") {
 		set("Table", i.tableText())
 	}
 	if i.SaveConfig {
