@@ -258,7 +258,7 @@ func fixed(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-var changing = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d+|:[3-6]\d{4}\b|0x[0-9a-f]+|(counter|session of|after|id|seq) [0-9.]+\pL*`)
+var changing = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d+|:[3-6]\d{4}\b|0x[0-9a-f]+|(counter|id|seq) [0-9]+|(session of|after) [0-9.]+ ?\pL*`)
 
 // explain has a node explain a flow that is not healthy. The verdict is code, or
 // has it among its candidates, and the README names it.

@@ -115,7 +115,7 @@ func (b *Both) handshake(va, vb Verdict) Verdict {
 	case answers.Sent > 0 && answers.Arrived == 0:
 		return b.unsure(va, fmt.Sprintf("%s answers, and what became of the answers is not known", b.NameB))
 	case answers.Arrived > 0:
-		return b.unsure(va, fmt.Sprintf("%d response(s) of %s arrived, and none was accepted", answers.Arrived, b.NameB))
+		return b.unsure(va, fmt.Sprintf("%s of %s arrived, and none was accepted", probe.Count(answers.Arrived, "response"), b.NameB))
 	}
 	return b.unsure(va, b.saw(calls, "initiation"), fmt.Sprintf("%s has not answered, and not said why", b.NameB))
 }
@@ -243,7 +243,7 @@ func (b *Both) tally() []string {
 		if o.w.Sent == 0 {
 			continue
 		}
-		line := fmt.Sprintf("of %d data message(s) from %s %d arrived at %s", o.w.Sent, o.from, o.w.Arrived, o.to)
+		line := fmt.Sprintf("of %s from %s %d arrived at %s", probe.Count(o.w.Sent, "data message"), o.from, o.w.Arrived, o.to)
 		if o.w.Lost > 0 {
 			line += fmt.Sprintf(", %d were lost on the way", o.w.Lost)
 		}

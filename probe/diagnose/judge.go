@@ -113,7 +113,7 @@ func (f *Facts) answered(time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
-		fmt.Sprintf("the probe was answered after %v", f.Flow.Probe.Took.Round(10*time.Microsecond)))
+		"the probe was answered after "+probe.Brief(f.Flow.Probe.Took))
 	if m := f.PathMTU; m != nil {
 		v.Evidence = append(v.Evidence, m.words())
 	}
@@ -154,7 +154,7 @@ func (f *Facts) alive(now time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	v := healthy(fmt.Sprintf("the session with %s is up", f.peerName()),
-		fmt.Sprintf("handshake completed %v ago", now.Sub(h.Established).Round(time.Second)))
+		fmt.Sprintf("handshake completed %s ago", probe.Brief(now.Sub(h.Established))))
 	return v, true, true
 }
 

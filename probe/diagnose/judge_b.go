@@ -50,14 +50,14 @@ func (f *Facts) stranger(s *Stranger) Verdict {
 	if s.Reason == probe.UnknownPeer && s.Key == noKey {
 		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
 			Summary:  fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
-			Evidence: []string{fmt.Sprintf("%d initiation(s), made for our public key, from the static key %s, which is that of no private key", s.Count, s.Key)},
+			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which is that of no private key", probe.Count(s.Count, "initiation"), s.Key)},
 			Fix: []string{FixComment + "on " + s.From.Addr().String() + ", set PrivateKey in [Interface]; then add its public key here:",
 				"wg show all public-key"}}
 	}
 	if s.Reason == probe.UnknownPeer {
 		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s shakes hands with the key %s, which is no peer here", s.From, s.Key),
-			Evidence: []string{fmt.Sprintf("%d initiation(s), made for our public key, static key decrypted", s.Count)},
+			Evidence: []string{fmt.Sprintf("%s, made for our public key, static key decrypted", probe.Count(s.Count, "initiation"))},
 			Fix: []string{FixComment + "if it is one of yours, add it" + f.inFile() + ":",
 				"[Peer]", "PublicKey = " + s.Key, "AllowedIPs = ITS-TUNNEL-ADDRESS/32",
 				FixComment + "or at once:",
@@ -65,7 +65,7 @@ func (f *Facts) stranger(s *Stranger) Verdict {
 	}
 	return Verdict{Code: WrongPublicKey, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
 		Summary:  fmt.Sprintf("%s has another public key for this node than ours", s.From),
-		Evidence: []string{fmt.Sprintf("%d initiation(s) whose mac1 is not made for %s", s.Count, f.PublicKey)},
+		Evidence: []string{fmt.Sprintf("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
 		Fix: []string{FixComment + "on " + s.From.Addr().String() + ", in its [Peer] for this host:",
 			"PublicKey = " + f.PublicKey}}
 }
@@ -80,7 +80,7 @@ func (f *Facts) replayed(now time.Time) (Verdict, bool, bool) {
 	h := &p.Handshake
 	v := Verdict{Code: HandshakeReplay, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
 		Summary:  fmt.Sprintf("initiations of %s are refused as replays: its clock went back, or two hosts share its key", p.label()),
-		Evidence: []string{fmt.Sprintf("%d initiation(s) with a timestamp not newer than the last one", h.Replays)},
+		Evidence: []string{fmt.Sprintf("%s with a timestamp not newer than the last one", probe.Count(h.Replays, "initiation"))},
 		Fix: []string{FixComment + "on " + p.label() + ": is the clock right?", "timedatectl",
 			FixComment + "once it is, forget the old timestamp here:",
 			fmt.Sprintf("wg set %s peer %s remove", f.Interface, p.Key),
@@ -177,7 +177,7 @@ func (f *Facts) noAnswerHere(time.Time) (Verdict, bool, bool) {
 func (f *Facts) replyAstray(back *Passage) Verdict {
 	v := Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came back to this host, and has not entered the tunnel as the answer that it was", f.target()),
-		Evidence: []string{fmt.Sprintf("netfilter trace: %d reply packet(s) came in on %s%s", back.Packets, back.In, comma(back.Translated)),
+		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s%s", probe.Count(back.Packets, "reply packet"), back.In, comma(back.Translated)),
 			"nothing read from " + f.Interface + " for it: no B7"},
 		Candidates: []Candidate{
 			{ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from " + f.Flow.Target.Addr().String() + "?"},

@@ -49,7 +49,7 @@ func (f *Facts) disallowed(e *probe.Event) Verdict {
 	src, dst := e.Inner()
 	v := Verdict{Code: DisallowedSource, Checkpoint: probe.B4, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s sends packets whose source is not in its AllowedIPs here", p.label()),
-		Evidence: []string{fmt.Sprintf("%d such packet(s), authenticated and dropped", p.DisallowedN),
+		Evidence: []string{fmt.Sprintf("%s, authenticated and dropped", probe.Count(p.DisallowedN, "such packet")),
 			fmt.Sprintf("AllowedIPs of %s: %s", p.label(), joinPrefixes(p.AllowedIPs))}}
 	if e.Checkpoint == probe.A5 {
 		v.Checkpoint = probe.A6
@@ -79,7 +79,7 @@ func (f *Facts) notDelivered(time.Time) (Verdict, bool, bool) {
 	}
 	return Verdict{Code: InputFirewall, Checkpoint: probe.A6, Where: WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came out of the tunnel and did not reach the application", f.target()),
-		Evidence: []string{fmt.Sprintf("%d packet(s) of the flow were written to %s", f.Flow.Replies, f.Interface),
+		Evidence: []string{fmt.Sprintf("%s of the flow were written to %s", probe.Count(f.Flow.Replies, "packet"), f.Interface),
 			"the probe got no answer"},
 		Candidates: []Candidate{
 			{InputFirewall, "nft list ruleset: is there a drop between " + f.Interface + " and the application?"},
@@ -106,7 +106,7 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 	dst := f.Flow.Target.Addr()
 	v := Verdict{Code: NoReply, Checkpoint: probe.A5, Where: WherePeer,
 		Summary:  fmt.Sprintf("packets to %s leave through the session with %s, and no reply comes back", f.target(), p.label()),
-		Evidence: []string{fmt.Sprintf("%d data message(s) of the flow were sent to %s", f.Flow.SentData, p.Endpoint)}}
+		Evidence: []string{fmt.Sprintf("%s of the flow were sent to %s", probe.Count(f.Flow.SentData, "data message"), p.Endpoint)}}
 	if p.Handshake.EstablishedNow {
 		v.Evidence = append(v.Evidence, "a handshake was completed meanwhile: the path works both ways, and so do the keys")
 	}
@@ -114,7 +114,7 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 		v.Evidence = append(v.Evidence, "netfilter trace: this host translates them before they enter the tunnel: "+to)
 	}
 	if p.DisallowedN > 0 {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%d packet(s) from %s had a source outside its AllowedIPs", p.DisallowedN, p.label()))
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s from %s had a source outside its AllowedIPs", probe.Count(p.DisallowedN, "packet"), p.label()))
 		v.Candidates = append(v.Candidates, Candidate{DisallowedSource, fmt.Sprintf("is %s in AllowedIPs of %s here? They are %s", dst, p.label(), joinPrefixes(p.AllowedIPs))})
 	}
 	on := "on " + p.label() + ", "

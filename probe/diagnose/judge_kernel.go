@@ -204,7 +204,7 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 	to := f.passage(FromTunnel).Src.Addr()
 	v := Verdict{Code: ReturnRouteWrong, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s comes back to this host, which routes it to %s, not into %s", from, w.Interface, f.Interface),
-		Evidence: []string{fmt.Sprintf("netfilter trace: %d reply packet(s) came in on %s and did not enter the tunnel", p.Packets, p.In),
+		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s and did not enter the tunnel", probe.Count(p.Packets, "reply packet"), p.In),
 			"the way back: " + w.words()}}
 	if p.Packets > 0 {
 		to = p.backTo()

@@ -77,7 +77,7 @@ func (f *Facts) routerWaits(now time.Time) (Verdict, bool, bool) {
 	dst := f.Flow.Target.Addr()
 	return Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B6, Where: WhereBeyond,
 			Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.peerName(), f.target()),
-			Evidence: []string{fmt.Sprintf("sent on %v ago, with this host's own address for its source", now.Sub(b5.When()).Round(time.Second/10))},
+			Evidence: []string{fmt.Sprintf("sent on %s ago, with this host's own address for its source", probe.Brief(now.Sub(b5.When())))},
 			Candidates: []Candidate{
 				{NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst)},
 				{ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"},

@@ -167,7 +167,7 @@ func (f *Facts) icmpSays(time.Time) (Verdict, bool, bool) {
 	from, _ := e.Outer()
 	who, ep := from.Addr().String(), p.Endpoint.String()
 	v := Verdict{Checkpoint: probe.A3, Where: WherePath, Certain: true,
-		Evidence: []string{fmt.Sprintf("%d ICMP error(s), the latest %s from %s", p.ICMPs, icmpWords[e.Reason], who)}}
+		Evidence: []string{fmt.Sprintf("%s, the latest %s from %s", probe.Count(p.ICMPs, "ICMP error"), icmpWords[e.Reason], who)}}
 	switch e.Reason {
 	case probe.ICMPPortUnreachable:
 		v.Code, v.Where = EndpointPortClosed, WherePeer
@@ -231,13 +231,13 @@ func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
 	ep := p.Endpoint
 	v := Verdict{Code: NoResponse, Checkpoint: probe.A3, Where: WherePath,
 		Summary:  fmt.Sprintf("%s does not answer handshakes at %s", p.label(), ep),
-		Evidence: []string{fmt.Sprintf("%d initiation(s) of 148 bytes left, nothing came back", h.Sent)},
+		Evidence: []string{fmt.Sprintf("%s of 148 bytes left, nothing came back", probe.Count(h.Sent, "initiation"))},
 	}
 	if h.Cookies > 0 {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%d cookie replies came: the other end is reachable, and under load", h.Cookies))
 	}
 	if !h.Established.IsZero() {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("the last handshake was completed %v ago", now.Sub(h.Established).Round(time.Second)))
+		v.Evidence = append(v.Evidence, fmt.Sprintf("the last handshake was completed %s ago", probe.Brief(now.Sub(h.Established))))
 	}
 	port := ep.Port()
 	v.Candidates = []Candidate{

@@ -106,7 +106,7 @@ func (f *Facts) why(cp probe.Checkpoint, now time.Time) string {
 	if cp == probe.B5 || cp == probe.B6 {
 		return "the destination is this host"
 	}
-	return fmt.Sprintf("session of %v ago", now.Sub(f.Peer.Handshake.Established).Round(time.Second))
+	return fmt.Sprintf("session of %s ago", probe.Brief(now.Sub(f.Peer.Handshake.Established)))
 }
 
 // detail words an event for a rung.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/merge"
 )
@@ -58,7 +59,7 @@ func Both(w io.Writer, r *diagnose.Report, m *merge.Result, opt Options) error {
 	t.put(plain, t.opt.choose(" → ", " -> "))
 	t.put(bold, r.Target)
 	if name := peerOf(r.Peer, r.PeerName, &opt); name != "" {
-		t.put(plain, " by peer "+name)
+		t.put(plain, " via peer "+name)
 	}
 	var names []string
 	for i := range m.Hosts {
@@ -93,20 +94,13 @@ func (t *text) hosts(r *merge.Result) {
 		h := &r.Hosts[i]
 		t.put(bold, h.Name)
 		t.put(plain, " "+h.Interface)
-		t.put(dim, fmt.Sprintf("  %s, %s to %s, %s", h.File, t.opt.appendClock(nil, h.Start), t.opt.appendClock(nil, h.End), count(h.Events, "event")))
+		t.put(dim, fmt.Sprintf("  %s, %s to %s, %s", h.File, t.opt.appendClock(nil, h.Start), t.opt.appendClock(nil, h.End), probe.Count(h.Events, "event")))
 		t.newline()
 	}
 	for i := range r.Clocks {
 		t.to(2)
 		t.wrap(plain, clockWords(&r.Clocks[i]), 4, "")
 	}
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // clockWords says how a clock lies to another, as far as that is known.
@@ -118,11 +112,11 @@ func clockWords(c *merge.Clock) string {
 	s := fmt.Sprintf("the clock of %s is ", c.Host)
 	switch {
 	case lo != nil && hi != nil:
-		s += fmt.Sprintf("between %s and %s ahead of that of %s", ns(*lo), ns(*hi), c.To)
+		s += fmt.Sprintf("between %s and %s ahead of that of %s", offset(*lo), offset(*hi), c.To)
 	case hi != nil:
-		s += fmt.Sprintf("at most %s ahead of that of %s", ns(*hi), c.To)
+		s += fmt.Sprintf("at most %s ahead of that of %s", offset(*hi), c.To)
 	case lo != nil:
-		s += fmt.Sprintf("at least %s ahead of that of %s", ns(*lo), c.To)
+		s += fmt.Sprintf("at least %s ahead of that of %s", offset(*lo), c.To)
 	}
 	if a, b := c.Skew[0], c.Skew[1]; a != nil && b != nil {
 		s += fmt.Sprintf(", and between %.1f and %.1f ppm faster", *a, *b)
@@ -133,8 +127,9 @@ func clockWords(c *merge.Clock) string {
 	return s
 }
 
-// ns words nanoseconds with as many digits as people read.
-func ns(n int64) string {
+// offset words how far two clocks are apart. Its two bounds may be close together, so
+// it has more digits than a delay.
+func offset(n int64) string {
 	d := time.Duration(n)
 	switch a := d.Abs(); {
 	case a >= 10*time.Second:
@@ -146,6 +141,9 @@ func ns(n int64) string {
 	}
 	return d.String()
 }
+
+// ns words nanoseconds.
+func ns(n int64) string { return probe.Brief(time.Duration(n)) }
 
 // link writes a table of what became of messages between two hosts. The verdict on
 // handshakes is left out where flows have their own.

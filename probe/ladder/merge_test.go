@@ -37,7 +37,7 @@ func TestMerged(t *testing.T) {
 		"a wg0  a.pcapng, 03:04:05.000000 to 03:04:06.000000, 12 events\n",
 		`b\x1b[2J wg0  b.pcapng, 03:04:05.000000 to 03:04:06.000000, 1 event` + "\n",
 		"the clock of b is between 37s and 37.002s ahead of that of a, and between 199.5 and 200.2 ppm",
-		"  a → b data  1000      990     9        1        0          2  1ms to 3ms, longest 5ms more\n",
+		"  a → b data  1000      990     9        1        0          2  1.00 ms to 3.00 ms, longest 5.00 ms more\n",
 		"✓ A4 udp-send    a data\n",
 		"✗ B3 udp-receive b encrypted data received: did not happen\n",
 		"A4-B3 a to b: 9 sent, 0 arrived, 9 lost\n",

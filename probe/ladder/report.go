@@ -22,13 +22,13 @@ func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	t.put(plain, opt.choose(" → ", " -> "))
 	t.put(bold, r.Target)
 	if name := peerOf(r.Peer, r.PeerName, &opt); name != "" {
-		t.put(plain, " by peer "+name)
+		t.put(plain, " via peer "+name)
 	}
 	switch r.Side {
 	case diagnose.SideA:
-		t.put(dim, " (this host is A: it sends)")
+		t.put(dim, " (this host sends: side A)")
 	case diagnose.SideB:
-		t.put(dim, " (this host is B: it receives)")
+		t.put(dim, " (this host receives: side B)")
 	}
 	t.newline()
 	t.newline()
@@ -61,13 +61,13 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 		t.newline()
 		t.ladder(p.Ladder, 2)
 		t.verdict(&p.Verdict, 2)
-		t.drops("dropped since the start: ", p.Drops, 2)
+		t.drops("dropped: ", p.Drops, 2)
 	}
-	t.drops("dropped since the start, of no peer: ", r.Drops, 0)
+	t.drops("dropped, from no known peer: ", r.Drops, 0)
 	t.findings(r.Findings)
 	if len(r.Findings) == 0 {
 		t.newline()
-		t.put(plain, "Nothing else was found.")
+		t.put(plain, "No other problems found.")
 		t.newline()
 	}
 	t.unchecked(r.Unchecked)
@@ -90,7 +90,7 @@ func (t *text) drops(label string, drops map[string]uint64, indent int) {
 		return cmp.Or(cmp.Compare(drops[b], drops[a]), cmp.Compare(a, b))
 	})
 	for i, r := range reasons {
-		reasons[i] = fmt.Sprintf("%d %s", drops[r], r)
+		reasons[i] = dropped(drops[r], r)
 	}
 	t.newline()
 	t.put(plain, strings.Repeat(" ", indent)+label+strings.Join(reasons, ", "))
@@ -180,19 +180,19 @@ func rungStyle(s diagnose.Status) style {
 
 // stations say where each checkpoint is and what passes there.
 var stations = [...]struct{ seam, what string }{
-	probe.A1: {"tun-read", "the packet enters the tunnel"},
+	probe.A1: {"tun-read", "packet enters the tunnel"},
 	probe.A2: {"udp-send", "handshake initiation sent"},
 	probe.A3: {"udp-receive", "handshake response received"},
 	probe.A4: {"udp-send", "encrypted data sent"},
 	probe.A5: {"udp-receive", "encrypted reply received"},
-	probe.A6: {"tun-write", "the reply leaves the tunnel"},
+	probe.A6: {"tun-write", "reply leaves the tunnel"},
 	probe.B1: {"udp-receive", "handshake initiation received"},
 	probe.B2: {"udp-send", "handshake response sent"},
 	probe.B3: {"udp-receive", "encrypted data received"},
-	probe.B4: {"tun-write", "the packet leaves the tunnel"},
-	probe.B5: {"forward", "the packet is forwarded"},
-	probe.B6: {"forward", "the reply comes back"},
-	probe.B7: {"tun-read", "the reply enters the tunnel"},
+	probe.B4: {"tun-write", "packet leaves the tunnel"},
+	probe.B5: {"forward", "packet is forwarded"},
+	probe.B6: {"forward", "reply comes back"},
+	probe.B7: {"tun-read", "reply enters the tunnel"},
 	probe.B8: {"udp-send", "encrypted reply sent"},
 }
 
@@ -217,7 +217,7 @@ func rungDetail(r *diagnose.Rung) string {
 	case diagnose.Pass:
 		return what
 	}
-	return what + ": not known"
+	return what + ": not seen"
 }
 
 // places say in words where a fault lies.
@@ -310,7 +310,7 @@ func (t *text) fix(lines []string, indent int) {
 }
 
 func (t *text) findings(fs []diagnose.Finding) {
-	t.section("Also found", len(fs), 0)
+	t.section("Other findings", len(fs), 0)
 	for i := range fs {
 		f := &fs[i]
 		if i > 0 {
@@ -325,7 +325,7 @@ func (t *text) findings(fs []diagnose.Finding) {
 }
 
 func (t *text) unchecked(lines []string) {
-	t.section("Could not be looked at", len(lines), 0)
+	t.section("Not checked", len(lines), 0)
 	for _, line := range lines {
 		t.item(2, "-", line)
 	}

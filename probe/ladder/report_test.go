@@ -40,14 +40,14 @@ func mismatch() *diagnose.Report {
 
 func TestReport(t *testing.T) {
 	want := `
-wg0 → 192.168.200.22:80 by peer alice (this host is A: it sends)
+wg0 → 192.168.200.22:80 via peer alice (this host sends: side A)
 
 ✓ A1 tun-read    12:00:00.751416 10.0.0.1:45734 > 192.168.200.22:80 tcp [S],
                                  matches 192.168.200.0/24
 ✓ A2 udp-send    12:00:00.752416 handshake initiation sent
 ✗ A3 udp-receive 12:00:00.781416 response from 203.0.113.2:51822, rejected: it
                                  does not decrypt
-? A4 udp-send                    encrypted data sent: not known
+? A4 udp-send                    encrypted data sent: not seen
 
 ✗ psk-mismatch (config, at A3, on this host, certain)
   alice answers, but its response cannot be used: the preshared keys of the two
@@ -62,7 +62,7 @@ wg0 → 192.168.200.22:80 by peer alice (this host is A: it sends)
     # /etc/wireguard/wg0.conf
     wg set wg0 peer xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg= preshared-key /etc/wireguard/alice.psk
 
-Also found
+Other findings
   ! world-readable-config: anybody on this host can read the private key
       chmod 600 /etc/wireguard/wg0.conf
 
@@ -89,7 +89,7 @@ func TestReportWithCandidates(t *testing.T) {
 		},
 	}
 	want := `
-wg0 -> 10.9.0.1 (this host is A: it sends)
+wg0 -> 10.9.0.1 (this host sends: side A)
 
 + A2 udp-send    handshake initiation sent
 x A3 udp-receive handshake response received: did not happen
@@ -144,9 +144,9 @@ peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=  failing
     What to do
       wg set wg0 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA= endpoint HOST:PORT
 
-Nothing else was found.
+No other problems found.
 
-Could not be looked at
+Not checked
   - the host's networks: list links: permission denied
 `
 	var b strings.Builder

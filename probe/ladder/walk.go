@@ -17,7 +17,7 @@ func Walk(out io.Writer, w *walk.Walk, opt Options) error {
 	t.put(plain, opt.choose(" → ", " -> "))
 	t.put(bold, w.Target)
 	if name := peerOf(w.Peer, w.PeerName, &opt); name != "" {
-		t.put(plain, " by peer "+name)
+		t.put(plain, " via peer "+name)
 	}
 	t.newline()
 	var leg walk.Leg

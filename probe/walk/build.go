@@ -2,7 +2,6 @@ package walk
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/wgnode/wgnode/probe"
 )
@@ -99,7 +98,7 @@ func (b *builder) back() {
 	app := Step{Result: f.Answer.Text}
 	if f.Answer.Answered {
 		app.Status = Pass
-		app.Result += fmt.Sprintf(" after %v", f.Answer.Took.Round(10*time.Microsecond))
+		app.Result += " after " + probe.Brief(f.Answer.Took)
 	} else if f.InnerError != "" {
 		app.Status, app.Result = Lost, f.InnerError
 	}

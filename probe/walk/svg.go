@@ -70,9 +70,9 @@ func (w *Walk) heading() string {
 	s := w.Interface + " to " + w.Target
 	switch {
 	case w.PeerName != "":
-		s += " by peer " + w.PeerName
+		s += " via peer " + w.PeerName
 	case w.Peer != "":
-		s += " by peer " + w.Peer
+		s += " via peer " + w.Peer
 	}
 	return s
 }

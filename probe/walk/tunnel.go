@@ -54,7 +54,7 @@ func (b *builder) handshake() Step {
 	s.Evidence = append(s.Evidence, b.brief(b.f.Initiation)...)
 	if res != nil {
 		from, _ := res.Outer()
-		s.Result = fmt.Sprintf("there was no session: initiation to %s, answered after %v", to, time.Duration(res.Time-init.Time).Round(10*time.Microsecond))
+		s.Result = fmt.Sprintf("there was no session: initiation to %s, answered after %s", to, probe.Brief(time.Duration(res.Time-init.Time)))
 		s.Evidence = append(s.Evidence, fmt.Sprintf("A3 response from %s, %d bytes, sender %#08x", from, res.OuterLen, res.Sender))
 		s.Evidence = append(s.Evidence, b.brief(b.f.Response)...)
 	}

@@ -191,7 +191,7 @@ func TestDoctorHealthySite(t *testing.T) {
 			states(diagnose.StateNeverSeen)
 			s.A.Run("curl", "-sS", "http://"+s.Web())
 			states(diagnose.StateUp)
-			if out := s.A.Run(s.Wgnode, "doctor", "wg0"); !strings.Contains(out, s.Gateway.Public+"  up\n") || !strings.Contains(out, "Nothing else was found.") {
+			if out := s.A.Run(s.Wgnode, "doctor", "wg0"); !strings.Contains(out, s.Gateway.Public+"  up\n") || !strings.Contains(out, "No other problems found.") {
 				t.Errorf("doctor printed\n%s", out)
 			}
 		})
@@ -229,7 +229,7 @@ func TestFileFindings(t *testing.T) {
 	if found := s.doctor(s.A).Findings; len(found) != len(want)-1 || found[0].Code == diagnose.WorldReadableConfig {
 		t.Errorf("after the cure: %+v", found)
 	}
-	if out := s.A.Run(s.Wgnode, "doctor", "wg0"); !strings.Contains(out, "\nAlso found\n  ! overlapping-allowedips: ") {
+	if out := s.A.Run(s.Wgnode, "doctor", "wg0"); !strings.Contains(out, "\nOther findings\n  ! overlapping-allowedips: ") {
 		t.Errorf("doctor printed\n%s", out)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
@@ -167,7 +168,7 @@ func clock(f *Facts) []diagnose.Finding {
 	case c.Synchronized:
 		finding.Summary += "; this host's is synchronized"
 	case agree > 0:
-		finding.Summary += fmt.Sprintf("; with this host's agree those of %d other peer(s)", agree)
+		finding.Summary += fmt.Sprintf("; with this host's agree those of %s", probe.Count(agree, "other peer"))
 	case len(off) > 1:
 		finding.Summary += "; no peer's agrees with this host's"
 	default:

@@ -1,0 +1,41 @@
+package probe
+
+import (
+	"fmt"
+	"time"
+)
+
+// Count words a number of things: "1 packet", "2 packets". The noun takes an s.
+func Count[N int | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Brief words a duration for people, with three significant digits: "860 ms",
+// "1.03 s". What takes minutes is in whole seconds: "2m5s".
+func Brief(d time.Duration) string {
+	unit, name := time.Second, "s"
+	switch a := d.Abs(); {
+	case a == 0:
+		return "0 s"
+	case a < time.Microsecond:
+		return fmt.Sprintf("%d ns", d)
+	case a < time.Millisecond:
+		unit, name = time.Microsecond, "µs"
+	case a < time.Second:
+		unit, name = time.Millisecond, "ms"
+	case a >= 100*time.Second:
+		return d.Round(time.Second).String()
+	}
+	n := float64(d) / float64(unit)
+	digits := 2
+	switch a := max(n, -n); {
+	case a >= 99.95:
+		digits = 0
+	case a >= 9.995:
+		digits = 1
+	}
+	return fmt.Sprintf("%.*f %s", digits, n, name)
+}
