@@ -112,10 +112,13 @@ func (n *Node) changed(ctx context.Context) ([]finding.Changed, error) {
 	var found []finding.Changed
 	for _, c := range changes {
 		found = append(found, finding.Changed{What: c.What, Since: c.since, By: n.suspect(c.Step),
-			Protects: c.Step.Op == plan.OpKillSwitch || c.Step.Op == plan.OpFirewall})
+			Protects: protects(c.Step)})
 	}
 	return found, err
 }
+
+// protects reports whether a step keeps packets in, or others out.
+func protects(s plan.Step) bool { return s.Op == plan.OpKillSwitch || s.Op == plan.OpFirewall }
 
 // suspect says who has changed, or could have changed, what a step did.
 func (n *Node) suspect(s plan.Step) string {

@@ -17,7 +17,7 @@ const (
 	// A program that changes a table again and again is told of once in this time.
 	guardQuiet = 10 * time.Second
 	// What cannot be put back is tried again after this time.
-	guardRetry = time.Second
+	guardRetry = 200 * time.Millisecond
 )
 
 // guardTask guards the node's tables.
@@ -80,6 +80,7 @@ func (g *tableGuard) run(ctx context.Context) error {
 		return nil
 	}
 	defer w.Close()           // nothing was written
+	var failed time.Time      // when that was said last
 	again := time.NewTimer(0) // to begin with, of what has changed before
 	defer again.Stop()
 	for {
@@ -97,7 +98,10 @@ func (g *tableGuard) run(ctx context.Context) error {
 		restored, err := g.tables.Restore()
 		took := time.Since(start)
 		if err != nil {
-			g.log.Error("the firewall is not as it was set", "error", err)
+			if time.Since(failed) > guardQuiet {
+				g.log.Error("the firewall is not as it was set", "error", err)
+				failed = time.Now()
+			}
 			again.Reset(guardRetry)
 		}
 		if len(restored) > 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"sync"
 	"syscall"
@@ -28,6 +29,8 @@ type guardianMessage struct {
 	// Up says that the kill switch is there. Until then, and while the node takes
 	// it down, a guardian looks whether it is.
 	Up bool `json:"up,omitempty"`
+	// Open is as [nftables.Keeper] has it.
+	Open bool `json:"open,omitempty"`
 	// End ends the guardian.
 	End bool `json:"end,omitempty"`
 }
@@ -35,6 +38,7 @@ type guardianMessage struct {
 // guardian is the node's side. Its methods are safe for concurrent use.
 type guardian struct {
 	command func(link string) *exec.Cmd // nil: there is to be none
+	open    bool                        // see guardianMessage
 
 	mu   sync.Mutex
 	pipe io.WriteCloser // nil: none runs
@@ -46,9 +50,11 @@ type guardian struct {
 func (g *guardian) start(link string) (plan.Process, error) {
 	cmd := g.command(link)
 	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Setsid: true}
-	pipe, err := cmd.StdinPipe()
+	// Not StdinPipe: Wait would close that.
+	end, pipe, err := os.Pipe()
 	if err == nil {
-		err = cmd.Start()
+		cmd.Stdin = end
+		err = errors.Join(cmd.Start(), end.Close())
 	}
 	if err != nil {
 		return plan.Process{}, fmt.Errorf("start the guardian of the kill switch: %w", err)
@@ -79,6 +85,7 @@ func (g *guardian) running() bool {
 func (g *guardian) tell(m guardianMessage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	m.Open = g.open
 	if g.pipe != nil {
 		_ = json.NewEncoder(g.pipe).Encode(m)
 	}
@@ -100,9 +107,6 @@ func (g *guardian) release() error {
 	}
 	err := g.pipe.Close()
 	g.pipe, g.cmd, g.done = nil, nil, nil
-	if errors.Is(err, unix.EPIPE) {
-		return nil
-	}
 	return err
 }
 
@@ -157,29 +161,36 @@ type guardianTask struct{ n *Node }
 func (guardianTask) String() string { return "keep a guardian" }
 
 func (t guardianTask) Run(ctx context.Context) error {
+	log := t.n.opt.Logger.With("interface", t.n.name)
+	var again <-chan time.Time // to try once more what has failed
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.n.guardian.ended():
+			log.Warn("the guardian of the kill switch has died; another one is started")
+		case <-again:
 		}
-		log := t.n.opt.Logger.With("interface", t.n.name)
-		log.Warn("the guardian of the kill switch has died; another one is started")
-		pause(ctx, settleMost)
+		pause(ctx, settle) // one that dies at once must not make a busy loop
 		if ctx.Err() != nil {
 			return nil
 		}
-		err := t.n.guardian.release()
-		if err == nil {
-			err = t.n.hire(t.n.journal, t.n.killSwitch)
-		}
-		if err == nil {
-			err = t.n.instruct()
-		}
-		if err != nil {
+		again = nil
+		if err := t.n.hireAgain(); err != nil {
 			log.Error("if this node dies, its kill switch is not guarded", "error", err)
+			again = time.After(guardQuiet)
 		}
 	}
+}
+
+func (n *Node) hireAgain() error {
+	if err := n.guardian.release(); err != nil {
+		return err
+	}
+	if err := n.hire(n.journal, n.killSwitch); err != nil {
+		return err
+	}
+	return n.instruct()
 }
 
 // endGuardian ends the guardian of a dead node.

@@ -38,11 +38,11 @@ func Guard(ctx context.Context, from io.Reader) error {
 			return err
 		}
 	}
-	var tables nftables.Keeper
-	err := takeUp(ctx, &tables, last.KillSwitch)
+	tables := &nftables.Keeper{Open: last.Open}
+	err := takeUp(ctx, tables, last.KillSwitch)
 	if err == nil && ctx.Err() == nil {
 		var who culprits
-		g := tableGuard{tables: &tables, who: &who, log: slog.New(slog.DiscardHandler)}
+		g := tableGuard{tables: tables, who: &who, log: slog.New(slog.DiscardHandler)}
 		err = g.run(ctx)
 	}
 	return errors.Join(err, tables.Close())

@@ -77,6 +77,10 @@ type Options struct {
 	Guardian func(link string) *exec.Cmd
 	// Services are more than those of the configuration. They take Netstack.
 	Services config.Services
+	// OpenTables leaves the kill switch open to changes by other programs, as kernels
+	// before Linux 6.9 do, so that it has to be put back. Only tests have a reason
+	// to want it.
+	OpenTables bool
 	// Bind carries the encrypted packets; tunnel/udp's if nil. The node owns
 	// it from then on.
 	Bind conn.Bind

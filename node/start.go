@@ -82,13 +82,13 @@ func newNode(cfg *config.Config, o Options) *Node {
 		reloads: make(chan reloadRequest), moves: make(chan monitorMove), unmoved: make(chan struct{}), ended: make(chan struct{}),
 		services: services{failed: make(chan error, 1)},
 		name:     cfg.Name, opt: o,
-		tables: new(nftables.Keeper),
+		tables: &nftables.Keeper{Open: o.OpenTables},
 		runner: plan.Runner{Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
 	n.runner.Shell.Config = cfg.Path
 	n.cfg.Store(cfg)
 	n.runner.Leave = n.applied.isHooks
-	n.guardian.command = o.Guardian
+	n.guardian.command, n.guardian.open = o.Guardian, o.OpenTables
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
 	n.names = lookup.New(n.serversInside(cfg), n.mark, n.around)
 	n.endpoints.Store(endpoint.New(cfg, n.lookUp))

@@ -28,6 +28,7 @@ type upFlags struct {
 	recorder          uint // MiB
 	sessionKeys       bool
 	stale             time.Duration
+	openTables        bool
 	services          serviceFlags
 	dryRun, json      bool // of up alone
 }
@@ -44,6 +45,8 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
 	// These fail only for a flag that is not there.
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests
+	cmd.Flags().BoolVar(&f.openTables, "open-tables", false, "see node.Options.OpenTables")
+	_ = cmd.Flags().MarkHidden("open-tables") // for tests
 	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
 }
 
@@ -154,6 +157,9 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 		args = append(args, "--explain")
 	}
 	args = append(args, fmt.Sprintf("--netstack=%t", f.netstack)) // it must not choose by itself
+	if f.openTables {
+		args = append(args, "--open-tables")
+	}
 	if f.sessionKeys {
 		args = append(args, "--session-keys")
 	}

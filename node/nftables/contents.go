@@ -56,13 +56,15 @@ func (r ruleContents) String() string {
 const lookAttempts = 5
 
 // look returns what the kernel holds of a table, nil if there is none, and the
-// generation of the rule set that it was in.
+// generation of the rule set that it was in. Where somebody changes other tables
+// all the time, that is the generation before.
 func look(of spec) (have *contents, generation uint32, err error) {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err == nil {
 		l := looker{c, of}
 		for range lookAttempts {
-			if have, generation, err = l.look(); !errors.Is(err, errChanged) {
+			var settled bool
+			if have, generation, settled, err = l.look(); err == nil && settled || err != nil && !errors.Is(err, errChanged) {
 				break
 			}
 		}
@@ -81,20 +83,17 @@ type looker struct {
 	of spec
 }
 
-func (l *looker) look() (*contents, uint32, error) {
+// look also reports whether all was of one generation.
+func (l *looker) look() (have *contents, generation uint32, settled bool, err error) {
 	before, err := l.generation()
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
-	have, err := l.table()
-	if err != nil {
-		return nil, 0, err
+	if have, err = l.table(); err != nil {
+		return nil, 0, false, err
 	}
 	after, err := l.generation()
-	if err == nil && after != before {
-		err = errChanged
-	}
-	return have, before, err
+	return have, before, after == before, err
 }
 
 // generation is a number that grows with each transaction.
@@ -115,8 +114,17 @@ func (l *looker) table() (*contents, error) {
 	if err != nil || len(tables) == 0 {
 		return nil, err
 	}
+	have, err := l.inside(tables[0], named)
+	if errors.Is(err, unix.ENOENT) {
+		err = errChanged // it has just gone
+	}
+	return have, err
+}
+
+// inside returns what is in a table.
+func (l *looker) inside(table map[uint16][]byte, named []netlink.Attribute) (*contents, error) {
 	const dormant = 1 // NFT_TABLE_F_DORMANT
-	have := &contents{dormant: number(tables[0][unix.NFTA_TABLE_FLAGS])&dormant != 0, chains: make(map[string]chainContents)}
+	have := &contents{dormant: number(table[unix.NFTA_TABLE_FLAGS])&dormant != 0, chains: make(map[string]chainContents)}
 	chains, err := l.get(unix.NFT_MSG_GETCHAIN, netlink.Dump, l.of.number(), nil)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,8 @@ var interferences = []string{
 const killSwitchTable = "inet wgnode-killswitch-wg0"
 
 // Whatever another program does to the kill switch, nothing leaves the host but
-// by the tunnel for longer than it takes to put it back.
+// by the tunnel for longer than it takes to put it back, also when the node is
+// dead.
 func TestKillSwitchInterfered(t *testing.T) {
 	lab.Need(t, "nft", "sh", "sed")
 	for _, tc := range []struct {
@@ -53,11 +54,12 @@ func TestKillSwitchInterfered(t *testing.T) {
 			s := newSite(t, false)
 			s.Up(s.H, s.ConfH)
 			s.countOnR()
+			up := []string{s.Wgnode, "up", tomlPath}
 			if !tc.owned {
-				s.A.Run("nft", "add", "table", "inet", "wgnode-killswitch-wg0") // which then cannot get an owner
+				up = append(up, "--open-tables")
 			}
 			s.toml(fullIPs, "kill_switch = true", "")
-			s.A.Run(s.Wgnode, "up", tomlPath)
+			s.A.Run(up...)
 			var to []netip.Addr
 			for _, p := range []lab.Pair{s.Addr.HWan, s.Addr.RLan, s.Addr.B} {
 				to = append(to, p.V4.Addr(), p.V6.Addr())
@@ -72,7 +74,7 @@ func TestKillSwitchInterfered(t *testing.T) {
 				return
 			}
 			// Another node takes it over, and goes in order.
-			s.A.Run(s.Wgnode, "up", tomlPath)
+			s.A.Run(up...)
 			s.interfere(traffic, 1)
 			s.A.Run(s.Wgnode, "down", "wg0")
 			if out := s.A.Run("sh", "-c", "nft list tables; ps -e -o stat=,comm= | grep -v ^Z | grep wgnode || true"); out != "" {
@@ -82,26 +84,42 @@ func TestKillSwitchInterfered(t *testing.T) {
 	}
 }
 
-// interfere interferes so often and counts what leaves.
+// killSwitch lists the kill switch, but for who owns it; "" if there is none.
+func (s *site) killSwitch() string {
+	s.T.Helper()
+	out, status, err := s.A.Try("sh", "-c", "nft list table "+killSwitchTable+" | sed 's/ # progname.*//; /^\tflags owner/,+1d'")
+	if err != nil || status != 0 || strings.HasPrefix(out, "Error") {
+		return ""
+	}
+	return out
+}
+
+// interfere interferes so often and counts what leaves, until the kill switch is
+// back and after that. That it is back within a second is said of a machine that
+// has nothing else to do, so it is only demanded where many are asked for.
 func (s *site) interfere(traffic *chatter, times int) {
 	s.T.Helper()
-	early, late := 0, 0
+	before, most, open, late := s.killSwitch(), time.Duration(0), 0, 0
 	for range times {
 		what := interferences[rand.IntN(len(interferences))]
 		s.leaked()
-		out, _, err := s.A.Try("sh", "-c", "T='"+killSwitchTable+"'; "+what)
-		if err != nil {
+		if _, _, err := s.A.Try("sh", "-c", "T='"+killSwitchTable+"'; "+what); err != nil {
 			s.T.Fatal(err)
 		}
-		time.Sleep(patience.Times(time.Second)) // what is promised of a machine that is not slow
-		early += s.leaked()
+		start := time.Now()
+		s.Await("the kill switch is back after "+what, func() bool { return s.killSwitch() == before })
+		most = max(most, time.Since(start))
+		open += s.leaked()
 		traffic.more()
 		if n := s.leaked(); n > 0 {
 			late += n
-			s.T.Errorf("%d packets leaked a second after: %s\n%s\n%s", n, what, out, s.A.Run("nft", "list", "ruleset"))
+			s.T.Errorf("%d packets leaked though the kill switch was back after: %s", n, what)
 		}
 	}
-	s.T.Logf("of %d interferences %d packets leaked in the first second of each, %d later", times, early, late)
+	if most > time.Second && times >= 100 {
+		s.T.Errorf("once it took %v until the kill switch was back", most)
+	}
+	s.T.Logf("%d interferences: seen to be back within %v, packets leaked until then %d, later %d", times, most.Round(time.Millisecond), open, late)
 }
 
 // What another program flushes is back, and said: in the log, in watch, and as a
