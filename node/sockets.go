@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 
@@ -60,8 +61,17 @@ func (n *Node) listenControl() error {
 const uapiDir = "/var/run/wireguard"
 
 // listenUAPI opens the socket of WireGuard's own protocol, or takes over an
-// open one.
-func listenUAPI(name string, socket *os.File) (net.Listener, error) {
+// open one. If it fails it leaves no file that was not there before.
+func listenUAPI(name string, socket *os.File) (l net.Listener, err error) {
+	path := filepath.Join(uapiDir, name+".sock")
+	before := madeAt(path)
+	defer func() {
+		// The module leaves it, and with it the impression that somebody serves.
+		if now := madeAt(path); err != nil && socket == nil && now != (made{}) && now != before {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}()
+	open := socket
 	if socket == nil {
 		f, err := ipc.UAPIOpen(name)
 		// The module's error is that of its last attempt, which is another one.
@@ -71,19 +81,30 @@ func listenUAPI(name string, socket *os.File) (net.Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open UAPI socket of %s: %w", name, err)
 		}
-		socket = f
+		open = f
 	}
-	l, err := ipc.UAPIListen(name, socket)
+	l, err = ipc.UAPIListen(name, open)
 	if err != nil {
-		return nil, fmt.Errorf("listen on UAPI socket of %s: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("listen on UAPI socket of %s: %w", name, err), open.Close())
 	}
-	if err := socket.Close(); err != nil { // the listener has a descriptor of its own
+	if err := open.Close(); err != nil { // the listener has a descriptor of its own
 		return nil, errors.Join(fmt.Errorf("listen on UAPI socket of %s: %w", name, err), l.Close())
 	}
 	if err := inherit.OnlyStandard(); err != nil { // not what the listener watches its socket by
 		return nil, errors.Join(err, l.Close())
 	}
 	return &closeOnce{Listener: l}, nil
+}
+
+// made tells a file from one that had its name before; zero is none.
+type made struct{ dev, ino, sec, nsec uint64 }
+
+func madeAt(path string) made {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return made{}
+	}
+	return made{uint64(st.Dev), st.Ino, uint64(st.Ctim.Sec), uint64(st.Ctim.Nsec)}
 }
 
 // closeOnce is for a listener that must not be closed twice: wireguard-go's

@@ -42,6 +42,9 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	if err := checkPeers(cfg); err != nil {
 		return nil, err
 	}
+	if err := checkFiles(); err != nil {
+		return nil, err
+	}
 	denied, err := checkRights(cfg, &o)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/ladder"
 )
@@ -267,7 +268,7 @@ func parseTarget(ctx context.Context, s string) (netip.AddrPort, error) {
 	if err != nil || host == "" {
 		return netip.AddrPort{}, fmt.Errorf("destination %q: want ADDRESS or ADDRESS:PORT", s)
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	addrs, err := lookup.System(ctx, host)
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("destination %q: %w", s, err)
 	}

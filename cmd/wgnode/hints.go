@@ -56,6 +56,9 @@ func startHints(err error) []string {
 	if e, ok := errors.AsType[*node.UpError](err); ok {
 		return []string{"to apply changes: wgnode reload " + e.Name, "to take it down: wgnode down " + e.Name}
 	}
+	if errors.Is(err, node.ErrFewFiles) {
+		return []string{"raise the limit: ulimit -n 1024; in a unit of systemd: LimitNOFILE=1024"}
+	}
 	if e, ok := errors.AsType[*plan.LinkExistsError](err); ok {
 		return linkHints(e.Name)
 	}

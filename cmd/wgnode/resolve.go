@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/lookup"
 )
 
 // envRetries says how often a name is looked up again, or "infinity". wg's own
@@ -32,9 +33,7 @@ type resolver struct {
 
 func newResolver(errOut io.Writer) *resolver {
 	return &resolver{
-		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		},
+		lookup:  lookup.System,
 		wait:    wait,
 		retries: os.Getenv(envRetries),
 		errOut:  errOut,

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 const (
@@ -27,6 +29,9 @@ var daemons = []string{
 	"/run/avahi-daemon/socket",
 }
 
+// maxConf bounds the file that is read, in bytes.
+const maxConf = 1 << 20
+
 // files covers those that say how names are resolved. They are written to a file
 // system in memory, which vanishes with the last process in here.
 func (f *furnisher) files(n Network) error {
@@ -35,7 +40,7 @@ func (f *furnisher) files(n Network) error {
 		return fmt.Errorf("separate mounts from the host's: %w", err)
 	}
 	covers := []cover{resolvCover(resolvText(n))}
-	switch text, err := os.ReadFile(nsswitch); {
+	switch text, err := safefile.Read(nsswitch, maxConf); {
 	case err == nil:
 		covers = append(covers, cover{path: nsswitch, text: hostsByDNS(string(text))})
 	case !errors.Is(err, fs.ErrNotExist): // without it files and DNS are asked

@@ -17,10 +17,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // Resolver looks names up. Its methods are safe for concurrent use.
@@ -121,6 +124,19 @@ func System(ctx context.Context, host string) ([]netip.Addr, error) {
 	return addrs(ctx, net.DefaultResolver, host)
 }
 
+// systemReads are the files that package net reads to look something up. One that is a
+// pipe would have it wait for ever.
+var systemReads = []string{"/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/hosts"}
+
+func checkReads() error {
+	for _, path := range systemReads {
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !safefile.IsNull(path) {
+			return fmt.Errorf("%s: %w", path, safefile.ErrNotRegular)
+		}
+	}
+	return nil
+}
+
 // ask asks one server, whatever the system's configuration says, by sockets that
 // control has prepared.
 func (r *Resolver) ask(ctx context.Context, server netip.Addr, control control, host string) ([]netip.Addr, error) {
@@ -137,6 +153,9 @@ func (r *Resolver) ask(ctx context.Context, server netip.Addr, control control, 
 type control = func(network, address string, c syscall.RawConn) error
 
 func addrs(ctx context.Context, r *net.Resolver, host string) ([]netip.Addr, error) {
+	if err := checkReads(); err != nil {
+		return nil, fmt.Errorf("look up %s: %w", host, err)
+	}
 	found, err := r.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, err

@@ -2,8 +2,9 @@ package lookup
 
 import (
 	"net/netip"
-	"os"
 	"strings"
+
+	"github.com/wgnode/wgnode/node/safefile"
 )
 
 // files are where a system writes down its name servers.
@@ -36,10 +37,13 @@ func (f files) servers() []netip.Addr {
 	return found
 }
 
+// maxConf bounds such a file, in bytes.
+const maxConf = 1 << 20
+
 // read returns the name servers that a file names; none if it cannot be read,
 // as a system without a network need not have it.
 func read(path string) []netip.Addr {
-	text, err := os.ReadFile(path)
+	text, err := safefile.Read(path, maxConf)
 	if err != nil {
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
@@ -34,7 +33,7 @@ func (h Host) Asks(ctx context.Context, want Kind) (Asks, error) {
 		return Asks{string(Resolved), servers}, nil
 	}
 	a := Asks{By: h.resolvConf()}
-	text, err := os.ReadFile(a.By)
+	text, err := readConf(a.By)
 	if err != nil && !absent(err) {
 		return Asks{}, fmt.Errorf("find name servers: %w", err)
 	}

@@ -134,7 +134,7 @@ func (h Host) signOfResolved() (string, error) {
 		return fmt.Sprintf("%s is a link to %s", path, target), nil
 	}
 	// What another program has put there may lead to it all the same.
-	text, err := os.ReadFile(path)
+	text, err := readConf(path)
 	if absent(err) {
 		return "", nil
 	}

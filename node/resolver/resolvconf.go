@@ -77,7 +77,7 @@ func (h Host) recordPrefix() (string, error) {
 	if order == "" {
 		order = interfaceOrder
 	}
-	text, err := os.ReadFile(order)
+	text, err := readConf(order)
 	if absent(err) {
 		return "", nil
 	}

@@ -31,6 +31,13 @@ type Snapshot struct {
 // errNotRegular is for what is none of the things that a snapshot can be.
 var errNotRegular = errors.New("not a regular file")
 
+// maxConf bounds the files that say how names are resolved, in bytes.
+const maxConf = 1 << 20
+
+// readConf reads one of them. Programs that are to hear of a change may have made it,
+// and it may be anything.
+func readConf(path string) ([]byte, error) { return safefile.Read(path, maxConf) }
+
 // takeSnapshot looks at a file without following a link.
 func takeSnapshot(path string) (*Snapshot, error) {
 	info, err := os.Lstat(path)
@@ -45,7 +52,8 @@ func takeSnapshot(path string) (*Snapshot, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: %w", path, errNotRegular)
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	// Not blocking, should there be a pipe by now.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +61,14 @@ func takeSnapshot(path string) (*Snapshot, error) {
 	if info, err = f.Stat(); err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w", path, errNotRegular)
+	}
 	var content bytes.Buffer
-	if _, err := content.ReadFrom(f); err != nil {
+	if n, err := content.ReadFrom(io.LimitReader(f, maxConf+1)); err != nil {
 		return nil, err
+	} else if n > maxConf {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxConf)
 	}
 	st := info.Sys().(*syscall.Stat_t)
 	s := &Snapshot{Content: content.Bytes(), Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid)}

@@ -1,0 +1,27 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// minFiles is how many files a process must be able to have open at a time to serve
+// a node. With fewer it may come up, and then hear nobody who asks it to end.
+const minFiles = 64
+
+// ErrFewFiles is what a node is refused with where the process may have too few files
+// open at a time (RLIMIT_NOFILE).
+var ErrFewFiles = errors.New("too few files may be open at a time")
+
+func checkFiles() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("find the limit of open files: %w", err)
+	}
+	if limit.Cur < minFiles {
+		return fmt.Errorf("%w: %d, and a node needs %d", ErrFewFiles, limit.Cur, minFiles)
+	}
+	return nil
+}
