@@ -10,15 +10,18 @@ import (
 	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
-// hooked is what PreUp hooks have given the device. It stays there, next to what
-// the configuration states, and as with wg-quick routes, table and MTU follow it.
+// hooked is what PreUp hooks have given the device and the link. It stays there,
+// next to what the configuration states, and as with wg-quick routes, table and MTU
+// follow it.
 type hooked struct {
 	mark  uint32 // 0: none
 	port  uint16 // 0: none
 	peers []config.Peer
+	addrs []netip.Prefix // of the link, with the sizes of their networks
 }
 
 // hookedIn is what a device has that the configuration has not reached yet.
@@ -59,9 +62,16 @@ func (h *hooked) endpoints(es *endpoint.Set) []netip.Addr {
 	return addrs
 }
 
-// forget leaves out the peers that a device which says s does not have any more.
-func (h *hooked) forget(s *uapi.Status) {
+// called reports whether a hook has given a peer an endpoint.
+func (h *hooked) called(k key.Public) bool {
+	return slices.ContainsFunc(h.peers, func(p config.Peer) bool { return p.PublicKey == k && p.Endpoint != "" })
+}
+
+// forget leaves out the peers that a device which says s does not have any more,
+// and the addresses that the link does not have.
+func (h *hooked) forget(s *uapi.Status, addrs []netip.Prefix) {
 	h.peers = slices.DeleteFunc(slices.Clone(h.peers), func(p config.Peer) bool { return s.Peer(p.PublicKey) == nil })
+	h.addrs = slices.DeleteFunc(slices.Clone(h.addrs), func(a netip.Prefix) bool { return !slices.Contains(addrs, a) })
 }
 
 // planAgain is plan after the PreUp hooks, when the steps that j tells of are done.
@@ -77,12 +87,18 @@ func (n *Node) planAgain(_ context.Context, j *plan.Journal) ([]plan.Step, error
 		return nil, err
 	}
 	host.Except(j.Steps)
+	if n.hooked.addrs, err = n.addresses(); err != nil {
+		return nil, err
+	}
+	host.OnLink = n.hooked.addrs
+	return plan.Build(cfg, host)
+}
+
+// addresses are those that the link has now.
+func (n *Node) addresses() ([]netip.Prefix, error) {
 	l, err := link.ByName(n.name)
 	if err != nil {
 		return nil, err
 	}
-	if host.OnLink, err = address.Prefixes(l); err != nil {
-		return nil, err
-	}
-	return plan.Build(cfg, host)
+	return address.Prefixes(l)
 }

@@ -200,7 +200,7 @@ func (n *Node) fitMTU(now uplink.State) {
 	}
 	s := plan.State{DefaultMTU: outside(now.Default4)}
 	for _, p := range n.tun.Peers() {
-		if mtu := outside(now.Ways[p.Endpoint.Addr()]); mtu > 0 && n.endpoints.Load().Of(p.Key).IsValid() {
+		if mtu := outside(now.Ways[p.Endpoint.Addr()]); mtu > 0 && (n.endpoints.Load().Of(p.Key).IsValid() || n.hooked.called(p.Key)) {
 			s.EndpointMTUs = append(s.EndpointMTUs, mtu)
 		}
 	}

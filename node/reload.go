@@ -166,13 +166,16 @@ func (r *reload) host(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.hooked = r.hookedIn(before)
+	if r.hooked, err = r.hookedIn(before); err != nil {
+		return err
+	}
 	cfg := r.hooked.with(r.cfg)
 	state, err := plan.Gather(cfg, r.hooked.endpoints(r.endpoints), n.journal.Mark())
 	if err != nil {
 		return err
 	}
 	state.Except(n.journal.Steps)
+	state.OnLink = r.hooked.addrs
 	steps, err := plan.Build(cfg, state)
 	if err != nil {
 		return err

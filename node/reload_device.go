@@ -68,15 +68,19 @@ func (r *reload) chosen() uint32 {
 
 // hookedIn returns what hooks have given a device that says s and the configuration
 // does not state, as far as routes, table and MTU follow it: what PreUp has set,
-// and the mark.
-func (r *reload) hookedIn(s *uapi.Status) hooked {
+// as far as it is there, and the mark.
+func (r *reload) hookedIn(s *uapi.Status) (hooked, error) {
 	h := r.n.hooked
-	h.forget(s)
+	addrs, err := r.n.addresses()
+	if err != nil {
+		return h, err
+	}
+	h.forget(s, addrs)
 	h.mark = 0
 	if !statesMark(r.was) && !statesMark(r.cfg) && s.FwMark != r.chosen() {
 		h.mark = s.FwMark
 	}
-	return h
+	return h, nil
 }
 
 // keepEndpoints leaves the endpoint of a peer that is written as it was to the

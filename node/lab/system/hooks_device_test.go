@@ -150,3 +150,41 @@ func TestReloadLeavesWhatHooksSet(t *testing.T) {
 	}
 	s.A.Run(s.Wgnode, "down", "wg0")
 }
+
+// Upstream's wg-quick takes table, routes and MTU from the device and the link as
+// PreUp has left them. The installed one may be older and has no link for PreUp, so
+// this is what upstream's was seen to do.
+func TestPreUpCounts(t *testing.T) {
+	lab.Need(t, "bash", "wg", "ip", "nft", "ps")
+	const iface = "[Interface]\nPrivateKey = KEY\nListenPort = 51821\nAddress = 10.0.0.1/24\n"
+	const peer = "[Peer]\nPublicKey = A\nEndpoint = 203.0.113.2:51820\nAllowedIPs = "
+	wgnode := lab.Wgnode(t)
+	for _, tc := range []struct{ name, preUp, allowed, command, want string }{
+		{"an endpoint behind a smaller MTU", "wg set %i peer B endpoint 192.0.2.9:9", "10.7.0.0/16",
+			"ip -o link show wg0 | grep -o 'mtu [0-9]*'; ip route get 192.0.2.9 | grep -o eth1", "mtu 1320\neth1\n"},
+		{"a default route", "wg set %i peer B allowed-ips 0.0.0.0/0", "10.7.0.0/16",
+			"ip route show table 51820; wg show wg0 fwmark", "default dev wg0 scope link \n0xca6c\n"},
+		{"a mark", "wg set %i fwmark 0x99", "0.0.0.0/0", "ip route show table 153", "default dev wg0 scope link \n"},
+		{"an address", "ip address add 10.7.0.1/16 dev %i", "10.7.0.0/16, 10.7.3.0/24",
+			"ip route | grep wg0", "10.0.0.0/24 dev wg0 proto kernel scope link src 10.0.0.1 \n10.7.0.0/16 dev wg0 proto kernel scope link src 10.7.0.1 \n"},
+		{"a route in the first table", "ip route add 10.5.0.0/16 via 10.9.1.1 table 51820", "0.0.0.0/0",
+			"ip route show table 51821; wg show wg0 fwmark", "default dev wg0 scope link \n0xca6d\n"},
+		{"what the file states", "wg set %i peer A allowed-ips 10.1.0.0/16 persistent-keepalive 5 endpoint 192.0.2.9:9", "10.7.0.0/16",
+			"wg show wg0 allowed-ips; wg show wg0 endpoints; wg show wg0 persistent-keepalive", fillKeys("A\t10.7.0.0/16\nA\t203.0.113.2:51820\nA\t5\n")},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			h := newQuickHost(t)
+			h.WriteFile("/etc/wireguard/wg0.conf", fillKeys(iface+"PreUp = "+tc.preUp+"\n"+peer+tc.allowed+"\n"), 0o600)
+			h.with("LC_ALL=C", wgnode, "up", "wg0")
+			if got := h.script(tc.command); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+			h.with("LC_ALL=C", wgnode, "reload", "wg0")
+			if got := h.script(tc.command); got != tc.want {
+				t.Errorf("after reload\n%s\nwant\n%s", got, tc.want)
+			}
+			h.with("LC_ALL=C", wgnode, "down", "wg0")
+		})
+	}
+}
