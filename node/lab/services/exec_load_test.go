@@ -22,7 +22,7 @@ import (
 func TestExecIntact(t *testing.T) {
 	lab.Need(t, "curl", "sha256sum")
 	s := newExecSite(t)
-	const size = 100 << 20
+	const size = 32 << 20
 	data := make([]byte, size)
 	rand.NewChaCha8([32]byte{}).Read(data)
 	want := fmt.Sprintf("%x", sha256.Sum256(data))

@@ -164,7 +164,7 @@ func (r *routed) traffic(v6 bool) {
 func (r *routed) bulk() {
 	t := r.T
 	t.Helper()
-	const size = 100e6
+	const size = 32e6
 	sums := make(chan string, 2)
 	r.serve("1000", func(c *net.TCPConn) { // reads to the end, then sends as much
 		h := sha256.New()

@@ -63,7 +63,7 @@ func TestRoaming(t *testing.T) {
 	lab.Need(t, "curl", "ip", "nft")
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
-			const size = 100 << 20
+			const size = 32 << 20
 			s := newSite(t, v6)
 			s.Link(s.A.End("eth1", "10.9.3.2/24", "fd00:9:3::2/64"), s.R.End("lan2", "10.9.3.1/24", "fd00:9:3::1/64"))
 			s.A.Run("ip", "link", "set", "eth1", "mtu", "1400")
