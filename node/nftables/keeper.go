@@ -228,9 +228,30 @@ func (k *Keeper) delete(s spec) error {
 		delete(k.kept, label(s))
 	}
 	if err != nil {
-		return fmt.Errorf("delete nft table %s: %w", label(s), err)
+		return fmt.Errorf("delete nft table %s%s: %w", label(s), belongs(s, err), err)
 	}
 	return nil
+}
+
+// belongs says whose a table is that another process owns, "" if that is not why
+// it was refused.
+func belongs(s spec, refused error) string {
+	if !errors.Is(refused, unix.EPERM) {
+		return ""
+	}
+	const ownerAttribute = 7 // NFTA_TABLE_OWNER
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return ""
+	}
+	defer c.Close() // nothing was written
+	l := looker{c, s}
+	tables, err := l.get(unix.NFT_MSG_GETTABLE, 0, s.number(), []netlink.Attribute{
+		{Type: unix.NFTA_TABLE_NAME, Data: []byte(s.Name() + "\x00")}})
+	if err != nil || len(tables) == 0 || number(tables[0][ownerAttribute]) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", which process %d owns", number(tables[0][ownerAttribute]))
 }
 
 func message(s spec) *nftables.Table {

@@ -3,7 +3,9 @@
 package nftables
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -68,6 +70,13 @@ func TestKeeper(t *testing.T) {
 				}
 				if again, err := keeper.Restore(); err != nil || len(again) > 0 {
 					t.Errorf("%s: then it says %+v, %v", i.name, again, err)
+				}
+			}
+			if !open {
+				var other Keeper
+				err := other.DeleteKillSwitch("wg0")
+				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("which process %d owns", os.Getpid())) {
+					t.Errorf("another keeper deletes it: %v", err)
 				}
 			}
 			// Another keeper takes it over from one that has ended.

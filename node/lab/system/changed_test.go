@@ -139,3 +139,24 @@ to = "10.0.0.2:80"`, "")
 		before = state()
 	}
 }
+
+// What hooks of the configuration change of it is theirs: doctor has nothing to
+// say, and a reload leaves it.
+func TestChangedByHooks(t *testing.T) {
+	lab.Need(t, "bash", "ip")
+	s := newSite(t, false)
+	s.ConfA.Replace(t, "ListenPort", "PostUp = ip link set %i mtu 1300; ip route del "+s.Addr.B.V4.Masked().String()+" dev %i\nListenPort")
+	s.Up(s.A, s.ConfA)
+	var r diagnose.DoctorReport
+	s.Ask(s.A, &r, "doctor", "wg0")
+	for _, f := range r.Findings {
+		if f.Code == diagnose.NotAsApplied {
+			t.Errorf("found: %+v", f)
+		}
+	}
+	before := everythingOf(s)
+	if out := s.A.Run(s.Wgnode, "reload", "wg0"); out != "" {
+		t.Errorf("reload printed\n%s", out)
+	}
+	sitetest.Same(t, "after a reload", before, everythingOf(s))
+}

@@ -47,7 +47,7 @@ func (f *Facts) changes(changed []Changed, protects bool) string {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	if !since.IsZero() {
-		text += fmt.Sprintf(" (since %s)", since.Format(time.TimeOnly))
+		text += fmt.Sprintf(" (since %s)", since.Format(time.DateTime))
 	}
 	if len(by) > 0 {
 		text += "; " + strings.Join(by, ", ")

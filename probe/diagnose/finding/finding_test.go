@@ -111,7 +111,7 @@ func TestFindings(t *testing.T) {
 
 		{"a route was deleted", func(f *Facts) {
 			f.Changed = []Changed{{What: "route 10.7.0.0/16 dev wg0 is missing", Since: now, By: "systemd-networkd could have done it"}}
-		}, diagnose.NotAsApplied, "route 10.7.0.0/16 dev wg0 is missing (since " + now.Format(time.TimeOnly) + "); systemd-networkd could have done it"},
+		}, diagnose.NotAsApplied, "route 10.7.0.0/16 dev wg0 is missing (since " + now.Format(time.DateTime) + "); systemd-networkd could have done it"},
 		{"many routes were deleted", func(f *Facts) { f.Changed = slices.Repeat([]Changed{{What: "x"}}, 7) }, diagnose.NotAsApplied, "x; x; x; x; x; and 2 more"},
 		{"the kill switch was flushed", func(f *Facts) {
 			f.Changed = []Changed{{What: "nft table inet x: it is missing", Protects: true}}
