@@ -62,7 +62,8 @@ recording there ends with this command, however that ends. WGNODE_SSH replaces
 ssh and its options. --with-command is a shell command that runs wgnode there;
 arguments are appended. All this takes some seconds longer.
 
-Exit status: 0 healthy, 1 the check could not run, 2 a fault was found.`,
+Exit status: 0 healthy, 1 the check could not run or nothing that matches was seen,
+2 a fault was found.`,
 		Example: `  wgnode explain wg0 192.168.200.22:80
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1
   wgnode explain wg0 192.168.200.22:80 --with root@hub
@@ -120,9 +121,15 @@ func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON boo
 	if err != nil {
 		return err
 	}
+	what := "probing %s"
+	if req.Passive {
+		what = "waiting for packets to %s"
+	}
+	done := waiting(cmd, what+" for up to %v", targetText(req.Target), req.Timeout)
 	report, err := c.Explain(cmd.Context(), req)
+	done()
 	if err != nil {
-		return fmt.Errorf("explain %s on %s: %w", req.Target, name, err)
+		return fmt.Errorf("explain %s on %s: %w", targetText(req.Target), name, err)
 	}
 	return printExplanation(cmd, report, asJSON)
 }
@@ -133,10 +140,19 @@ func printExplanation(cmd *cobra.Command, report *diagnose.Report, asJSON bool) 
 	}); err != nil {
 		return err
 	}
-	if !report.Verdict.Healthy() {
-		return statusFault
+	return verdictStatus(&report.Verdict)
+}
+
+// verdictStatus is how explain ends. That nothing was seen is no fault that was
+// found.
+func verdictStatus(v *diagnose.Verdict) error {
+	switch {
+	case v.Healthy():
+		return nil
+	case v.Code == diagnose.Idle:
+		return fmt.Errorf("no verdict: %s", v.Summary)
 	}
-	return nil
+	return statusFault
 }
 
 func newDoctorCommand() *cobra.Command {
@@ -211,7 +227,9 @@ func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*d
 	case err != nil:
 		return nil, err
 	default:
-		if report, err = c.Doctor(cmd.Context(), req); err != nil {
+		done := waiting(cmd, "watching %s for %v", name, req.For)
+		report, err = c.Doctor(cmd.Context(), req)
+		if done(); err != nil {
 			return nil, fmt.Errorf("doctor of %s: %w", name, err)
 		}
 	}
@@ -273,6 +291,14 @@ func parseTarget(ctx context.Context, s string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("destination %q: %w", s, err)
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(n)), nil
+}
+
+// targetText is the opposite of parseTarget.
+func targetText(t netip.AddrPort) string {
+	if t.Port() == 0 {
+		return t.Addr().String()
+	}
+	return t.String()
 }
 
 func parseSource(s string) (netip.Prefix, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +67,9 @@ func (o *withOptions) there() string {
 	return "the other host"
 }
 
+// login is what ssh takes for the other host, or the form of that.
+func (o *withOptions) login() string { return cmp.Or(o.host, "USER@HOST") }
+
 // bothReport is what explain says when both ends were heard.
 type bothReport struct {
 	*diagnose.Report
@@ -84,27 +88,24 @@ func runExplainWith(cmd *cobra.Command, name string, req explain.Request, with w
 	defer os.RemoveAll(dir)
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	report, files, err := explainBoth(ctx, c, req, &with, dir)
+	report, files, err := explainBoth(ctx, cmd, c, req, &with, dir)
 	if err != nil {
-		return fmt.Errorf("explain %s on %s: %w", req.Target, name, err)
+		return fmt.Errorf("explain %s on %s: %w", targetText(req.Target), name, err)
 	}
 	both, err := combine(ctx, report, files, req.Target)
 	if err != nil {
-		return fmt.Errorf("explain %s on %s with %s: %w", req.Target, name, with.there(), err)
+		return fmt.Errorf("explain %s on %s with %s: %w", targetText(req.Target), name, with.there(), err)
 	}
 	if err := printReport(cmd, both, asJSON, func() error {
 		return ladder.Both(cmd.OutOrStdout(), both.Report, both.Merge, ladderOptions(cmd))
 	}); err != nil {
 		return err
 	}
-	if !both.Verdict.Healthy() {
-		return statusFault
-	}
-	return nil
+	return verdictStatus(&both.Verdict)
 }
 
 // explainBoth explains here while both ends record, and returns the recordings.
-func explainBoth(ctx context.Context, c *node.Client, req explain.Request, with *withOptions, dir string) (*diagnose.Report, []string, error) {
+func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req explain.Request, with *withOptions, dir string) (*diagnose.Report, []string, error) {
 	here, there := filepath.Join(dir, "here.pcapng"), filepath.Join(dir, "there.pcapng")
 	file, err := os.OpenFile(there, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -131,6 +132,8 @@ func explainBoth(ctx context.Context, c *node.Client, req explain.Request, with 
 	if err != nil {
 		return nil, nil, err
 	}
+	done := waiting(cmd, "probing %s for up to %v, and recording here and on %s", targetText(req.Target), req.Timeout, with.there())
+	defer done()
 	report, err := c.Explain(ctx, req)
 	if err == nil {
 		select {
@@ -231,12 +234,14 @@ func combine(ctx context.Context, report *diagnose.Report, files []string, targe
 // withRemedy says what to do about another host that does not record.
 func withRemedy(err error, with *withOptions) error {
 	switch {
+	case errors.Is(err, remote.ErrConnect) && with.command != "":
+		return withHint(err, "does the command work by itself? Try: "+with.command+" version")
 	case errors.Is(err, remote.ErrConnect):
 		return withHint(err, "can you log in? Try: ssh "+with.host+" true", sshVariable+"=\"ssh -p 2222\" sets options; --with-command is for other ways")
 	case errors.Is(err, remote.ErrNoProgram):
-		return withHint(err, "install wgnode on "+with.there()+", or give its path: --with-command 'ssh "+with.there()+" /usr/local/bin/wgnode'")
+		return withHint(err, "install wgnode on "+with.there()+", or give its path: --with-command 'ssh "+with.login()+" /usr/local/bin/wgnode'")
 	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "permission denied"):
-		return withHint(err, "log in as root, or: --with-command 'ssh "+with.there()+" sudo wgnode'")
+		return withHint(err, "log in as root, or: --with-command 'ssh "+with.login()+" sudo wgnode'")
 	case errors.Is(err, remote.ErrRefused) && severalThere(err):
 		return withHint(err, "name the interface there with --with-name")
 	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "unknown word") && with.name != "":

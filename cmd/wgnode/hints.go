@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/port"
+	nameservers "github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/node/route"
 )
 
@@ -41,6 +42,19 @@ func findHints(err error) []string {
 	return nil
 }
 
+// resolverHints are for a file of name servers that cannot be changed.
+func resolverHints(e *nameservers.FixedError) []string {
+	without := "or leave the name servers alone: remove DNS from a .conf; in a .toml, resolver = \"off\""
+	if e.Immutable {
+		return []string{"chattr -i " + e.Path + " allows it to be changed", without}
+	}
+	return []string{
+		"on a host: mount -o remount,rw the file system of " + e.Path,
+		"in a container: mount a file that can be written, as -v ./resolv.conf:" + e.Path + " does",
+		without + ", and give them to the container with --dns",
+	}
+}
+
 // knownConfigs says which words would do.
 func knownConfigs() []string {
 	names := slices.Concat(namesIn(config.Dir, ".conf", ""), namesIn(config.Dir, ".toml", ""))
@@ -58,6 +72,9 @@ func startHints(err error) []string {
 	}
 	if errors.Is(err, node.ErrFewFiles) {
 		return []string{"raise the limit: ulimit -n 1024; in a unit of systemd: LimitNOFILE=1024"}
+	}
+	if e, ok := errors.AsType[*nameservers.FixedError](err); ok {
+		return resolverHints(e)
 	}
 	if e, ok := errors.AsType[*plan.LinkExistsError](err); ok {
 		return linkHints(e.Name)

@@ -33,7 +33,9 @@ running nodes alone. Having nothing to do is not a failure. Root recovers root's
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
-			return node.Recover(ctx, name, node.DownOptions{Out: cmd.ErrOrStderr(), Shell: hook.Terminal()})
+			out, done := untilOutput(cmd, cmd.ErrOrStderr(), "waiting for another wgnode that brings a tunnel up or down")
+			defer done()
+			return node.Recover(ctx, name, node.DownOptions{Out: out, Shell: hook.Terminal()})
 		},
 		ValidArgsFunction: completeDead,
 	}

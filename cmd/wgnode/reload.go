@@ -46,7 +46,9 @@ If something fails, all changes are undone. SIGHUP makes a node reload, too.`,
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
-			return c.Reload(ctx, path, cmd.ErrOrStderr())
+			out, done := untilOutput(cmd, cmd.ErrOrStderr(), "waiting for %s to take over its file", name)
+			defer done()
+			return c.Reload(ctx, path, out)
 		},
 		ValidArgsFunction: completeNodes,
 	}

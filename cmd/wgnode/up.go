@@ -218,7 +218,9 @@ fails, the tunnel stays up.`,
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
-			err = node.Down(ctx, name, node.DownOptions{Out: cmd.ErrOrStderr(), Shell: hook.Terminal()})
+			out, done := untilOutput(cmd, cmd.ErrOrStderr(), "waiting for %s to go down", name)
+			err = node.Down(ctx, name, node.DownOptions{Out: out, Shell: hook.Terminal()})
+			done()
 			switch {
 			case errors.Is(err, node.ErrNotUp) && os.Geteuid() != 0:
 				return becomeRoot(cmd) // those of this user are not all

@@ -100,7 +100,9 @@ func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
 	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	lost, err := c.Watch(ctx, req, cmd.OutOrStdout())
+	out, done := untilOutput(cmd, cmd.OutOrStdout(), "waiting for packets of %s; Ctrl-C ends", name)
+	lost, err := c.Watch(ctx, req, out)
+	done()
 	if lost > 0 {
 		if _, perr := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: %d events are missing: they came faster than they could be shown\n", lost); perr != nil {
 			return errors.Join(err, perr)

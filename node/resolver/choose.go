@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -60,11 +62,41 @@ func (h Host) Choose(want Kind) (Choice, error) {
 		c.Prefix, err = h.recordPrefix()
 	case File:
 		c.Before, err = takeSnapshot(h.resolvConf())
-		if err == nil && c.Before.immutable {
-			err = fmt.Errorf("%s is immutable: chattr -i %[1]s allows it to be changed, and resolver off does without", h.resolvConf())
+		if err == nil {
+			err = h.fixed(c.Before)
 		}
 	}
 	return c, err
+}
+
+// FixedError says that the file of name servers cannot be changed, whoever tries.
+type FixedError struct {
+	Path      string
+	Immutable bool // by chattr(1); else its file system is read-only
+}
+
+func (e *FixedError) Error() string {
+	if e.Immutable {
+		return e.Path + " is immutable"
+	}
+	return e.Path + " is on a read-only file system"
+}
+
+// fixed returns why the file, which is now, cannot be changed, nil if it can.
+func (h Host) fixed(now *Snapshot) error {
+	path := h.resolvConf()
+	if now.immutable {
+		return &FixedError{Path: path, Immutable: true}
+	}
+	// A file is written in place where it is a mount point; all else is made anew.
+	look := path
+	if now.Absent || now.Target != "" {
+		look = filepath.Dir(path)
+	}
+	if unix.Access(look, unix.W_OK) == unix.EROFS {
+		return &FixedError{Path: path}
+	}
+	return nil
 }
 
 func (h Host) choose(want Kind) (Choice, error) {

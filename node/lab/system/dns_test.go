@@ -16,6 +16,26 @@ func (s *site) etc() string {
 	return s.A.Run("sh", "-c", "cd /etc; stat -c '%F %a %u:%g %N' resolv.conf; cat resolv.conf; ls -A | grep resolv")
 }
 
+// Where the file of name servers cannot be changed, nothing is, and up says what
+// to do about it; with nothing to set there it does not matter.
+func TestResolvConfReadOnly(t *testing.T) {
+	lab.Need(t, "mount", "ip")
+	s := newSite(t, false)
+	s.A.Mount("/etc/resolv.conf", sitetest.OriginalResolv, 0o644)
+	s.A.Run("sh", "-c", "mkdir /run/bin; ln -s $(command -v bash) /run/bin/; mount -o remount,bind,ro /etc/resolv.conf")
+	s.A.WriteFile("/etc/wireguard/wg0.conf", strings.Replace(s.ConfA.Text, "ListenPort", "DNS = 10.0.0.2\nListenPort", 1), 0o600)
+	before := sitetest.HostState(s.A)
+	for _, want := range []string{
+		"/etc/resolv.conf is on a read-only file system\n",
+		"wgnode: hint: in a container: mount a file that can be written, as -v ./resolv.conf:/etc/resolv.conf does\n",
+		"remove DNS from a .conf",
+	} {
+		sitetest.Fails(t, s.A, 1, want, "env", "PATH=/run/bin", s.Wgnode, "up", "wg0")
+	}
+	sitetest.Unchanged(t, s.A, before)
+	s.Up(s.A, s.ConfA)
+}
+
 // Names are resolved by the tunnel's server while it is up, and as before
 // after it: whatever /etc/resolv.conf is, and however the node ended.
 func TestResolvConf(t *testing.T) {
