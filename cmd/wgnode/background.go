@@ -139,6 +139,7 @@ func background(ctx context.Context, l launch) error {
 	}
 	defer pipe.Close()
 	child := exec.Command(self, l.args...)
+	child.Args[0] = "wgnode" // whatever this process is called
 	child.Env = append(append(os.Environ(), l.env...), reportEnv+"=3")
 	child.ExtraFiles = append([]*os.File{childPipe}, l.files...)
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr

@@ -51,7 +51,10 @@ func (e *statusError) Unwrap() error { return e.err }
 
 // report prints err to w, each line as `wgnode: ...`, then its hints as
 // `wgnode: hint: ...`, and returns the exit status.
-func report(w io.Writer, err error) int {
+func report(w io.Writer, err error) int { return reportAs(w, "wgnode", err, true) }
+
+// reportAs is report for the program of that name, with hints or without.
+func reportAs(w io.Writer, program string, err error, withHints bool) int {
 	var status exitStatus
 	switch {
 	case err == nil:
@@ -61,10 +64,12 @@ func report(w io.Writer, err error) int {
 	}
 	// Where standard error cannot be written to, the status is all that is left.
 	for line := range strings.Lines(err.Error()) {
-		_, _ = fmt.Fprintf(w, "wgnode: %s\n", strings.TrimSuffix(line, "\n"))
+		_, _ = fmt.Fprintf(w, "%s: %s\n", program, strings.TrimSuffix(line, "\n"))
 	}
 	for _, line := range hints(err) {
-		_, _ = fmt.Fprintf(w, "wgnode: hint: %s\n", line)
+		if withHints {
+			_, _ = fmt.Fprintf(w, "%s: hint: %s\n", program, line)
+		}
 	}
 	return statusOf(err)
 }

@@ -62,7 +62,7 @@ func wgUsage(name string) cobra.PositionalArgs {
 		if len(args) == 0 {
 			return nil
 		}
-		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "Usage: wgnode %s\n", name); err != nil {
+		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "Usage: %s %s\n", cmd.Root().Name(), name); err != nil {
 			return err
 		}
 		return exitStatus(statusFailed)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,24 +46,6 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
-	}
-}
-
-func TestCommandLine(t *testing.T) {
-	for _, test := range []struct{ args, want string }{
-		{"wgnode show wg0", "show wg0"},
-		{"/usr/bin/wgnode --version", "--version"},
-		{"wireguard-go wg0", "device wg0"},
-		{"/usr/local/bin/wireguard-go -f wg0", "device -f wg0"},
-		{"wireguard-go --foreground wg0", "device --foreground wg0"},
-		{"wireguard-go --version", "version"},
-		{"wireguard-go", "device"},
-		{"", ""},
-	} {
-		got := commandLine(strings.Fields(test.args))
-		if want := strings.Fields(test.want); !slices.Equal(got, want) || got == nil {
-			t.Errorf("%q is %q, want %q", test.args, got, want)
-		}
 	}
 }
 

@@ -42,7 +42,7 @@ An empty FILE, such as /dev/null, takes the key away.`,
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
+			if cmd.Root().Name() != "wg" && len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
 			return runSet(cmd, args)
@@ -106,7 +106,7 @@ func completeValue(args []string) ([]string, cobra.ShellCompDirective) {
 func runSet(cmd *cobra.Command, args []string) error {
 	errOut := cmd.ErrOrStderr()
 	if len(args) < 2 {
-		return failLikeWg(errOut, "Usage: wgnode "+setUsage, "")
+		return failLikeWg(errOut, "Usage: "+cmd.Root().Name()+" "+setUsage, "")
 	}
 	s := setter{Builder: config.NewBuilder(), errOut: errOut, removed: make(map[int]bool)}
 	if err := s.words(args[1:]); err != nil {

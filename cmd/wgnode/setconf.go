@@ -46,7 +46,7 @@ often as WG_ENDPOINT_RESOLUTION_RETRIES says (a number, or infinity).`,
 		Args:    cobra.ArbitraryArgs, // wg's own answer to wrong arguments differs from cobra's
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return failLikeWg(cmd.ErrOrStderr(), "Usage: wgnode "+name+" <interface> <configuration filename>", "")
+				return failLikeWg(cmd.ErrOrStderr(), "Usage: "+cmd.Root().Name()+" "+name+" <interface> <configuration filename>", "")
 			}
 			return applyFile(cmd, name, deviceOf(args[0]), args[1])
 		},
@@ -63,7 +63,7 @@ func applyFile(cmd *cobra.Command, command, name, path string) error {
 	var failed *fs.PathError
 	switch {
 	case errors.As(err, &faults):
-		report(errOut, err)
+		reportAs(errOut, cmd.Root().Name(), err, isTerminal(errOut) || cmd.Root().Name() == "wgnode")
 		return failLikeWg(errOut, "Configuration parsing error", "`wgnode strip` leaves out the keys that are wg-quick's")
 	case errors.As(err, &failed) && failed.Op == "open":
 		return failLikeWg(errOut, fopenError(failed).Error(), "this is about "+path)

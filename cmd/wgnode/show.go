@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -31,10 +32,13 @@ private and preshared keys.`,
 		// wg's own answer to wrong arguments differs from cobra's.
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && args[0] == "help" {
+			s := shower{program: cmd.Root().Name(), out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
+			switch {
+			case s.program == "wg" && len(args) == 1 && slices.Contains([]string{"-h", "--help", "help"}, args[0]):
+				return helpLikeWg(s.usage())
+			case len(args) == 1 && args[0] == "help":
 				return cmd.Help()
 			}
-			s := shower{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
 			return s.run(args)
 		},
 		ValidArgsFunction: completeShow,
@@ -58,6 +62,7 @@ func completeShow(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 // shower is one run of `show`. Its messages have wg's words, without our
 // prefix, so that scripts which read them need no change.
 type shower struct {
+	program     string
 	out, errOut io.Writer
 }
 
@@ -188,7 +193,7 @@ func (s *shower) print(fill func(*bytes.Buffer)) error {
 }
 
 func (s *shower) usage() error {
-	return s.fail("Usage: wgnode show { <interface> | all | interfaces } ["+strings.Join(fieldNames(), " | ")+"]", "")
+	return s.fail("Usage: "+s.program+" show { <interface> | all | interfaces } ["+strings.Join(fieldNames(), " | ")+"]", "")
 }
 
 func (s *shower) badField(name string) error {

@@ -21,7 +21,7 @@ showconf. The output holds the private key and the preshared keys.`,
 		Args:    cobra.ArbitraryArgs, // wg's own answer to wrong arguments differs from cobra's
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return failLikeWg(cmd.ErrOrStderr(), "Usage: wgnode showconf <interface>", "")
+				return failLikeWg(cmd.ErrOrStderr(), "Usage: "+cmd.Root().Name()+" showconf <interface>", "")
 			}
 			status, errno := getStatus(deviceOf(args[0]))
 			if errno != 0 {

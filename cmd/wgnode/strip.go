@@ -68,15 +68,32 @@ func confFile(word string) string {
 	return word
 }
 
-func strip(cmd *cobra.Command, path string) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("`%s' does not exist", path)
-	} else if err != nil {
+// checkQuick refuses, in wg-quick's words, what is not such a path.
+func checkQuick(path string) error {
+	_, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &quickError{fmt.Sprintf("`%s' does not exist", path), err}
+	case err != nil:
 		return err
+	case !quickFile.MatchString(path):
+		return &quickError{"The config file must be a valid interface name, followed by .conf", nil}
 	}
-	if !quickFile.MatchString(path) {
-		//lint:ignore ST1005 wg-quick's words
-		return errors.New("The config file must be a valid interface name, followed by .conf")
+	return nil
+}
+
+// quickError is wg-quick's words about a file.
+type quickError struct {
+	words string
+	err   error
+}
+
+func (e *quickError) Error() string { return e.words }
+func (e *quickError) Unwrap() error { return e.err }
+
+func strip(cmd *cobra.Command, path string) error {
+	if err := checkQuick(path); err != nil {
+		return err
 	}
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {

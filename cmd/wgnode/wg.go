@@ -34,6 +34,14 @@ func failLikeWg(errOut io.Writer, message, hint string) error {
 	return exitStatus(statusFailed)
 }
 
+// helpLikeWg is for usage that was asked for: it is no failure.
+func helpLikeWg(err error) error {
+	if errors.Is(err, exitStatus(statusFailed)) {
+		return nil
+	}
+	return err
+}
+
 // completeDevice offers the running devices as first argument, and files after
 // that.
 func completeDevice(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
