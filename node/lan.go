@@ -46,7 +46,7 @@ func (l *lanTask) refresh() {
 	log := l.n.opt.Logger.With("interface", l.n.name)
 	now, err := plan.LAN(l.n.name)
 	if err != nil {
-		log.Error("the kill switch keeps the LAN that it had", "error", err)
+		log.Error("kill switch LAN not updated", "error", err)
 		return
 	}
 	if slices.Equal(now, l.have.LAN) {
@@ -55,10 +55,10 @@ func (l *lanTask) refresh() {
 	changed := l.have
 	changed.LAN = now
 	if err := l.n.tables.AddKillSwitch(changed); err != nil {
-		log.Error("the kill switch keeps the LAN that it had", "error", err)
+		log.Error("kill switch LAN not updated", "error", err)
 		return
 	}
-	log.Info("the kill switch has another LAN", "was", l.have.LAN, "is", now)
+	log.Info("kill switch LAN updated", "was", l.have.LAN, "is", now)
 	l.have = changed
 	l.n.guardian.tell(guardianMessage{KillSwitch: changed, Up: true})
 }

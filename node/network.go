@@ -125,7 +125,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (t *networkTask) look() {
 	now, err := t.n.picture()
 	if err != nil {
-		t.n.opt.Logger.Error("the network is not known", "interface", t.n.name, "error", err)
+		t.n.opt.Logger.Error("cannot read network state", "interface", t.n.name, "error", err)
 		return
 	}
 	d := uplink.Compare(t.last, now)
@@ -209,7 +209,7 @@ func (n *Node) fitMTU(now uplink.State) {
 	}
 	mtu, why, err := s.MTU()
 	if err != nil {
-		log.Error("the MTU is not adapted", "error", err)
+		log.Error("MTU not changed", "error", err)
 		return
 	}
 	if mtu = max(mtu, min(leastMTU, n.mtu)); mtu == n.mtu {
@@ -217,19 +217,19 @@ func (n *Node) fitMTU(now uplink.State) {
 	}
 	l, err := link.ByName(n.name)
 	if err != nil {
-		log.Error("the MTU is not adapted", "error", err)
+		log.Error("MTU not changed", "error", err)
 		return
 	}
 	if l.MTU != n.mtu {
-		log.Info("the MTU is left to who has set it", "mtu", l.MTU)
+		log.Info("MTU not changed: another program has set it", "mtu", l.MTU)
 		n.mtu = 0
 		return
 	}
 	if err := link.SetMTU(l, mtu); err != nil {
-		log.Error("the MTU is not adapted", "error", err)
+		log.Error("MTU not changed", "error", err)
 		return
 	}
-	log.Debug("the MTU is adapted", "mtu", mtu, "why", why)
+	log.Debug("MTU changed", "mtu", mtu, "why", why)
 	n.applied.setMTU(mtu)
 	n.tell(probe.NetworkChange{Change: probe.ChangeMTU, NewLink: n.name, OldMTU: n.mtu, NewMTU: mtu})
 	n.mtu = mtu

@@ -172,7 +172,7 @@ func (n *Node) up(ctx context.Context) error {
 		return err
 	}
 	if n.began, err = n.picture(); err != nil {
-		n.opt.Logger.Error("the network is not known", "interface", n.name, "error", err)
+		n.opt.Logger.Error("cannot read network state", "interface", n.name, "error", err)
 	}
 	if err := n.listenControl(); err != nil {
 		return err

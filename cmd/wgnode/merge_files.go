@@ -55,12 +55,12 @@ func openRecordings(paths []string) ([]merge.Recording, error) {
 func readHead(path string) (recordingFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return recordingFile{}, fmt.Errorf("read recording: %w", err)
+		return recordingFile{}, fmt.Errorf("cannot read recording %s: %w", path, reason(err))
 	}
 	defer f.Close()
 	r, err := recording.NewReader(f)
 	if err != nil {
-		return recordingFile{}, fmt.Errorf("%s: %w", path, err)
+		return recordingFile{}, withHint(fmt.Errorf("%s: %w", path, err), recordingHints(err)...)
 	}
 	return recordingFile{path, *r.Meta()}, nil
 }

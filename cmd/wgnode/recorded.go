@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,7 @@ func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) 
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return fmt.Errorf("read recording: %w", err)
+			return fmt.Errorf("cannot read recording %s: %w", path, reason(err))
 		}
 		defer f.Close() // it was only read
 		in = f
@@ -46,7 +47,7 @@ func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) 
 	}
 	var found exitStatus // a fault, which is no failure
 	if err != nil && !errors.As(err, &found) {
-		return fmt.Errorf("%s: %w", path, err)
+		return withHint(fmt.Errorf("%s: %w", path, err), recordingHints(err)...)
 	}
 	if n := r.Loss().Events; n > 0 {
 		err = errors.Join(err, warn(cmd, "%d events are missing: they came faster than they could be written", n))
@@ -137,32 +138,37 @@ func (w *recordedWatch) update() {
 }
 
 func explainRecording(cmd *cobra.Command, path string, req explain.Request, asJSON bool) error {
-	err := withRecording(cmd, path, func(r *recording.Reader) error {
+	return withRecording(cmd, path, func(r *recording.Reader) error {
 		report, err := explain.ExplainRecording(r, req)
 		if err != nil {
 			return err
 		}
 		return printExplanation(cmd, report, asJSON)
 	})
-	return recordedError("explain", err)
 }
 
 func doctorRecording(cmd *cobra.Command, path string, asJSON bool) error {
-	err := withRecording(cmd, path, func(r *recording.Reader) error {
+	return withRecording(cmd, path, func(r *recording.Reader) error {
 		report, err := explain.DoctorRecording(r)
 		if err != nil {
 			return err
 		}
 		return printDoctor(cmd, report, asJSON)
 	})
-	return recordedError("doctor of", err)
 }
 
-// recordedError names what failed; a fault that was found is no failure.
-func recordedError(what string, err error) error {
-	var status exitStatus
-	if err == nil || errors.As(err, &status) {
-		return err
+// recordingHints say what to do about a file that is not a recording.
+func recordingHints(err error) []string {
+	if errors.Is(err, recording.ErrForeign) {
+		return []string{"`wgnode record NAME -w FILE` makes one"}
 	}
-	return fmt.Errorf("%s %w", what, err)
+	return nil
+}
+
+// reason is what the system says of a file, without its path.
+func reason(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }

@@ -9,6 +9,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -99,9 +100,20 @@ func (s *Set) Resolve(ctx context.Context, say func(string, ...any)) {
 	}
 	for _, e := range s.order {
 		if e.err != nil {
-			say("[!] the endpoint of %s is not known yet, it is tried again and again: %v", e.peer, e.err)
+			say("[!] cannot resolve endpoint %s of %s yet (%v); retrying in the background", e.written, e.peer, why(e.err))
 		}
 	}
+}
+
+// why is the reason that a name does not resolve, without the name.
+func why(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer"
+	}
+	return err.Error()
 }
 
 // answer is what became of one question.

@@ -23,7 +23,7 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 	}
 	if f.Changed != "" && !v.Healthy() && v.Code != ConnectionRefused {
 		v.Evidence = append(v.Evidence, f.Changed+": it has been changed since")
-		v.Fix = append([]string{FixComment + "make it again what the file says:", "wgnode reload " + f.Interface, FixComment + "or:"}, v.Fix...)
+		v.Fix = append([]string{FixComment + "restore the configured state:", "wgnode reload " + f.Interface, FixComment + "or:"}, v.Fix...)
 	}
 	v.Fix = InLanguage(f.Config, v.Fix)
 	return v, settled
@@ -95,16 +95,16 @@ func healthy(summary string, evidence ...string) Verdict {
 func (f *Facts) idle() Verdict {
 	if f.Flow != nil && f.Flow.Seen[probe.A1] != nil {
 		return Verdict{Code: Idle, Where: WhereHere,
-			Summary: fmt.Sprintf("packets to %s entered the tunnel, and it was not watched long enough to say what becomes of them", f.target())}
+			Summary: fmt.Sprintf("packets to %s entered the tunnel; the time was too short to say what becomes of them", f.target())}
 	}
 	if f.Flow != nil {
 		return Verdict{Code: Idle, Where: WhereHere,
-			Summary:  "nothing that matches passed while this was watched",
+			Summary:  "no matching packet was seen",
 			Evidence: []string{fmt.Sprintf("no packet to %s came out of %s or entered it", f.target(), f.Interface)},
 			Fix:      []string{FixComment + "on the host that asks, while this is watched:", f.askingCommand()}}
 	}
 	return Verdict{Code: Idle, Where: WhereHere,
-		Summary: fmt.Sprintf("no session with %s, and nobody has tried to have one", f.peerName())}
+		Summary: fmt.Sprintf("no session with %s, and no handshake was attempted", f.peerName())}
 }
 
 // answered: the destination answers the probe, and by way of the tunnel.

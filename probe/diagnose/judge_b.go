@@ -56,7 +56,7 @@ func (f *Facts) stranger(s *Stranger) Verdict {
 	}
 	if s.Reason == probe.UnknownPeer {
 		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
-			Summary:  fmt.Sprintf("%s shakes hands with the key %s, which is no peer here", s.From, s.Key),
+			Summary:  fmt.Sprintf("%s attempts a handshake with the key %s, which is not a peer here", s.From, s.Key),
 			Evidence: []string{fmt.Sprintf("%s, made for our public key, static key decrypted", probe.Count(s.Count, "initiation"))},
 			Fix: []string{FixComment + "if it is one of yours, add it" + f.inFile() + ":",
 				"[Peer]", "PublicKey = " + s.Key, "AllowedIPs = ITS-TUNNEL-ADDRESS/32",
@@ -64,7 +64,7 @@ func (f *Facts) stranger(s *Stranger) Verdict {
 				fmt.Sprintf("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
 	}
 	return Verdict{Code: WrongPublicKey, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
-		Summary:  fmt.Sprintf("%s has another public key for this node than ours", s.From),
+		Summary:  fmt.Sprintf("%s is configured with a different public key for this node", s.From),
 		Evidence: []string{fmt.Sprintf("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
 		Fix: []string{FixComment + "on " + s.From.Addr().String() + ", in its [Peer] for this host:",
 			"PublicKey = " + f.PublicKey}}
@@ -102,7 +102,7 @@ func (f *Facts) responseNotAccepted(now time.Time) (Verdict, bool, bool) {
 	h := &p.Handshake
 	to := f.outerTarget(h.LastAnswered)
 	return Verdict{Code: ResponseNotAccepted, Checkpoint: probe.B3, Where: WherePath,
-		Summary:  fmt.Sprintf("%s calls again and again; each call is answered, and no data follows", p.label()),
+		Summary:  fmt.Sprintf("%s keeps initiating handshakes; each is answered, but no data follows", p.label()),
 		Evidence: []string{fmt.Sprintf("%d initiations received and answered to %s since it last sent data", h.Answered, to)},
 		Candidates: []Candidate{
 			{PSKMismatch, "on " + p.label() + ", wgnode doctor says so for certain; or compare wg show all preshared-keys on both hosts"},

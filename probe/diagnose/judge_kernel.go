@@ -41,7 +41,7 @@ func (f *Facts) diverted(time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("the packet to %s is on its way into %s when a rule of this host makes another of it, which leaves by %s", f.target(), f.Interface, p.Out),
+		Summary: fmt.Sprintf("the packet to %s is rewritten by a rule on this host (NAT or mark) and leaves via %s instead of entering %s", f.target(), p.Out, f.Interface),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %s > %s left by %s", p.Src, p.Dst, p.Out),
 			"no packet for it entered the tunnel"},
 		Fix: slices.Clone(p.Spare)}
@@ -154,11 +154,11 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 	switch {
 	case p.Way.Kind != RouteFound && p.Way.Kind != RouteUnknown:
 		v.Code = NoRouteOnward
-		v.Summary = fmt.Sprintf("this host has no way on to %s: %s", dst, p.Way.Kind)
+		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Way.Kind)
 		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Way.words()}
 		v.Fix = []string{FixComment + fmt.Sprintf("by the link or the gateway that %s is behind:", dst), fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
 		if p.Way.Kind != RouteNone && p.Way.Remove != "" {
-			v.Fix = []string{FixComment + "take away what decides so:", p.Way.Remove}
+			v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Way.Remove}
 		}
 	case p.Forwarding != nil && !p.Forwarding.On:
 		v.Code = ForwardingDisabled
@@ -215,7 +215,7 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 		v.Evidence[0] = "netfilter trace: the request passes the input hook, and no reply entered the tunnel"
 	}
 	if w.Kind != RouteFound {
-		v.Summary = fmt.Sprintf("this host has no way back to %s for %s: %s", to, from, w.Kind)
+		v.Summary = fmt.Sprintf("this host has no route back to %s for %s: %s", to, from, w.Kind)
 	}
 	f.incomplete(&v)
 	return v, true, true
@@ -277,7 +277,7 @@ func (r *Route) words() string {
 // fix is what to add, if that helps, or else takes away what decided.
 func (r *Route) fix(add string) []string {
 	if r.Remove != "" && !r.Beatable && r.Kind != RouteNone {
-		return []string{FixComment + "take away what decides so:", r.Remove}
+		return []string{FixComment + "remove the rule or route responsible:", r.Remove}
 	}
 	return []string{add}
 }

@@ -38,7 +38,7 @@ func (f *Facts) routerRefuses(time.Time) (Verdict, bool, bool) {
 		v.Fix = []string{FixComment + "look for a rule that drops it in the output hook", "nft list ruleset"}
 	case e.Reason == probe.ICMPNetUnreachable:
 		v.Code = NoRouteOnward
-		v.Summary = fmt.Sprintf("this host has no way on to %s", dst)
+		v.Summary = fmt.Sprintf("this host has no route to %s", dst)
 		v.Evidence = []string{tried}
 		v.Fix = []string{"ip route get " + dst.String()}
 	default:

@@ -169,7 +169,7 @@ func TestJudge(t *testing.T) {
 			code: NoReply, at: probe.A5, says: "source outside", where: WherePeer},
 		{name: "no reply", s: tell(SideA).connects().asks(), code: NoReply, at: probe.A5, where: WherePeer},
 		{name: "entered, and nothing sent yet", s: tell(SideA).inner(probe.A1, probe.SeamTUNRead, here, target, probe.TCPSyn),
-			edit: func(s *story) { s.Flow.SentData = 0 }, code: Idle, says: "not watched long enough", where: WhereHere},
+			edit: func(s *story) { s.Flow.SentData = 0 }, code: Idle, says: "the time was too short", where: WhereHere},
 		{name: "did not enter", s: tell(SideA), edit: func(s *story) { s.Flow.Probe = Probe{Sent: true, Done: true, Errno: syscall.EPERM} },
 			code: OutputFirewall, at: probe.A1, sure: true, where: WhereHere},
 		{name: "reply not delivered", s: tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck),

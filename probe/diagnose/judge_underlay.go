@@ -46,7 +46,7 @@ func (f *Facts) noEndpoint(now time.Time) (Verdict, bool, bool) {
 				"getent ahosts " + hostOf(p.Written)}}, true, true
 	}
 	v := Verdict{Code: NoEndpoint, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
-		Summary:  fmt.Sprintf("%s has no endpoint: this host cannot call it, only be called", p.label()),
+		Summary:  fmt.Sprintf("%s has no endpoint: only the peer can initiate", p.label()),
 		Evidence: []string{"no Endpoint is configured, and none was learned from a packet"},
 		Fix: []string{
 			FixComment + fmt.Sprintf("if it has a fixed address, in [Peer] of %s%s:", p.label(), f.inFile()),
@@ -73,7 +73,7 @@ func (f *Facts) endpointInTunnel(time.Time) (Verdict, bool, bool) {
 			fmt.Sprintf("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(ep))}}
 	switch {
 	case !p.Route.Beatable && p.Route.Remove != "":
-		v.Fix = []string{FixComment + "take away what decides so:", p.Route.Remove}
+		v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
 	case p.Route.Around != "":
 		v.Fix[1] = p.Route.Around
 	}
@@ -91,7 +91,7 @@ func (f *Facts) endpointNotRouted(time.Time) (Verdict, bool, bool) {
 		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
 		Fix:      []string{FixComment + "is the uplink up, and does it have a default route?", fmt.Sprintf("ip route get %s%s", ep, f.markText())}}
 	if p.Route.Kind != RouteNone && p.Route.Remove != "" {
-		v.Fix = []string{FixComment + "take away what decides so:", p.Route.Remove}
+		v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
 	}
 	if p.SendErrno != 0 {
 		v.Evidence = append(v.Evidence, "sending failed: "+p.SendErrno.Error())

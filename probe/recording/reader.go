@@ -47,7 +47,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		return nil, fmt.Errorf("read recording: %w", err)
 	}
 	if binary.LittleEndian.Uint32(head) != blockSection {
-		return nil, fmt.Errorf("read recording: no pcapng file: %w", ErrForeign)
+		return nil, fmt.Errorf("not a pcapng file, and so %w", ErrForeign)
 	}
 	if err := rd.block(); err != nil {
 		return nil, fmt.Errorf("read recording: %w", err)

@@ -245,7 +245,7 @@ func TestKillSwitchFindsEndpoint(t *testing.T) {
 	if out, status, err := s.A.Try("getent", "ahostsv4", "hub.example"); status == 0 || err != nil {
 		t.Errorf("others can ask: %v\n%s", err, out)
 	}
-	if out := s.A.Run(s.Wgnode, "up", tomlPath); strings.Contains(out, "not known yet") {
+	if out := s.A.Run(s.Wgnode, "up", tomlPath); strings.Contains(out, "cannot resolve endpoint") {
 		t.Errorf("up printed\n%s", out)
 	}
 	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
