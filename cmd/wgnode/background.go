@@ -129,6 +129,8 @@ type launch struct {
 // prints its steps, and hooks may ask questions. If ctx ends first, the process is
 // asked to end.
 func background(ctx context.Context, l launch) error {
+	ctx, cancel := duringStart(ctx)
+	defer cancel()
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
