@@ -54,7 +54,9 @@ func (g *guardian) start(link string) (plan.Process, error) {
 	end, pipe, err := os.Pipe()
 	if err == nil {
 		cmd.Stdin = end
-		err = errors.Join(cmd.Start(), end.Close())
+		if err = errors.Join(cmd.Start(), end.Close()); err != nil {
+			err = errors.Join(err, pipe.Close())
+		}
 	}
 	if err != nil {
 		return plan.Process{}, fmt.Errorf("start the guardian of the kill switch: %w", err)

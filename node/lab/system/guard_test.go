@@ -146,3 +146,27 @@ func TestFirewallRestored(t *testing.T) {
 		t.Errorf("the metrics are\n%s", metrics)
 	}
 }
+
+// A guardian that dies is replaced, and the new one guards as the first would
+// have.
+func TestGuardianReplaced(t *testing.T) {
+	lab.Need(t, "nft", "pgrep")
+	s := newSite(t, false)
+	s.toml(fullIPs, "kill_switch = true", "")
+	s.A.Run(s.Wgnode, "up", tomlPath)
+	s.A.Until("pgrep -x wgnode-guard")
+	first := s.A.Run("pgrep", "-x", "wgnode-guard")
+	s.A.Run("kill", "-9", strings.TrimSpace(first))
+	s.A.Until("pgrep -x wgnode-guard | grep -vx " + strings.TrimSpace(first))
+	s.A.Run(s.Wgnode, "reload", "wg0") // it waits until the new one has heard all
+	s.Kill()
+	before := s.killSwitch()
+	s.A.Run("nft", "flush", "ruleset")
+	s.Await("the kill switch is back", func() bool { return s.killSwitch() == before })
+	if out := s.A.Run(s.Wgnode, "recover"); !strings.Contains(out, "[#] nft delete table "+killSwitchTable+"\n") {
+		t.Errorf("recover printed\n%s", out)
+	}
+	if out, _, err := s.A.Try("pgrep", "-x", "wgnode-guard"); err != nil || out != "" {
+		t.Errorf("the guardian is still there: %v %s", err, out)
+	}
+}
