@@ -12,6 +12,9 @@ import (
 // However many peers come and go, as many are remembered as there may be, and one that
 // comes back keeps its number if it was not away for long.
 func TestRemovedPeersAreForgotten(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of peers, in short mode")
+	}
 	a, b := pair(t, nil)
 	guests := func(n int) (keys []key.Public, add, remove string) {
 		var in, out strings.Builder

@@ -259,7 +259,11 @@ func (s *sets) line() string {
 // Whatever is set, and wherever it fails, cryptokey routing as the tunnel
 // explains it is what the device does.
 func TestMirrorFollowsTheDevice(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
 		s, tn := newSets(seed), newDown(t)
 		for range 40 {
 			op := s.operation()
