@@ -29,8 +29,10 @@
 // maps the caller's uid and gid to themselves and nothing else: the command sees
 // the user that it belongs to, and other owners as nobody. The capabilities of
 // the set-up end with the execve. A caller that may make the other namespaces
-// without a user namespace, as root, does so; its command keeps its powers, with
-// which it could leave.
+// without a user namespace, as root, does so. Its command has only those of root's
+// capabilities that programs need for files, users, processes and ports. It cannot
+// enter the host's namespaces, but it is root: what root's files and sockets can
+// have other processes do it can have them do on the host's network.
 //
 // # Names
 //

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -156,9 +157,46 @@ func onlyReplies(fd, proto int) error {
 	return nil
 }
 
-// dropCapabilities leaves the command none that its user would not have. Root's
-// are root's: a user namespace or not, they come back with the execve.
+// kept are the capabilities that root's command has: what programs need for files,
+// users, processes and ports. The others are for changing the host and its
+// network, and one of them is enough to get into the host's namespaces.
+var kept = []uintptr{
+	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_SETFCAP,
+	unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP, unix.CAP_AUDIT_WRITE,
+	unix.CAP_KILL, unix.CAP_SYS_NICE, unix.CAP_SYS_RESOURCE, unix.CAP_IPC_LOCK, unix.CAP_IPC_OWNER, unix.CAP_SYS_CHROOT,
+	unix.CAP_NET_BIND_SERVICE, unix.CAP_NET_RAW,
+}
+
+// limitCapabilities keeps root's command from having others than kept, which
+// would all come back with the execve. Other users have none after it.
+func limitCapabilities() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
+		had, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
+		if err == unix.EINVAL {
+			break // the kernel knows no more
+		}
+		if err != nil {
+			return fmt.Errorf("read capabilities: %w", err)
+		}
+		if had == 0 || slices.Contains(kept, c) {
+			continue
+		}
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			return fmt.Errorf("drop capability %d: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// dropCapabilities leaves the command none that its user would not have, and root's
+// command only some of root's.
 func dropCapabilities() error {
+	if err := limitCapabilities(); err != nil {
+		return err
+	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}

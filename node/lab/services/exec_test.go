@@ -387,5 +387,13 @@ func TestExecAsRoot(t *testing.T) {
 		}
 	}
 	s.A.Run("rmdir", "/run/wireguard")
+	// It keeps what root's programs need, and cannot go back to the host's network.
+	s.A.Run(s.Wgnode, "exec", s.file, "sh", "-ec", "touch "+s.dir+"/theirs; chown 65534 "+s.dir+"/theirs; setpriv --reuid=65534 --clear-groups test -O "+s.dir+"/theirs")
+	for _, way := range []string{"nsenter -t 1 -n true", "nsenter --net=/proc/self/fd/3 true", "unshare -Ur nsenter --net=/proc/self/fd/3 true", "mount -t tmpfs none /mnt"} {
+		out, status, err := s.A.Try("sh", "-c", "nsenter --net=/proc/self/ns/net true && exec 3</proc/self/ns/net && exec "+s.Wgnode+" exec "+s.file+" sh -c '"+way+"'")
+		if err != nil || status == 0 || !strings.Contains(strings.ToLower(out), "perm") {
+			t.Errorf("%s: %v, status %d, %s", way, err, status, out)
+		}
+	}
 	sitetest.Unchanged(t, s.A, before)
 }
