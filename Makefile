@@ -14,8 +14,9 @@ PROGRAM   ?= bin/wgnode
 # What runs here while GOARCH names the machine that the program is for.
 GORUN     ?= GOOS= GOARCH= $(GO) run
 NFPM      ?= $(GORUN) github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
-# Of the packages: where they go; the tag, and how many commits came after it.
+# Where the packages go.
 PACKAGES  ?= bin
+# The tag, and how many commits came after it.
 VERSION   ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/-\([0-9]*\)-g/+\1.g/' | grep . || \
 	git log -1 --date=format:%Y%m%d%H%M%S --format=v0.0.0-%cd.%h)
 FUZZTIME  ?= 5m
@@ -32,7 +33,7 @@ COMPARE    ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare
 BENCHFLAGS ?=
 SOAKTIME  ?= 30m
 
-.PHONY: help demo build test check test-slow lint race packaging faults bench soak profile fuzz man install uninstall packages clean
+.PHONY: help demo build test check test-slow lint race packaging faults bench soak profile fuzz man licenses install uninstall packages clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -41,7 +42,7 @@ demo: ## two nodes in one process, no privileges: a healthy path, then a fault f
 	$(GO) run ./cmd/wgnode demo
 
 build: ## bin/wgnode, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(PROGRAM) ./cmd/wgnode
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(PROGRAM) ./cmd/wgnode
 
 test: lint race packaging ## all checks and tests, some 20 minutes; those that need root are skipped without it
 	.ci/test $(TESTFLAGS)
@@ -88,24 +89,35 @@ man: ## the manual pages and the shells' completions, into bin/man and bin/compl
 	rm -rf bin/man bin/completion
 	$(GORUN) -tags man ./cmd/wgnode bin
 
+licenses: ## those of all that is linked in, into bin/third-party-licenses
+	mkdir -p bin
+	GO='$(GO)' examples/packaging/licenses >bin/third-party-licenses.new
+	mv bin/third-party-licenses.new bin/third-party-licenses
+
 # sudo seldom finds Go, so install takes what is built, and builds only what is not.
 $(PROGRAM):
 	$(MAKE) build
 bin/man/wgnode.8:
 	$(MAKE) man
+bin/third-party-licenses:
+	$(MAKE) licenses
 
-install: $(PROGRAM) bin/man/wgnode.8 ## what build and man made, and the systemd unit, below PREFIX, DESTDIR before it
+install: $(PROGRAM) bin/man/wgnode.8 bin/third-party-licenses ## what build, man and licenses made, and the systemd unit, below PREFIX, DESTDIR before it
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/wgnode
 	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(UNITDIR)
 	install -m 644 bin/man/*.8 $(DESTDIR)$(MANDIR)
 	install -D -m 644 bin/completion/wgnode.bash $(DESTDIR)$(BASHDIR)/wgnode
 	install -D -m 644 bin/completion/_wgnode $(DESTDIR)$(ZSHDIR)/_wgnode
 	install -D -m 644 bin/completion/wgnode.fish $(DESTDIR)$(FISHDIR)/wgnode.fish
-	sed 's|/usr/bin/wgnode|$(PREFIX)/bin/wgnode|' 'examples/systemd/wgnode@.service' | install -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/wgnode@.service'
+	sed 's|/usr/bin/wgnode|$(PREFIX)/bin/wgnode|; s|README.md beside this file|$(DOCDIR)/systemd.md|' 'examples/systemd/wgnode@.service' | install -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/wgnode@.service'
 	install -D -m 644 LICENSE $(DESTDIR)$(DOCDIR)/copyright
+	install -m 644 bin/third-party-licenses $(DESTDIR)$(DOCDIR)/third-party-licenses
 	install -D -m 644 examples/systemd/README.md $(DESTDIR)$(DOCDIR)/systemd.md
 	install -m 644 examples/systemd/strict.conf $(DESTDIR)$(DOCDIR)/strict.conf
 	install -m 644 examples/wgnode.toml $(DESTDIR)$(DOCDIR)/wgnode.toml
+	install -m 644 examples/metrics/README.md $(DESTDIR)$(DOCDIR)/metrics.md
+	install -m 644 examples/metrics/alerts.yaml $(DESTDIR)$(DOCDIR)/alerts.yaml
+	install -m 644 SECURITY.md $(DESTDIR)$(DOCDIR)/SECURITY.md
 
 uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/wgnode '$(DESTDIR)$(UNITDIR)/wgnode@.service'
@@ -113,7 +125,7 @@ uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(BASHDIR)/wgnode $(DESTDIR)$(ZSHDIR)/_wgnode $(DESTDIR)$(FISHDIR)/wgnode.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 
-packages: man ## a .deb and an .rpm, for this machine or that of GOARCH
+packages: man licenses ## a .deb and an .rpm, for this machine or that of GOARCH
 	rm -rf bin/tree
 	$(MAKE) build PROGRAM=bin/package/wgnode
 	$(MAKE) install PROGRAM=bin/package/wgnode PREFIX=/usr DESTDIR=bin/tree

@@ -26,10 +26,17 @@ var engines = []struct{ name, module string }{
 	{"gvisor", "gvisor.dev/gvisor"},
 }
 
+// version is what `make build` has the linker put here: the tag, or the commit.
+// It counts where Go itself does not know which version it builds.
+var version string
+
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "wgnode (built without module information)"
+	}
+	if main := &info.Main; version != "" && (main.Version == "" || main.Version == "(devel)") {
+		main.Version = version
 	}
 	return describe(info)
 }
