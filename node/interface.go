@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync/atomic"
 
@@ -40,8 +41,12 @@ func (n *Node) newTunnel(dev tun.Device) error {
 	log := n.opt.Logger.With("interface", n.name)
 	t, err := tunnel.New(dev, n.opt.newBind(&holder), tunnel.Options{
 		RecorderBytes: n.opt.RecorderBytes,
-		Debugf:        func(format string, args ...any) { log.Debug(fmt.Sprintf(format, args...)) },
-		Errorf:        func(format string, args ...any) { log.Error(fmt.Sprintf(format, args...)) },
+		Debugf: func(format string, args ...any) {
+			if log.Enabled(noContext, slog.LevelDebug) {
+				log.Debug(fmt.Sprintf(format, args...))
+			}
+		},
+		Errorf: func(format string, args ...any) { log.Error(fmt.Sprintf(format, args...)) },
 	})
 	if err != nil {
 		_ = dev.Close() // the first error says why

@@ -75,16 +75,14 @@ not exist.`,
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not name the settings of CONF that are ignored, do not warn")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
-	cmd.Flags().StringVar(&f.log, "log", "", "append the log to `FILE`")
-	// This fails only for a flag that is not there.
-	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
+	f.log.add(cmd)
 	return cmd
 }
 
 type execFlags struct {
 	quiet    bool
 	recorder uint // MiB
-	log      string
+	log      logFlags
 }
 
 // splitExec takes the "--" out that may stand between CONF and the command.
@@ -188,7 +186,7 @@ func startExec(cmd *cobra.Command, conf string, f *execFlags, path string, comma
 		return nil, nil, err
 	}
 	cfg.Services = config.Services{} // for those who are not inside
-	log, err := openLog(f.log, cmd.ErrOrStderr(), true)
+	log, err := f.log.open(cmd, true)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -19,7 +18,6 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/tunnel"
 )
 
@@ -84,10 +82,11 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	// Nobody reading the steps, as in `wgnode up wg0 | head -1`, is no reason to
 	// stop half-way. Caught, unlike ignored, it is as before for the hooks.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	log, err := openLog(f.log, cmd.ErrOrStderr(), parent != nil)
+	handler, err := f.log.open(cmd, parent != nil)
 	if err != nil {
 		return err
 	}
+	log, steps := slog.New(handler), &stepLines{to: cmd.ErrOrStderr()}
 	services, err := f.services.services()
 	if err != nil {
 		return err
@@ -101,7 +100,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		Netstack: f.netstack,
 		// Who waits to be told that it is ready waits for the interface.
 		FallBack: !f.interfaced && manager == "",
-		Explain:  f.explain, Out: cmd.ErrOrStderr(), Shell: hook.Terminal(), Logger: slog.New(log), RecorderBytes: int(f.recorder) << 20,
+		Explain:  f.explain, Out: steps, Shell: hook.Terminal(), Logger: log, RecorderBytes: int(f.recorder) << 20,
 		Guardian: guardian, OpenTables: f.openTables, StaleAfter: f.stale, Metrics: metrics, MetricsHosts: f.metricsHosts, Services: services})
 	if err != nil {
 		return refused(cmd, args, err, f.netstack)
@@ -110,11 +109,11 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	started()
-	if err := errors.Join(parent.ready(f.log), manager.tell("READY=1")); err != nil {
+	if err := errors.Join(steps.ready(parent, &f.log, log.With("interface", n.Name())), manager.tell("READY=1")); err != nil {
 		stop() // it is served once more, for the hooks of going down
 		return errors.Join(err, n.Run(ctx), n.Close())
 	}
-	go reloadOn(ctx, hangup, n, slog.New(log))
+	go reloadOn(ctx, hangup, n, log)
 	if f.explain && parent == nil {
 		go func() {
 			// The node runs whether the verdicts can be shown or not.
@@ -125,23 +124,32 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	}
 	stopping := context.AfterFunc(ctx, func() {
 		if err := manager.tell("STOPPING=1"); err != nil {
-			slog.New(log).Error("the service manager does not hear of the end", "error", err)
+			log.Error("the service manager does not hear of the end", "error", err)
 		}
 	})
 	defer stopping()
+	piped := pipeStdio(ctx, stop, cmd, n, target)
+	err = n.Run(ctx)
+	stop()
+	err = errors.Join(err, <-piped, n.Close())
+	f.log.ended(log.With("interface", n.Name()), err)
+	return err
+}
+
+// pipeStdio joins standard input and output to target, if there is one, through the
+// tunnel, and then ends all of it. The channel gets one value.
+func pipeStdio(ctx context.Context, stop func(), cmd *cobra.Command, n *node.Node, target string) <-chan error {
 	piped := make(chan error, 1)
 	if target == "" {
 		piped <- nil
-	} else {
-		go func() {
-			defer stop()
-			dial := func(ctx context.Context, address string) (net.Conn, error) { return n.DialContext(ctx, "tcp", address) }
-			piped <- pipe(ctx, dial, target, cmd.InOrStdin(), cmd.OutOrStdout())
-		}()
+		return piped
 	}
-	err = n.Run(ctx)
-	stop()
-	return errors.Join(err, <-piped, n.Close())
+	go func() {
+		defer stop()
+		dial := func(ctx context.Context, address string) (net.Conn, error) { return n.DialContext(ctx, "tcp", address) }
+		piped <- pipe(ctx, dial, target, cmd.InOrStdin(), cmd.OutOrStdout())
+	}()
+	return piped
 }
 
 // reloadOn reloads n whenever a signal comes. What it has to say goes to the log.
@@ -187,22 +195,6 @@ func explainRefusal(err error, stack bool) error {
 		return withHint(err, "nothing was changed")
 	}
 	return withHint(err, startHints(err)...)
-}
-
-// openLog returns where the node's log goes: into the file, if one is given,
-// else to standard error, or nowhere for a process in the background.
-func openLog(path string, stderr io.Writer, background bool) (slog.Handler, error) {
-	switch {
-	case path != "":
-		f, err := safefile.Append(path, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("open log: %w", err)
-		}
-		return slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}), nil
-	case background:
-		return slog.DiscardHandler, nil
-	}
-	return slog.NewTextHandler(stderr, nil), nil
 }
 
 // duringStart returns a context that also ends with what a terminal sends besides

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -23,7 +22,8 @@ import (
 type upFlags struct {
 	explain, netstack bool
 	interfaced        bool // an interface or nothing
-	log, metrics      string
+	log               logFlags
+	metrics           string
 	metricsHosts      []string
 	recorder          uint // MiB
 	sessionKeys       bool
@@ -39,7 +39,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	f.services.add(cmd)
 	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false, "keep session keys in memory, for record --keys; anybody who gets them can decrypt recorded traffic")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
-	cmd.Flags().StringVar(&f.log, "log", "", "append the log to `FILE`")
+	f.log.add(cmd)
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil, "answer at --metrics also as `NAME`, for a proxy that passes its own name on")
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
@@ -47,7 +47,6 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests
 	cmd.Flags().BoolVar(&f.openTables, "open-tables", false, "see node.Options.OpenTables")
 	_ = cmd.Flags().MarkHidden("open-tables") // for tests
-	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
 }
 
 // maxRecorder is the most that a flight recorder may take, in MiB.
@@ -142,6 +141,9 @@ func (f *upFlags) settle(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return newUsageError(cmd, err)
 	}
+	if _, err := f.log.check(cmd); err != nil {
+		return err
+	}
 	f.interfaced = cmd.Flags().Changed("netstack") && !f.netstack
 	f.netstack = f.netstack || !f.interfaced && (services.Any() || describesStack(args))
 	if f.netstack && f.dryRun {
@@ -170,14 +172,11 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 		args = append(args, "--metrics-host", host)
 	}
 	args = append(args, f.services.args()...)
-	if f.log != "" {
-		abs, err := filepath.Abs(f.log) // the child works in another folder
-		if err != nil {
-			return nil, fmt.Errorf("find log %s: %w", f.log, err)
-		}
-		args = append(args, "--log", abs)
+	log, err := f.log.args()
+	if err != nil {
+		return nil, err
 	}
-	return args, nil
+	return append(args, log...), nil
 }
 
 // showVerdicts waits until each peer that should be reachable has a verdict,

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node/safefile"
+)
+
+// logFlags say where a node's log goes, and what.
+type logFlags struct{ file, level string }
+
+func (f *logFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.file, "log", "", "append the log to `FILE`")
+	cmd.Flags().StringVar(&f.level, "log-level", "info", "`LEVEL` of the log: error, warn, info, or debug, which has all that the WireGuard device says")
+	// These fail only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
+	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions([]string{"error", "warn", "info", "debug"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// check reads the level, which is a usage error if it is none.
+func (f *logFlags) check(cmd *cobra.Command) (level slog.Level, err error) {
+	switch f.level {
+	case "error", "warn", "info", "debug":
+		return level, level.UnmarshalText([]byte(f.level))
+	}
+	return level, newUsageError(cmd, fmt.Errorf("--log-level %s: want error, warn, info or debug", f.level))
+}
+
+// args are the flags for the process in the background, which works in another
+// folder.
+func (f *logFlags) args() ([]string, error) {
+	args := []string{"--log-level", f.level}
+	if f.file == "" {
+		return args, nil
+	}
+	abs, err := filepath.Abs(f.file)
+	if err != nil {
+		return nil, fmt.Errorf("find log %s: %w", f.file, err)
+	}
+	return append(args, "--log", abs), nil
+}
+
+// open returns where the node's log goes: into the file, if one is given, else to
+// standard error, or nowhere for a process in the background.
+func (f *logFlags) open(cmd *cobra.Command, background bool) (slog.Handler, error) {
+	level, err := f.check(cmd)
+	if err != nil {
+		return nil, err
+	}
+	opt := &slog.HandlerOptions{Level: level}
+	switch {
+	case f.file != "":
+		file, err := safefile.Append(f.file, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open log: %w", err)
+		}
+		return slog.NewTextHandler(file, opt), nil
+	case background:
+		return slog.DiscardHandler, nil
+	}
+	return slog.NewTextHandler(cmd.ErrOrStderr(), opt), nil
+}
+
+// stepLines are the lines of a node that say what it does to the host. They go to
+// the terminal of who brings it up; and from when that has gone, into the log.
+type stepLines struct {
+	mu   sync.Mutex
+	to   io.Writer
+	into *slog.Logger // nil until then
+}
+
+// Write writes whole lines.
+func (s *stepLines) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.into == nil {
+		return s.to.Write(b)
+	}
+	for line := range bytes.Lines(b) {
+		level := slog.LevelInfo
+		if bytes.HasPrefix(line, []byte("[!]")) || bytes.HasPrefix(line, []byte("Warning: ")) {
+			level = slog.LevelWarn
+		}
+		s.into.Log(context.Background(), level, string(bytes.TrimSpace(line)))
+	}
+	return len(b), nil
+}
+
+// ready is the reporter's. Where that cuts the ties to the terminal, what comes
+// next goes to the log.
+func (s *stepLines) ready(parent *reporter, f *logFlags, log *slog.Logger) error {
+	err := parent.ready(f.file)
+	if err == nil && parent != nil {
+		s.mu.Lock()
+		s.into = log
+		s.mu.Unlock()
+	}
+	if f.file != "" {
+		log.Info("up")
+	}
+	return err
+}
+
+// ended says in the log that the node is down.
+func (f *logFlags) ended(log *slog.Logger, err error) {
+	switch {
+	case f.file == "":
+	case err != nil && !errors.Is(err, context.Canceled):
+		log.Error("down", "error", err)
+	default:
+		log.Info("down")
+	}
+}
