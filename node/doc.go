@@ -5,8 +5,8 @@
 //
 // [Start] makes a plan of the configuration (package plan), applies it step by
 // step, each recorded in a journal first, and opens the node's sockets. It is
-// all or nothing: whatever fails, what was done is undone. From then on packets
-// pass. [Node.Run] serves until its context ends or the interface goes away.
+// all or nothing: whatever fails, what was done is undone, but for what hooks did,
+// which is told. From then on packets pass. [Node.Run] serves until its context ends or the interface goes away.
 // [Node.Close] undoes the steps in reverse.
 //
 // A node whose process was killed leaves its journal behind. [Down], or the

@@ -66,7 +66,9 @@ packets can pass. CONF is the path of a .conf (wg-quick's format) or of a .toml
 .conf. Without an argument it uses wgnode.toml in this folder, or else the only
 .conf in /etc/wireguard. A process stays in the background; wgnode down ends it.
 
-Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone.
+Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone but what
+PreUp and PostUp hooks did: those that ran are listed. As with wg-quick, PreDown and
+PostDown do not run then.
 
 An interface needs root, or a container with CAP_NET_ADMIN and /dev/net/tun.
 --netstack needs no privileges and makes no interface: see wgnode run.`,

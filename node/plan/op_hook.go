@@ -13,6 +13,9 @@ import (
 var hookOperation = operation{
 	command: func(s Step) string { return s.Command },
 	do: func(ctx context.Context, r *Runner, s Step, _ *link.Link) error {
+		if r.ran != nil {
+			*r.ran = append(*r.ran, s)
+		}
 		return hook.At(s.At, r.Shell.Run(ctx, s.Phase, s.Link, s.Command))
 	},
 	// Only the hook knows what it has changed.

@@ -30,6 +30,7 @@ type Runner struct {
 	Replan func(ctx context.Context) ([]Step, error)
 
 	counted *parameters // of the journal that is worked on
+	ran     *[]Step     // the hooks that Apply has begun
 }
 
 // on returns a Runner for the steps of a journal.
@@ -42,23 +43,42 @@ func (r *Runner) on(j *Journal) *Runner {
 // Apply does the steps in order, each one recorded in the journal before it is
 // done. If one fails, or ctx ends, it undoes what it did and removes the
 // journal; the error then is that of the step, or of the context, together
-// with what could not be undone. The Device is left for the caller to close.
+// with what could not be undone. The Device is left for the caller to close. What
+// hooks did stays: Out gets a line for each that ran.
 //
 // A kill switch of a journal that was taken over, see [Journal.TakeOver], is
 // replaced by the one that steps have; if Apply fails it stays, with its journal.
 func (r *Runner) Apply(ctx context.Context, steps []Step, j *Journal) error {
-	err := r.atOnce(func(r *Runner) error { return r.on(j).apply(ctx, steps, j) })
+	its, ran := *r, []Step{}
+	its.ran = &ran
+	err := its.atOnce(func(r *Runner) error { return r.on(j).apply(ctx, steps, j) })
 	if err == nil {
 		if err = j.complete(); err == nil {
 			return nil
 		}
 	}
+	defer func() { r.sayRan(ran) }()
 	// What ended ctx must not keep its effects from being undone.
 	ctx = context.WithoutCancel(ctx)
 	if j.tookOver {
 		return errors.Join(err, r.UndoExcept(ctx, j, OpKillSwitch))
 	}
 	return errors.Join(err, r.Undo(ctx, j))
+}
+
+// sayRan says what nobody but their author can undo of an Apply that has failed.
+func (r *Runner) sayRan(hooks []Step) {
+	if len(hooks) == 0 {
+		return
+	}
+	for _, s := range hooks {
+		at := ""
+		if s.At != "" {
+			at = " (" + s.At + ")"
+		}
+		r.say("[!] not undone: what %s%s did: %s", s.Phase, at, s.Command)
+	}
+	r.say("[!] PreDown and PostDown were not run: as with wg-quick, they are for a tunnel that was up")
 }
 
 // atOnce calls f with a Runner that is fast at many steps.

@@ -79,6 +79,35 @@ func TestHooks(t *testing.T) {
 	wantLog(t, s, "down after SIGKILL", "PreDown wg0  0\nPostDown wg0  0\n")
 }
 
+// What hooks have done before one fails only their author can undo: each is named.
+func TestHooksThatAreNotUndone(t *testing.T) {
+	lab.Need(t, "bash", "ip", "ps")
+	s := newSite(t, false)
+	s.ConfA.Replace(t, "[Interface]\n", "[Interface]\nPreUp = true\nPostUp = ip route add blackhole 192.0.2.9 # %i\nPostUp = false\nPostUp = echo never\nPostDown = ip route delete blackhole 192.0.2.9\n")
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
+	out, status, err := s.A.Try(s.Wgnode, "up", "wg0")
+	const want = "[!] not undone: what PreUp (/etc/wireguard/wg0.conf:2) did: true\n" +
+		"[!] not undone: what PostUp (/etc/wireguard/wg0.conf:3) did: ip route add blackhole 192.0.2.9 # wg0\n" +
+		"[!] not undone: what PostUp (/etc/wireguard/wg0.conf:4) did: false\n" +
+		"[!] PreDown and PostDown were not run: "
+	if err != nil || status != 1 || !strings.Contains(out, want) {
+		t.Errorf("status %d, %v, want 1 and\n%s\nin\n%s", status, err, want, out)
+	}
+	if s.A.Run("ip", "route", "show", "192.0.2.9") == "" {
+		t.Error("the first hook did nothing")
+	}
+	if out, status, err := s.A.Try("ip", "link", "show", "wg0"); err != nil || status == 0 {
+		t.Errorf("still there: %s, %v", out, err)
+	}
+	s.A.Run("ip", "route", "delete", "blackhole", "192.0.2.9")
+	// Without hooks there is nothing to say.
+	s.ConfA.Text = strings.NewReplacer("PreUp = true\n", "", "PostUp", "#").Replace(s.ConfA.Text) + "[Peer]\nPublicKey = x\n"
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
+	if out, _, err := s.A.Try(s.Wgnode, "up", "wg0"); err != nil || strings.Contains(out, "not undone") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
 // A hook that fails keeps a tunnel from coming up, or from going down.
 func TestHooksFail(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
