@@ -23,6 +23,7 @@ import (
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/uplink"
+	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
@@ -287,7 +288,7 @@ func (n *Node) say(format string, args ...any) { say(n.opt.Out, format, args...)
 
 func say(out io.Writer, format string, args ...any) {
 	if out != nil {
-		_, _ = fmt.Fprintf(out, format+"\n", args...)
+		_, _ = fmt.Fprintln(out, harmless.Lines(fmt.Sprintf(format, args...))) // of names and errors others have a say
 	}
 }
 

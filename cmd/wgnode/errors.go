@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 const (
@@ -64,11 +65,11 @@ func reportAs(w io.Writer, program string, err error, withHints bool) int {
 	}
 	// Where standard error cannot be written to, the status is all that is left.
 	for line := range strings.Lines(err.Error()) {
-		_, _ = fmt.Fprintf(w, "%s: %s\n", program, strings.TrimSuffix(line, "\n"))
+		_, _ = fmt.Fprintf(w, "%s: %s\n", program, harmless.Lines(strings.TrimSuffix(line, "\n")))
 	}
 	for _, line := range hints(err) {
 		if withHints {
-			_, _ = fmt.Fprintf(w, "%s: hint: %s\n", program, line)
+			_, _ = fmt.Fprintf(w, "%s: hint: %s\n", program, harmless.Line(line))
 		}
 	}
 	return statusOf(err)

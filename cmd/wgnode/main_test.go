@@ -65,6 +65,10 @@ func TestReport(t *testing.T) {
 			"wgnode: a\nwgnode: hint: b\nwgnode: hint: c\nwgnode: hint: d\n",
 		},
 		"usage": {&usageError{errors.New("a")}, 2, "wgnode: a\n"},
+		"words of others": {
+			withHint(errors.New("a\x1b[2J\u202eb\r\n\tc"), "d\x1b\ne"), 1,
+			"wgnode: a\\x1b[2J\\u202eb\\x0d\nwgnode: \tc\nwgnode: hint: d\\x1b\\ne\n",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder

@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/filter"
+	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/ladder"
 	"github.com/wgnode/wgnode/probe/recording"
 )
@@ -59,7 +60,7 @@ func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) 
 }
 
 func warn(cmd *cobra.Command, format string, args ...any) error {
-	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: "+format+"\n", args...); err != nil {
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: %s\n", harmless.Line(fmt.Sprintf(format, args...))); err != nil {
 		return fmt.Errorf("warn: %w", err)
 	}
 	return nil

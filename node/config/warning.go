@@ -5,7 +5,8 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
+
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // Warning is something in a configuration that is accepted but likely not
@@ -130,13 +131,5 @@ func warnIfOpen(path string) []Warning {
 	return ws
 }
 
-// unquoted matches what a shell takes as it is.
-var unquoted = regexp.MustCompile(`^[a-zA-Z0-9/._+=@:,-]+$`)
-
 // ShellQuote returns s as a shell takes it for one word.
-func ShellQuote(s string) string {
-	if unquoted.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
+func ShellQuote(s string) string { return harmless.Shell(s) }

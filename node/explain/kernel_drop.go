@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/xfrm"
 )
@@ -104,6 +105,9 @@ func accept(r netfilter.Rule, pkt *netfilter.Packet, service func(port uint16) b
 		case service(h.DstPort):
 			args = append(args, "--dport", fmt.Sprint(h.DstPort))
 		}
+		for i, arg := range args {
+			args[i] = harmless.Shell(arg)
+		}
 		return []string{strings.Join(append(args, "-j", "ACCEPT"), " ")}
 	}
 	ip := "ip"
@@ -119,7 +123,7 @@ func accept(r netfilter.Rule, pkt *netfilter.Packet, service func(port uint16) b
 	default:
 		match += fmt.Sprintf(" meta l4proto %d", h.Proto)
 	}
-	return []string{fmt.Sprintf("nft insert rule %s %s %s %s accept", r.Table.Family, r.Table.Name, r.Chain, match)}
+	return []string{harmless.Command("nft insert rule %s %s %s %s accept", r.Table.Family, r.Table.Name, r.Chain, harmless.Raw(match))}
 }
 
 // services tells which ports stand for a service: the others were made up for

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // Judge finds the verdict that the facts support at time now. It reports
@@ -23,7 +24,7 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 	}
 	if f.Changed != "" && !v.Healthy() && v.Code != ConnectionRefused {
 		v.Evidence = append(v.Evidence, f.Changed+": it has been changed since")
-		v.Fix = append([]string{FixComment + "restore the configured state:", "wgnode reload " + f.Interface, FixComment + "or:"}, v.Fix...)
+		v.Fix = append([]string{FixComment + "restore the configured state:", harmless.Command("wgnode reload %s", f.Interface), FixComment + "or:"}, v.Fix...)
 	}
 	v.Fix = InLanguage(f.Config, v.Fix)
 	return v, settled
@@ -254,10 +255,10 @@ func (f *Facts) noMatch(time.Time) (Verdict, bool, bool) {
 			FixComment + fmt.Sprintf("if %s is behind %s, in [Peer] of %s%s:", dst, p.label(), p.label(), f.inFile()),
 			"AllowedIPs = " + joinPrefixes(all),
 			FixComment + "or at once:",
-			fmt.Sprintf("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
+			harmless.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
 		}
 		if f.Flow.Route.Interface != f.Interface {
-			v.Fix = append(v.Fix, fmt.Sprintf("ip route add %s dev %s", host, f.Interface))
+			v.Fix = append(v.Fix, harmless.Command("ip route add %s dev %s", host, f.Interface))
 		}
 	}
 	return v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside(), true
@@ -274,7 +275,7 @@ func (f *Facts) notRouted(time.Time) (Verdict, bool, bool) {
 		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.peerName(), r.Interface, f.Interface),
 		Evidence: []string{"ip route get " + dst.String() + ": " + r.words(),
 			"no packet for it entered the tunnel"},
-		Fix: r.fix(fmt.Sprintf("ip route add %s dev %s", hostPrefix(dst), f.Interface))}
+		Fix: r.fix(harmless.Command("ip route add %s dev %s", hostPrefix(dst), f.Interface))}
 	switch {
 	case r.Local:
 		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)
@@ -294,11 +295,11 @@ func (f *Facts) incomplete(v *Verdict) {
 	var first []string
 	if f.LinkDown {
 		v.Evidence = append(v.Evidence, f.Interface+" is down: routes by it are gone, or out of use")
-		first = append(first, fmt.Sprintf("ip link set %s up", f.Interface))
+		first = append(first, harmless.Command("ip link set %s up", f.Interface))
 	}
 	for _, p := range f.Missing {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s, which the configuration gives it, is no address of %s", p, f.Interface))
-		first = append(first, fmt.Sprintf("ip address add %s dev %s", p, f.Interface))
+		first = append(first, harmless.Command("ip address add %s dev %s", p, f.Interface))
 	}
 	if len(first) > 0 && strings.HasPrefix(v.Fix[0], "ip route add ") { // what was there comes back, or not
 		v.Fix[0] = "ip route replace " + strings.TrimPrefix(v.Fix[0], "ip route add ")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // This file judges as the side that is called: B1 to B8.
@@ -61,7 +62,7 @@ func (f *Facts) stranger(s *Stranger) Verdict {
 			Fix: []string{FixComment + "if it is one of yours, add it" + f.inFile() + ":",
 				"[Peer]", "PublicKey = " + s.Key, "AllowedIPs = ITS-TUNNEL-ADDRESS/32",
 				FixComment + "or at once:",
-				fmt.Sprintf("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
+				harmless.Command("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
 	}
 	return Verdict{Code: WrongPublicKey, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
 		Summary:  fmt.Sprintf("%s is configured with a different public key for this node", s.From),
@@ -83,7 +84,7 @@ func (f *Facts) replayed(now time.Time) (Verdict, bool, bool) {
 		Evidence: []string{fmt.Sprintf("%s with a timestamp not newer than the last one", probe.Count(h.Replays, "initiation"))},
 		Fix: []string{FixComment + "on " + p.label() + ": is the clock right?", "timedatectl",
 			FixComment + "once it is, forget the old timestamp here:",
-			fmt.Sprintf("wg set %s peer %s remove", f.Interface, p.Key),
+			harmless.Command("wg set %s peer %s remove", f.Interface, p.Key),
 			FixComment + "and add the peer again"}}
 	if back := h.ClockNewest.Sub(h.Clock); back > time.Second {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("its clock stood at %s before, and now at %s: %v back",

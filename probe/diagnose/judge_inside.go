@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // This file judges what happens once there is a session: A4 to A6 as the side
@@ -63,7 +64,7 @@ func (f *Facts) disallowed(e *probe.Event) Verdict {
 			FixComment + fmt.Sprintf("in [Peer] of %s%s:", p.label(), f.inFile()),
 			"AllowedIPs = " + joinPrefixes(all),
 			FixComment + "or at once:",
-			fmt.Sprintf("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
+			harmless.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
 			FixComment + fmt.Sprintf("or make %s send from an address that is allowed", p.label())}
 		return v
 	}
@@ -131,7 +132,7 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 			fmt.Sprintf("here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst)})
 	}
 	v.Fix = []string{FixComment + "the far host can tell; on " + p.label() + ":",
-		fmt.Sprintf("wgnode explain %s --passive --from %s", f.target(), src)}
+		harmless.Command("wgnode explain %s --passive --from %s", f.target(), src)}
 	if slices.ContainsFunc(f.Missing, func(m netip.Prefix) bool { return m.Addr().Is4() == dst.Is4() }) {
 		f.incomplete(&v) // so that they have a source that nobody there expects
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // This file judges by what the kernel was seen to do with a flow's packets,
@@ -139,7 +140,7 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 	if v, settled, ok := p.filtered(probe.B5, what); ok {
 		// The answer takes that way, too: it is what must be mended.
 		if r := &p.Source.Back; r.Kind != RouteUnknown && !(r.Kind == RouteFound && r.Interface == f.Interface) {
-			v.Fix = r.fix(fmt.Sprintf("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
+			v.Fix = r.fix(harmless.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
 		}
 		return v, settled, ok
 	}
@@ -156,7 +157,7 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 		v.Code = NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Way.Kind)
 		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Way.words()}
-		v.Fix = []string{FixComment + fmt.Sprintf("by the link or the gateway that %s is behind:", dst), fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
+		v.Fix = []string{FixComment + fmt.Sprintf("by the link or the gateway that %s is behind:", dst), harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
 		if p.Way.Kind != RouteNone && p.Way.Remove != "" {
 			v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Way.Remove}
 		}
@@ -209,7 +210,7 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 	if p.Packets > 0 {
 		to = p.backTo()
 	}
-	v.Fix = w.fix(fmt.Sprintf("ip route add %s dev %s", hostPrefix(to), f.Interface))
+	v.Fix = w.fix(harmless.Command("ip route add %s dev %s", hostPrefix(to), f.Interface))
 	if own {
 		v.Summary = fmt.Sprintf("%s is this host's own, and is routed to %s, not into %s", from, w.Interface, f.Interface)
 		v.Evidence[0] = "netfilter trace: the request passes the input hook, and no reply entered the tunnel"
@@ -231,8 +232,8 @@ func (f *Facts) neighborSilent(time.Time) (Verdict, bool, bool) {
 	return Verdict{Code: NeighborUnreachable, Checkpoint: probe.B6, Where: WhereBeyond, Certain: true,
 		Summary:  fmt.Sprintf("%s does not answer on %s: nobody there has that address, or it is down", n.Addr, n.Link),
 		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)), n.Evidence},
-		Fix: []string{FixComment + "is it up, and on that link?", fmt.Sprintf("ip neighbour show %s dev %s", n.Addr, n.Link),
-			FixComment + "if it is elsewhere:", fmt.Sprintf("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}, true, true
+		Fix: []string{FixComment + "is it up, and on that link?", harmless.Command("ip neighbour show %s dev %s", n.Addr, n.Link),
+			FixComment + "if it is elsewhere:", harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}, true, true
 }
 
 // noAnswerBehind: the request went on, and nothing has come back: B6.
@@ -262,7 +263,7 @@ func (f *Facts) noAnswerBehind(now time.Time) (Verdict, bool, bool) {
 	} else {
 		v.Candidates = []Candidate{down}
 	}
-	v.Fix = []string{FixComment + "the destination can tell; on " + dst.String() + ":", fmt.Sprintf("tcpdump -ni any host %s", dst)}
+	v.Fix = []string{FixComment + "the destination can tell; on " + dst.String() + ":", harmless.Command("tcpdump -ni any host %s", dst)}
 	return v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime, true
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // PathMTU is what was measured of the largest packets of a flow.
@@ -45,10 +46,10 @@ func (f *Facts) blackhole(time.Time) (Verdict, bool, bool) {
 		Summary: fmt.Sprintf("small packets to %s get through, packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
 			m.To, m.Link, where),
 		Evidence: []string{fmt.Sprintf("the largest ICMP echo that was answered has %d bytes, with its IP header; one of %d was not, and no packet-too-big came", m.Largest, m.Link)},
-		Fix: []string{FixComment + "at once:", fmt.Sprintf("ip link set mtu %d dev %s", mtu, f.Interface),
+		Fix: []string{FixComment + "at once:", harmless.Command("ip link set mtu %d dev %s", mtu, f.Interface),
 			FixComment + "for good, in [Interface]" + f.inFile() + ":", fmt.Sprintf("MTU = %d", mtu),
 			FixComment + "or, where the way cannot be mended and other hosts send through this one:",
-			fmt.Sprintf("nft add rule inet filter forward oifname %q tcp flags syn tcp option maxseg size set %d", f.Interface, mtu-tcpHeaders(m.To))}}
+			harmless.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d", quoted(f.Interface), mtu-tcpHeaders(m.To))}}
 	if m.Forth {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("a datagram of %d bytes gets there: the small answer to it came back", m.Link))
 		v.Fix = append([]string{FixComment + "the other end sends what is too large; there, too:"}, v.Fix...)
@@ -75,4 +76,12 @@ func tcpHeaders(a netip.Addr) int {
 		return 40
 	}
 	return 60
+}
+
+// quoted is a name as nft reads it, in a command for a shell.
+func quoted(name string) harmless.Raw {
+	if harmless.Shell(name) == name {
+		return harmless.Raw(`"` + name + `"`)
+	}
+	return harmless.Raw(harmless.Shell(`"` + name + `"`))
 }

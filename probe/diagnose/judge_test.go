@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // The far end is bob, at 203.0.113.2; the target a host behind it.
@@ -216,6 +217,17 @@ func TestJudge(t *testing.T) {
 			}
 			if !v.Certain && v.Code != Idle && len(v.Candidates) == 0 {
 				t.Error("not certain, and no candidates")
+			}
+			// A recording may call its interface anything; what is to be pasted has it as
+			// one word.
+			const hostile = "wg0; touch owned"
+			c.s.Interface = hostile
+			v2, _ := c.s.Judge(now)
+			for _, line := range v2.Fix {
+				bare := strings.ReplaceAll(strings.ReplaceAll(line, harmless.Shell(hostile), ""), harmless.Shell(`"`+hostile+`"`), "")
+				if !strings.HasPrefix(line, FixComment) && strings.Contains(bare, "touch") {
+					t.Errorf("to be pasted: %s", line)
+				}
 			}
 			for _, r := range c.s.Ladder(&v, now) {
 				if (r.Checkpoint == v.Checkpoint) != (r.Status == Fail) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // This file judges what lies between the two tunnel ends, as the side that
@@ -29,8 +30,8 @@ func (f *Facts) noPrivateKey(now time.Time) (Verdict, bool, bool) {
 		Summary:  fmt.Sprintf("%s has no private key: no peer can accept its handshakes", f.Interface),
 		Evidence: []string{"the device has no private key"},
 		Fix: []string{FixComment + "make a key, set it as PrivateKey in [Interface]" + f.inFile() + ", then reload:",
-			"wgnode genkey", "wgnode reload " + f.Interface,
-			FixComment + "the peers need its public key, which is shown by:", "wg show " + f.Interface + " public-key"}}, true, true
+			"wgnode genkey", harmless.Command("wgnode reload %s", f.Interface),
+			FixComment + "the peers need its public key, which is shown by:", harmless.Command("wg show %s public-key", f.Interface)}}, true, true
 }
 
 func (f *Facts) noEndpoint(now time.Time) (Verdict, bool, bool) {
@@ -43,7 +44,7 @@ func (f *Facts) noEndpoint(now time.Time) (Verdict, bool, bool) {
 			Summary:  fmt.Sprintf("the endpoint of %s, %s, does not resolve", p.label(), p.Written),
 			Evidence: []string{"last try: " + p.Resolve},
 			Fix: []string{FixComment + "does the name exist, and does this host's resolver answer?",
-				"getent ahosts " + hostOf(p.Written)}}, true, true
+				harmless.Command("getent ahosts %s", hostOf(p.Written))}}, true, true
 	}
 	v := Verdict{Code: NoEndpoint, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("%s has no endpoint: only the peer can initiate", p.label()),
@@ -70,7 +71,7 @@ func (f *Facts) endpointInTunnel(time.Time) (Verdict, bool, bool) {
 		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
 		Fix: []string{
 			FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", ep),
-			fmt.Sprintf("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(ep))}}
+			harmless.Command("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(ep))}}
 	switch {
 	case !p.Route.Beatable && p.Route.Remove != "":
 		v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
@@ -89,7 +90,7 @@ func (f *Facts) endpointNotRouted(time.Time) (Verdict, bool, bool) {
 	v := Verdict{Code: EndpointNotRouted, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.label(), ep, p.Route.Kind),
 		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
-		Fix:      []string{FixComment + "is the uplink up, and does it have a default route?", fmt.Sprintf("ip route get %s%s", ep, f.markText())}}
+		Fix:      []string{FixComment + "is the uplink up, and does it have a default route?", harmless.Command("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
 	if p.Route.Kind != RouteNone && p.Route.Remove != "" {
 		v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
 	}
@@ -134,7 +135,7 @@ func (f *Facts) cannotSend(time.Time) (Verdict, bool, bool) {
 	default:
 		v.Code = EndpointNotRouted
 		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.label(), ep, p.SendErrno)
-		v.Fix = []string{fmt.Sprintf("ip route get %s%s", p.Endpoint.Addr(), f.markText())}
+		v.Fix = []string{harmless.Command("ip route get %s%s", p.Endpoint.Addr(), harmless.Raw(f.markText()))}
 	}
 	return v, true, true
 }
@@ -152,7 +153,7 @@ func (f *Facts) pskMismatch(time.Time) (Verdict, bool, bool) {
 			"both ends have each other's public key right, or there would be no response"},
 		Fix: []string{
 			FixComment + "on both hosts, compare (one may have none):",
-			fmt.Sprintf("wg show %s preshared-keys", f.Interface),
+			harmless.Command("wg show %s preshared-keys", f.Interface),
 			FixComment + fmt.Sprintf("then make them the same, in [Peer] of %s%s and on the other host:", p.label(), f.inFile()),
 			"PresharedKey = ..."}}, true, true
 }
@@ -201,7 +202,7 @@ func (f *Facts) icmpSays(time.Time) (Verdict, bool, bool) {
 			}
 			v.Summary = fmt.Sprintf("%s does not answer on the link: it is the next hop towards %s", next, ep)
 			v.Evidence = append(v.Evidence, "the error is this host's own: no neighbour was found")
-			v.Fix = []string{fmt.Sprintf("ip neighbour show %s", next)}
+			v.Fix = []string{harmless.Command("ip neighbour show %s", next)}
 		} else {
 			v.Fix = []string{FixComment + "on " + who + ":", "ip route get " + p.Endpoint.Addr().String()}
 		}
@@ -252,7 +253,7 @@ func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
 		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there", p.label(), ep)
 		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.words()))
 		v.Fix = []string{FixComment + fmt.Sprintf("the address of %s, in its [Peer]%s:", p.label(), f.inFile()), "Endpoint = HOST:PORT",
-			FixComment + "or see to the program that passes on:", fmt.Sprintf("ss -ulnp sport = :%d", ep.Port())}
+			FixComment + "or see to the program that passes on:", harmless.Command("ss -ulnp sport = :%d", ep.Port())}
 		return v, settled, true
 	}
 	if f.passage(ToWire).Passed == "postrouting" && f.passage(FromWire).Packets == 0 {

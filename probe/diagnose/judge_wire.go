@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // This file judges by what the kernel was seen to do with encrypted packets.
@@ -120,5 +121,5 @@ func (f *Facts) replyElsewhere(now time.Time) (Verdict, bool, bool) {
 		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
 			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
 		Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
-			r.fix(fmt.Sprintf("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now), true
+			r.fix(harmless.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now), true
 }

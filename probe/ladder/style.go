@@ -1,13 +1,12 @@
 package ladder
 
 import (
-	"fmt"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // Options say how to render text. The zero Options are good for a pipe whose
@@ -112,29 +111,9 @@ func (o *Options) appendClock(dst []byte, t time.Time) []byte {
 	return t.AppendFormat(dst, clock)
 }
 
-// appendEscaped appends s with everything that is not printable in the form of
-// a Go string: \n, \x1b, \u202e. With ASCII that is also every other rune.
-func (o *Options) appendEscaped(dst []byte, s string) []byte {
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			dst = fmt.Appendf(dst, `\x%02x`, s[i])
-		case unicode.IsPrint(r) && (r < utf8.RuneSelf || !o.ASCII):
-			dst = append(dst, s[i:i+size]...)
-		case r == '\n':
-			dst = append(dst, `\n`...)
-		case r < utf8.RuneSelf:
-			dst = fmt.Appendf(dst, `\x%02x`, r)
-		case r <= 0xffff:
-			dst = fmt.Appendf(dst, `\u%04x`, r)
-		default:
-			dst = fmt.Appendf(dst, `\U%08x`, r)
-		}
-		i += size
-	}
-	return dst
-}
+// appendEscaped appends s with what is not printable as an escape, and with ASCII every
+// other rune.
+func (o *Options) appendEscaped(dst []byte, s string) []byte { return harmless.Append(dst, s, o.ASCII) }
 
 func (o *Options) escape(s string) string { return string(o.appendEscaped(nil, s)) }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/picture"
 )
 
@@ -41,21 +42,21 @@ func (r *Result) SVG() []byte {
 	width := left + max(len(columns)-1, 1)*apart + 150
 	b := new(bytes.Buffer)
 	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
-	fmt.Fprintf(b, "<title>%s</title>\n%s", picture.Escape(title), style)
+	fmt.Fprintf(b, "<title>%s</title>\n%s", harmless.XML(title), style)
 	fmt.Fprintf(b, `<rect class="paper" width="%d" height="%d"/>`+"\n", width, height)
-	fmt.Fprintf(b, `<text class="head" x="24" y="34">%s</text>`+"\n", picture.Escape(picture.Clip(title, width/10)))
+	fmt.Fprintf(b, `<text class="head" x="24" y="34">%s</text>`+"\n", harmless.XML(picture.Clip(title, width/10)))
 	class := "lost-text"
 	if healthy {
 		class = "data-text"
 	}
-	fmt.Fprintf(b, `<text class="%s" x="24" y="54">%s</text>`+"\n", class, picture.Escape(picture.Clip(verdict, width/7)))
+	fmt.Fprintf(b, `<text class="%s" x="24" y="54">%s</text>`+"\n", class, harmless.XML(picture.Clip(verdict, width/7)))
 	legend(b)
 	for host, i := range columns {
 		fmt.Fprintf(b, `<path class="life" d="M%d %dV%d"/><text class="column" x="%d" y="%d">%s</text>`+"\n",
-			columnX(i), top-14, height-30, columnX(i), top-22, picture.Escape(picture.Clip(r.Hosts[host].Name, 30)))
+			columnX(i), top-14, height-30, columnX(i), top-22, harmless.XML(picture.Clip(r.Hosts[host].Name, 30)))
 	}
 	for _, p := range pauses {
-		fmt.Fprintf(b, `<text class="time" x="%d" y="%d">%s later</text>`+"\n", left-14, p.y, picture.Escape(p.length.String()))
+		fmt.Fprintf(b, `<text class="time" x="%d" y="%d">%s later</text>`+"\n", left-14, p.y, harmless.XML(p.length.String()))
 	}
 	for i := range messages {
 		messages[i].draw(b, messages[0].first())
@@ -201,7 +202,7 @@ func (d *drawn) draw(b *bytes.Buffer, begin int64) {
 	if d.Overtaken {
 		class += " overtaken"
 	}
-	fmt.Fprintf(b, `<g class="%s"><title>%s</title>`, class, picture.Escape(d.words()))
+	fmt.Fprintf(b, `<g class="%s"><title>%s</title>`, class, harmless.XML(d.words()))
 	fmt.Fprintf(b, `<path class="way" d="M%d %dL%d %d"/>`, d.x1, d.y1, x2, y2)
 	switch {
 	case d.Lost || d.Refused:
@@ -216,7 +217,7 @@ func (d *drawn) draw(b *bytes.Buffer, begin int64) {
 	if x2 < d.x1 {
 		at, anchor = d.x1-10, "end"
 	}
-	fmt.Fprintf(b, `<text class="line" text-anchor="%s" x="%d" y="%d">%s</text>`, anchor, at, d.y1-5, picture.Escape(d.words()))
+	fmt.Fprintf(b, `<text class="line" text-anchor="%s" x="%d" y="%d">%s</text>`, anchor, at, d.y1-5, harmless.XML(d.words()))
 	fmt.Fprintf(b, `<text class="time" x="%d" y="%d">%.3f ms</text></g>`+"\n", left-14, d.y1+4, float64(d.first()-begin)/1e6)
 }
 

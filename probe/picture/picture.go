@@ -1,12 +1,9 @@
-// Package picture has what all drawings in SVG need: text that is safe in a document,
-// whoever wrote it, and a style that follows the reader's choice of light or dark.
+// Package picture has what all drawings in SVG need: text that fits, and a style that
+// follows the reader's choice of light or dark.
 package picture
 
 import (
-	"bytes"
-	"encoding/xml"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -16,20 +13,6 @@ func Clip(s string, n int) string {
 		return s
 	}
 	return string([]rune(s)[:max(n, 1)-1]) + "…"
-}
-
-// Escape writes text for XML. What is not printable is shown as its code, line
-// breaks apart, so that nothing that came from the network is more than text.
-func Escape(s string) string {
-	clean := strings.Map(func(r rune) rune {
-		if r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError {
-			return r
-		}
-		return '�'
-	}, s)
-	var b bytes.Buffer
-	_ = xml.EscapeText(&b, []byte(clean)) // a buffer takes everything
-	return b.String()
 }
 
 // Style is the style element: shapes are the lines that have no colour, colours those

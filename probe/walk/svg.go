@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/picture"
 )
 
@@ -44,17 +45,17 @@ func (w *Walk) SVG() []byte {
 	boxes, height := w.layout()
 	width := 2*margin + 3*boxWidth + 2*gap
 	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
-	fmt.Fprintf(b, "<title>%s</title>\n", picture.Escape(w.Interface+" to "+w.Target+": "+w.Outcome.Summary))
+	fmt.Fprintf(b, "<title>%s</title>\n", harmless.XML(w.Interface+" to "+w.Target+": "+w.Outcome.Summary))
 	b.WriteString(style)
 	fmt.Fprintf(b, `<rect class="paper" width="%d" height="%d"/>`+"\n", width, height)
-	fmt.Fprintf(b, `<text class="head" x="%d" y="34">%s</text>`+"\n", margin, picture.Escape(picture.Clip(w.heading(), 100)))
+	fmt.Fprintf(b, `<text class="head" x="%d" y="34">%s</text>`+"\n", margin, harmless.XML(picture.Clip(w.heading(), 100)))
 	class := "lost-text"
 	if w.Outcome.Answered {
 		class = "pass-text"
 	}
-	fmt.Fprintf(b, `<text class="%s" x="%d" y="54">%s</text>`+"\n", class, margin, picture.Escape(picture.Clip(w.Outcome.Summary, 150)))
+	fmt.Fprintf(b, `<text class="%s" x="%d" y="54">%s</text>`+"\n", class, margin, harmless.XML(picture.Clip(w.Outcome.Summary, 150)))
 	for i, name := range []string{"application", "tunnel " + w.Interface, "network"} {
-		fmt.Fprintf(b, `<text class="column" x="%d" y="80">%s</text>`+"\n", columnX(i)+boxWidth/2, picture.Escape(name))
+		fmt.Fprintf(b, `<text class="column" x="%d" y="80">%s</text>`+"\n", columnX(i)+boxWidth/2, harmless.XML(name))
 	}
 	for i := 1; i < len(boxes); i++ {
 		arrow(b, &boxes[i-1], &boxes[i])
@@ -146,16 +147,16 @@ func fold(s string, limit int) []string {
 
 func (bx *box) draw(b *bytes.Buffer) {
 	fmt.Fprintf(b, `<g class="%s">`+"\n", bx.Status)
-	fmt.Fprintf(b, "<title>%s</title>\n", picture.Escape(strings.Join(append([]string{bx.Result}, bx.Evidence...), "\n")))
+	fmt.Fprintf(b, "<title>%s</title>\n", harmless.XML(strings.Join(append([]string{bx.Result}, bx.Evidence...), "\n")))
 	fmt.Fprintf(b, `<rect class="box" x="%d" y="%d" width="%d" height="%d" rx="6"/>`+"\n", bx.x, bx.y, boxWidth, bx.height)
 	title := bx.Title
 	if bx.Checkpoint != "" {
 		title += " (" + bx.Checkpoint + ")"
 	}
 	fmt.Fprintf(b, `<text class="number" x="%d" y="%d">%d</text>`+"\n", bx.x+28, bx.y+19, bx.Number)
-	fmt.Fprintf(b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", bx.x+36, bx.y+19, picture.Escape(picture.Clip(title, 40)))
+	fmt.Fprintf(b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", bx.x+36, bx.y+19, harmless.XML(picture.Clip(title, 40)))
 	for i, line := range bx.lines {
-		fmt.Fprintf(b, `<text class="line" x="%d" y="%d">%s</text>`+"\n", bx.x+12, bx.y+titleRoom+12+i*lineStep, picture.Escape(line))
+		fmt.Fprintf(b, `<text class="line" x="%d" y="%d">%s</text>`+"\n", bx.x+12, bx.y+titleRoom+12+i*lineStep, harmless.XML(line))
 	}
 	if bx.Status == Lost {
 		const r = 11

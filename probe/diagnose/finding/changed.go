@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // mostChanged is how many changes are named; more cannot be taken in.
@@ -23,7 +24,7 @@ func notAsApplied(f *Facts) []diagnose.Finding {
 		}
 		found = append(found, diagnose.Finding{Code: diagnose.NotAsApplied,
 			Summary: f.changes(changed, protects),
-			Fix:     []string{diagnose.FixComment + "put it back:", "wgnode reload " + f.Interface}})
+			Fix:     []string{diagnose.FixComment + "put it back:", harmless.Command("wgnode reload %s", f.Interface)}})
 	}
 	return found
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // dnsNotApplied looks for name servers of the configuration that the system does
@@ -29,7 +30,7 @@ func dnsNotApplied(f *Facts) []diagnose.Finding {
 			addresses(f.DNS), f.Resolver, asks),
 		Fix: []string{
 			diagnose.FixComment + "to set it again:",
-			fmt.Sprintf("wgnode down %s && wgnode up %[1]s", f.Interface),
+			harmless.Command("wgnode down %s && wgnode up %[1]s", f.Interface),
 			diagnose.FixComment + "if it does not last, a DHCP client or network manager writes it: have that leave it alone"}}}
 }
 

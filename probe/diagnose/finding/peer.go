@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // endpointInTunnel looks for peers whose encrypted packets are routed into the
@@ -23,7 +24,7 @@ func endpointInTunnel(f *Facts) []diagnose.Finding {
 			Summary: fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself: %s", p.label(), ep, p.Route.Text),
 			Fix: []string{
 				diagnose.FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", ep),
-				fmt.Sprintf("ip route add %s via GATEWAY dev INTERFACE", netip.PrefixFrom(ep, ep.BitLen()))}})
+				harmless.Command("ip route add %s via GATEWAY dev INTERFACE", netip.PrefixFrom(ep, ep.BitLen()))}})
 	}
 	return found
 }
@@ -67,7 +68,7 @@ func tooLarge(f *Facts) []diagnose.Finding {
 		Summary: fmt.Sprintf("the MTU of %s is %d; with the %d bytes that WireGuard adds, full packets do not fit the way to the endpoint of %s%s, whose MTU is %d: they are sent in fragments or not at all",
 			f.Interface, f.MTU, overhead(ep), worst.label(), andMore(ways-1), worst.RouteMTU),
 		Fix: []string{
-			fmt.Sprintf("ip link set dev %s mtu %d", f.Interface, fits),
+			harmless.Command("ip link set dev %s mtu %d", f.Interface, fits),
 			diagnose.FixComment + fmt.Sprintf("and in [Interface]%s:", f.inFile()),
 			fmt.Sprintf("MTU = %d", fits)}}
 	if fits < minimum {
@@ -101,7 +102,7 @@ func noKeepalive(f *Facts) []diagnose.Finding {
 			Summary: fmt.Sprintf("connections come in from %s (the latest at %s), and this host, %s, is behind NAT: without keepalives the NAT mapping expires when the tunnel is idle, and %s cannot reach this host until it sends again",
 				p.label(), p.Opened.Format(time.TimeOnly), src, p.label()),
 			Fix: []string{
-				fmt.Sprintf("wg set %s peer %s persistent-keepalive 25", f.Interface, p.Key),
+				harmless.Command("wg set %s peer %s persistent-keepalive 25", f.Interface, p.Key),
 				diagnose.FixComment + fmt.Sprintf("and in [Peer] of %s%s:", p.label(), f.inFile()),
 				"PersistentKeepalive = 25"}})
 	}

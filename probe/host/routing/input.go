@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // Setting is a sysctl and its value.
@@ -45,14 +47,14 @@ func (s *Snapshot) Forwarding(ipv6 bool, iif string) Forwarding {
 		if l.conf6.hasForce {
 			f.Settings = append(f.Settings, Setting{sysctlName("ipv6", iif, "force_forwarding"), l.conf6.forceForwarding})
 		}
-		f.Fix = []string{"sysctl -w " + all + "=1"}
+		f.Fix = []string{harmless.Command("sysctl -w %s=1", all)}
 	} else {
 		one := sysctlName("ipv4", iif, "forwarding")
 		f.On = l.conf4.forwarding != 0
 		f.Settings = []Setting{{one, l.conf4.forwarding}, {"net.ipv4.ip_forward", s.all4.forwarding}}
 		f.Fix = []string{"sysctl -w net.ipv4.ip_forward=1"}
 		if s.all4.forwarding != 0 { // written before the link was there, or switched off for it
-			f.Fix = []string{"sysctl -w " + one + "=1"}
+			f.Fix = []string{harmless.Command("sysctl -w %s=1", one)}
 		}
 	}
 	state := "off"
@@ -208,7 +210,7 @@ func (s *Snapshot) validate(rp *ReversePath, l *Link, f Flow, out string) {
 		rp.Drops = true
 		rp.Evidence = []string{fmt.Sprintf("the source %s is this host's own address, and the packet came in on %s", f.Src, l.Name),
 			d.String(), Setting{sysctlName("ipv4", l.Name, "accept_local"), l.conf4.acceptLocal}.String()}
-		rp.Fix = []string{"sysctl -w " + sysctlName("ipv4", l.Name, "accept_local") + "=1"}
+		rp.Fix = []string{harmless.Command("sysctl -w %s=1", sysctlName("ipv4", l.Name, "accept_local"))}
 		return
 	case !d.Type.Rejects() && d.Type != TypeUnicast && d.Type != TypeLocal:
 		rp.Drops = true
@@ -247,12 +249,12 @@ func (s *Snapshot) fix(rp *ReversePath, l *Link, f Flow, out string, useMark, ad
 	switch {
 	case addressless:
 		rp.Evidence = append(rp.Evidence, l.Name+" has no IPv4 address: there even the loose check asks for a way back through it")
-		rp.Fix = append(rp.Fix, fmt.Sprintf("ip -4 route add %s dev %s", f.Src, l.Name))
+		rp.Fix = append(rp.Fix, harmless.Command("ip -4 route add %s dev %s", f.Src, l.Name))
 	case rp.Back.Decision.Type.Rejects():
-		rp.Fix = append(rp.Fix, fmt.Sprintf("ip -4 route add %s dev %s", f.Src, l.Name))
+		rp.Fix = append(rp.Fix, harmless.Command("ip -4 route add %s dev %s", f.Src, l.Name))
 	default:
 		// The greater of the two settings counts, so that the link's own is enough.
-		rp.Fix = append(rp.Fix, "sysctl -w "+sysctlName("ipv4", l.Name, "rp_filter")+"=2")
+		rp.Fix = append(rp.Fix, harmless.Command("sysctl -w %s=2", sysctlName("ipv4", l.Name, "rp_filter")))
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // Policy is one that blocks, in the words of ip-xfrm(8).
@@ -103,7 +105,7 @@ func describe(p *netlink.XfrmPolicy, a netip.Addr) Policy {
 		verb = "which wants it encrypted"
 	}
 	dir := directions[p.Dir]
-	return Policy{Text: fmt.Sprintf("%s dir %s %s", text, dir, verb), Delete: fmt.Sprintf("ip xfrm policy delete dir %s index %d", dir, p.Index)}
+	return Policy{Text: fmt.Sprintf("%s dir %s %s", text, dir, verb), Delete: harmless.Command("ip xfrm policy delete dir %s index %d", dir, p.Index)}
 }
 
 // words is a prefix in text, that of all addresses of a's family for nil.
