@@ -1,0 +1,130 @@
+package safefile
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// touching are the functions that open, make or rename files by their paths.
+var touching = map[string][]string{
+	"os": {"Create", "CreateTemp", "WriteFile", "OpenFile", "Open", "ReadFile", "Rename", "Symlink", "Link", "Mkdir", "MkdirAll", "MkdirTemp",
+		"Truncate", "Chmod", "Chown", "Lchown", "Remove", "RemoveAll"},
+	"unix":    {"Open", "Openat", "Openat2", "Creat", "Rename", "Renameat", "Renameat2", "Symlink", "Symlinkat", "Link", "Linkat", "Mkdir", "Mknod", "Mkfifo"},
+	"syscall": {"Open", "Creat", "Rename", "Mkdir"},
+}
+
+// uses are the places outside of this package that touch files by themselves, and
+// why nobody else can make them do harm.
+var uses = map[string]string{
+	"cmd/wgnode/background.go os.Open":            "/dev/null",
+	"cmd/wgnode/exec_signals.go os.Open":          "/dev/tty",
+	"cmd/wgnode/explain_with.go os.MkdirTemp":     "a folder of a random name that is this user's alone",
+	"cmd/wgnode/explain_with.go os.RemoveAll":     "that folder",
+	"cmd/wgnode/explain_with.go os.OpenFile":      "in that folder",
+	"cmd/wgnode/hints.go os.ReadFile":             "of the kernel",
+	"cmd/wgnode/main_man.go os.MkdirAll":          "at build time",
+	"cmd/wgnode/main_man.go os.ReadFile":          "at build time",
+	"cmd/wgnode/main_man.go os.WriteFile":         "at build time",
+	"cmd/wgnode/merge_files.go os.Open":           "recordings, of which nothing is believed but what a verdict shows",
+	"cmd/wgnode/recorded.go os.Open":              "recordings, as above",
+	"cmd/wgnode/set.go os.Open":                   "keys as wg(8) reads them, also from pipes",
+	"cmd/wgnode/setconf.go os.Open":               "a file as wg(8) reads it, also from pipes; it warns",
+	"node/config/warning.go os.Open":              "looked at, not read",
+	"node/confine/files.go os.Mkdir":              "in a file system in memory that only this process sees",
+	"node/confine/files.go os.OpenFile":           "a place to mount on, in a mount namespace of its own",
+	"node/confine/files.go os.WriteFile":          "in a file system in memory that only this process sees",
+	"node/confine/forbidden.go os.ReadFile":       "of the kernel",
+	"node/confine/link.go unix.Open":              "a device",
+	"node/dead.go os.Remove":                      "a socket in a run folder that was checked",
+	"node/explain/findings.go os.ReadFile":        "of the kernel",
+	"node/guard.go os.ReadFile":                   "of the kernel",
+	"node/guardian_process.go os.WriteFile":       "of the kernel",
+	"node/link/rights.go unix.Open":               "a device",
+	"node/listen.go os.Remove":                    "a socket that nobody serves, in place of which one of this user's is made",
+	"node/plan/journal.go os.MkdirAll":            "a run folder, which is checked then",
+	"node/plan/journal.go os.Remove":              "a journal in a run folder that was checked",
+	"node/plan/process.go os.ReadFile":            "of the kernel",
+	"node/record_meta.go os.ReadFile":             "of the kernel",
+	"node/remote/terminal.go os.OpenFile":         "/dev/tty",
+	"node/resolver/file.go os.Open":               "the folder of root's resolv.conf, to be locked",
+	"node/resolver/snapshot.go os.OpenFile":       "root's resolv.conf where it cannot be replaced, not through a link",
+	"node/resolver/snapshot.go os.Remove":         "root's resolv.conf, where there was none",
+	"node/rundir.go os.MkdirAll":                  "a run folder, which is checked then",
+	"node/sysctl/sysctl.go os.OpenFile":           "of the kernel",
+	"node/sysctl/sysctl.go os.ReadFile":           "of the kernel",
+	"probe/host/netfilter/ruleset.go os.ReadFile": "of the kernel",
+	"probe/host/netfilter/sweep.go os.ReadFile":   "of the kernel",
+	"probe/host/routing/snapshot.go os.ReadFile":  "of the kernel",
+	"probe/recording/output.go os.Link":           "it fails if the name is taken, and follows no link",
+	"probe/recording/output.go os.Open":           "a folder, to be synced",
+	"probe/recording/output.go os.OpenFile":       "new, or no file at all",
+	"probe/recording/output.go os.Remove":         "what --force replaces, and parts of its own",
+	"probe/recording/output.go os.Rename":         "it replaces a name, and follows no link",
+	"cmd/wgnode/strip.go os.Open":                 "a file as wg-quick reads it, to be printed; it warns",
+	"node/plan/shared.go os.OpenFile":             "a lock in a run folder that was checked",
+	"node/plan/shared.go os.ReadFile":             "in a run folder that was checked",
+	"node/plan/shared.go os.Remove":               "in a run folder that was checked",
+	"node/port/port.go os.Open":                   "of the kernel",
+	"node/port/port.go os.ReadFile":               "of the kernel",
+	"node/sockets.go os.Remove":                   "a socket in root's folder, which the module has just made",
+	"node/hook/hook.go os.ReadFile":               "of the kernel",
+	"probe/patience/patience.go os.ReadFile":      "of the kernel",
+	"tunnel/tundev/device_linux.go unix.Open":     "a device",
+	"tunnel/uapi/client.go os.Open":               "the names in root's folder of sockets",
+}
+
+// Whatever touches files goes through this package, or is listed above with a
+// reason: a new place wants a look.
+func TestUses(t *testing.T) {
+	const root = "../.."
+	found := make(map[string]token.Position)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains([]string{".git", "bin", "examples", "node/lab", "node/safefile"}, name):
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := s.X.(*ast.Ident); ok && slices.Contains(touching[pkg.Name], s.Sel.Name) {
+				found[name+" "+pkg.Name+"."+s.Sel.Name] = files.Position(s.Pos())
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for use, at := range found {
+		if uses[use] == "" {
+			t.Errorf("%s touches files by itself: %s. Can package safefile do it? If not, say in uses why it does no harm", at, use)
+		}
+	}
+	for use := range uses {
+		if _, ok := found[use]; !ok {
+			t.Errorf("%s is listed, and not there any more", use)
+		}
+	}
+}
