@@ -114,13 +114,26 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	}
 	s.lost(c.t.PeerState(0), "", "")
 	for _, ps := range c.t.Peers() {
-		public, name := ps.Key.Base64(), strings.ToValidUTF8(ps.Name, "\ufffd")
+		public := ps.Key.Base64()
+		name := label(ps.Name, public)
 		s.lost(ps, public, name)
 		if p := said[ps.Key]; ps.Configured && p != nil {
 			s.peer(p, public, name)
 			s.count(moves, ps.Moves, c.name, public, name)
 		}
 	}
+}
+
+// keyPrefix is how many characters of a key stand for a peer without a name.
+const keyPrefix = 8
+
+// label is what a dashboard calls a peer: its name or the beginning of its key. Empty,
+// the peers without a name would be one line in a legend, and none in an alert.
+func label(name, public string) string {
+	if name == "" {
+		return public[:min(keyPrefix, len(public))]
+	}
+	return strings.ToValidUTF8(name, "\ufffd")
 }
 
 // series writes down single values.

@@ -90,14 +90,14 @@ func TestNames(t *testing.T) {
 	}
 	want = append(want,
 		"# TYPE wgnode_endpoint_changes_total counter",
-		`wgnode_endpoint_changes_total{friendly_name="",interface="wg0",public_key="`+b+`"} 0`,
+		`wgnode_endpoint_changes_total{friendly_name="`+b[:8]+`",interface="wg0",public_key="`+b+`"} 0`,
 		`wgnode_endpoint_changes_total{friendly_`+name+`,interface="wg0",public_key="`+a+`"} 1`,
 		"# TYPE wireguard_device_info gauge",
 		`wireguard_device_info{device="wg0",public_key="`+k+`"} 1`,
 	)
 	one := func(metric, kind string) {
 		want = append(want, "# TYPE "+metric+" "+kind,
-			metric+`{allowed_ips="",friendly_name="",interface="wg0",public_key="`+b+`"} 0`,
+			metric+`{allowed_ips="",friendly_name="`+b[:8]+`",interface="wg0",public_key="`+b+`"} 0`,
 			metric+`{`+allowed+`,friendly_`+name+`,interface="wg0",public_key="`+a+`"} 0`)
 	}
 	other := func(metric, kind string) {
@@ -106,7 +106,7 @@ func TestNames(t *testing.T) {
 	}
 	one("wireguard_latest_handshake_seconds", "gauge")
 	want = append(want, "# TYPE wireguard_peer_info gauge",
-		`wireguard_peer_info{allowed_ips="",device="wg0",endpoint="192.0.2.2:51820",name="",public_key="`+b+`"} 1`,
+		`wireguard_peer_info{allowed_ips="",device="wg0",endpoint="192.0.2.2:51820",name="`+b[:8]+`",public_key="`+b+`"} 1`,
 		`wireguard_peer_info{`+allowed+`,device="wg0",endpoint="[2001:db8::1]:51820",`+name+`,public_key="`+a+`"} 1`)
 	other("wireguard_peer_last_handshake_seconds", "gauge")
 	other("wireguard_peer_receive_bytes_total", "counter")

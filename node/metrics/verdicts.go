@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"strings"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -35,6 +33,6 @@ func (v *Verdicts) Collect(to chan<- prometheus.Metric) {
 	for i := range reports {
 		p := &reports[i]
 		to <- prometheus.MustNewConstMetric(verdict, prometheus.GaugeValue, 1,
-			v.name, p.Peer, strings.ToValidUTF8(p.PeerName, "\ufffd"), string(p.State), string(p.Verdict.Code))
+			v.name, p.Peer, label(p.PeerName, p.Peer), string(p.State), string(p.Verdict.Code))
 	}
 }
