@@ -197,7 +197,7 @@ func peersOf(c *uapi.Change) map[key.Public]*uapi.PeerChange {
 // peer names a peer for people.
 func (r *reload) peer(k key.Public) string {
 	if state, ok := r.n.tun.StateOf(k); ok && state.Name != "" {
-		return fmt.Sprintf("peer %s (%s)", state.Name, k.Short())
+		return "peer " + state.Name
 	}
 	return "peer " + k.Short()
 }

@@ -33,7 +33,6 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -200,13 +199,13 @@ type Peer struct {
 	nameLines []int // of the comments that the name comes from
 }
 
-// String names the peer for people: its name if it has one, and the short form
-// of its public key.
+// String names the peer for people: by its name if it has one, else by the short
+// form of its public key.
 func (p *Peer) String() string {
 	if p.Name == "" {
 		return "peer " + p.PublicKey.Short()
 	}
-	return fmt.Sprintf("peer %s (%s)", p.Name, p.PublicKey.Short())
+	return "peer " + p.Name
 }
 
 // AllowedIPsLine returns the line that gave prefix to the peer, 0 if unknown.

@@ -319,7 +319,7 @@ func TestTOMLWarnings(t *testing.T) {
 		"/etc/wireguard/wg0.toml:3: exclude: 10.0.0.1/8 has a nonzero host part, 10.0.0.0/8 is used",
 		"/etc/wireguard/wg0.toml:2: kill_switch_lan: has no effect without kill_switch = true",
 		"/etc/wireguard/wg0.toml:7: allowed_ips: 10.0.0.7/24 has a nonzero host part, 10.0.0.0/24 is used",
-		"/etc/wireguard/wg0.toml:10: allowed_ips: 10.0.0.0/24 was given to peer AAAA…AAAE before; only peer BBBB…BBBE gets it",
+		"/etc/wireguard/wg0.toml:10: allowed_ips: 10.0.0.0/24 was given to peer AAAAAAAA… before; only peer BBBBBBBB… gets it",
 		"/etc/wireguard/wg0.toml:11: public_key: the same as in line 4: they are one peer, and the later allowed_ips count",
 	}
 	if got := c.Warnings(); !slices.Equal(got, want) {

@@ -84,7 +84,7 @@ func (p *Peer) label() string {
 	case p.Name != "":
 		return p.Name
 	case len(p.Key) > 8:
-		return p.Key[:4] + "…" + p.Key[len(p.Key)-5:len(p.Key)-1]
+		return p.Key[:8] + "…"
 	}
 	return "the peer"
 }

@@ -49,15 +49,9 @@ func (k Public) Base64() string { return encode(k) }
 // Hex returns the key in lower-case hexadecimal, as the UAPI wants it.
 func (k Public) Hex() string { return hex.EncodeToString(k[:]) }
 
-// Short abbreviates the key to its first and last four characters ("abcd…wxyz"),
-// the form that wireguard-go uses in its log. It is for eyes, not for lookups:
-// two keys may share it.
-func (k Public) Short() string {
-	s := encode(k)
-	// The last character before the '=' carries only four bits of the key, and
-	// still wireguard-go shows it; so do we, so that logs can be matched.
-	return s[:4] + "…" + s[encodedLen-5:encodedLen-1]
-}
+// Short abbreviates the key to its first eight characters ("abcdefgh…"), which a
+// filter takes, too. It is for eyes, not for lookups: two keys may share it.
+func (k Public) Short() string { return encode(k)[:8] + "…" }
 
 // IsZero reports whether the key is not set.
 func (k Public) IsZero() bool { return k == Public{} }

@@ -80,7 +80,7 @@ func TestForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := k.Short(), "hSDw…bTmo"; got != want {
+	if got, want := k.Short(), "hSDwCYkw…"; got != want {
 		t.Errorf("Short() = %s, want %s", got, want)
 	}
 	if got, want := k.Hex(), "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"; got != want {
