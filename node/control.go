@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/trace"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -242,10 +244,16 @@ func (n *Node) Subject() explain.Subject {
 	}
 	switch {
 	case n.net != nil:
+		s.MTU = cmp.Or(cfg.Interface.MTU, defaultMTU)
 		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress
 		s.Router = &diagnose.Router{Allow: n.routesForPeers()}
 	case n.link != nil:
+		s.MTU = n.link.MTU
 		s.Prober, s.Kernel, s.Local = n.link.Prober, false, n.hasAddress
+	default:
+		if l, err := link.ByName(n.name); err == nil { // else it is about to end
+			s.MTU = l.MTU
+		}
 	}
 	return s
 }

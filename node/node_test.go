@@ -206,6 +206,13 @@ func TestTwoNodes(t *testing.T) {
 	if err != nil || len(doc.Peers) != 1 || doc.Peers[0].PeerName != "bob" {
 		t.Errorf("doctor says %+v, %v", doc, err)
 	}
+	// Programs need no sentence for what has a number.
+	if rep.RTT <= 0 || rep.RTT > time.Hour || rep.MTU != 1420 || rep.HandshakeAge <= 0 || rep.HandshakeAge > time.Hour {
+		t.Errorf("explain says rtt %v, mtu %d, handshake age %v", rep.RTT, rep.MTU, rep.HandshakeAge)
+	}
+	if doc.MTU != 1420 || doc.Peers[0].HandshakeAge < rep.HandshakeAge || doc.Peers[0].HandshakeAge > time.Hour {
+		t.Errorf("doctor says mtu %d, handshake age %v after %v", doc.MTU, doc.Peers[0].HandshakeAge, rep.HandshakeAge)
+	}
 }
 
 func TestWatchSaysWhatIsWrong(t *testing.T) {

@@ -125,7 +125,7 @@ func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector, wire *wireWa
 
 func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch) *diagnose.DoctorReport {
 	now := time.Now()
-	r := &diagnose.DoctorReport{Interface: s.Interface, Drops: dropsByName(s.Tunnel.PeerState(0).Drops)}
+	r := &diagnose.DoctorReport{Interface: s.Interface, MTU: s.MTU, Drops: dropsByName(s.Tunnel.PeerState(0).Drops)}
 	for _, ps := range s.Tunnel.Peers() {
 		p := c.Peers[ps.ID]
 		if p == nil {
@@ -153,7 +153,7 @@ func peerReport(of *diagnose.Facts, now time.Time) diagnose.PeerReport {
 		of.Side = diagnose.SideA
 	}
 	return diagnose.PeerReport{Peer: of.Peer.Key, PeerName: of.Peer.Name, Side: of.Side,
-		State: of.State(&v, now), Verdict: v, Ladder: of.Ladder(&v, now)}
+		State: of.State(&v, now), HandshakeAge: of.Peer.Handshake.Age(now), Verdict: v, Ladder: of.Ladder(&v, now)}
 }
 
 func dropsByName(drops map[probe.Reason]uint64) map[string]uint64 {

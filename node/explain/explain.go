@@ -103,7 +103,7 @@ func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := x.report(v)
+	r := x.report(v, time.Now())
 	x.addFindings(ctx, r)
 	return r, nil
 }
@@ -397,11 +397,17 @@ func (x *explanation) unanswered() bool {
 		h.Sent == 0 && !h.EstablishedNow
 }
 
-func (x *explanation) report(v diagnose.Verdict) *diagnose.Report {
-	r := &diagnose.Report{Interface: x.Interface, Target: targetText(x.flow.Target), Side: x.facts.Side,
+func (x *explanation) report(v diagnose.Verdict, now time.Time) *diagnose.Report {
+	r := &diagnose.Report{Interface: x.Interface, Target: targetText(x.flow.Target), Side: x.facts.Side, MTU: x.MTU,
 		Verdict: v, Ladder: x.facts.Ladder(&v, x.started)}
 	if p := x.facts.Peer; p != nil {
-		r.Peer, r.PeerName = p.Key, p.Name
+		r.Peer, r.PeerName, r.HandshakeAge = p.Key, p.Name, p.Handshake.Age(now)
+	}
+	if x.flow.Probe.Answered {
+		r.RTT = x.flow.Probe.Took
+	}
+	if m := x.facts.PathMTU; m != nil {
+		r.PathMTU = m.Largest
 	}
 	if on := x.facts.Onward; on != nil {
 		r.Onward, r.OnwardName = on.Peer.Key, on.Peer.Name

@@ -177,7 +177,7 @@ func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error
 		facts: rec.facts, col: rec.col, flow: flow, behind: rec.lookup(flow.Target.Addr())}
 	x.side()
 	v, _ := x.facts.Judge(rec.end)
-	report := x.report(v)
+	report := x.report(v, rec.end)
 	report.Unchecked = []string{recordedHost}
 	return report, nil
 }

@@ -23,6 +23,7 @@ type Subject struct {
 	// File is what that says, for findings. It may be nil.
 	File   *config.Config
 	Tunnel *tunnel.Tunnel
+	MTU    int // of the interface in bytes, 0 if not known
 	Prober Prober
 	// Kernel says that the interface is the kernel's, so that its routing can
 	// be asked; not so for a userspace stack.

@@ -191,6 +191,14 @@ func (h *Handshake) Alive(now time.Time) bool {
 	return !h.Established.IsZero() && now.Sub(h.Established) < SessionLife
 }
 
+// Age is how long before now the latest handshake was completed, 0 if none was.
+func (h *Handshake) Age(now time.Time) time.Duration {
+	if h.Established.IsZero() || now.Before(h.Established) {
+		return 0
+	}
+	return now.Sub(h.Established)
+}
+
 // heard reports whether any message of the peer's has come in.
 func (h *Handshake) heard() bool {
 	return h.EstablishedNow || h.Rejected+h.Stale+h.Cookies+h.Received > 0

@@ -22,6 +22,16 @@ type Report struct {
 	Onward     string `json:"onward,omitempty"`
 	OnwardName string `json:"onward_name,omitempty"`
 
+	// RTT is how long the answer to the probe took, 0 if none came.
+	RTT time.Duration `json:"rtt_ns,omitempty"`
+	// MTU is the tunnel's in bytes, and PathMTU the size of the largest packet in it
+	// that got to the target and back; 0 if not known.
+	MTU     int `json:"mtu,omitempty"`
+	PathMTU int `json:"path_mtu,omitempty"`
+	// HandshakeAge is how long ago the peer's latest handshake was completed, 0 if
+	// none was.
+	HandshakeAge time.Duration `json:"handshake_age_ns,omitempty"`
+
 	Verdict  Verdict       `json:"verdict"`
 	Ladder   List[Rung]    `json:"ladder"`
 	Findings List[Finding] `json:"findings"`
@@ -33,6 +43,7 @@ type Report struct {
 // doctor". Its JSON form is a public contract, as that of [Report].
 type DoctorReport struct {
 	Interface string           `json:"interface"`
+	MTU       int              `json:"mtu,omitempty"` // of the tunnel, in bytes; 0 if not known
 	Findings  List[Finding]    `json:"findings"`
 	Unchecked List[string]     `json:"unchecked,omitempty"` // as in a Report
 	Peers     List[PeerReport] `json:"peers"`
@@ -49,6 +60,8 @@ type PeerReport struct {
 	PeerName string `json:"peer_name,omitempty"`
 	Side     Side   `json:"side,omitempty"`
 	State    State  `json:"state"`
+	// HandshakeAge is how long ago the latest handshake was completed, 0 if none was.
+	HandshakeAge time.Duration `json:"handshake_age_ns,omitempty"`
 
 	Verdict Verdict    `json:"verdict"`
 	Ladder  List[Rung] `json:"ladder"`

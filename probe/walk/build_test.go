@@ -253,6 +253,9 @@ func TestEnds(t *testing.T) {
 			if !ok || w.Outcome.Answered != (w.Outcome.Step == 0) {
 				t.Errorf("no step %s of %s is %s: %+v\n%+v", c.place, c.zone, c.status, w.Outcome, w.Steps)
 			}
+			if rtt := w.Outcome.RTT; w.Outcome.Answered && rtt != f.Answer.Took || !w.Outcome.Answered && rtt != 0 {
+				t.Errorf("answered %t, after %v", w.Outcome.Answered, rtt)
+			}
 			orderly(t, w)
 		})
 	}

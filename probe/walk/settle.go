@@ -80,5 +80,5 @@ func (b *builder) outcome() Outcome {
 		}
 		return o
 	}
-	return Outcome{Answered: true, Summary: "the reply came back: " + b.steps[len(b.steps)-1].Result}
+	return Outcome{Answered: true, RTT: b.f.Answer.Took, Summary: "the reply came back: " + b.steps[len(b.steps)-1].Result}
 }

@@ -17,6 +17,8 @@ type Walk struct {
 // Outcome sums a walk up.
 type Outcome struct {
 	Answered bool `json:"answered"` // the reply came back to the application
+	// RTT is how long that took, 0 if it did not.
+	RTT time.Duration `json:"rtt_ns,omitempty"`
 	// Step is the number of the step where the packet or its reply was lost, or
 	// the first that nobody saw; 0 if it was answered.
 	Step    int    `json:"step,omitempty"`
