@@ -188,3 +188,27 @@ func TestPreUpCounts(t *testing.T) {
 		})
 	}
 }
+
+// A mark that PreUp sets is the one that the kill switch lets out: it stands before
+// the hook runs, and is changed.
+func TestPreUpMarkAndKillSwitch(t *testing.T) {
+	lab.Need(t, "bash", "ip", "nft", "ping", "ps", "wg")
+	s := newSite(t, false)
+	s.Up(s.H, s.ConfH)
+	s.toml(fullIPs, "kill_switch = true\npre_up = [\"wg set %i fwmark 0x99\"]", "")
+	before := everything(s.A)
+	s.A.Run(s.Wgnode, "up", tomlPath)
+	rules := s.A.Run("nft", "list", "ruleset")
+	if !strings.Contains(rules, "0x00000099") || strings.Contains(rules, "0x0000ca6c") {
+		t.Errorf("the rules go by another mark:\n%s", rules)
+	}
+	s.A.Run("ping", "-c1", "-W10", "10.0.0.2")
+	if out := s.A.Run(s.Wgnode, "reload", "wg0"); strings.Contains(out, "[#]") {
+		t.Errorf("reload changed\n%s", out)
+	}
+	s.A.Run("ping", "-c1", "-W10", "10.0.0.2")
+	s.A.Run(s.Wgnode, "down", "wg0")
+	if after := everything(s.A); after != before {
+		sitetest.Same(t, "left by down", before, after)
+	}
+}
