@@ -31,7 +31,7 @@ func TestRead(t *testing.T) {
 		{name: "to-pipe", err: "not a regular file"},
 		{name: "to-null"},
 		{name: "to-zero", err: "not a regular file"},
-		{name: ".", err: "not a regular file"},
+		{name: ".", err: "is a directory"},
 		{name: "none", err: "no such file"},
 	} {
 		got, err := Read(path(test.name), 100)
