@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // applied is what the node did to this host, to be compared with what is there.
@@ -112,7 +113,7 @@ func (n *Node) changed(ctx context.Context) ([]finding.Changed, error) {
 	var found []finding.Changed
 	for _, c := range changes {
 		found = append(found, finding.Changed{What: c.What, Since: c.since, By: n.suspect(c.Step),
-			Protects: protects(c.Step)})
+			Protects: protects(c.Step), DNS: c.Step.Op == plan.OpDNS})
 	}
 	return found, err
 }
@@ -127,7 +128,7 @@ func (n *Node) suspect(s plan.Step) string {
 		if by.Program == "" {
 			return ""
 		}
-		return fmt.Sprintf("%s (process %d) did it", by.Program, by.PID)
+		return fmt.Sprintf("%s (process %d) did it", harmless.Line(by.Program), by.PID)
 	}
 	option := ""
 	switch s.Op {

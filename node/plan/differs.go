@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/node/rule"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // Present is what a host has now of what steps do to it. It may list things once
@@ -56,7 +57,8 @@ func Differences(ctx context.Context, k Kernel, l link.Link, steps []Step) ([]Di
 			errs = append(errs, err)
 		}
 		for _, w := range what {
-			found = append(found, Difference{s, w})
+			// Names of chains and comments of rules are whatever others have made them.
+			found = append(found, Difference{s, harmless.Line(w)})
 		}
 	}
 	return found, errors.Join(errs...)

@@ -66,7 +66,7 @@ var changes = []change{
 	{op: plan.OpGateway, name: "gateway replaced", command: "nft delete table inet wgnode-gateway-wg0; nft add table inet wgnode-gateway-wg0",
 		says: "chain forward is missing"},
 	{op: plan.OpDNS, name: "name servers", command: "echo nameserver 192.0.2.9 > /etc/resolv.conf",
-		says: "name server 10.0.0.53 is no longer set by replacing /etc/resolv.conf"},
+		says: "10.0.0.53"},
 }
 
 // Whatever of what up has set is deleted or changed by hand, doctor names it and
@@ -89,7 +89,7 @@ to = "10.0.0.2:80"`, "")
 		var r diagnose.DoctorReport
 		s.Ask(s.A, &r, "doctor", "wg0")
 		for _, f := range r.Findings {
-			if f.Code == diagnose.NotAsApplied {
+			if f.Code == diagnose.NotAsApplied || f.Code == diagnose.DNSNotApplied {
 				all = append(all, f)
 			}
 		}

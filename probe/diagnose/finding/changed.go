@@ -14,11 +14,15 @@ import (
 const mostChanged = 5
 
 // notAsApplied tells what of the node's work on this host others have changed:
-// first what protects, then the rest.
+// first what protects, then the rest. Of name servers another finding says more,
+// where there is one.
 func notAsApplied(f *Facts) []diagnose.Finding {
 	var found []diagnose.Finding
+	dnsSaid := len(dnsNotApplied(f)) > 0
 	for _, protects := range []bool{true, false} {
-		changed := slices.DeleteFunc(slices.Clone(f.Changed), func(c Changed) bool { return c.Protects != protects })
+		changed := slices.DeleteFunc(slices.Clone(f.Changed), func(c Changed) bool {
+			return c.Protects != protects || c.DNS && dnsSaid
+		})
 		if len(changed) == 0 {
 			continue
 		}

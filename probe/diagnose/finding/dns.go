@@ -30,7 +30,7 @@ func dnsNotApplied(f *Facts) []diagnose.Finding {
 			addresses(f.DNS), f.Resolver, asks),
 		Fix: []string{
 			diagnose.FixComment + "to set it again:",
-			harmless.Command("wgnode down %s && wgnode up %[1]s", f.Interface),
+			harmless.Command("wgnode reload %s", f.Interface),
 			diagnose.FixComment + "if it does not last, a DHCP client or network manager writes it: have that leave it alone"}}}
 }
 

@@ -116,6 +116,7 @@ type Changed struct {
 	What string // in words, the object first
 	// Protects: without it packets leave outside the tunnel, or others are let in.
 	Protects bool
+	DNS      bool      // it is about name servers
 	Since    time.Time // when it was noticed, zero if only now
 	By       string    // who did it, or could have done it, in words; "" if there is no trace
 }
