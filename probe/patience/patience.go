@@ -113,9 +113,9 @@ func Receive[T any](t testing.TB, what string, c <-chan T) T {
 }
 
 // Lanes is how many things that mostly wait are to be done at a time: so many for each
-// processor, fewer where others keep the processors busy, two at least.
+// processor, fewer where others keep the processors busy, but two.
 func Lanes(each int) int {
-	return max(2, int(float64(each*runtime.NumCPU())/max(1, load())))
+	return max(2*runtime.NumCPU(), int(float64(each*runtime.NumCPU())/max(1, load())))
 }
 
 // factor is what all durations are multiplied by.

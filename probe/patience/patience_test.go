@@ -28,7 +28,7 @@ func TestMeasuredFactor(t *testing.T) {
 	if f := factor(); f < 1 || f > most {
 		t.Errorf("factor %v", f)
 	}
-	if n := Lanes(7); n < 2 || n > 7*runtime.NumCPU() {
+	if n := Lanes(7); n < 2*runtime.NumCPU() || n > 7*runtime.NumCPU() {
 		t.Errorf("%d lanes", n)
 	}
 	t.Logf("slowness %.2f, load %.2f", slowness(), load())
