@@ -352,7 +352,7 @@ func checkPeers(cfg *config.Config) error {
 		peers[cfg.Peers[i].PublicKey] = true
 	}
 	if len(peers) > tunnel.MaxPeers {
-		return fmt.Errorf("%s: %d peers: the WireGuard device takes at most %d; share them out among interfaces", cfg.Path, len(peers), tunnel.MaxPeers)
+		return fmt.Errorf("%s: %d peers: a WireGuard device allows at most %d; split them over several interfaces", cfg.Path, len(peers), tunnel.MaxPeers)
 	}
 	return nil
 }

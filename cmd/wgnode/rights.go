@@ -72,7 +72,7 @@ func withoutInterface(cmd *cobra.Command, args []string) string {
 	if path, err := findConfig(args); err == nil {
 		if cfg, err := config.Read(path); err == nil { // at fault, it says so later
 			if err := node.CheckStack(cfg); err != nil {
-				return "--netstack, which takes no privileges, is no way out: " + err.Error()
+				return "--netstack, which needs no privileges, does not help here: " + err.Error()
 			}
 		}
 	}

@@ -100,7 +100,7 @@ func (c *Config) ownKey() []Warning {
 		if line == 0 {
 			line = p.Line
 		}
-		e := Error{c.Path, line, c.Spell("PublicKey"), "is this interface's own: the peer is left out, for nobody can be his own peer"}
+		e := Error{c.Path, line, c.Spell("PublicKey"), "is this interface's own key: the peer is ignored"}
 		ws = append(ws, Warning{WarnOwnKey, e.Error(), []string{
 			"# on the host that the peer is meant to be, its public key is shown by:", "wg show all public-key"}})
 	}

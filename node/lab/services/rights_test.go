@@ -27,7 +27,7 @@ func TestUpUnprivileged(t *testing.T) {
 		"wgnode: hint: or without privileges, in a network stack of its own: wgnode up "+file+" --netstack --socks5 1080\n",
 		n.wgnode("up", file)...)
 	killing := n.file("killing.toml", "[interface]\nprivate_key = \""+s.Alice.Private+"\"\nkill_switch = true\n")
-	sitetest.Fails(t, s.A, 1, "hint: --netstack, which takes no privileges, is no way out: kill_switch: ", n.wgnode("up", killing)...)
+	sitetest.Fails(t, s.A, 1, "hint: --netstack, which needs no privileges, does not help here: kill_switch: ", n.wgnode("up", killing)...)
 	// A container's root, who may do nothing.
 	powerless := []string{"setpriv", "--bounding-set=-net_admin", s.Wgnode}
 	sitetest.Fails(t, s.A, 1, "wgnode: cannot make a network interface: this process has no CAP_NET_ADMIN over its network, and "+noTUN+"\n"+

@@ -144,7 +144,7 @@ func TestBadConfs(t *testing.T) {
 		fmt.Fprintf(&many, "[Peer]\nPublicKey = %011dAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", i)
 	}
 	h.WriteFile("/etc/wireguard/wg0.conf", good+many.String(), 0o600)
-	refused("wg0", "wg0.conf: 65537 peers", "share them out")
+	refused("wg0", "wg0.conf: 65537 peers", "split them over")
 
 	sitetest.Same(t, "changed", before, h.state(quickTest{}))
 	sitetest.Same(t, "changed", all, sitetest.HostState(h.Host))
