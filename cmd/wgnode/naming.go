@@ -203,7 +203,8 @@ func nodeToChange(cmd *cobra.Command, args []string, names []string) (string, er
 		return name, nil
 	}
 	if it, err := resolveWord("./" + own); err != nil || it.name != name {
-		return "", withHint(fmt.Errorf("the tunnel of %s in this folder is not up; running: %s", own, strings.Join(names, ", ")), "name the tunnel that is meant")
+		err := fmt.Errorf("the tunnel of %s in this folder is not up; running: %s", own, strings.Join(names, ", "))
+		return "", withHint(err, "name the tunnel that is meant")
 	}
 	return name, nil
 }

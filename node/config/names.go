@@ -16,29 +16,32 @@ import (
 // group is the name.
 var generated = []struct {
 	form *regexp.Regexp
-	// end is the comment that must follow somewhere, with the name for %; "" for none.
-	end string
+	end  string // the comment that must follow somewhere, with the name for %; "" for none
+	sure bool   // no sentence looks like it
 }{
-	{regexp.MustCompile(`^#+ *Client: +(.+) +\([0-9a-fA-F-]{8,36}\)$`), ""},         // wg-easy
-	{regexp.MustCompile(`^#+ *Name: +(.+)$`), ""},                                   // wireguard-ui
-	{regexp.MustCompile(`^### +Client +(\S+)$`), ""},                                // angristan/wireguard-install
-	{regexp.MustCompile(`^# *BEGIN_PEER +(\S+)$`), "END_PEER %"},                    // hwdsl2/wireguard-install
-	{regexp.MustCompile(`^### +begin +(\S+) +###$`), "end %"},                       // PiVPN
-	{regexp.MustCompile(`^# *(\S(?:.*\S)?) +begin$`), "% end"},                      //
-	{regexp.MustCompile(`^# *Peer [Cc]onfiguration for +(\S+(?: +\S+){0,2})$`), ""}, //
+	{form: regexp.MustCompile(`^#+ *Client: +(.+) +\([0-9a-fA-F-]{8,36}\)$`), sure: true}, // wg-easy
+	{form: regexp.MustCompile(`^#+ *Name: +(.+)$`)},                                       // wireguard-ui
+	{form: regexp.MustCompile(`^### +Client +(\S+)$`)},                                    // angristan/wireguard-install
+	{form: regexp.MustCompile(`^# *BEGIN_PEER +(\S+)$`), end: "END_PEER %", sure: true},   // hwdsl2/wireguard-install
+	{form: regexp.MustCompile(`^### +begin +(\S+) +###$`), end: "end %", sure: true},      // PiVPN
+	{form: regexp.MustCompile(`^# *(\S(?:.*\S)?) +begin$`), end: "% end", sure: true},     // by hand, as PiVPN's
+	{form: regexp.MustCompile(`^# *Peer [Cc]onfiguration for +(\S+(?: +\S+){0,2})$`)},     // by hand
 }
 
-// words of comments that describe what follows, and names of settings. None of them is
-// the whole of a name, and a name of several words has none of them.
-var notInName = regexp.MustCompile(`(?i)^(?:public|private|preshared|pre-?shared|psk|keys?|pubkey|privkey|peers?|` +
-	`clients?|servers?|users?|devices?|hosts?|endpoints?|interface|tunnels?|wireguard|wg|vpn|config(?:uration)?|settings?|options?|section|` +
-	`allowed|ips?|ipv[46]|address(?:es)?|port|dns|mtu|keepalive|persistent|traffic|routes?|routing|nat|network|subnet|gateway|internet|` +
-	`optional|required|replace|change|edit|add|remove|insert|paste|generated?|created?|automatically|example|sample|template|default|local|remote|` +
-	`todo|note|fixme|warning|important|begin|end|start|stop|comment|uncomment|enabled?|disabled?|old|new|unused|here|below|above|` +
-	`the|this|that|these|your|my|our|its|an?|of|for|to|from|and|or|is|are|be|was|will|must|should|not|no|all|only|with|without|by|on|off|in|at|as|if|` +
-	`true|false|none|null|yes|key:|` +
-	`schl(?:ü|ue)ssel|(?:ö|oe)ffentlicher?|cl(?:é|e)|publique|priv(?:é|e)e|serveur|clave|p(?:ú|u)blica|servidor|cliente|chave|chiave|pubblica|` +
-	`klucz|publiczny|kl(?:í|i)(?:č|c)|ve(?:ř|r)ejn(?:ý|y)|sleutel|publieke|nyckel|n(?:ø|o)gle|avain|kunci|anahtar)$`)
+// notInName are words of comments that describe what follows, and names of settings:
+// none of them is the whole of a name, and a name of several words has none of them.
+var notInName = regexp.MustCompile(`(?i)^(?:` + strings.Join([]string{
+	`public|private|preshared|pre-?shared|psk|keys?|pubkey|privkey|peers?|clients?|servers?|users?|devices?|hosts?|endpoints?`,
+	`interface|tunnels?|wireguard|wg|vpn|config(?:uration)?|settings?|options?|section|allowed|ips?|ipv[46]|address(?:es)?|port|dns|mtu`,
+	`keepalive|persistent|traffic|routes?|routing|nat|network|subnet|gateway|internet|optional|required|replace|change|edit|add|remove`,
+	`insert|paste|generated?|created?|automatically|example|sample|template|default|local|remote|todo|note|fixme|warning|important`,
+	`begin|end|start|stop|comment|uncomment|enabled?|disabled?|old|new|unused|here|below|above|see|name`,
+	`the|this|that|these|your|my|our|its|an?|of|for|to|from|and|or|is|are|be|was|will|must|should|not|no|all|only|with|without`,
+	`by|on|off|in|at|as|if|true|false|none|null|yes`,
+	// The same in other languages, as far as a word of theirs looks like a name.
+	`schl(?:ü|ue)ssel|(?:ö|oe)ffentlicher?|cl(?:é|e)|publique|priv(?:é|e)e|serveur|clave|p(?:ú|u)blica|servidor|cliente|chave|chiave`,
+	`pubblica|klucz|publiczny|kl(?:í|i)(?:č|c)|ve(?:ř|r)ejn(?:ý|y)|sleutel|publieke|nyckel|n(?:ø|o)gle|avain|kunci|anahtar`,
+}, "|") + `)$`)
 
 // bareWord is a word of a bare comment that may be a name.
 var bareWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@'#+-]*$`)
@@ -212,6 +215,9 @@ func (n *namer) generatorName(comment string) (name string, end int) {
 		}
 		if name = printable(m[1]); strings.ContainsAny(name, "<>{}$=") || len(name) > 4*longestInName {
 			return "", 0 // the template's own
+		}
+		if first, _, _ := strings.Cut(name, " "); !g.sure && notInName.MatchString(first) {
+			return "", 0 // "Client settings"
 		}
 		return name, end
 	}

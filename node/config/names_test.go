@@ -13,11 +13,14 @@ import (
 // returns the names of the peers.
 func namesOf(t *testing.T, text string) ([]string, *Config) {
 	t.Helper()
-	for strings.Contains(text, "KEY") {
-		public := key.GeneratePrivate().Public()
-		text = strings.Replace(text, "KEY", "PublicKey = "+public.Base64(), 1)
+	var b strings.Builder
+	for i, piece := range strings.Split(text, "KEY") {
+		if i > 0 {
+			b.WriteString("PublicKey = " + key.GeneratePrivate().Public().Base64())
+		}
+		b.WriteString(piece)
 	}
-	c := mustParse(t, "[Interface]\nPrivateKey = "+privText+"\nAddress = 10.0.0.1/24\n"+text)
+	c := mustParse(t, "[Interface]\nPrivateKey = "+privText+"\nAddress = 10.0.0.1/24\n"+b.String())
 	var names []string
 	for i := range c.Peers {
 		names = append(names, c.Peers[i].Name)
@@ -88,6 +91,7 @@ func TestFalseFriends(t *testing.T) {
 		"fd00::2", "https://example.com/", "This is my phone.", "my phone", "Optional", "optional: a preshared key", "Replace with your key",
 		"-----", "=====", "2023-01-05", "1", "", "aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGU=", "aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGU",
 		"Client: see below", "Client settings", "# Client", "Peer configuration", "TODO", "SaveConfig", "PersistentKeepalive",
+		"Peer configuration for the server", "## Client configuration", "Name: the name of the peer", "## Client settings",
 		"phone, tablet", "phone; tablet", "remote (office)", "$(rm -rf /)", "\x1b[31mred", "begin", "end",
 	} {
 		for _, format := range []string{"\n# %s\n[Peer]\nKEY\n", "\n[Peer]\n#%s\nKEY\n"} {

@@ -76,7 +76,8 @@ func TestServers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := &Resolver{avoid: []netip.Addr{inside}, mark: noMark, around: anyWay, files: files{path("resolv.conf"), []string{path("none"), path("behind")}}}
+	r := &Resolver{avoid: []netip.Addr{inside}, mark: noMark, around: anyWay,
+		files: files{path("resolv.conf"), []string{path("none"), path("behind")}}}
 	for _, step := range []struct{ name, conf, behind, want string }{
 		{"no file", "", "", "[]"},
 		{"plain", "# a comment\nsearch example\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver what\nnameserver\n", "", "[192.0.2.1 fe80::1%eth0]"},
