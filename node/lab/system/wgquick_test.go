@@ -51,9 +51,10 @@ var meant = map[string]struct {
 		why: "the kernel makes one up for each new link; saved, they would become more each time",
 		old: `(?m)^Address = fe80:.*\n`, new: "",
 	},
-	"names saved": {
-		why: "what the user had is not lost",
-		old: `(?m)^(\[Peer\])\n`, new: "$1\n# Name = alice\n",
+	"comments saved": {
+		why: "what the user had is not lost: a file with comments keeps its lines and their order",
+		old: `(?m)^(Address = .*\n)(Table = .*\n)(SaveConfig = .*\n)(ListenPort = .*\n)PrivateKey = .*\n\n\[Peer\]\n`,
+		new: fillKeys("PrivateKey = KEY\n") + "${4}${1}${2}${3}[Peer]\n# Name = alice\n",
 	},
 	"search domains saved": {
 		why: "wg-quick saves the name servers alone; what the user had is not lost",
