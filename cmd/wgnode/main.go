@@ -5,8 +5,8 @@
 // parses its flags, calls the packages below this one and prints.
 //
 // Exit status: 0 well, 1 it could not, 2 wrong usage. The commands that wg(8)
-// has too end with wg's status, and `explain` and `doctor` end with 2 when they
-// found a fault.
+// has too end with wg's status, and `explain`, `doctor`, `trace` and `merge`
+// end with 2 when they found a fault.
 package main
 
 import "os"

@@ -33,7 +33,7 @@ the verdicts in the form of explain. --svg draws the messages of the first flow:
 hosts as columns, time downwards, a cross where a message was lost.
 
 Exit status: 0 no fault, 1 the recordings cannot be read or do not belong together,
-2 a fault was found.`,
+2 a fault was found, or the command line is wrong.`,
 		Example: `  wgnode merge alice.pcapng hub.pcapng
   wgnode merge alice.pcapng hub.pcapng carol.pcapng --to 10.0.0.3:22
   wgnode merge a.pcapng b.pcapng --json | jq '.lost[] | [.leg, .counter]'`,

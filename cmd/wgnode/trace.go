@@ -35,7 +35,7 @@ because privileges are missing or a userspace network stack has the packet.
 --svg also draws the walk.
 
 Exit status: 0 the reply came back, 1 the trace could not run, 2 the packet or its
-reply was lost; the last line says where.`,
+reply was lost, and the last line says where; or the command line is wrong.`,
 		Example: `  wgnode trace wg0 192.168.200.22:80
   wgnode trace wg0 192.168.200.22 --svg walk.svg`,
 		RunE: func(cmd *cobra.Command, args []string) error {
