@@ -175,9 +175,10 @@ func TestMessages(t *testing.T) {
 	fill := strings.NewReplacer("=K\n", "="+key.Private+"\n", "=P\n", "="+peer.Public+"\n", "=Q\n", "="+other.Public+"\n").Replace
 	for _, m := range messages {
 		t.Run(m.name, func(t *testing.T) {
-			h := lab.New(t).Host("h")
-			h.Run("sh", "-c", "mkdir -p /run/bin /etc/wireguard && ln -s "+wgnode+" /run/bin/wgnode && ip link set lo up && "+
-				"ip link add lan0 type veth peer name far0 && ip link set far0 up && ip address add 192.168.77.5/24 dev lan0 && ip link set lan0 up")
+			l := lab.New(t)
+			h := l.Host("h")
+			h.Run("sh", "-c", "mkdir -p /run/bin /etc/wireguard && ln -s "+wgnode+" /run/bin/wgnode && ip link set lo up")
+			l.Link(h.End("lan0", "192.168.77.5/24"), l.Host("far").End("lan0"))
 			h.WriteFile("/etc/wireguard/wg1.conf", fill("[Interface]\nPrivateKey=K\nListenPort=51999\n[Peer]\nPublicKey=Q\nAllowedIPs=10.99.0.0/16\n"), 0o600)
 			h.WriteFile("/etc/wireguard/full1.conf", fill("[Interface]\nPrivateKey=K\nFwMark=77\n[Peer]\nPublicKey=Q\nAllowedIPs=0.0.0.0/0\n"), 0o600)
 			shell := func(command string) []string {
