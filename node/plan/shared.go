@@ -208,6 +208,11 @@ func (p *parameters) locked(f func(all map[string]*parameter, write func() error
 		}
 		err = errors.Join(err, lock.Close()) // which unlocks
 	}()
+	// One that was killed while it wrote has left something; with the lock held
+	// nobody else writes.
+	if err := safefile.RemoveRemains(path); err != nil {
+		return err
+	}
 	b, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(b, &all)
