@@ -46,7 +46,10 @@ func (c *Config) rewrite(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r := rewriter{old: old, want: &want, text: text}
+	r := rewriter{old: old, want: &want, text: text, peers: make(map[string]*Peer)}
+	for i := range old.Peers {
+		r.peers["peer "+old.Peers[i].PublicKey.Base64()] = &old.Peers[i]
+	}
 	if edited, ok := r.edit(before, plain); ok {
 		if again, err := c.parseAgain(edited); err == nil && again.saysAs(&want) {
 			return edited, nil
@@ -131,6 +134,7 @@ func remarksOf(pieces []piece) []string {
 type rewriter struct {
 	old, want *Config
 	text      string
+	peers     map[string]*Peer // of old, by what their parts are of
 }
 
 // edit changes what differs between two texts, of which the first says what the file
@@ -190,12 +194,7 @@ func byID(all []part) map[string]*part {
 // apart from it, behind a blank line, stays, and so do comments above it that say
 // something else.
 func (r *rewriter) remove(b *strings.Builder, p *part) {
-	var peer *Peer
-	for i := range r.old.Peers {
-		if "peer "+r.old.Peers[i].PublicKey.Base64() == p.id {
-			peer = &r.old.Peers[i]
-		}
-	}
+	peer := r.peers[p.id]
 	if !slices.ContainsFunc(p.lead, func(x piece) bool { return isAbout(peer, &x) }) && len(p.lead) > 0 {
 		for _, x := range p.lead {
 			b.WriteString(x.text)
