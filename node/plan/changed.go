@@ -31,7 +31,8 @@ func Changed(cfg *config.Config, host State) []string {
 		say("%s: a hook keeps what follows a #, as with today's wg-quick; it was cut off", at)
 	}
 	if mtus := host.EndpointMTUs; cfg.Interface.MTU == 0 && len(mtus) > 1 {
-		say("the MTU fits the smallest of the ways to the endpoints (%d), as with today's wg-quick; it was the largest (%d)", slices.Min(mtus), slices.Max(mtus))
+		say("the MTU fits the smallest of the ways to the endpoints (%d), as with today's wg-quick; it was the largest (%d)",
+			slices.Min(mtus), slices.Max(mtus))
 	}
 	return said
 }
@@ -56,8 +57,9 @@ var aboutLink = regexp.MustCompile(`\bip\s+(-\S+\s+)*(l(ink)?|tuntap|a(ddr(ess)?
 
 // needsNoLink reports whether a PreUp may do something else when the link is there.
 func needsNoLink(command, link string) bool {
-	return aboutLink.MatchString(command) &&
-		(strings.Contains(command, "%i") || strings.Contains(command, "INTERFACE") || slices.Contains(strings.FieldsFunc(command, endsWord), link))
+	names := strings.Contains(command, "%i") || strings.Contains(command, "INTERFACE") ||
+		slices.Contains(strings.FieldsFunc(command, endsWord), link)
+	return names && aboutLink.MatchString(command)
 }
 
 func endsWord(r rune) bool { return strings.ContainsRune(" \t;&|()/\"'", r) }

@@ -65,6 +65,7 @@ func TestHooksKnowTheirFile(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps")
 	s := newSite(t, false)
 	hooked(t, s, `PostUp = echo "up $CONFIG_FILE" >> /etc/log`, `PostDown = echo "down $CONFIG_FILE" >> /etc/log`)
-	s.A.Run("sh", "-ec", `cd /etc; mv wireguard/wg0.conf real.conf; ln -s ../real.conf wireguard/wg0.conf; "$0" up ./wireguard/wg0.conf; "$0" down wg0`, s.Wgnode)
+	s.A.Run("sh", "-ec", `cd /etc; mv wireguard/wg0.conf real.conf; ln -s ../real.conf wireguard/wg0.conf
+		"$0" up ./wireguard/wg0.conf; "$0" down wg0`, s.Wgnode)
 	wantLog(t, s, "up and down", loggedUp+"up /etc/real.conf\n"+loggedDown+"down /etc/real.conf\n")
 }
