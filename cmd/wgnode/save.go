@@ -39,6 +39,9 @@ may do; others may do nothing with it afterwards.`,
 			}
 			cfg.Name = name
 			err = node.Save(cmd.Context(), cfg, "")
+			if k, _ := node.Find(name); err != nil && k != nil && k.State == node.StateDead {
+				return unusable(cmd, k) // nobody answers: that is why
+			}
 			if errors.Is(err, fs.ErrNotExist) {
 				return withHint(fmt.Errorf("`%s' is not a WireGuard interface", cfg.Name),
 					"`wgnode up "+filepath.Base(path)+"` brings it up; `wgnode show interfaces` lists those there are")

@@ -78,7 +78,7 @@ func splitWatch(cmd *cobra.Command, args []string) (name string, words []string,
 		switch {
 		case isFile && err != nil:
 			return "", nil, err
-		case isFile, isKnown, len(runningOf(all)) == 0:
+		case isFile, isKnown, len(all) == 0: // where there are only dead ones, these are named
 			return name, args[1:], err
 		}
 	}

@@ -55,6 +55,8 @@ func TestKnowsDeadNodes(t *testing.T) {
 			{wgnode("explain", "10.0.0.2"), 1, "wgnode: " + todo},
 			{wgnode("explain", "wg0", "10.0.0.2"), 1, "wgnode: " + todo},
 			{wgnode("watch"), 1, "wgnode: " + todo},
+			{wgnode("watch", "tcp"), 1, "wgnode: " + todo},
+			{wgnode("save", "wg0"), 1, "wgnode: " + todo},
 			{wgnode("watch", "wg0", "tcp"), 1, "wgnode: " + todo},
 			{wgnode("record", "-w", "/run/x.pcapng"), 1, "wgnode: " + todo},
 			{wgnode("trace", "wg0", "10.0.0.2"), 1, "wgnode: " + todo},
