@@ -113,5 +113,6 @@ func hints(err error) (lines []string) {
 	if h, ok := err.(*errHint); ok {
 		add(h.hints)
 	}
-	return append(lines, mend(err)...)
+	add(mend(err))
+	return lines
 }

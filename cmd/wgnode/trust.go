@@ -12,9 +12,9 @@ import (
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
-// mend says what to do about a file that others can change.
+// mend says what to do about a file that others can change, if err is about one.
 func mend(err error) []string {
-	doubt, ok := errors.AsType[*safefile.Untrusted](err)
+	doubt, ok := err.(*safefile.Untrusted)
 	if !ok {
 		return nil
 	}
@@ -23,9 +23,9 @@ func mend(err error) []string {
 	case run == doubt.Path || strings.HasPrefix(run, doubt.Path+"/"):
 		return []string{"journals and sockets are there: set XDG_RUNTIME_DIR to a folder that is this user's alone"}
 	case doubt.Why == safefile.Linked:
-		return []string{"copy it, and remove the link: cp " + path + " NEW"}
+		return []string{"a copy will do: cp " + path + " " + config.Dir + "/"}
 	case doubt.Why == safefile.Foreign && doubt.Dir:
-		return []string{"have root own a copy in a folder of root's: install -m 600 FILE " + config.Dir}
+		return []string{"a copy in a folder of root's will do: cp " + config.ShellQuote(doubt.File) + " " + config.Dir + "/"}
 	case doubt.Why == safefile.Foreign && doubt.Link:
 		return []string{"give the path that it leads to, " + config.ShellQuote(readlink(doubt.Path)) + ", if that is meant"}
 	case doubt.Why == safefile.Foreign:

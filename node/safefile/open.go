@@ -34,7 +34,7 @@ func open(name string, owners Owners, strict bool) (*os.File, error) {
 	case p.there == nil:
 		return fail(unix.ENOENT)
 	case strict && p.doubt != nil:
-		return nil, p.doubt
+		return nil, p.doubt.of(name)
 	case p.there.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return fail(unix.EISDIR)
 	case p.there.Mode&unix.S_IFMT != unix.S_IFREG: // to open a device may do something
@@ -54,7 +54,7 @@ func open(name string, owners Owners, strict bool) (*os.File, error) {
 		return fail(errors.Join(ErrNotRegular, f.Close()))
 	}
 	if doubt := p.judge(fd, &st); strict && doubt != nil {
-		return nil, errors.Join(doubt, f.Close())
+		return nil, errors.Join(doubt.of(name), f.Close())
 	}
 	return f, nil
 }
@@ -81,7 +81,7 @@ func OpenFolder(name string, owners Owners) (*os.File, error) {
 	}
 	defer p.close()
 	if p.doubt != nil {
-		return nil, p.doubt
+		return nil, p.doubt.of(name)
 	}
 	fd, err := unix.Openat(p.folder, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

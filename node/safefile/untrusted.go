@@ -18,14 +18,15 @@ const (
 
 // Untrusted is the error for what others have made, or could change.
 type Untrusted struct {
-	// Path is the file, or a folder or a link on the way to it.
-	Path string
-	Dir  bool // it is a folder
-	Link bool // it is a symbolic link
-	Why  Why
-	UID  uint32
-	GID  uint32
-	Mode uint32 // as chmod(1) has it
+	// Path is the file, or a folder or a link on the way to it; File is the file as
+	// it was asked for.
+	Path, File string
+	Dir        bool // it is a folder
+	Link       bool // it is a symbolic link
+	Why        Why
+	UID        uint32
+	GID        uint32
+	Mode       uint32 // as chmod(1) has it
 }
 
 func (e *Untrusted) Error() string {
@@ -38,6 +39,12 @@ func (e *Untrusted) Error() string {
 		return e.Path + " can be written by users whom its access control list names"
 	}
 	return fmt.Sprintf("%s can be written by %s (mode %04o)", e.Path, e.writers(), e.Mode)
+}
+
+// of says which file was asked for.
+func (e *Untrusted) of(file string) *Untrusted {
+	e.File = file
+	return e
 }
 
 func (e *Untrusted) writers() string {

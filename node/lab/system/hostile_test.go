@@ -175,6 +175,11 @@ func TestTakesNothingFromStrangers(t *testing.T) {
 	} {
 		sitetest.Fails(t, s.A, 1, c.want, in(strings.ReplaceAll(c.command, "WGNODE", s.Wgnode))...)
 	}
+	h.must(os.MkdirAll(h.path("theirs"), 0o755))
+	h.must(os.WriteFile(h.path("theirs/wg2.conf"), []byte(conf), 0o600))
+	h.must(os.Chown(h.path("theirs"), stranger, stranger))
+	sitetest.Fails(t, s.A, 1, "not taken as root: "+h.path("theirs")+" belongs to the user 54321\nwgnode: hint: a copy in a folder of root's will do: cp "+
+		h.path("theirs/wg2.conf")+" /etc/wireguard/\n", s.Wgnode, "up", h.path("theirs/wg2.conf"))
 	sitetest.Fails(t, s.A, 125, want("wg0.conf"), in(s.Wgnode+" exec ./wg0.conf true")...)
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("a stranger's command was run")
