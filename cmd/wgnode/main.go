@@ -12,5 +12,11 @@ package main
 import "os"
 
 func main() {
+	// exec does so later: what is not dumpable cannot make a user namespace.
+	if len(os.Args) < 2 || os.Args[1] != "exec" {
+		if err := hideMemory(); err != nil {
+			os.Exit(report(os.Stderr, err))
+		}
+	}
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -26,12 +26,19 @@ func prepareProcess() error {
 	return errors.Join(inherit.OnlyStandard(), keepSecrets())
 }
 
-// keepSecrets keeps the keys in this process's memory out of core files, and
-// from other processes of the same user (core(5), PR_SET_DUMPABLE(2const)).
+// keepSecrets keeps the keys in this process's memory out of core files, also of
+// what runs in its name, and from other processes of the same user.
 func keepSecrets() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("forbid core files: %w", err)
 	}
+	return hideMemory()
+}
+
+// hideMemory keeps this process out of core files, and its memory from other
+// processes of the same user (core(5), PR_SET_DUMPABLE(2const)). Commands that
+// only print or set keys hold them, too.
+func hideMemory() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("forbid memory dumps: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // stranger is a user whom nobody trusts.
@@ -228,5 +229,21 @@ func TestRunFolderOfStrangers(t *testing.T) {
 	}
 	if out, status, _ := s.A.Try("test", "-e", ran); status == 0 {
 		t.Errorf("a stranger's hook was run %s", out)
+	}
+}
+
+// Whatever command has a key in its memory, no other process of its user may look.
+func TestMemoryIsHidden(t *testing.T) {
+	lab.Need(t, "setpriv")
+	s := newSite(t, false)
+	s.A.Run("cp", s.Wgnode, "/run/wgnode")
+	// The kernel gives such a process's files below /proc to root.
+	for command, owner := range map[string]string{"cat": "65534", "/run/wgnode pubkey": "0"} {
+		p := s.A.Start("sh", "-c", "mkfifo -m 666 /run/stdin; setpriv --reuid=65534 --clear-groups "+command+" </run/stdin & exec 3>/run/stdin; "+
+			"until [ \"$(cat /proc/$!/comm)\" != setpriv ] && [ $(stat -c %u /proc/$!/mem) = "+owner+" ]; do :; done; echo hidden; kill $!; rm /run/stdin")
+		p.WaitOutput(patience.Context(t), "hidden")
+		if err := p.Wait(); err != nil {
+			t.Errorf("%s: %v", command, err)
+		}
 	}
 }
