@@ -212,6 +212,9 @@ func TestTransitRoom(t *testing.T) {
 
 // More connections can be open than wait, and one more is told that it cannot be had.
 func TestTransitManyOpen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a thousand connections, in short mode")
+	}
 	a, b := wire(t, nil)
 	if err := b.Forward(&netstack.Transit{
 		May: func(netstack.Flow) bool { return true },
