@@ -288,7 +288,7 @@ func parseTarget(ctx context.Context, s string) (netip.AddrPort, error) {
 	}
 	addrs, err := lookup.System(ctx, host)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("destination %q: %w", s, err)
+		return netip.AddrPort{}, fmt.Errorf("cannot resolve destination %q: %w", s, err)
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(n)), nil
 }

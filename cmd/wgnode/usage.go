@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,9 @@ func (e *usageError) Unwrap() error { return e.err }
 const statusIsVerdict = "status-is-verdict"
 
 func newUsageError(cmd *cobra.Command, err error) error {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return err // a name that does not resolve is not wrong usage
+	}
 	err = withHint(err, fmt.Sprintf("`%s --help` shows the usage", cmd.CommandPath()))
 	if cmd.Annotations[statusIsVerdict] != "" {
 		return err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 )
@@ -55,6 +57,15 @@ func TestUsageErrors(t *testing.T) {
 				t.Errorf("the last line is %q, want the command that shows the usage", last)
 			}
 		})
+	}
+}
+
+// A name that does not resolve today may do so tomorrow: that is no wrong usage.
+func TestUnresolvedIsNoUsageError(t *testing.T) {
+	err := fmt.Errorf("cannot resolve destination: %w", &net.DNSError{Err: "no such host", Name: "x"})
+	var out strings.Builder
+	if status := report(&out, newUsageError(newTraceCommand(), err)); status != statusFailed || strings.Contains(out.String(), "usage") {
+		t.Errorf("status %d and\n%s", status, out.String())
 	}
 }
 
