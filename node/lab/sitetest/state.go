@@ -3,7 +3,6 @@
 package sitetest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -14,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // HostState is all that up could leave behind on a host.
@@ -110,13 +108,4 @@ func (s *Site) KillOf(h *lab.Host, journal string) {
 	pid := pidIn(s.T, h, journal)
 	h.Run("kill", "-9", pid)
 	h.Until("! kill -0 " + pid + " 2>/dev/null || grep -q '^State:.Z' /proc/" + pid + "/status")
-}
-
-// Within is [patience.Context].
-func Within(t *testing.T) context.Context { return patience.Context(t) }
-
-// Await is [patience.Until].
-func (s *Site) Await(what string, done func() bool) {
-	s.T.Helper()
-	patience.Until(s.T, what, done)
 }

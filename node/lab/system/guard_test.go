@@ -107,7 +107,7 @@ func (s *site) interfere(traffic *chatter, times int) {
 			s.T.Fatal(err)
 		}
 		start := time.Now()
-		s.Await("the kill switch is back after "+what, func() bool { return s.killSwitch() == before })
+		patience.Until(s.T, "the kill switch is back after "+what, func() bool { return s.killSwitch() == before })
 		most = max(most, time.Since(start))
 		open += s.leaked()
 		traffic.more()
@@ -162,7 +162,7 @@ func TestGuardianReplaced(t *testing.T) {
 	s.Kill()
 	before := s.killSwitch()
 	s.A.Run("nft", "flush", "ruleset")
-	s.Await("the kill switch is back", func() bool { return s.killSwitch() == before })
+	patience.Until(s.T, "the kill switch is back", func() bool { return s.killSwitch() == before })
 	if out := s.A.Run(s.Wgnode, "recover"); !strings.Contains(out, "[#] nft delete table "+killSwitchTable+"\n") {
 		t.Errorf("recover printed\n%s", out)
 	}

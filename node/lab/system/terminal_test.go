@@ -14,6 +14,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // terminal opens a terminal: what a person has of it, and what a program has.
@@ -59,7 +60,7 @@ func TestUpAtATerminal(t *testing.T) {
 			hooked(t, s, `PostUp = echo asking; read -r word < /dev/tty; echo "$word" > /etc/word`)
 			before := sitetest.HostState(s.A)
 			person, program := terminal(t)
-			cmd := s.A.Command(sitetest.Within(t), s.Wgnode, "up", "wg0")
+			cmd := s.A.Command(patience.Context(t), s.Wgnode, "up", "wg0")
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 			if err := cmd.Start(); err != nil {

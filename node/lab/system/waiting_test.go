@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // Who waits at a terminal is told for what, as long as there is nothing else to
@@ -32,7 +32,7 @@ func TestSaysWhatItWaitsFor(t *testing.T) {
 	} {
 		t.Run(args, func(t *testing.T) {
 			p := s.A.Start("script", "-qefc", s.Wgnode+" "+args, "/dev/null")
-			p.WaitOutput(sitetest.Within(t), want)
+			p.WaitOutput(patience.Context(t), want)
 			p.Stop()
 		})
 	}
