@@ -65,8 +65,8 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	j, err = plan.OpenJournal(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && j.Process != was {
 		for _, s := range slices.Backward(steps) { // the node did it
-			if u := s.Undone(plan.System{}); u != "" {
-				say(out, "[#] %s", u)
+			if line := s.UndoneLine(plan.System{}); line != "" {
+				say(out, "%s", line)
 			}
 		}
 		return after(ctx)

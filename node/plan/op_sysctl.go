@@ -82,6 +82,20 @@ func (s Step) Undone(k Kernel) string {
 	return setCommand(name, now)
 }
 
+// UndoneLine is the line, as a [Runner] prints it, for a step that another process
+// has undone, as far as that shows in the kernel; "" if there is nothing to say.
+func (s Step) UndoneLine(k Kernel) string {
+	line := s.Undone(k)
+	if line == "" {
+		return ""
+	}
+	if operations[s.Op].shared && line != s.UndoString() {
+		name, value := s.parameter()
+		return fmt.Sprintf("[!] left as it is: %s=%s was set here, and somebody else has changed it since", name, value)
+	}
+	return "[#] " + line
+}
+
 // inherit returns steps that are about to be done, together with what belongs to
 // them on a host where another node has done the same first: it found what the
 // parameter was, and which others change with it. Those must be put right by
