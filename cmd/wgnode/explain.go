@@ -235,7 +235,8 @@ func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*d
 	}
 	for i := range all {
 		if k := &all[i]; k.State == node.StateDead && (len(k.Left) > 0 || k.Name == report.Interface) {
-			report.Findings = append(report.Findings, diagnose.Finding{Code: diagnose.NodeDied, Summary: obituary(k), Fix: []string{"wgnode recover " + k.Name}})
+			report.Findings = append(report.Findings, diagnose.Finding{
+				Code: diagnose.NodeDied, Summary: obituary(k), Fix: []string{"wgnode recover " + k.Name}})
 		}
 	}
 	if unseen != nil {

@@ -105,7 +105,8 @@ func runExplainWith(cmd *cobra.Command, name string, req explain.Request, with w
 }
 
 // explainBoth explains here while both ends record, and returns the recordings.
-func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req explain.Request, with *withOptions, dir string) (*diagnose.Report, []string, error) {
+func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req explain.Request, with *withOptions,
+	dir string) (*diagnose.Report, []string, error) {
 	here, there := filepath.Join(dir, "here.pcapng"), filepath.Join(dir, "there.pcapng")
 	file, err := os.OpenFile(there, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -20,10 +20,12 @@ type logFlags struct{ file, level string }
 
 func (f *logFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.file, "log", "", "append the log to `FILE`")
-	cmd.Flags().StringVar(&f.level, "log-level", "info", "`LEVEL` of the log: error, warn, info, or debug, which has all that the WireGuard device says")
+	cmd.Flags().StringVar(&f.level, "log-level", "info",
+		"`LEVEL` of the log: error, warn, info, or debug, which has all that the WireGuard device says")
 	// These fail only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
-	_ = cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions([]string{"error", "warn", "info", "debug"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("log-level",
+		cobra.FixedCompletions([]string{"error", "warn", "info", "debug"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // check reads the level, which is a usage error if it is none.

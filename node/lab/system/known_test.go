@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,7 +72,8 @@ func TestKnowsDeadNodes(t *testing.T) {
 		}
 		var r diagnose.DoctorReport
 		if status := s.Ask(s.A, &r, "doctor"); status != 2 || r.Interface != "wg0" || len(r.Findings) != 1 ||
-			r.Findings[0].Code != diagnose.NodeDied || !strings.HasPrefix(r.Findings[0].Summary, died) || r.Findings[0].Fix[0] != "wgnode recover wg0" {
+			r.Findings[0].Code != diagnose.NodeDied || !strings.HasPrefix(r.Findings[0].Summary, died) ||
+			r.Findings[0].Fix[0] != "wgnode recover wg0" {
 			t.Errorf("status %d, %+v", status, r)
 		}
 	}
@@ -86,7 +88,8 @@ func TestKnowsDeadNodes(t *testing.T) {
 	s.A.WriteFile("/etc/wireguard/other.conf", "[Interface]\nPrivateKey = "+s.Gateway.Private+"\n", 0o600)
 	s.A.Run(s.Wgnode, "up", "other")
 	var r diagnose.DoctorReport
-	if status := s.Ask(s.A, &r, "doctor"); status != 0 || r.Interface != "other" || len(r.Findings) != 1 || r.Findings[0].Code != diagnose.NodeDied {
+	if status := s.Ask(s.A, &r, "doctor"); status != 0 || r.Interface != "other" ||
+		len(r.Findings) != 1 || r.Findings[0].Code != diagnose.NodeDied {
 		t.Errorf("status %d, %+v", status, r)
 	}
 	says(t, s.A, 1, wgnode("watch", "wg0", "tcp"), "wgnode: "+todo)
@@ -100,7 +103,8 @@ func TestKnowsDeadNodes(t *testing.T) {
 	says(t, s.A, 2, wgnode("doctor"), "wg0 died and left its kill switch up")
 	s.A.Run("mv", "/run/wg0.json", "/run/wgnode/wg0.json")
 
-	says(t, s.A, 0, wgnode("recover"), fmt.Sprintf("[!] wg0 (pid %s) has died; what it left is undone: kill switch, routing rules, firewall rules, kernel parameters\n", pid))
+	says(t, s.A, 0, wgnode("recover"), fmt.Sprintf("[!] wg0 (pid %s) has died; "+
+		"what it left is undone: kill switch, routing rules, firewall rules, kernel parameters\n", pid))
 	sitetest.Same(t, "left", before, everything(s.A))
 	says(t, s.A, 0, wgnode("recover"), "nothing to undo")
 	says(t, s.A, 0, wgnode("recover", "wg0"), "nothing to undo: no dead node called wg0")
@@ -144,7 +148,8 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 		"wgnode: hint: run it as that user: sudo -u nobody XDG_RUNTIME_DIR=/run/user/65534 wgnode doctor\n")
 	says(t, s.A, 1, []string{s.Wgnode, "down", "nb"}, "wgnode: nb belongs to nobody")
 	// Its own user in another session.
-	says(t, s.A, 1, append([]string{"env", "-u", "XDG_RUNTIME_DIR"}, strings.Split(strings.Replace(strings.Join(nobody("doctor"), "\n"), "XDG_RUNTIME_DIR="+run+"\n", "", 1), "\n")...),
+	elsewhere := slices.DeleteFunc(nobody("doctor"), func(word string) bool { return strings.HasPrefix(word, "XDG_RUNTIME_DIR=") })
+	says(t, s.A, 1, append([]string{"env", "-u", "XDG_RUNTIME_DIR"}, elsewhere...),
 		"wgnode: nb was brought up with another run folder, /run/user/65534/wgnode\n", "try: XDG_RUNTIME_DIR=/run/user/65534 wgnode doctor\n")
 	// Dead, it has left nothing but files.
 	s.KillOf(s.A, run+"/wgnode/nb.json")

@@ -36,14 +36,16 @@ func TestFullTunnelsInAnyOrder(t *testing.T) {
 	s := newSite(t, false)
 	for i, name := range []string{"a", "b", "c"} {
 		s.A.WriteFile("/etc/wireguard/"+name+".conf", fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.%d.0.1/24\n"+
-			"[Peer]\nPublicKey = %s\nEndpoint = %s:5182%d\nAllowedIPs = 0.0.0.0/0\n", s.Alice.Private, i, s.Gateway.Public, s.IP(s.Addr.HWan), i), 0o600)
+			"[Peer]\nPublicKey = %s\nEndpoint = %s:5182%d\nAllowedIPs = 0.0.0.0/0\n",
+			s.Alice.Private, i, s.Gateway.Public, s.IP(s.Addr.HWan), i), 0o600)
 	}
 	s.A.Run(s.Wgnode, "up", "a") // makes the folders, which stay
 	s.A.Run(s.Wgnode, "down", "a")
 	state := func() string { return everything(s.A) + s.A.Run("ls", "-A", "/run/wgnode") }
 	before := state()
 	orders := append(mixed("ud", "ud"), mixed("ukr", "ud")...)
-	orders = append(orders, "ua ub uc da db dc", "uc ub ua da db dc", "ua ub uc db ka dc ra", "ua ub kb uc ka rb dc ra", "ua ka ub uc ua db dc da")
+	orders = append(orders, "ua ub uc da db dc", "uc ub ua da db dc",
+		"ua ub uc db ka dc ra", "ua ub kb uc ka rb dc ra", "ua ka ub uc ua db dc da")
 	for _, order := range orders {
 		alive := map[byte]bool{}
 		for _, event := range strings.Fields(order) {
@@ -71,7 +73,8 @@ func TestFullTunnelsInAnyOrder(t *testing.T) {
 	s.A.Run(s.Wgnode, "up", "b")
 	conf := s.A.ReadFile("/etc/wireguard/a.conf")
 	s.A.WriteFile("/etc/wireguard/a.conf", strings.Replace(conf, "0.0.0.0/0", "10.0.0.0/24", 1), 0o600)
-	if out := s.A.Run(s.Wgnode, "reload", "a"); !strings.Contains(out, "[!] left as it is: sysctl -q net.ipv4.conf.all.src_valid_mark=1: somebody else needs it: b\n") {
+	if out := s.A.Run(s.Wgnode, "reload", "a"); !strings.Contains(out,
+		"[!] left as it is: sysctl -q net.ipv4.conf.all.src_valid_mark=1: somebody else needs it: b\n") {
 		t.Errorf("reload printed\n%s", out)
 	}
 	if out := s.A.Run(s.Wgnode, "down", "b"); !strings.Contains(out, "[#] sysctl -q net.ipv4.conf.all.src_valid_mark=0\n") {
@@ -91,7 +94,8 @@ func TestFullTunnelsInAnyOrder(t *testing.T) {
 	s.A.Sysctl("net.ipv4.conf.all.src_valid_mark", "1")
 	s.A.Run(s.Wgnode, "up", "a")
 	s.A.Sysctl("net.ipv4.conf.all.src_valid_mark", "2")
-	if out := s.A.Run(s.Wgnode, "down", "a"); !strings.Contains(out, "[!] left as it is: net.ipv4.conf.all.src_valid_mark=1 was set here, and somebody else has changed it since\n") {
+	if out := s.A.Run(s.Wgnode, "down", "a"); !strings.Contains(out,
+		"[!] left as it is: net.ipv4.conf.all.src_valid_mark=1 was set here, and somebody else has changed it since\n") {
 		t.Errorf("down printed\n%s", out)
 	}
 	if got := s.A.Run("sysctl", "-n", "net.ipv4.conf.all.src_valid_mark"); got != "2\n" {
