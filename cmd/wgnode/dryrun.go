@@ -38,7 +38,8 @@ func dryRun(cmd *cobra.Command, path string, f *upFlags) error {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "[!] not run: %s\n", place)
 	}
 	if len(commands) > 0 && cfg.Interface.PeersFile != "" && cfg.Interface.PrivateKey.IsZero() {
-		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "[!] without the private key it is not known which of the peers_file's is this host: its AllowedIPs are among the routes")
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(),
+			"[!] without the private key it is not known which of the peers_file's is this host: its AllowedIPs are among the routes")
 	}
 	steps, err := node.Plan(ctx, cfg, node.Options{Out: cmd.ErrOrStderr()})
 	if err != nil {

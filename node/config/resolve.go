@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,19 +8,13 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/tunnel/key"
 )
-
-// commandTime is how long a command may take to print a key.
-const commandTime = 10 * time.Second
 
 // Resolve reads what a wgnode.toml only points at: the keys that are kept in
 // files, by commands or as credentials of systemd, and the peers that nodes
@@ -366,37 +359,4 @@ func (r *resolver) readFile(path string) (string, error) {
 	r.secretFiles, r.warnings = append(r.secretFiles, secret), append(r.warnings, warnings...)
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	return string(text), err
-}
-
-// runForKey returns what a command prints within the time limit.
-func runForKey(ctx context.Context, command string, limit time.Duration) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("took longer than %s", limit))
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-c", command)
-	// A group of its own, so that what bash has started ends with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &limited{&out}, &limited{&errOut}
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		err = fmt.Errorf("run command: %w", err)
-		if said := trim(errOut.String()); said != "" {
-			err = fmt.Errorf("%w: %s", err, quote(said))
-		}
-	}
-	return out.String(), err
-}
-
-// limited takes as much as a key may be long, and drops the rest.
-type limited struct{ to *bytes.Buffer }
-
-func (l *limited) Write(b []byte) (int, error) {
-	room := maxKeyFile - l.to.Len()
-	l.to.Write(b[:min(len(b), room)]) // never fails
-	return len(b), nil
 }

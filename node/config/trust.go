@@ -27,7 +27,7 @@ func openTrusted(path string, owners safefile.Owners) (*os.File, []Warning, erro
 	if doubt == nil {
 		return f, nil, err
 	}
-	if os.Geteuid() == 0 {
+	if safefile.AsRoot() {
 		return nil, nil, refused(doubt)
 	}
 	f, err = safefile.OpenAny(path)
@@ -125,7 +125,7 @@ func doubtOf(err error) *safefile.Untrusted {
 // checkCommand makes sure that as root the script that a command runs is one that
 // others cannot change. What the script itself runs is its own affair.
 func checkCommand(command string, owners safefile.Owners) error {
-	if os.Geteuid() != 0 {
+	if !safefile.AsRoot() {
 		return nil
 	}
 	path := script(command)

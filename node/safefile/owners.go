@@ -54,6 +54,10 @@ func (o Owners) Has(uid uint32) bool { return slices.Contains(o, uid) }
 // that systems give to each user.
 func (o Owners) hasGroup(gid uint32) bool { return slices.Contains(o, gid) }
 
+// AsRoot reports whether this process is root's. One that is root only in a user
+// namespace without all users has the rights of the user who has made it.
+func AsRoot() bool { return os.Geteuid() == 0 && !partlyMapped() }
+
 // unmapped reports whether a user number is that of users who have none here:
 // this process is in a user namespace, and who owns the file is outside. So it
 // is with the root folder of containers that a user has started.
