@@ -29,6 +29,10 @@ var (
 	ErrEnded = errors.New("the node went down")
 )
 
+// maxAnswer bounds what a client reads of an answer, in bytes: the state of a hundred
+// thousand peers fits.
+const maxAnswer = 256 << 20
+
 // noContext is for what does not wait.
 var noContext = context.Background()
 
@@ -50,17 +54,22 @@ func DialIn(dir, name string) (*Client, error) {
 	if err := checkDir(dir); err != nil {
 		return nil, fmt.Errorf("node %s: %w", name, err)
 	}
-	c := &Client{name: name, path: socketPath(dir, name)}
-	c.http = &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) },
-	}}
+	c := newClient(name, socketPath(dir, name))
 	conn, err := c.connect(noContext)
 	if err != nil {
 		return nil, err
 	}
 	_ = conn.Close() // nothing was sent
 	return c, nil
+}
+
+func newClient(name, path string) *Client {
+	c := &Client{name: name, path: path}
+	c.http = &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) },
+	}}
+	return c
 }
 
 func (c *Client) connect(ctx context.Context) (net.Conn, error) {
@@ -155,7 +164,7 @@ func call[T any](ctx context.Context, c *Client, method, what string, body any) 
 	}
 	defer res.Body.Close()
 	result := new(T)
-	if err := json.NewDecoder(res.Body).Decode(result); err != nil {
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(result); err != nil {
 		return nil, fmt.Errorf("%s of node %s: %w", what, c.name, ended(ctx, err))
 	}
 	return result, nil
@@ -176,7 +185,7 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	}
 	defer res.Body.Close()
 	var answer errorAnswer
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Error == "" {
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxBody)).Decode(&answer); err != nil || answer.Error == "" {
 		return nil, fmt.Errorf("node %s: answers %s", c.name, res.Status)
 	}
 	return nil, errors.New(answer.Error)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +44,14 @@ const (
 	fileICMP6 = "icmp6"
 )
 
-const maxFiles = 5
+// maxFiles is how many descriptors come with an answer, maxAnswer how long one is in
+// bytes. What answers has the command's rights.
+const (
+	maxFiles  = 5
+	maxAnswer = 1 << 20
+)
+
+var errTooMuch = fmt.Errorf("an answer is longer than %d bytes, or comes with more than %d descriptors", maxAnswer, maxFiles)
 
 // insideError is an error that came through the socket.
 type insideError struct {
@@ -108,7 +116,10 @@ func receive(c *net.UnixConn) (answer, map[string]*os.File, error) {
 			closeAll(fds)
 			return answer{}, nil, errGone
 		}
-		text = append(text, buf[:n]...)
+		if text = append(text, buf[:n]...); len(text) > maxAnswer || len(fds) > maxFiles {
+			closeAll(fds)
+			return answer{}, nil, errTooMuch
+		}
 	}
 	var a answer
 	err := json.Unmarshal(text, &a)
@@ -117,6 +128,11 @@ func receive(c *net.UnixConn) (answer, map[string]*os.File, error) {
 	}
 	if err == nil && len(fds) != len(a.Files) {
 		err = fmt.Errorf("%d descriptors came for %d names", len(fds), len(a.Files))
+	}
+	for i, name := range a.Files {
+		if err == nil && slices.Contains(a.Files[:i], name) {
+			err = fmt.Errorf("two descriptors are called %q", name)
+		}
 	}
 	if err != nil {
 		closeAll(fds)

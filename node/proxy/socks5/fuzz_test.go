@@ -119,3 +119,91 @@ func FuzzTarget(f *testing.F) {
 		}
 	})
 }
+
+// outlet is a network that notes where packets are sent.
+type outlet struct {
+	nowhere
+	sent chan string
+}
+
+func (o outlet) ListenPacket(string, string) (net.PacketConn, error) {
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return noted{c, o.sent}, nil
+}
+
+type noted struct {
+	net.PacketConn
+	sent chan string
+}
+
+func (n noted) WriteTo(b []byte, to net.Addr) (int, error) {
+	n.sent <- to.String() + " " + string(b)
+	return len(b), nil
+}
+
+// Whatever datagram a client sends, it goes where its header says or nowhere, and the
+// association goes on: what comes next is passed on.
+func FuzzAssociation(f *testing.F) {
+	for _, seed := range []string{"\x00\x00\x00\x01\x0a\x00\x00\x02\x00\x50hello", "\x00\x00\x01\x01\x0a\x00\x00\x02\x00\x50", "\x00\x00\x00\x03\x01a\x00\x50x",
+		"\x00\x00\x00\x03\x00\x00\x50x", "\x00\x00\x00\x04" + strings.Repeat("\x20", 16) + "\x00\x50y", "\x00\x00\x00\x03\xff", ""} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		if len(packet) > 60000 {
+			return // more than loopback takes at once
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := make(chan string, 2)
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- Serve(ctx, l, outlet{nowhere{t}, sent}, proxy.Credentials{}, proxy.Options{}) }()
+		defer func() {
+			cancel()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		}()
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		reply := make([]byte, 2+10)
+		if _, err := client.Write([]byte("\x05\x01\x00\x05\x03\x00\x01\x00\x00\x00\x00\x00\x00")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(client, reply); err != nil {
+			t.Fatal(err)
+		}
+		port := int(reply[10])<<8 | int(reply[11])
+		u, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer u.Close()
+		for _, b := range [][]byte{packet, []byte("\x00\x00\x00\x01\x0a\x00\x00\x09\x00\x35end")} {
+			if _, err := u.Write(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const end = "10.0.0.9:53 end"
+		first := <-sent
+		if first == end {
+			return // the one before was not passed on
+		}
+		r := bytes.NewReader(packet[min(3, len(packet)):])
+		to, err := readTarget(r)
+		if err != nil || packet[2] != 0 || first != to.String()+" "+string(packet[len(packet)-r.Len():]) {
+			t.Errorf("%x was sent as %q", packet, first)
+		}
+		if next := <-sent; next != end {
+			t.Errorf("after it %q is sent", next)
+		}
+	})
+}

@@ -1,0 +1,34 @@
+package tunnel
+
+import (
+	"testing"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/key"
+)
+
+// Whatever comes as an initiation, it is read or refused. Only what a holder of our
+// public key has made is read at all.
+func FuzzInitiation(f *testing.F) {
+	f.Add(make([]byte, probe.LenInitiation))
+	f.Add([]byte{1, 0, 0, 0})
+	low := make([]byte, probe.LenInitiation)
+	low[0], low[initEphemeral] = 1, 1 // a point of low order
+	f.Add(low)
+	own := key.GeneratePrivate()
+	mac := mac1Key(own.Public())
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		if len(msg) == probe.LenInitiation && mac1Valid(msg, &mac) {
+			t.Error("a mac1 that was guessed is valid")
+		}
+		in := readInitiation(msg, own)
+		if in.ok {
+			t.Errorf("an initiation that nobody made is from %x", in.static)
+		}
+		// What it holds, from whoever, has a time or has none.
+		copy(in.static[:], msg)
+		if _, ok := in.timestamp(own); ok {
+			t.Error("a time that nobody made is read")
+		}
+	})
+}
