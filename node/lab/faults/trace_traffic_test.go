@@ -29,7 +29,7 @@ func essence(w *walk.Walk) string {
 	return varies.ReplaceAllString(b.String(), "*")
 }
 
-// Other traffic through the tunnel, up to 1 Gbit/s of it, makes no difference:
+// Other traffic through the tunnel, 100 Mbit/s each way, makes no difference:
 // neither to a walk that ends well nor to one that does not.
 func TestTraceInTraffic(t *testing.T) {
 	lab.Need(t, "iperf3")
