@@ -17,6 +17,8 @@ type State struct {
 	LinkExists bool
 	// EndpointMTUs are the MTUs in bytes of the ways to the peers' endpoints.
 	EndpointMTUs []int
+	// Loops are the endpoints that the routes would make unreachable.
+	Loops []Loop
 	// DefaultMTU is that of the default route, 0 if there is none.
 	DefaultMTU int
 	// OnLink are addresses that the link has already, because a hook has given

@@ -34,6 +34,10 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 	if s.EndpointMTUs, err = endpointMTUs(endpoints, mark, cfg.Name); err != nil {
 		return State{}, err
 	}
+	matched := func(e netip.Addr) (netip.Prefix, string, error) { return route.Matched(e, mark) }
+	if s.Loops, err = gatherLoops(cfg, endpoints, matched); err != nil {
+		return State{}, err
+	}
 	d, err := route.Default()
 	if err != nil {
 		return State{}, err
@@ -50,7 +54,7 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 	} else if s.KillSwitch, err = gatherKillSwitch(cfg); err != nil {
 		return State{}, err
 	}
-	if hasDefault(cfg) || i.KillSwitch || len(i.Exclude) > 0 || forwards(cfg) {
+	if hasDefault(cfg) || coversFamily(cfg, true) || coversFamily(cfg, false) || i.KillSwitch || len(i.Exclude) > 0 || forwards(cfg) {
 		if s.Default, err = gatherDefault(); err != nil {
 			return State{}, err
 		}

@@ -13,6 +13,8 @@ import (
 func Warnings(cfg *config.Config, host State) []string {
 	w := warner{cfg: cfg, host: host}
 	w.mtu()
+	w.loops()
+	w.oneFamily()
 	w.killSwitch()
 	w.exclude()
 	w.forward()
@@ -41,6 +43,32 @@ func (w *warner) mtu() {
 	for _, a := range w.cfg.Interface.Addresses {
 		if a.Addr().Is6() {
 			w.say("MTU %d is too small for Address %s: IPv6 needs %d, and the kernel removes the address", mtu, a, minIPv6MTU)
+		}
+	}
+}
+
+// loops is about endpoints within AllowedIPs.
+func (w *warner) loops() {
+	for _, l := range w.host.Loops {
+		cure := "give this host a route of its own to the endpoint, or take the endpoint out of AllowedIPs"
+		if all := netip.PrefixFrom(l.Endpoint, 0).Masked(); coversFamily(w.cfg, l.Endpoint.Is4()) {
+			cure = fmt.Sprintf("write %s instead of its parts, which keeps encrypted packets out of the tunnel", all)
+		}
+		w.say("AllowedIPs %s leads the encrypted packets to the endpoint %s into %s itself, because it is longer than this host's route %s; %s",
+			l.Allowed, l.Endpoint, w.cfg.Name, l.Now, cure)
+	}
+}
+
+// oneFamily is for a family that is in AllowedIPs in parts. For a default route a
+// step of [Build] says it.
+func (w *warner) oneFamily() {
+	b := builder{cfg: w.cfg, host: w.host}
+	for _, ipv4 := range []bool{true, false} {
+		if !coversFamily(w.cfg, ipv4) || coversFamily(w.cfg, !ipv4) {
+			continue
+		}
+		if leak := b.otherFamily(ipv4); leak != "" {
+			w.say("%s", leak)
 		}
 	}
 }
