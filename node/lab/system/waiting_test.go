@@ -22,7 +22,7 @@ func TestSaysWhatItWaitsFor(t *testing.T) {
 		t.Errorf("status %d, %s", status, r.Verdict.Code)
 	}
 	says(t, s.A, 1, []string{s.Wgnode, "explain", "wg0", "10.0.0.2", "--passive", "--timeout", "1s"},
-		"wgnode: no verdict: nothing that matches passed while this was watched\n")
+		"wgnode: no verdict: no matching packet was seen\n")
 	for args, want := range map[string]string{
 		"watch wg0 tcp port 9":           "wgnode: waiting for packets of wg0; Ctrl-C ends ...",
 		"explain wg0 10.0.0.2 --passive": "wgnode: waiting for packets to 10.0.0.2 for up to",
