@@ -249,7 +249,7 @@ func TestEndpointNameAppears(t *testing.T) {
 	s.A.WriteFile("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", 0o644)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
 	out := s.A.Run(s.Wgnode, "up", "wg0")
-	if !strings.Contains(out, "[!] the endpoint of peer gateway") || !strings.Contains(out, "hub.example") {
+	if !strings.Contains(out, "[!] cannot resolve endpoint hub.example:") || !strings.Contains(out, "peer gateway") {
 		t.Errorf("up printed\n%s", out)
 	}
 	s.A.WriteFile("/etc/hosts", s.IP(s.Addr.HWan)+" hub.example\n", 0o644)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/patience"
 )
@@ -23,6 +24,8 @@ func TestSaysWhatItWaitsFor(t *testing.T) {
 	}
 	says(t, s.A, 1, []string{s.Wgnode, "explain", "wg0", "10.0.0.2", "--passive", "--timeout", "1s"},
 		"wgnode: no verdict: no matching packet was seen\n")
+	// An ICMP error would settle what is asked before anything is waited for.
+	sitetest.NFT(s.H, "input", "udp dport 51820 drop")
 	for args, want := range map[string]string{
 		"watch wg0 tcp port 9":           "wgnode: waiting for packets of wg0; Ctrl-C ends ...",
 		"explain wg0 10.0.0.2 --passive": "wgnode: waiting for packets to 10.0.0.2 for up to",
