@@ -46,7 +46,8 @@ func TestHostileRunFolder(t *testing.T) {
 		{name: "a journal for all", change: func(dir string) error { return os.Chmod(filepath.Join(dir, "wg0.json"), 0o666) }},
 		{name: "another's link to a journal", change: func(dir string) error {
 			path := filepath.Join(dir, "wg0.json")
-			return errors.Join(os.Chmod(dir, os.ModeSticky|0o777), os.Rename(path, path+".real"), os.Symlink("wg0.json.real", path), give("wg0.json")(dir))
+			return errors.Join(os.Chmod(dir, os.ModeSticky|0o777), os.Rename(path, path+".real"),
+				os.Symlink("wg0.json.real", path), give("wg0.json")(dir))
 		}},
 		{name: "a pipe for a journal", change: func(dir string) error {
 			path := filepath.Join(dir, "wg0.json")
@@ -61,7 +62,8 @@ func TestHostileRunFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			journal := fmt.Sprintf(`{"version":1,"link":"wg0","config":%q,"complete":true,"steps":[]}`, conf)
-			if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(journalPath(dir, "wg0"), []byte(journal), 0o600), c.change(dir)); err != nil {
+			if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(journalPath(dir, "wg0"), []byte(journal), 0o600),
+				c.change(dir)); err != nil {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer

@@ -181,7 +181,8 @@ func (t monitorTask) knownHosts(at config.Listen, h http.Handler) http.Handler {
 	})
 }
 
-var errOtherHost = errors.New("asked for a host that is not this one: a name that is to be answered belongs in hosts under [metrics], or --metrics-host")
+var errOtherHost = errors.New("asked for a host that is not this one: a name that is to be answered belongs in hosts under [metrics], " +
+	"or --metrics-host")
 
 // hostOf is the name in a Host header, without a port, "" if there is none.
 func hostOf(header string) string {

@@ -20,7 +20,8 @@ func TestMonitorHosts(t *testing.T) {
 		want int
 	}{
 		{"127.0.0.1:9586", http.StatusOK}, {"127.9.9.9", http.StatusOK}, {"[::1]:9586", http.StatusOK}, {"[::1]", http.StatusOK},
-		{"localhost:9586", http.StatusOK}, {"LocalHost.", http.StatusOK}, {"wg0.localhost:1", http.StatusOK}, {"[::ffff:127.0.0.1]:1", http.StatusOK},
+		{"localhost:9586", http.StatusOK}, {"LocalHost.", http.StatusOK}, {"wg0.localhost:1", http.StatusOK},
+		{"[::ffff:127.0.0.1]:1", http.StatusOK},
 		{"metrics.example.com", http.StatusOK}, {"Metrics.Example.COM:443", http.StatusOK},
 		{"evil.example", http.StatusMisdirectedRequest}, {"evil.example:9586", http.StatusMisdirectedRequest},
 		{"127.0.0.1.evil.example:9586", http.StatusMisdirectedRequest}, {"localhost.evil.example", http.StatusMisdirectedRequest},

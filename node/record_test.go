@@ -100,7 +100,8 @@ func TestRecord(t *testing.T) {
 	}
 	alice.tun.Name(status.Peers[0].PublicKey, "bob")
 	alice.tun.Name(carol, "carol")
-	if err := alice.tun.Apply(&uapi.Change{Peers: []uapi.PeerChange{{PublicKey: carol, Endpoint: status.Peers[0].Endpoint}}}, nil); err != nil {
+	if err := alice.tun.Apply(&uapi.Change{Peers: []uapi.PeerChange{{PublicKey: carol, Endpoint: status.Peers[0].Endpoint}}},
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := alice.tun.InitiateHandshake(carol); err != nil {

@@ -352,7 +352,8 @@ func checkPeers(cfg *config.Config) error {
 		peers[cfg.Peers[i].PublicKey] = true
 	}
 	if len(peers) > tunnel.MaxPeers {
-		return fmt.Errorf("%s: %d peers: a WireGuard device allows at most %d; split them over several interfaces", cfg.Path, len(peers), tunnel.MaxPeers)
+		return fmt.Errorf("%s: %d peers: a WireGuard device allows at most %d; split them over several interfaces",
+			cfg.Path, len(peers), tunnel.MaxPeers)
 	}
 	return nil
 }

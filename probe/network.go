@@ -24,7 +24,8 @@ const (
 	ChangeFirewall            // the same of the table that goes with a default route
 )
 
-var changeNames = []string{"", "default-route", "source", "address-gone", "link-down", "link-up", "resume", "mtu", "kill-switch", "firewall"}
+var changeNames = []string{"", "default-route", "source", "address-gone", "link-down", "link-up", "resume", "mtu",
+	"kill-switch", "firewall"}
 
 func (c Change) String() string { return nameOf(changeNames, uint8(c)) }
 

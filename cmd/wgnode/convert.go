@@ -101,7 +101,8 @@ func (c *conversion) run(cmd *cobra.Command, arg string) error {
 		want := cfg.Name + ".conf"
 		switch {
 		case c.out != "-" && filepath.Base(c.out) != want:
-			return withHint(fmt.Errorf("a .conf is named after its interface, which %s calls %s", path, cfg.Name), "name the file "+want+"; nothing was written")
+			return withHint(fmt.Errorf("a .conf is named after its interface, which %s calls %s", path, cfg.Name),
+				"name the file "+want+"; nothing was written")
 		case c.out == "-" && filepath.Base(path) != cfg.Name+".toml":
 			note("[!] the interface is called %s only as long as the file is %s", cfg.Name, want)
 		}

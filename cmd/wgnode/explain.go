@@ -94,7 +94,8 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 			}
 			if o.with.used() {
 				if o.passive || o.file != "" || o.with.host != "" && o.with.command != "" || strings.HasPrefix(o.with.host, "-") {
-					return newUsageError(cmd, errors.New("--with and --with-command exclude each other, --passive and -r: they need a probe from this host"))
+					return newUsageError(cmd, errors.New(
+						"--with and --with-command exclude each other, --passive and -r: they need a probe from this host"))
 				}
 				return runExplainWith(cmd, name, req, o.with, o.json)
 			}

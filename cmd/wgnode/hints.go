@@ -128,12 +128,15 @@ func routeHints(e *route.ExistsError) []string {
 	case (ours || isKernelTunnel(e.Link) || servedElsewhere(e.Link)) && e.Prefix.Bits() == 0:
 		return []string{fmt.Sprintf("%s has its default route in that table, too: leave FwMark and Table out of one of the two files", e.Link)}
 	case ours:
-		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wgnode down %s", e.Link, e.Prefix, e.Link)}
+		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wgnode down %s",
+			e.Link, e.Prefix, e.Link)}
 	case isKernelTunnel(e.Link) || servedElsewhere(e.Link):
-		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wg-quick down %s", e.Link, e.Prefix, e.Link)}
+		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wg-quick down %s",
+			e.Link, e.Prefix, e.Link)}
 	case e.Connected:
 		return []string{fmt.Sprintf("%s is in the network %s itself: take it out of AllowedIPs; "+
-			"for hosts behind the tunnel put their addresses there, such as %s/%d", e.Link, e.Prefix, e.Prefix.Addr().Next(), e.Prefix.Addr().BitLen())}
+			"for hosts behind the tunnel put their addresses there, such as %s/%d",
+			e.Link, e.Prefix, e.Prefix.Addr().Next(), e.Prefix.Addr().BitLen())}
 	}
 	return []string{fmt.Sprintf("take %s out of AllowedIPs, or set Table = off and add the routes in PostUp", e.Prefix)}
 }

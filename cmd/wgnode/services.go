@@ -18,11 +18,15 @@ type serviceFlags struct {
 
 func (f *serviceFlags) add(cmd *cobra.Command) {
 	set := cmd.Flags()
-	set.StringArrayVar(&f.socks5, "socks5", nil, "serve a SOCKS5 proxy into the tunnel at `[ADDR:]PORT`; implies --netstack, like all services")
+	set.StringArrayVar(&f.socks5, "socks5", nil,
+		"serve a SOCKS5 proxy into the tunnel at `[ADDR:]PORT`; implies --netstack, like all services")
 	set.StringArrayVar(&f.http, "http", nil, "serve an HTTP proxy into the tunnel at `[ADDR:]PORT`")
-	set.StringArrayVar(&f.forward, "forward", nil, "forward a port of this host into the tunnel: `LISTEN=HOST:PORT`, with tcp: or udp: in front if need be")
-	set.StringArrayVar(&f.remoteForward, "remote-forward", nil, "forward a port inside the tunnel to this host: `LISTEN=HOST:PORT`, with tcp: or udp: in front if need be")
-	set.StringArrayVar(&f.route, "route-for-peers", nil, "let peers reach hosts beyond this one: `PREFIX`[:PORT[-PORT]], with tcp: or udp: in front if need be")
+	set.StringArrayVar(&f.forward, "forward", nil,
+		"forward a port of this host into the tunnel: `LISTEN=HOST:PORT`, with tcp: or udp: in front if need be")
+	set.StringArrayVar(&f.remoteForward, "remote-forward", nil,
+		"forward a port inside the tunnel to this host: `LISTEN=HOST:PORT`, with tcp: or udp: in front if need be")
+	set.StringArrayVar(&f.route, "route-for-peers", nil,
+		"let peers reach hosts beyond this one: `PREFIX`[:PORT[-PORT]], with tcp: or udp: in front if need be")
 	set.StringArrayVar(&f.dns, "dns", nil, "serve the tunnel's name servers at `[ADDR:]PORT`")
 }
 

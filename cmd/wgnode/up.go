@@ -35,13 +35,16 @@ type upFlags struct {
 
 func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait up to 15 s and show the verdict for each peer")
-	cmd.Flags().BoolVar(&f.netstack, "netstack", false, "use a userspace network stack: no interface, no privileges; --netstack=false: require a real interface")
+	cmd.Flags().BoolVar(&f.netstack, "netstack", false,
+		"use a userspace network stack: no interface, no privileges; --netstack=false: require a real interface")
 	f.services.add(cmd)
-	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false, "keep session keys in memory, for record --keys; anybody who gets them can decrypt recorded traffic")
+	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false,
+		"keep session keys in memory, for record --keys; anybody who gets them can decrypt recorded traffic")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	f.log.add(cmd)
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
-	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil, "answer at --metrics also as `NAME`, for a proxy that passes its own name on")
+	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil,
+		"answer at --metrics also as `NAME`, for a proxy that passes its own name on")
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
 	// These fail only for a flag that is not there.
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests

@@ -90,7 +90,8 @@ func TestEveryCommandRefusesWrongArguments(t *testing.T) {
 			if status := run(line, strings.NewReader(""), &out, &errOut); status == 0 {
 				t.Errorf("%v succeeded", line)
 			}
-			for _, foreign := range []string{"arg(s)", "strconv", "invalid syntax", "time: ", "invalid argument", "unknown flag: ", "needs an argument", " for \"wgnode"} {
+			for _, foreign := range []string{"arg(s)", "strconv", "invalid syntax", "time: ", "invalid argument", "unknown flag: ",
+				"needs an argument", " for \"wgnode"} {
 				if strings.Contains(errOut.String(), foreign) {
 					t.Errorf("%v says %q, which is a library's word", line, errOut.String())
 				}

@@ -71,7 +71,8 @@ func (p *parser) judgeAmnezia() {
 	p.lineNo = a.line
 	keys := strings.Join(a.keys, ", ")
 	if a.changed {
-		p.fail("", "this is a file for AmneziaWG (%s): its server expects messages that WireGuard does not send; use AmneziaWG, or ask for a plain WireGuard file", keys)
+		p.fail("", "this is a file for AmneziaWG (%s): its server expects messages that WireGuard does not send; use AmneziaWG, or ask for a "+
+			"plain WireGuard file", keys)
 		return
 	}
 	p.fail("", "this is a file for AmneziaWG (%s), with values that a WireGuard server accepts: leave these keys out", keys)

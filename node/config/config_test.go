@@ -179,18 +179,29 @@ func TestErrors(t *testing.T) {
 		{i + "PrivateKey = " + privText[1:], "wg0.conf:2: PrivateKey: not a key: want 44 characters of base64"},
 		{p, "wg0.conf:1: PublicKey: missing in this [Peer]"},
 		{p + "AlowedIPs = 10.0.0.1\nPublicKey=" + pubA, `wg0.conf:2: unknown key "AlowedIPs" (did you mean AllowedIPs?)`},
-		{p + "PublicKey=" + pubA + "\nEndpoint=example.com", `wg0.conf:3: Endpoint: "example.com" has no port: want HOST:PORT, such as example.com:51820`},
-		{p + "PublicKey=" + pubA + "\nEndpoint=[fd00::1]", `wg0.conf:3: Endpoint: "[fd00::1]" has no port: want HOST:PORT, such as [fd00::1]:51820`},
-		{p + "PublicKey=" + pubA + "\nEndpoint=fd00:0:0:0:0:0:0:1", `wg0.conf:3: Endpoint: "fd00:0:0:0:0:0:0:1" has no port: want HOST:PORT, such as [fd00:0:0:0:0:0:0:1]:51820`},
-		{p + "PublicKey=" + pubA + "\nEndpoint=very-long-gateway-name-of-a-provider.example", `wg0.conf:3: Endpoint: "very-long-gateway-name-of-a-provider.example" has no port: want HOST:PORT, such as very-long-gateway-name-of-a-provider.example:51820`},
-		{p + "PublicKey=" + pubA + "\nEndpoint=gatewayofthenorthernoffice.example", `wg0.conf:3: Endpoint: "gatewayofthenorthernoffice.example" has no port: want HOST:PORT, such as gatewayofthenorthernoffice.example:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=example.com",
+			`wg0.conf:3: Endpoint: "example.com" has no port: want HOST:PORT, such as example.com:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=[fd00::1]",
+			`wg0.conf:3: Endpoint: "[fd00::1]" has no port: want HOST:PORT, such as [fd00::1]:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=fd00:0:0:0:0:0:0:1",
+			`wg0.conf:3: Endpoint: "fd00:0:0:0:0:0:0:1" has no port: want HOST:PORT, such as [fd00:0:0:0:0:0:0:1]:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=very-long-gateway-name-of-a-provider.example",
+			`wg0.conf:3: Endpoint: "very-long-gateway-name-of-a-provider.example" has no port: want HOST:PORT, such as very-long-gateway-name-of-a-provider.example:51820`},
+		{p + "PublicKey=" + pubA + "\nEndpoint=gatewayofthenorthernoffice.example",
+			`wg0.conf:3: Endpoint: "gatewayofthenorthernoffice.example" has no port: want HOST:PORT, such as gatewayofthenorthernoffice.example:51820`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=" + pubA[1:], `wg0.conf:3: Endpoint: "(hidden)" has no port: want HOST:PORT, such as HOST:51820`},
 		{i + "Address = 10.0.0.1/24, 10.0.0.1/24", "wg0.conf:2: Address: duplicate address 10.0.0.1/24: leave one out"},
-		{i + "Address = 10.0.0.1/24\n" + i + "Address = 10.0.0.1/24", "wg0.conf:4: Address: duplicate address 10.0.0.1/24: the [Interface] in line 3 repeats that in line 1; keep one of the two"},
-		{i + "Jc = 4\nJmin = 40\nH1 = 1\nS1 = 0\n" + p + "PublicKey=" + pubA + "\nAdvancedSecurity = on", "wg0.conf:2: this is a file for AmneziaWG (Jc, Jmin, H1, S1, AdvancedSecurity), with values that a WireGuard server accepts: leave these keys out"},
-		{i + "JC = 4\nS1 = 15\nH1 = 1106457265", "wg0.conf:2: this is a file for AmneziaWG (Jc, S1, H1): its server expects messages that WireGuard does not send; use AmneziaWG, or ask for a plain WireGuard file"},
-		{i + "X1 = 1\nPersistentRouteInterval = 3\nDisableRoutesIPs = 4", "wg0.conf:2: unknown key \"X1\": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig\n" +
-			"wg0.conf:3: unknown key \"PersistentRouteInterval\"\nwg0.conf:4: unknown key \"DisableRoutesIPs\""},
+		{i + "Address = 10.0.0.1/24\n" + i + "Address = 10.0.0.1/24",
+			"wg0.conf:4: Address: duplicate address 10.0.0.1/24: the [Interface] in line 3 repeats that in line 1; keep one of the two"},
+		{i + "Jc = 4\nJmin = 40\nH1 = 1\nS1 = 0\n" + p + "PublicKey=" + pubA + "\nAdvancedSecurity = on",
+			"wg0.conf:2: this is a file for AmneziaWG (Jc, Jmin, H1, S1, AdvancedSecurity), with values that a WireGuard server accepts: " +
+				"leave these keys out"},
+		{i + "JC = 4\nS1 = 15\nH1 = 1106457265", "wg0.conf:2: this is a file for AmneziaWG (Jc, S1, H1): its server expects messages that " +
+			"WireGuard does not send; use AmneziaWG, or ask for a plain WireGuard file"},
+		{i + "X1 = 1\nPersistentRouteInterval = 3\nDisableRoutesIPs = 4",
+			"wg0.conf:2: unknown key \"X1\": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, " +
+				"PostDown, SaveConfig\n" +
+				"wg0.conf:3: unknown key \"PersistentRouteInterval\"\nwg0.conf:4: unknown key \"DisableRoutesIPs\""},
 		{p + "PublicKey=" + pubA + "\nEndpoint=a:0", `wg0.conf:3: Endpoint: port "0" is not 1 to 65535`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=300.1.2.3:5", `wg0.conf:3: Endpoint: host "300.1.2.3" is not an IPv4 address`},
 		{p + "PublicKey=" + pubA + "\nPersistentKeepalive=65536", `wg0.conf:3: PersistentKeepalive: "65536" is neither off nor 1 to 65535 seconds`},
@@ -287,7 +298,8 @@ func TestMissing(t *testing.T) {
 	const key = path + "PrivateKey: missing: without it no peer can be reached; `wgnode genkey` makes one"
 	for _, tc := range []struct{ name, text, want string }{
 		{"empty", " \n", path + "the file is empty: the tunnel has no key, no address and no peer"},
-		{"only comments", "#[Interface]\n#Address = 10.0.0.1\n", path + "the file holds nothing but comments: the tunnel has no key, no address and no peer"},
+		{"only comments", "#[Interface]\n#Address = 10.0.0.1\n",
+			path + "the file holds nothing but comments: the tunnel has no key, no address and no peer"},
 		{"no key", "[Interface]\nAddress = 10.0.0.1/24\n", key},
 		{"only a peer", "[Peer]\nPublicKey = " + pubA, key},
 		{"a hook that has nothing to do with it", "[Interface]\nPostUp = sysctl net.ipv4.conf.all.forwarding=1", key},
@@ -338,17 +350,6 @@ func TestAllowedRoutes(t *testing.T) {
 		}
 	}
 }
-
-func TestWriteConfReportsFailure(t *testing.T) {
-	broken := errors.New("disk full")
-	if err := mustParse(t, full).WriteConf(failingWriter{broken}); !errors.Is(err, broken) {
-		t.Errorf("got %v", err)
-	}
-}
-
-type failingWriter struct{ err error }
-
-func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
 func FuzzParse(f *testing.F) {
 	f.Add(full)

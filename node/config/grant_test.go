@@ -14,7 +14,8 @@ import (
 // text of what was read is read as the same again.
 
 func FuzzParsePeerRoute(f *testing.F) {
-	for _, seed := range []string{"tcp:10.98.0.1:443-443", "udp:[fd00::/8]:1-65535", "192.168.7.7/16", "[::]:53", "10.0.0.0/8:0-443", "tcp:udp:1.1.1.1"} {
+	for _, seed := range []string{"tcp:10.98.0.1:443-443", "udp:[fd00::/8]:1-65535", "192.168.7.7/16", "[::]:53",
+		"10.0.0.0/8:0-443", "tcp:udp:1.1.1.1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -32,14 +33,16 @@ func FuzzParsePeerRoute(f *testing.F) {
 			t.Errorf("%q allows %+v", text, r)
 		}
 		// All ports are for who named none.
-		if r.First == 0 && strings.Contains(text, "]:") || r.First == 0 && r.Prefix.Addr().Is4() && strings.Contains(strings.TrimPrefix(text, r.Protocol+":"), ":") {
+		if r.First == 0 && strings.Contains(text, "]:") || r.First == 0 && r.Prefix.Addr().Is4() &&
+			strings.Contains(strings.TrimPrefix(text, r.Protocol+":"), ":") {
 			t.Errorf("%q allows all ports", text)
 		}
 	})
 }
 
 func FuzzParseListen(f *testing.F) {
-	for _, seed := range []string{"127.0.0.1:9586", "[::1]:1", "unix:/run/../run/x", "[::ffff:127.0.0.1]:80", "[::1%x]:80", "unix:/a\n", "unix://"} {
+	for _, seed := range []string{"127.0.0.1:9586", "[::1]:1", "unix:/run/../run/x", "[::ffff:127.0.0.1]:80", "[::1%x]:80",
+		"unix:/a\n", "unix://"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -79,7 +82,8 @@ func FuzzParseServiceListen(f *testing.F) {
 }
 
 func FuzzParseForward(f *testing.F) {
-	for _, seed := range []string{"8080=intranet:80", "udp:[::1]:53=10.0.0.2:53", "tcp::22=localhost:22", "tcp:udp:1=a:1", "1=[fe80::1%x]:1", "1=a=b:1"} {
+	for _, seed := range []string{"8080=intranet:80", "udp:[::1]:53=10.0.0.2:53", "tcp::22=localhost:22", "tcp:udp:1=a:1",
+		"1=[fe80::1%x]:1", "1=a=b:1"} {
 		f.Add(seed, true)
 		f.Add(seed, false)
 	}

@@ -46,11 +46,14 @@ KEY
 		{name: "key and value", text: "[Peer]\n# Name = a b\nKEY\n[Peer]\nKEY\n# friendly_name=c\n", want: []string{"a b", "c"}},
 		{name: "above each", text: "\n# Name = a\n[Peer]\nKEY\n\n# Name = b\n[Peer]\nKEY\n", want: []string{"a", "b"}},
 		{name: "at the end of each", text: "[Peer]\nKEY\n# Name = a\n[Peer]\nKEY\n# Name = b\n", want: []string{"a", "b"}},
-		{name: "wg-easy", text: "\n\n# Client: Ann's phone (7ef5cc1a-7e1d-4e7a-9c2e-0a3a8dd2b0c5)\n[Peer]\nKEY\n\n# Client: bob (12)\n[Peer]\nKEY\n", want: []string{"Ann's phone", ""}, comments: 1},
+		{name: "wg-easy", text: "\n\n# Client: Ann's phone (7ef5cc1a-7e1d-4e7a-9c2e-0a3a8dd2b0c5)\n[Peer]\nKEY\n\n" +
+			"# Client: bob (12)\n[Peer]\nKEY\n", want: []string{"Ann's phone", ""}, comments: 1},
 		{name: "wireguard-ui", text: wireguardUI + wireguardUI, want: []string{"laptop of ann", "laptop of ann"}, comments: 8},
-		{name: "PiVPN", text: "### begin ann ###\n[Peer]\nKEY\n### end ann ###\n### begin bob ###\n[Peer]\nKEY\n### end bob ###\n", want: []string{"ann", "bob"}},
+		{name: "PiVPN", text: "### begin ann ###\n[Peer]\nKEY\n### end ann ###\n### begin bob ###\n[Peer]\nKEY\n### end bob ###\n",
+			want: []string{"ann", "bob"}},
 		{name: "PiVPN without an end", text: "### begin ann ###\n[Peer]\nKEY\n", want: []string{""}, comments: 1},
-		{name: "begin and end", text: "# ann begin\n[Peer]\nKEY\n# ann end\n\n# bob begin\n[Peer]\nKEY\n# bob end\n", want: []string{"ann", "bob"}},
+		{name: "begin and end", text: "# ann begin\n[Peer]\nKEY\n# ann end\n\n# bob begin\n[Peer]\nKEY\n# bob end\n",
+			want: []string{"ann", "bob"}},
 		{name: "hwdsl2", text: "\n# BEGIN_PEER ann\n[Peer]\nKEY\n# END_PEER ann\n", want: []string{"ann"}},
 		{name: "angristan", text: "\n### Client ann\n[Peer]\nKEY\n\n### Client bob\n[Peer]\nKEY\n", want: []string{"ann", "bob"}},
 		{name: "a blank line between", text: "\n### Client ann\n\n[Peer]\nKEY\n", want: []string{"ann"}},
@@ -63,10 +66,13 @@ KEY
 		{name: "ProtonVPN", text: "\n[Peer]\n# CH-FREE#1\nKEY\nEndpoint = 192.0.2.1:51820\n", want: []string{"CH-FREE#1"}},
 		{name: "several words", text: "\n# Ann laptop\n[Peer]\nKEY\n\n# Bob phone 2\n[Peer]\nKEY\n", want: []string{"Ann laptop", "Bob phone 2"}},
 		{name: "most", text: "\n# ann\n[Peer]\nKEY\n\n# bob\n[Peer]\nKEY\n\n[Peer]\nKEY\n", want: []string{"ann", "bob", ""}},
-		{name: "two alike", text: "\n# ann\n[Peer]\nKEY\n\n# bob\n[Peer]\nKEY\n\n# eve\n[Peer]\nKEY\n\n# eve\n[Peer]\nKEY\n\n# kim\n[Peer]\nKEY\n", want: []string{"ann", "bob", "", "", "kim"}, comments: 2},
-		{name: "beside a generator's", text: "\n# Client: ann (7ef5cc1a-7e1d-4e7a-9c2e-0a3a8dd2b0c5)\n[Peer]\n# phone\nKEY\n", want: []string{"ann"}, comments: 1},
+		{name: "two alike", text: "\n# ann\n[Peer]\nKEY\n\n# bob\n[Peer]\nKEY\n\n# eve\n[Peer]\nKEY\n\n# eve\n[Peer]\nKEY\n\n" +
+			"# kim\n[Peer]\nKEY\n", want: []string{"ann", "bob", "", "", "kim"}, comments: 2},
+		{name: "beside a generator's", text: "\n# Client: ann (7ef5cc1a-7e1d-4e7a-9c2e-0a3a8dd2b0c5)\n[Peer]\n# phone\nKEY\n",
+			want: []string{"ann"}, comments: 1},
 
-		{name: "the next one's, or this one's", text: "\n[Peer]\nKEY\n# ann\n[Peer]\nKEY\n# bob\n[Peer]\nKEY\n", want: []string{"", "", ""}, comments: 2},
+		{name: "the next one's, or this one's", text: "\n[Peer]\nKEY\n# ann\n[Peer]\nKEY\n# bob\n[Peer]\nKEY\n",
+			want: []string{"", "", ""}, comments: 2},
 		{name: "a heading", text: "\n# Roadwarriors\n[Peer]\nKEY\n\n[Peer]\nKEY\n\n[Peer]\nKEY\n", want: []string{"", "", ""}, comments: 1},
 		{name: "a heading over two", text: "\n# Office\n\n[Peer]\nKEY\n", want: []string{""}, comments: 1},
 		{name: "a block", text: "\n# ann\n# since May\n[Peer]\nKEY\n", want: []string{""}, comments: 2},
@@ -86,8 +92,10 @@ KEY
 func TestFalseFriends(t *testing.T) {
 	for _, text := range []string{
 		"Public key of the peer", "Public key", "PublicKey", "Peer", "Peers", "Clients", "Server", "Server public key", "the server",
-		"Öffentlicher Schlüssel des Servers", "Schlüssel", "Schluessel", "Clé publique du serveur", "Clave pública", "Chiave pubblica", "Klucz publiczny",
-		"Открытый ключ", "ключ", "公開鍵", "公钥", "DNS = 10.0.0.53", "PublicKey = x", "Endpoint", "[Peer]", "AllowedIPs = 0.0.0.0/0", "10.0.0.2", "10.0.0.2/32",
+		"Öffentlicher Schlüssel des Servers", "Schlüssel", "Schluessel", "Clé publique du serveur", "Clave pública",
+		"Chiave pubblica", "Klucz publiczny",
+		"Открытый ключ", "ключ", "公開鍵", "公钥", "DNS = 10.0.0.53", "PublicKey = x", "Endpoint", "[Peer]", "AllowedIPs = 0.0.0.0/0",
+		"10.0.0.2", "10.0.0.2/32",
 		"fd00::2", "https://example.com/", "This is my phone.", "my phone", "Optional", "optional: a preshared key", "Replace with your key",
 		"-----", "=====", "2023-01-05", "1", "", "aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGU=", "aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGU",
 		"Client: see below", "Client settings", "# Client", "Peer configuration", "TODO", "SaveConfig", "PersistentKeepalive",
@@ -111,7 +119,8 @@ func TestFalseFriends(t *testing.T) {
 func FuzzNames(f *testing.F) {
 	for _, seed := range []string{
 		"# ann\n[Peer]\nKEY\n", "[Peer]\n# ann\nKEY\n# Name = bob\n[Peer]\n", "### begin a ###\n[Peer]\nKEY\n### end a ###\n",
-		"# Client: a (7ef5cc1a-7e1d-4e7a-9c2e-0a3a8dd2b0c5)\n[Peer]\nKEY\n", "# Name:    a\n[Peer]\nKEY\n", "# BEGIN_PEER x\n[Peer]\nKEY\n# END_PEER x",
+		"# Client: a (7ef5cc1a-7e1d-4e7a-9c2e-0a3a8dd2b0c5)\n[Peer]\nKEY\n", "# Name:    a\n[Peer]\nKEY\n",
+		"# BEGIN_PEER x\n[Peer]\nKEY\n# END_PEER x",
 	} {
 		f.Add(seed)
 	}

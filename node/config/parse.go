@@ -151,7 +151,8 @@ func (p *parser) header(h string) {
 	case strings.EqualFold(h, "[Interface]"):
 		p.section = inInterface
 		if p.interfaces = append(p.interfaces, p.lineNo); len(p.interfaces) > 1 {
-			p.warn(p.lineNo, "", "a second [Interface]: its keys are added to those of the first, in line %d; one file describes one interface", p.interfaces[0])
+			p.warn(p.lineNo, "", "a second [Interface]: its keys are added to those of the first, in line %d; one file describes one interface",
+				p.interfaces[0])
 		}
 	case strings.EqualFold(h, "[Peer]"):
 		p.beginPeer()

@@ -205,7 +205,8 @@ func TestSharedPeers(t *testing.T) {
 			t.Errorf("%s: want -, got +\n%s", file, diff)
 		}
 		warnings := strings.Join(c.Warnings(), "\n")
-		if !strings.Contains(warnings, "wg0.toml:11: allowed_ips: 10.0.3.0/24 was given to peer host 3 in "+filepath.Join(dir, file)+"; only peer mine gets it") {
+		if !strings.Contains(warnings, "wg0.toml:11: allowed_ips: 10.0.3.0/24 was given to peer host 3 in "+filepath.Join(dir, file)+
+			"; only peer mine gets it") {
 			t.Errorf("warnings %q", warnings)
 		}
 		// What is written says where they come from, and reads the same.

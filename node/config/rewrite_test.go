@@ -85,7 +85,8 @@ listen = "127.0.0.1:9586"
 		{name: "nothing", file: "wg0.conf", text: conf, change: func(*Config) {}, want: replace()},
 		{name: "nothing", file: "wg0.toml", text: tomlFile, change: func(*Config) {}, want: replace()},
 		{name: "port", file: "wg0.conf", text: conf, change: func(c *Config) { c.Interface.ListenPort = 7 }, want: replace("51820 # f", "7 # f")},
-		{name: "port", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Interface.ListenPort = 7 }, want: replace("port = 51820", "port = 7")},
+		{name: "port", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Interface.ListenPort = 7 },
+			want: replace("port = 51820", "port = 7")},
 		{name: "no port", file: "wg0.conf", text: conf, change: func(c *Config) { c.Interface.ListenPort = 0 },
 			want: replace("ListenPort = 51820 # forwarded by the router\n", "")},
 		{name: "mark", file: "wg0.conf", text: conf, change: func(c *Config) { c.Interface.FwMark = 7 },
@@ -97,8 +98,10 @@ listen = "127.0.0.1:9586"
 			want: replace(", fd0a::1/64 # both", " # both")},
 		{name: "hooks that were changed meanwhile stay", file: "wg0.conf", text: conf,
 			change: func(c *Config) { c.Interface.PostUp, c.Interface.ListenPort = []string{"old"}, 7 }, want: replace("51820 # f", "7 # f")},
-		{name: "endpoint", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers[0].Endpoint = "192.0.2.1:5" }, want: replace("ann.example:51820", "192.0.2.1:5")},
-		{name: "endpoint", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers[0].Endpoint = "192.0.2.1:5" }, want: replace("ann.example:51820", "192.0.2.1:5")},
+		{name: "endpoint", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers[0].Endpoint = "192.0.2.1:5" },
+			want: replace("ann.example:51820", "192.0.2.1:5")},
+		{name: "endpoint", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers[0].Endpoint = "192.0.2.1:5" },
+			want: replace("ann.example:51820", "192.0.2.1:5")},
 		{name: "endpoint anew", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers[1].Endpoint = "192.0.2.1:5" },
 			want: replace("10.0.0.3\n", "10.0.0.3\nEndpoint = 192.0.2.1:5\n")},
 		{name: "a prefix less", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.1.0.0/16") },
@@ -106,9 +109,11 @@ listen = "127.0.0.1:9586"
 		{name: "a prefix more", file: "wg0.conf", text: conf,
 			change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.7.0.0/16", "10.1.0.0/16", "10.0.0.2/32") },
 			want:   replace("10.1.0.0/16\n", "10.1.0.0/16, 10.7.0.0/16\n")},
-		{name: "another order", file: "wg0.conf", text: conf, change: func(c *Config) { slices.Reverse(c.Peers[0].AllowedIPs); slices.Reverse(c.Peers) }, want: replace()},
+		{name: "another order", file: "wg0.conf", text: conf,
+			change: func(c *Config) { slices.Reverse(c.Peers[0].AllowedIPs); slices.Reverse(c.Peers) }, want: replace()},
 		{name: "prefixes", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.0.0.2/32") },
-			want: replace("allowed_ips = [\n  \"10.0.0.2/32\", # her laptop\n  \"10.1.0.0/16\",\n]", "# her laptop\nallowed_ips = [\"10.0.0.2/32\"]")},
+			want: replace("allowed_ips = [\n  \"10.0.0.2/32\", # her laptop\n  \"10.1.0.0/16\",\n]",
+				"# her laptop\nallowed_ips = [\"10.0.0.2/32\"]")},
 		{name: "a peer more", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = append(c.Peers, added) },
 			want: func(s string) string {
 				return s + "\n[Peer]\nPublicKey = " + third.Base64() + "\nAllowedIPs = 10.0.0.4/32\n"
@@ -117,24 +122,33 @@ listen = "127.0.0.1:9586"
 			want: func(s string) string {
 				return s + "\n[[peer]]\npublic_key = \"" + third.Base64() + "\"\nallowed_ips = [\"10.0.0.4/32\"]\n"
 			}},
-		{name: "the first peer gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = c.Peers[1:] }, want: cut("### Client ann", "# Client: bob")},
-		{name: "the first peer gone", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers = c.Peers[1:] }, want: cut("# of ann", "[[peer]]\npublic_key = \""+pubB)},
-		{name: "the last peer gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = c.Peers[:1] }, want: cut("# Client: bob", "# The end.")},
-		{name: "all peers gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = nil }, want: cut("### Client ann", "# The end.")},
-		{name: "PiVPN, the second gone", file: "wg0.conf", text: "[Interface]\n### begin ann ###\n[Peer]\nPublicKey = " + pubA + "\n### end ann ###\n" +
-			"### begin bob ###\n[Peer]\nPublicKey = " + pubB + "\n### end bob ###\n",
+		{name: "the first peer gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = c.Peers[1:] },
+			want: cut("### Client ann", "# Client: bob")},
+		{name: "the first peer gone", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers = c.Peers[1:] },
+			want: cut("# of ann", "[[peer]]\npublic_key = \""+pubB)},
+		{name: "the last peer gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = c.Peers[:1] },
+			want: cut("# Client: bob", "# The end.")},
+		{name: "all peers gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = nil },
+			want: cut("### Client ann", "# The end.")},
+		{name: "PiVPN, the second gone", file: "wg0.conf",
+			text: "[Interface]\n### begin ann ###\n[Peer]\nPublicKey = " + pubA + "\n### end ann ###\n" +
+				"### begin bob ###\n[Peer]\nPublicKey = " + pubB + "\n### end bob ###\n",
 			change: func(c *Config) { c.Peers = c.Peers[:1] }, want: cut("### begin bob", "")},
-		{name: "PiVPN, the first gone", file: "wg0.conf", text: "[Interface]\n### begin ann ###\n[Peer]\nPublicKey = " + pubA + "\n### end ann ###\n" +
-			"### begin bob ###\n[Peer]\nPublicKey = " + pubB + "\n### end bob ###\n",
+		{name: "PiVPN, the first gone", file: "wg0.conf",
+			text: "[Interface]\n### begin ann ###\n[Peer]\nPublicKey = " + pubA + "\n### end ann ###\n" +
+				"### begin bob ###\n[Peer]\nPublicKey = " + pubB + "\n### end bob ###\n",
 			change: func(c *Config) { c.Peers = c.Peers[1:] }, want: cut("### begin ann", "### begin bob")},
 		{name: "no line end", file: "wg0.conf", text: "[Interface] # here\n[Peer]\nPublicKey = " + pubA,
-			change: func(c *Config) { c.Peers[0].PersistentKeepalive = 5 }, want: func(s string) string { return s + "\nPersistentKeepalive = 5\n" }},
-		{name: "without comments as wg-quick", file: "wg0.conf", text: "[interface]\nlistenport=5\naddress=10.0.0.1\nprivatekey=" + privText + "\n",
+			change: func(c *Config) { c.Peers[0].PersistentKeepalive = 5 },
+			want:   func(s string) string { return s + "\nPersistentKeepalive = 5\n" }},
+		{name: "without comments as wg-quick", file: "wg0.conf",
+			text:   "[interface]\nlistenport=5\naddress=10.0.0.1\nprivatekey=" + privText + "\n",
 			change: func(c *Config) { c.Interface.ListenPort = 6 },
 			want: func(string) string {
 				return "[Interface]\nAddress = 10.0.0.1/32\nListenPort = 6\nPrivateKey = " + privText + "\n"
 			}},
-		{name: "a peer in two places", file: "wg0.conf", text: "[Interface] # here\n[Peer]\nPublicKey = " + pubA + "\n[Peer] # again\nPublicKey = " + pubA + "\n",
+		{name: "a peer in two places", file: "wg0.conf",
+			text:   "[Interface] # here\n[Peer]\nPublicKey = " + pubA + "\n[Peer] # again\nPublicKey = " + pubA + "\n",
 			change: func(c *Config) { c.Peers = c.Peers[:1] },
 			want:   func(string) string { return "# here\n# again\n\n[Interface]\n\n[Peer]\nPublicKey = " + pubA + "\n" }},
 	} {
@@ -159,7 +173,8 @@ listen = "127.0.0.1:9586"
 // Whatever the file is like, what is saved says what it should, and no comment is lost
 // but with a peer.
 func FuzzSave(f *testing.F) {
-	f.Add("# a\n[Interface]\nAddress = 10.0.0.1 # b\n# c\n[Peer]\n# d\nKEY1\nAllowedIPs = 10.0.0.2, 10.0.0.3 #e\nAllowedIPs=10.9.0.0/16\n#f\n[Peer]\nKEY2\n", false, uint16(3))
+	f.Add("# a\n[Interface]\nAddress = 10.0.0.1 # b\n# c\n[Peer]\n# d\nKEY1\nAllowedIPs = 10.0.0.2, 10.0.0.3 #e\nAllowedIPs=10.9.0.0/16\n"+
+		"#f\n[Peer]\nKEY2\n", false, uint16(3))
 	f.Add("[interface] # a\naddress = [ # b\n\"10.0.0.1/24\", # c\n]\n# d\n[[peer]] # e\npublic_key = \"KEY1\"\n# f\n", true, uint16(60000))
 	f.Fuzz(func(t *testing.T, text string, isTOML bool, what uint16) {
 		path := "wg0.conf"

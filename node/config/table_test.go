@@ -36,7 +36,8 @@ func TestNumberOfTable(t *testing.T) {
 }
 
 func TestTableNumbers(t *testing.T) {
-	for text, want := range map[string]Table{"100": 100, "0x64": 100, "0144": 100, "4294967295": 4294967295, "main": 254, "Default": 253, "off": TableOff} {
+	for text, want := range map[string]Table{"100": 100, "0x64": 100, "0144": 100, "4294967295": 4294967295, "main": 254,
+		"Default": 253, "off": TableOff} {
 		p := parser{cfg: &Config{}}
 		if err := p.setTable(text); err != nil || p.cfg.Interface.Table != want {
 			t.Errorf("Table = %s: %v, %v", text, p.cfg.Interface.Table, err)

@@ -39,14 +39,18 @@ func TestLoadTrusts(t *testing.T) {
 		runs   bool   // a command of root's is run all the same
 	}{
 		{name: "own", load: "wg0.toml", runs: true},
-		{name: "configuration", change: "wg0.toml", load: "wg0.toml", want: "load configuration: not taken as root: DIR/wg0.toml belongs to the user 54321"},
-		{name: "key", change: "key", load: "wg0.toml", want: "DIR/wg0.toml:2: private_key_file: not taken as root: DIR/key belongs to", runs: true},
-		{name: "peers", change: "peers.toml", load: "wg0.toml", want: "DIR/wg0.toml:3: peers_file: not taken as root: DIR/peers.toml belongs to", runs: true},
+		{name: "configuration", change: "wg0.toml", load: "wg0.toml",
+			want: "load configuration: not taken as root: DIR/wg0.toml belongs to the user 54321"},
+		{name: "key", change: "key", load: "wg0.toml",
+			want: "DIR/wg0.toml:2: private_key_file: not taken as root: DIR/key belongs to", runs: true},
+		{name: "peers", change: "peers.toml", load: "wg0.toml",
+			want: "DIR/wg0.toml:3: peers_file: not taken as root: DIR/peers.toml belongs to", runs: true},
 		{name: "command", change: "psk.sh", load: "wg0.toml", want: "preshared_key_command: not taken as root: DIR/psk.sh belongs to"},
 		{name: "hook", change: "hook.sh", load: "wg0.toml", want: "post_up: not taken as root: DIR/hook.sh belongs to"},
 		{name: "own of wireproxy's", load: "wg1.conf"},
 		{name: "import", change: "wg2.conf", load: "wg1.conf", want: "WGConfig: not taken as root: DIR/wg2.conf belongs to"},
-		{name: "hook of an import", change: "hook.sh", load: "wg1.conf", want: "DIR/wg2.conf:3: PostUp: not taken as root: DIR/hook.sh belongs to"},
+		{name: "hook of an import", change: "hook.sh", load: "wg1.conf",
+			want: "DIR/wg2.conf:3: PostUp: not taken as root: DIR/hook.sh belongs to"},
 		{name: "folder", change: ".", load: "wg0.toml", want: "not taken as root: DIR belongs to"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -124,7 +128,8 @@ func TestResolveFiles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "psk"), []byte("SGVsbG8sIHRoaXMgaXMgYSBrZXkgZm9yIGEgdGVzdC4=\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text := "[interface]\nprivate_key_command = \"touch " + ran + "\"\n[[peer]]\npublic_key = \"AkIGpAj7+V26w9a2yRCtOkEPdBjITwWKk53iHE4iWnQ=\"\npreshared_key_file = \"psk\"\n"
+	text := "[interface]\nprivate_key_command = \"touch " + ran +
+		"\"\n[[peer]]\npublic_key = \"AkIGpAj7+V26w9a2yRCtOkEPdBjITwWKk53iHE4iWnQ=\"\npreshared_key_file = \"psk\"\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

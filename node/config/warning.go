@@ -41,7 +41,8 @@ func (c *Config) Missing() []string {
 		return say("", "the file is empty: the tunnel has no key, no address and no peer")
 	case len(i.lines) == 0 && i.PrivateKey.IsZero() && len(c.Peers) == 0:
 		return say("", "the file holds nothing but comments: the tunnel has no key, no address and no peer")
-	case i.PrivateKey.IsZero() && i.PrivateKeyFrom == Source{} && !slices.ContainsFunc(slices.Concat(i.PreUp, i.PostUp), keySetter.MatchString):
+	case i.PrivateKey.IsZero() && i.PrivateKeyFrom == Source{} &&
+		!slices.ContainsFunc(slices.Concat(i.PreUp, i.PostUp), keySetter.MatchString):
 		return say(c.Spell("PrivateKey"), "missing: without it no peer can be reached; `wgnode genkey` makes one")
 	}
 	return nil

@@ -66,7 +66,8 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 	b.killSwitch()
 	b.forwarding()
 	b.add(Step{Op: OpLink, Why: "the interface that packets enter the tunnel by; this process serves it"})
-	b.hooks(hook.PreUp, cfg.Interface.PreUp, "a PreUp of the configuration: before the link has the configuration's keys and addresses; what it sets itself stays")
+	b.hooks(hook.PreUp, cfg.Interface.PreUp,
+		"a PreUp of the configuration: before the link has the configuration's keys and addresses; what it sets itself stays")
 	b.add(Step{Op: OpConfigure, Mark: b.mark, Why: b.whyConfigure()})
 	for _, a := range cfg.Interface.Addresses {
 		b.add(Step{Op: OpAddress, Prefix: a, Why: "this host's address in the tunnel"})

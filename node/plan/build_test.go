@@ -163,7 +163,8 @@ func TestBuildRefuses(t *testing.T) {
 		},
 		{
 			"a way too narrow for a tunnel with IPv6", conf(t, "", "AllowedIPs = fd00::/64"), State{EndpointMTUs: []int{1300}},
-			"MTU 1220 is too small for the route to fd00::/64: IPv6 needs 1280 (it is 1300 (the smallest on the ways to the endpoints) less the 80 that WireGuard adds)",
+			"MTU 1220 is too small for the route to fd00::/64: IPv6 needs 1280 (it is 1300 (the smallest on the ways to the endpoints) less the " +
+				"80 that WireGuard adds)",
 		},
 		{
 			"a default route in a container", conf(t, "", "AllowedIPs = 0.0.0.0/0"),

@@ -15,7 +15,8 @@ func TestChanged(t *testing.T) {
 		want              string // the beginnings of what is said, a line each
 	}{
 		{name: "nothing", iface: "PostUp = echo\nPreUp = echo", mtus: []int{1500}},
-		{name: "a PreUp that makes the link", iface: "PreUp = true\nPreUp = ip link add %i type wireguard", want: "wg0.conf:3: PreUp runs when wg0 is there"},
+		{name: "a PreUp that makes the link", iface: "PreUp = true\nPreUp = ip link add %i type wireguard",
+			want: "wg0.conf:3: PreUp runs when wg0 is there"},
 		{name: "that removes it", iface: "PreUp = ip -4 l del dev wg0 || true\nPreUp = wg-quick down %i", want: "wg0.conf:2: PreUp"},
 		{name: "that looks for it", iface: "PreUp = test ! -e /sys/class/net/$INTERFACE", want: "wg0.conf:2: PreUp"},
 		{name: "of another link", iface: "PreUp = ip link add wg01 type dummy; ip link show eth0"},

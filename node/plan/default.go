@@ -103,7 +103,8 @@ func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 	}
 	// The rules come first: until the route is there the table is empty, and no
 	// packet that the main table would send elsewhere gets into the tunnel.
-	marked := step(OpMarked, fmt.Sprintf("all packets ask table %d, but not the encrypted ones, which carry the mark and leave %s", b.mark, f.wayOut()))
+	marked := step(OpMarked, fmt.Sprintf(
+		"all packets ask table %d, but not the encrypted ones, which carry the mark and leave %s", b.mark, f.wayOut()))
 	marked.Table, marked.Priority = int(b.mark), f.Priority
 	b.add(marked)
 

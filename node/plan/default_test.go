@@ -41,13 +41,15 @@ ip -4 rule add pref 32764 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 51820
 nft -f /dev/fd/63
 `},
-		{"the sysctl is set, the table and priorities are taken", "", "AllowedIPs = 0.0.0.0/0", marked, 51822, `sysctl -q net.ipv4.conf.all.src_valid_mark=1
+		{"the sysctl is set, the table and priorities are taken", "", "AllowedIPs = 0.0.0.0/0",
+			marked, 51822, `sysctl -q net.ipv4.conf.all.src_valid_mark=1
 ip -4 rule add pref 32763 not fwmark 51822 table 51822
 ip -4 rule add pref 32762 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 51822
 nft -f /dev/fd/63
 `},
-		{"both families, a mark", "FwMark = 0x10", "AllowedIPs = 0.0.0.0/0, ::/0", plainHost, 16, `ip -6 rule add pref 32765 not fwmark 16 table 16
+		{"both families, a mark", "FwMark = 0x10", "AllowedIPs = 0.0.0.0/0, ::/0",
+			plainHost, 16, `ip -6 rule add pref 32765 not fwmark 16 table 16
 ip -6 rule add pref 32764 table main suppress_prefixlength 0
 ip -6 route add ::/0 dev wg0 table 16
 nft -f /dev/fd/63

@@ -134,7 +134,8 @@ func (b *builder) forwardingOf(name string, f Forwarding) {
 		return
 	}
 	for _, k := range f.Keep {
-		b.add(Step{Op: OpSysctl, Sysctl: k.Name, Value: k.Value, Before: k.Value, For: name, Why: "it is so now, and turning forwarding off again would change it"})
+		b.add(Step{Op: OpSysctl, Sysctl: k.Name, Value: k.Value, Before: k.Value, For: name,
+			Why: "it is so now, and turning forwarding off again would change it"})
 	}
 	b.add(Step{Op: OpSysctl, Sysctl: name, Value: "1", Before: "0", Why: "forward: packets pass between " + b.cfg.Name + " and other interfaces; it was 0"})
 }

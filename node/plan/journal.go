@@ -71,7 +71,8 @@ func CreateJournal(path, link, config string) (*Journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
-	j := &Journal{path: path, journalFile: journalFile{Version: journalVersion, Process: self, Link: link, Config: config, Owners: safefile.Mine(), Steps: []Step{}}}
+	j := &Journal{path: path, journalFile: journalFile{Version: journalVersion, Process: self, Link: link, Config: config,
+		Owners: safefile.Mine(), Steps: []Step{}}}
 	if err := j.write(true); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}

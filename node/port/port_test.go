@@ -41,7 +41,8 @@ func TestExplain(t *testing.T) {
 			continue
 		}
 		_, port, _ := net.SplitHostPort(tc.address)
-		want := strings.ToUpper(tc.network) + " port " + port + ": address already in use by " + used.Owner.Name + " (pid " + strconv.Itoa(os.Getpid()) + ")"
+		want := strings.ToUpper(tc.network) + " port " + port + ": address already in use by " + used.Owner.Name + " (pid " +
+			strconv.Itoa(os.Getpid()) + ")"
 		if got.Error() != want {
 			t.Errorf("it reads %q, want %q", got, want)
 		}

@@ -17,7 +17,8 @@ import (
 func Matched(dst netip.Addr, mark uint32) (netip.Prefix, string, error) {
 	s := &Session{}
 	dst = dst.Unmap()
-	found, err := s.handle.RouteGetWithOptions(dst.WithZone("").AsSlice(), &netlink.RouteGetOptions{Mark: mark, Oif: dst.Zone(), FIBMatch: true})
+	found, err := s.handle.RouteGetWithOptions(
+		dst.WithZone("").AsSlice(), &netlink.RouteGetOptions{Mark: mark, Oif: dst.Zone(), FIBMatch: true})
 	switch {
 	case err != nil && translate(err) != err:
 		return netip.Prefix{}, "", nil // an answer, too: there is no route

@@ -90,8 +90,10 @@ func TestOpen(t *testing.T) {
 		{name: "writable by root's group", make: func(w *world) { w.file("conf", 0, 0, 0o660) }},
 		{name: "another's", make: func(w *world) { w.file("conf", stranger, 0, 0o600) }, want: "FOLDER/conf belongs to the user 54321"},
 		{name: "that of who used sudo", make: func(w *world) { w.file("conf", stranger, stranger, 0o664) }, sudo: "54321"},
-		{name: "that of yet another", make: func(w *world) { w.file("conf", stranger+1, 0, 0o600) }, sudo: "54321", want: "belongs to the user 54322"},
-		{name: "writable by a group", make: func(w *world) { w.file("conf", 0, 777, 0o620) }, want: "FOLDER/conf can be written by the group 777 (mode 0620)"},
+		{name: "that of yet another", make: func(w *world) { w.file("conf", stranger+1, 0, 0o600) }, sudo: "54321",
+			want: "belongs to the user 54322"},
+		{name: "writable by a group", make: func(w *world) { w.file("conf", 0, 777, 0o620) },
+			want: "FOLDER/conf can be written by the group 777 (mode 0620)"},
 		{name: "writable by all", make: func(w *world) { w.file("conf", 0, 0, 0o602) }, want: "conf can be written by all users (mode 0602)"},
 		{name: "in another's folder", make: func(w *world) {
 			w.folder("", stranger, 0, 0o755)
@@ -152,7 +154,8 @@ func TestOpen(t *testing.T) {
 			if err == nil {
 				defer f.Close()
 			}
-			if want := strings.ReplaceAll(c.want, "FOLDER", w.dir); err == nil && want != "" || err != nil && (want == "" || !strings.Contains(err.Error(), want)) {
+			if want := strings.ReplaceAll(c.want, "FOLDER", w.dir); err == nil && want != "" ||
+				err != nil && (want == "" || !strings.Contains(err.Error(), want)) {
 				t.Errorf("got %v, want %q", err, want)
 			}
 			if err == nil {

@@ -12,7 +12,8 @@ import (
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
-	for name, text := range map[string]string{"text": "hello", "large": strings.Repeat("x", 101), "full": strings.Repeat("x", 100), "empty": ""} {
+	for name, text := range map[string]string{"text": "hello",
+		"large": strings.Repeat("x", 101), "full": strings.Repeat("x", 100), "empty": ""} {
 		if err := os.WriteFile(path(name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

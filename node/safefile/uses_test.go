@@ -15,7 +15,8 @@ import (
 var touching = map[string][]string{
 	"os": {"Create", "CreateTemp", "WriteFile", "OpenFile", "Open", "ReadFile", "Rename", "Symlink", "Link", "Mkdir", "MkdirAll", "MkdirTemp",
 		"Truncate", "Chmod", "Chown", "Lchown", "Remove", "RemoveAll"},
-	"unix":    {"Open", "Openat", "Openat2", "Creat", "Rename", "Renameat", "Renameat2", "Symlink", "Symlinkat", "Link", "Linkat", "Mkdir", "Mknod", "Mkfifo"},
+	"unix": {"Open", "Openat", "Openat2", "Creat", "Rename", "Renameat", "Renameat2", "Symlink", "Symlinkat", "Link", "Linkat",
+		"Mkdir", "Mknod", "Mkfifo"},
 	"syscall": {"Open", "Creat", "Rename", "Mkdir"},
 }
 

@@ -50,18 +50,22 @@ func TestWrite(t *testing.T) {
 		{name: "new for all", make: func(*world) {}, opt: open, want: "0:0 0644 text"},
 		{name: "replaced", make: func(w *world) { w.file("out", 0, 777, 0o640) }, opt: secret, want: "0:777 0640 text"},
 		{name: "replaced, no longer for all", make: func(w *world) { w.file("out", 0, 0, 0o644) }, opt: secret, want: "0:0 0640 text"},
-		{name: "replaced, still for its owner", make: func(w *world) { w.file("out", stranger, stranger, 0o600) }, sudo: "54321", opt: open, want: "54321:54321 0600 text"},
+		{name: "replaced, still for its owner", make: func(w *world) { w.file("out", stranger, stranger, 0o600) }, sudo: "54321",
+			opt: open, want: "54321:54321 0600 text"},
 		{name: "new in place of another's", make: func(w *world) {
 			w.folder("", 0, 0, shared)
 			w.file("out", stranger, 0, 0o666)
 		}, opt: secret, want: "0:0 0600 text"},
-		{name: "not replaced", make: func(w *world) { w.file("out", 0, 0, 0o600) }, opt: Options{Mode: 0o600, New: true}, err: "file already exists", want: "0:0 0600 out"},
-		{name: "not replaced, a link that leads nowhere", make: func(w *world) { w.link("real", "out", 0) }, opt: Options{Mode: 0o600, New: true}, err: "file already exists", real: "nothing"},
+		{name: "not replaced", make: func(w *world) { w.file("out", 0, 0, 0o600) }, opt: Options{Mode: 0o600, New: true},
+			err: "file already exists", want: "0:0 0600 out"},
+		{name: "not replaced, a link that leads nowhere", make: func(w *world) { w.link("real", "out", 0) }, opt: Options{Mode: 0o600, New: true},
+			err: "file already exists", real: "nothing"},
 		{name: "the user's link", make: func(w *world) {
 			w.file("real", 0, 0, 0o600)
 			w.link("real", "out", 0)
 		}, opt: secret, want: "-> 0:0 0600 text", real: "0:0 0600 text"},
-		{name: "the user's link that leads nowhere", make: func(w *world) { w.link("real", "out", 0) }, opt: secret, want: "-> 0:0 0600 text", real: "0:0 0600 text"},
+		{name: "the user's link that leads nowhere", make: func(w *world) { w.link("real", "out", 0) }, opt: secret,
+			want: "-> 0:0 0600 text", real: "0:0 0600 text"},
 		{name: "another's link in a folder as /tmp", make: func(w *world) {
 			w.folder("", 0, 0, shared)
 			w.file("real", 0, 0, 0o600)
@@ -216,7 +220,8 @@ func TestAppend(t *testing.T) {
 		{name: "new", make: func(*world) {}, want: "0:0 0600 more"},
 		{name: "there", make: func(w *world) { w.file("log", 0, 0, 0o644) }, want: "0:0 0644 logmore"},
 		{name: "own link", make: func(w *world) { w.link("real", "log", 0) }, want: "-> 0:0 0600 more"},
-		{name: "another's, where only root makes files", make: func(w *world) { w.file("log", stranger, 0, 0o640) }, want: "54321:0 0640 logmore"},
+		{name: "another's, where only root makes files", make: func(w *world) { w.file("log", stranger, 0, 0o640) },
+			want: "54321:0 0640 logmore"},
 		{name: "another's in a folder as /tmp", make: func(w *world) {
 			w.folder("", 0, 0, shared)
 			w.file("log", stranger, 0, 0o666)

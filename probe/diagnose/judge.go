@@ -24,7 +24,8 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 	}
 	if f.Changed != "" && !v.Healthy() && v.Code != ConnectionRefused {
 		v.Evidence = append(v.Evidence, f.Changed+": it has been changed since")
-		v.Fix = append([]string{FixComment + "restore the configured state:", harmless.Command("wgnode reload %s", f.Interface), FixComment + "or:"}, v.Fix...)
+		v.Fix = append([]string{FixComment + "restore the configured state:", harmless.Command("wgnode reload %s", f.Interface),
+			FixComment + "or:"}, v.Fix...)
 	}
 	v.Fix = InLanguage(f.Config, v.Fix)
 	return v, settled
@@ -53,7 +54,8 @@ type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
 
 var judgeA = []rule{
 	(*Facts).blackhole, (*Facts).answered, (*Facts).overheard, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted, (*Facts).diverted,
-	(*Facts).noPrivateKey, (*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
+	(*Facts).noPrivateKey, (*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend,
+	(*Facts).wireOutDropped,
 	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused, (*Facts).icmpSays, (*Facts).replyDisallowed,
 	(*Facts).innerInDropped, (*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
 }

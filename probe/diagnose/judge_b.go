@@ -50,8 +50,9 @@ func (f *Facts) StrangerVerdict(s *Stranger) Verdict {
 func (f *Facts) stranger(s *Stranger) Verdict {
 	if s.Reason == probe.UnknownPeer && s.Key == noKey {
 		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
-			Summary:  fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
-			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which is that of no private key", probe.Count(s.Count, "initiation"), s.Key)},
+			Summary: fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
+			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which is that of no private key",
+				probe.Count(s.Count, "initiation"), s.Key)},
 			Fix: []string{FixComment + "on " + s.From.Addr().String() + ", set PrivateKey in [Interface]; then add its public key here:",
 				"wg show all public-key"}}
 	}
@@ -178,7 +179,8 @@ func (f *Facts) noAnswerHere(time.Time) (Verdict, bool, bool) {
 func (f *Facts) replyAstray(back *Passage) Verdict {
 	v := Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came back to this host, and has not entered the tunnel as the answer that it was", f.target()),
-		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s%s", probe.Count(back.Packets, "reply packet"), back.In, comma(back.Translated)),
+		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s%s", probe.Count(back.Packets, "reply packet"), back.In,
+			comma(back.Translated)),
 			"nothing read from " + f.Interface + " for it: no B7"},
 		Candidates: []Candidate{
 			{ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from " + f.Flow.Target.Addr().String() + "?"},

@@ -115,7 +115,8 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 		v.Evidence = append(v.Evidence, "netfilter trace: this host translates them before they enter the tunnel: "+to)
 	}
 	if p.DisallowedN > 0 {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%s from %s had a source outside its AllowedIPs", probe.Count(p.DisallowedN, "packet"), p.label()))
+		v.Evidence = append(v.Evidence,
+			fmt.Sprintf("%s from %s had a source outside its AllowedIPs", probe.Count(p.DisallowedN, "packet"), p.label()))
 		v.Candidates = append(v.Candidates, Candidate{DisallowedSource, fmt.Sprintf("is %s in AllowedIPs of %s here? They are %s", dst, p.label(), joinPrefixes(p.AllowedIPs))})
 	}
 	on := "on " + p.label() + ", "

@@ -42,7 +42,8 @@ func (f *Facts) diverted(time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("the packet to %s is rewritten by a rule on this host (NAT or mark) and leaves via %s instead of entering %s", f.target(), p.Out, f.Interface),
+		Summary: fmt.Sprintf("the packet to %s is rewritten by a rule on this host (NAT or mark) and leaves via %s instead of entering %s",
+			f.target(), p.Out, f.Interface),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %s > %s left by %s", p.Src, p.Dst, p.Out),
 			"no packet for it entered the tunnel"},
 		Fix: slices.Clone(p.Spare)}
@@ -157,7 +158,8 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 		v.Code = NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Way.Kind)
 		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Way.words()}
-		v.Fix = []string{FixComment + fmt.Sprintf("by the link or the gateway that %s is behind:", dst), harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
+		v.Fix = []string{FixComment + fmt.Sprintf("by the link or the gateway that %s is behind:", dst),
+			harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
 		if p.Way.Kind != RouteNone && p.Way.Remove != "" {
 			v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Way.Remove}
 		}
@@ -205,7 +207,8 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 	to := f.passage(FromTunnel).Src.Addr()
 	v := Verdict{Code: ReturnRouteWrong, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s comes back to this host, which routes it to %s, not into %s", from, w.Interface, f.Interface),
-		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s and did not enter the tunnel", probe.Count(p.Packets, "reply packet"), p.In),
+		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s and did not enter the tunnel",
+			probe.Count(p.Packets, "reply packet"), p.In),
 			"the way back: " + w.words()}}
 	if p.Packets > 0 {
 		to = p.backTo()
@@ -229,11 +232,13 @@ func (f *Facts) neighborSilent(time.Time) (Verdict, bool, bool) {
 	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.passage(ToTunnel).Packets > 0 {
 		return Verdict{}, false, false
 	}
-	return Verdict{Code: NeighborUnreachable, Checkpoint: probe.B6, Where: WhereBeyond, Certain: true,
-		Summary:  fmt.Sprintf("%s does not answer on %s: nobody there has that address, or it is down", n.Addr, n.Link),
-		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)), n.Evidence},
+	v := Verdict{Code: NeighborUnreachable, Checkpoint: probe.B6, Where: WhereBeyond, Certain: true,
+		Summary: fmt.Sprintf("%s does not answer on %s: nobody there has that address, or it is down", n.Addr, n.Link),
+		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)),
+			n.Evidence},
 		Fix: []string{FixComment + "is it up, and on that link?", harmless.Command("ip neighbour show %s dev %s", n.Addr, n.Link),
-			FixComment + "if it is elsewhere:", harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}, true, true
+			FixComment + "if it is elsewhere:", harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}
+	return v, true, true
 }
 
 // noAnswerBehind: the request went on, and nothing has come back: B6.

@@ -49,7 +49,8 @@ func (f *Facts) blackhole(time.Time) (Verdict, bool, bool) {
 		Fix: []string{FixComment + "at once:", harmless.Command("ip link set mtu %d dev %s", mtu, f.Interface),
 			FixComment + "for good, in [Interface]" + f.inFile() + ":", fmt.Sprintf("MTU = %d", mtu),
 			FixComment + "or, where the way cannot be mended and other hosts send through this one:",
-			harmless.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d", quoted(f.Interface), mtu-tcpHeaders(m.To))}}
+			harmless.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d",
+				quoted(f.Interface), mtu-tcpHeaders(m.To))}}
 	if m.Forth {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("a datagram of %d bytes gets there: the small answer to it came back", m.Link))
 		v.Fix = append([]string{FixComment + "the other end sends what is too large; there, too:"}, v.Fix...)

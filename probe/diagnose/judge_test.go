@@ -179,12 +179,14 @@ func TestJudge(t *testing.T) {
 		{name: "B: replied", s: tell(SideB).called().inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn).
 			inner(probe.B7, probe.SeamTUNRead, target, here, probe.TCPSyn|probe.TCPAck), code: Healthy, sure: true, where: WhereHere},
 		{name: "B: unknown peer", s: tell(SideB), edit: func(s *story) {
-			e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnknownPeer, OuterSrcPort: 7, OuterSrc: probe.AddrFrom(endpoint.Addr())}
+			e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnknownPeer, OuterSrcPort: 7,
+				OuterSrc: probe.AddrFrom(endpoint.Addr())}
 			e.SetStaticKey([32]byte{1, 2, 3})
 			s.add(e)
 		}, code: UnknownPeer, at: probe.B2, sure: true, says: "AQIDAAAA", where: WhereHere},
 		{name: "B: a peer without a private key", s: tell(SideB), edit: func(s *story) {
-			e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnknownPeer, OuterSrcPort: 7, OuterSrc: probe.AddrFrom(endpoint.Addr())}
+			e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnknownPeer, OuterSrcPort: 7,
+				OuterSrc: probe.AddrFrom(endpoint.Addr())}
 			e.SetStaticKey([32]byte{})
 			s.add(e)
 		}, code: UnknownPeer, at: probe.B2, sure: true, says: "set PrivateKey in [Interface]", where: WherePeer},

@@ -90,7 +90,8 @@ func (f *Facts) endpointNotRouted(time.Time) (Verdict, bool, bool) {
 	v := Verdict{Code: EndpointNotRouted, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.label(), ep, p.Route.Kind),
 		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
-		Fix:      []string{FixComment + "is the uplink up, and does it have a default route?", harmless.Command("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
+		Fix: []string{FixComment + "is the uplink up, and does it have a default route?",
+			harmless.Command("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
 	if p.Route.Kind != RouteNone && p.Route.Remove != "" {
 		v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
 	}

@@ -117,9 +117,10 @@ func (f *Facts) replyElsewhere(now time.Time) (Verdict, bool, bool) {
 	}
 	to := f.outerTarget(p.Handshake.LastAnswered)
 	return Verdict{Code: ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.label(), in.In, elsewhere),
-		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
-			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
-		Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
-			r.fix(harmless.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now), true
+			Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.label(), in.In, elsewhere),
+			Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
+				fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
+			Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
+				r.fix(harmless.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)},
+		f.current(p.Handshake.LastAnswered, now), true
 }

@@ -12,12 +12,14 @@ import (
 // hostile are texts that are more than text, on a terminal or elsewhere.
 var hostile = []string{
 	"\x1b[2J\x1b]0;owned\a", "a\u202egnp.exe", "\u2066isolated\u2069", "\u200f", "two\nlines", "back\rup", "\x9b31m", "\xff\xfe", "nul\x00",
-	"eth0; reboot", "$(reboot)", "`reboot`", "it's", "a'b\x1b", "-rf", "a b", `\`, `"`, "</text><script>", "&amp;", "", "'; touch x; '", "🙂 ünï",
+	"eth0; reboot", "$(reboot)", "`reboot`", "it's", "a'b\x1b", "-rf", "a b", `\`, `"`, "</text><script>", "&amp;", "",
+	"'; touch x; '", "🙂 ünï",
 }
 
 func TestLine(t *testing.T) {
 	for in, want := range map[string]string{
-		"wg0": "wg0", "\x1b[2J": `\x1b[2J`, "a\u202eb": `a\u202eb`, "a\nb": `a\nb`, "a\tb": `a\x09b`, "\xff": `\xff`, "ü🙂": "ü🙂", "\U000e0001": `\U000e0001`, "\u009b": `\u009b`,
+		"wg0": "wg0", "\x1b[2J": `\x1b[2J`, "a\u202eb": `a\u202eb`, "a\nb": `a\nb`, "a\tb": `a\x09b`, "\xff": `\xff`, "ü🙂": "ü🙂",
+		"\U000e0001": `\U000e0001`, "\u009b": `\u009b`,
 	} {
 		if got := Line(in); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
@@ -35,14 +37,16 @@ func TestShell(t *testing.T) {
 		}
 		out, err := exec.Command("bash", "-c", "printf %s "+Shell(s)).Output()
 		// bash writes what \u stands for as the locale has it.
-		if utf8Locale := !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 && !unicode.IsPrint(r) }); err != nil || utf8Locale && string(out) != s {
+		if utf8Locale := !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 && !unicode.IsPrint(r) }); err != nil ||
+			utf8Locale && string(out) != s {
 			t.Errorf("%q became %q as %s, %v", s, out, Shell(s), err)
 		}
 		if strings.ContainsFunc(Shell(s), func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("%q is shown as %q", s, Shell(s))
 		}
 	}
-	for in, want := range map[string]string{"wg0": "wg0", "eth0; reboot": "'eth0; reboot'", "a\x1b": `$'a\x1b'`, "fe80::1%eth0": "fe80::1%eth0"} {
+	for in, want := range map[string]string{"wg0": "wg0", "eth0; reboot": "'eth0; reboot'", "a\x1b": `$'a\x1b'`,
+		"fe80::1%eth0": "fe80::1%eth0"} {
 		if got := Shell(in); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
@@ -50,7 +54,8 @@ func TestShell(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	got := Command("ip route add %s via %s dev %s metric %d", netip.MustParsePrefix("10.0.0.0/8"), netip.MustParseAddr("fe80::1%a;b"), "x; reboot", 5)
+	got := Command("ip route add %s via %s dev %s metric %d",
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParseAddr("fe80::1%a;b"), "x; reboot", 5)
 	if want := "ip route add 10.0.0.0/8 via 'fe80::1%a;b' dev 'x; reboot' metric 5"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -84,7 +89,8 @@ func FuzzHarmless(f *testing.F) {
 			t.Errorf("%q becomes %q, and that %q", s, Line(s), again)
 		}
 		word := Shell(s)
-		if bare := strings.NewReplacer(`'\''`, "").Replace(word); !strings.HasPrefix(word, "$'") && strings.HasPrefix(bare, "'") && strings.Count(bare, "'") != 2 {
+		if bare := strings.NewReplacer(`'\''`, "").Replace(word); !strings.HasPrefix(word, "$'") && strings.HasPrefix(bare, "'") &&
+			strings.Count(bare, "'") != 2 {
 			t.Errorf("%q is more than a word: %s", s, word)
 		}
 	})

@@ -94,7 +94,8 @@ func (t *text) hosts(r *merge.Result) {
 		h := &r.Hosts[i]
 		t.put(bold, h.Name)
 		t.put(plain, " "+h.Interface)
-		t.put(dim, fmt.Sprintf("  %s, %s to %s, %s", h.File, t.opt.appendClock(nil, h.Start), t.opt.appendClock(nil, h.End), probe.Count(h.Events, "event")))
+		t.put(dim, fmt.Sprintf("  %s, %s to %s, %s", h.File, t.opt.appendClock(nil, h.Start), t.opt.appendClock(nil, h.End),
+			probe.Count(h.Events, "event")))
 		t.newline()
 	}
 	for i := range r.Clocks {

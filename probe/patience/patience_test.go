@@ -54,8 +54,9 @@ func TestSaysWhatWasAwaited(t *testing.T) {
 		wait func(t testing.TB)
 		want string
 	}{
-		"until":   {func(t testing.TB) { Until(t, "a handshake", func() bool { return false }) }, "waited 1m0s for a handshake"},
-		"see":     {func(t testing.TB) { See(t, "a route", func() (string, bool) { return "none", false }) }, "waited 1m0s for a route; last seen:\nnone"},
+		"until": {func(t testing.TB) { Until(t, "a handshake", func() bool { return false }) }, "waited 1m0s for a handshake"},
+		"see": {func(t testing.TB) { See(t, "a route", func() (string, bool) { return "none", false }) },
+			"waited 1m0s for a route; last seen:\nnone"},
 		"receive": {func(t testing.TB) { Receive(t, "an event", make(chan int)) }, "waited 1m0s for an event"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -72,7 +72,8 @@ func syn(port uint16, to netip.AddrPort) header.TCP {
 	ip.Encode(&header.IPv4Fields{TotalLength: uint16(len(pkt)), TTL: 64, Protocol: 6, SrcAddr: src, DstAddr: dst})
 	ip.SetChecksum(^ip.CalculateChecksum())
 	h := header.TCP(pkt[header.IPv4MinimumSize:])
-	h.Encode(&header.TCPFields{SrcPort: port, DstPort: to.Port(), SeqNum: uint32(port), DataOffset: header.TCPMinimumSize, Flags: header.TCPFlagSyn, WindowSize: 65535})
+	h.Encode(&header.TCPFields{SrcPort: port, DstPort: to.Port(), SeqNum: uint32(port), DataOffset: header.TCPMinimumSize,
+		Flags: header.TCPFlagSyn, WindowSize: 65535})
 	h.SetChecksum(^h.CalculateChecksum(header.PseudoHeaderChecksum(header.TCPProtocolNumber, src, dst, header.TCPMinimumSize)))
 	return pkt
 }
@@ -80,7 +81,8 @@ func syn(port uint16, to netip.AddrPort) header.TCP {
 func udp(port uint16, to netip.AddrPort) []byte {
 	pkt := make([]byte, header.IPv4MinimumSize+header.UDPMinimumSize)
 	ip := header.IPv4(pkt)
-	ip.Encode(&header.IPv4Fields{TotalLength: uint16(len(pkt)), TTL: 64, Protocol: 17, SrcAddr: tcpip.AddrFrom4(a4.As4()), DstAddr: tcpip.AddrFrom4(to.Addr().As4())})
+	ip.Encode(&header.IPv4Fields{TotalLength: uint16(len(pkt)), TTL: 64, Protocol: 17, SrcAddr: tcpip.AddrFrom4(a4.As4()),
+		DstAddr: tcpip.AddrFrom4(to.Addr().As4())})
 	ip.SetChecksum(^ip.CalculateChecksum())
 	header.UDP(pkt[header.IPv4MinimumSize:]).Encode(&header.UDPFields{SrcPort: port, DstPort: to.Port(), Length: header.UDPMinimumSize})
 	return pkt

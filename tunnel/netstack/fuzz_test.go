@@ -91,7 +91,8 @@ func FuzzResolverAnswer(f *testing.F) {
 		return b
 	}
 	q := []dnsmessage.Question{{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}
-	a := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET, TTL: 1}, Body: &dnsmessage.AResource{A: [4]byte{192, 0, 2, 1}}}
+	a := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET, TTL: 1},
+		Body: &dnsmessage.AResource{A: [4]byte{192, 0, 2, 1}}}
 	loop := dnsmessage.Resource{Header: a.Header, Body: &dnsmessage.CNAMEResource{CNAME: name}}
 	f.Add(pack(dnsmessage.Message{Header: dnsmessage.Header{Response: true}, Questions: q, Answers: []dnsmessage.Resource{a}}), false)
 	f.Add(pack(dnsmessage.Message{Header: dnsmessage.Header{Response: true}, Questions: q, Answers: []dnsmessage.Resource{loop}}), false)

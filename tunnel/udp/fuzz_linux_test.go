@@ -16,10 +16,12 @@ func FuzzExtendedErr(f *testing.F) {
 		copy(b[unix.CmsgLen(0):], data)
 		return b
 	}
-	icmp := append([]byte{113, 0, 0, 0, unix.SO_EE_ORIGIN_ICMP, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 2, 0, 0, 0, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0)
+	icmp := append([]byte{113, 0, 0, 0, unix.SO_EE_ORIGIN_ICMP, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 2, 0, 0, 0, 192, 0, 2,
+		1, 0, 0, 0, 0, 0, 0, 0, 0)
 	f.Add(message(unix.IPPROTO_IP, unix.IP_RECVERR, icmp))
 	f.Add(message(unix.IPPROTO_IP, unix.IP_RECVERR, icmp[:16]))
-	f.Add(message(unix.IPPROTO_IPV6, unix.IPV6_RECVERR, append([]byte{90, 0, 0, 0, unix.SO_EE_ORIGIN_ICMP6, 2, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0}, 10, 0)))
+	f.Add(message(unix.IPPROTO_IPV6, unix.IPV6_RECVERR,
+		append([]byte{90, 0, 0, 0, unix.SO_EE_ORIGIN_ICMP6, 2, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0}, 10, 0)))
 	f.Add(append(message(unix.SOL_SOCKET, 29, make([]byte, 16)), message(unix.IPPROTO_IP, unix.IP_RECVERR, icmp)...))
 	f.Add(message(unix.IPPROTO_IP, unix.IP_RECVERR, []byte{1, 0, 0, 0, unix.SO_EE_ORIGIN_LOCAL}))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -37,7 +37,8 @@ func TestVerdictInFlood(t *testing.T) {
 		{s.H, "forward", "tcp sport 80", func() *diagnose.Report { return s.Overheard(s.Web()) }, diagnose.ReturnFirewall},
 	} {
 		// Another rule drops some of the flood meanwhile.
-		sitetest.NFT(c.host, c.hook, "udp dport 5201 numgen random mod 10 0 counter drop comment \"harmless-one\"\n "+c.rule+" drop comment culprit")
+		sitetest.NFT(c.host, c.hook, "udp dport 5201 numgen random mod 10 0 counter drop comment \"harmless-one\"\n "+c.rule+
+			" drop comment culprit")
 		r := c.ask()
 		s.Want(r, c.want, "culprit")
 		if strings.Contains(strings.Join(r.Verdict.Evidence, "\n"), harmless) {
@@ -73,14 +74,16 @@ func TestExplainKilled(t *testing.T) {
 			sitetest.Same(t, "left behind", before+open, look()+files())
 		}
 	}()
-	patience.Until(s.T, "what was there before, and nothing else", func() bool { return look() == before && len(strings.Fields(files())) <= len(strings.Fields(open)) })
+	patience.Until(s.T, "what was there before, and nothing else",
+		func() bool { return look() == before && len(strings.Fields(files())) <= len(strings.Fields(open)) })
 
 	for range 5 {
 		p := s.A.Start(s.Wgnode, "explain", "wg0", s.Web())
 		patience.Until(s.T, "a trace", func() bool { return strings.Contains(look(), "wgnode-trace") })
 		s.A.Run("pkill", "-KILL", "-o", "wgnode")
 		_ = p.Wait() // the connection to its node is gone
-		patience.Until(s.T, "no trace of a dead node", func() bool { return !strings.Contains(look(), "wgnode-trace") && !strings.Contains(look(), "wg0") })
+		patience.Until(s.T, "no trace of a dead node",
+			func() bool { return !strings.Contains(look(), "wgnode-trace") && !strings.Contains(look(), "wg0") })
 		s.A.Run(s.Wgnode, "up", "wg0")
 	}
 	patience.Until(s.T, "the same routes and rules as before:\n"+before, func() bool { return look() == before })

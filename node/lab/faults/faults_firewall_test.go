@@ -135,7 +135,8 @@ func ipsec(dir string) firewall {
 // encrypted.
 func encrypted(dir string) firewall {
 	return firewall{"IPsec policy, " + dir + ", wants ESP", func(s *site, h *lab.Host, p packets, _ string) {
-		h.Run("ip", s.Flag(), "xfrm", "policy", "add", "dir", dir, "proto", p.proto, "sport", strconv.Itoa(p.sport), "tmpl", "proto", "esp", "mode", "transport")
+		h.Run("ip", s.Flag(), "xfrm", "policy", "add", "dir", dir, "proto", p.proto, "sport", strconv.Itoa(p.sport), "tmpl", "proto",
+			"esp", "mode", "transport")
 	}}
 }
 

@@ -18,8 +18,10 @@ func faultsBeforeTunnel() []fault {
 	ip := func(s *site, args ...string) { s.A.Run(append([]string{"ip", s.Flag()}, args...)...) }
 	closed := func(s *site) *diagnose.Report { return s.Explain(net.JoinHostPort(b(s), "81")) }
 	all := []fault{
-		{code: diagnose.Healthy, how: "echo of H", side: "A", conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return s.Explain(s.Inner(2)) }},
-		{code: diagnose.Healthy, how: "echo of B", side: "A", conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return s.Explain(b(s)) }},
+		{code: diagnose.Healthy, how: "echo of H", side: "A",
+			conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return s.Explain(s.Inner(2)) }},
+		{code: diagnose.Healthy, how: "echo of B", side: "A",
+			conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return s.Explain(b(s)) }},
 		{code: diagnose.Healthy, how: "overheard", side: "B", conf: func(*site) {}},
 
 		{code: diagnose.DestNotRouted, how: "blackhole rule", side: "A", at: "A1", says: "blackhole", mends: true,

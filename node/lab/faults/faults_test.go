@@ -315,5 +315,6 @@ func (s *site) mend(h *lab.Host, fix []string) {
 // goes on by the way that its packets took, until the node takes notice of a new one.
 func (s *site) unreached(addr string) {
 	s.T.Helper()
-	s.A.Run("sh", "-c", fmt.Sprintf("for i in $(seq 1000); do curl -s -o /dev/null -m 2 --interface %s http://%s || exit 0; done; exit 1", s.Inner(1), addr))
+	s.A.Run("sh", "-c", fmt.Sprintf("for i in $(seq 1000); do curl -s -o /dev/null -m 2 --interface %s http://%s || exit 0; done; exit 1",
+		s.Inner(1), addr))
 }

@@ -21,7 +21,8 @@ func faultsOfEndpoint() []fault {
 			conf: func(s *site) {
 				s.ConfA.Replace(s.T, "ListenPort", "PostUp = wg set wg0 private-key /dev/null\nListenPort")
 			}},
-		{code: diagnose.NoEndpoint, how: "none configured", side: "A", at: "A2", conf: func(s *site) { s.ConfA.Replace(s.T, "Endpoint", "#Endpoint") }},
+		{code: diagnose.NoEndpoint, how: "none configured", side: "A", at: "A2",
+			conf: func(s *site) { s.ConfA.Replace(s.T, "Endpoint", "#Endpoint") }},
 		{code: diagnose.NoEndpoint, how: "added without one", side: "A", at: "A2", inject: func(s *site) {
 			s.A.Run("wg", "set", "wg0", "peer", s.Gateway.Public, "remove")
 			s.A.Run("wg", "set", "wg0", "peer", s.Gateway.Public, "allowed-ips", s.HLan().String())
@@ -102,8 +103,10 @@ func faultsOfEndpoint() []fault {
 func faultsOnPath() []fault {
 	toH, fromH := these(packets{proto: "udp", dport: 51820}), these(packets{proto: "udp", sport: 51820})
 	all := []fault{
-		{code: diagnose.EndpointPortClosed, how: "no node there", side: "A", at: "A3", inject: func(s *site) { s.H.Run(s.Wgnode, "down", "wg0") }, fresh: true},
-		{code: diagnose.EndpointPortClosed, how: "node gone, session stands", side: "A", at: "A3", inject: func(s *site) { s.H.Run(s.Wgnode, "down", "wg0") }},
+		{code: diagnose.EndpointPortClosed, how: "no node there", side: "A", at: "A3",
+			inject: func(s *site) { s.H.Run(s.Wgnode, "down", "wg0") }, fresh: true},
+		{code: diagnose.EndpointPortClosed, how: "node gone, session stands", side: "A", at: "A3",
+			inject: func(s *site) { s.H.Run(s.Wgnode, "down", "wg0") }},
 		{code: diagnose.EndpointPortClosed, how: "another port", side: "A", at: "A3", says: "51833",
 			conf: func(s *site) { s.ConfA.Replace(s.T, ":51820", ":51833") }},
 		{code: diagnose.EndpointUnreachable, how: "unreachable route", side: "A", at: "A3", fresh: true,
@@ -171,7 +174,8 @@ func faultsOfHandshake() []fault {
 			}},
 		{code: diagnose.NoResponse, how: "another peer has taken the prefix", side: "A", at: "A3", says: "wgnode reload wg0",
 			inject: func(s *site) {
-				s.A.Run("wg", "set", "wg0", "peer", lab.NewKey(s.T).Public, "allowed-ips", s.HLan().String(), "endpoint", net.JoinHostPort(s.IP(s.Addr.HWan), "51820"))
+				s.A.Run("wg", "set", "wg0", "peer", lab.NewKey(s.T).Public, "allowed-ips", s.HLan().String(), "endpoint",
+					net.JoinHostPort(s.IP(s.Addr.HWan), "51820"))
 			}},
 		{code: diagnose.PSKMismatch, how: "on H alone", side: "A", at: "A3", conf: func(s *site) { newPSK(s.ConfH, s) }},
 		{code: diagnose.PSKMismatch, how: "on A alone", side: "A", at: "A3", conf: func(s *site) { newPSK(s.ConfA, s) }},
@@ -197,7 +201,8 @@ func faultsOfHandshake() []fault {
 			inject: func(s *site) {
 				s.H.Run("ip", s.Flag(), "route", "replace", s.LAN().String(), "via", s.IP(s.Addr.B))
 			}},
-		{code: diagnose.ReplyLeavesElsewhere, how: "rule and table", side: "B", at: "B2", fresh: true, says: "lookup 77", mends: true, setup: (*site).Untranslated, only: 6,
+		{code: diagnose.ReplyLeavesElsewhere, how: "rule and table", side: "B", at: "B2", fresh: true, says: "lookup 77",
+			mends: true, setup: (*site).Untranslated, only: 6,
 			inject: func(s *site) {
 				s.H.Run("ip", s.Flag(), "route", "add", "default", "via", s.IP(s.Addr.B), "table", "77")
 				s.H.Run("ip", s.Flag(), "rule", "add", "pref", "1000", "to", s.IP(s.Addr.A), "lookup", "77")

@@ -191,7 +191,8 @@ func TestDoctorHealthySite(t *testing.T) {
 			states(diagnose.StateNeverSeen)
 			s.A.Run("curl", "-sS", "http://"+s.Web())
 			states(diagnose.StateUp)
-			if out := s.A.Run(s.Wgnode, "doctor", "wg0"); !strings.Contains(out, s.Gateway.Public+"  up\n") || !strings.Contains(out, "No other problems found.") {
+			if out := s.A.Run(s.Wgnode, "doctor", "wg0"); !strings.Contains(out, s.Gateway.Public+"  up\n") ||
+				!strings.Contains(out, "No other problems found.") {
 				t.Errorf("doctor printed\n%s", out)
 			}
 		})
@@ -202,7 +203,8 @@ func TestDoctorHealthySite(t *testing.T) {
 // finding until it is put right.
 func TestFileFindings(t *testing.T) {
 	s := newSite(t, false)
-	s.ConfA.Text += fmt.Sprintf("[Peer]\n# Name = twin\nPublicKey = %s\nAllowedIPs = 192.168.200.0/24\n[Peer]\n# Name = self\nPublicKey = %s\nAllowedIPs = 10.0.0.9/32\n",
+	s.ConfA.Text += fmt.Sprintf("[Peer]\n# Name = twin\nPublicKey = %s\nAllowedIPs = 192.168.200.0/24\n[Peer]\n# Name = self\n"+
+		"PublicKey = %s\nAllowedIPs = 10.0.0.9/32\n",
 		lab.NewKey(t).Public, s.Alice.Public)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o644)
 	s.A.Run("chmod", "755", "/etc/wireguard")

@@ -27,15 +27,20 @@ func TestMTUBlackhole(t *testing.T) {
 		says  string
 	}{
 		// An inner packet of n bytes is one of n padded to 16, and 60 more; 80 with IPv6.
-		{"the way between, both ways", func(s *site) { sitetest.NFT(s.R, "forward", "udp length > 1350 drop") }, diagnose.MTUBlackhole, 1296, 1312, "ip link set mtu"},
-		{"the way there", func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 51820 udp length > 1350 drop") }, diagnose.MTUBlackhole, 1296, 1312, "there or back"},
-		{"the way back", func(s *site) { sitetest.NFT(s.R, "forward", "udp sport 51820 udp length > 1350 drop") }, diagnose.MTUBlackhole, 1296, 1312, "on the way back"},
-		{"behind the tunnel", func(s *site) { sitetest.NFT(s.H, "forward", "oifname lan meta length > 1340 drop") }, diagnose.MTUBlackhole, 1336, 1340, "maxseg"},
+		{"the way between, both ways", func(s *site) { sitetest.NFT(s.R, "forward", "udp length > 1350 drop") },
+			diagnose.MTUBlackhole, 1296, 1312, "ip link set mtu"},
+		{"the way there", func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 51820 udp length > 1350 drop") },
+			diagnose.MTUBlackhole, 1296, 1312, "there or back"},
+		{"the way back", func(s *site) { sitetest.NFT(s.R, "forward", "udp sport 51820 udp length > 1350 drop") },
+			diagnose.MTUBlackhole, 1296, 1312, "on the way back"},
+		{"behind the tunnel", func(s *site) { sitetest.NFT(s.H, "forward", "oifname lan meta length > 1340 drop") },
+			diagnose.MTUBlackhole, 1336, 1340, "maxseg"},
 		{"behind the tunnel, and said", func(s *site) {
 			s.H.Run("ip", "link", "set", "lan", "mtu", "1340")
 			s.B.Run("ip", "link", "set", "eth0", "mtu", "1340")
 		}, diagnose.Healthy, 0, 0, "tells senders so"},
-		{"drops of other large packets", func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 9 udp length > 600 drop") }, diagnose.Healthy, 0, 0, "full size, 1420 bytes"},
+		{"drops of other large packets", func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 9 udp length > 600 drop") },
+			diagnose.Healthy, 0, 0, "full size, 1420 bytes"},
 		{"nobody answers echo", func(s *site) {
 			sitetest.NFT(s.R, "forward", "udp length > 1350 drop")
 			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nicmp type echo-request drop\nicmpv6 type echo-request drop\n}\n}\n", "nft", "-f", "-")

@@ -22,7 +22,8 @@ func spokes(t *testing.T, v6 bool) *site {
 	s.ConfA.Replace(t, "10.0.0.2/32, fd0a::2/128, ", "10.0.0.0/24, fd0a::/64, ")
 	s.ConfH.Text += fmt.Sprintf("[Peer]\n# Name = bob\nPublicKey = %s\nAllowedIPs = 10.0.0.3/32, fd0a::3/128\n", bob.Public)
 	s.Up(s.H, s.ConfH)
-	s.Up(s.B, &sitetest.Conf{Text: fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.0.0.3/24, fd0a::3/64\n[Peer]\n# Name = hub\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = 10.0.0.0/24, fd0a::/64\nPersistentKeepalive = 25\n",
+	s.Up(s.B, &sitetest.Conf{Text: fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.0.0.3/24, fd0a::3/64\n[Peer]\n# Name = hub\n"+
+		"PublicKey = %s\nEndpoint = %s\nAllowedIPs = 10.0.0.0/24, fd0a::/64\nPersistentKeepalive = 25\n",
 		bob.Private, s.Gateway.Public, net.JoinHostPort(s.IP(s.Addr.HLan), "51820"))})
 	s.Up(s.A, s.ConfA)
 	s.B.ServeHTTP("[::]:8080", "hello")

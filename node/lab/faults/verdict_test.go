@@ -23,7 +23,8 @@ func rewriteSource(s *site) {
 	if s.V6 {
 		proto, from, to = "ip6", s.Addr.B.V6.Addr().String(), "fd99::99"
 	}
-	s.H.RunInput(fmt.Sprintf("table %s fault {\n chain c {\n type filter hook postrouting priority 300\n oifname wg0 %s saddr %s %s saddr set %s\n }\n}\n",
+	s.H.RunInput(fmt.Sprintf("table %s fault {\n chain c {\n type filter hook postrouting priority 300\n"+
+		" oifname wg0 %s saddr %s %s saddr set %s\n }\n}\n",
 		proto, proto, from, proto, to), "nft", "-f", "-")
 }
 
@@ -32,7 +33,8 @@ func TestVerdictSharedKey(t *testing.T) {
 	s := newSite(t, false)
 	s.ConfH.Replace(t, "AllowedIPs", "PersistentKeepalive = 25\nAllowedIPs")
 	s.UpBoth()
-	s.Up(s.B, &sitetest.Conf{Text: fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.0.0.1/24\n[Peer]\nPublicKey = %s\nEndpoint = %s:51820\nAllowedIPs = 10.0.0.2/32\n",
+	s.Up(s.B, &sitetest.Conf{Text: fmt.Sprintf(
+		"[Interface]\nPrivateKey = %s\nAddress = 10.0.0.1/24\n[Peer]\nPublicKey = %s\nEndpoint = %s:51820\nAllowedIPs = 10.0.0.2/32\n",
 		s.Alice.Private, s.Gateway.Public, s.Addr.HLan.V4.Addr())})
 	// H takes no two initiations of one key within 20 ms, so that B's may have
 	// to come again, after 5 s.

@@ -103,14 +103,17 @@ func TestExplainWithFails(t *testing.T) {
 		env  string
 		want []string
 	}{
-		"no such command":       {[]string{"--with-command", "no-such-command-here"}, "", []string{"not found", "hint: install wgnode on the other host, or give its path: --with-command 'ssh USER@HOST /usr/local/bin/wgnode'"}},
+		"no such command": {[]string{"--with-command", "no-such-command-here"}, "",
+			[]string{"not found", "hint: install wgnode on the other host, or give its path: --with-command 'ssh USER@HOST /usr/local/bin/wgnode'"}},
 		"no such program there": {[]string{"--with-command", ssh + " " + toH + " no-such-program"}, "", []string{"not found", "hint: install wgnode"}},
-		"cannot log in":         {[]string{"--with", "root@" + s.IP(s.Addr.RWan)}, "ssh -o BatchMode=yes -o ConnectTimeout=3", []string{"no connection", "hint: can you log in? Try: ssh root@"}},
-		"no such node":          {[]string{"--with", toH, "--with-name", "wg7"}, ssh, []string{"hint: is wg7 the interface there?"}},
-		"not a recording":       {[]string{"--with-command", "echo hello #"}, "", []string{"not a recording"}},
-		"dies":                  {[]string{"--with-command", "dies() { " + ssh + " " + toH + ` wgnode "$@" | head -c 1000; return 3; }; dies`}, "", []string{"it cannot record"}},
-		"both":                  {[]string{"--with", "x", "--with-command", "y"}, "", []string{"exclude each other"}},
-		"an option":             {[]string{"--with", "-oProxyCommand=x"}, "", []string{"--with"}},
+		"cannot log in": {[]string{"--with", "root@" + s.IP(s.Addr.RWan)}, "ssh -o BatchMode=yes -o ConnectTimeout=3",
+			[]string{"no connection", "hint: can you log in? Try: ssh root@"}},
+		"no such node":    {[]string{"--with", toH, "--with-name", "wg7"}, ssh, []string{"hint: is wg7 the interface there?"}},
+		"not a recording": {[]string{"--with-command", "echo hello #"}, "", []string{"not a recording"}},
+		"dies": {[]string{"--with-command", "dies() { " + ssh + " " + toH + ` wgnode "$@" | head -c 1000; return 3; }; dies`},
+			"", []string{"it cannot record"}},
+		"both":      {[]string{"--with", "x", "--with-command", "y"}, "", []string{"exclude each other"}},
+		"an option": {[]string{"--with", "-oProxyCommand=x"}, "", []string{"--with"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, status, err := s.A.With(t).Try(append([]string{"env", "WGNODE_SSH=" + c.env, s.Wgnode, "explain", "wg0", s.Inner(2)}, c.args...)...)

@@ -45,7 +45,8 @@ func pairFaults() []pairFault {
 	ipH := func(s *site, args ...string) { s.H.Run(append([]string{"ip", s.Flag()}, args...)...) }
 	return []pairFault{
 		{name: "unknown peer", conf: (*site).Stranger, fresh: true, code: diagnose.UnknownPeer, at: "B2", host: "h", says: "PublicKey = "},
-		{name: "wrong public key", conf: func(s *site) { s.ConfA.Replace(s.T, s.Gateway.Public, lab.NewKey(s.T).Public) }, fresh: true, code: diagnose.WrongPublicKey, at: "B2", host: "h"},
+		{name: "wrong public key", conf: func(s *site) { s.ConfA.Replace(s.T, s.Gateway.Public, lab.NewKey(s.T).Public) }, fresh: true,
+			code: diagnose.WrongPublicKey, at: "B2", host: "h"},
 		{name: "preshared key", conf: func(s *site) {
 			s.ConfH.Replace(s.T, "AllowedIPs", "PresharedKey = "+lab.NewKey(s.T).Private+"\nAllowedIPs")
 		}, fresh: true,
@@ -73,9 +74,11 @@ func pairFaults() []pairFault {
 		}, code: diagnose.ReversePathFilter, at: "B5", host: "h"},
 		{name: "nobody has the address", fresh: true, ask: func(*site) string { return "192.168.200.77:80" }, code: diagnose.NeighborUnreachable, at: "B6", host: "a"},
 		{name: "firewall of the return path", inject: drop(hostH, "forward", "tcp sport 80"), code: diagnose.ReturnFirewall, at: "B7", host: "h", says: "culprit"},
-		{name: "return path routed elsewhere", inject: func(s *site) { ipH(s, "route", "add", s.Inner(1), "dev", "lan") }, code: diagnose.ReturnRouteWrong, at: "B7", host: "h"},
+		{name: "return path routed elsewhere", inject: func(s *site) { ipH(s, "route", "add", s.Inner(1), "dev", "lan") },
+			code: diagnose.ReturnRouteWrong, at: "B7", host: "h"},
 		{name: "no NAT on the way", inject: func(s *site) { s.R.Run("nft", "delete", "table", "inet", "nat") }, fresh: true, code: diagnose.ReplyLeavesElsewhere, at: "B2", host: "h", says: "10.9.1.2:51821 as it sees it: not translated on the way"},
-		{name: "answers leave elsewhere", conf: (*site).Untranslated, inject: func(s *site) { ipH(s, "route", "replace", s.LAN().String(), "via", b(s)) }, fresh: true,
+		{name: "answers leave elsewhere", conf: (*site).Untranslated,
+			inject: func(s *site) { ipH(s, "route", "replace", s.LAN().String(), "via", b(s)) }, fresh: true,
 			code: diagnose.ReplyLeavesElsewhere, at: "B2", host: "h"},
 		{name: "firewall before the application", inject: drop(hostA, "input", "tcp sport 80"), code: diagnose.InputFirewall, at: "A6", host: "a", says: "culprit"},
 	}

@@ -207,7 +207,8 @@ func TestRecordingInPlaceOfNode(t *testing.T) {
 		}
 	}
 	var r diagnose.DoctorReport
-	if status := s.Ask(s.A, &r, "doctor", "-r", path); status != 0 || len(r.Peers) != 1 || r.Peers[0].State != diagnose.StateUp || r.Peers[0].PeerName != "gateway" {
+	if status := s.Ask(s.A, &r, "doctor", "-r", path); status != 0 || len(r.Peers) != 1 || r.Peers[0].State != diagnose.StateUp ||
+		r.Peers[0].PeerName != "gateway" {
 		t.Errorf("doctor: status %d, %+v", status, r)
 	}
 
@@ -244,7 +245,8 @@ func TestRecordingInPlaceOfNode(t *testing.T) {
 	if got := s.A.Run(s.Wgnode, "watch", "-r", path); !strings.Contains(got, "A1 tun-read") || !strings.Contains(got, "was cut off") {
 		t.Errorf("watch of half a recording:\n%s", got)
 	}
-	if got, status, err := s.A.Try(s.Wgnode, "doctor", "-r", "/etc/wireguard/wg0.conf"); err != nil || status != 1 || !strings.Contains(got, "not a recording") {
+	if got, status, err := s.A.Try(s.Wgnode, "doctor", "-r", "/etc/wireguard/wg0.conf"); err != nil || status != 1 ||
+		!strings.Contains(got, "not a recording") {
 		t.Errorf("doctor of a configuration: status %d, %v\n%s", status, err, got)
 	}
 }
@@ -348,7 +350,8 @@ func TestRecordOutputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, status, err := s.A.Try(s.Wgnode, "record", "wg0", "-w", path("killed.pcapng"), "--for", "1s"); err != nil || status != 1 || !strings.Contains(out, "--force") {
+	if out, status, err := s.A.Try(s.Wgnode, "record", "wg0", "-w", path("killed.pcapng"), "--for", "1s"); err != nil || status != 1 ||
+		!strings.Contains(out, "--force") {
 		t.Errorf("over what was left: status %d, %v\n%s", status, err, out)
 	}
 	if after, err := os.ReadFile(part); err != nil || !bytes.Equal(before, after) {

@@ -3,7 +3,6 @@
 package services
 
 import (
-	"bufio"
 	"errors"
 	"net"
 	"os"
@@ -308,59 +307,6 @@ func (s *execSite) awaitNobody() {
 	})
 }
 
-// ctrlC types Ctrl-C on a terminal: the command gets it, once.
-func (s *execSite) ctrlC() {
-	s.T.Helper()
-	// The one that says that it is ready is the one that is interrupted.
-	s.A.WriteFile(s.dir+"/wait", "trap 'echo interrupted' INT\nsh -c 'echo ready; exec sleep 1000'\necho done\n", 0o644)
-	keys, tty := terminal(s.T)
-	c := s.A.Command(patience.Context(s.T), s.exec("sh", s.dir+"/wait")...)
-	c.Stdin, c.Stdout, c.Stderr = tty, tty, tty
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	err := c.Start()
-	_ = tty.Close() // whoever has it open still is a process of the command's
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	var lines []string
-	for in := bufio.NewScanner(keys); in.Scan(); {
-		lines = append(lines, strings.TrimPrefix(strings.TrimSpace(in.Text()), "^C"))
-		if lines[len(lines)-1] == "ready" {
-			if _, err := keys.Write([]byte{3}); err != nil {
-				s.T.Fatal(err)
-			}
-		}
-	}
-	if err := c.Wait(); err != nil {
-		s.T.Errorf("ended with %v", err)
-	}
-	if got := strings.Join(lines, " "); got != "ready interrupted done" {
-		s.T.Errorf("the screen shows %q", got)
-	}
-}
-
-// terminal makes a terminal: its end where the keys are and the screen, which cannot
-// be read any more when all have closed the other, that of the programs (pty(7)).
-func terminal(t *testing.T) (keys, tty *os.File) {
-	t.Helper()
-	keys, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = keys.Close() })
-	n, err := unix.IoctlGetInt(int(keys.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(keys.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		tty, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys, tty
-}
-
 // Where the system forbids it, the error says which setting, and what to type.
 func TestExecForbidden(t *testing.T) {
 	s := newExecSite(t)
@@ -368,9 +314,11 @@ func TestExecForbidden(t *testing.T) {
 		return s.nobody("unshare", "-Urm", "sh", "-c", prepare+" "+s.program+" exec "+s.file+" true")
 	}
 	const powerless = "exec setpriv --bounding-set=-all --inh-caps=-all"
-	sitetest.Fails(t, s.A, 125, "user.max_user_namespaces=0 forbids this user to make namespaces", run("echo 0 >/proc/sys/user/max_user_namespaces; "+powerless)...)
+	sitetest.Fails(t, s.A, 125, "user.max_user_namespaces=0 forbids this user to make namespaces",
+		run("echo 0 >/proc/sys/user/max_user_namespaces; "+powerless)...)
 	sitetest.Fails(t, s.A, 125, "hint: sudo sysctl user.max_net_namespaces=", run("echo 0 >/proc/sys/user/max_net_namespaces; "+powerless)...)
-	sitetest.Fails(t, s.A, 125, "open /dev/net/tun: no such file or directory\nwgnode: hint: sudo modprobe tun", run("mount -t tmpfs none /run; mount -t tmpfs none /dev/net; exec")...)
+	sitetest.Fails(t, s.A, 125, "open /dev/net/tun: no such file or directory\nwgnode: hint: sudo modprobe tun",
+		run("mount -t tmpfs none /run; mount -t tmpfs none /dev/net; exec")...)
 	s.nothingLeft(s.A)
 }
 
@@ -379,7 +327,8 @@ func TestExecAsRoot(t *testing.T) {
 	lab.Need(t, "curl", "wg", "ps", "ip")
 	s := newExecSite(t)
 	before := sitetest.HostState(s.A)
-	out := s.A.Run(s.Wgnode, "exec", s.file, "sh", "-c", "curl -sS http://"+s.Web()+"; wg show wg0 endpoints; readlink /proc/self/ns/user; ip -o link")
+	out := s.A.Run(s.Wgnode, "exec", s.file, "sh", "-c",
+		"curl -sS http://"+s.Web()+"; wg show wg0 endpoints; readlink /proc/self/ns/user; ip -o link")
 	user := s.A.Run("readlink", "/proc/self/ns/user")
 	for _, want := range []string{"hello", s.Gateway.Public + "\t203.0.113.2:51820\n", user, "2: wg0: "} {
 		if !strings.Contains(out, want) {
@@ -388,9 +337,12 @@ func TestExecAsRoot(t *testing.T) {
 	}
 	s.A.Run("rmdir", "/run/wireguard")
 	// It keeps what root's programs need, and cannot go back to the host's network.
-	s.A.Run(s.Wgnode, "exec", s.file, "sh", "-ec", "touch "+s.dir+"/theirs; chown 65534 "+s.dir+"/theirs; setpriv --reuid=65534 --clear-groups test -O "+s.dir+"/theirs")
-	for _, way := range []string{"nsenter -t 1 -n true", "nsenter --net=/proc/self/fd/3 true", "unshare -Ur nsenter --net=/proc/self/fd/3 true", "mount -t tmpfs none /mnt"} {
-		out, status, err := s.A.Try("sh", "-c", "nsenter --net=/proc/self/ns/net true && exec 3</proc/self/ns/net && exec "+s.Wgnode+" exec "+s.file+" sh -c '"+way+"'")
+	s.A.Run(s.Wgnode, "exec", s.file, "sh", "-ec",
+		"touch "+s.dir+"/theirs; chown 65534 "+s.dir+"/theirs; setpriv --reuid=65534 --clear-groups test -O "+s.dir+"/theirs")
+	for _, way := range []string{"nsenter -t 1 -n true", "nsenter --net=/proc/self/fd/3 true",
+		"unshare -Ur nsenter --net=/proc/self/fd/3 true", "mount -t tmpfs none /mnt"} {
+		out, status, err := s.A.Try("sh", "-c", "nsenter --net=/proc/self/ns/net true && exec 3</proc/self/ns/net && exec "+s.Wgnode+" exec "+
+			s.file+" sh -c '"+way+"'")
 		if err != nil || status == 0 || !strings.Contains(strings.ToLower(out), "perm") {
 			t.Errorf("%s: %v, status %d, %s", way, err, status, out)
 		}

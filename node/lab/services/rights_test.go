@@ -120,6 +120,7 @@ func TestRunFallsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer manager.Close()
-	sitetest.Fails(t, s.A, 1, "wgnode: make interface wg0: ", append([]string{"env", "NOTIFY_SOCKET=" + manager.LocalAddr().String()}, n.wgnode("run", file)...)...)
+	sitetest.Fails(t, s.A, 1, "wgnode: make interface wg0: ",
+		append([]string{"env", "NOTIFY_SOCKET=" + manager.LocalAddr().String()}, n.wgnode("run", file)...)...)
 	n.nothingLeft()
 }

@@ -111,7 +111,8 @@ func TestRouting(t *testing.T) {
 			host := func(n string) string { // of B's network
 				return strings.Replace(strings.Replace(r.IP(r.Addr.B), "200.22", "200."+n, 1), "::22", "::"+n, 1)
 			}
-			p := r.node.serve("[#] routing for peers to", r.node.file("wg0.toml", r.config(r.IP(r.Addr.B), host("77"), "tcp:"+r.web6("88"))), "--netstack")
+			p := r.node.serve("[#] routing for peers to",
+				r.node.file("wg0.toml", r.config(r.IP(r.Addr.B), host("77"), "tcp:"+r.web6("88"))), "--netstack")
 			r.traffic(v6)
 			r.bulk()
 			r.refusals(host)
@@ -351,7 +352,8 @@ func TestRoutingSeenThrough(t *testing.T) {
 	s := newSite(t, false)
 	n := newNobody(t, s.turned())
 	s.H.Sysctl("net.ipv4.ping_group_range", "0 2147483647")
-	p := n.serve("[#] routing for peers to", n.file("wg0.conf", s.ConfH.Text), "--netstack", "--route-for-peers", s.IP(s.Addr.B), "--route-for-peers", "192.168.200.77")
+	p := n.serve("[#] routing for peers to", n.file("wg0.conf", s.ConfH.Text), "--netstack", "--route-for-peers",
+		s.IP(s.Addr.B), "--route-for-peers", "192.168.200.77")
 	s.Up(s.A, s.ConfA)
 	s.Want(s.Explain(s.Web()), diagnose.Healthy, "through gateway")
 	s.Want(s.Explain(s.IP(s.Addr.B)), diagnose.Healthy, "through gateway")

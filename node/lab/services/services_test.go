@@ -173,7 +173,8 @@ func TestServicesRefusedWithInterface(t *testing.T) {
 	s := newSite(t, false)
 	before := sitetest.HostState(s.A)
 	s.A.WriteFile("/etc/wireguard/wg0.toml", "[interface]\nprivate_key = \""+s.Alice.Private+"\"\n[socks5]\nlisten = 1080\n", 0o600)
-	sitetest.Fails(t, s.A, 1, "socks5: only a node with a network stack of its own has services\nwgnode: hint: add --netstack", s.Wgnode, "up", "/etc/wireguard/wg0.toml")
+	sitetest.Fails(t, s.A, 1, "socks5: only a node with a network stack of its own has services\nwgnode: hint: add --netstack", s.Wgnode, "up",
+		"/etc/wireguard/wg0.toml")
 	sitetest.Fails(t, s.A, 2, "--forward: \"80\" is not", s.Wgnode, "run", "wg0", "--forward", "80")
 	s.A.Run("rm", "-df", "/run/wgnode")
 	sitetest.Unchanged(t, s.A, before)

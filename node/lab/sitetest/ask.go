@@ -96,7 +96,8 @@ func (s *Site) NoFindings(found []diagnose.Finding, unchecked []string) {
 // Calls has A ask for the web server at addr again and again, until the test ends
 // or the process is stopped.
 func (s *Site) Calls(addr string) *lab.Proc {
-	return s.A.Start("sh", "-c", fmt.Sprintf("while :; do curl -s -o /dev/null -m 2 --interface %s http://%s; sleep 0.2; done", s.Inner(1), addr))
+	return s.A.Start("sh", "-c", fmt.Sprintf(
+		"while :; do curl -s -o /dev/null -m 2 --interface %s http://%s; sleep 0.2; done", s.Inner(1), addr))
 }
 
 // Overheard explains on H what A's calls come to.

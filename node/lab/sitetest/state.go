@@ -20,7 +20,8 @@ func HostState(h *lab.Host) string {
 	h.Settle()
 	state := h.Run("ip", "address") + h.Run("ip", "route", "show", "table", "all") +
 		h.Run("ip", "-6", "route", "show", "table", "all") + h.Run("ip", "rule") + h.Run("ip", "-6", "rule") +
-		h.Run("sh", "-c", "find /run/wgnode /run/wireguard -mindepth 1 2>/dev/null | sort; ps -e -o stat=,comm= | grep -v ^Z | grep -c wgnode || true")
+		h.Run("sh", "-c", "find /run/wgnode /run/wireguard -mindepth 1 2>/dev/null | sort; "+
+			"ps -e -o stat=,comm= | grep -v ^Z | grep -c wgnode || true")
 	// The kernel announces on its own time that an address is no duplicate.
 	return regexp.MustCompile(` (tentative|expires \w+)`).ReplaceAllString(state, "")
 }

@@ -96,7 +96,8 @@ to = "10.0.0.2:80"`, "")
 		return all
 	}
 	state := func() string {
-		return everythingOf(s) + s.A.Run("sh", "-c", "ip link show wg0; nft list table inet wgnode-gateway-wg0; sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding")
+		return everythingOf(s) + s.A.Run(
+			"sh", "-c", "ip link show wg0; nft list table inet wgnode-gateway-wg0; sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding")
 	}
 	if found := findings(); len(found) > 0 {
 		t.Fatalf("before anything is changed: %+v", found)

@@ -142,7 +142,8 @@ func TestReadOnlySysctl(t *testing.T) {
 	contained := func(command string) []string {
 		return []string{"unshare", "-m", "sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && " + command}
 	}
-	sitetest.Fails(t, s.A, 1, "a container gets it by the option --sysctl net.ipv4.conf.all.src_valid_mark=1", contained(s.Wgnode+" up wg0")...)
+	sitetest.Fails(t, s.A, 1, "a container gets it by the option --sysctl net.ipv4.conf.all.src_valid_mark=1",
+		contained(s.Wgnode+" up wg0")...)
 	sitetest.Same(t, "left by the failure", before, sitetest.Routing(s.A))
 
 	s.A.Sysctl("net.ipv4.conf.all.src_valid_mark", "1")

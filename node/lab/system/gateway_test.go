@@ -203,7 +203,8 @@ func TestKillSwitchLAN(t *testing.T) {
 	} {
 		s.toml(`"10.0.0.2/32"`, test.keys, "")
 		s.A.Run(s.Wgnode, "up", tomlPath)
-		if a, b, c := curl(lan4, test.lan), curl(lan6, test.lan), curl(s.IP(s.Addr.HWan), test.away); a != test.lan || b != test.lan || c != test.away {
+		if a, b, c := curl(lan4, test.lan), curl(lan6, test.lan), curl(s.IP(s.Addr.HWan), test.away); a != test.lan ||
+			b != test.lan || c != test.away {
 			t.Errorf("%s: the LAN says %q and %q, the outside %q", test.keys, a, b, c)
 		}
 		if test.lan != "" {

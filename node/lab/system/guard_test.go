@@ -119,7 +119,8 @@ func (s *site) interfere(traffic *chatter, times int) {
 	if most > time.Second && times >= 100 {
 		s.T.Errorf("once it took %v until the kill switch was back", most)
 	}
-	s.T.Logf("%d interferences: seen to be back within %v, packets leaked until then %d, later %d", times, most.Round(time.Millisecond), open, late)
+	s.T.Logf("%d interferences: seen to be back within %v, packets leaked until then %d, later %d",
+		times, most.Round(time.Millisecond), open, late)
 }
 
 // What another program flushes is back, and said: in the log, in watch, and as a

@@ -83,7 +83,8 @@ func TestHooks(t *testing.T) {
 func TestHooksThatAreNotUndone(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps")
 	s := newSite(t, false)
-	s.ConfA.Replace(t, "[Interface]\n", "[Interface]\nPreUp = true\nPostUp = ip route add blackhole 192.0.2.9 # %i\nPostUp = false\nPostUp = echo never\nPostDown = ip route delete blackhole 192.0.2.9\n")
+	s.ConfA.Replace(t, "[Interface]\n", "[Interface]\nPreUp = true\nPostUp = ip route add blackhole 192.0.2.9 # %i\nPostUp = false\n"+
+		"PostUp = echo never\nPostDown = ip route delete blackhole 192.0.2.9\n")
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
 	out, status, err := s.A.Try(s.Wgnode, "up", "wg0")
 	const want = "[!] not undone: what PreUp (/etc/wireguard/wg0.conf:2) did: true\n" +
@@ -154,7 +155,8 @@ func TestSave(t *testing.T) {
 	s.A.Run("ip", "link", "set", "wg0", "mtu", "1300")
 	s.A.Run(s.Wgnode, "save", "wg0")
 	saved := s.A.ReadFile("/etc/wireguard/wg0.conf")
-	for _, want := range []string{", 10.201.0.1/24\n", "MTU = 1300\n", "# stays\n", "ListenPort = 4600\n", "# Name = the gateway\n", "PostUp = echo PostUp %i",
+	for _, want := range []string{", 10.201.0.1/24\n", "MTU = 1300\n", "# stays\n", "ListenPort = 4600\n", "# Name = the gateway\n",
+		"PostUp = echo PostUp %i",
 		"PublicKey = " + stranger + "\nAllowedIPs = 10.200.0.9/32\nPersistentKeepalive = 21\n", "# a comment for bash"} {
 		if !strings.Contains(saved, want) {
 			t.Errorf("%q is not in what was saved", want)

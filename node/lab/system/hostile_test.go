@@ -114,7 +114,8 @@ func TestWritesBesideStrangers(t *testing.T) {
 					h.file(out)
 				}
 				if c.appends {
-					s.A.WriteFile("/etc/wireguard/none.toml", "[interface]\nname = \"none\"\naddress = [\"10.9.9.9/32\"]\n[socks5]\nlisten = \"unix:/nowhere/at/all\"\n", 0o600)
+					s.A.WriteFile("/etc/wireguard/none.toml",
+						"[interface]\nname = \"none\"\naddress = [\"10.9.9.9/32\"]\n[socks5]\nlisten = \"unix:/nowhere/at/all\"\n", 0o600)
 				}
 				text, status, err := s.A.Try(append([]string{s.Wgnode}, c.args(h.path(out))...)...)
 				if err != nil {
@@ -162,7 +163,8 @@ func TestTakesNothingFromStrangers(t *testing.T) {
 	}
 	in := func(command string) []string { return []string{"sh", "-c", "cd " + h.dir + " && " + command} }
 	want := func(name string) string {
-		return "not taken as root: " + h.path(name) + " belongs to the user 54321\nwgnode: hint: if what is in it is right: chown root: " + h.path(name) + "\n"
+		return "not taken as root: " + h.path(name) +
+			" belongs to the user 54321\nwgnode: hint: if what is in it is right: chown root: " + h.path(name) + "\n"
 	}
 	for _, c := range []struct{ command, want string }{
 		{"WGNODE up ./wg0.conf", want("wg0.conf")},
@@ -179,7 +181,8 @@ func TestTakesNothingFromStrangers(t *testing.T) {
 	h.must(os.MkdirAll(h.path("theirs"), 0o755))
 	h.must(os.WriteFile(h.path("theirs/wg2.conf"), []byte(conf), 0o600))
 	h.must(os.Chown(h.path("theirs"), stranger, stranger))
-	sitetest.Fails(t, s.A, 1, "not taken as root: "+h.path("theirs")+" belongs to the user 54321\nwgnode: hint: a copy in a folder of root's will do: cp "+
+	sitetest.Fails(t, s.A, 1, "not taken as root: "+h.path("theirs")+
+		" belongs to the user 54321\nwgnode: hint: a copy in a folder of root's will do: cp "+
 		h.path("theirs/wg2.conf")+" /etc/wireguard/\n", s.Wgnode, "up", h.path("theirs/wg2.conf"))
 	sitetest.Fails(t, s.A, 125, want("wg0.conf"), in(s.Wgnode+" exec ./wg0.conf true")...)
 	if _, err := os.Stat(ran); err == nil {
@@ -225,7 +228,8 @@ func TestRunFolderOfStrangers(t *testing.T) {
 			args = append(args, "10.0.0.2:80")
 		}
 		sitetest.Fails(t, s.A, 1, dir+" belongs to the user 54321\nwgnode: hint: journals and sockets are there: set XDG_RUNTIME_DIR to",
-			append([]string{"setpriv", "--reuid=65534", "--clear-groups", "env", "-u", "XDG_RUNTIME_DIR", "TMPDIR=" + tmp, program, command}, args...)...)
+			append([]string{"setpriv", "--reuid=65534", "--clear-groups", "env", "-u", "XDG_RUNTIME_DIR", "TMPDIR=" + tmp, program, command},
+				args...)...)
 	}
 	if out, status, _ := s.A.Try("test", "-e", ran); status == 0 {
 		t.Errorf("a stranger's hook was run %s", out)
@@ -240,7 +244,8 @@ func TestMemoryIsHidden(t *testing.T) {
 	// The kernel gives such a process's files below /proc to root.
 	for command, owner := range map[string]string{"cat": "65534", "/run/wgnode pubkey": "0"} {
 		p := s.A.Start("sh", "-c", "mkfifo -m 666 /run/stdin; setpriv --reuid=65534 --clear-groups "+command+" </run/stdin & exec 3>/run/stdin; "+
-			"until [ \"$(cat /proc/$!/comm)\" != setpriv ] && [ $(stat -c %u /proc/$!/mem) = "+owner+" ]; do :; done; echo hidden; kill $!; rm /run/stdin")
+			"until [ \"$(cat /proc/$!/comm)\" != setpriv ] && [ $(stat -c %u /proc/$!/mem) = "+owner+
+			" ]; do :; done; echo hidden; kill $!; rm /run/stdin")
 		p.WaitOutput(patience.Context(t), "hidden")
 		if err := p.Wait(); err != nil {
 			t.Errorf("%s: %v", command, err)

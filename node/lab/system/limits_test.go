@@ -38,7 +38,8 @@ func TestFewFiles(t *testing.T) {
 func TestPipeAsResolvConf(t *testing.T) {
 	lab.Need(t, "ip", "mkfifo", "mount", "timeout")
 	s := newSite(t, false)
-	s.A.WriteFile("/etc/wireguard/wg0.conf", strings.Replace(s.ConfA.Text, "Endpoint = ", "# Endpoint = ", 1)+"Endpoint = hub.example:51820\n", 0o600)
+	s.A.WriteFile("/etc/wireguard/wg0.conf", strings.Replace(s.ConfA.Text, "Endpoint = ", "# Endpoint = ", 1)+"Endpoint = hub.example:51820\n",
+		0o600)
 	s.A.WriteFile("/etc/wireguard/wg1.conf", strings.Replace(s.ConfA.Text, "[Interface]", "[Interface]\nDNS = 10.0.0.53", 1), 0o600)
 	s.A.Run("sh", "-c", "rm -f /run/pipe; mkfifo /run/pipe; touch /etc/resolv.conf; mount --bind /run/pipe /etc/resolv.conf")
 	// timeout(1) is against hanging only: what it has to end has status 124.

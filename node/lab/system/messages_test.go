@@ -23,10 +23,11 @@ var messages = []struct {
 	status  int
 }{
 	{
-		name:   "the route of this host's own network",
-		conf:   "[Interface]\nPrivateKey=K\n[Peer]\nPublicKey=P\nAllowedIPs=192.168.77.0/24\n",
-		says:   "wgnode: add route 192.168.77.0/24 dev wg0: the route already exists (dev lan0 proto kernel)",
-		hint:   "lan0 is in the network 192.168.77.0/24 itself: take it out of AllowedIPs; for hosts behind the tunnel put their addresses there, such as 192.168.77.1/32",
+		name: "the route of this host's own network",
+		conf: "[Interface]\nPrivateKey=K\n[Peer]\nPublicKey=P\nAllowedIPs=192.168.77.0/24\n",
+		says: "wgnode: add route 192.168.77.0/24 dev wg0: the route already exists (dev lan0 proto kernel)",
+		hint: "lan0 is in the network 192.168.77.0/24 itself: take it out of AllowedIPs; for hosts behind the tunnel put their addresses " +
+			"there, such as 192.168.77.1/32",
 		status: 1,
 	},
 	{
@@ -160,9 +161,10 @@ var messages = []struct {
 		status: 0,
 	},
 	{
-		name:   "a second [Interface]",
-		conf:   "[Interface]\nPrivateKey=K\nAddress=10.1.0.1/24\n[Interface]\nAddress=10.1.0.1/24\n",
-		says:   "wgnode: /etc/wireguard/wg0.conf:5: Address: duplicate address 10.1.0.1/24: the [Interface] in line 4 repeats that in line 1; keep one of the two",
+		name: "a second [Interface]",
+		conf: "[Interface]\nPrivateKey=K\nAddress=10.1.0.1/24\n[Interface]\nAddress=10.1.0.1/24\n",
+		says: "wgnode: /etc/wireguard/wg0.conf:5: Address: duplicate address 10.1.0.1/24: the [Interface] in line 4 repeats that in line 1; " +
+			"keep one of the two",
 		status: 1,
 	},
 }
@@ -179,8 +181,10 @@ func TestMessages(t *testing.T) {
 			h := l.Host("h")
 			h.Run("sh", "-c", "mkdir -p /run/bin /etc/wireguard && ln -s "+wgnode+" /run/bin/wgnode && ip link set lo up")
 			l.Link(h.End("lan0", "192.168.77.5/24"), l.Host("far").End("lan0"))
-			h.WriteFile("/etc/wireguard/wg1.conf", fill("[Interface]\nPrivateKey=K\nListenPort=51999\n[Peer]\nPublicKey=Q\nAllowedIPs=10.99.0.0/16\n"), 0o600)
-			h.WriteFile("/etc/wireguard/full1.conf", fill("[Interface]\nPrivateKey=K\nFwMark=77\n[Peer]\nPublicKey=Q\nAllowedIPs=0.0.0.0/0\n"), 0o600)
+			h.WriteFile("/etc/wireguard/wg1.conf",
+				fill("[Interface]\nPrivateKey=K\nListenPort=51999\n[Peer]\nPublicKey=Q\nAllowedIPs=10.99.0.0/16\n"), 0o600)
+			h.WriteFile("/etc/wireguard/full1.conf",
+				fill("[Interface]\nPrivateKey=K\nFwMark=77\n[Peer]\nPublicKey=Q\nAllowedIPs=0.0.0.0/0\n"), 0o600)
 			shell := func(command string) []string {
 				return []string{"sh", "-c", "export PATH=/run/bin:$PATH; cd /run/bin; " + command}
 			}

@@ -72,7 +72,8 @@ func TestHealthAndMetrics(t *testing.T) {
 	for _, want := range []string{
 		`wgnode_checkpoint_packets_total\{checkpoint="A1",interface="wg0"\} [1-9]`,
 		`wgnode_checkpoint_packets_total\{checkpoint="A6",interface="wg0"\} [1-9]`,
-		`wireguard_received_bytes_total\{allowed_ips=".*",friendly_name="gateway",interface="wg0",public_key="` + regexp.QuoteMeta(s.Gateway.Public) + `"\} [1-9]`,
+		`wireguard_received_bytes_total\{allowed_ips=".*",friendly_name="gateway",interface="wg0",public_key="` +
+			regexp.QuoteMeta(s.Gateway.Public) + `"\} [1-9]`,
 	} {
 		if !regexp.MustCompile(want).MatchString(body) {
 			t.Errorf("no %s in\n%s", want, body)

@@ -160,7 +160,8 @@ func TestWhichNodeIsMeant(t *testing.T) {
 	sitetest.Fails(t, h, 2, "missing DEST", wgnode, "trace", "one")
 
 	h.Run(wgnode, "up", dir+"/two.toml")
-	for _, command := range [][]string{{"down"}, {"reload"}, {"save"}, {"doctor"}, {"trace", "10.66.0.2"}, {"watch"}, {"connect", "10.66.0.2:22"}} {
+	for _, command := range [][]string{{"down"}, {"reload"}, {"save"}, {"doctor"}, {"trace", "10.66.0.2"}, {"watch"},
+		{"connect", "10.66.0.2:22"}} {
 		sitetest.Fails(t, h, 1, "more than one tunnel is running; choose one: one, two", append([]string{wgnode}, command...)...)
 	}
 	h.Run(in(dir+"/sub", wgnode+" up")...)

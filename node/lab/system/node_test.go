@@ -100,9 +100,11 @@ func TestUpFails(t *testing.T) {
 	defer other.Close()
 	before := sitetest.HostState(s.A)
 	for name, test := range map[string]struct{ conf, want string }{
-		"port in use":  {"[Interface]\nPrivateKey=" + private + "\nListenPort=51999\n", "address already in use"},
-		"route exists": {"[Interface]\nPrivateKey=" + private + "\n[Peer]\nPublicKey=" + s.Gateway.Public + "\nAllowedIPs=" + s.Addr.A.V4.Masked().String() + ",10.77.0.0/16\n", "add route " + s.Addr.A.V4.Masked().String() + " dev wg0: the route already exists (dev eth0 proto kernel)"},
-		"syntax":       {"[Interface]\nPrivateKey=short\n", "/etc/wireguard/wg0.conf:2: PrivateKey"},
+		"port in use": {"[Interface]\nPrivateKey=" + private + "\nListenPort=51999\n", "address already in use"},
+		"route exists": {"[Interface]\nPrivateKey=" + private + "\n[Peer]\nPublicKey=" + s.Gateway.Public + "\nAllowedIPs=" +
+			s.Addr.A.V4.Masked().String() + ",10.77.0.0/16\n",
+			"add route " + s.Addr.A.V4.Masked().String() + " dev wg0: the route already exists (dev eth0 proto kernel)"},
+		"syntax": {"[Interface]\nPrivateKey=short\n", "/etc/wireguard/wg0.conf:2: PrivateKey"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := s.A.With(t)
@@ -254,7 +256,8 @@ func TestEndpointNameAppears(t *testing.T) {
 	}
 	s.A.WriteFile("/etc/hosts", s.IP(s.Addr.HWan)+" hub.example\n", 0o644)
 	// TCP repeats its SYN; each makes the device try again.
-	if got := s.A.Run("curl", "-sS", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "http://"+s.Web()); !strings.HasSuffix(got, "hello") {
+	if got := s.A.Run("curl", "-sS", "--retry", "20", "--retry-all-errors", "--retry-delay", "1",
+		"http://"+s.Web()); !strings.HasSuffix(got, "hello") {
 		t.Errorf("curl printed %q", got)
 	}
 }

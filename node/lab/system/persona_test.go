@@ -39,11 +39,13 @@ func TestAsWgAndWgQuick(t *testing.T) {
 		"wg-quick", "wg-quick -h", "wg-quick --help", "wg-quick help", "wg-quick --version", "wg-quick up", "wg-quick down", "wg-quick strip",
 		"wg-quick up a b", "wg-quick bogus wg0", "wg-quick up nope", "wg-quick down nope", "wg-quick save nope", "wg-quick strip nope",
 		"wg-quick up /nofile.conf", "wg-quick up ./wg0.conf", "wg-quick strip /etc/passwd", "wg-quick up /etc/passwd",
-		"wg-quick up toolonginterfacename", "wg-quick up wg0.conf", "wg-quick down --help", "wg-quick strip wg0", "wg-quick strip /etc/wireguard/wg0.conf",
+		"wg-quick up toolonginterfacename", "wg-quick up wg0.conf", "wg-quick down --help", "wg-quick strip wg0",
+		"wg-quick strip /etc/wireguard/wg0.conf",
 		"wg-quick up wg0", "cd /etc/wireguard && wg-quick strip ./wg0.conf",
 	} {
 		try := func(path string) []string {
-			out, status, err := s.A.Try("env", "PATH="+path+":/usr/sbin:/usr/bin:/sbin:/bin", "bash", "-c", "cd / && { "+line+"\n} 2>/run/said; s=$?; echo --; cat /run/said; exit $s")
+			out, status, err := s.A.Try("env", "PATH="+path+":/usr/sbin:/usr/bin:/sbin:/bin", "bash", "-c",
+				"cd / && { "+line+"\n} 2>/run/said; s=$?; echo --; cat /run/said; exit $s")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,8 +21,10 @@ func TestSaveKeepsWhatTheFileKnows(t *testing.T) {
 	kim, eve := lab.NewKey(t).Public, lab.NewKey(t).Public
 	hub := s.IP(s.Addr.HWan)
 	s.A.WriteFile("/etc/hosts", "127.0.0.1 localhost\n"+hub+" hub.example\n", 0o644)
-	text := "# Of the office.\n[Interface]\nPrivateKey = " + s.Alice.Private + " # made in May\nAddress = 10.0.0.1/24\nListenPort = 51821\nPostUp = true\n" +
-		"\n### Client gateway\n[Peer]\nPublicKey = " + s.Gateway.Public + "\nEndpoint = hub.example:51820 # by DynDNS\nAllowedIPs = 10.0.0.2/32\n" +
+	text := "# Of the office.\n[Interface]\nPrivateKey = " + s.Alice.Private +
+		" # made in May\nAddress = 10.0.0.1/24\nListenPort = 51821\nPostUp = true\n" +
+		"\n### Client gateway\n[Peer]\nPublicKey = " + s.Gateway.Public +
+		"\nEndpoint = hub.example:51820 # by DynDNS\nAllowedIPs = 10.0.0.2/32\n" +
 		"\n### Client kim\n[Peer]\n# her phone\nPublicKey = " + kim + "\nAllowedIPs = 10.0.0.3/32\n"
 	s.A.WriteFile("/etc/wireguard/wg0.conf", text, 0o600)
 	s.A.Run(s.Wgnode, "up", "wg0")
@@ -55,7 +57,8 @@ func TestSaveKeepsWhatTheFileKnows(t *testing.T) {
 	s.A.WriteFile("/etc/wireguard/wg0.conf", strings.Replace(text, "[Interface]\n", "[Interface]\nSaveConfig = true\n", 1), 0o600)
 	s.A.Run(s.Wgnode, "reload", "wg0")
 	s.A.Run("wg", "set", "wg0", "peer", eve, "persistent-keepalive", "5")
-	want("SaveConfig", strings.Replace(text, "[Interface]\n", "[Interface]\nSaveConfig = true\n", 1)+"PersistentKeepalive = 5\n", saved("down", "wg0"))
+	want("SaveConfig", strings.Replace(text, "[Interface]\n", "[Interface]\nSaveConfig = true\n", 1)+"PersistentKeepalive = 5\n",
+		saved("down", "wg0"))
 }
 
 // A peer that moves by itself keeps the name of its endpoint.

@@ -147,7 +147,8 @@ func (n noted) WriteTo(b []byte, to net.Addr) (int, error) {
 // Whatever datagram a client sends, it goes where its header says or nowhere, and the
 // association goes on: what comes next is passed on.
 func FuzzAssociation(f *testing.F) {
-	for _, seed := range []string{"\x00\x00\x00\x01\x0a\x00\x00\x02\x00\x50hello", "\x00\x00\x01\x01\x0a\x00\x00\x02\x00\x50", "\x00\x00\x00\x03\x01a\x00\x50x",
+	for _, seed := range []string{"\x00\x00\x00\x01\x0a\x00\x00\x02\x00\x50hello", "\x00\x00\x01\x01\x0a\x00\x00\x02\x00\x50",
+		"\x00\x00\x00\x03\x01a\x00\x50x",
 		"\x00\x00\x00\x03\x00\x00\x50x", "\x00\x00\x00\x04" + strings.Repeat("\x20", 16) + "\x00\x50y", "\x00\x00\x00\x03\xff", ""} {
 		f.Add([]byte(seed))
 	}

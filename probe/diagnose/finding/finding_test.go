@@ -111,8 +111,10 @@ func TestFindings(t *testing.T) {
 
 		{"a route was deleted", func(f *Facts) {
 			f.Changed = []Changed{{What: "route 10.7.0.0/16 dev wg0 is missing", Since: now, By: "systemd-networkd could have done it"}}
-		}, diagnose.NotAsApplied, "route 10.7.0.0/16 dev wg0 is missing (since " + now.Format(time.DateTime) + "); systemd-networkd could have done it"},
-		{"many routes were deleted", func(f *Facts) { f.Changed = slices.Repeat([]Changed{{What: "x"}}, 7) }, diagnose.NotAsApplied, "x; x; x; x; x; and 2 more"},
+		}, diagnose.NotAsApplied, "route 10.7.0.0/16 dev wg0 is missing (since " + now.Format(time.DateTime) +
+			"); systemd-networkd could have done it"},
+		{"many routes were deleted", func(f *Facts) { f.Changed = slices.Repeat([]Changed{{What: "x"}}, 7) }, diagnose.NotAsApplied,
+			"x; x; x; x; x; and 2 more"},
 		{"the kill switch was flushed", func(f *Facts) {
 			f.Changed = []Changed{{What: "nft table inet x: it is missing", Protects: true}}
 		}, diagnose.NotAsApplied, "wgnode reload wg0"},

@@ -99,7 +99,8 @@ func noKeepalive(f *Facts) []diagnose.Finding {
 			continue
 		}
 		found = append(found, diagnose.Finding{Code: diagnose.NoKeepalive, Peer: p.Key,
-			Summary: fmt.Sprintf("connections come in from %s (the latest at %s), and this host, %s, is behind NAT: without keepalives the NAT mapping expires when the tunnel is idle, and %s cannot reach this host until it sends again",
+			Summary: fmt.Sprintf("connections come in from %s (the latest at %s), and this host, %s, is behind NAT: without keepalives the NAT "+
+				"mapping expires when the tunnel is idle, and %s cannot reach this host until it sends again",
 				p.label(), p.Opened.Format(time.TimeOnly), src, p.label()),
 			Fix: []string{
 				harmless.Command("wg set %s peer %s persistent-keepalive 25", f.Interface, p.Key),

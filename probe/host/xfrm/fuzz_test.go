@@ -19,7 +19,8 @@ func FuzzPolicy(f *testing.F) {
 	f.Add(make([]byte, 16), make([]byte, 16), make([]byte, 16), uint16(1), uint16(1), uint8(0), uint8(2), true)
 	f.Add([]byte{1, 2, 3}, []byte{255}, []byte{1}, uint16(0), uint16(0), uint8(255), uint8(7), false)
 	f.Fuzz(func(t *testing.T, prefix, mask, addr []byte, selected, port uint16, proto, dir uint8, block bool) {
-		p := netlink.XfrmPolicy{Src: &net.IPNet{IP: prefix, Mask: mask}, SrcPort: int(selected), Proto: netlink.Proto(proto), Dir: netlink.Dir(dir)}
+		p := netlink.XfrmPolicy{Src: &net.IPNet{IP: prefix, Mask: mask}, SrcPort: int(selected),
+			Proto: netlink.Proto(proto), Dir: netlink.Dir(dir)}
 		if block {
 			p.Action = netlink.XFRM_POLICY_BLOCK
 		} else {

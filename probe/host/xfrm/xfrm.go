@@ -105,7 +105,8 @@ func describe(p *netlink.XfrmPolicy, a netip.Addr) Policy {
 		verb = "which wants it encrypted"
 	}
 	dir := directions[p.Dir]
-	return Policy{Text: fmt.Sprintf("%s dir %s %s", text, dir, verb), Delete: harmless.Command("ip xfrm policy delete dir %s index %d", dir, p.Index)}
+	return Policy{Text: fmt.Sprintf("%s dir %s %s", text, dir, verb),
+		Delete: harmless.Command("ip xfrm policy delete dir %s index %d", dir, p.Index)}
 }
 
 // words is a prefix in text, that of all addresses of a's family for nil.
