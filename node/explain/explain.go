@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"syscall"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/host/netfilter"
-	"github.com/wgnode/wgnode/probe/host/xfrm"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // DefaultTimeout is how long a verdict may take: two attempts at a handshake.
@@ -244,157 +240,9 @@ func (x *explanation) probe(ctx context.Context) diagnose.Probe {
 	return p
 }
 
-// watch collects facts until the verdict is settled or ctx ends.
-func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, outcome <-chan diagnose.Probe) diagnose.Verdict {
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	var until time.Time // when to stop, once the verdict is settled
-	for {
-		select {
-		case <-ctx.Done():
-			return x.judge()
-		case evs := <-events:
-			for i := range evs {
-				x.add(&evs[i])
-			}
-		case p := <-outcome:
-			x.flow.Probe = p
-			if x.Kernel && p.Errno == syscall.EPERM {
-				x.flow.Refusals = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.proto()}, xfrm.Out)
-			}
-		case p := <-x.traced():
-			x.kernel.add(x.facts, p)
-		case <-tick.C:
-		}
-		x.update(ctx)
-		v, settled := x.facts.Judge(time.Now())
-		switch {
-		case !settled || x.req.Passive && x.facts.Side == diagnose.SideA && !x.noticed():
-			until = time.Time{}
-		case until.IsZero():
-			until = time.Now().Add(linger)
-		case x.complete(&v) || time.Now().After(until):
-			return x.judge()
-		}
-	}
-}
-
-// noticed reports whether anything of the flow was seen. Whose it is may only
-// then be known: it may come from another peer. What was between its receipt and here
-// when the watch began does not count: the next packet of it is seen whole.
-func (x *explanation) noticed() bool {
-	if e := x.flow.Seen[probe.A1]; e != nil && x.fromAnother(e) {
-		return false
-	}
-	if x.flow.Dropped != nil || slices.ContainsFunc(x.flow.Seen[:], func(e *probe.Event) bool { return e != nil }) {
-		return true
-	}
-	if x.facts.Kernel == nil {
-		return false
-	}
-	p := &x.facts.Kernel.Passages[diagnose.ToTunnel]
-	return p.Packets > 0 && p.In != x.Interface // of what comes from a peer there is an event, if it counts
-}
-
-// fromAnother reports whether a packet into the tunnel is one that another peer sent.
-func (x *explanation) fromAnother(e *probe.Event) bool {
-	src, _ := e.Inner()
-	r, ok := x.Tunnel.Lookup(src.Addr())
-	return ok && r.Peer != x.peer
-}
-
-// traced is where the walks of packets through the kernel come.
-func (x *explanation) traced() <-chan *netfilter.Packet {
-	if x.kernel == nil {
-		return nil
-	}
-	return x.kernel.packets
-}
-
 func (x *explanation) judge() diagnose.Verdict {
 	v, _ := x.facts.Judge(time.Now())
 	return v
-}
-
-// complete reports whether there is nothing more to wait for: each seam has told
-// of the flow. Events of different seams may be read out of order.
-func (x *explanation) complete(v *diagnose.Verdict) bool {
-	seams := []probe.Checkpoint{probe.A1, probe.A4, probe.A5, probe.A6}
-	if x.facts.Side == diagnose.SideB {
-		seams = []probe.Checkpoint{probe.B3, probe.B4, probe.B7, probe.B8}
-	}
-	missing := func(c probe.Checkpoint) bool { return x.flow.Seen[c] == nil }
-	return v.Healthy() && !slices.ContainsFunc(seams, missing)
-}
-
-// update brings the facts up to date that no event tells, and asks the peer for
-// a sign of life where it is due.
-func (x *explanation) update(ctx context.Context) {
-	x.facts.Strangers = x.strangers()
-	if e := x.flow.Seen[probe.B4]; e != nil && x.facts.Side == diagnose.SideA && e.Peer != 0 {
-		// It comes from a peer, and goes to one: look at both halves.
-		x.passOn(e.Peer)
-		if x.kernel != nil {
-			x.watchAnew(ctx)
-		}
-	}
-	if on := x.facts.Onward; on != nil {
-		ps := x.Tunnel.PeerState(x.behind)
-		x.refresh(on.Peer, &ps)
-		if x.Kernel && on.Peer.Route.Kind == diagnose.RouteUnknown && on.Peer.Endpoint.IsValid() {
-			on.Peer.Route = wayOf(on.Peer.Endpoint, probe.ProtoUDP, on.FwMark, x.Interface)
-		}
-	}
-	if x.facts.Peer == nil && x.facts.Side == diagnose.SideB {
-		if id := x.find(); id != 0 {
-			x.passOn(id)
-		}
-	}
-	if x.kernel != nil {
-		x.kernel.update(x.facts)
-		if to := x.kernel.forth.Destination(); x.facts.Side == diagnose.SideB && !x.forwardedTo.IsValid() && to.IsValid() && to != x.flow.Target {
-			x.forwardedTo = to
-			x.watchAnew(ctx)
-		}
-	}
-	p := x.facts.Peer
-	if p == nil {
-		return
-	}
-	ps := x.Tunnel.PeerState(x.peer)
-	x.refresh(p, &ps)
-	if p.SendErrno != 0 || p.Route.Kind == diagnose.RouteUnknown {
-		x.way()
-	}
-	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() && p.SendError != x.refused {
-		x.refused = p.SendError // once for each that is refused
-		p.Refusals = refusals(xfrm.Packet{Dst: p.Endpoint, Proto: probe.ProtoUDP}, xfrm.Out)
-	}
-	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
-		// Within 5 s of the last handshake this does nothing, so it is asked
-		// until one leaves. Failure to send is an event, as any other.
-		_ = x.Tunnel.InitiateHandshake(key.Public(ps.Key))
-	}
-}
-
-// strangers are those who have not become peers meanwhile.
-func (x *explanation) strangers() []diagnose.Stranger {
-	if len(x.col.Strangers) == 0 {
-		return nil // as a rule; and listing all peers takes time
-	}
-	known := make(map[string]bool)
-	for _, p := range x.Tunnel.Peers() {
-		known[p.Key.Base64()] = p.Configured
-	}
-	return slices.DeleteFunc(slices.Clone(x.col.Strangers), func(s diagnose.Stranger) bool { return known[s.Key] })
-}
-
-// unanswered reports whether the flow has had no answer for a while, and
-// nothing has been heard of the peer meanwhile.
-func (x *explanation) unanswered() bool {
-	h := &x.facts.Peer.Handshake
-	return x.flow.SentData > 0 && x.flow.Replies == 0 && time.Since(x.started) > askAgain &&
-		h.Sent == 0 && !h.EstablishedNow
 }
 
 func (x *explanation) report(v diagnose.Verdict, now time.Time) *diagnose.Report {
