@@ -25,13 +25,16 @@ import (
 // statusFault is the exit status of explain and doctor when they find a fault.
 const statusFault = exitStatus(2)
 
+// explainOptions are the flags of explain.
+type explainOptions struct {
+	passive, json bool
+	from, file    string
+	timeout       time.Duration
+	with          withOptions
+}
+
 func newExplainCommand() *cobra.Command {
-	var o struct {
-		passive, json bool
-		from, file    string
-		timeout       time.Duration
-		with          withOptions
-	}
+	var o explainOptions
 	cmd := &cobra.Command{
 		Use: "explain [CONF|NAME] DEST[:PORT]", Annotations: map[string]string{statusIsVerdict: "yes"},
 		Short: "Say what becomes of the packets to a destination, and why",
@@ -69,41 +72,7 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
   wgnode explain wg0 192.168.200.22:80 --with root@hub
   wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 22 me@hub sudo wgnode'
   wgnode explain -r wg0.pcapng 192.168.200.22:80`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.file != "" && len(args) > 1 {
-				return newUsageError(cmd, errFileAndName)
-			}
-			req := explain.Request{Passive: o.passive, Timeout: o.timeout}
-			var err error
-			if req.Target, err = parseTarget(cmd.Context(), args[len(args)-1]); err != nil {
-				return badTarget(cmd, args, err)
-			}
-			var name string
-			if o.file == "" {
-				if name, err = nodeName(cmd, args[:len(args)-1]); err != nil {
-					return err
-				}
-			}
-			if o.from != "" {
-				if !o.passive && o.file == "" {
-					return newUsageError(cmd, errors.New("--from needs --passive or -r: a probe always comes from this host"))
-				}
-				if req.From, err = parseSource(o.from); err != nil {
-					return newUsageError(cmd, err)
-				}
-			}
-			if o.with.used() {
-				if o.passive || o.file != "" || o.with.host != "" && o.with.command != "" || strings.HasPrefix(o.with.host, "-") {
-					return newUsageError(cmd, errors.New(
-						"--with and --with-command exclude each other, --passive and -r: they need a probe from this host"))
-				}
-				return runExplainWith(cmd, name, req, o.with, o.json)
-			}
-			if o.file != "" {
-				return explainRecording(cmd, o.file, req, o.json)
-			}
-			return runExplain(cmd, name, req, o.json)
-		},
+		RunE:              o.run,
 		ValidArgsFunction: completeExplain,
 	}
 	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for a matching packet of somebody else")
@@ -115,6 +84,43 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 	cmd.Flags().DurationVar(&o.timeout, "timeout", explain.DefaultTimeout, "how long to wait for a verdict")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
+}
+
+// run reads what args name and explains it: with this host, a recording, or both ends.
+func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
+	if o.file != "" && len(args) > 1 {
+		return newUsageError(cmd, errFileAndName)
+	}
+	req := explain.Request{Passive: o.passive, Timeout: o.timeout}
+	var err error
+	if req.Target, err = parseTarget(cmd.Context(), args[len(args)-1]); err != nil {
+		return badTarget(cmd, args, err)
+	}
+	var name string
+	if o.file == "" {
+		if name, err = nodeName(cmd, args[:len(args)-1]); err != nil {
+			return err
+		}
+	}
+	if o.from != "" {
+		if !o.passive && o.file == "" {
+			return newUsageError(cmd, errors.New("--from needs --passive or -r: a probe always comes from this host"))
+		}
+		if req.From, err = parseSource(o.from); err != nil {
+			return newUsageError(cmd, err)
+		}
+	}
+	if o.with.used() {
+		if o.passive || o.file != "" || o.with.host != "" && o.with.command != "" || strings.HasPrefix(o.with.host, "-") {
+			return newUsageError(cmd, errors.New(
+				"--with and --with-command exclude each other, --passive and -r: they need a probe from this host"))
+		}
+		return runExplainWith(cmd, name, req, o.with, o.json)
+	}
+	if o.file != "" {
+		return explainRecording(cmd, o.file, req, o.json)
+	}
+	return runExplain(cmd, name, req, o.json)
 }
 
 func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON bool) error {
