@@ -29,7 +29,7 @@ func (t driftTask) Run(ctx context.Context) error {
 		}
 	})
 	if err != nil {
-		t.n.opt.Logger.Error("what others change is not noticed", "interface", t.n.name, "error", err)
+		t.n.opt.Logger.Error("cannot watch for changes by other programs", "interface", t.n.name, "error", err)
 		<-ctx.Done()
 		return nil
 	}

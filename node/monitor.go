@@ -181,8 +181,8 @@ func (t monitorTask) knownHosts(at config.Listen, h http.Handler) http.Handler {
 	})
 }
 
-var errOtherHost = errors.New("asked for a host that is not this one: a name that is to be answered belongs in hosts under [metrics], " +
-	"or --metrics-host")
+var errOtherHost = errors.New("the request names another host; to answer to that name, add it to hosts under [metrics], " +
+	"or use --metrics-host")
 
 // hostOf is the name in a Host header, without a port, "" if there is none.
 func hostOf(header string) string {

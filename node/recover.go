@@ -135,7 +135,7 @@ func orphans(name string, o DownOptions) (some bool, err error) {
 		}
 		some = true
 		if name == "" {
-			say(o.Out, "[!] the kill switch of %s is no known node's: `wgnode recover %s` removes it", l, l)
+			say(o.Out, "[!] the kill switch of %s belongs to no known node: `wgnode recover %s` removes it", l, l)
 			continue
 		}
 		s := plan.Step{Op: plan.OpKillSwitch, Link: l}

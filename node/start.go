@@ -132,7 +132,7 @@ func (n *Node) around(a netip.Addr) string {
 	}
 	device, err := route.Around(a, n.mark(), n.name)
 	if err != nil {
-		n.opt.Logger.Error("no way around the tunnel is known", "interface", n.name, "address", a, "error", err)
+		n.opt.Logger.Error("cannot find a route around the tunnel", "interface", n.name, "address", a, "error", err)
 	}
 	return device
 }

@@ -39,7 +39,7 @@ func dryRun(cmd *cobra.Command, path string, f *upFlags) error {
 	}
 	if len(commands) > 0 && cfg.Interface.PeersFile != "" && cfg.Interface.PrivateKey.IsZero() {
 		_, _ = fmt.Fprintln(cmd.ErrOrStderr(),
-			"[!] without the private key it is not known which of the peers_file's is this host: its AllowedIPs are among the routes")
+			"[!] without the private key, wgnode cannot know which peer of peers_file is this host; the routes include its AllowedIPs")
 	}
 	steps, err := node.Plan(ctx, cfg, node.Options{Out: cmd.ErrOrStderr()})
 	if err != nil {

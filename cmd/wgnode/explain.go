@@ -43,8 +43,8 @@ gives a verdict, its evidence and the commands that fix it. NAME can be omitted
 if only one node runs.
 
 It sends a probe from this host: a TCP connection if a port is given, else ICMP
-echo. With --passive it sends nothing and waits for a matching packet of somebody
-else: so the receiving side is explained. --from narrows that to a source: an
+echo. With --passive it sends nothing and waits for a matching packet that another
+host sent, to explain the receiving side. --from narrows that to a source: an
 address inside the tunnel, or the outer address of a host that attempts a
 handshake.
 
@@ -75,7 +75,7 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 		RunE:              o.run,
 		ValidArgsFunction: completeExplain,
 	}
-	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for a matching packet of somebody else")
+	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for a matching packet that another host sent")
 	cmd.Flags().StringVar(&o.from, "from", "", "with --passive or -r: only flows from this `ADDRESS or PREFIX`")
 	readFlag(cmd, &o.file)
 	cmd.Flags().StringVar(&o.with.host, "with", "", "also hear the other end, by ssh to `USER@HOST`")

@@ -124,7 +124,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	}
 	stopping := context.AfterFunc(ctx, func() {
 		if err := manager.tell("STOPPING=1"); err != nil {
-			log.Error("the service manager does not hear of the end", "error", err)
+			log.Error("cannot report the end to the service manager", "error", err)
 		}
 	})
 	defer stopping()

@@ -109,7 +109,7 @@ func linkHints(name string) []string {
 	case servedElsewhere(name):
 		return []string{"another program serves it; to take it down: wg-quick down " + name, other}
 	}
-	return []string{name + " is an interface of this host's, and no tunnel: give the file of the tunnel another name"}
+	return []string{name + " is an interface of this host, not a tunnel: give the file of the tunnel another name"}
 }
 
 // isKernelTunnel reports whether the kernel's WireGuard serves an interface.

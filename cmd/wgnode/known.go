@@ -157,7 +157,7 @@ func foreign(cmd *cobra.Command, k *node.Known) error {
 	if k.User != "" {
 		owner = k.User
 	}
-	err := fmt.Errorf("%s belongs to %s, who alone can ask it", k.Name, owner)
+	err := fmt.Errorf("%s belongs to %s: only that user can query it", k.Name, owner)
 	switch {
 	case k.RunDir == "" && (k.User == "root" || k.User == ""):
 		return withHint(err, "run it as root: sudo "+commandOf(cmd))

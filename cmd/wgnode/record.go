@@ -55,7 +55,7 @@ in the file and at the end.
 With --keys the file also holds the keys that decrypt its packets: the node's
 private key, preshared keys and session keys. The node must have been brought up
 with --session-keys. Wireshark can then decrypt the packets, if the recording has
-their handshake and was made with --snaplen 0. Anybody who has the file can read
+their handshake and was made with --snaplen 0. Anyone who has the file can read
 the sessions and impersonate this node.
 
 As root, on a host with nftables, it also notes at the end what the kernel did

@@ -39,7 +39,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 		"use a userspace network stack: no interface, no privileges; --netstack=false: require a real interface")
 	f.services.add(cmd)
 	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false,
-		"keep session keys in memory, for record --keys; anybody who gets them can decrypt recorded traffic")
+		"keep session keys in memory, for record --keys; anyone who gets them can decrypt recorded traffic")
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	f.log.add(cmd)
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")

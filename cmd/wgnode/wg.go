@@ -124,7 +124,7 @@ func missingHint(name string) string {
 	case err == nil && k != nil && k.State == node.StateDead:
 		return epitaph(k)
 	case err == nil && k != nil && k.State == node.StateForeign:
-		return fmt.Sprintf("%s belongs to %s, who alone can ask it", name, cmp.Or(k.User, "another user"))
+		return fmt.Sprintf("%s belongs to %s: only that user can query it", name, cmp.Or(k.User, "another user"))
 	case os.Geteuid() != 0:
 		return fmt.Sprintf("only root may ask about %s", name)
 	}

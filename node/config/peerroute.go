@@ -59,7 +59,7 @@ func parsePorts(text string) (first, last uint16, err error) {
 		return 0, 0, err
 	}
 	if first > last {
-		return 0, 0, fmt.Errorf("ports %d to %d are none", first, last)
+		return 0, 0, fmt.Errorf("%d to %d is not a range of ports: it ends before it begins", first, last)
 	}
 	return first, last, nil
 }

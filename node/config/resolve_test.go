@@ -127,8 +127,9 @@ func TestResolveErrors(t *testing.T) {
 		`private_key_command = "true"`:                         "private_key_command: the command must give one key and nothing else: not a key: want 44 characters of base64",
 		`private_key_command = "cat two; cat two >&2; exit 3"`: `private_key_command: run command: exit status 3: "(hidden)\n(hidden)"`,
 		`private_key_command = "cat"`:                          "private_key_command: the command must give one key and nothing else: not a key: want 44 characters of base64",
-		`private_key_credential = "wg0"`:                       "private_key_credential: $CREDENTIALS_DIRECTORY is not set: credentials are there in a service of systemd that has LoadCredential= or the like",
-		`peers_file = "none.toml"`:                             "peers_file: open none.toml: no such file or directory",
+		`private_key_credential = "wg0"`: "private_key_credential: $CREDENTIALS_DIRECTORY is not set: only systemd " +
+			"services with LoadCredential= or the like have credentials",
+		`peers_file = "none.toml"`: "peers_file: open none.toml: no such file or directory",
 	} {
 		err := resolveIn(t, dir, "[interface]\n"+line)
 		if want = "wg0.toml:2: " + want; err == nil || err.Error() != want {

@@ -54,7 +54,7 @@ func (r *resolver) read(from Source) (string, error) {
 	case SourceCredential:
 		folder := os.Getenv("CREDENTIALS_DIRECTORY")
 		if folder == "" {
-			return "", errors.New("$CREDENTIALS_DIRECTORY is not set: credentials are there in a service of systemd that has LoadCredential= or the like")
+			return "", errors.New("$CREDENTIALS_DIRECTORY is not set: only systemd services with LoadCredential= or the like have credentials")
 		}
 		return r.readFile(filepath.Join(folder, from.Value))
 	}

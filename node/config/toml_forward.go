@@ -46,7 +46,8 @@ func (p *parser) endForward() {
 	last := *p.forward()
 	all := p.cfg.Interface.PortForwards
 	for _, f := range all[:len(all)-1] {
-		if last.Port != 0 && f.Port == last.Port && f.Protocol == last.Protocol && f.From == last.From && f.To.Addr().Is4() == last.To.Addr().Is4() {
+		if last.Port != 0 && f.Port == last.Port && f.Protocol == last.Protocol && f.From == last.From &&
+			f.To.Addr().Is4() == last.To.Addr().Is4() {
 			p.fail("port", "%s port %d is forwarded to %s already", f.Protocol, f.Port, f.To)
 			return
 		}

@@ -97,7 +97,7 @@ func proxyTable(name string, all func(*Services) *[]Proxy) tomlTable {
 const maxWord = 255
 
 // errPair is for a user without a password, or the reverse.
-var errPair = errors.New("goes with a password, and a password with user")
+var errPair = errors.New("needs a password, and a password needs a user")
 
 // checkWord is for a user or a password, which is not shown. An empty one is no
 // wish for a proxy that is open: a variable may have been empty.
@@ -115,7 +115,7 @@ func checkWord(v string) error {
 // colon (RFC 7617).
 func checkBasicUser(v string) error {
 	if strings.Contains(v, ":") {
-		return errors.New("holds a colon, at which HTTP would end it")
+		return errors.New("contains a colon, which HTTP does not allow in a user name")
 	}
 	return nil
 }

@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-var restored = desc("wgnode_restored_total", "How often a table that protects was put back because another program had changed it.",
+var restored = desc("wgnode_restored_total", "How often a firewall table was restored after another program had changed it.",
 	"interface", "table")
 
 // Restored counts the tables that were put back, as Prometheus sees it.

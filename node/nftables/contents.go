@@ -76,7 +76,7 @@ func look(of spec) (have *contents, generation uint32, err error) {
 	return have, generation, nil
 }
 
-var errChanged = errors.New("somebody changes the rules all the time")
+var errChanged = errors.New("other programs keep changing the rules")
 
 type looker struct {
 	*netlink.Conn

@@ -31,7 +31,7 @@ func Changed(cfg *config.Config, host State) []string {
 		say("%s: a hook keeps what follows a #, as with today's wg-quick; it was cut off", at)
 	}
 	if mtus := host.EndpointMTUs; cfg.Interface.MTU == 0 && len(mtus) > 1 {
-		say("the MTU fits the smallest of the ways to the endpoints (%d), as with today's wg-quick; it was the largest (%d)",
+		say("the MTU fits the smallest MTU on the routes to the endpoints (%d), as with today's wg-quick; it was the largest (%d)",
 			slices.Min(mtus), slices.Max(mtus))
 	}
 	return said

@@ -28,7 +28,7 @@ func TestChanged(t *testing.T) {
 		{name: "in an expansion", iface: "PostUp = x=${y#z}\nPostUp = echo $#", want: "wg0.conf:2: a hook"},
 		{name: "behind a backslash", iface: `PostUp = echo \# x`, want: "wg0.conf:2: a hook"},
 		{name: "behind quotes", iface: `PostUp = echo "x"#y`, want: "wg0.conf:2: a hook"},
-		{name: "several MTUs", mtus: []int{1500, 1400}, want: "the MTU fits the smallest of the ways to the endpoints (1400)"},
+		{name: "several MTUs", mtus: []int{1500, 1400}, want: "the MTU fits the smallest MTU on the routes to the endpoints (1400)"},
 		{name: "several MTUs, one given", iface: "MTU = 1420", mtus: []int{1500, 1400}},
 		{name: "another format", path: "wg0.toml", iface: "PostUp = echo a#b", mtus: []int{1500, 1400}},
 	} {

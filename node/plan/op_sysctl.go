@@ -91,7 +91,7 @@ func (s Step) UndoneLine(k Kernel) string {
 	}
 	if operations[s.Op].shared && line != s.UndoString() {
 		name, value := s.parameter()
-		return fmt.Sprintf("[!] left as it is: %s=%s was set here, and somebody else has changed it since", name, value)
+		return fmt.Sprintf("[!] left as it is: %s=%s was set here, and another program has changed it since", name, value)
 	}
 	return "[#] " + line
 }

@@ -51,7 +51,7 @@ func (f *Facts) stranger(s *Stranger) Verdict {
 	if s.Reason == probe.UnknownPeer && s.Key == noKey {
 		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
 			Summary: fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
-			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which is that of no private key",
+			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which belongs to no private key",
 				probe.Count(s.Count, "initiation"), s.Key)},
 			Fix: []string{FixComment + "on " + s.From.Addr().String() + ", set PrivateKey in [Interface]; then add its public key here:",
 				"wg show all public-key"}}

@@ -233,7 +233,7 @@ func (f *Facts) neighborSilent(time.Time) (Verdict, bool, bool) {
 		return Verdict{}, false, false
 	}
 	v := Verdict{Code: NeighborUnreachable, Checkpoint: probe.B6, Where: WhereBeyond, Certain: true,
-		Summary: fmt.Sprintf("%s does not answer on %s: nobody there has that address, or it is down", n.Addr, n.Link),
+		Summary: fmt.Sprintf("%s does not answer on %s: no host there has that address, or it is down", n.Addr, n.Link),
 		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)),
 			n.Evidence},
 		Fix: []string{FixComment + "is it up, and on that link?", harmless.Command("ip neighbour show %s dev %s", n.Addr, n.Link),

@@ -132,7 +132,7 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 	says(t, s.A, 1, nobody("doctor"), "wgnode: no node of this user is running", "hint: root's are seen by root: sudo wgnode doctor")
 	s.Up(s.A, s.ConfA)
 	for _, args := range [][]string{{"doctor"}, {"doctor", "wg0"}, {"explain", "wg0", "10.0.0.2"}, {"watch"}, {"trace", "wg0", "10.0.0.2"}} {
-		says(t, s.A, 1, nobody(args...), "wgnode: wg0 belongs to root, who alone can ask it\n",
+		says(t, s.A, 1, nobody(args...), "wgnode: wg0 belongs to root: only that user can query it\n",
 			"wgnode: hint: run it as root: sudo wgnode "+strings.Join(args, " ")+"\n")
 	}
 	says(t, s.A, 1, nobody("show"), "Unable to access interface wg0: Permission denied\n")
@@ -144,7 +144,7 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 	file := filepath.Join(dir, "nb.conf")
 	s.A.WriteFile(file, s.ConfA.Text, 0o644)
 	s.A.Run(nobody("up", file, "--netstack", "--socks5", "1080")...)
-	says(t, s.A, 1, []string{s.Wgnode, "doctor"}, "wgnode: nb belongs to nobody, who alone can ask it\n",
+	says(t, s.A, 1, []string{s.Wgnode, "doctor"}, "wgnode: nb belongs to nobody: only that user can query it\n",
 		"wgnode: hint: run it as that user: sudo -u nobody XDG_RUNTIME_DIR=/run/user/65534 wgnode doctor\n")
 	says(t, s.A, 1, []string{s.Wgnode, "down", "nb"}, "wgnode: nb belongs to nobody")
 	// Its own user in another session.

@@ -110,7 +110,7 @@ var messages = []struct {
 		prepare: "cp /etc/wireguard/wg1.conf /etc/wireguard/lan0.conf",
 		command: "wgnode up lan0",
 		says:    "wgnode: `lan0' already exists",
-		hint:    "lan0 is an interface of this host's, and no tunnel: give the file of the tunnel another name",
+		hint:    "lan0 is an interface of this host, not a tunnel: give the file of the tunnel another name",
 		status:  1,
 	},
 	{

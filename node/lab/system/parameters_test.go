@@ -95,7 +95,7 @@ func TestFullTunnelsInAnyOrder(t *testing.T) {
 	s.A.Run(s.Wgnode, "up", "a")
 	s.A.Sysctl("net.ipv4.conf.all.src_valid_mark", "2")
 	if out := s.A.Run(s.Wgnode, "down", "a"); !strings.Contains(out,
-		"[!] left as it is: net.ipv4.conf.all.src_valid_mark=1 was set here, and somebody else has changed it since\n") {
+		"[!] left as it is: net.ipv4.conf.all.src_valid_mark=1 was set here, and another program has changed it since\n") {
 		t.Errorf("down printed\n%s", out)
 	}
 	if got := s.A.Run("sysctl", "-n", "net.ipv4.conf.all.src_valid_mark"); got != "2\n" {
