@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"bytes"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -31,8 +32,11 @@ func FuzzExtendedErr(f *testing.F) {
 		if !ok {
 			return
 		}
-		if e.From.IsValid() && e.From.BitLen() == 0 || e.Local && e.Type > 255 {
-			t.Errorf("read %+v", e)
+		if e.From.IsValid() && !bytes.Contains(text, e.From.Unmap().WithZone("").AsSlice()) {
+			t.Errorf("%s is not in %x", e.From, text)
+		}
+		if e.MTU != 0 && e.Errno != unix.EMSGSIZE {
+			t.Errorf("an MTU without EMSGSIZE: %+v", e)
 		}
 	})
 }
