@@ -107,10 +107,15 @@ func parseExtendedErr(b []byte) (e ICMPError, ok bool) {
 	return e, false
 }
 
+// offender reads a socket address. One that is cut off is none: the rest of it would
+// be zeros, which is an address, too.
 func offender(b []byte) netip.Addr {
 	var sa sockaddr
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&sa)), unsafe.Sizeof(sa)), b)
 	addr, _, zone := sa.get()
+	if addr.Is4() && len(b) < unix.SizeofSockaddrInet4 || addr.Is6() && len(b) < unix.SizeofSockaddrInet6 {
+		return netip.Addr{}
+	}
 	if zone != 0 {
 		addr = addr.WithZone(zoneName(zone))
 	}
