@@ -49,8 +49,8 @@ watch work meanwhile, and wgnode down NAME ends the command with SIGTERM.
 Hooks, Table, kill_switch and other settings for a host's own interface are
 ignored; exec names each. Programs that already run outside are not confined: a
 browser or desktop service that the command only calls uses its own network. So
-as root it is no cage: a command of root's cannot enter the host's network, but it
-can have other programs of root's use that. Only mistakes are kept in there.
+exec does not confine a command of root: it cannot enter the host's network, but it
+can have other programs of root use that. As root, exec protects from mistakes only.
 
 Exit status: that of the command; if a signal ended it, wgnode ends by the same
 signal. 125 if the tunnel failed, 126 if COMMAND cannot be run, 127 if it does

@@ -75,7 +75,7 @@ func noneRuns(cmd *cobra.Command, all []node.Known, unseen error) error {
 	case unseen != nil:
 		return fmt.Errorf("look for running nodes: %w", unseen)
 	case os.Geteuid() != 0:
-		return noneError{withHint(errors.New("no node of this user is running"), remedy, "root's are seen by root: sudo "+commandOf(cmd))}
+		return noneError{withHint(errors.New("no node of this user is running"), remedy, "to see the nodes of root: sudo "+commandOf(cmd))}
 	}
 	return withHint(errNoNode, remedy)
 }

@@ -94,12 +94,12 @@ func wgUsageText(root *cobra.Command) string {
 	for _, sub := range root.Commands() {
 		fmt.Fprintf(&b, "  %s: %s\n", sub.Name(), sub.Short)
 	}
-	b.WriteString("This is wgnode in the place of wg(8): `wgnode help COMMAND' explains each.\n")
+	b.WriteString("This is wgnode in place of wg(8): `wgnode help COMMAND' explains each.\n")
 	return b.String()
 }
 
 const quickUsage = "Usage: wg-quick [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]\n\n" +
-	"  This is wgnode in the place of wg-quick(8). CONFIG_FILE is the path of a file that is\n" +
+	"  This is wgnode in place of wg-quick(8). CONFIG_FILE is the path of a file that is\n" +
 	"  named after its interface and ends in `.conf'; INTERFACE stands for the file\n" +
 	"  /etc/wireguard/INTERFACE.conf. `wgnode help up' explains more.\n"
 

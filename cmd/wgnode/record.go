@@ -88,7 +88,7 @@ with -r FILE.`,
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "write", "w", "", "write to `FILE`; \"-\" is standard output")
 	f.DurationVar(&o.length, "for", 0, "end after this long")
-	f.BoolVar(&o.untilEOF, "until-eof", false, "end when standard input ends: so another host ends it")
+	f.BoolVar(&o.untilEOF, "until-eof", false, "end when standard input ends, so that another host can end it")
 	f.StringVar(&o.max, "max", "", "end when the file has this `SIZE`, such as 100M; with --files begin the next")
 	f.IntVar(&o.out.Files, "files", 0, "keep the latest `N` files, FILE.00001.pcapng and so on")
 	f.DurationVar(&o.since, "since", 0, "begin this far back (default all that the flight recorder holds)")

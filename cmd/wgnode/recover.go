@@ -16,7 +16,8 @@ func newRecoverCommand() *cobra.Command {
 		Long: `Recover undoes what nodes left behind that were killed or crashed: routing rules,
 firewall tables, kernel parameters, and the kill switch, which cuts the host off
 while its tunnel is down. Without a name it does so for all of them. It leaves
-running nodes alone. Having nothing to do is not a failure. Root recovers root's nodes, another user that user's.`,
+running nodes alone. Having nothing to do is not a failure. Root recovers
+the nodes of root, other users their own.`,
 		Example: "  wgnode recover\n  wgnode recover wg0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""

@@ -129,7 +129,7 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 		return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs",
 			"env", "XDG_RUNTIME_DIR=" + run, program}, args...)
 	}
-	says(t, s.A, 1, nobody("doctor"), "wgnode: no node of this user is running", "hint: root's are seen by root: sudo wgnode doctor")
+	says(t, s.A, 1, nobody("doctor"), "wgnode: no node of this user is running", "hint: to see the nodes of root: sudo wgnode doctor")
 	s.Up(s.A, s.ConfA)
 	for _, args := range [][]string{{"doctor"}, {"doctor", "wg0"}, {"explain", "wg0", "10.0.0.2"}, {"watch"}, {"trace", "wg0", "10.0.0.2"}} {
 		says(t, s.A, 1, nobody(args...), "wgnode: wg0 belongs to root: only that user can query it\n",
