@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ type applied struct {
 func (a *applied) set(l link.Link, steps []plan.Step) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.link, a.steps, a.since = l, append([]plan.Step(nil), steps...), nil
+	a.link, a.steps, a.since = l, slices.Clone(steps), nil
 }
 
 // setMTU takes note of an MTU that the node has adapted.
@@ -69,7 +70,7 @@ func (a *applied) isHooks(d plan.Difference) bool {
 
 func (a *applied) differences(ctx context.Context, k plan.Kernel) ([]plan.Difference, error) {
 	a.mu.Lock()
-	l, steps := a.link, append([]plan.Step(nil), a.steps...)
+	l, steps := a.link, slices.Clone(a.steps)
 	a.mu.Unlock()
 	return plan.Differences(ctx, k, l, steps)
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -131,7 +132,7 @@ func parts(pieces []piece, idOf func(header string) string) []part {
 		for from > 0 && now.body[from-1].isComment() && !endsPeer(now.body[from-1].text) {
 			from--
 		}
-		lead := append([]piece(nil), now.body[from:]...)
+		lead := slices.Clone(now.body[from:])
 		now.body = now.body[:from]
 		all = append(all, part{id: idOf(p.key), lead: lead, head: p})
 	}

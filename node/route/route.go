@@ -71,18 +71,9 @@ func prefixes(ipv6 bool, table int, which func(netlink.Route) bool) (map[netip.P
 	}
 	found := make(map[netip.Prefix]bool)
 	for _, r := range routes {
-		if !which(r) {
-			continue
+		if which(r) {
+			found[destination(r)] = true
 		}
-		p := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		if ipv6 {
-			p = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		}
-		if r.Dst != nil {
-			ones, _ := r.Dst.Mask.Size()
-			p = netip.PrefixFrom(addr(r.Dst.IP), ones)
-		}
-		found[p] = true
 	}
 	return found, nil
 }
