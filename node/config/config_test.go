@@ -202,6 +202,8 @@ func TestErrors(t *testing.T) {
 			"wg0.conf:2: unknown key \"X1\": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, " +
 				"PostDown, SaveConfig\n" +
 				"wg0.conf:3: unknown key \"PersistentRouteInterval\"\nwg0.conf:4: unknown key \"DisableRoutesIPs\""},
+		{i + "\u00a0DNS = 1.1.1.1", `wg0.conf:2: unknown key "\u00a0DNS": remove the invisible character beside DNS: there are PrivateKey, ListenPort, ` +
+			"FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig"},
 		{p + "PublicKey=" + pubA + "\nEndpoint=a:0", `wg0.conf:3: Endpoint: port "0" is not 1 to 65535`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=300.1.2.3:5", `wg0.conf:3: Endpoint: host "300.1.2.3" is not an IPv4 address`},
 		{p + "PublicKey=" + pubA + "\nPersistentKeepalive=65536", `wg0.conf:3: PersistentKeepalive: "65536" is neither off nor 1 to 65535 seconds`},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -125,6 +126,11 @@ func Redact(v string) string {
 }
 
 func unknownKey(k string, known []string) string {
+	// What web pages put in place of a space looks like nothing at all.
+	visible := strings.TrimFunc(k, func(r rune) bool { return r > unicode.MaxASCII && !unicode.IsLetter(r) })
+	if visible != k && slices.ContainsFunc(known, func(s string) bool { return strings.EqualFold(s, visible) }) {
+		return fmt.Sprintf("unknown key %+q: remove the invisible character beside %s", k, visible)
+	}
 	if near := Nearest(k, known); near != "" {
 		return fmt.Sprintf("unknown key %q (did you mean %s?)", k, near)
 	}
