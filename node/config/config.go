@@ -255,14 +255,19 @@ type Route struct {
 // AllowedRoutes returns the prefixes that remain when the peers are applied in
 // order to a fresh interface: a prefix that two peers claim belongs to the
 // last, and a public key that comes twice is one peer, whose second section
-// replaces the AllowedIPs of the first unless it is incremental. The result is
-// in the order in which prefixes first appear.
+// replaces the AllowedIPs of the first unless it is incremental. A peer with the
+// interface's own key has none: the device leaves it out. The result is in the
+// order in which prefixes first appear.
 func (c *Config) AllowedRoutes() []Route {
 	var routes []Route
+	own := c.ownPublic()
 	at := make(map[netip.Prefix]int) // into routes; Peer -1 marks a removed one
 	seen := make(map[key.Public]bool)
 	for i := range c.Peers {
 		p := &c.Peers[i]
+		if own != nil && p.PublicKey == *own {
+			continue
+		}
 		owned := func(r Route) bool { return r.Peer >= 0 && c.Peers[r.Peer].PublicKey == p.PublicKey }
 		if seen[p.PublicKey] && !p.Incremental {
 			for j := range routes {

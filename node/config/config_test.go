@@ -340,11 +340,17 @@ func TestHookPlaces(t *testing.T) {
 
 func TestAllowedRoutes(t *testing.T) {
 	a, b := "[Peer]\nPublicKey="+pubA+"\nAllowedIPs=", "[Peer]\nPublicKey="+pubB+"\nAllowedIPs="
+	private, err := key.ParsePrivate(privText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, self := "[Interface]\nPrivateKey="+privText+"\n", private.Public().Base64()
 	for _, tc := range []struct{ name, text, want string }{
 		{"the last claim wins", a + "10.0.0.0/8,10.1.0.0/16\n" + b + "10.0.0.0/8", "[{10.0.0.0/8 1} {10.1.0.0/16 0}]"},
 		{"one peer twice", a + "10.0.0.0/8\n" + a + "10.1.0.0/16", "[{10.1.0.0/16 1}]"},
 		{"one peer twice, incremental", a + "10.0.0.0/8\n" + a + "+10.1.0.0/16", "[{10.0.0.0/8 0} {10.1.0.0/16 1}]"},
 		{"removed again", a + "10.0.0.0/8\n" + a + "-10.0.0.0/8", "[]"},
+		{"the interface's own key", own + a + "10.0.0.0/8\n" + "[Peer]\nPublicKey=" + self + "\nAllowedIPs=10.0.0.0/8,0.0.0.0/0", "[{10.0.0.0/8 0}]"},
 		{"removed by another peer", a + "10.0.0.0/8\n" + b + "-10.0.0.0/8", "[{10.0.0.0/8 0}]"},
 	} {
 		if got := fmt.Sprint(mustParse(t, tc.text).AllowedRoutes()); got != tc.want {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // Warning is something in a configuration that is accepted but likely not
@@ -84,17 +85,23 @@ func (c *Config) allWarnings() []Warning {
 	return ws
 }
 
-// ownKey tells of peers that have the interface's own key. A device leaves them
-// out without a word.
-func (c *Config) ownKey() []Warning {
+// ownPublic returns the interface's own public key, nil while there is no private one.
+func (c *Config) ownPublic() *key.Public {
 	if c.Interface.PrivateKey.IsZero() {
 		return nil
 	}
-	self := c.Interface.PrivateKey.Public()
+	public := c.Interface.PrivateKey.Public()
+	return &public
+}
+
+// ownKey tells of peers that have the interface's own key. A device leaves them
+// out without a word.
+func (c *Config) ownKey() []Warning {
+	own := c.ownPublic()
 	var ws []Warning
 	for i := range c.Peers {
 		p := &c.Peers[i]
-		if p.PublicKey != self {
+		if own == nil || p.PublicKey != *own {
 			continue
 		}
 		line := p.lines["PublicKey"]
