@@ -122,50 +122,51 @@ func doubtOf(err error) *safefile.Untrusted {
 	return doubt
 }
 
-// checkCommand makes sure that as root the script that a command runs is one that
-// others cannot change. What the script itself runs is its own affair.
+// checkCommand makes sure that as root the scripts that a command runs are such that
+// others cannot change. What a script itself runs is its own affair.
 func checkCommand(command string, owners safefile.Owners) error {
 	if !safefile.AsRoot() {
 		return nil
 	}
-	path := script(command)
-	if path == "" {
-		return nil
+	for _, path := range scripts(command) {
+		f, err := safefile.Open(path, owners)
+		if doubt := doubtOf(err); doubt != nil {
+			return refused(doubt)
+		}
+		if err != nil {
+			continue // the shell says what is wrong with it
+		}
+		_ = f.Close() // nothing was written
 	}
-	f, err := safefile.Open(path, owners)
-	if doubt := doubtOf(err); doubt != nil {
-		return refused(doubt)
-	}
-	if err != nil {
-		return nil // the shell says what is wrong with it
-	}
-	return f.Close()
+	return nil
 }
 
 // interpreters run the file that is their first argument.
-var interpreters = []string{"sh", "bash", "dash", "zsh", "ksh", "source", ".", "exec", "sudo", "python3", "python", "perl"}
+var interpreters = []string{"sh", "bash", "dash", "zsh", "ksh", "source", ".", "exec", "sudo", "env", "command", "nohup", "python3", "python", "perl"}
 
 // commandWord matches the first word of what is left of a command, as long as it is
 // one that means itself.
 var commandWord = regexp.MustCompile(`^\s*([a-zA-Z0-9/._+=@:,-]+)(?:[\s;&|]|$)`)
 
-// script returns the path of the file that a command begins with, or has an
-// interpreter run, "" if there is none or if it is found by $PATH.
-func script(command string) string {
-	for range 3 { // sudo bash FILE
+// assignment matches a variable that a command is given.
+var assignment = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*=`)
+
+// scripts returns the paths of the files that a command begins with, or has an
+// interpreter run; none that is found by $PATH.
+func scripts(command string) (paths []string) {
+	for {
 		m := commandWord.FindStringSubmatch(command)
 		if m == nil {
-			return ""
+			return paths
 		}
 		word := m[1]
-		if slices.Contains(interpreters, filepath.Base(word)) {
-			command = command[len(m[0]):]
-			continue
+		isAssignment := assignment.MatchString(word)
+		if !isAssignment && strings.Contains(word, "/") && !strings.HasPrefix(word, "-") {
+			paths = append(paths, word)
 		}
-		if strings.Contains(word, "/") && !strings.HasPrefix(word, "-") {
-			return word
+		if !isAssignment && !slices.Contains(interpreters, filepath.Base(word)) {
+			return paths
 		}
-		return ""
+		command = command[len(m[0]):]
 	}
-	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,24 +98,28 @@ func TestLoadTrusts(t *testing.T) {
 	}
 }
 
-func TestScript(t *testing.T) {
-	for command, want := range map[string]string{
-		"/etc/up.sh wg0":            "/etc/up.sh",
-		"  ./up.sh":                 "./up.sh",
-		"/etc/up.sh; true":          "/etc/up.sh",
-		"bash /etc/up.sh":           "/etc/up.sh",
-		"sudo sh /etc/up.sh":        "/etc/up.sh",
-		". /etc/env":                "/etc/env",
-		"/bin/sh -c '/etc/up.sh'":   "",
-		"iptables -A FORWARD":       "",
-		"wg set wg0 private-key /k": "",
-		"echo x > /proc/sys/x":      "",
-		"$HOME/up.sh":               "",
-		"":                          "",
-		"sh":                        "",
-		"[ -x /etc/up.sh ]":         "",
+func TestScripts(t *testing.T) {
+	for command, want := range map[string][]string{
+		"/etc/up.sh wg0":            {"/etc/up.sh"},
+		"  ./up.sh":                 {"./up.sh"},
+		"/etc/up.sh; true":          {"/etc/up.sh"},
+		"bash /etc/up.sh":           {"/etc/up.sh"},
+		"sudo sh /etc/up.sh":        {"/etc/up.sh"},
+		"sudo env A=1 sh /etc/up":   {"/etc/up"},
+		". /etc/env":                {"/etc/env"},
+		"A=/etc B=1 /etc/up.sh":     {"/etc/up.sh"},
+		"A=/etc/up.sh":              nil,
+		"/bin/sh -c '/etc/up.sh'":   {"/bin/sh"},
+		"/tmp/sh /etc/up.sh":        {"/tmp/sh", "/etc/up.sh"},
+		"iptables -A FORWARD":       nil,
+		"wg set wg0 private-key /k": nil,
+		"echo x > /proc/sys/x":      nil,
+		"$HOME/up.sh":               nil,
+		"":                          nil,
+		"sh":                        nil,
+		"[ -x /etc/up.sh ]":         nil,
 	} {
-		if got := script(command); got != want {
+		if got := scripts(command); !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", command, got, want)
 		}
 	}
