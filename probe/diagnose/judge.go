@@ -44,7 +44,7 @@ func (f *Facts) judge(now time.Time) (v Verdict, settled bool) {
 			return v, settled
 		}
 	}
-	return f.idle(), false
+	return f.idle(now), false
 }
 
 // A rule looks for one cause. The rules are in the order in which a packet
@@ -95,7 +95,7 @@ func healthy(summary string, evidence ...string) Verdict {
 	return Verdict{Code: Healthy, Where: WhereHere, Certain: true, Summary: summary, Evidence: evidence}
 }
 
-func (f *Facts) idle() Verdict {
+func (f *Facts) idle(now time.Time) Verdict {
 	if f.Flow != nil && f.Flow.Seen[probe.A1] != nil {
 		return Verdict{Code: Idle, Where: WhereHere,
 			Summary: fmt.Sprintf("packets to %s entered the tunnel; the time was too short to say what becomes of them", f.target())}
@@ -106,8 +106,11 @@ func (f *Facts) idle() Verdict {
 			Evidence: []string{fmt.Sprintf("no packet to %s came out of %s or entered it", f.target(), f.Interface)},
 			Fix:      []string{FixComment + "on the host that asks, while this is watched:", f.askingCommand()}}
 	}
-	return Verdict{Code: Idle, Where: WhereHere,
-		Summary: fmt.Sprintf("no session with %s, and no handshake was attempted", f.peerName())}
+	why := "no handshake was attempted"
+	if f.Peer != nil && f.Peer.handshaking(now) {
+		why = "the handshake that has begun is not complete yet"
+	}
+	return Verdict{Code: Idle, Where: WhereHere, Summary: fmt.Sprintf("no session with %s, and %s", f.peerName(), why)}
 }
 
 // answered: the destination answers the probe, and by way of the tunnel.

@@ -32,23 +32,26 @@ const HandshakeLife = 90 * time.Second
 // State returns the state of the facts' peer at time now, whose verdict is v.
 func (f *Facts) State(v *Verdict, now time.Time) State {
 	h := &f.Peer.Handshake
-	tried := func() bool {
-		for _, e := range []*probe.Event{f.Peer.Seen[probe.A2], f.Peer.Seen[probe.B1]} {
-			if e != nil && now.Sub(e.When()) < HandshakeLife && e.When().After(h.Established) {
-				return true
-			}
-		}
-		return false
-	}
 	switch {
 	case !v.Healthy() && v.Code != Idle:
 		return StateFailing
 	case h.Alive(now):
 		return StateUp
-	case tried():
+	case f.Peer.handshaking(now):
 		return StateHandshaking
 	case !h.Established.IsZero():
 		return StateStale
 	}
 	return StateNeverSeen
+}
+
+// handshaking reports whether a handshake has begun at either end that may still be
+// completed.
+func (p *Peer) handshaking(now time.Time) bool {
+	for _, e := range []*probe.Event{p.Seen[probe.A2], p.Seen[probe.B1]} {
+		if e != nil && now.Sub(e.When()) < HandshakeLife && e.When().After(p.Handshake.Established) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -34,8 +35,13 @@ func TestState(t *testing.T) {
 				p.Handshake.Established = now.Add(-test.established)
 			}
 			p.Seen[probe.A2], p.Seen[probe.B1] = test.sent, test.came
-			if got := (&Facts{Peer: p}).State(&Verdict{Code: test.code}, now); got != test.want {
+			f := &Facts{Peer: p}
+			if got := f.State(&Verdict{Code: test.code}, now); got != test.want {
 				t.Errorf("%s, want %s", got, test.want)
+			}
+			begun, none := strings.Contains(f.idle(now).Summary, "begun"), strings.Contains(f.idle(now).Summary, "no handshake")
+			if tried := test.want == StateHandshaking; test.code == Idle && (begun != tried || none == tried) {
+				t.Errorf("%q, and %s", f.idle(now).Summary, test.want)
 			}
 		})
 	}
