@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -49,6 +50,9 @@ func (a *applied) acceptHooks(ctx context.Context, k plan.Kernel, cfg *config.Co
 		return nil
 	}
 	differ, err := a.differences(ctx, k)
+	if errors.Is(err, link.ErrNotFound) {
+		return fmt.Errorf("bring up %s: %w", cfg.Name, plan.ErrLinkGone)
+	}
 	if err != nil {
 		return err
 	}

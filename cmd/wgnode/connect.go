@@ -46,6 +46,9 @@ time can use the keys of a file.`,
 			if !errors.Is(err, node.ErrNotRunning) || len(args) < 2 {
 				return err
 			}
+			if k, _ := node.Find(name); k != nil && k.State == node.StateDead && k.KillSwitch {
+				return unusable(cmd, k) // nothing leaves this host
+			}
 			return connectAlone(ctx, cmd, args[0], to)
 		},
 		ValidArgsFunction: completeConfigs,

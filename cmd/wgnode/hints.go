@@ -35,11 +35,16 @@ func findHints(err error) []string {
 		return []string{fmt.Sprintf("%s is the file of %s: give the name alone", filepath.Join(config.Dir, missing.Word), missing.Name)}
 	case len(missing.Tried) > 0:
 		return knownConfigs()
-	case fileExists(file):
-		short := filepath.Join(config.Dir, missing.Word[:15]+".conf")
-		return []string{"rename the file: mv " + config.ShellQuote(file) + " " + config.ShellQuote(short)}
 	}
-	return nil
+	return rename(file, filepath.Join(config.Dir, missing.Word[:config.MaxName]+".conf"))
+}
+
+// rename says how to give a file another name, if it is there.
+func rename(file, as string) []string {
+	if !fileExists(file) {
+		return nil
+	}
+	return []string{"rename the file: mv " + config.ShellQuote(file) + " " + config.ShellQuote(as)}
 }
 
 // resolverHints are for a file of name servers that cannot be changed.
@@ -89,7 +94,7 @@ func startHints(err error) []string {
 		return portHints(e)
 	}
 	if errors.Is(err, plan.ErrLinkGone) {
-		return []string{"do the PreUp hooks delete it? They run when the interface is there"}
+		return []string{"do the hooks delete it? PreUp and PostUp run when the interface is there"}
 	}
 	if e, ok := errors.AsType[*exec.ExitError](err); ok && e.ExitCode() == statusNotFound {
 		return []string{"127 means that bash did not find a command of the hook: is it installed, and in PATH?"}

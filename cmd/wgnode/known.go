@@ -24,9 +24,11 @@ func dialNode(cmd *cobra.Command, name string) (*node.Client, error) {
 		return nil, unusable(cmd, k)
 	case err == nil:
 		return c, nil
-	case servedElsewhere(name):
+	case servedElsewhere(name), isKernelTunnel(name):
 		return nil, withHint(fmt.Errorf("%s is a WireGuard interface of another program", name),
 			"`wgnode show "+name+"` shows it; what passes can be seen of wgnode's own interfaces only")
+	case config.ValidName(name) && fileExists("/sys/class/net/"+name):
+		return nil, noTunnel(name)
 	}
 	return nil, withHint(errors.Join(err, kerr), "bring it up with: wgnode up "+config.ShellQuote(name))
 }

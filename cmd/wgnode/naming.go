@@ -46,6 +46,10 @@ func resolveWord(word string) (named, error) {
 		return named{name: word}, nil // with a file or without
 	}
 	name, ok := strings.CutSuffix(filepath.Base(path), ".conf")
+	if ok && len(name) > config.MaxName {
+		short := filepath.Join(filepath.Dir(path), name[:config.MaxName]+".conf")
+		return named{}, withHint(&config.NotFoundError{Word: name}, rename(path, short)...)
+	}
 	if !ok || !config.ValidName(name) {
 		return named{}, fmt.Errorf("%q is %w", word, errNotInterface)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/probe"
 )
 
@@ -105,8 +106,8 @@ func loadConfig(ctx context.Context, path string) (*config.Config, error) {
 // does that was not edited yet.
 func keyHints(err error) []string {
 	var faults config.Errors
-	if !errors.As(err, &faults) {
-		return nil
+	if _, foreign := errors.AsType[*safefile.Untrusted](err); foreign || !errors.As(err, &faults) {
+		return nil // where there is a key that others could change, another one is no cure
 	}
 	at := func(names ...string) bool {
 		return slices.ContainsFunc(faults, func(e *config.Error) bool { return slices.Contains(names, e.Key) })

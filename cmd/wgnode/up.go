@@ -255,5 +255,10 @@ func notUp(cmd *cobra.Command, name string) error {
 	if isKernelTunnel(name) || servedElsewhere(name) {
 		return withHint(fmt.Errorf("`%s' is not a WireGuard interface that wgnode brought up", name), "to take it down: wg-quick down "+name)
 	}
+	return noTunnel(name)
+}
+
+// noTunnel is the error for a name that may be an interface, but not a tunnel's.
+func noTunnel(name string) error {
 	return withHint(fmt.Errorf("`%s' is not a WireGuard interface", name), "`wgnode show interfaces` lists those there are")
 }

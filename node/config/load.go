@@ -17,8 +17,8 @@ import (
 // Dir is where wg-quick keeps its files.
 const Dir = "/etc/wireguard"
 
-// maxName is how many bytes the kernel allows (IFNAMSIZ without the final zero).
-const maxName = 15
+// MaxName is how many bytes the name of an interface may have in the kernel (IFNAMSIZ without the final zero).
+const MaxName = 15
 
 // interfaceName is what wg-quick takes for the name of an interface.
 var interfaceName = regexp.MustCompile(`^[a-zA-Z0-9_=+.-]{1,15}$`)
@@ -188,7 +188,7 @@ func (f Finder) notFound(word, path string, isName bool) error {
 		e.Tried[0] = filepath.Join(f.Cwd, word)
 	case isName:
 		e.Tried = append(e.Tried, filepath.Join(f.Dir, word+".toml"))
-	case !strings.ContainsAny(word, "/.") && len(word) > maxName:
+	case !strings.ContainsAny(word, "/.") && len(word) > MaxName:
 		e.Tried = nil
 	}
 	stem = strings.TrimSuffix(stem, ".toml")
