@@ -172,7 +172,9 @@ func TestErrors(t *testing.T) {
 		{i + "ListenPort =", "wg0.conf:2: ListenPort: has no value: write ListenPort = VALUE, or leave the line out"},
 		{i + "FwMark = 0x1ffffffff", `wg0.conf:2: FwMark: "0x1ffffffff" is neither off nor 0 to 0xffffffff`},
 		{i + "MTU = 67", `wg0.conf:2: MTU: "67" is not an MTU: want 68 to 65535 bytes`},
-		{i + "Table = here", `wg0.conf:2: Table: "here" is neither auto nor off, nor the number of a table, nor a name in /etc/iproute2/rt_tables or rt_tables.d`},
+		{i + "Table = here",
+			`wg0.conf:2: Table: "here" is neither auto nor off, nor the number of a table, ` +
+				`nor a name in /etc/iproute2/rt_tables or rt_tables.d`},
 		{i + "SaveConfig = yes", `wg0.conf:2: SaveConfig: "yes" is neither true nor false`},
 		{i + "Address = 10.0.0.1/33", `wg0.conf:2: Address: "10.0.0.1/33" is not an IP address with an optional /LENGTH`},
 		{i + "DNS = 10.0.0", `wg0.conf:2: DNS: "10.0.0" is not an IP address`},
@@ -186,9 +188,11 @@ func TestErrors(t *testing.T) {
 		{p + "PublicKey=" + pubA + "\nEndpoint=fd00:0:0:0:0:0:0:1",
 			`wg0.conf:3: Endpoint: "fd00:0:0:0:0:0:0:1" has no port: want HOST:PORT, such as [fd00:0:0:0:0:0:0:1]:51820`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=very-long-gateway-name-of-a-provider.example",
-			`wg0.conf:3: Endpoint: "very-long-gateway-name-of-a-provider.example" has no port: want HOST:PORT, such as very-long-gateway-name-of-a-provider.example:51820`},
+			`wg0.conf:3: Endpoint: "very-long-gateway-name-of-a-provider.example" has no port: ` +
+				`want HOST:PORT, such as very-long-gateway-name-of-a-provider.example:51820`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=gatewayofthenorthernoffice.example",
-			`wg0.conf:3: Endpoint: "gatewayofthenorthernoffice.example" has no port: want HOST:PORT, such as gatewayofthenorthernoffice.example:51820`},
+			`wg0.conf:3: Endpoint: "gatewayofthenorthernoffice.example" has no port: ` +
+				`want HOST:PORT, such as gatewayofthenorthernoffice.example:51820`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=" + pubA[1:], `wg0.conf:3: Endpoint: "(hidden)" has no port: want HOST:PORT, such as HOST:51820`},
 		{i + "Address = 10.0.0.1/24, 10.0.0.1/24", "wg0.conf:2: Address: duplicate address 10.0.0.1/24: leave one out"},
 		{i + "Address = 10.0.0.1/24\n" + i + "Address = 10.0.0.1/24",

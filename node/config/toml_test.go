@@ -228,7 +228,9 @@ func TestTOMLErrors(t *testing.T) {
 		{i + "listen_port = -1", `wg0.toml:2: listen_port: port "-1" is not 0 to 65535`},
 		{i + "fwmark = 0x1_0000_0000", `wg0.toml:2: fwmark: "4294967296" is neither off nor 0 to 0xffffffff`},
 		{i + "mtu = 67", `wg0.toml:2: mtu: "67" is not an MTU: want 68 to 65535 bytes`},
-		{i + "table = \"here\"", `wg0.toml:2: table: "here" is neither auto nor off, nor the number of a table, nor a name in /etc/iproute2/rt_tables or rt_tables.d`},
+		{i + "table = \"here\"",
+			`wg0.toml:2: table: "here" is neither auto nor off, nor the number of a table, ` +
+				`nor a name in /etc/iproute2/rt_tables or rt_tables.d`},
 		{i + "address = [\n  \"10.0.0.1/33\",\n  \"10.0.0.1, 10.0.0.2\"\n]", `wg0.toml:3: address: "10.0.0.1/33" is not an IP address with an optional /LENGTH` + "\n" +
 			`wg0.toml:4: address: "10.0.0.1, 10.0.0.2" is not an IP address with an optional /LENGTH`},
 		{i + "dns = [\"lan\"]", `wg0.toml:2: dns: "lan" is not an IP address: domains belong under search`},

@@ -104,10 +104,12 @@ var cases = []struct{ name, line, json string }{
 		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed","network":{"change":"mtu","new_link":"wg0","old_mtu":1420,"new_mtu":1340}}`},
 	{"kill switch",
 		`19:47:20.751416    device      -        network kill-switch of wg0 was changed by nft\x1b[2J (process 4711), 3 times, and is back`,
-		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed","network":{"change":"kill-switch","new_link":"wg0","program":"nft\u001b[2J","pid":4711,"times":3}}`},
+		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed",` +
+			`"network":{"change":"kill-switch","new_link":"wg0","program":"nft\u001b[2J","pid":4711,"times":3}}`},
 	{"firewall",
 		`19:47:20.751416    device      -        network firewall of wg0 was changed by another program and is back`,
-		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed","network":{"change":"firewall","new_link":"wg0","times":1}}`},
+		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"network","verdict":"passed",` +
+			`"network":{"change":"firewall","new_link":"wg0","times":1}}`},
 	{"icmp error",
 		`19:47:20.751416    device      alice    icmp-error about 203.0.113.2:51822 says 192.0.2.1 DROP icmp-host-unreachable`,
 		`{"time":"2026-03-01T19:47:20.751416Z","seq":7,"seam":"device","kind":"icmp-error","verdict":"dropped","reason":"icmp-host-unreachable","peer":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","peer_name":"alice","outer":{"src":"192.0.2.1","dst":"203.0.113.2:51822"}}`},

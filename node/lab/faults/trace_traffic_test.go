@@ -22,7 +22,8 @@ import (
 // as they come, so that the size of what a hook sees varies.
 func essence(w *walk.Walk) string {
 	var b strings.Builder
-	varies := regexp.MustCompile(`\d+ bytes|counter \d+|sport \d+|:\d{5}\b|(?i)[0-9a-f:]+ (router )?(REACHABLE|STALE|DELAY|PROBE)|after [\d.]+ ?\pL+`)
+	varies := regexp.MustCompile(`\d+ bytes|counter \d+|sport \d+|:\d{5}\b|` +
+		`(?i)[0-9a-f:]+ (router )?(REACHABLE|STALE|DELAY|PROBE)|after [\d.]+ ?\pL+`)
 	for _, s := range w.Steps {
 		fmt.Fprintf(&b, "%d %s %s %s\n%s\n", s.Number, s.Title, s.Status, s.Result, strings.Join(s.Evidence, "\n"))
 	}

@@ -29,7 +29,8 @@ var interferences = []string{
 	`nft delete rule $T postrouting handle $(nft -a list table $T | sed -n 's/.*this host itself.*handle //p')`,
 	`nft delete table $T; nft add table $T; nft add chain $T postrouting '{ type filter hook output priority 7 ; policy accept ; }'`,
 	`nft list ruleset | sed 's/policy drop/policy accept/' > /run/saved; nft flush ruleset; nft -f /run/saved`,
-	`{ echo flush ruleset; nft list ruleset | sed 's/flags owner//'; echo 'insert rule '$T' postrouting accept'; } > /run/saved; nft -f /run/saved`,
+	`{ echo flush ruleset; nft list ruleset | sed 's/flags owner//'; echo 'insert rule '$T' postrouting accept'; } > /run/saved; ` +
+		`nft -f /run/saved`,
 }
 
 const killSwitchTable = "inet wgnode-killswitch-wg0"
