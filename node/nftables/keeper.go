@@ -99,14 +99,16 @@ func (k *Keeper) Keeps(table string) bool {
 
 // KillSwitchDiffers says in words how the table of a tunnel is not what it was
 // when the keeper added it, nothing if it is. Of one that another process has
-// added only whether it is there is known. GatewayDiffers and TableDiffers do the
-// same.
+// added only whether it is there is known.
 func (k *Keeper) KillSwitchDiffers(link string) ([]string, error) {
 	return k.differs(KillSwitch{Link: link})
 }
 
+// GatewayDiffers is [Keeper.KillSwitchDiffers] for the gateway's table.
 func (k *Keeper) GatewayDiffers(link string) ([]string, error) { return k.differs(Gateway{Link: link}) }
-func (k *Keeper) TableDiffers(t Table) ([]string, error)       { return k.differs(t) }
+
+// TableDiffers is [Keeper.KillSwitchDiffers] for a table.
+func (k *Keeper) TableDiffers(t Table) ([]string, error) { return k.differs(t) }
 
 func (k *Keeper) differs(s spec) ([]string, error) {
 	k.mu.Lock()

@@ -100,7 +100,8 @@ func TestFirstError(t *testing.T) {
 
 // blocks is a script that writes blocks that no reader knows, without end.
 func blocks(head string) string {
-	return fmt.Sprintf(`printf '\001\000\000\100\000\000\020\000' >%[1]s.block; head -c 1048564 /dev/zero >>%[1]s.block; printf '\000\000\020\000' >>%[1]s.block
+	return fmt.Sprintf(`printf '\001\000\000\100\000\000\020\000' >%[1]s.block
+head -c 1048564 /dev/zero >>%[1]s.block; printf '\000\000\020\000' >>%[1]s.block
 while cat %[1]s.block; do :; done`, head)
 }
 
