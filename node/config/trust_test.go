@@ -14,13 +14,10 @@ import (
 // stranger is a user whom nobody trusts.
 const stranger = 54321
 
-// Whatever a configuration is put together from, as root none of it may be of
-// others' making, and no command of theirs is run.
-func TestLoadTrusts(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("files of other users take root")
-	}
-	t.Setenv("SUDO_UID", "")
+// trustFiles writes the files that TestLoadTrusts loads, and makes one of them a
+// stranger's, unless change is "". In their texts DIR is the folder, which it returns.
+func trustFiles(t *testing.T, change string) (dir string) {
+	t.Helper()
 	const toml = "[interface]\nprivate_key_file = \"key\"\npeers_file = \"peers.toml\"\npost_up = [\"echo up\", \"bash DIR/hook.sh %i\"]\n" +
 		"[[peer]]\npublic_key = \"AkIGpAj7+V26w9a2yRCtOkEPdBjITwWKk53iHE4iWnQ=\"\npreshared_key_command = \"DIR/psk.sh\"\n"
 	files := map[string]string{
@@ -32,6 +29,30 @@ func TestLoadTrusts(t *testing.T) {
 		"wg1.conf":   "WGConfig = wg2.conf\n[Socks5]\nBindAddress = 127.0.0.1:1080\n",
 		"wg2.conf":   "[Interface]\nPrivateKey = SGVsbG8sIHRoaXMgaXMgYSBrZXkgZm9yIGEgdGVzdC4=\nPostUp = DIR/hook.sh\n",
 	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(text, "DIR", dir)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if change != "" {
+		if err := os.Chown(filepath.Join(dir, change), stranger, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Whatever a configuration is put together from, as root none of it may be of
+// others' making, and no command of theirs is run.
+func TestLoadTrusts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("files of other users take root")
+	}
+	t.Setenv("SUDO_UID", "")
 	for _, c := range []struct {
 		name   string
 		change string // the file that is a stranger's; "" for none
@@ -55,22 +76,9 @@ func TestLoadTrusts(t *testing.T) {
 		{name: "folder", change: ".", load: "wg0.toml", want: "not taken as root: DIR belongs to"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir, err := filepath.EvalSymlinks(t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
+			dir := trustFiles(t, c.change)
 			in := func(text string) string { return strings.ReplaceAll(text, "DIR", dir) }
-			for name, text := range files {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(in(text)), 0o700); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if c.change != "" {
-				if err := os.Chown(filepath.Join(dir, c.change), stranger, 0); err != nil {
-					t.Fatal(err)
-				}
-			}
-			_, err = Load(filepath.Join(dir, c.load))
+			_, err := Load(filepath.Join(dir, c.load))
 			if err == nil && c.want != "" || err != nil && (c.want == "" || !strings.Contains(err.Error(), in(c.want))) {
 				t.Errorf("got %v, want %q", err, in(c.want))
 			}

@@ -78,74 +78,76 @@ func (w *world) read(name string) string {
 
 const shared = os.ModeSticky | 0o777 // as /tmp
 
+var openTests = []struct {
+	name string
+	make func(w *world) // "conf" is opened
+	sudo string         // SUDO_UID
+	want string         // "" or part of the error; FOLDER is the world's
+}{
+	{name: "own", make: func(w *world) { w.file("conf", 0, 0, 0o600) }},
+	{name: "readable by all", make: func(w *world) { w.file("conf", 0, 0, 0o644) }},
+	{name: "writable by root's group", make: func(w *world) { w.file("conf", 0, 0, 0o660) }},
+	{name: "another's", make: func(w *world) { w.file("conf", stranger, 0, 0o600) }, want: "FOLDER/conf belongs to the user 54321"},
+	{name: "that of who used sudo", make: func(w *world) { w.file("conf", stranger, stranger, 0o664) }, sudo: "54321"},
+	{name: "that of yet another", make: func(w *world) { w.file("conf", stranger+1, 0, 0o600) }, sudo: "54321",
+		want: "belongs to the user 54322"},
+	{name: "writable by a group", make: func(w *world) { w.file("conf", 0, 777, 0o620) },
+		want: "FOLDER/conf can be written by the group 777 (mode 0620)"},
+	{name: "writable by all", make: func(w *world) { w.file("conf", 0, 0, 0o602) }, want: "conf can be written by all users (mode 0602)"},
+	{name: "in another's folder", make: func(w *world) {
+		w.folder("", stranger, 0, 0o755)
+		w.file("conf", 0, 0, 0o600)
+	}, want: "FOLDER belongs to the user 54321"},
+	{name: "in a folder of who used sudo", make: func(w *world) {
+		w.folder("", stranger, stranger, 0o775)
+		w.file("conf", 0, 0, 0o600)
+	}, sudo: "54321"},
+	{name: "in a folder for all", make: func(w *world) {
+		w.folder("", 0, 0, 0o777)
+		w.file("conf", 0, 0, 0o600)
+	}, want: "FOLDER can be written by all users (mode 0777)"},
+	{name: "in a folder of a group", make: func(w *world) {
+		w.folder("", 0, 777, 0o775)
+		w.file("conf", 0, 0, 0o600)
+	}, want: "FOLDER can be written by the group 777 (mode 0775)"},
+	{name: "own in a folder as /tmp", make: func(w *world) {
+		w.folder("", 0, 0, shared)
+		w.file("conf", 0, 0, 0o600)
+	}},
+	{name: "another's in a folder as /tmp", make: func(w *world) {
+		w.folder("", 0, 0, shared)
+		w.file("conf", stranger, 0, 0o600)
+	}, want: "FOLDER/conf belongs to"},
+	{name: "own, with another name, in a folder as /tmp", make: func(w *world) {
+		w.folder("", 0, 0, shared)
+		w.file("secret", 0, 0, 0o600)
+		w.must(os.Link(w.path("secret"), w.path("conf")))
+	}, want: "further names"},
+	{name: "own link", make: func(w *world) {
+		w.folder("there", 0, 0, 0o700)
+		w.file("there/real", 0, 0, 0o600)
+		w.link("x/../there/real", "conf", 0)
+		w.folder("x", 0, 0, 0o700)
+	}},
+	{name: "own link to another's", make: func(w *world) {
+		w.folder("there", stranger, 0, 0o755)
+		w.file("there/real", 0, 0, 0o600)
+		w.link("there/real", "conf", 0)
+	}, want: "FOLDER/there belongs to"},
+	{name: "another's link in a folder as /tmp", make: func(w *world) {
+		w.folder("", 0, 0, shared)
+		w.file("real", 0, 0, 0o600)
+		w.link("real", "conf", stranger)
+	}, want: "FOLDER/conf belongs to"},
+	{name: "a link in a folder that was another's", make: func(w *world) { w.link("/etc/passwd", "conf", stranger) }},
+	{name: "links in a circle", make: func(w *world) { w.link("conf", "conf", 0) }, want: "too many levels of symbolic links"},
+	{name: "nothing", make: func(*world) {}, want: "no such file or directory"},
+	{name: "a pipe", make: func(w *world) { w.must(syscall.Mkfifo(w.path("conf"), 0o600)) }, want: "not a regular file"},
+	{name: "a folder", make: func(w *world) { w.folder("conf", 0, 0, 0o700) }, want: "is a directory"},
+}
+
 func TestOpen(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		make func(w *world) // "conf" is opened
-		sudo string         // SUDO_UID
-		want string         // "" or part of the error; FOLDER is the world's
-	}{
-		{name: "own", make: func(w *world) { w.file("conf", 0, 0, 0o600) }},
-		{name: "readable by all", make: func(w *world) { w.file("conf", 0, 0, 0o644) }},
-		{name: "writable by root's group", make: func(w *world) { w.file("conf", 0, 0, 0o660) }},
-		{name: "another's", make: func(w *world) { w.file("conf", stranger, 0, 0o600) }, want: "FOLDER/conf belongs to the user 54321"},
-		{name: "that of who used sudo", make: func(w *world) { w.file("conf", stranger, stranger, 0o664) }, sudo: "54321"},
-		{name: "that of yet another", make: func(w *world) { w.file("conf", stranger+1, 0, 0o600) }, sudo: "54321",
-			want: "belongs to the user 54322"},
-		{name: "writable by a group", make: func(w *world) { w.file("conf", 0, 777, 0o620) },
-			want: "FOLDER/conf can be written by the group 777 (mode 0620)"},
-		{name: "writable by all", make: func(w *world) { w.file("conf", 0, 0, 0o602) }, want: "conf can be written by all users (mode 0602)"},
-		{name: "in another's folder", make: func(w *world) {
-			w.folder("", stranger, 0, 0o755)
-			w.file("conf", 0, 0, 0o600)
-		}, want: "FOLDER belongs to the user 54321"},
-		{name: "in a folder of who used sudo", make: func(w *world) {
-			w.folder("", stranger, stranger, 0o775)
-			w.file("conf", 0, 0, 0o600)
-		}, sudo: "54321"},
-		{name: "in a folder for all", make: func(w *world) {
-			w.folder("", 0, 0, 0o777)
-			w.file("conf", 0, 0, 0o600)
-		}, want: "FOLDER can be written by all users (mode 0777)"},
-		{name: "in a folder of a group", make: func(w *world) {
-			w.folder("", 0, 777, 0o775)
-			w.file("conf", 0, 0, 0o600)
-		}, want: "FOLDER can be written by the group 777 (mode 0775)"},
-		{name: "own in a folder as /tmp", make: func(w *world) {
-			w.folder("", 0, 0, shared)
-			w.file("conf", 0, 0, 0o600)
-		}},
-		{name: "another's in a folder as /tmp", make: func(w *world) {
-			w.folder("", 0, 0, shared)
-			w.file("conf", stranger, 0, 0o600)
-		}, want: "FOLDER/conf belongs to"},
-		{name: "own, with another name, in a folder as /tmp", make: func(w *world) {
-			w.folder("", 0, 0, shared)
-			w.file("secret", 0, 0, 0o600)
-			w.must(os.Link(w.path("secret"), w.path("conf")))
-		}, want: "further names"},
-		{name: "own link", make: func(w *world) {
-			w.folder("there", 0, 0, 0o700)
-			w.file("there/real", 0, 0, 0o600)
-			w.link("x/../there/real", "conf", 0)
-			w.folder("x", 0, 0, 0o700)
-		}},
-		{name: "own link to another's", make: func(w *world) {
-			w.folder("there", stranger, 0, 0o755)
-			w.file("there/real", 0, 0, 0o600)
-			w.link("there/real", "conf", 0)
-		}, want: "FOLDER/there belongs to"},
-		{name: "another's link in a folder as /tmp", make: func(w *world) {
-			w.folder("", 0, 0, shared)
-			w.file("real", 0, 0, 0o600)
-			w.link("real", "conf", stranger)
-		}, want: "FOLDER/conf belongs to"},
-		{name: "a link in a folder that was another's", make: func(w *world) { w.link("/etc/passwd", "conf", stranger) }},
-		{name: "links in a circle", make: func(w *world) { w.link("conf", "conf", 0) }, want: "too many levels of symbolic links"},
-		{name: "nothing", make: func(*world) {}, want: "no such file or directory"},
-		{name: "a pipe", make: func(w *world) { w.must(syscall.Mkfifo(w.path("conf"), 0o600)) }, want: "not a regular file"},
-		{name: "a folder", make: func(w *world) { w.folder("conf", 0, 0, 0o700) }, want: "is a directory"},
-	} {
+	for _, c := range openTests {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			t.Setenv("SUDO_UID", c.sudo)
