@@ -206,7 +206,8 @@ func TestErrors(t *testing.T) {
 			"wg0.conf:2: unknown key \"X1\": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, " +
 				"PostDown, SaveConfig\n" +
 				"wg0.conf:3: unknown key \"PersistentRouteInterval\"\nwg0.conf:4: unknown key \"DisableRoutesIPs\""},
-		{i + "\u00a0DNS = 1.1.1.1", `wg0.conf:2: unknown key "\u00a0DNS": remove the invisible character beside DNS: there are PrivateKey, ListenPort, ` +
+		{i + "\u00a0DNS = 1.1.1.1", `wg0.conf:2: unknown key "\u00a0DNS": remove the invisible character beside DNS: ` +
+			`there are PrivateKey, ListenPort, ` +
 			"FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig"},
 		{p + "PublicKey=" + pubA + "\nEndpoint=a:0", `wg0.conf:3: Endpoint: port "0" is not 1 to 65535`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=300.1.2.3:5", `wg0.conf:3: Endpoint: host "300.1.2.3" is not an IPv4 address`},
@@ -276,27 +277,6 @@ func TestPiecesOfKeysStayHidden(t *testing.T) {
 	}
 }
 
-func TestSearchAloneWarns(t *testing.T) {
-	c := mustParse(t, "[Interface]\nDNS=corp.example")
-	want := []string{"/etc/wireguard/wg0.conf:2: DNS: holds only search domains: without a name server they do nothing, as with wg-quick"}
-	if got := c.Warnings(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestWarnings(t *testing.T) {
-	c := mustParse(t, "[Peer]\n# Name = a\nPublicKey="+pubA+"\nAllowedIPs=10.0.0.7/24\n"+
-		"[Peer]\nPublicKey="+pubB+"\nAllowedIPs=10.0.0.0/24\n[Peer]\nPublicKey="+pubA)
-	want := []string{
-		"/etc/wireguard/wg0.conf:4: AllowedIPs: 10.0.0.7/24 has a nonzero host part, 10.0.0.0/24 is used",
-		"/etc/wireguard/wg0.conf:7: AllowedIPs: 10.0.0.0/24 was given to peer a before; only peer BBBBBBBB… gets it",
-		"/etc/wireguard/wg0.conf:8: PublicKey: the same as in line 1: they are one peer, and the later AllowedIPs count",
-	}
-	if got := c.Warnings(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-}
-
 // A tunnel that cannot work comes up all the same, as with wg-quick, but not without
 // a word.
 func TestMissing(t *testing.T) {
@@ -354,7 +334,8 @@ func TestAllowedRoutes(t *testing.T) {
 		{"one peer twice", a + "10.0.0.0/8\n" + a + "10.1.0.0/16", "[{10.1.0.0/16 1}]"},
 		{"one peer twice, incremental", a + "10.0.0.0/8\n" + a + "+10.1.0.0/16", "[{10.0.0.0/8 0} {10.1.0.0/16 1}]"},
 		{"removed again", a + "10.0.0.0/8\n" + a + "-10.0.0.0/8", "[]"},
-		{"the interface's own key", own + a + "10.0.0.0/8\n" + "[Peer]\nPublicKey=" + self + "\nAllowedIPs=10.0.0.0/8,0.0.0.0/0", "[{10.0.0.0/8 0}]"},
+		{"the interface's own key", own + a + "10.0.0.0/8\n" + "[Peer]\nPublicKey=" + self + "\nAllowedIPs=10.0.0.0/8,0.0.0.0/0",
+			"[{10.0.0.0/8 0}]"},
 		{"removed by another peer", a + "10.0.0.0/8\n" + b + "-10.0.0.0/8", "[{10.0.0.0/8 0}]"},
 	} {
 		if got := fmt.Sprint(mustParse(t, tc.text).AllowedRoutes()); got != tc.want {

@@ -142,7 +142,8 @@ func checkCommand(command string, owners safefile.Owners) error {
 }
 
 // interpreters run the file that is their first argument.
-var interpreters = []string{"sh", "bash", "dash", "zsh", "ksh", "source", ".", "exec", "sudo", "env", "command", "nohup", "python3", "python", "perl"}
+var interpreters = []string{"sh", "bash", "dash", "zsh", "ksh", "source", ".", "exec", "sudo", "env", "command", "nohup",
+	"python3", "python", "perl"}
 
 // commandWord matches the first word of what is left of a command, as long as it is
 // one that means itself.

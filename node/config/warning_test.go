@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -70,5 +71,26 @@ func TestShellQuote(t *testing.T) {
 		if got := ShellQuote(in); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
+	}
+}
+
+func TestSearchAloneWarns(t *testing.T) {
+	c := mustParse(t, "[Interface]\nDNS=corp.example")
+	want := []string{"/etc/wireguard/wg0.conf:2: DNS: holds only search domains: without a name server they do nothing, as with wg-quick"}
+	if got := c.Warnings(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	c := mustParse(t, "[Peer]\n# Name = a\nPublicKey="+pubA+"\nAllowedIPs=10.0.0.7/24\n"+
+		"[Peer]\nPublicKey="+pubB+"\nAllowedIPs=10.0.0.0/24\n[Peer]\nPublicKey="+pubA)
+	want := []string{
+		"/etc/wireguard/wg0.conf:4: AllowedIPs: 10.0.0.7/24 has a nonzero host part, 10.0.0.0/24 is used",
+		"/etc/wireguard/wg0.conf:7: AllowedIPs: 10.0.0.0/24 was given to peer a before; only peer BBBBBBBB… gets it",
+		"/etc/wireguard/wg0.conf:8: PublicKey: the same as in line 1: they are one peer, and the later AllowedIPs count",
+	}
+	if got := c.Warnings(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
