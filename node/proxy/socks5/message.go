@@ -75,6 +75,9 @@ func readTarget(r io.Reader) (target, error) {
 		if !proxy.IsHost(host) {
 			return target{}, errors.New("not the name of a host")
 		}
+		if addr, err := netip.ParseAddr(host); err == nil {
+			host = addr.Unmap().String() // in one spelling, as below
+		}
 		port, err := readPort(r)
 		return target{host, port}, err
 	default:
