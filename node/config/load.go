@@ -17,7 +17,8 @@ import (
 // Dir is where wg-quick keeps its files.
 const Dir = "/etc/wireguard"
 
-// MaxName is how many bytes the name of an interface may have in the kernel (IFNAMSIZ without the final zero).
+// MaxName is how many bytes the name of an interface may have (the kernel's
+// IFNAMSIZ without the final zero).
 const MaxName = 15
 
 // interfaceName is what wg-quick takes for the name of an interface.
