@@ -182,7 +182,7 @@ func refused(cmd *cobra.Command, args []string, err error, stack bool) error {
 
 func explainRefusal(err error, stack bool) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Op == "mkdir" && strings.HasPrefix(node.RunDir(), p.Path) {
-		return withHint(err, "sockets are kept there: set XDG_RUNTIME_DIR to a folder that this user can write to; in a container mount one, as --tmpfs /run does")
+		return err // whose hint is mend's
 	}
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 && !stack {
 		return withHint(err, "run it as root, or without privileges: wgnode run CONF --netstack")

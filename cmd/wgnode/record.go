@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/recording"
 )
@@ -234,7 +235,7 @@ func explainCreate(err error, o *recordOptions) error {
 // summarize says what was recorded, and what was not.
 func summarize(w io.Writer, out *recording.Output, lost recording.Loss) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "wgnode: %d packets, %s", out.Packets(), sizeText(out.Bytes()))
+	fmt.Fprintf(&b, "wgnode: %s, %s", probe.Count(out.Packets(), "packet"), sizeText(out.Bytes()))
 	if files := out.Files(); len(files) > 0 {
 		fmt.Fprintf(&b, " in %s", files[len(files)-1])
 		if n := len(files); n > 1 {
@@ -246,7 +247,7 @@ func summarize(w io.Writer, out *recording.Output, lost recording.Loss) error {
 		fmt.Fprintf(&b, "wgnode: %d events are missing: they came faster than they could be written\n", lost.Events)
 	}
 	if lost.Contents > 0 {
-		fmt.Fprintf(&b, "wgnode: of %d packets the content is missing: they came faster than they could be written\n", lost.Contents)
+		fmt.Fprintf(&b, "wgnode: of %s the content is missing: more came than could be written\n", probe.Count(lost.Contents, "packet"))
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("say what was recorded: %w", err)
@@ -270,7 +271,7 @@ func showProgress(w io.Writer, out *recording.Output) (stop func()) {
 		defer tick.Stop()
 		for {
 			// A terminal that has gone is told by the command's own output.
-			_, _ = fmt.Fprintf(w, "\r%d packets, %s, %d lost; Ctrl-C ends \x1b[K", out.Packets(), sizeText(out.Bytes()), out.Lost())
+			_, _ = fmt.Fprintf(w, "\r%s, %s, %d lost; Ctrl-C ends \x1b[K", probe.Count(out.Packets(), "packet"), sizeText(out.Bytes()), out.Lost())
 			select {
 			case <-done:
 				_, _ = io.WriteString(w, "\r\x1b[K")

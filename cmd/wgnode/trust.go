@@ -4,20 +4,37 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
-// mend says what to do about a file that others can change, if err is about one.
+// mend says what to do about a file of wgnode's own or one that others can change, if
+// err is about one.
 func mend(err error) []string {
-	doubt, ok := err.(*safefile.Untrusted)
-	if !ok {
-		return nil
+	switch e := err.(type) {
+	case *safefile.Untrusted:
+		return mendTrust(e)
+	case *plan.JournalError:
+		if e.Version != 0 {
+			return []string{"the wgnode that brought the tunnel up can take it down"}
+		}
+		return []string{"what it told is lost: rm " + config.ShellQuote(e.Path) + ", then `wgnode recover`; " +
+			"ip rule, nft list tables and /etc/resolv.conf show whether anything else is left"}
+	case *fs.PathError:
+		if e.Op == "mkdir" && strings.HasPrefix(node.RunDir(), e.Path) {
+			return []string{"sockets are kept there: set XDG_RUNTIME_DIR to a folder that this user can write to; in a container mount one, as --tmpfs /run does"}
+		}
 	}
+	return nil
+}
+
+func mendTrust(doubt *safefile.Untrusted) []string {
 	path := config.ShellQuote(doubt.Path)
 	switch run := node.RunDir(); {
 	case run == doubt.Path || strings.HasPrefix(run, doubt.Path+"/"):

@@ -82,9 +82,25 @@ func CreateJournal(path, link, config string) (*Journal, error) {
 // maxJournal bounds what is read of a journal, in bytes. A step has some 200.
 const maxJournal = 64 << 20
 
+// JournalError says that a journal is there and does not tell what was done.
+type JournalError struct {
+	Path    string
+	Version int   // another version's; 0 if the file is damaged
+	Err     error // how it is damaged
+}
+
+func (e *JournalError) Error() string {
+	if e.Version != 0 {
+		return fmt.Sprintf("open journal %s: it is of version %d, this program reads version %d", e.Path, e.Version, journalVersion)
+	}
+	return fmt.Sprintf("open journal %s: the file is damaged: %v", e.Path, e.Err)
+}
+
+func (e *JournalError) Unwrap() error { return e.Err }
+
 // OpenJournal reads a journal, perhaps another process's. The error wraps
-// fs.ErrNotExist if there is none, and a [safefile.Untrusted] if others than root
-// and this user can have written it.
+// fs.ErrNotExist if there is none, a [safefile.Untrusted] if others than root and
+// this user can have written it, and a [JournalError] if it cannot be understood.
 func OpenJournal(path string) (*Journal, error) {
 	f, err := safefile.Open(path, safefile.Self())
 	if err != nil {
@@ -96,12 +112,15 @@ func OpenJournal(path string) (*Journal, error) {
 	}
 	j := &Journal{path: path}
 	if err := json.Unmarshal(b, &j.journalFile); err != nil {
-		return nil, fmt.Errorf("open journal %s: %w", path, err)
+		return nil, &JournalError{Path: path, Err: err}
 	}
-	if j.Version != journalVersion {
-		return nil, fmt.Errorf("open journal %s: it is of version %d, this program reads version %d", path, j.Version, journalVersion)
+	switch j.Version {
+	case journalVersion:
+		return j, nil
+	case 0:
+		return nil, &JournalError{Path: path, Err: errors.New("it has no version")}
 	}
-	return j, nil
+	return nil, &JournalError{Path: path, Version: j.Version}
 }
 
 // TakeOver makes the journal that of the calling process, which brings the

@@ -128,6 +128,15 @@ var messages = []struct {
 		status:  1,
 	},
 	{
+		name:    "a damaged journal",
+		prepare: "mkdir -m 700 /run/wgnode && printf '{' >/run/wgnode/wg1.json && chmod 600 /run/wgnode/wg1.json",
+		command: "wgnode down wg1",
+		says:    "wgnode: open journal /run/wgnode/wg1.json: the file is damaged: unexpected end of JSON input",
+		hint: "what it told is lost: rm /run/wgnode/wg1.json, then `wgnode recover`; ip rule, nft list tables and /etc/resolv.conf " +
+			"show whether anything else is left",
+		status: 1,
+	},
+	{
 		name:    "doctor of a network card",
 		command: "wgnode doctor lan0",
 		says:    "wgnode: `lan0' is not a WireGuard interface",
