@@ -25,12 +25,12 @@ func (f *Facts) routerRefuses(time.Time) (Verdict, bool, bool) {
 		v.Code = ForwardingDisabled
 		v.Summary = fmt.Sprintf("%s is not this node's own, and this node lets peers reach nothing beyond itself", dst)
 		v.Evidence = []string{"[route] of its configuration allows nothing, and there is no interface from which the kernel would forward"}
-		v.Fix = f.allow()
+		v.Fix = f.allow(e)
 	case e.Reason == probe.ICMPProhibited && f.Flow.Seen[probe.B5] == nil:
 		v.Code = ForwardFirewall
 		v.Summary = fmt.Sprintf("this node does not let peers reach %s", f.target())
 		v.Evidence = []string{"what they may reach: " + strings.Join(f.Router.Allow, ", ")}
-		v.Fix = f.allow()
+		v.Fix = f.allow(e)
 	case e.Reason == probe.ICMPProhibited:
 		v.Code = ForwardFirewall
 		v.Summary = fmt.Sprintf("this host does not let its own programs send to %s", f.target())
@@ -50,14 +50,21 @@ func (f *Facts) routerRefuses(time.Time) (Verdict, bool, bool) {
 	return v, true, true
 }
 
-// allow are the lines of a configuration that let the flow pass.
-func (f *Facts) allow() []string {
+// allow are the lines of a configuration that let the flow pass, whose packet e was
+// refused, and nothing else.
+func (f *Facts) allow(e *probe.Event) []string {
 	route := hostPrefix(f.Flow.Target.Addr()).String()
 	if port := f.Flow.Target.Port(); port != 0 {
 		if f.Flow.Target.Addr().Is6() {
 			route = "[" + route + "]"
 		}
 		route += fmt.Sprintf(":%d", port)
+		switch e.Proto {
+		case probe.ProtoTCP:
+			route = "tcp:" + route
+		case probe.ProtoUDP:
+			route = "udp:" + route
+		}
 	}
 	quoted := make([]string, 0, len(f.Router.Allow)+1)
 	for _, r := range append(f.Router.Allow[:len(f.Router.Allow):len(f.Router.Allow)], route) {

@@ -41,9 +41,9 @@ func TestRouter(t *testing.T) {
 		b5, b6  Status
 	}{
 		{"nothing is routed", arrives().forwards(probe.B5, 0, probe.ICMPProhibited),
-			ForwardingDisabled, probe.B5, true, true, `allow = ["192.168.200.22/32:80"]`, Fail, Unknown},
+			ForwardingDisabled, probe.B5, true, true, `allow = ["tcp:192.168.200.22/32:80"]`, Fail, Unknown},
 		{"not in the list", arrives("10.0.0.0/8").forwards(probe.B5, 0, probe.ICMPProhibited),
-			ForwardFirewall, probe.B5, true, true, `allow = ["10.0.0.0/8", "192.168.200.22/32:80"]`, Fail, Unknown},
+			ForwardFirewall, probe.B5, true, true, `allow = ["10.0.0.0/8", "tcp:192.168.200.22/32:80"]`, Fail, Unknown},
 		{"the host's own firewall", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPProhibited),
 			ForwardFirewall, probe.B5, true, true, "nft list ruleset", Fail, Unknown},
 		{"no route", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPNetUnreachable),
