@@ -129,7 +129,7 @@ func TestBadConfs(t *testing.T) {
 
 	good := fillBad("I\nPrivateKey = K\n")
 	for file, remedy := range map[string]string{
-		"/etc/wireguard/sixteen-letters-.conf": "at most 15 letters",
+		"/etc/wireguard/sixteen-letters-.conf": "at most 15 characters",
 		"/etc/wireguard/a name.conf":           "letters, digits and _=+.-",
 		"/etc/wireguard/wg0.txt":               "the path of a .conf",
 		"/etc/wireguard/none.conf":             "does not exist\nwgnode: hint: /etc/wireguard has configurations for wg0",
