@@ -33,14 +33,17 @@ func (n *node) refuseOn(ifindex uint32) (refused, joined *atomic.Int32) {
 	return refused, joined
 }
 
-// reach makes a learned endpoint at from for each of to, and returns it.
+// reach makes a learned endpoint at from for each of to, and returns it. A change of
+// the network, such as the kernel's late ones of a new namespace, makes an endpoint
+// forget its interface; then it is learned once more.
 func reach(t *testing.T, from, to *node, addr string) *Endpoint {
 	t.Helper()
-	to.mustSend(t, to.endpoint(t, addr, from.port), []byte("hello"))
-	ep := from.nextPacket(t).ep.(*Endpoint)
-	if ep.source().ifindex == 0 {
-		t.Fatal("no interface was learned")
-	}
+	var ep *Endpoint
+	within(t, "an interface is learned", func() bool {
+		to.mustSend(t, to.endpoint(t, addr, from.port), []byte("hello"))
+		ep = from.nextPacket(t).ep.(*Endpoint)
+		return ep.source().ifindex != 0
+	})
 	return ep
 }
 
