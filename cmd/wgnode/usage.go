@@ -54,7 +54,10 @@ func strictUsage(cmd *cobra.Command) {
 		check = argsOfUse
 	}
 	cmd.Args = func(c *cobra.Command, args []string) error {
-		err := check(c, args)
+		err := emptyFlag(c)
+		if err == nil {
+			err = check(c, args)
+		}
 		var status exitStatus
 		if err == nil || errors.As(err, &status) {
 			return err
@@ -64,6 +67,19 @@ func strictUsage(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		strictUsage(sub)
 	}
+}
+
+// emptyFlag refuses the empty text as the value of a flag. It comes from an empty
+// variable of a script, and would mean as much as no flag: `explain --with "$HUB"`
+// would hear this host alone, and `--from "$LAN"` everyone.
+func emptyFlag(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
+			what, _ := pflag.UnquoteUsage(f)
+			err = fmt.Errorf("--%s: missing value: want %s", f.Name, what)
+		}
+	})
+	return err
 }
 
 // unknownCommand takes no arguments: what stands where a command of the group
