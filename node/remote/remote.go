@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -61,6 +62,7 @@ type Recorder struct {
 	err      error         // how it did; valid once ended is closed
 	meta     recording.Meta
 
+	killed atomic.Bool   // by us, before its output ended
 	exited chan struct{} // closed when the command has ended
 	status error         // of it; valid once exited is closed
 }
@@ -202,8 +204,7 @@ func (r *Recorder) end(limit time.Duration) error {
 	<-r.ended
 	_ = r.stdout.Close() // nothing more is read: who writes on is told
 	<-r.exited
-	wasKilled := !late.Stop()
-	if wasKilled {
+	if !late.Stop() {
 		<-killed
 	}
 	var exit *exec.ExitError
@@ -213,7 +214,7 @@ func (r *Recorder) end(limit time.Duration) error {
 		return r.err
 	case errors.As(r.status, &exit) && exit.Exited() && exit.ExitCode() != 128+int(syscall.SIGPIPE):
 		return exit // it knows better than its output does
-	case r.err != nil && (wasKilled && !errors.Is(r.err, recording.ErrForeign) || closed):
+	case r.err != nil && (r.killed.Load() && !errors.Is(r.err, recording.ErrForeign) || closed):
 		return errLate
 	}
 	return r.err
@@ -227,6 +228,7 @@ func ofItsEnd(err error) bool {
 
 // kill ends the command and all that it has started, and what holds on to its output.
 func (r *Recorder) kill() {
+	r.killed.Store(true)
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
 	_ = r.stdout.Close()
 }
