@@ -46,7 +46,7 @@ type Client struct {
 
 // Dial returns a client for the node of that name in [RunDir]. The error wraps
 // [ErrNotRunning] if there is none, and fs.ErrPermission if it is not ours. It is a
-// [safefile.Untrusted] if others could have put the socket there.
+// [StoppedError] if the node's process is stopped, and a [safefile.Untrusted] if others could have put the socket there.
 func Dial(name string) (*Client, error) { return DialIn(RunDir(), name) }
 
 // DialIn is Dial for another folder, see [Options.RunDir].
@@ -79,8 +79,9 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("node %s: %w", c.name, ErrNotRunning)
 	}
 	if err == nil {
-		if err = checkServer(conn.(*net.UnixConn)); err != nil {
+		if err = checkServer(c.name, conn.(*net.UnixConn)); err != nil {
 			_ = conn.Close() // nothing was sent
+			return nil, err
 		}
 	}
 	if err != nil {

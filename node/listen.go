@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
@@ -52,8 +53,20 @@ func removeStale(path string) error {
 	return nil
 }
 
-// checkServer makes sure that who listens at a socket is root or this user.
-func checkServer(c *net.UnixConn) error {
+// StoppedError is that a node answers nobody, because its process is stopped: by
+// SIGSTOP, Ctrl-Z or a debugger.
+type StoppedError struct {
+	Name string
+	PID  int
+}
+
+func (e *StoppedError) Error() string {
+	return fmt.Sprintf("node %s: its process %d is stopped and answers nothing", e.Name, e.PID)
+}
+
+// checkServer makes sure that who listens at the socket of a node is root or this
+// user, and that the process is not stopped: it would be waited for without end.
+func checkServer(name string, c *net.UnixConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
@@ -65,10 +78,13 @@ func checkServer(c *net.UnixConn) error {
 		return cerr
 	}
 	if err != nil {
-		return fmt.Errorf("find out who serves the socket: %w", err)
+		return fmt.Errorf("node %s: find out who serves the socket: %w", name, err)
 	}
 	if !safefile.Self().Has(server.Uid) {
-		return fmt.Errorf("process %d of another user (uid %d) serves its socket", server.Pid, server.Uid)
+		return fmt.Errorf("node %s: process %d of another user (uid %d) serves its socket", name, server.Pid, server.Uid)
+	}
+	if pid := int(server.Pid); plan.Stopped(pid) {
+		return &StoppedError{name, pid}
 	}
 	return nil
 }

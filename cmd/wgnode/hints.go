@@ -70,6 +70,15 @@ func knownConfigs() []string {
 	return []string{config.Dir + " has configurations for " + strings.Join(names, ", ")}
 }
 
+// whileStopped is err with what to type, if it is that a node's process is stopped;
+// else nil.
+func whileStopped(err error) error {
+	if e, ok := errors.AsType[*node.StoppedError](err); ok {
+		return withHint(err, fmt.Sprintf("let it go on: kill -CONT %d", e.PID))
+	}
+	return nil
+}
+
 // startHints are for what keeps a tunnel from coming up.
 func startHints(err error) []string {
 	if e, ok := errors.AsType[*node.UpError](err); ok {

@@ -18,6 +18,9 @@ import (
 // error says what is known of it.
 func dialNode(cmd *cobra.Command, name string) (*node.Client, error) {
 	c, err := node.Dial(name)
+	if stopped := whileStopped(err); stopped != nil {
+		return nil, stopped
+	}
 	k, kerr := node.Find(name) // a process that is dying still has its socket
 	switch {
 	case k != nil && k.State == node.StateDead, err != nil && k != nil && k.State != node.StateRunning:

@@ -231,6 +231,9 @@ fails, the tunnel stays up.`,
 			case errors.Is(err, node.ErrNotUp):
 				return notUp(cmd, name)
 			}
+			if stopped := whileStopped(err); stopped != nil {
+				return stopped
+			}
 			return err
 		},
 		ValidArgsFunction: completeDown,

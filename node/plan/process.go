@@ -47,14 +47,22 @@ func (p Process) Remains() (bool, error) {
 }
 
 func (p Process) look() (there, ended bool, err error) {
-	start, ended, err := stat(p.PID)
+	start, state, err := stat(p.PID)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return false, false, nil
 	}
 	if err != nil {
 		return false, false, fmt.Errorf("look up process %d: %w", p.PID, err)
 	}
-	return start == p.Start, ended, nil
+	return start == p.Start, state == "Z" || state == "X", nil
+}
+
+// Stopped reports whether the process with a number is stopped, by a signal or a
+// debugger. It then answers nobody, and takes no signal but those that end a process
+// or let it go on.
+func Stopped(pid int) bool {
+	_, state, err := stat(pid)
+	return err == nil && strings.EqualFold(state, "T")
 }
 
 // startOf returns when a process started.
@@ -63,12 +71,12 @@ func startOf(pid int) (uint64, error) {
 	return start, err
 }
 
-// stat returns when a process started, and whether it has ended and is only
-// waited for.
-func stat(pid int) (start uint64, ended bool, err error) {
+// stat returns when a process started, and the letter of its state as in
+// proc_pid_stat(5): Z or X of one that has ended and is only waited for.
+func stat(pid int) (start uint64, letter string, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, false, err
+		return 0, "", err
 	}
 	// The second field, the name in parentheses, may hold anything, also
 	// spaces and parentheses; the third, the state, follows the last one of
@@ -77,11 +85,11 @@ func stat(pid int) (start uint64, ended bool, err error) {
 	i := strings.LastIndexByte(string(stat), ')')
 	fields := strings.Fields(string(stat[i+1:]))
 	if i < 0 || len(fields) <= starttime {
-		return 0, false, fmt.Errorf("/proc/%d/stat has an unknown form", pid)
+		return 0, "", fmt.Errorf("/proc/%d/stat has an unknown form", pid)
 	}
 	start, err = strconv.ParseUint(fields[starttime], 10, 64)
 	if err != nil {
-		return 0, false, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		return 0, "", fmt.Errorf("/proc/%d/stat: %w", pid, err)
 	}
-	return start, fields[state] == "Z" || fields[state] == "X", nil
+	return start, fields[state], nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // says wants that a command ends with that status and that all of the wanted
@@ -156,4 +157,26 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 	says(t, s.A, 2, nobody("doctor"), "nb (pid ", ") died")
 	says(t, s.A, 0, nobody("recover"), ") has died; its files are removed")
 	says(t, s.A, 1, nobody("doctor"), "no node of this user is running")
+}
+
+// A node that is stopped is not waited for: commands say so, and what lets it go on.
+func TestKnowsStoppedNodes(t *testing.T) {
+	lab.Need(t, "ps")
+	s := newSite(t, false)
+	s.Up(s.A, s.ConfA)
+	pid := sitetest.PidOf(t, s.A)
+	s.A.Run("kill", "-STOP", pid)
+	patience.Until(t, "the node is stopped", func() bool {
+		return strings.HasPrefix(s.A.Run("ps", "-o", "stat=", "-p", pid), "T")
+	})
+	for _, args := range [][]string{
+		{"doctor", "wg0"}, {"explain", "wg0", "10.0.0.2"}, {"watch", "wg0"}, {"trace", "wg0", "10.0.0.2"},
+		{"reload", "wg0"}, {"record", "wg0", "-w", "-"}, {"down", "wg0"},
+	} {
+		says(t, s.A, 1, append([]string{s.Wgnode}, args...),
+			"node wg0: its process "+pid+" is stopped and answers nothing\n", "hint: let it go on: kill -CONT "+pid+"\n")
+	}
+	s.A.Run("kill", "-CONT", pid)
+	s.A.Run(s.Wgnode, "reload", "wg0")
+	s.A.Run(s.Wgnode, "down", "wg0")
 }
