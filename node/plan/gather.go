@@ -34,8 +34,7 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 	if s.EndpointMTUs, err = endpointMTUs(endpoints, mark, cfg.Name); err != nil {
 		return State{}, err
 	}
-	matched := func(e netip.Addr) (netip.Prefix, string, error) { return route.Matched(e, mark) }
-	if s.Loops, err = gatherLoops(cfg, endpoints, matched); err != nil {
+	if s.Loops, err = gatherLoops(cfg, endpoints, mark); err != nil {
 		return State{}, err
 	}
 	d, err := route.Default()

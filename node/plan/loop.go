@@ -2,9 +2,6 @@ package plan
 
 import (
 	"net/netip"
-	"slices"
-
-	"github.com/gaissmai/bart"
 
 	"github.com/wgnode/wgnode/node/config"
 )
@@ -16,38 +13,6 @@ import (
 type Loop struct {
 	Endpoint     netip.Addr
 	Allowed, Now netip.Prefix
-}
-
-// gatherLoops finds the loops among endpoints. matched is [route.Matched].
-func gatherLoops(cfg *config.Config, endpoints []netip.Addr, matched func(netip.Addr) (netip.Prefix, string, error)) ([]Loop, error) {
-	if cfg.Interface.Table != config.TableAuto {
-		return nil, nil
-	}
-	// A route to one address cannot cover an endpoint by accident, and hubs have
-	// thousands of them.
-	var wide bart.Lite
-	for _, r := range cfg.AllowedRoutes() {
-		if r.Prefix.Bits() > 0 && !r.Prefix.IsSingleIP() {
-			wide.Insert(r.Prefix)
-		}
-	}
-	var loops []Loop
-	for _, e := range endpoints {
-		e = e.Unmap()
-		allowed, covered := wide.LookupPrefixLPM(netip.PrefixFrom(e.WithZone(""), e.BitLen()))
-		excluded := slices.ContainsFunc(cfg.Interface.Exclude, func(p netip.Prefix) bool { return p.Contains(e) })
-		if !covered || excluded || slices.ContainsFunc(loops, func(l Loop) bool { return l.Endpoint == e }) {
-			continue
-		}
-		now, link, err := matched(e)
-		if err != nil {
-			return nil, err
-		}
-		if now.IsValid() && link != cfg.Name && now.Bits() < allowed.Bits() {
-			loops = append(loops, Loop{e, allowed, now})
-		}
-	}
-	return loops, nil
 }
 
 // coversFamily reports whether routes that are no default route lead all of a family

@@ -14,8 +14,7 @@ import (
 // with the mark to dst by, as `ip route get fibmatch` does, and returns that
 // route's prefix and interface. The prefix is not valid if a route of another table
 // decides, or none does.
-func Matched(dst netip.Addr, mark uint32) (netip.Prefix, string, error) {
-	s := &Session{}
+func (s *Session) Matched(dst netip.Addr, mark uint32) (netip.Prefix, string, error) {
 	dst = dst.Unmap()
 	found, err := s.handle.RouteGetWithOptions(
 		dst.WithZone("").AsSlice(), &netlink.RouteGetOptions{Mark: mark, Oif: dst.Zone(), FIBMatch: true})
