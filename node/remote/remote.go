@@ -207,6 +207,7 @@ func (r *Recorder) end(limit time.Duration) error {
 	if !late.Stop() {
 		<-killed
 	}
+	r.endGroup() // the command may have ended by itself, and left others
 	var exit *exec.ExitError
 	closed := errors.Is(r.err, os.ErrClosed) // by us: somebody held on to it
 	switch {
@@ -229,8 +230,13 @@ func ofItsEnd(err error) bool {
 // kill ends the command and all that it has started, and what holds on to its output.
 func (r *Recorder) kill() {
 	r.killed.Store(true)
-	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+	r.endGroup()
 	_ = r.stdout.Close()
+}
+
+// endGroup ends all processes of the command's group that are left.
+func (r *Recorder) endGroup() {
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // none may be left
 }
 
 // failure says why there is no recording, in the words of who knows.
