@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // placeholder is where a public key belongs, and names its host.

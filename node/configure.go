@@ -10,7 +10,7 @@ import (
 	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/node/uplink"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 

@@ -23,8 +23,8 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // asker asks a node's monitor.

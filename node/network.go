@@ -11,7 +11,7 @@ import (
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/uplink"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/netchange"
 )
 

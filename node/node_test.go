@@ -18,8 +18,8 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // stackNode is a node without privileges, that runs until the test ends or stop

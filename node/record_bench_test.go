@@ -10,8 +10,8 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/recording"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // count is a recording that ends when it has so many events.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/node/endpoint"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 

@@ -25,8 +25,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // localPort returns a port of 127.0.0.1 that was free a moment ago.

@@ -18,8 +18,8 @@ import (
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
-	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 func TestGapIndex(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // The mirror routes as the device says that it does, after any series of

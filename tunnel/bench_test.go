@@ -10,7 +10,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // The rig drives the packet seams as the device would, between a TUN device

@@ -17,9 +17,9 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel"
-	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/tundev"
 	"github.com/wgnode/wgnode/tunnel/udp"
 )

@@ -9,7 +9,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // To decrypt a session takes the ephemeral private key of one of its ends. The

@@ -11,7 +11,7 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 

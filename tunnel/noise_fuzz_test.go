@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Whatever comes as an initiation, it is read or refused. Only what a holder of our

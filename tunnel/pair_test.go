@@ -11,8 +11,8 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // memTUN is a TUN device in memory: what is put into in is read by the tunnel,

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // However many peers come and go, as many are remembered as there may be, and one that

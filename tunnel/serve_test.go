@@ -15,7 +15,7 @@ import (
 	"github.com/gaissmai/bart"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 

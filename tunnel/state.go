@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Route is where cryptokey routing sends an address.

@@ -14,8 +14,8 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/ladder"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 func newDemoCommand() *cobra.Command {

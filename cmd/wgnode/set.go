@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 const setUsage = "set <interface> [listen-port <port>] [fwmark <mark>] [private-key <file path>]" +

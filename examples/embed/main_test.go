@@ -10,7 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // The example fetches a page from a server behind another node.

@@ -38,7 +38,7 @@ import (
 	"strconv"
 
 	"github.com/wgnode/wgnode/node/safefile"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Config is one interface and its peers, as one file describes them.

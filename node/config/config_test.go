@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Keys of nobody: the text of each is one letter again and again.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // maxSize bounds a file, in bytes. A hundred thousand peers fit.

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/node/safefile"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Resolve reads what a wgnode.toml only points at: the keys that are kept in

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // What is saved differs from the file in what has changed, and in nothing else.

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/probe/harmless"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Warning is something in a configuration that is accepted but likely not

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // patience is how long Resolve waits for the names of endpoints.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // lookEvery is how often the peers' handshakes are looked at.

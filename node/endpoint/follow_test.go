@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 const (

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
-	"github.com/wgnode/wgnode/tunnel/key"
 )
 
 // syn is the beginning of a connection, over IPv4.

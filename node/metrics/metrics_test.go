@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
-	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 	"github.com/wgnode/wgnode/tunnel/udp"
 )

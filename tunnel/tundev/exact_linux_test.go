@@ -11,8 +11,8 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
-	"github.com/wgnode/wgnode/tunnel/key"
 	"github.com/wgnode/wgnode/tunnel/tundev"
 	"github.com/wgnode/wgnode/tunnel/udp"
 )

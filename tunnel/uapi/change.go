@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Change is a set request: what is to become of a device. A nil pointer leaves

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // ParseStatus reads the answer to `get=1` up to its empty line or the end of r.

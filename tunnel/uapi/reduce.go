@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Reduce leaves in c only what a device that says s lacks of it. If c replaces all

@@ -32,7 +32,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/wgnode/wgnode/tunnel/key"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Status is what a device says about itself, at one moment.
