@@ -3,7 +3,6 @@
 package recordings
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/patience"
 )
@@ -47,7 +47,7 @@ func TestExplainWith(t *testing.T) {
 		t.Helper()
 		out, status, err := s.A.Try(append(explain, "--json")...)
 		var r diagnose.Report
-		if err != nil || json.Unmarshal([]byte(out), &r) != nil {
+		if err != nil || sitetest.Decode(t, out, &r) != nil {
 			t.Fatalf("status %d, %v:\n%s", status, err, out)
 		}
 		v := &r.Verdict

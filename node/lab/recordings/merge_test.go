@@ -3,11 +3,11 @@
 package recordings
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"testing"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
@@ -85,7 +85,7 @@ func (s *site) merge(files []string, args ...string) *merged {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(out), &m); err != nil {
+	if err := sitetest.Decode(s.T, out, &m); err != nil {
 		s.T.Fatalf("merge: status %d: %v in\n%s", status, err, out)
 	}
 	return &m

@@ -5,7 +5,6 @@ package services
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -274,7 +273,9 @@ func (r *routed) explained(host func(string) string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		unmarshal(t, out, &rep)
+		if err := sitetest.Decode(t, out, &rep); err != nil {
+			t.Fatalf("%v in\n%s", err, out)
+		}
 		return &rep
 	}
 	curl := func(address string) []string {
@@ -336,13 +337,6 @@ func (r *routed) reloaded(host func(string) string) {
 	r.H.Run(r.node.wgnode("reload", "wg0")...)
 	if got := r.A.Run("curl", "-sS", "http://"+r.Web()); got != "hello" {
 		t.Errorf("curl prints %q", got)
-	}
-}
-
-func unmarshal(t *testing.T, text string, into any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(text), into); err != nil {
-		t.Fatalf("%v in\n%s", err, text)
 	}
 }
 

@@ -3,7 +3,6 @@
 package services
 
 import (
-	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -112,7 +111,7 @@ func (n *nobody) explainWeb() *diagnose.Report {
 		n.T.Fatal(err)
 	}
 	var r diagnose.Report
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
+	if err := sitetest.Decode(n.T, out, &r); err != nil {
 		n.T.Fatalf("%v in\n%s", err, out)
 	}
 	return &r
