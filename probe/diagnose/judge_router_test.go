@@ -21,6 +21,7 @@ func (s *story) forwards(cp probe.Checkpoint, flags uint8, why probe.Reason) *st
 
 // What becomes of a flow behind a node that routes by sockets of its host.
 func TestRouter(t *testing.T) {
+	fixes := make(goldenFixes)
 	arrives := func(allow ...string) *story {
 		s := tell(SideB)
 		s.Flow.Probe, s.Flow.Route = Probe{}, Route{}
@@ -76,5 +77,7 @@ func TestRouter(t *testing.T) {
 				t.Errorf("%s: %s %s (%s), want %s", test.name, cp, rungs[i].Status, rungs[i].Detail, want)
 			}
 		}
+		fixes.add(t, test.name, test.s.Facts)
 	}
+	fixes.compare(t, "router")
 }

@@ -103,6 +103,7 @@ func (s *story) called() *story {
 }
 
 func TestJudge(t *testing.T) {
+	fixes := make(goldenFixes)
 	for _, c := range []struct {
 		name  string
 		s     *story
@@ -220,6 +221,7 @@ func TestJudge(t *testing.T) {
 			if !v.Certain && v.Code != Idle && len(v.Candidates) == 0 {
 				t.Error("not certain, and no candidates")
 			}
+			fixes.add(t, c.name, c.s.Facts)
 			// A recording may call its interface anything; what is to be pasted has it as
 			// one word.
 			const hostile = "wg0; touch owned"
@@ -238,6 +240,7 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
+	fixes.compare(t, "judge")
 }
 
 // What is mended is no fault any more.

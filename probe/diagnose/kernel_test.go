@@ -40,6 +40,7 @@ func (s *story) comesIn() *story {
 }
 
 func TestJudgeByKernel(t *testing.T) {
+	fixes := make(goldenFixes)
 	lan := Route{Kind: RouteFound, Interface: "lan0", Text: "192.168.200.0/24 dev lan0"}
 	on, off := &Forwarding{On: true}, &Forwarding{Evidence: "net.ipv4.conf.wg0.forwarding = 0", Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}
 	martian := &SourceCheck{Drops: true, Evidence: []string{"rp_filter = 1"}, Fix: []string{"sysctl -w net.ipv4.conf.all.rp_filter=2"}}
@@ -96,7 +97,9 @@ func TestJudgeByKernel(t *testing.T) {
 		if text := strings.Join(slices.Concat(v.Evidence, v.Fix), "\n"); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
 		}
+		fixes.add(t, c.name, c.s.Facts)
 	}
+	fixes.compare(t, "kernel")
 }
 
 // A drop that something came through after is no fault.
@@ -124,6 +127,7 @@ func TestSeenBehindTheTunnel(t *testing.T) {
 }
 
 func TestJudgeMTU(t *testing.T) {
+	fixes := make(goldenFixes)
 	healthy := func(m *PathMTU) *story {
 		s := tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck)
 		s.Flow.Probe = Probe{Sent: true, Done: true, Answered: true}
@@ -152,7 +156,9 @@ func TestJudgeMTU(t *testing.T) {
 		if text := strings.Join(slices.Concat(v.Evidence, v.Fix), "\n"); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
 		}
+		fixes.add(t, c.name, healthy(c.m).Facts)
 	}
+	fixes.compare(t, "mtu")
 }
 
 // What could not be seen is said beside every verdict that is not certain.

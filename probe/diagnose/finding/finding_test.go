@@ -60,6 +60,7 @@ func good() *Facts {
 }
 
 func TestFindings(t *testing.T) {
+	fixes := make(goldenFixes)
 	fullTunnel := func(f *Facts, allowed string) { f.Peers[0].AllowedIPs = prefixes(allowed) }
 	useDNS := func(f *Facts, servers ...Server) {
 		f.DNS = []netip.Addr{netip.MustParseAddr("10.0.0.2")}
@@ -209,8 +210,10 @@ func TestFindings(t *testing.T) {
 			if text := found[0].Summary + "\n" + strings.Join(found[0].Fix, "\n"); !strings.Contains(text, test.says) {
 				t.Errorf("%q is not said in\n%s", test.says, text)
 			}
+			fixes.add(t, test.name, f)
 		})
 	}
+	fixes.compare(t)
 }
 
 // What is not known is not spoken of.
