@@ -40,17 +40,28 @@ func (f *Facts) judge(now time.Time) (v Verdict, settled bool) {
 		rules = judgeA
 	}
 	for _, rule := range rules {
-		if v, settled, ok := rule(f, now); ok {
-			return v, settled
+		if r := rule(f, now); r != nil {
+			return r.Verdict, r.Settled
 		}
 	}
 	return f.idle(now), false
 }
 
-// A rule looks for one cause. The rules are in the order in which a packet
-// passes the checkpoints, except that success comes first, and what was
-// observed comes before what is only missing.
-type rule func(f *Facts, now time.Time) (v Verdict, settled, ok bool)
+// Ruling is what a rule finds: a verdict, and whether it stands.
+type Ruling struct {
+	Verdict
+	// Settled: more of the same would not change the verdict. Otherwise it is what can
+	// be said so far, and is the verdict if there is no more time.
+	Settled bool
+}
+
+// final is a ruling that stands.
+func final(v Verdict) *Ruling { return &Ruling{v, true} }
+
+// A rule looks for one cause, and returns nil where it does not find it. The rules are
+// in the order in which a packet passes the checkpoints, except that success comes
+// first, and what was observed comes before what is only missing.
+type rule func(f *Facts, now time.Time) *Ruling
 
 var judgeA = []rule{
 	(*Facts).blackhole, (*Facts).answered, (*Facts).overheard, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted, (*Facts).diverted,
@@ -114,30 +125,30 @@ func (f *Facts) idle(now time.Time) Verdict {
 }
 
 // answered: the destination answers the probe, and by way of the tunnel.
-func (f *Facts) answered(time.Time) (Verdict, bool, bool) {
+func (f *Facts) answered(time.Time) *Ruling {
 	if !f.Flow.Probe.Answered || f.outside() {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
 		"the probe was answered after "+probe.Brief(f.Flow.Probe.Took))
 	if m := f.PathMTU; m != nil {
 		v.Evidence = append(v.Evidence, m.words())
 	}
-	return v, true, true
+	return final(v)
 }
 
 // overheard: somebody else's packet has got its answer.
-func (f *Facts) overheard(time.Time) (Verdict, bool, bool) {
+func (f *Facts) overheard(time.Time) *Ruling {
 	a1, a6 := f.Flow.Seen[probe.A1], f.Flow.Seen[probe.A6]
 	p := f.passage(FromTunnel)
 	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time || !f.Flow.answers.given() {
-		return Verdict{}, false, false
+		return nil
 	}
 	if f.Kernel != nil && f.Kernel.Blind == "" && !f.Kernel.WireOnly && p.Passed == "" {
-		return Verdict{}, false, false
+		return nil
 	}
-	return healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
-		"the packet entered "+f.Interface+", and its reply came out of it"), true, true
+	return final(healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
+		"the packet entered "+f.Interface+", and its reply came out of it"))
 }
 
 // outside reports whether the kernel sends the flow's packets elsewhere, and none
@@ -154,21 +165,21 @@ func (f *Facts) answeredOutside(v *Verdict) {
 	}
 }
 
-func (f *Facts) alive(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) alive(now time.Time) *Ruling {
 	h := &f.Peer.Handshake
 	if !h.Alive(now) {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := healthy(fmt.Sprintf("the session with %s is up", f.peerName()),
 		fmt.Sprintf("handshake completed %s ago", probe.Brief(now.Sub(h.Established))))
-	return v, true, true
+	return final(v)
 }
 
 // refused: the far service, or a host on the way, says no, through the tunnel.
-func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
+func (f *Facts) refused(time.Time) *Ruling {
 	e := f.Flow.Answer
 	if e == nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	// On the side that is called this host may have said it itself. What it did to
 	// the request is told apart from the answer, and perhaps later.
@@ -180,10 +191,10 @@ func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
 		way = "was the answer to a socket of this host"
 	}
 	if !e.ICMPError() {
-		return Verdict{Code: ConnectionRefused, Where: WhereBeyond, Certain: true,
+		return &Ruling{Verdict{Code: ConnectionRefused, Where: WhereBeyond, Certain: true,
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
 			Evidence: []string{fmt.Sprintf("TCP reset from %s %s", src, way)},
-			Fix:      []string{FixComment + "on " + who + ": start the service, or see what listens", "ss -tlnp"}}, settled, true
+			Fix:      []string{FixComment + "on " + who + ": start the service, or see what listens", "ss -tlnp"}}, settled}
 	}
 	code, says := innerICMP(e)
 	v := Verdict{Code: code, Where: WhereBeyond, Certain: true,
@@ -208,7 +219,7 @@ func (f *Facts) refused(time.Time) (Verdict, bool, bool) {
 	case ForwardFirewall:
 		v.Fix = []string{FixComment + "on " + who + ": a firewall rule rejects it", "nft list ruleset"}
 	}
-	return v, settled, true
+	return &Ruling{v, settled}
 }
 
 var innerICMPCheckpoint = map[Code]probe.Checkpoint{
@@ -240,9 +251,9 @@ func (f *Facts) target() string {
 }
 
 // noMatch: cryptokey routing has no peer for the destination.
-func (f *Facts) noMatch(time.Time) (Verdict, bool, bool) {
+func (f *Facts) noMatch(time.Time) *Ruling {
 	if f.Peer != nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	dst := f.Flow.Target.Addr()
 	v := Verdict{Code: NoAllowedIPsMatch, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
@@ -266,14 +277,14 @@ func (f *Facts) noMatch(time.Time) (Verdict, bool, bool) {
 			v.Fix = append(v.Fix, harmless.Command("ip route add %s dev %s", host, f.Interface))
 		}
 	}
-	return v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside(), true
+	return &Ruling{v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside()}
 }
 
 // notRouted: the kernel does not give the packet to the tunnel.
-func (f *Facts) notRouted(time.Time) (Verdict, bool, bool) {
+func (f *Facts) notRouted(time.Time) *Ruling {
 	r := f.Flow.Route
 	if !f.outside() {
-		return Verdict{}, false, false
+		return nil
 	}
 	dst := f.Flow.Target.Addr()
 	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
@@ -291,7 +302,7 @@ func (f *Facts) notRouted(time.Time) (Verdict, bool, bool) {
 	}
 	f.incomplete(&v)
 	f.answeredOutside(&v)
-	return v, true, true
+	return final(v)
 }
 
 // incomplete says what the interface lacks, and has that mended first: a route into
@@ -313,9 +324,9 @@ func (f *Facts) incomplete(v *Verdict) {
 }
 
 // notEntered: routed to the tunnel, and yet it did not come.
-func (f *Facts) notEntered(time.Time) (Verdict, bool, bool) {
+func (f *Facts) notEntered(time.Time) *Ruling {
 	if f.Flow.Seen[probe.A1] != nil || !f.Flow.Probe.Sent {
-		return Verdict{}, false, false
+		return nil
 	}
 	errno := f.Flow.Probe.Errno
 	certain := errno == syscall.EPERM || errno == syscall.ECONNREFUSED
@@ -330,10 +341,10 @@ func (f *Facts) notEntered(time.Time) (Verdict, bool, bool) {
 	switch {
 	case certain && f.traced() && p.Packets == 0:
 		v.Summary += ": this host refuses to send it"
-		return refusal(v, f.Flow.Refusals, "output"), f.Flow.Probe.Done, true
+		return &Ruling{refusal(v, f.Flow.Refusals, "output"), f.Flow.Probe.Done}
 	case certain:
 		v.Summary += ": netfilter on this host drops or rejects it"
-		return v, true, true
+		return final(v)
 	case p.Lost != "":
 		v.Evidence = append(v.Evidence, "netfilter trace: it is seen last in the "+p.Lost+" hook, and no rule that is traced has dropped it")
 	case p.Passed != "":
@@ -348,5 +359,5 @@ func (f *Facts) notEntered(time.Time) (Verdict, bool, bool) {
 	if f.Flow.Route.Kind == RouteUnknown {
 		v.Candidates = append(v.Candidates, Candidate{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"})
 	}
-	return v, false, true
+	return &Ruling{v, false}
 }

@@ -12,22 +12,22 @@ import (
 // This file judges as the side that is called: B1 to B8.
 
 // replied: the flow's packet came in and its answer went out.
-func (f *Facts) replied(time.Time) (Verdict, bool, bool) {
+func (f *Facts) replied(time.Time) *Ruling {
 	if f.Flow.Seen[probe.B8] == nil || !f.Flow.paired() || f.Flow.Answer != nil {
-		return Verdict{}, false, false
+		return nil
 	}
-	return healthy(fmt.Sprintf("%s answers, and the answer goes back to %s", f.target(), f.peerName()),
-		"the packet was written to "+f.Interface+" and its reply sent encrypted"), true, true
+	return final(healthy(fmt.Sprintf("%s answers, and the answer goes back to %s", f.target(), f.peerName()),
+		"the packet was written to "+f.Interface+" and its reply sent encrypted"))
 }
 
 // strangers: somebody shakes hands with us whom we do not know.
-func (f *Facts) strangers(time.Time) (Verdict, bool, bool) {
+func (f *Facts) strangers(time.Time) *Ruling {
 	for i := len(f.Strangers) - 1; i >= 0; i-- {
 		if s := &f.Strangers[i]; f.concerns(s) {
-			return f.stranger(s), true, true
+			return final(f.stranger(s))
 		}
 	}
-	return Verdict{}, false, false
+	return nil
 }
 
 // concerns reports whether s may be whom the flow's source or the peer under
@@ -74,10 +74,10 @@ func (f *Facts) stranger(s *Stranger) Verdict {
 
 // replayed: the peer's calls are older than what it said before. One alone,
 // while its session stands, may be anybody's who recorded it.
-func (f *Facts) replayed(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) replayed(now time.Time) *Ruling {
 	p := f.Peer
 	if p == nil || p.Handshake.Replays == 0 || p.Handshake.Replays == 1 && p.Handshake.Alive(now) {
-		return Verdict{}, false, false
+		return nil
 	}
 	h := &p.Handshake
 	v := Verdict{Code: HandshakeReplay, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
@@ -91,19 +91,19 @@ func (f *Facts) replayed(now time.Time) (Verdict, bool, bool) {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("its clock stood at %s before, and now at %s: %v back",
 			h.ClockNewest.UTC().Format(time.DateTime), h.Clock.UTC().Format(time.DateTime), back.Round(time.Second)))
 	}
-	return v, true, true
+	return final(v)
 }
 
 // responseNotAccepted is a general code: the peer calls again and again, and
 // is answered each time.
-func (f *Facts) responseNotAccepted(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) responseNotAccepted(now time.Time) *Ruling {
 	p := f.Peer
 	if p == nil || p.Handshake.Answered < 2 {
-		return Verdict{}, false, false
+		return nil
 	}
 	h := &p.Handshake
 	to := f.outerTarget(h.LastAnswered)
-	return Verdict{Code: ResponseNotAccepted, Checkpoint: probe.B3, Where: WherePath,
+	return &Ruling{Verdict{Code: ResponseNotAccepted, Checkpoint: probe.B3, Where: WherePath,
 		Summary:  fmt.Sprintf("%s keeps initiating handshakes; each is answered, but no data follows", p.label()),
 		Evidence: []string{fmt.Sprintf("%d initiations received and answered to %s since it last sent data", h.Answered, to)},
 		Candidates: []Candidate{
@@ -111,7 +111,7 @@ func (f *Facts) responseNotAccepted(now time.Time) (Verdict, bool, bool) {
 			{NoResponse, "on " + p.label() + fmt.Sprintf(", tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back", p.Endpoint.Addr())},
 			{UnderlayInputFirewall, "on " + p.label() + ", nft list ruleset: does the input hook accept the answers?"},
 		},
-		Fix: []string{FixComment + "the other host can tell; on " + p.label() + ":", "wgnode doctor --for 15s"}}, f.current(h.LastAnswered, now), true
+		Fix: []string{FixComment + "the other host can tell; on " + p.label() + ":", "wgnode doctor --for 15s"}}, f.current(h.LastAnswered, now)}
 }
 
 const (
@@ -120,47 +120,47 @@ const (
 )
 
 // sharedKey: the endpoint goes back and forth between the same two addresses.
-func (f *Facts) sharedKey(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) sharedKey(now time.Time) *Ruling {
 	p := f.Peer
 	if p == nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	m := p.Moves
 	if len(m) < sharedKeyMoves {
-		return Verdict{}, false, false
+		return nil
 	}
 	m = m[len(m)-sharedKeyMoves:]
 	a, b := m[0].Old, m[0].New
 	for i, move := range m {
 		if now.Sub(move.At) > sharedKeyWithin {
-			return Verdict{}, false, false
+			return nil
 		}
 		want := [2]netip.AddrPort{a, b}
 		if i%2 == 1 {
 			want = [2]netip.AddrPort{b, a}
 		}
 		if move.Old != want[0] || move.New != want[1] {
-			return Verdict{}, false, false
+			return nil
 		}
 	}
-	return Verdict{Code: SharedKey, Where: WherePeer, Certain: true,
+	return final(Verdict{Code: SharedKey, Where: WherePeer, Certain: true,
 		Summary: fmt.Sprintf("two hosts use the key of %s: its endpoint goes back and forth between %s and %s", p.label(), a, b),
 		Evidence: []string{fmt.Sprintf("%d moves within %v, each by an authenticated packet", len(p.Moves),
 			p.Moves[len(p.Moves)-1].At.Sub(p.Moves[0].At).Round(time.Second))},
 		Fix: []string{FixComment + "on one of the two, make a key of its own:",
-			"wgnode genkey", FixComment + "and add its public key as another peer here"}}, true, true
+			"wgnode genkey", FixComment + "and add its public key as another peer here"}})
 }
 
 // noAnswerHere: the packet came in, and no answer has been given.
-func (f *Facts) noAnswerHere(time.Time) (Verdict, bool, bool) {
+func (f *Facts) noAnswerHere(time.Time) *Ruling {
 	if f.Flow.Seen[probe.B4] == nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	dst := f.Flow.Target.Addr().String()
 	if back := f.passage(ToTunnel); back.Packets > 0 {
-		return f.replyAstray(back), false, true
+		return &Ruling{f.replyAstray(back), false}
 	}
-	return Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
+	return &Ruling{Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
 		Summary:  fmt.Sprintf("the packet to %s came out of the tunnel here, and no reply has entered it", f.target()),
 		Evidence: []string{"written to " + f.Interface + ": B4", "nothing read from " + f.Interface + " for it: no B7"},
 		Candidates: []Candidate{
@@ -171,7 +171,7 @@ func (f *Facts) noAnswerHere(time.Time) (Verdict, bool, bool) {
 			{NeighborUnreachable, "ip neighbour show " + dst},
 			{ReturnRouteWrong, "ip route get the source: does it lead into " + f.Interface + "?"},
 		},
-		Fix: []string{"tcpdump -ni any host " + dst}}, false, true
+		Fix: []string{"tcpdump -ni any host " + dst}}, false}
 }
 
 // replyAstray: the reply has come back to this host, and does not enter the tunnel

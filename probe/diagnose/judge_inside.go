@@ -15,14 +15,14 @@ import (
 
 // replyDisallowed: the reply arrives, decrypts, and has a source that is not
 // the peer's.
-func (f *Facts) replyDisallowed(time.Time) (Verdict, bool, bool) {
+func (f *Facts) replyDisallowed(time.Time) *Ruling {
 	e := f.Peer.Disallowed
 	if e == nil || f.Flow.works() {
-		return Verdict{}, false, false
+		return nil
 	}
 	src, dst := e.Inner()
 	if !src.Addr().IsValid() {
-		return Verdict{}, false, false // not known to be ours: see noReply
+		return nil // not known to be ours: see noReply
 	}
 	ours := src.Port() == f.Flow.Target.Port() && dst.Addr().IsValid()
 	if a1 := f.Flow.Seen[probe.A1]; a1 != nil {
@@ -30,19 +30,19 @@ func (f *Facts) replyDisallowed(time.Time) (Verdict, bool, bool) {
 		ours = ours && dst.Addr() == from.Addr() && (f.Flow.Target.Port() == 0 || dst.Port() == from.Port())
 	}
 	if !ours {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := f.disallowed(e)
 	v.Checkpoint = probe.A6
-	return v, true, true
+	return final(v)
 }
 
 // sourceDisallowed is the same as the side that is asked sees it.
-func (f *Facts) sourceDisallowed(time.Time) (Verdict, bool, bool) {
+func (f *Facts) sourceDisallowed(time.Time) *Ruling {
 	if f.Peer == nil || f.Peer.Disallowed == nil {
-		return Verdict{}, false, false
+		return nil
 	}
-	return f.disallowed(f.Peer.Disallowed), true, true
+	return final(f.disallowed(f.Peer.Disallowed))
 }
 
 func (f *Facts) disallowed(e *probe.Event) Verdict {
@@ -74,18 +74,18 @@ func (f *Facts) disallowed(e *probe.Event) Verdict {
 }
 
 // notDelivered: the reply left the tunnel, and the application did not get it.
-func (f *Facts) notDelivered(time.Time) (Verdict, bool, bool) {
+func (f *Facts) notDelivered(time.Time) *Ruling {
 	if f.Flow.Replies == 0 {
-		return Verdict{}, false, false
+		return nil
 	}
-	return Verdict{Code: InputFirewall, Checkpoint: probe.A6, Where: WhereHere,
+	return &Ruling{Verdict{Code: InputFirewall, Checkpoint: probe.A6, Where: WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came out of the tunnel and did not reach the application", f.target()),
 		Evidence: []string{fmt.Sprintf("%s of the flow were written to %s", probe.Count(f.Flow.Replies, "packet"), f.Interface),
 			"the probe got no answer"},
 		Candidates: []Candidate{
 			{InputFirewall, "nft list ruleset: is there a drop between " + f.Interface + " and the application?"},
 			{ReversePathFilter, "nstat -az TcpExtIPReversePathFilter: does it grow?"}},
-		Fix: []string{"nft list ruleset", "nstat -az TcpExtIPReversePathFilter"}}, false, true
+		Fix: []string{"nft list ruleset", "nstat -az TcpExtIPReversePathFilter"}}, false}
 }
 
 // noReplyAfter is how long a request may go unanswered: long enough for the third
@@ -94,9 +94,9 @@ func (f *Facts) notDelivered(time.Time) (Verdict, bool, bool) {
 const noReplyAfter = 7500 * time.Millisecond
 
 // noReply is the general code: data leaves, and nothing comes back for it.
-func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) noReply(now time.Time) *Ruling {
 	if f.Flow.SentData == 0 {
-		return Verdict{}, false, false
+		return nil
 	}
 	p := f.Peer
 	src := "this host's tunnel address"
@@ -138,7 +138,7 @@ func (f *Facts) noReply(now time.Time) (Verdict, bool, bool) {
 		f.incomplete(&v) // so that they have a source that nobody there expects
 	}
 	first := f.Flow.Seen[probe.A4]
-	return v, first != nil && now.Sub(first.When()) > noReplyAfter, true
+	return &Ruling{v, first != nil && now.Sub(first.When()) > noReplyAfter}
 }
 
 func family(a netip.Addr) string {

@@ -25,21 +25,21 @@ func dropVerdict(code Code, at probe.Checkpoint, d *Drop, what string) Verdict {
 }
 
 // outputDropped: the inner packet does not get as far as the tunnel.
-func (f *Facts) outputDropped(time.Time) (Verdict, bool, bool) {
+func (f *Facts) outputDropped(time.Time) *Ruling {
 	p := f.passage(ToTunnel)
 	if p.Drop == nil || f.Flow.Seen[probe.A1] != nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := dropVerdict(OutputFirewall, probe.A1, p.Drop, "the packet to "+f.target()+" before it reaches the tunnel")
-	return v, true, true
+	return final(v)
 }
 
 // diverted: routing leads the packet into the tunnel, but a rule makes another packet
 // of it on the way, which leaves elsewhere.
-func (f *Facts) diverted(time.Time) (Verdict, bool, bool) {
+func (f *Facts) diverted(time.Time) *Ruling {
 	p := f.passage(ToTunnel)
 	if f.Flow.Seen[probe.A1] != nil || p.Drop != nil || p.Passed != "postrouting" || p.Out == "" || p.Out == f.Interface {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("the packet to %s is rewritten by a rule on this host (NAT or mark) and leaves via %s instead of entering %s",
@@ -55,27 +55,27 @@ func (f *Facts) diverted(time.Time) (Verdict, bool, bool) {
 	} else {
 		v.Fix = []string{FixComment + "look for the rule that translates or marks it", "nft list ruleset", "ip rule"}
 	}
-	return v, true, true
+	return final(v)
 }
 
 // filtered is the verdict on packets that were lost behind prerouting, where
 // the kernel checks sources, and whose source does not pass.
-func (p *Passage) filtered(at probe.Checkpoint, what string) (Verdict, bool, bool) {
+func (p *Passage) filtered(at probe.Checkpoint, what string) *Ruling {
 	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Drops {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := Verdict{Code: ReversePathFilter, Checkpoint: at, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
 		Evidence: append([]string{"netfilter trace: they pass prerouting and are seen no more"}, p.Source.Evidence...),
 		Fix:      slices.Clone(p.Source.Fix)}
-	return v, true, true
+	return final(v)
 }
 
 // refused is the verdict on packets that netfilter has let pass and that are refused
 // after that.
-func (p *Passage) refused(code Code, at probe.Checkpoint, what, seen string) (Verdict, bool, bool) {
+func (p *Passage) refused(code Code, at probe.Checkpoint, what, seen string) *Ruling {
 	if len(p.Refusals) == 0 {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
 		Summary: "IPsec on this host refuses " + what, Evidence: []string{"netfilter trace: " + seen}}
@@ -83,15 +83,15 @@ func (p *Passage) refused(code Code, at probe.Checkpoint, what, seen string) (Ve
 		v.Evidence = append(v.Evidence, r.Text)
 		v.Fix = append(v.Fix, r.Fix)
 	}
-	return v, true, true
+	return final(v)
 }
 
 // innerInDropped: the reply has left the tunnel, and does not get to the
 // application, or to the host that asked.
-func (f *Facts) innerInDropped(time.Time) (Verdict, bool, bool) {
+func (f *Facts) innerInDropped(time.Time) *Ruling {
 	p := f.passage(FromTunnel)
 	if f.Flow.Seen[probe.A6] == nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	if p.Drop == nil {
 		what := fmt.Sprintf("the replies of %s", f.target())
@@ -103,50 +103,50 @@ func (f *Facts) innerInDropped(time.Time) (Verdict, bool, bool) {
 	// A reply without its request may be one to somebody whose request is yet to
 	// be seen to come out of the tunnel.
 	settled := f.Flow.Probe.Sent || f.Flow.Seen[probe.A1] != nil
-	return dropVerdict(InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel", f.target())), settled, true
+	return &Ruling{dropVerdict(InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel", f.target())), settled}
 }
 
 // rejected: this host itself sends the answer that says no. What it was seen to
 // do tells more than the answer.
-func (f *Facts) rejected(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) rejected(now time.Time) *Ruling {
 	if f.Flow.Answer == nil || f.passage(ToTunnel).Packets > 0 && f.passage(ToTunnel).In != "" {
-		return Verdict{}, false, false
+		return nil
 	}
-	if v, settled, ok := f.forwarded(now); ok {
-		return v, settled, ok
+	if r := f.forwarded(now); r != nil {
+		return r
 	}
 	return f.neighborSilent(now)
 }
 
 // forwarded judges, as the side that is called, what becomes of the request
 // behind the tunnel: B5.
-func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
+func (f *Facts) forwarded(time.Time) *Ruling {
 	if f.Flow.Seen[probe.B4] == nil || f.Flow.paired() && f.Flow.Answer == nil || f.Kernel == nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	p, dst := f.passage(FromTunnel), f.Flow.Target.Addr()
 	what := fmt.Sprintf("the packet to %s", f.target())
 	if p.Drop != nil {
 		if p.Drop.Hook == "input" || f.Flow.Route.Local && (p.Drop.Hook == "prerouting" || p.Drop.Hook == "ingress") {
-			return dropVerdict(InputFirewall, probe.B7, p.Drop, what+" after it has left the tunnel"), true, true
+			return final(dropVerdict(InputFirewall, probe.B7, p.Drop, what+" after it has left the tunnel"))
 		}
-		return dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"), true, true
+		return final(dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"))
 	}
 	if p.Passed == "input" {
 		return p.refused(InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
 	}
 	if p.Passed == "postrouting" {
-		return Verdict{}, false, false
+		return nil
 	}
-	if v, settled, ok := p.filtered(probe.B5, what); ok {
+	if r := p.filtered(probe.B5, what); r != nil {
 		// The answer takes that way, too: it is what must be mended.
-		if r := &p.Source.Back; r.Kind != RouteUnknown && !(r.Kind == RouteFound && r.Interface == f.Interface) {
-			v.Fix = r.fix(harmless.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
+		if back := &p.Source.Back; back.Kind != RouteUnknown && !(back.Kind == RouteFound && back.Interface == f.Interface) {
+			r.Fix = back.fix(harmless.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
 		}
-		return v, settled, ok
+		return r
 	}
 	if p.Lost != "prerouting" && f.Kernel.Blind == "" {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := Verdict{Checkpoint: probe.B5, Where: WhereHere, Certain: p.Lost != ""}
 	seen := "netfilter trace: " + notForwarded
@@ -171,38 +171,38 @@ func (f *Facts) forwarded(time.Time) (Verdict, bool, bool) {
 	case p.Lost == "prerouting":
 		return p.refused(ForwardFirewall, probe.B5, what, notForwarded)
 	default:
-		return Verdict{}, false, false
+		return nil
 	}
-	return v, true, true
+	return final(v)
 }
 
 // returned judges what becomes of the answer on its way back into the tunnel:
 // B7.
-func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
+func (f *Facts) returned(time.Time) *Ruling {
 	p := f.passage(ToTunnel)
 	own := f.Flow.Route.Local && f.passage(FromTunnel).Passed == "input"
 	if p.Packets == 0 && !own || f.Flow.paired() || f.Flow.Seen[probe.B4] == nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	from := fmt.Sprintf("the reply of %s", f.target())
 	if p.Drop != nil {
-		return dropVerdict(ReturnFirewall, probe.B7, p.Drop, from+" on its way into the tunnel"), true, true
+		return final(dropVerdict(ReturnFirewall, probe.B7, p.Drop, from+" on its way into the tunnel"))
 	}
-	if v, settled, ok := p.filtered(probe.B7, from); ok {
-		return v, settled, ok
+	if r := p.filtered(probe.B7, from); r != nil {
+		return r
 	}
 	w := &p.Way
 	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
-		return Verdict{Code: ForwardingDisabled, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
+		return final(Verdict{Code: ForwardingDisabled, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
 			Evidence: []string{"netfilter trace: " + notForwarded, p.Forwarding.Evidence},
-			Fix:      slices.Clone(p.Forwarding.Fix)}, true, true
+			Fix:      slices.Clone(p.Forwarding.Fix)})
 	}
 	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
 		if p.Lost == "prerouting" {
 			return p.refused(ReturnFirewall, probe.B7, from, notForwarded)
 		}
-		return Verdict{}, false, false
+		return nil
 	}
 	to := f.passage(FromTunnel).Src.Addr()
 	v := Verdict{Code: ReturnRouteWrong, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
@@ -222,15 +222,15 @@ func (f *Facts) returned(time.Time) (Verdict, bool, bool) {
 		v.Summary = fmt.Sprintf("this host has no route back to %s for %s: %s", to, from, w.Kind)
 	}
 	f.incomplete(&v)
-	return v, true, true
+	return final(v)
 }
 
 // neighborSilent: the request went on, and the next hop does not take it: B6.
-func (f *Facts) neighborSilent(time.Time) (Verdict, bool, bool) {
+func (f *Facts) neighborSilent(time.Time) *Ruling {
 	p := f.passage(FromTunnel)
 	n := p.NextHop
 	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.passage(ToTunnel).Packets > 0 {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := Verdict{Code: NeighborUnreachable, Checkpoint: probe.B6, Where: WhereBeyond, Certain: true,
 		Summary: fmt.Sprintf("%s does not answer on %s: no host there has that address, or it is down", n.Addr, n.Link),
@@ -238,14 +238,14 @@ func (f *Facts) neighborSilent(time.Time) (Verdict, bool, bool) {
 			n.Evidence},
 		Fix: []string{FixComment + "is it up, and on that link?", harmless.Command("ip neighbour show %s dev %s", n.Addr, n.Link),
 			FixComment + "if it is elsewhere:", harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}
-	return v, true, true
+	return final(v)
 }
 
 // noAnswerBehind: the request went on, and nothing has come back: B6.
-func (f *Facts) noAnswerBehind(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) noAnswerBehind(now time.Time) *Ruling {
 	p := f.passage(FromTunnel)
 	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || f.passage(ToTunnel).Packets > 0 {
-		return Verdict{}, false, false
+		return nil
 	}
 	dst := f.Flow.Target.Addr()
 	v := Verdict{Checkpoint: probe.B6, Where: WhereBeyond,
@@ -269,7 +269,7 @@ func (f *Facts) noAnswerBehind(now time.Time) (Verdict, bool, bool) {
 		v.Candidates = []Candidate{down}
 	}
 	v.Fix = []string{FixComment + "the destination can tell; on " + dst.String() + ":", harmless.Command("tcpdump -ni any host %s", dst)}
-	return v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime, true
+	return &Ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
 }
 
 // words is the decision for evidence.

@@ -29,10 +29,10 @@ const leastIPv6 = 1280
 
 // blackhole: small packets get through, full-size ones do not, and nobody says
 // so.
-func (f *Facts) blackhole(time.Time) (Verdict, bool, bool) {
+func (f *Facts) blackhole(time.Time) *Ruling {
 	m := f.PathMTU
 	if m == nil || m.Largest >= m.Link || m.ToldBy.IsValid() {
-		return Verdict{}, false, false
+		return nil
 	}
 	where := "there or back"
 	if m.Forth {
@@ -59,7 +59,7 @@ func (f *Facts) blackhole(time.Time) (Verdict, bool, bool) {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%d is less than the %d bytes that IPv6 takes: the way itself should be mended", m.Largest, leastIPv6))
 		v.Fix = append([]string{FixComment + fmt.Sprintf("mend the way; or, where the tunnel can do without IPv6, which ends below %d:", leastIPv6)}, v.Fix...)
 	}
-	return v, true, true
+	return final(v)
 }
 
 // words is what was measured, for evidence.

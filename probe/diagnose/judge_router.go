@@ -12,10 +12,10 @@ import (
 // by sockets of its host: B5 and B6.
 
 // routerRefuses: the flow may not pass, or the network says that it cannot.
-func (f *Facts) routerRefuses(time.Time) (Verdict, bool, bool) {
+func (f *Facts) routerRefuses(time.Time) *Ruling {
 	e := f.Flow.Dropped
 	if f.Router == nil || e == nil || e.Seam != probe.SeamForward {
-		return Verdict{}, false, false
+		return nil
 	}
 	dst := f.Flow.Target.Addr()
 	v := Verdict{Checkpoint: e.Checkpoint, Where: WhereHere, Certain: true}
@@ -47,7 +47,7 @@ func (f *Facts) routerRefuses(time.Time) (Verdict, bool, bool) {
 		v.Evidence = []string{tried}
 		v.Fix = []string{FixComment + "is it up?", "ip route get " + dst.String(), "ip neighbour show " + dst.String()}
 	}
-	return v, true, true
+	return final(v)
 }
 
 // allow are the lines of a configuration that let the flow pass, whose packet e was
@@ -76,19 +76,19 @@ func (f *Facts) allow(e *probe.Event) []string {
 
 // routerWaits: a socket of this host has sent the request on, and nothing has come
 // back.
-func (f *Facts) routerWaits(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) routerWaits(now time.Time) *Ruling {
 	b5 := f.Flow.Seen[probe.B5]
 	if f.Router == nil || b5 == nil || f.Flow.Seen[probe.B6] != nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	return Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B6, Where: WhereBeyond,
-			Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.peerName(), f.target()),
-			Evidence: []string{fmt.Sprintf("sent on %s ago, with this host's own address for its source", probe.Brief(now.Sub(b5.When())))},
-			Candidates: []Candidate{
-				{NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst)},
-				{ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"},
-			},
-			Fix: []string{FixComment + "see whether the request leaves this host, and an answer comes:", "tcpdump -ni any host " + dst.String()}},
-		now.Sub(f.Since) > noReplyAfter && now.Sub(b5.When()) > answerTime, true
+	return &Ruling{Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B6, Where: WhereBeyond,
+		Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.peerName(), f.target()),
+		Evidence: []string{fmt.Sprintf("sent on %s ago, with this host's own address for its source", probe.Brief(now.Sub(b5.When())))},
+		Candidates: []Candidate{
+			{NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst)},
+			{ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"},
+		},
+		Fix: []string{FixComment + "see whether the request leaves this host, and an answer comes:", "tcpdump -ni any host " + dst.String()}},
+		now.Sub(f.Since) > noReplyAfter && now.Sub(b5.When()) > answerTime}
 }

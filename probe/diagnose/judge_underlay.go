@@ -22,29 +22,29 @@ const noResponseAfter = 7 * time.Second
 var noKey = base64.StdEncoding.EncodeToString(make([]byte, 32))
 
 // noPrivateKey: the device calls all the same, by a key that no peer has.
-func (f *Facts) noPrivateKey(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) noPrivateKey(now time.Time) *Ruling {
 	if f.PublicKey != noKey || f.Peer.Handshake.Alive(now) || f.Flow != nil && f.Flow.Seen[probe.A4] != nil {
-		return Verdict{}, false, false
+		return nil
 	}
-	return Verdict{Code: NoPrivateKey, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+	return final(Verdict{Code: NoPrivateKey, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("%s has no private key: no peer can accept its handshakes", f.Interface),
 		Evidence: []string{"the device has no private key"},
 		Fix: []string{FixComment + "make a key, set it as PrivateKey in [Interface]" + f.inFile() + ", then reload:",
 			"wgnode genkey", harmless.Command("wgnode reload %s", f.Interface),
-			FixComment + "the peers need its public key, which is shown by:", harmless.Command("wg show %s public-key", f.Interface)}}, true, true
+			FixComment + "the peers need its public key, which is shown by:", harmless.Command("wg show %s public-key", f.Interface)}})
 }
 
-func (f *Facts) noEndpoint(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) noEndpoint(now time.Time) *Ruling {
 	p := f.Peer
 	if p.Endpoint.IsValid() || p.Written == "" && p.NoEndpoint == nil && (f.Flow == nil || p.Handshake.Alive(now)) {
-		return Verdict{}, false, false
+		return nil
 	}
 	if p.Resolve != "" {
-		return Verdict{Code: EndpointUnresolved, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+		return final(Verdict{Code: EndpointUnresolved, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("the endpoint of %s, %s, does not resolve", p.label(), p.Written),
 			Evidence: []string{"last try: " + p.Resolve},
 			Fix: []string{FixComment + "does the name exist, and does this host's resolver answer?",
-				harmless.Command("getent ahosts %s", hostOf(p.Written))}}, true, true
+				harmless.Command("getent ahosts %s", hostOf(p.Written))}})
 	}
 	v := Verdict{Code: NoEndpoint, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("%s has no endpoint: only the peer can initiate", p.label()),
@@ -57,13 +57,13 @@ func (f *Facts) noEndpoint(now time.Time) (Verdict, bool, bool) {
 	if p.NoEndpoint != nil {
 		v.Evidence = append(v.Evidence, "a packet for it was dropped and its sender told host unreachable")
 	}
-	return v, true, true
+	return final(v)
 }
 
-func (f *Facts) endpointInTunnel(time.Time) (Verdict, bool, bool) {
+func (f *Facts) endpointInTunnel(time.Time) *Ruling {
 	p := f.Peer
 	if p.Handshake.EstablishedNow || p.Route.Kind != RouteFound || p.Route.Interface != f.Interface {
-		return Verdict{}, false, false
+		return nil
 	}
 	ep := p.Endpoint.Addr()
 	v := Verdict{Code: EndpointInTunnel, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
@@ -78,13 +78,13 @@ func (f *Facts) endpointInTunnel(time.Time) (Verdict, bool, bool) {
 	case p.Route.Around != "":
 		v.Fix[1] = p.Route.Around
 	}
-	return v, true, true
+	return final(v)
 }
 
-func (f *Facts) endpointNotRouted(time.Time) (Verdict, bool, bool) {
+func (f *Facts) endpointNotRouted(time.Time) *Ruling {
 	p := f.Peer
 	if p.Handshake.EstablishedNow || p.Route.Kind == RouteUnknown || p.Route.Kind == RouteFound {
-		return Verdict{}, false, false
+		return nil
 	}
 	ep := p.Endpoint.Addr()
 	v := Verdict{Code: EndpointNotRouted, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
@@ -98,14 +98,14 @@ func (f *Facts) endpointNotRouted(time.Time) (Verdict, bool, bool) {
 	if p.SendErrno != 0 {
 		v.Evidence = append(v.Evidence, "sending failed: "+p.SendErrno.Error())
 	}
-	return v, true, true
+	return final(v)
 }
 
 // cannotSend: the socket refuses, though there is a route.
-func (f *Facts) cannotSend(time.Time) (Verdict, bool, bool) {
+func (f *Facts) cannotSend(time.Time) *Ruling {
 	p := f.Peer
 	if p == nil || p.SendErrno == 0 || f.Side == SideB && !f.Since.IsZero() && p.SendError.When().Before(f.Since) {
-		return Verdict{}, false, false
+		return nil
 	}
 	ep := p.Endpoint.String()
 	v := Verdict{Checkpoint: probe.A2, Where: WhereHere, Certain: true,
@@ -138,16 +138,16 @@ func (f *Facts) cannotSend(time.Time) (Verdict, bool, bool) {
 		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.label(), ep, p.SendErrno)
 		v.Fix = []string{harmless.Command("ip route get %s%s", p.Endpoint.Addr(), harmless.Raw(f.markText()))}
 	}
-	return v, true, true
+	return final(v)
 }
 
-func (f *Facts) pskMismatch(time.Time) (Verdict, bool, bool) {
+func (f *Facts) pskMismatch(time.Time) *Ruling {
 	h := &f.Peer.Handshake
 	if h.Rejected == 0 {
-		return Verdict{}, false, false
+		return nil
 	}
 	p := f.Peer
-	return Verdict{Code: PSKMismatch, Checkpoint: probe.A3, Where: WherePeer, Certain: true,
+	return final(Verdict{Code: PSKMismatch, Checkpoint: probe.A3, Where: WherePeer, Certain: true,
 		Summary: fmt.Sprintf("%s answers, but its response cannot be decrypted: the preshared keys differ", p.label()),
 		Evidence: []string{
 			fmt.Sprintf("response from %s to our latest initiation, made for our public key, and not accepted", f.outerSource(h.LastRejected)),
@@ -156,15 +156,15 @@ func (f *Facts) pskMismatch(time.Time) (Verdict, bool, bool) {
 			FixComment + "on both hosts, compare (one may have none):",
 			harmless.Command("wg show %s preshared-keys", f.Interface),
 			FixComment + fmt.Sprintf("then make them the same, in [Peer] of %s%s and on the other host:", p.label(), f.inFile()),
-			"PresharedKey = ..."}}, true, true
+			"PresharedKey = ..."}})
 }
 
 // icmpSays: somebody on the way says why the datagram did not arrive.
-func (f *Facts) icmpSays(time.Time) (Verdict, bool, bool) {
+func (f *Facts) icmpSays(time.Time) *Ruling {
 	p := f.Peer
 	e := p.ICMP
 	if e == nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	from, _ := e.Outer()
 	who, ep := from.Addr().String(), p.Endpoint.String()
@@ -208,9 +208,9 @@ func (f *Facts) icmpSays(time.Time) (Verdict, bool, bool) {
 			v.Fix = []string{FixComment + "on " + who + ":", "ip route get " + p.Endpoint.Addr().String()}
 		}
 	default:
-		return Verdict{}, false, false
+		return nil
 	}
-	return v, true, true
+	return final(v)
 }
 
 var icmpWords = map[probe.Reason]string{
@@ -222,11 +222,11 @@ var icmpWords = map[probe.Reason]string{
 }
 
 // noResponse is the general code: initiations leave and nothing comes back.
-func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) noResponse(now time.Time) *Ruling {
 	p := f.Peer
 	h := &p.Handshake
 	if h.Sent == 0 || f.Flow == nil && h.Sent < 2 || h.EstablishedNow && f.Flow != nil && h.Sent < 2 {
-		return Verdict{}, false, false
+		return nil
 	}
 	first := p.Seen[probe.A2]
 	settled := h.Sent >= 2 && first != nil && now.Sub(first.When()) >= noResponseAfter
@@ -255,11 +255,11 @@ func (f *Facts) noResponse(now time.Time) (Verdict, bool, bool) {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.words()))
 		v.Fix = []string{FixComment + fmt.Sprintf("the address of %s, in its [Peer]%s:", p.label(), f.inFile()), "Endpoint = HOST:PORT",
 			FixComment + "or see to the program that passes on:", harmless.Command("ss -ulnp sport = :%d", ep.Port())}
-		return v, settled, true
+		return &Ruling{v, settled}
 	}
 	if f.passage(ToWire).Passed == "postrouting" && f.passage(FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
 	}
 	v.Fix = []string{FixComment + fmt.Sprintf("the far host can tell; on %s:", p.label()), "wgnode doctor --for 15s"}
-	return v, settled, true
+	return &Ruling{v, settled}
 }

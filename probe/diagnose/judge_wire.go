@@ -12,13 +12,13 @@ import (
 
 // wireOutDropped: the encrypted packet does not get out. The socket says so
 // too, see cannotSend, unless a hook drops it so that nobody notices.
-func (f *Facts) wireOutDropped(time.Time) (Verdict, bool, bool) {
+func (f *Facts) wireOutDropped(time.Time) *Ruling {
 	p := f.passage(ToWire)
 	if p.Drop == nil || f.works() || f.Side == SideA && f.Peer == nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := dropVerdict(UnderlayOutputFirewall, f.sentAt(p.Drop), p.Drop, "the encrypted packets to "+p.Dst.String())
-	return v, true, true
+	return final(v)
 }
 
 // sentAt is the checkpoint that an encrypted packet which was dropped on its way
@@ -43,13 +43,13 @@ func (f *Facts) works() bool {
 }
 
 // wireInDropped: encrypted packets arrive, and this host drops them.
-func (f *Facts) wireInDropped(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) wireInDropped(now time.Time) *Ruling {
 	p := f.passage(FromWire)
 	if p.Drop == nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	v := dropVerdict(UnderlayInputFirewall, f.missedAt(p.Drop.Data, now), p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
-	return v, true, true
+	return final(v)
 }
 
 // missedAt is the checkpoint that an encrypted packet did not come to which this host
@@ -71,13 +71,13 @@ func (f *Facts) missedAt(data bool, now time.Time) probe.Checkpoint {
 
 // wireInRefused: encrypted packets arrive, pass the firewall, and something behind it
 // does not let the socket have them.
-func (f *Facts) wireInRefused(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) wireInRefused(now time.Time) *Ruling {
 	p := f.passage(FromWire)
 	if p.Passed != "input" || p.Drop != nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	if f.Peer != nil && f.Peer.Handshake.heard() {
-		return Verdict{}, false, false
+		return nil
 	}
 	return p.refused(UnderlayInputFirewall, f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now),
 		fmt.Sprintf("encrypted packets from %s", p.Src), "they pass the input hook, and none came to the tunnel's socket")
@@ -85,10 +85,10 @@ func (f *Facts) wireInRefused(now time.Time) (Verdict, bool, bool) {
 
 // wireInFiltered: encrypted packets arrive, and the check of their source
 // drops them.
-func (f *Facts) wireInFiltered(time.Time) (Verdict, bool, bool) {
+func (f *Facts) wireInFiltered(time.Time) *Ruling {
 	p := f.passage(FromWire)
 	if f.works() {
-		return Verdict{}, false, false
+		return nil
 	}
 	at := probe.A3
 	if f.Side == SideB {
@@ -99,11 +99,11 @@ func (f *Facts) wireInFiltered(time.Time) (Verdict, bool, bool) {
 
 // replyElsewhere: the answer to a handshake leaves by another link than the
 // initiation came in by.
-func (f *Facts) replyElsewhere(now time.Time) (Verdict, bool, bool) {
+func (f *Facts) replyElsewhere(now time.Time) *Ruling {
 	p := f.Peer
 	in, out := f.passage(FromWire), f.passage(ToWire)
 	if p == nil || p.Handshake.Answered < 2 || in.In == "" || out.Drop != nil {
-		return Verdict{}, false, false
+		return nil
 	}
 	r := &p.Route
 	elsewhere := out.Out
@@ -113,14 +113,13 @@ func (f *Facts) replyElsewhere(now time.Time) (Verdict, bool, bool) {
 		}
 	}
 	if elsewhere == in.In || r.Kind == RouteUnknown {
-		return Verdict{}, false, false
+		return nil
 	}
 	to := f.outerTarget(p.Handshake.LastAnswered)
-	return Verdict{Code: ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
-			Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.label(), in.In, elsewhere),
-			Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
-				fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
-			Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
-				r.fix(harmless.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)},
-		f.current(p.Handshake.LastAnswered, now), true
+	return &Ruling{Verdict{Code: ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.label(), in.In, elsewhere),
+		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
+			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
+		Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
+			r.fix(harmless.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now)}
 }
