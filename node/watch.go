@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/eventtext"
 )
 
 // lostMark begins the lines of a watch that are no events. No event's line, of
@@ -54,13 +54,13 @@ func (t controlTask) watch(w http.ResponseWriter, r *http.Request) {
 
 func (t controlTask) renderer(text, color bool) func([]byte, *probe.Event) []byte {
 	if !text {
-		return func(b []byte, e *probe.Event) []byte { return ladder.AppendJSON(b, e, t.n.tun) }
+		return func(b []byte, e *probe.Event) []byte { return eventtext.AppendJSON(b, e, t.n.tun) }
 	}
-	opt := ladder.Options{Color: color}
+	opt := eventtext.Options{Color: color}
 	for _, p := range t.n.tun.Peers() {
 		opt.PeerWidth = min(max(opt.PeerWidth, len([]rune(p.Name))), MaxPeerWidth)
 	}
-	return func(b []byte, e *probe.Event) []byte { return ladder.AppendLine(b, e, t.n.tun, &opt) }
+	return func(b []byte, e *probe.Event) []byte { return eventtext.AppendLine(b, e, t.n.tun, &opt) }
 }
 
 // stream writes events until ctx ends or the reader is gone.

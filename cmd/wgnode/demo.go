@@ -15,7 +15,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/render"
 )
 
 func newDemoCommand() *cobra.Command {
@@ -31,7 +31,7 @@ alice a preshared key that bob does not have, and shows what explain says.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), demoTimeout)
 			defer cancel()
-			return runDemo(ctx, cmd.OutOrStdout(), ladderOptions(cmd))
+			return runDemo(ctx, cmd.OutOrStdout(), textOptions(cmd))
 		},
 	}
 }
@@ -43,7 +43,7 @@ const (
 
 var demoAlice, demoBob = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 
-func runDemo(ctx context.Context, out io.Writer, opt ladder.Options) error {
+func runDemo(ctx context.Context, out io.Writer, opt render.Options) error {
 	alice, bob := key.GeneratePrivate(), key.GeneratePrivate()
 	b, stopB, err := startDemoNode(ctx, demoConfig("bob", bob, demoBob, "alice", alice.Public(), demoAlice, nil))
 	if err != nil {
@@ -71,7 +71,7 @@ func runDemo(ctx context.Context, out io.Writer, opt ladder.Options) error {
 		return err
 	}
 	for _, r := range []*diagnose.Report{here, there} {
-		if err := ladder.Report(out, r, opt); err != nil {
+		if err := render.Report(out, r, opt); err != nil {
 			return fmt.Errorf("print ladder: %w", err)
 		}
 		fmt.Fprintln(out)
@@ -88,7 +88,7 @@ func runDemo(ctx context.Context, out io.Writer, opt ladder.Options) error {
 	if err != nil {
 		return fmt.Errorf("explain %s: %w", target, err)
 	}
-	if err := ladder.Report(out, broken, opt); err != nil {
+	if err := render.Report(out, broken, opt); err != nil {
 		return fmt.Errorf("print ladder: %w", err)
 	}
 	if !here.Verdict.Healthy() || !there.Verdict.Healthy() || broken.Verdict.Code != diagnose.PSKMismatch {

@@ -19,7 +19,8 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/render"
 )
 
 // statusFault is the exit status of explain and doctor when they find a fault.
@@ -143,7 +144,7 @@ func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON boo
 
 func printExplanation(cmd *cobra.Command, report *diagnose.Report, asJSON bool) error {
 	if err := printReport(cmd, report, asJSON, func() error {
-		return ladder.Report(cmd.OutOrStdout(), report, ladderOptions(cmd))
+		return render.Report(cmd.OutOrStdout(), report, textOptions(cmd))
 	}); err != nil {
 		return err
 	}
@@ -254,7 +255,7 @@ func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*d
 
 func printDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, asJSON bool) error {
 	if err := printReport(cmd, report, asJSON, func() error {
-		return ladder.Doctor(cmd.OutOrStdout(), report, ladderOptions(cmd))
+		return render.Doctor(cmd.OutOrStdout(), report, textOptions(cmd))
 	}); err != nil {
 		return err
 	}
@@ -320,10 +321,10 @@ func parseSource(s string) (netip.Prefix, error) {
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 
-// ladderOptions are those for what cmd prints to.
-func ladderOptions(cmd *cobra.Command) ladder.Options {
+// textOptions are those for what cmd prints to.
+func textOptions(cmd *cobra.Command) render.Options {
 	out := cmd.OutOrStdout()
-	o := ladder.Options{Color: colour(out), ASCII: !utf8Locale()}
+	o := render.Options{Options: eventtext.Options{Color: colour(out), ASCII: !utf8Locale()}}
 	if f, ok := out.(*os.File); ok && isTerminal(out) {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			o.Width = min(width, 120)

@@ -17,9 +17,9 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/remote"
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/ladder"
 	"github.com/wgnode/wgnode/probe/merge"
 	"github.com/wgnode/wgnode/probe/recording"
+	"github.com/wgnode/wgnode/probe/render"
 )
 
 const (
@@ -97,7 +97,7 @@ func runExplainWith(cmd *cobra.Command, name string, req explain.Request, with w
 		return fmt.Errorf("explain %s on %s with %s: %w", targetText(req.Target), name, with.there(), err)
 	}
 	if err := printReport(cmd, both, asJSON, func() error {
-		return ladder.Both(cmd.OutOrStdout(), both.Report, both.Merge, ladderOptions(cmd))
+		return render.Both(cmd.OutOrStdout(), both.Report, both.Merge, textOptions(cmd))
 	}); err != nil {
 		return err
 	}

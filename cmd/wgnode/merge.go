@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wgnode/wgnode/probe/ladder"
 	"github.com/wgnode/wgnode/probe/merge"
+	"github.com/wgnode/wgnode/probe/render"
 )
 
 func newMergeCommand() *cobra.Command {
@@ -80,7 +80,7 @@ func printMerged(cmd *cobra.Command, r *merge.Result, svg string, asJSON bool) e
 		}
 	}
 	if err := printReport(cmd, r, asJSON, func() error {
-		return ladder.Merged(cmd.OutOrStdout(), r, ladderOptions(cmd))
+		return render.Merged(cmd.OutOrStdout(), r, textOptions(cmd))
 	}); err != nil {
 		return err
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/harmless"
-	"github.com/wgnode/wgnode/probe/ladder"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -86,7 +86,7 @@ func watchRecording(cmd *cobra.Command, path string, req node.WatchRequest) erro
 func printEvents(ctx context.Context, out io.Writer, r *recording.Reader, req *node.WatchRequest) error {
 	w := recordedWatch{r: r, words: req.Filter}
 	w.update()
-	opt := ladder.Options{Color: req.Color}
+	opt := eventtext.Options{Color: req.Color}
 	var line []byte
 	for ctx.Err() == nil {
 		p, err := r.Next()
@@ -103,10 +103,10 @@ func printEvents(ctx context.Context, out io.Writer, r *recording.Reader, req *n
 			continue
 		}
 		if line = line[:0]; req.JSON {
-			line = ladder.AppendJSON(line, &p.Event, r.Meta())
+			line = eventtext.AppendJSON(line, &p.Event, r.Meta())
 		} else {
 			opt.PeerWidth = w.width
-			line = ladder.AppendLine(line, &p.Event, r.Meta(), &opt)
+			line = eventtext.AppendLine(line, &p.Event, r.Meta(), &opt)
 		}
 		if _, err := out.Write(append(line, '\n')); err != nil {
 			return fmt.Errorf("print events: %w", err)

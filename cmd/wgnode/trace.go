@@ -9,7 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/node/trace"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/render"
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
@@ -57,7 +57,7 @@ reply was lost, and the last line says where; or the command line is wrong.`,
 				}
 			}
 			if err := printReport(cmd, w, o.json, func() error {
-				return ladder.Walk(cmd.OutOrStdout(), w, ladderOptions(cmd))
+				return render.Walk(cmd.OutOrStdout(), w, textOptions(cmd))
 			}); err != nil {
 				return err
 			}

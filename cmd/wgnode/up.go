@@ -15,7 +15,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/render"
 )
 
 // upFlags are the flags that up and run share.
@@ -195,7 +195,7 @@ func showVerdicts(ctx context.Context, cmd *cobra.Command, name string) error {
 	if err != nil {
 		return fmt.Errorf("judge the peers of %s: %w", name, err)
 	}
-	return ladder.Doctor(cmd.OutOrStdout(), report, ladderOptions(cmd))
+	return render.Doctor(cmd.OutOrStdout(), report, textOptions(cmd))
 }
 
 func newDownCommand() *cobra.Command {

@@ -17,7 +17,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/eventtext"
 )
 
 func main() {
@@ -57,7 +57,7 @@ func explain(n *node.Node) {
 	events := n.Tunnel().Recorder().Snapshot(time.Time{}, nil)
 	for i := range events {
 		if events[i].Checkpoint != probe.CheckpointNone || events[i].Dropped() {
-			fmt.Fprintf(os.Stderr, "%s\n", ladder.AppendLine(nil, &events[i], n.Tunnel(), &ladder.Options{}))
+			fmt.Fprintf(os.Stderr, "%s\n", eventtext.AppendLine(nil, &events[i], n.Tunnel(), &eventtext.Options{}))
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/ladder"
 	"github.com/wgnode/wgnode/probe/recording"
+	"github.com/wgnode/wgnode/probe/render"
 )
 
 var (
@@ -123,7 +123,7 @@ func explainAll(t testing.TB, b []byte) {
 	t.Helper()
 	for _, target := range []netip.AddrPort{webServer, netip.AddrPortFrom(webServer.Addr(), 0)} {
 		if r, err := explainBytes(t, b, Request{Target: target}); err == nil {
-			if err := ladder.Report(io.Discard, r, ladder.Options{}); err != nil {
+			if err := render.Report(io.Discard, r, render.Options{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -133,7 +133,7 @@ func explainAll(t testing.TB, b []byte) {
 		return
 	}
 	if report, err := DoctorRecording(r); err == nil {
-		if err := ladder.Doctor(io.Discard, report, ladder.Options{}); err != nil {
+		if err := render.Doctor(io.Discard, report, render.Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}

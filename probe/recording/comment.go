@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/eventtext"
 )
 
 // commenter writes the comments of packets: what people want to see of an event
@@ -14,7 +14,7 @@ import (
 type commenter struct {
 	meta  *Meta
 	peers map[probe.PeerID]string // as a comment calls them
-	opt   ladder.Options
+	opt   eventtext.Options
 }
 
 func newCommenter(m *Meta) *commenter {
@@ -25,7 +25,7 @@ func newCommenter(m *Meta) *commenter {
 func (c *commenter) peer(id probe.PeerID) string {
 	name, ok := c.peers[id]
 	if !ok {
-		name = ladder.PeerName(id, c.meta, &c.opt)
+		name = eventtext.PeerName(id, c.meta, &c.opt)
 		c.peers[id] = name
 	}
 	return name
@@ -45,7 +45,7 @@ func (c *commenter) append(b []byte, e *probe.Event, in Interface, made bool) []
 		b = append(append(b, ' '), c.peer(e.Peer)...)
 	}
 	if in == Note {
-		return ladder.AppendDetail(append(b, ": "...), e, &c.opt)
+		return eventtext.AppendDetail(append(b, ": "...), e, &c.opt)
 	}
 	if in == Wire {
 		b = c.wire(b, e)

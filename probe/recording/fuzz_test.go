@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/eventtext"
 )
 
 // seed is a small recording for fuzzing.
@@ -42,7 +42,7 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			return
 		}
-		opt := ladder.Options{}
+		opt := eventtext.Options{}
 		for {
 			p, err := r.Next()
 			if err != nil {
@@ -54,8 +54,8 @@ func FuzzReader(f *testing.F) {
 			if len(p.Data) > p.Length || p.Interface > Note || p.Interface == Note && p.Data != nil || p.Interface != InterfaceOf(&p.Event) {
 				t.Fatalf("%+v", p)
 			}
-			line := ladder.AppendLine(nil, &p.Event, r.Meta(), &opt)
-			line = ladder.AppendJSON(line, &p.Event, r.Meta())
+			line := eventtext.AppendLine(nil, &p.Event, r.Meta(), &opt)
+			line = eventtext.AppendJSON(line, &p.Event, r.Meta())
 			if bytes.ContainsAny(line, "\x1b\n\r") {
 				t.Fatalf("control characters in %q", line)
 			}

@@ -90,7 +90,7 @@ type Peer struct {
 }
 
 // Peer resolves an ID as the recording's events hold it, and reports whether
-// there is such a peer. It makes Meta a source of names for package ladder. It is
+// there is such a peer. It makes Meta a source of names for package eventtext. It is
 // not safe for concurrent use.
 func (m *Meta) Peer(id probe.PeerID) (key [32]byte, name string, ok bool) {
 	if m.index == nil || len(m.index) > len(m.Peers) {

@@ -25,5 +25,5 @@
 //
 // The package does no I/O, so that a table of facts is all that its tests need.
 // A Walk is plain data and goes through JSON unchanged; [Walk.SVG] draws it, and
-// package ladder writes it as text.
+// package render writes it as text.
 package walk

@@ -1,4 +1,4 @@
-package ladder_test
+package render_test
 
 import (
 	"bytes"
@@ -11,7 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/render"
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
@@ -35,7 +36,7 @@ func droppedWalk(t *testing.T) *walk.Walk {
 
 func TestWalk(t *testing.T) {
 	var b bytes.Buffer
-	if err := ladder.Walk(&b, droppedWalk(t), ladder.Options{}); err != nil {
+	if err := render.Walk(&b, droppedWalk(t), render.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	const path = "testdata/walk.txt"
@@ -58,9 +59,9 @@ func TestWalk(t *testing.T) {
 func TestWalkStyles(t *testing.T) {
 	w := droppedWalk(t)
 	w.PeerName, w.Steps[2].Evidence = "evil\x1b[2J", []string{"  a rule\x1b]0;\a"}
-	for _, o := range []ladder.Options{{}, {ASCII: true}, {Color: true}, {Width: 40}} {
+	for _, o := range []render.Options{{}, {Options: eventtext.Options{ASCII: true}}, {Options: eventtext.Options{Color: true}}, {Width: 40}} {
 		var b bytes.Buffer
-		if err := ladder.Walk(&b, w, o); err != nil {
+		if err := render.Walk(&b, w, o); err != nil {
 			t.Fatal(err)
 		}
 		text := b.String()

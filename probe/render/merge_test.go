@@ -1,4 +1,4 @@
-package ladder
+package render
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/merge"
 )
 
@@ -30,7 +31,7 @@ func TestMerged(t *testing.T) {
 		Remarks: diagnose.List[string]{"the recording of b lacks 3 events"},
 	}
 	var b strings.Builder
-	if err := Merged(&b, r, Options{Location: time.UTC, Width: 100}); err != nil {
+	if err := Merged(&b, r, Options{Options: eventtext.Options{Location: time.UTC}, Width: 100}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

@@ -1,4 +1,4 @@
-package ladder
+package render
 
 import (
 	"fmt"
@@ -56,7 +56,7 @@ func Merged(w io.Writer, r *merge.Result, opt Options) error {
 func Both(w io.Writer, r *diagnose.Report, m *merge.Result, opt Options) error {
 	t := text{opt: &opt}
 	t.put(bold, r.Interface)
-	t.put(plain, t.opt.choose(" → ", " -> "))
+	t.put(plain, t.opt.Choose(" → ", " -> "))
 	t.put(bold, r.Target)
 	if name := peerOf(r.Peer, r.PeerName, &opt); name != "" {
 		t.put(plain, " via peer "+name)
@@ -94,7 +94,7 @@ func (t *text) hosts(r *merge.Result) {
 		h := &r.Hosts[i]
 		t.put(bold, h.Name)
 		t.put(plain, " "+h.Interface)
-		t.put(dim, fmt.Sprintf("  %s, %s to %s, %s", h.File, t.opt.appendClock(nil, h.Start), t.opt.appendClock(nil, h.End),
+		t.put(dim, fmt.Sprintf("  %s, %s to %s, %s", h.File, t.opt.AppendClock(nil, h.Start), t.opt.AppendClock(nil, h.End),
 			probe.Count(h.Events, "event")))
 		t.newline()
 	}
@@ -151,13 +151,13 @@ func ns(n int64) string { return probe.Brief(time.Duration(n)) }
 func (t *text) link(l *merge.Link, flows bool) {
 	t.newline()
 	t.put(bold, l.A)
-	t.put(plain, t.opt.choose(" ↔ ", " <-> "))
+	t.put(plain, t.opt.Choose(" ↔ ", " <-> "))
 	t.put(bold, l.B)
 	t.newline()
 	rows := [][]string{{"", "sent", "arrived", "lost", "unknown", "doubled", "overtaken", "delay"}}
 	for i := range l.Legs {
 		g := &l.Legs[i]
-		rows = append(rows, []string{g.From + t.opt.choose(" → ", " -> ") + g.To + " " + g.What.String(), number(g.Sent), number(g.Arrived), number(g.Lost),
+		rows = append(rows, []string{g.From + t.opt.Choose(" → ", " -> ") + g.To + " " + g.What.String(), number(g.Sent), number(g.Arrived), number(g.Lost),
 			number(g.Unknown), number(g.Duplicated), number(g.Reordered), delayWords(g.Delay)})
 	}
 	t.table(rows, 2)
@@ -215,7 +215,7 @@ func (t *text) table(rows [][]string, indent int) {
 	widths := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, c := range r {
-			widths[i] = max(widths[i], columns(t.opt.escape(c)))
+			widths[i] = max(widths[i], columns(t.opt.Escape(c)))
 		}
 	}
 	for n, r := range rows {
@@ -227,7 +227,7 @@ func (t *text) table(rows [][]string, indent int) {
 		for i, c := range r {
 			at := col
 			if i > 0 && i < len(r)-1 {
-				at += widths[i] - columns(t.opt.escape(c))
+				at += widths[i] - columns(t.opt.Escape(c))
 			}
 			if c != "" {
 				t.to(at)
@@ -246,7 +246,7 @@ func (t *text) table(rows [][]string, indent int) {
 func (t *text) flow(f *merge.Flow) {
 	t.newline()
 	t.put(bold, f.Client.String())
-	t.put(plain, t.opt.choose(" → ", " -> "))
+	t.put(plain, t.opt.Choose(" → ", " -> "))
 	t.put(bold, f.Target)
 	t.put(plain, " "+f.Proto)
 	var way []string

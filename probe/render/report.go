@@ -1,4 +1,4 @@
-package ladder
+package render
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/eventtext"
 )
 
 // Report writes r as text: the ladder of the flow, the verdict with what it
@@ -19,7 +20,7 @@ import (
 func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	t := text{opt: &opt}
 	t.put(bold, r.Interface)
-	t.put(plain, opt.choose(" → ", " -> "))
+	t.put(plain, opt.Choose(" → ", " -> "))
 	t.put(bold, r.Target)
 	if name := peerOf(r.Peer, r.PeerName, &opt); name != "" {
 		t.put(plain, " via peer "+name)
@@ -74,9 +75,9 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 	return t.writeTo(w)
 }
 
-// stateStyles are the colours of states; those that say nothing either way have
+// stateStyles are the colors of states; those that say nothing either way have
 // none.
-var stateStyles = map[diagnose.State]style{
+var stateStyles = map[diagnose.State]eventtext.Style{
 	diagnose.StateUp:      green,
 	diagnose.StateFailing: red,
 }
@@ -109,18 +110,18 @@ func peerOf(key, name string, opt *Options) string {
 	if name != "" {
 		return name
 	}
-	return opt.shortKey(key)
+	return opt.ShortKey(key)
 }
 
 // mark is the sign of a status. The second of each pair is for ASCII.
 func (t *text) mark(s diagnose.Status) {
 	switch s {
 	case diagnose.Pass:
-		t.put(green, t.opt.choose("✓", "+"))
+		t.put(green, t.opt.Choose("✓", "+"))
 	case diagnose.Fail:
-		t.put(red, t.opt.choose("✗", "x"))
+		t.put(red, t.opt.Choose("✗", "x"))
 	case diagnose.NotNeeded:
-		t.put(dim, t.opt.choose("·", "."))
+		t.put(dim, t.opt.Choose("·", "."))
 	default:
 		t.put(yellow, "?")
 	}
@@ -139,7 +140,7 @@ func (t *text) ladder(rungs []diagnose.Rung, indent int) {
 func (t *text) rungs(rungs []diagnose.Rung, indent int) {
 	host := 0
 	for i := range rungs {
-		host = max(host, columns(t.opt.escape(rungs[i].Host)))
+		host = max(host, columns(t.opt.Escape(rungs[i].Host)))
 	}
 	timed := slices.ContainsFunc(rungs, func(r diagnose.Rung) bool { return !r.Time.IsZero() })
 	detail := indent + len("✓ A1 udp-receive ") - len("✓") + 1
@@ -147,23 +148,23 @@ func (t *text) rungs(rungs []diagnose.Rung, indent int) {
 		detail += host + 1
 	}
 	if timed {
-		detail += len(clock) + 1
+		detail += eventtext.ClockWidth + 1
 	}
 	for i := range rungs {
 		r := &rungs[i]
 		t.to(indent)
 		t.mark(r.Status)
 		t.put(plain, " ")
-		t.put(sideStyle(r.Checkpoint), r.Checkpoint.String())
+		t.put(eventtext.SideStyle(r.Checkpoint), r.Checkpoint.String())
 		t.put(plain, " "+rungSeam(r))
 		if host > 0 {
 			t.to(indent + len("A A1 udp-receive "))
 			t.put(plain, r.Host)
 		}
 		if timed {
-			t.to(detail - len(clock) - 1)
+			t.to(detail - eventtext.ClockWidth - 1)
 			if !r.Time.IsZero() {
-				t.put(dim, string(t.opt.appendClock(nil, r.Time)))
+				t.put(dim, string(t.opt.AppendClock(nil, r.Time)))
 			}
 		}
 		t.to(detail)
@@ -171,7 +172,7 @@ func (t *text) rungs(rungs []diagnose.Rung, indent int) {
 	}
 }
 
-func rungStyle(s diagnose.Status) style {
+func rungStyle(s diagnose.Status) eventtext.Style {
 	if s == diagnose.NotNeeded {
 		return dim
 	}

@@ -1,4 +1,4 @@
-package ladder
+package render
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 func Walk(out io.Writer, w *walk.Walk, opt Options) error {
 	t := text{opt: &opt}
 	t.put(bold, w.Interface)
-	t.put(plain, opt.choose(" → ", " -> "))
+	t.put(plain, opt.Choose(" → ", " -> "))
 	t.put(bold, w.Target)
 	if name := peerOf(w.Peer, w.PeerName, &opt); name != "" {
 		t.put(plain, " via peer "+name)
@@ -36,9 +36,9 @@ func Walk(out io.Writer, w *walk.Walk, opt Options) error {
 	st := red
 	if w.Outcome.Answered {
 		st = green
-		t.put(st, opt.choose("✓ ", "+ "))
+		t.put(st, opt.Choose("✓ ", "+ "))
 	} else {
-		t.put(st, opt.choose("✗ ", "x "))
+		t.put(st, opt.Choose("✗ ", "x "))
 	}
 	t.wrap(st, w.Outcome.Summary, 2, "")
 	for _, note := range w.Notes {
@@ -92,11 +92,11 @@ func (t *text) step(s *walk.Step) {
 func (t *text) stepMark(s walk.Status) {
 	switch s {
 	case walk.Pass:
-		t.put(green, t.opt.choose("✓", "+"))
+		t.put(green, t.opt.Choose("✓", "+"))
 	case walk.Lost:
-		t.put(red, t.opt.choose("✗", "x"))
+		t.put(red, t.opt.Choose("✗", "x"))
 	case walk.NotReached:
-		t.put(dim, t.opt.choose("·", "."))
+		t.put(dim, t.opt.Choose("·", "."))
 	default:
 		t.put(yellow, "?")
 	}

@@ -1,4 +1,4 @@
-package ladder
+package eventtext
 
 import (
 	"encoding/base64"

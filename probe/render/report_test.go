@@ -1,14 +1,17 @@
-package ladder_test
+package render_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/render"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 751416000, time.UTC)
@@ -68,7 +71,7 @@ Other findings
 
   ! mtu-too-large: full packets do not fit
 `
-	if got := report(t, mismatch(), ladder.Options{}); got != want[1:] {
+	if got := report(t, mismatch(), render.Options{}); got != want[1:] {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want[1:])
 	}
 }
@@ -103,7 +106,7 @@ x no-response (network, at A3, between the two hosts, not certain)
        refused
     2. wrong-public-key: compare the public key
 `
-	if got := report(t, r, ladder.Options{ASCII: true}); got != want[1:] {
+	if got := report(t, r, render.Options{Options: eventtext.Options{ASCII: true}}); got != want[1:] {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want[1:])
 	}
 }
@@ -150,7 +153,7 @@ Not checked
   - the host's networks: list links: permission denied
 `
 	var b strings.Builder
-	if err := ladder.Doctor(&b, r, ladder.Options{Location: time.UTC}); err != nil {
+	if err := render.Doctor(&b, r, render.Options{Options: eventtext.Options{Location: time.UTC}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.String(); got != want[1:] {
@@ -159,7 +162,7 @@ Not checked
 }
 
 func TestReportColour(t *testing.T) {
-	got := report(t, mismatch(), ladder.Options{Color: true})
+	got := report(t, mismatch(), render.Options{Options: eventtext.Options{Color: true}})
 	for _, want := range []string{"\x1b[32m✓\x1b[0m", "\x1b[31mpsk-mismatch\x1b[0m", "\x1b[36mA1\x1b[0m"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)
@@ -168,7 +171,7 @@ func TestReportColour(t *testing.T) {
 	// Colour changes nothing else.
 	uncoloured := strings.NewReplacer("\x1b[0m", "", "\x1b[1m", "", "\x1b[2m", "", "\x1b[31m", "",
 		"\x1b[32m", "", "\x1b[33m", "", "\x1b[36m", "").Replace(got)
-	if want := report(t, mismatch(), ladder.Options{}); uncoloured != want {
+	if want := report(t, mismatch(), render.Options{}); uncoloured != want {
 		t.Errorf("got:\n%s\nwant:\n%s", uncoloured, want)
 	}
 }
@@ -181,8 +184,12 @@ func TestReportEscapes(t *testing.T) {
 			Fix: []string{evil, "# " + evil, "a\nb"}, Candidates: []diagnose.Candidate{{Code: diagnose.Code(evil), Check: evil}}},
 		Ladder:   []diagnose.Rung{{Checkpoint: 77, Seam: 77, Detail: evil}},
 		Findings: []diagnose.Finding{{Code: diagnose.Code(evil), Summary: evil, Fix: []string{evil}}}}
-	got := report(t, r, ladder.Options{})
-	printable(t, []byte(strings.ReplaceAll(got, "\n", "")))
+	got := report(t, r, render.Options{})
+	for _, r := range strings.ReplaceAll(got, "\n", "") {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			t.Fatalf("%q in\n%s", r, got)
+		}
+	}
 	for _, want := range []string{`x\x1b[2Jy`, `\u202e\xff`, `a\nb`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is not in\n%s", want, got)
@@ -191,7 +198,7 @@ func TestReportEscapes(t *testing.T) {
 }
 
 func TestReportTellsOfWriteError(t *testing.T) {
-	if err := ladder.Report(brokenPipe{}, mismatch(), ladder.Options{}); !errors.Is(err, errBroken) {
+	if err := render.Report(brokenPipe{}, mismatch(), render.Options{}); !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -202,11 +209,11 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
 
-func report(t *testing.T, r *diagnose.Report, opt ladder.Options) string {
+func report(t *testing.T, r *diagnose.Report, opt render.Options) string {
 	t.Helper()
 	opt.Location = time.UTC
 	var b strings.Builder
-	if err := ladder.Report(&b, r, opt); err != nil {
+	if err := render.Report(&b, r, opt); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

@@ -1,4 +1,4 @@
-package ladder_test
+package eventtext_test
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/ladder"
+	"github.com/wgnode/wgnode/probe/eventtext"
 )
 
 // book knows alice, a peer without a name, and one with a hostile name.
@@ -207,10 +207,10 @@ func event(name string) probe.Event {
 }
 
 func TestAppendLine(t *testing.T) {
-	opt := &ladder.Options{Location: time.UTC}
+	opt := &eventtext.Options{Location: time.UTC}
 	for _, c := range cases {
 		e := event(c.name)
-		if got := string(ladder.AppendLine(nil, &e, book{}, opt)); got != c.line {
+		if got := string(eventtext.AppendLine(nil, &e, book{}, opt)); got != c.line {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.line)
 		}
 	}
@@ -219,7 +219,7 @@ func TestAppendLine(t *testing.T) {
 func TestAppendJSON(t *testing.T) {
 	for _, c := range cases {
 		e := event(c.name)
-		if got := string(ladder.AppendJSON(nil, &e, book{})); got != c.json {
+		if got := string(eventtext.AppendJSON(nil, &e, book{})); got != c.json {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.json)
 		}
 	}
@@ -227,7 +227,7 @@ func TestAppendJSON(t *testing.T) {
 
 func TestAppendLineColour(t *testing.T) {
 	e := event("no match")
-	got := string(ladder.AppendLine(nil, &e, book{}, &ladder.Options{Color: true, Location: time.UTC, ASCII: true}))
+	got := string(eventtext.AppendLine(nil, &e, book{}, &eventtext.Options{Color: true, Location: time.UTC, ASCII: true}))
 	for _, want := range []string{"\x1b[36mA1\x1b[0m", "\x1b[31mDROP no-allowedips-match\x1b[0m"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in %q", want, got)
@@ -242,12 +242,12 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		e := randomEvent(r)
-		b := ladder.AppendJSON([]byte("{"), &e, book{})[1:]
+		b := eventtext.AppendJSON([]byte("{"), &e, book{})[1:]
 		if !json.Valid(b) {
 			t.Fatalf("%+v: not valid: %s", e, b)
 		}
 		printable(t, b)
-		printable(t, ladder.AppendLine(nil, &e, book{}, &ladder.Options{}))
+		printable(t, eventtext.AppendLine(nil, &e, book{}, &eventtext.Options{}))
 	})
 }
 
@@ -255,10 +255,10 @@ func TestRandomEvents(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 5000 {
 		e := randomEvent(r)
-		if b := ladder.AppendJSON(nil, &e, book{}); !json.Valid(b) {
+		if b := eventtext.AppendJSON(nil, &e, book{}); !json.Valid(b) {
 			t.Fatalf("%+v: not valid: %s", e, b)
 		}
-		printable(t, ladder.AppendLine(nil, &e, book{}, &ladder.Options{ASCII: true}))
+		printable(t, eventtext.AppendLine(nil, &e, book{}, &eventtext.Options{ASCII: true}))
 	}
 }
 
@@ -303,17 +303,17 @@ func printable(t *testing.T, b []byte) {
 func BenchmarkAppend(b *testing.B) {
 	e := event("data")
 	var buf []byte
-	opt := &ladder.Options{Location: time.UTC}
+	opt := &eventtext.Options{Location: time.UTC}
 	b.Run("line", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			buf = ladder.AppendLine(buf[:0], &e, book{}, opt)
+			buf = eventtext.AppendLine(buf[:0], &e, book{}, opt)
 		}
 	})
 	b.Run("json", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			buf = ladder.AppendJSON(buf[:0], &e, book{})
+			buf = eventtext.AppendJSON(buf[:0], &e, book{})
 		}
 	})
 }

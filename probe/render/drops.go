@@ -1,4 +1,4 @@
-package ladder
+package render
 
 import (
 	"github.com/wgnode/wgnode/probe"

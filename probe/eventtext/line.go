@@ -1,4 +1,4 @@
-package ladder
+package eventtext
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wgnode/wgnode/probe"
 )
@@ -33,13 +34,13 @@ type Names interface {
 // the reason.
 func AppendLine(dst []byte, e *probe.Event, names Names, opt *Options) []byte {
 	l := line{dst, opt}
-	l.buf = opt.begin(l.buf, dim)
-	l.buf = opt.appendClock(l.buf, e.When())
-	l.buf = opt.end(l.buf, dim)
+	l.buf = opt.begin(l.buf, Dim)
+	l.buf = opt.AppendClock(l.buf, e.When())
+	l.buf = opt.end(l.buf, Dim)
 	l.buf = append(l.buf, ' ')
-	l.column(sideStyle(e.Checkpoint), e.Checkpoint.String(), 2)
-	l.column(plain, e.Seam.String(), len("udp-receive"))
-	l.column(bold, opt.peerName(e.Peer, names), opt.peerWidth())
+	l.column(SideStyle(e.Checkpoint), e.Checkpoint.String(), 2)
+	l.column(Plain, e.Seam.String(), len("udp-receive"))
+	l.column(Bold, opt.peerName(e.Peer, names), opt.peerWidth())
 	l.what(e)
 	l.dropped(e)
 	return l.buf
@@ -61,7 +62,7 @@ func PeerName(id probe.PeerID, names Names, opt *Options) string { return opt.pe
 func (l *line) dropped(e *probe.Event) {
 	if e.Dropped() {
 		l.buf = append(l.buf, ' ')
-		l.buf = l.opt.paint(l.buf, red, "DROP "+e.Reason.String())
+		l.buf = l.opt.Paint(l.buf, Red, "DROP "+e.Reason.String())
 	}
 }
 
@@ -76,17 +77,9 @@ func (o *Options) peerName(id probe.PeerID, names Names) string {
 	case !ok:
 		return "peer#" + strconv.Itoa(int(id))
 	case name != "":
-		return o.escape(name)
+		return o.Escape(name)
 	}
-	return o.shortKey(base64.StdEncoding.EncodeToString(key[:]))
-}
-
-// shortKey is enough of a public key to tell it, and to give it to a filter.
-func (o *Options) shortKey(key string) string {
-	if len(key) > 8 {
-		key = key[:8] + o.choose("…", "...")
-	}
-	return o.escape(key)
+	return o.ShortKey(base64.StdEncoding.EncodeToString(key[:]))
 }
 
 type line struct {
@@ -95,9 +88,11 @@ type line struct {
 }
 
 // column appends text and a space, filled up to width columns.
-func (l *line) column(s style, text string, width int) {
-	l.buf = l.opt.paint(l.buf, s, text)
-	l.buf = pad(l.buf, columns(text), width)
+func (l *line) column(s Style, text string, width int) {
+	l.buf = l.opt.Paint(l.buf, s, text)
+	for range width - utf8.RuneCountInString(text) {
+		l.buf = append(l.buf, ' ')
+	}
 	l.buf = append(l.buf, ' ')
 }
 
@@ -186,7 +181,7 @@ var eventFlags = []struct {
 	{probe.FlagPeerMismatch, "peer-mismatch"},
 }
 
-func (l *line) arrow() string { return l.opt.choose("→", "->") }
+func (l *line) arrow() string { return l.opt.Choose("→", "->") }
 
 // network appends a change of the host's network.
 func (l *line) network(e *probe.Event) {
@@ -197,13 +192,13 @@ func (l *line) network(e *probe.Event) {
 		l.printf(" after %s", c.Asleep.Round(time.Second))
 		return
 	case probe.ChangeMTU:
-		l.printf(" dev %s %d %s %d", l.opt.escape(c.NewLink), c.OldMTU, l.arrow(), c.NewMTU)
+		l.printf(" dev %s %d %s %d", l.opt.Escape(c.NewLink), c.OldMTU, l.arrow(), c.NewMTU)
 		return
 	case probe.ChangeLinkDown, probe.ChangeLinkUp:
-		l.printf(" %s", l.opt.escape(cmp.Or(c.NewLink, c.OldLink)))
+		l.printf(" %s", l.opt.Escape(cmp.Or(c.NewLink, c.OldLink)))
 		return
 	case probe.ChangeKillSwitch, probe.ChangeFirewall:
-		l.printf(" of %s was changed by %s and is back", l.opt.escape(c.NewLink), l.program(c))
+		l.printf(" of %s was changed by %s and is back", l.opt.Escape(c.NewLink), l.program(c))
 		return
 	}
 	l.printf(" %s %s %s", l.way(c.OldAddr, c.OldLink), l.arrow(), l.way(c.NewAddr, c.NewLink))
@@ -213,7 +208,7 @@ func (l *line) network(e *probe.Event) {
 func (l *line) program(c probe.NetworkChange) string {
 	text := "another program"
 	if c.Program != "" {
-		text = fmt.Sprintf("%s (process %d)", l.opt.escape(c.Program), c.PID)
+		text = fmt.Sprintf("%s (process %d)", l.opt.Escape(c.Program), c.PID)
 	}
 	if c.Times > 1 {
 		text += fmt.Sprintf(", %d times,", c.Times)
@@ -227,9 +222,9 @@ func (l *line) way(a netip.Addr, link string) string {
 		return address(a)
 	}
 	if !a.IsValid() {
-		return "dev " + l.opt.escape(link)
+		return "dev " + l.opt.Escape(link)
 	}
-	return a.String() + " dev " + l.opt.escape(link)
+	return a.String() + " dev " + l.opt.Escape(link)
 }
 
 // device appends what the device, or the socket, says of a message; often it
