@@ -2,6 +2,8 @@ package explain
 
 import (
 	"context"
+	"maps"
+	"net/netip"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -51,6 +53,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	}
 	tick := time.NewTicker(look)
 	defer tick.Stop()
+	looked := make(map[netip.AddrPort]found) // up, where messages to an endpoint go
 	for {
 		select {
 		case pkt := <-wire.packets():
@@ -62,7 +65,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 			}
 			continue
 		case <-tick.C:
-			if !req.Settled || !s.settled(f, c, wire) {
+			if !req.Settled || !s.settled(f, c, wire, looked) {
 				continue
 			}
 		case <-wctx.Done():
@@ -94,11 +97,25 @@ func (s *Subject) provoke(c *diagnose.Collector) {
 	}
 }
 
+// refreshAll brings all peers up to date, and adds to looked the routes of endpoints that
+// it lacks.
+func (s *Subject) refreshAll(f *diagnose.Facts, c *diagnose.Collector, looked map[netip.AddrPort]found) {
+	var lacking []netip.AddrPort
+	for id, p := range c.Peers {
+		ps := s.Tunnel.PeerState(id)
+		s.refresh(p, &ps)
+		if _, ok := looked[p.Endpoint]; !ok && p.Endpoint.IsValid() {
+			lacking = append(lacking, p.Endpoint)
+		}
+	}
+	maps.Copy(looked, s.endpointRoutes(f.ListenPort, f.FwMark, lacking))
+	for _, p := range c.Peers {
+		p.Route = looked[p.Endpoint].Route
+	}
+}
+
 // about returns the facts about one peer.
-func (s *Subject) about(f *diagnose.Facts, id probe.PeerID, p *diagnose.Peer) *diagnose.Facts {
-	ps := s.Tunnel.PeerState(id)
-	s.refresh(p, &ps)
-	s.routes(f, p)
+func about(f *diagnose.Facts, p *diagnose.Peer) *diagnose.Facts {
 	of := *f
 	of.Peer, of.Side = p, sideOf(p)
 	return &of
@@ -112,9 +129,10 @@ func sideOf(p *diagnose.Peer) diagnose.Side {
 	return diagnose.SideA
 }
 
-func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch) bool {
+func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch, looked map[netip.AddrPort]found) bool {
+	s.refreshAll(f, c, looked)
 	for id, p := range c.Peers {
-		of := s.about(f, id, p)
+		of := about(f, p)
 		of.Kernel = wire.of(id)
 		if _, ok := of.Judge(time.Now()); !ok && (p.Endpoint.IsValid() || p.Written != "") {
 			return false
@@ -126,12 +144,13 @@ func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector, wire *wireWa
 func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch) *diagnose.DoctorReport {
 	now := time.Now()
 	r := &diagnose.DoctorReport{Interface: s.Interface, MTU: s.MTU, Drops: dropsByName(s.Tunnel.PeerState(0).Drops)}
+	s.refreshAll(f, c, make(map[netip.AddrPort]found)) // the routes may have changed meanwhile
 	for _, ps := range s.Tunnel.Peers() {
 		p := c.Peers[ps.ID]
 		if p == nil {
 			continue
 		}
-		of := s.about(f, ps.ID, p)
+		of := about(f, p)
 		of.Kernel = wire.of(ps.ID)
 		one := peerReport(of, now)
 		one.Drops = dropsByName(ps.Drops)

@@ -108,6 +108,7 @@ const clockFresh = 10 * time.Minute
 
 func (g *gathering) peers(st *uapi.Status) {
 	opened := g.opened()
+	var endpoints []netip.AddrPort
 	for _, ps := range g.Tunnel.Peers() {
 		conf := st.Peer(ps.Key)
 		if !ps.Configured || conf == nil {
@@ -122,10 +123,16 @@ func (g *gathering) peers(st *uapi.Status) {
 		if since := time.Since(ps.ClockAt); since > -time.Minute && since < clockFresh {
 			p.Clock, p.ClockAt = ps.Clock, ps.ClockAt
 		}
-		if ep := ps.Endpoint.Addr(); g.Kernel && ep.IsValid() {
-			p.Route, p.RouteMTU = lookupMTU(ep, st.FwMark)
+		if p.Endpoint.IsValid() {
+			endpoints = append(endpoints, p.Endpoint)
 		}
 		g.facts.Peers = append(g.facts.Peers, p)
+	}
+	routes := g.endpointRoutes(st.ListenPort, st.FwMark, endpoints)
+	for i := range g.facts.Peers {
+		p := &g.facts.Peers[i]
+		r := routes[p.Endpoint]
+		p.Route, p.RouteMTU = r.Route, r.mtu
 	}
 }
 
@@ -175,9 +182,9 @@ func (g *gathering) host() {
 			}
 		}
 	}
-	for _, dst := range internet {
-		r := lookup(dst, 0)
-		if l := snap.Link(r.Interface); r.Kind == diagnose.RouteFound && l != nil {
+	for i, r := range routesOf([]routing.Flow{own(routing.Flow{Dst: internet[0]}), own(routing.Flow{Dst: internet[1]})}, g.Interface) {
+		dst := internet[i]
+		if l := snap.Link(r.link); r.Kind == diagnose.RouteFound && l != nil {
 			g.facts.Default = append(g.facts.Default, finding.Way{IPv6: dst.Is6(), Link: l.Name,
 				Tunnel: slices.Contains(secretive, l.Kind), Text: r.Text})
 		}

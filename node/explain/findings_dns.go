@@ -16,10 +16,12 @@ import (
 
 	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
 )
 
 const (
+	dnsPort = 53
 	// resolverTime is how long systemd-resolved may take to say whom it asks.
 	resolverTime = 2 * time.Second
 	// askTime is how long a name server may take, and askEvery how long until
@@ -51,8 +53,12 @@ func (g *gathering) resolver(ctx context.Context) {
 	}
 	g.facts.Resolver, g.facts.ResolverSeen = asks.By, true
 	for _, a := range asks.Servers {
-		g.facts.SystemAsks = append(g.facts.SystemAsks, finding.Server{Addr: a, Route: lookup(a, 0)})
+		g.facts.SystemAsks = append(g.facts.SystemAsks, finding.Server{Addr: a, Route: g.routeOfServer(a)})
 	}
+}
+
+func (g *gathering) routeOfServer(a netip.Addr) diagnose.Route {
+	return wayOf(netip.AddrPortFrom(a, dnsPort), probe.ProtoUDP, 0, g.Interface)
 }
 
 // ask asks those of the configuration's name servers something that are behind a
@@ -61,14 +67,14 @@ func (g *gathering) ask(ctx context.Context, via probe.PeerID) {
 	var servers []netip.Addr
 	for _, a := range g.facts.DNS {
 		r, ok := g.Tunnel.Lookup(a)
-		if ok && r.Peer == via && lookup(a, 0).Interface == g.Interface {
+		if ok && r.Peer == via && g.routeOfServer(a).Interface == g.Interface {
 			servers = append(servers, a)
 		}
 	}
 	errs := make([]error, len(servers))
 	var all sync.WaitGroup
 	for i, a := range servers {
-		all.Go(func() { errs[i] = query(ctx, netip.AddrPortFrom(a, 53)) })
+		all.Go(func() { errs[i] = query(ctx, netip.AddrPortFrom(a, dnsPort)) })
 	}
 	all.Wait()
 	for i, err := range errs {

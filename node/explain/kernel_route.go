@@ -4,7 +4,6 @@ package explain
 
 import (
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -101,75 +100,4 @@ func tracked(h netfilter.Header) *diagnose.Conntrack {
 	}
 	_, snat := e.SNAT()
 	return &diagnose.Conntrack{Text: e.String(), Unreplied: e.Unreplied(), SNAT: snat}
-}
-
-// decided words a walk as a fact.
-func decided(w *routing.Walk, s *routing.Snapshot) diagnose.Route {
-	d := &w.Decision
-	r := diagnose.Route{Interface: d.OutLink(), Gateway: d.Gateway(), Source: d.PrefSrc, Local: d.Type == routing.TypeLocal,
-		Remove: d.Delete()}
-	switch d.Type {
-	case routing.TypeNone:
-		r.Kind = diagnose.RouteNone
-	case routing.TypeUnreachable:
-		r.Kind = diagnose.RouteUnreachable
-	case routing.TypeProhibit:
-		r.Kind = diagnose.RouteProhibited
-	case routing.TypeBlackhole:
-		r.Kind = diagnose.RouteBlackhole
-	default:
-		r.Kind = diagnose.RouteFound
-	}
-	switch {
-	case d.Route != nil:
-		r.Text = d.Route.String()
-		r.Beatable = !d.Route.Dst.IsSingleIP() && (d.Table == routing.Main || mainFirst(s, d.Rule))
-	default:
-		r.Text = d.Type.String()
-	}
-	if d.Rule != nil {
-		r.By = d.Rule.String()
-	}
-	return r
-}
-
-// mainFirst reports whether the main table is asked before the rule that decided,
-// so that a route there would have won.
-func mainFirst(s *routing.Snapshot, decided *routing.Rule) bool {
-	if decided == nil {
-		return false
-	}
-	rules := s.Rules4
-	if decided.IPv6 {
-		rules = s.Rules6
-	}
-	for i := range rules {
-		r := &rules[i]
-		if r.Priority >= decided.Priority {
-			break
-		}
-		everything := !r.Not && !r.From.IsValid() && !r.To.IsValid() && r.Mark == 0 && r.MarkMask == 0 && r.IIF == "" && r.OIF == "" && r.IPProto == 0
-		if everything && r.Action == routing.ActionTable && r.Table == routing.Main {
-			return true
-		}
-	}
-	return false
-}
-
-// wayOf asks which way this host's own packets to an address go.
-func wayOf(dst netip.AddrPort, proto uint8, mark uint32, link string) diagnose.Route {
-	return wayFrom(netip.Addr{}, dst, proto, mark, link)
-}
-
-// wayFrom is wayOf for packets whose source is known.
-func wayFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, link string) diagnose.Route {
-	snap, walk, err := routing.Explain(routing.Flow{Src: src, Dst: dst.Addr(), DPort: dst.Port(), Proto: proto, Mark: mark, UID: uint32(os.Geteuid())})
-	if err != nil {
-		return diagnose.Route{Text: err.Error()}
-	}
-	r := decided(&walk, snap)
-	if r.Kind == diagnose.RouteFound && r.Interface == link {
-		r.Around = snap.Around(dst.Addr(), link)
-	}
-	return r
 }

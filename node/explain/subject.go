@@ -2,13 +2,11 @@ package explain
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
@@ -86,50 +84,6 @@ func (s *Subject) refresh(p *diagnose.Peer, ps *tunnel.PeerState) {
 		h.Established = ps.Established
 	}
 	h.ClockNewest, h.Clock = ps.ClockNewest, ps.Clock
-}
-
-// routes asks the kernel where packets to the peer's endpoint go.
-func (s *Subject) routes(f *diagnose.Facts, p *diagnose.Peer) {
-	if s.Kernel && p != nil && p.Endpoint.IsValid() {
-		p.Route = lookup(p.Endpoint.Addr(), f.FwMark)
-	}
-}
-
-// lookup words the kernel's answer as a fact.
-func lookup(dst netip.Addr, mark uint32) diagnose.Route {
-	r, _ := lookupMTU(dst, mark)
-	return r
-}
-
-// lookupMTU is lookup, and the MTU of the way in bytes, 0 if there is none.
-func lookupMTU(dst netip.Addr, mark uint32) (diagnose.Route, int) {
-	res, err := route.Lookup(dst, mark)
-	r := diagnose.Route{}
-	switch {
-	case err == nil:
-	case errors.Is(err, route.ErrNoRoute):
-		r.Kind = diagnose.RouteNone
-	case errors.Is(err, route.ErrUnreachable):
-		r.Kind = diagnose.RouteUnreachable
-	case errors.Is(err, route.ErrProhibit):
-		r.Kind = diagnose.RouteProhibited
-	case errors.Is(err, route.ErrBlackhole):
-		r.Kind = diagnose.RouteBlackhole
-	}
-	if err != nil {
-		r.Text = err.Error()
-		return r, 0
-	}
-	r = diagnose.Route{Kind: diagnose.RouteFound, Interface: res.OifName, Gateway: res.Gateway, Source: res.Src,
-		Local: res.Type == route.TypeLocal, Text: dst.String()}
-	if res.Gateway.IsValid() {
-		r.Text += " via " + res.Gateway.String()
-	}
-	r.Text += " dev " + res.OifName
-	if res.Src.IsValid() {
-		r.Text += " src " + res.Src.String()
-	}
-	return r, res.MTU()
 }
 
 // nearest is the peer that comes closest to having dst in its AllowedIPs.

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -69,16 +70,22 @@ func (f *Facts) endpointInTunnel(time.Time) *Ruling {
 	v := Verdict{Code: EndpointInTunnel, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself", p.label(), ep),
 		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
-		Fix: []string{
-			FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", ep),
-			harmless.Command("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(ep))}}
-	switch {
-	case !p.Route.Beatable && p.Route.Remove != "":
-		v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
-	case p.Route.Around != "":
-		v.Fix[1] = p.Route.Around
-	}
+		Fix:      p.Route.PastTunnel(ep)}
 	return final(v)
+}
+
+// PastTunnel is what has packets to an endpoint, which the route leads into the
+// tunnel itself, leave outside of it.
+func (r *Route) PastTunnel(endpoint netip.Addr) []string {
+	if !r.Beatable && r.Remove != "" {
+		return []string{FixComment + "remove the rule or route responsible:", r.Remove}
+	}
+	add := r.Around
+	if add == "" {
+		add = harmless.Command("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(endpoint))
+	}
+	return []string{
+		FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", endpoint), add}
 }
 
 func (f *Facts) endpointNotRouted(time.Time) *Ruling {

@@ -22,9 +22,7 @@ func endpointInTunnel(f *Facts) []diagnose.Finding {
 		ep := p.Endpoint.Addr()
 		found = append(found, diagnose.Finding{Code: diagnose.EndpointInTunnel, Peer: p.Key,
 			Summary: fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself: %s", p.label(), ep, p.Route.Text),
-			Fix: []string{
-				diagnose.FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", ep),
-				harmless.Command("ip route add %s via GATEWAY dev INTERFACE", netip.PrefixFrom(ep, ep.BitLen()))}})
+			Fix:     p.Route.PastTunnel(ep)})
 	}
 	return found
 }

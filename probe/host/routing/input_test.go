@@ -88,7 +88,12 @@ func TestReversePath(t *testing.T) {
 // entersKernel asks the kernel whether it would take a packet in.
 func entersKernel(t *testing.T, s *Snapshot, f Flow) bool {
 	t.Helper()
-	a, err := s.ask(f)
+	sock, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.close()
+	a, err := s.ask(sock, f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,19 +15,63 @@ import (
 // Explain takes a snapshot for one packet, walks, and verifies. If the kernel
 // disagrees it tries once more: the routes may have changed in between.
 func Explain(f Flow) (*Snapshot, Walk, error) {
-	for last := false; ; last = true {
-		s, err := Take(Options{Only: []netip.Addr{f.Dst, f.Src}})
-		if err != nil {
-			return nil, Walk{}, err
-		}
-		w := s.Walk(f)
-		if err := s.Verify(&w); err != nil {
-			return nil, Walk{}, err
-		}
-		if w.Unexplained == "" || last {
-			return s, w, nil
+	e := &ExplainAll([]Flow{f})[0]
+	return e.Snapshot, e.Walk, e.Err
+}
+
+// Explained is what [ExplainAll] finds out about one packet.
+type Explained struct {
+	Snapshot *Snapshot
+	Walk     Walk
+	Err      error // the kernel could not be asked; the rest is not set then
+}
+
+// ExplainAll is [Explain] for many packets: all go by one snapshot, so that thousands
+// cost little more than one. The result has one element for each flow, in their order.
+func ExplainAll(flows []Flow) []Explained {
+	all := explainAll(flows)
+	var again []Flow
+	var places []int
+	for i := range all {
+		if all[i].Walk.Unexplained != "" {
+			again, places = append(again, flows[i]), append(places, i)
 		}
 	}
+	if len(again) > 0 {
+		for i, e := range explainAll(again) {
+			all[places[i]] = e
+		}
+	}
+	return all
+}
+
+func explainAll(flows []Flow) []Explained {
+	all := make([]Explained, len(flows))
+	var only []netip.Addr
+	for _, f := range flows {
+		only = append(only, f.Dst, f.Src)
+	}
+	s, err := Take(Options{Only: only})
+	var sock *socket
+	if err == nil {
+		sock, err = open()
+	}
+	if err != nil {
+		for i := range all {
+			all[i].Err = err
+		}
+		return all
+	}
+	defer sock.close()
+	for i, f := range flows {
+		w := s.Walk(f)
+		if err := s.verify(sock, &w); err != nil {
+			all[i].Err = err
+			continue
+		}
+		all[i] = Explained{Snapshot: s, Walk: w}
+	}
+	return all
 }
 
 // Verify asks the kernel for the way of the walk's packet, as `ip route get` does,
@@ -37,6 +81,15 @@ func Explain(f Flow) (*Snapshot, Walk, error) {
 // Which rule led there the kernel does not say. It is verified only in so far as
 // the same route of the same table won.
 func (s *Snapshot) Verify(w *Walk) error {
+	sock, err := open()
+	if err != nil {
+		return err
+	}
+	defer sock.close()
+	return s.verify(sock, w)
+}
+
+func (s *Snapshot) verify(sock *socket, w *Walk) error {
 	if err := s.check(w.Flow); err != nil {
 		return fmt.Errorf("look up a route: %w", err)
 	}
@@ -49,7 +102,7 @@ func (s *Snapshot) Verify(w *Walk) error {
 			return nil
 		}
 	}
-	a, err := s.ask(w.Flow)
+	a, err := s.ask(sock, w.Flow)
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.Flow, err)
 	}
@@ -206,14 +259,9 @@ func (s *Snapshot) refusal(w *Walk, errno unix.Errno) string {
 }
 
 // ask asks twice: for the way, and for the route that it comes from.
-func (s *Snapshot) ask(f Flow) (*answer, error) {
-	sock, err := open()
-	if err != nil {
-		return nil, err
-	}
-	defer sock.close()
+func (s *Snapshot) ask(sock *socket, f Flow) (*answer, error) {
 	a := new(answer)
-	err = s.askOne(sock, f, 0, &a.route)
+	err := s.askOne(sock, f, 0, &a.route)
 	switch {
 	case err == nil:
 	case errors.As(err, &a.errno) && slices.Contains([]unix.Errno{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL, unix.EXDEV}, a.errno):
