@@ -1,0 +1,29 @@
+// Package observe watches what happens to packets on this host, for whoever
+// explains it.
+//
+//	recorder ──┐
+//	netfilter ─┼─> Session ── Add ──> Policy
+//	attempt  ──┘      <───── Look ──────┘
+//
+// A [Source] delivers observations: the tunnel's events, the traversals of packets
+// through netfilter, how the sending of a probe ended. A [Session] owns the sources
+// of one observation and has the only loop that selects among them. What is to be
+// observed, what an observation means, and when there are enough of them is up to
+// a [Policy]: packages explain and trace have one for each question that they
+// answer.
+//
+// # When a session ends
+//
+// After each observation, and every so often when there is none, the policy is
+// asked how far it is. If it is Open the session goes on. If it is Settled more
+// observations may add details, but change nothing: the session goes on for a
+// while, the linger, since sources do not report at the same time. If it is
+// Complete the session ends at once. It ends at its deadline whatever the policy
+// says.
+//
+// # A new source
+//
+// A source of this host's kernel is one file here, and one line in the list
+// registered in host.go: each policy that watches the kernel starts all of them.
+// If what it observes does not fit in [Observation] yet, it adds a field there.
+package observe

@@ -1,0 +1,45 @@
+package observe
+
+import (
+	"context"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// registered are the sources of this host's kernel beside netfilter. A policy that
+// watches the kernel hears all of them; what one cannot see does not keep a verdict
+// from being given.
+var registered []func() Source
+
+// WatchKernel starts the sources of this host's kernel, or has them go on with
+// another selection, until ctx ends. It returns evidence that holds nothing yet but
+// what cannot be seen; it belongs to the caller.
+func (s *Session) WatchKernel(ctx context.Context, sel Selection) *diagnose.Kernel {
+	if s.netfilter == nil {
+		s.netfilter = NewNetfilter()
+		for _, source := range registered {
+			s.kernel = append(s.kernel, source())
+		}
+	}
+	k := new(diagnose.Kernel)
+	if err := s.Start(ctx, s.netfilter, sel); err != nil {
+		k.Blind = err.Error()
+	}
+	k.Limits = s.netfilter.Limits()
+	for _, src := range s.kernel {
+		if err := s.Start(ctx, src, sel); err != nil {
+			k.Limits = append(k.Limits, err.Error())
+			continue
+		}
+		k.Limits = append(k.Limits, src.Unseen()...)
+	}
+	return k
+}
+
+// Lost is how many events of netfilter's trace were lost up to now.
+func (s *Session) Lost() uint64 {
+	if s.netfilter == nil {
+		return 0
+	}
+	return s.netfilter.Lost()
+}

@@ -1,0 +1,133 @@
+package observe
+
+import (
+	"context"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// Netfilter is the source of traversals: which chains and rules of this host's
+// packet filter the selected packets met, and how that ended. What it adds to the
+// packet filter in order to see is gone after Close, and when the process is killed.
+type Netfilter struct {
+	open   func([]netfilter.Match) (tracer, error)
+	tracer tracer // nil: nothing is traced
+	lost   uint64 // events that earlier tracers lost
+	to     chan Observation
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+// tracer is what is needed of a [netfilter.Tracer].
+type tracer interface {
+	Rules
+	Next(context.Context) (*netfilter.Packet, error)
+	Unseen() []string
+	Lost() uint64
+	Close() error
+}
+
+// packetsWaiting is how many packets are kept for a policy that is busy. More wait
+// in the kernel.
+const packetsWaiting = 64
+
+// NewNetfilter returns a source of traversals.
+func NewNetfilter() *Netfilter {
+	return &Netfilter{open: openTracer, to: make(chan Observation, packetsWaiting)}
+}
+
+func openTracer(matches []netfilter.Match) (tracer, error) {
+	if err := netfilter.Available(); err != nil {
+		return nil, err
+	}
+	t, err := netfilter.Start(netfilter.Config{Matches: matches})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Start traces what sel.Packets select, in the network namespace of the calling
+// thread. The error says in words for the user why that is not possible.
+func (n *Netfilter) Start(ctx context.Context, sel Selection) error {
+	n.end()
+	matches := make([]netfilter.Match, len(sel.Packets))
+	for i := range sel.Packets {
+		matches[i] = sel.Packets[i].Match
+	}
+	t, err := n.open(matches)
+	if err != nil {
+		return err
+	}
+	n.tracer, n.done = t, make(chan struct{})
+	ctx, n.stop = context.WithCancel(ctx)
+	go n.read(ctx, t, sel.Packets)
+	return nil
+}
+
+func (n *Netfilter) read(ctx context.Context, t tracer, matches []Match) {
+	defer close(n.done)
+	for {
+		p, err := t.Next(ctx)
+		if err != nil {
+			return
+		}
+		select {
+		case n.to <- Observation{Packet: &Packet{Packet: p, Match: matches[p.Match], Rules: t}}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// end ends the present trace, and forgets what it has delivered.
+func (n *Netfilter) end() {
+	if n.tracer == nil {
+		return
+	}
+	n.stop()
+	// Without its socket the kernel removes the table; nothing is left to be done.
+	_ = n.tracer.Close()
+	<-n.done
+	n.lost += n.tracer.Lost()
+	n.tracer = nil
+	for {
+		select {
+		case <-n.to:
+		default:
+			return
+		}
+	}
+}
+
+// Observations implements [Source].
+func (n *Netfilter) Observations() <-chan Observation { return n.to }
+
+// Limits are what traces on this host cannot see, one sentence each.
+func (n *Netfilter) Limits() []string {
+	if n.tracer == nil {
+		return nil
+	}
+	return n.tracer.Unseen()
+}
+
+// Lost is how many events of the traces were lost because they were not read in time.
+func (n *Netfilter) Lost() uint64 {
+	if n.tracer == nil {
+		return n.lost
+	}
+	return n.lost + n.tracer.Lost()
+}
+
+// Unseen are the limits, and what was lost.
+func (n *Netfilter) Unseen() []string {
+	k := diagnose.Kernel{Limits: n.Limits(), Lost: n.Lost()}
+	return k.Missed()
+}
+
+// Close ends the trace.
+func (n *Netfilter) Close() error {
+	n.end()
+	return nil
+}

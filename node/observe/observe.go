@@ -1,0 +1,78 @@
+package observe
+
+import (
+	"context"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// Source delivers observations of one kind. Only a [Session] calls its methods, one
+// at a time; the observations are received by another goroutine meanwhile.
+type Source interface {
+	// Start begins to observe what sel selects, until ctx ends or Close is
+	// called. An error says why nothing can be observed. Start may be called
+	// again to go on with another selection: nothing is delivered after it that
+	// was observed with an earlier one.
+	Start(ctx context.Context, sel Selection) error
+	// Observations is where they are delivered, always the same channel. A source
+	// that has nothing more to deliver may close it.
+	Observations() <-chan Observation
+	// Unseen says what may have happened unobserved up to now, one sentence each.
+	Unseen() []string
+	// Close ends the source. It is called once, also after a Start that failed.
+	Close() error
+}
+
+// Selection is what to observe. A source takes what concerns it.
+type Selection struct {
+	// Packets select the packets that are followed through netfilter. A packet
+	// that several select belongs to the first of them.
+	Packets []Match
+}
+
+// Match selects packets on one segment of a flow's path through this host.
+type Match struct {
+	netfilter.Match
+	On diagnose.Stretch
+}
+
+// Add has packets followed that are on a segment.
+func (s *Selection) Add(on diagnose.Stretch, matches ...netfilter.Match) {
+	for _, m := range matches {
+		s.Packets = append(s.Packets, Match{m, on})
+	}
+}
+
+// Observation is one thing that was observed. Exactly one field is set.
+type Observation struct {
+	// Events are the tunnel's, in the order of their times. The slice belongs to
+	// who receives the observation.
+	Events []probe.Event
+	// Packet is one that netfilter has seen.
+	Packet *Packet
+	// Outcome is how an attempt ended.
+	Outcome *Outcome
+}
+
+// Packet is the traversal of one packet through this host's netfilter hooks.
+type Packet struct {
+	*netfilter.Packet
+	// Match is the one that selected it.
+	Match Match
+	// Rules finds the rules that it met.
+	Rules Rules
+}
+
+// Rules finds the rule that took a step, see [netfilter.Tracer.Rule].
+type Rules interface {
+	Rule(netfilter.Chain, netfilter.Step) (netfilter.Rule, error)
+}
+
+// Outcome is how an attempt ended, such as to send a probe and get an answer.
+type Outcome struct {
+	Err        error // nil if it succeeded
+	Start, End time.Time
+}

@@ -1,0 +1,193 @@
+package observe
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Policy makes something of observations and decides when there are enough. Its
+// methods are called by [Session.Run], one at a time. They may call
+// [Session.Start] to observe more or something else.
+type Policy interface {
+	// Add takes an observation into account.
+	Add(*Observation)
+	// Look says how far the policy is. It is called after each observation, and
+	// every so often when there is none: it may look at what no source delivers.
+	// ctx is that of Run.
+	Look(ctx context.Context) State
+}
+
+// State is how far a policy is.
+type State int
+
+// The states.
+const (
+	Open     State = iota // an observation may change the result
+	Settled               // what comes now adds details only
+	Complete              // nothing more is to be expected
+)
+
+// Session hears sources on behalf of a policy. It is not safe for concurrent use.
+type Session struct {
+	look, linger time.Duration
+	heard        chan Observation
+	hearings     []*hearing
+
+	netfilter *Netfilter // nil until WatchKernel is called
+	kernel    []Source   // those registered
+}
+
+// NewSession returns a session without sources. Its policy is asked every look how
+// far it is when nothing is observed, but never if look is 0; once it is settled the
+// session goes on for linger. Close must be called in the end.
+func NewSession(look, linger time.Duration) *Session {
+	return &Session{look: look, linger: linger, heard: make(chan Observation)}
+}
+
+// Start starts a source, which belongs to the session from now on even if Start
+// fails, and hears it until ctx ends. If the source is one of the session's already
+// it goes on with another selection; what it has delivered that was not heard yet is
+// lost then.
+func (s *Session) Start(ctx context.Context, src Source, sel Selection) error {
+	i := slices.IndexFunc(s.hearings, func(h *hearing) bool { return h.src == src })
+	if i < 0 {
+		i = len(s.hearings)
+		s.hearings = append(s.hearings, &hearing{src: src})
+	}
+	h := s.hearings[i]
+	h.end()
+	h.held = nil
+	if err := src.Start(ctx, sel); err != nil {
+		return err
+	}
+	h.begin(ctx, s.heard)
+	return nil
+}
+
+// Run hands what the sources observe to a policy until that has enough or ctx ends.
+func (s *Session) Run(ctx context.Context, p Policy) {
+	var tick <-chan time.Time
+	if s.look > 0 {
+		ticker := time.NewTicker(s.look)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	var until time.Time // when to end; zero while the policy is open
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case o := <-s.heard:
+			p.Add(&o)
+		case <-tick:
+		}
+		switch p.Look(ctx) {
+		case Complete:
+			return
+		case Open:
+			until = time.Time{}
+		case Settled:
+			if until.IsZero() {
+				until = time.Now().Add(s.linger)
+			} else if time.Now().After(until) {
+				return
+			}
+		}
+	}
+}
+
+// Drain hands a policy what the sources have delivered and Run has not taken any
+// more. The sources are not heard afterwards.
+func (s *Session) Drain(p Policy) {
+	for _, h := range s.hearings {
+		for o := range h.rest() {
+			p.Add(&o)
+		}
+	}
+}
+
+// Unseen says what the sources may have missed, one sentence each.
+func (s *Session) Unseen() []string {
+	var all []string
+	for _, h := range s.hearings {
+		all = append(all, h.src.Unseen()...)
+	}
+	return all
+}
+
+// Close ends all sources, the latest first.
+func (s *Session) Close() {
+	for _, h := range slices.Backward(s.hearings) {
+		h.end()
+		// What a source fails to remove from the kernel goes with its socket; an
+		// observation that was made stands.
+		_ = h.src.Close()
+	}
+	s.hearings = nil
+}
+
+// hearing hands on what a source delivers.
+type hearing struct {
+	src   Source
+	stop  context.CancelFunc // nil while the source is not heard
+	ended chan struct{}
+	held  []Observation // taken from the source, but not handed on: when ended is closed
+}
+
+func (h *hearing) begin(ctx context.Context, to chan<- Observation) {
+	ctx, h.stop = context.WithCancel(ctx)
+	h.ended = make(chan struct{})
+	go func() {
+		defer close(h.ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case o, ok := <-h.src.Observations():
+				if !ok {
+					return
+				}
+				select {
+				case to <- o:
+				case <-ctx.Done():
+					h.held = append(h.held, o)
+					return
+				}
+			}
+		}
+	}()
+}
+
+// end waits until nothing is handed on any more.
+func (h *hearing) end() {
+	if h.stop == nil {
+		return
+	}
+	h.stop()
+	<-h.ended
+	h.stop = nil
+}
+
+// rest ends the hearing, and yields what was delivered and not handed on.
+func (h *hearing) rest() func(yield func(Observation) bool) {
+	return func(yield func(Observation) bool) {
+		h.end()
+		for _, o := range h.held {
+			if !yield(o) {
+				return
+			}
+		}
+		h.held = nil
+		for {
+			select {
+			case o, ok := <-h.src.Observations():
+				if !ok || !yield(o) {
+					return
+				}
+			default:
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// fakeTracer traces what is put into it.
+type fakeTracer struct {
+	matches []netfilter.Match
+	packets chan *netfilter.Packet
+	lost    uint64
+	closed  chan struct{}
+}
+
+func (t *fakeTracer) Next(ctx context.Context) (*netfilter.Packet, error) {
+	select {
+	case p := <-t.packets:
+		return p, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-t.closed:
+		return nil, os.ErrClosed
+	}
+}
+
+func (t *fakeTracer) Rule(netfilter.Chain, netfilter.Step) (netfilter.Rule, error) {
+	return netfilter.Rule{Text: "drop"}, nil
+}
+
+func (t *fakeTracer) Unseen() []string { return []string{"legacy iptables"} }
+func (t *fakeTracer) Lost() uint64     { return t.lost }
+func (t *fakeTracer) Close() error     { close(t.closed); return nil }
+
+// fakeNetfilter returns a source and where its tracers are found, the latest last.
+func fakeNetfilter() (*Netfilter, *[]*fakeTracer) {
+	var all []*fakeTracer
+	n := NewNetfilter()
+	n.open = func(matches []netfilter.Match) (tracer, error) {
+		t := &fakeTracer{matches: matches, packets: make(chan *netfilter.Packet), closed: make(chan struct{})}
+		all = append(all, t)
+		return t, nil
+	}
+	return n, &all
+}
+
+// keeper keeps what it hears until it has so many observations.
+type keeper struct {
+	want  int
+	heard []Observation
+}
+
+func (k *keeper) Add(o *Observation) { k.heard = append(k.heard, *o) }
+
+func (k *keeper) Look(context.Context) State {
+	if len(k.heard) >= k.want {
+		return Complete
+	}
+	return Open
+}
+
+var ping, web = netfilter.Match{Proto: probe.ProtoICMP}, netfilter.Match{Proto: probe.ProtoTCP}
+
+// A traced packet is told with what selected it. Another selection takes the place of
+// the first, and what was lost under the first still counts.
+func TestNetfilter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, tracers := fakeNetfilter()
+		s := NewSession(0, 0)
+		s.netfilter = n
+		defer s.Close()
+		var sel Selection
+		sel.Add(diagnose.ToTunnel, ping)
+		sel.Add(diagnose.FromTunnel, web)
+		k := s.WatchKernel(t.Context(), sel)
+		if k.Blind != "" || !slices.Equal(k.Limits, []string{"legacy iptables"}) {
+			t.Errorf("%+v", k)
+		}
+		first := (*tracers)[0]
+		if !slices.Equal(first.matches, []netfilter.Match{ping, web}) {
+			t.Errorf("traces %+v", first.matches)
+		}
+		first.packets <- &netfilter.Packet{Match: 1}
+		got := &keeper{want: 1}
+		s.Run(t.Context(), got)
+		p := got.heard[0].Packet
+		if rule, err := p.Rules.Rule(netfilter.Chain{}, netfilter.Step{}); err != nil || rule.Text != "drop" || p.Match != (Match{web, diagnose.FromTunnel}) {
+			t.Errorf("%+v, rule %v, %v", p, rule, err)
+		}
+
+		for range packetsWaiting / 2 {
+			first.packets <- &netfilter.Packet{}
+		}
+		synctest.Wait()
+		first.lost = 3
+		s.WatchKernel(t.Context(), Selection{Packets: []Match{{ping, diagnose.ToWire}}})
+		<-first.closed
+		second := (*tracers)[1]
+		second.lost = 4
+		second.packets <- &netfilter.Packet{}
+		got = &keeper{want: 1}
+		s.Run(t.Context(), got)
+		if on := got.heard[0].Packet.Match.On; on != diagnose.ToWire {
+			t.Errorf("heard a packet on %v: of the old selection", on)
+		}
+		if want := []string{"legacy iptables", "7 trace events were lost"}; s.Lost() != 7 || !slices.Equal(s.Unseen(), want) {
+			t.Errorf("%d lost, unseen: %q", s.Lost(), s.Unseen())
+		}
+	})
+}
+
+// Where netfilter or another source cannot look, the evidence says so.
+func TestBlind(t *testing.T) {
+	n := NewNetfilter()
+	n.open = func([]netfilter.Match) (tracer, error) { return nil, errors.New("no nf_tables") }
+	other := newFake(0)
+	other.started = errors.New("no counters")
+	s := NewSession(0, 0)
+	s.netfilter, s.kernel = n, []Source{other, newFake(0)}
+	defer s.Close()
+	k := s.WatchKernel(t.Context(), Selection{})
+	if k.Blind != "no nf_tables" || !slices.Equal(k.Limits, []string{"no counters", "what a fake does not see"}) {
+		t.Errorf("%+v", k)
+	}
+}
+
+// Events come from the time on that the source was made, and once.
+func TestRecorder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec, err := probe.NewRecorder(probe.MinRecorderBytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := func(id uint32) {
+			rec.Record(probe.LaneControl, &probe.Event{Time: time.Now().UnixNano(), Kind: probe.KindInitiation, Sender: id})
+		}
+		record(1)
+		src := NewRecorder(rec, probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Sender != 3 }})
+		record(2)
+		record(3)
+		s := NewSession(0, 0)
+		defer s.Close()
+		if err := s.Start(t.Context(), src, Selection{}); err != nil {
+			t.Fatal(err)
+		}
+		got := &keeper{want: 1}
+		s.Run(t.Context(), got)
+		if evs := got.heard[0].Events; len(evs) != 1 || evs[0].Sender != 2 {
+			t.Errorf("heard %+v", evs)
+		}
+		if u := s.Unseen(); len(u) > 0 {
+			t.Errorf("unseen: %q", u)
+		}
+	})
+}
+
+// A source that was never started can be closed, and is not kept by its recorder.
+func TestRecorderNotStarted(t *testing.T) {
+	rec, err := probe.NewRecorder(probe.MinRecorderBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := NewRecorder(rec, probe.SubscribeOptions{}).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// An attempt is made once, and how it ended is told.
+func TestAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := errors.New("refused")
+		a := NewAttempt(func(context.Context) error { time.Sleep(2 * time.Second); return refused })
+		s := NewSession(testLook, testLinger)
+		defer s.Close()
+		for range 2 {
+			if err := s.Start(t.Context(), a, Selection{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := &keeper{want: 1}
+		s.Run(t.Context(), got)
+		if o := got.heard[0].Outcome; !errors.Is(o.Err, refused) || o.End.Sub(o.Start) != 2*time.Second {
+			t.Errorf("%+v", o)
+		}
+	})
+}
