@@ -73,6 +73,7 @@ type Config struct {
 	// secretFiles are those that secrets were read from.
 	secretFiles []string
 	comments    int
+	headed      bool // there is an [Interface], if only an empty one
 	resolved    bool // Resolve has done its work
 	// spelling are the names that the keys of a .conf have in the format that it
 	// is from, nil for a .conf.

@@ -112,7 +112,7 @@ func TestParseEverything(t *testing.T) {
 
 // forgetLines leaves in c only what the text means, and returns it.
 func forgetLines(c *Config) *Config {
-	c.warnings, c.secretFiles, c.Interface.lines, c.comments, c.spelling, c.resolved = nil, nil, nil, 0, nil, false
+	c.warnings, c.secretFiles, c.Interface.lines, c.comments, c.headed, c.spelling, c.resolved = nil, nil, nil, 0, false, nil, false
 	c.Metrics.line = 0
 	for i := range c.Peers {
 		c.Peers[i].Line, c.Peers[i].lines, c.Peers[i].nameLines = 0, nil, nil
@@ -290,6 +290,7 @@ func TestMissing(t *testing.T) {
 		{"empty", " \n", path + "the file is empty: the tunnel has no key, no address and no peer"},
 		{"only comments", "#[Interface]\n#Address = 10.0.0.1\n",
 			path + "the file holds nothing but comments: the tunnel has no key, no address and no peer"},
+		{"only a header", "[Interface]\n", path + "[Interface] is empty: the tunnel has no key, no address and no peer"},
 		{"no key", "[Interface]\nAddress = 10.0.0.1/24\n", key},
 		{"only a peer", "[Peer]\nPublicKey = " + pubA, key},
 		{"a hook that has nothing to do with it", "[Interface]\nPostUp = sysctl net.ipv4.conf.all.forwarding=1", key},

@@ -149,7 +149,7 @@ func (p *parser) header(h string) {
 		p.section = inUnknown
 		p.fail("", "[Interface] belongs in the file of a node; this one is for [Peer] alone")
 	case strings.EqualFold(h, "[Interface]"):
-		p.section = inInterface
+		p.section, p.cfg.headed = inInterface, true
 		if p.interfaces = append(p.interfaces, p.lineNo); len(p.interfaces) > 1 {
 			p.warn(p.lineNo, "", "a second [Interface]: its keys are added to those of the first, in line %d; one file describes one interface",
 				p.interfaces[0])

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/probe/key"
 )
 
@@ -60,7 +59,7 @@ func (c *Config) resolve(r resolver) error {
 		peers = r.merge(r.peersFile(c.Interface.PeersFile, private), peers)
 	}
 	if len(r.errs) > 0 {
-		return withDoubt(r.errs, r.doubt)
+		return withDoubts(r.errs, r.doubts)
 	}
 	c.Interface.PrivateKey, c.Peers, c.Services = private, peers, services
 	c.resolved = r.commands == nil || len(*r.commands) == 0
@@ -93,7 +92,7 @@ func (c *Config) Inline() {
 // readImport takes Interface and Peers from the file that they are in.
 func (c *Config) readImport() error {
 	fail := func(err error) error {
-		return withDoubt(Errors{{c.Path, c.importLine, "WGConfig", err.Error()}}, doubtOf(err))
+		return withDoubts(Errors{{c.Path, c.importLine, "WGConfig", err.Error()}}, addDoubt(nil, err))
 	}
 	f, doubts, err := openTrusted(c.Import, c.trusted())
 	if err != nil {
@@ -152,7 +151,7 @@ type resolver struct {
 	ctx      context.Context
 	from     *Config // the file whose keys are being read
 	errs     Errors
-	doubt    *safefile.Untrusted // the first that is among errs
+	doubts   []error // those of errs that are about others' files
 	warnings []Warning
 
 	secretFiles []string
@@ -162,7 +161,7 @@ type resolver struct {
 
 func (r *resolver) fail(line int, key string, err error) {
 	r.errs = append(r.errs, &Error{r.from.Path, line, key, err.Error()})
-	r.doubt = cmp.Or(r.doubt, doubtOf(err))
+	r.doubts = addDoubt(r.doubts, err)
 }
 
 // presharedKeys reads the keys of peers, which file has given.

@@ -1,13 +1,9 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/wgnode/wgnode/node/safefile"
@@ -86,17 +82,17 @@ func (c *Config) trusted() safefile.Owners {
 // checkHooks makes sure that as root no hook is a script that others can change.
 func (c *Config) checkHooks() error {
 	var errs Errors
-	var doubt *safefile.Untrusted
+	var doubts []error
 	for _, h := range c.Interface.hooks() {
 		for n, command := range h.commands {
 			if err := checkCommand(strings.ReplaceAll(command, "%i", c.Name), c.trusted()); err != nil {
 				errs = append(errs, &Error{c.Path, c.Interface.lines[hookKey(h.key, n)], c.Spell(h.key), err.Error()})
-				doubt = cmp.Or(doubt, doubtOf(err))
+				doubts = addDoubt(doubts, err)
 			}
 		}
 	}
 	if len(errs) > 0 {
-		return withDoubt(errs, doubt)
+		return withDoubts(errs, doubts)
 	}
 	return nil
 }
@@ -104,16 +100,24 @@ func (c *Config) checkHooks() error {
 // mistrust are errors that have to do with what others could have written.
 type mistrust struct {
 	Errors
-	doubt *safefile.Untrusted
+	doubts []error // each a safefile.Untrusted
 }
 
-func (m *mistrust) Unwrap() []error { return []error{m.Errors, m.doubt} }
+func (m *mistrust) Unwrap() []error { return append([]error{m.Errors}, m.doubts...) }
 
-func withDoubt(errs Errors, doubt *safefile.Untrusted) error {
-	if doubt == nil {
+func withDoubts(errs Errors, doubts []error) error {
+	if len(doubts) == 0 {
 		return errs
 	}
-	return &mistrust{errs, doubt}
+	return &mistrust{errs, doubts}
+}
+
+// addDoubt adds what of err is about others' files, if anything is.
+func addDoubt(doubts []error, err error) []error {
+	if doubt := doubtOf(err); doubt != nil {
+		return append(doubts, doubt)
+	}
+	return doubts
 }
 
 // doubtOf returns what of err is about others' files, nil if nothing is.
@@ -139,35 +143,4 @@ func checkCommand(command string, owners safefile.Owners) error {
 		_ = f.Close() // nothing was written
 	}
 	return nil
-}
-
-// interpreters run the file that is their first argument.
-var interpreters = []string{"sh", "bash", "dash", "zsh", "ksh", "source", ".", "exec", "sudo", "env", "command", "nohup",
-	"python3", "python", "perl"}
-
-// commandWord matches the first word of what is left of a command, as long as it is
-// one that means itself.
-var commandWord = regexp.MustCompile(`^\s*([a-zA-Z0-9/._+=@:,-]+)(?:[\s;&|]|$)`)
-
-// assignment matches a variable that a command is given.
-var assignment = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*=`)
-
-// scripts returns the paths of the files that a command begins with, or has an
-// interpreter run; none that is found by $PATH.
-func scripts(command string) (paths []string) {
-	for {
-		m := commandWord.FindStringSubmatch(command)
-		if m == nil {
-			return paths
-		}
-		word := m[1]
-		isAssignment := assignment.MatchString(word)
-		if !isAssignment && strings.Contains(word, "/") && !strings.HasPrefix(word, "-") {
-			paths = append(paths, word)
-		}
-		if !isAssignment && !slices.Contains(interpreters, filepath.Base(word)) {
-			return paths
-		}
-		command = command[len(m[0]):]
-	}
 }

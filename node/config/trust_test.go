@@ -117,7 +117,22 @@ func TestScripts(t *testing.T) {
 		". /etc/env":                {"/etc/env"},
 		"A=/etc B=1 /etc/up.sh":     {"/etc/up.sh"},
 		"A=/etc/up.sh":              nil,
-		"/bin/sh -c '/etc/up.sh'":   {"/bin/sh"},
+		"/bin/sh -c '/etc/up.sh'":   {"/bin/sh", "/etc/up.sh"},
+		`bash -ec "cd /etc; ./up"`:  {"/etc/up"},
+		"true; /etc/up.sh":          {"/etc/up.sh"},
+		"true && /a/1 || /a/2 &":    {"/a/1", "/a/2"},
+		"cd /etc/wg; ./up.sh":       {"/etc/wg/up.sh"},
+		"cd /etc/wg && sh up.sh":    {"/etc/wg/up.sh"},
+		"cd /etc && cd wg; ./up.sh": {"/etc/wg/up.sh"},
+		"cd $HOME; ./up.sh; /a":     {"/a"},
+		"'/a b/up.sh' x":            {"/a b/up.sh"},
+		`/a\ b/up.sh`:               {"/a b/up.sh"},
+		"[ -x /b ] && /a":           {"/a"},
+		"if /a; then /b; fi":        {"/a", "/b"},
+		"(cd /etc && ./up.sh)":      {"/etc/up.sh"},
+		"echo hi | /a/filter":       {"/a/filter"},
+		"echo '; /a'":               nil,
+		"bash -c":                   nil,
 		"/tmp/sh /etc/up.sh":        {"/tmp/sh", "/etc/up.sh"},
 		"iptables -A FORWARD":       nil,
 		"wg set wg0 private-key /k": nil,
@@ -159,5 +174,37 @@ func TestResolveFiles(t *testing.T) {
 	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("the command was run")
+	}
+}
+
+// What to do is said of each file that others can change, not only of the first.
+func TestAllDoubtsAreTold(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("files of other users take root")
+	}
+	t.Setenv("SUDO_UID", "")
+	dir := trustFiles(t, "hook.sh")
+	other := filepath.Join(dir, "key")
+	if err := os.Chown(other, stranger, 0); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "wg3.conf")
+	text := "[Interface]\nPostUp = true; cd " + dir + " && ./hook.sh\nPostDown = bash -c '" + other + "'\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Read(path)
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	var told []string
+	for _, e := range joined.Unwrap() {
+		if doubt, ok := e.(*safefile.Untrusted); ok {
+			told = append(told, doubt.Path)
+		}
+	}
+	if want := []string{filepath.Join(dir, "hook.sh"), other}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q: %v", told, want, err)
 	}
 }

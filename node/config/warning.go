@@ -38,6 +38,8 @@ func (c *Config) Missing() []string {
 	}
 	i := &c.Interface
 	switch {
+	case c.headed && len(i.lines) == 0 && i.PrivateKey.IsZero() && len(c.Peers) == 0:
+		return say("", "[Interface] is empty: the tunnel has no key, no address and no peer")
 	case len(i.lines) == 0 && i.PrivateKey.IsZero() && len(c.Peers) == 0 && c.comments == 0:
 		return say("", "the file is empty: the tunnel has no key, no address and no peer")
 	case len(i.lines) == 0 && i.PrivateKey.IsZero() && len(c.Peers) == 0:
