@@ -94,8 +94,8 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	req := explain.Request{Passive: o.passive, Timeout: o.timeout}
 	var err error
-	if req.Target, err = parseTarget(cmd.Context(), args[len(args)-1]); err != nil {
-		return badTarget(cmd, args, err)
+	if req.Target, err = lastTarget(cmd, args, o.file == ""); err != nil {
+		return err
 	}
 	var name string
 	if o.file == "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,13 +172,21 @@ func onlyNode(names []string) (string, error) {
 	return "", fmt.Errorf("more than one tunnel is running; choose one: %s", strings.Join(names, ", "))
 }
 
-// badTarget is the usage error for args, which end in a destination that cannot be
-// read. It may be the node, and the destination what is missing.
-func badTarget(cmd *cobra.Command, args []string, err error) error {
-	if name, nerr := interfaceOf(args[0]); len(args) == 1 && nerr == nil && present(name) {
-		err = fmt.Errorf("missing DEST: %s is the tunnel", args[0])
+// lastTarget is the destination that args end in. Where it is alone, and a node may stand
+// before it, a tunnel's name is not looked up as that of a host: what is missing then is
+// the destination, and the name would be asked for on the network.
+func lastTarget(cmd *cobra.Command, args []string, nodeFirst bool) (netip.AddrPort, error) {
+	word := args[len(args)-1]
+	if _, err := netip.ParseAddr(word); err != nil && nodeFirst && len(args) == 1 {
+		if name, err := interfaceOf(word); err == nil && present(name) {
+			return netip.AddrPort{}, newUsageError(cmd, fmt.Errorf("missing DEST: %s is the tunnel", word))
+		}
 	}
-	return newUsageError(cmd, err)
+	target, err := parseTarget(cmd.Context(), word)
+	if err != nil {
+		return target, newUsageError(cmd, err)
+	}
+	return target, nil
 }
 
 func beganNames(began []node.Beginning) []string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -26,10 +27,13 @@ The file is replaced whole or not at all, and keeps its owner and what its group
 may do; others may do nothing with it afterwards.`,
 		Example: "  wgnode set wg0 peer KEY allowed-ips 10.0.0.7/32\n  wgnode save wg0",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := becomeRoot(cmd); err != nil {
-				return err
-			}
 			path, name, err := fileToSave(cmd, args)
+			own := isOwn(name, err)
+			if !own { // then it is root's
+				if err := becomeRoot(cmd); err != nil {
+					return err
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -42,6 +46,9 @@ may do; others may do nothing with it afterwards.`,
 			if k, _ := node.Find(name); err != nil && k != nil && k.State == node.StateDead {
 				return unusable(cmd, k) // nobody answers: that is why
 			}
+			if errors.Is(err, fs.ErrNotExist) && own {
+				return fmt.Errorf("%s runs without privileges, so wg cannot change it: there is nothing to save beyond its file", name)
+			}
 			if errors.Is(err, fs.ErrNotExist) {
 				return withHint(fmt.Errorf("`%s' is not a WireGuard interface", cfg.Name),
 					"`wgnode up "+filepath.Base(path)+"` brings it up; `wgnode show interfaces` lists those there are")
@@ -50,6 +57,16 @@ may do; others may do nothing with it afterwards.`,
 		},
 		ValidArgsFunction: completeConfigs,
 	}
+}
+
+// isOwn reports whether a name that was found without an error is a node's that this
+// user has started.
+func isOwn(name string, err error) bool {
+	if err != nil {
+		return false
+	}
+	began, err := node.Began()
+	return err == nil && slices.Contains(beganNames(began), name)
 }
 
 // fileToSave is the file that save writes, and the interface that it writes into it.

@@ -39,9 +39,9 @@ reply was lost, and the last line says where; or the command line is wrong.`,
 		Example: `  wgnode trace wg0 192.168.200.22:80
   wgnode trace wg0 192.168.200.22 --svg walk.svg`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			target, err := parseTarget(cmd.Context(), args[len(args)-1])
+			target, err := lastTarget(cmd, args, true)
 			if err != nil {
-				return badTarget(cmd, args, err)
+				return err
 			}
 			name, err := nodeName(cmd, args[:len(args)-1])
 			if err != nil {

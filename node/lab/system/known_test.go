@@ -142,12 +142,18 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 	s.A.Run(s.Wgnode, "down", "wg0")
 
 	// The other way round: root's commands, and a node without privileges.
-	file := filepath.Join(dir, "nb.conf")
-	s.A.WriteFile(file, s.ConfA.Text, 0o644)
+	own := filepath.Join(dir, "own")
+	s.A.Run("install", "-d", "-o", "65534", "-m", "700", own)
+	file := filepath.Join(own, "nb.conf")
+	s.A.WriteFile(file, s.ConfA.Text, 0o600)
+	s.A.Run("chown", "65534", file)
 	s.A.Run(nobody("up", file, "--netstack", "--socks5", "1080")...)
 	says(t, s.A, 1, []string{s.Wgnode, "doctor"}, "wgnode: nb belongs to nobody: only that user can query it\n",
 		"wgnode: hint: run it as that user: sudo -u nobody XDG_RUNTIME_DIR=/run/user/65534 wgnode doctor\n")
 	says(t, s.A, 1, []string{s.Wgnode, "down", "nb"}, "wgnode: nb belongs to nobody")
+	for _, word := range []string{"nb", file} {
+		says(t, s.A, 1, nobody("save", word), "wgnode: nb runs without privileges, so wg cannot change it: there is nothing to save beyond its file\n")
+	}
 	// Its own user in another session.
 	elsewhere := slices.DeleteFunc(nobody("doctor"), func(word string) bool { return strings.HasPrefix(word, "XDG_RUNTIME_DIR=") })
 	says(t, s.A, 1, append([]string{"env", "-u", "XDG_RUNTIME_DIR"}, elsewhere...),

@@ -156,6 +156,7 @@ func TestWhichNodeIsMeant(t *testing.T) {
 	if out := h.Run(in(dir+"/sub", wgnode+" doctor --json || test $? = 2")...); !strings.Contains(out, `"interface": "one"`) {
 		t.Errorf("doctor printed\n%s", out)
 	}
+	h.WriteFile("/etc/hosts", "10.66.0.2 one\n", 0o644) // the name is not looked up
 	sitetest.Fails(t, h, 1, "missing DEST", wgnode, "explain", "one")
 	sitetest.Fails(t, h, 2, "missing DEST", wgnode, "trace", "one")
 
