@@ -62,6 +62,7 @@ func TestFirstError(t *testing.T) {
 	for _, test := range []struct {
 		name, script string
 		begins       bool // before it fails
+		ends         bool // by itself: it is not asked to, however long it takes
 		kind         error
 		want         string
 	}{
@@ -70,7 +71,7 @@ func TestFirstError(t *testing.T) {
 		{name: "refuses", script: "echo no such node >&2; exit 1", kind: ErrRefused, want: "no such node"},
 		{name: "refuses with children", script: "(sleep 90) & echo no such node >&2; exit 1", kind: ErrRefused, want: "no such node"},
 		{name: "not a recording", script: "echo Welcome to our host.; cat", kind: ErrRefused, want: recording.ErrForeign.Error()},
-		{name: "too much", script: "cat " + head + "; " + blocks(head), begins: true, kind: ErrRefused, want: "larger than 128 MiB"},
+		{name: "too much", script: "cat " + head + "; " + blocks(head), begins: true, ends: true, kind: ErrRefused, want: "larger than 128 MiB"},
 		{name: "cut off", script: "cat " + head + "; kill -9 $$", begins: true, kind: ErrRefused, want: "unexpected EOF"},
 		{name: "does not end", script: "cat " + head + "; (sleep 90); true", begins: true, kind: ErrRefused, want: errLate.Error()},
 		{name: "leaves the group", script: "cat " + head + "; setsid sleep 90 & sleep 90", begins: true, kind: ErrRefused, want: errLate.Error()},
@@ -84,6 +85,9 @@ func TestFirstError(t *testing.T) {
 			err := r.Ready(t.Context())
 			if (err == nil) != test.begins {
 				t.Errorf("ready: %v", err)
+			}
+			if test.ends {
+				patience.Receive(t, "the end of the recording", r.ended)
 			}
 			if err == nil {
 				err = r.Finish()
