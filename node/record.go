@@ -66,7 +66,7 @@ const (
 	frameSecrets   = 'K' // lines of a key log
 	frameEvent     = 'E' // an event, and what was kept of its packet
 	frameLoss      = 'L' // recording.Loss as JSON: all that was lost by now; also the last
-	frameTestimony = 'T' // diagnose.Testimony as JSON, at the end
+	frameTestimony = 'T' // evidence.Observations as JSON, at the end
 	frameIdle      = 'F' // there is nothing more at the moment
 
 	frameHead = 5

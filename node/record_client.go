@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -22,7 +22,7 @@ type Recording interface {
 	Peer(p recording.Peer) error
 	Secrets(lines []byte) error
 	// Testimony takes what the host found out beside its events, at the end.
-	Testimony(t *diagnose.Testimony) error
+	Testimony(t *evidence.Observations) error
 	// Event takes an event, what was kept of its packet (nil for nothing; valid
 	// during the call), and how many events were lost since the previous one.
 	Event(e *probe.Event, captured []byte, lost uint64) error
@@ -109,7 +109,7 @@ func (f *frames) take(kind byte, body []byte) error {
 		}
 		return out(f.into.Peer(p))
 	case frameTestimony:
-		var t diagnose.Testimony
+		var t evidence.Observations
 		if err := json.Unmarshal(body, &t); err != nil {
 			return errors.Join(errFrame, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -21,9 +22,9 @@ func stranger(i int) netip.AddrPort {
 // Anyone can call from any number of addresses. Of those there are some in a report,
 // and the report says that there were more.
 func TestStrangersAreBounded(t *testing.T) {
-	w := &wireWatch{watch: newKernelWatch("wg0"), strangers: make(map[netip.Addr]*diagnose.Passage)}
+	w := &wireWatch{watch: newKernelWatch("wg0"), strangers: make(map[netip.Addr]*evidence.Traversal)}
 	for i := range 10000 {
-		w.stranger(stranger(i).Addr(), &diagnose.Passage{Drop: &diagnose.Drop{}})
+		w.stranger(stranger(i).Addr(), &evidence.Traversal{Drop: &evidence.Drop{}})
 	}
 	var r diagnose.DoctorReport
 	w.complete(&r)
@@ -38,8 +39,8 @@ func TestStrangersAreBounded(t *testing.T) {
 // A flood of strangers takes no peer's place in what a recording's witness watches.
 func TestWitnessOfAFlood(t *testing.T) {
 	peer := netip.MustParseAddrPort("192.0.2.1:51820")
-	w := &Witness{wire: newKernelWatch("wg0"), facts: &diagnose.Facts{}, kernels: map[netip.AddrPort]*diagnose.Kernel{peer: {}}}
-	w.wire.match(diagnose.FromWire, netfilter.Match{})
+	w := &Witness{wire: newKernelWatch("wg0"), facts: &diagnose.Facts{}, kernels: map[netip.AddrPort]*evidence.KernelEvidence{peer: {}}}
+	w.wire.match(evidence.FromWire, netfilter.Match{})
 	for i := range 10000 {
 		w.add(passed(stranger(i)))
 	}

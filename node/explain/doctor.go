@@ -110,7 +110,7 @@ func (s *Subject) refreshAll(f *diagnose.Facts, c *diagnose.Collector, looked ma
 	}
 	maps.Copy(looked, s.endpointRoutes(f.ListenPort, f.FwMark, lacking))
 	for _, p := range c.Peers {
-		p.Route = looked[p.Endpoint].Route
+		p.Route = looked[p.Endpoint].RouteDecision
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // DefaultTimeout is how long a verdict may take: two attempts at a handshake.
@@ -183,7 +184,7 @@ func (x *explanation) passOn(from probe.PeerID) {
 	onward := *x.facts
 	onward.Side, onward.Kernel = diagnose.SideA, nil
 	if x.Kernel {
-		onward.Kernel = &diagnose.Kernel{}
+		onward.Kernel = &evidence.KernelEvidence{}
 	}
 	onward.Peer = x.col.Peers[x.behind]
 	x.facts.Onward = &onward

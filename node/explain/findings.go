@@ -16,6 +16,7 @@ import (
 	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -132,7 +133,7 @@ func (g *gathering) peers(st *uapi.Status) {
 	for i := range g.facts.Peers {
 		p := &g.facts.Peers[i]
 		r := routes[p.Endpoint]
-		p.Route, p.RouteMTU = r.Route, r.mtu
+		p.Route, p.RouteMTU = r.RouteDecision, r.mtu
 	}
 }
 
@@ -184,7 +185,7 @@ func (g *gathering) host() {
 	}
 	for i, r := range routesOf([]routing.Flow{own(routing.Flow{Dst: internet[0]}), own(routing.Flow{Dst: internet[1]})}, g.Interface) {
 		dst := internet[i]
-		if l := snap.Link(r.link); r.Kind == diagnose.RouteFound && l != nil {
+		if l := snap.Link(r.link); r.Kind == evidence.RouteFound && l != nil {
 			g.facts.Default = append(g.facts.Default, finding.Way{IPv6: dst.Is6(), Link: l.Name,
 				Tunnel: slices.Contains(secretive, l.Kind), Text: r.Text})
 		}

@@ -16,8 +16,8 @@ import (
 
 	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 const (
@@ -57,7 +57,7 @@ func (g *gathering) resolver(ctx context.Context) {
 	}
 }
 
-func (g *gathering) routeOfServer(a netip.Addr) diagnose.Route {
+func (g *gathering) routeOfServer(a netip.Addr) evidence.RouteDecision {
 	return wayOf(netip.AddrPortFrom(a, dnsPort), probe.ProtoUDP, 0, g.Interface)
 }
 

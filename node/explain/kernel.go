@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -23,10 +24,10 @@ type kernelWatch struct {
 	link    string
 	tracer  *netfilter.Tracer // nil: nobody can look
 	matches []netfilter.Match
-	stretch []diagnose.Stretch // of each match
+	stretch []evidence.Segment // of each match
 	packets chan *netfilter.Packet
 	ended   chan struct{}
-	kernel  *diagnose.Kernel
+	kernel  *evidence.KernelEvidence
 	forth   netfilter.Header // the latest request of the flow, on the side that is called
 	asked   time.Time        // when the next hop was first looked at
 	looked  time.Time        // and when the last time
@@ -55,16 +56,18 @@ func (x *explanation) watchAnew(ctx context.Context) {
 	x.kernel = x.watchKernel(ctx)
 	x.kernel.asked, x.kernel.forth, x.kernel.lostBefore = old.asked, old.forth, lost
 	if x.forwardedTo.IsValid() {
-		x.kernel.kernel.Passages = old.kernel.Passages
+		for s := range evidence.FromTunnel + 1 {
+			*x.kernel.kernel.On(s) = *old.kernel.On(s)
+		}
 	}
 }
 
 func newKernelWatch(link string) *kernelWatch {
-	return &kernelWatch{link: link, kernel: &diagnose.Kernel{}, packets: make(chan *netfilter.Packet, 64), ended: make(chan struct{})}
+	return &kernelWatch{link: link, kernel: &evidence.KernelEvidence{}, packets: make(chan *netfilter.Packet, 64), ended: make(chan struct{})}
 }
 
 // match has packets followed that are on a stretch.
-func (w *kernelWatch) match(s diagnose.Stretch, ms ...netfilter.Match) {
+func (w *kernelWatch) match(s evidence.Segment, ms ...netfilter.Match) {
 	for _, m := range ms {
 		w.matches = append(w.matches, m)
 		w.stretch = append(w.stretch, s)
@@ -126,7 +129,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 	}
 	s := w.stretch[pkt.Match]
 	f = half(f, s, pkt)
-	p := &f.Kernel.Passages[s]
+	p := f.Kernel.On(s)
 	p.Packets++
 	p.At = pkt.Time
 	if !handshakeSized(pkt.First) {
@@ -141,7 +144,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 		p.Drop, p.Lost = w.drop(f, pkt, fate), ""
 	case netfilter.Passed:
 		p.Drop, p.Lost, p.Passed = nil, "", fate.Hook.String()
-		if s == diagnose.ToTunnel && f.Side == diagnose.SideA && p.Out != w.link {
+		if s == evidence.ToTunnel && f.Side == diagnose.SideA && p.Out != w.link {
 			w.changed(f, p, pkt)
 		}
 	case netfilter.Lost:
@@ -150,18 +153,18 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 		}
 		p.Drop, p.Lost = nil, fate.Hook.String()
 	}
-	p.Refusals = refusedBy(p, pkt.Last)
+	p.XfrmBlocks = refusedBy(p, pkt.Last)
 	w.route(f, s, p, pkt)
 }
 
 // half tells which half of a flow that is passed on from one peer to another an
 // encrypted packet belongs to.
-func half(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) *diagnose.Facts {
+func half(f *diagnose.Facts, s evidence.Segment, pkt *netfilter.Packet) *diagnose.Facts {
 	if f.Onward == nil {
 		return f
 	}
 	endpoint := f.Onward.Peer.Endpoint
-	if s == diagnose.ToWire && pkt.First.Destination() == endpoint || s == diagnose.FromWire && pkt.First.Source() == endpoint {
+	if s == evidence.ToWire && pkt.First.Destination() == endpoint || s == evidence.FromWire && pkt.First.Source() == endpoint {
 		return f.Onward
 	}
 	return f
@@ -172,9 +175,9 @@ func half(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) *diagnos
 func (w *kernelWatch) ours(f *diagnose.Facts, pkt *netfilter.Packet) bool {
 	h, was := pkt.Last, w.forth
 	switch s := w.stretch[pkt.Match]; {
-	case f.Side == diagnose.SideB && s == diagnose.FromTunnel:
+	case f.Side == diagnose.SideB && s == evidence.FromTunnel:
 		w.forth = h
-	case f.Side == diagnose.SideB && s == diagnose.ToTunnel:
+	case f.Side == diagnose.SideB && s == evidence.ToTunnel:
 		if was.Conntrack.Known && h.Conntrack.Known {
 			return was.Conntrack.ID == h.Conntrack.ID
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/xfrm"
@@ -26,7 +27,7 @@ func translated(pkt *netfilter.Packet) string {
 }
 
 // changed words what made another packet of one on its way.
-func (w *kernelWatch) changed(f *diagnose.Facts, p *diagnose.Passage, pkt *netfilter.Packet) {
+func (w *kernelWatch) changed(f *diagnose.Facts, p *evidence.Traversal, pkt *netfilter.Packet) {
 	p.Changed = p.Translated
 	mark := pkt.First.Mark
 	for i, v := range pkt.Visits {
@@ -43,7 +44,7 @@ func (w *kernelWatch) changed(f *diagnose.Facts, p *diagnose.Passage, pkt *netfi
 			rule, text := w.rule(v.Chain, step)
 			upTo := *pkt
 			upTo.Visits = pkt.Visits[:i+1]
-			p.By, p.Spare = text, accept(rule, &upTo, services(f, w.stretch[pkt.Match], &upTo))
+			p.ChangedBy, p.Spare = text, accept(rule, &upTo, services(f, w.stretch[pkt.Match], &upTo))
 			return
 		}
 	}
@@ -63,8 +64,8 @@ func (w *kernelWatch) rule(c netfilter.Chain, s netfilter.Step) (netfilter.Rule,
 }
 
 // drop words what dropped a packet.
-func (w *kernelWatch) drop(f *diagnose.Facts, pkt *netfilter.Packet, fate netfilter.Fate) *diagnose.Drop {
-	d := &diagnose.Drop{Hook: fate.Hook.String(), Chain: fate.Chain.Describe(), Packet: describe(pkt.First)}
+func (w *kernelWatch) drop(f *diagnose.Facts, pkt *netfilter.Packet, fate netfilter.Fate) *evidence.Drop {
+	d := &evidence.Drop{Hook: fate.Hook.String(), Chain: fate.Chain.Describe(), Packet: describe(pkt.First)}
 	rule := netfilter.Rule{Table: fate.Chain.Table, Chain: fate.Chain.Name, Program: "nft"}
 	if fate.Step.Kind == netfilter.RuleStep {
 		rule, d.Rule = w.rule(fate.Chain, fate.Step)
@@ -128,13 +129,13 @@ func accept(r netfilter.Rule, pkt *netfilter.Packet, service func(port uint16) b
 
 // services tells which ports stand for a service: the others were made up for
 // one connection, and the next one has another.
-func services(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) func(port uint16) bool {
+func services(f *diagnose.Facts, s evidence.Segment, pkt *netfilter.Packet) func(port uint16) bool {
 	h := pkt.Last
 	translated := uint16(0) // the service's, where a port forward leads to it
 	switch {
-	case f.Side == diagnose.SideB && s == diagnose.FromTunnel, f.Side == diagnose.SideA && s == diagnose.ToTunnel:
+	case f.Side == diagnose.SideB && s == evidence.FromTunnel, f.Side == diagnose.SideA && s == evidence.ToTunnel:
 		translated = h.DstPort
-	case s == diagnose.ToTunnel, s == diagnose.FromTunnel:
+	case s == evidence.ToTunnel, s == evidence.FromTunnel:
 		translated = h.SrcPort
 	}
 	return func(port uint16) bool {
@@ -152,7 +153,7 @@ func services(f *diagnose.Facts, s diagnose.Stretch, pkt *netfilter.Packet) func
 
 // refusedBy are the policies of IPsec that do not let a packet go on from where it
 // was seen last.
-func refusedBy(p *diagnose.Passage, h netfilter.Header) []diagnose.Refusal {
+func refusedBy(p *evidence.Traversal, h netfilter.Header) []evidence.XfrmBlock {
 	pkt := xfrm.Packet{Src: h.Source(), Dst: h.Destination(), Proto: h.Proto}
 	switch {
 	case p.Lost == "prerouting":

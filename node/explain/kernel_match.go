@@ -6,7 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -14,35 +14,35 @@ import (
 const busyRate = 20
 
 // matchesA selects what the side that asks sends and gets.
-func (x *explanation) matchesA(add func(diagnose.Stretch, ...netfilter.Match)) {
+func (x *explanation) matchesA(add func(evidence.Segment, ...netfilter.Match)) {
 	for _, forth := range x.requests() {
 		if x.req.From.IsValid() {
 			forth.Src = x.req.From
 		}
-		add(diagnose.ToTunnel, forth)
-		add(diagnose.FromTunnel, reply(forth))
+		add(evidence.ToTunnel, forth)
+		add(evidence.FromTunnel, reply(forth))
 	}
 	if p := x.facts.Peer; p != nil && p.Endpoint.IsValid() {
 		out := netfilter.Match{Dst: host(p.Endpoint.Addr()), Proto: probe.ProtoUDP, DstPort: p.Endpoint.Port(), SrcPort: x.facts.ListenPort}
-		add(diagnose.ToWire, onlyLength(out, initiationLen), busy(out))
-		add(diagnose.FromWire, onlyLength(out.Reverse(), responseLen), busy(out.Reverse()))
+		add(evidence.ToWire, onlyLength(out, initiationLen), busy(out))
+		add(evidence.FromWire, onlyLength(out.Reverse(), responseLen), busy(out.Reverse()))
 	}
 }
 
 // matchesB selects what the side that is called gets and sends. Who calls may
 // not be known yet.
-func (x *explanation) matchesB(add func(diagnose.Stretch, ...netfilter.Match)) {
+func (x *explanation) matchesB(add func(evidence.Segment, ...netfilter.Match)) {
 	for _, forth := range x.requests() {
 		forth.In = x.Interface
 		back := reply(forth) // to whatever the source is translated
 		if x.req.From.IsValid() && x.inTunnel(x.req.From) {
 			forth.Src = x.req.From
 		}
-		add(diagnose.FromTunnel, forth)
-		add(diagnose.ToTunnel, back)
+		add(evidence.FromTunnel, forth)
+		add(evidence.ToTunnel, back)
 		if x.forwardedTo.IsValid() { // the answers come from there
 			back.Src, back.SrcPort = host(x.forwardedTo.Addr()), x.forwardedTo.Port()
-			add(diagnose.ToTunnel, back)
+			add(evidence.ToTunnel, back)
 		}
 	}
 	for _, all := range everybody {
@@ -50,8 +50,8 @@ func (x *explanation) matchesB(add func(diagnose.Stretch, ...netfilter.Match)) {
 		if x.req.From.IsValid() && !x.inTunnel(x.req.From) && x.req.From.Addr().Is4() == all.Addr().Is4() {
 			in.Src = x.req.From
 		}
-		add(diagnose.FromWire, onlyLength(in, initiationLen), busy(in))
-		add(diagnose.ToWire, onlyLength(in.Reverse(), responseLen), busy(in.Reverse()))
+		add(evidence.FromWire, onlyLength(in, initiationLen), busy(in))
+		add(evidence.ToWire, onlyLength(in.Reverse(), responseLen), busy(in.Reverse()))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/conntrack"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/routing"
@@ -18,11 +19,11 @@ import (
 const neighborTime = 1200 * time.Millisecond
 
 // route asks the routing tables what a passage has to do with.
-func (w *kernelWatch) route(f *diagnose.Facts, s diagnose.Stretch, p *diagnose.Passage, pkt *netfilter.Packet) {
+func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.Traversal, pkt *netfilter.Packet) {
 	h := pkt.Last
 	if pkt.Start != netfilter.Prerouting {
-		if f.Side == diagnose.SideB && s == diagnose.ToTunnel { // the answer of a service on this host
-			p.Way = wayFrom(h.Src, h.Destination(), h.Proto, h.Mark, w.link)
+		if f.Side == diagnose.SideB && s == evidence.ToTunnel { // the answer of a service on this host
+			p.Route = wayFrom(h.Src, h.Destination(), h.Proto, h.Mark, w.link)
 		}
 		return
 	}
@@ -33,26 +34,26 @@ func (w *kernelWatch) route(f *diagnose.Facts, s diagnose.Stretch, p *diagnose.P
 	}
 	if p.Lost != "" {
 		check := snap.ReversePath(flow)
-		p.Source = &diagnose.SourceCheck{Drops: check.Drops && check.Doubt == "", Evidence: check.Evidence, Fix: check.Fix}
+		p.Source = &evidence.SourceCheck{Drops: check.Drops && check.Doubt == "", Evidence: check.Evidence, Fix: check.Fix}
 		if check.Back != nil {
 			p.Source.Back = decided(check.Back, snap)
 		}
 	}
 	local, _ := snap.AddrType(h.Dst)
-	if local == routing.TypeLocal || s == diagnose.FromWire {
+	if local == routing.TypeLocal || s == evidence.FromWire {
 		return
 	}
 	walk := snap.Walk(flow)
 	_ = snap.Verify(&walk) // where the kernel does not answer the walk stands as it is
-	p.Way = decided(&walk, snap)
+	p.Route = decided(&walk, snap)
 	fwd := snap.Forwarding(h.Dst.Is6(), p.In)
-	p.Forwarding = &diagnose.Forwarding{On: fwd.On, Evidence: fwd.Evidence, Fix: fwd.Fix}
+	p.Forwarding = &evidence.Forwarding{On: fwd.On, Evidence: fwd.Evidence, Fix: fwd.Fix}
 	if len(walk.Decision.Hops) > 0 {
 		if next := snap.NextHop(h.Dst, walk.Decision.Hops[0]); next.Resolves {
-			p.NextHop = w.nextHop(next)
+			p.Route.Neighbor = w.nextHop(next)
 		}
 	}
-	if f.Side == diagnose.SideB && s == diagnose.FromTunnel {
+	if f.Side == diagnose.SideB && s == evidence.FromTunnel {
 		p.Conntrack = tracked(pkt.First)
 	}
 }
@@ -64,18 +65,18 @@ func (w *kernelWatch) update(f *diagnose.Facts) {
 	if f.Side != diagnose.SideB || f.Flow == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil {
 		return
 	}
-	forth, back := &f.Kernel.Passages[diagnose.FromTunnel], &f.Kernel.Passages[diagnose.ToTunnel]
+	forth, back := &f.Kernel.FromTunnel, &f.Kernel.ToTunnel
 	if back.Packets > 0 || forth.Packets == 0 {
 		return
 	}
-	if f.Flow.Route.Local && back.Way.Kind == diagnose.RouteUnknown {
-		back.Way = wayFrom(f.Flow.Target.Addr(), forth.Src, 0, 0, w.link)
+	if f.Flow.Route.Local && back.Route.Kind == evidence.RouteUnknown {
+		back.Route = wayFrom(f.Flow.Target.Addr(), forth.Src, 0, 0, w.link)
 	}
-	if n := forth.NextHop; n != nil && time.Since(w.looked) > look*3 {
+	if n := forth.Route.Neighbor; n != nil && time.Since(w.looked) > look*3 {
 		w.looked = time.Now()
 		if snap, err := routing.Take(routing.Options{Only: []netip.Addr{n.Addr}}); err == nil {
 			if l := snap.Link(n.Link); l != nil {
-				forth.NextHop = w.nextHop(snap.NextHop(n.Addr, routing.Hop{Dev: n.Link, Link: l.Index}))
+				forth.Route.Neighbor = w.nextHop(snap.NextHop(n.Addr, routing.Hop{Dev: n.Link, Link: l.Index}))
 			}
 		}
 	}
@@ -83,21 +84,21 @@ func (w *kernelWatch) update(f *diagnose.Facts) {
 
 // nextHop words what is known of a neighbour. One that was asked for only a moment
 // ago may yet answer.
-func (w *kernelWatch) nextHop(n routing.NextHop) *diagnose.NextHop {
+func (w *kernelWatch) nextHop(n routing.NextHop) *evidence.Neighbor {
 	if w.asked.IsZero() {
 		w.asked = time.Now()
 	}
 	silent := n.Unreachable() && (n.Neighbor.State == routing.NeighborFailed || time.Since(w.asked) > neighborTime)
-	return &diagnose.NextHop{Unreachable: silent, Evidence: n.Evidence(), Addr: n.Addr, Link: n.Dev}
+	return &evidence.Neighbor{Unreachable: silent, Evidence: n.Evidence(), Addr: n.Addr, Link: n.Dev}
 }
 
 // tracked asks connection tracking about a flow, nil if it does not know it.
-func tracked(h netfilter.Header) *diagnose.Conntrack {
+func tracked(h netfilter.Header) *evidence.Conntrack {
 	e, err := conntrack.Get(conntrack.Tuple{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SrcPort: h.SrcPort, DstPort: h.DstPort,
 		ICMPType: h.ICMPType, ICMPCode: h.ICMPCode, ICMPID: h.ICMPID}, 0)
 	if err != nil {
 		return nil // there is none, or it cannot be read: nothing is claimed
 	}
 	_, snat := e.SNAT()
-	return &diagnose.Conntrack{Text: e.String(), Unreplied: e.Unreplied(), SNAT: snat}
+	return &evidence.Conntrack{Text: e.String(), Unreplied: e.Unreplied(), SNAT: snat}
 }

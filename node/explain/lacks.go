@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/xfrm"
 )
 
@@ -62,14 +63,14 @@ func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k string) string
 }
 
 // refusals are the policies of IPsec that do not let a packet pass.
-func refusals(pkt xfrm.Packet, dirs ...xfrm.Direction) []diagnose.Refusal {
+func refusals(pkt xfrm.Packet, dirs ...xfrm.Direction) []evidence.XfrmBlock {
 	policies, err := xfrm.Blocking(pkt, dirs...)
 	if err != nil {
 		return nil // a kernel without IPsec has none
 	}
-	var all []diagnose.Refusal
+	var all []evidence.XfrmBlock
 	for _, p := range policies {
-		all = append(all, diagnose.Refusal{Text: "IPsec policy: " + p.Text, Fix: p.Delete})
+		all = append(all, evidence.XfrmBlock{Text: "IPsec policy: " + p.Text, Fix: p.Delete})
 	}
 	return all
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -74,7 +75,7 @@ func read(r *recording.Reader, prepare func(*recorded)) (*recorded, error) {
 			p.Handshake.Established = m.Peers[i].Handshake
 		}
 	}
-	rec.facts.Kernel = &diagnose.Kernel{Blind: recordedKernel}
+	rec.facts.Kernel = &evidence.KernelEvidence{Blind: recordedKernel}
 	if n := r.Loss().Events; n > 0 {
 		rec.facts.Kernel.Limits = []string{fmt.Sprintf("the recording lacks %d events that came too fast to be written", n)}
 	}

@@ -7,13 +7,13 @@ import (
 	"os"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // found is where routing leads a packet.
 type found struct {
-	diagnose.Route
+	evidence.RouteDecision
 	mtu  int    // bytes; of the way, 0 if not known
 	link string // that it leaves by; one of them if it may take several
 }
@@ -42,14 +42,14 @@ func own(f routing.Flow) routing.Flow {
 }
 
 // wayOf asks which way this host's own packets to an address go.
-func wayOf(dst netip.AddrPort, proto uint8, mark uint32, link string) diagnose.Route {
+func wayOf(dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.RouteDecision {
 	return wayFrom(netip.Addr{}, dst, proto, mark, link)
 }
 
 // wayFrom is wayOf for packets whose source is known.
-func wayFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, link string) diagnose.Route {
+func wayFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.RouteDecision {
 	f := own(routing.Flow{Src: src, Dst: dst.Addr(), DPort: dst.Port(), Proto: proto, Mark: mark})
-	return routesOf([]routing.Flow{f}, link)[0].Route
+	return routesOf([]routing.Flow{f}, link)[0].RouteDecision
 }
 
 // routesOf looks packets up, those that routing leads into link also past it. There is
@@ -63,11 +63,11 @@ func routesOf(flows []routing.Flow, link string) []found {
 			continue
 		}
 		d := &e.Walk.Decision
-		r.Route, r.mtu = decided(&e.Walk, e.Snapshot), d.MTU
+		r.RouteDecision, r.mtu = decided(&e.Walk, e.Snapshot), d.MTU
 		if len(d.Hops) > 0 {
 			r.link = d.Hops[0].Dev
 		}
-		if r.Kind == diagnose.RouteFound && r.Interface == link {
+		if r.Kind == evidence.RouteFound && r.Interface == link {
 			r.Around = e.Snapshot.Around(e.Walk.Flow.Dst, link)
 		}
 	}
@@ -75,21 +75,21 @@ func routesOf(flows []routing.Flow, link string) []found {
 }
 
 // decided words a walk as a fact.
-func decided(w *routing.Walk, s *routing.Snapshot) diagnose.Route {
+func decided(w *routing.Walk, s *routing.Snapshot) evidence.RouteDecision {
 	d := &w.Decision
-	r := diagnose.Route{Interface: d.OutLink(), Gateway: d.Gateway(), Source: d.PrefSrc, Local: d.Type == routing.TypeLocal,
+	r := evidence.RouteDecision{Interface: d.OutLink(), Gateway: d.Gateway(), Source: d.PrefSrc, Local: d.Type == routing.TypeLocal,
 		Remove: d.Delete()}
 	switch d.Type {
 	case routing.TypeNone:
-		r.Kind = diagnose.RouteNone
+		r.Kind = evidence.RouteNone
 	case routing.TypeUnreachable:
-		r.Kind = diagnose.RouteUnreachable
+		r.Kind = evidence.RouteUnreachable
 	case routing.TypeProhibit:
-		r.Kind = diagnose.RouteProhibited
+		r.Kind = evidence.RouteProhibited
 	case routing.TypeBlackhole:
-		r.Kind = diagnose.RouteBlackhole
+		r.Kind = evidence.RouteBlackhole
 	default:
-		r.Kind = diagnose.RouteFound
+		r.Kind = evidence.RouteFound
 	}
 	switch {
 	case d.Route != nil:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/xfrm"
 	"github.com/wgnode/wgnode/probe/key"
@@ -29,7 +30,7 @@ func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, ou
 		case p := <-outcome:
 			x.flow.Probe = p
 			if x.Kernel && p.Errno == syscall.EPERM {
-				x.flow.Refusals = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.proto()}, xfrm.Out)
+				x.flow.XfrmBlocks = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.proto()}, xfrm.Out)
 			}
 		case p := <-x.traced():
 			x.kernel.add(x.facts, p)
@@ -61,7 +62,7 @@ func (x *explanation) noticed() bool {
 	if x.facts.Kernel == nil {
 		return false
 	}
-	p := &x.facts.Kernel.Passages[diagnose.ToTunnel]
+	p := &x.facts.Kernel.ToTunnel
 	return p.Packets > 0 && p.In != x.Interface // of what comes from a peer there is an event, if it counts
 }
 
@@ -105,7 +106,7 @@ func (x *explanation) update(ctx context.Context) {
 	if on := x.facts.Onward; on != nil {
 		ps := x.Tunnel.PeerState(x.behind)
 		x.refresh(on.Peer, &ps)
-		if x.Kernel && on.Peer.Route.Kind == diagnose.RouteUnknown && on.Peer.Endpoint.IsValid() {
+		if x.Kernel && on.Peer.Route.Kind == evidence.RouteUnknown && on.Peer.Endpoint.IsValid() {
 			on.Peer.Route = wayOf(on.Peer.Endpoint, probe.ProtoUDP, on.FwMark, x.Interface)
 		}
 	}
@@ -127,12 +128,12 @@ func (x *explanation) update(ctx context.Context) {
 	}
 	ps := x.Tunnel.PeerState(x.peer)
 	x.refresh(p, &ps)
-	if p.SendErrno != 0 || p.Route.Kind == diagnose.RouteUnknown {
+	if p.SendErrno != 0 || p.Route.Kind == evidence.RouteUnknown {
 		x.way()
 	}
 	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() && p.SendError != x.refused {
 		x.refused = p.SendError // once for each that is refused
-		p.Refusals = refusals(xfrm.Packet{Dst: p.Endpoint, Proto: probe.ProtoUDP}, xfrm.Out)
+		p.XfrmBlocks = refusals(xfrm.Packet{Dst: p.Endpoint, Proto: probe.ProtoUDP}, xfrm.Out)
 	}
 	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
 		// Within 5 s of the last handshake this does nothing, so it is asked

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -18,9 +19,9 @@ import (
 // filter while a doctor watches, and a few packets of data a second.
 type wireWatch struct {
 	watch   *kernelWatch
-	kernels map[probe.PeerID]*diagnose.Kernel
+	kernels map[probe.PeerID]*evidence.KernelEvidence
 	// strangers are drops of calls by nobody that is known, by address.
-	strangers map[netip.Addr]*diagnose.Passage
+	strangers map[netip.Addr]*evidence.Traversal
 	crowd     bool // there were more
 }
 
@@ -30,15 +31,15 @@ const strangersKept = 16
 // watchWire begins to follow what comes and goes at the tunnel's port. close must
 // be called.
 func (s *Subject) watchWire(ctx context.Context, port uint16) *wireWatch {
-	w := &wireWatch{watch: newKernelWatch(s.Interface), kernels: make(map[probe.PeerID]*diagnose.Kernel), strangers: make(map[netip.Addr]*diagnose.Passage)}
+	w := &wireWatch{watch: newKernelWatch(s.Interface), kernels: make(map[probe.PeerID]*evidence.KernelEvidence), strangers: make(map[netip.Addr]*evidence.Traversal)}
 	for _, all := range everybody {
 		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: port}
 		for _, length := range []uint16{initiationLen, responseLen} {
-			w.watch.match(diagnose.FromWire, onlyLength(in, length))
-			w.watch.match(diagnose.ToWire, onlyLength(in.Reverse(), length))
+			w.watch.match(evidence.FromWire, onlyLength(in, length))
+			w.watch.match(evidence.ToWire, onlyLength(in.Reverse(), length))
 		}
-		w.watch.match(diagnose.FromWire, busy(in))
-		w.watch.match(diagnose.ToWire, busy(in.Reverse()))
+		w.watch.match(evidence.FromWire, busy(in))
+		w.watch.match(evidence.ToWire, busy(in.Reverse()))
 	}
 	w.watch.start(ctx)
 	return w
@@ -61,7 +62,7 @@ func (w *wireWatch) close() {
 // add puts a walk down to the peer that it is about.
 func (w *wireWatch) add(f *diagnose.Facts, c *diagnose.Collector, pkt *netfilter.Packet) {
 	remote := pkt.First.Source()
-	if w.watch.stretch[pkt.Match] == diagnose.ToWire {
+	if w.watch.stretch[pkt.Match] == evidence.ToWire {
 		remote = pkt.First.Destination()
 	}
 	for id, p := range c.Peers {
@@ -73,16 +74,16 @@ func (w *wireWatch) add(f *diagnose.Facts, c *diagnose.Collector, pkt *netfilter
 		}
 	}
 	of := *f
-	of.Kernel = &diagnose.Kernel{}
+	of.Kernel = &evidence.KernelEvidence{}
 	w.watch.add(&of, pkt)
-	if p := &of.Kernel.Passages[diagnose.FromWire]; p.Drop != nil {
+	if p := &of.Kernel.FromWire; p.Drop != nil {
 		w.stranger(remote.Addr(), p)
 	}
 }
 
 // stranger remembers a drop. Anyone can call from any number of addresses: those that
 // came first stay.
-func (w *wireWatch) stranger(from netip.Addr, p *diagnose.Passage) {
+func (w *wireWatch) stranger(from netip.Addr, p *evidence.Traversal) {
 	if _, ok := w.strangers[from]; ok || len(w.strangers) < strangersKept {
 		w.strangers[from] = p
 		return
@@ -91,13 +92,13 @@ func (w *wireWatch) stranger(from netip.Addr, p *diagnose.Passage) {
 }
 
 // of returns what was seen of a peer's packets; nil if nobody watches.
-func (w *wireWatch) of(id probe.PeerID) *diagnose.Kernel {
+func (w *wireWatch) of(id probe.PeerID) *evidence.KernelEvidence {
 	if w == nil {
 		return nil
 	}
 	k := w.kernels[id]
 	if k == nil {
-		k = &diagnose.Kernel{}
+		k = &evidence.KernelEvidence{}
 		w.kernels[id] = k
 	}
 	return k

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -41,10 +42,10 @@ type Witness struct {
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex
-	kernels  map[netip.AddrPort]*diagnose.Kernel // guarded by mu: by the other end
-	others   int                                 // guarded by mu: of them that were no peer's endpoint
-	heard    []diagnose.Testimony                // guarded by mu
-	followed map[followedFlow]bool               // guarded by mu: false once that is over
+	kernels  map[netip.AddrPort]*evidence.KernelEvidence // guarded by mu: by the other end
+	others   int                                         // guarded by mu: of them that were no peer's endpoint
+	heard    []evidence.Observations                     // guarded by mu
+	followed map[followedFlow]bool                       // guarded by mu: false once that is over
 	facts    *diagnose.Facts
 	closed   bool // of Close's caller alone
 
@@ -76,20 +77,20 @@ func NewWitness(ctx context.Context, s Subject) (*Witness, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Witness{s: s, facts: f, wire: newKernelWatch(s.Interface), kernels: make(map[netip.AddrPort]*diagnose.Kernel),
+	w := &Witness{s: s, facts: f, wire: newKernelWatch(s.Interface), kernels: make(map[netip.AddrPort]*evidence.KernelEvidence),
 		followed: make(map[followedFlow]bool), requests: make(map[request]time.Time)}
 	for ep := range w.endpoints() {
-		w.kernels[ep] = &diagnose.Kernel{} // whoever else calls, those have room
+		w.kernels[ep] = &evidence.KernelEvidence{} // whoever else calls, those have room
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	for _, all := range everybody {
 		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: f.ListenPort}
 		for _, length := range []uint16{initiationLen, responseLen} {
-			w.wire.match(diagnose.FromWire, onlyLength(in, length))
-			w.wire.match(diagnose.ToWire, onlyLength(in.Reverse(), length))
+			w.wire.match(evidence.FromWire, onlyLength(in, length))
+			w.wire.match(evidence.ToWire, onlyLength(in.Reverse(), length))
 		}
-		w.wire.match(diagnose.FromWire, busy(in))
-		w.wire.match(diagnose.ToWire, busy(in.Reverse()))
+		w.wire.match(evidence.FromWire, busy(in))
+		w.wire.match(evidence.ToWire, busy(in.Reverse()))
 	}
 	w.wire.start(w.ctx)
 	w.wg.Go(w.watch)
@@ -121,7 +122,7 @@ func (w *Witness) watch() {
 
 func (w *Witness) add(pkt *netfilter.Packet) {
 	remote := pkt.First.Source()
-	if w.wire.stretch[pkt.Match] == diagnose.ToWire {
+	if w.wire.stretch[pkt.Match] == evidence.ToWire {
 		remote = pkt.First.Destination()
 	}
 	w.mu.Lock()
@@ -132,7 +133,7 @@ func (w *Witness) add(pkt *netfilter.Packet) {
 			return
 		}
 		w.others++
-		k = &diagnose.Kernel{}
+		k = &evidence.KernelEvidence{}
 		w.kernels[remote] = k
 	}
 	f := *w.facts
@@ -211,7 +212,7 @@ func (w *Witness) busy() (n int) {
 // testify follows a flow until the verdict is settled or ctx ends, and returns what
 // was found out. That nothing can be found out is no error: there is nothing to
 // tell then.
-func (s *Subject) testify(ctx context.Context, req Request) []diagnose.Testimony {
+func (s *Subject) testify(ctx context.Context, req Request) []evidence.Observations {
 	x := &explanation{Subject: *s, req: req, started: time.Now()}
 	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer sub.Close()
@@ -226,16 +227,16 @@ func (s *Subject) testify(ctx context.Context, req Request) []diagnose.Testimony
 	events := make(chan []probe.Event)
 	go sub.Feed(ctx, events)
 	x.watch(ctx, events, nil)
-	heard := []diagnose.Testimony{{Target: x.flow.Target, Side: x.facts.Side, Route: x.flow.Route, Kernel: x.facts.Kernel}}
+	heard := []evidence.Observations{{Target: x.flow.Target, Side: x.facts.Side, Route: x.flow.Route, Kernel: x.facts.Kernel}}
 	if on := x.facts.Onward; on != nil {
-		heard = append(heard, diagnose.Testimony{Target: x.flow.Target, Side: on.Side, Route: x.flow.Route, Kernel: on.Kernel})
+		heard = append(heard, evidence.Observations{Target: x.flow.Target, Side: on.Side, Route: x.flow.Route, Kernel: on.Kernel})
 	}
 	return heard
 }
 
 // Close ends the watch and returns what was found out. It waits until nothing is
 // watched any more.
-func (w *Witness) Close() []diagnose.Testimony {
+func (w *Witness) Close() []evidence.Observations {
 	if w == nil || w.closed {
 		return nil
 	}
@@ -254,21 +255,21 @@ func (w *Witness) Close() []diagnose.Testimony {
 	w.wire.close()
 	seen := w.wire.kernel
 	seen.Lost = w.wire.lost()
-	all := diagnose.Testimony{Kernel: seen}
+	all := evidence.Observations{Kernel: seen}
 	peers := w.endpoints()
 	for ep := range peers {
 		if w.kernels[ep] == nil {
-			w.kernels[ep] = &diagnose.Kernel{}
+			w.kernels[ep] = &evidence.KernelEvidence{}
 		}
 	}
 	for remote, k := range w.kernels {
-		t := diagnose.WireTestimony{Remote: remote, Peer: peers[remote], From: k.Passages[diagnose.FromWire], To: k.Passages[diagnose.ToWire]}
+		t := evidence.WireObservations{Remote: remote, Peer: peers[remote], From: k.FromWire, To: k.ToWire}
 		if len(all.Wire) < waysKept || t.Peer != "" && len(peers) <= waysKept {
-			t.Way = wayOf(remote, probe.ProtoUDP, w.facts.FwMark, w.s.Interface)
+			t.Route = wayOf(remote, probe.ProtoUDP, w.facts.FwMark, w.s.Interface)
 		}
 		all.Wire = append(all.Wire, t)
 	}
-	slices.SortFunc(all.Wire, func(a, b diagnose.WireTestimony) int {
+	slices.SortFunc(all.Wire, func(a, b evidence.WireObservations) int {
 		return cmp.Or(a.Remote.Addr().Compare(b.Remote.Addr()), cmp.Compare(a.Remote.Port(), b.Remote.Port()))
 	})
 	return append(w.heard, all)

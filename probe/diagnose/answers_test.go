@@ -26,7 +26,7 @@ func TestRepeatedIsNoAnswer(t *testing.T) {
 	if v, _ := s.Judge(now); v.Healthy() {
 		t.Errorf("repeated and acknowledged: %+v", v)
 	}
-	if v, _ := s.kernel(FromTunnel, Passage{Drop: aDrop("forward")}).Judge(now); v.Code != ForwardFirewall || v.Checkpoint != probe.B5 {
+	if v, _ := s.kernel(FromTunnel, Traversal{Drop: aDrop("forward")}).Judge(now); v.Code != ForwardFirewall || v.Checkpoint != probe.B5 {
 		t.Errorf("acknowledged, which is dropped: %+v", v)
 	}
 	s = request(probe.TCPAck)

@@ -170,7 +170,7 @@ func (b *Both) lost(va Verdict, w *Way, at probe.Checkpoint, what string) Verdic
 		v.Evidence = append(v.Evidence, fmt.Sprintf("of %d of them it is not known", w.Unknown))
 	}
 	k := receiver.Kernel
-	in := receiver.passage(FromWire)
+	in := receiver.traversal(FromWire)
 	seen := in.At
 	if at == probe.B3 || at == probe.A5 {
 		seen = in.DataAt // a handshake may come through all the same
@@ -191,7 +191,7 @@ func (b *Both) lost(va Verdict, w *Way, at probe.Checkpoint, what string) Verdic
 			{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d from there?", to, receiver.ListenPort)}}
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: other messages for the tunnel's port did arrive", to))
 	}
-	if p := sender.passage(ToWire); p.Passed == "postrouting" {
+	if p := sender.traversal(ToWire); p.Passed == "postrouting" {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: they pass its rules and leave by %s", from, p.Out))
 	}
 	v.Fix = List[string]{FixComment + fmt.Sprintf("look for a firewall, or a NAT that has forgotten the two, between %s and %s: does it pass UDP to port %d?", from, to, receiver.ListenPort)}

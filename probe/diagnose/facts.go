@@ -49,7 +49,7 @@ type Facts struct {
 
 	// Kernel is what was seen of the flow's packets outside of the tunnel; nil if
 	// nobody looked, or there is no kernel below.
-	Kernel *Kernel
+	Kernel *KernelEvidence
 
 	// Router is what this node passes on for its peers itself; nil where that is
 	// the kernel's business.
@@ -67,7 +67,7 @@ type Router struct {
 type Flow struct {
 	Target netip.AddrPort // port 0: ICMP echo
 	Source netip.Prefix   // invalid: any
-	Route  Route          // of the target, without mark; zero where there is no kernel below
+	Route  RouteDecision  // of the target, without mark; zero where there is no kernel below
 	Probe  Probe
 
 	// First event of the flow at each checkpoint (data and inner packets), and
@@ -77,19 +77,12 @@ type Flow struct {
 	// Answer is an inner packet that came back and says no: a TCP reset or an
 	// ICMP error.
 	Answer *probe.Event
-	// Refusals are what refuses its packets before netfilter sees them.
-	Refusals []Refusal
+	// XfrmBlocks are what refuses its packets before netfilter sees them.
+	XfrmBlocks []XfrmBlock
 	// SentData counts data messages of this flow, Replies those back.
 	SentData, Replies int
 
 	answers answers
-}
-
-// Refusal is something on this host, beside netfilter and routing, that refuses to
-// send.
-type Refusal struct {
-	Text string // "IPsec policy src ..."
-	Fix  string // the command that takes it away
 }
 
 // Probe is what became of the packet that was sent to find out.
@@ -101,37 +94,6 @@ type Probe struct {
 	Took     time.Duration
 }
 
-// RouteKind is what a route lookup came to.
-type RouteKind int
-
-// The kinds. RouteUnknown: nobody asked, or nobody can tell.
-const (
-	RouteUnknown RouteKind = iota
-	RouteFound
-	RouteNone
-	RouteUnreachable
-	RouteProhibited
-	RouteBlackhole
-)
-
-// Route is the kernel's answer to where a packet would go.
-type Route struct {
-	Kind      RouteKind
-	Interface string // if found
-	Gateway   netip.Addr
-	Source    netip.Addr
-	Local     bool   // the address is this host's own
-	Text      string // as "ip route get" words it, for evidence
-
-	// By is the rule that led there, and Remove the command that would take away
-	// what decided; "" where that is not known.
-	By, Remove string
-	// Beatable: a more specific route in the main table would win.
-	Beatable bool
-	// Around is the command that would lead past the tunnel.
-	Around string
-}
-
 // Peer is what is known of one peer.
 type Peer struct {
 	Key, Name  string
@@ -140,7 +102,7 @@ type Peer struct {
 	Endpoint netip.AddrPort // now; zero if none is known
 	Written  string         // as configured, "" if it is not
 	Resolve  string         // why Written does not resolve; "" if it does
-	Route    Route          // of the endpoint, with the tunnel's mark
+	Route    RouteDecision  // of the endpoint, with the tunnel's mark
 
 	// Handshake messages and what became of them.
 	Handshake Handshake
@@ -151,8 +113,8 @@ type Peer struct {
 	SendError *probe.Event
 	ICMP      *probe.Event // the latest ICMP error about a message to it
 	ICMPs     int
-	// Refusals are what refuses messages to it before netfilter sees them.
-	Refusals []Refusal
+	// XfrmBlocks are what refuses messages to it before netfilter sees them.
+	XfrmBlocks []XfrmBlock
 
 	// Disallowed is the latest authenticated packet whose source is not the
 	// peer's; DisallowedN counts them.

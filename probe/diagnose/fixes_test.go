@@ -80,16 +80,16 @@ func (g goldenFixes) compare(t *testing.T, file string) {
 // Fixes that no other table has: what they depend on beside the cause.
 func TestFixes(t *testing.T) {
 	fixes := make(goldenFixes)
-	routed := func(s *story, r Route) *story { s.Flow.Route = r; return s }
-	endpointBy := func(s *story, r Route) *story { s.Peer.Route = r; return s }
+	routed := func(s *story, r RouteDecision) *story { s.Flow.Route = r; return s }
+	endpointBy := func(s *story, r RouteDecision) *story { s.Peer.Route = r; return s }
 	sent := func(s *story, errno syscall.Errno) *story {
 		return s.add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(errno)})
 	}
 	edited := func(s *story, edit func(s *story)) *story { edit(s); return s }
-	byRule := Route{Kind: RouteFound, Interface: "eth1", Text: "default dev eth1 table 7", By: "1000: from all lookup 7", Remove: "ip rule del pref 1000 lookup 7"}
-	elsewhere := Route{Kind: RouteFound, Interface: "eth0", Text: "192.168.200.22 dev eth0"}
-	traced := &Kernel{}
-	policy := []Refusal{{Text: "IPsec policy: src 0.0.0.0/0 action block", Fix: "ip xfrm policy delete dir out"}}
+	byRule := RouteDecision{Kind: RouteFound, Interface: "eth1", Text: "default dev eth1 table 7", By: "1000: from all lookup 7", Remove: "ip rule del pref 1000 lookup 7"}
+	elsewhere := RouteDecision{Kind: RouteFound, Interface: "eth0", Text: "192.168.200.22 dev eth0"}
+	traced := &KernelEvidence{}
+	policy := []XfrmBlock{{Text: "IPsec policy: src 0.0.0.0/0 action block", Fix: "ip xfrm policy delete dir out"}}
 	reply := func() *story {
 		return tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck)
 	}
@@ -98,7 +98,7 @@ func TestFixes(t *testing.T) {
 		s    *story
 	}{
 		{name: "routed by a rule", s: routed(tell(SideA), byRule)},
-		{name: "this host's own", s: routed(tell(SideA), Route{Kind: RouteFound, Interface: "lo", Local: true})},
+		{name: "this host's own", s: routed(tell(SideA), RouteDecision{Kind: RouteFound, Interface: "lo", Local: true})},
 		{name: "link down and an address missing", s: edited(routed(tell(SideA), elsewhere), func(s *story) {
 			s.LinkDown, s.Missing = true, []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}
 		})},
@@ -110,50 +110,50 @@ func TestFixes(t *testing.T) {
 			s.Nearest, s.Peer = s.Peer, nil
 		})},
 		{name: "endpoint in tunnel, way around known", s: endpointBy(tell(SideA).asks().calls(),
-			Route{Kind: RouteFound, Interface: "wg0", Beatable: true, Around: "ip route add 203.0.113.2/32 via 192.168.1.1 dev eth0"})},
+			RouteDecision{Kind: RouteFound, Interface: "wg0", Beatable: true, Around: "ip route add 203.0.113.2/32 via 192.168.1.1 dev eth0"})},
 		{name: "endpoint in tunnel, by a rule", s: endpointBy(tell(SideA).asks().calls(),
-			Route{Kind: RouteFound, Interface: "wg0", Remove: "ip rule del pref 1000 lookup 7"})},
-		{name: "endpoint blackholed", s: endpointBy(tell(SideA).asks(), Route{Kind: RouteBlackhole, Remove: "ip route del blackhole 203.0.113.2"})},
-		{name: "endpoint not routed, marked", s: edited(endpointBy(tell(SideA).asks(), Route{Kind: RouteNone}), func(s *story) { s.FwMark = 51820 })},
+			RouteDecision{Kind: RouteFound, Interface: "wg0", Remove: "ip rule del pref 1000 lookup 7"})},
+		{name: "endpoint blackholed", s: endpointBy(tell(SideA).asks(), RouteDecision{Kind: RouteBlackhole, Remove: "ip route del blackhole 203.0.113.2"})},
+		{name: "endpoint not routed, marked", s: edited(endpointBy(tell(SideA).asks(), RouteDecision{Kind: RouteNone}), func(s *story) { s.FwMark = 51820 })},
 		{name: "queue full", s: sent(tell(SideA).calls(), syscall.ENOBUFS)},
 		{name: "cannot send", s: sent(tell(SideA).calls(), syscall.ENETUNREACH)},
-		{name: "refused before netfilter", s: edited(sent(tell(SideA).calls(), syscall.EPERM), func(s *story) { s.Kernel, s.Peer.Refusals = traced, policy })},
-		{name: "port closed on this host", s: endpointBy(tell(SideA).calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2"), Route{Kind: RouteFound, Local: true})},
+		{name: "refused before netfilter", s: edited(sent(tell(SideA).calls(), syscall.EPERM), func(s *story) { s.Kernel, s.Peer.XfrmBlocks = traced, policy })},
+		{name: "port closed on this host", s: endpointBy(tell(SideA).calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2"), RouteDecision{Kind: RouteFound, Local: true})},
 		{name: "next hop silent", s: endpointBy(tell(SideA).calls().icmp(probe.ICMPHostUnreachable, "192.168.1.11"),
-			Route{Kind: RouteFound, Interface: "eth0", Gateway: netip.MustParseAddr("192.168.1.1"), Source: netip.MustParseAddr("192.168.1.11")})},
-		{name: "no response on this host", s: endpointBy(tell(SideA).asks().calls().after(5*time.Second).calls(), Route{Kind: RouteFound, Local: true})},
+			RouteDecision{Kind: RouteFound, Interface: "eth0", Gateway: netip.MustParseAddr("192.168.1.1"), Source: netip.MustParseAddr("192.168.1.11")})},
+		{name: "no response on this host", s: endpointBy(tell(SideA).asks().calls().after(5*time.Second).calls(), RouteDecision{Kind: RouteFound, Local: true})},
 		{name: "port closed behind the peer", s: tell(SideA).connects().asks().innerICMP("192.168.200.22", 3, 3)},
 		{name: "port closed behind the peer, no probe", s: edited(tell(SideA).connects().asks().innerICMP("192.168.200.22", 3, 3),
 			func(s *story) { s.Flow.Probe = Probe{} })},
 		{name: "unreachable behind the peer", s: tell(SideA).connects().asks().innerICMP("10.0.0.2", 3, 1)},
 		{name: "in circles", s: tell(SideA).connects().asks().innerICMP("10.0.0.2", 11, 0)},
 		{name: "did not enter, refused", s: edited(tell(SideA), func(s *story) {
-			s.Flow.Probe, s.Flow.Refusals, s.Kernel = Probe{Sent: true, Done: true, Errno: syscall.EPERM}, policy, traced
+			s.Flow.Probe, s.Flow.XfrmBlocks, s.Kernel = Probe{Sent: true, Done: true, Errno: syscall.EPERM}, policy, traced
 		})},
 		{name: "did not enter, refused by what is not known", s: edited(tell(SideA), func(s *story) {
 			s.Flow.Probe, s.Kernel = Probe{Sent: true, Done: true, Errno: syscall.EPERM}, traced
 		})},
-		{name: "did not enter, traced", s: tell(SideA).kernel(ToTunnel, Passage{Passed: "output"})},
+		{name: "did not enter, traced", s: tell(SideA).kernel(ToTunnel, Traversal{Passed: "output"})},
 		{name: "did not enter, not traced", s: tell(SideA)},
-		{name: "diverted by a rule", s: tell(SideA).kernel(ToTunnel, Passage{Passed: "postrouting", Out: "eth0", Changed: "mark 0x0 to 0x7",
-			By: "meta mark set 0x7", Spare: []string{"nft insert rule ip mangle output ip daddr 192.168.200.22 accept"}})},
-		{name: "diverted", s: tell(SideA).kernel(ToTunnel, Passage{Passed: "postrouting", Out: "eth0"})},
-		{name: "dropped, with a command", s: tell(SideA).kernel(ToTunnel, Passage{Drop: &Drop{Hook: "output", Chain: "inet filter output", Rule: "drop",
+		{name: "diverted by a rule", s: tell(SideA).kernel(ToTunnel, Traversal{Passed: "postrouting", Out: "eth0", Changed: "mark 0x0 to 0x7",
+			ChangedBy: "meta mark set 0x7", Spare: []string{"nft insert rule ip mangle output ip daddr 192.168.200.22 accept"}})},
+		{name: "diverted", s: tell(SideA).kernel(ToTunnel, Traversal{Passed: "postrouting", Out: "eth0"})},
+		{name: "dropped, with a command", s: tell(SideA).kernel(ToTunnel, Traversal{Drop: &Drop{Hook: "output", Chain: "inet filter output", Rule: "drop",
 			Fix: []string{"nft insert rule inet filter output ip daddr 192.168.200.22 accept"}}})},
-		{name: "answer refused by IPsec", s: tell(SideA).calls().kernel(FromWire, Passage{Passed: "input", Refusals: policy})},
-		{name: "reply refused by IPsec", s: reply().kernel(FromTunnel, Passage{Passed: "input", Refusals: policy})},
-		{name: "answers leave elsewhere", s: edited(tell(SideB).called().after(5*time.Second).called().kernel(FromWire, Passage{In: "eth1"}),
-			func(s *story) { s.Peer.Route = Route{Kind: RouteFound, Interface: "eth0"} })},
-		{name: "answers leave elsewhere, by a rule", s: edited(tell(SideB).called().after(5*time.Second).called().kernel(FromWire, Passage{In: "eth0"}),
+		{name: "answer refused by IPsec", s: tell(SideA).calls().kernel(FromWire, Traversal{Passed: "input", XfrmBlocks: policy})},
+		{name: "reply refused by IPsec", s: reply().kernel(FromTunnel, Traversal{Passed: "input", XfrmBlocks: policy})},
+		{name: "answers leave elsewhere", s: edited(tell(SideB).called().after(5*time.Second).called().kernel(FromWire, Traversal{In: "eth1"}),
+			func(s *story) { s.Peer.Route = RouteDecision{Kind: RouteFound, Interface: "eth0"} })},
+		{name: "answers leave elsewhere, by a rule", s: edited(tell(SideB).called().after(5*time.Second).called().kernel(FromWire, Traversal{In: "eth0"}),
 			func(s *story) { s.Peer.Route = byRule })},
-		{name: "reply astray", s: tell(SideB).comesIn().kernel(ToTunnel, Passage{In: "lan0", Src: target, Dst: here, Passed: "postrouting", Out: "wg0"})},
-		{name: "answer routed elsewhere by a rule", s: tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0"}).
-			kernel(ToTunnel, Passage{Passed: "postrouting", In: "lan0", Way: byRule})},
-		{name: "source filtered, way back elsewhere", s: tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting",
-			Source: &SourceCheck{Drops: true, Back: Route{Kind: RouteFound, Interface: "eth1", Beatable: true}}})},
+		{name: "reply astray", s: tell(SideB).comesIn().kernel(ToTunnel, Traversal{In: "lan0", Src: target, Dst: here, Passed: "postrouting", Out: "wg0"})},
+		{name: "answer routed elsewhere by a rule", s: tell(SideB).comesIn().kernel(FromTunnel, Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(ToTunnel, Traversal{Passed: "postrouting", In: "lan0", Route: byRule})},
+		{name: "source filtered, way back elsewhere", s: tell(SideB).comesIn().kernel(FromTunnel, Traversal{Lost: "prerouting",
+			Source: &SourceCheck{Drops: true, Back: RouteDecision{Kind: RouteFound, Interface: "eth1", Beatable: true}}})},
 		{name: "source not known, and disallowed", s: tell(SideB).called().add(probe.Event{Kind: probe.KindData, Reason: probe.DisallowedSource, Checkpoint: probe.B3})},
-		{name: "reply not forwarded", s: tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0"}).
-			kernel(ToTunnel, Passage{Lost: "prerouting", In: "lan0", Way: Route{Kind: RouteFound, Interface: "wg0"},
+		{name: "reply not forwarded", s: tell(SideB).comesIn().kernel(FromTunnel, Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(ToTunnel, Traversal{Lost: "prerouting", In: "lan0", Route: RouteDecision{Kind: RouteFound, Interface: "wg0"},
 				Forwarding: &Forwarding{Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}})},
 	} {
 		c.s.Since = now.Add(-9 * time.Second)
@@ -173,7 +173,7 @@ func TestFixesOfBoth(t *testing.T) {
 		{name: "lost on the path", b: &Both{A: tell(SideA).asks().calls().after(5 * time.Second).calls().Facts,
 			B: &Facts{ListenPort: 51820}, Calls: Way{Sent: 2, Lost: 2}}},
 		{name: "the other side knows", b: &Both{A: tell(SideA).asks().calls().after(5 * time.Second).calls().Facts,
-			B: tell(SideB).kernel(FromWire, Passage{Drop: aDrop("input")}).Facts, Calls: Way{Sent: 2, Lost: 2}}},
+			B: tell(SideB).kernel(FromWire, Traversal{Drop: aDrop("input")}).Facts, Calls: Way{Sent: 2, Lost: 2}}},
 	} {
 		c.b.NameA, c.b.NameB, c.b.EndA, c.b.EndB = "left", "right", now, now
 		fixes.addBy(t, c.name, func(config string) any {

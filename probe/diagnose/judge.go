@@ -140,7 +140,7 @@ func (f *Facts) answered(time.Time) *Ruling {
 // overheard: somebody else's packet has got its answer.
 func (f *Facts) overheard(time.Time) *Ruling {
 	a1, a6 := f.Flow.Seen[probe.A1], f.Flow.Seen[probe.A6]
-	p := f.passage(FromTunnel)
+	p := f.traversal(FromTunnel)
 	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time || !f.Flow.answers.given() {
 		return nil
 	}
@@ -183,7 +183,7 @@ func (f *Facts) refused(time.Time) *Ruling {
 	}
 	// On the side that is called this host may have said it itself. What it did to
 	// the request is told apart from the answer, and perhaps later.
-	settled := f.Side == SideA || !f.traced() || f.passage(FromTunnel).Packets > 0
+	settled := f.Side == SideA || !f.traced() || f.traversal(FromTunnel).Packets > 0
 	src, _ := e.Inner()
 	who := src.Addr().String()
 	way := "came back through " + f.peerName()
@@ -289,9 +289,9 @@ func (f *Facts) notRouted(time.Time) *Ruling {
 	dst := f.Flow.Target.Addr()
 	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.peerName(), r.Interface, f.Interface),
-		Evidence: []string{"ip route get " + dst.String() + ": " + r.words(),
+		Evidence: []string{"ip route get " + dst.String() + ": " + r.Describe(),
 			"no packet for it entered the tunnel"},
-		Fix: r.fix(harmless.Command("ip route add %s dev %s", hostPrefix(dst), f.Interface))}
+		Fix: routeFix(&r, harmless.Command("ip route add %s dev %s", hostPrefix(dst), f.Interface))}
 	switch {
 	case r.Local:
 		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)
@@ -330,7 +330,7 @@ func (f *Facts) notEntered(time.Time) *Ruling {
 	}
 	errno := f.Flow.Probe.Errno
 	certain := errno == syscall.EPERM || errno == syscall.ECONNREFUSED
-	p := f.passage(ToTunnel)
+	p := f.traversal(ToTunnel)
 	v := Verdict{Code: OutputFirewall, Checkpoint: probe.A1, Where: WhereHere, Certain: certain,
 		Summary:  fmt.Sprintf("the probe's packet to %s did not reach the tunnel", f.target()),
 		Evidence: []string{"nothing for " + f.target() + " was read from " + f.Interface},
@@ -341,7 +341,7 @@ func (f *Facts) notEntered(time.Time) *Ruling {
 	switch {
 	case certain && f.traced() && p.Packets == 0:
 		v.Summary += ": this host refuses to send it"
-		return &Ruling{refusal(v, f.Flow.Refusals, "output"), f.Flow.Probe.Done}
+		return &Ruling{refusal(v, f.Flow.XfrmBlocks, "output"), f.Flow.Probe.Done}
 	case certain:
 		v.Summary += ": netfilter on this host drops or rejects it"
 		return final(v)

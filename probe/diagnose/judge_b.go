@@ -157,7 +157,7 @@ func (f *Facts) noAnswerHere(time.Time) *Ruling {
 		return nil
 	}
 	dst := f.Flow.Target.Addr().String()
-	if back := f.passage(ToTunnel); back.Packets > 0 {
+	if back := f.traversal(ToTunnel); back.Packets > 0 {
 		return &Ruling{f.replyAstray(back), false}
 	}
 	return &Ruling{Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
@@ -176,7 +176,7 @@ func (f *Facts) noAnswerHere(time.Time) *Ruling {
 
 // replyAstray: the reply has come back to this host, and does not enter the tunnel
 // as what it was, though nothing was seen to drop it.
-func (f *Facts) replyAstray(back *Passage) Verdict {
+func (f *Facts) replyAstray(back *Traversal) Verdict {
 	v := Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came back to this host, and has not entered the tunnel as the answer that it was", f.target()),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s%s", probe.Count(back.Packets, "reply packet"), back.In,
@@ -184,8 +184,8 @@ func (f *Facts) replyAstray(back *Passage) Verdict {
 			"nothing read from " + f.Interface + " for it: no B7"},
 		Candidates: []Candidate{
 			{ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from " + f.Flow.Target.Addr().String() + "?"},
-			{ReturnRouteWrong, "ip route get " + back.backTo().String() + ": does it lead into " + f.Interface + "?"}},
-		Fix: []string{"nft list ruleset", "ip route get " + back.backTo().String()}}
+			{ReturnRouteWrong, "ip route get " + back.Dst.Addr().String() + ": does it lead into " + f.Interface + "?"}},
+		Fix: []string{"nft list ruleset", "ip route get " + back.Dst.Addr().String()}}
 	if back.Passed == "postrouting" {
 		v.Evidence[0] += fmt.Sprintf(", and passed postrouting on its way out of %s", back.Out)
 	}

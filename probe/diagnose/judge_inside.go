@@ -111,7 +111,7 @@ func (f *Facts) noReply(now time.Time) *Ruling {
 	if p.Handshake.EstablishedNow {
 		v.Evidence = append(v.Evidence, "a handshake was completed meanwhile: the path works both ways, and so do the keys")
 	}
-	if to := f.passage(ToTunnel).Translated; to != "" {
+	if to := f.traversal(ToTunnel).Translated; to != "" {
 		v.Evidence = append(v.Evidence, "netfilter trace: this host translates them before they enter the tunnel: "+to)
 	}
 	if p.DisallowedN > 0 {

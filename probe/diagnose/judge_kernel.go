@@ -21,12 +21,12 @@ const notForwarded = "it passes prerouting and is not forwarded"
 // dropVerdict is what all verdicts about a drop have in common.
 func dropVerdict(code Code, at probe.Checkpoint, d *Drop, what string) Verdict {
 	return Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.evidence(), Fix: slices.Clone(d.Fix)}
+		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.Evidence(), Fix: slices.Clone(d.Fix)}
 }
 
 // outputDropped: the inner packet does not get as far as the tunnel.
 func (f *Facts) outputDropped(time.Time) *Ruling {
-	p := f.passage(ToTunnel)
+	p := f.traversal(ToTunnel)
 	if p.Drop == nil || f.Flow.Seen[probe.A1] != nil {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (f *Facts) outputDropped(time.Time) *Ruling {
 // diverted: routing leads the packet into the tunnel, but a rule makes another packet
 // of it on the way, which leaves elsewhere.
 func (f *Facts) diverted(time.Time) *Ruling {
-	p := f.passage(ToTunnel)
+	p := f.traversal(ToTunnel)
 	if f.Flow.Seen[probe.A1] != nil || p.Drop != nil || p.Passed != "postrouting" || p.Out == "" || p.Out == f.Interface {
 		return nil
 	}
@@ -50,8 +50,8 @@ func (f *Facts) diverted(time.Time) *Ruling {
 	if p.Changed != "" {
 		v.Evidence[0] += ", " + p.Changed
 	}
-	if p.By != "" {
-		v.Evidence = append(v.Evidence, "rule: "+p.By)
+	if p.ChangedBy != "" {
+		v.Evidence = append(v.Evidence, "rule: "+p.ChangedBy)
 	} else {
 		v.Fix = []string{FixComment + "look for the rule that translates or marks it", "nft list ruleset", "ip rule"}
 	}
@@ -60,7 +60,7 @@ func (f *Facts) diverted(time.Time) *Ruling {
 
 // filtered is the verdict on packets that were lost behind prerouting, where
 // the kernel checks sources, and whose source does not pass.
-func (p *Passage) filtered(at probe.Checkpoint, what string) *Ruling {
+func filtered(p *Traversal, at probe.Checkpoint, what string) *Ruling {
 	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Drops {
 		return nil
 	}
@@ -71,15 +71,15 @@ func (p *Passage) filtered(at probe.Checkpoint, what string) *Ruling {
 	return final(v)
 }
 
-// refused is the verdict on packets that netfilter has let pass and that are refused
+// blocked is the verdict on packets that netfilter has let pass and that are refused
 // after that.
-func (p *Passage) refused(code Code, at probe.Checkpoint, what, seen string) *Ruling {
-	if len(p.Refusals) == 0 {
+func blocked(p *Traversal, code Code, at probe.Checkpoint, what, seen string) *Ruling {
+	if len(p.XfrmBlocks) == 0 {
 		return nil
 	}
 	v := Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
 		Summary: "IPsec on this host refuses " + what, Evidence: []string{"netfilter trace: " + seen}}
-	for _, r := range p.Refusals {
+	for _, r := range p.XfrmBlocks {
 		v.Evidence = append(v.Evidence, r.Text)
 		v.Fix = append(v.Fix, r.Fix)
 	}
@@ -89,16 +89,16 @@ func (p *Passage) refused(code Code, at probe.Checkpoint, what, seen string) *Ru
 // innerInDropped: the reply has left the tunnel, and does not get to the
 // application, or to the host that asked.
 func (f *Facts) innerInDropped(time.Time) *Ruling {
-	p := f.passage(FromTunnel)
+	p := f.traversal(FromTunnel)
 	if f.Flow.Seen[probe.A6] == nil {
 		return nil
 	}
 	if p.Drop == nil {
 		what := fmt.Sprintf("the replies of %s", f.target())
 		if p.Passed == "input" {
-			return p.refused(InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
+			return blocked(p, InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
 		}
-		return p.filtered(probe.A6, what)
+		return filtered(p, probe.A6, what)
 	}
 	// A reply without its request may be one to somebody whose request is yet to
 	// be seen to come out of the tunnel.
@@ -109,7 +109,7 @@ func (f *Facts) innerInDropped(time.Time) *Ruling {
 // rejected: this host itself sends the answer that says no. What it was seen to
 // do tells more than the answer.
 func (f *Facts) rejected(now time.Time) *Ruling {
-	if f.Flow.Answer == nil || f.passage(ToTunnel).Packets > 0 && f.passage(ToTunnel).In != "" {
+	if f.Flow.Answer == nil || f.traversal(ToTunnel).Packets > 0 && f.traversal(ToTunnel).In != "" {
 		return nil
 	}
 	if r := f.forwarded(now); r != nil {
@@ -124,7 +124,7 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 	if f.Flow.Seen[probe.B4] == nil || f.Flow.paired() && f.Flow.Answer == nil || f.Kernel == nil {
 		return nil
 	}
-	p, dst := f.passage(FromTunnel), f.Flow.Target.Addr()
+	p, dst := f.traversal(FromTunnel), f.Flow.Target.Addr()
 	what := fmt.Sprintf("the packet to %s", f.target())
 	if p.Drop != nil {
 		if p.Drop.Hook == "input" || f.Flow.Route.Local && (p.Drop.Hook == "prerouting" || p.Drop.Hook == "ingress") {
@@ -133,15 +133,15 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 		return final(dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"))
 	}
 	if p.Passed == "input" {
-		return p.refused(InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
+		return blocked(p, InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
 	}
 	if p.Passed == "postrouting" {
 		return nil
 	}
-	if r := p.filtered(probe.B5, what); r != nil {
+	if r := filtered(p, probe.B5, what); r != nil {
 		// The answer takes that way, too: it is what must be mended.
 		if back := &p.Source.Back; back.Kind != RouteUnknown && !(back.Kind == RouteFound && back.Interface == f.Interface) {
-			r.Fix = back.fix(harmless.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
+			r.Fix = routeFix(back, harmless.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
 		}
 		return r
 	}
@@ -154,14 +154,14 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 		seen = "written to " + f.Interface + ", and no reply entered it"
 	}
 	switch {
-	case p.Way.Kind != RouteFound && p.Way.Kind != RouteUnknown:
+	case p.Route.Kind != RouteFound && p.Route.Kind != RouteUnknown:
 		v.Code = NoRouteOnward
-		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Way.Kind)
-		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Way.words()}
+		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Route.Kind)
+		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Route.Describe()}
 		v.Fix = []string{FixComment + fmt.Sprintf("by the link or the gateway that %s is behind:", dst),
 			harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
-		if p.Way.Kind != RouteNone && p.Way.Remove != "" {
-			v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Way.Remove}
+		if p.Route.Kind != RouteNone && p.Route.Remove != "" {
+			v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
 		}
 	case p.Forwarding != nil && !p.Forwarding.On:
 		v.Code = ForwardingDisabled
@@ -169,7 +169,7 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 		v.Evidence = []string{seen, p.Forwarding.Evidence}
 		v.Fix = slices.Clone(p.Forwarding.Fix)
 	case p.Lost == "prerouting":
-		return p.refused(ForwardFirewall, probe.B5, what, notForwarded)
+		return blocked(p, ForwardFirewall, probe.B5, what, notForwarded)
 	default:
 		return nil
 	}
@@ -179,8 +179,8 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 // returned judges what becomes of the answer on its way back into the tunnel:
 // B7.
 func (f *Facts) returned(time.Time) *Ruling {
-	p := f.passage(ToTunnel)
-	own := f.Flow.Route.Local && f.passage(FromTunnel).Passed == "input"
+	p := f.traversal(ToTunnel)
+	own := f.Flow.Route.Local && f.traversal(FromTunnel).Passed == "input"
 	if p.Packets == 0 && !own || f.Flow.paired() || f.Flow.Seen[probe.B4] == nil {
 		return nil
 	}
@@ -188,10 +188,10 @@ func (f *Facts) returned(time.Time) *Ruling {
 	if p.Drop != nil {
 		return final(dropVerdict(ReturnFirewall, probe.B7, p.Drop, from+" on its way into the tunnel"))
 	}
-	if r := p.filtered(probe.B7, from); r != nil {
+	if r := filtered(p, probe.B7, from); r != nil {
 		return r
 	}
-	w := &p.Way
+	w := &p.Route
 	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
 		return final(Verdict{Code: ForwardingDisabled, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
@@ -200,20 +200,20 @@ func (f *Facts) returned(time.Time) *Ruling {
 	}
 	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
 		if p.Lost == "prerouting" {
-			return p.refused(ReturnFirewall, probe.B7, from, notForwarded)
+			return blocked(p, ReturnFirewall, probe.B7, from, notForwarded)
 		}
 		return nil
 	}
-	to := f.passage(FromTunnel).Src.Addr()
+	to := f.traversal(FromTunnel).Src.Addr()
 	v := Verdict{Code: ReturnRouteWrong, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s comes back to this host, which routes it to %s, not into %s", from, w.Interface, f.Interface),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s and did not enter the tunnel",
 			probe.Count(p.Packets, "reply packet"), p.In),
-			"the way back: " + w.words()}}
+			"the way back: " + w.Describe()}}
 	if p.Packets > 0 {
-		to = p.backTo()
+		to = p.Dst.Addr()
 	}
-	v.Fix = w.fix(harmless.Command("ip route add %s dev %s", hostPrefix(to), f.Interface))
+	v.Fix = routeFix(w, harmless.Command("ip route add %s dev %s", hostPrefix(to), f.Interface))
 	if own {
 		v.Summary = fmt.Sprintf("%s is this host's own, and is routed to %s, not into %s", from, w.Interface, f.Interface)
 		v.Evidence[0] = "netfilter trace: the request passes the input hook, and no reply entered the tunnel"
@@ -227,9 +227,9 @@ func (f *Facts) returned(time.Time) *Ruling {
 
 // neighborSilent: the request went on, and the next hop does not take it: B6.
 func (f *Facts) neighborSilent(time.Time) *Ruling {
-	p := f.passage(FromTunnel)
-	n := p.NextHop
-	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.passage(ToTunnel).Packets > 0 {
+	p := f.traversal(FromTunnel)
+	n := p.Route.Neighbor
+	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.traversal(ToTunnel).Packets > 0 {
 		return nil
 	}
 	v := Verdict{Code: NeighborUnreachable, Checkpoint: probe.B6, Where: WhereBeyond, Certain: true,
@@ -243,8 +243,8 @@ func (f *Facts) neighborSilent(time.Time) *Ruling {
 
 // noAnswerBehind: the request went on, and nothing has come back: B6.
 func (f *Facts) noAnswerBehind(now time.Time) *Ruling {
-	p := f.passage(FromTunnel)
-	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || f.passage(ToTunnel).Packets > 0 {
+	p := f.traversal(FromTunnel)
+	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || f.traversal(ToTunnel).Packets > 0 {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
@@ -255,8 +255,8 @@ func (f *Facts) noAnswerBehind(now time.Time) *Ruling {
 	if p.Conntrack != nil {
 		v.Evidence = append(v.Evidence, "conntrack: "+p.Conntrack.Text)
 	}
-	if p.NextHop != nil {
-		v.Evidence = append(v.Evidence, p.NextHop.Evidence)
+	if p.Route.Neighbor != nil {
+		v.Evidence = append(v.Evidence, p.Route.Neighbor.Evidence)
 	}
 	src := p.Src.Addr()
 	missing := Candidate{SNATMissing, fmt.Sprintf("on %s, ip route get %s must lead back to this host; if it cannot, translate here: nft add rule inet nat postrouting oifname %q ip%s saddr %s masquerade",
@@ -272,23 +272,13 @@ func (f *Facts) noAnswerBehind(now time.Time) *Ruling {
 	return &Ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
 }
 
-// words is the decision for evidence.
-func (r *Route) words() string {
-	if r.By == "" {
-		return r.Text
-	}
-	return r.Text + ", by rule " + r.By
-}
-
-// fix is what to add, if that helps, or else takes away what decided.
-func (r *Route) fix(add string) []string {
+// routeFix is what to add, if that helps, or else takes away what decided.
+func routeFix(r *RouteDecision, add string) []string {
 	if r.Remove != "" && !r.Beatable && r.Kind != RouteNone {
 		return []string{FixComment + "remove the rule or route responsible:", r.Remove}
 	}
 	return []string{add}
 }
-
-func (p *Passage) backTo() netip.Addr { return p.Dst.Addr() }
 
 // six is the digit that nft writes for IPv6.
 func six(a netip.Addr) string {

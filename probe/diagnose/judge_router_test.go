@@ -24,7 +24,7 @@ func TestRouter(t *testing.T) {
 	fixes := make(goldenFixes)
 	arrives := func(allow ...string) *story {
 		s := tell(SideB)
-		s.Flow.Probe, s.Flow.Route = Probe{}, Route{}
+		s.Flow.Probe, s.Flow.Route = Probe{}, RouteDecision{}
 		s.Router = &Router{Allow: allow}
 		return s.inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn)
 	}

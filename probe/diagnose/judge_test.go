@@ -32,9 +32,9 @@ type story struct {
 func tell(side Side) *story {
 	p := &Peer{Key: bobKey, Name: "bob", Endpoint: endpoint, Written: endpoint.String(),
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.168.200.0/24")},
-		Route:      Route{Kind: RouteFound, Interface: "eth0", Text: "203.0.113.2 via 192.168.1.1 dev eth0 src 192.168.1.11"}}
+		Route:      RouteDecision{Kind: RouteFound, Interface: "eth0", Text: "203.0.113.2 via 192.168.1.1 dev eth0 src 192.168.1.11"}}
 	f := &Facts{Interface: "wg0", PublicKey: "OurKeyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", ListenPort: 51821, Side: side, Peer: p,
-		Flow: &Flow{Target: target, Route: Route{Kind: RouteFound, Interface: "wg0"}, Probe: Probe{Sent: true}}}
+		Flow: &Flow{Target: target, Route: RouteDecision{Kind: RouteFound, Interface: "wg0"}, Probe: Probe{Sent: true}}}
 	return &story{f, &Collector{Peers: map[probe.PeerID]*Peer{bob: p}, Flow: f.Flow}, now.Add(-8 * time.Second)}
 }
 
@@ -125,18 +125,18 @@ func TestJudge(t *testing.T) {
 		{name: "no peer", s: tell(SideA), edit: func(s *story) { s.Nearest, s.Peer = s.Peer, nil },
 			code: NoAllowedIPsMatch, at: probe.A1, sure: true, says: "192.168.200.0/24", where: WhereHere},
 		{name: "routed elsewhere", s: tell(SideA), edit: func(s *story) {
-			s.Flow.Route = Route{Kind: RouteFound, Interface: "eth0", Text: "192.168.200.22 via 192.168.1.1 dev eth0"}
+			s.Flow.Route = RouteDecision{Kind: RouteFound, Interface: "eth0", Text: "192.168.200.22 via 192.168.1.1 dev eth0"}
 		}, code: RouteBypassesTunnel, at: probe.A1, sure: true, says: "eth0", where: WhereHere},
 		{name: "answered past the tunnel", s: tell(SideA), edit: func(s *story) {
-			s.Flow.Route = Route{Kind: RouteFound, Interface: "eth0", Text: "192.168.200.22 via 192.168.1.1 dev eth0"}
+			s.Flow.Route = RouteDecision{Kind: RouteFound, Interface: "eth0", Text: "192.168.200.22 via 192.168.1.1 dev eth0"}
 			s.Flow.Probe = Probe{Sent: true, Done: true, Answered: true}
 		}, code: RouteBypassesTunnel, at: probe.A1, sure: true, says: "answers, but past the tunnel, through eth0", where: WhereHere},
 		{name: "no peer, answered past the tunnel", s: tell(SideA), edit: func(s *story) {
 			s.Nearest, s.Peer = s.Peer, nil
-			s.Flow.Route = Route{Kind: RouteFound, Interface: "eth0"}
+			s.Flow.Route = RouteDecision{Kind: RouteFound, Interface: "eth0"}
 			s.Flow.Probe = Probe{Sent: true, Done: true, Answered: true}
 		}, code: NoAllowedIPsMatch, at: probe.A1, sure: true, says: "answers, but past the tunnel, through eth0", where: WhereHere},
-		{name: "not routed", s: tell(SideA), edit: func(s *story) { s.Flow.Route = Route{Kind: RouteBlackhole} },
+		{name: "not routed", s: tell(SideA), edit: func(s *story) { s.Flow.Route = RouteDecision{Kind: RouteBlackhole} },
 			code: DestNotRouted, at: probe.A1, sure: true, says: "blackhole", where: WhereHere},
 		{name: "no private key", s: tell(SideA).calls().calls(), edit: func(s *story) { s.PublicKey = noKey },
 			code: NoPrivateKey, at: probe.A2, sure: true, says: "wgnode genkey", where: WhereHere},
@@ -149,7 +149,7 @@ func TestJudge(t *testing.T) {
 		}, code: EndpointUnresolved, at: probe.A2, sure: true, says: "vpn.example.com", where: WhereHere},
 		{name: "endpoint in tunnel", s: tell(SideA).asks().calls(), edit: func(s *story) { s.Peer.Route.Interface = "wg0" },
 			code: EndpointInTunnel, at: probe.A2, sure: true, where: WhereHere},
-		{name: "endpoint not routed", s: tell(SideA).asks(), edit: func(s *story) { s.Peer.Route = Route{Kind: RouteNone} },
+		{name: "endpoint not routed", s: tell(SideA).asks(), edit: func(s *story) { s.Peer.Route = RouteDecision{Kind: RouteNone} },
 			code: EndpointNotRouted, at: probe.A2, sure: true, where: WhereHere},
 		{name: "own firewall", s: tell(SideA).calls().add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(syscall.EPERM)}),
 			code: UnderlayOutputFirewall, at: probe.A2, sure: true, where: WhereHere},

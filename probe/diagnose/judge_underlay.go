@@ -69,14 +69,14 @@ func (f *Facts) endpointInTunnel(time.Time) *Ruling {
 	ep := p.Endpoint.Addr()
 	v := Verdict{Code: EndpointInTunnel, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself", p.label(), ep),
-		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
-		Fix:      p.Route.PastTunnel(ep)}
+		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
+		Fix:      PastTunnel(&p.Route, ep)}
 	return final(v)
 }
 
 // PastTunnel is what has packets to an endpoint, which the route leads into the
 // tunnel itself, leave outside of it.
-func (r *Route) PastTunnel(endpoint netip.Addr) []string {
+func PastTunnel(r *RouteDecision, endpoint netip.Addr) []string {
 	if !r.Beatable && r.Remove != "" {
 		return []string{FixComment + "remove the rule or route responsible:", r.Remove}
 	}
@@ -96,7 +96,7 @@ func (f *Facts) endpointNotRouted(time.Time) *Ruling {
 	ep := p.Endpoint.Addr()
 	v := Verdict{Code: EndpointNotRouted, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.label(), ep, p.Route.Kind),
-		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.words())},
+		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
 		Fix: []string{FixComment + "is the uplink up, and does it have a default route?",
 			harmless.Command("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
 	if p.Route.Kind != RouteNone && p.Route.Remove != "" {
@@ -117,7 +117,7 @@ func (f *Facts) cannotSend(time.Time) *Ruling {
 	ep := p.Endpoint.String()
 	v := Verdict{Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Evidence: []string{fmt.Sprintf("sending to %s failed: %v", ep, p.SendErrno)}}
-	d := f.passage(ToWire).Drop
+	d := f.traversal(ToWire).Drop
 	v.Checkpoint = f.sentAt(d)
 	switch {
 	case (p.SendErrno == syscall.EPERM || p.SendErrno == syscall.ENOBUFS) && d != nil:
@@ -125,10 +125,10 @@ func (f *Facts) cannotSend(time.Time) *Ruling {
 		evidence := v.Evidence
 		v = dropVerdict(UnderlayOutputFirewall, at, d, "the encrypted packets to "+ep)
 		v.Evidence = append(v.Evidence, evidence...)
-	case p.SendErrno == syscall.EPERM && f.traced() && f.passage(ToWire).Packets == 0 && len(p.Refusals) > 0:
+	case p.SendErrno == syscall.EPERM && f.traced() && f.traversal(ToWire).Packets == 0 && len(p.XfrmBlocks) > 0:
 		v.Code = UnderlayOutputFirewall
 		v.Summary = fmt.Sprintf("this host refuses to send the encrypted packets to %s, %s", p.label(), ep)
-		v = refusal(v, p.Refusals, "output")
+		v = refusal(v, p.XfrmBlocks, "output")
 	case p.SendErrno == syscall.ENOBUFS: // a queue that is full, or what is behind all hooks
 		v.Code, v.Certain = UnderlayOutputFirewall, false
 		v.Summary = fmt.Sprintf("the device drops the encrypted packets to %s, %s: %v", p.label(), ep, p.SendErrno)
@@ -259,12 +259,12 @@ func (f *Facts) noResponse(now time.Time) *Ruling {
 	if p.Route.Local {
 		v.Where = WhereHere
 		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there", p.label(), ep)
-		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.words()))
+		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.Describe()))
 		v.Fix = []string{FixComment + fmt.Sprintf("the address of %s, in its [Peer]%s:", p.label(), f.inFile()), "Endpoint = HOST:PORT",
 			FixComment + "or see to the program that passes on:", harmless.Command("ss -ulnp sport = :%d", ep.Port())}
 		return &Ruling{v, settled}
 	}
-	if f.passage(ToWire).Passed == "postrouting" && f.passage(FromWire).Packets == 0 {
+	if f.traversal(ToWire).Passed == "postrouting" && f.traversal(FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
 	}
 	v.Fix = []string{FixComment + fmt.Sprintf("the far host can tell; on %s:", p.label()), "wgnode doctor --for 15s"}

@@ -13,7 +13,7 @@ import (
 // wireOutDropped: the encrypted packet does not get out. The socket says so
 // too, see cannotSend, unless a hook drops it so that nobody notices.
 func (f *Facts) wireOutDropped(time.Time) *Ruling {
-	p := f.passage(ToWire)
+	p := f.traversal(ToWire)
 	if p.Drop == nil || f.works() || f.Side == SideA && f.Peer == nil {
 		return nil
 	}
@@ -44,7 +44,7 @@ func (f *Facts) works() bool {
 
 // wireInDropped: encrypted packets arrive, and this host drops them.
 func (f *Facts) wireInDropped(now time.Time) *Ruling {
-	p := f.passage(FromWire)
+	p := f.traversal(FromWire)
 	if p.Drop == nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
 	}
@@ -72,21 +72,21 @@ func (f *Facts) missedAt(data bool, now time.Time) probe.Checkpoint {
 // wireInRefused: encrypted packets arrive, pass the firewall, and something behind it
 // does not let the socket have them.
 func (f *Facts) wireInRefused(now time.Time) *Ruling {
-	p := f.passage(FromWire)
+	p := f.traversal(FromWire)
 	if p.Passed != "input" || p.Drop != nil || f.works() || f.Side == SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
 	}
 	if f.Peer != nil && f.Peer.Handshake.heard() {
 		return nil
 	}
-	return p.refused(UnderlayInputFirewall, f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now),
+	return blocked(p, UnderlayInputFirewall, f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now),
 		fmt.Sprintf("encrypted packets from %s", p.Src), "they pass the input hook, and none came to the tunnel's socket")
 }
 
 // wireInFiltered: encrypted packets arrive, and the check of their source
 // drops them.
 func (f *Facts) wireInFiltered(time.Time) *Ruling {
-	p := f.passage(FromWire)
+	p := f.traversal(FromWire)
 	if f.works() {
 		return nil
 	}
@@ -94,14 +94,14 @@ func (f *Facts) wireInFiltered(time.Time) *Ruling {
 	if f.Side == SideB {
 		at = probe.B2
 	}
-	return p.filtered(at, fmt.Sprintf("encrypted packets from %s", p.Src))
+	return filtered(p, at, fmt.Sprintf("encrypted packets from %s", p.Src))
 }
 
 // replyElsewhere: the answer to a handshake leaves by another link than the
 // initiation came in by.
 func (f *Facts) replyElsewhere(now time.Time) *Ruling {
 	p := f.Peer
-	in, out := f.passage(FromWire), f.passage(ToWire)
+	in, out := f.traversal(FromWire), f.traversal(ToWire)
 	if p == nil || p.Handshake.Answered < 2 || in.In == "" || out.Drop != nil {
 		return nil
 	}
@@ -119,7 +119,7 @@ func (f *Facts) replyElsewhere(now time.Time) *Ruling {
 	return &Ruling{Verdict{Code: ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.label(), in.In, elsewhere),
 		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
-			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.words())},
+			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.Describe())},
 		Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
-			r.fix(harmless.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now)}
+			routeFix(r, harmless.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now)}
 }

@@ -20,9 +20,9 @@ func ofData(d *Drop) *Drop {
 	return d
 }
 
-func (s *story) kernel(at Stretch, p Passage) *story {
+func (s *story) kernel(at Segment, p Traversal) *story {
 	if s.Kernel == nil {
-		s.Kernel = &Kernel{}
+		s.Kernel = &KernelEvidence{}
 	}
 	if p.Packets == 0 {
 		p.Packets = 1
@@ -30,7 +30,7 @@ func (s *story) kernel(at Stretch, p Passage) *story {
 	if !p.Src.IsValid() {
 		p.Src, p.Dst = here, target
 	}
-	s.Kernel.Passages[at] = p
+	*s.Kernel.On(at) = p
 	return s
 }
 
@@ -41,7 +41,9 @@ func (s *story) comesIn() *story {
 
 func TestJudgeByKernel(t *testing.T) {
 	fixes := make(goldenFixes)
-	lan := Route{Kind: RouteFound, Interface: "lan0", Text: "192.168.200.0/24 dev lan0"}
+	lan := RouteDecision{Kind: RouteFound, Interface: "lan0", Text: "192.168.200.0/24 dev lan0"}
+	silent := lan
+	silent.Neighbor = &Neighbor{Unreachable: true, Addr: target.Addr(), Link: "lan0", Evidence: "FAILED"}
 	on, off := &Forwarding{On: true}, &Forwarding{Evidence: "net.ipv4.conf.wg0.forwarding = 0", Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}
 	martian := &SourceCheck{Drops: true, Evidence: []string{"rp_filter = 1"}, Fix: []string{"sysctl -w net.ipv4.conf.all.rp_filter=2"}}
 	for _, c := range []struct {
@@ -52,43 +54,42 @@ func TestJudgeByKernel(t *testing.T) {
 		sure bool
 		says string // in evidence or fix
 	}{
-		{"request dropped before the tunnel", tell(SideA).kernel(ToTunnel, Passage{Drop: aDrop("output")}), OutputFirewall, probe.A1, true, "handle 7"},
-		{"request dropped by a policy", tell(SideA).kernel(ToTunnel, Passage{Drop: &Drop{Hook: "output", Chain: "inet filter output"}}), OutputFirewall, probe.A1, true, "policy is drop"},
-		{"encrypted request dropped", tell(SideA).calls().kernel(ToWire, Passage{Drop: aDrop("postrouting")}), UnderlayOutputFirewall, probe.A2, true, "handle 7"},
-		{"encrypted answer dropped", tell(SideA).calls().kernel(FromWire, Passage{Drop: aDrop("input")}), UnderlayInputFirewall, probe.A3, true, "handle 7"},
-		{"encrypted data dropped", tell(SideA).connects().asks().kernel(FromWire, Passage{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.A5, true, "handle 7"},
-		{"data of a session that is gone dropped", tell(SideA).calls().kernel(FromWire, Passage{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.A3, true, "handle 7"},
-		{"encrypted answer filtered", tell(SideA).calls().kernel(FromWire, Passage{Lost: "prerouting", Source: martian}), ReversePathFilter, probe.A3, true, "rp_filter = 1"},
-		{"encrypted answer lost, not filtered", tell(SideA).calls().kernel(FromWire, Passage{Lost: "prerouting", Source: &SourceCheck{}}), NoResponse, probe.A3, false, ""},
+		{"request dropped before the tunnel", tell(SideA).kernel(ToTunnel, Traversal{Drop: aDrop("output")}), OutputFirewall, probe.A1, true, "handle 7"},
+		{"request dropped by a policy", tell(SideA).kernel(ToTunnel, Traversal{Drop: &Drop{Hook: "output", Chain: "inet filter output"}}), OutputFirewall, probe.A1, true, "policy is drop"},
+		{"encrypted request dropped", tell(SideA).calls().kernel(ToWire, Traversal{Drop: aDrop("postrouting")}), UnderlayOutputFirewall, probe.A2, true, "handle 7"},
+		{"encrypted answer dropped", tell(SideA).calls().kernel(FromWire, Traversal{Drop: aDrop("input")}), UnderlayInputFirewall, probe.A3, true, "handle 7"},
+		{"encrypted data dropped", tell(SideA).connects().asks().kernel(FromWire, Traversal{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.A5, true, "handle 7"},
+		{"data of a session that is gone dropped", tell(SideA).calls().kernel(FromWire, Traversal{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.A3, true, "handle 7"},
+		{"encrypted answer filtered", tell(SideA).calls().kernel(FromWire, Traversal{Lost: "prerouting", Source: martian}), ReversePathFilter, probe.A3, true, "rp_filter = 1"},
+		{"encrypted answer lost, not filtered", tell(SideA).calls().kernel(FromWire, Traversal{Lost: "prerouting", Source: &SourceCheck{}}), NoResponse, probe.A3, false, ""},
 		{"answer dropped behind the tunnel", tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
-			kernel(FromTunnel, Passage{Drop: aDrop("input")}), InputFirewall, probe.A6, true, "handle 7"},
+			kernel(FromTunnel, Traversal{Drop: aDrop("input")}), InputFirewall, probe.A6, true, "handle 7"},
 		{"answer filtered behind the tunnel", tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
-			kernel(FromTunnel, Passage{Lost: "prerouting", Source: martian}), ReversePathFilter, probe.A6, true, "rp_filter = 1"},
+			kernel(FromTunnel, Traversal{Lost: "prerouting", Source: martian}), ReversePathFilter, probe.A6, true, "rp_filter = 1"},
 
-		{"call dropped", tell(SideB).kernel(FromWire, Passage{Drop: aDrop("input")}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
-		{"data of a session that is gone dropped here", tell(SideB).kernel(FromWire, Passage{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
-		{"reply dropped", tell(SideB).comesIn().kernel(ToWire, Passage{Drop: ofData(aDrop("output"))}), UnderlayOutputFirewall, probe.B8, true, "handle 7"},
-		{"answer dropped, and data of a session that is gone", tell(SideB).called().kernel(ToWire, Passage{Drop: ofData(aDrop("output"))}), UnderlayOutputFirewall, probe.B2, true, "handle 7"},
-		{"not forwarded, off", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: lan, Forwarding: off, Source: &SourceCheck{}}),
+		{"call dropped", tell(SideB).kernel(FromWire, Traversal{Drop: aDrop("input")}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
+		{"data of a session that is gone dropped here", tell(SideB).kernel(FromWire, Traversal{Drop: ofData(aDrop("input"))}), UnderlayInputFirewall, probe.B2, true, "handle 7"},
+		{"reply dropped", tell(SideB).comesIn().kernel(ToWire, Traversal{Drop: ofData(aDrop("output"))}), UnderlayOutputFirewall, probe.B8, true, "handle 7"},
+		{"answer dropped, and data of a session that is gone", tell(SideB).called().kernel(ToWire, Traversal{Drop: ofData(aDrop("output"))}), UnderlayOutputFirewall, probe.B2, true, "handle 7"},
+		{"not forwarded, off", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Lost: "prerouting", Route: lan, Forwarding: off, Source: &SourceCheck{}}),
 			ForwardingDisabled, probe.B5, true, "ip_forward=1"},
-		{"no way on", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: Route{Kind: RouteNone, Text: "no route"}, Forwarding: off}),
+		{"no way on", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Lost: "prerouting", Route: RouteDecision{Kind: RouteNone, Text: "no route"}, Forwarding: off}),
 			NoRouteOnward, probe.B5, true, "no route"},
-		{"blackhole", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: Route{Kind: RouteBlackhole, Text: "blackhole", Remove: "ip route del blackhole 192.168.200.0/24"}, Forwarding: on}),
+		{"blackhole", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Lost: "prerouting", Route: RouteDecision{Kind: RouteBlackhole, Text: "blackhole", Remove: "ip route del blackhole 192.168.200.0/24"}, Forwarding: on}),
 			NoRouteOnward, probe.B5, true, "ip route del blackhole"},
-		{"forward dropped", tell(SideB).comesIn().kernel(FromTunnel, Passage{Drop: aDrop("forward"), Way: lan, Forwarding: on}), ForwardFirewall, probe.B5, true, "handle 7"},
-		{"own input dropped", tell(SideB).comesIn().kernel(FromTunnel, Passage{Drop: aDrop("input")}), InputFirewall, probe.B7, true, "handle 7"},
-		{"source filtered", tell(SideB).comesIn().kernel(FromTunnel, Passage{Lost: "prerouting", Way: lan, Forwarding: on, Source: martian}), ReversePathFilter, probe.B5, true, "rp_filter = 1"},
-		{"neighbour silent", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0", Way: lan, Forwarding: on,
-			NextHop: &NextHop{Unreachable: true, Addr: target.Addr(), Link: "lan0", Evidence: "FAILED"}}), NeighborUnreachable, probe.B6, true, "FAILED"},
-		{"no answer, untranslated", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0", Way: lan, Forwarding: on,
+		{"forward dropped", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Drop: aDrop("forward"), Route: lan, Forwarding: on}), ForwardFirewall, probe.B5, true, "handle 7"},
+		{"own input dropped", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Drop: aDrop("input")}), InputFirewall, probe.B7, true, "handle 7"},
+		{"source filtered", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Lost: "prerouting", Route: lan, Forwarding: on, Source: martian}), ReversePathFilter, probe.B5, true, "rp_filter = 1"},
+		{"neighbour silent", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Passed: "postrouting", Out: "lan0", Route: silent, Forwarding: on}), NeighborUnreachable, probe.B6, true, "FAILED"},
+		{"no answer, untranslated", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Passed: "postrouting", Out: "lan0", Route: lan, Forwarding: on,
 			Conntrack: &Conntrack{Text: "unreplied", Unreplied: true}}), NoReplyFromDestination, probe.B6, false, "unreplied"},
-		{"answer dropped", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0"}).
-			kernel(ToTunnel, Passage{Drop: aDrop("forward"), In: "lan0"}), ReturnFirewall, probe.B7, true, "handle 7"},
-		{"answer routed elsewhere", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0"}).
-			kernel(ToTunnel, Passage{Passed: "postrouting", In: "lan0", Way: Route{Kind: RouteFound, Interface: "eth1", Text: "10.0.0.0/24 dev eth1", By: "1000: from all lookup 7"}}),
+		{"answer dropped", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(ToTunnel, Traversal{Drop: aDrop("forward"), In: "lan0"}), ReturnFirewall, probe.B7, true, "handle 7"},
+		{"answer routed elsewhere", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(ToTunnel, Traversal{Passed: "postrouting", In: "lan0", Route: RouteDecision{Kind: RouteFound, Interface: "eth1", Text: "10.0.0.0/24 dev eth1", By: "1000: from all lookup 7"}}),
 			ReturnRouteWrong, probe.B7, true, "lookup 7"},
-		{"answer filtered", tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0"}).
-			kernel(ToTunnel, Passage{Lost: "prerouting", In: "lan0", Source: martian}), ReversePathFilter, probe.B7, true, "rp_filter = 1"},
+		{"answer filtered", tell(SideB).comesIn().kernel(FromTunnel, Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(ToTunnel, Traversal{Lost: "prerouting", In: "lan0", Source: martian}), ReversePathFilter, probe.B7, true, "rp_filter = 1"},
 	} {
 		v, _ := c.s.Judge(now)
 		if v.Code != c.code || v.Checkpoint != c.at || v.Certain != c.sure {
@@ -105,8 +106,8 @@ func TestJudgeByKernel(t *testing.T) {
 // A drop that something came through after is no fault.
 func TestDropsThatPass(t *testing.T) {
 	s := tell(SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
-		kernel(FromWire, Passage{Drop: aDrop("input"), Src: netip.MustParseAddrPort("203.0.113.2:51820")}).
-		kernel(ToWire, Passage{Drop: aDrop("output")})
+		kernel(FromWire, Traversal{Drop: aDrop("input"), Src: netip.MustParseAddrPort("203.0.113.2:51820")}).
+		kernel(ToWire, Traversal{Drop: aDrop("output")})
 	s.Flow.Probe = Probe{Sent: true, Done: true, Answered: true}
 	if v, settled := s.Judge(now); !v.Healthy() || !settled {
 		t.Errorf("got %+v", v)
@@ -114,8 +115,8 @@ func TestDropsThatPass(t *testing.T) {
 }
 
 func TestSeenBehindTheTunnel(t *testing.T) {
-	s := tell(SideB).comesIn().kernel(FromTunnel, Passage{Passed: "postrouting", Out: "lan0", Translated: "source 10.0.0.1:45734 to 192.168.200.2:45734"}).
-		kernel(ToTunnel, Passage{In: "lan0", Src: target, Dst: here})
+	s := tell(SideB).comesIn().kernel(FromTunnel, Traversal{Passed: "postrouting", Out: "lan0", Translated: "source 10.0.0.1:45734 to 192.168.200.2:45734"}).
+		kernel(ToTunnel, Traversal{In: "lan0", Src: target, Dst: here})
 	v, _ := s.Judge(now)
 	rungs := s.Ladder(&v, now)
 	if b5 := rungs[4]; b5.Status != Pass || !strings.Contains(b5.Detail, "out of lan0, source 10.0.0.1:45734 to 192.168.200.2") {
@@ -163,8 +164,8 @@ func TestJudgeMTU(t *testing.T) {
 
 // What could not be seen is said beside every verdict that is not certain.
 func TestJudgeSaysWhatItMissed(t *testing.T) {
-	blind := &Kernel{Blind: "operation not permitted"}
-	missed := &Kernel{Limits: []string{"legacy rules are not traced"}, Lost: 7}
+	blind := &KernelEvidence{Blind: "operation not permitted"}
+	missed := &KernelEvidence{Limits: []string{"legacy rules are not traced"}, Lost: 7}
 	for _, s := range []*story{
 		tell(SideA).calls(), tell(SideA).connects().asks(), tell(SideB).called().called(), tell(SideB).comesIn(),
 	} {
@@ -178,7 +179,7 @@ func TestJudgeSaysWhatItMissed(t *testing.T) {
 			t.Errorf("%s: %s", v.Code, text)
 		}
 	}
-	s := tell(SideA).calls().kernel(ToWire, Passage{Drop: aDrop("output")})
+	s := tell(SideA).calls().kernel(ToWire, Traversal{Drop: aDrop("output")})
 	s.Kernel.Lost = 7
 	if v, _ := s.Judge(now); !v.Certain || strings.Contains(strings.Join(v.Evidence, "\n"), "were lost") {
 		t.Errorf("a certain verdict doubts: %v", v.Evidence)

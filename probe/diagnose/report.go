@@ -92,16 +92,6 @@ func Beside(findings []Finding, told ...*Verdict) []Finding {
 	})
 }
 
-// Side says which end of the tunnel a flow is looked at from: [SideA] sent its
-// first inner packet. The zero Side means that it is not known.
-type Side string
-
-// The sides.
-const (
-	SideA Side = "A"
-	SideB Side = "B"
-)
-
 // Verdict says what is wrong with a flow, or that nothing is. It claims no
 // more than its evidence shows: where several causes look the same from this
 // host, Code is the general one, Certain is false, and Candidates lists them.

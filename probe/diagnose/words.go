@@ -11,22 +11,6 @@ import (
 	"github.com/wgnode/wgnode/probe"
 )
 
-func (k RouteKind) String() string {
-	switch k {
-	case RouteFound:
-		return "found"
-	case RouteNone:
-		return "network is unreachable"
-	case RouteUnreachable:
-		return "an unreachable route"
-	case RouteProhibited:
-		return "a prohibit route"
-	case RouteBlackhole:
-		return "a blackhole route"
-	}
-	return "not known"
-}
-
 func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 func joinPrefixes(ps []netip.Prefix) string {

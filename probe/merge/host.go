@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // slack is how much an event may come later than others that are younger: what a
@@ -183,7 +184,7 @@ func (h *host) testify(f *diagnose.Facts, from netip.AddrPort) {
 			k := *t.Kernel
 			f.Kernel = &k
 		}
-		if t.Route.Kind != diagnose.RouteUnknown {
+		if t.Route.Kind != evidence.RouteUnknown {
 			f.Flow.Route = t.Route
 		}
 	}
@@ -198,9 +199,9 @@ func (h *host) testify(f *diagnose.Facts, from netip.AddrPort) {
 			f.Kernel = &k
 		}
 		w := wireOf(t, f.Peer, from)
-		f.Kernel.Passages[diagnose.FromWire], f.Kernel.Passages[diagnose.ToWire] = w.From, w.To
-		if f.Peer != nil && f.Peer.Route.Kind == diagnose.RouteUnknown {
-			f.Peer.Route = w.Way
+		f.Kernel.FromWire, f.Kernel.ToWire = w.From, w.To
+		if f.Peer != nil && f.Peer.Route.Kind == evidence.RouteUnknown {
+			f.Peer.Route = w.Route
 		}
 	}
 }
@@ -208,8 +209,8 @@ func (h *host) testify(f *diagnose.Facts, from netip.AddrPort) {
 // wireOf is what a host's kernel did with the messages of one peer. Where it is not
 // known whence these come, they are those of the only address that is nobody
 // else's.
-func wireOf(t *diagnose.Testimony, p *diagnose.Peer, from netip.AddrPort) diagnose.WireTestimony {
-	var of, unclaimed diagnose.WireTestimony
+func wireOf(t *evidence.Observations, p *diagnose.Peer, from netip.AddrPort) evidence.WireObservations {
+	var of, unclaimed evidence.WireObservations
 	strangers := 0
 	for i := range t.Wire {
 		w := &t.Wire[i]
@@ -225,15 +226,15 @@ func wireOf(t *diagnose.Testimony, p *diagnose.Peer, from netip.AddrPort) diagno
 		}
 	}
 	if of.From.Packets == 0 && strangers == 1 {
-		way := of.Way
+		way := of.Route
 		of.From = unclaimed.From
 		if of.To.Packets == 0 {
 			of.To = unclaimed.To
 		}
-		if way.Kind == diagnose.RouteUnknown {
-			way = unclaimed.Way
+		if way.Kind == evidence.RouteUnknown {
+			way = unclaimed.Route
 		}
-		of.Way = way
+		of.Route = way
 	} else if of.From.Packets == 0 && strangers > 1 {
 		// Some of these may be the other's, before its address was known.
 		of.From.Packets = strangers

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // Source is a recording that is being read, from its beginning. Events come
@@ -53,7 +54,7 @@ type Host struct {
 	// Filtered: not everything was recorded, so that what is missing says nothing.
 	Filtered bool
 	// Saw is what was found out beside the events while this was recorded.
-	Saw []diagnose.Testimony
+	Saw []evidence.Observations
 }
 
 // Peer is one peer of a recording's host, by the ID that events name it with.

@@ -5,12 +5,13 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // Each fault that A alone cannot tell from others.
 func TestVerdicts(t *testing.T) {
 	watched := func(h *simHost) {
-		h.host.Saw = append(h.host.Saw, diagnose.Testimony{Kernel: &diagnose.Kernel{}})
+		h.host.Saw = append(h.host.Saw, evidence.Observations{Kernel: &evidence.KernelEvidence{}})
 	}
 	calls := func(w *world, f fate, then func(at int64, sender uint32)) {
 		for k := range 3 {

@@ -13,7 +13,7 @@ import (
 	"syscall"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // ErrFull: the recording has the size that it may have.
@@ -157,7 +157,7 @@ func (o *Output) Secrets(lines []byte) error {
 }
 
 // Testimony keeps what the host found out beside its events.
-func (o *Output) Testimony(t *diagnose.Testimony) error { return o.w.Testimony(t) }
+func (o *Output) Testimony(t *evidence.Observations) error { return o.w.Testimony(t) }
 
 // Event writes an event; see [Writer.Event]. The error is [ErrFull] if there is no
 // more room; the event is then not written.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 const readBuffer = 256 << 10
@@ -29,7 +29,7 @@ type Reader struct {
 	endAt  int64
 	told   []byte // of a testimony, in this packet
 
-	testimonies []diagnose.Testimony
+	testimonies []evidence.Observations
 	err         error
 }
 

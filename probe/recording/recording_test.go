@@ -16,6 +16,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 var start = time.Date(2026, 5, 4, 3, 2, 1, 123456789, time.UTC)
@@ -237,8 +238,8 @@ func TestNoPeers(t *testing.T) {
 // What a host found out beside its events comes back from the file, also if it is
 // longer than an option can be.
 func TestTestimony(t *testing.T) {
-	want := diagnose.Testimony{Side: diagnose.SideB, Kernel: &diagnose.Kernel{Limits: []string{strings.Repeat("x", 100_000)}}}
-	want.Kernel.Passages[diagnose.FromWire].Drop = &diagnose.Drop{Hook: "input", Rule: "drop"}
+	want := evidence.Observations{Side: diagnose.SideB, Kernel: &evidence.KernelEvidence{Limits: []string{strings.Repeat("x", 100_000)}}}
+	want.Kernel.FromWire.Drop = &evidence.Drop{Hook: "input", Rule: "drop"}
 	var b bytes.Buffer
 	w, err := NewWriter(&b, &Meta{ID: 1, Interface: "wg0"})
 	if err != nil {

@@ -6,14 +6,14 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // testimoniesKept bounds how many testimonies a reader takes.
 const testimoniesKept = 1024
 
 // Testimony writes what the host found out beside its events, in a note.
-func (w *Writer) Testimony(t *diagnose.Testimony) error {
+func (w *Writer) Testimony(t *evidence.Observations) error {
 	text, err := json.Marshal(t)
 	if err != nil {
 		return fmt.Errorf("write testimony: %w", err)
@@ -31,7 +31,7 @@ func (w *Writer) Testimony(t *diagnose.Testimony) error {
 }
 
 // about says in a comment what a testimony is about.
-func about(t *diagnose.Testimony) string {
+func about(t *evidence.Observations) string {
 	if !t.Target.IsValid() {
 		return "what the kernel did with encrypted packets"
 	}
@@ -44,11 +44,11 @@ func about(t *diagnose.Testimony) string {
 
 // Testimonies are what the host found out beside the events, as far as the recording
 // was read: as a rule they stand at its end.
-func (r *Reader) Testimonies() []diagnose.Testimony { return r.testimonies }
+func (r *Reader) Testimonies() []evidence.Observations { return r.testimonies }
 
 // testimony takes one that a note held.
 func (r *Reader) testimony(text []byte) error {
-	var t diagnose.Testimony
+	var t evidence.Observations
 	if err := json.Unmarshal(text, &t); err != nil {
 		return fmt.Errorf("testimony: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
@@ -42,7 +43,7 @@ func dnsLeak(f *Facts) []diagnose.Finding {
 	}
 	var out []string
 	for _, s := range f.SystemAsks {
-		if s.Route.Kind != diagnose.RouteFound || s.Route.Local || s.Addr.IsLoopback() || s.Route.Interface == f.Interface {
+		if s.Route.Kind != evidence.RouteFound || s.Route.Local || s.Addr.IsLoopback() || s.Route.Interface == f.Interface {
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s by %s", s.Addr, s.Route.Interface))

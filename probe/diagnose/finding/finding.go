@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // Facts are what is known of a configuration and of the host it runs on. What is
@@ -46,9 +47,9 @@ type Peer struct {
 	AllowedIPs []netip.Prefix
 	CallsIn    bool // no endpoint is configured: only the peer can begin
 	Keepalive  time.Duration
-	Endpoint   netip.AddrPort // now; zero if none is known
-	Route      diagnose.Route // of the endpoint, with the tunnel's mark
-	RouteMTU   int            // bytes; of that route, 0 if not known
+	Endpoint   netip.AddrPort         // now; zero if none is known
+	Route      evidence.RouteDecision // of the endpoint, with the tunnel's mark
+	RouteMTU   int                    // bytes; of that route, 0 if not known
 	// Opened is the latest connection that somebody behind the peer began
 	// towards this side; zero if none was seen.
 	Opened time.Time
@@ -100,7 +101,7 @@ type Clock struct {
 // Server is a name server that the system asks.
 type Server struct {
 	Addr  netip.Addr
-	Route diagnose.Route
+	Route evidence.RouteDecision
 }
 
 // Asked is what became of a question that was sent to a configured name server

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -28,8 +29,8 @@ func networks(link, list string) []Network {
 	return ns
 }
 
-func by(link, src string) diagnose.Route {
-	r := diagnose.Route{Kind: diagnose.RouteFound, Interface: link, Text: "x dev " + link}
+func by(link, src string) evidence.RouteDecision {
+	r := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: link, Text: "x dev " + link}
 	if src != "" {
 		r.Source = netip.MustParseAddr(src)
 	}

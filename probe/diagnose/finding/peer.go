@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
@@ -16,13 +17,13 @@ func endpointInTunnel(f *Facts) []diagnose.Finding {
 	var found []diagnose.Finding
 	for i := range f.Peers {
 		p := &f.Peers[i]
-		if p.Route.Kind != diagnose.RouteFound || p.Route.Interface != f.Interface {
+		if p.Route.Kind != evidence.RouteFound || p.Route.Interface != f.Interface {
 			continue
 		}
 		ep := p.Endpoint.Addr()
 		found = append(found, diagnose.Finding{Code: diagnose.EndpointInTunnel, Peer: p.Key,
 			Summary: fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself: %s", p.label(), ep, p.Route.Text),
-			Fix:     p.Route.PastTunnel(ep)})
+			Fix:     diagnose.PastTunnel(&p.Route, ep)})
 	}
 	return found
 }
@@ -47,7 +48,7 @@ func tooLarge(f *Facts) []diagnose.Finding {
 	fits, ways := f.MTU, 0
 	for i := range f.Peers {
 		p := &f.Peers[i]
-		if p.Route.Kind != diagnose.RouteFound || p.Route.Interface == f.Interface || p.RouteMTU == 0 {
+		if p.Route.Kind != evidence.RouteFound || p.Route.Interface == f.Interface || p.RouteMTU == 0 {
 			continue
 		}
 		room := p.RouteMTU - overhead(p.Endpoint.Addr())

@@ -1,0 +1,52 @@
+package evidence
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Segment is a part of the path of a flow's packets through this host's kernel,
+// outside of the tunnel.
+type Segment uint8
+
+// The segments.
+const (
+	ToTunnel   Segment = iota // inner packets, from here or a network, into the tunnel
+	ToWire                    // encrypted packets, from the tunnel's socket
+	FromWire                  // encrypted packets, to the tunnel's socket
+	FromTunnel                // inner packets, out of the tunnel to here or a network
+)
+
+// KernelEvidence is what was seen of a flow's packets in this host's kernel.
+type KernelEvidence struct {
+	// Blind is why netfilter could not be watched, "" if it was.
+	Blind string `json:"blind,omitempty"`
+	// Limits are what may have happened unseen, one sentence each, such as that
+	// rules of legacy iptables are not traced.
+	Limits []string `json:"limits,omitempty"`
+	// Lost is how many events of the trace were lost because they were not read
+	// in time.
+	Lost uint64 `json:"lost,omitempty"`
+	// WireOnly: nobody looked at what is inside the tunnel.
+	WireOnly bool `json:"wire_only,omitempty"`
+
+	// What was seen on each segment.
+	ToTunnel   Traversal `json:"to_tunnel,omitzero"`
+	ToWire     Traversal `json:"to_wire,omitzero"`
+	FromWire   Traversal `json:"from_wire,omitzero"`
+	FromTunnel Traversal `json:"from_tunnel,omitzero"`
+}
+
+// On returns what was seen on a segment, for reading and writing.
+func (k *KernelEvidence) On(s Segment) *Traversal {
+	return [...]*Traversal{ToTunnel: &k.ToTunnel, ToWire: &k.ToWire, FromWire: &k.FromWire, FromTunnel: &k.FromTunnel}[s]
+}
+
+// Missed says what may have happened unseen although packets were followed, one
+// sentence each.
+func (k *KernelEvidence) Missed() []string {
+	if k.Lost == 0 {
+		return k.Limits
+	}
+	return append(slices.Clone(k.Limits), fmt.Sprintf("%d trace events were lost", k.Lost))
+}

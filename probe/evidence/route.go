@@ -1,0 +1,91 @@
+package evidence
+
+import "net/netip"
+
+// RouteKind is what a route lookup came to.
+type RouteKind string
+
+// The kinds. RouteUnknown: nobody asked, or it could not be found out.
+const (
+	RouteUnknown     RouteKind = ""
+	RouteFound       RouteKind = "found"
+	RouteNone        RouteKind = "none"
+	RouteUnreachable RouteKind = "unreachable"
+	RouteProhibited  RouteKind = "prohibit"
+	RouteBlackhole   RouteKind = "blackhole"
+)
+
+// String says it for a sentence: "an unreachable route".
+func (k RouteKind) String() string {
+	switch k {
+	case RouteFound:
+		return "found"
+	case RouteNone:
+		return "network is unreachable"
+	case RouteUnreachable:
+		return "an unreachable route"
+	case RouteProhibited:
+		return "a prohibit route"
+	case RouteBlackhole:
+		return "a blackhole route"
+	}
+	return "not known"
+}
+
+// RouteDecision is the kernel's answer to where a packet would go.
+type RouteDecision struct {
+	Kind      RouteKind  `json:"kind,omitempty"`
+	Interface string     `json:"interface,omitempty"` // if found; "" if it may take several
+	Gateway   netip.Addr `json:"gateway,omitzero"`
+	Source    netip.Addr `json:"source,omitzero"`
+	Local     bool       `json:"local,omitempty"` // the address is this host's own
+	Mark      uint32     `json:"mark,omitempty"`  // the firewall mark that it was looked up with
+	Text      string     `json:"text,omitempty"`  // as "ip route get" words it, for evidence
+
+	// By is the rule that led there, and Remove the command that would remove
+	// what decided; "" where that is not known.
+	By     string `json:"by,omitempty"`
+	Remove string `json:"remove,omitempty"`
+	// Beatable: a more specific route in the main table would win.
+	Beatable bool `json:"beatable,omitempty"`
+	// Around is the command that would lead past the tunnel.
+	Around string `json:"around,omitempty"`
+
+	// Neighbor is the one on the link that must take the packet; nil if there is
+	// none, or nobody looked.
+	Neighbor *Neighbor `json:"neighbor,omitempty"`
+}
+
+// Rejects reports whether the decision is to send nothing.
+func (r *RouteDecision) Rejects() bool { return r.Kind != RouteUnknown && r.Kind != RouteFound }
+
+// Neighbor is the host that must take packets on a link.
+type Neighbor struct {
+	Addr        netip.Addr `json:"addr,omitzero"`
+	Link        string     `json:"link,omitempty"`
+	Unreachable bool       `json:"unreachable,omitempty"` // it was asked for and does not answer
+	Evidence    string     `json:"evidence,omitempty"`
+}
+
+// SourceCheck is what rp_filter and the like make of a packet's source.
+type SourceCheck struct {
+	Drops    bool          `json:"drops,omitempty"`
+	Evidence []string      `json:"evidence,omitempty"`
+	Fix      []string      `json:"fix,omitempty"`
+	Back     RouteDecision `json:"back,omitzero"` // the route to the source
+}
+
+// Forwarding is whether the host forwards.
+type Forwarding struct {
+	On       bool     `json:"on,omitempty"`
+	Evidence string   `json:"evidence,omitempty"`
+	Fix      []string `json:"fix,omitempty"`
+}
+
+// Describe is the decision with the rule that led there, for evidence.
+func (r *RouteDecision) Describe() string {
+	if r.By == "" {
+		return r.Text
+	}
+	return r.Text + ", by rule " + r.By
+}

@@ -1,0 +1,102 @@
+package evidence
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Traversal is what was seen of packets on one [Segment]. Counts are of all of
+// them, everything else is of the latest.
+type Traversal struct {
+	Packets int `json:"packets,omitempty"` // that were followed
+	// At is when the latest of them came by, DataAt the latest that is no message of
+	// a handshake by its length.
+	At     time.Time `json:"at,omitzero"`
+	DataAt time.Time `json:"data_at,omitzero"`
+	// Src and Dst are as the packet was first seen.
+	Src netip.AddrPort `json:"src,omitzero"`
+	Dst netip.AddrPort `json:"dst,omitzero"`
+	// In and Out are the links that it came in by and left by, "" for none.
+	In  string `json:"in,omitempty"`
+	Out string `json:"out,omitempty"`
+
+	// Drop is what dropped it, nil if netfilter did not.
+	Drop *Drop `json:"drop,omitempty"`
+	// Lost is the hook after which it was seen no more: routing, the check of its
+	// source, or the like has it. "" if it was not lost.
+	Lost string `json:"lost,omitempty"`
+	// Passed is the last hook that any packet passed whole, "" if none did.
+	Passed string `json:"passed,omitempty"`
+	// XfrmBlocks are what lets it go no further than it was seen, though netfilter
+	// has not dropped it.
+	XfrmBlocks []XfrmBlock `json:"xfrm_blocks,omitempty"`
+
+	// Translated says how it was, "" if it was not: "source 10.0.0.1 to
+	// 192.0.2.2".
+	Translated string `json:"translated,omitempty"`
+	// Changed is how it became another packet on the way, "" if it did not:
+	// translated, or with another mark. ChangedBy is the rule that did it, "" if
+	// that is not known, and Spare are commands that leave such packets alone.
+	Changed   string   `json:"changed,omitempty"`
+	ChangedBy string   `json:"changed_by,omitempty"`
+	Spare     []string `json:"spare,omitempty"`
+
+	// Route is where routing leads it.
+	Route RouteDecision `json:"route,omitzero"`
+	// Source tells whether its source has it dropped; nil if nobody looked.
+	Source *SourceCheck `json:"source,omitempty"`
+	// Forwarding tells whether the host forwards what comes in by In; nil if it
+	// need not.
+	Forwarding *Forwarding `json:"forwarding,omitempty"`
+	// Conntrack is what connection tracking has of the flow, nil if nothing.
+	Conntrack *Conntrack `json:"conntrack,omitempty"`
+}
+
+// Drop is what netfilter dropped a packet with.
+type Drop struct {
+	Hook string `json:"hook"` // "input"
+	// Chain is the base chain with its table and hook: "inet filter input (filter hook
+	// input priority 0, policy drop)".
+	Chain string `json:"chain"`
+	// Rule is the text of the rule, with its handle; "" if it was the policy.
+	Rule   string   `json:"rule,omitempty"`
+	Reject bool     `json:"reject,omitempty"` // the rule tells the sender
+	Data   bool     `json:"data,omitempty"`   // of an encrypted packet: it is no message of a handshake
+	Packet string   `json:"packet"`           // what was dropped: "udp 192.0.2.1:51820 > 192.0.2.2:51820"
+	Fix    []string `json:"fix,omitempty"`    // commands that let such packets pass
+}
+
+// By says who dropped a packet, for summaries.
+func (d *Drop) By() string {
+	verb := "drops"
+	if d.Reject {
+		verb = "rejects"
+	}
+	if d.Rule == "" {
+		return "the policy of chain " + d.Chain + " " + verb
+	}
+	return "a rule of chain " + d.Chain + " " + verb
+}
+
+// Evidence is what was seen of the drop, one line each.
+func (d *Drop) Evidence() []string {
+	what := "rule: " + d.Rule
+	if d.Rule == "" {
+		what = "no rule accepted it, and the policy is drop"
+	}
+	return []string{fmt.Sprintf("netfilter trace: %s was dropped in %s", d.Packet, d.Chain), what}
+}
+
+// XfrmBlock is a policy of IPsec on this host that blocks packets.
+type XfrmBlock struct {
+	Text string `json:"text"` // "IPsec policy src ..."
+	Fix  string `json:"fix"`  // the command that takes it away
+}
+
+// Conntrack is what connection tracking has of a flow.
+type Conntrack struct {
+	Text      string `json:"text"`
+	Unreplied bool   `json:"unreplied,omitempty"`
+	SNAT      bool   `json:"snat,omitempty"`
+}
