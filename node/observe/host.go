@@ -3,7 +3,7 @@ package observe
 import (
 	"context"
 
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // registered are the sources of this host's kernel beside netfilter. A policy that
@@ -14,14 +14,14 @@ var registered []func() Source
 // WatchKernel starts the sources of this host's kernel, or has them go on with
 // another selection, until ctx ends. It returns evidence that holds nothing yet but
 // what cannot be seen; it belongs to the caller.
-func (s *Session) WatchKernel(ctx context.Context, sel Selection) *diagnose.Kernel {
+func (s *Session) WatchKernel(ctx context.Context, sel Selection) *evidence.KernelEvidence {
 	if s.netfilter == nil {
 		s.netfilter = NewNetfilter()
 		for _, source := range registered {
 			s.kernel = append(s.kernel, source())
 		}
 	}
-	k := new(diagnose.Kernel)
+	k := new(evidence.KernelEvidence)
 	if err := s.Start(ctx, s.netfilter, sel); err != nil {
 		k.Blind = err.Error()
 	}

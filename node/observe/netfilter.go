@@ -3,7 +3,7 @@ package observe
 import (
 	"context"
 
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -122,7 +122,7 @@ func (n *Netfilter) Lost() uint64 {
 
 // Unseen are the limits, and what was lost.
 func (n *Netfilter) Unseen() []string {
-	k := diagnose.Kernel{Limits: n.Limits(), Lost: n.Lost()}
+	k := evidence.KernelEvidence{Limits: n.Limits(), Lost: n.Lost()}
 	return k.Missed()
 }
 

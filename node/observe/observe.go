@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -36,11 +36,11 @@ type Selection struct {
 // Match selects packets on one segment of a flow's path through this host.
 type Match struct {
 	netfilter.Match
-	On diagnose.Stretch
+	On evidence.Segment
 }
 
 // Add has packets followed that are on a segment.
-func (s *Selection) Add(on diagnose.Stretch, matches ...netfilter.Match) {
+func (s *Selection) Add(on evidence.Segment, matches ...netfilter.Match) {
 	for _, m := range matches {
 		s.Packets = append(s.Packets, Match{m, on})
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -79,8 +79,8 @@ func TestNetfilter(t *testing.T) {
 		s.netfilter = n
 		defer s.Close()
 		var sel Selection
-		sel.Add(diagnose.ToTunnel, ping)
-		sel.Add(diagnose.FromTunnel, web)
+		sel.Add(evidence.ToTunnel, ping)
+		sel.Add(evidence.FromTunnel, web)
 		k := s.WatchKernel(t.Context(), sel)
 		if k.Blind != "" || !slices.Equal(k.Limits, []string{"legacy iptables"}) {
 			t.Errorf("%+v", k)
@@ -93,7 +93,7 @@ func TestNetfilter(t *testing.T) {
 		got := &keeper{want: 1}
 		s.Run(t.Context(), got)
 		p := got.heard[0].Packet
-		if rule, err := p.Rules.Rule(netfilter.Chain{}, netfilter.Step{}); err != nil || rule.Text != "drop" || p.Match != (Match{web, diagnose.FromTunnel}) {
+		if rule, err := p.Rules.Rule(netfilter.Chain{}, netfilter.Step{}); err != nil || rule.Text != "drop" || p.Match != (Match{web, evidence.FromTunnel}) {
 			t.Errorf("%+v, rule %v, %v", p, rule, err)
 		}
 
@@ -102,14 +102,14 @@ func TestNetfilter(t *testing.T) {
 		}
 		synctest.Wait()
 		first.lost = 3
-		s.WatchKernel(t.Context(), Selection{Packets: []Match{{ping, diagnose.ToWire}}})
+		s.WatchKernel(t.Context(), Selection{Packets: []Match{{ping, evidence.ToWire}}})
 		<-first.closed
 		second := (*tracers)[1]
 		second.lost = 4
 		second.packets <- &netfilter.Packet{}
 		got = &keeper{want: 1}
 		s.Run(t.Context(), got)
-		if on := got.heard[0].Packet.Match.On; on != diagnose.ToWire {
+		if on := got.heard[0].Packet.Match.On; on != evidence.ToWire {
 			t.Errorf("heard a packet on %v: of the old selection", on)
 		}
 		if want := []string{"legacy iptables", "7 trace events were lost"}; s.Lost() != 7 || !slices.Equal(s.Unseen(), want) {
