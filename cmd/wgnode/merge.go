@@ -75,7 +75,7 @@ func runMerge(cmd *cobra.Command, paths []string, opt merge.Options, svg string,
 
 func printMerged(cmd *cobra.Command, r *merge.Result, svg string, asJSON bool) error {
 	if svg != "" {
-		if err := writeDrawing(svg, r.SVG()); err != nil {
+		if err := writeDrawing(svg, render.MergedSVG(r)); err != nil {
 			return fmt.Errorf("draw the messages: %w", err)
 		}
 	}

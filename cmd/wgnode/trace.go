@@ -52,7 +52,7 @@ reply was lost, and the last line says where; or the command line is wrong.`,
 				return err
 			}
 			if o.svg != "" {
-				if err := writeDrawing(o.svg, w.SVG()); err != nil {
+				if err := writeDrawing(o.svg, render.WalkSVG(w)); err != nil {
 					return fmt.Errorf("draw the walk: %w", err)
 				}
 			}

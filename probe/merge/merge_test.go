@@ -420,28 +420,3 @@ func TestUnrelated(t *testing.T) {
 		t.Errorf("one recording: %v", err)
 	}
 }
-
-// The picture has a column for each host, a cross for each lost message that it
-// shows, and says how many messages it does not.
-func TestPicture(t *testing.T) {
-	w := newWorld(t, "a", "b <&>")
-	w.start()
-	w.now += second
-	s := w.shake(0, 1)
-	exchange(s, 500, func(k int, forth bool) fate { return fate{lost: forth && k%100 == 99, late: int64(k%50/49) * 25e6} })
-	w.now += 3 * second
-	w.end()
-	r := w.merge()
-	svg := string(r.SVG())
-	if n := strings.Count(svg, `class="cross"`); n != 5 || len(r.Lost) != 5 {
-		t.Errorf("%d crosses for %d lost messages", n, len(r.Lost))
-	}
-	if n := strings.Count(svg, `class="way"`) - 5; n > maxDrawn { // the legend has five
-		t.Errorf("%d arrows", n)
-	}
-	for _, want := range []string{"b &lt;&amp;&gt;", "A2 initiation", ", overtaken", " further messages are not drawn", "healthy: "} {
-		if !strings.Contains(svg, want) {
-			t.Errorf("%q is not in the picture", want)
-		}
-	}
-}

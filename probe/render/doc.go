@@ -1,7 +1,7 @@
 // Package render writes what was found out, for people: a verdict as a ladder of
 // checkpoints ([Report], [Doctor], [Both]), the walk of a packet as numbered steps
-// ([Walk]), several recordings as one ([Merged]). A line of an event is that of
-// package eventtext.
+// ([Walk]), several recordings as one ([Merged]). Walks and merges can also be drawn
+// ([WalkSVG], [MergedSVG]). A line of an event is that of package eventtext.
 //
 // Names of peers come from a configuration, rule texts from the kernel, and
 // much else indirectly from the network. Whatever is not a printable character

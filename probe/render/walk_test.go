@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -20,10 +21,10 @@ var ansi = regexp.MustCompile("\x1b\\[[0-9]*m")
 
 var update = flag.Bool("update", false, "write what is printed now into testdata")
 
-// droppedWalk is one that package walk has built.
-func droppedWalk(t *testing.T) *walk.Walk {
+// builtWalk is one that package walk has built.
+func builtWalk(t *testing.T, name string) *walk.Walk {
 	t.Helper()
-	b, err := os.ReadFile("../walk/testdata/dropped.json")
+	b, err := os.ReadFile("../walk/testdata/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,14 +35,12 @@ func droppedWalk(t *testing.T) *walk.Walk {
 	return w
 }
 
-func TestWalk(t *testing.T) {
-	var b bytes.Buffer
-	if err := render.Walk(&b, droppedWalk(t), render.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	const path = "testdata/walk.txt"
+// golden compares what was written with a file, to the letter.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,15 +48,23 @@ func TestWalk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("%s (go test -update writes it anew):\n%s", path, diff)
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (go test -update writes it):\n%s", path, diff)
 	}
+}
+
+func TestWalk(t *testing.T) {
+	var b bytes.Buffer
+	if err := render.Walk(&b, builtWalk(t, "dropped"), render.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "walk.txt", b.Bytes())
 }
 
 // In every style the words are the same, and nothing steers the terminal but the
 // colours that were asked for.
 func TestWalkStyles(t *testing.T) {
-	w := droppedWalk(t)
+	w := builtWalk(t, "dropped")
 	w.PeerName, w.Steps[2].Evidence = "evil\x1b[2J", []string{"  a rule\x1b]0;\a"}
 	for _, o := range []render.Options{{}, {Options: eventtext.Options{ASCII: true}}, {Options: eventtext.Options{Color: true}}, {Width: 40}} {
 		var b bytes.Buffer

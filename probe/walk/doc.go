@@ -24,6 +24,6 @@
 // what nobody could look at is called not visible, never guessed.
 //
 // The package does no I/O, so that a table of facts is all that its tests need.
-// A Walk is plain data and goes through JSON unchanged; [Walk.SVG] draws it, and
-// package render writes it as text.
+// A Walk is plain data and goes through JSON unchanged; package render writes it as
+// text and draws it.
 package walk

@@ -1,13 +1,12 @@
-package walk
+package render
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/wgnode/wgnode/probe/harmless"
-	"github.com/wgnode/wgnode/probe/picture"
+	"github.com/wgnode/wgnode/probe/walk"
 )
 
 // Measures of the picture, in pixels at its natural size. Text is laid out by
@@ -15,7 +14,6 @@ import (
 const (
 	boxWidth  = 300
 	gap       = 52 // between columns, where arrows cross
-	margin    = 24
 	headRoom  = 92
 	rowGap    = 26
 	lineStep  = 16
@@ -25,49 +23,45 @@ const (
 	lostLines = 6
 )
 
-var columns = map[Zone]int{Application: 0, Tunnel: 1, Network: 2}
+// zoneColumns are counted from the left.
+var zoneColumns = map[walk.Zone]int{walk.Application: 0, walk.Tunnel: 1, walk.Network: 2}
 
 // box is a step on the picture.
 type box struct {
-	*Step
+	*walk.Step
 	x, y, height int
 	row          int
 	lines        []string
 }
 
-// SVG returns a picture of the walk: a box for each step in one of three
-// columns, application, tunnel and network, numbered as in text, with arrows in
-// the order of the packet's way. A cross marks where it was lost. The document
-// needs nothing else, has no scripts, and follows the reader's choice of light or
-// dark.
-func (w *Walk) SVG() []byte {
-	b := new(bytes.Buffer)
-	boxes, height := w.layout()
-	width := 2*margin + 3*boxWidth + 2*gap
-	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
-	fmt.Fprintf(b, "<title>%s</title>\n", harmless.XML(w.Interface+" to "+w.Target+": "+w.Outcome.Summary))
-	b.WriteString(style)
-	fmt.Fprintf(b, `<rect class="paper" width="%d" height="%d"/>`+"\n", width, height)
-	fmt.Fprintf(b, `<text class="head" x="%d" y="34">%s</text>`+"\n", margin, harmless.XML(picture.Clip(w.heading(), 100)))
+// WalkSVG draws a walk: a box for each step in one of three columns, application,
+// tunnel and network, numbered as in text, with arrows in the order of the packet's
+// way. A cross marks where it was lost. The document needs nothing else, has no
+// scripts, and follows the reader's choice of light or dark.
+func WalkSVG(w *walk.Walk) []byte {
+	boxes, height := layoutWalk(w.Steps)
 	class := "lost-text"
 	if w.Outcome.Answered {
 		class = "pass-text"
 	}
-	fmt.Fprintf(b, `<text class="%s" x="%d" y="54">%s</text>`+"\n", class, margin, harmless.XML(picture.Clip(w.Outcome.Summary, 150)))
+	d := newDrawing(&frame{
+		width: 2*edge + 3*boxWidth + 2*gap, height: height, style: walkStyle,
+		title: w.Interface + " to " + w.Target + ": " + w.Outcome.Summary, head: clip(walkHeading(w), 100),
+		class: class, summary: clip(w.Outcome.Summary, 150),
+	})
 	for i, name := range []string{"application", "tunnel " + w.Interface, "network"} {
-		fmt.Fprintf(b, `<text class="column" x="%d" y="80">%s</text>`+"\n", columnX(i)+boxWidth/2, harmless.XML(name))
+		d.printf(`<text class="column" x="%d" y="80">%s</text>`+"\n", zoneX(i)+boxWidth/2, harmless.XML(name))
 	}
 	for i := 1; i < len(boxes); i++ {
-		arrow(b, &boxes[i-1], &boxes[i])
+		d.arrow(&boxes[i-1], &boxes[i])
 	}
 	for i := range boxes {
-		boxes[i].draw(b)
+		d.box(&boxes[i])
 	}
-	b.WriteString("</svg>\n")
-	return b.Bytes()
+	return d.finish()
 }
 
-func (w *Walk) heading() string {
+func walkHeading(w *walk.Walk) string {
 	s := w.Interface + " to " + w.Target
 	switch {
 	case w.PeerName != "":
@@ -78,21 +72,21 @@ func (w *Walk) heading() string {
 	return s
 }
 
-func columnX(i int) int { return margin + i*(boxWidth+gap) }
+func zoneX(i int) int { return edge + i*(boxWidth+gap) }
 
-// layout gives each step its place. The way leads down; a step in another column
+// layoutWalk gives each step its place. The way leads down; a step in another column
 // than the one before stands beside it.
-func (w *Walk) layout() (boxes []box, height int) {
-	boxes = make([]box, len(w.Steps))
+func layoutWalk(steps []walk.Step) (boxes []box, height int) {
+	boxes = make([]box, len(steps))
 	var rows []int // their heights
-	for i := range w.Steps {
-		s := &w.Steps[i]
+	for i := range steps {
+		s := &steps[i]
 		bx := &boxes[i]
-		*bx = box{Step: s, x: columnX(columns[s.Zone]), lines: s.lines()}
+		*bx = box{Step: s, x: zoneX(zoneColumns[s.Zone]), lines: boxLines(s)}
 		bx.height = titleRoom + len(bx.lines)*lineStep + 8
 		if i > 0 {
 			bx.row = boxes[i-1].row
-			if s.Zone == w.Steps[i-1].Zone {
+			if s.Zone == steps[i-1].Zone {
 				bx.row++
 			}
 		}
@@ -111,13 +105,13 @@ func (w *Walk) layout() (boxes []box, height int) {
 		boxes[i].y = tops[boxes[i].row]
 		boxes[i].height = rows[boxes[i].row]
 	}
-	return boxes, y + margin - rowGap
+	return boxes, y + edge - rowGap
 }
 
-// lines are what stands in the box below the title.
-func (s *Step) lines() []string {
+// boxLines are what stands in a box below the title.
+func boxLines(s *walk.Step) []string {
 	limit := maxLines
-	if s.Status == Lost {
+	if s.Status == walk.Lost {
 		limit = lostLines
 	}
 	return fold(s.Result, limit)
@@ -134,43 +128,42 @@ func fold(s string, limit int) []string {
 			continue
 		}
 		if n == limit {
-			lines[n-1] = picture.Clip(lines[n-1]+" …", perLine)
+			lines[n-1] = clip(lines[n-1]+" …", perLine)
 			if !strings.HasSuffix(lines[n-1], "…") {
 				lines[n-1] += "…"
 			}
 			return lines
 		}
-		lines = append(lines, picture.Clip(word, perLine))
+		lines = append(lines, clip(word, perLine))
 	}
 	return lines
 }
 
-func (bx *box) draw(b *bytes.Buffer) {
-	fmt.Fprintf(b, `<g class="%s">`+"\n", bx.Status)
-	fmt.Fprintf(b, "<title>%s</title>\n", harmless.XML(strings.Join(append([]string{bx.Result}, bx.Evidence...), "\n")))
-	fmt.Fprintf(b, `<rect class="box" x="%d" y="%d" width="%d" height="%d" rx="6"/>`+"\n", bx.x, bx.y, boxWidth, bx.height)
+func (d *drawing) box(bx *box) {
+	d.printf(`<g class="%s">`+"\n", bx.Status)
+	d.printf("<title>%s</title>\n", harmless.XML(strings.Join(append([]string{bx.Result}, bx.Evidence...), "\n")))
+	d.printf(`<rect class="box" x="%d" y="%d" width="%d" height="%d" rx="6"/>`+"\n", bx.x, bx.y, boxWidth, bx.height)
 	title := bx.Title
 	if bx.Checkpoint != "" {
 		title += " (" + bx.Checkpoint + ")"
 	}
-	fmt.Fprintf(b, `<text class="number" x="%d" y="%d">%d</text>`+"\n", bx.x+28, bx.y+19, bx.Number)
-	fmt.Fprintf(b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", bx.x+36, bx.y+19, harmless.XML(picture.Clip(title, 40)))
+	d.printf(`<text class="number" x="%d" y="%d">%d</text>`+"\n", bx.x+28, bx.y+19, bx.Number)
+	d.printf(`<text class="title" x="%d" y="%d">%s</text>`+"\n", bx.x+36, bx.y+19, harmless.XML(clip(title, 40)))
 	for i, line := range bx.lines {
-		fmt.Fprintf(b, `<text class="line" x="%d" y="%d">%s</text>`+"\n", bx.x+12, bx.y+titleRoom+12+i*lineStep, harmless.XML(line))
+		d.printf(`<text class="line" x="%d" y="%d">%s</text>`+"\n", bx.x+12, bx.y+titleRoom+12+i*lineStep, harmless.XML(line))
 	}
-	if bx.Status == Lost {
-		const r = 11
-		x, y := bx.x+boxWidth-4, bx.y+4
-		fmt.Fprintf(b, `<path class="cross" d="M%d %dL%d %dM%d %dL%d %d"/>`+"\n", x-r, y-r, x+r, y+r, x-r, y+r, x+r, y-r)
+	if bx.Status == walk.Lost {
+		d.cross(bx.x+boxWidth-4, bx.y+4, 11)
+		d.printf("\n")
 	}
-	b.WriteString("</g>\n")
+	d.printf("</g>\n")
 }
 
 // arrow leads from one box to the next.
-func arrow(b *bytes.Buffer, from, to *box) {
+func (d *drawing) arrow(from, to *box) {
 	class := string(to.Status)
-	if to.Status == Lost { // it came as far as this
-		class = string(Pass)
+	if to.Status == walk.Lost { // it came as far as this
+		class = string(walk.Pass)
 	}
 	const head = 7 // length of the tip
 	if from.x == to.x {
@@ -179,7 +172,7 @@ func arrow(b *bytes.Buffer, from, to *box) {
 		if from.Leg != to.Leg {
 			between = fmt.Sprintf(`<text class="line" x="%d" y="%d">the other end</text>`, x+12, (y1+y2)/2+4)
 		}
-		fmt.Fprintf(b, `<g class="%s"><path class="way" d="M%d %dV%d"/><path class="tip" d="M%d %dl-5 %dh10z"/>%s</g>`+"\n",
+		d.printf(`<g class="%s"><path class="way" d="M%d %dV%d"/><path class="tip" d="M%d %dl-5 %dh10z"/>%s</g>`+"\n",
 			class, x, y1, y2-head, x, y2, -head, between)
 		return
 	}
@@ -188,12 +181,12 @@ func arrow(b *bytes.Buffer, from, to *box) {
 	if to.x < from.x {
 		x1, x2, tip = from.x, to.x+boxWidth, head
 	}
-	fmt.Fprintf(b, `<g class="%s"><path class="way" d="M%d %dH%d"/><path class="tip" d="M%d %dl%d -5v10z"/></g>`+"\n",
+	d.printf(`<g class="%s"><path class="way" d="M%d %dH%d"/><path class="tip" d="M%d %dl%d -5v10z"/></g>`+"\n",
 		class, x1, y, x2+tip, x2, y, tip)
 }
 
-// shapes are the lines of the style that have no colour.
-const shapes = `svg { font: 12px ui-sans-serif, system-ui, "Helvetica Neue", Arial, sans-serif; }
+// walkShapes are the lines of the style that have no color.
+const walkShapes = `svg { font: 12px ui-sans-serif, system-ui, "Helvetica Neue", Arial, sans-serif; }
 .head { font-size: 17px; font-weight: 600; }
 .column { font-size: 13px; text-anchor: middle; letter-spacing: .06em; }
 .box { stroke-width: 1.5; }
@@ -206,8 +199,8 @@ const shapes = `svg { font: 12px ui-sans-serif, system-ui, "Helvetica Neue", Ari
 .cross { fill: none; stroke-width: 5; stroke-linecap: round; }
 `
 
-// colours are the lines that have one, by its name.
-const colours = `text { fill: INK; }
+// walkColors are the lines that have one, by its name.
+const walkColors = `text { fill: INK; }
 .paper { fill: PAPER; }
 .column, .number, .tip, .not-reached text { fill: FAINT; }
 .pass-text, .pass .tip { fill: PASS; }
@@ -220,6 +213,6 @@ const colours = `text { fill: INK; }
 .unknown .box, .unknown .way { stroke: UNKNOWN; }
 `
 
-var style = picture.Style(shapes, colours,
+var walkStyle = styleSheet(walkShapes, walkColors,
 	[]string{"PAPER", "#ffffff", "INK", "#1f2328", "FAINT", "#8b949e", "BOX", "#f6f8fa", "PASS", "#1a7f37", "LOST", "#cf222e", "UNKNOWN", "#9a6700"},
 	[]string{"PAPER", "#0d1117", "INK", "#e6edf3", "FAINT", "#6e7681", "BOX", "#161b22", "PASS", "#3fb950", "LOST", "#ff7b72", "UNKNOWN", "#d29922"})

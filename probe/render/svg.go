@@ -1,0 +1,70 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/wgnode/wgnode/probe/harmless"
+)
+
+// drawing is an SVG document that is being written. It needs nothing else, has no
+// scripts, and follows the reader's choice of light or dark.
+type drawing struct {
+	bytes.Buffer
+}
+
+// frame is what all drawings begin with.
+type frame struct {
+	width, height int // in pixels at its natural size
+	style         string
+	title         string // for programs that read it aloud
+	head          string
+	class         string // of the summary below the head
+	summary       string
+}
+
+// edge is the room left of the head.
+const edge = 24
+
+func newDrawing(f *frame) *drawing {
+	d := new(drawing)
+	d.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n",
+		f.width, f.height, f.width, f.height)
+	d.printf("<title>%s</title>\n%s", harmless.XML(f.title), f.style)
+	d.printf(`<rect class="paper" width="%d" height="%d"/>`+"\n", f.width, f.height)
+	d.printf(`<text class="head" x="%d" y="34">%s</text>`+"\n", edge, harmless.XML(f.head))
+	d.printf(`<text class="%s" x="%d" y="54">%s</text>`+"\n", f.class, edge, harmless.XML(f.summary))
+	return d
+}
+
+// finish returns the document.
+func (d *drawing) finish() []byte {
+	d.printf("</svg>\n")
+	return d.Bytes()
+}
+
+func (d *drawing) printf(format string, args ...any) { fmt.Fprintf(d, format, args...) }
+
+// cross marks where something was lost.
+func (d *drawing) cross(x, y, r int) {
+	d.printf(`<path class="cross" d="M%d %dL%d %dM%d %dL%d %d"/>`, x-r, y-r, x+r, y+r, x-r, y+r, x+r, y-r)
+}
+
+// clip shortens text to n characters, at least one.
+func clip(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:max(n, 1)-1]) + "…"
+}
+
+// styleSheet is the style element: shapes are the lines that have no color, colors
+// those that name some, and light and dark say what the names stand for, in pairs of
+// name and color. Variables of CSS would do the same, but programs that are not
+// browsers know none, and draw in black.
+func styleSheet(shapes, colors string, light, dark []string) string {
+	return "<style>\n" + shapes + strings.NewReplacer(light...).Replace(colors) +
+		"@media (prefers-color-scheme: dark) {\n" + strings.NewReplacer(dark...).Replace(colors) + "}\n</style>\n"
+}
