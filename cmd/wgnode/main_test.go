@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,11 +18,16 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar: shell-like scripts, each in a folder of
 // its own, with wgnode on the path, and again under the name wireguard-go.
 func TestScripts(t *testing.T) {
+	recordings, err := filepath.Abs("../../probe/recording/testdata/v1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			// Under the race detector each program would wait a second at its end.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			env.Setenv("RECORDINGS", recordings)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},

@@ -1,0 +1,144 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/recording"
+	"github.com/wgnode/wgnode/probe/walk"
+)
+
+// What is in testdata/v1 was sent over the control socket by the first release of the
+// protocol: a client of a later one must understand it, as a node that runs may be
+// older than the program that asks it.
+
+func goldenFile(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", "v1", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// The frames of a recording become a recording, with all that is in them.
+func TestGoldenRecord(t *testing.T) {
+	var file bytes.Buffer
+	into := recording.To(&file)
+	f := &frames{into: into}
+	if err := f.copy(bytes.NewReader(goldenFile(t, "record.frames"))); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	if err := into.Close(f.lost); err != nil {
+		t.Fatal(err)
+	}
+	r, packets := readAll(t, file.Bytes())
+	var events []byte
+	for i := range packets {
+		events = append(eventtext.AppendJSON(events, &packets[i].Event, r.Meta()), '\n')
+	}
+	if diff := cmp.Diff(string(goldenFile(t, "record.jsonl")), string(events)); diff != "" {
+		t.Errorf("events:\n%s", diff)
+	}
+	m := r.Meta()
+	if m.Host != "h" || m.Interface != "wg0" || m.ListenPort != 51820 || len(m.Peers) != 1 || m.Peers[0].Name != "alice" || len(r.Testimonies()) != 2 {
+		t.Errorf("meta %+v, %d testimonies", m, len(r.Testimonies()))
+	}
+	text, err := json.Marshal(r.Testimonies())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"inet culprit c (filter hook forward priority 0, policy accept)", "198.51.100.1:51821", "192.168.200.22:80", "REACHABLE"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is in no testimony", want)
+		}
+	}
+}
+
+// The lines of a watch come out as they are, but for the marks that say what was lost.
+func TestGoldenWatch(t *testing.T) {
+	for _, name := range []string{"watch.jsonl", "watch.txt"} {
+		text := string(goldenFile(t, name))
+		var want strings.Builder
+		for line := range strings.Lines(text) {
+			if !strings.HasPrefix(line, "#lost ") {
+				want.WriteString(line)
+			}
+		}
+		var out strings.Builder
+		if lost, err := copyLines(&out, strings.NewReader(text)); lost != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: lost %d, %v", name, lost, err)
+		}
+		if diff := cmp.Diff(want.String(), out.String()); diff != "" || want.Len() == 0 {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+}
+
+// The answers are read without loss: written again they have every key and value that
+// they had. A later release may add keys.
+func TestGoldenAnswers(t *testing.T) {
+	for name, into := range map[string]any{
+		"status.json": new(Status), "peers.json": new([]PeerName), "doctor.json": new(diagnose.DoctorReport),
+		"explain.json": new(diagnose.Report), "explain-idle.json": new(diagnose.Report),
+		"trace.json": new(walk.Walk), "trace-fault.json": new(walk.Walk),
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := goldenFile(t, name)
+			if err := json.Unmarshal(text, into); err != nil {
+				t.Fatal(err)
+			}
+			again, err := json.Marshal(into)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, lost := range lacks(parseJSON(t, text), parseJSON(t, again), "") {
+				t.Error(lost)
+			}
+		})
+	}
+}
+
+func parseJSON(t *testing.T, text []byte) (v any) {
+	t.Helper()
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// lacks lists what of want, a value of JSON, got does not have.
+func lacks(want, got any, at string) (lost []string) {
+	switch want := want.(type) {
+	case map[string]any:
+		have, _ := got.(map[string]any)
+		for key, v := range want {
+			lost = append(lost, lacks(v, have[key], at+"."+key)...)
+		}
+		return lost
+	case []any:
+		have, _ := got.([]any)
+		if len(have) != len(want) {
+			return []string{fmt.Sprintf("%s: %d elements, want %d", at, len(have), len(want))}
+		}
+		for i, v := range want {
+			lost = append(lost, lacks(v, have[i], fmt.Sprintf("%s[%d]", at, i))...)
+		}
+		return lost
+	}
+	if want != got {
+		lost = append(lost, fmt.Sprintf("%s: %v, want %v", at, got, want))
+	}
+	return lost
+}
