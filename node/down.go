@@ -93,10 +93,10 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 	if err != nil || !alive {
 		return false, nothing, err
 	}
-	client, err := DialIn(o.RunDir, j.Link)
 	if plan.Stopped(j.Process.PID) {
 		return false, nil, &StoppedError{j.Link, j.Process.PID} // it would not hear a signal either
 	}
+	client, err := DialIn(o.RunDir, j.Link)
 	if err != nil {
 		return false, nothing, end(ctx, j.Process, nil)
 	}

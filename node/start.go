@@ -243,7 +243,28 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, erro
 		n.say("Warning: %s", w)
 	}
 	n.endpoints.Load().Resolve(ctx, n.say)
-	return n.plan()
+	steps, err := n.plan()
+	if err != nil {
+		return nil, err
+	}
+	return steps, n.inTheWay(steps)
+}
+
+// inTheWay looks for routes that steps cannot add, because there is one to the same
+// prefix. A PreUp may yet take it away, so it is only said then.
+func (n *Node) inTheWay(steps []plan.Step) error {
+	var errs []error
+	for _, s := range steps {
+		if (s.Op == plan.OpRoute || s.Op == plan.OpThrow) && s.Skip == "" {
+			errs = append(errs, route.InTheWay(link.Link{Name: s.Link}, s.Prefix, s.Table))
+		}
+	}
+	err := errors.Join(errs...)
+	if err != nil && len(n.Config().Interface.PreUp) > 0 {
+		n.say("[!] unless a PreUp changes that: %v", err)
+		return nil
+	}
+	return err
 }
 
 func (n *Node) plan() ([]plan.Step, error) {

@@ -38,6 +38,16 @@ func (e *ExistsError) Error() string {
 // Unwrap returns the kernel's answer.
 func (e *ExistsError) Unwrap() error { return unix.EEXIST }
 
+// InTheWay is the error that [Add] and [AddThrow] would fail with, as the tables are
+// now, because of a route to the same prefix; nil if there is none.
+func InTheWay(l link.Link, p netip.Prefix, table int) error {
+	e, ok := errors.AsType[*ExistsError](whose(unix.EEXIST, p, table))
+	if !ok || e.route == "" {
+		return nil
+	}
+	return fmt.Errorf("add route %s dev %s%s: %w", p, l.Name, inTable(table), e)
+}
+
 // whose finds out about the route that is in the way of one to p, if err says that
 // there is one.
 func whose(err error, p netip.Prefix, table int) error {

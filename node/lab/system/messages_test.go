@@ -55,6 +55,24 @@ var messages = []struct {
 		status:  1,
 	},
 	{
+		name:    "somebody's own route, before anything is tried",
+		prepare: "ip route add 10.50.0.0/16 via 192.168.77.1",
+		conf:    "[Interface]\nPrivateKey=K\n[Peer]\nPublicKey=P\nAllowedIPs=10.50.0.0/16\n",
+		command: "wgnode up wg0 --dry-run",
+		says:    "wgnode: add route 10.50.0.0/16 dev wg0: the route already exists (via 192.168.77.1 dev lan0 proto boot)",
+		hint:    "take 10.50.0.0/16 out of AllowedIPs, or set Table = off and add the routes in PostUp",
+		status:  1,
+	},
+	{
+		name:    "a route that a PreUp may take away",
+		prepare: "ip route add 10.50.0.0/16 via 192.168.77.1",
+		conf:    "[Interface]\nPrivateKey=K\nPreUp=ip route del 10.50.0.0/16\n[Peer]\nPublicKey=P\nAllowedIPs=10.50.0.0/16\n",
+		command: "wgnode up wg0 --dry-run",
+		says: "[!] unless a PreUp changes that: add route 10.50.0.0/16 dev wg0: the route already exists " +
+			"(via 192.168.77.1 dev lan0 proto boot)",
+		status: 0,
+	},
+	{
 		name:   "an MTU too small for IPv6",
 		conf:   "[Interface]\nPrivateKey=K\nMTU=1200\nAddress=fd66::1/128\n[Peer]\nPublicKey=P\nAllowedIPs=fd66::/64\n",
 		says:   "wgnode: MTU 1200 is too small for the route to fd66::/64: IPv6 needs 1280 (it is the MTU that the configuration gives)",
