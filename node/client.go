@@ -90,9 +90,6 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// Name is the name of the node's interface.
-func (c *Client) Name() string { return c.name }
-
 // Status asks for the node's present state.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return call[Status](ctx, c, http.MethodGet, "status", nil)

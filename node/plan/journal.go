@@ -18,9 +18,6 @@ import (
 // machine, and neither does what the journals describe.
 const Dir = "/run/wgnode"
 
-// Path returns the path of the journal of the interface by this name.
-func Path(name string) string { return filepath.Join(Dir, name+".json") }
-
 // Journal is the record of what was done, and has not been undone, to bring
 // one interface up. The copy in memory belongs to one goroutine; the file is
 // replaced atomically, so that others may read it at any time.

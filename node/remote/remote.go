@@ -60,7 +60,6 @@ type Recorder struct {
 	ready    chan struct{} // closed when the head has come
 	ended    chan struct{} // closed when reading has ended
 	err      error         // how it did; valid once ended is closed
-	meta     recording.Meta
 
 	killed atomic.Bool   // by us, before its output ended
 	exited chan struct{} // closed when the command has ended
@@ -130,7 +129,6 @@ func (r *Recorder) read() error {
 	if err != nil {
 		return err
 	}
-	r.meta = *rd.Meta()
 	r.terminal.takeBack() // ssh has what it wanted to know
 	close(r.ready)
 	for {
@@ -175,9 +173,6 @@ func (r *Recorder) Ready(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
-
-// Meta is what the recording says of itself, once it is ready.
-func (r *Recorder) Meta() *recording.Meta { return &r.meta }
 
 // Finish ends the recording and waits for the rest of it.
 func (r *Recorder) Finish() error {

@@ -15,5 +15,5 @@
 //
 // The package speaks ctnetlink itself (linux/netfilter/nfnetlink_conntrack.h);
 // it only looks. All functions work in the network namespace of the calling
-// thread; a [Listener] stays in the one that it was made in.
+// thread.
 package conntrack

@@ -19,7 +19,6 @@ const nfgenmsg = 4
 const (
 	msgNew = unix.NFNL_SUBSYS_CTNETLINK<<8 + iota
 	msgGet
-	msgDelete
 )
 
 // ErrNotFound says that the table has no entry of a flow.
