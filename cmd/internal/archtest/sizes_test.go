@@ -1,0 +1,66 @@
+package archtest
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"testing"
+	"unicode/utf8"
+)
+
+// The bounds of what a reader has to hold in mind, tests included. A tab counts as
+// one character.
+const (
+	linesOfFile     = 400
+	linesOfFunction = 80
+	lengthOfLine    = 140
+)
+
+// So many are still beyond each bound. The numbers only go down.
+const (
+	longFiles     = 8
+	longFunctions = 30
+	longLines     = 500
+)
+
+// Files are short, functions are, and lines fit on a screen beside another file.
+func TestSizes(t *testing.T) {
+	s := theSource(t)
+	var files, functions, lines []string
+	for _, f := range s.files {
+		if n := bytes.Count(f.text, []byte("\n")); n > linesOfFile {
+			files = append(files, fmt.Sprintf("%s has %d lines, more than %d", f.path, n, linesOfFile))
+		}
+		for _, decl := range f.ast.Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			from, to := s.fset.Position(fn.Pos()).Line, s.fset.Position(fn.End()).Line
+			if n := to - from + 1; n > linesOfFunction {
+				functions = append(functions, fmt.Sprintf("%s:%d: %s has %d lines, more than %d", f.path, from, fn.Name.Name, n, linesOfFunction))
+			}
+		}
+		for i, line := range bytes.Split(f.text, []byte("\n")) {
+			if n := utf8.RuneCount(line); n > lengthOfLine {
+				lines = append(lines, fmt.Sprintf("%s:%d has %d characters, more than %d", f.path, i+1, n, lengthOfLine))
+			}
+		}
+	}
+	fewer(t, "long files", files, longFiles)
+	fewer(t, "long functions", functions, longFunctions)
+	fewer(t, "long lines", lines, longLines)
+}
+
+// fewer wants no more of something than there were.
+func fewer(t *testing.T, what string, found []string, were int) {
+	t.Helper()
+	if len(found) <= were {
+		t.Logf("%s: %d left of %d", what, len(found), were)
+		return
+	}
+	t.Errorf("%d %s, more than the %d that were there:", len(found), what, were)
+	for _, f := range found {
+		t.Error(f)
+	}
+}
