@@ -24,14 +24,15 @@ func (s *Session) WatchKernel(ctx context.Context, sel Selection) *evidence.Kern
 	k := new(evidence.KernelEvidence)
 	if err := s.Start(ctx, s.netfilter, sel); err != nil {
 		k.Blind = err.Error()
+	} else {
+		k.Limits = s.netfilter.Unseen()
 	}
-	k.Limits = s.netfilter.Limits()
 	for _, src := range s.kernel {
 		if err := s.Start(ctx, src, sel); err != nil {
 			k.Limits = append(k.Limits, err.Error())
-			continue
+		} else {
+			k.Limits = append(k.Limits, src.Unseen()...)
 		}
-		k.Limits = append(k.Limits, src.Unseen()...)
 	}
 	return k
 }

@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 
-	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -104,8 +103,8 @@ func (n *Netfilter) end() {
 // Observations implements [Source].
 func (n *Netfilter) Observations() <-chan Observation { return n.to }
 
-// Limits are what traces on this host cannot see, one sentence each.
-func (n *Netfilter) Limits() []string {
+// Unseen says what a trace on this host cannot see; Lost is not a part of it.
+func (n *Netfilter) Unseen() []string {
 	if n.tracer == nil {
 		return nil
 	}
@@ -118,12 +117,6 @@ func (n *Netfilter) Lost() uint64 {
 		return n.lost
 	}
 	return n.lost + n.tracer.Lost()
-}
-
-// Unseen are the limits, and what was lost.
-func (n *Netfilter) Unseen() []string {
-	k := evidence.KernelEvidence{Limits: n.Limits(), Lost: n.Lost()}
-	return k.Missed()
 }
 
 // Close ends the trace.

@@ -20,7 +20,7 @@ type Source interface {
 	// Observations is where they are delivered, always the same channel. A source
 	// that has nothing more to deliver may close it.
 	Observations() <-chan Observation
-	// Unseen says what may have happened unobserved up to now, one sentence each.
+	// Unseen says what may happen unobserved, or has, one sentence each.
 	Unseen() []string
 	// Close ends the source. It is called once, also after a Start that failed.
 	Close() error

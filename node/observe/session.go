@@ -107,15 +107,6 @@ func (s *Session) Drain(p Policy) {
 	}
 }
 
-// Unseen says what the sources may have missed, one sentence each.
-func (s *Session) Unseen() []string {
-	var all []string
-	for _, h := range s.hearings {
-		all = append(all, h.src.Unseen()...)
-	}
-	return all
-}
-
 // Close ends all sources, the latest first.
 func (s *Session) Close() {
 	for _, h := range slices.Backward(s.hearings) {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/routing"
@@ -18,7 +19,7 @@ import (
 func (x *run) gather() *walk.Facts {
 	w := x.join()
 	f := &walk.Facts{Interface: x.Interface, Target: x.target(), Peer: x.state.key, PeerName: x.state.name,
-		Packet: x.packet(w), Stack: !x.Kernel, Blind: x.blind, Limits: x.limits(), Seen: w.seen, Answer: x.answer}
+		Packet: x.packet(w), Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: w.seen, Answer: x.answer}
 	if w.dropped != nil && f.Seen[probe.A4] == nil {
 		f.Seen[probe.A4] = w.dropped
 	}
@@ -84,7 +85,7 @@ var echoWords = map[[2]uint8]string{
 }
 
 // complaint words an ICMP error that the tunnel's socket has not been told of.
-func (x *run) complaint(p *netfilter.Packet) string {
+func (x *run) complaint(p *observe.Packet) string {
 	text := fmt.Sprintf("ICMP error from %s, type %d code %d", p.First.Src, p.First.ICMPType, p.First.ICMPCode)
 	switch w := x.passage(p, ""); {
 	case w.Drop != nil:
@@ -105,7 +106,7 @@ func describe(h netfilter.Header) string {
 }
 
 // passage words the walk of a packet through the hooks.
-func (x *run) passage(p *netfilter.Packet, other string) *walk.Passage {
+func (x *run) passage(p *observe.Packet, other string) *walk.Passage {
 	if p == nil {
 		return nil
 	}
@@ -129,7 +130,7 @@ func (x *run) passage(p *netfilter.Packet, other string) *walk.Passage {
 			case netfilter.EndStep:
 				continue
 			}
-			line := x.rule(v.Chain, s) + " -> " + s.Verdict.String()
+			line := rule(p, v.Chain, s) + " -> " + s.Verdict.String()
 			if s.Mark != mark {
 				line += fmt.Sprintf(", mark %#x", s.Mark)
 				mark = s.Mark
@@ -138,15 +139,15 @@ func (x *run) passage(p *netfilter.Packet, other string) *walk.Passage {
 		}
 		w.Visits = append(w.Visits, visit)
 	}
-	x.end(w, p)
+	end(w, p)
 	if p.Start == netfilter.Prerouting {
-		w.Check = check(p)
+		w.Check = check(p.Packet)
 	}
 	return w
 }
 
 // end says how the walk of a packet ended.
-func (x *run) end(w *walk.Passage, p *netfilter.Packet) {
+func end(w *walk.Passage, p *observe.Packet) {
 	switch f := p.Fate(); f.Outcome {
 	case netfilter.Passed:
 		w.End = f.Hook.String()
@@ -157,7 +158,7 @@ func (x *run) end(w *walk.Passage, p *netfilter.Packet) {
 	default:
 		w.Drop = &walk.Drop{Hook: f.Hook.String(), By: "the policy of " + f.Chain.Describe()}
 		if f.Step.Kind == netfilter.RuleStep {
-			w.Drop.By = fmt.Sprintf("%v %s", f.Chain.Table, x.rule(f.Chain, f.Step))
+			w.Drop.By = fmt.Sprintf("%v %s", f.Chain.Table, rule(p, f.Chain, f.Step))
 		}
 		if f.Outcome != netfilter.Dropped {
 			w.Drop.By += " (" + f.Outcome.String() + ")"
@@ -166,8 +167,8 @@ func (x *run) end(w *walk.Passage, p *netfilter.Packet) {
 }
 
 // rule writes the rule of a step: "input handle 7: tcp dport 80 drop".
-func (x *run) rule(c netfilter.Chain, s netfilter.Step) string {
-	r, err := x.tracer.Rule(c, s)
+func rule(p *observe.Packet, c netfilter.Chain, s netfilter.Step) string {
+	r, err := p.Rules.Rule(c, s)
 	text := r.Text
 	switch {
 	case err != nil:
@@ -205,7 +206,7 @@ func (x *run) innerWay(f *walk.Facts, w *witnesses) {
 	if f.Inner != nil {
 		f.Inner.Evidence = append(f.Inner.Evidence, fmt.Sprintf("source: %s", w.out.First.Src))
 	}
-	if mark, ok := remarked(w.out); ok {
+	if mark, ok := remarked(w.out.Packet); ok {
 		flow.Mark, flow.Src = mark, w.out.First.Src
 		f.Rerouted = way(flow)
 	}

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -17,9 +19,9 @@ type witnesses struct {
 	networkError *probe.Event
 	innerError   *probe.Event
 
-	out, in, sent, received, initiation, response *netfilter.Packet
+	out, in, sent, received, initiation, response *observe.Packet
 	// complaint is an ICMP error about an encrypted packet.
-	complaint *netfilter.Packet
+	complaint *observe.Packet
 	// sentOther and receivedOther say why another packet stands in.
 	sentOther, receivedOther string
 }
@@ -29,7 +31,7 @@ func (w *witnesses) complete(x *run) bool {
 	if w.seen[probe.A6] == nil {
 		return false
 	}
-	if x.tracer == nil {
+	if !x.traced() {
 		return true
 	}
 	inner := !x.Kernel || w.out != nil && w.in != nil
@@ -66,13 +68,13 @@ func (x *run) join() *witnesses {
 	w := new(witnesses)
 	ids := map[uint16]bool{x.id: true}
 	for _, p := range x.packets {
-		switch r := x.roles[p.Match]; {
-		case r == toTunnel && w.out == nil:
+		switch on := p.Match.On; {
+		case on == evidence.ToTunnel && w.out == nil:
 			w.out = p
 			ids[p.Last.SrcPort], ids[p.Last.ICMPID] = true, true // it may be translated
-		case r == fromTunnel && w.in == nil:
+		case on == evidence.FromTunnel && w.in == nil:
 			w.in = p
-		case r == fromRouter && w.complaint == nil:
+		case p.Match.Quoted && w.complaint == nil:
 			w.complaint = p
 		}
 	}
@@ -81,8 +83,8 @@ func (x *run) join() *witnesses {
 		w.add(x, &x.events[i], ids)
 	}
 	w.handshake(x)
-	w.sent, w.sentOther = x.encrypted(toWire, w.seen[probe.A4])
-	w.received, w.receivedOther = x.encrypted(fromWire, w.seen[probe.A5])
+	w.sent, w.sentOther = x.encrypted(evidence.ToWire, w.seen[probe.A4])
+	w.received, w.receivedOther = x.encrypted(evidence.FromWire, w.seen[probe.A5])
 	if w.received == nil && w.seen[probe.A4] != nil && w.seen[probe.A5] == nil {
 		w.received, w.receivedOther = x.likelyReply(w.seen[probe.A4])
 	}
@@ -170,10 +172,10 @@ func (w *witnesses) handshake(x *run) {
 	}
 	for _, p := range x.packets {
 		d := &p.Last.Data
-		switch r := x.roles[p.Match]; {
-		case r == toWire && d[0] == probe.TypeInitiation && index(d[4:]) == init.Sender && w.initiation == nil:
+		switch on := p.Match.On; {
+		case on == evidence.ToWire && d[0] == probe.TypeInitiation && index(d[4:]) == init.Sender && w.initiation == nil:
 			w.initiation = p
-		case r == fromWire && d[0] == probe.TypeResponse && index(d[8:]) == init.Sender && w.response == nil:
+		case on == evidence.FromWire && d[0] == probe.TypeResponse && index(d[8:]) == init.Sender && w.response == nil:
 			w.response = p
 		}
 	}
@@ -186,13 +188,13 @@ func index(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 // showed: every one begins with the receiver's index and a counter. If it is not
 // there another one of the session stands in, of the same length if possible, and
 // other says so.
-func (x *run) encrypted(r role, e *probe.Event) (found *netfilter.Packet, other string) {
+func (x *run) encrypted(on evidence.Segment, e *probe.Event) (found *observe.Packet, other string) {
 	if e == nil {
 		return nil, ""
 	}
 	for _, p := range x.packets {
 		d := &p.Last.Data
-		if x.roles[p.Match] != r || d[0] != probe.TypeData || index(d[4:]) != e.Receiver {
+		if p.Match.On != on || d[0] != probe.TypeData || index(d[4:]) != e.Receiver {
 			continue
 		}
 		counter := index(d[8:])
@@ -209,10 +211,10 @@ func (x *run) encrypted(r role, e *probe.Event) (found *netfilter.Packet, other 
 
 // likelyReply finds what may be the reply among the packets that this host did
 // not deliver. What is in them nobody can read.
-func (x *run) likelyReply(sent *probe.Event) (*netfilter.Packet, string) {
-	var found *netfilter.Packet
+func (x *run) likelyReply(sent *probe.Event) (*observe.Packet, string) {
+	var found *observe.Packet
 	for _, p := range x.packets {
-		if x.roles[p.Match] != fromWire || p.Last.Data[0] != probe.TypeData || p.Incomplete ||
+		if p.Match.On != evidence.FromWire || p.Last.Data[0] != probe.TypeData || p.Incomplete ||
 			p.Time.Before(sent.When()) || p.Fate().Outcome == netfilter.Passed {
 			continue
 		}
@@ -230,7 +232,7 @@ func (x *run) likelyReply(sent *probe.Event) (*netfilter.Packet, string) {
 }
 
 // payload is the length of the datagram in a packet without extension headers.
-func payload(p *netfilter.Packet) int {
+func payload(p *observe.Packet) int {
 	header := 40
 	if p.First.Src.Is4() {
 		header = 20

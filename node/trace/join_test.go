@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -20,8 +22,7 @@ var (
 
 // newTestRun is a run of TCP from port 4000 to remote:80.
 func newTestRun() *run {
-	return &run{Subject: explain.Subject{Kernel: true}, to: netip.AddrPortFrom(remote, 80), proto: probe.ProtoTCP, id: 4000, peer: 1,
-		roles: []role{toTunnel, toWire, fromWire, fromTunnel}}
+	return &run{Subject: explain.Subject{Kernel: true}, to: netip.AddrPortFrom(remote, 80), proto: probe.ProtoTCP, id: 4000, peer: 1}
 }
 
 // hear adds an event, some milliseconds after noon.
@@ -58,9 +59,10 @@ func message(kind byte, a, b uint32) (d [12]byte) {
 	return d
 }
 
-func (x *run) see(r role, ms int, h netfilter.Header, end netfilter.Hook) *netfilter.Packet {
+func (x *run) see(on evidence.Segment, ms int, h netfilter.Header, end netfilter.Hook) *observe.Packet {
 	h.Src, h.Dst = local, remote
-	p := &netfilter.Packet{Match: int(r), Time: noon.Add(time.Duration(ms) * time.Millisecond), First: h, Last: h, End: end}
+	p := &observe.Packet{Match: observe.Match{On: on},
+		Packet: &netfilter.Packet{Time: noon.Add(time.Duration(ms) * time.Millisecond), First: h, Last: h, End: end}}
 	x.packets = append(x.packets, p)
 	return p
 }
@@ -68,21 +70,21 @@ func (x *run) see(r role, ms int, h netfilter.Header, end netfilter.Hook) *netfi
 // In other traffic of the same session the packets are told by what they carry.
 func TestJoinExact(t *testing.T) {
 	x := newTestRun()
-	out := x.see(toTunnel, 0, netfilter.Header{SrcPort: 4000}, netfilter.Postrouting)
+	out := x.see(evidence.ToTunnel, 0, netfilter.Header{SrcPort: 4000}, netfilter.Postrouting)
 	x.hear(1, forth(probe.SeamTUNRead, 3999, probe.Event{Seq: 6}))
 	x.hear(1, forth(probe.SeamTUNRead, 4000, probe.Event{Seq: 7}))
 	x.hear(1, forth(probe.SeamTUNRead, 4000, probe.Event{Seq: 8})) // sent again
 	x.hear(2, forth(probe.SeamUDPSend, 3999, probe.Event{Pair: 6, Receiver: 5, Counter: 40}))
 	x.hear(2, forth(probe.SeamUDPSend, 4000, probe.Event{Pair: 8, Receiver: 5, Counter: 42}))
 	x.hear(2, forth(probe.SeamUDPSend, 4000, probe.Event{Pair: 7, Receiver: 5, Counter: 1<<32 + 41}))
-	x.see(toWire, 2, netfilter.Header{Data: message(probe.TypeData, 5, 40)}, netfilter.Postrouting)
-	x.see(toWire, 2, netfilter.Header{Data: message(probe.TypeData, 6, 41)}, netfilter.Postrouting)
-	sent := x.see(toWire, 2, netfilter.Header{Data: message(probe.TypeData, 5, 41)}, netfilter.Postrouting)
+	x.see(evidence.ToWire, 2, netfilter.Header{Data: message(probe.TypeData, 5, 40)}, netfilter.Postrouting)
+	x.see(evidence.ToWire, 2, netfilter.Header{Data: message(probe.TypeData, 6, 41)}, netfilter.Postrouting)
+	sent := x.see(evidence.ToWire, 2, netfilter.Header{Data: message(probe.TypeData, 5, 41)}, netfilter.Postrouting)
 	x.hear(3, back(probe.SeamUDPReceive, 3999, probe.Event{Receiver: 9, Counter: 1}))
 	x.hear(3, back(probe.SeamUDPReceive, 4000, probe.Event{Receiver: 9, Counter: 2}))
 	x.hear(3, back(probe.SeamTUNWrite, 4000, probe.Event{}))
-	received := x.see(fromWire, 3, netfilter.Header{Data: message(probe.TypeData, 9, 2)}, netfilter.Input)
-	in := x.see(fromTunnel, 3, netfilter.Header{DstPort: 4000}, netfilter.Input)
+	received := x.see(evidence.FromWire, 3, netfilter.Header{Data: message(probe.TypeData, 9, 2)}, netfilter.Input)
+	in := x.see(evidence.FromTunnel, 3, netfilter.Header{DstPort: 4000}, netfilter.Input)
 	w := x.join()
 	if w.seen[probe.A1] == nil || w.seen[probe.A1].Seq != 7 || w.seen[probe.A4] == nil || w.seen[probe.A4].Counter != 1<<32+41 {
 		t.Errorf("A1 %+v, A4 %+v", w.seen[probe.A1], w.seen[probe.A4])
@@ -93,7 +95,7 @@ func TestJoinExact(t *testing.T) {
 	if w.out != out || w.sent != sent || w.received != received || w.in != in || w.sentOther+w.receivedOther != "" {
 		t.Errorf("%+v", w)
 	}
-	x.tracer = new(netfilter.Tracer)
+	x.kernel = new(evidence.KernelEvidence)
 	if !w.complete(x) {
 		t.Error("not complete")
 	}
@@ -104,12 +106,12 @@ func TestJoinOthers(t *testing.T) {
 	x := newTestRun()
 	x.hear(1, forth(probe.SeamTUNRead, 4000, probe.Event{Seq: 7}))
 	x.hear(2, forth(probe.SeamUDPSend, 4000, probe.Event{Pair: 7, Receiver: 5, Counter: 41}))
-	x.see(toWire, 2, netfilter.Header{Data: message(probe.TypeData, 6, 41)}, netfilter.Postrouting)
-	other := x.see(toWire, 2, netfilter.Header{Data: message(probe.TypeData, 5, 40)}, netfilter.Postrouting)
-	x.see(fromWire, 1, netfilter.Header{Data: message(probe.TypeData, 9, 1)}, netfilter.HookUnknown) // too early
-	x.see(fromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 2)}, netfilter.Input)       // delivered
-	x.see(fromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 3), Length: 1400}, netfilter.HookUnknown)
-	reply := x.see(fromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 4), Length: 20 + 8 + 96}, netfilter.HookUnknown)
+	x.see(evidence.ToWire, 2, netfilter.Header{Data: message(probe.TypeData, 6, 41)}, netfilter.Postrouting)
+	other := x.see(evidence.ToWire, 2, netfilter.Header{Data: message(probe.TypeData, 5, 40)}, netfilter.Postrouting)
+	x.see(evidence.FromWire, 1, netfilter.Header{Data: message(probe.TypeData, 9, 1)}, netfilter.HookUnknown) // too early
+	x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 2)}, netfilter.Input)       // delivered
+	x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 3), Length: 1400}, netfilter.HookUnknown)
+	reply := x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 4), Length: 20 + 8 + 96}, netfilter.HookUnknown)
 	w := x.join()
 	if w.sent != other || !strings.Contains(w.sentOther, "counter 40") {
 		t.Errorf("sent %+v: %s", w.sent, w.sentOther)
@@ -132,9 +134,9 @@ func TestJoinHandshake(t *testing.T) {
 	x.hear(4, initiation(4))
 	x.hear(5, probe.Event{Kind: probe.KindResponse, Seam: probe.SeamUDPReceive, Peer: 1, Reason: probe.ResponseStale})
 	x.hear(6, probe.Event{Kind: probe.KindResponse, Seam: probe.SeamUDPReceive, Peer: 1, Receiver: 4})
-	x.see(toWire, 0, netfilter.Header{Data: message(probe.TypeInitiation, 1, 0)}, netfilter.Postrouting)
-	init := x.see(toWire, 4, netfilter.Header{Data: message(probe.TypeInitiation, 4, 0)}, netfilter.Postrouting)
-	res := x.see(fromWire, 6, netfilter.Header{Data: message(probe.TypeResponse, 77, 4)}, netfilter.Input)
+	x.see(evidence.ToWire, 0, netfilter.Header{Data: message(probe.TypeInitiation, 1, 0)}, netfilter.Postrouting)
+	init := x.see(evidence.ToWire, 4, netfilter.Header{Data: message(probe.TypeInitiation, 4, 0)}, netfilter.Postrouting)
+	res := x.see(evidence.FromWire, 6, netfilter.Header{Data: message(probe.TypeResponse, 77, 4)}, netfilter.Input)
 	w := x.join()
 	if a2, a3 := w.seen[probe.A2], w.seen[probe.A3]; a2 == nil || a2.Sender != 4 || a3 == nil || a3.Dropped() {
 		t.Errorf("A2 %+v, A3 %+v", w.seen[probe.A2], w.seen[probe.A3])
@@ -153,7 +155,7 @@ func TestJoinHandshake(t *testing.T) {
 // so is what comes back.
 func TestJoinTranslated(t *testing.T) {
 	x := newTestRun()
-	x.see(toTunnel, 0, netfilter.Header{SrcPort: 4000}, netfilter.Postrouting).Last.SrcPort = 61000
+	x.see(evidence.ToTunnel, 0, netfilter.Header{SrcPort: 4000}, netfilter.Postrouting).Last.SrcPort = 61000
 	x.hear(1, forth(probe.SeamTUNRead, 61001, probe.Event{Seq: 6}))
 	x.hear(1, forth(probe.SeamTUNRead, 61000, probe.Event{Seq: 7}))
 	x.hear(2, back(probe.SeamTUNWrite, 61000, probe.Event{}))

@@ -10,7 +10,9 @@ import (
 
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/walk"
 )
@@ -21,8 +23,8 @@ const DefaultTimeout = explain.DefaultTimeout
 const (
 	// patience is how long a reply is awaited after the encrypted packet left.
 	patience = 2 * time.Second
-	// linger is how long witnesses are heard after the end is known: they do not
-	// speak all at once.
+	// linger is how long is observed after the end is known: the sources do not
+	// report all at once.
 	linger = 300 * time.Millisecond
 	look   = 50 * time.Millisecond
 	// attempts is how many packets are sent at most: in other traffic the encrypted
@@ -59,56 +61,68 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 			return nil, err
 		}
 		if n == attempts || ctx.Err() != nil || x.sure() {
-			defer x.close()
+			defer x.session.Close()
 			return walk.Build(x.gather()), nil
 		}
-		x.close()
+		x.session.Close()
 	}
 }
 
 // sure reports whether another packet would tell no more: the reply came, and each
-// witness spoke of this packet; or it did not come, and the cause may be gone with
+// source has observed this packet; or it did not come, and the cause may be gone with
 // the next.
 func (x *run) sure() bool {
 	w := x.join()
 	return !x.answer.Answered || w.sentOther == "" && w.receivedOther == ""
 }
 
-// follow sends one packet and hears the witnesses.
+// follow sends one packet and observes what becomes of it. The caller closes the
+// run's session.
 func follow(ctx context.Context, s explain.Subject, req Request) (*run, error) {
 	x, err := newRun(s, req)
 	if err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
-	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{Match: x.concerns})
-	defer sub.Close()
-	ready, sent := make(chan struct{}), make(chan error, 1)
-	start := time.Now()
-	go func() {
-		sent <- senderOf(&s, x.to)(ctx, x.to, func(id uint16) {
-			x.id = id
-			x.watch()
-			start = time.Now()
-			close(ready)
-		})
-	}()
-	select {
-	case <-ready:
-	case err := <-sent:
-		select {
-		case <-ready: // it left, or was refused, at once
-			sent <- err
-		default:
-			return nil, fmt.Errorf("trace: %w", err)
-		}
+	x.session = observe.NewSession(look, linger)
+	if err := x.start(ctx); err != nil {
+		x.session.Close()
+		return nil, fmt.Errorf("trace: %w", err)
 	}
-	x.listen(ctx, start, sub, sent)
-	x.missed = sub.Lost()
+	x.session.Run(ctx, x)
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		x.close()
+		x.session.Close()
 		return nil, err
 	}
 	return x, nil
+}
+
+// start has the packet sent, once everything is ready to observe it.
+func (x *run) start(ctx context.Context) error {
+	x.recorder = observe.NewRecorder(x.Tunnel.Recorder(), probe.SubscribeOptions{Match: x.concerns})
+	if err := x.session.Start(ctx, x.recorder, observe.Selection{}); err != nil {
+		return err
+	}
+	id, watched, failed := make(chan uint16), make(chan struct{}), make(chan error, 1)
+	send := observe.NewAttempt(func(ctx context.Context) error {
+		err := senderOf(&x.Subject, x.to)(ctx, x.to, func(known uint16) {
+			id <- known
+			<-watched
+		})
+		failed <- err
+		return err
+	})
+	if err := x.session.Start(ctx, send, observe.Selection{}); err != nil {
+		return err
+	}
+	select {
+	case x.id = <-id:
+	case err := <-failed:
+		return err
+	}
+	x.watch(ctx)
+	x.sent = time.Now()
+	close(watched)
+	return nil
 }
 
 // run is one run of Run.
@@ -122,15 +136,16 @@ type run struct {
 	listenPort uint16
 	mark       uint32
 
-	tracer *netfilter.Tracer // nil: netfilter cannot be watched
-	roles  []role            // of the tracer's matches
-	blind  string
+	session  *observe.Session
+	recorder *observe.Recorder
+	kernel   *evidence.KernelEvidence // what cannot be seen of netfilter; nil before it is watched
 
-	// What was heard, in order.
+	// What was observed, in order.
+	sent    time.Time // when the packet left
 	events  []probe.Event
-	missed  uint64 // events that were overwritten before they were read
-	packets []*netfilter.Packet
+	packets []*observe.Packet
 	answer  walk.Answer
+	done    bool // no answer can come any more
 }
 
 // peerState is what is known of the peer before the packet is sent.
@@ -145,7 +160,7 @@ func newRun(s explain.Subject, req Request) (*run, error) {
 		return nil, err
 	}
 	x := &run{Subject: s, to: netip.AddrPortFrom(req.Target.Addr().Unmap(), req.Target.Port()), proto: probe.ProtoTCP,
-		listenPort: st.ListenPort, mark: st.FwMark}
+		listenPort: st.ListenPort, mark: st.FwMark, answer: walk.Answer{Text: "nothing came"}}
 	switch {
 	case !x.to.IsValid():
 		return nil, errors.New("no destination is given")
@@ -165,43 +180,15 @@ func newRun(s explain.Subject, req Request) (*run, error) {
 // maxEvents bounds the memory for a flow that is busy besides our packet.
 const maxEvents = 4096
 
-// listen hears the witnesses until the end of the walk is known.
-func (x *run) listen(ctx context.Context, start time.Time, sub *probe.Subscription, sent <-chan error) {
-	ctx, stop := context.WithCancel(ctx)
-	events, packets := make(chan []probe.Event), make(chan *netfilter.Packet)
-	ended := make(chan struct{}, 2)
-	go func() { sub.Feed(ctx, events); ended <- struct{}{} }()
-	go func() { x.readPackets(ctx, packets); ended <- struct{}{} }()
-	defer func() {
-		stop()
-		<-ended
-		<-ended
-	}()
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	var until time.Time
-	x.answer.Text = "nothing came"
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case evs := <-events:
-			x.events = append(x.events, evs[:min(len(evs), maxEvents-len(x.events))]...)
-		case p := <-packets:
-			x.take(p)
-		case err := <-sent:
-			x.answer = answered(err, time.Since(start))
-			sent = nil
-		case <-tick.C:
-		}
-		switch known := x.known(sent == nil, time.Now()); {
-		case known == whole:
-			return
-		case known == ending && until.IsZero():
-			until = time.Now().Add(linger)
-		case known == ending && time.Now().After(until):
-			return
-		}
+// Add implements [observe.Policy].
+func (x *run) Add(o *observe.Observation) {
+	switch {
+	case o.Packet != nil:
+		x.take(o.Packet)
+	case o.Outcome != nil:
+		x.answer, x.done = answered(o.Outcome.Err, o.Outcome.End.Sub(x.sent)), true
+	default:
+		x.events = append(x.events, o.Events[:min(len(o.Events), maxEvents-len(x.events))]...)
 	}
 }
 
@@ -217,32 +204,23 @@ func answered(err error, took time.Duration) walk.Answer {
 	return walk.Answer{Text: err.Error(), Took: took}
 }
 
-// knowledge is how far the end of the walk is known.
-type knowledge int
-
-const (
-	open   knowledge = iota
-	ending           // what comes now adds details only
-	whole            // nothing can come
-)
-
-// known says whether there is anything to wait for.
-func (x *run) known(done bool, now time.Time) knowledge {
+// Look implements [observe.Policy]: it says whether the end of the walk is known.
+func (x *run) Look(context.Context) observe.State {
 	w := x.join()
 	switch {
 	case w.seen[probe.A1] != nil && w.seen[probe.A1].Dropped(), w.dropped != nil, x.fatal(w):
-		return ending
+		return observe.Settled
 	case x.answer.Answered && w.complete(x):
-		return whole
-	case done:
-		return ending
+		return observe.Complete
+	case x.done:
+		return observe.Settled
 	case w.networkError != nil, w.complaint != nil, x.astray(w):
-		return ending
+		return observe.Settled
 	}
-	if e := w.seen[probe.A4]; e != nil && w.seen[probe.A5] == nil && now.Sub(e.When()) > patience {
-		return ending
+	if e := w.seen[probe.A4]; e != nil && w.seen[probe.A5] == nil && time.Since(e.When()) > patience {
+		return observe.Settled
 	}
-	return open
+	return observe.Open
 }
 
 // astray reports whether the packet has left by another link than the tunnel's.
@@ -253,7 +231,7 @@ func (x *run) astray(w *witnesses) bool {
 
 // fatal reports whether the kernel is known to have lost the packet.
 func (x *run) fatal(w *witnesses) bool {
-	for _, p := range []*netfilter.Packet{w.out, w.sent, w.initiation, w.response, w.in} {
+	for _, p := range []*observe.Packet{w.out, w.sent, w.initiation, w.response, w.in} {
 		if p == nil || p.Incomplete || p.First.Fragment {
 			continue
 		}

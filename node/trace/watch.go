@@ -2,23 +2,13 @@ package trace
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
-)
-
-// role is which of the walk's packets a match selects.
-type role uint8
-
-const (
-	toTunnel role = iota
-	toWire
-	fromWire
-	fromTunnel
-	fromRouter // an ICMP error about an encrypted packet
 )
 
 // How many packets a second are traced at most, of those that have the length of
@@ -28,42 +18,36 @@ const (
 	otherRate = 10
 )
 
-// watch begins to trace, if that is possible here.
-func (x *run) watch() {
-	var cfg netfilter.Config
-	add := func(r role, m netfilter.Match) {
-		cfg.Matches, x.roles = append(cfg.Matches, m), append(x.roles, r)
-	}
+// watch begins to follow packets through netfilter, if that is possible here.
+func (x *run) watch(ctx context.Context) {
+	var sel observe.Selection
 	if x.Kernel {
 		forth := x.forth()
-		add(toTunnel, forth)
-		add(fromTunnel, forth.Reverse())
+		sel.Add(evidence.ToTunnel, forth)
+		sel.Add(evidence.FromTunnel, forth.Reverse())
 	}
 	if ep := x.state.endpoint; ep.IsValid() {
 		to := netfilter.Match{Dst: single(ep.Addr()), Proto: probe.ProtoUDP, DstPort: ep.Port(), SrcPort: x.listenPort}
 		from := to.Reverse()
 		for _, length := range x.lengths() {
-			add(toWire, alike(to, length))
-			add(fromWire, alike(from, length))
+			sel.Add(evidence.ToWire, alike(to, length))
+			sel.Add(evidence.FromWire, alike(from, length))
 		}
 		to.Rate, from.Rate = otherRate, otherRate
-		add(toWire, to)
-		add(fromWire, from)
-		to.Quoted = true
-		add(fromRouter, to)
+		sel.Add(evidence.ToWire, to)
+		sel.Add(evidence.FromWire, from)
+		to.Quoted = true // an ICMP error about an encrypted packet
+		sel.Add(evidence.FromWire, to)
 	}
-	if len(cfg.Matches) == 0 {
-		x.blind = "no peer has an endpoint"
+	if len(sel.Packets) == 0 {
+		x.kernel = &evidence.KernelEvidence{Blind: "no peer has an endpoint"}
 		return
 	}
-	err := netfilter.Available()
-	if err == nil {
-		x.tracer, err = netfilter.Start(cfg)
-	}
-	if err != nil {
-		x.blind = err.Error()
-	}
+	x.kernel = x.session.WatchKernel(ctx, sel)
 }
+
+// traced reports whether packets are followed through netfilter.
+func (x *run) traced() bool { return x.kernel != nil && x.kernel.Blind == "" }
 
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
@@ -113,27 +97,9 @@ func (x *run) innerLengths() []int {
 
 func (x *run) replyLength(n int) bool { return slices.Contains(x.innerLengths(), n) }
 
-// readPackets hands traced packets on until ctx ends.
-func (x *run) readPackets(ctx context.Context, to chan<- *netfilter.Packet) {
-	if x.tracer == nil {
-		return
-	}
-	for {
-		p, err := x.tracer.Next(ctx)
-		if err != nil {
-			return
-		}
-		select {
-		case to <- p:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // take keeps a traced packet. What becomes of one at the egress of a device is told
 // after it has passed postrouting, and is a part of the same walk.
-func (x *run) take(p *netfilter.Packet) {
+func (x *run) take(p *observe.Packet) {
 	if p.Start == netfilter.Egress {
 		for i := len(x.packets) - 1; i >= 0; i-- {
 			was := x.packets[i]
@@ -141,34 +107,17 @@ func (x *run) take(p *netfilter.Packet) {
 				was.Last.Proto != p.First.Proto || was.Last.Length != p.First.Length || was.Last.Data != p.First.Data {
 				continue
 			}
-			whole := *was
+			whole := *was.Packet
 			whole.End, whole.Last, whole.Visits = netfilter.HookUnknown, p.Last, slices.Concat(was.Visits, p.Visits)
-			x.packets[i] = &whole
+			x.packets[i] = &observe.Packet{Packet: &whole, Match: was.Match, Rules: was.Rules}
 			return
 		}
 	}
 	x.packets = append(x.packets, p)
 }
 
-func (x *run) close() {
-	if x.tracer != nil {
-		// Without its socket the kernel removes the table; there is nobody to tell.
-		_ = x.tracer.Close()
-	}
-}
-
 // limits says what a trace may have missed on this host.
 func (x *run) limits() []string {
-	var missed []string
-	if x.missed > 0 {
-		missed = append(missed, fmt.Sprintf("%d events of the tunnel were not read in time", x.missed))
-	}
-	if x.tracer == nil {
-		return missed
-	}
-	missed = append(missed, x.tracer.Unseen()...)
-	if n := x.tracer.Lost(); n > 0 {
-		missed = append(missed, fmt.Sprintf("%d trace events were lost", n))
-	}
-	return missed
+	x.kernel.Lost = x.session.Lost()
+	return append(x.recorder.Unseen(), x.kernel.Missed()...)
 }
