@@ -11,8 +11,8 @@ import (
 	"github.com/wgnode/wgnode/probe"
 )
 
-// routing is the kind of the service that passes on what peers send to others.
-const routing = "routing for peers"
+// peerRouting is the kind of the service that passes on what peers send to others.
+const peerRouting = "routing for peers"
 
 // openRouting passes on what the routes allow, and tells of it at B5 and B6.
 func (n *Node) openRouting(w wanted, opt proxy.Options) (*service, error) {

@@ -74,7 +74,7 @@ func wantedOf(s config.Services) []wanted {
 	for _, listen := range s.DNS {
 		all = append(all, wanted{kind: "DNS forwarder", listen: listen})
 	}
-	return append(all, wanted{kind: routing, routes: s.Routes})
+	return append(all, wanted{kind: peerRouting, routes: s.Routes})
 }
 
 // checkServices refuses what could not be done.
@@ -207,7 +207,7 @@ func (n *Node) openService(w wanted) (*service, error) {
 			return nil, err
 		}
 		return n.openForward(w, n.net.Listen, n.net.ListenPacket, proxy.Host{}, opt)
-	case routing:
+	case peerRouting:
 		return n.openRouting(w, opt)
 	}
 	return n.openDNS(w, opt)

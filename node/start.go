@@ -18,6 +18,7 @@ import (
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
@@ -130,7 +131,7 @@ func (n *Node) around(a netip.Addr) string {
 	if n.tun == nil || !n.opt.onHost() {
 		return ""
 	}
-	device, err := route.Around(a, n.mark(), n.name)
+	device, err := routing.BypassLink(a, n.mark(), n.name)
 	if err != nil {
 		n.opt.Logger.Error("cannot find a route around the tunnel", "interface", n.name, "address", a, "error", err)
 	}

@@ -183,7 +183,7 @@ func (g *gathering) host() {
 			}
 		}
 	}
-	for i, r := range routesOf([]routing.Flow{own(routing.Flow{Dst: internet[0]}), own(routing.Flow{Dst: internet[1]})}, g.Interface) {
+	for i, r := range routesOf([]routing.Flow{routing.Flow{Dst: internet[0]}.Own(), routing.Flow{Dst: internet[1]}.Own()}, g.Interface) {
 		dst := internet[i]
 		if l := snap.Link(r.link); r.Kind == evidence.RouteFound && l != nil {
 			g.facts.Default = append(g.facts.Default, finding.Way{IPv6: dst.Is6(), Link: l.Name,

@@ -4,7 +4,6 @@ package explain
 
 import (
 	"net/netip"
-	"os"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/evidence"
@@ -27,18 +26,12 @@ func (s *Subject) endpointRoutes(port uint16, mark uint32, endpoints []netip.Add
 	}
 	flows := make([]routing.Flow, len(endpoints))
 	for i, ep := range endpoints {
-		flows[i] = own(routing.Flow{Dst: ep.Addr(), DPort: ep.Port(), SPort: port, Proto: probe.ProtoUDP, Mark: mark})
+		flows[i] = routing.Flow{Dst: ep.Addr(), DPort: ep.Port(), SPort: port, Proto: probe.ProtoUDP, Mark: mark}.Own()
 	}
 	for i, r := range routesOf(flows, s.Interface) {
 		routes[endpoints[i]] = r
 	}
 	return routes
-}
-
-// own is a packet that this process sends.
-func own(f routing.Flow) routing.Flow {
-	f.UID = uint32(os.Geteuid())
-	return f
 }
 
 // wayOf asks which way this host's own packets to an address go.
@@ -48,7 +41,7 @@ func wayOf(dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.R
 
 // wayFrom is wayOf for packets whose source is known.
 func wayFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.RouteDecision {
-	f := own(routing.Flow{Src: src, Dst: dst.Addr(), DPort: dst.Port(), Proto: proto, Mark: mark})
+	f := routing.Flow{Src: src, Dst: dst.Addr(), DPort: dst.Port(), Proto: proto, Mark: mark}.Own()
 	return routesOf([]routing.Flow{f}, link)[0].RouteDecision
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
-	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/node/rule"
 	"github.com/wgnode/wgnode/node/sysctl"
+	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // Gather finds out about this host what [Build] needs to bring cfg up. The
@@ -37,12 +37,12 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 	if s.Loops, err = gatherLoops(cfg, endpoints, mark); err != nil {
 		return State{}, err
 	}
-	d, err := route.Default()
+	d, err := routing.FirstDefault(false)
 	if err != nil {
 		return State{}, err
 	}
-	if d != nil && d.OifName != cfg.Name {
-		s.DefaultMTU = d.MTU()
+	if d.OutLink() != cfg.Name {
+		s.DefaultMTU = d.MTU
 	}
 	if s.NoIPv6, err = noIPv6(); err != nil {
 		return State{}, err
@@ -72,7 +72,7 @@ func Gather(cfg *config.Config, endpoints []netip.Addr, mark uint32) (State, err
 // endpointMTUs returns the different MTUs of the ways to the endpoints, but for
 // those that lead into the tunnel itself: a reload finds it there.
 func endpointMTUs(endpoints []netip.Addr, mark uint32, own string) ([]int, error) {
-	routes, err := route.Begin()
+	routes, err := routing.Begin()
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +84,9 @@ func endpointMTUs(endpoints []netip.Addr, mark uint32, own string) ([]int, error
 			continue
 		}
 		asked[e] = true
-		r, err := routes.Lookup(e, mark)
-		if err == nil && r.MTU() > 0 && r.OifName != own && !slices.Contains(mtus, r.MTU()) {
-			mtus = append(mtus, r.MTU())
+		d, err := routes.Decide(routing.Flow{Dst: e, Mark: mark}.Own())
+		if err == nil && d.MTU > 0 && d.OutLink() != own && !slices.Contains(mtus, d.MTU) {
+			mtus = append(mtus, d.MTU)
 		}
 	}
 	return mtus, nil
@@ -118,25 +118,23 @@ func noIPv6() (string, error) {
 
 func gatherDefault() (DefaultState, error) {
 	d := DefaultState{FreeTable: firstTable}
-	v4, err := route.Look(false)
-	if err != nil {
+	used := make(map[routing.Table]bool) // that hold a route
+	if err := d.V4.survey(false, used); err != nil {
 		return d, err
 	}
-	d.V4.Default, d.V4.Networks = v4.Default, v4.Networks
+	var err error
 	if d.V4.Priority, err = rule.Next(false); err != nil {
 		return d, err
 	}
-	var v6 route.Survey // nothing, if the kernel does not know the family
-	if _, err := sysctl.Read("net.ipv6.conf.all.disable_ipv6"); err == nil {
-		if v6, err = route.Look(true); err != nil {
+	if _, err := sysctl.Read("net.ipv6.conf.all.disable_ipv6"); err == nil { // else the kernel does not know the family
+		if err := d.V6.survey(true, used); err != nil {
 			return d, err
 		}
-		d.V6.Default, d.V6.Networks = v6.Default, v6.Networks
 		if d.V6.Priority, err = rule.Next(true); err != nil {
 			return d, err
 		}
 	}
-	for v4.Tables[d.FreeTable] || v6.Tables[d.FreeTable] {
+	for used[routing.Table(d.FreeTable)] {
 		d.FreeTable++
 	}
 	value, err := sysctl.Read(srcValidMark)
@@ -148,4 +146,32 @@ func gatherDefault() (DefaultState, error) {
 		d.SrcValidMarkFixed = err.Error()
 	}
 	return d, nil
+}
+
+// survey notes where the main table leads, link-local networks left out, and adds to
+// used the tables that hold a route.
+func (f *FamilyState) survey(ipv6 bool, used map[routing.Table]bool) error {
+	routes, err := routing.List(ipv6, 0)
+	if err != nil {
+		return err
+	}
+	for i := range routes {
+		r := &routes[i]
+		used[r.Table] = true
+		dst := r.Dst.Addr()
+		if r.Table != routing.Main || r.Type != routing.TypeUnicast || len(r.Hops) != 1 || dst.IsLinkLocalUnicast() || dst.IsMulticast() {
+			continue
+		}
+		way := "dev " + r.Hops[0].Dev
+		if gw := r.Hops[0].Gateway; gw.IsValid() {
+			way = "via " + gw.String() + " " + way
+		}
+		switch {
+		case r.Dst.Bits() > 0:
+			f.Networks = append(f.Networks, r.Dst.String()+" "+way)
+		case f.Default == "":
+			f.Default = way
+		}
+	}
+	return nil
 }

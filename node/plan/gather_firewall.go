@@ -10,8 +10,8 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/nftables"
-	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/node/sysctl"
+	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // LAN returns the networks that kill_switch_lan stands for now: those that the
@@ -21,12 +21,14 @@ import (
 func LAN(tunnel string) ([]nftables.Network, error) {
 	var all []nftables.Network
 	for _, ipv6 := range []bool{false, true} {
-		connected, err := route.Connected(ipv6)
+		routes, err := routing.List(ipv6, routing.Main)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range connected {
-			all = append(all, nftables.Network{Link: c.Link, Prefix: c.Prefix})
+		for i := range routes {
+			if r := &routes[i]; r.Connected() {
+				all = append(all, nftables.Network{Link: r.Hops[0].Dev, Prefix: r.Dst})
+			}
 		}
 	}
 	return lan(all, tunnel), nil
@@ -105,18 +107,23 @@ func gatherForwarding(name, family string) (f Forwarding, err error) {
 }
 
 func gatherRouters() ([]Router, error) {
-	advertised, err := route.Advertised()
+	routes, err := routing.List(true, routing.Main)
 	if err != nil {
 		return nil, err
 	}
 	var routers []Router
-	for _, a := range advertised {
-		switch v, err := sysctl.Read(sysctl.Name("net", "ipv6", "conf", a.OifName, "accept_ra")); {
+	for i := range routes {
+		r := &routes[i]
+		if !r.Advertised() || r.Dst.Bits() > 0 || len(r.Hops) == 0 {
+			continue
+		}
+		hop := &r.Hops[0]
+		switch v, err := sysctl.Read(sysctl.Name("net", "ipv6", "conf", hop.Dev, "accept_ra")); {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, err
-		case v == "1" && !slices.ContainsFunc(routers, func(r Router) bool { return r.Link == a.OifName }):
-			routers = append(routers, Router{a.OifName, a.Gateway.String()})
+		case v == "1" && !slices.ContainsFunc(routers, func(known Router) bool { return known.Link == hop.Dev }):
+			routers = append(routers, Router{hop.Dev, hop.Gateway.String()})
 		}
 	}
 	return routers, nil

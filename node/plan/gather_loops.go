@@ -9,7 +9,7 @@ import (
 	"github.com/gaissmai/bart"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // gatherLoops finds the loops among endpoints, whose packets have the mark.
@@ -17,7 +17,7 @@ func gatherLoops(cfg *config.Config, endpoints []netip.Addr, mark uint32) ([]Loo
 	if cfg.Interface.Table != config.TableAuto {
 		return nil, nil
 	}
-	routes, err := route.Begin()
+	routes, err := routing.Begin()
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +38,13 @@ func gatherLoops(cfg *config.Config, endpoints []netip.Addr, mark uint32) ([]Loo
 		if !covered || excluded || slices.ContainsFunc(loops, func(l Loop) bool { return l.Endpoint == e }) {
 			continue
 		}
-		now, link, err := routes.Matched(e, mark)
+		now, ok, err := routes.Matched(routing.Flow{Dst: e, Mark: mark}.Own())
 		if err != nil {
 			return nil, err
 		}
-		if now.IsValid() && link != cfg.Name && now.Bits() < allowed.Bits() {
-			loops = append(loops, Loop{e, allowed, now})
+		into := len(now.Hops) == 1 && now.Hops[0].Dev == cfg.Name
+		if ok && now.Table == routing.Main && !into && now.Dst.Bits() < allowed.Bits() {
+			loops = append(loops, Loop{e, allowed, now.Dst})
 		}
 	}
 	return loops, nil

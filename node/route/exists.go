@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // ExistsError says that a table has a route to the prefix already, and whose it is.
@@ -100,7 +101,7 @@ func (e *ExistsError) describe(r netlink.Route) {
 	words = append(words, "proto "+r.Protocol.String())
 	e.Connected = r.Protocol == unix.RTPROT_KERNEL
 	if r.Type != unix.RTN_UNICAST {
-		words = append([]string{Type(r.Type).String()}, words...)
+		words = append([]string{routing.Type(r.Type).String()}, words...)
 	}
 	e.route = strings.Join(words, " ")
 }

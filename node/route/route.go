@@ -1,13 +1,14 @@
 //go:build linux
 
-// Package route adds, deletes and looks up routes, as `ip route` does, over
-// rtnetlink(7).
+// Package route adds and deletes routes, as `ip route` does, over rtnetlink(7), and lists
+// those that it has added. Where packets go package probe/host/routing says.
 //
 // All functions work in the network namespace of the calling thread and may be
 // called from many goroutines.
 package route
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -141,33 +142,29 @@ func message(l link.Link, p netip.Prefix, table int) *netlink.Route {
 	return r
 }
 
-// Default returns the IPv4 default route that `ip route show default` lists
-// first, the one with the least metric; nil if there is none. Its Type is
-// always TypeUnicast, and Src is as the route prescribes it, often not at all.
-func Default() (*Result, error) { return defaultRoute(false) }
-
-// Default6 is Default for IPv6.
-func Default6() (*Result, error) { return defaultRoute(true) }
-
-func defaultRoute(ipv6 bool) (*Result, error) {
-	routes, err := list(ipv6, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+// list returns the routes of a family that a filter lets through.
+func list(ipv6 bool, filter *netlink.Route, by uint64) ([]netlink.Route, error) {
+	family := netlink.FAMILY_V4
+	if ipv6 {
+		family = netlink.FAMILY_V6
+	}
+	const attempts = 5
+	var routes []netlink.Route
+	var err error
+	for range attempts { // a dump is interrupted if routes change meanwhile
+		routes, err = netlink.RouteListFiltered(family, filter, by)
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list routes: %w", err)
 	}
-	for _, r := range routes {
-		if r.Dst != nil {
-			if ones, _ := r.Dst.Mask.Size(); ones != 0 {
-				continue
-			}
-		}
-		if r.Type != unix.RTN_UNICAST || r.LinkIndex == 0 {
-			continue // nowhere, or several ways at once
-		}
-		res, err := result(r, link.ByIndex)
-		if err != nil {
-			return nil, fmt.Errorf("default route: %w", err)
-		}
-		return &res, nil
-	}
-	return nil, nil
+	return routes, nil
+}
+
+// addr translates an address; nil becomes the zero Addr.
+func addr(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
 }

@@ -3,7 +3,6 @@ package trace
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"syscall"
 
@@ -193,7 +192,7 @@ func translated(a, b netfilter.Header) []string {
 
 // innerWay looks up where the packet goes, also after output has marked it.
 func (x *run) innerWay(f *walk.Facts, w *witnesses) {
-	flow := routing.Flow{Dst: x.to.Addr(), Proto: x.proto, DPort: x.to.Port(), UID: uint32(os.Geteuid())}
+	flow := routing.Flow{Dst: x.to.Addr(), Proto: x.proto, DPort: x.to.Port()}.Own()
 	if x.proto == probe.ProtoTCP {
 		flow.SPort = x.id
 	}
@@ -236,7 +235,7 @@ func (x *run) outerWay(f *walk.Facts, w *witnesses) {
 	if e := w.seen[probe.A4]; e != nil {
 		_, ep = e.Outer()
 	}
-	flow := routing.Flow{Dst: ep.Addr(), Proto: probe.ProtoUDP, SPort: x.listenPort, DPort: ep.Port(), Mark: x.mark, UID: uint32(os.Geteuid())}
+	flow := routing.Flow{Dst: ep.Addr(), Proto: probe.ProtoUDP, SPort: x.listenPort, DPort: ep.Port(), Mark: x.mark}.Own()
 	if p := w.sent; p != nil {
 		flow.Src, flow.Mark = p.First.Src, p.First.Mark
 	} else if p := w.initiation; p != nil {

@@ -13,13 +13,11 @@
 package uplink
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 
-	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // Way is how packets leave this host. The zero Way is none.
@@ -61,13 +59,17 @@ func Look(endpoints []netip.Addr, mark uint32) (State, error) {
 			}
 		}
 	}
-	if s.Default4, err = usual(route.Default()); err != nil {
-		return State{}, err
+	for _, usual := range []struct {
+		ipv6 bool
+		to   *Way
+	}{{false, &s.Default4}, {true, &s.Default6}} {
+		d, err := routing.FirstDefault(usual.ipv6)
+		if err != nil {
+			return State{}, err
+		}
+		*usual.to = way(&d)
 	}
-	if s.Default6, err = usual(route.Default6()); err != nil {
-		return State{}, err
-	}
-	routes, err := route.Begin()
+	routes, err := routing.Begin()
 	if err != nil {
 		return State{}, err
 	}
@@ -76,44 +78,32 @@ func Look(endpoints []netip.Addr, mark uint32) (State, error) {
 		if _, known := s.Ways[e]; known {
 			continue
 		}
-		r, err := routes.Lookup(e, mark)
-		if err != nil && !none(err) {
+		d, err := routes.Decide(routing.Flow{Dst: e, Mark: mark}.Own())
+		if err != nil {
 			return State{}, err
 		}
-		if err == nil {
-			s.Ways[e] = way(r)
-		} else {
-			s.Ways[e] = Way{}
-		}
+		s.Ways[e] = way(&d)
 	}
 	return s, nil
 }
 
-func usual(r *route.Result, err error) (Way, error) {
-	if r == nil || none(err) {
-		return Way{}, nil
+// way is where a decision leads, none if nowhere.
+func way(d *routing.Decision) Way {
+	if d.Type.Rejects() || len(d.Hops) == 0 {
+		return Way{}
 	}
-	return way(*r), err
-}
-
-func way(r route.Result) Way {
-	return Way{Link: r.OifName, Gateway: r.Gateway, Source: r.Src, MTU: r.MTU()}
-}
-
-// none reports whether an error says that there is no way; also because the
-// link vanished while it was looked up.
-func none(err error) bool {
-	for _, e := range []error{route.ErrNoRoute, route.ErrUnreachable, route.ErrProhibit, route.ErrBlackhole, link.ErrNotFound} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	h := &d.Hops[0]
+	return Way{Link: h.Dev, Gateway: h.Gateway, Source: d.PrefSrc, MTU: d.MTU}
 }
 
 // Reachable reports whether the kernel has a way to an address for packets with
 // the mark. What it does not want to tell counts as reachable.
 func Reachable(a netip.Addr, mark uint32) bool {
-	_, err := route.Lookup(a, mark)
-	return !none(err)
+	s, err := routing.Begin()
+	if err != nil {
+		return true
+	}
+	defer s.End()
+	d, err := s.Decide(routing.Flow{Dst: a, Mark: mark}.Own())
+	return err != nil || !d.Type.Rejects()
 }

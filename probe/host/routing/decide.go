@@ -17,10 +17,7 @@ import (
 // have Decision.PrefSrc for a source. Rules that select by source apply to that
 // second lookup alone.
 func (s *Snapshot) Walk(f Flow) Walk {
-	if f.OIF == "" && f.IIF == "" {
-		f.OIF = f.Dst.Zone()
-	}
-	f.Src, f.Dst = f.Src.Unmap().WithZone(""), f.Dst.Unmap().WithZone("")
+	f = f.normal()
 	w := Walk{Flow: f}
 	if err := s.check(f); err != nil {
 		w.Doubt = err.Error()

@@ -10,7 +10,8 @@
 //	Walk     each rule in its order: why it matches or not, what its table says
 //	Verify   the kernel's own answer for the same packet, compared
 //
-// [Explain] does all three.
+// [Explain] does all three, [ExplainAll] for many packets at once. Where the answer alone is
+// wanted, without its reason, a [Session] asks the kernel for it.
 //
 // # How a way is chosen
 //
@@ -43,7 +44,7 @@
 //
 // Rules, routes and neighbours are written as ip(8) writes them.
 //
-// Take, Verify and Explain work in the network namespace of the calling thread,
+// Take, Verify, Explain, List and sessions work in the network namespace of the calling thread,
 // which must not be left meanwhile, and change nothing there. All else is pure:
 // a Snapshot is never written to after Take, so that many goroutines may use it.
 package routing

@@ -37,6 +37,19 @@ func (s *Snapshot) lookup(ipv6 bool, id Table, k *key) found {
 // the table main may still lead elsewhere; walk again to see.
 func (s *Snapshot) Around(dst netip.Addr, link string) string {
 	dst = dst.Unmap().WithZone("")
+	h := s.bypass(dst, link)
+	if h == nil {
+		return ""
+	}
+	w := new(words)
+	w.add(ipCommand(dst.Is6()), "route add", dst.String())
+	h.way(w, dst.Is6())
+	return w.String()
+}
+
+// bypass is where packets to dst would go if the link had no routes, nil if nowhere.
+func (s *Snapshot) bypass(dst netip.Addr, link string) *Hop {
+	dst = dst.Unmap().WithZone("")
 	tables := s.reachable(dst.Is6())
 	if i := slices.Index(tables, Main); i >= 0 { // first
 		tables[0], tables[i] = tables[i], tables[0]
@@ -53,16 +66,13 @@ func (s *Snapshot) Around(dst netip.Addr, link string) string {
 				}
 				for i := range r.Hops {
 					if h := &r.Hops[i]; h.Dev != link && !h.Dead {
-						w := new(words)
-						w.add(ipCommand(dst.Is6()), "route add", dst.String())
-						h.way(w, dst.Is6())
-						return w.String()
+						return h
 					}
 				}
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // lookup4 is fib_table_lookup in the kernel's net/ipv4/fib_trie.c, and the choice

@@ -84,6 +84,7 @@ type Route struct {
 	Hops     []Hop      // more than one: the packets are spread over them
 
 	scope, protocol, pref uint8
+	linkMTU               int   // bytes; of its first link, where that is known
 	next                  int32 // the table's next route to the same Dst, -1 at the end
 }
 

@@ -261,15 +261,10 @@ func (s *Snapshot) refusal(w *Walk, errno unix.Errno) string {
 // ask asks twice: for the way, and for the route that it comes from.
 func (s *Snapshot) ask(sock *socket, f Flow) (*answer, error) {
 	a := new(answer)
-	err := s.askOne(sock, f, 0, &a.route)
-	switch {
-	case err == nil:
-	case errors.As(err, &a.errno) && slices.Contains([]unix.Errno{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL, unix.EXDEV}, a.errno):
-		return a, nil
-	default:
-		return nil, err
+	if err := s.askWay(sock, f, a); err != nil || a.errno != 0 {
+		return a, err
 	}
-	err = s.askOne(sock, f, unix.RTM_F_FIB_MATCH, &a.matched)
+	err := s.askOne(sock, f, unix.RTM_F_FIB_MATCH, &a.matched)
 	switch {
 	case err == nil:
 		a.hasMatch = true
@@ -277,6 +272,18 @@ func (s *Snapshot) ask(sock *socket, f Flow) (*answer, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// noRoute are the kernel's answers that are no failure to ask.
+var noRoute = []unix.Errno{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL, unix.EXDEV}
+
+// askWay asks for the way.
+func (s *Snapshot) askWay(sock *socket, f Flow, a *answer) error {
+	err := s.askOne(sock, f, 0, &a.route)
+	if errors.As(err, &a.errno) && slices.Contains(noRoute, a.errno) {
+		return nil
+	}
+	return err
 }
 
 func (s *Snapshot) askOne(sock *socket, f Flow, flags uint32, r *Route) error {
