@@ -22,7 +22,7 @@ func (n *Node) recordingMeta(req *RecordRequest) (*recording.Meta, error) {
 		return nil, fmt.Errorf("record: %w", err)
 	}
 	m := &recording.Meta{ID: rand.Uint64(), Version: moduleVersion(), Host: host, Interface: n.name, Config: n.Config().Path,
-		PublicKey: recording.Key(n.tun.PublicKey()), ListenPort: n.tun.ListenPort(), FwMark: n.tun.FwMark(),
+		PublicKey: n.tun.PublicKey(), ListenPort: n.tun.ListenPort(), FwMark: n.tun.FwMark(),
 		Kernel: n.net == nil && n.link == nil, Clock: hostClock(), Addrs: n.ownAddrs(), Filter: req.Filter, Snaplen: req.Snaplen}
 	status, err := n.tun.Status()
 	if err != nil {
@@ -55,7 +55,7 @@ func (n *Node) recordingPeer(id probe.PeerID) *recording.Peer {
 
 func (n *Node) describePeer(p *tunnel.PeerState) recording.Peer {
 	written, _ := n.Endpoint(p.Key) // whether a name resolves is no concern here
-	return recording.Peer{ID: p.ID, PublicKey: recording.Key(p.Key), Name: p.Name, Configured: p.Configured,
+	return recording.Peer{ID: p.ID, PublicKey: p.Key, Name: p.Name, Configured: p.Configured,
 		Endpoint: p.Endpoint, Written: written, Handshake: p.Established}
 }
 

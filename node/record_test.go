@@ -116,7 +116,7 @@ func TestRecord(t *testing.T) {
 
 	r, packets := readAll(t, file.Bytes())
 	m := r.Meta()
-	if len(m.Peers) != 2 || m.Peers[0].Name != "bob" || m.Peers[1].Name != "carol" || m.Peers[1].PublicKey != recording.Key(carol) ||
+	if len(m.Peers) != 2 || m.Peers[0].Name != "bob" || m.Peers[1].Name != "carol" || m.Peers[1].PublicKey != carol ||
 		m.Kernel || m.Interface != "alice" || m.Clock.Started.IsZero() || m.Clock.Monotonic == 0 {
 		t.Errorf("meta %+v", m)
 	}

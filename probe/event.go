@@ -3,6 +3,8 @@ package probe
 import (
 	"net/netip"
 	"time"
+
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // PeerID names a peer within one node, for as long as the node lives. The
@@ -149,18 +151,18 @@ func (e *Event) Prefix() netip.Prefix {
 
 // StaticKey returns the public key that a handshake initiation was sent with,
 // where the event records it, and reports whether it does.
-func (e *Event) StaticKey() (key [32]byte, ok bool) {
+func (e *Event) StaticKey() (k key.Public, ok bool) {
 	if e.Flags&FlagStaticKey == 0 {
-		return key, false
+		return k, false
 	}
-	copy(key[:16], e.InnerSrc[:])
-	copy(key[16:], e.InnerDst[:])
-	return key, true
+	copy(k[:16], e.InnerSrc[:])
+	copy(k[16:], e.InnerDst[:])
+	return k, true
 }
 
-// SetStaticKey records key in the place of the inner addresses.
-func (e *Event) SetStaticKey(key [32]byte) {
-	copy(e.InnerSrc[:], key[:16])
-	copy(e.InnerDst[:], key[16:])
+// SetStaticKey records k in the place of the inner addresses.
+func (e *Event) SetStaticKey(k key.Public) {
+	copy(e.InnerSrc[:], k[:16])
+	copy(e.InnerDst[:], k[16:])
 	e.Flags |= FlagStaticKey
 }

@@ -28,7 +28,7 @@ func (t *Tunnel) Lookup(a netip.Addr) (Route, bool) {
 // Peer resolves an ID as events hold it, and reports whether there is such a
 // peer. A peer that was removed still has its key and name, for as long as it is
 // remembered.
-func (t *Tunnel) Peer(id probe.PeerID) (k [32]byte, name string, ok bool) {
+func (t *Tunnel) Peer(id probe.PeerID) (k key.Public, name string, ok bool) {
 	p := t.peers.get(id)
 	if p.id == 0 {
 		return k, "", false

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/recording"
 	"github.com/wgnode/wgnode/probe/render"
 )
@@ -24,7 +25,7 @@ func recordingOf(t testing.TB, events ...probe.Event) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := recording.NewWriter(&out, &recording.Meta{ID: 1, Interface: "wg0", Clock: recording.Clock{Started: recordAt}, Peers: []recording.Peer{
-		{ID: 1, Name: "gateway", PublicKey: recording.Key{1}, Configured: true, Endpoint: netip.MustParseAddrPort("203.0.113.2:51820"),
+		{ID: 1, Name: "gateway", PublicKey: key.Public{1}, Configured: true, Endpoint: netip.MustParseAddrPort("203.0.113.2:51820"),
 			AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.168.200.0/24")}}}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package eventtext
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -62,8 +61,8 @@ func AppendJSON(dst []byte, e *probe.Event, names Names) []byte {
 		o.text("verdict", "passed")
 	}
 	o.name("direction", direction(e.Seam))
-	if key, name, ok := names.Peer(e.Peer); ok && e.Peer != 0 {
-		o.text("peer", base64.StdEncoding.EncodeToString(key[:]))
+	if k, name, ok := names.Peer(e.Peer); ok && e.Peer != 0 {
+		o.text("peer", k.String())
 		o.name("peer_name", name)
 	}
 	if c, ok := e.Network(); ok {
@@ -76,8 +75,8 @@ func AppendJSON(dst []byte, e *probe.Event, names Names) []byte {
 		o.text("allowed_ip", p.String())
 	}
 	o.message(e)
-	if key, ok := e.StaticKey(); ok {
-		o.text("static_key", base64.StdEncoding.EncodeToString(key[:]))
+	if k, ok := e.StaticKey(); ok {
+		o.text("static_key", k.String())
 	}
 	o.flag("endpoint_moved", e.Flags&probe.FlagEndpointMoved != 0 && e.Kind != probe.KindEndpoint)
 	o.flag("peer_mismatch", e.Flags&probe.FlagPeerMismatch != 0)

@@ -2,7 +2,6 @@ package eventtext
 
 import (
 	"cmp"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -13,13 +12,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Names resolves the peers of events.
 type Names interface {
 	// Peer returns the public key and the name of a peer, which may be "".
 	// It reports false for a peer that it does not know.
-	Peer(id probe.PeerID) (key [32]byte, name string, ok bool)
+	Peer(id probe.PeerID) (k key.Public, name string, ok bool)
 }
 
 // AppendLine appends e to dst as a line of text, without a newline at its end:
@@ -72,14 +72,14 @@ func (o *Options) peerName(id probe.PeerID, names Names) string {
 	if id == 0 {
 		return "-"
 	}
-	key, name, ok := names.Peer(id)
+	k, name, ok := names.Peer(id)
 	switch {
 	case !ok:
 		return "peer#" + strconv.Itoa(int(id))
 	case name != "":
 		return o.Escape(name)
 	}
-	return o.ShortKey(base64.StdEncoding.EncodeToString(key[:]))
+	return o.ShortKey(k.String())
 }
 
 type line struct {
@@ -261,8 +261,8 @@ func (l *line) message(e *probe.Event) {
 		l.index(" idx ", e.Receiver)
 		l.number(" ctr ", e.Counter)
 	}
-	if key, ok := e.StaticKey(); ok {
-		l.printf(" key %s", base64.StdEncoding.EncodeToString(key[:]))
+	if k, ok := e.StaticKey(); ok {
+		l.printf(" key %s", k)
 	} else if src, dst := e.Inner(); src.Addr().IsValid() || dst.Addr().IsValid() {
 		l.text("  ")
 		l.inner(e)

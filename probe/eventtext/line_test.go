@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // book knows alice, a peer without a name, and one with a hostile name.
@@ -19,9 +20,9 @@ type book struct{}
 
 const hostile = "e\x1b]0;vil\x07\"\\\u202e\xff"
 
-func (book) Peer(id probe.PeerID) (key [32]byte, name string, ok bool) {
-	key[0] = byte(id)
-	return key, map[probe.PeerID]string{1: "alice", 3: hostile}[id], id >= 1 && id <= 3
+func (book) Peer(id probe.PeerID) (k key.Public, name string, ok bool) {
+	k[0] = byte(id)
+	return k, map[probe.PeerID]string{1: "alice", 3: hostile}[id], id >= 1 && id <= 3
 }
 
 // addrs sets inner or outer addresses from text.

@@ -31,7 +31,7 @@ type peerTest struct {
 }
 
 type addrTest struct {
-	key      key
+	key      termKey
 	prefixes []prefix
 	ports    []portRange
 	want     bool

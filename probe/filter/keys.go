@@ -117,14 +117,14 @@ const (
 	sideDst
 )
 
-// key is the key of a term, with what went before it.
-type key struct {
+// termKey is the key of a term, with what went before it.
+type termKey struct {
 	outer bool
 	side  side
 	what  what
 }
 
-func (k key) String() string {
+func (k termKey) String() string {
 	var words []string
 	if k.outer {
 		words = append(words, "outer")

@@ -18,7 +18,7 @@ type Resolver func(word string) ([]probe.PeerID, error)
 // term is what the words of one key ask for: one of values, or with not, none
 // of them.
 type term struct {
-	key    key
+	key    termKey
 	not    bool
 	values []value
 }
@@ -105,7 +105,7 @@ func (p *parser) term() error {
 			return err
 		}
 	}
-	var k key
+	var k termKey
 	if word == "outer" {
 		k.outer = true
 		if word, err = p.next("an address, or src, dst, host, net or port"); err != nil {
@@ -123,7 +123,7 @@ func (p *parser) term() error {
 			return err
 		}
 	}
-	if what, ok := keyNamed(word); ok && (k == (key{}) || what.isAddress()) {
+	if what, ok := keyNamed(word); ok && (k == (termKey{}) || what.isAddress()) {
 		k.what = what
 		if word, err = p.next(what.want()); err != nil {
 			return err
@@ -136,9 +136,9 @@ func (p *parser) term() error {
 
 // bareKey returns the key of a value that stands without it; k is what went
 // before it.
-func bareKey(word string, k key) (what, error) {
+func bareKey(word string, k termKey) (what, error) {
 	first, _, _ := strings.Cut(word, ",")
-	if k == (key{}) {
+	if k == (termKey{}) {
 		if w, ok := keyOfName(first); ok {
 			return w, nil
 		}
@@ -154,8 +154,8 @@ func bareKey(word string, k key) (what, error) {
 	return 0, unknownWord(word, k)
 }
 
-func unknownWord(word string, k key) error {
-	if k != (key{}) {
+func unknownWord(word string, k termKey) error {
+	if k != (termKey{}) {
 		want := []string{"host", "net", "port"}
 		if k.side == sideBoth {
 			want = append([]string{"src", "dst"}, want...)
@@ -185,7 +185,7 @@ func unknownWord(word string, k key) error {
 }
 
 // add adds the values of word to the term of key k.
-func (p *parser) add(k key, not bool, word string) error {
+func (p *parser) add(k termKey, not bool, word string) error {
 	i := slices.IndexFunc(p.terms, func(t term) bool { return t.key == k && t.not == not })
 	if i < 0 {
 		i = len(p.terms)

@@ -1,19 +1,19 @@
 package filter
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Peer is what a filter can name a peer by.
 type Peer struct {
 	ID   probe.PeerID
-	Key  [32]byte // public key
-	Name string   // "" if it has none
+	Key  key.Public
+	Name string // "" if it has none
 }
 
 // minKeyPrefix is how many characters of a public key name a peer at least.
@@ -36,9 +36,9 @@ func Among(peers []Peer) Resolver {
 		if len(word) < minKeyPrefix {
 			return nil, errors.New("no peer has this name")
 		}
-		var keys [][32]byte
+		var keys []key.Public
 		for _, p := range peers {
-			if !strings.HasPrefix(base64.StdEncoding.EncodeToString(p.Key[:]), word) {
+			if !strings.HasPrefix(p.Key.String(), word) {
 				continue
 			}
 			ids = append(ids, p.ID)

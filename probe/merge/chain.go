@@ -140,7 +140,7 @@ func (m *merger) nameOf(key int32) string {
 	}
 	for k, n := range m.keys {
 		if n == key {
-			return diagnose.PeerLabel(base64Key(k), "")
+			return diagnose.PeerLabel(k.String(), "")
 		}
 	}
 	return ""

@@ -165,7 +165,7 @@ func newFacts(h *Host) *diagnose.Collector {
 	c := &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
 	for i := range h.Peers {
 		p := &h.Peers[i]
-		d := &diagnose.Peer{Key: base64Key(p.Key), Name: p.Name, AllowedIPs: p.AllowedIPs, Endpoint: p.Endpoint, Written: p.Written}
+		d := &diagnose.Peer{Key: p.Key.String(), Name: p.Name, AllowedIPs: p.AllowedIPs, Endpoint: p.Endpoint, Written: p.Written}
 		d.Handshake.Established = p.Handshake
 		c.Peers[p.ID] = d
 	}

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Source is a recording that is being read, from its beginning. Events come
@@ -41,7 +41,7 @@ type Host struct {
 	Name       string // host name
 	Interface  string
 	Config     string // path of the configuration, "" if there is none
-	PublicKey  [32]byte
+	PublicKey  key.Public
 	ListenPort uint16
 	FwMark     uint32
 	// Addrs are the host's own addresses, for telling whether somebody translated
@@ -60,7 +60,7 @@ type Host struct {
 // Peer is one peer of a recording's host, by the ID that events name it with.
 type Peer struct {
 	ID         probe.PeerID
-	Key        [32]byte
+	Key        key.Public
 	Name       string
 	AllowedIPs []netip.Prefix
 	Endpoint   netip.AddrPort // when recording began; zero if none was known
@@ -80,20 +80,18 @@ var (
 	ErrCorrupt   = errors.New("the recording cannot be right")
 )
 
-func base64Key(k [32]byte) string { return base64.StdEncoding.EncodeToString(k[:]) }
-
 // label is how people know the host: by its name, else by its key.
 func (h *Host) label() string {
 	if h.Name != "" {
 		return h.Name
 	}
-	return diagnose.PeerLabel(base64Key(h.PublicKey), "")
+	return diagnose.PeerLabel(h.PublicKey.String(), "")
 }
 
 // knows reports whether h has a peer with that key.
-func (h *Host) knows(key [32]byte) bool {
+func (h *Host) knows(k key.Public) bool {
 	for i := range h.Peers {
-		if h.Peers[i].Key == key {
+		if h.Peers[i].Key == k {
 			return true
 		}
 	}
@@ -108,10 +106,10 @@ func check(recs []Recording) error {
 	if len(recs) > maxHosts {
 		return fmt.Errorf("merge %d recordings: %d are the most", len(recs), maxHosts)
 	}
-	of := make(map[[32]byte]*Recording)
+	of := make(map[key.Public]*Recording)
 	for i := range recs {
 		r := &recs[i]
-		if r.Host.PublicKey == ([32]byte{}) {
+		if r.Host.PublicKey.IsZero() {
 			return fmt.Errorf("merge %s: it does not say whose it is: no public key", r.Name)
 		}
 		for _, at := range []time.Time{r.Host.Start, r.Host.End} {
@@ -120,7 +118,7 @@ func check(recs []Recording) error {
 			}
 		}
 		if o := of[r.Host.PublicKey]; o != nil {
-			return fmt.Errorf("merge %s and %s: %w, %s: of one host, or of two that use one key", o.Name, r.Name, ErrSameKey, base64Key(r.Host.PublicKey))
+			return fmt.Errorf("merge %s and %s: %w, %s: of one host, or of two that use one key", o.Name, r.Name, ErrSameKey, r.Host.PublicKey.String())
 		}
 		of[r.Host.PublicKey] = r
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Result is what several recordings tell together. Its JSON form is a public
@@ -33,13 +34,13 @@ type Result struct {
 
 // HostResult is one recording.
 type HostResult struct {
-	Name      string    `json:"name"`
-	File      string    `json:"file"`
-	Interface string    `json:"interface"`
-	PublicKey string    `json:"public_key"`
-	Start     time.Time `json:"start"` // by its own clock
-	End       time.Time `json:"end"`
-	Events    int       `json:"events"`
+	Name      string     `json:"name"`
+	File      string     `json:"file"`
+	Interface string     `json:"interface"`
+	PublicKey key.Public `json:"public_key"`
+	Start     time.Time  `json:"start"` // by its own clock
+	End       time.Time  `json:"end"`
+	Events    int        `json:"events"`
 	// Missing is how many events the recorder lost: they are not called lost on the
 	// way.
 	Missing  uint64 `json:"missing_events"`
@@ -104,7 +105,7 @@ func (m *merger) result() *Result {
 	r := &Result{FlowsLeftOut: m.hopsLeft, LostLeftOut: m.lostLeft}
 	m.finishDelays()
 	for _, h := range m.hosts {
-		r.Hosts = append(r.Hosts, HostResult{Name: h.label(), File: h.rec.Name, Interface: h.Interface, PublicKey: base64Key(h.PublicKey),
+		r.Hosts = append(r.Hosts, HostResult{Name: h.label(), File: h.rec.Name, Interface: h.Interface, PublicKey: h.PublicKey,
 			Start: h.own(h.Start, h.scanned.first), End: h.own(h.End, h.scanned.last), Events: h.scanned.events, Missing: h.lost, Filtered: h.Filtered, Elsewhere: h.elsewhere})
 	}
 	r.Clocks = m.clocks()

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Options narrow a merge.
@@ -21,9 +22,9 @@ type Options struct {
 type merger struct {
 	opt   Options
 	hosts []*host
-	keys  map[[32]byte]int32 // numbers of public keys, from 1
-	names []string           // of keys, as some host calls them
-	of    []int8             // which host has the key; -1: none
+	keys  map[key.Public]int32 // numbers of public keys, from 1
+	names []string             // of keys, as some host calls them
+	of    []int8               // which host has the key; -1: none
 	pairs map[[2]int8]*pair
 
 	now       int64 // reference time, which never goes back
@@ -73,7 +74,7 @@ func Merge(ctx context.Context, recs []Recording, opt Options) (*Result, error) 
 }
 
 func newMerger(recs []Recording, opt Options) *merger {
-	m := &merger{opt: opt, keys: make(map[[32]byte]int32), names: []string{""}, of: []int8{-1}, pairs: make(map[[2]int8]*pair),
+	m := &merger{opt: opt, keys: make(map[key.Public]int32), names: []string{""}, of: []int8{-1}, pairs: make(map[[2]int8]*pair),
 		now: math.MinInt64, transits: newTransits(), sessions: make(map[sessionKey]*session), legs: make(map[[2]int8]*[whats]Leg),
 		shook: make(map[[2]int8]*recent), nat: make(map[[2]int8]*Translation), trips: make(map[[2]int8]int64), hops: make(map[hopKey]*hop),
 		asked: make(map[askedKey]*hop), calls: make(map[[2]int8][]*Arrow), lostAt: make(map[message]int)}
@@ -105,11 +106,11 @@ func (m *merger) meet() {
 }
 
 // number gives a public key its number.
-func (m *merger) number(key [32]byte, name string) int32 {
-	n, ok := m.keys[key]
+func (m *merger) number(k key.Public, name string) int32 {
+	n, ok := m.keys[k]
 	if !ok {
 		n = int32(len(m.names))
-		m.keys[key] = n
+		m.keys[k] = n
 		m.names = append(m.names, name)
 		m.of = append(m.of, -1)
 	}

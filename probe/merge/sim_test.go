@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // world makes the events that hosts would record: a true time that nobody knows,
@@ -59,7 +60,7 @@ func newWorld(t testing.TB, names ...string) *world {
 	return w
 }
 
-func simKey(i int) (k [32]byte) {
+func simKey(i int) (k key.Public) {
 	k[0], k[31] = byte(i+1), 7
 	return k
 }

@@ -11,7 +11,7 @@ import (
 
 // facts are what a host knows of a flow, or (without one) of a peer.
 func (m *merger) facts(h *host, side diagnose.Side, flow *diagnose.Flow, peer int32, other *host) *diagnose.Facts {
-	f := &diagnose.Facts{Interface: h.Interface, PublicKey: base64Key(h.PublicKey), ListenPort: h.ListenPort, FwMark: h.FwMark, Config: h.Config,
+	f := &diagnose.Facts{Interface: h.Interface, PublicKey: h.PublicKey.String(), ListenPort: h.ListenPort, FwMark: h.FwMark, Config: h.Config,
 		Side: side, Flow: flow}
 	for id, n := range h.keys {
 		if n == peer && peer != 0 {

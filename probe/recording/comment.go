@@ -74,8 +74,8 @@ func (c *commenter) append(b []byte, e *probe.Event, in Interface, made bool) []
 
 // wire appends what is in a message.
 func (c *commenter) wire(b []byte, e *probe.Event) []byte {
-	if key, ok := e.StaticKey(); ok {
-		return append(append(b, " from "...), Key(key).String()...)
+	if k, ok := e.StaticKey(); ok {
+		return append(append(b, " from "...), k.String()...)
 	}
 	src, dst := e.Inner()
 	if !src.Addr().IsValid() && !dst.Addr().IsValid() {

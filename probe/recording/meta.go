@@ -2,7 +2,6 @@ package recording
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,40 +9,23 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 )
-
-// Key is a public key. Its text is base64, as wg(8) writes it.
-type Key [32]byte
-
-func (k Key) String() string { return base64.StdEncoding.EncodeToString(k[:]) }
-
-// MarshalText is String.
-func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
-
-// UnmarshalText is the reverse of String.
-func (k *Key) UnmarshalText(text []byte) error {
-	b, err := base64.StdEncoding.DecodeString(string(text))
-	if err != nil || len(b) != len(k) {
-		return fmt.Errorf("public key of %d characters: want the base64 of %d bytes", len(text), len(k))
-	}
-	copy(k[:], b)
-	return nil
-}
 
 // Meta says where a recording comes from. It holds no secrets.
 type Meta struct {
 	Format int `json:"format"` // version of the custom options; set by the Writer
 	// ID tells this recording from every other. The parts of one that was divided
 	// share it; Part counts them from 0.
-	ID         uint64 `json:"id,string"`
-	Part       int    `json:"part,omitempty"`
-	Version    string `json:"version"` // of wgnode, as "wgnode version" prints it
-	Host       string `json:"host"`
-	Interface  string `json:"interface"`
-	Config     string `json:"config,omitempty"` // path of the node's configuration
-	PublicKey  Key    `json:"public_key"`
-	ListenPort uint16 `json:"listen_port"`
-	FwMark     uint32 `json:"fwmark,omitempty"`
+	ID         uint64     `json:"id,string"`
+	Part       int        `json:"part,omitempty"`
+	Version    string     `json:"version"` // of wgnode, as "wgnode version" prints it
+	Host       string     `json:"host"`
+	Interface  string     `json:"interface"`
+	Config     string     `json:"config,omitempty"` // path of the node's configuration
+	PublicKey  key.Public `json:"public_key"`
+	ListenPort uint16     `json:"listen_port"`
+	FwMark     uint32     `json:"fwmark,omitempty"`
 	// Kernel: the interface is the host's. Otherwise the tunnel ends in a
 	// network stack inside the process.
 	Kernel bool  `json:"kernel"`
@@ -78,7 +60,7 @@ type Clock struct {
 // Peer is one peer of the node, also one that was removed.
 type Peer struct {
 	ID         probe.PeerID   `json:"id"` // as events name it
-	PublicKey  Key            `json:"public_key"`
+	PublicKey  key.Public     `json:"public_key"`
 	Name       string         `json:"name,omitempty"`
 	Configured bool           `json:"configured"`
 	AllowedIPs []netip.Prefix `json:"allowed_ips,omitempty"`
@@ -92,7 +74,7 @@ type Peer struct {
 // Peer resolves an ID as the recording's events hold it, and reports whether
 // there is such a peer. It makes Meta a source of names for package eventtext. It is
 // not safe for concurrent use.
-func (m *Meta) Peer(id probe.PeerID) (key [32]byte, name string, ok bool) {
+func (m *Meta) Peer(id probe.PeerID) (k key.Public, name string, ok bool) {
 	if m.index == nil || len(m.index) > len(m.Peers) {
 		m.index = make(map[probe.PeerID]int, len(m.Peers))
 	}
@@ -101,7 +83,7 @@ func (m *Meta) Peer(id probe.PeerID) (key [32]byte, name string, ok bool) {
 	}
 	i, ok := m.index[id]
 	if !ok {
-		return key, "", false
+		return k, "", false
 	}
 	return m.Peers[i].PublicKey, m.Peers[i].Name, true
 }

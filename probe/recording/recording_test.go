@@ -17,15 +17,16 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 var start = time.Date(2026, 5, 4, 3, 2, 1, 123456789, time.UTC)
 
 func testMeta() *Meta {
 	return &Meta{
-		Version: "v1", Host: "alpha", Interface: "wg0", PublicKey: Key{1, 2}, ListenPort: 51820, Kernel: true, ID: 0xfeedfacecafebeef,
+		Version: "v1", Host: "alpha", Interface: "wg0", PublicKey: key.Public{1, 2}, ListenPort: 51820, Kernel: true, ID: 0xfeedfacecafebeef,
 		Clock: Clock{Started: start, Monotonic: 17, Source: "tsc"}, Snaplen: Headers,
-		Peers: []Peer{{ID: 1, PublicKey: Key{3}, Name: "alice", Configured: true,
+		Peers: []Peer{{ID: 1, PublicKey: key.Public{3}, Name: "alice", Configured: true,
 			AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/32")}, Endpoint: netip.MustParseAddrPort("192.0.2.1:51820")}},
 	}
 }
