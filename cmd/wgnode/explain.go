@@ -20,6 +20,7 @@ import (
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/render"
 )
 
@@ -244,7 +245,7 @@ func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*d
 	for i := range all {
 		if k := &all[i]; k.State == node.StateDead && (len(k.Left) > 0 || k.Name == report.Interface) {
 			report.Findings = append(report.Findings, diagnose.Finding{
-				Code: diagnose.NodeDied, Summary: obituary(k), Fix: []string{"wgnode recover " + k.Name}})
+				Code: diagnose.NodeDied, Summary: obituary(k), Fix: fix.Steps{fix.Command("wgnode recover %s", k.Name)}})
 		}
 	}
 	if unseen != nil {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/key"
 )
@@ -15,7 +16,7 @@ import (
 type Warning struct {
 	Kind WarningKind
 	Text string // one sentence, with file and line where there is one
-	Fix  []string
+	Fix  fix.Steps
 }
 
 // WarningKind tells those warnings from the rest that are also findings of a
@@ -55,7 +56,7 @@ func (c *Config) Missing() []string {
 var keySetter = regexp.MustCompile(`private-key|(set|add|sync)conf`)
 
 // oneOwner is the cure for peers that claim the same.
-var oneOwner = []string{"# take it out of one of the two sections; a longer prefix inside of the other's is no overlap"}
+var oneOwner = fix.Steps{fix.Note("take it out of one of the two sections; a longer prefix inside of the other's is no overlap")}
 
 // Warnings returns what is accepted but likely not meant, one sentence each,
 // with file and line where there is one.
@@ -111,8 +112,8 @@ func (c *Config) ownKey() []Warning {
 			line = p.Line
 		}
 		e := Error{c.Path, line, c.Spell("PublicKey"), "is this interface's own key: the peer is ignored"}
-		ws = append(ws, Warning{WarnOwnKey, e.Error(), []string{
-			"# on the host that the peer is meant to be, its public key is shown by:", "wg show all public-key"}})
+		ws = append(ws, Warning{WarnOwnKey, e.Error(), fix.Steps{
+			fix.Note("on the host that the peer is meant to be, its public key is shown by:"), fix.Check("wg show all public-key")}})
 	}
 	return ws
 }
@@ -123,7 +124,7 @@ func secretIn(f *os.File) (path string, ws []Warning, err error) {
 	path = f.Name()
 	open, err := WorldAccessible(f)
 	if open {
-		ws = []Warning{{WarnWorldReadable, fmt.Sprintf("`%s' is world accessible", path), []string{"chmod o= " + ShellQuote(path)}}}
+		ws = []Warning{{WarnWorldReadable, fmt.Sprintf("`%s' is world accessible", path), fix.Steps{fix.Command("chmod o= %s", path)}}}
 	}
 	return path, ws, err
 }

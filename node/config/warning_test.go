@@ -44,7 +44,7 @@ func TestWarningsNow(t *testing.T) {
 			continue
 		}
 		if len(ws) != 1 || ws[0].Kind != WarnWorldReadable || ws[0].Text != "`"+keyFile+"' is world accessible" ||
-			ws[0].Fix[0] != "chmod o= "+keyFile {
+			ws[0].Fix[0].Line() != "chmod o= "+keyFile {
 			t.Errorf("mode %o: %+v", mode, ws)
 		}
 	}

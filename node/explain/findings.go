@@ -192,7 +192,7 @@ func (g *gathering) host() {
 	}
 	for _, ipv6 := range []bool{false, true} {
 		fw := snap.Forwarding(ipv6, g.Interface)
-		g.facts.Forwarding = append(g.facts.Forwarding, finding.Forwarding{IPv6: ipv6, On: fw.On, Evidence: fw.Evidence, Fix: fw.Fix})
+		g.facts.Forwarding = append(g.facts.Forwarding, finding.Forwarding{IPv6: ipv6, On: fw.On, Evidence: fw.Evidence, Sysctl: fw.Sysctl})
 		if !fw.On {
 			g.passedOn(snap, ipv6)
 		}

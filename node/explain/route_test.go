@@ -75,8 +75,8 @@ func TestOneFixForARoute(t *testing.T) {
 				seen["finding"] = diagnose.Verdict{Code: f.Code, Fix: f.Fix}
 			}
 			for who, v := range seen {
-				if v.Code != diagnose.EndpointInTunnel || !slices.Contains(v.Fix, tc.want) {
-					t.Errorf("%s: %s, fix %q; want %s and %q", who, v.Code, v.Fix, diagnose.EndpointInTunnel, tc.want)
+				if v.Code != diagnose.EndpointInTunnel || !slices.Contains(v.Fix.Lines(), tc.want) {
+					t.Errorf("%s: %s, fix %q; want %s and %q", who, v.Code, v.Fix.Lines(), diagnose.EndpointInTunnel, tc.want)
 				}
 			}
 		})

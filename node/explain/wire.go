@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -125,7 +126,7 @@ func (w *wireWatch) complete(r *diagnose.DoctorReport) {
 		if rule != "" {
 			rule = ": " + rule
 		}
-		r.Findings = append(r.Findings, diagnose.Finding{Code: diagnose.UnderlayInputFirewall, Fix: p.Drop.Fix,
+		r.Findings = append(r.Findings, diagnose.Finding{Code: diagnose.UnderlayInputFirewall, Fix: fix.Commands(p.Drop.Fix...),
 			Summary: fmt.Sprintf("%s what %s sends to the tunnel's port%s", p.Drop.By(), from, rule)})
 	}
 }

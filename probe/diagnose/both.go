@@ -2,10 +2,10 @@ package diagnose
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // Both is what is known of one flow, or (without Flow) of the handshakes of two
@@ -194,7 +194,7 @@ func (b *Both) lost(va Verdict, w *Way, at probe.Checkpoint, what string) Verdic
 	if p := sender.traversal(ToWire); p.Passed == "postrouting" {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: they pass its rules and leave by %s", from, p.Out))
 	}
-	v.Fix = List[string]{FixComment + fmt.Sprintf("look for a firewall, or a NAT that has forgotten the two, between %s and %s: does it pass UDP to port %d?", from, to, receiver.ListenPort)}
+	v.Fix = fix.Steps{fix.Notef("look for a firewall, or a NAT that has forgotten the two, between %s and %s: does it pass UDP to port %d?", from, to, receiver.ListenPort)}
 	v.Evidence = append(v.Evidence, b.other(w)...)
 	return v
 }
@@ -267,10 +267,7 @@ func (b *Both) on(v Verdict, a bool) Verdict {
 		v.Host = ""
 		return v
 	}
-	v.Fix = slices.Clone(v.Fix)
-	if len(v.Fix) > 0 {
-		v.Fix = append(List[string]{FixComment + "on " + v.Host + ":"}, v.Fix...)
-	}
+	v.Fix = v.Fix.On(v.Host)
 	return v
 }
 

@@ -2,13 +2,13 @@ package diagnose
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // Judge finds the verdict that the facts support at time now. It reports
@@ -24,10 +24,9 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 	}
 	if f.Changed != "" && !v.Healthy() && v.Code != ConnectionRefused {
 		v.Evidence = append(v.Evidence, f.Changed+": it has been changed since")
-		v.Fix = append([]string{FixComment + "restore the configured state:", harmless.Command("wgnode reload %s", f.Interface),
-			FixComment + "or:"}, v.Fix...)
+		v.Fix = append(fix.Steps{fix.Note("restore the configured state:"), fix.Command("wgnode reload %s", f.Interface),
+			fix.Note("or:")}, v.Fix...)
 	}
-	v.Fix = InLanguage(f.Config, v.Fix)
 	return v, settled
 }
 
@@ -115,7 +114,7 @@ func (f *Facts) idle(now time.Time) Verdict {
 		return Verdict{Code: Idle, Where: WhereHere,
 			Summary:  "no matching packet was seen",
 			Evidence: []string{fmt.Sprintf("no packet to %s came out of %s or entered it", f.target(), f.Interface)},
-			Fix:      []string{FixComment + "on the host that asks, while this is watched:", f.askingCommand()}}
+			Fix:      fix.Steps{fix.Note("on the host that asks, while this is watched:"), f.askingCommand()}}
 	}
 	why := "no handshake was attempted"
 	if f.Peer != nil && f.Peer.handshaking(now) {
@@ -194,7 +193,7 @@ func (f *Facts) refused(time.Time) *Ruling {
 		return &Ruling{Verdict{Code: ConnectionRefused, Where: WhereBeyond, Certain: true,
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
 			Evidence: []string{fmt.Sprintf("TCP reset from %s %s", src, way)},
-			Fix:      []string{FixComment + "on " + who + ": start the service, or see what listens", "ss -tlnp"}}, settled}
+			Fix:      fix.Steps{fix.Note("on " + who + ": start the service, or see what listens"), fix.Check("ss -tlnp").On(who)}}, settled}
 	}
 	code, says := innerICMP(e)
 	v := Verdict{Code: code, Where: WhereBeyond, Certain: true,
@@ -207,17 +206,18 @@ func (f *Facts) refused(time.Time) *Ruling {
 		if f.Flow.Probe.Sent && f.Flow.Target.Port() != 0 {
 			// To TCP a host answers a closed port with a reset.
 			v.Summary = fmt.Sprintf("the tunnel works; %s refuses the connection, by a firewall rule: it says %s, and not by a TCP reset", who, says)
-			v.Fix = []string{FixComment + "on " + who + ": a firewall rule rejects it", "nft list ruleset"}
+			v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
 			break
 		}
-		v.Fix = []string{FixComment + "on " + f.Flow.Target.Addr().String() + ": see what listens", "ss -ulnp"}
+		dst := f.Flow.Target.Addr().String()
+		v.Fix = fix.Steps{fix.Note("on " + dst + ": see what listens"), fix.Check("ss -ulnp").On(dst)}
 	case NoRouteOnward:
-		v.Fix = []string{FixComment + "on " + who + ":", "ip route get " + f.Flow.Target.Addr().String()}
+		v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", f.Flow.Target.Addr()).On(who)}
 	case NeighborUnreachable:
-		v.Fix = []string{FixComment + "on " + who + ": is the destination up, and on that link?",
-			"ip neighbour show " + f.Flow.Target.Addr().String()}
+		v.Fix = fix.Steps{fix.Note("on " + who + ": is the destination up, and on that link?"),
+			fix.Check("ip neighbour show %s", f.Flow.Target.Addr()).On(who)}
 	case ForwardFirewall:
-		v.Fix = []string{FixComment + "on " + who + ": a firewall rule rejects it", "nft list ruleset"}
+		v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
 	}
 	return &Ruling{v, settled}
 }
@@ -267,14 +267,14 @@ func (f *Facts) noMatch(time.Time) *Ruling {
 	if p := f.Nearest; p != nil {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("nearest: %s has %s", p.label(), joinPrefixes(p.AllowedIPs)))
 		all := append(slices.Clone(p.AllowedIPs), host)
-		v.Fix = []string{
-			FixComment + fmt.Sprintf("if %s is behind %s, in [Peer] of %s%s:", dst, p.label(), p.label(), f.inFile()),
-			"AllowedIPs = " + joinPrefixes(all),
-			FixComment + "or at once:",
-			harmless.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
+		v.Fix = fix.Steps{
+			fix.Notef("if %s is behind %s, in %s:", dst, p.label(), f.sectionOf(p)),
+			fix.Config(f.sectionOf(p), "AllowedIPs", joinPrefixes(all)),
+			fix.Note("or at once:"),
+			fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
 		}
 		if f.Flow.Route.Interface != f.Interface {
-			v.Fix = append(v.Fix, harmless.Command("ip route add %s dev %s", host, f.Interface))
+			v.Fix = append(v.Fix, fix.Command("ip route add %s dev %s", host, f.Interface))
 		}
 	}
 	return &Ruling{v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside()}
@@ -291,11 +291,11 @@ func (f *Facts) notRouted(time.Time) *Ruling {
 		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.peerName(), r.Interface, f.Interface),
 		Evidence: []string{"ip route get " + dst.String() + ": " + r.Describe(),
 			"no packet for it entered the tunnel"},
-		Fix: routeFix(&r, harmless.Command("ip route add %s dev %s", hostPrefix(dst), f.Interface))}
+		Fix: routeFix(&r, f.routeInto(dst))}
 	switch {
 	case r.Local:
 		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)
-		v.Fix = []string{FixComment + "probe an address of the other side instead"}
+		v.Fix = fix.Steps{fix.Note("probe an address of the other side instead")}
 	case r.Kind != RouteFound:
 		v.Code = DestNotRouted
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, r.Kind)
@@ -308,19 +308,25 @@ func (f *Facts) notRouted(time.Time) *Ruling {
 // incomplete says what the interface lacks, and has that mended first: a route into
 // it needs it to be up, and an address to send from.
 func (f *Facts) incomplete(v *Verdict) {
-	var first []string
+	var first fix.Steps
 	if f.LinkDown {
 		v.Evidence = append(v.Evidence, f.Interface+" is down: routes by it are gone, or out of use")
-		first = append(first, harmless.Command("ip link set %s up", f.Interface))
+		first = append(first, fix.Command("ip link set %s up", f.Interface))
 	}
 	for _, p := range f.Missing {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s, which the configuration gives it, is no address of %s", p, f.Interface))
-		first = append(first, harmless.Command("ip address add %s dev %s", p, f.Interface))
-	}
-	if len(first) > 0 && strings.HasPrefix(v.Fix[0], "ip route add ") { // what was there comes back, or not
-		v.Fix[0] = "ip route replace " + strings.TrimPrefix(v.Fix[0], "ip route add ")
+		first = append(first, fix.Command("ip address add %s dev %s", p, f.Interface))
 	}
 	v.Fix = append(first, v.Fix...)
+}
+
+// routeInto is the route that leads packets to dst into the interface. Where that is
+// incomplete, one that was there may come back as it is mended.
+func (f *Facts) routeInto(dst netip.Addr) fix.Step {
+	if f.LinkDown || len(f.Missing) > 0 {
+		return fix.Command("ip route replace %s dev %s", hostPrefix(dst), f.Interface)
+	}
+	return fix.Command("ip route add %s dev %s", hostPrefix(dst), f.Interface)
 }
 
 // notEntered: routed to the tunnel, and yet it did not come.
@@ -334,7 +340,7 @@ func (f *Facts) notEntered(time.Time) *Ruling {
 	v := Verdict{Code: OutputFirewall, Checkpoint: probe.A1, Where: WhereHere, Certain: certain,
 		Summary:  fmt.Sprintf("the probe's packet to %s did not reach the tunnel", f.target()),
 		Evidence: []string{"nothing for " + f.target() + " was read from " + f.Interface},
-		Fix:      []string{FixComment + "look for a rule that drops it in the output hook", "nft list ruleset"}}
+		Fix:      fix.Steps{fix.Note("look for a rule that drops it in the output hook"), fix.Check("nft list ruleset")}}
 	if certain {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("the probe failed with %q and no packet had left: that is this host's own answer", errno))
 	}
@@ -353,8 +359,8 @@ func (f *Facts) notEntered(time.Time) *Ruling {
 	v.Candidates = []Candidate{{OutputFirewall, "nft list ruleset: is there a drop in the output hook?"}}
 	if f.traced() {
 		v.Candidates[0].Check = "what is not traced: iptables-legacy-save, tc filter show dev " + f.Interface + " egress, bpftool net"
-		v.Fix = []string{FixComment + "look for what drops it and is not traced", "iptables-legacy-save; ip6tables-legacy-save", "tc -s qdisc show dev " + f.Interface,
-			"tc filter show dev " + f.Interface + " egress"}
+		v.Fix = fix.Steps{fix.Note("look for what drops it and is not traced"), fix.Check("iptables-legacy-save; ip6tables-legacy-save"), fix.Check("tc -s qdisc show dev %s", f.Interface),
+			fix.Check("tc filter show dev %s egress", f.Interface)}
 	}
 	if f.Flow.Route.Kind == RouteUnknown {
 		v.Candidates = append(v.Candidates, Candidate{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"})

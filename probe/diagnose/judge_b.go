@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // This file judges as the side that is called: B1 to B8.
@@ -24,7 +24,7 @@ func (f *Facts) replied(time.Time) *Ruling {
 func (f *Facts) strangers(time.Time) *Ruling {
 	for i := len(f.Strangers) - 1; i >= 0; i-- {
 		if s := &f.Strangers[i]; f.concerns(s) {
-			return final(f.stranger(s))
+			return final(f.StrangerVerdict(s))
 		}
 	}
 	return nil
@@ -42,34 +42,30 @@ func (f *Facts) concerns(s *Stranger) bool {
 
 // StrangerVerdict judges somebody who is no peer.
 func (f *Facts) StrangerVerdict(s *Stranger) Verdict {
-	v := f.stranger(s)
-	v.Fix = InLanguage(f.Config, v.Fix)
-	return v
-}
-
-func (f *Facts) stranger(s *Stranger) Verdict {
+	from := s.From.Addr().String()
 	if s.Reason == probe.UnknownPeer && s.Key == noKey {
 		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
 			Summary: fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
 			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which belongs to no private key",
 				probe.Count(s.Count, "initiation"), s.Key)},
-			Fix: []string{FixComment + "on " + s.From.Addr().String() + ", set PrivateKey in [Interface]; then add its public key here:",
-				"wg show all public-key"}}
+			Fix: fix.Steps{fix.Note("on " + from + ", set PrivateKey in [Interface]; then add its public key here:"),
+				fix.Check("wg show all public-key").On(from)}}
 	}
 	if s.Reason == probe.UnknownPeer {
+		added := fix.Where{File: f.Config, Section: "Peer", Peer: s.Key}
 		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s attempts a handshake with the key %s, which is not a peer here", s.From, s.Key),
 			Evidence: []string{fmt.Sprintf("%s, made for our public key, static key decrypted", probe.Count(s.Count, "initiation"))},
-			Fix: []string{FixComment + "if it is one of yours, add it" + f.inFile() + ":",
-				"[Peer]", "PublicKey = " + s.Key, "AllowedIPs = ITS-TUNNEL-ADDRESS/32",
-				FixComment + "or at once:",
-				harmless.Command("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
+			Fix: fix.Steps{fix.Note("if it is one of yours, add it" + added.InFile() + ":"),
+				fix.Heading(added), fix.Config(added, "PublicKey", s.Key), fix.Config(added, "AllowedIPs", "ITS-TUNNEL-ADDRESS/32"),
+				fix.Note("or at once:"),
+				fix.Command("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
 	}
 	return Verdict{Code: WrongPublicKey, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
 		Summary:  fmt.Sprintf("%s is configured with a different public key for this node", s.From),
 		Evidence: []string{fmt.Sprintf("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
-		Fix: []string{FixComment + "on " + s.From.Addr().String() + ", in its [Peer] for this host:",
-			"PublicKey = " + f.PublicKey}}
+		Fix: fix.Steps{fix.Note("on " + from + ", in its [Peer] for this host:"),
+			fix.Config(fix.Where{Host: from, Section: "Peer"}, "PublicKey", f.PublicKey)}}
 }
 
 // replayed: the peer's calls are older than what it said before. One alone,
@@ -83,10 +79,10 @@ func (f *Facts) replayed(now time.Time) *Ruling {
 	v := Verdict{Code: HandshakeReplay, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
 		Summary:  fmt.Sprintf("initiations of %s are refused as replays: its clock went back, or two hosts share its key", p.label()),
 		Evidence: []string{fmt.Sprintf("%s with a timestamp not newer than the last one", probe.Count(h.Replays, "initiation"))},
-		Fix: []string{FixComment + "on " + p.label() + ": is the clock right?", "timedatectl",
-			FixComment + "once it is, forget the old timestamp here:",
-			harmless.Command("wg set %s peer %s remove", f.Interface, p.Key),
-			FixComment + "and add the peer again"}}
+		Fix: fix.Steps{fix.Note("on " + p.label() + ": is the clock right?"), fix.Check("timedatectl").On(p.label()),
+			fix.Note("once it is, forget the old timestamp here:"),
+			fix.Command("wg set %s peer %s remove", f.Interface, p.Key),
+			fix.Note("and add the peer again")}}
 	if back := h.ClockNewest.Sub(h.Clock); back > time.Second {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("its clock stood at %s before, and now at %s: %v back",
 			h.ClockNewest.UTC().Format(time.DateTime), h.Clock.UTC().Format(time.DateTime), back.Round(time.Second)))
@@ -111,7 +107,7 @@ func (f *Facts) responseNotAccepted(now time.Time) *Ruling {
 			{NoResponse, "on " + p.label() + fmt.Sprintf(", tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back", p.Endpoint.Addr())},
 			{UnderlayInputFirewall, "on " + p.label() + ", nft list ruleset: does the input hook accept the answers?"},
 		},
-		Fix: []string{FixComment + "the other host can tell; on " + p.label() + ":", "wgnode doctor --for 15s"}}, f.current(h.LastAnswered, now)}
+		Fix: fix.Steps{fix.Note("the other host can tell; on " + p.label() + ":"), fix.Check("wgnode doctor --for 15s").On(p.label())}}, f.current(h.LastAnswered, now)}
 }
 
 const (
@@ -147,8 +143,8 @@ func (f *Facts) sharedKey(now time.Time) *Ruling {
 		Summary: fmt.Sprintf("two hosts use the key of %s: its endpoint goes back and forth between %s and %s", p.label(), a, b),
 		Evidence: []string{fmt.Sprintf("%d moves within %v, each by an authenticated packet", len(p.Moves),
 			p.Moves[len(p.Moves)-1].At.Sub(p.Moves[0].At).Round(time.Second))},
-		Fix: []string{FixComment + "on one of the two, make a key of its own:",
-			"wgnode genkey", FixComment + "and add its public key as another peer here"}})
+		Fix: fix.Steps{fix.Note("on one of the two, make a key of its own:"),
+			fix.Command("wgnode genkey").On("one of the two"), fix.Note("and add its public key as another peer here")}})
 }
 
 // noAnswerHere: the packet came in, and no answer has been given.
@@ -171,7 +167,7 @@ func (f *Facts) noAnswerHere(time.Time) *Ruling {
 			{NeighborUnreachable, "ip neighbour show " + dst},
 			{ReturnRouteWrong, "ip route get the source: does it lead into " + f.Interface + "?"},
 		},
-		Fix: []string{"tcpdump -ni any host " + dst}}, false}
+		Fix: fix.Steps{fix.Check("tcpdump -ni any host %s", dst)}}, false}
 }
 
 // replyAstray: the reply has come back to this host, and does not enter the tunnel
@@ -185,7 +181,7 @@ func (f *Facts) replyAstray(back *Traversal) Verdict {
 		Candidates: []Candidate{
 			{ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from " + f.Flow.Target.Addr().String() + "?"},
 			{ReturnRouteWrong, "ip route get " + back.Dst.Addr().String() + ": does it lead into " + f.Interface + "?"}},
-		Fix: []string{"nft list ruleset", "ip route get " + back.Dst.Addr().String()}}
+		Fix: fix.Steps{fix.Check("nft list ruleset"), fix.Check("ip route get %s", back.Dst.Addr())}}
 	if back.Passed == "postrouting" {
 		v.Evidence[0] += fmt.Sprintf(", and passed postrouting on its way out of %s", back.Out)
 	}

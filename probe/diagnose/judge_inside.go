@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // This file judges what happens once there is a session: A4 to A6 as the side
@@ -55,21 +55,21 @@ func (f *Facts) disallowed(e *probe.Event) Verdict {
 	if e.Checkpoint == probe.A5 {
 		v.Checkpoint = probe.A6
 	}
-	all := p.AllowedIPs
+	all, in := p.AllowedIPs, f.sectionOf(p)
 	if src.Addr().IsValid() {
 		v.Summary = fmt.Sprintf("%s sends packets from %s, which is not in its AllowedIPs here", p.label(), src.Addr())
 		v.Evidence = append(v.Evidence, fmt.Sprintf("the latest: %s to %s", src, dst))
 		all = append(append([]netip.Prefix(nil), all...), hostPrefix(src.Addr()))
-		v.Fix = []string{
-			FixComment + fmt.Sprintf("in [Peer] of %s%s:", p.label(), f.inFile()),
-			"AllowedIPs = " + joinPrefixes(all),
-			FixComment + "or at once:",
-			harmless.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
-			FixComment + fmt.Sprintf("or make %s send from an address that is allowed", p.label())}
+		v.Fix = fix.Steps{
+			fix.Notef("in %s:", in),
+			fix.Config(in, "AllowedIPs", joinPrefixes(all)),
+			fix.Note("or at once:"),
+			fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
+			fix.Notef("or make %s send from an address that is allowed", p.label())}
 		return v
 	}
-	v.Fix = []string{FixComment + fmt.Sprintf("in [Peer] of %s%s add what it sends from:", p.label(), f.inFile()),
-		"AllowedIPs = " + joinPrefixes(all) + ", ADDRESS/32"}
+	v.Fix = fix.Steps{fix.Notef("in %s add what it sends from:", in),
+		fix.Config(in, "AllowedIPs", joinPrefixes(all)+", ADDRESS/32")}
 	return v
 }
 
@@ -85,7 +85,7 @@ func (f *Facts) notDelivered(time.Time) *Ruling {
 		Candidates: []Candidate{
 			{InputFirewall, "nft list ruleset: is there a drop between " + f.Interface + " and the application?"},
 			{ReversePathFilter, "nstat -az TcpExtIPReversePathFilter: does it grow?"}},
-		Fix: []string{"nft list ruleset", "nstat -az TcpExtIPReversePathFilter"}}, false}
+		Fix: fix.Steps{fix.Check("nft list ruleset"), fix.Check("nstat -az TcpExtIPReversePathFilter")}}, false}
 }
 
 // noReplyAfter is how long a request may go unanswered: long enough for the third
@@ -132,8 +132,8 @@ func (f *Facts) noReply(now time.Time) *Ruling {
 		v.Candidates = append(v.Candidates, Candidate{NoReplyFromDestination,
 			fmt.Sprintf("here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst)})
 	}
-	v.Fix = []string{FixComment + "the far host can tell; on " + p.label() + ":",
-		harmless.Command("wgnode explain %s --passive --from %s", f.target(), src)}
+	v.Fix = fix.Steps{fix.Note("the far host can tell; on " + p.label() + ":"),
+		fix.Check("wgnode explain %s --passive --from %s", f.target(), src).On(p.label())}
 	if slices.ContainsFunc(f.Missing, func(m netip.Prefix) bool { return m.Addr().Is4() == dst.Is4() }) {
 		f.incomplete(&v) // so that they have a source that nobody there expects
 	}

@@ -3,11 +3,10 @@ package diagnose
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // This file judges by what the kernel was seen to do with a flow's packets,
@@ -21,7 +20,7 @@ const notForwarded = "it passes prerouting and is not forwarded"
 // dropVerdict is what all verdicts about a drop have in common.
 func dropVerdict(code Code, at probe.Checkpoint, d *Drop, what string) Verdict {
 	return Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.Evidence(), Fix: slices.Clone(d.Fix)}
+		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.Evidence(), Fix: fix.Commands(d.Fix...)}
 }
 
 // outputDropped: the inner packet does not get as far as the tunnel.
@@ -46,14 +45,14 @@ func (f *Facts) diverted(time.Time) *Ruling {
 			f.target(), p.Out, f.Interface),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %s > %s left by %s", p.Src, p.Dst, p.Out),
 			"no packet for it entered the tunnel"},
-		Fix: slices.Clone(p.Spare)}
+		Fix: fix.Commands(p.Spare...)}
 	if p.Changed != "" {
 		v.Evidence[0] += ", " + p.Changed
 	}
 	if p.ChangedBy != "" {
 		v.Evidence = append(v.Evidence, "rule: "+p.ChangedBy)
 	} else {
-		v.Fix = []string{FixComment + "look for the rule that translates or marks it", "nft list ruleset", "ip rule"}
+		v.Fix = fix.Steps{fix.Note("look for the rule that translates or marks it"), fix.Check("nft list ruleset"), fix.Check("ip rule")}
 	}
 	return final(v)
 }
@@ -67,7 +66,7 @@ func filtered(p *Traversal, at probe.Checkpoint, what string) *Ruling {
 	v := Verdict{Code: ReversePathFilter, Checkpoint: at, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
 		Evidence: append([]string{"netfilter trace: they pass prerouting and are seen no more"}, p.Source.Evidence...),
-		Fix:      slices.Clone(p.Source.Fix)}
+		Fix:      fix.Commands(p.Source.Fix...)}
 	return final(v)
 }
 
@@ -81,7 +80,7 @@ func blocked(p *Traversal, code Code, at probe.Checkpoint, what, seen string) *R
 		Summary: "IPsec on this host refuses " + what, Evidence: []string{"netfilter trace: " + seen}}
 	for _, r := range p.XfrmBlocks {
 		v.Evidence = append(v.Evidence, r.Text)
-		v.Fix = append(v.Fix, r.Fix)
+		v.Fix = append(v.Fix, fix.Commands(r.Fix)...)
 	}
 	return final(v)
 }
@@ -141,7 +140,7 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 	if r := filtered(p, probe.B5, what); r != nil {
 		// The answer takes that way, too: it is what must be mended.
 		if back := &p.Source.Back; back.Kind != RouteUnknown && !(back.Kind == RouteFound && back.Interface == f.Interface) {
-			r.Fix = routeFix(back, harmless.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
+			r.Fix = routeFix(back, fix.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
 		}
 		return r
 	}
@@ -158,16 +157,16 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 		v.Code = NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Route.Kind)
 		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Route.Describe()}
-		v.Fix = []string{FixComment + fmt.Sprintf("by the link or the gateway that %s is behind:", dst),
-			harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
+		v.Fix = fix.Steps{fix.Notef("by the link or the gateway that %s is behind:", dst),
+			fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
 		if p.Route.Kind != RouteNone && p.Route.Remove != "" {
-			v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
+			v.Fix = removeRoute(&p.Route)
 		}
 	case p.Forwarding != nil && !p.Forwarding.On:
 		v.Code = ForwardingDisabled
 		v.Summary = fmt.Sprintf("%s is not this host's own, and this host does not forward what comes in on %s", dst, f.Interface)
 		v.Evidence = []string{seen, p.Forwarding.Evidence}
-		v.Fix = slices.Clone(p.Forwarding.Fix)
+		v.Fix = fix.Commands(p.Forwarding.Fix...)
 	case p.Lost == "prerouting":
 		return blocked(p, ForwardFirewall, probe.B5, what, notForwarded)
 	default:
@@ -196,7 +195,7 @@ func (f *Facts) returned(time.Time) *Ruling {
 		return final(Verdict{Code: ForwardingDisabled, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
 			Evidence: []string{"netfilter trace: " + notForwarded, p.Forwarding.Evidence},
-			Fix:      slices.Clone(p.Forwarding.Fix)})
+			Fix:      fix.Commands(p.Forwarding.Fix...)})
 	}
 	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
 		if p.Lost == "prerouting" {
@@ -213,7 +212,7 @@ func (f *Facts) returned(time.Time) *Ruling {
 	if p.Packets > 0 {
 		to = p.Dst.Addr()
 	}
-	v.Fix = routeFix(w, harmless.Command("ip route add %s dev %s", hostPrefix(to), f.Interface))
+	v.Fix = routeFix(w, f.routeInto(to))
 	if own {
 		v.Summary = fmt.Sprintf("%s is this host's own, and is routed to %s, not into %s", from, w.Interface, f.Interface)
 		v.Evidence[0] = "netfilter trace: the request passes the input hook, and no reply entered the tunnel"
@@ -236,8 +235,8 @@ func (f *Facts) neighborSilent(time.Time) *Ruling {
 		Summary: fmt.Sprintf("%s does not answer on %s: no host there has that address, or it is down", n.Addr, n.Link),
 		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)),
 			n.Evidence},
-		Fix: []string{FixComment + "is it up, and on that link?", harmless.Command("ip neighbour show %s dev %s", n.Addr, n.Link),
-			FixComment + "if it is elsewhere:", harmless.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}
+		Fix: fix.Steps{fix.Note("is it up, and on that link?"), fix.Check("ip neighbour show %s dev %s", n.Addr, n.Link),
+			fix.Note("if it is elsewhere:"), fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}
 	return final(v)
 }
 
@@ -268,16 +267,21 @@ func (f *Facts) noAnswerBehind(now time.Time) *Ruling {
 	} else {
 		v.Candidates = []Candidate{down}
 	}
-	v.Fix = []string{FixComment + "the destination can tell; on " + dst.String() + ":", harmless.Command("tcpdump -ni any host %s", dst)}
+	v.Fix = fix.Steps{fix.Note("the destination can tell; on " + dst.String() + ":"), fix.Check("tcpdump -ni any host %s", dst).On(dst.String())}
 	return &Ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
 }
 
 // routeFix is what to add, if that helps, or else takes away what decided.
-func routeFix(r *RouteDecision, add string) []string {
+func routeFix(r *RouteDecision, add fix.Step) fix.Steps {
 	if r.Remove != "" && !r.Beatable && r.Kind != RouteNone {
-		return []string{FixComment + "remove the rule or route responsible:", r.Remove}
+		return removeRoute(r)
 	}
-	return []string{add}
+	return fix.Steps{add}
+}
+
+// removeRoute takes away what decided.
+func removeRoute(r *RouteDecision) fix.Steps {
+	return append(fix.Steps{fix.Note("remove the rule or route responsible:")}, fix.Commands(r.Remove)...)
 }
 
 // six is the digit that nft writes for IPv6.

@@ -3,9 +3,11 @@ package diagnose
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
@@ -46,18 +48,18 @@ func (f *Facts) blackhole(time.Time) *Ruling {
 		Summary: fmt.Sprintf("small packets to %s get through, packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
 			m.To, m.Link, where),
 		Evidence: []string{fmt.Sprintf("the largest ICMP echo that was answered has %d bytes, with its IP header; one of %d was not, and no packet-too-big came", m.Largest, m.Link)},
-		Fix: []string{FixComment + "at once:", harmless.Command("ip link set mtu %d dev %s", mtu, f.Interface),
-			FixComment + "for good, in [Interface]" + f.inFile() + ":", fmt.Sprintf("MTU = %d", mtu),
-			FixComment + "or, where the way cannot be mended and other hosts send through this one:",
-			harmless.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d",
+		Fix: fix.Steps{fix.Note("at once:"), fix.Command("ip link set mtu %d dev %s", mtu, f.Interface),
+			fix.Notef("for good, in %s:", f.ownSection()), fix.Config(f.ownSection(), "MTU", strconv.Itoa(mtu)),
+			fix.Note("or, where the way cannot be mended and other hosts send through this one:"),
+			fix.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d",
 				quoted(f.Interface), mtu-tcpHeaders(m.To))}}
 	if m.Forth {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("a datagram of %d bytes gets there: the small answer to it came back", m.Link))
-		v.Fix = append([]string{FixComment + "the other end sends what is too large; there, too:"}, v.Fix...)
+		v.Fix = append(fix.Steps{fix.Note("the other end sends what is too large; there, too:")}, v.Fix...)
 	}
 	if m.Largest < leastIPv6 {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%d is less than the %d bytes that IPv6 takes: the way itself should be mended", m.Largest, leastIPv6))
-		v.Fix = append([]string{FixComment + fmt.Sprintf("mend the way; or, where the tunnel can do without IPv6, which ends below %d:", leastIPv6)}, v.Fix...)
+		v.Fix = append(fix.Steps{fix.Notef("mend the way; or, where the tunnel can do without IPv6, which ends below %d:", leastIPv6)}, v.Fix...)
 	}
 	return final(v)
 }

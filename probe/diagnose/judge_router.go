@@ -2,10 +2,12 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // This file judges what becomes of a flow that a node without an interface passes on
@@ -35,24 +37,24 @@ func (f *Facts) routerRefuses(time.Time) *Ruling {
 		v.Code = ForwardFirewall
 		v.Summary = fmt.Sprintf("this host does not let its own programs send to %s", f.target())
 		v.Evidence = []string{tried}
-		v.Fix = []string{FixComment + "look for a rule that drops it in the output hook", "nft list ruleset"}
+		v.Fix = fix.Steps{fix.Note("look for a rule that drops it in the output hook"), fix.Check("nft list ruleset")}
 	case e.Reason == probe.ICMPNetUnreachable:
 		v.Code = NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s", dst)
 		v.Evidence = []string{tried}
-		v.Fix = []string{"ip route get " + dst.String()}
+		v.Fix = fix.Steps{fix.Check("ip route get %s", dst)}
 	default:
 		v.Code, v.Where = NeighborUnreachable, WhereBeyond
 		v.Summary = fmt.Sprintf("%s cannot be reached from this host: it does not answer to its address, or a router says so", dst)
 		v.Evidence = []string{tried}
-		v.Fix = []string{FixComment + "is it up?", "ip route get " + dst.String(), "ip neighbour show " + dst.String()}
+		v.Fix = fix.Steps{fix.Note("is it up?"), fix.Check("ip route get %s", dst), fix.Check("ip neighbour show %s", dst)}
 	}
 	return final(v)
 }
 
 // allow are the lines of a configuration that let the flow pass, whose packet e was
 // refused, and nothing else.
-func (f *Facts) allow(e *probe.Event) []string {
+func (f *Facts) allow(e *probe.Event) fix.Steps {
 	route := hostPrefix(f.Flow.Target.Addr()).String()
 	if port := f.Flow.Target.Port(); port != 0 {
 		if f.Flow.Target.Addr().Is6() {
@@ -66,12 +68,10 @@ func (f *Facts) allow(e *probe.Event) []string {
 			route = "udp:" + route
 		}
 	}
-	quoted := make([]string, 0, len(f.Router.Allow)+1)
-	for _, r := range append(f.Router.Allow[:len(f.Router.Allow):len(f.Router.Allow)], route) {
-		quoted = append(quoted, fmt.Sprintf("%q", r))
-	}
-	return []string{FixComment + "if it is to, in its wgnode.toml:", "[route]", "allow = [" + strings.Join(quoted, ", ") + "]",
-		FixComment + "or, with a file of wg-quick's, as a flag of wgnode run:", "--route-for-peers " + route}
+	in := fix.Where{File: "wgnode.toml", Section: "route"}
+	return fix.Steps{fix.Notef("if it is to, in its %s:", in.File), fix.Heading(in),
+		fix.Config(in, "allow", strings.Join(append(slices.Clone(f.Router.Allow), route), ", ")),
+		fix.Note("or, with a file of wg-quick's, as a flag of wgnode run:"), fix.Config(fix.Where{}, "--route-for-peers", route)}
 }
 
 // routerWaits: a socket of this host has sent the request on, and nothing has come
@@ -89,6 +89,6 @@ func (f *Facts) routerWaits(now time.Time) *Ruling {
 			{NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst)},
 			{ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"},
 		},
-		Fix: []string{FixComment + "see whether the request leaves this host, and an answer comes:", "tcpdump -ni any host " + dst.String()}},
+		Fix: fix.Steps{fix.Note("see whether the request leaves this host, and an answer comes:"), fix.Check("tcpdump -ni any host %s", dst)}},
 		now.Sub(f.Since) > noReplyAfter && now.Sub(b5.When()) > answerTime}
 }

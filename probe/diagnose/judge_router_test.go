@@ -67,8 +67,8 @@ func TestRouter(t *testing.T) {
 		if v.Code != test.code || v.Checkpoint != test.at || v.Certain != test.certain || settled != test.settled {
 			t.Errorf("%s: %s at %s, certain %v, settled %v: %s", test.name, v.Code, v.Checkpoint, v.Certain, settled, v.Summary)
 		}
-		if !strings.Contains(strings.Join(v.Fix, "\n"), test.says) {
-			t.Errorf("%s: fix %q, want %q", test.name, v.Fix, test.says)
+		if !strings.Contains(strings.Join(v.Fix.Lines(), "\n"), test.says) {
+			t.Errorf("%s: fix %q, want %q", test.name, v.Fix.Lines(), test.says)
 		}
 		for cp, want := range map[probe.Checkpoint]Status{probe.B5: test.b5, probe.B6: test.b6} {
 			rungs := test.s.Ladder(&v, now)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
@@ -214,7 +215,7 @@ func TestJudge(t *testing.T) {
 				t.Errorf("got %s at %v, certain %v, %s; want %s at %v, certain %v, %s\n%s",
 					v.Code, v.Checkpoint, v.Certain, v.Where, c.code, c.at, c.sure, c.where, v.Summary)
 			}
-			text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix...), "\n")
+			text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix.Lines()...), "\n")
 			if !strings.Contains(text, c.says) {
 				t.Errorf("%q is not said in\n%s", c.says, text)
 			}
@@ -227,9 +228,10 @@ func TestJudge(t *testing.T) {
 			const hostile = "wg0; touch owned"
 			c.s.Interface = hostile
 			v2, _ := c.s.Judge(now)
-			for _, line := range v2.Fix {
+			for _, step := range v2.Fix {
+				line := step.Line()
 				bare := strings.ReplaceAll(strings.ReplaceAll(line, harmless.Shell(hostile), ""), harmless.Shell(`"`+hostile+`"`), "")
-				if !strings.HasPrefix(line, FixComment) && strings.Contains(bare, "touch") {
+				if step.Kind != fix.KindNote && strings.Contains(bare, "touch") {
 					t.Errorf("to be pasted: %s", line)
 				}
 			}

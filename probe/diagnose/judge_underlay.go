@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
@@ -30,9 +31,9 @@ func (f *Facts) noPrivateKey(now time.Time) *Ruling {
 	return final(Verdict{Code: NoPrivateKey, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("%s has no private key: no peer can accept its handshakes", f.Interface),
 		Evidence: []string{"the device has no private key"},
-		Fix: []string{FixComment + "make a key, set it as PrivateKey in [Interface]" + f.inFile() + ", then reload:",
-			"wgnode genkey", harmless.Command("wgnode reload %s", f.Interface),
-			FixComment + "the peers need its public key, which is shown by:", harmless.Command("wg show %s public-key", f.Interface)}})
+		Fix: fix.Steps{fix.Notef("make a key, set it as PrivateKey in %s, then reload:", f.ownSection()),
+			fix.Command("wgnode genkey"), fix.Command("wgnode reload %s", f.Interface),
+			fix.Note("the peers need its public key, which is shown by:"), fix.Check("wg show %s public-key", f.Interface)}})
 }
 
 func (f *Facts) noEndpoint(now time.Time) *Ruling {
@@ -44,17 +45,17 @@ func (f *Facts) noEndpoint(now time.Time) *Ruling {
 		return final(Verdict{Code: EndpointUnresolved, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("the endpoint of %s, %s, does not resolve", p.label(), p.Written),
 			Evidence: []string{"last try: " + p.Resolve},
-			Fix: []string{FixComment + "does the name exist, and does this host's resolver answer?",
-				harmless.Command("getent ahosts %s", hostOf(p.Written))}})
+			Fix: fix.Steps{fix.Note("does the name exist, and does this host's resolver answer?"),
+				fix.Check("getent ahosts %s", hostOf(p.Written))}})
 	}
 	v := Verdict{Code: NoEndpoint, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("%s has no endpoint: only the peer can initiate", p.label()),
 		Evidence: []string{"no Endpoint is configured, and none was learned from a packet"},
-		Fix: []string{
-			FixComment + fmt.Sprintf("if it has a fixed address, in [Peer] of %s%s:", p.label(), f.inFile()),
-			"Endpoint = HOST:PORT",
-			FixComment + fmt.Sprintf("else let it call in: on %s, in the [Peer] with public key %s:", p.label(), f.PublicKey),
-			"PersistentKeepalive = 25"}}
+		Fix: fix.Steps{
+			fix.Notef("if it has a fixed address, in %s:", f.sectionOf(p)),
+			fix.Config(f.sectionOf(p), "Endpoint", "HOST:PORT"),
+			fix.Notef("else let it call in: on %s, in the [Peer] with public key %s:", p.label(), f.PublicKey),
+			fix.Config(fix.Where{Host: p.label(), Section: "Peer", Peer: f.PublicKey}, "PersistentKeepalive", "25")}}
 	if p.NoEndpoint != nil {
 		v.Evidence = append(v.Evidence, "a packet for it was dropped and its sender told host unreachable")
 	}
@@ -76,16 +77,16 @@ func (f *Facts) endpointInTunnel(time.Time) *Ruling {
 
 // PastTunnel is what has packets to an endpoint, which the route leads into the
 // tunnel itself, leave outside of it.
-func PastTunnel(r *RouteDecision, endpoint netip.Addr) []string {
+func PastTunnel(r *RouteDecision, endpoint netip.Addr) fix.Steps {
 	if !r.Beatable && r.Remove != "" {
-		return []string{FixComment + "remove the rule or route responsible:", r.Remove}
+		return removeRoute(r)
 	}
-	add := r.Around
-	if add == "" {
-		add = harmless.Command("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(endpoint))
+	add := fix.Commands(r.Around)
+	if r.Around == "" {
+		add = fix.Steps{fix.Command("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(endpoint))}
 	}
-	return []string{
-		FixComment + fmt.Sprintf("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", endpoint), add}
+	return append(fix.Steps{
+		fix.Notef("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", endpoint)}, add...)
 }
 
 func (f *Facts) endpointNotRouted(time.Time) *Ruling {
@@ -97,10 +98,10 @@ func (f *Facts) endpointNotRouted(time.Time) *Ruling {
 	v := Verdict{Code: EndpointNotRouted, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.label(), ep, p.Route.Kind),
 		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
-		Fix: []string{FixComment + "is the uplink up, and does it have a default route?",
-			harmless.Command("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
+		Fix: fix.Steps{fix.Note("is the uplink up, and does it have a default route?"),
+			fix.Check("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
 	if p.Route.Kind != RouteNone && p.Route.Remove != "" {
-		v.Fix = []string{FixComment + "remove the rule or route responsible:", p.Route.Remove}
+		v.Fix = removeRoute(&p.Route)
 	}
 	if p.SendErrno != 0 {
 		v.Evidence = append(v.Evidence, "sending failed: "+p.SendErrno.Error())
@@ -134,16 +135,16 @@ func (f *Facts) cannotSend(time.Time) *Ruling {
 		v.Summary = fmt.Sprintf("the device drops the encrypted packets to %s, %s: %v", p.label(), ep, p.SendErrno)
 		v.Candidates = []Candidate{{UnderlayOutputFirewall, "nft list ruleset: is there a drop in an egress hook?"},
 			{UnderlayOutputFirewall, "tc -s qdisc; tc filter show dev " + p.Route.Interface + " egress: do they drop?"}}
-		v.Fix = []string{"tc -s qdisc show dev " + p.Route.Interface, "nft list ruleset"}
+		v.Fix = fix.Steps{fix.Check("tc -s qdisc show dev %s", p.Route.Interface), fix.Check("nft list ruleset")}
 	case p.SendErrno == syscall.EPERM:
 		v.Code = UnderlayOutputFirewall
 		v.Summary = fmt.Sprintf("this host's own firewall drops the encrypted packets to %s, %s", p.label(), ep)
 		v.Evidence = append(v.Evidence, "that is how the kernel reports a drop in the output or postrouting hook")
-		v.Fix = []string{FixComment + fmt.Sprintf("find the rule that drops UDP from port %d to %s:", f.ListenPort, ep), "nft list ruleset"}
+		v.Fix = fix.Steps{fix.Notef("find the rule that drops UDP from port %d to %s:", f.ListenPort, ep), fix.Check("nft list ruleset")}
 	default:
 		v.Code = EndpointNotRouted
 		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.label(), ep, p.SendErrno)
-		v.Fix = []string{harmless.Command("ip route get %s%s", p.Endpoint.Addr(), harmless.Raw(f.markText()))}
+		v.Fix = fix.Steps{fix.Check("ip route get %s%s", p.Endpoint.Addr(), harmless.Raw(f.markText()))}
 	}
 	return final(v)
 }
@@ -159,11 +160,11 @@ func (f *Facts) pskMismatch(time.Time) *Ruling {
 		Evidence: []string{
 			fmt.Sprintf("response from %s to our latest initiation, made for our public key, and not accepted", f.outerSource(h.LastRejected)),
 			"both ends have each other's public key right, or there would be no response"},
-		Fix: []string{
-			FixComment + "on both hosts, compare (one may have none):",
-			harmless.Command("wg show %s preshared-keys", f.Interface),
-			FixComment + fmt.Sprintf("then make them the same, in [Peer] of %s%s and on the other host:", p.label(), f.inFile()),
-			"PresharedKey = ..."}})
+		Fix: fix.Steps{
+			fix.Note("on both hosts, compare (one may have none):"),
+			fix.Check("wg show %s preshared-keys", f.Interface),
+			fix.Notef("then make them the same, in %s and on the other host:", f.sectionOf(p)),
+			fix.Config(f.sectionOf(p), "PresharedKey", "...")}})
 }
 
 // icmpSays: somebody on the way says why the datagram did not arrive.
@@ -174,15 +175,15 @@ func (f *Facts) icmpSays(time.Time) *Ruling {
 		return nil
 	}
 	from, _ := e.Outer()
-	who, ep := from.Addr().String(), p.Endpoint.String()
+	who, ep, in := from.Addr().String(), p.Endpoint.String(), f.sectionOf(p)
 	v := Verdict{Checkpoint: probe.A3, Where: WherePath, Certain: true,
 		Evidence: []string{fmt.Sprintf("%s, the latest %s from %s", probe.Count(p.ICMPs, "ICMP error"), icmpWords[e.Reason], who)}}
 	switch e.Reason {
 	case probe.ICMPPortUnreachable:
 		v.Code, v.Where = EndpointPortClosed, WherePeer
 		v.Summary = fmt.Sprintf("nothing answers for UDP at %s: no WireGuard listens there, or a firewall on that host rejects it", ep)
-		v.Fix = []string{FixComment + fmt.Sprintf("on %s: is the interface up, and is its ListenPort %d?", p.label(), p.Endpoint.Port()), "wg show all listen-port",
-			FixComment + "else correct the port here" + f.inFile() + ":", fmt.Sprintf("Endpoint = %s:PORT", bracket(p.Endpoint.Addr()))}
+		v.Fix = fix.Steps{fix.Notef("on %s: is the interface up, and is its ListenPort %d?", p.label(), p.Endpoint.Port()), fix.Check("wg show all listen-port").On(p.label()),
+			fix.Note("else correct the port here" + in.InFile() + ":"), fix.Config(in, "Endpoint", bracket(p.Endpoint.Addr())+":PORT")}
 		if from.Addr().IsValid() && from.Addr() != p.Endpoint.Addr() {
 			v.Where = WherePath
 			v.Summary = fmt.Sprintf("%s says that the port of %s is closed, which a host on the way says in place of a firewall rule", who, ep)
@@ -193,12 +194,12 @@ func (f *Facts) icmpSays(time.Time) *Ruling {
 		if p.Route.Local {
 			v.Where = WhereHere
 			v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, where nothing listens for UDP", p.label(), ep)
-			v.Fix = []string{FixComment + fmt.Sprintf("the address of %s, in its [Peer]%s:", p.label(), f.inFile()), "Endpoint = HOST:PORT"}
+			v.Fix = f.rightEndpoint(p)
 		}
 	case probe.ICMPProhibited:
 		v.Code = EndpointProhibited
 		v.Summary = fmt.Sprintf("%s prohibits packets to %s: by a firewall rule, or a prohibit route", who, ep)
-		v.Fix = []string{FixComment + "on " + who + ": allow UDP to " + ep, "nft list ruleset"}
+		v.Fix = fix.Steps{fix.Note("on " + who + ": allow UDP to " + ep), fix.Check("nft list ruleset").On(who)}
 	case probe.ICMPHostUnreachable, probe.ICMPNetUnreachable:
 		v.Code = EndpointUnreachable
 		v.Summary = fmt.Sprintf("%s says that %s cannot be reached", who, p.Endpoint.Addr())
@@ -210,9 +211,9 @@ func (f *Facts) icmpSays(time.Time) *Ruling {
 			}
 			v.Summary = fmt.Sprintf("%s does not answer on the link: it is the next hop towards %s", next, ep)
 			v.Evidence = append(v.Evidence, "the error is this host's own: no neighbour was found")
-			v.Fix = []string{harmless.Command("ip neighbour show %s", next)}
+			v.Fix = fix.Steps{fix.Check("ip neighbour show %s", next)}
 		} else {
-			v.Fix = []string{FixComment + "on " + who + ":", "ip route get " + p.Endpoint.Addr().String()}
+			v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", p.Endpoint.Addr()).On(who)}
 		}
 	default:
 		return nil
@@ -260,13 +261,13 @@ func (f *Facts) noResponse(now time.Time) *Ruling {
 		v.Where = WhereHere
 		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there", p.label(), ep)
 		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.Describe()))
-		v.Fix = []string{FixComment + fmt.Sprintf("the address of %s, in its [Peer]%s:", p.label(), f.inFile()), "Endpoint = HOST:PORT",
-			FixComment + "or see to the program that passes on:", harmless.Command("ss -ulnp sport = :%d", ep.Port())}
+		v.Fix = append(f.rightEndpoint(p),
+			fix.Note("or see to the program that passes on:"), fix.Check("ss -ulnp sport = :%d", ep.Port()))
 		return &Ruling{v, settled}
 	}
 	if f.traversal(ToWire).Passed == "postrouting" && f.traversal(FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
 	}
-	v.Fix = []string{FixComment + fmt.Sprintf("the far host can tell; on %s:", p.label()), "wgnode doctor --for 15s"}
+	v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.label()), fix.Check("wgnode doctor --for 15s").On(p.label())}
 	return &Ruling{v, settled}
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // This file judges by what the kernel was seen to do with encrypted packets.
@@ -120,6 +120,6 @@ func (f *Facts) replyElsewhere(now time.Time) *Ruling {
 		Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.label(), in.In, elsewhere),
 		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
 			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.Describe())},
-		Fix: append([]string{FixComment + "lead answers to " + to + " out of " + in.In + ":"},
-			routeFix(r, harmless.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now)}
+		Fix: append(fix.Steps{fix.Note("lead answers to " + to + " out of " + in.In + ":")},
+			routeFix(r, fix.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)}, f.current(p.Handshake.LastAnswered, now)}
 }

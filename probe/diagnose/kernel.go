@@ -1,5 +1,7 @@
 package diagnose
 
+import "github.com/wgnode/wgnode/probe/fix"
+
 // traversal returns what was seen on a segment; nothing where nobody looked.
 func (f *Facts) traversal(s Segment) *Traversal {
 	if f.Kernel == nil {
@@ -18,13 +20,13 @@ func refusal(v Verdict, known []XfrmBlock, hook string) Verdict {
 	v.Certain, v.Fix = len(known) > 0, nil
 	for _, r := range known {
 		v.Evidence = append(v.Evidence, r.Text)
-		v.Fix = append(v.Fix, r.Fix)
+		v.Fix = append(v.Fix, fix.Commands(r.Fix)...)
 	}
 	if !v.Certain {
 		v.Candidates = []Candidate{
 			{v.Code, "ip xfrm policy: does a policy of IPsec block it?"},
 			{v.Code, "bpftool cgroup tree: does a program of a control group refuse to send?"}}
-		v.Fix = []string{"ip xfrm policy"}
+		v.Fix = fix.Steps{fix.Check("ip xfrm policy")}
 	}
 	return v
 }

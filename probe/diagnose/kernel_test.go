@@ -95,7 +95,7 @@ func TestJudgeByKernel(t *testing.T) {
 		if v.Code != c.code || v.Checkpoint != c.at || v.Certain != c.sure {
 			t.Errorf("%s: %s at %s, certain %v; want %s at %s, %v\n%+v", c.name, v.Code, v.Checkpoint, v.Certain, c.code, c.at, c.sure, v)
 		}
-		if text := strings.Join(slices.Concat(v.Evidence, v.Fix), "\n"); !strings.Contains(text, c.says) {
+		if text := strings.Join(slices.Concat(v.Evidence, v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
 		}
 		fixes.add(t, c.name, c.s.Facts)
@@ -154,7 +154,7 @@ func TestJudgeMTU(t *testing.T) {
 		if v.Code != c.code || !settled || !v.Certain {
 			t.Errorf("%s: %+v", c.name, v)
 		}
-		if text := strings.Join(slices.Concat(v.Evidence, v.Fix), "\n"); !strings.Contains(text, c.says) {
+		if text := strings.Join(slices.Concat(v.Evidence, v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
 		}
 		fixes.add(t, c.name, healthy(c.m).Facts)

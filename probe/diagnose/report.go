@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // Report is what became of one flow: the answer of "wgnode explain". Its JSON
@@ -96,7 +97,8 @@ func Beside(findings []Finding, told ...*Verdict) []Finding {
 // more than its evidence shows: where several causes look the same from this
 // host, Code is the general one, Certain is false, and Candidates lists them.
 //
-// The JSON form also holds "healthy" and "class", which follow from Code.
+// The JSON form also holds "healthy" and "class", which follow from Code, and Fix
+// twice: as "steps", and as "fix", their lines.
 type Verdict struct {
 	Code       Code
 	Checkpoint probe.Checkpoint // the first that did not happen; none if healthy
@@ -104,17 +106,12 @@ type Verdict struct {
 	Certain    bool            // the evidence excludes every other cause
 	Summary    string          // one sentence for people
 	Evidence   List[string]    // what was observed, one fact each
-	Fix        List[string]    // what to type, one line each; see FixComment
+	Fix        fix.Steps       // what to do, in order
 	Candidates List[Candidate] // possible causes, likeliest first
 	// Host is the host that Summary and Fix mean by "this host", where the evidence
 	// is that of several; "" where there is only one.
 	Host string
 }
-
-// FixComment begins those lines of a fix that are not to be typed, but explain
-// the lines below: where in a file they belong, or on which host. Rendered one
-// below the other, the lines of a fix can be copied as they are.
-const FixComment = "# "
 
 // Healthy reports whether nothing is wrong.
 func (v *Verdict) Healthy() bool { return v.Code == Healthy }
@@ -142,11 +139,13 @@ type Candidate struct {
 
 // Finding is something found in the configuration or the host's state that
 // need not be the cause of anything.
+//
+// The JSON form has Fix twice, as that of a [Verdict].
 type Finding struct {
-	Code    Code         `json:"code"`
-	Peer    string       `json:"peer,omitempty"` // public key in base64, if it is about one
-	Summary string       `json:"summary"`
-	Fix     List[string] `json:"fix"` // as in a Verdict
+	Code    Code
+	Peer    string // public key in base64, if it is about one
+	Summary string
+	Fix     fix.Steps
 }
 
 // Rung is one checkpoint of a ladder. Time is zero and Seam none where no
@@ -186,20 +185,32 @@ func (l List[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]T(l))
 }
 
-// verdictJSON and rungJSON are the forms of Verdict and Rung in JSON.
+// verdictJSON, findingJSON and rungJSON are the forms of Verdict, Finding and Rung in
+// JSON.
 type (
 	verdictJSON struct {
-		Healthy    bool            `json:"healthy"`
-		Code       Code            `json:"code"`
-		Class      Class           `json:"class"`
-		Checkpoint string          `json:"checkpoint"`
-		Where      Where           `json:"where"`
-		Certain    bool            `json:"certain"`
-		Summary    string          `json:"summary"`
-		Evidence   List[string]    `json:"evidence"`
-		Fix        List[string]    `json:"fix"`
+		Healthy    bool         `json:"healthy"`
+		Code       Code         `json:"code"`
+		Class      Class        `json:"class"`
+		Checkpoint string       `json:"checkpoint"`
+		Where      Where        `json:"where"`
+		Certain    bool         `json:"certain"`
+		Summary    string       `json:"summary"`
+		Evidence   List[string] `json:"evidence"`
+		fixJSON
 		Candidates List[Candidate] `json:"candidates"`
 		Host       string          `json:"host,omitempty"`
+	}
+	findingJSON struct {
+		Code    Code   `json:"code"`
+		Peer    string `json:"peer,omitempty"`
+		Summary string `json:"summary"`
+		fixJSON
+	}
+	// fixJSON is what to do, as lines and as steps.
+	fixJSON struct {
+		Fix   List[string]   `json:"fix"`
+		Steps List[fix.Step] `json:"steps"`
 	}
 	rungJSON struct {
 		Checkpoint string    `json:"checkpoint"`
@@ -215,7 +226,7 @@ type (
 // MarshalJSON implements [json.Marshaler].
 func (v Verdict) MarshalJSON() ([]byte, error) {
 	return json.Marshal(verdictJSON{v.Healthy(), v.Code, v.Class(), v.Checkpoint.String(),
-		v.Where, v.Certain, v.Summary, v.Evidence, v.Fix, v.Candidates, v.Host})
+		v.Where, v.Certain, v.Summary, v.Evidence, writeFix(v.Fix), v.Candidates, v.Host})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler]. It ignores "healthy" and
@@ -229,7 +240,33 @@ func (v *Verdict) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return err
 	}
-	*v = Verdict{j.Code, cp, j.Where, j.Certain, j.Summary, j.Evidence, j.Fix, j.Candidates, j.Host}
+	*v = Verdict{j.Code, cp, j.Where, j.Certain, j.Summary, j.Evidence, j.steps(), j.Candidates, j.Host}
+	return nil
+}
+
+func writeFix(steps fix.Steps) fixJSON { return fixJSON{steps.Lines(), List[fix.Step](steps)} }
+
+// steps are those of a verdict or finding that was read: one of an older version has
+// lines only.
+func (j *fixJSON) steps() fix.Steps {
+	if len(j.Steps) == 0 {
+		return fix.FromLines(j.Fix)
+	}
+	return fix.Steps(j.Steps)
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (f Finding) MarshalJSON() ([]byte, error) {
+	return json.Marshal(findingJSON{f.Code, f.Peer, f.Summary, writeFix(f.Fix)})
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (f *Finding) UnmarshalJSON(b []byte) error {
+	var j findingJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*f = Finding{j.Code, j.Peer, j.Summary, j.steps()}
 	return nil
 }
 

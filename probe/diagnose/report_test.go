@@ -2,11 +2,13 @@ package diagnose
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // The codes and their classes are a public contract: this list is written out
@@ -81,6 +83,7 @@ func TestReportJSON(t *testing.T) {
   "summary": "the preshared keys differ",
   "evidence": [],
   "fix": [],
+  "steps": [],
   "candidates": []
  },
  "ladder": [
@@ -167,5 +170,28 @@ func TestBeside(t *testing.T) {
 	got := Beside(found, &Verdict{Code: Healthy}, &Verdict{Code: EndpointInTunnel})
 	if len(got) != 1 || got[0].Code != ClockSkew || len(found) != 2 || found[0].Code != EndpointInTunnel {
 		t.Errorf("%+v beside a verdict, of %+v", got, found)
+	}
+}
+
+// What to do is in JSON as lines, and as steps. It is read back from the steps; of a
+// node of an older version, which writes lines only, from those.
+func TestFixJSON(t *testing.T) {
+	in := fix.Where{File: "wg0.toml", Section: "Interface"}
+	f := Finding{Code: MTUTooLarge, Summary: "too large", Fix: fix.Steps{fix.Notef("in %s:", in), fix.Config(in, "MTU", "1400")}}
+	got, err := json.Marshal(&f)
+	const lines = `{"code":"mtu-too-large","summary":"too large","fix":["# in [interface] (wg0.toml):","mtu = 1400"]`
+	const want = lines + `,"steps":[{"kind":"note","note":"in [interface] (wg0.toml):"},` +
+		`{"kind":"config","where":{"file":"wg0.toml","section":"Interface"},"key":"MTU","value":"1400"}]}`
+	if err != nil || string(got) != want {
+		t.Errorf("got %s (%v)\nwant %s", got, err, want)
+	}
+	for _, written := range []string{want, lines + "}"} {
+		var back Finding
+		if err := json.Unmarshal([]byte(written), &back); err != nil {
+			t.Fatal(err)
+		}
+		if back.Code != f.Code || back.Summary != f.Summary || !slices.Equal(back.Fix.Lines(), f.Fix.Lines()) || back.Fix[0].Kind != fix.KindNote {
+			t.Errorf("read %+v from %s", back, written)
+		}
 	}
 }

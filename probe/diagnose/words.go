@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
@@ -30,12 +30,18 @@ func prefixStrings(ps []netip.Prefix) []string {
 	return s
 }
 
-// inFile is " of FILE", for fixes that are made in the configuration.
-func (f *Facts) inFile() string {
-	if f.Config == "" {
-		return ""
-	}
-	return " (" + f.Config + ")"
+// ownSection is this node's own section of its configuration.
+func (f *Facts) ownSection() fix.Where { return fix.Where{File: f.Config, Section: "Interface"} }
+
+// sectionOf is a peer's section of the configuration.
+func (f *Facts) sectionOf(p *Peer) fix.Where {
+	return fix.Where{File: f.Config, Section: "Peer", Peer: p.Key, Name: p.label()}
+}
+
+// rightEndpoint is to be done where a peer's endpoint is not the peer.
+func (f *Facts) rightEndpoint(p *Peer) fix.Steps {
+	in := f.sectionOf(p)
+	return fix.Steps{fix.Notef("the address of %s, in its %s%s:", p.label(), in.Heading(), in.InFile()), fix.Config(in, "Endpoint", "HOST:PORT")}
 }
 
 func (f *Facts) markText() string {
@@ -69,12 +75,12 @@ func (f *Facts) outerTarget(e *probe.Event) string {
 
 // askingCommand is what somebody behind the peer may type to send a packet to the
 // target.
-func (f *Facts) askingCommand() string {
+func (f *Facts) askingCommand() fix.Step {
 	t := f.Flow.Target
 	if t.Port() == 0 {
-		return "ping -c 3 " + t.Addr().String()
+		return fix.Check("ping -c 3 %s", t.Addr())
 	}
-	return "nc -vz " + t.Addr().String() + " " + strconv.Itoa(int(t.Port()))
+	return fix.Check("nc -vz %s %d", t.Addr(), t.Port())
 }
 
 func hostOf(hostport string) string {

@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // Report writes r as text: the ladder of the flow, the verdict with what it
@@ -296,16 +297,16 @@ func (t *text) section(name string, n, indent int) {
 	t.newline()
 }
 
-// fix writes lines to type, never wrapped; those that explain them are.
-func (t *text) fix(lines []string, indent int) {
-	for _, line := range lines {
+// fix writes lines to type, never wrapped; notes are.
+func (t *text) fix(steps fix.Steps, indent int) {
+	for _, s := range steps {
 		t.to(indent)
-		if note, ok := strings.CutPrefix(line, diagnose.FixComment); ok {
-			t.put(dim, diagnose.FixComment)
-			t.wrap(dim, note, indent, diagnose.FixComment)
+		if s.Kind == fix.KindNote {
+			t.put(dim, fix.Comment)
+			t.wrap(dim, s.Note, indent, fix.Comment)
 			continue
 		}
-		t.put(cyan, line)
+		t.put(cyan, s.Line())
 		t.newline()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/render"
 )
 
@@ -24,8 +25,8 @@ func mismatch() *diagnose.Report {
 			Where: diagnose.WhereHere, Certain: true,
 			Summary:  "alice answers, but its response cannot be used: the preshared keys of the two ends differ.",
 			Evidence: []string{"2 responses with our index and a valid mac1 came from 203.0.113.2:51822 and were rejected"},
-			Fix: []string{"# give both ends the same preshared key; it is in the section [Peer] of /etc/wireguard/wg0.conf",
-				"wg set wg0 peer xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg= preshared-key /etc/wireguard/alice.psk"},
+			Fix: fix.Steps{fix.Note("give both ends the same preshared key; it is in the section [Peer] of /etc/wireguard/wg0.conf"),
+				fix.Command("wg set wg0 peer xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg= preshared-key /etc/wireguard/alice.psk")},
 		},
 		Ladder: []diagnose.Rung{
 			{Checkpoint: probe.A3, Status: diagnose.Fail, Seam: probe.SeamUDPReceive, Time: noon.Add(30 * time.Millisecond),
@@ -36,7 +37,7 @@ func mismatch() *diagnose.Report {
 			{Checkpoint: probe.A4, Status: diagnose.Unknown},
 		},
 		Findings: []diagnose.Finding{{Code: diagnose.WorldReadableConfig,
-			Summary: "anybody on this host can read the private key", Fix: []string{"chmod 600 /etc/wireguard/wg0.conf"}},
+			Summary: "anybody on this host can read the private key", Fix: fix.Steps{fix.Command("chmod 600 /etc/wireguard/wg0.conf")}},
 			{Code: diagnose.MTUTooLarge, Summary: "full packets do not fit"}},
 	}
 }
@@ -123,7 +124,7 @@ func TestDoctor(t *testing.T) {
 				Verdict: diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere, Summary: "Nobody calls."}},
 			{Peer: "gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=", State: diagnose.StateFailing,
 				Verdict: diagnose.Verdict{Code: diagnose.NoEndpoint, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
-					Fix: []string{"wg set wg0 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA= endpoint HOST:PORT"}}},
+					Fix: fix.Steps{fix.Command("wg set wg0 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA= endpoint HOST:PORT")}}},
 		},
 	}
 	want := `
@@ -181,9 +182,9 @@ func TestReportEscapes(t *testing.T) {
 	evil := "x\x1b[2Jy\r\u009bz\u202e\xff"
 	r := &diagnose.Report{Interface: evil, Target: evil, Peer: evil, PeerName: evil,
 		Verdict: diagnose.Verdict{Code: diagnose.Code(evil), Summary: evil, Evidence: []string{evil},
-			Fix: []string{evil, "# " + evil, "a\nb"}, Candidates: []diagnose.Candidate{{Code: diagnose.Code(evil), Check: evil}}},
+			Fix: append(fix.Commands(evil, "a\nb"), fix.Note(evil)), Candidates: []diagnose.Candidate{{Code: diagnose.Code(evil), Check: evil}}},
 		Ladder:   []diagnose.Rung{{Checkpoint: 77, Seam: 77, Detail: evil}},
-		Findings: []diagnose.Finding{{Code: diagnose.Code(evil), Summary: evil, Fix: []string{evil}}}}
+		Findings: []diagnose.Finding{{Code: diagnose.Code(evil), Summary: evil, Fix: fix.Commands(evil)}}}
 	got := report(t, r, render.Options{})
 	for _, r := range strings.ReplaceAll(got, "\n", "") {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

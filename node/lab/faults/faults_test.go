@@ -20,6 +20,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // The matrix of faults: each code of the verdicts is reached by several
@@ -234,7 +235,7 @@ func (f *fault) run(t *testing.T, v6 bool, row *faultRow) {
 		s.mend(f.host(s), r.Verdict.Fix)
 		r := f.question(s)
 		if row.mended = r.Verdict.Healthy(); !row.mended {
-			t.Errorf("after\n%s\nthe verdict is %s: %s", strings.Join(r.Verdict.Fix, "\n"), r.Verdict.Code, r.Verdict.Summary)
+			t.Errorf("after\n%s\nthe verdict is %s: %s", strings.Join(r.Verdict.Fix.Lines(), "\n"), r.Verdict.Code, r.Verdict.Summary)
 		}
 	}
 }
@@ -288,7 +289,7 @@ func (f *fault) check(s *site, r *diagnose.Report) {
 		s.T.Errorf("the rule is not named in\n%s", text)
 	}
 	if len(v.Evidence) == 0 || !v.Healthy() && len(v.Fix) == 0 {
-		s.T.Errorf("evidence %q and fix %q", v.Evidence, v.Fix)
+		s.T.Errorf("evidence %q and fix %q", v.Evidence, v.Fix.Lines())
 	}
 }
 
@@ -298,13 +299,13 @@ var general = map[diagnose.Code]bool{diagnose.NoResponse: true, diagnose.Respons
 
 // mend does what a fix says, as it says it. Lines for a configuration file are
 // left out: as a rule another line does the same at once.
-func (s *site) mend(h *lab.Host, fix []string) {
+func (s *site) mend(h *lab.Host, steps fix.Steps) {
 	s.T.Helper()
-	for _, line := range fix {
-		key, _, isSetting := strings.Cut(line, " = ")
-		if strings.HasPrefix(line, diagnose.FixComment) || strings.HasPrefix(line, "[") || isSetting && !strings.Contains(key, " ") {
+	for _, step := range steps {
+		if step.Kind == fix.KindNote || step.Kind == fix.KindConfig {
 			continue
 		}
+		line := step.Line()
 		if out, status, err := h.Try("env", "PATH="+filepath.Dir(s.Wgnode)+":"+os.Getenv("PATH"), "sh", "-c", line); err != nil || status != 0 {
 			s.T.Errorf("fix: %s: status %d, %v\n%s", line, status, err, out)
 		}

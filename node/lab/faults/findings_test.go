@@ -32,7 +32,7 @@ func (s *site) wantFinding(found []diagnose.Finding, code diagnose.Code, says st
 	if len(found) != 1 || found[0].Code != code {
 		s.T.Fatalf("want %s alone, found %+v", code, found)
 	}
-	if text := found[0].Summary + "\n" + strings.Join(found[0].Fix, "\n"); !strings.Contains(text, says) {
+	if text := found[0].Summary + "\n" + strings.Join(found[0].Fix.Lines(), "\n"); !strings.Contains(text, says) {
 		s.T.Errorf("%q is not said in\n%s", says, text)
 	}
 }
@@ -227,7 +227,7 @@ func TestFileFindings(t *testing.T) {
 			t.Errorf("want %v, found %+v", want, found)
 		}
 	}
-	s.A.Run("sh", "-c", found[0].Fix[0])
+	s.A.Run("sh", "-c", found[0].Fix[0].Line())
 	if found := s.doctor(s.A).Findings; len(found) != len(want)-1 || found[0].Code == diagnose.WorldReadableConfig {
 		t.Errorf("after the cure: %+v", found)
 	}

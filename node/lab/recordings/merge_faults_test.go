@@ -130,12 +130,12 @@ func (f *pairFault) run(t *testing.T) {
 		t.Fatalf("%d flows: %+v", len(m.Flows), m)
 	}
 	v := &m.Flows[0].Verdict
-	text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix...), "\n")
+	text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix.Lines()...), "\n")
 	if v.Code != f.code || v.Checkpoint.String() != f.at || !v.Certain || f.host != "" && v.Host != f.host || !strings.Contains(text, f.says) {
 		out, _, _ := s.A.Try(s.Wgnode, "merge", r.files[0], r.files[1], "--to", target)
 		t.Errorf("%s at %s on %q, certain %v; want %s at %s\n%s", v.Code, v.Checkpoint, v.Host, v.Certain, f.code, f.at, out)
 	}
 	if len(v.Evidence) == 0 || len(v.Fix) == 0 {
-		t.Errorf("evidence %q, fix %q", v.Evidence, v.Fix)
+		t.Errorf("evidence %q, fix %q", v.Evidence, v.Fix.Lines())
 	}
 }

@@ -60,7 +60,7 @@ func (s *Site) ExplainOn(h *lab.Host, args ...string) *diagnose.Report {
 func (s *Site) Want(r *diagnose.Report, code diagnose.Code, says string) {
 	s.T.Helper()
 	v := &r.Verdict
-	text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix...), "\n")
+	text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix.Lines()...), "\n")
 	if v.Code != code {
 		out, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {

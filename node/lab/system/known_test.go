@@ -74,7 +74,7 @@ func TestKnowsDeadNodes(t *testing.T) {
 		var r diagnose.DoctorReport
 		if status := s.Ask(s.A, &r, "doctor"); status != 2 || r.Interface != "wg0" || len(r.Findings) != 1 ||
 			r.Findings[0].Code != diagnose.NodeDied || !strings.HasPrefix(r.Findings[0].Summary, died) ||
-			r.Findings[0].Fix[0] != "wgnode recover wg0" {
+			r.Findings[0].Fix[0].Line() != "wgnode recover wg0" {
 			t.Errorf("status %d, %+v", status, r)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // conflicts looks for networks that are both the tunnel's and another link's.
@@ -40,9 +41,9 @@ func conflicts(f *Facts) []diagnose.Finding {
 			}
 			add(ours.String()+n.Link, diagnose.Finding{Code: diagnose.AddressConflict,
 				Summary: what + ": of each address in it only one of the two can be reached",
-				Fix: []string{
-					diagnose.FixComment + fmt.Sprintf("give the tunnel another network, on all its hosts; here in [Interface]%s:", f.inFile()),
-					"Address = ADDRESS/LENGTH"}})
+				Fix: fix.Steps{
+					fix.Notef("give the tunnel another network, on all its hosts; here in %s:", f.ownSection()),
+					fix.Config(f.ownSection(), "Address", "ADDRESS/LENGTH")}})
 		}
 		if f.RoutesOff {
 			continue
@@ -54,9 +55,9 @@ func conflicts(f *Facts) []diagnose.Finding {
 			}
 			add(p.Key+n.Net.String()+n.Link, diagnose.Finding{Code: diagnose.AddressConflict, Peer: p.Key,
 				Summary: fmt.Sprintf("%s, in the AllowedIPs of %s, is also the network of %s: of each address in it only one of the two can be reached", n.Net, p.label(), n.Link),
-				Fix: []string{
-					diagnose.FixComment + "renumber one of the two networks, or list only those addresses behind the peer that are needed:",
-					"ip route show " + n.Net.String()}})
+				Fix: fix.Steps{
+					fix.Note("renumber one of the two networks, or list only those addresses behind the peer that are needed:"),
+					fix.Check("ip route show %s", n.Net)}})
 		}
 	}
 	return found
@@ -75,8 +76,8 @@ func duplicates(f *Facts) []diagnose.Finding {
 			}
 			found = append(found, diagnose.Finding{Code: diagnose.DuplicateAddress, Peer: p.Key,
 				Summary: fmt.Sprintf("%s is this host's own address in the tunnel, and also in the AllowedIPs of %s: what %s sends from it is taken for this host's, and nothing is sent there", a.Addr(), p.label(), p.label()),
-				Fix: []string{diagnose.FixComment + fmt.Sprintf("give one of the two another address; here that is Address in [Interface], or AllowedIPs in [Peer] of %s%s:", p.label(), f.inFile()),
-					"wg show all allowed-ips"}})
+				Fix: fix.Steps{fix.Notef("give one of the two another address; here that is Address in %s, or AllowedIPs in %s:", f.ownSection().Heading(), f.sectionOf(p)),
+					fix.Check("wg show all allowed-ips")}})
 		}
 	}
 	return found

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // mostChanged is how many changes are named; more cannot be taken in.
@@ -28,7 +28,7 @@ func notAsApplied(f *Facts) []diagnose.Finding {
 		}
 		found = append(found, diagnose.Finding{Code: diagnose.NotAsApplied,
 			Summary: f.changes(changed, protects),
-			Fix:     []string{diagnose.FixComment + "put it back:", harmless.Command("wgnode reload %s", f.Interface)}})
+			Fix:     fix.Steps{fix.Note("put it back:"), fix.Command("wgnode reload %s", f.Interface)}})
 	}
 	return found
 }

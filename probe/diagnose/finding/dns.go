@@ -8,7 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
-	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // dnsNotApplied looks for name servers of the configuration that the system does
@@ -29,10 +29,10 @@ func dnsNotApplied(f *Facts) []diagnose.Finding {
 	return []diagnose.Finding{{Code: diagnose.DNSNotApplied,
 		Summary: fmt.Sprintf("the configuration has %s as name server, but by %s this host asks %s: somebody has changed that since the tunnel came up",
 			addresses(f.DNS), f.Resolver, asks),
-		Fix: []string{
-			diagnose.FixComment + "to set it again:",
-			harmless.Command("wgnode reload %s", f.Interface),
-			diagnose.FixComment + "if it does not last, a DHCP client or network manager writes it: have that leave it alone"}}}
+		Fix: fix.Steps{
+			fix.Note("to set it again:"),
+			fix.Command("wgnode reload %s", f.Interface),
+			fix.Note("if it does not last, a DHCP client or network manager writes it: have that leave it alone")}}}
 }
 
 // dnsLeak looks for name servers that are asked outside of a tunnel which is
@@ -51,13 +51,13 @@ func dnsLeak(f *Facts) []diagnose.Finding {
 	if len(out) == 0 {
 		return nil
 	}
-	fix := []string{diagnose.FixComment + fmt.Sprintf("ask one that is reached through the tunnel; in [Interface]%s:", f.inFile()), "DNS = ADDRESS"}
+	steps := fix.Steps{fix.Notef("ask one that is reached through the tunnel; in %s:", f.ownSection()), fix.Config(f.ownSection(), "DNS", "ADDRESS")}
 	if len(f.DNS) > 0 {
-		fix = []string{diagnose.FixComment + "which way each takes:", "ip route get " + f.SystemAsks[0].Addr.String()}
+		steps = fix.Steps{fix.Note("which way each takes:"), fix.Check("ip route get %s", f.SystemAsks[0].Addr)}
 	}
 	return []diagnose.Finding{{Code: diagnose.DNSLeak,
 		Summary: fmt.Sprintf("everything is to go through the tunnel, but by %s names are asked for outside of it: %s", f.Resolver, strings.Join(out, ", ")),
-		Fix:     fix}}
+		Fix:     steps}}
 }
 
 // dnsUnreachable looks for configured servers that did not answer although the
@@ -71,9 +71,9 @@ func dnsUnreachable(f *Facts) []diagnose.Finding {
 		}
 		found = append(found, diagnose.Finding{Code: diagnose.DNSUnreachable,
 			Summary: fmt.Sprintf("the tunnel works, but the configured name server %s %s", a.Server, what),
-			Fix: []string{
-				diagnose.FixComment + "does it run, and does it listen to and allow questions from the tunnel? There:",
-				"ss -ulnp sport = 53"}})
+			Fix: fix.Steps{
+				fix.Note("does it run, and does it listen to and allow questions from the tunnel? There:"),
+				fix.Check("ss -ulnp sport = 53").On(a.Server.String())}})
 	}
 	return found
 }

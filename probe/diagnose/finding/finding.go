@@ -13,6 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // Facts are what is known of a configuration and of the host it runs on. What is
@@ -81,7 +82,7 @@ type Forwarding struct {
 	IPv6     bool
 	On       bool
 	Evidence string
-	Fix      []string
+	Sysctl   string // what must be 1 for it, "" if it is on
 }
 
 // PassedOn is a packet that a peer sent for another host than this one.
@@ -136,9 +137,6 @@ func All(f *Facts) []diagnose.Finding {
 	for _, r := range rules {
 		all = append(all, r(f)...)
 	}
-	for i := range all {
-		all[i].Fix = diagnose.InLanguage(f.Config, all[i].Fix)
-	}
 	return all
 }
 
@@ -146,12 +144,12 @@ func (p *Peer) label() string {
 	return diagnose.PeerLabel(p.Key, p.Name)
 }
 
-// inFile is " (FILE)", for what is to be done in the configuration.
-func (f *Facts) inFile() string {
-	if f.Config == "" {
-		return ""
-	}
-	return " (" + f.Config + ")"
+// ownSection is this node's own section of its configuration.
+func (f *Facts) ownSection() fix.Where { return fix.Where{File: f.Config, Section: "Interface"} }
+
+// sectionOf is a peer's section of the configuration.
+func (f *Facts) sectionOf(p *Peer) fix.Where {
+	return fix.Where{File: f.Config, Section: "Peer", Peer: p.Key, Name: p.label()}
 }
 
 func family(ipv6 bool) string {

@@ -71,7 +71,7 @@ func TestFindings(t *testing.T) {
 		return Peer{Key: name, Name: name, CallsIn: true, AllowedIPs: prefixes(allowed)}
 	}
 	off := func(ipv6 bool) []Forwarding {
-		return []Forwarding{{IPv6: ipv6, Evidence: "it is off", Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}}
+		return []Forwarding{{IPv6: ipv6, Evidence: "it is off", Sysctl: "net.ipv4.ip_forward"}}
 	}
 	for _, test := range []struct {
 		name string
@@ -208,7 +208,7 @@ func TestFindings(t *testing.T) {
 			if len(found) != 1 || found[0].Code != test.want {
 				t.Fatalf("want %s alone: %+v", test.want, found)
 			}
-			if text := found[0].Summary + "\n" + strings.Join(found[0].Fix, "\n"); !strings.Contains(text, test.says) {
+			if text := found[0].Summary + "\n" + strings.Join(found[0].Fix.Lines(), "\n"); !strings.Contains(text, test.says) {
 				t.Errorf("%q is not said in\n%s", test.says, text)
 			}
 			fixes.add(t, test.name, f)

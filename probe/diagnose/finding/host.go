@@ -3,12 +3,11 @@ package finding
 import (
 	"fmt"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // oneFamily looks for a full tunnel of one family while packets of the other
@@ -28,9 +27,9 @@ func oneFamily(f *Facts) []diagnose.Finding {
 		}
 		return []diagnose.Finding{{Code: diagnose.FullTunnelOneFamily, Peer: p.Key,
 			Summary: OneFamily(way.IPv6, way.Text),
-			Fix: []string{
-				diagnose.FixComment + fmt.Sprintf("lead %s into the tunnel as well, even if %s has none: it then leaks nothing. In [Peer] of %s%s:", family(way.IPv6), p.label(), p.label(), f.inFile()),
-				fmt.Sprintf("AllowedIPs = %s, %s", netip.PrefixFrom(other(all.Addr()), 0), all)}}}
+			Fix: fix.Steps{
+				fix.Notef("lead %s into the tunnel as well, even if %s has none: it then leaks nothing. In %s:", family(way.IPv6), p.label(), f.sectionOf(p)),
+				fix.Config(f.sectionOf(p), "AllowedIPs", fmt.Sprintf("%s, %s", netip.PrefixFrom(other(all.Addr()), 0), all))}}}
 	}
 	return nil
 }
@@ -65,12 +64,12 @@ func forwarding(f *Facts) []diagnose.Finding {
 		if what == "" {
 			continue
 		}
-		fix := slices.Clone(fw.Fix)
-		if len(fix) > 0 {
-			fix = append(fix, diagnose.FixComment+"and to keep it so, in a file in /etc/sysctl.d:",
-				strings.ReplaceAll(strings.TrimPrefix(fix[0], "sysctl -w "), "=", " = "))
+		var steps fix.Steps
+		if fw.Sysctl != "" {
+			steps = fix.Steps{fix.Command("sysctl -w %s=1", fw.Sysctl),
+				fix.Note("and to keep it so, in a file in /etc/sysctl.d:"), fix.Config(fix.Where{File: "/etc/sysctl.d"}, fw.Sysctl, "1")}
 		}
-		found = append(found, diagnose.Finding{Code: diagnose.ForwardingDisabled, Summary: what + "; " + fw.Evidence, Fix: fix})
+		found = append(found, diagnose.Finding{Code: diagnose.ForwardingDisabled, Summary: what + "; " + fw.Evidence, Fix: steps})
 	}
 	return found
 }
@@ -134,11 +133,12 @@ const (
 func clock(f *Facts) []diagnose.Finding {
 	c := &f.Clock
 	const stamp = "2006-01-02 15:04:05 MST"
-	fix := []string{diagnose.FixComment + "set it, and let something keep it right:", "timedatectl set-ntp true"}
+	const set = "timedatectl set-ntp true"
 	if !c.Built.IsZero() && !c.Now.IsZero() && c.Now.Before(c.Built.Add(-slack)) {
 		return []diagnose.Finding{{Code: diagnose.ClockSkew,
 			Summary: fmt.Sprintf("this host's clock says %s, which is before this program was made (%s): peers take handshakes for replays if they have seen later ones",
-				c.Now.UTC().Format(stamp), c.Built.UTC().Format(stamp)), Fix: fix}}
+				c.Now.UTC().Format(stamp), c.Built.UTC().Format(stamp)),
+			Fix: fix.Steps{fix.Note("set it, and let something keep it right:"), fix.Command(set)}}}
 	}
 	var off []*Peer
 	agree := 0
@@ -163,7 +163,7 @@ func clock(f *Facts) []diagnose.Finding {
 	finding := diagnose.Finding{Code: diagnose.ClockSkew, Peer: p.Key,
 		Summary: fmt.Sprintf("the clock of %s%s is %v %s this host's: its handshake said %s when it was %s here",
 			p.label(), andMore(len(off)-1), diff.Abs().Round(time.Second), ahead, p.Clock.UTC().Format(stamp), p.ClockAt.UTC().Format(stamp)),
-		Fix: append([]string{diagnose.FixComment + "on the host whose clock is wrong (date -u shows it); one that goes back later has its handshakes taken for replays"}, fix[1:]...)}
+		Fix: fix.Steps{fix.Note("on the host whose clock is wrong (date -u shows it); one that goes back later has its handshakes taken for replays"), fix.Command(set)}}
 	switch {
 	case c.Synchronized:
 		finding.Summary += "; this host's is synchronized"

@@ -3,11 +3,12 @@ package finding
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
-	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // endpointInTunnel looks for peers whose encrypted packets are routed into the
@@ -66,12 +67,12 @@ func tooLarge(f *Facts) []diagnose.Finding {
 	finding := diagnose.Finding{Code: diagnose.MTUTooLarge, Peer: worst.Key,
 		Summary: fmt.Sprintf("the MTU of %s is %d; with the %d bytes that WireGuard adds, full packets do not fit the way to the endpoint of %s%s, whose MTU is %d: they are sent in fragments or not at all",
 			f.Interface, f.MTU, overhead(ep), worst.label(), andMore(ways-1), worst.RouteMTU),
-		Fix: []string{
-			harmless.Command("ip link set dev %s mtu %d", f.Interface, fits),
-			diagnose.FixComment + fmt.Sprintf("and in [Interface]%s:", f.inFile()),
-			fmt.Sprintf("MTU = %d", fits)}}
+		Fix: fix.Steps{
+			fix.Command("ip link set dev %s mtu %d", f.Interface, fits),
+			fix.Notef("and in %s:", f.ownSection()),
+			fix.Config(f.ownSection(), "MTU", strconv.Itoa(fits))}}
 	if fits < minimum {
-		finding.Fix = append([]string{diagnose.FixComment + fmt.Sprintf("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)}, finding.Fix...)
+		finding.Fix = append(fix.Steps{fix.Notef("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)}, finding.Fix...)
 	}
 	return []diagnose.Finding{finding}
 }
@@ -101,10 +102,10 @@ func noKeepalive(f *Facts) []diagnose.Finding {
 			Summary: fmt.Sprintf("connections come in from %s (the latest at %s), and this host, %s, is behind NAT: without keepalives the NAT "+
 				"mapping expires when the tunnel is idle, and %s cannot reach this host until it sends again",
 				p.label(), p.Opened.Format(time.TimeOnly), src, p.label()),
-			Fix: []string{
-				harmless.Command("wg set %s peer %s persistent-keepalive 25", f.Interface, p.Key),
-				diagnose.FixComment + fmt.Sprintf("and in [Peer] of %s%s:", p.label(), f.inFile()),
-				"PersistentKeepalive = 25"}})
+			Fix: fix.Steps{
+				fix.Command("wg set %s peer %s persistent-keepalive 25", f.Interface, p.Key),
+				fix.Notef("and in %s:", f.sectionOf(p)),
+				fix.Config(f.sectionOf(p), "PersistentKeepalive", "25")}})
 	}
 	return found
 }

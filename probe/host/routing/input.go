@@ -23,6 +23,7 @@ func (s Setting) String() string { return fmt.Sprintf("%s = %d", s.Name, s.Value
 type Forwarding struct {
 	On       bool
 	Settings []Setting // those that decide it, the one that counts first
+	Sysctl   string    // what must be 1 for it, "" if it is on
 	Evidence string
 	Fix      []string // commands, none if it is on
 }
@@ -47,19 +48,21 @@ func (s *Snapshot) Forwarding(ipv6 bool, iif string) Forwarding {
 		if l.conf6.hasForce {
 			f.Settings = append(f.Settings, Setting{sysctlName("ipv6", iif, "force_forwarding"), l.conf6.forceForwarding})
 		}
-		f.Fix = []string{harmless.Command("sysctl -w %s=1", all)}
+		f.Sysctl = all
 	} else {
 		one := sysctlName("ipv4", iif, "forwarding")
 		f.On = l.conf4.forwarding != 0
 		f.Settings = []Setting{{one, l.conf4.forwarding}, {"net.ipv4.ip_forward", s.all4.forwarding}}
-		f.Fix = []string{"sysctl -w net.ipv4.ip_forward=1"}
+		f.Sysctl = "net.ipv4.ip_forward"
 		if s.all4.forwarding != 0 { // written before the link was there, or switched off for it
-			f.Fix = []string{harmless.Command("sysctl -w %s=1", one)}
+			f.Sysctl = one
 		}
 	}
 	state := "off"
 	if f.On {
-		state, f.Fix = "on", nil
+		state, f.Sysctl = "on", ""
+	} else {
+		f.Fix = []string{harmless.Command("sysctl -w %s=1", f.Sysctl)}
 	}
 	f.Evidence = fmt.Sprintf("forwarding of %s packets from %s is %s: %s", familyName(ipv6), iif, state, f.Settings[0])
 	for _, more := range f.Settings[1:] {
