@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -38,4 +39,13 @@ func Brief(d time.Duration) string {
 		digits = 1
 	}
 	return fmt.Sprintf("%.*f %s", digits, n, name)
+}
+
+// TargetText writes a flow's destination: without the port where that is 0, for ICMP
+// echo.
+func TargetText(t netip.AddrPort) string {
+	if t.Port() == 0 {
+		return t.Addr().String()
+	}
+	return t.String()
 }

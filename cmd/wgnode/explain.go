@@ -18,6 +18,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/lookup"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/fix"
@@ -134,11 +135,11 @@ func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON boo
 	if req.Passive {
 		what = "waiting for packets to %s"
 	}
-	done := waiting(cmd, what+" for up to %v", targetText(req.Target), req.Timeout)
+	done := waiting(cmd, what+" for up to %v", probe.TargetText(req.Target), req.Timeout)
 	report, err := c.Explain(cmd.Context(), req)
 	done()
 	if err != nil {
-		return fmt.Errorf("explain %s on %s: %w", targetText(req.Target), name, err)
+		return fmt.Errorf("explain %s on %s: %w", probe.TargetText(req.Target), name, err)
 	}
 	return printExplanation(cmd, report, asJSON)
 }
@@ -301,14 +302,6 @@ func parseTarget(ctx context.Context, s string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("cannot resolve destination %q: %w", s, err)
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(n)), nil
-}
-
-// targetText is the opposite of parseTarget.
-func targetText(t netip.AddrPort) string {
-	if t.Port() == 0 {
-		return t.Addr().String()
-	}
-	return t.String()
 }
 
 func parseSource(s string) (netip.Prefix, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/remote"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/merge"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -90,11 +91,11 @@ func runExplainWith(cmd *cobra.Command, name string, req explain.Request, with w
 	defer stop()
 	report, files, err := explainBoth(ctx, cmd, c, req, &with, dir)
 	if err != nil {
-		return fmt.Errorf("explain %s on %s: %w", targetText(req.Target), name, err)
+		return fmt.Errorf("explain %s on %s: %w", probe.TargetText(req.Target), name, err)
 	}
 	both, err := combine(ctx, report, files, req.Target)
 	if err != nil {
-		return fmt.Errorf("explain %s on %s with %s: %w", targetText(req.Target), name, with.there(), err)
+		return fmt.Errorf("explain %s on %s with %s: %w", probe.TargetText(req.Target), name, with.there(), err)
 	}
 	if err := printReport(cmd, both, asJSON, func() error {
 		return render.Both(cmd.OutOrStdout(), both.Report, both.Merge, textOptions(cmd))
@@ -133,7 +134,7 @@ func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req ex
 	if err != nil {
 		return nil, nil, err
 	}
-	done := waiting(cmd, "probing %s for up to %v, and recording here and on %s", targetText(req.Target), req.Timeout, with.there())
+	done := waiting(cmd, "probing %s for up to %v, and recording here and on %s", probe.TargetText(req.Target), req.Timeout, with.there())
 	defer done()
 	report, err := c.Explain(ctx, req)
 	if err == nil {

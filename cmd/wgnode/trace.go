@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/node/trace"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/render"
 	"github.com/wgnode/wgnode/probe/walk"
 )
@@ -80,11 +81,11 @@ func runTrace(cmd *cobra.Command, name string, req trace.Request) (*walk.Walk, e
 	if err != nil {
 		return nil, err
 	}
-	done := waiting(cmd, "waiting for the reply of %s for up to %v", targetText(req.Target), req.Timeout)
+	done := waiting(cmd, "waiting for the reply of %s for up to %v", probe.TargetText(req.Target), req.Timeout)
 	w, err := c.Trace(cmd.Context(), req)
 	done()
 	if err != nil {
-		return nil, fmt.Errorf("trace %s on %s: %w", targetText(req.Target), name, err)
+		return nil, fmt.Errorf("trace %s on %s: %w", probe.TargetText(req.Target), name, err)
 	}
 	return w, nil
 }

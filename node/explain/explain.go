@@ -247,7 +247,7 @@ func (x *explanation) judge() diagnose.Verdict {
 }
 
 func (x *explanation) report(v diagnose.Verdict, now time.Time) *diagnose.Report {
-	r := &diagnose.Report{Interface: x.Interface, Target: targetText(x.flow.Target), Side: x.facts.Side, MTU: x.MTU,
+	r := &diagnose.Report{Interface: x.Interface, Target: probe.TargetText(x.flow.Target), Side: x.facts.Side, MTU: x.MTU,
 		Verdict: v, Ladder: x.facts.Ladder(&v, x.started)}
 	if p := x.facts.Peer; p != nil {
 		r.Peer, r.PeerName, r.HandshakeAge = p.Key, p.Name, p.Handshake.Age(now)

@@ -128,12 +128,5 @@ func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagno
 	return diagnose.PeerReport{Peer: s.Key, Side: diagnose.SideB, State: diagnose.StateFailing, Verdict: v, Ladder: side.Ladder(&v, now)}
 }
 
-func targetText(t netip.AddrPort) string {
-	if t.Port() == 0 {
-		return t.Addr().String()
-	}
-	return t.String()
-}
-
 // errNoProber is for a node that cannot send.
 var errNoProber = fmt.Errorf("explain: this node has no way to send a probe")

@@ -17,7 +17,7 @@ import (
 // gather turns what was heard into facts.
 func (x *run) gather() *walk.Facts {
 	w := x.join()
-	f := &walk.Facts{Interface: x.Interface, Target: x.target(), Peer: x.state.key, PeerName: x.state.name,
+	f := &walk.Facts{Interface: x.Interface, Target: probe.TargetText(x.to), Peer: x.state.key, PeerName: x.state.name,
 		Packet: x.packet(w), Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: w.seen, Answer: x.answer}
 	if w.dropped != nil && f.Seen[probe.A4] == nil {
 		f.Seen[probe.A4] = w.dropped
@@ -46,13 +46,6 @@ func (x *run) gather() *walk.Facts {
 	return f
 }
 
-func (x *run) target() string {
-	if x.to.Port() == 0 {
-		return x.to.Addr().String()
-	}
-	return x.to.String()
-}
-
 // packet says in words what was sent.
 func (x *run) packet(w *witnesses) string {
 	switch e := w.seen[probe.A1]; {
@@ -65,7 +58,7 @@ func (x *run) packet(w *witnesses) string {
 		src, dst := e.Inner()
 		return fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(x.proto), src, dst, e.InnerLen)
 	}
-	return probe.ProtocolName(x.proto) + " to " + x.target()
+	return probe.ProtocolName(x.proto) + " to " + probe.TargetText(x.to)
 }
 
 // icmp words an ICMP error about an encrypted packet.

@@ -243,12 +243,7 @@ func innerICMP(e *probe.Event) (Code, string) {
 	return NoReplyFromDestination, "time exceeded: the packet goes in circles, or its way is too long"
 }
 
-func (f *Facts) target() string {
-	if f.Flow.Target.Port() == 0 {
-		return f.Flow.Target.Addr().String()
-	}
-	return f.Flow.Target.String()
-}
+func (f *Facts) target() string { return probe.TargetText(f.Flow.Target) }
 
 // noMatch: cryptokey routing has no peer for the destination.
 func (f *Facts) noMatch(time.Time) *Ruling {

@@ -2,7 +2,6 @@ package merge
 
 import (
 	"cmp"
-	"net/netip"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -157,11 +156,4 @@ func (m *merger) judgeB(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 		v.Evidence = append(v.Evidence, "what only the other side can tell is not known: it was not recorded")
 	}
 	return v, m.rungs(b, facts, f, &v, end)
-}
-
-func targetText(t netip.AddrPort) string {
-	if t.Port() == 0 {
-		return t.Addr().String()
-	}
-	return t.String()
 }
