@@ -62,9 +62,9 @@ func completeRecordings(*cobra.Command, []string, string) ([]string, cobra.Shell
 }
 
 func runMerge(cmd *cobra.Command, paths []string, opt merge.Options, svg string, asJSON bool) error {
-	recs, err := openRecordings(paths)
+	recs, err := merge.Open(paths...)
 	if err != nil {
-		return err
+		return withHint(err, recordingHints(err)...)
 	}
 	r, err := merge.Merge(cmd.Context(), recs, opt)
 	if err != nil {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -33,19 +31,12 @@ func readFlag(cmd *cobra.Command, file *string) {
 // withRecording opens a recording and has use read it to its end. It warns of what
 // the recording lacks.
 func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) error) error {
-	in := cmd.InOrStdin()
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return fmt.Errorf("cannot read recording %s: %w", path, reason(err))
-		}
-		defer f.Close() // it was only read
-		in = f
+	r, done, err := openRecording(cmd, path)
+	if err != nil {
+		return withHint(err, recordingHints(err)...)
 	}
-	r, err := recording.NewReader(in)
-	if err == nil {
-		err = use(r)
-	}
+	defer done()
+	err = use(r)
 	var found exitStatus // a fault, which is no failure
 	if err != nil && !errors.As(err, &found) {
 		return withHint(fmt.Errorf("%s: %w", path, err), recordingHints(err)...)
@@ -57,6 +48,22 @@ func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) 
 		err = errors.Join(err, warn(cmd, "%s has no end: it was cut off, or is still being written", path))
 	}
 	return err
+}
+
+// openRecording opens a file, or standard input.
+func openRecording(cmd *cobra.Command, path string) (r *recording.Reader, done func(), err error) {
+	if path == "-" {
+		r, err := recording.NewReader(cmd.InOrStdin())
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return r, func() {}, nil
+	}
+	f, err := recording.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.Reader, func() { _ = f.Close() }, nil // it was only read
 }
 
 func warn(cmd *cobra.Command, format string, args ...any) error {
@@ -164,12 +171,4 @@ func recordingHints(err error) []string {
 		return []string{"`wgnode record NAME -w FILE` makes one"}
 	}
 	return nil
-}
-
-// reason is what the system says of a file, without its path.
-func reason(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }

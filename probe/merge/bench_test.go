@@ -23,7 +23,7 @@ type stream struct {
 
 const perPacket = int64(11_000) // ns
 
-// Next implements Source. For each packet forth there are two events at each host,
+// Next implements source. For each packet forth there are two events at each host,
 // and for every other one the same back.
 func (s *stream) Next() (*probe.Event, uint64, error) {
 	for {
@@ -76,6 +76,8 @@ func (s *stream) Next() (*probe.Event, uint64, error) {
 	}
 }
 
+func (s *stream) Ending() ending { return ending{} }
+
 func (s *stream) Close() error { return nil }
 
 func streams(packets int) []Recording {
@@ -84,7 +86,7 @@ func streams(packets int) []Recording {
 	var recs []Recording
 	for i, h := range w.hosts {
 		opened := 0
-		recs = append(recs, Recording{Name: h.name, Host: h.host, Open: func() (Source, error) {
+		recs = append(recs, Recording{name: h.name, meta: h.meta, open: func() (source, error) {
 			return &stream{host: i, packets: packets, opened: &opened, clock: h.clock}, nil
 		}})
 	}

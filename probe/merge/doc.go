@@ -32,6 +32,6 @@
 // the second A. The verdict is that of package diagnose, from the evidence of both
 // sides.
 //
-// The package does no I/O; it reads what a [Source] gives. It is not safe for
+// The package reads files and does no other I/O. A [Recording] is not safe for
 // concurrent use, but different merges do not share anything.
 package merge

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // slack is how much an event may come later than others that are younger: what a
@@ -17,8 +21,11 @@ const slack = int64(1e9)
 
 // host is one recording while it is merged.
 type host struct {
-	*Host
+	recording.Meta
 	rec     *Recording
+	name    string    // as results call it: no two have the same
+	endedAt time.Time // by its own clock; zero: with its last event
+	saw     []evidence.Observations
 	index   int8
 	scanned scanned
 
@@ -34,7 +41,7 @@ type host struct {
 	keys   map[probe.PeerID]int32 // its place in the table of keys
 	self   int32                  // and this host's own
 
-	src          Source
+	src          source
 	head         *probe.Event // nil at the end
 	headAt       int64        // its reference time
 	lost         uint64       // all that are missing
@@ -68,24 +75,40 @@ func (h *host) other(id probe.PeerID) int8 {
 // from before is not complete, and does not count.
 func (h *host) start() int64 {
 	t := h.scanned.first
-	if !h.Start.IsZero() {
-		t = h.Start.UnixNano()
+	if !h.Clock.Started.IsZero() {
+		t = h.Clock.Started.UnixNano()
 	}
 	return h.reference(t)
 }
 
 func (h *host) end() int64 {
 	t := h.scanned.last
-	if !h.End.IsZero() {
-		t = h.End.UnixNano()
+	if !h.endedAt.IsZero() {
+		t = h.endedAt.UnixNano()
 	}
 	return h.reference(t)
 }
 
+// label is how people know the host: by its name, else by its key.
+func (h *host) label() string {
+	if h.name != "" {
+		return h.name
+	}
+	return diagnose.PeerLabel(h.PublicKey.String(), "")
+}
+
+// knows reports whether h has a peer with that key.
+func (h *host) knows(k key.Public) bool {
+	return slices.ContainsFunc(h.Peers, func(p recording.Peer) bool { return p.PublicKey == k })
+}
+
+// filtered: not everything was recorded, so that what is missing says nothing.
+func (h *host) filtered() bool { return len(h.Filter) > 0 }
+
 // covers reports whether the host recorded, and lost nothing, from one reference
 // time to another.
 func (h *host) covers(from, to int64) bool {
-	if h.Filtered || from < h.begins || to > h.ends {
+	if h.filtered() || from < h.begins || to > h.ends {
 		return false
 	}
 	for i := range h.gaps {
@@ -104,7 +127,7 @@ func (h *host) advance() error {
 	e, lost, err := h.src.Next()
 	end := errors.Is(err, io.EOF)
 	if err != nil && !end {
-		return fmt.Errorf("read %s: %w", h.rec.Name, err)
+		return fmt.Errorf("read %s: %w", h.rec.name, err)
 	}
 	h.head = nil
 	if !end {
@@ -161,11 +184,11 @@ func (h *host) witness(e *probe.Event) {
 }
 
 // newFacts begins the facts about a host's peers.
-func newFacts(h *Host) *diagnose.Collector {
+func newFacts(h *recording.Meta) *diagnose.Collector {
 	c := &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
 	for i := range h.Peers {
 		p := &h.Peers[i]
-		d := &diagnose.Peer{Key: p.Key.String(), Name: p.Name, AllowedIPs: p.AllowedIPs, Endpoint: p.Endpoint, Written: p.Written}
+		d := &diagnose.Peer{Key: p.PublicKey.String(), Name: p.Name, AllowedIPs: p.AllowedIPs, Endpoint: p.Endpoint, Written: p.Written}
 		d.Handshake.Established = p.Handshake
 		c.Peers[p.ID] = d
 	}
@@ -175,8 +198,8 @@ func newFacts(h *Host) *diagnose.Collector {
 // testify adds to the facts what the host found out beside its events. from is where
 // the other host's messages come from; invalid if that is not known.
 func (h *host) testify(f *diagnose.Facts, from netip.AddrPort) {
-	for i := range h.Saw {
-		t := &h.Saw[i]
+	for i := range h.saw {
+		t := &h.saw[i]
 		if f.Flow == nil || t.Target != f.Flow.Target || t.Side != f.Side {
 			continue
 		}
@@ -188,8 +211,8 @@ func (h *host) testify(f *diagnose.Facts, from netip.AddrPort) {
 			f.Flow.Route = t.Route
 		}
 	}
-	for i := range h.Saw {
-		t := &h.Saw[i]
+	for i := range h.saw {
+		t := &h.saw[i]
 		if t.Target.IsValid() || t.Kernel == nil {
 			continue
 		}

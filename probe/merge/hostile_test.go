@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // What is exported here is for the tests of results that other packages read: the
@@ -62,11 +63,11 @@ func MergeHostile(t testing.TB, a, b []byte, flags uint16) (*Result, error) {
 		w.end()
 	}
 	if flags&4 != 0 {
-		w.hosts[1].host.Peers = append(w.hosts[1].host.Peers, Peer{ID: 2, Key: simKey(1)}, Peer{ID: 1, Key: simKey(0)})
+		w.hosts[1].meta.Peers = append(w.hosts[1].meta.Peers, recording.Peer{ID: 2, PublicKey: simKey(1)}, recording.Peer{ID: 1, PublicKey: simKey(0)})
 	}
 	recs := w.recordings()
 	if flags&8 != 0 { // not in order
-		recs[0].Open = func() (Source, error) { return &sliceSource{events: hostile(a)}, nil }
+		recs[0].open = func() (source, error) { return &sliceSource{events: hostile(a), end: w.hosts[0].end}, nil }
 	}
 	return Merge(t.Context(), recs, Options{})
 }

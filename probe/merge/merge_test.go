@@ -210,7 +210,7 @@ func TestNotKnown(t *testing.T) {
 	})
 	t.Run("ends early, begins late", func(t *testing.T) {
 		w := newWorld(t, "a", "b")
-		w.hosts[0].host.Start = time.Unix(0, w.now)
+		w.hosts[0].meta.Clock.Started = time.Unix(0, w.now)
 		w.now += second
 		s := w.shake(0, 1)
 		exchange(s, 1000, fine)
@@ -220,7 +220,7 @@ func TestNotKnown(t *testing.T) {
 		exchange(s, 1000, fine)
 		w.end()
 		b := w.hosts[1]
-		b.host.Start, b.host.End = time.Unix(0, begin), time.Unix(0, end)
+		b.meta.Clock.Started, b.end.at = time.Unix(0, begin), time.Unix(0, end)
 		b.log = slices.DeleteFunc(b.log, func(l logged) bool { return l.Time < begin || l.Time > end })
 		r := w.merge()
 		l := &the(t, r).Hops[0].Forth
@@ -235,8 +235,8 @@ func TestNotKnown(t *testing.T) {
 		exchange(s, 100, func(k int, _ bool) fate { return fate{unseen: k > 50} })
 		w.now += 3 * second
 		w.end()
-		w.hosts[1].host.Filtered = true
-		w.hosts[0].host.Filtered = true
+		w.hosts[1].meta.Filter = []string{"tcp"}
+		w.hosts[0].meta.Filter = []string{"tcp"}
 		if r := w.merge(); len(r.Lost) != 0 || len(r.Remarks) != 2 {
 			t.Errorf("lost %v, remarks %q", r.Lost, r.Remarks)
 		}
@@ -394,14 +394,14 @@ func TestUnrelated(t *testing.T) {
 	}
 	strangers := two()
 	for _, h := range strangers.hosts {
-		h.host.Peers = nil
+		h.meta.Peers = nil
 	}
 	strangers.hosts[1].log = nil
 	apart := two()
-	apart.hosts[1].host.Start, apart.hosts[1].host.End = time.Unix(0, epoch+100*second), time.Unix(0, epoch+110*second)
+	apart.hosts[1].meta.Clock.Started, apart.hosts[1].end.at = time.Unix(0, epoch+100*second), time.Unix(0, epoch+110*second)
 	apart.hosts[1].log = nil
 	same := two()
-	same.hosts[1].host.PublicKey = same.hosts[0].host.PublicKey
+	same.hosts[1].meta.PublicKey = same.hosts[0].meta.PublicKey
 	for name, c := range map[string]struct {
 		w    *world
 		want error

@@ -1,74 +1,150 @@
 package merge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
+	"io"
+	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
-// Source is a recording that is being read, from its beginning. Events come
-// nearly in order of time: one may be later than others by a fraction of a
-// second.
-type Source interface {
+// Recording is what one host recorded: one file, or the parts of a recording that
+// was divided.
+type Recording struct {
+	name string         // of the first file, for errors and results
+	meta recording.Meta // as the first file's head has it
+	// open begins to read. It is called twice, one after the other.
+	open func() (source, error)
+}
+
+// source is a recording that is being read, from its beginning. Events come nearly in
+// order of time: one may be later than others by a fraction of a second.
+type source interface {
 	// Next returns the next event, and how many events are known to be missing
 	// between the previous one and this. The event is valid until the next call.
 	// At the end of the recording the error is [io.EOF]; events missing at the end
-	// are told with it.
+	// are returned with it.
 	Next() (e *probe.Event, lost uint64, err error)
+	// Ending is what only the whole of a recording says, once it has been read.
+	Ending() ending
 	Close() error
 }
 
-// A Describer is a [Source] that, once it has been read to its end, knows more of
-// its host than was known before.
-type Describer interface{ Describe(h *Host) }
-
-// Recording is what one host recorded.
-type Recording struct {
-	Name string // of the file, for errors and results
-	Host Host
-	// Open begins to read. It is called twice, one after the other.
-	Open func() (Source, error)
+// ending is what a recording's end adds to its head.
+type ending struct {
+	peers []recording.Peer // with those that came later
+	at    time.Time        // when it ended, by the host's clock; zero: with the last event
+	saw   []evidence.Observations
 }
 
-// Host is what a recording says of where it was made.
-type Host struct {
-	Name       string // host name
-	Interface  string
-	Config     string // path of the configuration, "" if there is none
-	PublicKey  key.Public
-	ListenPort uint16
-	FwMark     uint32
-	// Addrs are the host's own addresses, for telling whether somebody translated
-	// them on the way; none if they are not known.
-	Addrs []netip.Addr
-	Peers []Peer
-	// Start and End are when recording began and ended, by the host's clock. A zero
-	// End is the time of the last event.
-	Start, End time.Time
-	// Filtered: not everything was recorded, so that what is missing says nothing.
-	Filtered bool
-	// Saw is what was found out beside the events while this was recorded.
-	Saw []evidence.Observations
+// Open reads the heads of files, and puts the parts of one recording together. The
+// files are read by [Merge].
+func Open(paths ...string) ([]Recording, error) {
+	var parts []part
+	for _, path := range paths {
+		f, err := recording.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, part{path, *f.Meta()})
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("read recording %s: %w", path, err)
+		}
+	}
+	var recs []Recording
+	for len(parts) > 0 {
+		id := parts[0].meta.ID
+		var own []part
+		parts = slices.DeleteFunc(parts, func(p part) bool {
+			if p.meta.ID == id {
+				own = append(own, p)
+			}
+			return p.meta.ID == id
+		})
+		slices.SortStableFunc(own, func(a, b part) int { return cmp.Compare(a.meta.Part, b.meta.Part) })
+		for i := 1; i < len(own); i++ {
+			if own[i].meta.Part == own[i-1].meta.Part {
+				return nil, fmt.Errorf("merge %s and %s: they are the same recording", own[i-1].path, own[i].path)
+			}
+		}
+		recs = append(recs, Recording{name: own[0].path, meta: own[0].meta, open: func() (source, error) { return &files{parts: own}, nil }})
+	}
+	return recs, nil
 }
 
-// Peer is one peer of a recording's host, by the ID that events name it with.
-type Peer struct {
-	ID         probe.PeerID
-	Key        key.Public
-	Name       string
-	AllowedIPs []netip.Prefix
-	Endpoint   netip.AddrPort // when recording began; zero if none was known
-	Written    string         // as configured
-	Handshake  time.Time      // the latest completed one by then; zero if none
+// part is one file of a recording.
+type part struct {
+	path string
+	meta recording.Meta
 }
 
-// Window is how long a message may be under way, at most, to be recognised
+// files reads the parts of a recording, one after the other. A part that was cut off
+// ends where it was cut.
+type files struct {
+	parts []part
+	next  int
+	open  *recording.File // nil between two parts
+	last  *recording.File // that was opened
+}
+
+// Next implements source.
+func (s *files) Next() (*probe.Event, uint64, error) {
+	for {
+		if s.open == nil {
+			if s.next == len(s.parts) {
+				return nil, 0, io.EOF
+			}
+			f, err := recording.Open(s.parts[s.next].path)
+			if err != nil {
+				return nil, 0, err
+			}
+			s.open, s.last = f, f
+			s.next++
+		}
+		before := s.open.Loss().Events
+		p, err := s.open.Next()
+		switch {
+		case err == nil:
+			return &p.Event, p.Lost, nil
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			after := s.open.Loss().Events
+			if err := s.Close(); err != nil {
+				return nil, 0, err
+			}
+			if s.next == len(s.parts) && after > before {
+				return nil, after - before, io.EOF
+			}
+		default:
+			return nil, 0, fmt.Errorf("%s: %w", s.parts[s.next-1].path, err)
+		}
+	}
+}
+
+// Ending implements source.
+func (s *files) Ending() ending {
+	if s.last == nil {
+		return ending{}
+	}
+	return ending{s.last.Meta().Peers, s.last.EndedAt(), s.last.Testimonies()}
+}
+
+// Close implements source.
+func (s *files) Close() error {
+	if s.open == nil {
+		return nil
+	}
+	err := s.open.Close()
+	s.open = nil
+	return err
+}
+
+// Window is how long a message may be under way, at most, to be recognized
 // without fail. A later one is if it is among the lost messages that are kept.
 const Window = 4 * time.Second
 
@@ -79,24 +155,6 @@ var (
 	ErrUnrelated = errors.New("the recordings have nothing in common")
 	ErrCorrupt   = errors.New("the recording cannot be right")
 )
-
-// label is how people know the host: by its name, else by its key.
-func (h *Host) label() string {
-	if h.Name != "" {
-		return h.Name
-	}
-	return diagnose.PeerLabel(h.PublicKey.String(), "")
-}
-
-// knows reports whether h has a peer with that key.
-func (h *Host) knows(k key.Public) bool {
-	for i := range h.Peers {
-		if h.Peers[i].Key == k {
-			return true
-		}
-	}
-	return false
-}
 
 // check refuses recordings that cannot be told apart.
 func check(recs []Recording) error {
@@ -109,18 +167,25 @@ func check(recs []Recording) error {
 	of := make(map[key.Public]*Recording)
 	for i := range recs {
 		r := &recs[i]
-		if r.Host.PublicKey.IsZero() {
-			return fmt.Errorf("merge %s: it does not say whose it is: no public key", r.Name)
+		k := r.meta.PublicKey
+		if k.IsZero() {
+			return fmt.Errorf("merge %s: it does not say whose it is: no public key", r.name)
 		}
-		for _, at := range []time.Time{r.Host.Start, r.Host.End} {
-			if !at.IsZero() && (at.Before(time.Unix(0, 0)) || at.After(time.Unix(0, latestTime))) {
-				return fmt.Errorf("merge %s: %w: it says that it was made at %v", r.Name, ErrCorrupt, at)
-			}
+		if err := checkTime(r.name, r.meta.Clock.Started); err != nil {
+			return err
 		}
-		if o := of[r.Host.PublicKey]; o != nil {
-			return fmt.Errorf("merge %s and %s: %w, %s: of one host, or of two that use one key", o.Name, r.Name, ErrSameKey, r.Host.PublicKey.String())
+		if o := of[k]; o != nil {
+			return fmt.Errorf("merge %s and %s: %w, %s: of one host, or of two that use one key", o.name, r.name, ErrSameKey, k)
 		}
-		of[r.Host.PublicKey] = r
+		of[k] = r
+	}
+	return nil
+}
+
+// checkTime refuses a time of a recording that cannot be calculated with.
+func checkTime(name string, at time.Time) error {
+	if !at.IsZero() && (at.Before(time.Unix(0, 0)) || at.After(time.Unix(0, latestTime))) {
+		return fmt.Errorf("merge %s: %w: it says that it was made at %v", name, ErrCorrupt, at)
 	}
 	return nil
 }

@@ -105,8 +105,9 @@ func (m *merger) result() *Result {
 	r := &Result{FlowsLeftOut: m.hopsLeft, LostLeftOut: m.lostLeft}
 	m.finishDelays()
 	for _, h := range m.hosts {
-		r.Hosts = append(r.Hosts, HostResult{Name: h.label(), File: h.rec.Name, Interface: h.Interface, PublicKey: h.PublicKey,
-			Start: h.own(h.Start, h.scanned.first), End: h.own(h.End, h.scanned.last), Events: h.scanned.events, Missing: h.lost, Filtered: h.Filtered, Elsewhere: h.elsewhere})
+		r.Hosts = append(r.Hosts, HostResult{Name: h.label(), File: h.rec.name, Interface: h.Interface, PublicKey: h.PublicKey,
+			Start: h.own(h.Clock.Started, h.scanned.first), End: h.ended(), Events: h.scanned.events,
+			Missing: h.lost, Filtered: h.filtered(), Elsewhere: h.elsewhere})
 	}
 	r.Clocks = m.clocks()
 	r.Links = m.links()
@@ -119,6 +120,9 @@ func (m *merger) result() *Result {
 	r.Remarks = m.remarks()
 	return r
 }
+
+// ended is when the recording ended, by the host's clock.
+func (h *host) ended() time.Time { return h.own(h.endedAt, h.scanned.last) }
 
 // own is a time of the host's clock, or else that of an event.
 func (h *host) own(t time.Time, event int64) time.Time {
@@ -250,7 +254,7 @@ func (m *merger) remarks() (lines []string) {
 		if h.lost > 0 {
 			lines = append(lines, fmt.Sprintf("the recording of %s lacks %d events that came faster than they could be kept; around them nothing is called lost", h.label(), h.lost))
 		}
-		if h.Filtered {
+		if h.filtered() {
 			lines = append(lines, fmt.Sprintf("the recording of %s was made with a filter: what it lacks says nothing", h.label()))
 		}
 		if h.scanned.events == 0 {

@@ -79,11 +79,11 @@ func newMerger(recs []Recording, opt Options) *merger {
 		shook: make(map[[2]int8]*recent), nat: make(map[[2]int8]*Translation), trips: make(map[[2]int8]int64), hops: make(map[hopKey]*hop),
 		asked: make(map[askedKey]*hop), calls: make(map[[2]int8][]*Arrow), lostAt: make(map[message]int)}
 	for i := range recs {
-		own := recs[i].Host
-		h := &host{Host: &own, rec: &recs[i], index: int8(i), others: make(map[probe.PeerID]int8),
+		r := &recs[i]
+		h := &host{Meta: r.meta, rec: r, name: r.meta.Host, index: int8(i), others: make(map[probe.PeerID]int8),
 			keys: make(map[probe.PeerID]int32), batches: make(map[probe.PeerID]*batch), quiet: make(map[probe.PeerID]bool)}
-		for k := 2; slices.ContainsFunc(m.hosts, func(o *host) bool { return o.label() == own.Name }); k++ {
-			own.Name = fmt.Sprintf("%s (%d)", recs[i].Host.Name, k) // two of one name
+		for k := 2; slices.ContainsFunc(m.hosts, func(o *host) bool { return o.label() == h.name }); k++ {
+			h.name = fmt.Sprintf("%s (%d)", r.meta.Host, k) // two of one name
 		}
 		h.self = m.number(h.PublicKey, h.label())
 		m.of[h.self] = h.index
@@ -96,10 +96,10 @@ func newMerger(recs []Recording, opt Options) *merger {
 // meet finds which recordings each host's peers are.
 func (m *merger) meet() {
 	for _, h := range m.hosts {
-		h.facts = newFacts(h.Host)
+		h.facts = newFacts(&h.Meta)
 		for i := range h.Peers {
 			p := &h.Peers[i]
-			n := m.number(p.Key, p.Name)
+			n := m.number(p.PublicKey, p.Name)
 			h.keys[p.ID], h.others[p.ID] = n, m.of[n]
 		}
 	}
@@ -134,16 +134,12 @@ func (m *merger) related() error {
 			known = known || a != b && a.knows(b.PublicKey)
 		}
 	}
-	if !known && !m.strangers() {
+	if !known {
 		a, b := m.hosts[0], m.hosts[1]
-		return fmt.Errorf("merge %s and %s: %w: no message is in both, and neither %s nor %s is a peer of the other", a.rec.Name, b.rec.Name, ErrUnrelated, a.label(), b.label())
+		return fmt.Errorf("merge %s and %s: %w: no message is in both, and neither %s nor %s is a peer of the other", a.rec.name, b.rec.name, ErrUnrelated, a.label(), b.label())
 	}
 	return m.overlap()
 }
-
-// strangers reports whether a host without a known peer among the others calls
-// one all the same; that takes a message in common, so there is none.
-func (m *merger) strangers() bool { return false }
 
 // join is the second pass.
 func (m *merger) join(ctx context.Context) error {
@@ -157,9 +153,9 @@ func (m *merger) join(ctx context.Context) error {
 	for _, h := range m.hosts {
 		h.begins, h.ends = h.start(), h.end()
 		h.before = h.begins
-		src, err := h.rec.Open()
+		src, err := h.rec.open()
 		if err != nil {
-			return fmt.Errorf("read %s: %w", h.rec.Name, err)
+			return fmt.Errorf("read %s: %w", h.rec.name, err)
 		}
 		h.src = src
 		if err := h.advance(); err != nil {

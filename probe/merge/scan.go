@@ -57,9 +57,9 @@ type scanned struct {
 
 // scan reads a recording once.
 func (m *merger) scan(ctx context.Context, h *host) error {
-	src, err := h.rec.Open()
+	src, err := h.rec.open()
 	if err != nil {
-		return fmt.Errorf("read %s: %w", h.rec.Name, err)
+		return fmt.Errorf("read %s: %w", h.rec.name, err)
 	}
 	defer src.Close()
 	for n := 0; ; n++ {
@@ -68,16 +68,18 @@ func (m *merger) scan(ctx context.Context, h *host) error {
 		}
 		e, _, err := src.Next()
 		if errors.Is(err, io.EOF) {
-			if d, ok := src.(Describer); ok {
-				d.Describe(h.Host)
+			end := src.Ending()
+			h.endedAt, h.saw = end.at, end.saw
+			if end.peers != nil {
+				h.Peers = end.peers
 			}
-			return nil
+			return checkTime(h.rec.name, h.endedAt)
 		}
 		if err != nil {
-			return fmt.Errorf("read %s: %w", h.rec.Name, err)
+			return fmt.Errorf("read %s: %w", h.rec.name, err)
 		}
 		if e.Time <= 0 || e.Time > latestTime {
-			return fmt.Errorf("read %s: %w: an event has the time %v", h.rec.Name, ErrCorrupt, e.When().UTC())
+			return fmt.Errorf("read %s: %w: an event has the time %v", h.rec.name, ErrCorrupt, e.When().UTC())
 		}
 		h.scanned.add(e, h)
 	}

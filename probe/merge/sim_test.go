@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // world makes the events that hosts would record: a true time that nobody knows,
@@ -25,7 +26,8 @@ type world struct {
 
 type simHost struct {
 	name  string
-	host  Host
+	meta  recording.Meta
+	end   ending
 	clock func(int64) int64
 	seq   [8]uint64
 	log   []logged
@@ -45,15 +47,15 @@ func newWorld(t testing.TB, names ...string) *world {
 	w.delay = func() int64 { return 2e6 + w.rand.Int64N(1e6) }
 	for i, name := range names {
 		h := &simHost{name: name, clock: func(t int64) int64 { return t }}
-		h.host = Host{Name: name, Interface: "wg0", ListenPort: uint16(51820 + i), PublicKey: simKey(i)}
-		h.host.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)})}
+		h.meta = recording.Meta{Host: name, Interface: "wg0", ListenPort: uint16(51820 + i), PublicKey: simKey(i)}
+		h.meta.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)})}
 		w.hosts = append(w.hosts, h)
 	}
 	for i, h := range w.hosts {
 		for j, o := range w.hosts {
 			if i != j {
-				h.host.Peers = append(h.host.Peers, Peer{ID: probe.PeerID(j + 1), Key: simKey(j), Name: o.name,
-					AllowedIPs: []netip.Prefix{netip.PrefixFrom(simInner(j), 32)}, Endpoint: netip.AddrPortFrom(o.host.Addrs[0], o.host.ListenPort)})
+				h.meta.Peers = append(h.meta.Peers, recording.Peer{ID: probe.PeerID(j + 1), PublicKey: simKey(j), Name: o.name,
+					AllowedIPs: []netip.Prefix{netip.PrefixFrom(simInner(j), 32)}, Endpoint: netip.AddrPortFrom(o.meta.Addrs[0], o.meta.ListenPort)})
 			}
 		}
 	}
@@ -70,13 +72,13 @@ func simInner(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(
 // start begins all recordings at the present, end ends them.
 func (w *world) start() {
 	for _, h := range w.hosts {
-		h.host.Start = time.Unix(0, h.clock(w.now))
+		h.meta.Clock.Started = time.Unix(0, h.clock(w.now))
 	}
 }
 
 func (w *world) end() {
 	for _, h := range w.hosts {
-		h.host.End = time.Unix(0, h.clock(w.now))
+		h.end.at = time.Unix(0, h.clock(w.now))
 	}
 }
 
@@ -109,7 +111,7 @@ func (w *world) message(i, j int, e probe.Event, cps [2]probe.Checkpoint, f fate
 	if sent.Peer == 0 {
 		sent.Peer = probe.PeerID(j + 1)
 	}
-	sent.OuterDst, sent.OuterDstPort, sent.OuterSrcPort = probe.AddrFrom(b.host.Addrs[0]), b.host.ListenPort, a.host.ListenPort
+	sent.OuterDst, sent.OuterDstPort, sent.OuterSrcPort = probe.AddrFrom(b.meta.Addrs[0]), b.meta.ListenPort, a.meta.ListenPort
 	w.log(i, w.now, sent)
 	at := w.now + w.delay() + f.late
 	if f.lost {
@@ -122,9 +124,9 @@ func (w *world) message(i, j int, e probe.Event, cps [2]probe.Checkpoint, f fate
 	}
 	from := f.from
 	if !from.IsValid() {
-		from = netip.AddrPortFrom(a.host.Addrs[0], a.host.ListenPort)
+		from = netip.AddrPortFrom(a.meta.Addrs[0], a.meta.ListenPort)
 	}
-	got.OuterSrc, got.OuterSrcPort, got.OuterDstPort = probe.AddrFrom(from.Addr()), from.Port(), b.host.ListenPort
+	got.OuterSrc, got.OuterSrcPort, got.OuterDstPort = probe.AddrFrom(from.Addr()), from.Port(), b.meta.ListenPort
 	if f.unseen {
 		return at
 	}
@@ -206,6 +208,7 @@ func (s *wgSession) data(i int, p probe.Event, asks bool, f fate) uint64 {
 type sliceSource struct {
 	events []logged
 	next   int
+	end    ending
 }
 
 func (s *sliceSource) Next() (*probe.Event, uint64, error) {
@@ -217,6 +220,8 @@ func (s *sliceSource) Next() (*probe.Event, uint64, error) {
 	return &l.Event, l.lost, nil
 }
 
+func (s *sliceSource) Ending() ending { return s.end }
+
 func (s *sliceSource) Close() error { return nil }
 
 // recordings are what the hosts recorded.
@@ -224,7 +229,9 @@ func (w *world) recordings() []Recording {
 	var recs []Recording
 	for _, h := range w.hosts {
 		slices.SortStableFunc(h.log, func(a, b logged) int { return int(min(max(a.Time-b.Time, -1), 1)) })
-		recs = append(recs, Recording{Name: h.name + ".pcapng", Host: h.host, Open: func() (Source, error) { return &sliceSource{events: h.log}, nil }})
+		recs = append(recs, Recording{name: h.name + ".pcapng", meta: h.meta, open: func() (source, error) {
+			return &sliceSource{events: h.log, end: h.end}, nil
+		}})
 	}
 	return recs
 }

@@ -27,14 +27,14 @@ func (m *merger) facts(h *host, side diagnose.Side, flow *diagnose.Flow, peer in
 
 // both are the facts about two hosts. b is nil if it was not recorded.
 func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *diagnose.Both {
-	d := &diagnose.Both{NameA: a.label(), EndA: a.own(a.End, a.scanned.last)}
+	d := &diagnose.Both{NameA: a.label(), EndA: a.ended()}
 	d.A = m.facts(a, diagnose.SideA, fa, bKey, b)
 	if b == nil {
 		d.NameB = cmp.Or(m.names[bKey], "the peer")
 		return d
 	}
 	d.B = m.facts(b, diagnose.SideB, fb, a.self, a)
-	d.NameB, d.EndB = b.label(), b.own(b.End, b.scanned.last)
+	d.NameB, d.EndB = b.label(), b.ended()
 	if r := m.shook[[2]int8{a.index, b.index}]; r != nil {
 		d.Calls, d.Answers = r.forth.way(b), r.back.way(a)
 	}
@@ -149,7 +149,7 @@ func (m *merger) judge(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 func (m *merger) judgeB(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	b := m.hosts[f.b]
 	facts := m.facts(b, diagnose.SideB, f.facts[1], f.key.a, nil)
-	end := b.own(b.End, b.scanned.last)
+	end := b.ended()
 	v, _ := facts.Judge(end)
 	v.Host = b.label()
 	if !v.Certain && v.Code != diagnose.Idle {

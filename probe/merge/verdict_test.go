@@ -11,7 +11,7 @@ import (
 // Each fault that A alone cannot tell from others.
 func TestVerdicts(t *testing.T) {
 	watched := func(h *simHost) {
-		h.host.Saw = append(h.host.Saw, evidence.Observations{Kernel: &evidence.KernelEvidence{}})
+		h.end.saw = append(h.end.saw, evidence.Observations{Kernel: &evidence.KernelEvidence{}})
 	}
 	calls := func(w *world, f fate, then func(at int64, sender uint32)) {
 		for k := range 3 {
@@ -38,7 +38,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		"unknown peer": {func(w *world) { calls(w, fate{reason: probe.UnknownPeer}, nil) }, diagnose.UnknownPeer, probe.B2, "b", true},
 		"wrong public key": {func(w *world) {
-			w.hosts[0].host.Peers[0].Key = simKey(9)
+			w.hosts[0].meta.Peers[0].PublicKey = simKey(9)
 			calls(w, fate{reason: probe.InvalidMAC1}, nil)
 		}, diagnose.WrongPublicKey, probe.B2, "b", true},
 		"lost on the way":      {func(w *world) { watched(w.hosts[1]); calls(w, fate{lost: true}, nil) }, diagnose.LostOnPath, probe.B1, "", true},
