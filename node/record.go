@@ -115,15 +115,15 @@ func (t controlTask) record(w http.ResponseWriter, r *http.Request) {
 
 // recorder is one recording on its way to a client.
 type recorder struct {
-	n       *Node
-	req     *RecordRequest
-	w       io.Writer
-	flush   func() error
-	tap     *tunnel.Tap
-	buf     []byte
-	witness *explain.Witness // nil: nobody watches the kernel
-	known   map[probe.PeerID]bool
-	lost    recording.Loss
+	n        *Node
+	req      *RecordRequest
+	w        io.Writer
+	flush    func() error
+	tap      *tunnel.Tap
+	buf      []byte
+	observer *explain.Observer // nil: nobody watches the kernel
+	known    map[probe.PeerID]bool
+	lost     recording.Loss
 }
 
 func (n *Node) newRecorder(w http.ResponseWriter, req *RecordRequest) *recorder {
@@ -134,12 +134,12 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*pr
 	r.tap = r.n.tun.Tap(r.req.Snaplen) // before the first event that is to have content
 	defer r.tap.Close()
 	if !r.req.NoKernel {
-		witness, err := explain.NewWitness(ctx, r.n.Subject())
+		observer, err := explain.NewObserver(ctx, r.n.Subject())
 		if err != nil {
 			return err
 		}
-		r.witness = witness
-		defer witness.Close()
+		r.observer = observer
+		defer observer.Close()
 	}
 	past, missed, sub := r.n.tun.Recorder().SubscribeSince(time.Now().Add(-r.req.Since), match)
 	defer sub.Close()
@@ -164,7 +164,7 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*pr
 	if err := r.follow(ctx, sub, missed); err != nil {
 		return err
 	}
-	for _, t := range r.witness.Close() {
+	for _, t := range r.observer.Close() {
 		if err := r.json(frameTestimony, t); err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 			if events[i].Time > end {
 				continue
 			}
-			r.witness.Saw(&events[i])
+			r.observer.Recorded(&events[i])
 			if err := r.event(&events[i], true); err != nil {
 				return err
 			}

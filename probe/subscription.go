@@ -91,26 +91,6 @@ func (s *Subscription) Close() {
 	}
 }
 
-// feedBatch is how many events Feed hands on at once, at most.
-const feedBatch = 256
-
-// Feed hands events on, in batches that belong to whoever takes them, until ctx
-// ends or the subscription is closed.
-func (s *Subscription) Feed(ctx context.Context, to chan<- []Event) {
-	for {
-		buf := make([]Event, feedBatch)
-		n, err := s.Read(ctx, buf)
-		if err != nil {
-			return
-		}
-		select {
-		case to <- buf[:n]:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // Read waits for events and copies at least one into dst, in order of time.
 // The error is ctx's, or [context.Canceled] once the subscription is closed.
 func (s *Subscription) Read(ctx context.Context, dst []Event) (int, error) {

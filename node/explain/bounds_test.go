@@ -4,15 +4,17 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
 // passed is a packet that came from an address.
-func passed(from netip.AddrPort) *netfilter.Packet {
+func passed(from netip.AddrPort) *observe.Observation {
 	h := netfilter.Header{Src: from.Addr(), SrcPort: from.Port()}
-	return &netfilter.Packet{First: h, Last: h}
+	return &observe.Observation{Packet: &observe.Packet{
+		Packet: &netfilter.Packet{First: h, Last: h}, Match: observe.Match{On: evidence.FromWire}}}
 }
 
 func stranger(i int) netip.AddrPort {
@@ -22,7 +24,7 @@ func stranger(i int) netip.AddrPort {
 // Anyone can call from any number of addresses. Of those there are some in a report,
 // and the report says that there were more.
 func TestStrangersAreBounded(t *testing.T) {
-	w := &wireWatch{watch: newKernelWatch("wg0"), strangers: make(map[netip.Addr]*evidence.Traversal)}
+	w := newWireWatch("wg0", &evidence.KernelEvidence{})
 	for i := range 10000 {
 		w.stranger(stranger(i).Addr(), &evidence.Traversal{Drop: &evidence.Drop{}})
 	}
@@ -36,11 +38,10 @@ func TestStrangersAreBounded(t *testing.T) {
 	}
 }
 
-// A flood of strangers takes no peer's place in what a recording's witness watches.
-func TestWitnessOfAFlood(t *testing.T) {
+// A flood of strangers takes no peer's place in what a recording's observer keeps.
+func TestObserverOfAFlood(t *testing.T) {
 	peer := netip.MustParseAddrPort("192.0.2.1:51820")
-	w := &Witness{wire: newKernelWatch("wg0"), facts: &diagnose.Facts{}, kernels: map[netip.AddrPort]*evidence.KernelEvidence{peer: {}}}
-	w.wire.match(evidence.FromWire, netfilter.Match{})
+	w := &Observer{facts: &diagnose.Facts{}, kernels: map[netip.AddrPort]*evidence.KernelEvidence{peer: {}}}
 	for i := range 10000 {
 		w.add(passed(stranger(i)))
 	}

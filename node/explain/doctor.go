@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
@@ -31,8 +32,13 @@ type DoctorRequest struct {
 
 // Doctor says how each peer fares, and who else shakes hands with the node.
 func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.DoctorReport, error) {
-	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{Past: true, Match: since(time.Now().Add(-history))})
-	defer sub.Close()
+	session := observe.NewSession(look, linger)
+	defer session.Close()
+	session.Lazy = true // there may be thousands of peers to judge
+	past := probe.SubscribeOptions{Past: true, Match: since(time.Now().Add(-history))}
+	if err := session.Start(ctx, observe.NewRecorder(s.Tunnel.Recorder(), past), observe.Selection{}); err != nil {
+		return nil, err
+	}
 	f, c, err := s.facts()
 	if err != nil {
 		return nil, err
@@ -44,43 +50,51 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	// Even without For, what has been recorded up to now must have been read.
 	wctx, cancel := context.WithTimeout(ctx, max(req.For, linger))
 	defer cancel()
-	events := make(chan []probe.Event)
-	go sub.Feed(wctx, events)
-	var wire *wireWatch
+	d := &doctor{Subject: &s, req: req, facts: f, col: c, looked: make(map[netip.AddrPort]found)}
 	if s.Kernel && req.For > 0 {
-		wire = s.watchWire(wctx, f.ListenPort)
-		defer wire.close()
+		d.wire = newWireWatch(s.Interface, session.WatchKernel(wctx, messages(f.ListenPort)))
 	}
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	looked := make(map[netip.AddrPort]found) // up, where messages to an endpoint go
-	for {
-		select {
-		case pkt := <-wire.packets():
-			wire.add(f, c, pkt)
-			continue
-		case evs := <-events:
-			for i := range evs {
-				c.Add(&evs[i])
-			}
-			continue
-		case <-tick.C:
-			if !req.Settled || !s.settled(f, c, wire, looked) {
-				continue
-			}
-		case <-wctx.Done():
-		}
-		break
-	}
+	session.Run(wctx, d)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := s.doctorReport(f, c, wire)
+	r := s.doctorReport(f, c, d.wire)
 	if !req.VerdictsOnly {
 		s.addFindings(ctx, r)
 	}
-	wire.complete(r)
+	if d.wire != nil {
+		d.wire.seen.Lost = session.Lost()
+		d.wire.complete(r)
+	}
 	return r, nil
+}
+
+// doctor is one run of Doctor.
+type doctor struct {
+	*Subject
+	req    DoctorRequest
+	facts  *diagnose.Facts
+	col    *diagnose.Collector
+	wire   *wireWatch               // nil: the kernel is not watched
+	looked map[netip.AddrPort]found // up, where messages to an endpoint go
+}
+
+// Add implements [observe.Policy].
+func (d *doctor) Add(o *observe.Observation) {
+	if o.Packet != nil {
+		d.wire.add(d.facts, d.col, o.Packet)
+	}
+	for i := range o.Events {
+		d.col.Add(&o.Events[i])
+	}
+}
+
+// Look implements [observe.Policy].
+func (d *doctor) Look(context.Context) observe.State {
+	if d.req.Settled && d.settled(d.facts, d.col, d.wire, d.looked) {
+		return observe.Complete
+	}
+	return observe.Open
 }
 
 func since(t time.Time) func(*probe.Event) bool {

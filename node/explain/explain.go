@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
@@ -46,27 +47,25 @@ type Request struct {
 // Explain follows one flow and says what became of it. An error means that it
 // could not be tried; a fault that is found is in the report.
 func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, error) {
-	x, err := begin(s, req)
+	x, err := begin(ctx, s, req)
 	if err != nil {
 		return nil, err
 	}
-	defer x.sub.Close()
+	defer x.session.Close()
 	return x.run(ctx)
 }
 
 // begin starts to watch: nothing that passes from now on is missed. The caller
-// closes the subscription.
-func begin(s Subject, req Request) (*explanation, error) {
+// closes the session.
+func begin(ctx context.Context, s Subject, req Request) (*explanation, error) {
 	if !req.Passive && s.Prober == nil {
 		return nil, errNoProber
 	}
 	if req.Timeout <= 0 {
 		req.Timeout = DefaultTimeout
 	}
-	x := &explanation{Subject: s, req: req, started: time.Now()}
-	x.sub = s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{})
-	if err := x.prepare(); err != nil {
-		x.sub.Close()
+	x, err := newExplanation(ctx, s, req)
+	if err != nil {
 		return nil, err
 	}
 	if req.Passive {
@@ -76,22 +75,37 @@ func begin(s Subject, req Request) (*explanation, error) {
 	return x, nil
 }
 
+// newExplanation begins to observe the tunnel's events, until ctx ends or the session
+// is closed, and collects what is known before anything passes.
+func newExplanation(ctx context.Context, s Subject, req Request) (*explanation, error) {
+	x := &explanation{Subject: s, req: req, started: time.Now(), session: observe.NewSession(look, linger)}
+	events := observe.NewRecorder(s.Tunnel.Recorder(), probe.SubscribeOptions{})
+	err := x.session.Start(ctx, events, observe.Selection{})
+	if err == nil {
+		err = x.prepare()
+	}
+	if err != nil {
+		x.session.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
 // run probes or waits, and judges.
 func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 	wctx, cancel := context.WithTimeout(ctx, x.req.Timeout)
 	defer cancel()
 	if x.Kernel {
-		x.kernel = x.watchKernel(wctx)
-		defer func() { x.kernel.close() }() // it may be another by then
+		x.watchKernel(wctx)
 	}
-	outcome := make(chan diagnose.Probe, 1)
 	if !x.req.Passive {
 		x.flow.Probe.Sent = true
-		go func() { outcome <- x.probe(wctx) }()
+		if err := x.session.Start(wctx, observe.NewAttempt(x.probe), observe.Selection{}); err != nil {
+			return nil, err
+		}
 	}
-	events := make(chan []probe.Event)
-	go x.sub.Feed(wctx, events)
-	v := x.watch(wctx, events, outcome)
+	x.session.Run(wctx, x)
+	v := x.judge()
 	if v.Healthy() && x.Kernel && !x.req.Passive {
 		if x.facts.PathMTU = x.measure(ctx); x.facts.PathMTU != nil {
 			v = x.judge()
@@ -110,7 +124,8 @@ type explanation struct {
 	Subject
 	req     Request
 	started time.Time
-	sub     *probe.Subscription
+	session *observe.Session
+	settled bool // the verdict was when it was last looked at
 	// refused is the message whose refusal was looked into last.
 	refused *probe.Event
 	// recalled is the last handshake message that recall took, by its Seq.
@@ -223,19 +238,19 @@ func (x *explanation) way() {
 	}
 }
 
-func (x *explanation) probe(ctx context.Context) diagnose.Probe {
-	p := diagnose.Probe{Sent: true, Done: true}
-	start := time.Now()
-	var err error
+// probe sends what is then followed.
+func (x *explanation) probe(ctx context.Context) error {
 	if x.flow.Target.Port() == 0 {
-		err = x.Prober.Ping(ctx, x.flow.Target.Addr())
-	} else {
-		err = x.Prober.Connect(ctx, x.flow.Target)
+		return x.Prober.Ping(ctx, x.flow.Target.Addr())
 	}
-	p.Took = time.Since(start)
-	p.Answered = err == nil
-	errors.As(err, &p.Errno)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(p.Errno, syscall.ETIMEDOUT) {
+	return x.Prober.Connect(ctx, x.flow.Target)
+}
+
+// probed is what became of the probe.
+func probed(o *observe.Outcome) diagnose.Probe {
+	p := diagnose.Probe{Sent: true, Done: true, Answered: o.Err == nil, Took: o.End.Sub(o.Start)}
+	errors.As(o.Err, &p.Errno)
+	if errors.Is(o.Err, context.DeadlineExceeded) || errors.Is(p.Errno, syscall.ETIMEDOUT) {
 		p.Done = false // it was still waiting when we stopped
 	}
 	return p

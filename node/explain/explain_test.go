@@ -95,11 +95,11 @@ var web = Request{Target: netip.MustParseAddrPort("10.0.0.2:80")}
 func TestHealthyLadder(t *testing.T) {
 	a, b := nodes(t, nil)
 	b.serve(t)
-	called, err := begin(b.Subject, Request{Target: web.Target, Passive: true})
+	called, err := begin(t.Context(), b.Subject, Request{Target: web.Target, Passive: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer called.sub.Close()
+	defer called.session.Close()
 	there := make(chan *diagnose.Report)
 	go func() {
 		r, err := called.run(t.Context())

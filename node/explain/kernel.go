@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
@@ -18,116 +19,41 @@ const (
 	responseLen   = 92
 )
 
-// kernelWatch follows the packets of a flow through this host's kernel for as
-// long as the flow is explained.
+// kernelWatch takes in what packets of a flow met in this host's kernel.
 type kernelWatch struct {
-	link    string
-	tracer  *netfilter.Tracer // nil: nobody can look
-	matches []netfilter.Match
-	stretch []evidence.Segment // of each match
-	packets chan *netfilter.Packet
-	ended   chan struct{}
-	kernel  *evidence.KernelEvidence
-	forth   netfilter.Header // the latest request of the flow, on the side that is called
-	asked   time.Time        // when the next hop was first looked at
-	looked  time.Time        // and when the last time
-
-	lostBefore uint64 // trace events, by another watch of the same flow
+	link   string
+	forth  netfilter.Header // the latest request of the flow, on the side that is called
+	asked  time.Time        // when the next hop was first looked at
+	looked time.Time        // and when the last time
 }
 
-// watchKernel begins to follow packets. What cannot be followed is told in
-// facts. close must be called.
-func (x *explanation) watchKernel(ctx context.Context) *kernelWatch {
-	w := newKernelWatch(x.Interface)
-	x.facts.Kernel = w.kernel
+// watchKernel begins to follow packets, or goes on with others than before. What
+// cannot be followed is told in facts.
+func (x *explanation) watchKernel(ctx context.Context) {
+	if x.kernel == nil {
+		x.kernel = &kernelWatch{link: x.Interface}
+	}
+	var sel observe.Selection
 	if x.facts.Side == diagnose.SideB {
-		x.matchesB(w.match)
+		x.matchesB(sel.Add)
 	} else {
-		x.matchesA(w.match)
+		x.matchesA(sel.Add)
 	}
-	w.start(ctx)
-	return w
-}
-
-// watchAnew follows other packets than before, and keeps what was seen.
-func (x *explanation) watchAnew(ctx context.Context) {
-	old, lost := x.kernel, x.kernel.lost()
-	old.close()
-	x.kernel = x.watchKernel(ctx)
-	x.kernel.asked, x.kernel.forth, x.kernel.lostBefore = old.asked, old.forth, lost
-	if x.forwardedTo.IsValid() {
+	was := x.facts.Kernel
+	x.facts.Kernel = x.session.WatchKernel(ctx, sel)
+	if x.forwardedTo.IsValid() { // it is the same flow, and what was seen of it counts
 		for s := range evidence.FromTunnel + 1 {
-			*x.kernel.kernel.On(s) = *old.kernel.On(s)
+			*x.facts.Kernel.On(s) = *was.On(s)
 		}
 	}
-}
-
-func newKernelWatch(link string) *kernelWatch {
-	return &kernelWatch{link: link, kernel: &evidence.KernelEvidence{}, packets: make(chan *netfilter.Packet, 64), ended: make(chan struct{})}
-}
-
-// match has packets followed that are on a stretch.
-func (w *kernelWatch) match(s evidence.Segment, ms ...netfilter.Match) {
-	for _, m := range ms {
-		w.matches = append(w.matches, m)
-		w.stretch = append(w.stretch, s)
-	}
-}
-
-// start begins to follow what was given to match.
-func (w *kernelWatch) start(ctx context.Context) {
-	err := netfilter.Available()
-	if err == nil {
-		w.tracer, err = netfilter.Start(netfilter.Config{Matches: w.matches})
-	}
-	if err != nil {
-		w.kernel.Blind = err.Error()
-		close(w.ended)
-		return
-	}
-	w.kernel.Limits = w.tracer.Unseen()
-	go w.read(ctx)
-}
-
-func (w *kernelWatch) read(ctx context.Context) {
-	defer close(w.ended)
-	for {
-		p, err := w.tracer.Next(ctx)
-		if err != nil {
-			return
-		}
-		select {
-		case w.packets <- p:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// lost is how many trace events were lost up to now.
-func (w *kernelWatch) lost() uint64 {
-	if w.tracer == nil {
-		return w.lostBefore
-	}
-	return w.lostBefore + w.tracer.Lost()
-}
-
-// close ends it.
-func (w *kernelWatch) close() {
-	if w.tracer == nil {
-		return
-	}
-	// Without its socket the kernel removes the table; there is nobody to tell.
-	_ = w.tracer.Close()
-	<-w.ended
 }
 
 // add takes the walk of one packet into account, in the facts' Kernel.
-func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
+func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
 	if !w.ours(f, pkt) {
 		return
 	}
-	s := w.stretch[pkt.Match]
+	s := pkt.Match.On
 	f = half(f, s, pkt)
 	p := f.Kernel.On(s)
 	p.Packets++
@@ -137,7 +63,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 	}
 	p.Src, p.Dst = pkt.First.Source(), pkt.First.Destination()
 	p.In, p.Out = link.NameOf(pkt.First.In), link.NameOf(pkt.Last.Out)
-	p.Translated = translated(pkt)
+	p.Translated = translated(pkt.Packet)
 	fate := pkt.Fate()
 	switch fate.Outcome {
 	case netfilter.Dropped:
@@ -159,7 +85,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *netfilter.Packet) {
 
 // half tells which half of a flow that is passed on from one peer to another an
 // encrypted packet belongs to.
-func half(f *diagnose.Facts, s evidence.Segment, pkt *netfilter.Packet) *diagnose.Facts {
+func half(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) *diagnose.Facts {
 	if f.Onward == nil {
 		return f
 	}
@@ -172,9 +98,9 @@ func half(f *diagnose.Facts, s evidence.Segment, pkt *netfilter.Packet) *diagnos
 
 // ours tells the packets of the flow from others that look alike: those from
 // the same service to somebody else.
-func (w *kernelWatch) ours(f *diagnose.Facts, pkt *netfilter.Packet) bool {
+func (w *kernelWatch) ours(f *diagnose.Facts, pkt *observe.Packet) bool {
 	h, was := pkt.Last, w.forth
-	switch s := w.stretch[pkt.Match]; {
+	switch s := pkt.Match.On; {
 	case f.Side == diagnose.SideB && s == evidence.FromTunnel:
 		w.forth = h
 	case f.Side == diagnose.SideB && s == evidence.ToTunnel:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
@@ -27,7 +28,7 @@ func translated(pkt *netfilter.Packet) string {
 }
 
 // changed words what made another packet of one on its way.
-func (w *kernelWatch) changed(f *diagnose.Facts, p *evidence.Traversal, pkt *netfilter.Packet) {
+func (w *kernelWatch) changed(f *diagnose.Facts, p *evidence.Traversal, pkt *observe.Packet) {
 	p.Changed = p.Translated
 	mark := pkt.First.Mark
 	for i, v := range pkt.Visits {
@@ -41,18 +42,18 @@ func (w *kernelWatch) changed(f *diagnose.Facts, p *evidence.Traversal, pkt *net
 			if step.Kind != netfilter.RuleStep || !marks && !translates {
 				continue
 			}
-			rule, text := w.rule(v.Chain, step)
-			upTo := *pkt
+			rule, text := ruleOf(pkt, v.Chain, step)
+			upTo := *pkt.Packet
 			upTo.Visits = pkt.Visits[:i+1]
-			p.ChangedBy, p.Spare = text, accept(rule, &upTo, services(f, w.stretch[pkt.Match], &upTo))
+			p.ChangedBy, p.Spare = text, accept(rule, &upTo, services(f, pkt.Match.On, &upTo))
 			return
 		}
 	}
 }
 
-// rule returns the rule that took a step, and its text, as much as can be known.
-func (w *kernelWatch) rule(c netfilter.Chain, s netfilter.Step) (netfilter.Rule, string) {
-	rule, err := w.tracer.Rule(c, s)
+// ruleOf returns the rule that took a step, and its text, as much as can be known.
+func ruleOf(pkt *observe.Packet, c netfilter.Chain, s netfilter.Step) (netfilter.Rule, string) {
+	rule, err := pkt.Rules.Rule(c, s)
 	if err != nil {
 		rule = netfilter.Rule{Table: c.Table, Chain: s.Chain, Handle: s.Handle, NoText: err.Error(), Program: "nft"}
 	}
@@ -64,16 +65,16 @@ func (w *kernelWatch) rule(c netfilter.Chain, s netfilter.Step) (netfilter.Rule,
 }
 
 // drop words what dropped a packet.
-func (w *kernelWatch) drop(f *diagnose.Facts, pkt *netfilter.Packet, fate netfilter.Fate) *evidence.Drop {
+func (w *kernelWatch) drop(f *diagnose.Facts, pkt *observe.Packet, fate netfilter.Fate) *evidence.Drop {
 	d := &evidence.Drop{Hook: fate.Hook.String(), Chain: fate.Chain.Describe(), Packet: describe(pkt.First)}
 	rule := netfilter.Rule{Table: fate.Chain.Table, Chain: fate.Chain.Name, Program: "nft"}
 	if fate.Step.Kind == netfilter.RuleStep {
-		rule, d.Rule = w.rule(fate.Chain, fate.Step)
+		rule, d.Rule = ruleOf(pkt, fate.Chain, fate.Step)
 		d.Reject = rule.Reject
 	}
 	h := pkt.First
 	d.Data = h.Proto == probe.ProtoUDP && !handshakeSized(h)
-	d.Fix = accept(rule, pkt, services(f, w.stretch[pkt.Match], pkt))
+	d.Fix = accept(rule, pkt.Packet, services(f, pkt.Match.On, pkt.Packet))
 	return d
 }
 

@@ -5,6 +5,7 @@ package explain
 import (
 	"net/netip"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
@@ -53,6 +54,30 @@ func (x *explanation) matchesB(add func(evidence.Segment, ...netfilter.Match)) {
 		add(evidence.FromWire, onlyLength(in, initiationLen), busy(in))
 		add(evidence.ToWire, onlyLength(in.Reverse(), responseLen), busy(in.Reverse()))
 	}
+}
+
+// messages selects what comes and goes at the tunnel's port: all handshakes, and a few
+// packets of data a second.
+func messages(port uint16) observe.Selection {
+	var sel observe.Selection
+	for _, all := range everybody {
+		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: port}
+		for _, length := range []uint16{initiationLen, responseLen} {
+			sel.Add(evidence.FromWire, onlyLength(in, length))
+			sel.Add(evidence.ToWire, onlyLength(in.Reverse(), length))
+		}
+		sel.Add(evidence.FromWire, busy(in))
+		sel.Add(evidence.ToWire, busy(in.Reverse()))
+	}
+	return sel
+}
+
+// remoteOf is the other end of a message.
+func remoteOf(pkt *observe.Packet) netip.AddrPort {
+	if pkt.Match.On == evidence.ToWire {
+		return pkt.First.Destination()
+	}
+	return pkt.First.Source()
 }
 
 var everybody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
@@ -19,7 +20,7 @@ import (
 const neighborTime = 1200 * time.Millisecond
 
 // route asks the routing tables what a passage has to do with.
-func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.Traversal, pkt *netfilter.Packet) {
+func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.Traversal, pkt *observe.Packet) {
 	h := pkt.Last
 	if pkt.Start != netfilter.Prerouting {
 		if f.Side == diagnose.SideB && s == evidence.ToTunnel { // the answer of a service on this host
@@ -61,7 +62,6 @@ func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.T
 // update asks about what no traced packet tells: the way back of an answer that
 // this host itself would give, and whether a neighbour answers meanwhile.
 func (w *kernelWatch) update(f *diagnose.Facts) {
-	f.Kernel.Lost = w.lost()
 	if f.Side != diagnose.SideB || f.Flow == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil {
 		return
 	}

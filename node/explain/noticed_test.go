@@ -34,19 +34,19 @@ func TestHalfSeen(t *testing.T) {
 	}
 	target := netip.MustParseAddrPort("10.0.0.3:80")
 	for from, want := range map[string]bool{"10.0.0.1:40000": false, "10.0.0.2:40000": true} {
-		x, err := begin(hub.Subject, Request{Passive: true, Target: target})
+		x, err := begin(t.Context(), hub.Subject, Request{Passive: true, Target: target})
 		if err != nil {
 			t.Fatal(err)
 		}
 		e := probe.Event{Seam: probe.SeamTUNRead, Checkpoint: probe.A1, Kind: probe.KindInner, Peer: x.behind}
 		e.DecodeInner(syn(netip.MustParseAddrPort(from), target))
-		x.add(&e)
+		x.addEvent(&e)
 		if x.flow.Seen[probe.A1] == nil {
 			t.Fatalf("from %s: not of the flow", from)
 		}
 		if got := x.noticed(); got != want {
 			t.Errorf("from %s: noticed is %v", from, got)
 		}
-		x.sub.Close()
+		x.session.Close()
 	}
 }

@@ -27,8 +27,8 @@ func isHandshake(e *probe.Event) bool {
 	return e.Kind == probe.KindInitiation || e.Kind == probe.KindResponse || e.Kind == probe.KindCookie
 }
 
-// add takes what the subscription brings into account, once.
-func (x *explanation) add(e *probe.Event) {
+// addEvent takes what the recorder delivers into account, once.
+func (x *explanation) addEvent(e *probe.Event) {
 	if !isHandshake(e) || e.Seq > x.recalled {
 		x.col.Add(e)
 	}

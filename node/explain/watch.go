@@ -6,47 +6,46 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
-	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/xfrm"
 	"github.com/wgnode/wgnode/probe/key"
 )
 
-// watch collects facts until the verdict is settled or ctx ends.
-func (x *explanation) watch(ctx context.Context, events <-chan []probe.Event, outcome <-chan diagnose.Probe) diagnose.Verdict {
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	var until time.Time // when to stop, once the verdict is settled
-	for {
-		select {
-		case <-ctx.Done():
-			return x.judge()
-		case evs := <-events:
-			for i := range evs {
-				x.add(&evs[i])
-			}
-		case p := <-outcome:
-			x.flow.Probe = p
-			if x.Kernel && p.Errno == syscall.EPERM {
-				x.flow.XfrmBlocks = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.proto()}, xfrm.Out)
-			}
-		case p := <-x.traced():
-			x.kernel.add(x.facts, p)
-		case <-tick.C:
+// Add implements [observe.Policy].
+func (x *explanation) Add(o *observe.Observation) {
+	switch {
+	case o.Packet != nil:
+		x.kernel.add(x.facts, o.Packet)
+	case o.Outcome != nil:
+		x.flow.Probe = probed(o.Outcome)
+		if x.Kernel && x.flow.Probe.Errno == syscall.EPERM {
+			x.flow.XfrmBlocks = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.proto()}, xfrm.Out)
 		}
-		x.update(ctx)
-		v, settled := x.facts.Judge(time.Now())
-		switch {
-		case !settled || x.req.Passive && x.facts.Side == diagnose.SideA && !x.noticed():
-			until = time.Time{}
-		case until.IsZero():
-			until = time.Now().Add(linger)
-		case x.complete(&v) || time.Now().After(until):
-			return x.judge()
+	default:
+		for i := range o.Events {
+			x.addEvent(&o.Events[i])
 		}
 	}
+}
+
+// Look implements [observe.Policy]. Also of a flow that is seen whole it says so only
+// when it is asked once more.
+func (x *explanation) Look(ctx context.Context) observe.State {
+	x.update(ctx)
+	before := x.settled
+	var v diagnose.Verdict
+	v, x.settled = x.facts.Judge(time.Now())
+	switch {
+	case !x.settled || x.req.Passive && x.facts.Side == diagnose.SideA && !x.noticed():
+		x.settled = false
+		return observe.Open
+	case before && x.complete(&v):
+		return observe.Complete
+	}
+	return observe.Settled
 }
 
 // noticed reports whether anything of the flow was seen. Whose it is may only
@@ -73,14 +72,6 @@ func (x *explanation) fromAnother(e *probe.Event) bool {
 	return ok && r.Peer != x.peer
 }
 
-// traced is where the walks of packets through the kernel come.
-func (x *explanation) traced() <-chan *netfilter.Packet {
-	if x.kernel == nil {
-		return nil
-	}
-	return x.kernel.packets
-}
-
 // complete reports whether there is nothing more to wait for: each seam has told
 // of the flow. Events of different seams may be read out of order.
 func (x *explanation) complete(v *diagnose.Verdict) bool {
@@ -100,7 +91,7 @@ func (x *explanation) update(ctx context.Context) {
 		// It comes from a peer, and goes to one: look at both halves.
 		x.passOn(e.Peer)
 		if x.kernel != nil {
-			x.watchAnew(ctx)
+			x.watchKernel(ctx)
 		}
 	}
 	if on := x.facts.Onward; on != nil {
@@ -116,10 +107,11 @@ func (x *explanation) update(ctx context.Context) {
 		}
 	}
 	if x.kernel != nil {
+		x.facts.Kernel.Lost = x.session.Lost()
 		x.kernel.update(x.facts)
 		if to := x.kernel.forth.Destination(); x.facts.Side == diagnose.SideB && !x.forwardedTo.IsValid() && to.IsValid() && to != x.flow.Target {
 			x.forwardedTo = to
-			x.watchAnew(ctx)
+			x.watchKernel(ctx)
 		}
 	}
 	p := x.facts.Peer

@@ -3,23 +3,23 @@
 package explain
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
-	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
-// wireWatch follows the handshakes of all peers through this host's packet
-// filter while a doctor watches, and a few packets of data a second.
+// wireWatch takes in what the handshakes of all peers, and a few packets of data a
+// second, met in this host's packet filter while a doctor watches.
 type wireWatch struct {
-	watch   *kernelWatch
+	watch   kernelWatch
+	seen    *evidence.KernelEvidence // what could not be seen
 	kernels map[probe.PeerID]*evidence.KernelEvidence
 	// strangers are drops of calls by nobody that is known, by address.
 	strangers map[netip.Addr]*evidence.Traversal
@@ -29,43 +29,14 @@ type wireWatch struct {
 // strangersKept bounds how many addresses of strangers are remembered.
 const strangersKept = 16
 
-// watchWire begins to follow what comes and goes at the tunnel's port. close must
-// be called.
-func (s *Subject) watchWire(ctx context.Context, port uint16) *wireWatch {
-	w := &wireWatch{watch: newKernelWatch(s.Interface), kernels: make(map[probe.PeerID]*evidence.KernelEvidence), strangers: make(map[netip.Addr]*evidence.Traversal)}
-	for _, all := range everybody {
-		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: port}
-		for _, length := range []uint16{initiationLen, responseLen} {
-			w.watch.match(evidence.FromWire, onlyLength(in, length))
-			w.watch.match(evidence.ToWire, onlyLength(in.Reverse(), length))
-		}
-		w.watch.match(evidence.FromWire, busy(in))
-		w.watch.match(evidence.ToWire, busy(in.Reverse()))
-	}
-	w.watch.start(ctx)
-	return w
-}
-
-// packets is where the walks come; nil if nobody watches.
-func (w *wireWatch) packets() <-chan *netfilter.Packet {
-	if w == nil {
-		return nil
-	}
-	return w.watch.packets
-}
-
-func (w *wireWatch) close() {
-	if w != nil {
-		w.watch.close()
-	}
+func newWireWatch(link string, seen *evidence.KernelEvidence) *wireWatch {
+	return &wireWatch{watch: kernelWatch{link: link}, seen: seen, kernels: make(map[probe.PeerID]*evidence.KernelEvidence),
+		strangers: make(map[netip.Addr]*evidence.Traversal)}
 }
 
 // add puts a walk down to the peer that it is about.
-func (w *wireWatch) add(f *diagnose.Facts, c *diagnose.Collector, pkt *netfilter.Packet) {
-	remote := pkt.First.Source()
-	if w.watch.stretch[pkt.Match] == evidence.ToWire {
-		remote = pkt.First.Destination()
-	}
+func (w *wireWatch) add(f *diagnose.Facts, c *diagnose.Collector, pkt *observe.Packet) {
+	remote := remoteOf(pkt)
 	for id, p := range c.Peers {
 		if p.Endpoint == remote {
 			of := *f
@@ -108,15 +79,10 @@ func (w *wireWatch) of(id probe.PeerID) *evidence.KernelEvidence {
 // complete adds to a report what is no peer's: packets that this host drops
 // though they may be one's, and what could not be seen.
 func (w *wireWatch) complete(r *diagnose.DoctorReport) {
-	if w == nil {
-		return
+	if w.seen.Blind != "" {
+		r.Unchecked = append(r.Unchecked, "what netfilter does with the tunnel's packets: "+w.seen.Blind)
 	}
-	seen := w.watch.kernel
-	seen.Lost = w.watch.lost()
-	if seen.Blind != "" {
-		r.Unchecked = append(r.Unchecked, "what netfilter does with the tunnel's packets: "+seen.Blind)
-	}
-	r.Unchecked = append(r.Unchecked, seen.Missed()...)
+	r.Unchecked = append(r.Unchecked, w.seen.Missed()...)
 	if w.crowd {
 		r.Unchecked = append(r.Unchecked, fmt.Sprintf("what this host drops of more than %d addresses that call", strangersKept))
 	}

@@ -12,8 +12,8 @@ import (
 type Policy interface {
 	// Add takes an observation into account.
 	Add(*Observation)
-	// Look says how far the policy is. It is called after each observation, and
-	// every so often when there is none: it may look at what no source delivers.
+	// Look says how far the policy is. It is called after each observation and
+	// every so often: it may look at what no source delivers.
 	// ctx is that of Run.
 	Look(ctx context.Context) State
 }
@@ -28,8 +28,22 @@ const (
 	Complete              // nothing more is to be expected
 )
 
+// Collect is a policy that never has enough: it calls the function with each
+// observation until ctx ends.
+type Collect func(*Observation)
+
+// Add implements [Policy].
+func (c Collect) Add(o *Observation) { c(o) }
+
+// Look implements [Policy].
+func (c Collect) Look(context.Context) State { return Open }
+
 // Session hears sources on behalf of a policy. It is not safe for concurrent use.
 type Session struct {
+	// Lazy has the policy asked every look only, not after each observation as well:
+	// for one that takes long to say how far it is.
+	Lazy bool
+
 	look, linger time.Duration
 	heard        chan Observation
 	hearings     []*hearing
@@ -38,8 +52,8 @@ type Session struct {
 	kernel    []Source   // those registered
 }
 
-// NewSession returns a session without sources. Its policy is asked every look how
-// far it is when nothing is observed, but never if look is 0; once it is settled the
+// NewSession returns a session without sources. Its policy is asked how far it is
+// after each observation, and every look if that is not 0; once it is settled the
 // session goes on for linger. Close must be called in the end.
 func NewSession(look, linger time.Duration) *Session {
 	return &Session{look: look, linger: linger, heard: make(chan Observation)}
@@ -80,6 +94,9 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 			return
 		case o := <-s.heard:
 			p.Add(&o)
+			if s.Lazy {
+				continue
+			}
 		case <-tick:
 		}
 		switch p.Look(ctx) {

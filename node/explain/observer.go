@@ -10,17 +10,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
-	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
 const (
 	// repeatedAfter is how long after a request the same again means that it had no
 	// answer, or one that did not arrive. TCP repeats after a second.
 	repeatedAfter = 500 * time.Millisecond
-	// followedAtOnce and followedInAll bound how many flows a witness looks into,
+	// followedAtOnce and followedInAll bound how many flows an observer looks into,
 	// followedFor how long.
 	followedAtOnce = 8
 	followedInAll  = 64
@@ -31,15 +31,17 @@ const (
 	waysKept = 16
 )
 
-// Witness finds out, while packets are recorded, what their events do not tell: what
+// Observer finds out, while packets are recorded, what their events do not tell: what
 // this host's kernel does with encrypted packets, and with those of flows whose
 // requests are repeated in vain. It is for recordings that are judged elsewhere.
-type Witness struct {
-	s      Subject
-	ctx    context.Context
-	cancel context.CancelFunc
-	wire   *kernelWatch
-	wg     sync.WaitGroup
+type Observer struct {
+	s       Subject
+	ctx     context.Context
+	cancel  context.CancelFunc
+	session *observe.Session         // of all messages
+	seen    *evidence.KernelEvidence // what could not be seen of them
+	wire    kernelWatch
+	wg      sync.WaitGroup
 
 	mu       sync.Mutex
 	kernels  map[netip.AddrPort]*evidence.KernelEvidence // guarded by mu: by the other end
@@ -49,7 +51,7 @@ type Witness struct {
 	facts    *diagnose.Facts
 	closed   bool // of Close's caller alone
 
-	requests map[request]time.Time // of Saw's caller alone
+	requests map[request]time.Time // of Recorded's caller alone
 }
 
 // followedFlow is one that was looked into.
@@ -67,9 +69,9 @@ type request struct {
 	proto    uint8
 }
 
-// NewWitness begins to watch. Close must be called. It returns nil, which is of no
+// NewObserver begins to watch. Close must be called. It returns nil, which is of no
 // use but does no harm, where there is no kernel to watch.
-func NewWitness(ctx context.Context, s Subject) (*Witness, error) {
+func NewObserver(ctx context.Context, s Subject) (*Observer, error) {
 	if !s.Kernel {
 		return nil, nil
 	}
@@ -77,28 +79,20 @@ func NewWitness(ctx context.Context, s Subject) (*Witness, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Witness{s: s, facts: f, wire: newKernelWatch(s.Interface), kernels: make(map[netip.AddrPort]*evidence.KernelEvidence),
-		followed: make(map[followedFlow]bool), requests: make(map[request]time.Time)}
+	w := &Observer{s: s, facts: f, session: observe.NewSession(0, 0), wire: kernelWatch{link: s.Interface},
+		kernels: make(map[netip.AddrPort]*evidence.KernelEvidence), followed: make(map[followedFlow]bool),
+		requests: make(map[request]time.Time)}
 	for ep := range w.endpoints() {
 		w.kernels[ep] = &evidence.KernelEvidence{} // whoever else calls, those have room
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	for _, all := range everybody {
-		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: f.ListenPort}
-		for _, length := range []uint16{initiationLen, responseLen} {
-			w.wire.match(evidence.FromWire, onlyLength(in, length))
-			w.wire.match(evidence.ToWire, onlyLength(in.Reverse(), length))
-		}
-		w.wire.match(evidence.FromWire, busy(in))
-		w.wire.match(evidence.ToWire, busy(in.Reverse()))
-	}
-	w.wire.start(w.ctx)
-	w.wg.Go(w.watch)
+	w.seen = w.session.WatchKernel(w.ctx, messages(f.ListenPort))
+	w.wg.Go(func() { w.session.Run(w.ctx, observe.Collect(w.add)) })
 	return w, nil
 }
 
 // endpoints are the keys of the peers, by where they are now.
-func (w *Witness) endpoints() map[netip.AddrPort]string {
+func (w *Observer) endpoints() map[netip.AddrPort]string {
 	peers := make(map[netip.AddrPort]string)
 	for _, ps := range w.s.Tunnel.Peers() {
 		if ps.Configured && ps.Endpoint.IsValid() {
@@ -108,23 +102,12 @@ func (w *Witness) endpoints() map[netip.AddrPort]string {
 	return peers
 }
 
-// watch takes in what the kernel does with encrypted packets.
-func (w *Witness) watch() {
-	for {
-		select {
-		case <-w.ctx.Done():
-			return
-		case pkt := <-w.wire.packets:
-			w.add(pkt)
-		}
+// add takes in what the kernel does with an encrypted packet.
+func (w *Observer) add(o *observe.Observation) {
+	if o.Packet == nil {
+		return
 	}
-}
-
-func (w *Witness) add(pkt *netfilter.Packet) {
-	remote := pkt.First.Source()
-	if w.wire.stretch[pkt.Match] == evidence.ToWire {
-		remote = pkt.First.Destination()
-	}
+	remote := remoteOf(o.Packet)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := w.kernels[remote]
@@ -138,12 +121,12 @@ func (w *Witness) add(pkt *netfilter.Packet) {
 	}
 	f := *w.facts
 	f.Kernel = k
-	w.wire.add(&f, pkt)
+	w.wire.add(&f, o.Packet)
 }
 
-// Saw tells the witness of an event that is recorded. It does not wait, and keeps
+// Recorded takes an event that is recorded into account. It does not wait, and keeps
 // nothing of it. Calls must not overlap.
-func (w *Witness) Saw(e *probe.Event) {
+func (w *Observer) Recorded(e *probe.Event) {
 	if w == nil || e.Kind != probe.KindInner || e.Dropped() {
 		return
 	}
@@ -179,7 +162,7 @@ func (w *Witness) Saw(e *probe.Event) {
 }
 
 // follow looks into a flow from now on, as a passive explanation does.
-func (w *Witness) follow(e *probe.Event) {
+func (w *Observer) follow(e *probe.Event) {
 	k := followedFlow{target: netip.AddrPortFrom(e.InnerDst.Netip(), e.InnerDstPort), from: e.InnerSrc.Netip()}
 	if e.Proto != probe.ProtoTCP {
 		k.target = netip.AddrPortFrom(k.target.Addr(), 0)
@@ -200,7 +183,7 @@ func (w *Witness) follow(e *probe.Event) {
 }
 
 // busy is how many flows are looked into. w.mu must be held.
-func (w *Witness) busy() (n int) {
+func (w *Observer) busy() (n int) {
 	for _, still := range w.followed {
 		if still {
 			n++
@@ -213,20 +196,16 @@ func (w *Witness) busy() (n int) {
 // was found out. That nothing can be found out is no error: there is nothing to
 // tell then.
 func (s *Subject) testify(ctx context.Context, req Request) []evidence.Observations {
-	x := &explanation{Subject: *s, req: req, started: time.Now()}
-	sub := s.Tunnel.Recorder().Subscribe(probe.SubscribeOptions{})
-	defer sub.Close()
-	if err := x.prepare(); err != nil {
+	x, err := newExplanation(ctx, *s, req)
+	if err != nil {
 		return nil
 	}
+	defer x.session.Close()
 	x.facts.Since = x.started
 	ctx, cancel := context.WithTimeout(ctx, req.Timeout)
 	defer cancel()
-	x.kernel = x.watchKernel(ctx)
-	defer func() { x.kernel.close() }()
-	events := make(chan []probe.Event)
-	go sub.Feed(ctx, events)
-	x.watch(ctx, events, nil)
+	x.watchKernel(ctx)
+	x.session.Run(ctx, x)
 	heard := []evidence.Observations{{Target: x.flow.Target, Side: x.facts.Side, Route: x.flow.Route, Kernel: x.facts.Kernel}}
 	if on := x.facts.Onward; on != nil {
 		heard = append(heard, evidence.Observations{Target: x.flow.Target, Side: on.Side, Route: x.flow.Route, Kernel: on.Kernel})
@@ -236,26 +215,17 @@ func (s *Subject) testify(ctx context.Context, req Request) []evidence.Observati
 
 // Close ends the watch and returns what was found out. It waits until nothing is
 // watched any more.
-func (w *Witness) Close() []evidence.Observations {
+func (w *Observer) Close() []evidence.Observations {
 	if w == nil || w.closed {
 		return nil
 	}
 	w.closed = true
-	for { // what was traced before
-		select {
-		case pkt := <-w.wire.packets:
-			w.add(pkt)
-			continue
-		default:
-		}
-		break
-	}
 	w.cancel()
 	w.wg.Wait()
-	w.wire.close()
-	seen := w.wire.kernel
-	seen.Lost = w.wire.lost()
-	all := evidence.Observations{Kernel: seen}
+	w.session.Drain(observe.Collect(w.add)) // what was traced before
+	w.seen.Lost = w.session.Lost()
+	w.session.Close()
+	all := evidence.Observations{Kernel: w.seen}
 	peers := w.endpoints()
 	for ep := range peers {
 		if w.kernels[ep] == nil {
