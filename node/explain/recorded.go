@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/recording"
 )
@@ -52,10 +53,8 @@ const connectionsKept = 1 << 16
 func read(r *recording.Reader, prepare func(*recorded)) (*recorded, error) {
 	m := r.Meta()
 	rec := &recorded{meta: m, drops: make(map[probe.PeerID]map[string]uint64), end: m.Clock.Started,
-		facts: &diagnose.Facts{Interface: m.Interface, Config: m.Config, PublicKey: m.PublicKey.String(), ListenPort: m.ListenPort, FwMark: m.FwMark},
-		col:   &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}}
+		facts: collect.FactsFrom(collect.Recorded(m)), col: collect.CollectorFor(collect.Recorded(m)), known: len(m.Peers)}
 	prepare(rec)
-	rec.peers()
 	for {
 		p, err := r.Next()
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -66,7 +65,8 @@ func read(r *recording.Reader, prepare func(*recorded)) (*recorded, error) {
 		}
 		m = r.Meta()
 		if rec.meta = m; len(m.Peers) != rec.known {
-			rec.peers()
+			rec.known = len(m.Peers)
+			collect.Meet(rec.col, collect.Recorded(m))
 		}
 		rec.add(&p.Event)
 	}
@@ -81,19 +81,6 @@ func read(r *recording.Reader, prepare func(*recorded)) (*recorded, error) {
 	}
 	rec.facts.Strangers = rec.col.Strangers
 	return rec, nil
-}
-
-// peers makes facts of the peers that are new.
-func (rec *recorded) peers() {
-	rec.known = len(rec.meta.Peers)
-	for i := range rec.meta.Peers {
-		p := &rec.meta.Peers[i]
-		if rec.col.Peers[p.ID] != nil {
-			continue
-		}
-		rec.col.Peers[p.ID] = &diagnose.Peer{Key: p.PublicKey.String(), Name: p.Name, AllowedIPs: p.AllowedIPs,
-			Endpoint: p.Endpoint, Written: p.Written}
-	}
 }
 
 func (rec *recorded) add(e *probe.Event) {
@@ -151,19 +138,6 @@ func (rec *recorded) connection(e *probe.Event) (c connection, ok bool) {
 	return c, !rec.flow.Source.IsValid() || rec.flow.Source.Contains(c.from)
 }
 
-// lookup is cryptokey routing by what the recording knows of AllowedIPs.
-func (rec *recorded) lookup(a netip.Addr) (id probe.PeerID) {
-	best := -1
-	for i := range rec.meta.Peers {
-		for _, prefix := range rec.meta.Peers[i].AllowedIPs {
-			if prefix.Bits() > best && prefix.Contains(a) && rec.meta.Peers[i].Configured {
-				id, best = rec.meta.Peers[i].ID, prefix.Bits()
-			}
-		}
-	}
-	return id
-}
-
 // ExplainRecording says what became of a flow in a recording: the latest to
 // req.Target, from req.From if that is valid. Nothing is sent, and req's other fields do not
 // count.
@@ -175,7 +149,7 @@ func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error
 	}
 	req.Passive = true
 	x := &explanation{Subject: Subject{Interface: rec.meta.Interface, Config: rec.meta.Config}, req: req, started: rec.end,
-		facts: rec.facts, col: rec.col, flow: flow, behind: rec.lookup(flow.Target.Addr())}
+		facts: rec.facts, col: rec.col, flow: flow, behind: collect.Recorded(rec.meta).Lookup(flow.Target.Addr())}
 	x.side()
 	v, _ := x.facts.Judge(rec.end)
 	report := x.report(v, rec.end)

@@ -47,45 +47,6 @@ type Prober interface {
 	Ping(ctx context.Context, to netip.Addr) error
 }
 
-// facts starts the facts and a collector for them, with what is known before
-// anything passes.
-func (s *Subject) facts() (*diagnose.Facts, *diagnose.Collector, error) {
-	st, err := s.Tunnel.Status()
-	if err != nil {
-		return nil, nil, err
-	}
-	f := &diagnose.Facts{Interface: s.Interface, Config: s.Config, PublicKey: st.PublicKey.Base64(),
-		ListenPort: st.ListenPort, FwMark: st.FwMark, Router: s.Router}
-	c := &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
-	for _, ps := range s.Tunnel.Peers() {
-		conf := st.Peer(ps.Key)
-		if !ps.Configured || conf == nil {
-			continue
-		}
-		p := &diagnose.Peer{Key: ps.Key.Base64(), Name: ps.Name, AllowedIPs: conf.AllowedIPs}
-		s.refresh(p, &ps)
-		c.Peers[ps.ID] = p
-	}
-	return f, c, nil
-}
-
-// refresh brings what is not told by events up to date.
-func (s *Subject) refresh(p *diagnose.Peer, ps *tunnel.PeerState) {
-	p.Endpoint = ps.Endpoint
-	if s.Endpoint != nil {
-		written, err := s.Endpoint(ps.Key)
-		p.Written, p.Resolve = written, ""
-		if err != nil {
-			p.Resolve = err.Error()
-		}
-	}
-	h := &p.Handshake
-	if ps.Established.After(h.Established) {
-		h.Established = ps.Established
-	}
-	h.ClockNewest, h.Clock = ps.ClockNewest, ps.Clock
-}
-
 // nearest is the peer that comes closest to having dst in its AllowedIPs.
 func nearest(peers map[probe.PeerID]*diagnose.Peer, dst netip.Addr) *diagnose.Peer {
 	var best *diagnose.Peer

@@ -17,7 +17,7 @@ import (
 // gather turns what was heard into facts.
 func (x *run) gather() *walk.Facts {
 	w := x.join()
-	f := &walk.Facts{Interface: x.Interface, Target: probe.TargetText(x.to), Peer: x.state.key, PeerName: x.state.name,
+	f := &walk.Facts{Interface: x.Interface, Target: probe.TargetText(x.to), Peer: x.facts.Peer.Key, PeerName: x.facts.Peer.Name,
 		Packet: x.packet(w), Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: w.seen, Answer: x.answer}
 	if w.dropped != nil && f.Seen[probe.A4] == nil {
 		f.Seen[probe.A4] = w.dropped
@@ -40,7 +40,7 @@ func (x *run) gather() *walk.Facts {
 	if x.Kernel {
 		x.innerWay(f, w)
 	}
-	if x.state.endpoint.IsValid() {
+	if x.facts.Peer.Endpoint.IsValid() {
 		x.outerWay(f, w)
 	}
 	return f
@@ -224,11 +224,11 @@ func remarked(p *netfilter.Packet) (mark uint32, ok bool) {
 
 // outerWay looks up where the encrypted packet goes.
 func (x *run) outerWay(f *walk.Facts, w *witnesses) {
-	ep := x.state.endpoint
+	ep := x.facts.Peer.Endpoint
 	if e := w.seen[probe.A4]; e != nil {
 		_, ep = e.Outer()
 	}
-	flow := routing.Flow{Dst: ep.Addr(), Proto: probe.ProtoUDP, SPort: x.listenPort, DPort: ep.Port(), Mark: x.mark}.Own()
+	flow := routing.Flow{Dst: ep.Addr(), Proto: probe.ProtoUDP, SPort: x.facts.ListenPort, DPort: ep.Port(), Mark: x.facts.FwMark}.Own()
 	if p := w.sent; p != nil {
 		flow.Src, flow.Mark = p.First.Src, p.First.Mark
 	} else if p := w.initiation; p != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/walk"
@@ -128,13 +130,11 @@ func (x *run) start(ctx context.Context) error {
 // run is one run of Run.
 type run struct {
 	explain.Subject
-	to         netip.AddrPort
-	proto      uint8
-	id         uint16 // see sender
-	peer       probe.PeerID
-	state      peerState
-	listenPort uint16
-	mark       uint32
+	to    netip.AddrPort
+	proto uint8
+	id    uint16 // see sender
+	peer  probe.PeerID
+	facts *diagnose.Facts // about the peer, as they are before the packet is sent
 
 	session  *observe.Session
 	recorder *observe.Recorder
@@ -148,19 +148,13 @@ type run struct {
 	done    bool // no answer can come any more
 }
 
-// peerState is what is known of the peer before the packet is sent.
-type peerState struct {
-	key, name string
-	endpoint  netip.AddrPort
-}
-
 func newRun(s explain.Subject, req Request) (*run, error) {
-	st, err := s.Tunnel.Status()
+	k, err := s.Knowledge()
 	if err != nil {
 		return nil, err
 	}
 	x := &run{Subject: s, to: netip.AddrPortFrom(req.Target.Addr().Unmap(), req.Target.Port()), proto: probe.ProtoTCP,
-		listenPort: st.ListenPort, mark: st.FwMark, answer: walk.Answer{Text: "nothing came"}}
+		facts: collect.FactsFrom(k), answer: walk.Answer{Text: "nothing came"}}
 	switch {
 	case !x.to.IsValid():
 		return nil, errors.New("no destination is given")
@@ -169,10 +163,9 @@ func newRun(s explain.Subject, req Request) (*run, error) {
 	case x.to.Port() == 0:
 		x.proto = probe.ProtoICMPv6
 	}
-	if r, ok := s.Tunnel.Lookup(x.to.Addr()); ok {
-		x.peer = r.Peer
-		ps := s.Tunnel.PeerState(r.Peer)
-		x.state = peerState{ps.Key.Base64(), ps.Name, ps.Endpoint}
+	x.peer = k.Lookup(x.to.Addr())
+	if x.facts.Peer = collect.CollectorFor(k).Peers[x.peer]; x.facts.Peer == nil {
+		x.facts.Peer = new(diagnose.Peer) // without a key and an endpoint
 	}
 	return x, nil
 }

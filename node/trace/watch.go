@@ -26,8 +26,8 @@ func (x *run) watch(ctx context.Context) {
 		sel.Add(evidence.ToTunnel, forth)
 		sel.Add(evidence.FromTunnel, forth.Reverse())
 	}
-	if ep := x.state.endpoint; ep.IsValid() {
-		to := netfilter.Match{Dst: single(ep.Addr()), Proto: probe.ProtoUDP, DstPort: ep.Port(), SrcPort: x.listenPort}
+	if ep := x.facts.Peer.Endpoint; ep.IsValid() {
+		to := netfilter.Match{Dst: single(ep.Addr()), Proto: probe.ProtoUDP, DstPort: ep.Port(), SrcPort: x.facts.ListenPort}
 		from := to.Reverse()
 		for _, length := range x.lengths() {
 			sel.Add(evidence.ToWire, alike(to, length))

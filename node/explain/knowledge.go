@@ -1,0 +1,82 @@
+package explain
+
+import (
+	"net/netip"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
+	"github.com/wgnode/wgnode/tunnel"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// Knowledge is what the running tunnel knows. Who its peers are is that of now, their
+// states are always the present ones.
+func (s *Subject) Knowledge() (collect.Knowledge, error) {
+	st, err := s.Tunnel.Status()
+	if err != nil {
+		return nil, err
+	}
+	return &live{s, st}, nil
+}
+
+// facts begins the facts and a collector for them, with what is known before anything
+// passes.
+func (s *Subject) facts() (*diagnose.Facts, *diagnose.Collector, error) {
+	k, err := s.Knowledge()
+	if err != nil {
+		return nil, nil, err
+	}
+	return collect.FactsFrom(k), collect.CollectorFor(k), nil
+}
+
+// live is the knowledge of a running tunnel.
+type live struct {
+	*Subject
+	status *uapi.Status
+}
+
+// Node implements [collect.Knowledge].
+func (l *live) Node() collect.Node {
+	return collect.Node{Interface: l.Interface, Config: l.Config, PublicKey: l.status.PublicKey,
+		ListenPort: l.status.ListenPort, FwMark: l.status.FwMark, Router: l.Router}
+}
+
+// Peers implements [collect.Knowledge]. They are those that are configured.
+func (l *live) Peers() []collect.Peer {
+	var peers []collect.Peer
+	for _, ps := range l.Tunnel.Peers() {
+		conf := l.status.Peer(ps.Key)
+		if !ps.Configured || conf == nil {
+			continue
+		}
+		peers = append(peers, collect.Peer{ID: ps.ID, Key: ps.Key, Name: ps.Name, AllowedIPs: conf.AllowedIPs, State: l.stateOf(&ps)})
+	}
+	return peers
+}
+
+// State implements [collect.Knowledge].
+func (l *live) State(id probe.PeerID) collect.State {
+	ps := l.Tunnel.PeerState(id)
+	return l.stateOf(&ps)
+}
+
+// Lookup implements [collect.Knowledge].
+func (l *live) Lookup(a netip.Addr) probe.PeerID {
+	r, _ := l.Tunnel.Lookup(a)
+	return r.Peer
+}
+
+func (s *Subject) stateOf(ps *tunnel.PeerState) collect.State {
+	state := collect.State{Endpoint: ps.Endpoint, Established: ps.Established, ClockNewest: ps.ClockNewest, Clock: ps.Clock}
+	if s.Endpoint != nil {
+		written, err := s.Endpoint(ps.Key)
+		if state.Written = written; err != nil {
+			state.Unresolved = err.Error()
+		}
+	}
+	return state
+}
+
+// refresh brings a peer up to date where no event does.
+func (s *Subject) refresh(p *diagnose.Peer, ps *tunnel.PeerState) { collect.Refresh(p, s.stateOf(ps)) }
