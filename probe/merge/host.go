@@ -183,18 +183,6 @@ func (h *host) witness(e *probe.Event) {
 	}
 }
 
-// newFacts begins the facts about a host's peers.
-func newFacts(h *recording.Meta) *diagnose.Collector {
-	c := &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
-	for i := range h.Peers {
-		p := &h.Peers[i]
-		d := &diagnose.Peer{Key: p.PublicKey.String(), Name: p.Name, AllowedIPs: p.AllowedIPs, Endpoint: p.Endpoint, Written: p.Written}
-		d.Handshake.Established = p.Handshake
-		c.Peers[p.ID] = d
-	}
-	return c
-}
-
 // testify adds to the facts what the host found out beside its events. from is where
 // the other host's messages come from; invalid if that is not known.
 func (h *host) testify(f *diagnose.Facts, from netip.AddrPort) {

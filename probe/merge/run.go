@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/key"
 )
 
@@ -96,7 +97,7 @@ func newMerger(recs []Recording, opt Options) *merger {
 // meet finds which recordings each host's peers are.
 func (m *merger) meet() {
 	for _, h := range m.hosts {
-		h.facts = newFacts(&h.Meta)
+		h.facts = collect.CollectorFor(collect.Recorded(&h.Meta))
 		for i := range h.Peers {
 			p := &h.Peers[i]
 			n := m.number(p.PublicKey, p.Name)

@@ -6,12 +6,13 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 )
 
 // facts are what a host knows of a flow, or (without one) of a peer.
 func (m *merger) facts(h *host, side diagnose.Side, flow *diagnose.Flow, peer int32, other *host) *diagnose.Facts {
-	f := &diagnose.Facts{Interface: h.Interface, PublicKey: h.PublicKey.String(), ListenPort: h.ListenPort, FwMark: h.FwMark, Config: h.Config,
-		Side: side, Flow: flow}
+	f := collect.FactsFrom(collect.Recorded(&h.Meta))
+	f.Side, f.Flow = side, flow
 	for id, n := range h.keys {
 		if n == peer && peer != 0 {
 			f.Peer = h.facts.Peers[id]
