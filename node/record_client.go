@@ -92,9 +92,10 @@ func (f *frames) take(kind byte, body []byte) error {
 	}
 	switch kind {
 	case frameEvent:
-		if len(body) < probe.EventSize || !f.event.SetBinary((*[probe.EventSize]byte)(body)) {
+		if len(body) < probe.EventSize {
 			return errFrame
 		}
+		f.event.SetBinary((*[probe.EventSize]byte)(body))
 		captured := body[probe.EventSize:]
 		if len(captured) == 0 {
 			captured = nil

@@ -31,14 +31,11 @@ func (e *Event) AppendBinary(dst []byte) ([]byte, error) {
 		byte(e.Reason), e.PrefixBits, byte(e.Flags), e.Info), nil
 }
 
-// SetBinary makes e what b, [EventSize] bytes, holds. It reports false, and
-// leaves e alone, if a field has a value that no event of this release has:
-// what uses an event may take its names for granted.
-func (e *Event) SetBinary(b *[EventSize]byte) bool {
-	if int(b[120]) >= len(seamNames) || int(b[121]) >= len(checkpointNames) ||
-		int(b[122]) >= len(kindNames) || int(b[124]) >= NumReasons {
-		return false
-	}
+// SetBinary makes e what b, [EventSize] bytes, holds. Numbers that this release does not
+// know, of a seam, kind or reason, stay what they are; a checkpoint that it does not know
+// becomes CheckpointNone, so that what an event holds is always the index of an array of
+// [NumCheckpoints].
+func (e *Event) SetBinary(b *[EventSize]byte) {
 	le := binary.LittleEndian
 	*e = Event{
 		Time: int64(le.Uint64(b[0:])), Seq: le.Uint64(b[8:]), Pair: le.Uint64(b[16:]), Counter: le.Uint64(b[24:]),
@@ -47,8 +44,7 @@ func (e *Event) SetBinary(b *[EventSize]byte) bool {
 		OuterSrcPort: le.Uint16(b[100:]), OuterDstPort: le.Uint16(b[102:]),
 		Receiver: le.Uint32(b[104:]), Sender: le.Uint32(b[108:]), Peer: PeerID(le.Uint32(b[112:])),
 		InnerLen: le.Uint16(b[116:]), OuterLen: le.Uint16(b[118:]),
-		Seam: Seam(b[120]), Checkpoint: Checkpoint(b[121]), Kind: Kind(b[122]), Proto: b[123],
+		Seam: Seam(b[120]), Checkpoint: Checkpoint(b[121]).known(), Kind: Kind(b[122]), Proto: b[123],
 		Reason: Reason(b[124]), PrefixBits: b[125], Flags: Flags(b[126]), Info: b[127],
 	}
-	return true
 }

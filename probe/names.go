@@ -2,6 +2,12 @@ package probe
 
 import "fmt"
 
+// An event is written with the numbers of these constants: to files, and over the
+// control socket. So a number never changes, and none is used again; what is new gets
+// the next one. The names are a public contract too: metrics, filters and JSON have them.
+// A reader keeps a number that it does not know: what it calls "unknown(77)" has its
+// name again in a later release.
+
 // Seam is a place where a packet passes between wgnode and what lies around
 // it.
 type Seam uint8
@@ -11,47 +17,48 @@ type Seam uint8
 // is where a node without an interface passes on by sockets of its host what
 // peers send to others.
 const (
-	SeamNone Seam = iota
-	SeamTUNRead
-	SeamTUNWrite
-	SeamUDPSend
-	SeamUDPReceive
-	SeamDevice
-	SeamForward
+	SeamNone       Seam = 0
+	SeamTUNRead    Seam = 1
+	SeamTUNWrite   Seam = 2
+	SeamUDPSend    Seam = 3
+	SeamUDPReceive Seam = 4
+	SeamDevice     Seam = 5
+	SeamForward    Seam = 6
 )
 
-var seamNames = []string{"", "tun-read", "tun-write", "udp-send", "udp-receive", "device", "forward"}
+// seams is the table of seams. Its order is that in which a packet passes them, for
+// events of one instant.
+var seams = [...]struct {
+	name, direction string
+	order           uint8
+}{
+	SeamNone:       {},
+	SeamTUNRead:    {name: "tun-read", direction: "out", order: 0},
+	SeamUDPSend:    {name: "udp-send", direction: "out", order: 1},
+	SeamUDPReceive: {name: "udp-receive", direction: "in", order: 2},
+	SeamTUNWrite:   {name: "tun-write", direction: "in", order: 3},
+	SeamForward:    {name: "forward", order: 4},
+	SeamDevice:     {name: "device", order: 5},
+}
 
 func (s Seam) String() string { return nameOf(seamNames, uint8(s)) }
 
-// Checkpoint is one of A1 to A6 and B1 to B8; see the package comment.
-type Checkpoint uint8
+// Direction is "out" of a seam that packets pass on their way into the tunnel, "in" of
+// one on the way out of it, and "" of the others.
+func (s Seam) Direction() string {
+	if int(s) < len(seams) {
+		return seams[s].direction
+	}
+	return ""
+}
 
-// The checkpoints, in the order in which a flow's first packet and its reply
-// pass them on each side. CheckpointNone is the checkpoint of an event that
-// is none of them, or (for data just received, still encrypted) not yet known.
-const (
-	CheckpointNone Checkpoint = iota
-	A1
-	A2
-	A3
-	A4
-	A5
-	A6
-	B1
-	B2
-	B3
-	B4
-	B5
-	B6
-	B7
-	B8
-)
-
-var checkpointNames = []string{"", "A1", "A2", "A3", "A4", "A5", "A6",
-	"B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8"}
-
-func (c Checkpoint) String() string { return nameOf(checkpointNames, uint8(c)) }
+// order ranks s among seams that were passed in one instant.
+func (s Seam) order() uint8 {
+	if int(s) < len(seams) {
+		return seams[s].order
+	}
+	return 0
+}
 
 // Kind is what kind of message or packet an event is about.
 type Kind uint8
@@ -59,84 +66,49 @@ type Kind uint8
 // The kinds: the four WireGuard messages (keepalives apart from data), the
 // inner packet, and three that are no packets of the flow itself.
 const (
-	KindNone       Kind = iota
-	KindInner           // an inner packet, at one of the TUN seams
-	KindInitiation      // handshake initiation
-	KindResponse        // handshake response
-	KindCookie          // cookie reply
-	KindData            // transport data
-	KindKeepalive       // transport data without content
-	KindOther           // a datagram that is no WireGuard message
-	KindEndpoint        // a peer's endpoint changed: OuterSrc is the old one, OuterDst the new; see FlagEndpointMoved
-	KindICMP            // an ICMP error about a datagram sent to OuterDst; OuterSrc is who sent it
-	KindNetwork         // this host's network changed: see NetworkChange
+	KindNone       Kind = 0
+	KindInner      Kind = 1  // an inner packet, at one of the TUN seams
+	KindInitiation Kind = 2  // handshake initiation
+	KindResponse   Kind = 3  // handshake response
+	KindCookie     Kind = 4  // cookie reply
+	KindData       Kind = 5  // transport data
+	KindKeepalive  Kind = 6  // transport data without content
+	KindOther      Kind = 7  // a datagram that is not a WireGuard message
+	KindEndpoint   Kind = 8  // a peer's endpoint changed: OuterSrc is the old one, OuterDst the new; see FlagEndpointMoved
+	KindICMP       Kind = 9  // an ICMP error about a datagram sent to OuterDst; OuterSrc is who sent it; see Event.ICMP
+	KindNetwork    Kind = 10 // this host's network changed: see NetworkChange
 )
 
-var kindNames = []string{"", "inner", "initiation", "response", "cookie", "data", "keepalive",
-	"other", "endpoint", "icmp-error", "network"}
+var kindNames = []string{
+	KindNone:       "",
+	KindInner:      "inner",
+	KindInitiation: "initiation",
+	KindResponse:   "response",
+	KindCookie:     "cookie",
+	KindData:       "data",
+	KindKeepalive:  "keepalive",
+	KindOther:      "other",
+	KindEndpoint:   "endpoint",
+	KindICMP:       "icmp-error",
+	KindNetwork:    "network",
+}
 
 func (k Kind) String() string { return nameOf(kindNames, uint8(k)) }
 
-// Reason says why a packet went no further. The zero Reason means that it
-// passed. The names are a public contract: metrics and filters use them.
-type Reason uint8
-
-// Reasons on the way into the tunnel, then on the way out of it.
-const (
-	ReasonNone Reason = iota
-
-	NoAllowedIPsMatch // the destination is in no peer's AllowedIPs
-	NoEndpoint        // the peer has no endpoint
-	NotIP             // neither IPv4 nor IPv6, or too short for its header
-	StagedOverflow    // more packets than the device keeps while it has no session
-	HandshakeGaveUp   // no handshake within 90 s; the waiting packets were discarded
-	PeerRemoved       // the peer was removed, or the device taken down
-	SendError         // the UDP socket refused it
-	TUNWriteError     // the TUN device refused it
-	ICMPPortUnreachable
-	ICMPHostUnreachable
-	ICMPNetUnreachable
-	ICMPProhibited
-	ICMPOther
-
-	TooShort             // shorter than any WireGuard message
-	BadLength            // wrong length for its message type
-	UnknownType          // no WireGuard message type
-	UnknownIndex         // receiver index of no session of ours
-	ExpiredKey           // the session is older than 180 s
-	AuthenticationFailed // does not decrypt with the session's key
-	Replayed             // the counter was seen before, or is too old
-	QueueFull            // the handshake queue was full
-	BadInnerPacket       // decrypted, but no valid IP packet
-	DisallowedSource     // decrypted, but the inner source is not the peer's
-	InvalidMAC1          // not made for this node's public key
-	UnknownPeer          // the initiator's static key is no configured peer
-	InvalidInitiation    // mac1 is right, the rest does not decrypt
-	HandshakeReplay      // timestamp not newer than the last one
-	HandshakeFlood       // more than 50 initiations a second
-	UnderLoad            // answered with a cookie, or rate-limited
-	ResponseRejected     // answers our latest initiation, but does not decrypt
-	ResponseStale        // answers no outstanding initiation of ours
-	CookieRejected       // cookie reply that does not decrypt
-	LostInDevice         // entered the device and never left it; cause not known
-	numReasons
+// The names in the tables, by number.
+var (
+	seamNames       = namesOf(len(seams), func(i int) string { return seams[i].name })
+	checkpointNames = namesOf(len(checkpoints), func(i int) string { return checkpoints[i].name })
+	reasonNames     = namesOf(len(reasons), func(i int) string { return reasons[i].name })
 )
 
-var reasonNames = []string{"",
-	"no-allowedips-match", "no-endpoint", "not-ip", "staged-overflow", "handshake-gave-up",
-	"peer-removed", "send-error", "tun-write-error", "icmp-port-unreachable",
-	"icmp-host-unreachable", "icmp-net-unreachable", "icmp-prohibited", "icmp-other",
-	"too-short", "bad-length", "unknown-type", "unknown-index", "expired-key",
-	"authentication-failed", "replayed", "queue-full", "bad-inner-packet", "disallowed-source",
-	"invalid-mac1", "unknown-peer", "invalid-initiation", "handshake-replay", "handshake-flood",
-	"under-load", "response-rejected", "response-stale", "cookie-rejected", "lost-in-device",
+func namesOf(n int, name func(int) string) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = name(i)
+	}
+	return names
 }
-
-func (r Reason) String() string { return nameOf(reasonNames, uint8(r)) }
-
-// NumReasons is the number of reasons, ReasonNone included: the length of an
-// array that counts by reason.
-const NumReasons = int(numReasons)
 
 // ParseSeam, ParseCheckpoint, ParseKind and ParseReason are the inverses of
 // the String methods, and report whether there is such a name. Checkpoints may
@@ -159,7 +131,7 @@ func ParseKind(s string) (Kind, bool) { v, ok := indexOf(kindNames, s); return K
 func ParseReason(s string) (Reason, bool) { v, ok := indexOf(reasonNames, s); return Reason(v), ok }
 
 // Names lists the names of the seams, checkpoints, kinds and reasons, for
-// completion and error messages.
+// completion and error messages. The slices must not be changed.
 func Names() (seams, checkpoints, kinds, reasons []string) {
 	return seamNames[1:], checkpointNames[1:], kindNames[1:], reasonNames[1:]
 }

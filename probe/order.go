@@ -14,7 +14,7 @@ func compareEvents(a, b Event) int {
 	case a.Time > b.Time:
 		return 1
 	}
-	return int(seamRank[a.Seam&7]) - int(seamRank[b.Seam&7])
+	return int(a.Seam.order()) - int(b.Seam.order())
 }
 
 // sortEvents puts events in order. They are large, so it is their places that
@@ -30,7 +30,7 @@ func sortEvents(events []Event) {
 	}
 	places := make([]place, len(events))
 	for i := range events {
-		places[i] = place{events[i].Time, seamRank[events[i].Seam&7], uint32(i)}
+		places[i] = place{events[i].Time, events[i].Seam.order(), uint32(i)}
 	}
 	slices.SortFunc(places, func(a, b place) int {
 		switch {
@@ -47,5 +47,3 @@ func sortEvents(events []Event) {
 	}
 	copy(events, sorted)
 }
-
-var seamRank = [8]uint8{SeamTUNRead: 0, SeamUDPSend: 1, SeamUDPReceive: 2, SeamTUNWrite: 3, SeamForward: 4, SeamDevice: 5}

@@ -2,10 +2,7 @@ package probe
 
 // Tally counts what passed each checkpoint: handshake messages, and packets of
 // flows. It is indexed by [Checkpoint].
-type Tally [len(checkpoints)]uint64
-
-// checkpoints is as long as there are checkpoints, CheckpointNone included.
-var checkpoints [B8 + 1]struct{}
+type Tally [NumCheckpoints]uint64
 
 // add counts what of events passed a checkpoint at a seam. A keepalive is no
 // packet of a flow, and what was dropped did not pass.

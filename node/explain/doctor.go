@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/netip"
@@ -179,12 +180,7 @@ func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector, wire *w
 // peerReport is what a doctor says of the peer that the facts are about.
 func peerReport(of *diagnose.Facts, now time.Time) diagnose.PeerReport {
 	v, _ := of.Judge(now)
-	switch {
-	case v.Checkpoint >= probe.B1:
-		of.Side = diagnose.SideB
-	case v.Checkpoint >= probe.A1:
-		of.Side = diagnose.SideA
-	}
+	of.Side = cmp.Or(v.Checkpoint.Side(), of.Side)
 	return diagnose.PeerReport{Peer: of.Peer.Key, PeerName: of.Peer.Name, Side: of.Side,
 		State: of.State(&v, now), HandshakeAge: of.Peer.Handshake.Age(now), Verdict: v, Ladder: of.Ladder(&v, now)}
 }

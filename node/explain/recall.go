@@ -2,6 +2,7 @@ package explain
 
 import (
 	"github.com/wgnode/wgnode/probe"
+	"slices"
 )
 
 // This file looks back: at what passed before it was watched, and at whose it was.
@@ -36,7 +37,7 @@ func (x *explanation) addEvent(e *probe.Event) {
 
 // find looks for the peer that a passive explanation turns out to be about.
 func (x *explanation) find() probe.PeerID {
-	for cp := probe.B8; cp >= probe.B1; cp-- {
+	for _, cp := range slices.Backward(probe.Checkpoints(probe.SideB)) {
 		if e := x.flow.Seen[cp]; e != nil && e.Peer != 0 {
 			return e.Peer
 		}

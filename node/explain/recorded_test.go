@@ -155,7 +155,8 @@ func FuzzExplainRecording(f *testing.F) {
 		var events []probe.Event
 		for chunk := range slices.Chunk(b, probe.EventSize) {
 			var e probe.Event
-			if len(chunk) == probe.EventSize && e.SetBinary((*[probe.EventSize]byte)(chunk)) {
+			if len(chunk) == probe.EventSize {
+				e.SetBinary((*[probe.EventSize]byte)(chunk))
 				events = append(events, e)
 			}
 		}

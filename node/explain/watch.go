@@ -75,12 +75,8 @@ func (x *explanation) fromAnother(e *probe.Event) bool {
 // complete reports whether there is nothing more to wait for: each seam has told
 // of the flow. Events of different seams may be read out of order.
 func (x *explanation) complete(v *diagnose.Verdict) bool {
-	seams := []probe.Checkpoint{probe.A1, probe.A4, probe.A5, probe.A6}
-	if x.facts.Side == diagnose.SideB {
-		seams = []probe.Checkpoint{probe.B3, probe.B4, probe.B7, probe.B8}
-	}
-	missing := func(c probe.Checkpoint) bool { return x.flow.Seen[c] == nil }
-	return v.Healthy() && !slices.ContainsFunc(seams, missing)
+	missing := func(c probe.Checkpoint) bool { return c.OfFlow() && x.flow.Seen[c] == nil }
+	return v.Healthy() && !slices.ContainsFunc(probe.Checkpoints(x.facts.Side), missing)
 }
 
 // update brings the facts up to date that no event tells, and asks the peer for

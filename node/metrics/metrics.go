@@ -68,12 +68,6 @@ var failureReasons = map[probe.Reason]bool{
 	probe.CookieRejected: true,
 }
 
-// seen are the checkpoints that are seams. B5 and B6 are in a node without an
-// interface that routes for its peers, and left out of others, where they would
-// say that nothing passes.
-var seen = []probe.Checkpoint{probe.A1, probe.A2, probe.A3, probe.A4, probe.A5, probe.A6,
-	probe.B1, probe.B2, probe.B3, probe.B4, probe.B5, probe.B6, probe.B7, probe.B8}
-
 // Collector is a tunnel as Prometheus sees it. It may be asked by several at a
 // time.
 type Collector struct {
@@ -106,7 +100,9 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	}
 	s.gauge(deviceInfo, 1, c.name, c.t.PublicKey().Base64())
 	passed := c.t.Recorder().Passed()
-	for _, cp := range seen {
+	// B5 and B6 are seams of a node without an interface that routes for its peers, and left
+	// out of others, where they would say that nothing passes.
+	for _, cp := range probe.Checkpoints("") {
 		if passed[cp] == 0 && (cp == probe.B5 || cp == probe.B6) {
 			continue
 		}

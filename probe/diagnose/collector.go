@@ -206,8 +206,8 @@ func kept(e *probe.Event) *probe.Event {
 // side that is called.
 func (f *Flow) begin(e *probe.Event) {
 	if e.Checkpoint == probe.B4 && e.Info&probe.TCPSyn != 0 && f.Seen[probe.B4] != nil && !f.paired() {
-		for _, cp := range []probe.Checkpoint{probe.B4, probe.B5, probe.B6, probe.B7, probe.B8} {
-			if old := f.Seen[cp]; old != nil && old.Time < e.Time {
+		for _, cp := range probe.Checkpoints(probe.SideB) {
+			if old := f.Seen[cp]; cp.Order() >= probe.B4.Order() && old != nil && old.Time < e.Time {
 				f.Seen[cp] = nil
 			}
 		}

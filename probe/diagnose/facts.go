@@ -72,7 +72,7 @@ type Flow struct {
 
 	// First event of the flow at each checkpoint (data and inner packets), and
 	// the latest at which it was dropped.
-	Seen    [int(probe.B8) + 1]*probe.Event
+	Seen    [probe.NumCheckpoints]*probe.Event
 	Dropped *probe.Event
 	// Answer is an inner packet that came back and says no: a TCP reset or an
 	// ICMP error.
@@ -107,7 +107,7 @@ type Peer struct {
 	// Handshake messages and what became of them.
 	Handshake Handshake
 	// Seen is the first handshake message at each checkpoint.
-	Seen [int(probe.B8) + 1]*probe.Event
+	Seen [probe.NumCheckpoints]*probe.Event
 
 	SendErrno syscall.Errno // the latest that the socket refused a message with
 	SendError *probe.Event

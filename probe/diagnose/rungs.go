@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -10,12 +11,9 @@ import (
 // Ladder returns the checkpoints of the facts' side, in order, and what is
 // known of each, given the verdict v.
 func (f *Facts) Ladder(v *Verdict, now time.Time) []Rung {
-	first, last := probe.A1, probe.A6
-	if f.Side == SideB {
-		first, last = probe.B1, probe.B8
-	}
+	side := cmp.Or(f.Side, probe.SideA)
 	var rungs []Rung
-	for cp := first; cp <= last; cp++ {
+	for _, cp := range probe.Checkpoints(side) {
 		rungs = append(rungs, f.rung(cp, v, now))
 		if cp == probe.B5 && f.Onward != nil { // out of the tunnel, and into it again
 			rungs = append(rungs, f.Onward.Ladder(v, now)...)

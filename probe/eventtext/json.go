@@ -60,7 +60,7 @@ func AppendJSON(dst []byte, e *probe.Event, names Names) []byte {
 	} else {
 		o.text("verdict", "passed")
 	}
-	o.name("direction", direction(e.Seam))
+	o.name("direction", e.Seam.Direction())
 	if k, name, ok := names.Peer(e.Peer); ok && e.Peer != 0 {
 		o.text("peer", k.String())
 		o.name("peer_name", name)

@@ -73,15 +73,3 @@ func tcpFlags(flags uint8) string {
 	}
 	return string(b[:n])
 }
-
-// direction is "in" for what comes out of the tunnel, "out" for what goes into
-// it, and "" for what does neither. It is the direction of a filter.
-func direction(s probe.Seam) string {
-	switch s {
-	case probe.SeamTUNRead, probe.SeamUDPSend:
-		return "out"
-	case probe.SeamTUNWrite, probe.SeamUDPReceive:
-		return "in"
-	}
-	return ""
-}

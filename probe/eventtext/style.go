@@ -79,10 +79,10 @@ func (o *Options) Paint(dst []byte, s Style, text string) []byte {
 
 // SideStyle sets the checkpoints of the two sides apart.
 func SideStyle(c probe.Checkpoint) Style {
-	switch {
-	case c >= probe.B1:
+	switch c.Side() {
+	case probe.SideB:
 		return magenta
-	case c >= probe.A1:
+	case probe.SideA:
 		return Cyan
 	}
 	return Plain

@@ -13,17 +13,44 @@ type Filter struct {
 	terms []term // in canonical order, for String
 
 	constrained bool
-	// One bit for each value of the event's field. Terms that are more than a
+	// The values that the event's field may have. Terms that are more than a
 	// list of values (direction, verdict) are folded into these.
-	seams, checkpoints, kinds, reasons uint64
-	protos                             [4]uint64
+	seams, checkpoints, kinds, reasons, protos set
 
 	peers []peerTest
 	addrs []addrTest
 }
 
-// All bits of a set must find room in 64.
-const _ = uint(64 - probe.NumReasons)
+// set is a set of values of a field that has one byte: a bit for each. It has room for
+// those that only a later release knows, too.
+type set [4]uint64
+
+// everything is the set of all values.
+var everything = set{}.complement()
+
+func (s *set) add(v uint8) { s[v>>6] |= 1 << (v & 63) }
+
+// has is 1 if v is in the set, 0 if it is not.
+func (s *set) has(v uint8) uint64 { return s[v>>6] >> (v & 63) & 1 }
+
+func (s *set) unite(other *set) {
+	for i := range s {
+		s[i] |= other[i]
+	}
+}
+
+func (s *set) intersect(other *set) {
+	for i := range s {
+		s[i] &= other[i]
+	}
+}
+
+func (s set) complement() set {
+	for i := range s {
+		s[i] = ^s[i]
+	}
+	return s
+}
 
 type peerTest struct {
 	ids  []probe.PeerID
@@ -52,8 +79,8 @@ func (f *Filter) Match(e *probe.Event) bool {
 }
 
 func (f *Filter) match(e *probe.Event) bool {
-	if f.seams>>e.Seam&(f.checkpoints>>e.Checkpoint)&(f.kinds>>e.Kind)&
-		(f.reasons>>e.Reason)&(f.protos[e.Proto>>6]>>(e.Proto&63))&1 == 0 {
+	if f.seams.has(uint8(e.Seam))&f.checkpoints.has(uint8(e.Checkpoint))&f.kinds.has(uint8(e.Kind))&
+		f.reasons.has(uint8(e.Reason))&f.protos.has(e.Proto) == 0 {
 		return false
 	}
 	for i := range f.peers {
@@ -157,10 +184,8 @@ func (f *Filter) String() string {
 
 // newFilter compiles terms, which are in canonical order.
 func newFilter(terms []term) *Filter {
-	const all = ^uint64(0)
 	f := &Filter{terms: terms, constrained: len(terms) > 0,
-		seams: all, checkpoints: all, kinds: all, reasons: all,
-		protos: [4]uint64{all, all, all, all}}
+		seams: everything, checkpoints: everything, kinds: everything, reasons: everything, protos: everything}
 	for i := range terms {
 		f.add(&terms[i])
 	}
@@ -168,22 +193,18 @@ func newFilter(terms []term) *Filter {
 }
 
 func (f *Filter) add(t *term) {
-	var set [4]uint64
+	var values set
 	peers := peerTest{want: !t.not}
 	addrs := addrTest{key: t.key, want: !t.not}
 	for i := range t.values {
 		v := &t.values[i]
-		for w := range set {
-			set[w] |= v.set[w]
-		}
+		values.unite(&v.set)
 		peers.ids = append(peers.ids, v.peers...)
 		addrs.prefixes = append(addrs.prefixes, v.prefix)
 		addrs.ports = append(addrs.ports, v.ports)
 	}
 	if t.not {
-		for w := range set {
-			set[w] = ^set[w]
-		}
+		values = values.complement()
 	}
 	switch t.key.what {
 	case whatPeer:
@@ -191,16 +212,14 @@ func (f *Filter) add(t *term) {
 	case whatHost, whatNet, whatPort:
 		f.addrs = append(f.addrs, addrs)
 	case whatCheckpoint:
-		f.checkpoints &= set[0]
+		f.checkpoints.intersect(&values)
 	case whatSeam, whatDirection:
-		f.seams &= set[0]
+		f.seams.intersect(&values)
 	case whatKind:
-		f.kinds &= set[0]
+		f.kinds.intersect(&values)
 	case whatVerdict, whatReason:
-		f.reasons &= set[0]
+		f.reasons.intersect(&values)
 	case whatProto:
-		for w := range set {
-			f.protos[w] &= set[w]
-		}
+		f.protos.intersect(&values)
 	}
 }

@@ -65,11 +65,11 @@ func (w what) names() []string {
 	case whatSeam:
 		return seams
 	case whatDirection:
-		return []string{"in", "out"}
+		return directions
 	case whatKind:
 		return append(slices.Clone(kinds), "handshake")
 	case whatVerdict:
-		return []string{"passed", "dropped"}
+		return verdicts
 	case whatReason:
 		return reasons
 	case whatProto:
@@ -77,6 +77,9 @@ func (w what) names() []string {
 	}
 	return nil
 }
+
+// The names that have no table of their own in package probe.
+var directions, verdicts = []string{"in", "out"}, []string{"passed", "dropped"}
 
 // keyNamed returns the key whose word is s.
 func keyNamed(s string) (what, bool) {

@@ -33,7 +33,7 @@ func protoNames() []string {
 type value struct {
 	text   string // canonical form
 	order  int    // of values of one key; text decides between equals
-	set    [4]uint64
+	set    set
 	peers  []probe.PeerID
 	prefix prefix
 	ports  portRange
@@ -41,7 +41,7 @@ type value struct {
 
 func member(text string, order int) value {
 	v := value{text: text, order: order}
-	v.set[order>>6&3] = 1 << (order & 63)
+	v.set.add(uint8(order))
 	return v
 }
 
@@ -54,24 +54,23 @@ func (w what) parse(s string) ([]value, error) {
 	case whatPort:
 		return parsePorts(s)
 	case whatDirection:
-		switch s {
-		case "in":
-			v := member(s, 0)
-			v.set[0] = 1<<probe.SeamUDPReceive | 1<<probe.SeamTUNWrite
-			return []value{v}, nil
-		case "out":
-			v := member(s, 1)
-			v.set[0] = 1<<probe.SeamTUNRead | 1<<probe.SeamUDPSend
+		if order := slices.Index(directions, s); order >= 0 {
+			v := value{text: s, order: order}
+			for n := range 256 {
+				if probe.Seam(n).Direction() == s {
+					v.set.add(uint8(n))
+				}
+			}
 			return []value{v}, nil
 		}
 	case whatVerdict:
-		v := member(s, 0)
-		v.set[0] = 1 << probe.ReasonNone
+		v := value{text: s, order: slices.Index(verdicts, s)}
+		v.set.add(uint8(probe.ReasonNone))
 		switch s {
 		case "passed":
 			return []value{v}, nil
 		case "dropped":
-			v.order, v.set[0] = 1, ^v.set[0]
+			v.set = v.set.complement()
 			return []value{v}, nil
 		}
 	case whatCheckpoint:

@@ -176,10 +176,6 @@ func seen(rungs []diagnose.Rung, cp probe.Checkpoint) bool {
 	return slices.ContainsFunc(rungs, func(r diagnose.Rung) bool { return r.Checkpoint == cp && r.Status == diagnose.Pass })
 }
 
-// onTheWay is the order in which a packet, and then its reply, passes checkpoints.
-var onTheWay = [...]int{probe.A1: 1, probe.A2: 2, probe.B1: 3, probe.B2: 4, probe.A3: 5, probe.A4: 6, probe.B3: 7, probe.B4: 8, probe.B5: 9,
-	probe.B6: 16, probe.B7: 17, probe.B8: 18, probe.A5: 19, probe.A6: 20}
-
 // Mark returns a ladder with the rung failed that a verdict is about, and none else:
 // the verdict may be another than the ladder was made for.
 func Mark(rungs []diagnose.Rung, v *diagnose.Verdict) []diagnose.Rung {
@@ -187,7 +183,7 @@ func Mark(rungs []diagnose.Rung, v *diagnose.Verdict) []diagnose.Rung {
 	for i := range rungs {
 		r := &rungs[i]
 		switch {
-		case r.Checkpoint == v.Checkpoint && !v.Healthy() && (v.Host == "" || v.Host == r.Host || r.Checkpoint >= probe.B1):
+		case r.Checkpoint == v.Checkpoint && !v.Healthy() && (v.Host == "" || v.Host == r.Host || r.Checkpoint.Side() == probe.SideB):
 			r.Status = diagnose.Fail
 			if r.Time.IsZero() {
 				r.Detail = v.Summary
@@ -203,6 +199,6 @@ func Mark(rungs []diagnose.Rung, v *diagnose.Verdict) []diagnose.Rung {
 
 func sortRungs(rungs []diagnose.Rung) {
 	slices.SortStableFunc(rungs, func(a, b diagnose.Rung) int {
-		return cmp.Compare(onTheWay[a.Checkpoint], onTheWay[b.Checkpoint])
+		return cmp.Compare(a.Checkpoint.Order(), b.Checkpoint.Order())
 	})
 }

@@ -37,7 +37,7 @@ type hop struct {
 	a, b  int8 // the hosts; -1: not recorded
 	began int64
 
-	passed  [int(probe.B8) + 1]passed
+	passed  [probe.NumCheckpoints]passed
 	drops   [2]map[probe.Reason]int
 	legs    [2]Leg // forth, and back
 	facts   [2]*diagnose.Flow
@@ -79,16 +79,11 @@ func (m *merger) flowOf(h *host, e *probe.Event) (f *hop, forth bool) {
 	if !e.HasAddrs() || e.InnerLen == 0 && e.InnerSrc == (probe.Addr{}) {
 		return nil, false
 	}
-	var here bool // the host is the flow's A
-	switch e.Checkpoint {
-	case probe.A1, probe.A4, probe.A5, probe.A6:
-		here = true
-	case probe.B3, probe.B4, probe.B7, probe.B8:
-	default:
+	if !e.Checkpoint.OfFlow() {
 		return nil, false
 	}
-	into := e.Checkpoint == probe.A1 || e.Checkpoint == probe.A4 || e.Checkpoint == probe.B7 || e.Checkpoint == probe.B8
-	forth = here == into
+	here := e.Checkpoint.Side() == probe.SideA // the host is the flow's A
+	forth = here == (e.Checkpoint.Seam().Direction() == "out")
 	k := hopKey{proto: e.Proto}
 	k.a, k.b = h.self, h.keys[e.Peer]
 	if !here {

@@ -17,10 +17,9 @@ func hostile(b []byte) (log []logged) {
 	const size = probe.EventSize + 1
 	for ; len(b) >= size; b = b[size:] {
 		var l logged
-		if l.SetBinary((*[probe.EventSize]byte)(b[1:])) {
-			l.lost = uint64(b[0])
-			log = append(log, l)
-		}
+		l.SetBinary((*[probe.EventSize]byte)(b[1:]))
+		l.lost = uint64(b[0])
+		log = append(log, l)
 	}
 	return log
 }

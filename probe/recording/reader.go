@@ -299,9 +299,7 @@ func (r *Reader) tag(p *Packet, c custom) error {
 		if len(c.content) != probe.EventSize {
 			return fmt.Errorf("event of %d bytes", len(c.content))
 		}
-		if !p.Event.SetBinary((*[probe.EventSize]byte)(c.content)) {
-			return errors.New("event with values that this release does not know")
-		}
+		p.Event.SetBinary((*[probe.EventSize]byte)(c.content))
 		p.Interface, p.Made, p.kept = InterfaceOf(&p.Event), c.flags&flagMade != 0, true
 		if p.Interface == Note {
 			p.Data, p.Length = nil, 0

@@ -179,7 +179,7 @@ func TestEventsAreLossless(t *testing.T) {
 			}
 		}
 		b, _ := e.AppendBinary(nil)
-		if !got.SetBinary((*[probe.EventSize]byte)(b)) || got != e {
+		if got.SetBinary((*[probe.EventSize]byte)(b)); got != e {
 			t.Fatalf("got %+v, want %+v", got, e)
 		}
 	}

@@ -180,37 +180,19 @@ func rungStyle(s diagnose.Status) eventtext.Style {
 	return plain
 }
 
-// stations say where each checkpoint is and what passes there.
-var stations = [...]struct{ seam, what string }{
-	probe.A1: {"tun-read", "packet enters the tunnel"},
-	probe.A2: {"udp-send", "handshake initiation sent"},
-	probe.A3: {"udp-receive", "handshake response received"},
-	probe.A4: {"udp-send", "encrypted data sent"},
-	probe.A5: {"udp-receive", "encrypted reply received"},
-	probe.A6: {"tun-write", "reply leaves the tunnel"},
-	probe.B1: {"udp-receive", "handshake initiation received"},
-	probe.B2: {"udp-send", "handshake response sent"},
-	probe.B3: {"udp-receive", "encrypted data received"},
-	probe.B4: {"tun-write", "packet leaves the tunnel"},
-	probe.B5: {"forward", "packet is forwarded"},
-	probe.B6: {"forward", "reply comes back"},
-	probe.B7: {"tun-read", "reply enters the tunnel"},
-	probe.B8: {"udp-send", "encrypted reply sent"},
-}
-
 func rungSeam(r *diagnose.Rung) string {
-	if r.Seam == probe.SeamNone && int(r.Checkpoint) < len(stations) {
-		return stations[r.Checkpoint].seam
+	if r.Seam == probe.SeamNone {
+		return r.Checkpoint.Seam().String()
 	}
 	return r.Seam.String()
 }
 
 // rungDetail is the rung's own detail; without one, what the checkpoint is.
 func rungDetail(r *diagnose.Rung) string {
-	if r.Detail != "" || int(r.Checkpoint) >= len(stations) {
+	if r.Detail != "" || r.Checkpoint == probe.CheckpointNone {
 		return r.Detail
 	}
-	what := stations[r.Checkpoint].what
+	what := r.Checkpoint.Text()
 	switch r.Status {
 	case diagnose.Fail:
 		return what + ": did not happen"
