@@ -123,3 +123,19 @@ func leaves(t *testing.T, text []byte) []string {
 	slices.Sort(found)
 	return found
 }
+
+// An event of a later release, with a seam that this one does not know, is read among
+// the others.
+func TestNewerEvent(t *testing.T) {
+	file := goldenFile(t, "client.pcapng")
+	_, packets := golden(t, "client")
+	first, err := packets[0].Event.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file[bytes.Index(file, first)+120] = 200
+	_, again, err := read(file)
+	if err != io.EOF || len(again) != len(packets) || again[0].Event.Seam.String() != "unknown(200)" || again[0].Event.Time != packets[0].Event.Time {
+		t.Errorf("%v: %d packets, want %d; the first is %+v", err, len(again), len(packets), again[0].Event)
+	}
+}

@@ -1,0 +1,66 @@
+package probe
+
+import "testing"
+
+// What a later release has written is read: the event keeps its numbers, and can be
+// written again.
+func TestNewerNumbers(t *testing.T) {
+	b := written(t, &Event{Seam: SeamUDPReceive, Checkpoint: B3, Kind: KindData, PrefixBits: NoPrefix, OuterLen: 96})
+	for _, at := range []int{120, 122, 124} { // seam, kind and reason
+		b[at] = 200
+	}
+	var e Event
+	e.SetBinary(b)
+	if e.Seam.String() != "unknown(200)" || e.Kind.String() != "unknown(200)" || e.Reason.String() != "unknown(200)" ||
+		!e.Dropped() || e.Checkpoint != B3 || e.OuterLen != 96 {
+		t.Errorf("read as %+v", e)
+	}
+	if again := written(t, &e); *again != *b {
+		t.Errorf("written again as %x, was %x", *again, *b)
+	}
+	if LaneOf(&e) != LaneControl || e.Seam.Direction() != "" || e.Reason.Meaning() != "" {
+		t.Errorf("lane %v, direction %q, meaning %q", LaneOf(&e), e.Seam.Direction(), e.Reason.Meaning())
+	}
+	b[121] = 200 // a checkpoint is an index of arrays
+	if e.SetBinary(b); e.Checkpoint != CheckpointNone {
+		t.Errorf("checkpoint %d", e.Checkpoint)
+	}
+}
+
+func written(t *testing.T, e *Event) *[EventSize]byte {
+	t.Helper()
+	b, err := e.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return (*[EventSize]byte)(b)
+}
+
+// Each number has a row of its own in its table, and all of the row is filled in.
+func TestTables(t *testing.T) {
+	seen := make(map[string]bool)
+	unique := func(what, name string) {
+		t.Helper()
+		if name == "" || seen[name] {
+			t.Errorf("%s: name %q is empty, or that of another one", what, name)
+		}
+		seen[name] = true
+	}
+	for r := ReasonNone + 1; int(r) < NumReasons; r++ {
+		if unique("reason", r.String()); r.Meaning() == "" {
+			t.Errorf("reason %v has no meaning", r)
+		}
+	}
+	orders := make(map[int]bool)
+	for _, c := range Checkpoints("") {
+		unique("checkpoint", c.String())
+		if c.Side() == "" || c.Seam() == SeamNone || c.Text() == "" || c.Order() == 0 || orders[c.Order()] {
+			t.Errorf("checkpoint %v: %+v", c, checkpoints[c])
+		}
+		orders[c.Order()] = true
+	}
+	seams, _, kinds, _ := Names()
+	for _, name := range append(seams, kinds...) {
+		unique("seam or kind", name)
+	}
+}
