@@ -1,0 +1,59 @@
+package diagnose
+
+import "slices"
+
+// Doc is what a person needs to know about a code. Its texts are paragraphs with empty
+// lines between them; a line that begins with two spaces is a command or a drawing and
+// is not wrapped.
+type Doc struct {
+	Title   string      `json:"title"`   // a few words, without a period
+	Meaning string      `json:"meaning"` // what the verdict claims, and what it rests on
+	Wire    string      `json:"wire"`    // which messages and packets pass, and which do not
+	Alike   []Candidate `json:"alike"`   // other codes that look the same at first, each with what sets it apart
+	Mend    string      `json:"mend"`    // what to do
+}
+
+// declaration is all that is known of a code beside the rule that finds it.
+type declaration struct {
+	Code  Code
+	Class Class
+	Doc   Doc
+}
+
+// declarations holds every code, in the order of the manual.
+var declarations = slices.Concat(declaredNone, declaredSending, declaredHandshake, declaredBehind, declaredReply, declaredFindings)
+
+func (c Code) declaration() *declaration {
+	for i := range declarations {
+		if declarations[i].Code == c {
+			return &declarations[i]
+		}
+	}
+	return nil
+}
+
+// Class returns the class of c, [ClassNetwork] for a code of another version.
+func (c Code) Class() Class {
+	if d := c.declaration(); d != nil {
+		return d.Class
+	}
+	return ClassNetwork
+}
+
+// Doc returns what there is to know about c; ok is false for a code of another version.
+func (c Code) Doc() (doc Doc, ok bool) {
+	d := c.declaration()
+	if d == nil {
+		return Doc{}, false
+	}
+	return d.Doc, true
+}
+
+// Codes returns every code, in the order of the manual.
+func Codes() []Code {
+	all := make([]Code, len(declarations))
+	for i := range declarations {
+		all[i] = declarations[i].Code
+	}
+	return all
+}
