@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.zx2c4.com/wireguard/device"
+
 	"github.com/wgnode/wgnode/probe"
 )
 
@@ -58,7 +60,7 @@ func (a *accountant) searchPool() {
 
 // lookPool takes buffers out of the pool, looks at them and puts them back.
 func (a *accountant) lookPool() {
-	var held []*[65535]byte
+	var held []*[device.MaxMessageSize]byte
 	for range poolLook {
 		buf := a.t.dev.GetMessageBuffer()
 		held = append(held, buf)

@@ -16,4 +16,8 @@
 //
 // Folders are held open while a path is followed. So a folder that is swapped
 // for a link in the meantime changes nothing.
+//
+// All of this is for Linux, where nodes run. Other systems have what it takes to read
+// and write configurations there: who else can write a file is not asked, so that
+// [Open] refuses what it is asked for as root, and takes it as another user.
 package safefile

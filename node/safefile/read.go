@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-
-	"golang.org/x/sys/unix"
 )
+
+// ErrNotRegular is for pipes, devices, sockets and folders.
+var ErrNotRegular = errors.New("not a regular file")
 
 // Read returns what is in a file that anybody may have written. It does not wait, as
 // reading a pipe does, and takes no more memory than max bytes: a file that is no
@@ -29,10 +30,4 @@ func Read(name string, max int64) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("it is larger than %d bytes", max)}
 	}
 	return text, nil
-}
-
-// IsNull reports whether a name leads to /dev/null.
-func IsNull(name string) bool {
-	var st unix.Stat_t
-	return unix.Stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
 }

@@ -9,9 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotRegular is for pipes, devices, sockets and folders.
-var ErrNotRegular = errors.New("not a regular file")
-
 // Open opens a regular file that only the owners can have written. Its name is
 // then without links. The error is an [Untrusted] if others own the file, or can
 // write it, or a folder or link on the way to it.
@@ -106,4 +103,10 @@ func (p *place) judge(fd int, st *unix.Stat_t) *Untrusted {
 		return untrusted(st, p.path, Linked)
 	}
 	return nil
+}
+
+// IsNull reports whether a name leads to /dev/null.
+func IsNull(name string) bool {
+	var st unix.Stat_t
+	return unix.Stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
 }
