@@ -6,17 +6,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
-)
-
-// Lengths in bytes of the payload of the datagrams that carry a handshake.
-const (
-	initiationLen = 148
-	responseLen   = 92
 )
 
 // kernelWatch takes in what packets of a flow met in this host's kernel.
@@ -56,29 +49,12 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
 	s := pkt.Match.On
 	f = half(f, s, pkt)
 	p := f.Kernel.On(s)
-	p.Packets++
-	p.At = pkt.Time
-	if !handshakeSized(pkt.First) {
-		p.DataAt = pkt.Time
+	ports := services(f, s, pkt.Packet)
+	next := pkt.Traversal(ports)
+	if s == evidence.ToTunnel && f.Side == diagnose.SideA && next.Passed != "" && next.Out != w.link {
+		pkt.Diversion(&next, ports)
 	}
-	p.Src, p.Dst = pkt.First.Source(), pkt.First.Destination()
-	p.In, p.Out = link.NameOf(pkt.First.In), link.NameOf(pkt.Last.Out)
-	p.Translated = translated(pkt.Packet)
-	fate := pkt.Fate()
-	switch fate.Outcome {
-	case netfilter.Dropped:
-		p.Drop, p.Lost = w.drop(f, pkt, fate), ""
-	case netfilter.Passed:
-		p.Drop, p.Lost, p.Passed = nil, "", fate.Hook.String()
-		if s == evidence.ToTunnel && f.Side == diagnose.SideA && p.Out != w.link {
-			w.changed(f, p, pkt)
-		}
-	case netfilter.Lost:
-		if pkt.Incomplete || pkt.First.Fragment {
-			break
-		}
-		p.Drop, p.Lost = nil, fate.Hook.String()
-	}
+	p.Add(&next)
 	p.XfrmBlocks = refusedBy(p, pkt.Last)
 	w.route(f, s, p, pkt)
 }

@@ -25,8 +25,8 @@ func (x *explanation) matchesA(add func(evidence.Segment, ...netfilter.Match)) {
 	}
 	if p := x.facts.Peer; p != nil && p.Endpoint.IsValid() {
 		out := netfilter.Match{Dst: host(p.Endpoint.Addr()), Proto: probe.ProtoUDP, DstPort: p.Endpoint.Port(), SrcPort: x.facts.ListenPort}
-		add(evidence.ToWire, onlyLength(out, initiationLen), busy(out))
-		add(evidence.FromWire, onlyLength(out.Reverse(), responseLen), busy(out.Reverse()))
+		add(evidence.ToWire, onlyLength(out, probe.LenInitiation), busy(out))
+		add(evidence.FromWire, onlyLength(out.Reverse(), probe.LenResponse), busy(out.Reverse()))
 	}
 }
 
@@ -51,8 +51,8 @@ func (x *explanation) matchesB(add func(evidence.Segment, ...netfilter.Match)) {
 		if x.req.From.IsValid() && !x.inTunnel(x.req.From) && x.req.From.Addr().Is4() == all.Addr().Is4() {
 			in.Src = x.req.From
 		}
-		add(evidence.FromWire, onlyLength(in, initiationLen), busy(in))
-		add(evidence.ToWire, onlyLength(in.Reverse(), responseLen), busy(in.Reverse()))
+		add(evidence.FromWire, onlyLength(in, probe.LenInitiation), busy(in))
+		add(evidence.ToWire, onlyLength(in.Reverse(), probe.LenResponse), busy(in.Reverse()))
 	}
 }
 
@@ -62,7 +62,7 @@ func messages(port uint16) observe.Selection {
 	var sel observe.Selection
 	for _, all := range everybody {
 		in := netfilter.Match{Src: all, Proto: probe.ProtoUDP, DstPort: port}
-		for _, length := range []uint16{initiationLen, responseLen} {
+		for _, length := range []uint16{probe.LenInitiation, probe.LenResponse} {
 			sel.Add(evidence.FromWire, onlyLength(in, length))
 			sel.Add(evidence.ToWire, onlyLength(in.Reverse(), length))
 		}

@@ -19,40 +19,27 @@ import (
 // second, and gives up after three times.
 const neighborTime = 1200 * time.Millisecond
 
-// route asks the routing tables what a passage has to do with.
+// route asks the routing tables what a traversal has to do with.
 func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.Traversal, pkt *observe.Packet) {
-	h := pkt.Last
-	if pkt.Start != netfilter.Prerouting {
+	if h := pkt.Last; pkt.Start != netfilter.Prerouting {
 		if f.Side == diagnose.SideB && s == evidence.ToTunnel { // the answer of a service on this host
 			p.Route = wayFrom(h.Src, h.Destination(), h.Proto, h.Mark, w.link)
 		}
 		return
 	}
-	flow := routing.Flow{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SPort: h.SrcPort, DPort: h.DstPort, Mark: h.Mark, IIF: p.In}
-	snap, err := routing.Take(routing.Options{Only: []netip.Addr{h.Src, h.Dst}})
-	if err != nil {
+	a, ok := pkt.Arrive()
+	if !ok {
 		return
 	}
 	if p.Lost != "" {
-		check := snap.ReversePath(flow)
-		p.Source = &evidence.SourceCheck{Drops: check.Drops && check.Doubt == "", Evidence: check.Evidence, Fix: check.Fix}
-		if check.Back != nil {
-			p.Source.Back = decided(check.Back, snap)
-		}
+		p.Source = a.Source()
 	}
-	local, _ := snap.AddrType(h.Dst)
-	if local == routing.TypeLocal || s == evidence.FromWire {
+	if a.Own() || s == evidence.FromWire {
 		return
 	}
-	walk := snap.Walk(flow)
-	_ = snap.Verify(&walk) // where the kernel does not answer the walk stands as it is
-	p.Route = decided(&walk, snap)
-	fwd := snap.Forwarding(h.Dst.Is6(), p.In)
-	p.Forwarding = &evidence.Forwarding{On: fwd.On, Evidence: fwd.Evidence, Fix: fwd.Fix}
-	if len(walk.Decision.Hops) > 0 {
-		if next := snap.NextHop(h.Dst, walk.Decision.Hops[0]); next.Resolves {
-			p.Route.Neighbor = w.nextHop(next)
-		}
+	p.Route, p.Forwarding = a.Route(), a.Forwarding()
+	if n := p.Route.Neighbor; n != nil {
+		w.wait(n)
 	}
 	if f.Side == diagnose.SideB && s == evidence.FromTunnel {
 		p.Conntrack = tracked(pkt.First)
@@ -76,20 +63,23 @@ func (w *kernelWatch) update(f *diagnose.Facts) {
 		w.looked = time.Now()
 		if snap, err := routing.Take(routing.Options{Only: []netip.Addr{n.Addr}}); err == nil {
 			if l := snap.Link(n.Link); l != nil {
-				forth.Route.Neighbor = w.nextHop(snap.NextHop(n.Addr, routing.Hop{Dev: n.Link, Link: l.Index}))
+				next := snap.NextHop(n.Addr, routing.Hop{Dev: n.Link, Link: l.Index})
+				forth.Route.Neighbor = next.Evidence()
+				w.wait(forth.Route.Neighbor)
 			}
 		}
 	}
 }
 
-// nextHop words what is known of a neighbour. One that was asked for only a moment
-// ago may yet answer.
-func (w *kernelWatch) nextHop(n routing.NextHop) *evidence.Neighbor {
+// wait gives a neighbor time to answer: one that was asked for only a moment ago may
+// do so yet.
+func (w *kernelWatch) wait(n *evidence.Neighbor) {
 	if w.asked.IsZero() {
 		w.asked = time.Now()
 	}
-	silent := n.Unreachable() && (n.Neighbor.State == routing.NeighborFailed || time.Since(w.asked) > neighborTime)
-	return &evidence.Neighbor{Unreachable: silent, Evidence: n.Evidence(), Addr: n.Addr, Link: n.Dev}
+	if n.Pending && time.Since(w.asked) <= neighborTime {
+		n.Unreachable = false
+	}
 }
 
 // tracked asks connection tracking about a flow, nil if it does not know it.

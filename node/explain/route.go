@@ -56,7 +56,7 @@ func routesOf(flows []routing.Flow, link string) []found {
 			continue
 		}
 		d := &e.Walk.Decision
-		r.RouteDecision, r.mtu = decided(&e.Walk, e.Snapshot), d.MTU
+		r.RouteDecision, r.mtu = e.Snapshot.Evidence(&e.Walk), d.MTU
 		if len(d.Hops) > 0 {
 			r.link = d.Hops[0].Dev
 		}
@@ -65,57 +65,4 @@ func routesOf(flows []routing.Flow, link string) []found {
 		}
 	}
 	return all
-}
-
-// decided words a walk as a fact.
-func decided(w *routing.Walk, s *routing.Snapshot) evidence.RouteDecision {
-	d := &w.Decision
-	r := evidence.RouteDecision{Interface: d.OutLink(), Gateway: d.Gateway(), Source: d.PrefSrc, Local: d.Type == routing.TypeLocal,
-		Remove: d.Delete()}
-	switch d.Type {
-	case routing.TypeNone:
-		r.Kind = evidence.RouteNone
-	case routing.TypeUnreachable:
-		r.Kind = evidence.RouteUnreachable
-	case routing.TypeProhibit:
-		r.Kind = evidence.RouteProhibited
-	case routing.TypeBlackhole:
-		r.Kind = evidence.RouteBlackhole
-	default:
-		r.Kind = evidence.RouteFound
-	}
-	switch {
-	case d.Route != nil:
-		r.Text = d.Route.String()
-		r.Beatable = !d.Route.Dst.IsSingleIP() && (d.Table == routing.Main || mainFirst(s, d.Rule))
-	default:
-		r.Text = d.Type.String()
-	}
-	if d.Rule != nil {
-		r.By = d.Rule.String()
-	}
-	return r
-}
-
-// mainFirst reports whether the main table is asked before the rule that decided,
-// so that a route there would have won.
-func mainFirst(s *routing.Snapshot, decided *routing.Rule) bool {
-	if decided == nil {
-		return false
-	}
-	rules := s.Rules4
-	if decided.IPv6 {
-		rules = s.Rules6
-	}
-	for i := range rules {
-		r := &rules[i]
-		if r.Priority >= decided.Priority {
-			break
-		}
-		everything := !r.Not && !r.From.IsValid() && !r.To.IsValid() && r.Mark == 0 && r.MarkMask == 0 && r.IIF == "" && r.OIF == "" && r.IPProto == 0
-		if everything && r.Action == routing.ActionTable && r.Table == routing.Main {
-			return true
-		}
-	}
-	return false
 }

@@ -50,19 +50,6 @@ func ByIndex(index int) (Link, error) {
 	return from(nl), nil
 }
 
-// NameOf returns the name of the interface with that index, "" for 0, which
-// stands for none. One that is gone has the name "link N".
-func NameOf(index uint32) string {
-	if index == 0 {
-		return ""
-	}
-	i, err := net.InterfaceByIndex(int(index))
-	if err != nil {
-		return fmt.Sprintf("link %d", index)
-	}
-	return i.Name
-}
-
 // SetUp sets the MTU in bytes and brings the interface up.
 func SetUp(l Link, mtu int) error {
 	if err := SetMTU(l, mtu); err != nil {

@@ -201,7 +201,7 @@ func (x *run) encrypted(on evidence.Segment, e *probe.Event) (found *observe.Pac
 		if counter == uint32(e.Counter) {
 			return p, ""
 		}
-		if found == nil || payload(found) != int(e.OuterLen) && payload(p) == int(e.OuterLen) {
+		if found == nil || found.First.Payload() != int(e.OuterLen) && p.First.Payload() == int(e.OuterLen) {
 			found = p
 			other = fmt.Sprintf("the packet itself was not seen apart from others; this is one of the same session, counter %d", counter)
 		}
@@ -218,8 +218,8 @@ func (x *run) likelyReply(sent *probe.Event) (*observe.Packet, string) {
 			p.Time.Before(sent.When()) || p.Fate().Outcome == netfilter.Passed {
 			continue
 		}
-		if x.replyLength(payload(p)) {
-			return p, fmt.Sprintf("it is encrypted; its length of %d bytes and its time are the reply's", payload(p))
+		if x.replyLength(p.First.Payload()) {
+			return p, fmt.Sprintf("it is encrypted; its length of %d bytes and its time are the reply's", p.First.Payload())
 		}
 		if found == nil {
 			found = p
@@ -229,13 +229,4 @@ func (x *run) likelyReply(sent *probe.Event) (*observe.Packet, string) {
 		return nil, ""
 	}
 	return found, "it is encrypted: an answer of the same peer, and nobody can tell whether it is the reply"
-}
-
-// payload is the length of the datagram in a packet without extension headers.
-func payload(p *observe.Packet) int {
-	header := 40
-	if p.First.Src.Is4() {
-		header = 20
-	}
-	return int(p.First.Length) - header - 8
 }

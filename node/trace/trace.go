@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
-	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
+	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
@@ -219,7 +219,7 @@ func (x *run) Look(context.Context) observe.State {
 // astray reports whether the packet has left by another link than the tunnel's.
 func (x *run) astray(w *witnesses) bool {
 	p := w.out
-	return p != nil && w.seen[probe.A1] == nil && p.Fate().Outcome == netfilter.Passed && link.NameOf(p.Last.Out) != x.Interface
+	return p != nil && w.seen[probe.A1] == nil && p.Fate().Outcome == netfilter.Passed && routing.LinkName(p.Last.Out) != x.Interface
 }
 
 // fatal reports whether the kernel is known to have lost the packet.

@@ -60,7 +60,7 @@ func (f *Facts) diverted(time.Time) *Ruling {
 // filtered is the verdict on packets that were lost behind prerouting, where
 // the kernel checks sources, and whose source does not pass.
 func filtered(p *Traversal, at probe.Checkpoint, what string) *Ruling {
-	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Drops {
+	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Certain() {
 		return nil
 	}
 	v := Verdict{Code: ReversePathFilter, Checkpoint: at, Where: WhereHere, Certain: true,

@@ -19,14 +19,14 @@ import (
 
 var update = flag.Bool("update", false, "write what is written now into testdata")
 
-// full has a value in every field, as a host might have observed it.
-func full() evidence.Observations {
+// first has a value in every field that version 1 had, as a host might have observed
+// it.
+func first() evidence.Observations {
 	route := evidence.RouteDecision{Kind: evidence.RouteProhibited, Interface: "eth0", Gateway: netip.MustParseAddr("192.0.2.254"),
-		Source: netip.MustParseAddr("192.0.2.1"), Local: true, Mark: 7, Text: "prohibit default", By: "1000: from all lookup 7",
-		Remove: "ip rule del", Beatable: true, Around: "ip route add ...",
-		Neighbor: &evidence.Neighbor{Addr: netip.MustParseAddr("192.0.2.254"), Link: "eth0", Unreachable: true, Evidence: "FAILED"}}
+		Source: netip.MustParseAddr("192.0.2.1"), Local: true, Text: "prohibit default", By: "1000: from all lookup 7",
+		Remove: "ip rule del", Beatable: true, Around: "ip route add ..."}
 	by := func(hook string) evidence.Traversal {
-		return evidence.Traversal{Packets: 3, At: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC), DataAt: time.Date(2026, 3, 1, 12, 0, 0, 4, time.UTC),
+		t := evidence.Traversal{Packets: 3, At: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC), DataAt: time.Date(2026, 3, 1, 12, 0, 0, 4, time.UTC),
 			Src: netip.MustParseAddrPort("192.0.2.1:51820"), Dst: netip.MustParseAddrPort("[2001:db8::2]:51820"), In: "wg0", Out: "eth0",
 			Drop: &evidence.Drop{Hook: hook, Chain: "inet filter " + hook, Rule: "handle 7: drop", Reject: true, Data: true,
 				Packet: "udp 192.0.2.1:51820 > 192.0.2.2:51820", Fix: []string{"nft insert rule ..."}},
@@ -35,6 +35,8 @@ func full() evidence.Observations {
 			Source:     &evidence.SourceCheck{Drops: true, Evidence: []string{"rp_filter = 1"}, Fix: []string{"sysctl"}, Back: route},
 			Forwarding: &evidence.Forwarding{On: true, Evidence: "forwarding = 1", Fix: []string{"sysctl -w"}},
 			Conntrack:  &evidence.Conntrack{Text: "tcp", Unreplied: true, SNAT: true}}
+		t.Route.Neighbor = &evidence.Neighbor{Addr: netip.MustParseAddr("192.0.2.254"), Link: "eth0", Unreachable: true, Evidence: "FAILED"}
+		return t
 	}
 	return evidence.Observations{Target: netip.MustParseAddrPort("10.0.0.2:80"), Side: probe.SideB, Route: route,
 		Kernel: &evidence.KernelEvidence{Blind: "no rights", Limits: []string{"legacy"}, Lost: 9, WireOnly: true,
@@ -43,9 +45,28 @@ func full() evidence.Observations {
 			From: by("input"), To: by("postrouting")}}}
 }
 
+// full has a value in every field.
+func full() evidence.Observations {
+	o := first()
+	routes := []*evidence.RouteDecision{&o.Route, &o.Wire[0].Route}
+	for _, t := range []*evidence.Traversal{&o.Kernel.ToTunnel, &o.Kernel.ToWire, &o.Kernel.FromWire, &o.Kernel.FromTunnel, &o.Wire[0].From, &o.Wire[0].To} {
+		t.Packet, t.Incomplete = "udp 192.0.2.1:51820 > 192.0.2.2:51820, 124 bytes", true
+		t.Visits = []evidence.Visit{{Hook: "output", Chain: "inet filter output", Verdict: "accept", Lines: []string{"output handle 7: accept"}}}
+		t.Held = &evidence.Held{Hook: "output", By: "handle 8: queue", How: "queued"}
+		c := t.Source
+		c.Doubt, c.Setting, c.Dst, c.Own, c.OwnRoute = "it depends", "rp_filter = 1 (strict)", netip.MustParseAddr("192.0.2.2"), true, "local 192.0.2.2"
+		routes = append(routes, &t.Route, &t.Source.Back)
+	}
+	for _, r := range routes {
+		r.Mark, r.Steps = 7, []string{"0: from all lookup local -> no route"}
+		r.Neighbor = &evidence.Neighbor{Addr: netip.MustParseAddr("192.0.2.254"), Link: "eth0", Unreachable: true, Pending: true, Evidence: "FAILED"}
+	}
+	return o
+}
+
 // Recordings of every version are read for ever, and all of what they say.
 func TestReadsEveryVersion(t *testing.T) {
-	for _, file := range []string{"v1.json", "v2.json"} {
+	for file, want := range map[string]evidence.Observations{"v1.json": first(), "v2.json": full()} {
 		text, err := os.ReadFile(filepath.Join("testdata", file))
 		if err != nil {
 			t.Fatal(err)
@@ -54,26 +75,10 @@ func TestReadsEveryVersion(t *testing.T) {
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		want := full()
-		if file == "v1.json" {
-			forgetWhatIsNewer(&want)
-		}
 		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 			cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 			t.Errorf("%s is read as (-want +got):\n%s", file, diff)
 		}
-	}
-}
-
-// forgetWhatIsNewer takes away what version 1 did not have.
-func forgetWhatIsNewer(o *evidence.Observations) {
-	elsewhere := []*evidence.RouteDecision{&o.Route, &o.Wire[0].Route} // a neighbor was looked at of traced packets only
-	for _, t := range []*evidence.Traversal{&o.Kernel.ToTunnel, &o.Kernel.ToWire, &o.Kernel.FromWire, &o.Kernel.FromTunnel, &o.Wire[0].From, &o.Wire[0].To} {
-		t.Route.Mark = 0
-		elsewhere = append(elsewhere, &t.Source.Back)
-	}
-	for _, r := range elsewhere {
-		r.Mark, r.Neighbor = 0, nil
 	}
 }
 
@@ -125,5 +130,42 @@ func TestReadsNewerVersion(t *testing.T) {
 	err := json.Unmarshal([]byte(`{"version":3,"target":"10.0.0.2:80","side":"A","kernel":{"blind":"x","ebpf":[1]},"more":{}}`), &got)
 	if err != nil || got.Kernel == nil || got.Kernel.Blind != "x" || got.Side != probe.SideA {
 		t.Errorf("read %+v, %v", got, err)
+	}
+}
+
+// What was seen of several packets is counted; the rest is of the latest, and its end
+// counts only if it is known.
+func TestAdd(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	drop, on := &evidence.Drop{Hook: "input"}, &evidence.Forwarding{On: true}
+	for _, c := range []struct {
+		name    string
+		packets []evidence.Traversal
+		want    evidence.Traversal
+	}{
+		{name: "dropped after it passed", packets: []evidence.Traversal{{Packets: 1, At: at, DataAt: at, Passed: "input"}, {Packets: 1, At: at.Add(1), Drop: drop}},
+			want: evidence.Traversal{Packets: 2, At: at.Add(1), DataAt: at, Drop: drop, Passed: "input"}},
+		{name: "passed after it was dropped", packets: []evidence.Traversal{{Packets: 1, Drop: drop}, {Packets: 1, Passed: "input"}},
+			want: evidence.Traversal{Packets: 2, Passed: "input"}},
+		{name: "lost after it was dropped", packets: []evidence.Traversal{{Packets: 1, Drop: drop}, {Packets: 1, Lost: "prerouting"}},
+			want: evidence.Traversal{Packets: 2, Lost: "prerouting"}},
+		{name: "an end that was missed", packets: []evidence.Traversal{{Packets: 1, Drop: drop}, {Packets: 1, Lost: "prerouting", Incomplete: true}},
+			want: evidence.Traversal{Packets: 2, Drop: drop, Incomplete: true}},
+		{name: "what routing said of an earlier one", packets: []evidence.Traversal{
+			{Packets: 1, Route: evidence.RouteDecision{Kind: evidence.RouteFound}, Forwarding: on}, {Packets: 1, Passed: "postrouting"}},
+			want: evidence.Traversal{Packets: 2, Passed: "postrouting", Route: evidence.RouteDecision{Kind: evidence.RouteFound}, Forwarding: on}},
+		{name: "changed by a rule", packets: []evidence.Traversal{{Packets: 1, Passed: "postrouting", Changed: "mark", ChangedBy: "rule"}, {Packets: 1, Drop: drop}},
+			want: evidence.Traversal{Packets: 2, Drop: drop, Passed: "postrouting", Changed: "mark", ChangedBy: "rule"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got evidence.Traversal
+			for i := range c.packets {
+				got.Add(&c.packets[i])
+			}
+			if diff := cmp.Diff(c.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+				cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
 	}
 }

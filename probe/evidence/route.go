@@ -51,6 +51,9 @@ type RouteDecision struct {
 	// Around is the command that would lead past the tunnel.
 	Around string `json:"around,omitempty"`
 
+	// Steps are the rules that were tried and what came of each, one line each; empty
+	// where only the decision was asked for.
+	Steps []string `json:"steps,omitempty"`
 	// Neighbor is the one on the link that must take the packet; nil if there is
 	// none, or nobody looked.
 	Neighbor *Neighbor `json:"neighbor,omitempty"`
@@ -61,19 +64,38 @@ func (r *RouteDecision) Rejects() bool { return r.Kind != RouteUnknown && r.Kind
 
 // Neighbor is the host that must take packets on a link.
 type Neighbor struct {
-	Addr        netip.Addr `json:"addr,omitzero"`
-	Link        string     `json:"link,omitempty"`
-	Unreachable bool       `json:"unreachable,omitempty"` // it was asked for and does not answer
-	Evidence    string     `json:"evidence,omitempty"`
+	Addr netip.Addr `json:"addr,omitzero"`
+	Link string     `json:"link,omitempty"`
+	// Unreachable: it was asked for and does not answer. Pending: it may yet, the
+	// kernel is still asking.
+	Unreachable bool   `json:"unreachable,omitempty"`
+	Pending     bool   `json:"pending,omitempty"`
+	Evidence    string `json:"evidence,omitempty"`
 }
 
-// SourceCheck is what rp_filter and the like make of a packet's source.
+// SourceCheck is what routing makes of a packet that comes in: rp_filter and the like
+// of its source, and whether it is for this host.
 type SourceCheck struct {
-	Drops    bool          `json:"drops,omitempty"`
+	// Drops says that the source has the packet dropped, unless there is a Doubt: what
+	// that depends on, "" if on nothing.
+	Drops bool   `json:"drops,omitempty"`
+	Doubt string `json:"doubt,omitempty"`
+	// Evidence is what was found, the verdict first, and Setting the sysctl that the
+	// kernel goes by: "net.ipv4.conf.all.rp_filter = 1 (strict)"; "" if there is none.
 	Evidence []string      `json:"evidence,omitempty"`
+	Setting  string        `json:"setting,omitempty"`
 	Fix      []string      `json:"fix,omitempty"`
 	Back     RouteDecision `json:"back,omitzero"` // the route to the source
+
+	// Dst is the destination as routing sees it, after translation. Own says that it
+	// is this host's own, and OwnRoute by which route.
+	Dst      netip.Addr `json:"dst,omitzero"`
+	Own      bool       `json:"own,omitempty"`
+	OwnRoute string     `json:"own_route,omitempty"`
 }
+
+// Certain reports whether the source is known to have the packet dropped.
+func (c *SourceCheck) Certain() bool { return c.Drops && c.Doubt == "" }
 
 // Forwarding is whether the host forwards.
 type Forwarding struct {

@@ -10,6 +10,9 @@ import (
 // them, everything else is of the latest.
 type Traversal struct {
 	Packets int `json:"packets,omitempty"` // that were followed
+	// Packet is the latest as it was first seen: "udp 192.0.2.2:51821 >
+	// 192.0.2.1:51820, 124 bytes".
+	Packet string `json:"packet,omitempty"`
 	// At is when the latest of them came by, DataAt the latest that is no message of
 	// a handshake by its length.
 	At     time.Time `json:"at,omitzero"`
@@ -21,8 +24,16 @@ type Traversal struct {
 	In  string `json:"in,omitempty"`
 	Out string `json:"out,omitempty"`
 
+	// Visits are what it met, in order; empty where only the end was asked for.
+	// Incomplete says that some of that, or its end, was missed.
+	Visits     []Visit `json:"visits,omitempty"`
+	Incomplete bool    `json:"incomplete,omitempty"`
+
 	// Drop is what dropped it, nil if netfilter did not.
 	Drop *Drop `json:"drop,omitempty"`
+	// Held is what has given it to a program, or to another part of the kernel, where
+	// it is still; nil if nothing has.
+	Held *Held `json:"held,omitempty"`
 	// Lost is the hook after which it was seen no more: routing, the check of its
 	// source, or the like has it. "" if it was not lost.
 	Lost string `json:"lost,omitempty"`
@@ -51,6 +62,57 @@ type Traversal struct {
 	Forwarding *Forwarding `json:"forwarding,omitempty"`
 	// Conntrack is what connection tracking has of the flow, nil if nothing.
 	Conntrack *Conntrack `json:"conntrack,omitempty"`
+}
+
+// Add takes the traversal of one more packet on the same segment into account. How
+// that ended counts only if it is known.
+func (t *Traversal) Add(next *Traversal) {
+	was := *t
+	*t = *next
+	t.Packets += was.Packets
+	if t.DataAt.IsZero() {
+		t.DataAt = was.DataAt
+	}
+	switch {
+	case next.Drop != nil:
+		t.Passed = was.Passed
+	case next.Passed != "":
+	case next.Lost != "" && !next.Incomplete:
+		t.Passed = was.Passed
+	default:
+		t.Drop, t.Lost, t.Passed = was.Drop, was.Lost, was.Passed
+	}
+	if next.Passed == "" {
+		t.Changed, t.ChangedBy, t.Spare = was.Changed, was.ChangedBy, was.Spare
+	}
+	if t.Route.Kind == RouteUnknown {
+		t.Route = was.Route
+	}
+	if t.Source == nil {
+		t.Source = was.Source
+	}
+	if t.Forwarding == nil {
+		t.Forwarding = was.Forwarding
+	}
+	if t.Conntrack == nil {
+		t.Conntrack = was.Conntrack
+	}
+}
+
+// Visit is what a packet met in one base chain.
+type Visit struct {
+	Hook    string `json:"hook"`
+	Chain   string `json:"chain"`   // as in [Drop]
+	Verdict string `json:"verdict"` // the last: "accept", "policy drop"
+	// Lines are where the packet was changed, the rules that matched, and the policy.
+	Lines []string `json:"lines,omitempty"`
+}
+
+// Held is what a rule or policy did with a packet instead of dropping it.
+type Held struct {
+	Hook string `json:"hook"`
+	By   string `json:"by"`  // the rule or the policy, with its chain
+	How  string `json:"how"` // "queued" or "taken"
 }
 
 // Drop is what netfilter dropped a packet with.

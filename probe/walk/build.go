@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // Build puts the facts in order. The facts are not changed, and the walk keeps
@@ -39,8 +40,8 @@ func (b *builder) add(leg Leg, zone Zone, place Place, title string, found Step)
 // steps outside of the tunnel are those of the handshake that goes before it.
 func (b *builder) data() bool { return b.f.Seen[probe.A4] != nil }
 
-// encrypted returns the passages outside of the tunnel.
-func (b *builder) encrypted() (out, back *Passage) {
+// encrypted returns the traversals outside of the tunnel.
+func (b *builder) encrypted() (out, back *evidence.Traversal) {
 	switch {
 	case b.data():
 		return b.f.Sent, b.f.Received
@@ -56,10 +57,10 @@ func (b *builder) out() {
 	if f.Stack {
 		b.add(Out, Application, Stack, "userspace network stack", Step{Result: "the kernel has no part in it: no rules, no hooks"})
 	} else {
-		b.add(Out, Application, Routing, "routing decision", b.innerWay(f.Inner))
+		b.add(Out, Application, Routing, "routing decision", b.innerRoute(f.Inner))
 		b.add(Out, Application, Output, "output", b.hook(f.Out, Output))
 		if f.Rerouted != nil {
-			b.add(Out, Application, Rerouting, fmt.Sprintf("routing again: mark %#x", f.Rerouted.Mark), b.innerWay(f.Rerouted))
+			b.add(Out, Application, Rerouting, fmt.Sprintf("routing again: mark %#x", f.Rerouted.Mark), b.innerRoute(f.Rerouted))
 		}
 		b.add(Out, Application, Postrouting, "postrouting", b.hook(f.Out, Postrouting))
 		b.device(Out, Application, Egress, f.Out)
@@ -76,7 +77,7 @@ func (b *builder) out() {
 	if f.Outer != nil && f.Outer.Mark != 0 {
 		title = fmt.Sprintf("routing decision, mark %#x", f.Outer.Mark)
 	}
-	b.add(Out, Network, Routing, title, b.outerWay(f.Outer))
+	b.add(Out, Network, Routing, title, b.outerRoute(f.Outer))
 	b.add(Out, Network, Output, "output", b.hook(out, Output))
 	b.add(Out, Network, Postrouting, "postrouting", b.hook(out, Postrouting))
 	b.device(Out, Network, Egress, out)
@@ -105,7 +106,7 @@ func (b *builder) back() {
 	b.add(Back, Application, App, "application", app)
 }
 
-func (b *builder) arrival(zone Zone, p *Passage) {
+func (b *builder) arrival(zone Zone, p *evidence.Traversal) {
 	b.device(Back, zone, Ingress, p)
 	b.add(Back, zone, Prerouting, "prerouting", b.hook(p, Prerouting))
 	b.add(Back, zone, SourceCheck, "routing, source check", b.check(p))

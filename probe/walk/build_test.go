@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
@@ -48,29 +49,32 @@ const (
 
 // healthy are the facts of a full tunnel's walk that ended well.
 func healthy() *walk.Facts {
-	postrouting := walk.Visit{Hook: "postrouting", Chain: "ip wg-quick-wg0 postmangle (filter hook postrouting priority -150, policy accept)",
+	postrouting := evidence.Visit{Hook: "postrouting", Chain: "ip wg-quick-wg0 postmangle (filter hook postrouting priority -150, policy accept)",
 		Verdict: "policy accept", Lines: []string{"policy accept"}}
 	marked := postrouting
 	marked.Lines = []string{"postmangle handle 5: meta l4proto udp meta mark 0x0000ca6c ct mark set meta mark -> continue", "policy accept"}
-	restored := walk.Visit{Hook: "prerouting", Chain: "ip wg-quick-wg0 premangle (filter hook prerouting priority -150, policy accept)",
+	restored := evidence.Visit{Hook: "prerouting", Chain: "ip wg-quick-wg0 premangle (filter hook prerouting priority -150, policy accept)",
 		Verdict: "policy accept", Lines: []string{"premangle handle 6: meta l4proto udp meta mark set ct mark -> continue, mark 0xca6c", "policy accept"}}
-	input := walk.Visit{Hook: "input", Chain: "inet filter input (filter hook input priority 0, policy drop)", Verdict: "accept",
+	input := evidence.Visit{Hook: "input", Chain: "inet filter input (filter hook input priority 0, policy drop)", Verdict: "accept",
 		Lines: []string{"input handle 9: jump global -> jump global", "global handle 2: ct state established,related accept -> accept"}}
 	f := &walk.Facts{Interface: "wg0", Target: "192.168.200.22:80", Peer: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", PeerName: "gateway",
 		Packet: "tcp 10.0.0.1:45734 > 192.168.200.22:80, 60 bytes",
-		Inner: &walk.Way{Result: "default dev wg0 table 51820 scope link, by rule 32765: not from all fwmark 0xca6c lookup 51820", Link: "wg0",
-			Evidence: []string{"0: from all lookup local -> no route",
+		Inner: &evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0",
+			Text: "default dev wg0 table 51820 scope link", By: "32765: not from all fwmark 0xca6c lookup 51820",
+			Steps: []string{"0: from all lookup local -> no route",
 				"32764: from all lookup main suppress_prefixlength 0 -> default via 192.0.2.1 dev eth0: suppressed: prefix length 0 <= 0",
 				"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> default dev wg0 table 51820 scope link"}},
-		Outer: &walk.Way{Result: "default via 192.0.2.1 dev eth0, by rule 32766: from all lookup main", Link: "eth0", Mark: 0xca6c,
-			NextHop: "ip -4 neigh show 192.0.2.1 dev eth0: 192.0.2.1 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE"},
-		Out:  &walk.Passage{Packet: "tcp 10.0.0.1:45734 > 192.168.200.22:80, 60 bytes", Out: "wg0", End: "postrouting", Visits: []walk.Visit{postrouting}},
-		Sent: &walk.Passage{Packet: "udp " + here + " > " + hub + ", 124 bytes", Out: "eth0", End: "postrouting", Visits: []walk.Visit{marked}},
-		Received: &walk.Passage{Packet: "udp " + hub + " > " + here + ", 124 bytes", In: "eth0", End: "input", Visits: []walk.Visit{restored, input},
-			Check: &walk.Check{Result: "192.0.2.2 is this host's own; the way back to 203.0.113.2 leads out of eth0, where the packet came in",
-				Evidence: []string{"net.ipv4.conf.all.rp_filter = 1 (strict)"}}},
-		In: &walk.Passage{Packet: "tcp 192.168.200.22:80 > 10.0.0.1:45734, 60 bytes", In: "wg0", End: "input", Visits: []walk.Visit{input},
-			Check: &walk.Check{Result: "10.0.0.1 is this host's own; the way back to 192.168.200.22 leads out of wg0, where the packet came in"}},
+		Outer: &evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0", Mark: 0xca6c,
+			Text: "default via 192.0.2.1 dev eth0", By: "32766: from all lookup main",
+			Neighbor: &evidence.Neighbor{Evidence: "ip -4 neigh show 192.0.2.1 dev eth0: 192.0.2.1 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE"}},
+		Out:  &evidence.Traversal{Packet: "tcp 10.0.0.1:45734 > 192.168.200.22:80, 60 bytes", Out: "wg0", Passed: "postrouting", Visits: []evidence.Visit{postrouting}},
+		Sent: &evidence.Traversal{Packet: "udp " + here + " > " + hub + ", 124 bytes", Out: "eth0", Passed: "postrouting", Visits: []evidence.Visit{marked}},
+		Received: &evidence.Traversal{Packet: "udp " + hub + " > " + here + ", 124 bytes", In: "eth0", Passed: "input", Visits: []evidence.Visit{restored, input},
+			Source: &evidence.SourceCheck{Dst: netip.MustParseAddr("192.0.2.2"), Own: true, Setting: "net.ipv4.conf.all.rp_filter = 1 (strict)",
+				Evidence: []string{"the way back to 203.0.113.2 leads out of eth0, where the packet came in"}}},
+		In: &evidence.Traversal{Packet: "tcp 192.168.200.22:80 > 10.0.0.1:45734, 60 bytes", In: "wg0", Passed: "input", Visits: []evidence.Visit{input},
+			Source: &evidence.SourceCheck{Dst: netip.MustParseAddr("10.0.0.1"), Own: true,
+				Evidence: []string{"the way back to 192.168.200.22 leads out of wg0, where the packet came in"}}},
 		Answer: walk.Answer{Answered: true, Text: "answered", Took: 1510 * time.Microsecond},
 	}
 	f.Seen[probe.A1] = event(probe.A1, 0, nil)
@@ -85,11 +89,12 @@ func dropped() *walk.Facts {
 	f := healthy()
 	f.Seen[probe.A2] = event(probe.A2, 10*time.Microsecond, func(e *probe.Event) { e.Kind, e.OuterLen, e.Sender = probe.KindInitiation, 148, 0x01020304 })
 	f.Seen[probe.A3] = event(probe.A3, 20*time.Microsecond, func(e *probe.Event) { e.Kind, e.OuterLen, e.Sender = probe.KindResponse, 92, 0x1a2b3c4d })
-	f.Initiation = &walk.Passage{Packet: "udp " + here + " > " + hub + ", 176 bytes", Out: "eth0", End: "postrouting", Visits: f.Sent.Visits}
-	f.Response = &walk.Passage{Packet: "udp " + hub + " > " + here + ", 120 bytes", In: "eth0", End: "input", Visits: f.Received.Visits}
+	f.Initiation = &evidence.Traversal{Packet: "udp " + here + " > " + hub + ", 176 bytes", Out: "eth0", Passed: "postrouting", Visits: f.Sent.Visits}
+	f.Response = &evidence.Traversal{Packet: "udp " + hub + " > " + here + ", 120 bytes", In: "eth0", Passed: "input", Visits: f.Received.Visits}
 	rule := "input handle 7: iifname \"wg0\" tcp sport 80 drop"
-	f.In.End, f.In.Drop = "", &walk.Drop{Hook: "input", By: "inet filter " + rule}
-	f.In.Visits = []walk.Visit{{Hook: "input", Chain: "inet filter input (filter hook input priority 0, policy drop)", Verdict: "drop", Lines: []string{rule + " -> drop"}}}
+	chain := "inet filter input (filter hook input priority 0, policy drop)"
+	f.In.Passed, f.In.Drop = "", &evidence.Drop{Hook: "input", Chain: chain, Rule: "inet filter " + rule}
+	f.In.Visits = []evidence.Visit{{Hook: "input", Chain: chain, Verdict: "drop", Lines: []string{rule + " -> drop"}}}
 	f.Answer = walk.Answer{Text: "nothing came"}
 	f.Limits = []string{"rules of legacy iptables (ip filter) are not traced; iptables-legacy-save lists them"}
 	return f
@@ -161,28 +166,28 @@ func TestEnds(t *testing.T) {
 	}{
 		{"no route", func(f *facts) {
 			until(f, 0)
-			f.Inner, f.Out, f.Seen[probe.A1] = &walk.Way{Result: "no route", Rejects: true}, nil, nil
+			f.Inner, f.Out, f.Seen[probe.A1] = &evidence.RouteDecision{Kind: evidence.RouteNone, Text: "no route"}, nil, nil
 		}, walk.Routing, walk.Application, walk.Lost, "lost at step 2, routing decision: no route"},
-		{"past the tunnel", func(f *facts) { until(f, 0); f.Inner.Link, f.Seen[probe.A1] = "eth0", nil },
+		{"past the tunnel", func(f *facts) { until(f, 0); f.Inner.Interface, f.Seen[probe.A1] = "eth0", nil },
 			walk.Routing, walk.Application, walk.Lost, "step 2"},
 		{"back into the tunnel by its mark", func(f *facts) {
-			f.Inner.Link, f.Rerouted = "eth0", &walk.Way{Result: "default dev wg0", Link: "wg0", Mark: 1}
+			f.Inner.Interface, f.Rerouted = "eth0", &evidence.RouteDecision{Kind: evidence.RouteFound, Text: "default dev wg0", Interface: "wg0", Mark: 1}
 		}, walk.Rerouting, walk.Application, walk.Pass, "the reply came back"},
 		{"past it by its mark", func(f *facts) {
 			until(f, 0)
-			f.Rerouted, f.Seen[probe.A1] = &walk.Way{Result: "default dev eth0", Link: "eth0", Mark: 1}, nil
+			f.Rerouted, f.Seen[probe.A1] = &evidence.RouteDecision{Kind: evidence.RouteFound, Text: "default dev eth0", Interface: "eth0", Mark: 1}, nil
 		}, walk.Rerouting, walk.Application, walk.Lost, "routing again: mark 0x1: default dev eth0"},
 		{"output policy", func(f *facts) {
 			until(f, 0)
-			f.Seen[probe.A1], f.Out.End, f.Out.Drop = nil, "", &walk.Drop{Hook: "output", By: "the policy of inet filter output"}
+			f.Seen[probe.A1], f.Out.Passed, f.Out.Drop = nil, "", &evidence.Drop{Hook: "output", Chain: "inet filter output"}
 		}, walk.Output, walk.Application, walk.Lost, "dropped by the policy of inet filter output"},
 		{"between the hooks", func(f *facts) {
 			until(f, 0)
-			f.Seen[probe.A1], f.Out.End, f.Out.Lost = nil, "", "output"
+			f.Seen[probe.A1], f.Out.Passed, f.Out.Lost = nil, "", "output"
 		}, walk.Postrouting, walk.Application, walk.Lost, "another part of the kernel"},
 		{"between the hooks, perhaps", func(f *facts) {
 			until(f, 0)
-			f.Seen[probe.A1], f.Out.End, f.Out.Lost, f.Out.Incomplete = nil, "", "output", true
+			f.Seen[probe.A1], f.Out.Passed, f.Out.Lost, f.Out.Incomplete = nil, "", "output", true
 		}, walk.Postrouting, walk.Application, walk.Unknown, "last seen at step 3, output"},
 		{"allowed ips", func(f *facts) {
 			until(f, probe.A1)
@@ -193,12 +198,12 @@ func TestEnds(t *testing.T) {
 			f.Sent, f.Seen[probe.A4].Reason = nil, probe.StagedOverflow
 		}, walk.Encapsulate, walk.Tunnel, walk.Lost, "staged-overflow"},
 		{"no handshake leaves", func(f *facts) { until(f, probe.A1) }, walk.Encapsulate, walk.Tunnel, walk.Unknown, "waits in the device for a handshake"},
-		{"into itself", func(f *facts) { until(f, probe.A4); f.Outer.Link = "wg0" }, walk.Routing, walk.Network, walk.Lost, "step 7"},
+		{"into itself", func(f *facts) { until(f, probe.A4); f.Outer.Interface = "wg0" }, walk.Routing, walk.Network, walk.Lost, "step 7"},
 		{"encrypted output", func(f *facts) {
 			until(f, probe.A4)
-			f.Sent.End, f.Sent.Drop, f.SendError = "", &walk.Drop{Hook: "output", By: "inet t c handle 1: drop"}, "operation not permitted"
+			f.Sent.Passed, f.Sent.Drop, f.SendError = "", &evidence.Drop{Hook: "output", Rule: "inet t c handle 1: drop"}, "operation not permitted"
 		}, walk.Output, walk.Network, walk.Lost, "inet t c handle 1: drop"},
-		{"neighbour", func(f *facts) { until(f, probe.A4); f.Outer.Silent = true }, walk.Wire, walk.Network, walk.Lost, "the next hop does not answer on eth0"},
+		{"neighbour", func(f *facts) { until(f, probe.A4); f.Outer.Neighbor.Unreachable = true }, walk.Wire, walk.Network, walk.Lost, "the next hop does not answer on eth0"},
 		{"icmp", func(f *facts) { until(f, probe.A4); f.NetworkError = "icmp-port-unreachable from 203.0.113.2" },
 			walk.Wire, walk.Network, walk.Lost, "port-unreachable from 203.0.113.2"},
 		{"silence", func(f *facts) { until(f, probe.A4) }, walk.Wire, walk.Network, walk.Lost, "nothing came back"},
@@ -211,11 +216,11 @@ func TestEnds(t *testing.T) {
 		}, walk.Decrypt, walk.Tunnel, walk.Lost, "preshared keys differ"},
 		{"source check", func(f *facts) {
 			until(f, probe.A4)
-			f.Received = &walk.Passage{Packet: "udp", In: "eth0", Lost: "prerouting", Check: &walk.Check{Drops: true, Result: "rp_filter drops it"}}
+			f.Received = &evidence.Traversal{Packet: "udp", In: "eth0", Lost: "prerouting", Source: &evidence.SourceCheck{Drops: true, Evidence: []string{"rp_filter drops it"}}}
 		}, walk.SourceCheck, walk.Network, walk.Lost, "rp_filter drops it"},
 		{"source check, unexplained", func(f *facts) {
 			until(f, probe.A4)
-			f.Received = &walk.Passage{Packet: "udp", In: "eth0", Lost: "prerouting", Check: &walk.Check{Result: "passes"}}
+			f.Received = &evidence.Traversal{Packet: "udp", In: "eth0", Lost: "prerouting", Source: &evidence.SourceCheck{Evidence: []string{"passes"}}}
 		}, walk.SourceCheck, walk.Network, walk.Lost, "no rule dropped it, routing did"},
 		{"disallowed source", func(f *facts) {
 			until(f, probe.A5)

@@ -6,44 +6,45 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
-// innerWay is a routing decision about the packet. It is lost if that leads
+// innerRoute is a routing decision about the packet. It is lost if that leads
 // nowhere, and astray if it leads past the tunnel, unless it got there.
-func (b *builder) innerWay(w *Way) Step {
-	s := decided(w)
+func (b *builder) innerRoute(r *evidence.RouteDecision) Step {
+	s := decided(r)
 	switch {
-	case w == nil || b.f.Seen[probe.A1] != nil:
-	case w.Rejects:
+	case r == nil || b.f.Seen[probe.A1] != nil:
+	case r.Rejects():
 		s.Status = Lost
-	case w.Link == b.f.Interface:
-	case b.f.Rerouted == nil || w == b.f.Rerouted: // else output may yet lead it back
+	case r.Interface == b.f.Interface:
+	case b.f.Rerouted == nil || r == b.f.Rerouted: // else output may yet lead it back
 		s.Status, b.astray = Lost, true
 		s.Evidence = append(s.Evidence, "it does not enter "+b.f.Interface)
 	}
 	return s
 }
 
-// outerWay is the same about the encrypted packet. It must not lead into the
+// outerRoute is the same about the encrypted packet. It must not lead into the
 // tunnel.
-func (b *builder) outerWay(w *Way) Step {
-	s := decided(w)
+func (b *builder) outerRoute(r *evidence.RouteDecision) Step {
+	s := decided(r)
 	switch {
-	case w == nil || b.arrived() != nil:
-	case w.Rejects:
+	case r == nil || b.arrived() != nil:
+	case r.Rejects():
 		s.Status = Lost
-	case w.Link == b.f.Interface:
+	case r.Interface == b.f.Interface:
 		s.Status = Lost
 		s.Evidence = append(s.Evidence, "that is the tunnel: the packet would be encrypted again and again")
 	}
 	return s
 }
 
-func decided(w *Way) Step {
-	if w == nil {
+func decided(r *evidence.RouteDecision) Step {
+	if r == nil {
 		return Step{Result: "not visible: the routes could not be read"}
 	}
-	return Step{Status: Pass, Result: w.Result, Evidence: slices.Clone(w.Evidence)}
+	return Step{Status: Pass, Result: r.Describe(), Evidence: slices.Clone(r.Steps)}
 }
 
 // order is that of the hooks on a packet's way.
@@ -51,8 +52,8 @@ var order = map[string]int{"ingress": 0, "prerouting": 1, "input": 2, "output": 
 
 // device adds what a packet met at a hook of a device, if it was seen to meet
 // something there.
-func (b *builder) device(leg Leg, zone Zone, at Place, p *Passage) {
-	if p == nil || !slices.ContainsFunc(p.Visits, func(v Visit) bool { return v.Hook == string(at) }) {
+func (b *builder) device(leg Leg, zone Zone, at Place, p *evidence.Traversal) {
+	if p == nil || !slices.ContainsFunc(p.Visits, func(v evidence.Visit) bool { return v.Hook == string(at) }) {
 		return
 	}
 	link := p.In
@@ -63,17 +64,14 @@ func (b *builder) device(leg Leg, zone Zone, at Place, p *Passage) {
 }
 
 // hook is what a packet met in one hook.
-func (b *builder) hook(p *Passage, at Place) Step {
+func (b *builder) hook(p *evidence.Traversal, at Place) Step {
 	name := string(at)
 	if p == nil {
 		return Step{Result: b.unseen()}
 	}
 	s := Step{Status: Pass}
 	if at == Output { // of what came in the wire tells
-		s.Evidence = append(s.Evidence, p.Packet)
-		if p.Other != "" {
-			s.Evidence = append(s.Evidence, p.Other)
-		}
+		s.Evidence = append(s.Evidence, b.packet(p)...)
 	}
 	var met []string
 	for _, v := range p.Visits {
@@ -93,16 +91,17 @@ func (b *builder) hook(p *Passage, at Place) Step {
 	if len(met) == 0 {
 		s.Result = "no chain meets it"
 	}
-	last := p.End
+	last := p.Passed
+	hook, by := stopped(p)
 	switch {
-	case p.Drop != nil:
-		last = p.Drop.Hook
+	case by != "":
+		last = hook
 	case p.Lost != "":
 		last = p.Lost
 	}
 	switch {
-	case p.Drop != nil && p.Drop.Hook == name:
-		s.Status, s.Result = Lost, "dropped by "+p.Drop.By
+	case by != "" && hook == name:
+		s.Status, s.Result = Lost, "dropped by "+by
 	case order[name] <= order[last]:
 	case p.Lost == string(Output) && !p.Incomplete:
 		s.Status, s.Result = Lost, "passed output and did not come here: no rule dropped it, another part of the kernel did"
@@ -110,6 +109,35 @@ func (b *builder) hook(p *Passage, at Place) Step {
 		s.Status, s.Result = Unknown, "it was not seen here"
 	}
 	return s
+}
+
+// packet is what was seen on a segment.
+func (b *builder) packet(p *evidence.Traversal) []string {
+	other := ""
+	switch p {
+	case b.f.Sent:
+		other = b.f.SentOther
+	case b.f.Received:
+		other = b.f.ReceivedOther
+	}
+	if other == "" {
+		return []string{p.Packet}
+	}
+	return []string{p.Packet, other}
+}
+
+// stopped says which rule or policy let a packet go no further, and in which hook;
+// "" if none did.
+func stopped(p *evidence.Traversal) (hook, by string) {
+	switch {
+	case p.Held != nil:
+		return p.Held.Hook, p.Held.By + " (" + p.Held.How + ")"
+	case p.Drop == nil:
+		return "", ""
+	case p.Drop.Rule == "":
+		return p.Drop.Hook, "the policy of " + p.Drop.Chain
+	}
+	return p.Drop.Hook, p.Drop.Rule
 }
 
 // unseen says why nothing is known of a hook.
@@ -120,28 +148,44 @@ func (b *builder) unseen() string {
 	return "it was not seen here"
 }
 
-func (b *builder) wireOut(p *Passage) Step {
+func (b *builder) wireOut(p *evidence.Traversal) Step {
 	s := Step{Result: b.unseen()}
-	if p != nil && p.End == string(Postrouting) {
+	if p != nil && p.Passed == string(Postrouting) {
 		s = Step{Status: Pass, Result: "out of " + p.Out}
 	}
-	w := b.f.Outer
-	if w != nil && w.NextHop != "" {
-		s.Evidence = append(s.Evidence, w.NextHop)
+	r := b.f.Outer
+	if r != nil && r.Neighbor != nil {
+		s.Evidence = append(s.Evidence, r.Neighbor.Evidence)
 	}
 	if b.arrived() != nil {
 		return s
 	}
 	switch {
 	case b.f.NetworkError != "":
-		s.Status, s.Result = Lost, b.f.NetworkError
-	case w != nil && w.Silent:
-		s.Status, s.Result = Lost, "the next hop does not answer on "+w.Link
+		s.Status, s.Result = Lost, b.f.NetworkError+dropped(b.f.Complaint)
+	case r != nil && r.Neighbor != nil && r.Neighbor.Unreachable:
+		s.Status, s.Result = Lost, "the next hop does not answer on "+r.Interface
 	case b.f.SendError != "" && p == nil:
 		s.Status, s.Result = Lost, "the kernel refuses the packet: "+b.f.SendError
 		s.Evidence = append(s.Evidence, b.unseen())
 	}
 	return s
+}
+
+// dropped says why this host did not deliver an ICMP error, "" if that is not known.
+func dropped(p *evidence.Traversal) string {
+	if p == nil {
+		return ""
+	}
+	const drops = "; this host drops it: "
+	_, by := stopped(p)
+	switch {
+	case by != "":
+		return drops + by
+	case p.Lost != "" && p.Source != nil && p.Source.Drops:
+		return drops + sourceChecked(p.Source).Result
+	}
+	return ""
 }
 
 func (b *builder) sent() bool { return b.data() || b.f.Seen[probe.A2] != nil }
@@ -154,14 +198,10 @@ func (b *builder) arrived() *probe.Event {
 	return b.f.Seen[probe.A3]
 }
 
-func (b *builder) wireIn(p *Passage) Step {
+func (b *builder) wireIn(p *evidence.Traversal) Step {
 	switch e := b.arrived(); {
 	case p != nil:
-		s := Step{Status: Pass, Result: "in on " + p.In, Evidence: []string{p.Packet}}
-		if p.Other != "" {
-			s.Evidence = append(s.Evidence, p.Other)
-		}
-		return s
+		return Step{Status: Pass, Result: "in on " + p.In, Evidence: b.packet(p)}
 	case e != nil:
 		from, _ := e.Outer()
 		return Step{Status: Pass, Result: fmt.Sprintf("from %s, %d bytes", from, e.OuterLen)}
@@ -174,17 +214,18 @@ func (b *builder) wireIn(p *Passage) Step {
 }
 
 // check is what comes between prerouting and input.
-func (b *builder) check(p *Passage) Step {
+func (b *builder) check(p *evidence.Traversal) Step {
 	if p == nil {
 		return Step{Result: b.unseen()}
 	}
 	s := Step{Status: Unknown, Result: "not visible: the routes could not be read"}
-	if c := p.Check; c != nil {
-		s.Status, s.Result, s.Evidence = Pass, c.Result, slices.Clone(c.Evidence)
+	if p.Source != nil {
+		s = sourceChecked(p.Source)
 	}
-	passed := p.End != "" || p.Drop != nil && p.Drop.Hook == string(Input) || p.Lost == string(Input)
+	hook, _ := stopped(p)
+	passed := p.Passed != "" || hook == string(Input) || p.Lost == string(Input)
 	switch {
-	case passed && p.Check != nil && p.Check.Drops:
+	case passed && p.Source != nil && p.Source.Drops:
 		// What the kernel did counts more than what it should have done.
 		s.Evidence = append(s.Evidence, "and yet it came to input: the routes have changed, or were read wrongly")
 		s.Status = Pass
@@ -192,11 +233,42 @@ func (b *builder) check(p *Passage) Step {
 		s.Status = Pass
 	case p.Lost == string(Prerouting) && !p.Incomplete:
 		s.Status = Lost
-		if p.Check == nil || !p.Check.Drops {
+		if p.Source == nil || !p.Source.Drops {
 			s.Result = "passed prerouting and did not come to input: no rule dropped it, routing did"
 		}
-	case p.Drop == nil:
+	case hook == "":
 		s.Status = Unknown
+	}
+	return s
+}
+
+// sourceChecked is what routing makes of a packet, and what that rests on.
+func sourceChecked(c *evidence.SourceCheck) Step {
+	s := Step{Status: Pass, Evidence: slices.Clone(c.Evidence)}
+	if len(c.Evidence) > 0 {
+		s.Result, s.Evidence = c.Evidence[0], s.Evidence[1:]
+	}
+	if c.Setting != "" && !c.Drops {
+		s.Evidence = append(s.Evidence, c.Setting)
+	}
+	if c.Back.Kind != evidence.RouteUnknown {
+		s.Evidence = append(s.Evidence, "the way back:")
+		for _, line := range c.Back.Steps {
+			s.Evidence = append(s.Evidence, "  "+line)
+		}
+	}
+	if c.Doubt != "" {
+		s.Evidence = append(s.Evidence, c.Doubt)
+	}
+	if c.OwnRoute != "" {
+		s.Evidence = slices.Insert(s.Evidence, 0, c.OwnRoute)
+	}
+	switch {
+	case c.Drops:
+	case c.Own:
+		s.Result = c.Dst.String() + " is this host's own; " + s.Result
+	default:
+		s.Result = c.Dst.String() + " is not this host's own; " + s.Result
 	}
 	return s
 }

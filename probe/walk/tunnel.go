@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // at returns a step for an event at a checkpoint, with what it says.
@@ -62,7 +63,7 @@ func (b *builder) handshake() Step {
 }
 
 // brief says in a line which hooks a packet passed.
-func (b *builder) brief(p *Passage) []string {
+func (b *builder) brief(p *evidence.Traversal) []string {
 	if p == nil {
 		return nil
 	}

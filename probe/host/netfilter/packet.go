@@ -262,6 +262,15 @@ func (p *Packet) saw(h Hook, now Header) {
 	p.Last = now
 }
 
+// Payload returns the length in bytes of the content of a UDP datagram that has
+// neither IP options nor extension headers.
+func (h Header) Payload() int {
+	if h.Src.Is4() {
+		return int(h.Length) - 20 - 8
+	}
+	return int(h.Length) - 40 - 8
+}
+
 // Source returns source and port.
 func (h Header) Source() netip.AddrPort { return netip.AddrPortFrom(h.Src, h.SrcPort) }
 

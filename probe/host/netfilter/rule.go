@@ -40,12 +40,15 @@ type Rule struct {
 }
 
 // String returns "inet filter input handle 7: tcp dport 80 drop".
-func (r Rule) String() string {
+func (r Rule) String() string { return r.Table.String() + " " + r.InTable() }
+
+// InTable returns String without the table: "input handle 7: tcp dport 80 drop".
+func (r Rule) InTable() string {
 	text := r.Text
 	if text == "" {
 		text = "rule text unknown: " + r.NoText
 	}
-	return fmt.Sprintf("%v %s handle %d: %s", r.Table, r.Chain, r.Handle, text)
+	return fmt.Sprintf("%s handle %d: %s", r.Chain, r.Handle, text)
 }
 
 // rules looks rules up, and keeps what programs say of a table for as long as

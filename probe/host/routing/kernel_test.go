@@ -196,7 +196,7 @@ func TestAgainstKernel(t *testing.T) {
 				}
 				if bad := contradicts(s, &walk); bad != "" {
 					again := s.Walk(f)
-					t.Fatalf("%s, round %d: %s\n%s", familyName(ipv6), round, bad, strings.Join(again.Evidence(), "\n"))
+					t.Fatalf("%s, round %d: %s\n%s", familyName(ipv6), round, bad, strings.Join(account(&again), "\n"))
 				}
 			}
 		}
@@ -233,7 +233,7 @@ func contradicts(s *Snapshot, w *Walk) string {
 	if rp := s.ReversePath(f); rp.Drops {
 		lines := rp.Evidence
 		if rp.Back != nil {
-			lines = append(lines, rp.Back.Evidence()...)
+			lines = append(lines, account(rp.Back)...)
 		}
 		return "the kernel does not drop it:\n" + strings.Join(lines, "\n") + "\n"
 	}

@@ -86,7 +86,7 @@ func verified(t testing.TB, s *Snapshot, f Flow) Walk {
 		t.Fatal(err)
 	}
 	if !w.Verified || w.Doubt != "" {
-		t.Errorf("%s is not verified:\n%s", f, strings.Join(w.Evidence(), "\n"))
+		t.Errorf("%s is not verified:\n%s", f, strings.Join(account(&w), "\n"))
 	}
 	return w
 }

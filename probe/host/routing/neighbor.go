@@ -128,8 +128,8 @@ func (n *NextHop) Unreachable() bool {
 	return n.Resolves && (n.Neighbor.State == NeighborFailed || n.Neighbor.State == NeighborIncomplete)
 }
 
-// Evidence says what is known, with ip(8)'s words.
-func (n *NextHop) Evidence() string {
+// String says what is known, with ip(8)'s words.
+func (n *NextHop) String() string {
 	command := fmt.Sprintf("%s neigh show %s dev %s", ipCommand(n.Addr.Is6()), n.Addr, n.Dev)
 	switch {
 	case !n.Resolves:

@@ -118,36 +118,22 @@ func (t *Step) String() string {
 	return b.String()
 }
 
-// Evidence returns the rules that were tried and what came of each, the decision,
-// and what stands against it.
-func (w *Walk) Evidence() []string {
-	var lines []string
-	if w.Unexplained == "" {
-		for i := range w.Steps {
-			lines = append(lines, w.Steps[i].String())
-		}
-	}
-	lines = append(lines, w.Flow.String()+": "+w.Decision.String())
-	for _, s := range []string{w.Unexplained, w.Doubt, w.Refused} {
-		if s != "" {
-			lines = append(lines, s)
-		}
-	}
-	return lines
-}
-
 // String returns what was decided and by what, such as "default via 192.0.2.1 dev
 // eth0, by rule 32766: from all lookup main".
 func (d *Decision) String() string {
-	by := ""
-	if d.Rule != nil {
-		by = ", by rule " + d.Rule.String()
+	if d.Rule == nil {
+		return d.what()
 	}
+	return d.what() + ", by rule " + d.Rule.String()
+}
+
+// what is String without the rule.
+func (d *Decision) what() string {
 	switch {
 	case d.Route != nil:
-		return d.Route.String() + by
+		return d.Route.String()
 	case d.Type.Rejects():
-		return d.Type.String() + by
+		return d.Type.String()
 	}
 	w := new(words)
 	w.add(d.Type.String())

@@ -102,7 +102,7 @@ func TestWalk(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			ownNamespace(t, slices.Concat(fullTunnel, tc.do)...)
 			w := verified(t, take(t), tc.flow)
-			got := w.Evidence()
+			got := account(&w)
 			if !slices.Equal(got, tc.want) {
 				t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(tc.want, "\n\t"))
 			}
@@ -392,10 +392,25 @@ func TestUnexplained(t *testing.T) {
 	if w.Verified || w.Unexplained == "" || w.Decision.Rule != nil || w.Decision.OutLink() != "eth0" || w.Decision.Gateway() != addr("192.168.178.1") {
 		t.Errorf("%+v", w)
 	}
-	if lines := w.Evidence(); len(lines) != 2 || !strings.Contains(lines[1], "do not explain") {
+	if lines := account(&w); len(lines) != 2 || !strings.Contains(lines[1], "do not explain") {
 		t.Errorf("evidence %q", lines)
 	}
 	if _, w, err := Explain(Flow{Dst: addr("9.9.9.9")}); err != nil || !w.Verified {
 		t.Errorf("explained anew: %v, %+v", err, w)
 	}
+}
+
+// account is how a decision came about, and the decision.
+func account(w *Walk) []string {
+	var lines []string
+	if w.Unexplained == "" {
+		lines = w.tried()
+	}
+	lines = append(lines, w.Flow.String()+": "+w.Decision.String())
+	for _, s := range []string{w.Unexplained, w.Doubt, w.Refused} {
+		if s != "" {
+			lines = append(lines, s)
+		}
+	}
+	return lines
 }

@@ -1,0 +1,122 @@
+//go:build linux
+
+package routing
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/wgnode/wgnode/probe/evidence"
+)
+
+// Evidence returns what a walk through the snapshot came to. Steps are not set, see
+// [Walk.Account], nor is Around, see [Snapshot.Around].
+func (s *Snapshot) Evidence(w *Walk) evidence.RouteDecision {
+	d := &w.Decision
+	r := evidence.RouteDecision{Kind: d.Type.kind(), Interface: d.OutLink(), Gateway: d.Gateway(), Source: d.PrefSrc,
+		Local: d.Type == TypeLocal, Mark: w.Flow.Mark, Text: d.what(), Remove: d.Delete()}
+	if d.Route != nil {
+		r.Beatable = !d.Route.Dst.IsSingleIP() && (d.Table == Main || s.mainFirst(d.Rule))
+	}
+	if d.Rule != nil {
+		r.By = d.Rule.String()
+	}
+	return r
+}
+
+// kind is the type for evidence.
+func (t Type) kind() evidence.RouteKind {
+	switch t {
+	case TypeNone:
+		return evidence.RouteNone
+	case TypeUnreachable:
+		return evidence.RouteUnreachable
+	case TypeProhibit:
+		return evidence.RouteProhibited
+	case TypeBlackhole:
+		return evidence.RouteBlackhole
+	}
+	return evidence.RouteFound
+}
+
+// mainFirst reports whether the main table is asked before the rule that decided,
+// so that a route there would have won.
+func (s *Snapshot) mainFirst(decided *Rule) bool {
+	if decided == nil {
+		return false
+	}
+	for _, r := range s.rules(decided.IPv6) {
+		if r.Priority >= decided.Priority {
+			break
+		}
+		everything := !r.Not && !r.From.IsValid() && !r.To.IsValid() && r.Mark == 0 && r.MarkMask == 0 && r.IIF == "" && r.OIF == "" && r.IPProto == 0
+		if everything && r.Action == ActionTable && r.Table == Main {
+			return true
+		}
+	}
+	return false
+}
+
+// Account says how the decision came about, one line each: the rules that were tried,
+// what the kernel says, and what stands against it.
+func (w *Walk) Account() []string {
+	var lines []string
+	if w.Unexplained == "" {
+		lines = w.tried()
+	}
+	if w.Verified {
+		lines = append(lines, "the kernel says the same: "+w.Flow.String())
+	}
+	for _, s := range []string{w.Unexplained, w.Doubt, w.Refused} {
+		if s != "" {
+			lines = append(lines, s)
+		}
+	}
+	return lines
+}
+
+// tried are the rules, and what came of each.
+func (w *Walk) tried() []string {
+	var lines []string
+	for i := range w.Steps {
+		lines = append(lines, w.Steps[i].String())
+	}
+	return lines
+}
+
+// Evidence returns what is known of the next hop.
+func (n *NextHop) Evidence() *evidence.Neighbor {
+	return &evidence.Neighbor{Addr: n.Addr, Link: n.Dev, Unreachable: n.Unreachable(),
+		Pending: n.Resolves && n.Neighbor.State == NeighborIncomplete, Evidence: n.String()}
+}
+
+// SourceCheck looks up what the kernel makes of a packet that comes in on f.IIF: of
+// its source, see [Snapshot.ReversePath], and whether it is for this host.
+func (s *Snapshot) SourceCheck(f Flow) *evidence.SourceCheck {
+	rp := s.ReversePath(f)
+	c := &evidence.SourceCheck{Drops: rp.Drops, Doubt: rp.Doubt, Evidence: rp.Evidence, Fix: rp.Fix, Dst: f.Dst}
+	if rp.Setting.Name != "" {
+		c.Setting = fmt.Sprintf("%v (%v)", rp.Setting, rp.Mode)
+	}
+	if rp.Back != nil {
+		c.Back = s.Evidence(rp.Back)
+		c.Back.Steps = rp.Back.tried()
+	}
+	if kind, route := s.AddrType(f.Dst); kind == TypeLocal {
+		c.Own, c.OwnRoute = true, route.String()
+	}
+	return c
+}
+
+// LinkName returns the name of the link with that index, "" for 0, which stands for
+// none. One that is gone has the name "link N".
+func LinkName(index uint32) string {
+	if index == 0 {
+		return ""
+	}
+	i, err := net.InterfaceByIndex(int(index))
+	if err != nil {
+		return fmt.Sprintf("link %d", index)
+	}
+	return i.Name
+}
