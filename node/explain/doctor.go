@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/key"
 )
 
@@ -40,26 +41,26 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	if err := session.Start(ctx, observe.NewRecorder(s.Tunnel.Recorder(), past), observe.Selection{}); err != nil {
 		return nil, err
 	}
-	f, c, err := s.facts()
+	k, err := s.Knowledge()
 	if err != nil {
 		return nil, err
 	}
-	c.Latest = true
+	d := &doctor{Subject: &s, req: req, know: k, facts: collect.FactsFrom(k), col: collect.CollectorFor(k), looked: make(map[netip.AddrPort]found)}
+	d.col.Latest = true
 	if req.Provoke {
-		s.provoke(c)
+		s.provoke(d.col)
 	}
 	// Even without For, what has been recorded up to now must have been read.
 	wctx, cancel := context.WithTimeout(ctx, max(req.For, linger))
 	defer cancel()
-	d := &doctor{Subject: &s, req: req, facts: f, col: c, looked: make(map[netip.AddrPort]found)}
 	if s.Kernel && req.For > 0 {
-		d.wire = newWireWatch(s.Interface, session.WatchKernel(wctx, messages(f.ListenPort)))
+		d.wire = newWireWatch(s.Interface, session.WatchKernel(wctx, messages(d.facts.ListenPort)))
 	}
 	session.Run(wctx, d)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := s.doctorReport(f, c, d.wire)
+	r := d.report()
 	if !req.VerdictsOnly {
 		s.addFindings(ctx, r)
 	}
@@ -74,6 +75,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 type doctor struct {
 	*Subject
 	req    DoctorRequest
+	know   collect.Knowledge
 	facts  *diagnose.Facts
 	col    *diagnose.Collector
 	wire   *wireWatch               // nil: the kernel is not watched
@@ -92,7 +94,7 @@ func (d *doctor) Add(o *observe.Observation) {
 
 // Look implements [observe.Policy].
 func (d *doctor) Look(context.Context) observe.State {
-	if d.req.Settled && d.settled(d.facts, d.col, d.wire, d.looked) {
+	if d.req.Settled && d.settled() {
 		return observe.Complete
 	}
 	return observe.Open
@@ -112,27 +114,25 @@ func (s *Subject) provoke(c *diagnose.Collector) {
 	}
 }
 
-// refreshAll brings all peers up to date, and adds to looked the routes of endpoints that
-// it lacks.
-func (s *Subject) refreshAll(f *diagnose.Facts, c *diagnose.Collector, looked map[netip.AddrPort]found) {
+// refresh brings all peers up to date, and looks the routes of new endpoints up.
+func (d *doctor) refresh() {
 	var lacking []netip.AddrPort
-	for id, p := range c.Peers {
-		ps := s.Tunnel.PeerState(id)
-		s.refresh(p, &ps)
-		if _, ok := looked[p.Endpoint]; !ok && p.Endpoint.IsValid() {
+	for id, p := range d.col.Peers {
+		collect.Refresh(p, d.know.State(id))
+		if _, ok := d.looked[p.Endpoint]; !ok && p.Endpoint.IsValid() {
 			lacking = append(lacking, p.Endpoint)
 		}
 	}
-	maps.Copy(looked, s.endpointRoutes(f.ListenPort, f.FwMark, lacking))
-	for _, p := range c.Peers {
-		p.Route = looked[p.Endpoint].RouteDecision
+	maps.Copy(d.looked, d.endpointRoutes(d.facts.ListenPort, d.facts.FwMark, lacking))
+	for _, p := range d.col.Peers {
+		p.Route = d.looked[p.Endpoint].RouteDecision
 	}
 }
 
 // about returns the facts about one peer.
-func about(f *diagnose.Facts, p *diagnose.Peer) *diagnose.Facts {
-	of := *f
-	of.Peer, of.Side = p, sideOf(p)
+func (d *doctor) about(id probe.PeerID, p *diagnose.Peer) *diagnose.Facts {
+	of := *d.facts
+	of.Peer, of.Side, of.Kernel = p, sideOf(p), d.wire.of(id)
 	return &of
 }
 
@@ -144,35 +144,33 @@ func sideOf(p *diagnose.Peer) diagnose.Side {
 	return diagnose.SideA
 }
 
-func (s *Subject) settled(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch, looked map[netip.AddrPort]found) bool {
-	s.refreshAll(f, c, looked)
-	for id, p := range c.Peers {
-		of := about(f, p)
-		of.Kernel = wire.of(id)
-		if _, ok := of.Judge(time.Now()); !ok && (p.Endpoint.IsValid() || p.Written != "") {
+// settled reports whether nothing more can be learned about any peer that has an endpoint.
+func (d *doctor) settled() bool {
+	d.refresh()
+	for id, p := range d.col.Peers {
+		if _, ok := d.about(id, p).Judge(time.Now()); !ok && (p.Endpoint.IsValid() || p.Written != "") {
 			return false
 		}
 	}
 	return true
 }
 
-func (s *Subject) doctorReport(f *diagnose.Facts, c *diagnose.Collector, wire *wireWatch) *diagnose.DoctorReport {
+func (d *doctor) report() *diagnose.DoctorReport {
 	now := time.Now()
-	r := &diagnose.DoctorReport{Interface: s.Interface, MTU: s.MTU, Drops: dropsByName(s.Tunnel.PeerState(0).Drops)}
-	s.refreshAll(f, c, make(map[netip.AddrPort]found)) // the routes may have changed meanwhile
-	for _, ps := range s.Tunnel.Peers() {
-		p := c.Peers[ps.ID]
+	r := &diagnose.DoctorReport{Interface: d.Interface, MTU: d.MTU, Drops: dropsByName(d.Tunnel.PeerState(0).Drops)}
+	clear(d.looked) // the routes may have changed meanwhile
+	d.refresh()
+	for _, ps := range d.Tunnel.Peers() {
+		p := d.col.Peers[ps.ID]
 		if p == nil {
 			continue
 		}
-		of := about(f, p)
-		of.Kernel = wire.of(ps.ID)
-		one := peerReport(of, now)
+		one := peerReport(d.about(ps.ID, p), now)
 		one.Drops = dropsByName(ps.Drops)
 		r.Peers = append(r.Peers, one)
 	}
-	for i := range c.Strangers {
-		r.Peers = append(r.Peers, strangerPeer(f, &c.Strangers[i], now))
+	for i := range d.col.Strangers {
+		r.Peers = append(r.Peers, strangerPeer(d.facts, &d.col.Strangers[i], now))
 	}
 	return r
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 )
 
@@ -78,16 +79,20 @@ func begin(ctx context.Context, s Subject, req Request) (*explanation, error) {
 // newExplanation begins to observe the tunnel's events, until ctx ends or the session
 // is closed, and collects what is known before anything passes.
 func newExplanation(ctx context.Context, s Subject, req Request) (*explanation, error) {
-	x := &explanation{Subject: s, req: req, started: time.Now(), session: observe.NewSession(look, linger)}
+	started := time.Now()
+	session := observe.NewSession(look, linger)
 	events := observe.NewRecorder(s.Tunnel.Recorder(), probe.SubscribeOptions{})
-	err := x.session.Start(ctx, events, observe.Selection{})
+	err := session.Start(ctx, events, observe.Selection{})
+	var k collect.Knowledge
 	if err == nil {
-		err = x.prepare()
+		k, err = s.Knowledge()
 	}
 	if err != nil {
-		x.session.Close()
+		session.Close()
 		return nil, err
 	}
+	x := &explanation{Subject: s, inquiry: newInquiry(k, req.Target, req.From), req: req, started: started, session: session}
+	x.prepare()
 	return x, nil
 }
 
@@ -114,7 +119,8 @@ func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := x.report(v, time.Now())
+	r := x.report(v, x.started, time.Now())
+	r.MTU = x.MTU
 	x.addFindings(ctx, r)
 	return r, nil
 }
@@ -122,6 +128,7 @@ func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 // explanation is one run of Explain.
 type explanation struct {
 	Subject
+	inquiry
 	req     Request
 	started time.Time
 	session *observe.Session
@@ -131,12 +138,6 @@ type explanation struct {
 	// recalled is the last handshake message that recall took, by its Seq.
 	recalled uint64
 
-	facts *diagnose.Facts
-	col   *diagnose.Collector
-	flow  *diagnose.Flow
-	peer  probe.PeerID
-	// behind is the peer that somebody else's target is behind, 0 for none.
-	behind probe.PeerID
 	// forwardedTo is what this host translates the target to, invalid if it was
 	// not seen to.
 	forwardedTo netip.AddrPort
@@ -144,14 +145,9 @@ type explanation struct {
 	kernel *kernelWatch
 }
 
-func (x *explanation) prepare() error {
-	f, c, err := x.Subject.facts()
-	if err != nil {
-		return err
-	}
-	x.facts, x.col = f, c
-	x.flow = &diagnose.Flow{Target: netip.AddrPortFrom(x.req.Target.Addr().Unmap(), x.req.Target.Port()), Source: x.req.From}
-	f.Flow, c.Flow = x.flow, x.flow
+// prepare finds out what is known before anything passes.
+func (x *explanation) prepare() {
+	f := x.facts
 	x.lacks(f)
 	switch {
 	case x.Kernel:
@@ -159,59 +155,38 @@ func (x *explanation) prepare() error {
 	case x.Local != nil:
 		x.flow.Route.Local = x.Local(x.flow.Target.Addr())
 	}
-	r, ok := x.Tunnel.Lookup(x.flow.Target.Addr())
+	to := x.know.Lookup(x.flow.Target.Addr())
 	if !x.req.Passive {
 		f.Side = diagnose.SideA
-		if ok {
-			x.choose(r.Peer)
+		if to != 0 {
+			x.choose(to)
+			x.col.Via = to
 		} else {
-			f.Nearest = nearest(c.Peers, x.flow.Target.Addr())
+			f.Nearest = nearest(x.col.Peers, x.flow.Target.Addr())
 		}
 		k := ""
 		if f.Peer != nil {
 			k = f.Peer.Key
 		}
 		f.Changed = x.changed(f, x.flow.Target.Addr(), k)
-		return nil
+		return
 	}
 	f.Side = diagnose.SideB
 	f.Changed = x.changed(f, netip.Addr{}, "")
-	if ok && !x.flow.Route.Local {
-		x.behind = r.Peer
+	if !x.flow.Route.Local {
+		x.behind = to
 	}
-	if x.behind != 0 && !x.inTunnel(x.req.From) {
+	if x.behind != 0 && !x.inTunnel(x.from) {
 		f.Side = diagnose.SideA
-		x.choose(r.Peer)
-	} else if p, ok := x.Tunnel.Lookup(x.req.From.Addr()); ok && x.req.From.IsValid() {
-		x.passOn(p.Peer)
+		x.choose(x.behind)
+	} else if x.inTunnel(x.from) {
+		x.passOn(x.know.Lookup(x.from.Addr()))
 	}
-	return nil
-}
-
-// passOn makes the peer that calls the one that the facts are about. If the
-// target is behind another the flow is passed on to that.
-func (x *explanation) passOn(from probe.PeerID) {
-	x.facts.Side = diagnose.SideB
-	x.choose(from)
-	if x.behind == 0 || x.behind == from {
-		return
-	}
-	onward := *x.facts
-	onward.Side, onward.Kernel = diagnose.SideA, nil
-	if x.Kernel {
-		onward.Kernel = &evidence.KernelEvidence{}
-	}
-	onward.Peer = x.col.Peers[x.behind]
-	x.facts.Onward = &onward
 }
 
 // inTunnel reports whether a prefix is behind a peer.
 func (x *explanation) inTunnel(p netip.Prefix) bool {
-	if !p.IsValid() {
-		return false
-	}
-	_, ok := x.Tunnel.Lookup(p.Addr())
-	return ok
+	return p.IsValid() && x.know.Lookup(p.Addr()) != 0
 }
 
 // proto is the protocol of the flow, 0 if it may be more than one.
@@ -222,13 +197,19 @@ func (x *explanation) proto() uint8 {
 	return 0
 }
 
-// choose makes a peer the one that the facts are about.
+// choose is that of the inquiry, and looks up where packets to the peer's endpoint go.
 func (x *explanation) choose(id probe.PeerID) {
-	x.peer, x.facts.Peer = id, x.col.Peers[id]
-	if x.facts.Side == diagnose.SideA && !x.req.Passive {
-		x.col.Via = id
-	}
+	x.inquiry.choose(id)
 	x.way()
+}
+
+// passOn is that of the inquiry, and looks up where packets to the peer's endpoint go.
+func (x *explanation) passOn(from probe.PeerID) {
+	onward := x.inquiry.passOn(from)
+	x.way()
+	if onward != nil && x.Kernel {
+		onward.Kernel = &evidence.KernelEvidence{}
+	}
 }
 
 // way asks where packets to the peer's endpoint go.
@@ -259,22 +240,4 @@ func probed(o *observe.Outcome) diagnose.Probe {
 func (x *explanation) judge() diagnose.Verdict {
 	v, _ := x.facts.Judge(time.Now())
 	return v
-}
-
-func (x *explanation) report(v diagnose.Verdict, now time.Time) *diagnose.Report {
-	r := &diagnose.Report{Interface: x.Interface, Target: probe.TargetText(x.flow.Target), Side: x.facts.Side, MTU: x.MTU,
-		Verdict: v, Ladder: x.facts.Ladder(&v, x.started)}
-	if p := x.facts.Peer; p != nil {
-		r.Peer, r.PeerName, r.HandshakeAge = p.Key, p.Name, p.Handshake.Age(now)
-	}
-	if x.flow.Probe.Answered {
-		r.RTT = x.flow.Probe.Took
-	}
-	if m := x.facts.PathMTU; m != nil {
-		r.PathMTU = m.Largest
-	}
-	if on := x.facts.Onward; on != nil {
-		r.Onward, r.OnwardName = on.Peer.Key, on.Peer.Name
-	}
-	return r
 }

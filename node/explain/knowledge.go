@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -18,16 +17,6 @@ func (s *Subject) Knowledge() (collect.Knowledge, error) {
 		return nil, err
 	}
 	return &live{s, st}, nil
-}
-
-// facts begins the facts and a collector for them, with what is known before anything
-// passes.
-func (s *Subject) facts() (*diagnose.Facts, *diagnose.Collector, error) {
-	k, err := s.Knowledge()
-	if err != nil {
-		return nil, nil, err
-	}
-	return collect.FactsFrom(k), collect.CollectorFor(k), nil
 }
 
 // live is the knowledge of a running tunnel.
@@ -77,6 +66,3 @@ func (s *Subject) stateOf(ps *tunnel.PeerState) collect.State {
 	}
 	return state
 }
-
-// refresh brings a peer up to date where no event does.
-func (s *Subject) refresh(p *diagnose.Peer, ps *tunnel.PeerState) { collect.Refresh(p, s.stateOf(ps)) }

@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 )
 
@@ -75,10 +76,11 @@ func NewObserver(ctx context.Context, s Subject) (*Observer, error) {
 	if !s.Kernel {
 		return nil, nil
 	}
-	f, _, err := s.facts()
+	k, err := s.Knowledge()
 	if err != nil {
 		return nil, err
 	}
+	f := collect.FactsFrom(k)
 	w := &Observer{s: s, facts: f, session: observe.NewSession(0, 0), wire: kernelWatch{link: s.Interface},
 		kernels: make(map[netip.AddrPort]*evidence.KernelEvidence), followed: make(map[followedFlow]bool),
 		requests: make(map[request]time.Time)}

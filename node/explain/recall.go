@@ -1,11 +1,8 @@
 package explain
 
-import (
-	"github.com/wgnode/wgnode/probe"
-	"slices"
-)
+import "github.com/wgnode/wgnode/probe"
 
-// This file looks back: at what passed before it was watched, and at whose it was.
+// This file looks back: at what passed before it was watched.
 
 // recall takes the handshakes of the last two attempts into account: who calls
 // again and again has called before. The subscription stands already, so that it
@@ -33,26 +30,4 @@ func (x *explanation) addEvent(e *probe.Event) {
 	if !isHandshake(e) || e.Seq > x.recalled {
 		x.col.Add(e)
 	}
-}
-
-// find looks for the peer that a passive explanation turns out to be about.
-func (x *explanation) find() probe.PeerID {
-	for _, cp := range slices.Backward(probe.Checkpoints(probe.SideB)) {
-		if e := x.flow.Seen[cp]; e != nil && e.Peer != 0 {
-			return e.Peer
-		}
-	}
-	for id, p := range x.col.Peers {
-		if e := p.Disallowed; e != nil {
-			src, _ := e.Inner()
-			if !x.req.From.IsValid() || x.req.From.Contains(src.Addr()) {
-				return id
-			}
-		}
-		h := &p.Handshake
-		if (h.Replays > 0 || h.Answered > 1) && (!x.req.From.IsValid() || x.req.From.Contains(p.Endpoint.Addr())) {
-			return id
-		}
-	}
-	return 0
 }

@@ -48,13 +48,11 @@ type connection struct {
 // connectionsKept bounds the memory for connections; a recording may have any number.
 const connectionsKept = 1 << 16
 
-// read reads a recording to its end, or to where it was cut off. prepare sets the
-// collector up before the first event.
-func read(r *recording.Reader, prepare func(*recorded)) (*recorded, error) {
+// read reads a recording to its end, or to where it was cut off, into facts and col.
+func read(r *recording.Reader, facts *diagnose.Facts, col *diagnose.Collector) (*recorded, error) {
 	m := r.Meta()
 	rec := &recorded{meta: m, drops: make(map[probe.PeerID]map[string]uint64), end: m.Clock.Started,
-		facts: collect.FactsFrom(collect.Recorded(m)), col: collect.CollectorFor(collect.Recorded(m)), known: len(m.Peers)}
-	prepare(rec)
+		facts: facts, col: col, flow: facts.Flow, known: len(m.Peers)}
 	for {
 		p, err := r.Next()
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -142,50 +140,52 @@ func (rec *recorded) connection(e *probe.Event) (c connection, ok bool) {
 // req.Target, from req.From if that is valid. Nothing is sent, and req's other fields do not
 // count.
 func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error) {
-	flow := &diagnose.Flow{Target: netip.AddrPortFrom(req.Target.Addr().Unmap(), req.Target.Port()), Source: req.From}
-	rec, err := read(r, func(rec *recorded) { rec.facts.Flow, rec.flow = flow, flow })
+	q := newInquiry(collect.Recorded(r.Meta()), req.Target, req.From)
+	rec, err := read(r, q.facts, q.col)
 	if err != nil {
 		return nil, err
 	}
-	req.Passive = true
-	x := &explanation{Subject: Subject{Interface: rec.meta.Interface, Config: rec.meta.Config}, req: req, started: rec.end,
-		facts: rec.facts, col: rec.col, flow: flow, behind: collect.Recorded(rec.meta).Lookup(flow.Target.Addr())}
-	x.side()
-	v, _ := x.facts.Judge(rec.end)
-	report := x.report(v, rec.end)
+	q.know = collect.Recorded(rec.meta)
+	q.decideSide()
+	v, _ := q.facts.Judge(rec.end)
+	report := q.report(v, rec.end, rec.end)
 	report.Unchecked = []string{recordedHost}
 	return report, nil
 }
 
-// side decides from the events of a flow who asked for it.
-func (x *explanation) side() {
-	a1, b4 := x.flow.Seen[probe.A1], x.flow.Seen[probe.B4]
+// decideSide decides from the events of a flow who asked for it.
+func (q *inquiry) decideSide() {
+	q.behind = q.know.Lookup(q.flow.Target.Addr())
+	a1, b4 := q.flow.Seen[probe.A1], q.flow.Seen[probe.B4]
 	switch {
 	case b4 != nil && a1 != nil:
 		// It came from a peer, and went on to another.
-		x.behind = a1.Peer
-		x.passOn(b4.Peer)
-	case b4 == nil && (a1 != nil || x.flow.Dropped != nil && x.flow.Dropped.Checkpoint == probe.A1):
-		x.facts.Side = diagnose.SideA
-		x.choose(x.behind)
+		q.behind = a1.Peer
+		q.passOn(b4.Peer)
+	case b4 == nil && (a1 != nil || q.flow.Dropped != nil && q.flow.Dropped.Checkpoint == probe.A1):
+		q.facts.Side = diagnose.SideA
+		q.choose(q.behind)
 		if a1 != nil {
-			x.choose(a1.Peer)
+			q.choose(a1.Peer)
 		}
-		if x.facts.Peer == nil {
-			x.facts.Nearest = nearest(x.col.Peers, x.flow.Target.Addr())
+		if q.facts.Peer == nil {
+			q.facts.Nearest = nearest(q.col.Peers, q.flow.Target.Addr())
 		}
 	default:
-		x.facts.Side = diagnose.SideB
-		x.behind = 0
-		if id := x.find(); id != 0 {
-			x.passOn(id)
+		q.facts.Side = diagnose.SideB
+		q.behind = 0
+		if id := q.find(); id != 0 {
+			q.passOn(id)
 		}
 	}
 }
 
 // DoctorRecording gives the verdict of each peer at the end of a recording.
 func DoctorRecording(r *recording.Reader) (*diagnose.DoctorReport, error) {
-	rec, err := read(r, func(rec *recorded) { rec.col.Latest = true })
+	k := collect.Recorded(r.Meta())
+	col := collect.CollectorFor(k)
+	col.Latest = true
+	rec, err := read(r, collect.FactsFrom(k), col)
 	if err != nil {
 		return nil, err
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/xfrm"
-	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Add implements [observe.Policy].
@@ -68,8 +68,8 @@ func (x *explanation) noticed() bool {
 // fromAnother reports whether a packet into the tunnel is one that another peer sent.
 func (x *explanation) fromAnother(e *probe.Event) bool {
 	src, _ := e.Inner()
-	r, ok := x.Tunnel.Lookup(src.Addr())
-	return ok && r.Peer != x.peer
+	id := x.know.Lookup(src.Addr())
+	return id != 0 && id != x.peer
 }
 
 // complete reports whether there is nothing more to wait for: each seam has told
@@ -91,8 +91,7 @@ func (x *explanation) update(ctx context.Context) {
 		}
 	}
 	if on := x.facts.Onward; on != nil {
-		ps := x.Tunnel.PeerState(x.behind)
-		x.refresh(on.Peer, &ps)
+		collect.Refresh(on.Peer, x.know.State(x.behind))
 		if x.Kernel && on.Peer.Route.Kind == evidence.RouteUnknown && on.Peer.Endpoint.IsValid() {
 			on.Peer.Route = wayOf(on.Peer.Endpoint, probe.ProtoUDP, on.FwMark, x.Interface)
 		}
@@ -114,8 +113,7 @@ func (x *explanation) update(ctx context.Context) {
 	if p == nil {
 		return
 	}
-	ps := x.Tunnel.PeerState(x.peer)
-	x.refresh(p, &ps)
+	collect.Refresh(p, x.know.State(x.peer))
 	if p.SendErrno != 0 || p.Route.Kind == evidence.RouteUnknown {
 		x.way()
 	}
@@ -126,7 +124,7 @@ func (x *explanation) update(ctx context.Context) {
 	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
 		// Within 5 s of the last handshake this does nothing, so it is asked
 		// until one leaves. Failure to send is an event, as any other.
-		_ = x.Tunnel.InitiateHandshake(key.Public(ps.Key))
+		_ = x.Tunnel.InitiateHandshake(x.Tunnel.PeerState(x.peer).Key)
 	}
 }
 

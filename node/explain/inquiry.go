@@ -1,0 +1,91 @@
+package explain
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
+)
+
+// inquiry is what there is to find out about a flow, from a running node or from a
+// recording: the facts, and which peers they are about.
+type inquiry struct {
+	know  collect.Knowledge
+	from  netip.Prefix // that the flow comes from; invalid if from anywhere
+	facts *diagnose.Facts
+	col   *diagnose.Collector
+	flow  *diagnose.Flow
+	peer  probe.PeerID
+	// behind is the peer that somebody else's target is behind, 0 for none.
+	behind probe.PeerID
+}
+
+func newInquiry(k collect.Knowledge, target netip.AddrPort, from netip.Prefix) inquiry {
+	flow := &diagnose.Flow{Target: netip.AddrPortFrom(target.Addr().Unmap(), target.Port()), Source: from}
+	q := inquiry{know: k, from: from, facts: collect.FactsFrom(k), col: collect.CollectorFor(k), flow: flow}
+	q.facts.Flow, q.col.Flow = flow, flow
+	return q
+}
+
+// choose makes a peer the one that the facts are about.
+func (q *inquiry) choose(id probe.PeerID) { q.peer, q.facts.Peer = id, q.col.Peers[id] }
+
+// passOn makes the peer that calls the one that the facts are about. If the target is
+// behind another, the flow is passed on to that; then the facts of that half are returned,
+// else nil.
+func (q *inquiry) passOn(from probe.PeerID) *diagnose.Facts {
+	q.facts.Side = diagnose.SideB
+	q.choose(from)
+	if q.behind == 0 || q.behind == from {
+		return nil
+	}
+	onward := *q.facts
+	onward.Side, onward.Kernel = diagnose.SideA, nil
+	onward.Peer = q.col.Peers[q.behind]
+	q.facts.Onward = &onward
+	return &onward
+}
+
+// find looks for the peer that a flow turns out to be about which somebody else began.
+func (q *inquiry) find() probe.PeerID {
+	for _, cp := range slices.Backward(probe.Checkpoints(probe.SideB)) {
+		if e := q.flow.Seen[cp]; e != nil && e.Peer != 0 {
+			return e.Peer
+		}
+	}
+	for id, p := range q.col.Peers {
+		if e := p.Disallowed; e != nil {
+			src, _ := e.Inner()
+			if !q.from.IsValid() || q.from.Contains(src.Addr()) {
+				return id
+			}
+		}
+		h := &p.Handshake
+		if (h.Replays > 0 || h.Answered > 1) && (!q.from.IsValid() || q.from.Contains(p.Endpoint.Addr())) {
+			return id
+		}
+	}
+	return 0
+}
+
+// report is what is said at the time now of a verdict on what was seen since began.
+func (q *inquiry) report(v diagnose.Verdict, began, now time.Time) *diagnose.Report {
+	r := &diagnose.Report{Interface: q.facts.Interface, Target: probe.TargetText(q.flow.Target), Side: q.facts.Side,
+		Verdict: v, Ladder: q.facts.Ladder(&v, began)}
+	if p := q.facts.Peer; p != nil {
+		r.Peer, r.PeerName, r.HandshakeAge = p.Key, p.Name, p.Handshake.Age(now)
+	}
+	if q.flow.Probe.Answered {
+		r.RTT = q.flow.Probe.Took
+	}
+	if m := q.facts.PathMTU; m != nil {
+		r.PathMTU = m.Largest
+	}
+	if on := q.facts.Onward; on != nil {
+		r.Onward, r.OnwardName = on.Peer.Key, on.Peer.Name
+	}
+	return r
+}
