@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -197,43 +195,10 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// WatchRequest says what to watch.
-type WatchRequest struct {
-	Filter []string // the words of a filter, see package filter; none: all
-	Past   bool     // begin with what the flight recorder holds
-	JSON   bool     // else text
-	Color  bool     // of the text
-	Every  uint     // show one event of so many that match; 0 and 1: all
-}
-
-// Watch writes to out a line for each event that passes, in whole lines, until
-// ctx ends, which is no error, or the node goes down: [ErrEnded]. It returns how
-// many events the node could not deliver because this reader was too slow.
-func (c *Client) Watch(ctx context.Context, req WatchRequest, out io.Writer) (lost uint64, err error) {
-	q := url.Values{"filter": req.Filter}
-	if !req.JSON {
-		q.Set("format", "text")
-	}
-	if req.Past {
-		q.Set("past", "1")
-	}
-	if req.Color {
-		q.Set("color", "1")
-	}
-	if req.Every > 1 {
-		q.Set("every", strconv.FormatUint(uint64(req.Every), 10))
-	}
-	err = c.follow(ctx, "watch?"+q.Encode(), lastWords, func(in io.Reader) (err error) {
-		lost, err = copyLines(out, in)
-		return err
-	})
-	return lost, err
-}
-
 // follow asks for something that does not end by itself, and has take read the
 // answer until ctx ends, which is no error, the node goes down, which is
 // [ErrEnded], or take returns an error that wraps errOut.
-func (c *Client) follow(ctx context.Context, what string, last time.Duration, take func(io.Reader) error) error {
+func (c *Client) follow(ctx context.Context, what string, last time.Duration, take func(*http.Response) error) error {
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return err
@@ -262,7 +227,7 @@ func (c *Client) follow(ctx context.Context, what string, last time.Duration, ta
 		return err
 	}
 	defer res.Body.Close()
-	err = take(res.Body)
+	err = take(res)
 	switch {
 	case errors.Is(err, errOut), errors.Is(err, errFrame):
 		return err
@@ -276,37 +241,3 @@ var errOut = errors.New("write events")
 
 // streamBuffer is how much of a stream is taken at once, in bytes. No line is longer.
 const streamBuffer = 64 << 10
-
-// copyLines copies lines until the end of in, but those that are marks, from
-// which it learns how many events were lost. It writes all that is there to be
-// read before it waits for more.
-func copyLines(out io.Writer, in io.Reader) (lost uint64, err error) {
-	r, w := bufio.NewReaderSize(in, streamBuffer), bufio.NewWriterSize(out, streamBuffer)
-	for {
-		line, err := r.ReadSlice('\n') // valid until the next read
-		if err != nil {
-			return lost, errors.Join(flush(w), err)
-		}
-		if mark, ok := bytes.CutPrefix(line, []byte(lostMark)); ok {
-			if n, err := strconv.ParseUint(string(bytes.TrimSpace(mark)), 10, 64); err == nil {
-				lost = n
-			}
-			continue
-		}
-		if _, err := w.Write(line); err != nil {
-			return lost, fmt.Errorf("%w: %w", errOut, err)
-		}
-		if r.Buffered() == 0 {
-			if err := flush(w); err != nil {
-				return lost, err
-			}
-		}
-	}
-}
-
-func flush(w *bufio.Writer) error {
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("%w: %w", errOut, err)
-	}
-	return nil
-}

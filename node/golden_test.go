@@ -25,7 +25,12 @@ import (
 
 func goldenFile(t *testing.T, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "v1", name))
+	return goldenOf(t, "v1", name)
+}
+
+func goldenOf(t *testing.T, version, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", version, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +41,8 @@ func goldenFile(t *testing.T, name string) []byte {
 func TestGoldenRecord(t *testing.T) {
 	var file bytes.Buffer
 	into := recording.To(&file)
-	f := &frames{into: into}
-	if err := f.copy(bytes.NewReader(goldenFile(t, "record.frames"))); !errors.Is(err, io.EOF) {
+	f := &recordFrames{into: into}
+	if err := readFrames(bytes.NewReader(goldenFile(t, "record.frames")), f.take); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	if err := into.Close(f.lost); err != nil {
@@ -77,13 +82,37 @@ func TestGoldenWatch(t *testing.T) {
 			}
 		}
 		var out strings.Builder
-		if lost, err := copyLines(&out, strings.NewReader(text)); lost != 0 || !errors.Is(err, io.EOF) {
-			t.Errorf("%s: lost %d, %v", name, lost, err)
+		f := watchFrames{into: &eventLines{w: &out}}
+		if err := f.lines(strings.NewReader(text)); f.lost.Events != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: lost %d, %v", name, f.lost.Events, err)
 		}
 		if diff := cmp.Diff(want.String(), out.String()); diff != "" || want.Len() == 0 {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
+}
+
+// The frames of a watch, which are its version 2, become events: written as JSON they
+// have all that they had. A later release may add keys.
+func TestGoldenWatchFrames(t *testing.T) {
+	var out bytes.Buffer
+	f := watchFrames{into: &eventLines{w: &out}, names: make(watchNames)}
+	if err := readFrames(bytes.NewReader(goldenOf(t, "v2", "watch.frames")), f.take); !errors.Is(err, io.EOF) || f.lost.Events != 3 {
+		t.Fatalf("lost %d, %v", f.lost.Events, err)
+	}
+	want, got := jsonLines(t, goldenOf(t, "v2", "watch.jsonl")), jsonLines(t, out.Bytes())
+	for _, lost := range lacks(want, got, "") {
+		t.Error(lost)
+	}
+}
+
+// jsonLines are the values of lines of JSON.
+func jsonLines(t *testing.T, text []byte) (values []any) {
+	t.Helper()
+	for line := range bytes.Lines(text) {
+		values = append(values, parseJSON(t, line))
+	}
+	return values
 }
 
 // The answers are read without loss: written again they have every key and value that

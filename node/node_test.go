@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,9 +134,10 @@ func (l lines) Write(b []byte) (int, error) {
 func endsWhenAsked(t *testing.T, c *Client) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	err := c.follow(ctx, "watch?past=true", patience.Limit(), func(in io.Reader) error {
+	req := WatchRequest{Past: true}
+	err := c.follow(ctx, "watch?"+req.query().Encode(), patience.Limit(), func(res *http.Response) error {
 		cancel()
-		if _, err := io.Copy(io.Discard, in); err != nil {
+		if _, err := io.Copy(io.Discard, res.Body); err != nil {
 			t.Errorf("the stream ends with %v", err)
 		}
 		return nil
@@ -154,7 +154,7 @@ func TestTwoNodes(t *testing.T) {
 	defer cancel()
 	seen, ended := make(lines, 1000), make(chan error, 1)
 	go func() {
-		lost, err := c.Watch(ctx, WatchRequest{Filter: []string{"peer", "bob", "tcp"}, JSON: true, Past: true}, seen)
+		lost, err := c.Watch(ctx, WatchRequest{Filter: []string{"peer", "bob", "tcp"}, JSON: true, Past: true}, &eventLines{w: seen})
 		ended <- errors.Join(err, map[bool]error{true: fmt.Errorf("%d events lost", lost)}[lost > 0])
 	}()
 	if got := alice.get("http://10.0.0.2/"); got != "hello" {
@@ -218,7 +218,7 @@ func TestTwoNodes(t *testing.T) {
 func TestWatchSaysWhatIsWrong(t *testing.T) {
 	alice, bob := pair(t)
 	c := bob.dial()
-	_, err := c.Watch(t.Context(), WatchRequest{Filter: []string{"peer", "carol"}}, io.Discard)
+	_, err := c.Watch(t.Context(), WatchRequest{Filter: []string{"peer", "carol"}}, &eventLines{w: io.Discard})
 	if err == nil || !strings.Contains(err.Error(), "carol") {
 		t.Errorf("an unknown peer: %v", err)
 	}
@@ -226,7 +226,7 @@ func TestWatchSaysWhatIsWrong(t *testing.T) {
 	seen := make(lines, 1000)
 	alice.get("http://10.0.0.2/")
 	go func() {
-		_, err := c.Watch(t.Context(), WatchRequest{Past: true}, seen)
+		_, err := c.Watch(t.Context(), WatchRequest{Past: true}, &eventLines{w: seen})
 		ended <- err
 	}()
 	select {
@@ -317,12 +317,4 @@ func TestControlSocket(t *testing.T) {
 		t.Fatalf("a stale one is in the way: %v", err)
 	}
 	defer l.Close()
-}
-
-func TestCopyLines(t *testing.T) {
-	var out bytes.Buffer
-	lost, err := copyLines(&out, strings.NewReader("#lost 0\na\n#lost 7\nb\n#lost 9\ncut sho"))
-	if lost != 9 || out.String() != "a\nb\n" || !errors.Is(err, io.EOF) {
-		t.Errorf("got %d, %q, %v", lost, &out, err)
-	}
 }

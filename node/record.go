@@ -2,11 +2,8 @@ package node
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -58,21 +55,6 @@ func parseRecordRequest(q url.Values) (r RecordRequest, err error) {
 	return r, nil
 }
 
-// A recording comes from a node as frames: a byte that says what it is, the length
-// of the content as a little-endian uint32, the content.
-const (
-	frameMeta      = 'M' // recording.Meta as JSON; the first
-	framePeer      = 'P' // recording.Peer as JSON, before the first event of one that is new
-	frameSecrets   = 'K' // lines of a key log
-	frameEvent     = 'E' // an event, and what was kept of its packet
-	frameLoss      = 'L' // recording.Loss as JSON: all that was lost by now; also the last
-	frameTestimony = 'T' // evidence.Observations as JSON, at the end
-	frameIdle      = 'F' // there is nothing more at the moment
-
-	frameHead = 5
-	maxFrame  = 64 << 20
-)
-
 // Events are sent in few large portions: a wake-up of another process costs more
 // than what it is woken for. The flight recorder holds some 250 ms of 1 Gbit/s, at
 // its usual size.
@@ -106,7 +88,6 @@ func (t controlTask) record(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusInternalServerError, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/octet-stream")
 	rec := t.n.newRecorder(w, &req)
 	if err := rec.run(r.Context(), meta, match); err != nil {
 		t.n.opt.Logger.Debug("recorder gone", "interface", t.n.name, "error", err)
@@ -115,19 +96,17 @@ func (t controlTask) record(w http.ResponseWriter, r *http.Request) {
 
 // recorder is one recording on its way to a client.
 type recorder struct {
+	frameWriter
 	n        *Node
 	req      *RecordRequest
-	w        io.Writer
-	flush    func() error
 	tap      *tunnel.Tap
-	buf      []byte
 	observer *explain.Observer // nil: nobody watches the kernel
 	known    map[probe.PeerID]bool
 	lost     recording.Loss
 }
 
 func (n *Node) newRecorder(w http.ResponseWriter, req *RecordRequest) *recorder {
-	return &recorder{n: n, req: req, w: w, flush: http.NewResponseController(w).Flush, known: make(map[probe.PeerID]bool)}
+	return &recorder{frameWriter: newFrameWriter(w), n: n, req: req, known: make(map[probe.PeerID]bool)}
 }
 
 func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*probe.Event) bool) error {
@@ -230,8 +209,7 @@ func (r *recorder) event(e *probe.Event, kept bool) error {
 			return err
 		}
 	}
-	at := len(r.buf)
-	r.buf = append(r.buf, frameEvent, 0, 0, 0, 0)
+	at := r.begin(frameEvent)
 	r.buf, _ = e.AppendBinary(r.buf)
 	if kept {
 		var ok bool
@@ -239,8 +217,7 @@ func (r *recorder) event(e *probe.Event, kept bool) error {
 			r.lost.Contents++
 		}
 	}
-	binary.LittleEndian.PutUint32(r.buf[at+1:], uint32(len(r.buf)-at-frameHead))
-	return r.full()
+	return r.end(at)
 }
 
 // keys sends what decrypts the session that the event begins, if it is one that
@@ -256,50 +233,3 @@ func (r *recorder) keys(e *probe.Event) error {
 // errNoSessionKeys: without them the long-term keys decrypt nothing, and would be
 // given away for nothing.
 var errNoSessionKeys = errors.New("this node does not keep session keys, and nothing can be decrypted without them")
-
-func (r *recorder) json(kind byte, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("record: %w", err)
-	}
-	return r.frame(kind, text)
-}
-
-func (r *recorder) frame(kind byte, content []byte) error {
-	r.buf = append(r.buf, kind)
-	r.buf = binary.LittleEndian.AppendUint32(r.buf, uint32(len(content)))
-	r.buf = append(r.buf, content...)
-	return r.full()
-}
-
-// full hands on what has been collected if that is much.
-func (r *recorder) full() error {
-	if len(r.buf) < 128<<10 {
-		return nil
-	}
-	return r.send()
-}
-
-func (r *recorder) send() error {
-	_, err := r.w.Write(r.buf)
-	r.buf = r.buf[:0]
-	if err != nil {
-		return fmt.Errorf("send recording: %w", err)
-	}
-	return nil
-}
-
-// idle hands all on.
-func (r *recorder) idle() error {
-	r.buf = append(r.buf, frameIdle, 0, 0, 0, 0)
-	if err := r.send(); err != nil {
-		return err
-	}
-	if err := r.flush(); err != nil {
-		return fmt.Errorf("send recording: %w", err)
-	}
-	return nil
-}
-
-// errFrame: what a node sent is no recording.
-var errFrame = errors.New("the node's answer is not understood")

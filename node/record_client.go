@@ -1,13 +1,11 @@
 package node
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net/http"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -38,13 +36,16 @@ const recordLastWords = 5 * time.Second
 // node goes down ([ErrEnded]), or the recording returns an error, as
 // [recording.ErrFull]. It returns what was lost in all.
 func (c *Client) Record(ctx context.Context, req RecordRequest, into Recording) (recording.Loss, error) {
-	f := &frames{into: into}
-	err := c.follow(ctx, "record?"+req.query().Encode(), recordLastWords, f.copy)
+	f := &recordFrames{into: into}
+	err := c.follow(ctx, "record?"+req.query().Encode(), recordLastWords, func(res *http.Response) error {
+		return readFrames(res.Body, f.take)
+	})
 	return f.lost, err
 }
 
-// frames hands a stream of frames to a recording.
-type frames struct {
+// recordFrames hands a stream of frames to a recording. An error of the recording is an
+// errOut.
+type recordFrames struct {
 	into  Recording
 	lost  recording.Loss
 	told  uint64 // lost events that the recording has been told of
@@ -52,33 +53,7 @@ type frames struct {
 	begun bool
 }
 
-// copy reads frames until the end of in. An error of the recording is an errOut.
-func (f *frames) copy(in io.Reader) error {
-	r := bufio.NewReaderSize(in, 256<<10)
-	var body []byte
-	for {
-		var head [frameHead]byte
-		if _, err := io.ReadFull(r, head[:]); err != nil {
-			return err
-		}
-		n := int(binary.LittleEndian.Uint32(head[1:]))
-		if n > maxFrame {
-			return fmt.Errorf("%w: %d bytes", errFrame, n)
-		}
-		if cap(body) < n {
-			body = make([]byte, n)
-		}
-		body = body[:n]
-		if _, err := io.ReadFull(r, body); err != nil {
-			return err
-		}
-		if err := f.take(head[0], body); err != nil {
-			return err
-		}
-	}
-}
-
-func (f *frames) take(kind byte, body []byte) error {
+func (f *recordFrames) take(kind byte, body []byte) error {
 	if kind == frameMeta {
 		m := new(recording.Meta)
 		if err := json.Unmarshal(body, m); err != nil || f.begun {
@@ -92,13 +67,9 @@ func (f *frames) take(kind byte, body []byte) error {
 	}
 	switch kind {
 	case frameEvent:
-		if len(body) < probe.EventSize {
-			return errFrame
-		}
-		f.event.SetBinary((*[probe.EventSize]byte)(body))
-		captured := body[probe.EventSize:]
-		if len(captured) == 0 {
-			captured = nil
+		captured, err := readEvent(&f.event, body)
+		if err != nil {
+			return err
 		}
 		lost := f.lost.Events - f.told
 		f.told = f.lost.Events

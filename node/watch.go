@@ -2,92 +2,154 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
-// lostMark begins the lines of a watch that are no events. No event's line, of
-// text or JSON, begins so.
-const lostMark = "#lost "
+// WatchRequest says what to watch.
+type WatchRequest struct {
+	Filter []string // the words of a filter, see package filter; none: all
+	Past   bool     // begin with what the flight recorder holds
+	Every  uint     // show one event of so many that match; 0 and 1: all
+	// JSON and Color say what lines a node of an earlier release is to send, which
+	// makes them itself; see [Watcher.Line].
+	JSON  bool
+	Color bool
+}
 
-const (
-	watchBatch = 256 // events
-	// MaxPeerWidth is how wide the column of peers becomes in a watch.
-	MaxPeerWidth = 16
-)
+// watchVersion is that of the frames of a watch. Version 1 was lines of text.
+const watchVersion = 2
 
-// watch streams events as lines, of JSON or, with format=text, of text as
-// ladder renders it (color=1 with colours). filter=WORD, repeated, says which;
-// past=1 begins with what the flight recorder holds; every=N leaves out all packets
-// but one of N. The node does the filtering, so that what nobody wants costs nothing on the way.
-//
-// A line "#lost N" says how many events this reader has missed by then because
-// it was too slow. Each stream begins with one, so that the reader knows that
-// it is being served, and ends with one when the client shuts down its half of
-// the connection or the node ends.
+// query is the request as a node reads it. Its filter and numbers of packets are the
+// same in all versions; a node that knows no frames does not look at "frames", and one
+// that does not at the form of lines.
+func (r *WatchRequest) query() url.Values {
+	q := url.Values{"filter": r.Filter}
+	q.Set("frames", strconv.Itoa(watchVersion))
+	if r.Past {
+		q.Set("past", "1")
+	}
+	if r.Every > 1 {
+		q.Set("every", strconv.FormatUint(uint64(r.Every), 10))
+	}
+	if !r.JSON {
+		q.Set("format", "text")
+	}
+	if r.Color {
+		q.Set("color", "1")
+	}
+	return q
+}
+
+// errOldWatch is for a client that wants lines of text.
+var errOldWatch = errors.New("this program is older than the node: watch with the release that the node runs")
+
+func parseWatchRequest(q url.Values) (r WatchRequest, err error) {
+	if q.Get("frames") == "" {
+		return r, errOldWatch
+	}
+	r.Filter, r.Past, r.Every = q["filter"], q.Get("past") == "1", 1
+	if v := q.Get("every"); v != "" {
+		n, err := strconv.ParseUint(v, 10, 32)
+		if err != nil || n == 0 {
+			return r, fmt.Errorf("every %q: want a number of packets", v)
+		}
+		r.Every = uint(n)
+	}
+	return r, nil
+}
+
+// watchHead is the first frame of a watch.
+type watchHead struct {
+	Version int `json:"version"`
+	// LongestName is how many characters the longest name of a peer has.
+	LongestName int `json:"longest_name,omitempty"`
+}
+
+const watchBatch = 256 // events
+
+// watch streams events as frames; see WatchRequest for the parameters. The node does
+// the filtering, so that what is not wanted costs nothing on its way, and the client
+// makes the lines. The first frame is sent at once, so that the client knows that it
+// is being served. The last one says how many events were lost because the client was
+// too slow; it comes when the client shuts down its half of the connection, or the
+// node ends.
 func (t controlTask) watch(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	match, err := t.n.compile(q["filter"])
+	req, err := parseWatchRequest(r.URL.Query())
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	every := uint64(1)
-	if v := q.Get("every"); v != "" {
-		if every, err = strconv.ParseUint(v, 10, 32); err != nil || every == 0 {
-			refuse(w, http.StatusBadRequest, fmt.Errorf("every: %q is no number of packets", v))
-			return
-		}
+	match, err := t.n.compile(req.Filter)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
 	}
-	render := t.renderer(q.Get("format") == "text", q.Get("color") == "1")
-	sub := t.n.tun.Recorder().Subscribe(probe.SubscribeOptions{Past: q.Get("past") == "1", Match: match, Every: every})
+	sub := t.n.tun.Recorder().Subscribe(probe.SubscribeOptions{Past: req.Past, Match: match, Every: uint64(req.Every)})
 	defer sub.Close()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if err := stream(r.Context(), w, sub, render); err != nil {
+	s := watchStream{frameWriter: newFrameWriter(w), n: t.n, told: make(map[probe.PeerID]string)}
+	if err := s.run(r.Context(), sub); err != nil {
 		t.n.opt.Logger.Debug("watcher gone", "interface", t.n.name, "error", err)
 	}
 }
 
-func (t controlTask) renderer(text, color bool) func([]byte, *probe.Event) []byte {
-	if !text {
-		return func(b []byte, e *probe.Event) []byte { return eventtext.AppendJSON(b, e, t.n.tun) }
-	}
-	opt := eventtext.Options{Color: color}
-	for _, p := range t.n.tun.Peers() {
-		opt.PeerWidth = min(max(opt.PeerWidth, len([]rune(p.Name))), MaxPeerWidth)
-	}
-	return func(b []byte, e *probe.Event) []byte { return eventtext.AppendLine(b, e, t.n.tun, &opt) }
+// watchStream is one watch on its way to a client.
+type watchStream struct {
+	frameWriter
+	n    *Node
+	told map[probe.PeerID]string // names of peers, as the client has them
 }
 
-// stream writes events until ctx ends or the reader is gone.
-func stream(ctx context.Context, w http.ResponseWriter, sub *probe.Subscription, render func([]byte, *probe.Event) []byte) error {
-	out := http.NewResponseController(w)
+// run sends events until ctx ends or the client is gone.
+func (s *watchStream) run(ctx context.Context, sub *probe.Subscription) error {
+	head := watchHead{Version: watchVersion}
+	for _, p := range s.n.tun.Peers() {
+		head.LongestName = max(head.LongestName, len([]rune(p.Name)))
+	}
+	if err := s.json(frameWatch, head); err != nil {
+		return err
+	}
 	events := make([]probe.Event, watchBatch)
-	buf := append(strconv.AppendUint([]byte(lostMark), 0, 10), '\n')
-	lost := uint64(0)
+	var loss recording.Loss
 	for {
-		if _, err := w.Write(buf); err != nil {
-			return fmt.Errorf("write events: %w", err)
-		}
-		if err := out.Flush(); err != nil {
-			return fmt.Errorf("write events: %w", err)
-		}
-		n, err := sub.Read(ctx, events)
-		buf = buf[:0]
-		if now := sub.Lost(); now != lost || err != nil {
-			lost = now
-			buf = append(strconv.AppendUint(append(buf, lostMark...), lost, 10), '\n')
-		}
-		if err != nil {
-			_, err := w.Write(buf)
+		if err := s.idle(); err != nil {
 			return err
 		}
+		n, err := sub.Read(ctx, events)
+		if now := sub.Lost(); now != loss.Events || err != nil {
+			loss.Events = now
+			if err := s.json(frameLoss, loss); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return s.send()
+		}
 		for i := range events[:n] {
-			buf = append(render(buf, &events[i]), '\n')
+			if err := s.event(&events[i]); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// event sends an event, and before it what its peer is called, if that is new.
+func (s *watchStream) event(e *probe.Event) error {
+	if k, name, ok := s.n.tun.Peer(e.Peer); ok && e.Peer != 0 {
+		if told, known := s.told[e.Peer]; !known || told != name {
+			s.told[e.Peer] = name
+			if err := s.json(framePeer, watchPeer{ID: e.Peer, PublicKey: k, Name: name}); err != nil {
+				return err
+			}
+		}
+	}
+	at := s.begin(frameEvent)
+	s.buf, _ = e.AppendBinary(s.buf)
+	return s.end(at)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -80,9 +78,9 @@ func watchRecording(cmd *cobra.Command, path string, req node.WatchRequest) erro
 	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
+	lines := newEventLines(cmd.OutOrStdout(), req.JSON, textOptions(cmd).Options)
 	err := withRecording(cmd, path, func(r *recording.Reader) error {
-		return errors.Join(printEvents(ctx, out, r, &req), out.Flush())
+		return errors.Join(printEvents(ctx, lines, r, &req), lines.Flush())
 	})
 	if err != nil {
 		return fmt.Errorf("watch %w", err)
@@ -90,11 +88,11 @@ func watchRecording(cmd *cobra.Command, path string, req node.WatchRequest) erro
 	return nil
 }
 
-func printEvents(ctx context.Context, out io.Writer, r *recording.Reader, req *node.WatchRequest) error {
+func printEvents(ctx context.Context, lines *eventLines, r *recording.Reader, req *node.WatchRequest) error {
 	w := recordedWatch{r: r, words: req.Filter}
-	w.update()
-	opt := eventtext.Options{Color: req.Color}
-	var line []byte
+	if err := w.update(lines); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		p, err := r.Next()
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -104,18 +102,14 @@ func printEvents(ctx context.Context, out io.Writer, r *recording.Reader, req *n
 			return err
 		}
 		if len(r.Meta().Peers) != w.peers {
-			w.update()
+			if err := w.update(lines); err != nil {
+				return err
+			}
 		}
 		if w.err != nil || !p.Event.Sampled(uint64(max(req.Every, 1))) || !w.filter.Match(&p.Event) {
 			continue
 		}
-		if line = line[:0]; req.JSON {
-			line = eventtext.AppendJSON(line, &p.Event, r.Meta())
-		} else {
-			opt.PeerWidth = w.width
-			line = eventtext.AppendLine(line, &p.Event, r.Meta(), &opt)
-		}
-		if _, err := out.Write(append(line, '\n')); err != nil {
+		if err := lines.Event(&p.Event, r.Meta()); err != nil {
 			return fmt.Errorf("print events: %w", err)
 		}
 	}
@@ -130,19 +124,20 @@ type recordedWatch struct {
 	filter *filter.Filter
 	err    error // why there is no filter yet
 	peers  int   // that the filter knows
-	width  int   // of their names
 }
 
-func (w *recordedWatch) update() {
+func (w *recordedWatch) update(lines *eventLines) error {
 	m := w.r.Meta()
-	w.peers, w.width = len(m.Peers), 0
+	longest := 0
+	w.peers = len(m.Peers)
 	peers := make([]filter.Peer, 0, w.peers)
 	for i := range m.Peers {
 		p := &m.Peers[i]
 		peers = append(peers, filter.Peer{ID: probe.PeerID(p.ID), Key: p.PublicKey, Name: p.Name})
-		w.width = min(max(w.width, len([]rune(p.Name))), node.MaxPeerWidth)
+		longest = max(longest, len([]rune(p.Name)))
 	}
 	w.filter, w.err = filter.Compile(w.words, filter.Among(peers))
+	return lines.Begin(longest)
 }
 
 func explainRecording(cmd *cobra.Command, path string, req explain.Request, asJSON bool) error {

@@ -46,7 +46,6 @@ You can omit the key, except for peer names: "tcp", "dropped", "A4".
 			if req.Every == 0 {
 				return newUsageError(cmd, errors.New("--every 0: want a number of at least 1"))
 			}
-			req.Color = colour(cmd.OutOrStdout())
 			if file != "" {
 				req.Filter = args
 				return watchRecording(cmd, file, req)
@@ -101,7 +100,9 @@ func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
 	out, done := untilOutput(cmd, cmd.OutOrStdout(), "waiting for packets of %s; Ctrl-C ends", name)
-	lost, err := c.Watch(ctx, req, out)
+	opt := textOptions(cmd).Options
+	req.Color = opt.Color
+	lost, err := c.Watch(ctx, req, newEventLines(out, req.JSON, opt))
 	done()
 	if lost > 0 {
 		if _, perr := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: %d events are missing: they came faster than they could be shown\n", lost); perr != nil {

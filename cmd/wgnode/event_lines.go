@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bufio"
+	"io"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/eventtext"
+)
+
+// maxPeerWidth is how wide the column of peers becomes in a watch.
+const maxPeerWidth = 16
+
+// eventLines prints events, of a node or of a recording, a line each. It implements
+// node.Watcher.
+type eventLines struct {
+	out  *bufio.Writer
+	json bool
+	opt  eventtext.Options
+	line []byte // reused
+}
+
+func newEventLines(out io.Writer, asJSON bool, opt eventtext.Options) *eventLines {
+	return &eventLines{out: bufio.NewWriterSize(out, 64<<10), json: asJSON, opt: opt}
+}
+
+// Begin makes room for the names of peers.
+func (l *eventLines) Begin(longestName int) error {
+	l.opt.PeerWidth = min(longestName, maxPeerWidth)
+	return nil
+}
+
+// Event prints one.
+func (l *eventLines) Event(e *probe.Event, names eventtext.Names) error {
+	if l.json {
+		l.line = eventtext.AppendJSON(l.line[:0], e, names)
+	} else {
+		l.line = eventtext.AppendLine(l.line[:0], e, names, &l.opt)
+	}
+	l.line = append(l.line, '\n')
+	_, err := l.out.Write(l.line)
+	return err
+}
+
+// Line prints one that a node of an earlier release has made.
+func (l *eventLines) Line(line []byte) error {
+	_, err := l.out.Write(line)
+	return err
+}
+
+// Flush prints what has been collected.
+func (l *eventLines) Flush() error { return l.out.Flush() }
