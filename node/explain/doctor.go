@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/key"
 )
 
@@ -77,7 +78,7 @@ type doctor struct {
 	req    DoctorRequest
 	know   collect.Knowledge
 	facts  *diagnose.Facts
-	col    *diagnose.Collector
+	col    *collect.Collector
 	wire   *wireWatch               // nil: the kernel is not watched
 	looked map[netip.AddrPort]found // up, where messages to an endpoint go
 }
@@ -105,7 +106,7 @@ func since(t time.Time) func(*probe.Event) bool {
 	return func(e *probe.Event) bool { return e.Time >= from }
 }
 
-func (s *Subject) provoke(c *diagnose.Collector) {
+func (s *Subject) provoke(c *collect.Collector) {
 	for id, p := range c.Peers {
 		if p.Endpoint.IsValid() && !p.Handshake.Alive(time.Now()) {
 			// What fails is told by an event, as any send that fails.
@@ -148,7 +149,7 @@ func sideOf(p *diagnose.Peer) diagnose.Side {
 func (d *doctor) settled() bool {
 	d.refresh()
 	for id, p := range d.col.Peers {
-		if _, ok := d.about(id, p).Judge(time.Now()); !ok && (p.Endpoint.IsValid() || p.Written != "") {
+		if _, ok := rules.Judge(d.about(id, p), time.Now()); !ok && (p.Endpoint.IsValid() || p.Written != "") {
 			return false
 		}
 	}
@@ -177,7 +178,7 @@ func (d *doctor) report() *diagnose.DoctorReport {
 
 // peerReport is what a doctor says of the peer that the facts are about.
 func peerReport(of *diagnose.Facts, now time.Time) diagnose.PeerReport {
-	v, _ := of.Judge(now)
+	v, _ := rules.Judge(of, now)
 	of.Side = cmp.Or(v.Checkpoint.Side(), of.Side)
 	return diagnose.PeerReport{Peer: of.Peer.Key, PeerName: of.Peer.Name, Side: of.Side,
 		State: of.State(&v, now), HandshakeAge: of.Peer.Handshake.Age(now), Verdict: v, Ladder: of.Ladder(&v, now)}

@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/evidence"
 )
 
@@ -238,6 +239,6 @@ func probed(o *observe.Outcome) diagnose.Probe {
 }
 
 func (x *explanation) judge() diagnose.Verdict {
-	v, _ := x.facts.Judge(time.Now())
+	v, _ := rules.Judge(x.facts, time.Now())
 	return v
 }

@@ -16,7 +16,7 @@ type inquiry struct {
 	know  collect.Knowledge
 	from  netip.Prefix // that the flow comes from; invalid if from anywhere
 	facts *diagnose.Facts
-	col   *diagnose.Collector
+	col   *collect.Collector
 	flow  *diagnose.Flow
 	peer  probe.PeerID
 	// behind is the peer that somebody else's target is behind, 0 for none.

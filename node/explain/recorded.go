@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/recording"
 )
@@ -27,7 +28,7 @@ const (
 type recorded struct {
 	meta  *recording.Meta
 	facts *diagnose.Facts
-	col   *diagnose.Collector
+	col   *collect.Collector
 	end   time.Time // of its latest event: that is when the verdict is given
 	drops map[probe.PeerID]map[string]uint64
 	known int // peers of meta that are in the collector
@@ -49,7 +50,7 @@ type connection struct {
 const connectionsKept = 1 << 16
 
 // read reads a recording to its end, or to where it was cut off, into facts and col.
-func read(r *recording.Reader, facts *diagnose.Facts, col *diagnose.Collector) (*recorded, error) {
+func read(r *recording.Reader, facts *diagnose.Facts, col *collect.Collector) (*recorded, error) {
 	m := r.Meta()
 	rec := &recorded{meta: m, drops: make(map[probe.PeerID]map[string]uint64), end: m.Clock.Started,
 		facts: facts, col: col, flow: facts.Flow, known: len(m.Peers)}
@@ -147,7 +148,7 @@ func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error
 	}
 	q.know = collect.Recorded(rec.meta)
 	q.decideSide()
-	v, _ := q.facts.Judge(rec.end)
+	v, _ := rules.Judge(q.facts, rec.end)
 	report := q.report(v, rec.end, rec.end)
 	report.Unchecked = []string{recordedHost}
 	return report, nil

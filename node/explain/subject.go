@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 )
@@ -82,7 +83,7 @@ func common(a, b netip.Addr) int {
 }
 
 func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagnose.PeerReport {
-	v := f.StrangerVerdict(s)
+	v := rules.Stranger(f, s)
 	side := *f
 	side.Side, side.Peer = diagnose.SideB, &diagnose.Peer{Key: s.Key}
 	side.Peer.Seen[probe.B1] = s.Last

@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/xfrm"
 )
@@ -37,7 +38,7 @@ func (x *explanation) Look(ctx context.Context) observe.State {
 	x.update(ctx)
 	before := x.settled
 	var v diagnose.Verdict
-	v, x.settled = x.facts.Judge(time.Now())
+	v, x.settled = rules.Judge(x.facts, time.Now())
 	switch {
 	case !x.settled || x.req.Passive && x.facts.Side == diagnose.SideA && !x.noticed():
 		x.settled = false

@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
@@ -35,7 +36,7 @@ func newWireWatch(link string, seen *evidence.KernelEvidence) *wireWatch {
 }
 
 // add puts a walk down to the peer that it is about.
-func (w *wireWatch) add(f *diagnose.Facts, c *diagnose.Collector, pkt *observe.Packet) {
+func (w *wireWatch) add(f *diagnose.Facts, c *collect.Collector, pkt *observe.Packet) {
 	remote := remoteOf(pkt)
 	for id, p := range c.Peers {
 		if p.Endpoint == remote {

@@ -29,10 +29,10 @@ func (a *Askers) Has(port uint16) bool {
 // Reset forgets all.
 func (a *Askers) Reset() { a.ports = a.ports[:0] }
 
-// answers tells answers of TCP from what a connection repeats that is older than what
+// Answers tells answers of TCP from what a connection repeats that is older than what
 // may be wrong: a server sends once more what was not acknowledged, and the client
 // acknowledges it, though neither the one nor the other comes through.
-type answers struct {
+type Answers struct {
 	askers Askers
 	any    bool  // one of them was answered
 	last   int64 // the latest slot in which something of TCP came back,
@@ -48,8 +48,8 @@ const (
 	steadySlots = 10
 )
 
-// add takes an inner packet of TCP into account.
-func (a *answers) add(e *probe.Event, forth bool) {
+// Add takes an inner packet of TCP into account.
+func (a *Answers) Add(e *probe.Event, forth bool) {
 	switch {
 	case forth && asks(e):
 		a.askers.Add(e.InnerSrcPort)
@@ -62,8 +62,8 @@ func (a *answers) add(e *probe.Event, forth bool) {
 	}
 }
 
-// given reports whether what has come back is an answer: all is that is not of TCP.
-func (a *answers) given() bool { return a.slots == 0 || a.any || a.slots >= steadySlots }
+// Given reports whether what has come back is an answer: all is that is not of TCP.
+func (a *Answers) Given() bool { return a.slots == 0 || a.any || a.slots >= steadySlots }
 
 // asks reports whether a packet of TCP wants more than it acknowledges: it opens a
 // connection or has content.

@@ -56,6 +56,21 @@ type Facts struct {
 	Router *Router
 }
 
+// PathMTU is what was measured of the largest packets of a flow.
+type PathMTU struct {
+	To   netip.Addr
+	Link int // the tunnel's MTU in bytes: the size that senders begin with
+	// Largest is the size of the largest inner packet that got there and back,
+	// in bytes; 0 if none did.
+	Largest int
+	// ToldBy is who told the sender that a packet was too big, invalid if nobody
+	// did, and Told the size that he takes. Then senders adapt.
+	ToldBy netip.Addr
+	Told   int
+	// Forth: the full size gets there; what is lost is lost on the way back.
+	Forth bool
+}
+
 // Router is a node without an interface that passes on by sockets of its host what
 // its peers send to others.
 type Router struct {
@@ -82,7 +97,28 @@ type Flow struct {
 	// SentData counts data messages of this flow, Replies those back.
 	SentData, Replies int
 
-	answers answers
+	// Answers tells whether what came back over TCP answers anything.
+	Answers Answers
+}
+
+// Works reports whether something came back that answers what was asked meanwhile.
+func (f *Flow) Works() bool {
+	return f.Replies > 0 && (f.Answers.Given() || f.Answer != nil)
+}
+
+// Paired reports whether the first answer that entered the tunnel is one to the
+// request that came out of it, rather than of another connection.
+func (f *Flow) Paired() bool {
+	forth, back := f.Seen[probe.B4], f.Seen[probe.B7]
+	if forth == nil || back == nil || back.Time < forth.Time {
+		return false
+	}
+	src, dst := forth.Inner()
+	from, to := back.Inner()
+	if forth.Proto == probe.ProtoTCP && back.Proto == probe.ProtoTCP {
+		return from == dst && to == src && f.Answers.Given()
+	}
+	return to.Addr() == src.Addr()
 }
 
 // Probe is what became of the packet that was sent to find out.
@@ -127,6 +163,22 @@ type Peer struct {
 	Moves []Move
 }
 
+// Label is how people know a peer: by its name, else by the beginning of its key. A
+// peer that is not known is "the peer".
+func (p *Peer) Label() string {
+	switch {
+	case p == nil:
+	case p.Name != "":
+		return p.Name
+	case len(p.Key) > 8:
+		return p.Key[:8] + "…"
+	}
+	return "the peer"
+}
+
+// PeerLabel is the label of the peer with this key, in base64, and name.
+func PeerLabel(key, name string) string { return (&Peer{Key: key, Name: name}).Label() }
+
 // Handshake counts messages since the last completed handshake.
 type Handshake struct {
 	Sent, Rejected, Stale, Cookies int // by us: initiations, responses we could not use, cookies
@@ -159,11 +211,6 @@ func (h *Handshake) Age(now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(h.Established)
-}
-
-// heard reports whether any message of the peer's has come in.
-func (h *Handshake) heard() bool {
-	return h.EstablishedNow || h.Rejected+h.Stale+h.Cookies+h.Received > 0
 }
 
 // Move is one change of a peer's endpoint.

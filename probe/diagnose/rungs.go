@@ -56,15 +56,19 @@ func (f *Facts) seenBehind(cp probe.Checkpoint) string {
 	if f.Kernel == nil || f.Flow == nil || f.Side != SideB {
 		return ""
 	}
-	switch p := f.traversal(FromTunnel); {
+	switch p := f.Kernel.On(FromTunnel); {
 	case cp == probe.B5 && f.Onward != nil && f.Flow.Seen[probe.A1] != nil:
-		return "passed on to " + f.Onward.peerName()
+		return "passed on to " + f.Onward.Peer.Label()
 	case cp == probe.B6 && f.Onward != nil && f.Flow.Seen[probe.A6] != nil:
-		return "came back from " + f.Onward.peerName()
+		return "came back from " + f.Onward.Peer.Label()
 	case cp == probe.B5 && p.Passed == "postrouting":
-		return fmt.Sprintf("%s > %s forwarded out of %s%s", p.Src, p.Dst, p.Out, comma(p.Translated))
-	case cp == probe.B6 && f.traversal(ToTunnel).Packets > 0:
-		p = f.traversal(ToTunnel)
+		s := fmt.Sprintf("%s > %s forwarded out of %s", p.Src, p.Dst, p.Out)
+		if p.Translated != "" {
+			s += ", " + p.Translated
+		}
+		return s
+	case cp == probe.B6 && f.Kernel.On(ToTunnel).Packets > 0:
+		p = f.Kernel.On(ToTunnel)
 		return fmt.Sprintf("%s > %s came in on %s", p.Src, p.Dst, p.In)
 	}
 	return ""
@@ -74,7 +78,7 @@ func (f *Facts) nameOf(e *probe.Event) string {
 	if f.Peer == nil || e.Peer == 0 {
 		return ""
 	}
-	return f.Peer.label()
+	return f.Peer.Label()
 }
 
 // seen is the first packet that passed a checkpoint.
@@ -95,7 +99,7 @@ func (f *Facts) notNeeded(cp probe.Checkpoint, now time.Time) bool {
 	case probe.A2, probe.A3, probe.B1, probe.B2:
 		return f.Peer != nil && f.Peer.Handshake.Alive(now)
 	case probe.B5, probe.B6:
-		return f.Flow != nil && f.Flow.Route.Local && f.traversal(FromTunnel).Out == "" // else it is a port forward
+		return f.Flow != nil && f.Flow.Route.Local && f.Kernel.On(FromTunnel).Out == "" // else it is a port forward
 	}
 	return false
 }

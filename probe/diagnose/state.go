@@ -37,7 +37,7 @@ func (f *Facts) State(v *Verdict, now time.Time) State {
 		return StateFailing
 	case h.Alive(now):
 		return StateUp
-	case f.Peer.handshaking(now):
+	case f.Peer.Handshaking(now):
 		return StateHandshaking
 	case !h.Established.IsZero():
 		return StateStale
@@ -45,9 +45,9 @@ func (f *Facts) State(v *Verdict, now time.Time) State {
 	return StateNeverSeen
 }
 
-// handshaking reports whether a handshake has begun at either end that may still be
+// Handshaking reports whether a handshake has begun at either end that may still be
 // completed.
-func (p *Peer) handshaking(now time.Time) bool {
+func (p *Peer) Handshaking(now time.Time) bool {
 	for _, e := range []*probe.Event{p.Seen[probe.A2], p.Seen[probe.B1]} {
 		if e != nil && now.Sub(e.When()) < HandshakeLife && e.When().After(p.Handshake.Established) {
 			return true

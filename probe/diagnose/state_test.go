@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -38,10 +37,6 @@ func TestState(t *testing.T) {
 			f := &Facts{Peer: p}
 			if got := f.State(&Verdict{Code: test.code}, now); got != test.want {
 				t.Errorf("%s, want %s", got, test.want)
-			}
-			begun, none := strings.Contains(f.idle(now).Summary, "begun"), strings.Contains(f.idle(now).Summary, "no handshake")
-			if tried := test.want == StateHandshaking; test.code == Idle && (begun != tried || none == tried) {
-				t.Errorf("%q, and %s", f.idle(now).Summary, test.want)
 			}
 		})
 	}

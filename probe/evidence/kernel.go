@@ -37,8 +37,12 @@ type KernelEvidence struct {
 	FromTunnel Traversal `json:"from_tunnel,omitzero"`
 }
 
-// On returns what was seen on a segment, for reading and writing.
+// On returns what was seen on a segment, for reading and writing; nothing where nobody
+// looked, which is a nil k.
 func (k *KernelEvidence) On(s Segment) *Traversal {
+	if k == nil {
+		return new(Traversal)
+	}
 	return [...]*Traversal{ToTunnel: &k.ToTunnel, ToWire: &k.ToWire, FromWire: &k.FromWire, FromTunnel: &k.FromTunnel}[s]
 }
 

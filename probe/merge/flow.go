@@ -5,6 +5,8 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
+	"github.com/wgnode/wgnode/probe/diagnose/twosided"
 )
 
 const (
@@ -177,7 +179,7 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 		}
 		p.n++
 	}
-	f.facts[s].Add(e)
+	collect.AddToFlow(f.facts[s], e)
 	switch {
 	case e.Checkpoint == probe.A6 && e.Kind == probe.KindInner && !e.Dropped():
 		if f.asked > 0 && !f.waits(e, forth) {
@@ -201,7 +203,7 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 		}
 	}
 	if f.tail[s] != nil && f.waits(e, forth) {
-		f.tail[s].Add(e)
+		collect.AddToFlow(f.tail[s], e)
 	}
 }
 
@@ -231,7 +233,7 @@ func asks(e *probe.Event) bool {
 
 // judged is what is to be judged: the end, if the flow was answered before and is
 // not any more.
-func (f *hop) judged(end int64, a, b *host) (flows [2]*diagnose.Flow, forth, back diagnose.Way) {
+func (f *hop) judged(end int64, a, b *host) (flows [2]*diagnose.Flow, forth, back twosided.Way) {
 	switch {
 	case f.failed(end):
 		return f.tail, f.since[0].way(b), f.since[1].way(a)

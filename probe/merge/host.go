@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -49,7 +50,7 @@ type host struct {
 	begins, ends int64        // start and end, in reference time
 	gaps         []span       // the latest, in reference time
 	batches      map[probe.PeerID]*batch
-	facts        *diagnose.Collector
+	facts        *collect.Collector
 	// quiet are peers of which nothing has happened since that bulk traffic would
 	// mend, so that it need not be shown to the facts.
 	quiet map[probe.PeerID]bool

@@ -7,6 +7,8 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
+	"github.com/wgnode/wgnode/probe/diagnose/twosided"
 )
 
 // facts are what a host knows of a flow, or (without one) of a peer.
@@ -27,8 +29,8 @@ func (m *merger) facts(h *host, side diagnose.Side, flow *diagnose.Flow, peer in
 }
 
 // both are the facts about two hosts. b is nil if it was not recorded.
-func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *diagnose.Both {
-	d := &diagnose.Both{NameA: a.label(), EndA: a.ended()}
+func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *twosided.Facts {
+	d := &twosided.Facts{NameA: a.label(), EndA: a.ended()}
 	d.A = m.facts(a, diagnose.SideA, fa, bKey, b)
 	if b == nil {
 		d.NameB = cmp.Or(m.names[bKey], "the peer")
@@ -57,8 +59,8 @@ func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *diagnose.B
 func (m *merger) anyPair() bool { return len(m.pairs) > 0 }
 
 // way words a tally of messages to a host; nil if it was not recorded.
-func (t *tally) way(to *host) diagnose.Way {
-	w := diagnose.Way{Sent: t.sent, Arrived: t.arrived, Lost: t.lost, Unknown: t.unknown, Reasons: t.reasons}
+func (t *tally) way(to *host) twosided.Way {
+	w := twosided.Way{Sent: t.sent, Arrived: t.arrived, Lost: t.lost, Unknown: t.unknown, Reasons: t.reasons}
 	if t.lost > 0 && to != nil {
 		w.LatestLost = time.Unix(0, to.raw(t.latest))
 	}
@@ -69,8 +71,8 @@ func (t *tally) way(to *host) diagnose.Way {
 	return w
 }
 
-func (l *Leg) way() diagnose.Way {
-	return diagnose.Way{Sent: int(l.Sent), Arrived: int(l.Arrived), Lost: int(l.Lost), Unknown: int(l.Unknown)}
+func (l *Leg) way() twosided.Way {
+	return twosided.Way{Sent: int(l.Sent), Arrived: int(l.Arrived), Lost: int(l.Lost), Unknown: int(l.Unknown)}
 }
 
 // judgeLink judges the handshakes of two hosts, as the one sees them that calls in
@@ -151,7 +153,7 @@ func (m *merger) judgeB(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	b := m.hosts[f.b]
 	facts := m.facts(b, diagnose.SideB, f.facts[1], f.key.a, nil)
 	end := b.ended()
-	v, _ := facts.Judge(end)
+	v, _ := rules.Judge(facts, end)
 	v.Host = b.label()
 	if !v.Certain && v.Code != diagnose.Idle {
 		v.Evidence = append(v.Evidence, "what only the other side can tell is not known: it was not recorded")

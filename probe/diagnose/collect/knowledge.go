@@ -64,14 +64,14 @@ func FactsFrom(k Knowledge) *diagnose.Facts {
 }
 
 // CollectorFor returns a collector of facts about all peers that k knows.
-func CollectorFor(k Knowledge) *diagnose.Collector {
-	c := &diagnose.Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
+func CollectorFor(k Knowledge) *Collector {
+	c := &Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
 	Meet(c, k)
 	return c
 }
 
 // Meet adds to a collector the peers that k has come to know since it was made.
-func Meet(c *diagnose.Collector, k Knowledge) {
+func Meet(c *Collector, k Knowledge) {
 	for _, p := range k.Peers() {
 		if c.Peers[p.ID] != nil {
 			continue

@@ -1,4 +1,4 @@
-package diagnose
+package rules
 
 import (
 	"slices"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // forwards is a packet of the flow at the forwarder of a node that routes itself.
@@ -23,9 +25,9 @@ func (s *story) forwards(cp probe.Checkpoint, flags uint8, why probe.Reason) *st
 func TestRouter(t *testing.T) {
 	fixes := make(goldenFixes)
 	arrives := func(allow ...string) *story {
-		s := tell(SideB)
-		s.Flow.Probe, s.Flow.Route = Probe{}, RouteDecision{}
-		s.Router = &Router{Allow: allow}
+		s := tell(probe.SideB)
+		s.Flow.Probe, s.Flow.Route = diagnose.Probe{}, evidence.RouteDecision{}
+		s.Router = &diagnose.Router{Allow: allow}
 		return s.inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn)
 	}
 	back := func(s *story, flags uint8) *story {
@@ -34,45 +36,47 @@ func TestRouter(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		s       *story
-		code    Code
+		code    diagnose.Code
 		at      probe.Checkpoint
 		certain bool
 		settled bool
 		says    string // in the fix
-		b5, b6  Status
+		b5, b6  diagnose.Status
 	}{
 		{"nothing is routed", arrives().forwards(probe.B5, 0, probe.ICMPProhibited),
-			ForwardingDisabled, probe.B5, true, true, `allow = ["tcp:192.168.200.22/32:80"]`, Fail, Unknown},
+			diagnose.ForwardingDisabled, probe.B5, true, true, `allow = ["tcp:192.168.200.22/32:80"]`, diagnose.Fail, diagnose.Unknown},
 		{"not in the list", arrives("10.0.0.0/8").forwards(probe.B5, 0, probe.ICMPProhibited),
-			ForwardFirewall, probe.B5, true, true, `allow = ["10.0.0.0/8", "tcp:192.168.200.22/32:80"]`, Fail, Unknown},
+			diagnose.ForwardFirewall, probe.B5, true, true, `allow = ["10.0.0.0/8", "tcp:192.168.200.22/32:80"]`, diagnose.Fail, diagnose.Unknown},
 		{"the host's own firewall", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPProhibited),
-			ForwardFirewall, probe.B5, true, true, "nft list ruleset", Fail, Unknown},
+			diagnose.ForwardFirewall, probe.B5, true, true, "nft list ruleset", diagnose.Fail, diagnose.Unknown},
 		{"no route", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPNetUnreachable),
-			NoRouteOnward, probe.B5, true, true, "ip route get 192.168.200.22", Fail, Unknown},
+			diagnose.NoRouteOnward, probe.B5, true, true, "ip route get 192.168.200.22", diagnose.Fail, diagnose.Unknown},
 		{"nobody there", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, 0, probe.ICMPHostUnreachable),
-			NeighborUnreachable, probe.B6, true, true, "ip neighbour show 192.168.200.22", Pass, Fail},
-		{"refused", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPRst|probe.TCPAck, 0), probe.TCPRst|probe.TCPAck),
-			ConnectionRefused, 0, true, true, "ss -tlnp", Pass, Pass},
+			diagnose.NeighborUnreachable, probe.B6, true, true, "ip neighbour show 192.168.200.22", diagnose.Pass, diagnose.Fail},
+		{"refused", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPRst|probe.TCPAck, 0),
+			probe.TCPRst|probe.TCPAck),
+			diagnose.ConnectionRefused, 0, true, true, "ss -tlnp", diagnose.Pass, diagnose.Pass},
 		{"silence", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0),
-			NoReplyFromDestination, probe.B6, false, true, "tcpdump -ni any host 192.168.200.22", Pass, Fail},
-		{"all is well", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0), probe.TCPSyn|probe.TCPAck),
-			Healthy, 0, true, true, "", Pass, Pass},
+			diagnose.NoReplyFromDestination, probe.B6, false, true, "tcpdump -ni any host 192.168.200.22", diagnose.Pass, diagnose.Fail},
+		{"all is well", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0),
+			probe.TCPSyn|probe.TCPAck),
+			diagnose.Healthy, 0, true, true, "", diagnose.Pass, diagnose.Pass},
 		// A later connection is judged by its own packets.
 		{"mended", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn).
 			forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0), probe.TCPSyn|probe.TCPAck),
-			Healthy, 0, true, true, "", Pass, Pass},
+			diagnose.Healthy, 0, true, true, "", diagnose.Pass, diagnose.Pass},
 	} {
 		test.s.Since = now.Add(-9 * time.Second)
-		v, settled := test.s.Judge(now)
+		v, settled := test.s.judge()
 		if v.Code != test.code || v.Checkpoint != test.at || v.Certain != test.certain || settled != test.settled {
 			t.Errorf("%s: %s at %s, certain %v, settled %v: %s", test.name, v.Code, v.Checkpoint, v.Certain, settled, v.Summary)
 		}
 		if !strings.Contains(strings.Join(v.Fix.Lines(), "\n"), test.says) {
 			t.Errorf("%s: fix %q, want %q", test.name, v.Fix.Lines(), test.says)
 		}
-		for cp, want := range map[probe.Checkpoint]Status{probe.B5: test.b5, probe.B6: test.b6} {
+		for cp, want := range map[probe.Checkpoint]diagnose.Status{probe.B5: test.b5, probe.B6: test.b6} {
 			rungs := test.s.Ladder(&v, now)
-			i := slices.IndexFunc(rungs, func(r Rung) bool { return r.Checkpoint == cp })
+			i := slices.IndexFunc(rungs, func(r diagnose.Rung) bool { return r.Checkpoint == cp })
 			if rungs[i].Status != want {
 				t.Errorf("%s: %s %s (%s), want %s", test.name, cp, rungs[i].Status, rungs[i].Detail, want)
 			}

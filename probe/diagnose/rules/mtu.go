@@ -1,4 +1,4 @@
-package diagnose
+package rules
 
 import (
 	"fmt"
@@ -7,31 +7,17 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
-
-// PathMTU is what was measured of the largest packets of a flow.
-type PathMTU struct {
-	To   netip.Addr
-	Link int // the tunnel's MTU in bytes: the size that senders begin with
-	// Largest is the size of the largest inner packet that got there and back,
-	// in bytes; 0 if none did.
-	Largest int
-	// ToldBy is who told the sender that a packet was too big, invalid if nobody
-	// did, and Told the size that he takes. Then senders adapt.
-	ToldBy netip.Addr
-	Told   int
-	// Forth: the full size gets there; what is lost is lost on the way back.
-	Forth bool
-}
 
 // leastIPv6 is the MTU in bytes that every link with IPv6 has (RFC 8200).
 const leastIPv6 = 1280
 
 // blackhole: small packets get through, full-size ones do not, and nobody says
 // so.
-func (f *Facts) blackhole(time.Time) *Ruling {
+func (f facts) blackhole(time.Time) *Ruling {
 	m := f.PathMTU
 	if m == nil || m.Largest >= m.Link || m.ToldBy.IsValid() {
 		return nil
@@ -44,7 +30,7 @@ func (f *Facts) blackhole(time.Time) *Ruling {
 	if m.To.Is6() {
 		mtu = max(mtu, leastIPv6)
 	}
-	v := Verdict{Code: MTUBlackhole, Checkpoint: probe.A5, Where: WherePath, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.MTUBlackhole, Checkpoint: probe.A5, Where: diagnose.WherePath, Certain: true,
 		Summary: fmt.Sprintf("small packets to %s get through, packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
 			m.To, m.Link, where),
 		Evidence: []string{fmt.Sprintf("the largest ICMP echo that was answered has %d bytes, with its IP header; one of %d was not, and no packet-too-big came", m.Largest, m.Link)},
@@ -58,14 +44,15 @@ func (f *Facts) blackhole(time.Time) *Ruling {
 		v.Fix = append(fix.Steps{fix.Note("the other end sends what is too large; there, too:")}, v.Fix...)
 	}
 	if m.Largest < leastIPv6 {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%d is less than the %d bytes that IPv6 takes: the way itself should be mended", m.Largest, leastIPv6))
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%d is less than the %d bytes that IPv6 takes: the way itself should be mended", m.Largest,
+			leastIPv6))
 		v.Fix = append(fix.Steps{fix.Notef("mend the way; or, where the tunnel can do without IPv6, which ends below %d:", leastIPv6)}, v.Fix...)
 	}
 	return final(v)
 }
 
-// words is what was measured, for evidence.
-func (m *PathMTU) words() string {
+// measured is what was found out about large packets, for evidence.
+func measured(m *diagnose.PathMTU) string {
 	if m.ToldBy.IsValid() {
 		return fmt.Sprintf("the largest packet that gets there and back has %d bytes, the tunnel's MTU is %d; %s tells senders so (%d), and they adapt",
 			m.Largest, m.Link, m.ToldBy, m.Told)

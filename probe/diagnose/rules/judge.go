@@ -1,4 +1,4 @@
-package diagnose
+package rules
 
 import (
 	"fmt"
@@ -8,21 +8,27 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
+
+// facts are facts to ask.
+type facts struct{ *diagnose.Facts }
 
 // Judge finds the verdict that the facts support at time now. It reports
 // settled if more of the same would not change it; otherwise it is what can be
 // said so far, and is the verdict if there is no more time.
-func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
+func Judge(of *diagnose.Facts, now time.Time) (v diagnose.Verdict, settled bool) {
+	f := facts{of}
 	v, settled = f.judge(now)
-	if f.Onward != nil && f.Flow.Seen[probe.A1] != nil && v.Code == NoReplyFromDestination {
-		v, settled = f.Onward.judge(now)
+	if f.Onward != nil && f.Flow.Seen[probe.A1] != nil && v.Code == diagnose.NoReplyFromDestination {
+		v, settled = facts{f.Onward}.judge(now)
 	}
-	if !v.Certain && v.Code != Idle {
+	if !v.Certain && v.Code != diagnose.Idle {
 		f.blind(&v)
 	}
-	if f.Changed != "" && !v.Healthy() && v.Code != ConnectionRefused {
+	if f.Changed != "" && !v.Healthy() && v.Code != diagnose.ConnectionRefused {
 		v.Evidence = append(v.Evidence, f.Changed+": it has been changed since")
 		v.Fix = append(fix.Steps{fix.Note("restore the configured state:"), fix.Command("wgnode reload %s", f.Interface),
 			fix.Note("or:")}, v.Fix...)
@@ -30,10 +36,10 @@ func (f *Facts) Judge(now time.Time) (v Verdict, settled bool) {
 	return v, settled
 }
 
-func (f *Facts) judge(now time.Time) (v Verdict, settled bool) {
+func (f facts) judge(now time.Time) (v diagnose.Verdict, settled bool) {
 	rules := judgePeer
 	switch {
-	case f.Flow != nil && f.Side == SideB:
+	case f.Flow != nil && f.Side == probe.SideB:
 		rules = judgeB
 	case f.Flow != nil:
 		rules = judgeA
@@ -48,161 +54,152 @@ func (f *Facts) judge(now time.Time) (v Verdict, settled bool) {
 
 // Ruling is what a rule finds: a verdict, and whether it stands.
 type Ruling struct {
-	Verdict
+	diagnose.Verdict
 	// Settled: more of the same would not change the verdict. Otherwise it is what can
 	// be said so far, and is the verdict if there is no more time.
 	Settled bool
 }
 
 // final is a ruling that stands.
-func final(v Verdict) *Ruling { return &Ruling{v, true} }
+func final(v diagnose.Verdict) *Ruling { return &Ruling{v, true} }
 
 // A rule looks for one cause, and returns nil where it does not find it. The rules are
 // in the order in which a packet passes the checkpoints, except that success comes
 // first, and what was observed comes before what is only missing.
-type rule func(f *Facts, now time.Time) *Ruling
+type rule func(f facts, now time.Time) *Ruling
 
 var judgeA = []rule{
-	(*Facts).blackhole, (*Facts).answered, (*Facts).overheard, (*Facts).refused, (*Facts).noMatch, (*Facts).outputDropped, (*Facts).notRouted, (*Facts).diverted,
-	(*Facts).noPrivateKey, (*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend,
-	(*Facts).wireOutDropped,
-	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused, (*Facts).icmpSays, (*Facts).replyDisallowed,
-	(*Facts).innerInDropped, (*Facts).noResponse, (*Facts).notDelivered, (*Facts).noReply, (*Facts).notEntered,
+	facts.blackhole, facts.answered, facts.overheard, facts.refused, facts.noMatch, facts.outputDropped, facts.notRouted, facts.diverted,
+	facts.noPrivateKey, facts.noEndpoint, facts.endpointInTunnel, facts.endpointNotRouted, facts.cannotSend,
+	facts.wireOutDropped,
+	facts.pskMismatch, facts.wireInDropped, facts.wireInFiltered, facts.wireInRefused, facts.icmpSays, facts.replyDisallowed,
+	facts.innerInDropped, facts.noResponse, facts.notDelivered, facts.noReply, facts.notEntered,
 }
 
 var judgeB = []rule{
-	(*Facts).replied, (*Facts).routerRefuses, (*Facts).rejected, (*Facts).refused, (*Facts).strangers, (*Facts).replayed, (*Facts).sharedKey, (*Facts).sourceDisallowed,
-	(*Facts).replyElsewhere, (*Facts).cannotSend, (*Facts).wireOutDropped, (*Facts).responseNotAccepted,
-	(*Facts).forwarded, (*Facts).returned, (*Facts).neighborSilent, (*Facts).noAnswerBehind, (*Facts).routerWaits, (*Facts).noAnswerHere,
-	(*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused,
+	facts.replied, facts.routerRefuses, facts.rejected, facts.refused, facts.strangers, facts.replayed, facts.sharedKey,
+	facts.sourceDisallowed,
+	facts.replyElsewhere, facts.cannotSend, facts.wireOutDropped, facts.responseNotAccepted,
+	facts.forwarded, facts.returned, facts.neighborSilent, facts.noAnswerBehind, facts.routerWaits, facts.noAnswerHere,
+	facts.wireInDropped, facts.wireInFiltered, facts.wireInRefused,
 }
 
 var judgePeer = []rule{
-	(*Facts).noPrivateKey, (*Facts).sharedKey, (*Facts).sourceDisallowed, (*Facts).replayed,
-	(*Facts).noEndpoint, (*Facts).endpointInTunnel, (*Facts).endpointNotRouted, (*Facts).cannotSend, (*Facts).wireOutDropped,
-	(*Facts).pskMismatch, (*Facts).wireInDropped, (*Facts).wireInFiltered, (*Facts).wireInRefused, (*Facts).icmpSays, (*Facts).noResponse, (*Facts).responseNotAccepted,
-	(*Facts).strangers, (*Facts).alive,
+	facts.noPrivateKey, facts.sharedKey, facts.sourceDisallowed, facts.replayed,
+	facts.noEndpoint, facts.endpointInTunnel, facts.endpointNotRouted, facts.cannotSend, facts.wireOutDropped,
+	facts.pskMismatch, facts.wireInDropped, facts.wireInFiltered, facts.wireInRefused, facts.icmpSays, facts.noResponse,
+	facts.responseNotAccepted,
+	facts.strangers, facts.alive,
 }
 
-func (f *Facts) peerName() string {
-	if f.Peer == nil {
-		return "the peer"
-	}
-	return f.Peer.label()
+// maybe is a possible cause, and the check that tells it from others.
+func maybe(code diagnose.Code, check string) diagnose.Candidate {
+	return diagnose.Candidate{Code: code, Check: check}
 }
 
-func (p *Peer) label() string {
-	switch {
-	case p.Name != "":
-		return p.Name
-	case len(p.Key) > 8:
-		return p.Key[:8] + "…"
-	}
-	return "the peer"
+func healthy(summary string, evidence ...string) diagnose.Verdict {
+	return diagnose.Verdict{Code: diagnose.Healthy, Where: diagnose.WhereHere, Certain: true, Summary: summary, Evidence: evidence}
 }
 
-func healthy(summary string, evidence ...string) Verdict {
-	return Verdict{Code: Healthy, Where: WhereHere, Certain: true, Summary: summary, Evidence: evidence}
-}
-
-func (f *Facts) idle(now time.Time) Verdict {
+func (f facts) idle(now time.Time) diagnose.Verdict {
 	if f.Flow != nil && f.Flow.Seen[probe.A1] != nil {
-		return Verdict{Code: Idle, Where: WhereHere,
+		return diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere,
 			Summary: fmt.Sprintf("packets to %s entered the tunnel; the time was too short to say what becomes of them", f.target())}
 	}
 	if f.Flow != nil {
-		return Verdict{Code: Idle, Where: WhereHere,
+		return diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere,
 			Summary:  "no matching packet was seen",
 			Evidence: []string{fmt.Sprintf("no packet to %s came out of %s or entered it", f.target(), f.Interface)},
 			Fix:      fix.Steps{fix.Note("on the host that asks, while this is watched:"), f.askingCommand()}}
 	}
 	why := "no handshake was attempted"
-	if f.Peer != nil && f.Peer.handshaking(now) {
+	if f.Peer != nil && f.Peer.Handshaking(now) {
 		why = "the handshake that has begun is not complete yet"
 	}
-	return Verdict{Code: Idle, Where: WhereHere, Summary: fmt.Sprintf("no session with %s, and %s", f.peerName(), why)}
+	return diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere,
+		Summary: fmt.Sprintf("no session with %s, and %s", f.Peer.Label(), why)}
 }
 
 // answered: the destination answers the probe, and by way of the tunnel.
-func (f *Facts) answered(time.Time) *Ruling {
+func (f facts) answered(time.Time) *Ruling {
 	if !f.Flow.Probe.Answered || f.outside() {
 		return nil
 	}
-	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
+	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.Peer.Label()),
 		"the probe was answered after "+probe.Brief(f.Flow.Probe.Took))
 	if m := f.PathMTU; m != nil {
-		v.Evidence = append(v.Evidence, m.words())
+		v.Evidence = append(v.Evidence, measured(m))
 	}
 	return final(v)
 }
 
 // overheard: somebody else's packet has got its answer.
-func (f *Facts) overheard(time.Time) *Ruling {
+func (f facts) overheard(time.Time) *Ruling {
 	a1, a6 := f.Flow.Seen[probe.A1], f.Flow.Seen[probe.A6]
-	p := f.traversal(FromTunnel)
-	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time || !f.Flow.answers.given() {
+	p := f.Kernel.On(evidence.FromTunnel)
+	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time || !f.Flow.Answers.Given() {
 		return nil
 	}
 	if f.Kernel != nil && f.Kernel.Blind == "" && !f.Kernel.WireOnly && p.Passed == "" {
 		return nil
 	}
-	return final(healthy(fmt.Sprintf("%s answers through %s", f.target(), f.peerName()),
+	return final(healthy(fmt.Sprintf("%s answers through %s", f.target(), f.Peer.Label()),
 		"the packet entered "+f.Interface+", and its reply came out of it"))
 }
 
 // outside reports whether the kernel sends the flow's packets elsewhere, and none
 // has entered the tunnel. Then an answer says nothing about the tunnel.
-func (f *Facts) outside() bool {
+func (f facts) outside() bool {
 	r := &f.Flow.Route
-	return f.Flow.Seen[probe.A1] == nil && r.Kind != RouteUnknown && (r.Kind != RouteFound || r.Interface != f.Interface)
+	return f.Flow.Seen[probe.A1] == nil && r.Kind != evidence.RouteUnknown && (r.Kind != evidence.RouteFound || r.Interface != f.Interface)
 }
 
 // answeredOutside adds to the evidence that the probe was answered all the same.
-func (f *Facts) answeredOutside(v *Verdict) {
+func (f facts) answeredOutside(v *diagnose.Verdict) {
 	if f.Flow.Probe.Answered && !f.Flow.Route.Local {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s answers, but past the tunnel, through %s", f.target(), f.Flow.Route.Interface))
 	}
 }
 
-func (f *Facts) alive(now time.Time) *Ruling {
+func (f facts) alive(now time.Time) *Ruling {
 	h := &f.Peer.Handshake
 	if !h.Alive(now) {
 		return nil
 	}
-	v := healthy(fmt.Sprintf("the session with %s is up", f.peerName()),
+	v := healthy(fmt.Sprintf("the session with %s is up", f.Peer.Label()),
 		fmt.Sprintf("handshake completed %s ago", probe.Brief(now.Sub(h.Established))))
 	return final(v)
 }
 
 // refused: the far service, or a host on the way, says no, through the tunnel.
-func (f *Facts) refused(time.Time) *Ruling {
+func (f facts) refused(time.Time) *Ruling {
 	e := f.Flow.Answer
 	if e == nil {
 		return nil
 	}
 	// On the side that is called this host may have said it itself. What it did to
 	// the request is told apart from the answer, and perhaps later.
-	settled := f.Side == SideA || !f.traced() || f.traversal(FromTunnel).Packets > 0
+	settled := f.Side == probe.SideA || !f.traced() || f.Kernel.On(evidence.FromTunnel).Packets > 0
 	src, _ := e.Inner()
 	who := src.Addr().String()
-	way := "came back through " + f.peerName()
+	way := "came back through " + f.Peer.Label()
 	if e.Seam == probe.SeamForward {
 		way = "was the answer to a socket of this host"
 	}
 	if !e.ICMPError() {
-		return &Ruling{Verdict{Code: ConnectionRefused, Where: WhereBeyond, Certain: true,
+		return &Ruling{diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereBeyond, Certain: true,
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
 			Evidence: []string{fmt.Sprintf("TCP reset from %s %s", src, way)},
 			Fix:      fix.Steps{fix.Note("on " + who + ": start the service, or see what listens"), fix.Check("ss -tlnp").On(who)}}, settled}
 	}
 	code, says := innerICMP(e)
-	v := Verdict{Code: code, Where: WhereBeyond, Certain: true,
+	v := diagnose.Verdict{Code: code, Where: diagnose.WhereBeyond, Certain: true,
 		Summary: fmt.Sprintf("the tunnel works; %s says: %s", who, says),
 		Evidence: []string{fmt.Sprintf("ICMP type %d code %d (%s) from %s %s",
 			e.Info, e.InnerSrcPort, says, who, way)}}
 	v.Checkpoint = innerICMPCheckpoint[code]
 	switch code {
-	case ConnectionRefused:
+	case diagnose.ConnectionRefused:
 		if f.Flow.Probe.Sent && f.Flow.Target.Port() != 0 {
 			// To TCP a host answers a closed port with a reset.
 			v.Summary = fmt.Sprintf("the tunnel works; %s refuses the connection, by a firewall rule: it says %s, and not by a TCP reset", who, says)
@@ -211,47 +208,48 @@ func (f *Facts) refused(time.Time) *Ruling {
 		}
 		dst := f.Flow.Target.Addr().String()
 		v.Fix = fix.Steps{fix.Note("on " + dst + ": see what listens"), fix.Check("ss -ulnp").On(dst)}
-	case NoRouteOnward:
+	case diagnose.NoRouteOnward:
 		v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", f.Flow.Target.Addr()).On(who)}
-	case NeighborUnreachable:
+	case diagnose.NeighborUnreachable:
 		v.Fix = fix.Steps{fix.Note("on " + who + ": is the destination up, and on that link?"),
 			fix.Check("ip neighbour show %s", f.Flow.Target.Addr()).On(who)}
-	case ForwardFirewall:
+	case diagnose.ForwardFirewall:
 		v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
 	}
 	return &Ruling{v, settled}
 }
 
-var innerICMPCheckpoint = map[Code]probe.Checkpoint{
-	NoRouteOnward: probe.B5, ForwardFirewall: probe.B5, NeighborUnreachable: probe.B6, NoReplyFromDestination: probe.B6,
+var innerICMPCheckpoint = map[diagnose.Code]probe.Checkpoint{
+	diagnose.NoRouteOnward: probe.B5, diagnose.ForwardFirewall: probe.B5, diagnose.NeighborUnreachable: probe.B6,
+	diagnose.NoReplyFromDestination: probe.B6,
 }
 
 // innerICMP reads an ICMP error that came back inside the tunnel (RFC 792,
 // RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
-func innerICMP(e *probe.Event) (Code, string) {
+func innerICMP(e *probe.Event) (diagnose.Code, string) {
 	v6 := e.Proto == probe.ProtoICMPv6
 	switch code := e.InnerSrcPort; {
 	case !v6 && e.Info == 3 && code == 3, v6 && e.Info == 1 && code == 4:
-		return ConnectionRefused, "port unreachable"
+		return diagnose.ConnectionRefused, "port unreachable"
 	case !v6 && e.Info == 3 && (code == 9 || code == 10 || code == 13), v6 && e.Info == 1 && (code == 1 || code == 5 || code == 6):
-		return ForwardFirewall, "administratively prohibited"
+		return diagnose.ForwardFirewall, "administratively prohibited"
 	case !v6 && e.Info == 3 && (code == 0 || code == 6), v6 && e.Info == 1 && code == 0:
-		return NoRouteOnward, "network unreachable"
+		return diagnose.NoRouteOnward, "network unreachable"
 	case !v6 && e.Info == 3, v6 && e.Info == 1:
-		return NeighborUnreachable, "host unreachable"
+		return diagnose.NeighborUnreachable, "host unreachable"
 	}
-	return NoReplyFromDestination, "time exceeded: the packet goes in circles, or its way is too long"
+	return diagnose.NoReplyFromDestination, "time exceeded: the packet goes in circles, or its way is too long"
 }
 
-func (f *Facts) target() string { return probe.TargetText(f.Flow.Target) }
+func (f facts) target() string { return probe.TargetText(f.Flow.Target) }
 
 // noMatch: cryptokey routing has no peer for the destination.
-func (f *Facts) noMatch(time.Time) *Ruling {
+func (f facts) noMatch(time.Time) *Ruling {
 	if f.Peer != nil {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	v := Verdict{Code: NoAllowedIPsMatch, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.NoAllowedIPsMatch, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("%s is in no peer's AllowedIPs", dst),
 		Evidence: []string{fmt.Sprintf("cryptokey routing of %s finds no peer for %s", f.Interface, dst)}}
 	if e := f.Flow.Dropped; e != nil && e.Reason == probe.NoAllowedIPsMatch {
@@ -260,10 +258,10 @@ func (f *Facts) noMatch(time.Time) *Ruling {
 	f.answeredOutside(&v)
 	host := hostPrefix(dst)
 	if p := f.Nearest; p != nil {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("nearest: %s has %s", p.label(), joinPrefixes(p.AllowedIPs)))
+		v.Evidence = append(v.Evidence, fmt.Sprintf("nearest: %s has %s", p.Label(), joinPrefixes(p.AllowedIPs)))
 		all := append(slices.Clone(p.AllowedIPs), host)
 		v.Fix = fix.Steps{
-			fix.Notef("if %s is behind %s, in %s:", dst, p.label(), f.sectionOf(p)),
+			fix.Notef("if %s is behind %s, in %s:", dst, p.Label(), f.sectionOf(p)),
 			fix.Config(f.sectionOf(p), "AllowedIPs", joinPrefixes(all)),
 			fix.Note("or at once:"),
 			fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
@@ -276,14 +274,14 @@ func (f *Facts) noMatch(time.Time) *Ruling {
 }
 
 // notRouted: the kernel does not give the packet to the tunnel.
-func (f *Facts) notRouted(time.Time) *Ruling {
+func (f facts) notRouted(time.Time) *Ruling {
 	r := f.Flow.Route
 	if !f.outside() {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.peerName(), r.Interface, f.Interface),
+	v := diagnose.Verdict{Code: diagnose.RouteBypassesTunnel, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.Peer.Label(), r.Interface, f.Interface),
 		Evidence: []string{"ip route get " + dst.String() + ": " + r.Describe(),
 			"no packet for it entered the tunnel"},
 		Fix: routeFix(&r, f.routeInto(dst))}
@@ -291,8 +289,8 @@ func (f *Facts) notRouted(time.Time) *Ruling {
 	case r.Local:
 		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)
 		v.Fix = fix.Steps{fix.Note("probe an address of the other side instead")}
-	case r.Kind != RouteFound:
-		v.Code = DestNotRouted
+	case r.Kind != evidence.RouteFound:
+		v.Code = diagnose.DestNotRouted
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, r.Kind)
 	}
 	f.incomplete(&v)
@@ -302,7 +300,7 @@ func (f *Facts) notRouted(time.Time) *Ruling {
 
 // incomplete says what the interface lacks, and has that mended first: a route into
 // it needs it to be up, and an address to send from.
-func (f *Facts) incomplete(v *Verdict) {
+func (f facts) incomplete(v *diagnose.Verdict) {
 	var first fix.Steps
 	if f.LinkDown {
 		v.Evidence = append(v.Evidence, f.Interface+" is down: routes by it are gone, or out of use")
@@ -317,7 +315,7 @@ func (f *Facts) incomplete(v *Verdict) {
 
 // routeInto is the route that leads packets to dst into the interface. Where that is
 // incomplete, one that was there may come back as it is mended.
-func (f *Facts) routeInto(dst netip.Addr) fix.Step {
+func (f facts) routeInto(dst netip.Addr) fix.Step {
 	if f.LinkDown || len(f.Missing) > 0 {
 		return fix.Command("ip route replace %s dev %s", hostPrefix(dst), f.Interface)
 	}
@@ -325,14 +323,14 @@ func (f *Facts) routeInto(dst netip.Addr) fix.Step {
 }
 
 // notEntered: routed to the tunnel, and yet it did not come.
-func (f *Facts) notEntered(time.Time) *Ruling {
+func (f facts) notEntered(time.Time) *Ruling {
 	if f.Flow.Seen[probe.A1] != nil || !f.Flow.Probe.Sent {
 		return nil
 	}
 	errno := f.Flow.Probe.Errno
 	certain := errno == syscall.EPERM || errno == syscall.ECONNREFUSED
-	p := f.traversal(ToTunnel)
-	v := Verdict{Code: OutputFirewall, Checkpoint: probe.A1, Where: WhereHere, Certain: certain,
+	p := f.Kernel.On(evidence.ToTunnel)
+	v := diagnose.Verdict{Code: diagnose.OutputFirewall, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: certain,
 		Summary:  fmt.Sprintf("the probe's packet to %s did not reach the tunnel", f.target()),
 		Evidence: []string{"nothing for " + f.target() + " was read from " + f.Interface},
 		Fix:      fix.Steps{fix.Note("look for a rule that drops it in the output hook"), fix.Check("nft list ruleset")}}
@@ -351,14 +349,16 @@ func (f *Facts) notEntered(time.Time) *Ruling {
 	case p.Passed != "":
 		v.Evidence = append(v.Evidence, "netfilter trace: it passes the "+p.Passed+" hook: what is traced has not dropped it")
 	}
-	v.Candidates = []Candidate{{OutputFirewall, "nft list ruleset: is there a drop in the output hook?"}}
+	v.Candidates = []diagnose.Candidate{maybe(diagnose.OutputFirewall, "nft list ruleset: is there a drop in the output hook?")}
 	if f.traced() {
 		v.Candidates[0].Check = "what is not traced: iptables-legacy-save, tc filter show dev " + f.Interface + " egress, bpftool net"
-		v.Fix = fix.Steps{fix.Note("look for what drops it and is not traced"), fix.Check("iptables-legacy-save; ip6tables-legacy-save"), fix.Check("tc -s qdisc show dev %s", f.Interface),
+		v.Fix = fix.Steps{fix.Note("look for what drops it and is not traced"), fix.Check("iptables-legacy-save; ip6tables-legacy-save"),
+			fix.Check("tc -s qdisc show dev %s", f.Interface),
 			fix.Check("tc filter show dev %s egress", f.Interface)}
 	}
-	if f.Flow.Route.Kind == RouteUnknown {
-		v.Candidates = append(v.Candidates, Candidate{RouteBypassesTunnel, "ip route get " + f.Flow.Target.Addr().String() + ": does it say dev " + f.Interface + "?"})
+	if f.Flow.Route.Kind == evidence.RouteUnknown {
+		v.Candidates = append(v.Candidates, maybe(diagnose.RouteBypassesTunnel, "ip route get "+f.Flow.Target.Addr().
+			String()+": does it say dev "+f.Interface+"?"))
 	}
 	return &Ruling{v, false}
 }

@@ -1,4 +1,4 @@
-package diagnose
+package rules
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -14,37 +15,37 @@ import (
 // by sockets of its host: B5 and B6.
 
 // routerRefuses: the flow may not pass, or the network says that it cannot.
-func (f *Facts) routerRefuses(time.Time) *Ruling {
+func (f facts) routerRefuses(time.Time) *Ruling {
 	e := f.Flow.Dropped
 	if f.Router == nil || e == nil || e.Seam != probe.SeamForward {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	v := Verdict{Checkpoint: e.Checkpoint, Where: WhereHere, Certain: true}
-	tried := fmt.Sprintf("a socket of this host was to reach %s for %s, and was told: %s", f.target(), f.peerName(), e.Reason)
+	v := diagnose.Verdict{Checkpoint: e.Checkpoint, Where: diagnose.WhereHere, Certain: true}
+	tried := fmt.Sprintf("a socket of this host was to reach %s for %s, and was told: %s", f.target(), f.Peer.Label(), e.Reason)
 	switch {
 	case e.Reason == probe.ICMPProhibited && f.Flow.Seen[probe.B5] == nil && len(f.Router.Allow) == 0:
-		v.Code = ForwardingDisabled
+		v.Code = diagnose.ForwardingDisabled
 		v.Summary = fmt.Sprintf("%s is not this node's own, and this node lets peers reach nothing beyond itself", dst)
 		v.Evidence = []string{"[route] of its configuration allows nothing, and there is no interface from which the kernel would forward"}
 		v.Fix = f.allow(e)
 	case e.Reason == probe.ICMPProhibited && f.Flow.Seen[probe.B5] == nil:
-		v.Code = ForwardFirewall
+		v.Code = diagnose.ForwardFirewall
 		v.Summary = fmt.Sprintf("this node does not let peers reach %s", f.target())
 		v.Evidence = []string{"what they may reach: " + strings.Join(f.Router.Allow, ", ")}
 		v.Fix = f.allow(e)
 	case e.Reason == probe.ICMPProhibited:
-		v.Code = ForwardFirewall
+		v.Code = diagnose.ForwardFirewall
 		v.Summary = fmt.Sprintf("this host does not let its own programs send to %s", f.target())
 		v.Evidence = []string{tried}
 		v.Fix = fix.Steps{fix.Note("look for a rule that drops it in the output hook"), fix.Check("nft list ruleset")}
 	case e.Reason == probe.ICMPNetUnreachable:
-		v.Code = NoRouteOnward
+		v.Code = diagnose.NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s", dst)
 		v.Evidence = []string{tried}
 		v.Fix = fix.Steps{fix.Check("ip route get %s", dst)}
 	default:
-		v.Code, v.Where = NeighborUnreachable, WhereBeyond
+		v.Code, v.Where = diagnose.NeighborUnreachable, diagnose.WhereBeyond
 		v.Summary = fmt.Sprintf("%s cannot be reached from this host: it does not answer to its address, or a router says so", dst)
 		v.Evidence = []string{tried}
 		v.Fix = fix.Steps{fix.Note("is it up?"), fix.Check("ip route get %s", dst), fix.Check("ip neighbour show %s", dst)}
@@ -54,7 +55,7 @@ func (f *Facts) routerRefuses(time.Time) *Ruling {
 
 // allow are the lines of a configuration that let the flow pass, whose packet e was
 // refused, and nothing else.
-func (f *Facts) allow(e *probe.Event) fix.Steps {
+func (f facts) allow(e *probe.Event) fix.Steps {
 	route := hostPrefix(f.Flow.Target.Addr()).String()
 	if port := f.Flow.Target.Port(); port != 0 {
 		if f.Flow.Target.Addr().Is6() {
@@ -76,18 +77,19 @@ func (f *Facts) allow(e *probe.Event) fix.Steps {
 
 // routerWaits: a socket of this host has sent the request on, and nothing has come
 // back.
-func (f *Facts) routerWaits(now time.Time) *Ruling {
+func (f facts) routerWaits(now time.Time) *Ruling {
 	b5 := f.Flow.Seen[probe.B5]
 	if f.Router == nil || b5 == nil || f.Flow.Seen[probe.B6] != nil {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	return &Ruling{Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B6, Where: WhereBeyond,
-		Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.peerName(), f.target()),
+	return &Ruling{diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
+		Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.Peer.Label(), f.target()),
 		Evidence: []string{fmt.Sprintf("sent on %s ago, with this host's own address for its source", probe.Brief(now.Sub(b5.When())))},
-		Candidates: []Candidate{
-			{NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst)},
-			{ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"},
+		Candidates: []diagnose.Candidate{
+			maybe(diagnose.NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens",
+				dst)),
+			maybe(diagnose.ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"),
 		},
 		Fix: fix.Steps{fix.Note("see whether the request leaves this host, and an answer comes:"), fix.Check("tcpdump -ni any host %s", dst)}},
 		now.Sub(f.Since) > noReplyAfter && now.Sub(b5.When()) > answerTime}

@@ -1,4 +1,4 @@
-package diagnose
+package rules
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -18,29 +20,29 @@ import (
 const notForwarded = "it passes prerouting and is not forwarded"
 
 // dropVerdict is what all verdicts about a drop have in common.
-func dropVerdict(code Code, at probe.Checkpoint, d *Drop, what string) Verdict {
-	return Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
+func dropVerdict(code diagnose.Code, at probe.Checkpoint, d *evidence.Drop, what string) diagnose.Verdict {
+	return diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.Evidence(), Fix: fix.Commands(d.Fix...)}
 }
 
 // outputDropped: the inner packet does not get as far as the tunnel.
-func (f *Facts) outputDropped(time.Time) *Ruling {
-	p := f.traversal(ToTunnel)
+func (f facts) outputDropped(time.Time) *Ruling {
+	p := f.Kernel.On(evidence.ToTunnel)
 	if p.Drop == nil || f.Flow.Seen[probe.A1] != nil {
 		return nil
 	}
-	v := dropVerdict(OutputFirewall, probe.A1, p.Drop, "the packet to "+f.target()+" before it reaches the tunnel")
+	v := dropVerdict(diagnose.OutputFirewall, probe.A1, p.Drop, "the packet to "+f.target()+" before it reaches the tunnel")
 	return final(v)
 }
 
 // diverted: routing leads the packet into the tunnel, but a rule makes another packet
 // of it on the way, which leaves elsewhere.
-func (f *Facts) diverted(time.Time) *Ruling {
-	p := f.traversal(ToTunnel)
+func (f facts) diverted(time.Time) *Ruling {
+	p := f.Kernel.On(evidence.ToTunnel)
 	if f.Flow.Seen[probe.A1] != nil || p.Drop != nil || p.Passed != "postrouting" || p.Out == "" || p.Out == f.Interface {
 		return nil
 	}
-	v := Verdict{Code: RouteBypassesTunnel, Checkpoint: probe.A1, Where: WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.RouteBypassesTunnel, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: true,
 		Summary: fmt.Sprintf("the packet to %s is rewritten by a rule on this host (NAT or mark) and leaves via %s instead of entering %s",
 			f.target(), p.Out, f.Interface),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %s > %s left by %s", p.Src, p.Dst, p.Out),
@@ -59,11 +61,11 @@ func (f *Facts) diverted(time.Time) *Ruling {
 
 // filtered is the verdict on packets that were lost behind prerouting, where
 // the kernel checks sources, and whose source does not pass.
-func filtered(p *Traversal, at probe.Checkpoint, what string) *Ruling {
+func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *Ruling {
 	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Certain() {
 		return nil
 	}
-	v := Verdict{Code: ReversePathFilter, Checkpoint: at, Where: WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.ReversePathFilter, Checkpoint: at, Where: diagnose.WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
 		Evidence: append([]string{"netfilter trace: they pass prerouting and are seen no more"}, p.Source.Evidence...),
 		Fix:      fix.Commands(p.Source.Fix...)}
@@ -72,11 +74,11 @@ func filtered(p *Traversal, at probe.Checkpoint, what string) *Ruling {
 
 // blocked is the verdict on packets that netfilter has let pass and that are refused
 // after that.
-func blocked(p *Traversal, code Code, at probe.Checkpoint, what, seen string) *Ruling {
+func blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, what, seen string) *Ruling {
 	if len(p.XfrmBlocks) == 0 {
 		return nil
 	}
-	v := Verdict{Code: code, Checkpoint: at, Where: WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere, Certain: true,
 		Summary: "IPsec on this host refuses " + what, Evidence: []string{"netfilter trace: " + seen}}
 	for _, r := range p.XfrmBlocks {
 		v.Evidence = append(v.Evidence, r.Text)
@@ -87,28 +89,29 @@ func blocked(p *Traversal, code Code, at probe.Checkpoint, what, seen string) *R
 
 // innerInDropped: the reply has left the tunnel, and does not get to the
 // application, or to the host that asked.
-func (f *Facts) innerInDropped(time.Time) *Ruling {
-	p := f.traversal(FromTunnel)
+func (f facts) innerInDropped(time.Time) *Ruling {
+	p := f.Kernel.On(evidence.FromTunnel)
 	if f.Flow.Seen[probe.A6] == nil {
 		return nil
 	}
 	if p.Drop == nil {
 		what := fmt.Sprintf("the replies of %s", f.target())
 		if p.Passed == "input" {
-			return blocked(p, InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
+			return blocked(p, diagnose.InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
 		}
 		return filtered(p, probe.A6, what)
 	}
 	// A reply without its request may be one to somebody whose request is yet to
 	// be seen to come out of the tunnel.
 	settled := f.Flow.Probe.Sent || f.Flow.Seen[probe.A1] != nil
-	return &Ruling{dropVerdict(InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel", f.target())), settled}
+	return &Ruling{dropVerdict(diagnose.InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel",
+		f.target())), settled}
 }
 
 // rejected: this host itself sends the answer that says no. What it was seen to
 // do tells more than the answer.
-func (f *Facts) rejected(now time.Time) *Ruling {
-	if f.Flow.Answer == nil || f.traversal(ToTunnel).Packets > 0 && f.traversal(ToTunnel).In != "" {
+func (f facts) rejected(now time.Time) *Ruling {
+	if f.Flow.Answer == nil || f.Kernel.On(evidence.ToTunnel).Packets > 0 && f.Kernel.On(evidence.ToTunnel).In != "" {
 		return nil
 	}
 	if r := f.forwarded(now); r != nil {
@@ -119,27 +122,27 @@ func (f *Facts) rejected(now time.Time) *Ruling {
 
 // forwarded judges, as the side that is called, what becomes of the request
 // behind the tunnel: B5.
-func (f *Facts) forwarded(time.Time) *Ruling {
-	if f.Flow.Seen[probe.B4] == nil || f.Flow.paired() && f.Flow.Answer == nil || f.Kernel == nil {
+func (f facts) forwarded(time.Time) *Ruling {
+	if f.Flow.Seen[probe.B4] == nil || f.Flow.Paired() && f.Flow.Answer == nil || f.Kernel == nil {
 		return nil
 	}
-	p, dst := f.traversal(FromTunnel), f.Flow.Target.Addr()
+	p, dst := f.Kernel.On(evidence.FromTunnel), f.Flow.Target.Addr()
 	what := fmt.Sprintf("the packet to %s", f.target())
 	if p.Drop != nil {
 		if p.Drop.Hook == "input" || f.Flow.Route.Local && (p.Drop.Hook == "prerouting" || p.Drop.Hook == "ingress") {
-			return final(dropVerdict(InputFirewall, probe.B7, p.Drop, what+" after it has left the tunnel"))
+			return final(dropVerdict(diagnose.InputFirewall, probe.B7, p.Drop, what+" after it has left the tunnel"))
 		}
-		return final(dropVerdict(ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"))
+		return final(dropVerdict(diagnose.ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"))
 	}
 	if p.Passed == "input" {
-		return blocked(p, InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
+		return blocked(p, diagnose.InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
 	}
 	if p.Passed == "postrouting" {
 		return nil
 	}
 	if r := filtered(p, probe.B5, what); r != nil {
 		// The answer takes that way, too: it is what must be mended.
-		if back := &p.Source.Back; back.Kind != RouteUnknown && !(back.Kind == RouteFound && back.Interface == f.Interface) {
+		if back := &p.Source.Back; back.Kind != evidence.RouteUnknown && !(back.Kind == evidence.RouteFound && back.Interface == f.Interface) {
 			r.Fix = routeFix(back, fix.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
 		}
 		return r
@@ -147,28 +150,28 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 	if p.Lost != "prerouting" && f.Kernel.Blind == "" {
 		return nil
 	}
-	v := Verdict{Checkpoint: probe.B5, Where: WhereHere, Certain: p.Lost != ""}
+	v := diagnose.Verdict{Checkpoint: probe.B5, Where: diagnose.WhereHere, Certain: p.Lost != ""}
 	seen := "netfilter trace: " + notForwarded
 	if p.Lost == "" {
 		seen = "written to " + f.Interface + ", and no reply entered it"
 	}
 	switch {
-	case p.Route.Kind != RouteFound && p.Route.Kind != RouteUnknown:
-		v.Code = NoRouteOnward
+	case p.Route.Kind != evidence.RouteFound && p.Route.Kind != evidence.RouteUnknown:
+		v.Code = diagnose.NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Route.Kind)
 		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Route.Describe()}
 		v.Fix = fix.Steps{fix.Notef("by the link or the gateway that %s is behind:", dst),
 			fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
-		if p.Route.Kind != RouteNone && p.Route.Remove != "" {
-			v.Fix = removeRoute(&p.Route)
+		if p.Route.Kind != evidence.RouteNone && p.Route.Remove != "" {
+			v.Fix = diagnose.RemoveRoute(&p.Route)
 		}
 	case p.Forwarding != nil && !p.Forwarding.On:
-		v.Code = ForwardingDisabled
+		v.Code = diagnose.ForwardingDisabled
 		v.Summary = fmt.Sprintf("%s is not this host's own, and this host does not forward what comes in on %s", dst, f.Interface)
 		v.Evidence = []string{seen, p.Forwarding.Evidence}
 		v.Fix = fix.Commands(p.Forwarding.Fix...)
 	case p.Lost == "prerouting":
-		return blocked(p, ForwardFirewall, probe.B5, what, notForwarded)
+		return blocked(p, diagnose.ForwardFirewall, probe.B5, what, notForwarded)
 	default:
 		return nil
 	}
@@ -177,34 +180,34 @@ func (f *Facts) forwarded(time.Time) *Ruling {
 
 // returned judges what becomes of the answer on its way back into the tunnel:
 // B7.
-func (f *Facts) returned(time.Time) *Ruling {
-	p := f.traversal(ToTunnel)
-	own := f.Flow.Route.Local && f.traversal(FromTunnel).Passed == "input"
-	if p.Packets == 0 && !own || f.Flow.paired() || f.Flow.Seen[probe.B4] == nil {
+func (f facts) returned(time.Time) *Ruling {
+	p := f.Kernel.On(evidence.ToTunnel)
+	own := f.Flow.Route.Local && f.Kernel.On(evidence.FromTunnel).Passed == "input"
+	if p.Packets == 0 && !own || f.Flow.Paired() || f.Flow.Seen[probe.B4] == nil {
 		return nil
 	}
 	from := fmt.Sprintf("the reply of %s", f.target())
 	if p.Drop != nil {
-		return final(dropVerdict(ReturnFirewall, probe.B7, p.Drop, from+" on its way into the tunnel"))
+		return final(dropVerdict(diagnose.ReturnFirewall, probe.B7, p.Drop, from+" on its way into the tunnel"))
 	}
 	if r := filtered(p, probe.B7, from); r != nil {
 		return r
 	}
 	w := &p.Route
 	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
-		return final(Verdict{Code: ForwardingDisabled, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
+		return final(diagnose.Verdict{Code: diagnose.ForwardingDisabled, Checkpoint: probe.B7, Where: diagnose.WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
 			Evidence: []string{"netfilter trace: " + notForwarded, p.Forwarding.Evidence},
 			Fix:      fix.Commands(p.Forwarding.Fix...)})
 	}
-	if w.Kind == RouteUnknown || w.Kind == RouteFound && w.Interface == f.Interface {
+	if w.Kind == evidence.RouteUnknown || w.Kind == evidence.RouteFound && w.Interface == f.Interface {
 		if p.Lost == "prerouting" {
-			return blocked(p, ReturnFirewall, probe.B7, from, notForwarded)
+			return blocked(p, diagnose.ReturnFirewall, probe.B7, from, notForwarded)
 		}
 		return nil
 	}
-	to := f.traversal(FromTunnel).Src.Addr()
-	v := Verdict{Code: ReturnRouteWrong, Checkpoint: probe.B7, Where: WhereHere, Certain: true,
+	to := f.Kernel.On(evidence.FromTunnel).Src.Addr()
+	v := diagnose.Verdict{Code: diagnose.ReturnRouteWrong, Checkpoint: probe.B7, Where: diagnose.WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s comes back to this host, which routes it to %s, not into %s", from, w.Interface, f.Interface),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s and did not enter the tunnel",
 			probe.Count(p.Packets, "reply packet"), p.In),
@@ -217,7 +220,7 @@ func (f *Facts) returned(time.Time) *Ruling {
 		v.Summary = fmt.Sprintf("%s is this host's own, and is routed to %s, not into %s", from, w.Interface, f.Interface)
 		v.Evidence[0] = "netfilter trace: the request passes the input hook, and no reply entered the tunnel"
 	}
-	if w.Kind != RouteFound {
+	if w.Kind != evidence.RouteFound {
 		v.Summary = fmt.Sprintf("this host has no route back to %s for %s: %s", to, from, w.Kind)
 	}
 	f.incomplete(&v)
@@ -225,13 +228,13 @@ func (f *Facts) returned(time.Time) *Ruling {
 }
 
 // neighborSilent: the request went on, and the next hop does not take it: B6.
-func (f *Facts) neighborSilent(time.Time) *Ruling {
-	p := f.traversal(FromTunnel)
+func (f facts) neighborSilent(time.Time) *Ruling {
+	p := f.Kernel.On(evidence.FromTunnel)
 	n := p.Route.Neighbor
-	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.traversal(ToTunnel).Packets > 0 {
+	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.Kernel.On(evidence.ToTunnel).Packets > 0 {
 		return nil
 	}
-	v := Verdict{Code: NeighborUnreachable, Checkpoint: probe.B6, Where: WhereBeyond, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.NeighborUnreachable, Checkpoint: probe.B6, Where: diagnose.WhereBeyond, Certain: true,
 		Summary: fmt.Sprintf("%s does not answer on %s: no host there has that address, or it is down", n.Addr, n.Link),
 		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)),
 			n.Evidence},
@@ -241,15 +244,15 @@ func (f *Facts) neighborSilent(time.Time) *Ruling {
 }
 
 // noAnswerBehind: the request went on, and nothing has come back: B6.
-func (f *Facts) noAnswerBehind(now time.Time) *Ruling {
-	p := f.traversal(FromTunnel)
-	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || f.traversal(ToTunnel).Packets > 0 {
+func (f facts) noAnswerBehind(now time.Time) *Ruling {
+	p := f.Kernel.On(evidence.FromTunnel)
+	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || f.Kernel.On(evidence.ToTunnel).Packets > 0 {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	v := Verdict{Checkpoint: probe.B6, Where: WhereBeyond,
+	v := diagnose.Verdict{Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
 		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated))}}
-	v.Code = NoReplyFromDestination
+	v.Code = diagnose.NoReplyFromDestination
 	v.Summary = fmt.Sprintf("the packet to %s was forwarded out of %s, and nothing comes back", f.target(), p.Out)
 	if p.Conntrack != nil {
 		v.Evidence = append(v.Evidence, "conntrack: "+p.Conntrack.Text)
@@ -258,30 +261,28 @@ func (f *Facts) noAnswerBehind(now time.Time) *Ruling {
 		v.Evidence = append(v.Evidence, p.Route.Neighbor.Evidence)
 	}
 	src := p.Src.Addr()
-	missing := Candidate{SNATMissing, fmt.Sprintf("on %s, ip route get %s must lead back to this host; if it cannot, translate here: nft add rule inet nat postrouting oifname %q ip%s saddr %s masquerade",
-		dst, src, p.Out, six(src), src)}
-	down := Candidate{NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any host %s shows whether it arrives: its firewall, or nothing listens", dst, src)}
+	missing := maybe(diagnose.SNATMissing,
+		fmt.Sprintf("on %s, ip route get %s must lead back to this host; if it cannot, translate here: nft add rule inet nat postrouting oifname %q ip%s saddr %s masquerade",
+			dst, src, p.Out, six(src), src))
+	down := maybe(diagnose.NoReplyFromDestination,
+		fmt.Sprintf("on %s, tcpdump -ni any host %s shows whether it arrives: its firewall, or nothing listens", dst, src))
 	if p.Translated == "" && (p.Conntrack == nil || !p.Conntrack.SNAT) {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("it left with the tunnel's address %s for its source", src))
-		v.Candidates = []Candidate{missing, down}
+		v.Candidates = []diagnose.Candidate{missing, down}
 	} else {
-		v.Candidates = []Candidate{down}
+		v.Candidates = []diagnose.Candidate{down}
 	}
-	v.Fix = fix.Steps{fix.Note("the destination can tell; on " + dst.String() + ":"), fix.Check("tcpdump -ni any host %s", dst).On(dst.String())}
+	v.Fix = fix.Steps{fix.Note("the destination can tell; on " + dst.String() + ":"), fix.Check("tcpdump -ni any host %s", dst).
+		On(dst.String())}
 	return &Ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
 }
 
 // routeFix is what to add, if that helps, or else takes away what decided.
-func routeFix(r *RouteDecision, add fix.Step) fix.Steps {
-	if r.Remove != "" && !r.Beatable && r.Kind != RouteNone {
-		return removeRoute(r)
+func routeFix(r *evidence.RouteDecision, add fix.Step) fix.Steps {
+	if r.Remove != "" && !r.Beatable && r.Kind != evidence.RouteNone {
+		return diagnose.RemoveRoute(r)
 	}
 	return fix.Steps{add}
-}
-
-// removeRoute takes away what decided.
-func removeRoute(r *RouteDecision) fix.Steps {
-	return append(fix.Steps{fix.Note("remove the rule or route responsible:")}, fix.Commands(r.Remove)...)
 }
 
 // six is the digit that nft writes for IPv6.

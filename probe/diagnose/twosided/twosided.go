@@ -1,18 +1,23 @@
-package diagnose
+// Package twosided finds the verdict on one flow from the facts of both of its hosts.
+// What each side can only suspect, the two together as a rule know.
+package twosided
 
 import (
 	"fmt"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
-// Both is what is known of one flow, or (without Flow) of the handshakes of two
+// Facts is what is known of one flow, or (without Flow) of the handshakes of two
 // hosts, from both of them: the facts of each, and what became of messages between
 // them. What each side can only suspect, the two together as a rule know.
-type Both struct {
-	A, B         *Facts // B is nil if that host was not heard
+type Facts struct {
+	A, B         *diagnose.Facts // B is nil if that host was not heard
 	NameA, NameB string
 	EndA, EndB   time.Time // until when each was watched, by its own clock
 
@@ -41,11 +46,11 @@ type Way struct {
 }
 
 // Judge finds the verdict. Its checkpoint is on either side; Where is as A sees it.
-func (b *Both) Judge() Verdict {
-	va, _ := b.A.Judge(b.EndA)
+func (b *Facts) Judge() diagnose.Verdict {
+	va, _ := rules.Judge(b.A, b.EndA)
 	if b.B == nil || b.Apart != "" {
 		v := b.on(va, true)
-		if !v.Certain && v.Code != Idle {
+		if !v.Certain && v.Code != diagnose.Idle {
 			why := b.Apart
 			if why == "" {
 				why = b.NameB + " was not recorded"
@@ -54,17 +59,17 @@ func (b *Both) Judge() Verdict {
 		}
 		return v
 	}
-	vb := Verdict{Code: Idle}
+	vb := diagnose.Verdict{Code: diagnose.Idle}
 	if b.B.Peer != nil || b.B.Flow != nil {
-		vb, _ = b.B.Judge(b.EndB)
+		vb, _ = rules.Judge(b.B, b.EndB)
 	}
-	stuck := va.Code == NoResponse || va.Code == Idle && b.A.Peer != nil && b.A.Peer.Handshake.Sent > 0 && !b.seenA(probe.A4)
+	stuck := va.Code == diagnose.NoResponse || va.Code == diagnose.Idle && b.A.Peer != nil && b.A.Peer.Handshake.Sent > 0 && !b.seenA(probe.A4)
 	switch {
 	case va.Healthy():
 		v := b.on(va, true)
 		v.Evidence = append(v.Evidence, b.tally()...)
 		return v
-	case va.Certain && va.Code != Idle:
+	case va.Certain && va.Code != diagnose.Idle:
 		v := b.on(va, true)
 		v.Evidence = append(v.Evidence, b.tally()...)
 		return v
@@ -76,17 +81,17 @@ func (b *Both) Judge() Verdict {
 	return b.on(va, true)
 }
 
-func (b *Both) seenA(cp probe.Checkpoint) bool { return b.A.Flow != nil && b.A.Flow.Seen[cp] != nil }
-func (b *Both) seenB(cp probe.Checkpoint) bool { return b.B.Flow != nil && b.B.Flow.Seen[cp] != nil }
+func (b *Facts) seenA(cp probe.Checkpoint) bool { return b.A.Flow != nil && b.A.Flow.Seen[cp] != nil }
+func (b *Facts) seenB(cp probe.Checkpoint) bool { return b.B.Flow != nil && b.B.Flow.Seen[cp] != nil }
 
 // dataLost reports whether the flow's packets were sent in a session and are lost,
 // as the calls for the next session are.
-func (b *Both) dataLost() bool {
+func (b *Facts) dataLost() bool {
 	return b.seenA(probe.A4) && b.Forth.Arrived == 0 && b.Forth.Lost > 0 && b.Calls.Arrived == 0
 }
 
 // handshake judges between A2 and A3.
-func (b *Both) handshake(va, vb Verdict) Verdict {
+func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 	calls, answers := &b.Calls, &b.Answers
 	switch {
 	case calls.Arrived == 0 && firewalled(&vb):
@@ -100,14 +105,14 @@ func (b *Both) handshake(va, vb Verdict) Verdict {
 		if calls.Reasons[r] == 0 {
 			continue
 		}
-		s := Stranger{Reason: r, Count: calls.Reasons[r], Last: calls.Latest, Key: b.A.PublicKey}
+		s := diagnose.Stranger{Reason: r, Count: calls.Reasons[r], Last: calls.Latest, Key: b.A.PublicKey}
 		s.From, _ = calls.Latest.Outer()
-		v := b.B.StrangerVerdict(&s)
+		v := rules.Stranger(b.B, &s)
 		v.Evidence = append(v.Evidence, b.saw(calls, "initiation"))
 		return b.on(v, false)
 	}
 	switch {
-	case vb.Certain && !vb.Healthy() && vb.Code != Idle && (vb.Checkpoint == probe.B2 || vb.Checkpoint == probe.CheckpointNone || vb.Checkpoint == probe.A2):
+	case vb.Certain && !vb.Healthy() && vb.Code != diagnose.Idle && (vb.Checkpoint == probe.B2 || vb.Checkpoint == probe.CheckpointNone || vb.Checkpoint == probe.A2):
 		vb.Evidence = append(vb.Evidence, b.saw(calls, "initiation"))
 		return b.on(vb, false)
 	case answers.Sent > 0 && answers.Arrived == 0 && answers.Lost > 0:
@@ -121,7 +126,7 @@ func (b *Both) handshake(va, vb Verdict) Verdict {
 }
 
 // data judges between A4 and A6.
-func (b *Both) data(va, vb Verdict) Verdict {
+func (b *Facts) data(va, vb diagnose.Verdict) diagnose.Verdict {
 	forth, back := &b.Forth, &b.Back
 	arrived := forth.Arrived > 0 || b.seenB(probe.B3) || b.seenB(probe.B4)
 	switch {
@@ -132,14 +137,14 @@ func (b *Both) data(va, vb Verdict) Verdict {
 		return b.lost(va, forth, probe.B3, "data message")
 	case !arrived:
 		return b.unsure(va, fmt.Sprintf("%s was not recorded at the time, or its recording lacks events", b.NameB))
-	case vb.Certain && !vb.Healthy() && vb.Code != Idle:
+	case vb.Certain && !vb.Healthy() && vb.Code != diagnose.Idle:
 		vb.Evidence = append(vb.Evidence, b.tally()...)
 		return b.on(vb, false)
 	case b.seenB(probe.B8) && back.Arrived == 0 && back.Lost > 0:
 		return b.lost(va, back, probe.A5, "data message")
 	case b.seenB(probe.B8):
 		return b.unsure(va, append(b.tally(), fmt.Sprintf("%s has sent the reply", b.NameB))...)
-	case b.seenB(probe.B4) && vb.Code == NoReplyFromDestination:
+	case b.seenB(probe.B4) && vb.Code == diagnose.NoReplyFromDestination:
 		vb.Evidence = append(vb.Evidence, b.tally()...)
 		return b.on(vb, false)
 	}
@@ -151,26 +156,26 @@ func (b *Both) data(va, vb Verdict) Verdict {
 }
 
 // firewalled reports whether the host itself keeps messages from its tunnel.
-func firewalled(v *Verdict) bool {
-	return v.Certain && (v.Code == UnderlayInputFirewall || v.Code == ReversePathFilter && v.Checkpoint <= probe.B2)
+func firewalled(v *diagnose.Verdict) bool {
+	return v.Certain && (v.Code == diagnose.UnderlayInputFirewall || v.Code == diagnose.ReversePathFilter && v.Checkpoint <= probe.B2)
 }
 
 // lost: messages leave one host and do not reach the other's socket. That it was on
 // the way is certain only if the receiver's kernel was watched, and has not seen
 // them either.
-func (b *Both) lost(va Verdict, w *Way, at probe.Checkpoint, what string) Verdict {
+func (b *Facts) lost(va diagnose.Verdict, w *Way, at probe.Checkpoint, what string) diagnose.Verdict {
 	from, to, receiver, sender := b.NameA, b.NameB, b.B, b.A
 	if at == probe.A3 || at == probe.A5 {
 		from, to, receiver, sender = b.NameB, b.NameA, b.A, b.B
 	}
-	v := Verdict{Code: LostOnPath, Checkpoint: at, Where: WherePath,
+	v := diagnose.Verdict{Code: diagnose.LostOnPath, Checkpoint: at, Where: diagnose.WherePath,
 		Summary:  fmt.Sprintf("%s from %s do not reach %s: they are lost between the two", plural(what), from, to),
-		Evidence: List[string]{fmt.Sprintf("%d %s left %s, none of them arrived at %s", w.Sent, plural(what), from, to)}}
+		Evidence: diagnose.List[string]{fmt.Sprintf("%d %s left %s, none of them arrived at %s", w.Sent, plural(what), from, to)}}
 	if w.Unknown > 0 {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("of %d of them it is not known", w.Unknown))
 	}
 	k := receiver.Kernel
-	in := receiver.traversal(FromWire)
+	in := receiver.Kernel.On(evidence.FromWire)
 	seen := in.At
 	if at == probe.B3 || at == probe.A5 {
 		seen = in.DataAt // a handshake may come through all the same
@@ -180,27 +185,31 @@ func (b *Both) lost(va Verdict, w *Way, at probe.Checkpoint, what string) Verdic
 		v.Certain = true
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: none came as far as prerouting when the latest of them was sent", to))
 	case k == nil || k.Blind != "":
-		v.Candidates = List[Candidate]{
-			{LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort)},
-			{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d?", to, receiver.ListenPort)},
-			{ReversePathFilter, fmt.Sprintf("on %s, nstat -az TcpExtIPReversePathFilter: does it grow?", to)}}
+		v.Candidates = []diagnose.Candidate{
+			maybe(diagnose.LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way",
+				to, receiver.ListenPort)),
+			maybe(diagnose.UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d?", to,
+				receiver.ListenPort)),
+			maybe(diagnose.ReversePathFilter, fmt.Sprintf("on %s, nstat -az TcpExtIPReversePathFilter: does it grow?", to))}
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: nobody watched what its own firewall does with them", to))
 	default:
-		v.Candidates = List[Candidate]{
-			{LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive", to, receiver.ListenPort)},
-			{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d from there?", to, receiver.ListenPort)}}
+		v.Candidates = []diagnose.Candidate{
+			maybe(diagnose.LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive", to, receiver.ListenPort)),
+			maybe(diagnose.UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d from there?", to,
+				receiver.ListenPort))}
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: other messages for the tunnel's port did arrive", to))
 	}
-	if p := sender.traversal(ToWire); p.Passed == "postrouting" {
+	if p := sender.Kernel.On(evidence.ToWire); p.Passed == "postrouting" {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: they pass its rules and leave by %s", from, p.Out))
 	}
-	v.Fix = fix.Steps{fix.Notef("look for a firewall, or a NAT that has forgotten the two, between %s and %s: does it pass UDP to port %d?", from, to, receiver.ListenPort)}
+	v.Fix = fix.Steps{fix.Notef("look for a firewall, or a NAT that has forgotten the two, between %s and %s: does it pass UDP to port %d?",
+		from, to, receiver.ListenPort)}
 	v.Evidence = append(v.Evidence, b.other(w)...)
 	return v
 }
 
 // other says what does get through, beside what is lost.
-func (b *Both) other(w *Way) []string {
+func (b *Facts) other(w *Way) []string {
 	var lines []string
 	for _, o := range []struct {
 		w    *Way
@@ -214,14 +223,14 @@ func (b *Both) other(w *Way) []string {
 }
 
 // unsure keeps A's general verdict, with what the other side adds.
-func (b *Both) unsure(va Verdict, more ...string) Verdict {
+func (b *Facts) unsure(va diagnose.Verdict, more ...string) diagnose.Verdict {
 	v := b.on(va, true)
 	v.Evidence = append(v.Evidence, more...)
 	return v
 }
 
 // saw says what became of messages.
-func (b *Both) saw(w *Way, what string) string {
+func (b *Facts) saw(w *Way, what string) string {
 	from := ""
 	if w.Latest != nil {
 		src, _ := w.Latest.Outer()
@@ -234,7 +243,7 @@ func (b *Both) saw(w *Way, what string) string {
 }
 
 // tally is evidence of what became of the flow's messages on both ways.
-func (b *Both) tally() []string {
+func (b *Facts) tally() []string {
 	var lines []string
 	for _, o := range []struct {
 		w        *Way
@@ -256,7 +265,7 @@ func (b *Both) tally() []string {
 }
 
 // on says whose verdict it is, now that there is more than one host.
-func (b *Both) on(v Verdict, a bool) Verdict {
+func (b *Facts) on(v diagnose.Verdict, a bool) diagnose.Verdict {
 	v.Host = b.NameB
 	if a {
 		v.Host = b.NameA
@@ -272,6 +281,12 @@ func (b *Both) on(v Verdict, a bool) Verdict {
 }
 
 // fromA turns where B sees a fault into where A does.
-var fromA = map[Where]Where{WhereHere: WherePeer, WherePath: WherePath, WherePeer: WhereHere, WhereBeyond: WhereBeyond}
+var fromA = map[diagnose.Where]diagnose.Where{diagnose.WhereHere: diagnose.WherePeer, diagnose.WherePath: diagnose.WherePath,
+	diagnose.WherePeer: diagnose.WhereHere, diagnose.WhereBeyond: diagnose.WhereBeyond}
+
+// maybe is a possible cause, and the check that tells it from others.
+func maybe(code diagnose.Code, check string) diagnose.Candidate {
+	return diagnose.Candidate{Code: code, Check: check}
+}
 
 func plural(what string) string { return what + "s" }

@@ -1,4 +1,4 @@
-package diagnose
+package rules
 
 import (
 	"fmt"
@@ -6,25 +6,27 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // This file judges as the side that is called: B1 to B8.
 
 // replied: the flow's packet came in and its answer went out.
-func (f *Facts) replied(time.Time) *Ruling {
-	if f.Flow.Seen[probe.B8] == nil || !f.Flow.paired() || f.Flow.Answer != nil {
+func (f facts) replied(time.Time) *Ruling {
+	if f.Flow.Seen[probe.B8] == nil || !f.Flow.Paired() || f.Flow.Answer != nil {
 		return nil
 	}
-	return final(healthy(fmt.Sprintf("%s answers, and the answer goes back to %s", f.target(), f.peerName()),
+	return final(healthy(fmt.Sprintf("%s answers, and the answer goes back to %s", f.target(), f.Peer.Label()),
 		"the packet was written to "+f.Interface+" and its reply sent encrypted"))
 }
 
 // strangers: somebody shakes hands with us whom we do not know.
-func (f *Facts) strangers(time.Time) *Ruling {
+func (f facts) strangers(time.Time) *Ruling {
 	for i := len(f.Strangers) - 1; i >= 0; i-- {
 		if s := &f.Strangers[i]; f.concerns(s) {
-			return final(f.StrangerVerdict(s))
+			return final(Stranger(f.Facts, s))
 		}
 	}
 	return nil
@@ -33,18 +35,19 @@ func (f *Facts) strangers(time.Time) *Ruling {
 // concerns reports whether s may be whom the flow's source or the peer under
 // study is: where a source is asked for that is the stranger's own address, or
 // where no source is asked for. A stranger's inner address is not known.
-func (f *Facts) concerns(s *Stranger) bool {
+func (f facts) concerns(s *diagnose.Stranger) bool {
 	if f.Flow == nil {
 		return false
 	}
 	return !f.Flow.Source.IsValid() || f.Flow.Source.Contains(s.From.Addr()) || f.Flow.Seen[probe.B3] == nil
 }
 
-// StrangerVerdict judges somebody who is no peer.
-func (f *Facts) StrangerVerdict(s *Stranger) Verdict {
+// Stranger judges somebody who is no peer of the node that the facts are about.
+func Stranger(of *diagnose.Facts, s *diagnose.Stranger) diagnose.Verdict {
+	f := facts{of}
 	from := s.From.Addr().String()
 	if s.Reason == probe.UnknownPeer && s.Key == noKey {
-		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
+		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WherePeer, Certain: true,
 			Summary: fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
 			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which belongs to no private key",
 				probe.Count(s.Count, "initiation"), s.Key)},
@@ -53,7 +56,7 @@ func (f *Facts) StrangerVerdict(s *Stranger) Verdict {
 	}
 	if s.Reason == probe.UnknownPeer {
 		added := fix.Where{File: f.Config, Section: "Peer", Peer: s.Key}
-		return Verdict{Code: UnknownPeer, Checkpoint: probe.B2, Where: WhereHere, Certain: true,
+		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s attempts a handshake with the key %s, which is not a peer here", s.From, s.Key),
 			Evidence: []string{fmt.Sprintf("%s, made for our public key, static key decrypted", probe.Count(s.Count, "initiation"))},
 			Fix: fix.Steps{fix.Note("if it is one of yours, add it" + added.InFile() + ":"),
@@ -61,7 +64,7 @@ func (f *Facts) StrangerVerdict(s *Stranger) Verdict {
 				fix.Note("or at once:"),
 				fix.Command("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
 	}
-	return Verdict{Code: WrongPublicKey, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
+	return diagnose.Verdict{Code: diagnose.WrongPublicKey, Checkpoint: probe.B2, Where: diagnose.WherePeer, Certain: true,
 		Summary:  fmt.Sprintf("%s is configured with a different public key for this node", s.From),
 		Evidence: []string{fmt.Sprintf("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
 		Fix: fix.Steps{fix.Note("on " + from + ", in its [Peer] for this host:"),
@@ -70,16 +73,16 @@ func (f *Facts) StrangerVerdict(s *Stranger) Verdict {
 
 // replayed: the peer's calls are older than what it said before. One alone,
 // while its session stands, may be anybody's who recorded it.
-func (f *Facts) replayed(now time.Time) *Ruling {
+func (f facts) replayed(now time.Time) *Ruling {
 	p := f.Peer
 	if p == nil || p.Handshake.Replays == 0 || p.Handshake.Replays == 1 && p.Handshake.Alive(now) {
 		return nil
 	}
 	h := &p.Handshake
-	v := Verdict{Code: HandshakeReplay, Checkpoint: probe.B2, Where: WherePeer, Certain: true,
-		Summary:  fmt.Sprintf("initiations of %s are refused as replays: its clock went back, or two hosts share its key", p.label()),
+	v := diagnose.Verdict{Code: diagnose.HandshakeReplay, Checkpoint: probe.B2, Where: diagnose.WherePeer, Certain: true,
+		Summary:  fmt.Sprintf("initiations of %s are refused as replays: its clock went back, or two hosts share its key", p.Label()),
 		Evidence: []string{fmt.Sprintf("%s with a timestamp not newer than the last one", probe.Count(h.Replays, "initiation"))},
-		Fix: fix.Steps{fix.Note("on " + p.label() + ": is the clock right?"), fix.Check("timedatectl").On(p.label()),
+		Fix: fix.Steps{fix.Note("on " + p.Label() + ": is the clock right?"), fix.Check("timedatectl").On(p.Label()),
 			fix.Note("once it is, forget the old timestamp here:"),
 			fix.Command("wg set %s peer %s remove", f.Interface, p.Key),
 			fix.Note("and add the peer again")}}
@@ -92,22 +95,23 @@ func (f *Facts) replayed(now time.Time) *Ruling {
 
 // responseNotAccepted is a general code: the peer calls again and again, and
 // is answered each time.
-func (f *Facts) responseNotAccepted(now time.Time) *Ruling {
+func (f facts) responseNotAccepted(now time.Time) *Ruling {
 	p := f.Peer
 	if p == nil || p.Handshake.Answered < 2 {
 		return nil
 	}
 	h := &p.Handshake
 	to := f.outerTarget(h.LastAnswered)
-	return &Ruling{Verdict{Code: ResponseNotAccepted, Checkpoint: probe.B3, Where: WherePath,
-		Summary:  fmt.Sprintf("%s keeps initiating handshakes; each is answered, but no data follows", p.label()),
+	return &Ruling{diagnose.Verdict{Code: diagnose.ResponseNotAccepted, Checkpoint: probe.B3, Where: diagnose.WherePath,
+		Summary:  fmt.Sprintf("%s keeps initiating handshakes; each is answered, but no data follows", p.Label()),
 		Evidence: []string{fmt.Sprintf("%d initiations received and answered to %s since it last sent data", h.Answered, to)},
-		Candidates: []Candidate{
-			{PSKMismatch, "on " + p.label() + ", wgnode doctor says so for certain; or compare wg show all preshared-keys on both hosts"},
-			{NoResponse, "on " + p.label() + fmt.Sprintf(", tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back", p.Endpoint.Addr())},
-			{UnderlayInputFirewall, "on " + p.label() + ", nft list ruleset: does the input hook accept the answers?"},
+		Candidates: []diagnose.Candidate{
+			maybe(diagnose.PSKMismatch, "on "+p.Label()+", wgnode doctor says so for certain; or compare wg show all preshared-keys on both hosts"),
+			maybe(diagnose.NoResponse, "on "+p.Label()+fmt.Sprintf(", tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back", p.Endpoint.Addr())),
+			maybe(diagnose.UnderlayInputFirewall, "on "+p.Label()+", nft list ruleset: does the input hook accept the answers?"),
 		},
-		Fix: fix.Steps{fix.Note("the other host can tell; on " + p.label() + ":"), fix.Check("wgnode doctor --for 15s").On(p.label())}}, f.current(h.LastAnswered, now)}
+		Fix: fix.Steps{fix.Note("the other host can tell; on " + p.Label() + ":"), fix.Check("wgnode doctor --for 15s").On(p.Label())}},
+		f.current(h.LastAnswered, now)}
 }
 
 const (
@@ -116,7 +120,7 @@ const (
 )
 
 // sharedKey: the endpoint goes back and forth between the same two addresses.
-func (f *Facts) sharedKey(now time.Time) *Ruling {
+func (f facts) sharedKey(now time.Time) *Ruling {
 	p := f.Peer
 	if p == nil {
 		return nil
@@ -139,8 +143,8 @@ func (f *Facts) sharedKey(now time.Time) *Ruling {
 			return nil
 		}
 	}
-	return final(Verdict{Code: SharedKey, Where: WherePeer, Certain: true,
-		Summary: fmt.Sprintf("two hosts use the key of %s: its endpoint goes back and forth between %s and %s", p.label(), a, b),
+	return final(diagnose.Verdict{Code: diagnose.SharedKey, Where: diagnose.WherePeer, Certain: true,
+		Summary: fmt.Sprintf("two hosts use the key of %s: its endpoint goes back and forth between %s and %s", p.Label(), a, b),
 		Evidence: []string{fmt.Sprintf("%d moves within %v, each by an authenticated packet", len(p.Moves),
 			p.Moves[len(p.Moves)-1].At.Sub(p.Moves[0].At).Round(time.Second))},
 		Fix: fix.Steps{fix.Note("on one of the two, make a key of its own:"),
@@ -148,39 +152,39 @@ func (f *Facts) sharedKey(now time.Time) *Ruling {
 }
 
 // noAnswerHere: the packet came in, and no answer has been given.
-func (f *Facts) noAnswerHere(time.Time) *Ruling {
+func (f facts) noAnswerHere(time.Time) *Ruling {
 	if f.Flow.Seen[probe.B4] == nil {
 		return nil
 	}
 	dst := f.Flow.Target.Addr().String()
-	if back := f.traversal(ToTunnel); back.Packets > 0 {
+	if back := f.Kernel.On(evidence.ToTunnel); back.Packets > 0 {
 		return &Ruling{f.replyAstray(back), false}
 	}
-	return &Ruling{Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
+	return &Ruling{diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B7, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("the packet to %s came out of the tunnel here, and no reply has entered it", f.target()),
 		Evidence: []string{"written to " + f.Interface + ": B4", "nothing read from " + f.Interface + " for it: no B7"},
-		Candidates: []Candidate{
-			{ForwardingDisabled, "sysctl net." + family(f.Flow.Target.Addr()) + ".conf.all.forwarding, unless " + dst + " is this host's own"},
-			{ForwardFirewall, "nft list ruleset: is it dropped between " + f.Interface + " and the way out?"},
-			{NoRouteOnward, "ip route get " + dst},
-			{SNATMissing, "tcpdump -ni any host " + dst + ": does it leave with the tunnel's address, and can " + dst + " answer to that?"},
-			{NeighborUnreachable, "ip neighbour show " + dst},
-			{ReturnRouteWrong, "ip route get the source: does it lead into " + f.Interface + "?"},
+		Candidates: []diagnose.Candidate{
+			maybe(diagnose.ForwardingDisabled, "sysctl net."+family(f.Flow.Target.Addr())+".conf.all.forwarding, unless "+dst+" is this host's own"),
+			maybe(diagnose.ForwardFirewall, "nft list ruleset: is it dropped between "+f.Interface+" and the way out?"),
+			maybe(diagnose.NoRouteOnward, "ip route get "+dst),
+			maybe(diagnose.SNATMissing, "tcpdump -ni any host "+dst+": does it leave with the tunnel's address, and can "+dst+" answer to that?"),
+			maybe(diagnose.NeighborUnreachable, "ip neighbour show "+dst),
+			maybe(diagnose.ReturnRouteWrong, "ip route get the source: does it lead into "+f.Interface+"?"),
 		},
 		Fix: fix.Steps{fix.Check("tcpdump -ni any host %s", dst)}}, false}
 }
 
 // replyAstray: the reply has come back to this host, and does not enter the tunnel
 // as what it was, though nothing was seen to drop it.
-func (f *Facts) replyAstray(back *Traversal) Verdict {
-	v := Verdict{Code: NoReplyFromDestination, Checkpoint: probe.B7, Where: WhereHere,
+func (f facts) replyAstray(back *evidence.Traversal) diagnose.Verdict {
+	v := diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B7, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came back to this host, and has not entered the tunnel as the answer that it was", f.target()),
 		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s%s", probe.Count(back.Packets, "reply packet"), back.In,
 			comma(back.Translated)),
 			"nothing read from " + f.Interface + " for it: no B7"},
-		Candidates: []Candidate{
-			{ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from " + f.Flow.Target.Addr().String() + "?"},
-			{ReturnRouteWrong, "ip route get " + back.Dst.Addr().String() + ": does it lead into " + f.Interface + "?"}},
+		Candidates: []diagnose.Candidate{
+			maybe(diagnose.ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from "+f.Flow.Target.Addr().String()+"?"),
+			maybe(diagnose.ReturnRouteWrong, "ip route get "+back.Dst.Addr().String()+": does it lead into "+f.Interface+"?")},
 		Fix: fix.Steps{fix.Check("nft list ruleset"), fix.Check("ip route get %s", back.Dst.Addr())}}
 	if back.Passed == "postrouting" {
 		v.Evidence[0] += fmt.Sprintf(", and passed postrouting on its way out of %s", back.Out)

@@ -1,13 +1,14 @@
-package diagnose
+package rules
 
 import (
 	"encoding/base64"
 	"fmt"
-	"net/netip"
 	"syscall"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
@@ -24,11 +25,11 @@ const noResponseAfter = 7 * time.Second
 var noKey = base64.StdEncoding.EncodeToString(make([]byte, 32))
 
 // noPrivateKey: the device calls all the same, by a key that no peer has.
-func (f *Facts) noPrivateKey(now time.Time) *Ruling {
+func (f facts) noPrivateKey(now time.Time) *Ruling {
 	if f.PublicKey != noKey || f.Peer.Handshake.Alive(now) || f.Flow != nil && f.Flow.Seen[probe.A4] != nil {
 		return nil
 	}
-	return final(Verdict{Code: NoPrivateKey, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+	return final(diagnose.Verdict{Code: diagnose.NoPrivateKey, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
 		Summary:  fmt.Sprintf("%s has no private key: no peer can accept its handshakes", f.Interface),
 		Evidence: []string{"the device has no private key"},
 		Fix: fix.Steps{fix.Notef("make a key, set it as PrivateKey in %s, then reload:", f.ownSection()),
@@ -36,72 +37,58 @@ func (f *Facts) noPrivateKey(now time.Time) *Ruling {
 			fix.Note("the peers need its public key, which is shown by:"), fix.Check("wg show %s public-key", f.Interface)}})
 }
 
-func (f *Facts) noEndpoint(now time.Time) *Ruling {
+func (f facts) noEndpoint(now time.Time) *Ruling {
 	p := f.Peer
 	if p.Endpoint.IsValid() || p.Written == "" && p.NoEndpoint == nil && (f.Flow == nil || p.Handshake.Alive(now)) {
 		return nil
 	}
 	if p.Resolve != "" {
-		return final(Verdict{Code: EndpointUnresolved, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
-			Summary:  fmt.Sprintf("the endpoint of %s, %s, does not resolve", p.label(), p.Written),
+		return final(diagnose.Verdict{Code: diagnose.EndpointUnresolved, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+			Summary:  fmt.Sprintf("the endpoint of %s, %s, does not resolve", p.Label(), p.Written),
 			Evidence: []string{"last try: " + p.Resolve},
 			Fix: fix.Steps{fix.Note("does the name exist, and does this host's resolver answer?"),
 				fix.Check("getent ahosts %s", hostOf(p.Written))}})
 	}
-	v := Verdict{Code: NoEndpoint, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
-		Summary:  fmt.Sprintf("%s has no endpoint: only the peer can initiate", p.label()),
+	v := diagnose.Verdict{Code: diagnose.NoEndpoint, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("%s has no endpoint: only the peer can initiate", p.Label()),
 		Evidence: []string{"no Endpoint is configured, and none was learned from a packet"},
 		Fix: fix.Steps{
 			fix.Notef("if it has a fixed address, in %s:", f.sectionOf(p)),
 			fix.Config(f.sectionOf(p), "Endpoint", "HOST:PORT"),
-			fix.Notef("else let it call in: on %s, in the [Peer] with public key %s:", p.label(), f.PublicKey),
-			fix.Config(fix.Where{Host: p.label(), Section: "Peer", Peer: f.PublicKey}, "PersistentKeepalive", "25")}}
+			fix.Notef("else let it call in: on %s, in the [Peer] with public key %s:", p.Label(), f.PublicKey),
+			fix.Config(fix.Where{Host: p.Label(), Section: "Peer", Peer: f.PublicKey}, "PersistentKeepalive", "25")}}
 	if p.NoEndpoint != nil {
 		v.Evidence = append(v.Evidence, "a packet for it was dropped and its sender told host unreachable")
 	}
 	return final(v)
 }
 
-func (f *Facts) endpointInTunnel(time.Time) *Ruling {
+func (f facts) endpointInTunnel(time.Time) *Ruling {
 	p := f.Peer
-	if p.Handshake.EstablishedNow || p.Route.Kind != RouteFound || p.Route.Interface != f.Interface {
+	if p.Handshake.EstablishedNow || p.Route.Kind != evidence.RouteFound || p.Route.Interface != f.Interface {
 		return nil
 	}
 	ep := p.Endpoint.Addr()
-	v := Verdict{Code: EndpointInTunnel, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
-		Summary:  fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself", p.label(), ep),
+	v := diagnose.Verdict{Code: diagnose.EndpointInTunnel, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself", p.Label(), ep),
 		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
-		Fix:      PastTunnel(&p.Route, ep)}
+		Fix:      diagnose.PastTunnel(&p.Route, ep)}
 	return final(v)
 }
 
-// PastTunnel is what has packets to an endpoint, which the route leads into the
-// tunnel itself, leave outside of it.
-func PastTunnel(r *RouteDecision, endpoint netip.Addr) fix.Steps {
-	if !r.Beatable && r.Remove != "" {
-		return removeRoute(r)
-	}
-	add := fix.Commands(r.Around)
-	if r.Around == "" {
-		add = fix.Steps{fix.Command("ip route add %s via GATEWAY dev INTERFACE", hostPrefix(endpoint))}
-	}
-	return append(fix.Steps{
-		fix.Notef("leave %s out of AllowedIPs, or give it a route of its own outside the tunnel:", endpoint)}, add...)
-}
-
-func (f *Facts) endpointNotRouted(time.Time) *Ruling {
+func (f facts) endpointNotRouted(time.Time) *Ruling {
 	p := f.Peer
-	if p.Handshake.EstablishedNow || p.Route.Kind == RouteUnknown || p.Route.Kind == RouteFound {
+	if p.Handshake.EstablishedNow || p.Route.Kind == evidence.RouteUnknown || p.Route.Kind == evidence.RouteFound {
 		return nil
 	}
 	ep := p.Endpoint.Addr()
-	v := Verdict{Code: EndpointNotRouted, Checkpoint: probe.A2, Where: WhereHere, Certain: true,
-		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.label(), ep, p.Route.Kind),
+	v := diagnose.Verdict{Code: diagnose.EndpointNotRouted, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.Label(), ep, p.Route.Kind),
 		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
 		Fix: fix.Steps{fix.Note("is the uplink up, and does it have a default route?"),
 			fix.Check("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
-	if p.Route.Kind != RouteNone && p.Route.Remove != "" {
-		v.Fix = removeRoute(&p.Route)
+	if p.Route.Kind != evidence.RouteNone && p.Route.Remove != "" {
+		v.Fix = diagnose.RemoveRoute(&p.Route)
 	}
 	if p.SendErrno != 0 {
 		v.Evidence = append(v.Evidence, "sending failed: "+p.SendErrno.Error())
@@ -110,53 +97,53 @@ func (f *Facts) endpointNotRouted(time.Time) *Ruling {
 }
 
 // cannotSend: the socket refuses, though there is a route.
-func (f *Facts) cannotSend(time.Time) *Ruling {
+func (f facts) cannotSend(time.Time) *Ruling {
 	p := f.Peer
-	if p == nil || p.SendErrno == 0 || f.Side == SideB && !f.Since.IsZero() && p.SendError.When().Before(f.Since) {
+	if p == nil || p.SendErrno == 0 || f.Side == probe.SideB && !f.Since.IsZero() && p.SendError.When().Before(f.Since) {
 		return nil
 	}
 	ep := p.Endpoint.String()
-	v := Verdict{Checkpoint: probe.A2, Where: WhereHere, Certain: true,
+	v := diagnose.Verdict{Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
 		Evidence: []string{fmt.Sprintf("sending to %s failed: %v", ep, p.SendErrno)}}
-	d := f.traversal(ToWire).Drop
+	d := f.Kernel.On(evidence.ToWire).Drop
 	v.Checkpoint = f.sentAt(d)
 	switch {
 	case (p.SendErrno == syscall.EPERM || p.SendErrno == syscall.ENOBUFS) && d != nil:
 		at := v.Checkpoint
 		evidence := v.Evidence
-		v = dropVerdict(UnderlayOutputFirewall, at, d, "the encrypted packets to "+ep)
+		v = dropVerdict(diagnose.UnderlayOutputFirewall, at, d, "the encrypted packets to "+ep)
 		v.Evidence = append(v.Evidence, evidence...)
-	case p.SendErrno == syscall.EPERM && f.traced() && f.traversal(ToWire).Packets == 0 && len(p.XfrmBlocks) > 0:
-		v.Code = UnderlayOutputFirewall
-		v.Summary = fmt.Sprintf("this host refuses to send the encrypted packets to %s, %s", p.label(), ep)
+	case p.SendErrno == syscall.EPERM && f.traced() && f.Kernel.On(evidence.ToWire).Packets == 0 && len(p.XfrmBlocks) > 0:
+		v.Code = diagnose.UnderlayOutputFirewall
+		v.Summary = fmt.Sprintf("this host refuses to send the encrypted packets to %s, %s", p.Label(), ep)
 		v = refusal(v, p.XfrmBlocks, "output")
 	case p.SendErrno == syscall.ENOBUFS: // a queue that is full, or what is behind all hooks
-		v.Code, v.Certain = UnderlayOutputFirewall, false
-		v.Summary = fmt.Sprintf("the device drops the encrypted packets to %s, %s: %v", p.label(), ep, p.SendErrno)
-		v.Candidates = []Candidate{{UnderlayOutputFirewall, "nft list ruleset: is there a drop in an egress hook?"},
-			{UnderlayOutputFirewall, "tc -s qdisc; tc filter show dev " + p.Route.Interface + " egress: do they drop?"}}
+		v.Code, v.Certain = diagnose.UnderlayOutputFirewall, false
+		v.Summary = fmt.Sprintf("the device drops the encrypted packets to %s, %s: %v", p.Label(), ep, p.SendErrno)
+		v.Candidates = []diagnose.Candidate{maybe(diagnose.UnderlayOutputFirewall, "nft list ruleset: is there a drop in an egress hook?"),
+			maybe(diagnose.UnderlayOutputFirewall, "tc -s qdisc; tc filter show dev "+p.Route.Interface+" egress: do they drop?")}
 		v.Fix = fix.Steps{fix.Check("tc -s qdisc show dev %s", p.Route.Interface), fix.Check("nft list ruleset")}
 	case p.SendErrno == syscall.EPERM:
-		v.Code = UnderlayOutputFirewall
-		v.Summary = fmt.Sprintf("this host's own firewall drops the encrypted packets to %s, %s", p.label(), ep)
+		v.Code = diagnose.UnderlayOutputFirewall
+		v.Summary = fmt.Sprintf("this host's own firewall drops the encrypted packets to %s, %s", p.Label(), ep)
 		v.Evidence = append(v.Evidence, "that is how the kernel reports a drop in the output or postrouting hook")
 		v.Fix = fix.Steps{fix.Notef("find the rule that drops UDP from port %d to %s:", f.ListenPort, ep), fix.Check("nft list ruleset")}
 	default:
-		v.Code = EndpointNotRouted
-		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.label(), ep, p.SendErrno)
+		v.Code = diagnose.EndpointNotRouted
+		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.Label(), ep, p.SendErrno)
 		v.Fix = fix.Steps{fix.Check("ip route get %s%s", p.Endpoint.Addr(), harmless.Raw(f.markText()))}
 	}
 	return final(v)
 }
 
-func (f *Facts) pskMismatch(time.Time) *Ruling {
+func (f facts) pskMismatch(time.Time) *Ruling {
 	h := &f.Peer.Handshake
 	if h.Rejected == 0 {
 		return nil
 	}
 	p := f.Peer
-	return final(Verdict{Code: PSKMismatch, Checkpoint: probe.A3, Where: WherePeer, Certain: true,
-		Summary: fmt.Sprintf("%s answers, but its response cannot be decrypted: the preshared keys differ", p.label()),
+	return final(diagnose.Verdict{Code: diagnose.PSKMismatch, Checkpoint: probe.A3, Where: diagnose.WherePeer, Certain: true,
+		Summary: fmt.Sprintf("%s answers, but its response cannot be decrypted: the preshared keys differ", p.Label()),
 		Evidence: []string{
 			fmt.Sprintf("response from %s to our latest initiation, made for our public key, and not accepted", f.outerSource(h.LastRejected)),
 			"both ends have each other's public key right, or there would be no response"},
@@ -168,7 +155,7 @@ func (f *Facts) pskMismatch(time.Time) *Ruling {
 }
 
 // icmpSays: somebody on the way says why the datagram did not arrive.
-func (f *Facts) icmpSays(time.Time) *Ruling {
+func (f facts) icmpSays(time.Time) *Ruling {
 	p := f.Peer
 	e := p.ICMP
 	if e == nil {
@@ -176,35 +163,37 @@ func (f *Facts) icmpSays(time.Time) *Ruling {
 	}
 	from, _ := e.Outer()
 	who, ep, in := from.Addr().String(), p.Endpoint.String(), f.sectionOf(p)
-	v := Verdict{Checkpoint: probe.A3, Where: WherePath, Certain: true,
+	v := diagnose.Verdict{Checkpoint: probe.A3, Where: diagnose.WherePath, Certain: true,
 		Evidence: []string{fmt.Sprintf("%s, the latest %s from %s", probe.Count(p.ICMPs, "ICMP error"), icmpWords[e.Reason], who)}}
 	switch e.Reason {
 	case probe.ICMPPortUnreachable:
-		v.Code, v.Where = EndpointPortClosed, WherePeer
+		v.Code, v.Where = diagnose.EndpointPortClosed, diagnose.WherePeer
 		v.Summary = fmt.Sprintf("nothing answers for UDP at %s: no WireGuard listens there, or a firewall on that host rejects it", ep)
-		v.Fix = fix.Steps{fix.Notef("on %s: is the interface up, and is its ListenPort %d?", p.label(), p.Endpoint.Port()), fix.Check("wg show all listen-port").On(p.label()),
+		v.Fix = fix.Steps{fix.Notef("on %s: is the interface up, and is its ListenPort %d?", p.Label(), p.Endpoint.Port()),
+			fix.Check("wg show all listen-port").On(p.Label()),
 			fix.Note("else correct the port here" + in.InFile() + ":"), fix.Config(in, "Endpoint", bracket(p.Endpoint.Addr())+":PORT")}
 		if from.Addr().IsValid() && from.Addr() != p.Endpoint.Addr() {
-			v.Where = WherePath
+			v.Where = diagnose.WherePath
 			v.Summary = fmt.Sprintf("%s says that the port of %s is closed, which a host on the way says in place of a firewall rule", who, ep)
 			v.Certain = false
-			v.Candidates = []Candidate{{EndpointProhibited, "on " + who + ": nft list ruleset: is there a reject for UDP to " + ep + "?"},
-				{EndpointPortClosed, "on " + p.label() + ": wg show all listen-port"}}
+			v.Candidates = []diagnose.Candidate{maybe(diagnose.EndpointProhibited,
+				"on "+who+": nft list ruleset: is there a reject for UDP to "+ep+"?"),
+				maybe(diagnose.EndpointPortClosed, "on "+p.Label()+": wg show all listen-port")}
 		}
 		if p.Route.Local {
-			v.Where = WhereHere
-			v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, where nothing listens for UDP", p.label(), ep)
+			v.Where = diagnose.WhereHere
+			v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, where nothing listens for UDP", p.Label(), ep)
 			v.Fix = f.rightEndpoint(p)
 		}
 	case probe.ICMPProhibited:
-		v.Code = EndpointProhibited
+		v.Code = diagnose.EndpointProhibited
 		v.Summary = fmt.Sprintf("%s prohibits packets to %s: by a firewall rule, or a prohibit route", who, ep)
 		v.Fix = fix.Steps{fix.Note("on " + who + ": allow UDP to " + ep), fix.Check("nft list ruleset").On(who)}
 	case probe.ICMPHostUnreachable, probe.ICMPNetUnreachable:
-		v.Code = EndpointUnreachable
+		v.Code = diagnose.EndpointUnreachable
 		v.Summary = fmt.Sprintf("%s says that %s cannot be reached", who, p.Endpoint.Addr())
 		if !from.Addr().IsValid() || from.Addr() == p.Route.Source {
-			v.Where = WhereHere
+			v.Where = diagnose.WhereHere
 			next := p.Endpoint.Addr()
 			if p.Route.Gateway.IsValid() {
 				next = p.Route.Gateway
@@ -230,7 +219,7 @@ var icmpWords = map[probe.Reason]string{
 }
 
 // noResponse is the general code: initiations leave and nothing comes back.
-func (f *Facts) noResponse(now time.Time) *Ruling {
+func (f facts) noResponse(now time.Time) *Ruling {
 	p := f.Peer
 	h := &p.Handshake
 	if h.Sent == 0 || f.Flow == nil && h.Sent < 2 || h.EstablishedNow && f.Flow != nil && h.Sent < 2 {
@@ -239,8 +228,8 @@ func (f *Facts) noResponse(now time.Time) *Ruling {
 	first := p.Seen[probe.A2]
 	settled := h.Sent >= 2 && first != nil && now.Sub(first.When()) >= noResponseAfter
 	ep := p.Endpoint
-	v := Verdict{Code: NoResponse, Checkpoint: probe.A3, Where: WherePath,
-		Summary:  fmt.Sprintf("%s does not answer handshakes at %s", p.label(), ep),
+	v := diagnose.Verdict{Code: diagnose.NoResponse, Checkpoint: probe.A3, Where: diagnose.WherePath,
+		Summary:  fmt.Sprintf("%s does not answer handshakes at %s", p.Label(), ep),
 		Evidence: []string{fmt.Sprintf("%s of 148 bytes left, nothing came back", probe.Count(h.Sent, "initiation"))},
 	}
 	if h.Cookies > 0 {
@@ -250,24 +239,30 @@ func (f *Facts) noResponse(now time.Time) *Ruling {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("the last handshake was completed %s ago", probe.Brief(now.Sub(h.Established))))
 	}
 	port := ep.Port()
-	v.Candidates = []Candidate{
-		{NoResponse, fmt.Sprintf("path or host firewall: on %s, tcpdump -ni any udp port %d shows whether the initiations arrive", p.label(), port)},
-		{UnknownPeer, fmt.Sprintf("on %s, wgnode doctor names the key; or: wg show all peers must list %s", p.label(), f.PublicKey)},
-		{WrongPublicKey, fmt.Sprintf("on %s, wg show all public-key must say %s", p.label(), p.Key)},
-		{UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does the input hook accept udp dport %d? And here, the answers, udp sport %d?", p.label(), port, port)},
-		{ReplyLeavesElsewhere, fmt.Sprintf("on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.label())},
+	v.Candidates = []diagnose.Candidate{
+		maybe(diagnose.NoResponse, fmt.Sprintf("path or host firewall: on %s, tcpdump -ni any udp port %d shows whether the initiations arrive",
+			p.Label(), port)),
+		maybe(diagnose.UnknownPeer, fmt.Sprintf("on %s, wgnode doctor names the key; or: wg show all peers must list %s", p.Label(),
+			f.PublicKey)),
+		maybe(diagnose.WrongPublicKey, fmt.Sprintf("on %s, wg show all public-key must say %s", p.Label(), p.Key)),
+		maybe(diagnose.UnderlayInputFirewall,
+			fmt.Sprintf("on %s, nft list ruleset: does the input hook accept udp dport %d? And here, the answers, udp sport %d?", p.Label(), port,
+				port)),
+		maybe(diagnose.ReplyLeavesElsewhere,
+			fmt.Sprintf("on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.Label())),
 	}
 	if p.Route.Local {
-		v.Where = WhereHere
-		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there", p.label(), ep)
+		v.Where = diagnose.WhereHere
+		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there",
+			p.Label(), ep)
 		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.Describe()))
 		v.Fix = append(f.rightEndpoint(p),
 			fix.Note("or see to the program that passes on:"), fix.Check("ss -ulnp sport = :%d", ep.Port()))
 		return &Ruling{v, settled}
 	}
-	if f.traversal(ToWire).Passed == "postrouting" && f.traversal(FromWire).Packets == 0 {
+	if f.Kernel.On(evidence.ToWire).Passed == "postrouting" && f.Kernel.On(evidence.FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
 	}
-	v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.label()), fix.Check("wgnode doctor --for 15s").On(p.label())}
+	v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
 	return &Ruling{v, settled}
 }

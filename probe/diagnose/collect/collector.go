@@ -1,4 +1,4 @@
-package diagnose
+package collect
 
 import (
 	"encoding/base64"
@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
 const (
@@ -18,22 +19,22 @@ const (
 type Collector struct {
 	// Peers are the peers to gather facts of, by the ID that events name them
 	// with.
-	Peers map[probe.PeerID]*Peer
+	Peers map[probe.PeerID]*diagnose.Peer
 	// Flow is the flow to gather facts of, or nil.
-	Flow *Flow
+	Flow *diagnose.Flow
 	// Via is the peer through which Flow goes; 0 for any.
 	Via probe.PeerID
 	// Latest keeps the latest packet that passed each checkpoint for a peer
 	// rather than the first handshake message.
 	Latest    bool
-	Strangers []Stranger
+	Strangers []diagnose.Stranger
 }
 
 // Add takes one event into account. It keeps a copy, not the pointer.
 func (c *Collector) Add(ev *probe.Event) {
 	e := *ev
 	if p := c.Peers[e.Peer]; p != nil {
-		p.add(&e)
+		addToPeer(p, &e)
 		if c.Latest && !e.Dropped() && e.Seam != probe.SeamDevice {
 			p.Seen[e.Checkpoint] = &e
 		}
@@ -42,12 +43,12 @@ func (c *Collector) Add(ev *probe.Event) {
 		c.stranger(&e)
 	}
 	if c.Flow != nil && (c.Via == 0 || e.Peer == c.Via || e.Peer == 0) {
-		c.Flow.Add(&e)
+		AddToFlow(c.Flow, &e)
 	}
 }
 
 func (c *Collector) stranger(e *probe.Event) {
-	s := Stranger{Reason: e.Reason, Count: 1, Last: e}
+	s := diagnose.Stranger{Reason: e.Reason, Count: 1, Last: e}
 	s.From, _ = e.Outer()
 	if k, ok := e.StaticKey(); ok {
 		s.Key = base64.StdEncoding.EncodeToString(k[:])
@@ -65,31 +66,31 @@ func (c *Collector) stranger(e *probe.Event) {
 	}
 }
 
-func (p *Peer) add(e *probe.Event) {
+func addToPeer(p *diagnose.Peer, e *probe.Event) {
 	switch e.Kind {
 	case probe.KindInitiation, probe.KindResponse, probe.KindCookie:
-		p.Handshake.add(e)
+		addToHandshake(&p.Handshake, e)
 		if p.Seen[e.Checkpoint] == nil && !e.Dropped() && e.Seam != probe.SeamDevice {
 			p.Seen[e.Checkpoint] = e
 		}
 		if e.Kind == probe.KindResponse && e.Seam == probe.SeamDevice && !e.Dropped() {
-			p.reached()
+			reached(p)
 		}
 	case probe.KindData, probe.KindKeepalive:
-		p.addData(e)
+		addData(p, e)
 	case probe.KindInner:
 		switch {
 		case e.Reason == probe.NoEndpoint:
 			p.NoEndpoint = e
 		case e.Seam == probe.SeamTUNWrite && !e.Dropped():
-			p.reached()
-			p.Handshake.confirmed()
+			reached(p)
+			confirmed(&p.Handshake)
 		}
 	case probe.KindEndpoint:
 		if e.Flags&probe.FlagEndpointMoved == 0 {
 			return // our own doing says nothing of who uses the peer's key
 		}
-		var m Move
+		var m diagnose.Move
 		m.At = e.When()
 		m.Old, m.New = e.Outer()
 		if p.Moves = append(p.Moves, m); len(p.Moves) > movesKept {
@@ -101,27 +102,27 @@ func (p *Peer) add(e *probe.Event) {
 	}
 }
 
-func (p *Peer) addData(e *probe.Event) {
+func addData(p *diagnose.Peer, e *probe.Event) {
 	switch {
 	case e.Reason == probe.SendError:
 		p.SendErrno, p.SendError = syscall.Errno(e.Info), e
 	case e.Reason == probe.DisallowedSource:
 		p.Disallowed = e
 		p.DisallowedN++
-		p.reached()
-		p.Handshake.confirmed()
+		reached(p)
+		confirmed(&p.Handshake)
 	case e.Dropped():
 	case e.Seam == probe.SeamUDPReceive && e.Kind == probe.KindKeepalive:
-		p.Handshake.confirmed()
+		confirmed(&p.Handshake)
 	}
 }
 
 // reached forgets why the peer could not be reached: it has been.
-func (p *Peer) reached() {
+func reached(p *diagnose.Peer) {
 	p.ICMP, p.ICMPs, p.SendErrno, p.SendError, p.NoEndpoint = nil, 0, 0, nil, nil
 }
 
-func (h *Handshake) add(e *probe.Event) {
+func addToHandshake(h *diagnose.Handshake, e *probe.Event) {
 	switch {
 	case e.Reason == probe.HandshakeReplay:
 		h.Replays++
@@ -148,7 +149,7 @@ func (h *Handshake) add(e *probe.Event) {
 }
 
 // confirmed notes that the peer uses the session that we answered it with.
-func (h *Handshake) confirmed() {
+func confirmed(h *diagnose.Handshake) {
 	if h.Answered > 0 {
 		h.Established, h.EstablishedNow = h.LastAnswered.When(), true
 	}
@@ -156,10 +157,10 @@ func (h *Handshake) confirmed() {
 	h.Sent, h.Rejected = 0, 0
 }
 
-// Add takes an event into account if it is of the flow. It keeps a copy, not the
+// AddToFlow takes an event into account if it is of the flow f. It keeps a copy, not the
 // pointer, and allocates only for that.
-func (f *Flow) Add(e *probe.Event) {
-	forth, ok := f.match(e)
+func AddToFlow(f *diagnose.Flow, e *probe.Event) {
+	forth, ok := match(f, e)
 	if !ok {
 		return
 	}
@@ -174,8 +175,8 @@ func (f *Flow) Add(e *probe.Event) {
 		if e.Info&probe.TCPFin != 0 {
 			return // the end of a connection that is older than what may be wrong
 		}
-		f.begin(e)
-		f.answers.add(e, forth)
+		begin(f, e)
+		f.Answers.Add(e, forth)
 	}
 	if cp := e.Checkpoint; cp != probe.CheckpointNone && f.Seen[cp] == nil {
 		f.Seen[cp] = kept(e)
@@ -191,11 +192,6 @@ func (f *Flow) Add(e *probe.Event) {
 	}
 }
 
-// works reports whether something came back that answers what was asked meanwhile.
-func (f *Flow) works() bool {
-	return f.Replies > 0 && (f.answers.given() || f.Answer != nil)
-}
-
 // kept is a copy of an event that does not belong to us.
 func kept(e *probe.Event) *probe.Event {
 	c := *e
@@ -204,29 +200,14 @@ func kept(e *probe.Event) *probe.Event {
 
 // begin follows a new connection rather than one that has had no answer, on the
 // side that is called.
-func (f *Flow) begin(e *probe.Event) {
-	if e.Checkpoint == probe.B4 && e.Info&probe.TCPSyn != 0 && f.Seen[probe.B4] != nil && !f.paired() {
+func begin(f *diagnose.Flow, e *probe.Event) {
+	if e.Checkpoint == probe.B4 && e.Info&probe.TCPSyn != 0 && f.Seen[probe.B4] != nil && !f.Paired() {
 		for _, cp := range probe.Checkpoints(probe.SideB) {
 			if old := f.Seen[cp]; cp.Order() >= probe.B4.Order() && old != nil && old.Time < e.Time {
 				f.Seen[cp] = nil
 			}
 		}
 	}
-}
-
-// paired reports whether the first answer that entered the tunnel is one to the
-// request that came out of it, rather than of another connection.
-func (f *Flow) paired() bool {
-	forth, back := f.Seen[probe.B4], f.Seen[probe.B7]
-	if forth == nil || back == nil || back.Time < forth.Time {
-		return false
-	}
-	src, dst := forth.Inner()
-	from, to := back.Inner()
-	if forth.Proto == probe.ProtoTCP && back.Proto == probe.ProtoTCP {
-		return from == dst && to == src && f.answers.given()
-	}
-	return to.Addr() == src.Addr()
 }
 
 // saysNo reports whether an ICMP error means that a packet did not arrive for a
@@ -241,20 +222,20 @@ func saysNo(e *probe.Event) bool {
 
 // match reports whether e is of the flow, and whether it goes towards the
 // target.
-func (f *Flow) match(e *probe.Event) (forth, ok bool) {
+func match(f *diagnose.Flow, e *probe.Event) (forth, ok bool) {
 	src, dst := e.Inner()
 	switch {
-	case dst.Addr() == f.Target.Addr() && f.portMatches(e, e.InnerDstPort) && f.from(src.Addr()):
+	case dst.Addr() == f.Target.Addr() && portMatches(f, e, e.InnerDstPort) && from(f, src.Addr()):
 		return true, true
-	case src.Addr() == f.Target.Addr() && f.portMatches(e, e.InnerSrcPort) && f.from(dst.Addr()):
+	case src.Addr() == f.Target.Addr() && portMatches(f, e, e.InnerSrcPort) && from(f, dst.Addr()):
 		return false, true
-	case e.ICMPError() && f.from(dst.Addr()) && (f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port()):
+	case e.ICMPError() && from(f, dst.Addr()) && (f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port()):
 		return false, true // from a host on the way, about a packet to the target's port
 	}
 	return false, false
 }
 
-func (f *Flow) portMatches(e *probe.Event, port uint16) bool {
+func portMatches(f *diagnose.Flow, e *probe.Event, port uint16) bool {
 	if f.Target.Port() == 0 {
 		req, rep := e.ICMPEcho()
 		return req || rep || e.Flags&probe.FlagFragment != 0
@@ -266,6 +247,6 @@ func (f *Flow) portMatches(e *probe.Event, port uint16) bool {
 	return e.ICMPError()
 }
 
-func (f *Flow) from(a netip.Addr) bool {
+func from(f *diagnose.Flow, a netip.Addr) bool {
 	return !f.Source.IsValid() || f.Source.Contains(a)
 }

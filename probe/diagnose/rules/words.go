@@ -1,4 +1,4 @@
-package diagnose
+package rules
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -31,20 +32,21 @@ func prefixStrings(ps []netip.Prefix) []string {
 }
 
 // ownSection is this node's own section of its configuration.
-func (f *Facts) ownSection() fix.Where { return fix.Where{File: f.Config, Section: "Interface"} }
+func (f facts) ownSection() fix.Where { return fix.Where{File: f.Config, Section: "Interface"} }
 
 // sectionOf is a peer's section of the configuration.
-func (f *Facts) sectionOf(p *Peer) fix.Where {
-	return fix.Where{File: f.Config, Section: "Peer", Peer: p.Key, Name: p.label()}
+func (f facts) sectionOf(p *diagnose.Peer) fix.Where {
+	return fix.Where{File: f.Config, Section: "Peer", Peer: p.Key, Name: p.Label()}
 }
 
 // rightEndpoint is to be done where a peer's endpoint is not the peer.
-func (f *Facts) rightEndpoint(p *Peer) fix.Steps {
+func (f facts) rightEndpoint(p *diagnose.Peer) fix.Steps {
 	in := f.sectionOf(p)
-	return fix.Steps{fix.Notef("the address of %s, in its %s%s:", p.label(), in.Heading(), in.InFile()), fix.Config(in, "Endpoint", "HOST:PORT")}
+	return fix.Steps{fix.Notef("the address of %s, in its %s%s:", p.Label(), in.Heading(), in.InFile()),
+		fix.Config(in, "Endpoint", "HOST:PORT")}
 }
 
-func (f *Facts) markText() string {
+func (f facts) markText() string {
 	if f.FwMark == 0 {
 		return ""
 	}
@@ -56,11 +58,11 @@ const answerTime = 700 * time.Millisecond
 
 // current reports whether e is not only remembered, and its effects would have
 // shown at time now.
-func (f *Facts) current(e *probe.Event, now time.Time) bool {
+func (f facts) current(e *probe.Event, now time.Time) bool {
 	return f.Since.IsZero() || e.When().After(f.Since) && now.Sub(e.When()) > answerTime
 }
 
-func (f *Facts) outerSource(e *probe.Event) string {
+func (f facts) outerSource(e *probe.Event) string {
 	src, _ := e.Outer()
 	if !src.IsValid() {
 		return f.Peer.Endpoint.String()
@@ -68,14 +70,14 @@ func (f *Facts) outerSource(e *probe.Event) string {
 	return src.String()
 }
 
-func (f *Facts) outerTarget(e *probe.Event) string {
+func (f facts) outerTarget(e *probe.Event) string {
 	_, dst := e.Outer()
 	return dst.String()
 }
 
 // askingCommand is what somebody behind the peer may type to send a packet to the
 // target.
-func (f *Facts) askingCommand() fix.Step {
+func (f facts) askingCommand() fix.Step {
 	t := f.Flow.Target
 	if t.Port() == 0 {
 		return fix.Check("ping -c 3 %s", t.Addr())
@@ -97,7 +99,3 @@ func bracket(a netip.Addr) string {
 	}
 	return a.String()
 }
-
-// PeerLabel is how people know a peer: by its name, else by the ends of its key
-// in base64.
-func PeerLabel(key, name string) string { return (&Peer{Key: key, Name: name}).label() }

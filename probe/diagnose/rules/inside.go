@@ -1,4 +1,4 @@
-package diagnose
+package rules
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -15,9 +17,9 @@ import (
 
 // replyDisallowed: the reply arrives, decrypts, and has a source that is not
 // the peer's.
-func (f *Facts) replyDisallowed(time.Time) *Ruling {
+func (f facts) replyDisallowed(time.Time) *Ruling {
 	e := f.Peer.Disallowed
-	if e == nil || f.Flow.works() {
+	if e == nil || f.Flow.Works() {
 		return nil
 	}
 	src, dst := e.Inner()
@@ -38,26 +40,26 @@ func (f *Facts) replyDisallowed(time.Time) *Ruling {
 }
 
 // sourceDisallowed is the same as the side that is asked sees it.
-func (f *Facts) sourceDisallowed(time.Time) *Ruling {
+func (f facts) sourceDisallowed(time.Time) *Ruling {
 	if f.Peer == nil || f.Peer.Disallowed == nil {
 		return nil
 	}
 	return final(f.disallowed(f.Peer.Disallowed))
 }
 
-func (f *Facts) disallowed(e *probe.Event) Verdict {
+func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
 	p := f.Peer
 	src, dst := e.Inner()
-	v := Verdict{Code: DisallowedSource, Checkpoint: probe.B4, Where: WhereHere, Certain: true,
-		Summary: fmt.Sprintf("%s sends packets whose source is not in its AllowedIPs here", p.label()),
+	v := diagnose.Verdict{Code: diagnose.DisallowedSource, Checkpoint: probe.B4, Where: diagnose.WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s sends packets whose source is not in its AllowedIPs here", p.Label()),
 		Evidence: []string{fmt.Sprintf("%s, authenticated and dropped", probe.Count(p.DisallowedN, "such packet")),
-			fmt.Sprintf("AllowedIPs of %s: %s", p.label(), joinPrefixes(p.AllowedIPs))}}
+			fmt.Sprintf("AllowedIPs of %s: %s", p.Label(), joinPrefixes(p.AllowedIPs))}}
 	if e.Checkpoint == probe.A5 {
 		v.Checkpoint = probe.A6
 	}
 	all, in := p.AllowedIPs, f.sectionOf(p)
 	if src.Addr().IsValid() {
-		v.Summary = fmt.Sprintf("%s sends packets from %s, which is not in its AllowedIPs here", p.label(), src.Addr())
+		v.Summary = fmt.Sprintf("%s sends packets from %s, which is not in its AllowedIPs here", p.Label(), src.Addr())
 		v.Evidence = append(v.Evidence, fmt.Sprintf("the latest: %s to %s", src, dst))
 		all = append(append([]netip.Prefix(nil), all...), hostPrefix(src.Addr()))
 		v.Fix = fix.Steps{
@@ -65,7 +67,7 @@ func (f *Facts) disallowed(e *probe.Event) Verdict {
 			fix.Config(in, "AllowedIPs", joinPrefixes(all)),
 			fix.Note("or at once:"),
 			fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
-			fix.Notef("or make %s send from an address that is allowed", p.label())}
+			fix.Notef("or make %s send from an address that is allowed", p.Label())}
 		return v
 	}
 	v.Fix = fix.Steps{fix.Notef("in %s add what it sends from:", in),
@@ -74,17 +76,17 @@ func (f *Facts) disallowed(e *probe.Event) Verdict {
 }
 
 // notDelivered: the reply left the tunnel, and the application did not get it.
-func (f *Facts) notDelivered(time.Time) *Ruling {
+func (f facts) notDelivered(time.Time) *Ruling {
 	if f.Flow.Replies == 0 {
 		return nil
 	}
-	return &Ruling{Verdict{Code: InputFirewall, Checkpoint: probe.A6, Where: WhereHere,
+	return &Ruling{diagnose.Verdict{Code: diagnose.InputFirewall, Checkpoint: probe.A6, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came out of the tunnel and did not reach the application", f.target()),
 		Evidence: []string{fmt.Sprintf("%s of the flow were written to %s", probe.Count(f.Flow.Replies, "packet"), f.Interface),
 			"the probe got no answer"},
-		Candidates: []Candidate{
-			{InputFirewall, "nft list ruleset: is there a drop between " + f.Interface + " and the application?"},
-			{ReversePathFilter, "nstat -az TcpExtIPReversePathFilter: does it grow?"}},
+		Candidates: []diagnose.Candidate{
+			maybe(diagnose.InputFirewall, "nft list ruleset: is there a drop between "+f.Interface+" and the application?"),
+			maybe(diagnose.ReversePathFilter, "nstat -az TcpExtIPReversePathFilter: does it grow?")},
 		Fix: fix.Steps{fix.Check("nft list ruleset"), fix.Check("nstat -az TcpExtIPReversePathFilter")}}, false}
 }
 
@@ -94,7 +96,7 @@ func (f *Facts) notDelivered(time.Time) *Ruling {
 const noReplyAfter = 7500 * time.Millisecond
 
 // noReply is the general code: data leaves, and nothing comes back for it.
-func (f *Facts) noReply(now time.Time) *Ruling {
+func (f facts) noReply(now time.Time) *Ruling {
 	if f.Flow.SentData == 0 {
 		return nil
 	}
@@ -105,35 +107,37 @@ func (f *Facts) noReply(now time.Time) *Ruling {
 		src = from.Addr().String()
 	}
 	dst := f.Flow.Target.Addr()
-	v := Verdict{Code: NoReply, Checkpoint: probe.A5, Where: WherePeer,
-		Summary:  fmt.Sprintf("packets to %s leave through the session with %s, and no reply comes back", f.target(), p.label()),
+	v := diagnose.Verdict{Code: diagnose.NoReply, Checkpoint: probe.A5, Where: diagnose.WherePeer,
+		Summary:  fmt.Sprintf("packets to %s leave through the session with %s, and no reply comes back", f.target(), p.Label()),
 		Evidence: []string{fmt.Sprintf("%s of the flow were sent to %s", probe.Count(f.Flow.SentData, "data message"), p.Endpoint)}}
 	if p.Handshake.EstablishedNow {
 		v.Evidence = append(v.Evidence, "a handshake was completed meanwhile: the path works both ways, and so do the keys")
 	}
-	if to := f.traversal(ToTunnel).Translated; to != "" {
+	if to := f.Kernel.On(evidence.ToTunnel).Translated; to != "" {
 		v.Evidence = append(v.Evidence, "netfilter trace: this host translates them before they enter the tunnel: "+to)
 	}
 	if p.DisallowedN > 0 {
 		v.Evidence = append(v.Evidence,
-			fmt.Sprintf("%s from %s had a source outside its AllowedIPs", probe.Count(p.DisallowedN, "packet"), p.label()))
-		v.Candidates = append(v.Candidates, Candidate{DisallowedSource, fmt.Sprintf("is %s in AllowedIPs of %s here? They are %s", dst, p.label(), joinPrefixes(p.AllowedIPs))})
+			fmt.Sprintf("%s from %s had a source outside its AllowedIPs", probe.Count(p.DisallowedN, "packet"), p.Label()))
+		v.Candidates = append(v.Candidates, maybe(diagnose.DisallowedSource,
+			fmt.Sprintf("is %s in AllowedIPs of %s here? They are %s", dst, p.Label(), joinPrefixes(p.AllowedIPs))))
 	}
-	on := "on " + p.label() + ", "
+	on := "on " + p.Label() + ", "
 	v.Candidates = append(v.Candidates,
-		Candidate{DisallowedSource, on + "wg show all allowed-ips must list " + src + " for " + f.PublicKey},
-		Candidate{ForwardingDisabled, on + "sysctl net." + family(dst) + ".conf.all.forwarding must be 1, unless " + dst.String() + " is its own"},
-		Candidate{ForwardFirewall, on + "nft list ruleset: may the tunnel be forwarded to " + dst.String() + "?"},
-		Candidate{NoRouteOnward, on + "ip route get " + dst.String()},
-		Candidate{NoReplyFromDestination, on + "tcpdump -ni any host " + dst.String() + " shows whether it answers: its firewall, or no way back to " + src + " without masquerading"},
-		Candidate{ReturnRouteWrong, on + "ip route get " + src + " must lead into the tunnel"},
-		Candidate{NoReply, on + fmt.Sprintf("tcpdump -ni any udp port %d: do the data messages arrive? What lies between may let handshakes pass alone", p.Endpoint.Port())})
+		maybe(diagnose.DisallowedSource, on+"wg show all allowed-ips must list "+src+" for "+f.PublicKey),
+		maybe(diagnose.ForwardingDisabled, on+"sysctl net."+family(dst)+".conf.all.forwarding must be 1, unless "+dst.String()+" is its own"),
+		maybe(diagnose.ForwardFirewall, on+"nft list ruleset: may the tunnel be forwarded to "+dst.String()+"?"),
+		maybe(diagnose.NoRouteOnward, on+"ip route get "+dst.String()),
+		maybe(diagnose.NoReplyFromDestination,
+			on+"tcpdump -ni any host "+dst.String()+" shows whether it answers: its firewall, or no way back to "+src+" without masquerading"),
+		maybe(diagnose.ReturnRouteWrong, on+"ip route get "+src+" must lead into the tunnel"),
+		maybe(diagnose.NoReply, on+fmt.Sprintf("tcpdump -ni any udp port %d: do the data messages arrive? What lies between may let handshakes pass alone", p.Endpoint.Port())))
 	if f.Flow.Target.Port() == 0 {
-		v.Candidates = append(v.Candidates, Candidate{NoReplyFromDestination,
-			fmt.Sprintf("here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst)})
+		v.Candidates = append(v.Candidates, maybe(diagnose.NoReplyFromDestination,
+			fmt.Sprintf("here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst)))
 	}
-	v.Fix = fix.Steps{fix.Note("the far host can tell; on " + p.label() + ":"),
-		fix.Check("wgnode explain %s --passive --from %s", f.target(), src).On(p.label())}
+	v.Fix = fix.Steps{fix.Note("the far host can tell; on " + p.Label() + ":"),
+		fix.Check("wgnode explain %s --passive --from %s", f.target(), src).On(p.Label())}
 	if slices.ContainsFunc(f.Missing, func(m netip.Prefix) bool { return m.Addr().Is4() == dst.Is4() }) {
 		f.incomplete(&v) // so that they have a source that nobody there expects
 	}

@@ -1,0 +1,185 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
+)
+
+var updateFixes = flag.Bool("update", false, "write the fixes of the golden files instead of comparing them")
+
+// goldenFixes are the fixes of many cases as JSON has them, by case and then by the
+// language of the configuration. They are a public contract: people paste them, and
+// programs read them.
+type goldenFixes map[string]map[string][]string
+
+// add judges f under a configuration of each language.
+func (g goldenFixes) add(t *testing.T, name string, f *diagnose.Facts) {
+	t.Helper()
+	g.addBy(t, name, func(config string) any {
+		defer func(was string) { f.Config = was }(f.Config)
+		f.Config = config
+		v, _ := Judge(f, now)
+		return v
+	})
+}
+
+func (g goldenFixes) addBy(t *testing.T, name string, verdict func(config string) any) {
+	t.Helper()
+	if g[name] != nil {
+		t.Errorf("two cases are called %q", name)
+	}
+	g[name] = make(map[string][]string)
+	for _, config := range []string{"", "/etc/wireguard/wg0.conf", "/etc/wireguard/wg0.toml"} {
+		b, err := json.Marshal(verdict(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v struct{ Fix []string }
+		if err := json.Unmarshal(b, &v); err != nil {
+			t.Fatal(err)
+		}
+		g[name][filepath.Base(config)] = v.Fix
+	}
+}
+
+// compare holds the fixes against those of testdata/fixes/FILE.json.
+func (g goldenFixes) compare(t *testing.T, file string) {
+	t.Helper()
+	path := filepath.Join("testdata", "fixes", file+".json")
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "\t")
+	if err := enc.Encode(g); err != nil {
+		t.Fatal(err)
+	}
+	if *updateFixes {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b.Bytes(), want) {
+		t.Errorf("%s: the fixes are others than they were; if that is meant: go test -run %s -update\n%s", path, t.Name(), b.Bytes())
+	}
+}
+
+// Fixes that no other table has: what they depend on beside the cause.
+func TestFixes(t *testing.T) {
+	fixes := make(goldenFixes)
+	routed := func(s *story, r evidence.RouteDecision) *story { s.Flow.Route = r; return s }
+	endpointBy := func(s *story, r evidence.RouteDecision) *story { s.Peer.Route = r; return s }
+	sent := func(s *story, errno syscall.Errno) *story {
+		return s.add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(errno)})
+	}
+	edited := func(s *story, edit func(s *story)) *story { edit(s); return s }
+	byRule := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth1", Text: "default dev eth1 table 7",
+		By: "1000: from all lookup 7", Remove: "ip rule del pref 1000 lookup 7"}
+	elsewhere := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0", Text: "192.168.200.22 dev eth0"}
+	traced := &evidence.KernelEvidence{}
+	policy := []evidence.XfrmBlock{{Text: "IPsec policy: src 0.0.0.0/0 action block", Fix: "ip xfrm policy delete dir out"}}
+	reply := func() *story {
+		return tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck)
+	}
+	for _, c := range []struct {
+		name string
+		s    *story
+	}{
+		{name: "routed by a rule", s: routed(tell(probe.SideA), byRule)},
+		{name: "this host's own", s: routed(tell(probe.SideA), evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lo", Local: true})},
+		{name: "link down and an address missing", s: edited(routed(tell(probe.SideA), elsewhere), func(s *story) {
+			s.LinkDown, s.Missing = true, []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}
+		})},
+		{name: "address missing, no reply", s: edited(tell(probe.SideA).connects().asks(), func(s *story) {
+			s.Missing = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}
+		})},
+		{name: "changed since", s: edited(routed(tell(probe.SideA), elsewhere), func(s *story) { s.Changed = "bob has lost a prefix" })},
+		{name: "no peer, nearest known, routed elsewhere", s: edited(routed(tell(probe.SideA), elsewhere), func(s *story) {
+			s.Nearest, s.Peer = s.Peer, nil
+		})},
+		{name: "endpoint in tunnel, way around known", s: endpointBy(tell(probe.SideA).asks().calls(),
+			evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0", Beatable: true,
+				Around: "ip route add 203.0.113.2/32 via 192.168.1.1 dev eth0"})},
+		{name: "endpoint in tunnel, by a rule", s: endpointBy(tell(probe.SideA).asks().calls(),
+			evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0", Remove: "ip rule del pref 1000 lookup 7"})},
+		{name: "endpoint blackholed", s: endpointBy(tell(probe.SideA).asks(),
+			evidence.RouteDecision{Kind: evidence.RouteBlackhole, Remove: "ip route del blackhole 203.0.113.2"})},
+		{name: "endpoint not routed, marked", s: edited(endpointBy(tell(probe.SideA).asks(), evidence.RouteDecision{Kind: evidence.RouteNone}),
+			func(s *story) { s.FwMark = 51820 })},
+		{name: "queue full", s: sent(tell(probe.SideA).calls(), syscall.ENOBUFS)},
+		{name: "cannot send", s: sent(tell(probe.SideA).calls(), syscall.ENETUNREACH)},
+		{name: "refused before netfilter", s: edited(sent(tell(probe.SideA).calls(), syscall.EPERM),
+			func(s *story) { s.Kernel, s.Peer.XfrmBlocks = traced, policy })},
+		{name: "port closed on this host", s: endpointBy(tell(probe.SideA).calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2"),
+			evidence.RouteDecision{Kind: evidence.RouteFound, Local: true})},
+		{name: "next hop silent", s: endpointBy(tell(probe.SideA).calls().icmp(probe.ICMPHostUnreachable, "192.168.1.11"),
+			evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0", Gateway: netip.MustParseAddr("192.168.1.1"),
+				Source: netip.MustParseAddr("192.168.1.11")})},
+		{name: "no response on this host", s: endpointBy(tell(probe.SideA).asks().calls().after(5*time.Second).calls(),
+			evidence.RouteDecision{Kind: evidence.RouteFound, Local: true})},
+		{name: "port closed behind the peer", s: tell(probe.SideA).connects().asks().innerICMP("192.168.200.22", 3, 3)},
+		{name: "port closed behind the peer, no probe", s: edited(tell(probe.SideA).connects().asks().innerICMP("192.168.200.22", 3, 3),
+			func(s *story) { s.Flow.Probe = diagnose.Probe{} })},
+		{name: "unreachable behind the peer", s: tell(probe.SideA).connects().asks().innerICMP("10.0.0.2", 3, 1)},
+		{name: "in circles", s: tell(probe.SideA).connects().asks().innerICMP("10.0.0.2", 11, 0)},
+		{name: "did not enter, refused", s: edited(tell(probe.SideA), func(s *story) {
+			s.Flow.Probe, s.Flow.XfrmBlocks, s.Kernel = diagnose.Probe{Sent: true, Done: true, Errno: syscall.EPERM}, policy, traced
+		})},
+		{name: "did not enter, refused by what is not known", s: edited(tell(probe.SideA), func(s *story) {
+			s.Flow.Probe, s.Kernel = diagnose.Probe{Sent: true, Done: true, Errno: syscall.EPERM}, traced
+		})},
+		{name: "did not enter, traced", s: tell(probe.SideA).kernel(evidence.ToTunnel, evidence.Traversal{Passed: "output"})},
+		{name: "did not enter, not traced", s: tell(probe.SideA)},
+		{name: "diverted by a rule", s: tell(probe.SideA).kernel(evidence.ToTunnel,
+			evidence.Traversal{Passed: "postrouting", Out: "eth0", Changed: "mark 0x0 to 0x7",
+				ChangedBy: "meta mark set 0x7", Spare: []string{"nft insert rule ip mangle output ip daddr 192.168.200.22 accept"}})},
+		{name: "diverted", s: tell(probe.SideA).kernel(evidence.ToTunnel, evidence.Traversal{Passed: "postrouting", Out: "eth0"})},
+		{name: "dropped, with a command", s: tell(probe.SideA).kernel(evidence.ToTunnel,
+			evidence.Traversal{Drop: &evidence.Drop{Hook: "output", Chain: "inet filter output", Rule: "drop",
+				Fix: []string{"nft insert rule inet filter output ip daddr 192.168.200.22 accept"}}})},
+		{name: "answer refused by IPsec", s: tell(probe.SideA).calls().kernel(evidence.FromWire,
+			evidence.Traversal{Passed: "input", XfrmBlocks: policy})},
+		{name: "reply refused by IPsec", s: reply().kernel(evidence.FromTunnel, evidence.Traversal{Passed: "input", XfrmBlocks: policy})},
+		{name: "answers leave elsewhere", s: edited(tell(probe.SideB).called().after(5*time.Second).called().
+			kernel(evidence.FromWire, evidence.Traversal{In: "eth1"}),
+			func(s *story) { s.Peer.Route = evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0"} })},
+		{name: "answers leave elsewhere, by a rule", s: edited(tell(probe.SideB).called().after(5*time.Second).called().
+			kernel(evidence.FromWire, evidence.Traversal{In: "eth0"}),
+			func(s *story) { s.Peer.Route = byRule })},
+		{name: "reply astray", s: tell(probe.SideB).comesIn().kernel(evidence.ToTunnel,
+			evidence.Traversal{In: "lan0", Src: target, Dst: here, Passed: "postrouting", Out: "wg0"})},
+		{name: "answer routed elsewhere by a rule", s: tell(probe.SideB).comesIn().
+			kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(evidence.ToTunnel, evidence.Traversal{Passed: "postrouting", In: "lan0", Route: byRule})},
+		{name: "source filtered, way back elsewhere", s: tell(probe.SideB).comesIn().
+			kernel(evidence.FromTunnel, evidence.Traversal{Lost: "prerouting",
+				Source: &evidence.SourceCheck{Drops: true, Back: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth1",
+					Beatable: true}}})},
+		{name: "source not known, and disallowed", s: tell(probe.SideB).called().
+			add(probe.Event{Kind: probe.KindData, Reason: probe.DisallowedSource, Checkpoint: probe.B3})},
+		{name: "reply not forwarded", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(evidence.ToTunnel, evidence.Traversal{Lost: "prerouting", In: "lan0",
+				Route:      evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0"},
+				Forwarding: &evidence.Forwarding{Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}})},
+	} {
+		c.s.Since = now.Add(-9 * time.Second)
+		fixes.add(t, c.name, c.s.Facts)
+	}
+	fixes.compare(t, "more")
+}

@@ -1,0 +1,226 @@
+package rules
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
+)
+
+// aDrop is a rule's, as a trace tells it.
+func aDrop(hook string) *evidence.Drop {
+	return &evidence.Drop{Hook: hook, Chain: "inet filter " + hook, Rule: "inet filter " + hook + " handle 7: drop",
+		Packet: "tcp 10.0.0.1:45734 > 192.168.200.22:80", Fix: []string{"nft insert rule ..."}}
+}
+
+func ofData(d *evidence.Drop) *evidence.Drop {
+	d.Data = true
+	return d
+}
+
+func (s *story) kernel(at evidence.Segment, p evidence.Traversal) *story {
+	if s.Kernel == nil {
+		s.Kernel = &evidence.KernelEvidence{}
+	}
+	if p.Packets == 0 {
+		p.Packets = 1
+	}
+	if !p.Src.IsValid() {
+		p.Src, p.Dst = here, target
+	}
+	*s.Kernel.On(at) = p
+	return s
+}
+
+// comesIn is a request of bob's that leaves the tunnel here.
+func (s *story) comesIn() *story {
+	return s.called().inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn)
+}
+
+func TestJudgeByKernel(t *testing.T) {
+	fixes := make(goldenFixes)
+	lan := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lan0", Text: "192.168.200.0/24 dev lan0"}
+	silent := lan
+	silent.Neighbor = &evidence.Neighbor{Unreachable: true, Addr: target.Addr(), Link: "lan0", Evidence: "FAILED"}
+	on, off := &evidence.Forwarding{On: true}, &evidence.Forwarding{Evidence: "net.ipv4.conf.wg0.forwarding = 0",
+		Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}
+	martian := &evidence.SourceCheck{Drops: true, Evidence: []string{"rp_filter = 1"},
+		Fix: []string{"sysctl -w net.ipv4.conf.all.rp_filter=2"}}
+	for _, c := range []struct {
+		name string
+		s    *story
+		code diagnose.Code
+		at   probe.Checkpoint
+		sure bool
+		says string // in evidence or fix
+	}{
+		{"request dropped before the tunnel", tell(probe.SideA).kernel(evidence.ToTunnel, evidence.Traversal{Drop: aDrop("output")}),
+			diagnose.OutputFirewall, probe.A1, true, "handle 7"},
+		{"request dropped by a policy", tell(probe.SideA).kernel(evidence.ToTunnel,
+			evidence.Traversal{Drop: &evidence.Drop{Hook: "output", Chain: "inet filter output"}}), diagnose.OutputFirewall, probe.A1, true,
+			"policy is drop"},
+		{"encrypted request dropped", tell(probe.SideA).calls().kernel(evidence.ToWire, evidence.Traversal{Drop: aDrop("postrouting")}),
+			diagnose.UnderlayOutputFirewall, probe.A2, true, "handle 7"},
+		{"encrypted answer dropped", tell(probe.SideA).calls().kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input")}),
+			diagnose.UnderlayInputFirewall, probe.A3, true, "handle 7"},
+		{"encrypted data dropped", tell(probe.SideA).connects().asks().kernel(evidence.FromWire,
+			evidence.Traversal{Drop: ofData(aDrop("input"))}), diagnose.UnderlayInputFirewall, probe.A5, true, "handle 7"},
+		{"data of a session that is gone dropped", tell(probe.SideA).calls().
+			kernel(evidence.FromWire, evidence.Traversal{Drop: ofData(aDrop("input"))}), diagnose.UnderlayInputFirewall, probe.A3, true, "handle 7"},
+		{"encrypted answer filtered", tell(probe.SideA).calls().kernel(evidence.FromWire,
+			evidence.Traversal{Lost: "prerouting", Source: martian}), diagnose.ReversePathFilter, probe.A3, true, "rp_filter = 1"},
+		{"encrypted answer lost, not filtered", tell(probe.SideA).calls().kernel(evidence.FromWire,
+			evidence.Traversal{Lost: "prerouting", Source: &evidence.SourceCheck{}}), diagnose.NoResponse, probe.A3, false, ""},
+		{"answer dropped behind the tunnel", tell(probe.SideA).connects().asks().
+			inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
+			kernel(evidence.FromTunnel, evidence.Traversal{Drop: aDrop("input")}), diagnose.InputFirewall, probe.A6, true, "handle 7"},
+		{"answer filtered behind the tunnel", tell(probe.SideA).connects().asks().
+			inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
+			kernel(evidence.FromTunnel, evidence.Traversal{Lost: "prerouting", Source: martian}), diagnose.ReversePathFilter, probe.A6, true,
+			"rp_filter = 1"},
+
+		{"call dropped", tell(probe.SideB).kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input")}), diagnose.UnderlayInputFirewall,
+			probe.B2, true, "handle 7"},
+		{"data of a session that is gone dropped here", tell(probe.SideB).kernel(evidence.FromWire,
+			evidence.Traversal{Drop: ofData(aDrop("input"))}), diagnose.UnderlayInputFirewall, probe.B2, true, "handle 7"},
+		{"reply dropped", tell(probe.SideB).comesIn().kernel(evidence.ToWire, evidence.Traversal{Drop: ofData(aDrop("output"))}),
+			diagnose.UnderlayOutputFirewall, probe.B8, true, "handle 7"},
+		{"answer dropped, and data of a session that is gone", tell(probe.SideB).called().
+			kernel(evidence.ToWire, evidence.Traversal{Drop: ofData(aDrop("output"))}), diagnose.UnderlayOutputFirewall, probe.B2, true, "handle 7"},
+		{"not forwarded, off", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: off, Source: &evidence.SourceCheck{}}),
+			diagnose.ForwardingDisabled, probe.B5, true, "ip_forward=1"},
+		{"no way on", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Lost: "prerouting", Route: evidence.RouteDecision{Kind: evidence.RouteNone, Text: "no route"}, Forwarding: off}),
+			diagnose.NoRouteOnward, probe.B5, true, "no route"},
+		{"blackhole", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Lost: "prerouting", Route: evidence.RouteDecision{Kind: evidence.RouteBlackhole, Text: "blackhole",
+				Remove: "ip route del blackhole 192.168.200.0/24"}, Forwarding: on}),
+			diagnose.NoRouteOnward, probe.B5, true, "ip route del blackhole"},
+		{"forward dropped", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Drop: aDrop("forward"), Route: lan, Forwarding: on}), diagnose.ForwardFirewall, probe.B5, true, "handle 7"},
+		{"own input dropped", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Drop: aDrop("input")}),
+			diagnose.InputFirewall, probe.B7, true, "handle 7"},
+		{"source filtered", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: on, Source: martian}), diagnose.ReversePathFilter, probe.B5, true,
+			"rp_filter = 1"},
+		{"neighbour silent", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Passed: "postrouting", Out: "lan0", Route: silent, Forwarding: on}), diagnose.NeighborUnreachable, probe.B6, true,
+			"FAILED"},
+		{"no answer, untranslated", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Passed: "postrouting", Out: "lan0", Route: lan, Forwarding: on,
+				Conntrack: &evidence.Conntrack{Text: "unreplied", Unreplied: true}}), diagnose.NoReplyFromDestination, probe.B6, false, "unreplied"},
+		{"answer dropped", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(evidence.ToTunnel, evidence.Traversal{Drop: aDrop("forward"), In: "lan0"}), diagnose.ReturnFirewall, probe.B7, true, "handle 7"},
+		{"answer routed elsewhere", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(evidence.ToTunnel, evidence.Traversal{Passed: "postrouting", In: "lan0",
+				Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth1", Text: "10.0.0.0/24 dev eth1",
+					By: "1000: from all lookup 7"}}),
+			diagnose.ReturnRouteWrong, probe.B7, true, "lookup 7"},
+		{"answer filtered", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(evidence.ToTunnel, evidence.Traversal{Lost: "prerouting", In: "lan0", Source: martian}), diagnose.ReversePathFilter, probe.B7,
+			true, "rp_filter = 1"},
+	} {
+		v, _ := c.s.judge()
+		if v.Code != c.code || v.Checkpoint != c.at || v.Certain != c.sure {
+			t.Errorf("%s: %s at %s, certain %v; want %s at %s, %v\n%+v", c.name, v.Code, v.Checkpoint, v.Certain, c.code, c.at, c.sure, v)
+		}
+		if text := strings.Join(slices.Concat(v.Evidence, v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
+			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
+		}
+		fixes.add(t, c.name, c.s.Facts)
+	}
+	fixes.compare(t, "kernel")
+}
+
+// A drop that something came through after is no fault.
+func TestDropsThatPass(t *testing.T) {
+	s := tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
+		kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input"), Src: netip.MustParseAddrPort("203.0.113.2:51820")}).
+		kernel(evidence.ToWire, evidence.Traversal{Drop: aDrop("output")})
+	s.Flow.Probe = diagnose.Probe{Sent: true, Done: true, Answered: true}
+	if v, settled := s.judge(); !v.Healthy() || !settled {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestSeenBehindTheTunnel(t *testing.T) {
+	s := tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+		evidence.Traversal{Passed: "postrouting", Out: "lan0", Translated: "source 10.0.0.1:45734 to 192.168.200.2:45734"}).
+		kernel(evidence.ToTunnel, evidence.Traversal{In: "lan0", Src: target, Dst: here})
+	v, _ := s.judge()
+	rungs := s.Ladder(&v, now)
+	if b5 := rungs[4]; b5.Status != diagnose.Pass || !strings.Contains(b5.Detail, "out of lan0, source 10.0.0.1:45734 to 192.168.200.2") {
+		t.Errorf("B5: %+v", b5)
+	}
+	if b6 := rungs[5]; b6.Status != diagnose.Pass || !strings.Contains(b6.Detail, "came in on lan0") {
+		t.Errorf("B6: %+v", b6)
+	}
+}
+
+func TestJudgeMTU(t *testing.T) {
+	fixes := make(goldenFixes)
+	healthy := func(m *diagnose.PathMTU) *story {
+		s := tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck)
+		s.Flow.Probe = diagnose.Probe{Sent: true, Done: true, Answered: true}
+		s.PathMTU = m
+		return s
+	}
+	router := netip.MustParseAddr("10.0.0.2")
+	for _, c := range []struct {
+		name string
+		m    *diagnose.PathMTU
+		code diagnose.Code
+		says string
+	}{
+		{"not measured", nil, diagnose.Healthy, ""},
+		{"all fits", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1420}, diagnose.Healthy, "full size, 1420 bytes"},
+		{"told", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1400, ToldBy: router, Told: 1400}, diagnose.Healthy,
+			"10.0.0.2 tells senders so"},
+		{"swallowed", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392}, diagnose.MTUBlackhole, "ip link set mtu 1392 dev wg0"},
+		{"swallowed, the clamp", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392}, diagnose.MTUBlackhole, "size set 1352"},
+		{"swallowed on the way back", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392, Forth: true}, diagnose.MTUBlackhole,
+			"the other end"},
+		{"next to nothing", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 600}, diagnose.MTUBlackhole,
+			"the way itself should be mended"},
+	} {
+		v, settled := healthy(c.m).judge()
+		if v.Code != c.code || !settled || !v.Certain {
+			t.Errorf("%s: %+v", c.name, v)
+		}
+		if text := strings.Join(slices.Concat(v.Evidence, v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
+			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
+		}
+		fixes.add(t, c.name, healthy(c.m).Facts)
+	}
+	fixes.compare(t, "mtu")
+}
+
+// What could not be seen is said beside every verdict that is not certain.
+func TestJudgeSaysWhatItMissed(t *testing.T) {
+	blind := &evidence.KernelEvidence{Blind: "operation not permitted"}
+	missed := &evidence.KernelEvidence{Limits: []string{"legacy rules are not traced"}, Lost: 7}
+	for _, s := range []*story{
+		tell(probe.SideA).calls(), tell(probe.SideA).connects().asks(), tell(probe.SideB).called().called(), tell(probe.SideB).comesIn(),
+	} {
+		s.Kernel = blind
+		if v, _ := s.judge(); v.Certain || !strings.Contains(strings.Join(v.Evidence, "\n"), "not known: operation not permitted") {
+			t.Errorf("%s: %v", v.Code, v.Evidence)
+		}
+		s.Kernel = missed
+		v, _ := s.judge()
+		if text := strings.Join(v.Evidence, "\n"); !strings.Contains(text, "legacy rules are not traced\n7 trace events were lost") {
+			t.Errorf("%s: %s", v.Code, text)
+		}
+	}
+	s := tell(probe.SideA).calls().kernel(evidence.ToWire, evidence.Traversal{Drop: aDrop("output")})
+	s.Kernel.Lost = 7
+	if v, _ := s.judge(); !v.Certain || strings.Contains(strings.Join(v.Evidence, "\n"), "were lost") {
+		t.Errorf("a certain verdict doubts: %v", v.Evidence)
+	}
+}

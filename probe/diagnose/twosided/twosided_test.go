@@ -1,0 +1,82 @@
+package twosided
+
+import (
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
+	"github.com/wgnode/wgnode/probe/evidence"
+)
+
+var now = time.Unix(1_700_000_000, 0)
+
+// caller is a host whose packet has entered the tunnel, and whose initiations, one
+// for each of ages, have had no answer.
+func caller(ages ...time.Duration) *diagnose.Facts {
+	endpoint, target := netip.MustParseAddrPort("203.0.113.2:51820"), netip.MustParseAddrPort("192.168.200.22:80")
+	p := &diagnose.Peer{Key: "BobKeyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", Name: "bob", Endpoint: endpoint, Written: endpoint.String(),
+		Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0"}}
+	f := &diagnose.Facts{Interface: "wg0", Side: probe.SideA, Peer: p,
+		Flow: &diagnose.Flow{Target: target, Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0"},
+			Probe: diagnose.Probe{Sent: true}}}
+	c := collect.Collector{Peers: map[probe.PeerID]*diagnose.Peer{1: p}, Flow: f.Flow}
+	c.Add(&probe.Event{Kind: probe.KindInner, Seam: probe.SeamTUNRead, Checkpoint: probe.A1, Proto: probe.ProtoTCP, Info: probe.TCPSyn,
+		InnerDst: probe.AddrFrom(target.Addr()), InnerDstPort: target.Port(), Peer: 1, Time: now.Add(-ages[0]).UnixNano()})
+	for _, age := range ages {
+		c.Add(&probe.Event{Kind: probe.KindInitiation, Seam: probe.SeamUDPSend, Checkpoint: probe.A2, OuterLen: 148, Peer: 1,
+			Time: now.Add(-age).UnixNano()})
+	}
+	return f
+}
+
+// called is a host that has seen nothing but what its kernel did.
+func called(k *evidence.KernelEvidence) *diagnose.Facts {
+	return &diagnose.Facts{Interface: "wg0", Side: probe.SideB, Kernel: k, Peer: &diagnose.Peer{Name: "alice"},
+		Flow: &diagnose.Flow{Target: netip.MustParseAddrPort("192.168.200.22:80")}}
+}
+
+// The fixes of verdicts from both ends name the host. They are a public contract.
+func TestFixes(t *testing.T) {
+	unanswered := func() *diagnose.Facts { return caller(8*time.Second, 3*time.Second) }
+	drops := &evidence.KernelEvidence{FromWire: evidence.Traversal{Packets: 1, Drop: &evidence.Drop{Hook: "input", Chain: "inet filter input",
+		Rule: "inet filter input handle 7: drop", Fix: []string{"nft insert rule ..."}}}}
+	got := make(map[string]map[string][]string) // by case, and by the language of the configuration
+	for _, c := range []struct {
+		name string
+		f    *Facts
+	}{
+		{name: "one side alone", f: &Facts{A: unanswered()}},
+		{name: "lost on the path", f: &Facts{A: unanswered(), B: &diagnose.Facts{ListenPort: 51820}, Calls: Way{Sent: 2, Lost: 2}}},
+		{name: "the other side knows", f: &Facts{A: unanswered(), B: called(drops), Calls: Way{Sent: 2, Lost: 2}}},
+	} {
+		c.f.NameA, c.f.NameB, c.f.EndA, c.f.EndB = "left", "right", now, now
+		got[c.name] = make(map[string][]string)
+		for _, config := range []string{"", "/etc/wireguard/wg0.conf", "/etc/wireguard/wg0.toml"} {
+			c.f.A.Config = config
+			if c.f.B != nil {
+				c.f.B.Config = config
+			}
+			v := c.f.Judge()
+			got[c.name][filepath.Base(config)] = v.Fix.Lines()
+		}
+	}
+	text, err := os.ReadFile("testdata/fixes.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]map[string][]string
+	if err := json.Unmarshal(text, &want); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("testdata/fixes.json, and what is said now (-want +got):\n%s", diff)
+	}
+}
