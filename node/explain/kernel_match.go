@@ -24,7 +24,8 @@ func (x *explanation) matchesA(add func(evidence.Segment, ...netfilter.Match)) {
 		add(evidence.FromTunnel, reply(forth))
 	}
 	if p := x.facts.Peer; p != nil && p.Endpoint.IsValid() {
-		out := netfilter.Match{Dst: host(p.Endpoint.Addr()), Proto: probe.ProtoUDP, DstPort: p.Endpoint.Port(), SrcPort: x.facts.ListenPort}
+		out := netfilter.To(p.Endpoint, probe.ProtoUDP)
+		out.SrcPort = x.facts.ListenPort
 		add(evidence.ToWire, onlyLength(out, probe.LenInitiation), busy(out))
 		add(evidence.FromWire, onlyLength(out.Reverse(), probe.LenResponse), busy(out.Reverse()))
 	}
@@ -42,7 +43,8 @@ func (x *explanation) matchesB(add func(evidence.Segment, ...netfilter.Match)) {
 		add(evidence.FromTunnel, forth)
 		add(evidence.ToTunnel, back)
 		if x.forwardedTo.IsValid() { // the answers come from there
-			back.Src, back.SrcPort = host(x.forwardedTo.Addr()), x.forwardedTo.Port()
+			from := netfilter.To(x.forwardedTo, back.Proto)
+			back.Src, back.SrcPort = from.Dst, from.DstPort
 			add(evidence.ToTunnel, back)
 		}
 	}
@@ -82,8 +84,6 @@ func remoteOf(pkt *observe.Packet) netip.AddrPort {
 
 var everybody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 
-func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
-
 func onlyLength(m netfilter.Match, payload uint16) netfilter.Match {
 	m.Payload = payload
 	return m
@@ -96,34 +96,21 @@ func busy(m netfilter.Match) netfilter.Match {
 
 // requests selects the flow's packets towards the target.
 func (x *explanation) requests() []netfilter.Match {
-	t := x.flow.Target
-	m := netfilter.Match{Dst: host(t.Addr()), DstPort: t.Port(), Proto: probe.ProtoTCP}
-	switch {
+	switch t := x.flow.Target; {
+	case t.Port() == 0 && t.Addr().Is4():
+		return []netfilter.Match{netfilter.To(t, probe.ProtoICMP)}
 	case t.Port() == 0:
-		m.Proto = probe.ProtoICMP
-		echo := uint8(8)
-		if t.Addr().Is6() {
-			m.Proto, echo = probe.ProtoICMPv6, 128
-		}
-		m.ICMPType = &echo
+		return []netfilter.Match{netfilter.To(t, probe.ProtoICMPv6)}
 	case x.req.Passive: // somebody else's, perhaps a lot, and perhaps of UDP
-		udp := m
-		udp.Proto = probe.ProtoUDP
-		return []netfilter.Match{busy(m), busy(udp)}
+		return []netfilter.Match{busy(netfilter.To(t, probe.ProtoTCP)), busy(netfilter.To(t, probe.ProtoUDP))}
+	default:
+		return []netfilter.Match{netfilter.To(t, probe.ProtoTCP)}
 	}
-	return []netfilter.Match{m}
 }
 
-// reply selects the answers to what m selects.
+// reply selects the answers to what m selects, by whichever link they come.
 func reply(m netfilter.Match) netfilter.Match {
 	back := m.Reverse()
 	back.In, back.Out = "", ""
-	if m.ICMPType != nil {
-		echo := *m.ICMPType + 1 // of ICMPv6
-		if m.Proto == probe.ProtoICMP {
-			echo = 0
-		}
-		back.ICMPType = &echo
-	}
 	return back
 }

@@ -176,7 +176,8 @@ func (w *Observer) follow(e *probe.Event) {
 	}
 	w.followed[k] = true
 	w.wg.Go(func() {
-		heard := w.s.testify(w.ctx, Request{Target: k.target, Passive: true, From: host(k.from), Timeout: followedFor})
+		from := netip.PrefixFrom(k.from, k.from.BitLen())
+		heard := w.s.testify(w.ctx, Request{Target: k.target, Passive: true, From: from, Timeout: followedFor})
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.followed[k] = false

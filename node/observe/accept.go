@@ -13,7 +13,8 @@ import (
 // packet as it entered there.
 func accept(r netfilter.Rule, h netfilter.Header, services Ports) []string {
 	if r.Program == "iptables" || r.Program == "ip6tables" {
-		args := []string{r.Program, "-t", r.Table.Name, "-I", r.Chain, "-s", h.Src.String(), "-d", h.Dst.String(), "-p", probe.ProtocolName(h.Proto)}
+		args := []string{r.Program, "-t", r.Table.Name, "-I", r.Chain, "-s", h.Src.String(), "-d", h.Dst.String(),
+			"-p", probe.ProtocolName(h.Proto)}
 		switch {
 		case services(h.SrcPort):
 			args = append(args, "--sport", fmt.Sprint(h.SrcPort))

@@ -32,12 +32,6 @@ const (
 	rstLen6  = 40 + 20
 )
 
-// Types of echo requests (RFC 792, RFC 4443). The replies' are 0, and one more.
-const (
-	echo4 = 8
-	echo6 = 128
-)
-
 // sender sends the packet that is followed. It calls ready once it knows by what
 // the packet can be told: the TCP source port, or the identifier of the echo; 0
 // if it does not know. The packet leaves when ready has returned.

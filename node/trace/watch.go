@@ -2,7 +2,6 @@ package trace
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 
 	"github.com/wgnode/wgnode/node/observe"
@@ -27,7 +26,8 @@ func (x *run) watch(ctx context.Context) {
 		sel.Add(evidence.FromTunnel, forth.Reverse())
 	}
 	if ep := x.facts.Peer.Endpoint; ep.IsValid() {
-		to := netfilter.Match{Dst: single(ep.Addr()), Proto: probe.ProtoUDP, DstPort: ep.Port(), SrcPort: x.facts.ListenPort}
+		to := netfilter.To(ep, probe.ProtoUDP)
+		to.SrcPort = x.facts.ListenPort
 		from := to.Reverse()
 		for _, length := range x.lengths() {
 			sel.Add(evidence.ToWire, alike(to, length))
@@ -49,8 +49,6 @@ func (x *run) watch(ctx context.Context) {
 // traced reports whether packets are followed through netfilter.
 func (x *run) traced() bool { return x.kernel != nil && x.kernel.Blind == "" }
 
-func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
-
 func alike(m netfilter.Match, payload int) netfilter.Match {
 	m.Payload, m.Rate = uint16(payload), alikeRate
 	return m
@@ -58,14 +56,11 @@ func alike(m netfilter.Match, payload int) netfilter.Match {
 
 // forth selects the packet itself.
 func (x *run) forth() netfilter.Match {
-	m := netfilter.Match{Dst: single(x.to.Addr()), Proto: x.proto, DstPort: x.to.Port()}
-	switch x.proto {
-	case probe.ProtoTCP:
+	m := netfilter.To(x.to, x.proto)
+	if x.proto == probe.ProtoTCP {
 		m.SrcPort = x.id
-	case probe.ProtoICMP:
-		m.ICMPType, m.ICMPID = new(uint8(echo4)), new(x.id)
-	case probe.ProtoICMPv6:
-		m.ICMPType, m.ICMPID = new(uint8(echo6)), new(x.id)
+	} else {
+		m.ICMPID = new(x.id)
 	}
 	return m
 }

@@ -19,6 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write what is written now into testdata")
 
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
 // first has a value in every field that version 1 had, as a host might have observed
 // it.
 func first() evidence.Observations {
@@ -26,7 +28,7 @@ func first() evidence.Observations {
 		Source: netip.MustParseAddr("192.0.2.1"), Local: true, Text: "prohibit default", By: "1000: from all lookup 7",
 		Remove: "ip rule del", Beatable: true, Around: "ip route add ..."}
 	by := func(hook string) evidence.Traversal {
-		t := evidence.Traversal{Packets: 3, At: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC), DataAt: time.Date(2026, 3, 1, 12, 0, 0, 4, time.UTC),
+		t := evidence.Traversal{Packets: 3, At: noon.Add(5), DataAt: noon.Add(4),
 			Src: netip.MustParseAddrPort("192.0.2.1:51820"), Dst: netip.MustParseAddrPort("[2001:db8::2]:51820"), In: "wg0", Out: "eth0",
 			Drop: &evidence.Drop{Hook: hook, Chain: "inet filter " + hook, Rule: "handle 7: drop", Reject: true, Data: true,
 				Packet: "udp 192.0.2.1:51820 > 192.0.2.2:51820", Fix: []string{"nft insert rule ..."}},
@@ -49,17 +51,21 @@ func first() evidence.Observations {
 func full() evidence.Observations {
 	o := first()
 	routes := []*evidence.RouteDecision{&o.Route, &o.Wire[0].Route}
-	for _, t := range []*evidence.Traversal{&o.Kernel.ToTunnel, &o.Kernel.ToWire, &o.Kernel.FromWire, &o.Kernel.FromTunnel, &o.Wire[0].From, &o.Wire[0].To} {
+	for _, t := range []*evidence.Traversal{
+		&o.Kernel.ToTunnel, &o.Kernel.ToWire, &o.Kernel.FromWire, &o.Kernel.FromTunnel, &o.Wire[0].From, &o.Wire[0].To,
+	} {
 		t.Packet, t.Incomplete = "udp 192.0.2.1:51820 > 192.0.2.2:51820, 124 bytes", true
 		t.Visits = []evidence.Visit{{Hook: "output", Chain: "inet filter output", Verdict: "accept", Lines: []string{"output handle 7: accept"}}}
 		t.Held = &evidence.Held{Hook: "output", By: "handle 8: queue", How: "queued"}
 		c := t.Source
-		c.Doubt, c.Setting, c.Dst, c.Own, c.OwnRoute = "it depends", "rp_filter = 1 (strict)", netip.MustParseAddr("192.0.2.2"), true, "local 192.0.2.2"
+		c.Doubt, c.Setting = "it depends", "rp_filter = 1 (strict)"
+		c.Dst, c.Own, c.OwnRoute = netip.MustParseAddr("192.0.2.2"), true, "local 192.0.2.2"
 		routes = append(routes, &t.Route, &t.Source.Back)
 	}
 	for _, r := range routes {
 		r.Mark, r.Steps = 7, []string{"0: from all lookup local -> no route"}
-		r.Neighbor = &evidence.Neighbor{Addr: netip.MustParseAddr("192.0.2.254"), Link: "eth0", Unreachable: true, Pending: true, Evidence: "FAILED"}
+		r.Neighbor = &evidence.Neighbor{Addr: netip.MustParseAddr("192.0.2.254"), Link: "eth0", Unreachable: true, Pending: true,
+			Evidence: "FAILED"}
 	}
 	return o
 }
@@ -136,25 +142,27 @@ func TestReadsNewerVersion(t *testing.T) {
 // What was seen of several packets is counted; the rest is of the latest, and its end
 // counts only if it is known.
 func TestAdd(t *testing.T) {
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	drop, on := &evidence.Drop{Hook: "input"}, &evidence.Forwarding{On: true}
+	drop, on, found := &evidence.Drop{Hook: "input"}, &evidence.Forwarding{On: true}, evidence.RouteDecision{Kind: evidence.RouteFound}
 	for _, c := range []struct {
 		name    string
 		packets []evidence.Traversal
 		want    evidence.Traversal
 	}{
-		{name: "dropped after it passed", packets: []evidence.Traversal{{Packets: 1, At: at, DataAt: at, Passed: "input"}, {Packets: 1, At: at.Add(1), Drop: drop}},
-			want: evidence.Traversal{Packets: 2, At: at.Add(1), DataAt: at, Drop: drop, Passed: "input"}},
+		{name: "dropped after it passed", packets: []evidence.Traversal{
+			{Packets: 1, At: noon, DataAt: noon, Passed: "input"}, {Packets: 1, At: noon.Add(1), Drop: drop}},
+			want: evidence.Traversal{Packets: 2, At: noon.Add(1), DataAt: noon, Drop: drop, Passed: "input"}},
 		{name: "passed after it was dropped", packets: []evidence.Traversal{{Packets: 1, Drop: drop}, {Packets: 1, Passed: "input"}},
 			want: evidence.Traversal{Packets: 2, Passed: "input"}},
 		{name: "lost after it was dropped", packets: []evidence.Traversal{{Packets: 1, Drop: drop}, {Packets: 1, Lost: "prerouting"}},
 			want: evidence.Traversal{Packets: 2, Lost: "prerouting"}},
-		{name: "an end that was missed", packets: []evidence.Traversal{{Packets: 1, Drop: drop}, {Packets: 1, Lost: "prerouting", Incomplete: true}},
-			want: evidence.Traversal{Packets: 2, Drop: drop, Incomplete: true}},
+		{name: "an end that was missed",
+			packets: []evidence.Traversal{{Packets: 1, Drop: drop}, {Packets: 1, Lost: "prerouting", Incomplete: true}},
+			want:    evidence.Traversal{Packets: 2, Drop: drop, Incomplete: true}},
 		{name: "what routing said of an earlier one", packets: []evidence.Traversal{
-			{Packets: 1, Route: evidence.RouteDecision{Kind: evidence.RouteFound}, Forwarding: on}, {Packets: 1, Passed: "postrouting"}},
-			want: evidence.Traversal{Packets: 2, Passed: "postrouting", Route: evidence.RouteDecision{Kind: evidence.RouteFound}, Forwarding: on}},
-		{name: "changed by a rule", packets: []evidence.Traversal{{Packets: 1, Passed: "postrouting", Changed: "mark", ChangedBy: "rule"}, {Packets: 1, Drop: drop}},
+			{Packets: 1, Route: found, Forwarding: on}, {Packets: 1, Passed: "postrouting"}},
+			want: evidence.Traversal{Packets: 2, Passed: "postrouting", Route: found, Forwarding: on}},
+		{name: "changed by a rule", packets: []evidence.Traversal{
+			{Packets: 1, Passed: "postrouting", Changed: "mark", ChangedBy: "rule"}, {Packets: 1, Drop: drop}},
 			want: evidence.Traversal{Packets: 2, Drop: drop, Passed: "postrouting", Changed: "mark", ChangedBy: "rule"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -44,6 +44,19 @@ type Match struct {
 	Rate uint32
 }
 
+// To selects what is sent to an address by a protocol: to its port, or without one
+// echo requests.
+func To(dst netip.AddrPort, proto uint8) Match {
+	m := Match{Dst: netip.PrefixFrom(dst.Addr(), dst.Addr().BitLen()), Proto: proto, DstPort: dst.Port()}
+	switch proto {
+	case unix.IPPROTO_ICMP:
+		m.ICMPType = new(uint8(icmpEcho))
+	case unix.IPPROTO_ICMPV6:
+		m.ICMPType = new(uint8(icmp6Echo))
+	}
+	return m
+}
+
 // Reverse returns the match for the opposite direction, where nothing is
 // translated.
 func (m Match) Reverse() Match {

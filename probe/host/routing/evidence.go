@@ -49,7 +49,8 @@ func (s *Snapshot) mainFirst(decided *Rule) bool {
 		if r.Priority >= decided.Priority {
 			break
 		}
-		everything := !r.Not && !r.From.IsValid() && !r.To.IsValid() && r.Mark == 0 && r.MarkMask == 0 && r.IIF == "" && r.OIF == "" && r.IPProto == 0
+		everything := !r.Not && !r.From.IsValid() && !r.To.IsValid() && r.Mark == 0 && r.MarkMask == 0 &&
+			r.IIF == "" && r.OIF == "" && r.IPProto == 0
 		if everything && r.Action == ActionTable && r.Table == Main {
 			return true
 		}
