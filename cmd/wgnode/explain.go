@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe"
@@ -59,6 +60,11 @@ With -r it sends nothing and explains the latest connection to DEST in a
 recording of "wgnode record", from either side. It says what a recording cannot
 show.
 
+With the CODE of a verdict as its only argument, it says what that verdict means, what
+it looks like on the wire, what else looks like it, and how to mend it. All codes are
+in wgnode-verdicts(7). To explain a host that has the name of a code, give its port or
+name the tunnel before it.
+
 With --with USER@HOST it also hears the other end of the tunnel: it starts wgnode
 there by ssh, records both ends while it sends the probe, and merges the two
 recordings as "wgnode merge" does. The ladder then has the checkpoints of both
@@ -74,9 +80,16 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1
   wgnode explain wg0 192.168.200.22:80 --with root@hub
   wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 22 me@hub sudo wgnode'
-  wgnode explain -r wg0.pcapng 192.168.200.22:80`,
-		RunE:              o.run,
-		ValidArgsFunction: completeExplain,
+  wgnode explain -r wg0.pcapng 192.168.200.22:80
+  wgnode explain psk-mismatch`,
+		RunE: o.run,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+			offered, directive := completeExplain(cmd, args, toComplete)
+			if len(args) == 0 {
+				offered = append(offered, completeCodes(toComplete)...)
+			}
+			return offered, directive
+		},
 	}
 	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for a matching packet that another host sent")
 	cmd.Flags().StringVar(&o.from, "from", "", "with --passive or -r: only flows from this `ADDRESS or PREFIX`")
@@ -91,12 +104,23 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 
 // run reads what args name and explains it: with this host, a recording, or both ends.
 func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
+	if code, ok := codeArgument(cmd, args); ok {
+		if config.ValidName(args[0]) && present(args[0]) {
+			if err := warn(cmd, "note: a tunnel has this name, too: `wgnode explain %s DEST` explains a flow through it", args[0]); err != nil {
+				return err
+			}
+		}
+		return explainCode(cmd, code, o.json)
+	}
 	if o.file != "" && len(args) > 1 {
 		return newUsageError(cmd, errFileAndName)
 	}
 	req := explain.Request{Passive: o.passive, Timeout: o.timeout}
 	var err error
 	if req.Target, err = lastTarget(cmd, args, o.file == ""); err != nil {
+		if hint := likeCode(args[0], cmd.CommandPath()); hint != "" && len(args) == 1 {
+			return withHint(err, hint)
+		}
 		return err
 	}
 	var name string

@@ -54,7 +54,7 @@ and what to change.`,
 		newVersionCommand(),
 	)
 	// cobra adds these two only while it runs; now they get strictUsage too.
-	root.InitDefaultHelpCmd()
+	helpOfCodes(root)
 	root.InitDefaultCompletionCmd()
 	strictUsage(root)
 	root.SetUsageTemplate(helpTemplate(root.UsageTemplate()))

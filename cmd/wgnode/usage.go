@@ -95,13 +95,26 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// helpTopic takes the path of a command, for `wgnode help PATH...`.
+// helpTopic takes the path of a command, for `wgnode help PATH...`, the code of a
+// verdict, or the topic that lists them.
 func helpTopic(help *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		if _, ok := knownCode(args[0]); ok || args[0] == verdictsTopic {
+			return nil
+		}
+	}
 	topic, rest, err := help.Root().Find(args)
 	if err != nil {
 		return err
 	}
-	return unknownCommand(topic, rest)
+	if err := unknownCommand(topic, rest); err == nil || topic.HasParent() || len(topic.SuggestionsFor(rest[0])) > 0 {
+		return err
+	}
+	err = fmt.Errorf("unknown command or verdict %q", rest[0])
+	if hint := likeCode(rest[0], help.CommandPath()); hint != "" {
+		return withHint(err, hint)
+	}
+	return err
 }
 
 // argsOfUse takes the arguments that the command's Use names: those in brackets

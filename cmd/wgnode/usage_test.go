@@ -45,6 +45,10 @@ func TestUsageErrors(t *testing.T) {
 		{args: "up -q", says: "unknown flag -q", status: 2},
 		{args: "up --=x", says: "--=x is not a flag", status: 2},
 		{args: "up --dry-run --netstack", says: "--dry-run shows the changes to this host; without an interface there are none", status: 2},
+		{args: "help psk-missmatch", says: `unknown command or verdict "psk-missmatch"`,
+			hint: "did you mean the verdict `wgnode help psk-mismatch`?", status: 2},
+		{args: "help --json up", says: "--json is for the code of a verdict", status: 2},
+		{args: "help shwo", says: `unknown command "shwo"`, hint: "did you mean `wgnode show`?", status: 2},
 		{args: "shwo", says: `unknown command "shwo"`, hint: "did you mean `wgnode show`?", status: 2},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -1,10 +1,12 @@
 package diagnose
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
-// Doc is what a person needs to know about a code. Its texts are paragraphs with empty
-// lines between them; a line that begins with two spaces is a command or a drawing and
-// is not wrapped.
+// Doc is what a person needs to know about a code. Each line of its texts is a
+// paragraph, or, if it begins with two spaces, a command to be shown as it is.
 type Doc struct {
 	Title   string      `json:"title"`   // a few words, without a period
 	Meaning string      `json:"meaning"` // what the verdict claims, and what it rests on
@@ -46,7 +48,28 @@ func (c Code) Doc() (doc Doc, ok bool) {
 	if d == nil {
 		return Doc{}, false
 	}
-	return d.Doc, true
+	doc = d.Doc
+	for _, text := range []*string{&doc.Meaning, &doc.Wire, &doc.Mend} {
+		*text = unwrap(*text)
+	}
+	return doc, true
+}
+
+// unwrap joins the lines of each paragraph of a text that was written for this source.
+// Empty lines part paragraphs, and stay.
+func unwrap(text string) string {
+	var lines []string
+	open := false // the last line is a paragraph that goes on
+	for line := range strings.SplitSeq(text, "\n") {
+		prose := line != "" && !strings.HasPrefix(line, "  ")
+		if open && prose {
+			lines[len(lines)-1] += " " + line
+		} else {
+			lines = append(lines, line)
+		}
+		open = prose
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Codes returns every code, in the order of the manual.

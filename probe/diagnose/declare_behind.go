@@ -104,11 +104,11 @@ B6 is missing.`,
 			{NeighborUnreachable, "the destination does not even answer ARP"},
 			{ReturnRouteWrong, "the reply does come back to the host and is routed elsewhere"},
 		},
-		Mend: `Either give the network a route to the tunnel's addresses by this host, on its router or
+		Mend: `Either give the network a route to the tunnel's prefix by this host, on its router or
 on the destination:
-  ip route add TUNNELPREFIX via THISHOST
+  ip route add PREFIX via THISHOST
 or translate here, so that the destination answers to this host:
-  nft add rule inet nat postrouting oifname INTERFACE ip saddr TUNNELPREFIX masquerade`,
+  nft add rule inet nat postrouting oifname LINK ip saddr PREFIX masquerade`,
 	}},
 	{Code: NeighborUnreachable, Class: ClassNetwork, Doc: Doc{
 		Title: "the destination does not answer on its link",

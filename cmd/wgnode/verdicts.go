@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/render"
+)
+
+// The codes of verdicts are topics of `wgnode help`, and `wgnode explain CODE` says the
+// same. Their texts are those of the declarations in probe/diagnose.
+
+// verdictsTopic is the topic of help that lists all codes.
+const verdictsTopic = "verdicts"
+
+// codeArgument returns the code that explain is asked about instead of a destination: a
+// single word that is one, without any flag that asks for traffic. A host of that name is
+// reached by naming its port, or the tunnel before it.
+func codeArgument(cmd *cobra.Command, args []string) (diagnose.Code, bool) {
+	traffic := false
+	cmd.Flags().Visit(func(f *pflag.Flag) { traffic = traffic || f.Name != "json" })
+	if len(args) != 1 || traffic {
+		return "", false
+	}
+	return knownCode(args[0])
+}
+
+func knownCode(word string) (diagnose.Code, bool) {
+	code := diagnose.Code(strings.ToLower(word))
+	_, ok := code.Doc()
+	return code, ok
+}
+
+// explainCode prints what there is to know about a code.
+func explainCode(cmd *cobra.Command, code diagnose.Code, asJSON bool) error {
+	doc, ok := code.Doc()
+	if !ok {
+		return fmt.Errorf("unknown verdict %q", code)
+	}
+	report := struct {
+		Schema int            `json:"schema"`
+		Code   diagnose.Code  `json:"code"`
+		Class  diagnose.Class `json:"class"`
+		diagnose.Doc
+	}{1, code, code.Class(), doc}
+	return printReport(cmd, &report, asJSON, func() error {
+		return render.Code(cmd.OutOrStdout(), code, &doc, textOptions(cmd))
+	})
+}
+
+// listCodes prints each code with its title.
+func listCodes(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("The verdicts of explain, doctor and merge. `wgnode help CODE` says more about one.\n\n")
+	for _, c := range diagnose.Codes() {
+		doc, _ := c.Doc()
+		fmt.Fprintf(&b, "%s\n    %s\n", c, doc.Title)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// likeCode is a hint for a word that is not a code but looks like one, "" if it does not.
+// command is what to type before a code.
+func likeCode(word, command string) string {
+	var names, have []string
+	for _, c := range diagnose.Codes() {
+		names = append(names, string(c))
+		if len(word) >= 3 && slices.Contains(strings.Split(string(c), "-"), strings.ToLower(word)) {
+			have = append(have, string(c))
+		}
+	}
+	if near := config.Nearest(word, names); near != "" {
+		return fmt.Sprintf("did you mean the verdict `%s %s`?", command, near)
+	}
+	if len(have) > 0 {
+		return fmt.Sprintf("verdicts with %q in their names: %s", word, strings.Join(have, ", "))
+	}
+	return ""
+}
+
+// completeCodes offers the codes that begin with a word that is begun, with their titles.
+// Before a letter is typed they would bury the rest.
+func completeCodes(toComplete string) []string {
+	if toComplete == "" {
+		return nil
+	}
+	var offered []string
+	for _, c := range diagnose.Codes() {
+		if strings.HasPrefix(string(c), toComplete) {
+			doc, _ := c.Doc()
+			offered = append(offered, cobra.CompletionWithDesc(string(c), doc.Title))
+		}
+	}
+	return offered
+}
+
+// helpOfCodes gives cobra's help command the codes as further topics.
+func helpOfCodes(root *cobra.Command) {
+	help := findHelp(root)
+	help.Use = "help [COMMAND|CODE]"
+	help.Short = "Show the help of a command, or what a verdict means"
+	help.Long = `Help shows the help of a command, or what the CODE of a verdict means: what it looks
+like on the wire, what else looks like it, and how to mend it. "wgnode help verdicts"
+lists all codes; wgnode-verdicts(7) has all texts. A command and a code never have the
+same name.`
+	help.Example = `  wgnode help explain
+  wgnode help psk-mismatch
+  wgnode help verdicts`
+	asJSON := help.Flags().Bool("json", false, "print what a CODE means as one JSON object")
+	commands, complete := help.Run, help.ValidArgsFunction
+	help.Run = nil
+	help.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			if code, ok := knownCode(args[0]); ok {
+				return explainCode(cmd, code, *asJSON)
+			}
+		}
+		if *asJSON {
+			return newUsageError(cmd, fmt.Errorf("--json is for the code of a verdict"))
+		}
+		if len(args) == 1 && args[0] == verdictsTopic {
+			return listCodes(cmd.OutOrStdout())
+		}
+		commands(cmd, args)
+		return nil
+	}
+	help.ValidArgsFunction = func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		offered, directive := complete(cmd, args, toComplete)
+		if len(args) == 0 {
+			offered = append(offered, completeCodes(toComplete)...)
+		}
+		return offered, directive
+	}
+}
+
+func findHelp(root *cobra.Command) *cobra.Command {
+	root.InitDefaultHelpCmd()
+	all := root.Commands()
+	return all[slices.IndexFunc(all, func(c *cobra.Command) bool { return c.Name() == "help" })]
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// wgnodeSays runs a command line that must succeed and returns what it prints.
+func wgnodeSays(t *testing.T, args string) string {
+	t.Helper()
+	var out, errOut strings.Builder
+	if status := run(append([]string{"wgnode"}, strings.Fields(args)...), strings.NewReader(""), &out, &errOut); status != 0 {
+		t.Fatalf("%s: status %d\n%s", args, status, errOut.String())
+	}
+	return out.String()
+}
+
+// Every code is explained, by explain and by help in the same words, as text and as JSON.
+func TestExplainCode(t *testing.T) {
+	for _, c := range diagnose.Codes() {
+		code := string(c)
+		text := wgnodeSays(t, "explain "+code)
+		if !strings.HasPrefix(text, code+" (") || !strings.Contains(text, "\nWhat to do\n") {
+			t.Errorf("%s: %s", code, text)
+		}
+		if help := wgnodeSays(t, "help "+strings.ToUpper(code)); help != text {
+			t.Errorf("%s: help says\n%s\nexplain\n%s", code, help, text)
+		}
+		var report struct {
+			Schema                     int
+			Code, Class, Meaning, Mend string
+			Alike                      []struct{ Code, Check string }
+		}
+		if err := json.Unmarshal([]byte(wgnodeSays(t, "explain --json "+code)), &report); err != nil {
+			t.Fatal(err)
+		}
+		if report.Schema != 1 || report.Code != code || report.Class != string(c.Class()) || report.Meaning == "" || report.Mend == "" ||
+			len(report.Alike) == 0 {
+			t.Errorf("%s: JSON is %+v", code, report)
+		}
+	}
+}
+
+// A code and a command never have the same name: help would not know which is meant.
+func TestNoCodeIsACommand(t *testing.T) {
+	for _, cmd := range newRootCommand().Commands() {
+		if _, ok := knownCode(cmd.Name()); ok || cmd.Name() == verdictsTopic {
+			t.Errorf("%s is a command and a topic", cmd.Name())
+		}
+	}
+	list := wgnodeSays(t, "help "+verdictsTopic)
+	for _, c := range diagnose.Codes() {
+		if !strings.Contains(list, "\n"+string(c)+"\n") {
+			t.Errorf("%s is not listed", c)
+		}
+	}
+}
+
+// A code stands alone. With anything that asks for traffic a word is a destination, or
+// the name of a tunnel.
+func TestCodeArgument(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code diagnose.Code // "": a destination
+	}{
+		{args: "psk-mismatch", code: diagnose.PSKMismatch},
+		{args: "--json idle", code: diagnose.Idle},
+		{args: "wg0 idle"},
+		{args: "idle 10.0.0.2"},
+		{args: "idle:80"},
+		{args: "idle --passive"},
+		{args: "-r wg0.pcapng idle"},
+		{args: "192.0.2.1"},
+	} {
+		cmd := newExplainCommand()
+		if err := cmd.ParseFlags(strings.Fields(c.args)); err != nil {
+			t.Fatal(err)
+		}
+		code, ok := codeArgument(cmd, cmd.Flags().Args())
+		if ok != (c.code != "") || ok && code != c.code {
+			t.Errorf("%s: %q, %v; want %q", c.args, code, ok, c.code)
+		}
+	}
+}
+
+// What is not a code but looks like one is hinted at.
+func TestLikeCode(t *testing.T) {
+	for word, want := range map[string]string{
+		"psk-missmatch":  "did you mean the verdict `wgnode help psk-mismatch`?",
+		"NO-RESPONES":    "did you mean the verdict `wgnode help no-response`?",
+		"mtu":            `verdicts with "mtu" in their names: mtu-blackhole, mtu-too-large`,
+		"example.com":    "",
+		"no":             "",
+		"192.168.200.22": "",
+	} {
+		if got := likeCode(word, "wgnode help"); got != want {
+			t.Errorf("%s: %q, want %q", word, got, want)
+		}
+	}
+}
+
+// The shell completes codes once a letter is typed.
+func TestCompleteCodes(t *testing.T) {
+	for _, command := range []string{"help", "explain"} {
+		offered := strings.Split(wgnodeSays(t, "__completeNoDesc "+command+" psk"), "\n")
+		if !slices.Contains(offered, string(diagnose.PSKMismatch)) || slices.Contains(offered, string(diagnose.NoReply)) {
+			t.Errorf("%s: offers %q", command, offered)
+		}
+	}
+	if offered := completeCodes(""); offered != nil {
+		t.Errorf("before a letter: %q", offered)
+	}
+	if offered := completeCodes("idle"); !slices.Equal(offered, []string{cobra.CompletionWithDesc("idle", "nothing happened that could be judged")}) {
+		t.Errorf("%q", offered)
+	}
+}
