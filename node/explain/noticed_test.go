@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -33,19 +34,39 @@ func TestHalfSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := netip.MustParseAddrPort("10.0.0.3:80")
-	for from, want := range map[string]bool{"10.0.0.1:40000": false, "10.0.0.2:40000": true} {
+	entered := probe.Event{Seam: probe.SeamTUNRead, Checkpoint: probe.A1, Kind: probe.KindInner}
+	sent := probe.Event{Seam: probe.SeamUDPSend, Checkpoint: probe.A4, Kind: probe.KindData}
+	left := probe.Event{Seam: probe.SeamTUNWrite, Checkpoint: probe.A6, Kind: probe.KindInner}
+	dropped := probe.Event{Seam: probe.SeamDevice, Checkpoint: probe.A1, Kind: probe.KindInner, Reason: probe.NoEndpoint}
+	alice, own := netip.MustParseAddrPort("10.0.0.1:40000"), netip.MustParseAddrPort("10.0.0.2:40000")
+	for _, c := range []struct {
+		from, to netip.AddrPort
+		event    probe.Event
+		want     bool
+	}{
+		{from: alice, to: target, event: entered, want: false},
+		{from: own, to: target, event: entered, want: true},
+		// The receipt of this one is older than the watch.
+		{from: alice, to: target, event: sent, want: false},
+		{from: own, to: target, event: sent, want: true},
+		{from: target, to: alice, event: left, want: false},
+		{from: target, to: own, event: left, want: true},
+		{from: alice, to: target, event: dropped, want: false},
+		{from: own, to: target, event: dropped, want: true},
+	} {
+		name := fmt.Sprintf("%v at %v from %v to %v", c.event.Reason, c.event.Checkpoint, c.from, c.to)
 		x, err := begin(t.Context(), hub.Subject, Request{Passive: true, Target: target})
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := probe.Event{Seam: probe.SeamTUNRead, Checkpoint: probe.A1, Kind: probe.KindInner, Peer: x.behind}
-		e.DecodeInner(syn(netip.MustParseAddrPort(from), target))
-		x.addEvent(&e)
-		if x.flow.Seen[probe.A1] == nil {
-			t.Fatalf("from %s: not of the flow", from)
+		c.event.Peer = x.behind
+		c.event.DecodeInner(syn(c.from, c.to))
+		x.addEvent(&c.event)
+		if x.flow.Seen[c.event.Checkpoint] == nil && x.flow.Dropped == nil {
+			t.Fatalf("%s: not of the flow", name)
 		}
-		if got := x.noticed(); got != want {
-			t.Errorf("from %s: noticed is %v", from, got)
+		if got := x.noticed(); got != c.want {
+			t.Errorf("%s: noticed is %v", name, got)
 		}
 		x.session.Close()
 	}

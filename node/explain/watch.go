@@ -53,11 +53,9 @@ func (x *explanation) Look(ctx context.Context) observe.State {
 // then be known: it may come from another peer. What was between its receipt and here
 // when the watch began does not count: the next packet of it is seen whole.
 func (x *explanation) noticed() bool {
-	if e := x.flow.Seen[probe.A1]; e != nil && x.fromAnother(e) {
-		return false
-	}
-	if x.flow.Dropped != nil || slices.ContainsFunc(x.flow.Seen[:], func(e *probe.Event) bool { return e != nil }) {
-		return true
+	seen := slices.DeleteFunc(append(x.flow.Seen[:], x.flow.Dropped), func(e *probe.Event) bool { return e == nil })
+	if len(seen) > 0 {
+		return !slices.ContainsFunc(seen, x.ofAnother)
 	}
 	if x.facts.Kernel == nil {
 		return false
@@ -66,10 +64,14 @@ func (x *explanation) noticed() bool {
 	return p.Packets > 0 && p.In != x.Interface // of what comes from a peer there is an event, if it counts
 }
 
-// fromAnother reports whether a packet into the tunnel is one that another peer sent.
-func (x *explanation) fromAnother(e *probe.Event) bool {
-	src, _ := e.Inner()
-	id := x.know.Lookup(src.Addr())
+// ofAnother reports whether a packet of the flow is one that another peer sent, or is to
+// get.
+func (x *explanation) ofAnother(e *probe.Event) bool {
+	client, dst := e.Inner()
+	if client.Addr() == x.flow.Target.Addr() || e.ICMPError() {
+		client = dst
+	}
+	id := x.know.Lookup(client.Addr())
 	return id != 0 && id != x.peer
 }
 

@@ -93,7 +93,8 @@ func TestNetfilter(t *testing.T) {
 		got := &keeper{want: 1}
 		s.Run(t.Context(), got)
 		p := got.heard[0].Packet
-		if rule, err := p.Rules.Rule(netfilter.Chain{}, netfilter.Step{}); err != nil || rule.Text != "drop" || p.Match != (Match{web, evidence.FromTunnel}) {
+		rule, err := p.Rules.Rule(netfilter.Chain{}, netfilter.Step{})
+		if err != nil || rule.Text != "drop" || p.Match != (Match{web, evidence.FromTunnel}) {
 			t.Errorf("%+v, rule %v, %v", p, rule, err)
 		}
 

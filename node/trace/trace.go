@@ -107,8 +107,11 @@ func (x *run) start(ctx context.Context) error {
 	id, watched, failed := make(chan uint16), make(chan struct{}), make(chan error, 1)
 	send := observe.NewAttempt(func(ctx context.Context) error {
 		err := senderOf(&x.Subject, x.to)(ctx, x.to, func(known uint16) {
-			id <- known
-			<-watched
+			select {
+			case id <- known:
+				<-watched
+			case <-watched: // it is sent once more
+			}
 		})
 		failed <- err
 		return err
