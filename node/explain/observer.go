@@ -28,11 +28,11 @@ const (
 	followedFor    = 20 * time.Second
 	requestsKept   = 1024
 	remotesKept    = 256 // that are no peer's endpoint
-	// waysKept bounds for how many addresses it is asked where their messages go.
-	waysKept = 16
+	// routesKept bounds for how many addresses it is asked where their messages go.
+	routesKept = 16
 )
 
-// Observer finds out, while packets are recorded, what their events do not tell: what
+// Observer finds out, while packets are recorded, what their events do not say: what
 // this host's kernel does with encrypted packets, and with those of flows whose
 // requests are repeated in vain. It is for recordings that are judged elsewhere.
 type Observer struct {
@@ -47,7 +47,7 @@ type Observer struct {
 	mu       sync.Mutex
 	kernels  map[netip.AddrPort]*evidence.KernelEvidence // guarded by mu: by the other end
 	others   int                                         // guarded by mu: of them that were no peer's endpoint
-	heard    []evidence.Observations                     // guarded by mu
+	found    []evidence.Observations                     // guarded by mu: of flows
 	followed map[followedFlow]bool                       // guarded by mu: false once that is over
 	facts    *diagnose.Facts
 	closed   bool // of Close's caller alone
@@ -70,8 +70,8 @@ type request struct {
 	proto    uint8
 }
 
-// NewObserver begins to watch. Close must be called. It returns nil, which is of no
-// use but does no harm, where there is no kernel to watch.
+// NewObserver begins to observe. Close must be called. Where there is no kernel to
+// watch it returns nil, which observes nothing.
 func NewObserver(ctx context.Context, s Subject) (*Observer, error) {
 	if !s.Kernel {
 		return nil, nil
@@ -81,22 +81,22 @@ func NewObserver(ctx context.Context, s Subject) (*Observer, error) {
 		return nil, err
 	}
 	f := collect.FactsFrom(k)
-	w := &Observer{s: s, facts: f, session: observe.NewSession(0, 0), wire: kernelWatch{link: s.Interface},
+	o := &Observer{s: s, facts: f, session: observe.NewSession(0, 0), wire: kernelWatch{link: s.Interface},
 		kernels: make(map[netip.AddrPort]*evidence.KernelEvidence), followed: make(map[followedFlow]bool),
 		requests: make(map[request]time.Time)}
-	for ep := range w.endpoints() {
-		w.kernels[ep] = &evidence.KernelEvidence{} // whoever else calls, those have room
+	for ep := range o.endpoints() {
+		o.kernels[ep] = &evidence.KernelEvidence{} // there is room for them, whatever else comes
 	}
-	w.ctx, w.cancel = context.WithCancel(ctx)
-	w.seen = w.session.WatchKernel(w.ctx, messages(f.ListenPort))
-	w.wg.Go(func() { w.session.Run(w.ctx, observe.Collect(w.add)) })
-	return w, nil
+	o.ctx, o.cancel = context.WithCancel(ctx)
+	o.seen = o.session.WatchKernel(o.ctx, messages(f.ListenPort))
+	o.wg.Go(func() { o.session.Run(o.ctx, observe.Collect(o.add)) })
+	return o, nil
 }
 
 // endpoints are the keys of the peers, by where they are now.
-func (w *Observer) endpoints() map[netip.AddrPort]string {
+func (o *Observer) endpoints() map[netip.AddrPort]string {
 	peers := make(map[netip.AddrPort]string)
-	for _, ps := range w.s.Tunnel.Peers() {
+	for _, ps := range o.s.Tunnel.Peers() {
 		if ps.Configured && ps.Endpoint.IsValid() {
 			peers[ps.Endpoint] = ps.Key.Base64()
 		}
@@ -105,31 +105,32 @@ func (w *Observer) endpoints() map[netip.AddrPort]string {
 }
 
 // add takes in what the kernel does with an encrypted packet.
-func (w *Observer) add(o *observe.Observation) {
-	if o.Packet == nil {
+func (o *Observer) add(seen *observe.Observation) {
+	pkt := seen.Packet
+	if pkt == nil {
 		return
 	}
-	remote := remoteOf(o.Packet)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	k := w.kernels[remote]
+	remote := remoteOf(pkt)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	k := o.kernels[remote]
 	if k == nil {
-		if w.others >= remotesKept {
+		if o.others >= remotesKept {
 			return
 		}
-		w.others++
+		o.others++
 		k = &evidence.KernelEvidence{}
-		w.kernels[remote] = k
+		o.kernels[remote] = k
 	}
-	f := *w.facts
+	f := *o.facts
 	f.Kernel = k
-	w.wire.add(&f, o.Packet)
+	o.wire.add(&f, pkt)
 }
 
 // Recorded takes an event that is recorded into account. It does not wait, and keeps
 // nothing of it. Calls must not overlap.
-func (w *Observer) Recorded(e *probe.Event) {
-	if w == nil || e.Kind != probe.KindInner || e.Dropped() {
+func (o *Observer) Recorded(e *probe.Event) {
+	if o == nil || e.Kind != probe.KindInner || e.Dropped() {
 		return
 	}
 	asks, answers := false, false
@@ -144,50 +145,50 @@ func (w *Observer) Recorded(e *probe.Event) {
 	case answers:
 		// The request went the other way, and its sequence number is not the flow's.
 		for _, seam := range []probe.Seam{probe.SeamTUNRead, probe.SeamTUNWrite} {
-			delete(w.requests, request{seam, e.InnerDst, e.InnerSrc, e.InnerSrcPort, 0, e.Proto})
+			delete(o.requests, request{seam, e.InnerDst, e.InnerSrc, e.InnerSrcPort, 0, e.Proto})
 		}
 	case asks && e.Proto != probe.ProtoTCP:
 		r.dport = 0
 		fallthrough
 	case asks:
-		first, again := w.requests[r]
+		first, again := o.requests[r]
 		if !again {
-			if len(w.requests) >= requestsKept {
-				clear(w.requests)
+			if len(o.requests) >= requestsKept {
+				clear(o.requests)
 			}
-			w.requests[r] = e.When()
+			o.requests[r] = e.When()
 		} else if e.When().Sub(first) >= repeatedAfter {
-			delete(w.requests, r)
-			w.follow(e)
+			delete(o.requests, r)
+			o.follow(e)
 		}
 	}
 }
 
 // follow looks into a flow from now on, as a passive explanation does.
-func (w *Observer) follow(e *probe.Event) {
+func (o *Observer) follow(e *probe.Event) {
 	k := followedFlow{target: netip.AddrPortFrom(e.InnerDst.Netip(), e.InnerDstPort), from: e.InnerSrc.Netip()}
 	if e.Proto != probe.ProtoTCP {
 		k.target = netip.AddrPortFrom(k.target.Addr(), 0)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, ok := w.followed[k]; ok || len(w.followed) >= followedInAll || w.busy() >= followedAtOnce {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.followed[k]; ok || len(o.followed) >= followedInAll || o.busy() >= followedAtOnce {
 		return
 	}
-	w.followed[k] = true
-	w.wg.Go(func() {
+	o.followed[k] = true
+	o.wg.Go(func() {
 		from := netip.PrefixFrom(k.from, k.from.BitLen())
-		heard := w.s.testify(w.ctx, Request{Target: k.target, Passive: true, From: from, Timeout: followedFor})
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.followed[k] = false
-		w.heard = append(w.heard, heard...)
+		found := o.s.observeFlow(o.ctx, Request{Target: k.target, Passive: true, From: from, Timeout: followedFor})
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.followed[k] = false
+		o.found = append(o.found, found...)
 	})
 }
 
-// busy is how many flows are looked into. w.mu must be held.
-func (w *Observer) busy() (n int) {
-	for _, still := range w.followed {
+// busy is how many flows are looked into. o.mu must be held.
+func (o *Observer) busy() (n int) {
+	for _, still := range o.followed {
 		if still {
 			n++
 		}
@@ -195,10 +196,9 @@ func (w *Observer) busy() (n int) {
 	return n
 }
 
-// testify follows a flow until the verdict is settled or ctx ends, and returns what
-// was found out. That nothing can be found out is no error: there is nothing to
-// tell then.
-func (s *Subject) testify(ctx context.Context, req Request) []evidence.Observations {
+// observeFlow follows a flow until the verdict is settled or ctx ends, and returns what
+// was found out. It is no error that nothing can be found out.
+func (s *Subject) observeFlow(ctx context.Context, req Request) []evidence.Observations {
 	x, err := newExplanation(ctx, *s, req)
 	if err != nil {
 		return nil
@@ -209,41 +209,41 @@ func (s *Subject) testify(ctx context.Context, req Request) []evidence.Observati
 	defer cancel()
 	x.watchKernel(ctx)
 	x.session.Run(ctx, x)
-	heard := []evidence.Observations{{Target: x.flow.Target, Side: x.facts.Side, Route: x.flow.Route, Kernel: x.facts.Kernel}}
+	found := []evidence.Observations{{Target: x.flow.Target, Side: x.facts.Side, Route: x.flow.Route, Kernel: x.facts.Kernel}}
 	if on := x.facts.Onward; on != nil {
-		heard = append(heard, evidence.Observations{Target: x.flow.Target, Side: on.Side, Route: x.flow.Route, Kernel: on.Kernel})
+		found = append(found, evidence.Observations{Target: x.flow.Target, Side: on.Side, Route: x.flow.Route, Kernel: on.Kernel})
 	}
-	return heard
+	return found
 }
 
-// Close ends the watch and returns what was found out. It waits until nothing is
-// watched any more.
-func (w *Observer) Close() []evidence.Observations {
-	if w == nil || w.closed {
+// Close ends the observation and returns what was found out. It waits until nothing is
+// observed any more.
+func (o *Observer) Close() []evidence.Observations {
+	if o == nil || o.closed {
 		return nil
 	}
-	w.closed = true
-	w.cancel()
-	w.wg.Wait()
-	w.session.Drain(observe.Collect(w.add)) // what was traced before
-	w.seen.Lost = w.session.Lost()
-	w.session.Close()
-	all := evidence.Observations{Kernel: w.seen}
-	peers := w.endpoints()
+	o.closed = true
+	o.cancel()
+	o.wg.Wait()
+	o.session.Drain(observe.Collect(o.add)) // what was traced before
+	o.seen.Lost = o.session.Lost()
+	o.session.Close()
+	all := evidence.Observations{Kernel: o.seen}
+	peers := o.endpoints()
 	for ep := range peers {
-		if w.kernels[ep] == nil {
-			w.kernels[ep] = &evidence.KernelEvidence{}
+		if o.kernels[ep] == nil {
+			o.kernels[ep] = &evidence.KernelEvidence{}
 		}
 	}
-	for remote, k := range w.kernels {
+	for remote, k := range o.kernels {
 		t := evidence.WireObservations{Remote: remote, Peer: peers[remote], From: k.FromWire, To: k.ToWire}
-		if len(all.Wire) < waysKept || t.Peer != "" && len(peers) <= waysKept {
-			t.Route = wayOf(remote, probe.ProtoUDP, w.facts.FwMark, w.s.Interface)
+		if len(all.Wire) < routesKept || t.Peer != "" && len(peers) <= routesKept {
+			t.Route = wayOf(remote, probe.ProtoUDP, o.facts.FwMark, o.s.Interface)
 		}
 		all.Wire = append(all.Wire, t)
 	}
 	slices.SortFunc(all.Wire, func(a, b evidence.WireObservations) int {
 		return cmp.Or(a.Remote.Addr().Compare(b.Remote.Addr()), cmp.Compare(a.Remote.Port(), b.Remote.Port()))
 	})
-	return append(w.heard, all)
+	return append(o.found, all)
 }
