@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 
 	"github.com/wgnode/wgnode/probe"
@@ -50,3 +51,9 @@ func (l *eventLines) Line(line []byte) error {
 
 // Flush prints what has been collected.
 func (l *eventLines) Flush() error { return l.out.Flush() }
+
+// missingEvents says that there are no lines of n events, because they came faster than
+// they could be shown, or written.
+func missingEvents(n uint64, done string) string {
+	return fmt.Sprintf("%d events are missing: they came faster than they could be %s", n, done)
+}

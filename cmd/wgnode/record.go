@@ -154,7 +154,8 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 		}
 	}
 	if o.req.Keys {
-		if err := warn(cmd, "the recording will hold the private key of %s, preshared keys and session keys: guard it as you guard those", name); err != nil {
+		err := warn(cmd, "the recording will hold the private key of %s, preshared keys and session keys: guard it as you guard those", name)
+		if err != nil {
 			return errors.Join(err, out.Abort())
 		}
 	}
@@ -244,7 +245,7 @@ func summarize(w io.Writer, out *recording.Output, lost recording.Loss) error {
 	}
 	b.WriteByte('\n')
 	if lost.Events > 0 {
-		fmt.Fprintf(&b, "wgnode: %d events are missing: they came faster than they could be written\n", lost.Events)
+		fmt.Fprintf(&b, "wgnode: %s\n", missingEvents(lost.Events, "written"))
 	}
 	if lost.Contents > 0 {
 		fmt.Fprintf(&b, "wgnode: of %s the content is missing: more came than could be written\n", probe.Count(lost.Contents, "packet"))

@@ -40,7 +40,7 @@ func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) 
 		return withHint(fmt.Errorf("%s: %w", path, err), recordingHints(err)...)
 	}
 	if n := r.Loss().Events; n > 0 {
-		err = errors.Join(err, warn(cmd, "%d events are missing: they came faster than they could be written", n))
+		err = errors.Join(err, warn(cmd, "%s", missingEvents(n, "written")))
 	}
 	if !r.Complete() {
 		err = errors.Join(err, warn(cmd, "%s has no end: it was cut off, or is still being written", path))

@@ -104,15 +104,13 @@ func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
 	req.Color = opt.Color
 	lost, err := c.Watch(ctx, req, newEventLines(out, req.JSON, opt))
 	done()
-	if lost > 0 {
-		if _, perr := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: %d events are missing: they came faster than they could be shown\n", lost); perr != nil {
-			return errors.Join(err, perr)
-		}
-	}
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", name, err)
+		err = fmt.Errorf("watch %s: %w", name, err)
 	}
-	return nil
+	if lost > 0 {
+		err = errors.Join(err, warn(cmd, "%s", missingEvents(lost, "shown")))
+	}
+	return err
 }
 
 func completeWatch(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {

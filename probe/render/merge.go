@@ -3,7 +3,6 @@ package render
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,12 +12,8 @@ import (
 	"github.com/wgnode/wgnode/probe/merge"
 )
 
-const (
-	// flowsShown and lostShown bound how many flows and lost messages are written;
-	// JSON has them all.
-	flowsShown = 10
-	lostShown  = 40
-)
+// flowsShown bounds how many flows are written; JSON has them all.
+const flowsShown = 10
 
 // Merged writes what several recordings tell together: whose they are and how the
 // clocks lie, what became of messages on the way between hosts, and the ladder of
@@ -44,10 +39,7 @@ func Merged(w io.Writer, r *merge.Result, opt Options) error {
 		t.newline()
 	}
 	t.lost(r)
-	t.section("What is not complete", len(r.Remarks), 0)
-	for _, line := range r.Remarks {
-		t.item(2, "-", line)
-	}
+	t.list("What is not complete", r.Remarks)
 	return t.writeTo(w)
 }
 
@@ -55,12 +47,7 @@ func Merged(w io.Writer, r *merge.Result, opt Options) error {
 // of a merge while both recorded: r has the ladder and the verdict of both.
 func Both(w io.Writer, r *diagnose.Report, m *merge.Result, opt Options) error {
 	t := text{opt: &opt}
-	t.put(bold, r.Interface)
-	t.put(plain, t.opt.Choose(" → ", " -> "))
-	t.put(bold, r.Target)
-	if name := peerOf(r.Peer, r.PeerName, &opt); name != "" {
-		t.put(plain, " via peer "+name)
-	}
+	t.heading(r.Interface, r.Target, r.Peer, r.PeerName)
 	var names []string
 	for i := range m.Hosts {
 		names = append(names, m.Hosts[i].Name)
@@ -81,11 +68,8 @@ func Both(w io.Writer, r *diagnose.Report, m *merge.Result, opt Options) error {
 	t.verdict(&r.Verdict, 0)
 	t.lost(m)
 	t.findings(r.Findings)
-	t.unchecked(r.Unchecked)
-	t.section("What is not complete", len(m.Remarks), 0)
-	for _, line := range m.Remarks {
-		t.item(2, "-", line)
-	}
+	t.list("Not checked", r.Unchecked)
+	t.list("What is not complete", m.Remarks)
 	return t.writeTo(w)
 }
 
@@ -157,8 +141,11 @@ func (t *text) link(l *merge.Link, flows bool) {
 	rows := [][]string{{"", "sent", "arrived", "lost", "unknown", "doubled", "overtaken", "delay"}}
 	for i := range l.Legs {
 		g := &l.Legs[i]
-		rows = append(rows, []string{g.From + t.opt.Choose(" → ", " -> ") + g.To + " " + g.What.String(), number(g.Sent), number(g.Arrived), number(g.Lost),
-			number(g.Unknown), number(g.Duplicated), number(g.Reordered), delayWords(g.Delay)})
+		row := []string{g.From + t.arrow() + g.To + " " + g.What.String()}
+		for _, n := range []uint64{g.Sent, g.Arrived, g.Lost, g.Unknown, g.Duplicated, g.Reordered} {
+			row = append(row, strconv.FormatUint(n, 10))
+		}
+		rows = append(rows, append(row, delayWords(g.Delay)))
 	}
 	t.table(rows, 2)
 	for i := range l.Translations {
@@ -177,8 +164,6 @@ func (t *text) link(l *merge.Link, flows bool) {
 		t.verdict(l.Verdict, 0)
 	}
 }
-
-func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // delayWords is the shortest and the median delay, and how much more the longest
 // was.
@@ -246,7 +231,7 @@ func (t *text) table(rows [][]string, indent int) {
 func (t *text) flow(f *merge.Flow) {
 	t.newline()
 	t.put(bold, f.Client.String())
-	t.put(plain, t.opt.Choose(" → ", " -> "))
+	t.put(plain, t.arrow())
 	t.put(bold, f.Target)
 	t.put(plain, " "+f.Proto)
 	var way []string
@@ -301,82 +286,6 @@ func (t *text) hop(h *merge.Hop) {
 		t.to(2)
 		t.wrap(plain, s, 4, "")
 	}
-}
-
-// lost names lost messages: counters that follow each other as a range.
-func (t *text) lost(r *merge.Result) {
-	if len(r.Lost) == 0 {
-		return
-	}
-	type stream struct {
-		from, to, leg string
-		what          merge.What
-		index         uint32
-	}
-	of := make(map[stream][]uint64)
-	var order []stream
-	for i := range r.Lost {
-		l := &r.Lost[i]
-		k := stream{l.From, l.To, l.Leg, l.What, l.Receiver}
-		n := l.Counter
-		if l.What != merge.Data {
-			n = uint64(l.Sender)
-			k.index = 0
-		}
-		if of[k] == nil {
-			order = append(order, k)
-		}
-		of[k] = append(of[k], n)
-	}
-	t.section("Lost on the way", len(r.Lost), 0)
-	for i, k := range order {
-		if i == lostShown {
-			t.item(2, "-", fmt.Sprintf("and in %d more sessions", len(order)-lostShown))
-			break
-		}
-		name := fmt.Sprintf("%s to %s %s", k.from, k.to, k.what)
-		if k.leg != "" {
-			name = k.leg + " " + name
-		}
-		if k.what == merge.Data {
-			name += fmt.Sprintf(" index %#08x counter ", k.index)
-		} else {
-			name += " index "
-		}
-		t.item(2, "-", name+ranges(of[k], k.what != merge.Data))
-	}
-	if r.LostLeftOut > 0 {
-		t.item(2, "-", fmt.Sprintf("and %d more that are not named", r.LostLeftOut))
-	}
-}
-
-// ranges writes numbers, at most lostShown of them.
-func ranges(n []uint64, hex bool) string {
-	slices.Sort(n)
-	one := func(v uint64) string {
-		if hex {
-			return fmt.Sprintf("%#08x", v)
-		}
-		return strconv.FormatUint(v, 10)
-	}
-	var words []string
-	for i := 0; i < len(n); {
-		j := i
-		for j+1 < len(n) && n[j+1] == n[j]+1 && !hex {
-			j++
-		}
-		if len(words) == lostShown {
-			words = append(words, fmt.Sprintf("and %d more", len(n)-i))
-			break
-		}
-		if j > i {
-			words = append(words, one(n[i])+"-"+one(n[j]))
-		} else {
-			words = append(words, one(n[i]))
-		}
-		i = j + 1
-	}
-	return strings.Join(words, ", ")
 }
 
 // hostPlace says on which of several hosts a fault lies.

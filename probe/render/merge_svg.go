@@ -263,12 +263,10 @@ const mergeColors = `text { fill: INK; }
 .paper { fill: PAPER; }
 .time, .note { fill: FAINT; }
 .life { stroke: FAINT; }
-.shake .way { stroke: SHAKE; } .shake .tip, .shake .line { fill: SHAKE; }
-.data .way { stroke: DATA; } .data .tip, .data .line, .data-text { fill: DATA; }
-.back .way { stroke: BACK; } .back .tip, .back .line { fill: BACK; }
-.lost .way, .cross { stroke: LOST; } .lost .line, .lost-text { fill: LOST; }
+.shake .way { stroke: AMBER; } .shake .tip, .shake .line { fill: AMBER; }
+.data .way { stroke: GREEN; } .data .tip, .data .line, .data-text { fill: GREEN; }
+.back .way { stroke: BLUE; } .back .tip, .back .line { fill: BLUE; }
+.lost .way, .cross { stroke: RED; } .lost .line, .lost-text { fill: RED; }
 `
 
-var mergeStyle = styleSheet(mergeShapes, mergeColors,
-	[]string{"PAPER", "#ffffff", "INK", "#1f2328", "FAINT", "#8b949e", "SHAKE", "#9a6700", "DATA", "#1a7f37", "BACK", "#0969da", "LOST", "#cf222e"},
-	[]string{"PAPER", "#0d1117", "INK", "#e6edf3", "FAINT", "#6e7681", "SHAKE", "#d29922", "DATA", "#3fb950", "BACK", "#58a6ff", "LOST", "#ff7b72"})
+var mergeStyle = styleSheet(mergeShapes, mergeColors)

@@ -11,23 +11,39 @@ import (
 	"github.com/wgnode/wgnode/probe/merge"
 )
 
-func ptr[T any](v T) *T { return &v }
+// between are two bounds, both known.
+func between[T any](low, high T) [2]*T { return [2]*T{&low, &high} }
 
 func TestMerged(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r := &merge.Result{
-		Hosts: diagnose.List[merge.HostResult]{{Name: "a", Interface: "wg0", File: "a.pcapng", Start: at, End: at.Add(time.Second), Events: 12},
-			{Name: "b\x1b[2J", Interface: "wg0", File: "b.pcapng", Start: at, End: at.Add(time.Second), Events: 1}},
-		Clocks: diagnose.List[merge.Clock]{{Host: "b", To: "a", Offset: [2]*int64{ptr(int64(37e9)), ptr(int64(37e9 + 2e6))}, Skew: [2]*float64{ptr(199.5), ptr(200.25)}}},
+		Hosts: diagnose.List[merge.HostResult]{
+			{Name: "a", Interface: "wg0", File: "a.pcapng", Start: at, End: at.Add(time.Second), Events: 12},
+			{Name: "b\x1b[2J", Interface: "wg0", File: "b.pcapng", Start: at, End: at.Add(time.Second), Events: 1},
+		},
+		Clocks: diagnose.List[merge.Clock]{
+			{Host: "b", To: "a", Offset: between[int64](37e9, 37e9+2e6), Skew: between(199.5, 200.25)},
+		},
 		Links: diagnose.List[merge.Link]{{A: "a", B: "b", Legs: diagnose.List[merge.LinkLeg]{
 			{From: "a", To: "b", What: merge.Data, Leg: merge.Leg{Sent: 1000, Arrived: 990, Lost: 9, Unknown: 1, Reordered: 2,
-				Delay: &merge.Delay{Min: [2]*int64{ptr(int64(1e6)), ptr(int64(2e6))}, Median: [2]*int64{ptr(int64(1e6)), ptr(int64(3e6))}, Variation: 5e6}}}}}},
-		Flows: diagnose.List[merge.Flow]{{Target: "10.0.0.2:80", Proto: "tcp",
-			Ladder:  diagnose.List[diagnose.Rung]{{Checkpoint: probe.A4, Status: diagnose.Pass, Host: "a", Detail: "data"}, {Checkpoint: probe.B3, Status: diagnose.Fail, Host: "b"}},
-			Hops:    diagnose.List[merge.Hop]{{A: "a", B: "b", RecordedA: true, RecordedB: true, Forth: merge.Leg{Sent: 9, Lost: 9}}},
-			Verdict: diagnose.Verdict{Code: diagnose.LostOnPath, Checkpoint: probe.B3, Where: diagnose.WherePath, Certain: true, Summary: "lost between the two"}}},
-		Lost: diagnose.List[merge.Lost]{{From: "a", To: "b", What: merge.Data, Leg: "A4-B3", Receiver: 0x12, Counter: 7}, {From: "a", To: "b", What: merge.Data, Leg: "A4-B3", Receiver: 0x12, Counter: 8},
-			{From: "a", To: "b", What: merge.Data, Leg: "A4-B3", Receiver: 0x12, Counter: 10}, {From: "a", To: "b", What: merge.Initiation, Leg: "A2-B1", Sender: 0xabc}},
+				Delay: &merge.Delay{Min: between[int64](1e6, 2e6), Median: between[int64](1e6, 3e6), Variation: 5e6}}},
+		}}},
+		Flows: diagnose.List[merge.Flow]{{
+			Target: "10.0.0.2:80", Proto: "tcp",
+			Ladder: diagnose.List[diagnose.Rung]{
+				{Checkpoint: probe.A4, Status: diagnose.Pass, Host: "a", Detail: "data"},
+				{Checkpoint: probe.B3, Status: diagnose.Fail, Host: "b"},
+			},
+			Hops: diagnose.List[merge.Hop]{{A: "a", B: "b", RecordedA: true, RecordedB: true, Forth: merge.Leg{Sent: 9, Lost: 9}}},
+			Verdict: diagnose.Verdict{Code: diagnose.LostOnPath, Checkpoint: probe.B3, Where: diagnose.WherePath, Certain: true,
+				Summary: "lost between the two"},
+		}},
+		Lost: diagnose.List[merge.Lost]{
+			{From: "a", To: "b", What: merge.Data, Leg: "A4-B3", Receiver: 0x12, Counter: 7},
+			{From: "a", To: "b", What: merge.Data, Leg: "A4-B3", Receiver: 0x12, Counter: 8},
+			{From: "a", To: "b", What: merge.Data, Leg: "A4-B3", Receiver: 0x12, Counter: 10},
+			{From: "a", To: "b", What: merge.Initiation, Leg: "A2-B1", Sender: 0xabc},
+		},
 		Remarks: diagnose.List[string]{"the recording of b lacks 3 events"},
 	}
 	var b strings.Builder

@@ -2,7 +2,6 @@ package render
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -20,12 +19,7 @@ import (
 // width of opt, but no line that is to be typed. The error is that of w.
 func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	t := text{opt: &opt}
-	t.put(bold, r.Interface)
-	t.put(plain, opt.Choose(" → ", " -> "))
-	t.put(bold, r.Target)
-	if name := peerOf(r.Peer, r.PeerName, &opt); name != "" {
-		t.put(plain, " via peer "+name)
-	}
+	t.heading(r.Interface, r.Target, r.Peer, r.PeerName)
 	switch r.Side {
 	case diagnose.SideA:
 		t.put(dim, " (this host sends: side A)")
@@ -37,7 +31,7 @@ func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	t.ladder(r.Ladder, 0)
 	t.verdict(&r.Verdict, 0)
 	t.findings(r.Findings)
-	t.unchecked(r.Unchecked)
+	t.list("Not checked", r.Unchecked)
 	return t.writeTo(w)
 }
 
@@ -72,7 +66,7 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 		t.put(plain, "No other problems found.")
 		t.newline()
 	}
-	t.unchecked(r.Unchecked)
+	t.list("Not checked", r.Unchecked)
 	return t.writeTo(w)
 }
 
@@ -99,32 +93,17 @@ func (t *text) drops(label string, drops map[string]uint64, indent int) {
 	t.newline()
 }
 
-func (t *text) writeTo(w io.Writer) error {
-	if _, err := w.Write(t.buf); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
-}
-
-// peerOf is the name of a peer, the beginning of its key where it has none.
-func peerOf(key, name string, opt *Options) string {
-	if name != "" {
-		return name
-	}
-	return opt.ShortKey(key)
-}
-
-// mark is the sign of a status. The second of each pair is for ASCII.
+// mark is the sign of a rung, or of a verdict.
 func (t *text) mark(s diagnose.Status) {
 	switch s {
 	case diagnose.Pass:
-		t.put(green, t.opt.Choose("✓", "+"))
+		t.sign(passed)
 	case diagnose.Fail:
-		t.put(red, t.opt.Choose("✗", "x"))
+		t.sign(failed)
 	case diagnose.NotNeeded:
-		t.put(dim, t.opt.Choose("·", "."))
+		t.sign(skipped)
 	default:
-		t.put(yellow, "?")
+		t.sign(unclear)
 	}
 }
 
@@ -268,17 +247,6 @@ func verdictPlace(v *diagnose.Verdict) string {
 	return strings.Join(words, ", ")
 }
 
-// section writes a heading above n lines, and nothing above none.
-func (t *text) section(name string, n, indent int) {
-	if n == 0 {
-		return
-	}
-	t.newline()
-	t.to(indent)
-	t.put(dim, name)
-	t.newline()
-}
-
 // fix writes lines to type, never wrapped; notes are.
 func (t *text) fix(steps fix.Steps, indent int) {
 	for _, s := range steps {
@@ -305,12 +273,5 @@ func (t *text) findings(fs []diagnose.Finding) {
 		t.put(plain, ": ")
 		t.wrap(plain, f.Summary, 4, "")
 		t.fix(f.Fix, 6)
-	}
-}
-
-func (t *text) unchecked(lines []string) {
-	t.section("Not checked", len(lines), 0)
-	for _, line := range lines {
-		t.item(2, "-", line)
 	}
 }

@@ -60,11 +60,27 @@ func clip(s string, n int) string {
 	return string([]rune(s)[:max(n, 1)-1]) + "…"
 }
 
+// palette are the names that style sheets have for colors, and what they stand for
+// where a reader's choice is light and where it is dark. Variables of CSS would do the
+// same, but programs that are not browsers know none, and draw in black.
+var palette = []struct{ name, light, dark string }{
+	{"PAPER", "#ffffff", "#0d1117"},
+	{"INK", "#1f2328", "#e6edf3"},
+	{"FAINT", "#8b949e", "#6e7681"},
+	{"BOX", "#f6f8fa", "#161b22"},
+	{"GREEN", "#1a7f37", "#3fb950"},
+	{"RED", "#cf222e", "#ff7b72"},
+	{"AMBER", "#9a6700", "#d29922"},
+	{"BLUE", "#0969da", "#58a6ff"},
+}
+
 // styleSheet is the style element: shapes are the lines that have no color, colors
-// those that name some, and light and dark say what the names stand for, in pairs of
-// name and color. Variables of CSS would do the same, but programs that are not
-// browsers know none, and draw in black.
-func styleSheet(shapes, colors string, light, dark []string) string {
+// those that name some of the palette.
+func styleSheet(shapes, colors string) string {
+	var light, dark []string
+	for _, c := range palette {
+		light, dark = append(light, c.name, c.light), append(dark, c.name, c.dark)
+	}
 	return "<style>\n" + shapes + strings.NewReplacer(light...).Replace(colors) +
 		"@media (prefers-color-scheme: dark) {\n" + strings.NewReplacer(dark...).Replace(colors) + "}\n</style>\n"
 }

@@ -1,6 +1,9 @@
 package render
 
 import (
+	"cmp"
+	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -98,4 +101,60 @@ func (t *text) item(indent int, mark, s string) {
 	t.to(indent)
 	t.put(plain, mark+" ")
 	t.wrap(plain, s, t.col, "")
+}
+
+// list writes lines as items below a heading, and nothing if there are none.
+func (t *text) list(name string, lines []string) {
+	t.section(name, len(lines), 0)
+	for _, line := range lines {
+		t.item(2, "-", line)
+	}
+}
+
+// section writes a heading above n lines, and nothing above none.
+func (t *text) section(name string, n, indent int) {
+	if n == 0 {
+		return
+	}
+	t.newline()
+	t.to(indent)
+	t.put(dim, name)
+	t.newline()
+}
+
+// heading says what a page is about: packets of an interface to a target, and the peer
+// that they go by, which may be unknown.
+func (t *text) heading(from, target, peerKey, peerName string) {
+	t.put(bold, from)
+	t.put(plain, t.arrow())
+	t.put(bold, target)
+	if name := cmp.Or(peerName, t.opt.ShortKey(peerKey)); name != "" {
+		t.put(plain, " via peer "+name)
+	}
+}
+
+// arrow leads from one end to another.
+func (t *text) arrow() string { return t.opt.Choose(" → ", " -> ") }
+
+// sign says in one column what became of something.
+type sign struct {
+	style       eventtext.Style
+	utf8, ascii string
+}
+
+var (
+	passed  = sign{green, "✓", "+"}
+	failed  = sign{red, "✗", "x"}
+	skipped = sign{dim, "·", "."}
+	unclear = sign{yellow, "?", "?"}
+)
+
+func (t *text) sign(s sign) { t.put(s.style, t.opt.Choose(s.utf8, s.ascii)) }
+
+// writeTo writes the page.
+func (t *text) writeTo(w io.Writer) error {
+	if _, err := w.Write(t.buf); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
 }

@@ -13,12 +13,7 @@ import (
 // is that of out.
 func Walk(out io.Writer, w *walk.Walk, opt Options) error {
 	t := text{opt: &opt}
-	t.put(bold, w.Interface)
-	t.put(plain, opt.Choose(" → ", " -> "))
-	t.put(bold, w.Target)
-	if name := peerOf(w.Peer, w.PeerName, &opt); name != "" {
-		t.put(plain, " via peer "+name)
-	}
+	t.heading(w.Interface, w.Target, w.Peer, w.PeerName)
 	t.newline()
 	var leg walk.Leg
 	var zone walk.Zone
@@ -33,14 +28,13 @@ func Walk(out io.Writer, w *walk.Walk, opt Options) error {
 		t.step(s)
 	}
 	t.newline()
-	st := red
+	outcome := failed
 	if w.Outcome.Answered {
-		st = green
-		t.put(st, opt.Choose("✓ ", "+ "))
-	} else {
-		t.put(st, opt.Choose("✗ ", "x "))
+		outcome = passed
 	}
-	t.wrap(st, w.Outcome.Summary, 2, "")
+	t.sign(outcome)
+	t.to(2)
+	t.wrap(outcome.style, w.Outcome.Summary, 2, "")
 	for _, note := range w.Notes {
 		t.put(yellow, "! ")
 		t.wrap(plain, note, 2, "")
@@ -92,12 +86,12 @@ func (t *text) step(s *walk.Step) {
 func (t *text) stepMark(s walk.Status) {
 	switch s {
 	case walk.Pass:
-		t.put(green, t.opt.Choose("✓", "+"))
+		t.sign(passed)
 	case walk.Lost:
-		t.put(red, t.opt.Choose("✗", "x"))
+		t.sign(failed)
 	case walk.NotReached:
-		t.put(dim, t.opt.Choose("·", "."))
+		t.sign(skipped)
 	default:
-		t.put(yellow, "?")
+		t.sign(unclear)
 	}
 }

@@ -203,16 +203,14 @@ const walkShapes = `svg { font: 12px ui-sans-serif, system-ui, "Helvetica Neue",
 const walkColors = `text { fill: INK; }
 .paper { fill: PAPER; }
 .column, .number, .tip, .not-reached text { fill: FAINT; }
-.pass-text, .pass .tip { fill: PASS; }
-.lost-text, .lost .line { fill: LOST; }
-.unknown .tip { fill: UNKNOWN; }
+.pass-text, .pass .tip { fill: GREEN; }
+.lost-text, .lost .line { fill: RED; }
+.unknown .tip { fill: AMBER; }
 .box { fill: BOX; stroke: FAINT; }
 .way, .not-reached .box, .not-reached .way { stroke: FAINT; }
-.pass .box, .pass .way { stroke: PASS; }
-.lost .box, .cross { stroke: LOST; }
-.unknown .box, .unknown .way { stroke: UNKNOWN; }
+.pass .box, .pass .way { stroke: GREEN; }
+.lost .box, .cross { stroke: RED; }
+.unknown .box, .unknown .way { stroke: AMBER; }
 `
 
-var walkStyle = styleSheet(walkShapes, walkColors,
-	[]string{"PAPER", "#ffffff", "INK", "#1f2328", "FAINT", "#8b949e", "BOX", "#f6f8fa", "PASS", "#1a7f37", "LOST", "#cf222e", "UNKNOWN", "#9a6700"},
-	[]string{"PAPER", "#0d1117", "INK", "#e6edf3", "FAINT", "#6e7681", "BOX", "#161b22", "PASS", "#3fb950", "LOST", "#ff7b72", "UNKNOWN", "#d29922"})
+var walkStyle = styleSheet(walkShapes, walkColors)
