@@ -64,3 +64,21 @@ func TestTables(t *testing.T) {
 		unique("seam or kind", name)
 	}
 }
+
+func BenchmarkEncode(b *testing.B) {
+	e := Event{Time: 1, Seam: SeamUDPSend, Checkpoint: A4, Kind: KindData, Receiver: 7, Counter: 9, OuterLen: 96}
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		buf, _ = e.AppendBinary(buf[:0])
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	e := Event{Time: 1, Seam: SeamUDPSend, Checkpoint: A4, Kind: KindData, Receiver: 7, Counter: 9, OuterLen: 96}
+	buf, _ := e.AppendBinary(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		e.SetBinary((*[EventSize]byte)(buf))
+	}
+}
