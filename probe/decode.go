@@ -34,16 +34,6 @@ func ProtocolName(p uint8) string {
 	return fmt.Sprintf("protocol %d", p)
 }
 
-// TCP flags, as Event.Info holds them (RFC 9293, section 3.1).
-const (
-	TCPFin = 1 << iota
-	TCPSyn
-	TCPRst
-	TCPPsh
-	TCPAck
-	TCPUrg
-)
-
 // maxExtensionHeaders bounds the walk through IPv6 extension headers. Hosts
 // send one or two.
 const maxExtensionHeaders = 8
@@ -197,32 +187,6 @@ func (e *Event) decodeQuoted(b []byte) bool {
 		e.InnerDstPort = binary.BigEndian.Uint16(l4[6:])
 	}
 	return true
-}
-
-// ICMPError reports whether the inner packet is an ICMP or ICMPv6 error (RFC
-// 792, RFC 4443), which is about another packet.
-func (e *Event) ICMPError() bool {
-	switch e.Proto {
-	case ProtoICMP:
-		return e.Info == 3 || e.Info == 4 || e.Info == 5 || e.Info == 11 || e.Info == 12
-	case ProtoICMPv6:
-		return e.Info >= 1 && e.Info < 128
-	}
-	return false
-}
-
-// ICMPEcho reports whether the inner packet is an echo request or reply.
-func (e *Event) ICMPEcho() (request, reply bool) {
-	if e.Flags&(FlagFragment|FlagTruncated) != 0 {
-		return false, false // Info is not the type
-	}
-	switch e.Proto {
-	case ProtoICMP:
-		return e.Info == 8, e.Info == 0
-	case ProtoICMPv6:
-		return e.Info == 128, e.Info == 129
-	}
-	return false, false
 }
 
 // Message types of the WireGuard protocol and the lengths of its messages in

@@ -38,26 +38,26 @@ func (a *Addr) Is4() bool { return [12]byte(a[:12]) == v4Prefix }
 
 var v4Prefix = [12]byte{10: 0xff, 11: 0xff}
 
-// Flags qualify an [Event].
+// Flags qualify an [Event]. Their bits are written, and never change.
 type Flags uint8
 
 const (
 	// FlagInitiatedHere: the flow's first inner packet was sent by this side.
-	FlagInitiatedHere Flags = 1 << iota
+	FlagInitiatedHere Flags = 1 << 0
 	// FlagEndpointMoved: this packet moved the peer's endpoint. An event of
 	// [KindEndpoint] beside it holds the old and the new address, and has the
 	// flag too; without it that change was made by this node itself.
-	FlagEndpointMoved
+	FlagEndpointMoved Flags = 1 << 1
 	// FlagFragment: the inner packet is an IP fragment that holds no ports.
-	FlagFragment
+	FlagFragment Flags = 1 << 2
 	// FlagPeerMismatch: the device chose another peer than the mirror of the
 	// AllowedIPs table. It never happens unless that mirror is wrong.
-	FlagPeerMismatch
+	FlagPeerMismatch Flags = 1 << 3
 	// FlagStaticKey: InnerSrc and InnerDst hold the 32 bytes of a public key,
 	// see [Event.StaticKey].
-	FlagStaticKey
+	FlagStaticKey Flags = 1 << 4
 	// FlagTruncated: the inner packet was too short for its own headers.
-	FlagTruncated
+	FlagTruncated Flags = 1 << 5
 )
 
 // NoPrefix in Event.PrefixBits says that no AllowedIPs prefix matched, or
@@ -75,13 +75,14 @@ type Event struct {
 	// Pair is the Seq of the same packet at its first seam: of the TUN read
 	// for a UDP send, of the UDP receive for a TUN write. 0 if there is none.
 	Pair    uint64
-	Counter uint64 // of a data message; of an ICMP error the code, see Info
+	Counter uint64 // of a data message; of an ICMP error the code, see [Event.ICMP]
 
 	InnerSrc, InnerDst Addr
 	OuterSrc, OuterDst Addr
 
 	// Ports of the inner TCP or UDP header. For ICMP echo InnerSrcPort is the
-	// identifier and InnerDstPort the sequence number.
+	// identifier and InnerDstPort the sequence number; for an ICMP error InnerDstPort is
+	// that of the packet that it is about, and InnerSrcPort the code.
 	InnerSrcPort, InnerDstPort uint16
 	OuterSrcPort, OuterDstPort uint16
 
@@ -98,10 +99,8 @@ type Event struct {
 	Reason     Reason
 	PrefixBits uint8 // length of the AllowedIPs prefix that matched, or NoPrefix
 	Flags      Flags
-	// Info is the flags byte of inner TCP, or the type of inner ICMP. Of an
-	// ICMP error ([KindICMP]) it is the type, of ICMP or ICMPv6 by the family of
-	// OuterDst; 0 if this host's kernel raised the error without a message. Of a
-	// change of the network ([KindNetwork]) it is the Change.
+	// Info depends on the kind of the event: see [Event.TCPFlags], [Event.ICMP],
+	// [Event.Errno] and [Event.Network].
 	Info uint8
 }
 

@@ -6,26 +6,34 @@ import (
 	"time"
 )
 
-// Change is what happened to this host's network. The names are a public
+// Change is what happened to this host's network. Numbers and names are a public
 // contract, as those of [Reason] are.
 type Change uint8
 
-// The changes. Links and routes count as far as encrypted packets use them.
+// The changes, 0 being none. Links and routes count as far as encrypted packets use them.
 const (
-	ChangeNone         Change = iota
-	ChangeDefaultRoute        // of the main table; addresses are those of the gateways
-	ChangeSource              // packets to an endpoint leave from another address, or by another link
-	ChangeAddressGone         // the address that they left from is no longer ours
-	ChangeLinkDown            // a link that they use went down, lost its carrier, or was removed
-	ChangeLinkUp              // it came back
-	ChangeResume              // the host was asleep
-	ChangeMTU                 // the tunnel's MTU was adapted
-	ChangeKillSwitch          // another program changed the kill switch, which was put back
-	ChangeFirewall            // the same of the table that goes with a default route
+	ChangeDefaultRoute Change = 1 // of the main table; addresses are those of the gateways
+	ChangeSource       Change = 2 // packets to an endpoint leave from another address, or by another link
+	ChangeAddressGone  Change = 3 // the address that they left from is no longer ours
+	ChangeLinkDown     Change = 4 // a link that they use went down, lost its carrier, or was removed
+	ChangeLinkUp       Change = 5 // it came back
+	ChangeResume       Change = 6 // the host was asleep
+	ChangeMTU          Change = 7 // the tunnel's MTU was adapted
+	ChangeKillSwitch   Change = 8 // another program changed the kill switch, which was put back
+	ChangeFirewall     Change = 9 // the same of the table that goes with a default route
 )
 
-var changeNames = []string{"", "default-route", "source", "address-gone", "link-down", "link-up", "resume", "mtu",
-	"kill-switch", "firewall"}
+var changeNames = []string{
+	ChangeDefaultRoute: "default-route",
+	ChangeSource:       "source",
+	ChangeAddressGone:  "address-gone",
+	ChangeLinkDown:     "link-down",
+	ChangeLinkUp:       "link-up",
+	ChangeResume:       "resume",
+	ChangeMTU:          "mtu",
+	ChangeKillSwitch:   "kill-switch",
+	ChangeFirewall:     "firewall",
+}
 
 func (c Change) String() string { return nameOf(changeNames, uint8(c)) }
 

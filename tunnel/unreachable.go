@@ -35,37 +35,12 @@ func (ps *peers) at(ep netip.AddrPort) probe.PeerID {
 	return 0
 }
 
-// unreachableReason sorts the codes of destination unreachable (RFC 792; RFC
-// 1812, 5.2.7.1; RFC 4443, 3.1) by what a person would do about them.
+// unreachableReason says why the datagram did not arrive.
 func unreachableReason(e *udp.ICMPError) probe.Reason {
-	const unreachable4, unreachable6 = 3, 1
-	switch {
-	case e.Local:
+	if e.Local {
 		return errnoReason(e.Errno)
-	case e.V6 && e.Type == unreachable6:
-		switch e.Code {
-		case 0: // no route
-			return probe.ICMPNetUnreachable
-		case 1, 5, 6: // prohibited; source address failed policy; reject route
-			return probe.ICMPProhibited
-		case 3: // address
-			return probe.ICMPHostUnreachable
-		case 4: // port
-			return probe.ICMPPortUnreachable
-		}
-	case !e.V6 && e.Type == unreachable4:
-		switch e.Code {
-		case 0, 6, 11: // net; net unknown; net, for this type of service
-			return probe.ICMPNetUnreachable
-		case 1, 7, 8, 12: // host; host unknown; source isolated; host, for this type of service
-			return probe.ICMPHostUnreachable
-		case 3:
-			return probe.ICMPPortUnreachable
-		case 9, 10, 13: // net, host, communication prohibited
-			return probe.ICMPProhibited
-		}
 	}
-	return probe.ICMPOther
+	return probe.ICMPReason(e.V6, e.Type, e.Code)
 }
 
 // errnoReason is for what this host's kernel said without an ICMP message.

@@ -24,26 +24,11 @@ func (g *gathering) inner(cp probe.Checkpoint) []probe.Event {
 func (g *gathering) opened() map[probe.PeerID]time.Time {
 	at := make(map[probe.PeerID]time.Time)
 	for _, e := range g.inner(probe.B4) {
-		if begins(&e) {
+		if e.Opens() {
 			at[e.Peer] = e.When()
 		}
 	}
 	return at
-}
-
-// begins reports whether a packet is a TCP SYN (RFC 9293, section 3.1) or an
-// ICMP echo request.
-func begins(e *probe.Event) bool {
-	const syn, ack = 0x02, 0x10
-	switch e.Proto {
-	case probe.ProtoTCP:
-		return e.Info&(syn|ack) == syn
-	case probe.ProtoICMP:
-		return e.Info == 8
-	case probe.ProtoICMPv6:
-		return e.Info == 128
-	}
-	return false
 }
 
 // passedOn looks for packets that peers sent for other hosts. A destination that

@@ -133,13 +133,7 @@ func (o *Observer) Recorded(e *probe.Event) {
 	if o == nil || e.Kind != probe.KindInner || e.Dropped() {
 		return
 	}
-	asks, answers := false, false
-	switch e.Proto {
-	case probe.ProtoTCP:
-		asks = e.Info&(probe.TCPSyn|probe.TCPAck) == probe.TCPSyn
-	case probe.ProtoICMP, probe.ProtoICMPv6:
-		asks, answers = e.ICMPEcho()
-	}
+	_, answers := e.ICMPEcho()
 	r := request{e.Seam, e.InnerSrc, e.InnerDst, e.InnerSrcPort, e.InnerDstPort, e.Proto}
 	switch {
 	case answers:
@@ -147,10 +141,10 @@ func (o *Observer) Recorded(e *probe.Event) {
 		for _, seam := range []probe.Seam{probe.SeamTUNRead, probe.SeamTUNWrite} {
 			delete(o.requests, request{seam, e.InnerDst, e.InnerSrc, e.InnerSrcPort, 0, e.Proto})
 		}
-	case asks && e.Proto != probe.ProtoTCP:
-		r.dport = 0
-		fallthrough
-	case asks:
+	case e.Opens():
+		if e.Proto != probe.ProtoTCP {
+			r.dport = 0
+		}
 		first, again := o.requests[r]
 		if !again {
 			if len(o.requests) >= requestsKept {

@@ -3,7 +3,6 @@ package trace
 import (
 	"cmp"
 	"fmt"
-	"syscall"
 
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
@@ -25,7 +24,7 @@ func (x *run) gather() *walk.Facts {
 		f.Seen[probe.A4] = w.dropped
 	}
 	if e := w.sendError; e != nil {
-		f.SendError = syscall.Errno(e.Info).Error()
+		f.SendError = e.Errno().Error()
 	}
 	if e := w.networkError; e != nil {
 		f.NetworkError = networkError(e)
@@ -35,7 +34,8 @@ func (x *run) gather() *walk.Facts {
 	}
 	if e := w.innerError; e != nil {
 		src, _ := e.Inner()
-		f.InnerError = fmt.Sprintf("ICMP error from %s, type %d code %d", src.Addr(), e.Info, e.InnerSrcPort)
+		typ, code, _ := e.ICMP()
+		f.InnerError = fmt.Sprintf("ICMP error from %s, type %d code %d", src.Addr(), typ, code)
 	}
 	if x.Kernel {
 		x.innerRoutes(f, w)
@@ -77,7 +77,7 @@ func (x *run) packet(w *witnesses, out *evidence.Traversal) string {
 // networkError words an ICMP error about an encrypted packet.
 func networkError(e *probe.Event) string {
 	from, _ := e.Outer()
-	if e.Info == 0 {
+	if _, _, ok := e.ICMP(); !ok {
 		return "this host's kernel answers: " + e.Reason.String()
 	}
 	return fmt.Sprintf("%s from %s", e.Reason, from.Addr())

@@ -51,9 +51,9 @@ const (
 // Add takes an inner packet of TCP into account.
 func (a *Answers) Add(e *probe.Event, forth bool) {
 	switch {
-	case forth && asks(e):
+	case forth && e.Asks():
 		a.askers.Add(e.InnerSrcPort)
-	case !forth && e.Info&probe.TCPRst == 0:
+	case !forth && e.TCPFlags()&probe.TCPRst == 0:
 		a.any = a.any || a.askers.Has(e.InnerDstPort)
 		if at := e.Time / slot; at != a.last {
 			a.last = at
@@ -64,13 +64,3 @@ func (a *Answers) Add(e *probe.Event, forth bool) {
 
 // Given reports whether what has come back is an answer: all is that is not of TCP.
 func (a *Answers) Given() bool { return a.slots == 0 || a.any || a.slots >= steadySlots }
-
-// asks reports whether a packet of TCP wants more than it acknowledges: it opens a
-// connection or has content.
-func asks(e *probe.Event) bool {
-	headers := uint16(20 + 60) // at most
-	if e.InnerSrc.Netip().Is6() {
-		headers = 40 + 60
-	}
-	return e.Info&probe.TCPRst == 0 && (e.Info&(probe.TCPSyn|probe.TCPPsh) != 0 || e.InnerLen > headers)
-}

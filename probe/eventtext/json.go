@@ -157,16 +157,17 @@ func (o *object) inner(e *probe.Event) {
 	if e.InnerLen != 0 {
 		o.number("len", uint64(e.InnerLen))
 	}
+	typ, code, isICMP := e.ICMP()
 	switch {
 	case e.Proto == probe.ProtoTCP && hasPorts(e):
-		o.text("tcp_flags", tcpFlags(e.Info))
-	case hasICMPType(e):
-		o.number("icmp_type", uint64(e.Info))
+		o.text("tcp_flags", tcpFlags(e.TCPFlags()))
+	case isICMP:
+		o.number("icmp_type", uint64(typ))
 		if request, reply := e.ICMPEcho(); request || reply {
 			o.number("icmp_id", uint64(e.InnerSrcPort))
 			o.number("icmp_seq", uint64(e.InnerDstPort))
 		} else if e.ICMPError() {
-			o.number("icmp_code", uint64(e.InnerSrcPort))
+			o.number("icmp_code", uint64(code))
 		}
 	}
 	o.flag("fragment", e.Flags&probe.FlagFragment != 0)

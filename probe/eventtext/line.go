@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -235,7 +234,7 @@ func (l *line) device(e *probe.Event) {
 	case e.Kind == probe.KindResponse && !e.Dropped():
 		l.printf("session established")
 	case e.Reason == probe.SendError:
-		l.printf("> %s not sent: %v", addrPort(dst), syscall.Errno(e.Info))
+		l.printf("> %s not sent: %v", addrPort(dst), e.Errno())
 	case e.OuterLen != 0:
 		l.printf("< %s ", addrPort(src))
 		l.message(e)
@@ -287,23 +286,24 @@ func (l *line) inner(e *probe.Event) {
 	l.text(protoName(e.Proto))
 	if e.Proto == probe.ProtoTCP {
 		l.text(" [")
-		l.text(tcpFlags(e.Info))
+		l.text(tcpFlags(e.TCPFlags()))
 		l.text("]")
 	}
 }
 
 // icmp appends type and content of an inner ICMP or ICMPv6 message.
 func (l *line) icmp(e *probe.Event) {
-	if !hasICMPType(e) {
+	typ, code, ok := e.ICMP()
+	if !ok {
 		return
 	}
-	l.printf(" %s", icmpName(e.Proto, e.Info))
+	l.printf(" %s", icmpName(e.Proto, typ))
 	request, reply := e.ICMPEcho()
 	switch {
 	case request || reply:
 		l.printf(" id %d seq %d", e.InnerSrcPort, e.InnerDstPort)
 	case e.ICMPError():
-		l.printf(" code %d", e.InnerSrcPort)
+		l.printf(" code %d", code)
 		if e.InnerDstPort != 0 {
 			l.printf(" about port %d", e.InnerDstPort)
 		}

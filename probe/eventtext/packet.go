@@ -53,10 +53,6 @@ func hasPorts(e *probe.Event) bool {
 	return (e.Proto == probe.ProtoTCP || e.Proto == probe.ProtoUDP) && whole(e)
 }
 
-func hasICMPType(e *probe.Event) bool {
-	return (e.Proto == probe.ProtoICMP || e.Proto == probe.ProtoICMPv6) && whole(e)
-}
-
 // tcpFlags writes the flags as tcpdump does: a dot is an acknowledgement.
 func tcpFlags(flags uint8) string {
 	const letters = "FSRP.UEW" // from the lowest bit

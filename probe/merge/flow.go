@@ -191,7 +191,7 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 		f.since = [2]tally{}
 		f.epoch++
 		return
-	case f.replies > 0 && e.Checkpoint == probe.A1 && asks(e):
+	case f.replies > 0 && e.Checkpoint == probe.A1 && e.Asks():
 		f.askers.Add(e.InnerSrcPort)
 		switch f.asked++; {
 		case f.asked == 1:
@@ -217,18 +217,6 @@ func (f *hop) waits(e *probe.Event, forth bool) bool {
 		return true // of which one is not known
 	}
 	return f.askers.Has(port)
-}
-
-// asks reports whether a packet wants an answer: not the end of a connection.
-func asks(e *probe.Event) bool {
-	switch e.Proto {
-	case probe.ProtoTCP:
-		return e.Info&probe.TCPFin == 0 && (e.Info&(probe.TCPSyn|probe.TCPAck) == probe.TCPSyn || e.Info&probe.TCPPsh != 0)
-	case probe.ProtoICMP, probe.ProtoICMPv6:
-		req, _ := e.ICMPEcho()
-		return req
-	}
-	return true
 }
 
 // judged is what is to be judged: the end, if the flow was answered before and is

@@ -106,11 +106,8 @@ func appendInside(dst []byte, e *probe.Event) ([]byte, int) {
 		dst = binary.BigEndian.AppendUint16(dst, e.InnerSrcPort)
 		dst = binary.BigEndian.AppendUint16(dst, e.InnerDstPort)
 	case (e.Proto == probe.ProtoICMP || e.Proto == probe.ProtoICMPv6) && size >= header+2:
-		code := byte(0) // of an echo
-		if e.ICMPError() {
-			code = byte(e.InnerSrcPort)
-		}
-		dst = append(dst, e.Info, code)
+		typ, code, _ := e.ICMP()
+		dst = append(dst, typ, code)
 	}
 	return dst, size
 }

@@ -3,7 +3,6 @@ package collect
 import (
 	"encoding/base64"
 	"net/netip"
-	"syscall"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -105,7 +104,7 @@ func addToPeer(p *diagnose.Peer, e *probe.Event) {
 func addData(p *diagnose.Peer, e *probe.Event) {
 	switch {
 	case e.Reason == probe.SendError:
-		p.SendErrno, p.SendError = syscall.Errno(e.Info), e
+		p.SendErrno, p.SendError = e.Errno(), e
 	case e.Reason == probe.DisallowedSource:
 		p.Disallowed = e
 		p.DisallowedN++
@@ -168,11 +167,11 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 		f.Dropped = kept(e)
 		return
 	}
-	if e.ICMPError() && !saysNo(e) {
+	if e.ICMPError() && !e.Undelivered() {
 		return // a redirection, or the size of the path: no answer to a request
 	}
 	if e.Kind == probe.KindInner && e.Proto == probe.ProtoTCP {
-		if e.Info&probe.TCPFin != 0 {
+		if e.TCPFlags()&probe.TCPFin != 0 {
 			return // the end of a connection that is older than what may be wrong
 		}
 		begin(f, e)
@@ -186,7 +185,7 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 		f.SentData++
 	case !forth && e.Kind == probe.KindInner:
 		f.Replies++
-		if e.ICMPError() || e.Proto == probe.ProtoTCP && e.Info&probe.TCPRst != 0 {
+		if e.ICMPError() || e.TCPFlags()&probe.TCPRst != 0 {
 			f.Answer = kept(e)
 		}
 	}
@@ -201,23 +200,13 @@ func kept(e *probe.Event) *probe.Event {
 // begin follows a new connection rather than one that has had no answer, on the
 // side that is called.
 func begin(f *diagnose.Flow, e *probe.Event) {
-	if e.Checkpoint == probe.B4 && e.Info&probe.TCPSyn != 0 && f.Seen[probe.B4] != nil && !f.Paired() {
+	if e.Checkpoint == probe.B4 && e.TCPFlags()&probe.TCPSyn != 0 && f.Seen[probe.B4] != nil && !f.Paired() {
 		for _, cp := range probe.Checkpoints(probe.SideB) {
 			if old := f.Seen[cp]; cp.Order() >= probe.B4.Order() && old != nil && old.Time < e.Time {
 				f.Seen[cp] = nil
 			}
 		}
 	}
-}
-
-// saysNo reports whether an ICMP error means that a packet did not arrive for a
-// reason that repeating it does not change: destination unreachable, but for
-// "fragmentation needed", and time exceeded (RFC 792, RFC 4443).
-func saysNo(e *probe.Event) bool {
-	if e.Proto == probe.ProtoICMPv6 {
-		return e.Info == 1 || e.Info == 3
-	}
-	return e.Info == 3 && e.InnerSrcPort != 4 || e.Info == 11
 }
 
 // match reports whether e is of the flow, and whether it goes towards the

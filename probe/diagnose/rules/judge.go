@@ -193,10 +193,10 @@ func (f facts) refused(time.Time) *Ruling {
 			Fix:      fix.Steps{fix.Note("on " + who + ": start the service, or see what listens"), fix.Check("ss -tlnp").On(who)}}, settled}
 	}
 	code, says := innerICMP(e)
+	icmpType, icmpCode, _ := e.ICMP()
 	v := diagnose.Verdict{Code: code, Where: diagnose.WhereBeyond, Certain: true,
-		Summary: fmt.Sprintf("the tunnel works; %s says: %s", who, says),
-		Evidence: []string{fmt.Sprintf("ICMP type %d code %d (%s) from %s %s",
-			e.Info, e.InnerSrcPort, says, who, way)}}
+		Summary:  fmt.Sprintf("the tunnel works; %s says: %s", who, says),
+		Evidence: []string{fmt.Sprintf("ICMP type %d code %d (%s) from %s %s", icmpType, icmpCode, says, who, way)}}
 	v.Checkpoint = innerICMPCheckpoint[code]
 	switch code {
 	case diagnose.ConnectionRefused:
@@ -224,18 +224,19 @@ var innerICMPCheckpoint = map[diagnose.Code]probe.Checkpoint{
 	diagnose.NoReplyFromDestination: probe.B6,
 }
 
-// innerICMP reads an ICMP error that came back inside the tunnel (RFC 792,
-// RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+// innerICMP reads an ICMP error that came back inside the tunnel.
 func innerICMP(e *probe.Event) (diagnose.Code, string) {
+	typ, code, _ := e.ICMP()
 	v6 := e.Proto == probe.ProtoICMPv6
-	switch code := e.InnerSrcPort; {
-	case !v6 && e.Info == 3 && code == 3, v6 && e.Info == 1 && code == 4:
+	switch probe.ICMPReason(v6, typ, code) {
+	case probe.ICMPPortUnreachable:
 		return diagnose.ConnectionRefused, "port unreachable"
-	case !v6 && e.Info == 3 && (code == 9 || code == 10 || code == 13), v6 && e.Info == 1 && (code == 1 || code == 5 || code == 6):
+	case probe.ICMPProhibited:
 		return diagnose.ForwardFirewall, "administratively prohibited"
-	case !v6 && e.Info == 3 && (code == 0 || code == 6), v6 && e.Info == 1 && code == 0:
+	case probe.ICMPNetUnreachable:
 		return diagnose.NoRouteOnward, "network unreachable"
-	case !v6 && e.Info == 3, v6 && e.Info == 1:
+	}
+	if unreachable := v6 && typ == 1 || !v6 && typ == 3; unreachable {
 		return diagnose.NeighborUnreachable, "host unreachable"
 	}
 	return diagnose.NoReplyFromDestination, "time exceeded: the packet goes in circles, or its way is too long"
