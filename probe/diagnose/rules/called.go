@@ -14,7 +14,7 @@ import (
 // This file judges as the side that is called: B1 to B8.
 
 // replied: the flow's packet came in and its answer went out.
-func (f facts) replied(time.Time) *Ruling {
+func (f facts) replied(time.Time) *ruling {
 	if f.Flow.Seen[probe.B8] == nil || !f.Flow.Paired() || f.Flow.Answer != nil {
 		return nil
 	}
@@ -23,7 +23,7 @@ func (f facts) replied(time.Time) *Ruling {
 }
 
 // strangers: somebody shakes hands with us whom we do not know.
-func (f facts) strangers(time.Time) *Ruling {
+func (f facts) strangers(time.Time) *ruling {
 	for i := len(f.Strangers) - 1; i >= 0; i-- {
 		if s := &f.Strangers[i]; f.concerns(s) {
 			return final(Stranger(f.Facts, s))
@@ -73,7 +73,7 @@ func Stranger(of *diagnose.Facts, s *diagnose.Stranger) diagnose.Verdict {
 
 // replayed: the peer's calls are older than what it said before. One alone,
 // while its session stands, may be anybody's who recorded it.
-func (f facts) replayed(now time.Time) *Ruling {
+func (f facts) replayed(now time.Time) *ruling {
 	p := f.Peer
 	if p == nil || p.Handshake.Replays == 0 || p.Handshake.Replays == 1 && p.Handshake.Alive(now) {
 		return nil
@@ -95,14 +95,14 @@ func (f facts) replayed(now time.Time) *Ruling {
 
 // responseNotAccepted is a general code: the peer calls again and again, and
 // is answered each time.
-func (f facts) responseNotAccepted(now time.Time) *Ruling {
+func (f facts) responseNotAccepted(now time.Time) *ruling {
 	p := f.Peer
 	if p == nil || p.Handshake.Answered < 2 {
 		return nil
 	}
 	h := &p.Handshake
 	to := f.outerTarget(h.LastAnswered)
-	return &Ruling{diagnose.Verdict{Code: diagnose.ResponseNotAccepted, Checkpoint: probe.B3, Where: diagnose.WherePath,
+	return &ruling{diagnose.Verdict{Code: diagnose.ResponseNotAccepted, Checkpoint: probe.B3, Where: diagnose.WherePath,
 		Summary:  fmt.Sprintf("%s keeps initiating handshakes; each is answered, but no data follows", p.Label()),
 		Evidence: []string{fmt.Sprintf("%d initiations received and answered to %s since it last sent data", h.Answered, to)},
 		Candidates: []diagnose.Candidate{
@@ -120,7 +120,7 @@ const (
 )
 
 // sharedKey: the endpoint goes back and forth between the same two addresses.
-func (f facts) sharedKey(now time.Time) *Ruling {
+func (f facts) sharedKey(now time.Time) *ruling {
 	p := f.Peer
 	if p == nil {
 		return nil
@@ -152,15 +152,15 @@ func (f facts) sharedKey(now time.Time) *Ruling {
 }
 
 // noAnswerHere: the packet came in, and no answer has been given.
-func (f facts) noAnswerHere(time.Time) *Ruling {
+func (f facts) noAnswerHere(time.Time) *ruling {
 	if f.Flow.Seen[probe.B4] == nil {
 		return nil
 	}
 	dst := f.Flow.Target.Addr().String()
 	if back := f.Kernel.On(evidence.ToTunnel); back.Packets > 0 {
-		return &Ruling{f.replyAstray(back), false}
+		return &ruling{f.replyAstray(back), false}
 	}
-	return &Ruling{diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B7, Where: diagnose.WhereHere,
+	return &ruling{diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B7, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("the packet to %s came out of the tunnel here, and no reply has entered it", f.target()),
 		Evidence: []string{"written to " + f.Interface + ": B4", "nothing read from " + f.Interface + " for it: no B7"},
 		Candidates: []diagnose.Candidate{

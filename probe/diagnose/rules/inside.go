@@ -17,7 +17,7 @@ import (
 
 // replyDisallowed: the reply arrives, decrypts, and has a source that is not
 // the peer's.
-func (f facts) replyDisallowed(time.Time) *Ruling {
+func (f facts) replyDisallowed(time.Time) *ruling {
 	e := f.Peer.Disallowed
 	if e == nil || f.Flow.Works() {
 		return nil
@@ -40,7 +40,7 @@ func (f facts) replyDisallowed(time.Time) *Ruling {
 }
 
 // sourceDisallowed is the same as the side that is asked sees it.
-func (f facts) sourceDisallowed(time.Time) *Ruling {
+func (f facts) sourceDisallowed(time.Time) *ruling {
 	if f.Peer == nil || f.Peer.Disallowed == nil {
 		return nil
 	}
@@ -76,11 +76,11 @@ func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
 }
 
 // notDelivered: the reply left the tunnel, and the application did not get it.
-func (f facts) notDelivered(time.Time) *Ruling {
+func (f facts) notDelivered(time.Time) *ruling {
 	if f.Flow.Replies == 0 {
 		return nil
 	}
-	return &Ruling{diagnose.Verdict{Code: diagnose.InputFirewall, Checkpoint: probe.A6, Where: diagnose.WhereHere,
+	return &ruling{diagnose.Verdict{Code: diagnose.InputFirewall, Checkpoint: probe.A6, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came out of the tunnel and did not reach the application", f.target()),
 		Evidence: []string{fmt.Sprintf("%s of the flow were written to %s", probe.Count(f.Flow.Replies, "packet"), f.Interface),
 			"the probe got no answer"},
@@ -96,7 +96,7 @@ func (f facts) notDelivered(time.Time) *Ruling {
 const noReplyAfter = 7500 * time.Millisecond
 
 // noReply is the general code: data leaves, and nothing comes back for it.
-func (f facts) noReply(now time.Time) *Ruling {
+func (f facts) noReply(now time.Time) *ruling {
 	if f.Flow.SentData == 0 {
 		return nil
 	}
@@ -142,7 +142,7 @@ func (f facts) noReply(now time.Time) *Ruling {
 		f.incomplete(&v) // so that they have a source that nobody there expects
 	}
 	first := f.Flow.Seen[probe.A4]
-	return &Ruling{v, first != nil && now.Sub(first.When()) > noReplyAfter}
+	return &ruling{v, first != nil && now.Sub(first.When()) > noReplyAfter}
 }
 
 func family(a netip.Addr) string {

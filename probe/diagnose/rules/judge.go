@@ -37,59 +37,21 @@ func Judge(of *diagnose.Facts, now time.Time) (v diagnose.Verdict, settled bool)
 }
 
 func (f facts) judge(now time.Time) (v diagnose.Verdict, settled bool) {
-	rules := judgePeer
-	switch {
-	case f.Flow != nil && f.Side == probe.SideB:
-		rules = judgeB
-	case f.Flow != nil:
-		rules = judgeA
-	}
-	for _, rule := range rules {
-		if r := rule(f, now); r != nil {
-			return r.Verdict, r.Settled
-		}
+	if _, r := f.first(now); r != nil {
+		return r.Verdict, r.settled
 	}
 	return f.idle(now), false
 }
 
-// Ruling is what a rule finds: a verdict, and whether it stands.
-type Ruling struct {
-	diagnose.Verdict
-	// Settled: more of the same would not change the verdict. Otherwise it is what can
-	// be said so far, and is the verdict if there is no more time.
-	Settled bool
-}
-
-// final is a ruling that stands.
-func final(v diagnose.Verdict) *Ruling { return &Ruling{v, true} }
-
-// A rule looks for one cause, and returns nil where it does not find it. The rules are
-// in the order in which a packet passes the checkpoints, except that success comes
-// first, and what was observed comes before what is only missing.
-type rule func(f facts, now time.Time) *Ruling
-
-var judgeA = []rule{
-	facts.blackhole, facts.answered, facts.overheard, facts.refused, facts.noMatch, facts.outputDropped, facts.notRouted, facts.diverted,
-	facts.noPrivateKey, facts.noEndpoint, facts.endpointInTunnel, facts.endpointNotRouted, facts.cannotSend,
-	facts.wireOutDropped,
-	facts.pskMismatch, facts.wireInDropped, facts.wireInFiltered, facts.wireInRefused, facts.icmpSays, facts.replyDisallowed,
-	facts.innerInDropped, facts.noResponse, facts.notDelivered, facts.noReply, facts.notEntered,
-}
-
-var judgeB = []rule{
-	facts.replied, facts.routerRefuses, facts.rejected, facts.refused, facts.strangers, facts.replayed, facts.sharedKey,
-	facts.sourceDisallowed,
-	facts.replyElsewhere, facts.cannotSend, facts.wireOutDropped, facts.responseNotAccepted,
-	facts.forwarded, facts.returned, facts.neighborSilent, facts.noAnswerBehind, facts.routerWaits, facts.noAnswerHere,
-	facts.wireInDropped, facts.wireInFiltered, facts.wireInRefused,
-}
-
-var judgePeer = []rule{
-	facts.noPrivateKey, facts.sharedKey, facts.sourceDisallowed, facts.replayed,
-	facts.noEndpoint, facts.endpointInTunnel, facts.endpointNotRouted, facts.cannotSend, facts.wireOutDropped,
-	facts.pskMismatch, facts.wireInDropped, facts.wireInFiltered, facts.wireInRefused, facts.icmpSays, facts.noResponse,
-	facts.responseNotAccepted,
-	facts.strangers, facts.alive,
+// first is the first rule that finds something, and what; nil if none does.
+func (f facts) first(now time.Time) (*rule, *ruling) {
+	rules := ordered[viewOf(f)]
+	for i := range rules {
+		if r := rules[i].find(f, now); r != nil {
+			return &rules[i], r
+		}
+	}
+	return nil, nil
 }
 
 // maybe is a possible cause, and the check that tells it from others.
@@ -121,7 +83,7 @@ func (f facts) idle(now time.Time) diagnose.Verdict {
 }
 
 // answered: the destination answers the probe, and by way of the tunnel.
-func (f facts) answered(time.Time) *Ruling {
+func (f facts) answered(time.Time) *ruling {
 	if !f.Flow.Probe.Answered || f.outside() {
 		return nil
 	}
@@ -134,7 +96,7 @@ func (f facts) answered(time.Time) *Ruling {
 }
 
 // overheard: somebody else's packet has got its answer.
-func (f facts) overheard(time.Time) *Ruling {
+func (f facts) overheard(time.Time) *ruling {
 	a1, a6 := f.Flow.Seen[probe.A1], f.Flow.Seen[probe.A6]
 	p := f.Kernel.On(evidence.FromTunnel)
 	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time || !f.Flow.Answers.Given() {
@@ -161,7 +123,7 @@ func (f facts) answeredOutside(v *diagnose.Verdict) {
 	}
 }
 
-func (f facts) alive(now time.Time) *Ruling {
+func (f facts) alive(now time.Time) *ruling {
 	h := &f.Peer.Handshake
 	if !h.Alive(now) {
 		return nil
@@ -172,7 +134,7 @@ func (f facts) alive(now time.Time) *Ruling {
 }
 
 // refused: the far service, or a host on the way, says no, through the tunnel.
-func (f facts) refused(time.Time) *Ruling {
+func (f facts) refused(time.Time) *ruling {
 	e := f.Flow.Answer
 	if e == nil {
 		return nil
@@ -187,7 +149,7 @@ func (f facts) refused(time.Time) *Ruling {
 		way = "was the answer to a socket of this host"
 	}
 	if !e.ICMPError() {
-		return &Ruling{diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereBeyond, Certain: true,
+		return &ruling{diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereBeyond, Certain: true,
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
 			Evidence: []string{fmt.Sprintf("TCP reset from %s %s", src, way)},
 			Fix:      fix.Steps{fix.Note("on " + who + ": start the service, or see what listens"), fix.Check("ss -tlnp").On(who)}}, settled}
@@ -216,7 +178,7 @@ func (f facts) refused(time.Time) *Ruling {
 	case diagnose.ForwardFirewall:
 		v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
 	}
-	return &Ruling{v, settled}
+	return &ruling{v, settled}
 }
 
 var innerICMPCheckpoint = map[diagnose.Code]probe.Checkpoint{
@@ -245,7 +207,7 @@ func innerICMP(e *probe.Event) (diagnose.Code, string) {
 func (f facts) target() string { return probe.TargetText(f.Flow.Target) }
 
 // noMatch: cryptokey routing has no peer for the destination.
-func (f facts) noMatch(time.Time) *Ruling {
+func (f facts) noMatch(time.Time) *ruling {
 	if f.Peer != nil {
 		return nil
 	}
@@ -271,11 +233,11 @@ func (f facts) noMatch(time.Time) *Ruling {
 			v.Fix = append(v.Fix, fix.Command("ip route add %s dev %s", host, f.Interface))
 		}
 	}
-	return &Ruling{v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside()}
+	return &ruling{v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside()}
 }
 
 // notRouted: the kernel does not give the packet to the tunnel.
-func (f facts) notRouted(time.Time) *Ruling {
+func (f facts) notRouted(time.Time) *ruling {
 	r := f.Flow.Route
 	if !f.outside() {
 		return nil
@@ -324,7 +286,7 @@ func (f facts) routeInto(dst netip.Addr) fix.Step {
 }
 
 // notEntered: routed to the tunnel, and yet it did not come.
-func (f facts) notEntered(time.Time) *Ruling {
+func (f facts) notEntered(time.Time) *ruling {
 	if f.Flow.Seen[probe.A1] != nil || !f.Flow.Probe.Sent {
 		return nil
 	}
@@ -341,7 +303,7 @@ func (f facts) notEntered(time.Time) *Ruling {
 	switch {
 	case certain && f.traced() && p.Packets == 0:
 		v.Summary += ": this host refuses to send it"
-		return &Ruling{refusal(v, f.Flow.XfrmBlocks, "output"), f.Flow.Probe.Done}
+		return &ruling{refusal(v, f.Flow.XfrmBlocks, "output"), f.Flow.Probe.Done}
 	case certain:
 		v.Summary += ": netfilter on this host drops or rejects it"
 		return final(v)
@@ -361,5 +323,5 @@ func (f facts) notEntered(time.Time) *Ruling {
 		v.Candidates = append(v.Candidates, maybe(diagnose.RouteBypassesTunnel, "ip route get "+f.Flow.Target.Addr().
 			String()+": does it say dev "+f.Interface+"?"))
 	}
-	return &Ruling{v, false}
+	return &ruling{v, false}
 }

@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,8 +54,14 @@ func (s *story) add(e probe.Event) *story {
 	return s
 }
 
-// judge judges what has happened so far.
-func (s *story) judge() (diagnose.Verdict, bool) { return Judge(s.Facts, now) }
+// judge judges what has happened so far. What a rule finds is what it declares.
+func (s *story) judge() (diagnose.Verdict, bool) {
+	rule, r := facts{s.Facts}.first(now)
+	if rule != nil && (!slices.Contains(rule.codes, r.Code) || !slices.Contains(rule.at, r.Checkpoint)) {
+		panic(fmt.Sprintf("rule %q has found %s at %q, which the table does not say", rule.name, r.Code, r.Checkpoint))
+	}
+	return Judge(s.Facts, now)
+}
 
 func (s *story) after(d time.Duration) *story { s.at = s.at.Add(d); return s }
 

@@ -26,7 +26,7 @@ func dropVerdict(code diagnose.Code, at probe.Checkpoint, d *evidence.Drop, what
 }
 
 // outputDropped: the inner packet does not get as far as the tunnel.
-func (f facts) outputDropped(time.Time) *Ruling {
+func (f facts) outputDropped(time.Time) *ruling {
 	p := f.Kernel.On(evidence.ToTunnel)
 	if p.Drop == nil || f.Flow.Seen[probe.A1] != nil {
 		return nil
@@ -37,7 +37,7 @@ func (f facts) outputDropped(time.Time) *Ruling {
 
 // diverted: routing leads the packet into the tunnel, but a rule makes another packet
 // of it on the way, which leaves elsewhere.
-func (f facts) diverted(time.Time) *Ruling {
+func (f facts) diverted(time.Time) *ruling {
 	p := f.Kernel.On(evidence.ToTunnel)
 	if f.Flow.Seen[probe.A1] != nil || p.Drop != nil || p.Passed != "postrouting" || p.Out == "" || p.Out == f.Interface {
 		return nil
@@ -61,7 +61,7 @@ func (f facts) diverted(time.Time) *Ruling {
 
 // filtered is the verdict on packets that were lost behind prerouting, where
 // the kernel checks sources, and whose source does not pass.
-func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *Ruling {
+func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *ruling {
 	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Certain() {
 		return nil
 	}
@@ -74,7 +74,7 @@ func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *Ruling {
 
 // blocked is the verdict on packets that netfilter has let pass and that are refused
 // after that.
-func blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, what, seen string) *Ruling {
+func blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, what, seen string) *ruling {
 	if len(p.XfrmBlocks) == 0 {
 		return nil
 	}
@@ -89,7 +89,7 @@ func blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, wha
 
 // innerInDropped: the reply has left the tunnel, and does not get to the
 // application, or to the host that asked.
-func (f facts) innerInDropped(time.Time) *Ruling {
+func (f facts) innerInDropped(time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromTunnel)
 	if f.Flow.Seen[probe.A6] == nil {
 		return nil
@@ -104,13 +104,13 @@ func (f facts) innerInDropped(time.Time) *Ruling {
 	// A reply without its request may be one to somebody whose request is yet to
 	// be seen to come out of the tunnel.
 	settled := f.Flow.Probe.Sent || f.Flow.Seen[probe.A1] != nil
-	return &Ruling{dropVerdict(diagnose.InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel",
+	return &ruling{dropVerdict(diagnose.InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel",
 		f.target())), settled}
 }
 
 // rejected: this host itself sends the answer that says no. What it was seen to
 // do tells more than the answer.
-func (f facts) rejected(now time.Time) *Ruling {
+func (f facts) rejected(now time.Time) *ruling {
 	if f.Flow.Answer == nil || f.Kernel.On(evidence.ToTunnel).Packets > 0 && f.Kernel.On(evidence.ToTunnel).In != "" {
 		return nil
 	}
@@ -122,7 +122,7 @@ func (f facts) rejected(now time.Time) *Ruling {
 
 // forwarded judges, as the side that is called, what becomes of the request
 // behind the tunnel: B5.
-func (f facts) forwarded(time.Time) *Ruling {
+func (f facts) forwarded(time.Time) *ruling {
 	if f.Flow.Seen[probe.B4] == nil || f.Flow.Paired() && f.Flow.Answer == nil || f.Kernel == nil {
 		return nil
 	}
@@ -180,7 +180,7 @@ func (f facts) forwarded(time.Time) *Ruling {
 
 // returned judges what becomes of the answer on its way back into the tunnel:
 // B7.
-func (f facts) returned(time.Time) *Ruling {
+func (f facts) returned(time.Time) *ruling {
 	p := f.Kernel.On(evidence.ToTunnel)
 	own := f.Flow.Route.Local && f.Kernel.On(evidence.FromTunnel).Passed == "input"
 	if p.Packets == 0 && !own || f.Flow.Paired() || f.Flow.Seen[probe.B4] == nil {
@@ -228,7 +228,7 @@ func (f facts) returned(time.Time) *Ruling {
 }
 
 // neighborSilent: the request went on, and the next hop does not take it: B6.
-func (f facts) neighborSilent(time.Time) *Ruling {
+func (f facts) neighborSilent(time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromTunnel)
 	n := p.Route.Neighbor
 	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.Kernel.On(evidence.ToTunnel).Packets > 0 {
@@ -244,7 +244,7 @@ func (f facts) neighborSilent(time.Time) *Ruling {
 }
 
 // noAnswerBehind: the request went on, and nothing has come back: B6.
-func (f facts) noAnswerBehind(now time.Time) *Ruling {
+func (f facts) noAnswerBehind(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromTunnel)
 	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || f.Kernel.On(evidence.ToTunnel).Packets > 0 {
 		return nil
@@ -274,7 +274,7 @@ func (f facts) noAnswerBehind(now time.Time) *Ruling {
 	}
 	v.Fix = fix.Steps{fix.Note("the destination can tell; on " + dst.String() + ":"), fix.Check("tcpdump -ni any host %s", dst).
 		On(dst.String())}
-	return &Ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
+	return &ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
 }
 
 // routeFix is what to add, if that helps, or else takes away what decided.

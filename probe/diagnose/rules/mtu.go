@@ -17,7 +17,7 @@ const leastIPv6 = 1280
 
 // blackhole: small packets get through, full-size ones do not, and nobody says
 // so.
-func (f facts) blackhole(time.Time) *Ruling {
+func (f facts) blackhole(time.Time) *ruling {
 	m := f.PathMTU
 	if m == nil || m.Largest >= m.Link || m.ToldBy.IsValid() {
 		return nil

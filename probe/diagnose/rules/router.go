@@ -15,7 +15,7 @@ import (
 // by sockets of its host: B5 and B6.
 
 // routerRefuses: the flow may not pass, or the network says that it cannot.
-func (f facts) routerRefuses(time.Time) *Ruling {
+func (f facts) routerRefuses(time.Time) *ruling {
 	e := f.Flow.Dropped
 	if f.Router == nil || e == nil || e.Seam != probe.SeamForward {
 		return nil
@@ -77,13 +77,13 @@ func (f facts) allow(e *probe.Event) fix.Steps {
 
 // routerWaits: a socket of this host has sent the request on, and nothing has come
 // back.
-func (f facts) routerWaits(now time.Time) *Ruling {
+func (f facts) routerWaits(now time.Time) *ruling {
 	b5 := f.Flow.Seen[probe.B5]
 	if f.Router == nil || b5 == nil || f.Flow.Seen[probe.B6] != nil {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	return &Ruling{diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
+	return &ruling{diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
 		Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.Peer.Label(), f.target()),
 		Evidence: []string{fmt.Sprintf("sent on %s ago, with this host's own address for its source", probe.Brief(now.Sub(b5.When())))},
 		Candidates: []diagnose.Candidate{

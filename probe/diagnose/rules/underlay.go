@@ -25,7 +25,7 @@ const noResponseAfter = 7 * time.Second
 var noKey = base64.StdEncoding.EncodeToString(make([]byte, 32))
 
 // noPrivateKey: the device calls all the same, by a key that no peer has.
-func (f facts) noPrivateKey(now time.Time) *Ruling {
+func (f facts) noPrivateKey(now time.Time) *ruling {
 	if f.PublicKey != noKey || f.Peer.Handshake.Alive(now) || f.Flow != nil && f.Flow.Seen[probe.A4] != nil {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (f facts) noPrivateKey(now time.Time) *Ruling {
 			fix.Note("the peers need its public key, which is shown by:"), fix.Check("wg show %s public-key", f.Interface)}})
 }
 
-func (f facts) noEndpoint(now time.Time) *Ruling {
+func (f facts) noEndpoint(now time.Time) *ruling {
 	p := f.Peer
 	if p.Endpoint.IsValid() || p.Written == "" && p.NoEndpoint == nil && (f.Flow == nil || p.Handshake.Alive(now)) {
 		return nil
@@ -63,7 +63,7 @@ func (f facts) noEndpoint(now time.Time) *Ruling {
 	return final(v)
 }
 
-func (f facts) endpointInTunnel(time.Time) *Ruling {
+func (f facts) endpointInTunnel(time.Time) *ruling {
 	p := f.Peer
 	if p.Handshake.EstablishedNow || p.Route.Kind != evidence.RouteFound || p.Route.Interface != f.Interface {
 		return nil
@@ -76,7 +76,7 @@ func (f facts) endpointInTunnel(time.Time) *Ruling {
 	return final(v)
 }
 
-func (f facts) endpointNotRouted(time.Time) *Ruling {
+func (f facts) endpointNotRouted(time.Time) *ruling {
 	p := f.Peer
 	if p.Handshake.EstablishedNow || p.Route.Kind == evidence.RouteUnknown || p.Route.Kind == evidence.RouteFound {
 		return nil
@@ -97,7 +97,7 @@ func (f facts) endpointNotRouted(time.Time) *Ruling {
 }
 
 // cannotSend: the socket refuses, though there is a route.
-func (f facts) cannotSend(time.Time) *Ruling {
+func (f facts) cannotSend(time.Time) *ruling {
 	p := f.Peer
 	if p == nil || p.SendErrno == 0 || f.Side == probe.SideB && !f.Since.IsZero() && p.SendError.When().Before(f.Since) {
 		return nil
@@ -136,7 +136,7 @@ func (f facts) cannotSend(time.Time) *Ruling {
 	return final(v)
 }
 
-func (f facts) pskMismatch(time.Time) *Ruling {
+func (f facts) pskMismatch(time.Time) *ruling {
 	h := &f.Peer.Handshake
 	if h.Rejected == 0 {
 		return nil
@@ -155,7 +155,7 @@ func (f facts) pskMismatch(time.Time) *Ruling {
 }
 
 // icmpSays: somebody on the way says why the datagram did not arrive.
-func (f facts) icmpSays(time.Time) *Ruling {
+func (f facts) icmpSays(time.Time) *ruling {
 	p := f.Peer
 	e := p.ICMP
 	if e == nil {
@@ -219,7 +219,7 @@ var icmpWords = map[probe.Reason]string{
 }
 
 // noResponse is the general code: initiations leave and nothing comes back.
-func (f facts) noResponse(now time.Time) *Ruling {
+func (f facts) noResponse(now time.Time) *ruling {
 	p := f.Peer
 	h := &p.Handshake
 	if h.Sent == 0 || f.Flow == nil && h.Sent < 2 || h.EstablishedNow && f.Flow != nil && h.Sent < 2 {
@@ -258,11 +258,11 @@ func (f facts) noResponse(now time.Time) *Ruling {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.Describe()))
 		v.Fix = append(f.rightEndpoint(p),
 			fix.Note("or see to the program that passes on:"), fix.Check("ss -ulnp sport = :%d", ep.Port()))
-		return &Ruling{v, settled}
+		return &ruling{v, settled}
 	}
 	if f.Kernel.On(evidence.ToWire).Passed == "postrouting" && f.Kernel.On(evidence.FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
 	}
 	v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
-	return &Ruling{v, settled}
+	return &ruling{v, settled}
 }

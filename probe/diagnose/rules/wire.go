@@ -14,7 +14,7 @@ import (
 
 // wireOutDropped: the encrypted packet does not get out. The socket says so
 // too, see cannotSend, unless a hook drops it so that nobody notices.
-func (f facts) wireOutDropped(time.Time) *Ruling {
+func (f facts) wireOutDropped(time.Time) *ruling {
 	p := f.Kernel.On(evidence.ToWire)
 	if p.Drop == nil || f.works() || f.Side == probe.SideA && f.Peer == nil {
 		return nil
@@ -45,7 +45,7 @@ func (f facts) works() bool {
 }
 
 // wireInDropped: encrypted packets arrive, and this host drops them.
-func (f facts) wireInDropped(now time.Time) *Ruling {
+func (f facts) wireInDropped(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
 	if p.Drop == nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
@@ -73,7 +73,7 @@ func (f facts) missedAt(data bool, now time.Time) probe.Checkpoint {
 
 // wireInRefused: encrypted packets arrive, pass the firewall, and something behind it
 // does not let the socket have them.
-func (f facts) wireInRefused(now time.Time) *Ruling {
+func (f facts) wireInRefused(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
 	if p.Passed != "input" || p.Drop != nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
@@ -87,7 +87,7 @@ func (f facts) wireInRefused(now time.Time) *Ruling {
 
 // wireInFiltered: encrypted packets arrive, and the check of their source
 // drops them.
-func (f facts) wireInFiltered(time.Time) *Ruling {
+func (f facts) wireInFiltered(time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
 	if f.works() {
 		return nil
@@ -101,7 +101,7 @@ func (f facts) wireInFiltered(time.Time) *Ruling {
 
 // replyElsewhere: the answer to a handshake leaves by another link than the
 // initiation came in by.
-func (f facts) replyElsewhere(now time.Time) *Ruling {
+func (f facts) replyElsewhere(now time.Time) *ruling {
 	p := f.Peer
 	in, out := f.Kernel.On(evidence.FromWire), f.Kernel.On(evidence.ToWire)
 	if p == nil || p.Handshake.Answered < 2 || in.In == "" || out.Drop != nil {
@@ -118,7 +118,7 @@ func (f facts) replyElsewhere(now time.Time) *Ruling {
 		return nil
 	}
 	to := f.outerTarget(p.Handshake.LastAnswered)
-	return &Ruling{diagnose.Verdict{Code: diagnose.ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: diagnose.WhereHere, Certain: true,
+	return &ruling{diagnose.Verdict{Code: diagnose.ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: diagnose.WhereHere, Certain: true,
 		Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.Label(), in.In, elsewhere),
 		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
 			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.Describe())},
