@@ -14,34 +14,34 @@ import (
 
 // gather turns what was observed into facts.
 func (x *run) gather() *walk.Facts {
-	w := x.join()
+	j := x.join()
 	f := &walk.Facts{Interface: x.Interface, Target: probe.TargetText(x.to), Peer: x.facts.Peer.Key, PeerName: x.facts.Peer.Name,
-		Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: w.seen, Answer: x.answer,
-		Out: traversal(w.out), In: traversal(w.in), Sent: traversal(w.sent), Received: traversal(w.received),
-		Initiation: traversal(w.initiation), Response: traversal(w.response), SentOther: w.sentOther, ReceivedOther: w.receivedOther}
-	f.Packet = x.packet(w, f.Out)
-	if w.dropped != nil && f.Seen[probe.A4] == nil {
-		f.Seen[probe.A4] = w.dropped
+		Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: j.seen, Answer: x.answer,
+		Out: traversal(j.out), In: traversal(j.in), Sent: traversal(j.sent), Received: traversal(j.received),
+		Initiation: traversal(j.initiation), Response: traversal(j.response), SentOther: j.sentOther, ReceivedOther: j.receivedOther}
+	f.Packet = x.packet(j, f.Out)
+	if j.dropped != nil && f.Seen[probe.A4] == nil {
+		f.Seen[probe.A4] = j.dropped
 	}
-	if e := w.sendError; e != nil {
+	if e := j.sendError; e != nil {
 		f.SendError = e.Errno().Error()
 	}
-	if e := w.networkError; e != nil {
+	if e := j.networkError; e != nil {
 		f.NetworkError = networkError(e)
-	} else if p := w.complaint; p != nil {
+	} else if p := j.complaint; p != nil {
 		f.NetworkError = fmt.Sprintf("ICMP error from %s, type %d code %d", p.First.Src, p.First.ICMPType, p.First.ICMPCode)
 		f.Complaint = traversal(p)
 	}
-	if e := w.innerError; e != nil {
+	if e := j.innerError; e != nil {
 		src, _ := e.Inner()
 		typ, code, _ := e.ICMP()
 		f.InnerError = fmt.Sprintf("ICMP error from %s, type %d code %d", src.Addr(), typ, code)
 	}
 	if x.Kernel {
-		x.innerRoutes(f, w)
+		x.innerRoutes(f, j)
 	}
 	if x.facts.Peer.Endpoint.IsValid() {
-		f.Outer = x.outerRoute(w)
+		f.Outer = x.outerRoute(j)
 	}
 	return f
 }
@@ -60,8 +60,8 @@ func traversal(p *observe.Packet) *evidence.Traversal {
 }
 
 // packet says in words what was sent.
-func (x *run) packet(w *witnesses, out *evidence.Traversal) string {
-	switch e := w.seen[probe.A1]; {
+func (x *run) packet(j *joined, out *evidence.Traversal) string {
+	switch e := j.seen[probe.A1]; {
 	case out != nil:
 		return out.Packet
 	case e != nil && x.to.Port() == 0:
@@ -84,22 +84,22 @@ func networkError(e *probe.Event) string {
 }
 
 // innerRoutes looks up where the packet goes, also after output has marked it.
-func (x *run) innerRoutes(f *walk.Facts, w *witnesses) {
+func (x *run) innerRoutes(f *walk.Facts, j *joined) {
 	flow := routing.Flow{Dst: x.to.Addr(), Proto: x.proto, DPort: x.to.Port()}.Own()
 	if x.proto == probe.ProtoTCP {
 		flow.SPort = x.id
 	}
-	if w.out == nil {
+	if j.out == nil {
 		f.Inner = route(flow)
 		return
 	}
-	flow.Mark = w.out.First.Mark
+	flow.Mark = j.out.First.Mark
 	f.Inner = route(flow)
 	if f.Inner != nil {
-		f.Inner.Steps = append(f.Inner.Steps, fmt.Sprintf("source: %s", w.out.First.Src))
+		f.Inner.Steps = append(f.Inner.Steps, fmt.Sprintf("source: %s", j.out.First.Src))
 	}
-	if mark, ok := remarked(w.out.Packet); ok {
-		flow.Mark, flow.Src = mark, w.out.First.Src
+	if mark, ok := remarked(j.out.Packet); ok {
+		flow.Mark, flow.Src = mark, j.out.First.Src
 		f.Rerouted = route(flow)
 	}
 }
@@ -123,13 +123,13 @@ func remarked(p *netfilter.Packet) (mark uint32, ok bool) {
 }
 
 // outerRoute looks up where the encrypted packet goes.
-func (x *run) outerRoute(w *witnesses) *evidence.RouteDecision {
+func (x *run) outerRoute(j *joined) *evidence.RouteDecision {
 	ep := x.facts.Peer.Endpoint
-	if e := w.seen[probe.A4]; e != nil {
+	if e := j.seen[probe.A4]; e != nil {
 		_, ep = e.Outer()
 	}
 	flow := routing.Flow{Dst: ep.Addr(), Proto: probe.ProtoUDP, SPort: x.facts.ListenPort, DPort: ep.Port(), Mark: x.facts.FwMark}.Own()
-	if p := cmp.Or(w.sent, w.initiation); p != nil {
+	if p := cmp.Or(j.sent, j.initiation); p != nil {
 		flow.Src, flow.Mark = p.First.Src, p.First.Mark
 	}
 	return route(flow)

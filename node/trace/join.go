@@ -10,9 +10,9 @@ import (
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
-// witnesses are those of all events and traced packets that are about the packet
+// joined is what of all events and traced packets is about the packet
 // and its reply.
-type witnesses struct {
+type joined struct {
 	seen         [probe.A6 + 1]*probe.Event
 	dropped      *probe.Event // inside of the device, on the way out
 	sendError    *probe.Event
@@ -27,16 +27,16 @@ type witnesses struct {
 }
 
 // complete reports whether nothing is missing of a walk that was answered.
-func (w *witnesses) complete(x *run) bool {
-	if w.seen[probe.A6] == nil {
+func (j *joined) complete(x *run) bool {
+	if j.seen[probe.A6] == nil {
 		return false
 	}
 	if !x.traced() {
 		return true
 	}
-	inner := !x.Kernel || w.out != nil && w.in != nil
-	handshake := w.seen[probe.A2] == nil || w.initiation != nil && w.response != nil
-	return inner && handshake && w.sent != nil && w.sentOther == "" && w.received != nil && w.receivedOther == ""
+	inner := !x.Kernel || j.out != nil && j.in != nil
+	handshake := j.seen[probe.A2] == nil || j.initiation != nil && j.response != nil
+	return inner && handshake && j.sent != nil && j.sentOther == "" && j.received != nil && j.receivedOther == ""
 }
 
 // concerns selects the events to be read. It may select some too many.
@@ -64,72 +64,72 @@ func (x *run) concerns(e *probe.Event) bool {
 }
 
 // join picks what is about the packet.
-func (x *run) join() *witnesses {
-	w := new(witnesses)
+func (x *run) join() *joined {
+	j := new(joined)
 	ids := map[uint16]bool{x.id: true}
 	for _, p := range x.packets {
 		switch on := p.Match.On; {
-		case on == evidence.ToTunnel && w.out == nil:
-			w.out = p
+		case on == evidence.ToTunnel && j.out == nil:
+			j.out = p
 			ids[p.Last.SrcPort], ids[p.Last.ICMPID] = true, true // it may be translated
-		case on == evidence.FromTunnel && w.in == nil:
-			w.in = p
-		case p.Match.Quoted && w.complaint == nil:
-			w.complaint = p
+		case on == evidence.FromTunnel && j.in == nil:
+			j.in = p
+		case p.Match.Quoted && j.complaint == nil:
+			j.complaint = p
 		}
 	}
 	delete(ids, 0)
 	for i := range x.events {
-		w.add(x, &x.events[i], ids)
+		j.add(x, &x.events[i], ids)
 	}
-	w.handshake(x)
-	w.sent, w.sentOther = x.encrypted(evidence.ToWire, w.seen[probe.A4])
-	w.received, w.receivedOther = x.encrypted(evidence.FromWire, w.seen[probe.A5])
-	if w.received == nil && w.seen[probe.A4] != nil && w.seen[probe.A5] == nil {
-		w.received, w.receivedOther = x.likelyReply(w.seen[probe.A4])
+	j.handshake(x)
+	j.sent, j.sentOther = x.encrypted(evidence.ToWire, j.seen[probe.A4])
+	j.received, j.receivedOther = x.encrypted(evidence.FromWire, j.seen[probe.A5])
+	if j.received == nil && j.seen[probe.A4] != nil && j.seen[probe.A5] == nil {
+		j.received, j.receivedOther = x.likelyReply(j.seen[probe.A4])
 	}
-	return w
+	return j
 }
 
 // add takes one event into account. The first of a kind counts: what comes again
 // was sent again.
-func (w *witnesses) add(x *run, e *probe.Event, ids map[uint16]bool) {
+func (j *joined) add(x *run, e *probe.Event, ids map[uint16]bool) {
 	set := func(cp probe.Checkpoint) {
-		if w.seen[cp] == nil {
-			w.seen[cp] = e
+		if j.seen[cp] == nil {
+			j.seen[cp] = e
 		}
 	}
 	mine := func(id uint16) bool { return len(ids) == 0 || ids[id] }
 	to := probe.AddrFrom(x.to.Addr())
 	switch {
 	case e.Kind == probe.KindICMP:
-		if w.networkError == nil {
-			w.networkError = e
+		if j.networkError == nil {
+			j.networkError = e
 		}
 	case e.Reason == probe.SendError:
-		w.sendError = e
+		j.sendError = e
 	case e.Kind != probe.KindInner && e.Kind != probe.KindData:
 	case e.InnerDst == to && e.Proto == x.proto && mine(e.InnerSrcPort):
-		switch a1 := w.seen[probe.A1]; {
+		switch a1 := j.seen[probe.A1]; {
 		case e.Seam == probe.SeamTUNRead:
 			set(probe.A1)
 		case e.Dropped() && a1 != nil:
-			w.dropped = e
+			j.dropped = e
 		case e.Seam == probe.SeamUDPSend && a1 != nil && (e.Pair == a1.Seq || e.Pair == 0):
 			set(probe.A4)
 		}
 	case e.InnerSrc == to && e.Proto == x.proto && mine(replyID(e)):
-		w.back(e, set)
-	case e.ICMPError() && w.seen[probe.A1] != nil && e.InnerDst == w.seen[probe.A1].InnerSrc &&
+		j.back(e, set)
+	case e.ICMPError() && j.seen[probe.A1] != nil && e.InnerDst == j.seen[probe.A1].InnerSrc &&
 		(x.to.Port() == 0 || e.InnerDstPort == x.to.Port()):
-		if w.back(e, set); e.Seam == probe.SeamTUNWrite && w.innerError == nil {
-			w.innerError = e
+		if j.back(e, set); e.Seam == probe.SeamTUNWrite && j.innerError == nil {
+			j.innerError = e
 		}
 	}
 }
 
 // back takes an event of the reply into account.
-func (w *witnesses) back(e *probe.Event, set func(probe.Checkpoint)) {
+func (j *joined) back(e *probe.Event, set func(probe.Checkpoint)) {
 	switch e.Seam {
 	case probe.SeamUDPReceive:
 		set(probe.A5)
@@ -147,8 +147,8 @@ func replyID(e *probe.Event) uint16 {
 }
 
 // handshake picks the handshake that the packet waited for, if any.
-func (w *witnesses) handshake(x *run) {
-	a1, a4 := w.seen[probe.A1], w.seen[probe.A4]
+func (j *joined) handshake(x *run) {
+	a1, a4 := j.seen[probe.A1], j.seen[probe.A4]
 	if a1 == nil {
 		return
 	}
@@ -156,27 +156,27 @@ func (w *witnesses) handshake(x *run) {
 		e := &x.events[i]
 		switch {
 		case e.Time < a1.Time || a4 != nil && e.Time > a4.Time:
-		case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPSend && w.seen[probe.A2] == nil:
-			w.seen[probe.A2] = e
+		case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPSend && j.seen[probe.A2] == nil:
+			j.seen[probe.A2] = e
 		case e.Kind != probe.KindResponse || e.Seam == probe.SeamUDPSend:
 		case e.Reason == probe.ResponseRejected:
-			w.seen[probe.A3] = e // told after its receipt
-		case w.seen[probe.A3] == nil || w.seen[probe.A3].Reason == probe.ResponseStale:
-			w.seen[probe.A3] = e
+			j.seen[probe.A3] = e // told after its receipt
+		case j.seen[probe.A3] == nil || j.seen[probe.A3].Reason == probe.ResponseStale:
+			j.seen[probe.A3] = e
 		}
 	}
-	init := w.seen[probe.A2]
+	init := j.seen[probe.A2]
 	if init == nil {
-		w.seen[probe.A3] = nil
+		j.seen[probe.A3] = nil
 		return
 	}
 	for _, p := range x.packets {
 		d := &p.Last.Data
 		switch on := p.Match.On; {
-		case on == evidence.ToWire && d[0] == probe.TypeInitiation && index(d[4:]) == init.Sender && w.initiation == nil:
-			w.initiation = p
-		case on == evidence.FromWire && d[0] == probe.TypeResponse && index(d[8:]) == init.Sender && w.response == nil:
-			w.response = p
+		case on == evidence.ToWire && d[0] == probe.TypeInitiation && index(d[4:]) == init.Sender && j.initiation == nil:
+			j.initiation = p
+		case on == evidence.FromWire && d[0] == probe.TypeResponse && index(d[8:]) == init.Sender && j.response == nil:
+			j.response = p
 		}
 	}
 }

@@ -85,18 +85,18 @@ func TestJoinExact(t *testing.T) {
 	x.hear(3, back(probe.SeamTUNWrite, 4000, probe.Event{}))
 	received := x.see(evidence.FromWire, 3, netfilter.Header{Data: message(probe.TypeData, 9, 2)}, netfilter.Input)
 	in := x.see(evidence.FromTunnel, 3, netfilter.Header{DstPort: 4000}, netfilter.Input)
-	w := x.join()
-	if w.seen[probe.A1] == nil || w.seen[probe.A1].Seq != 7 || w.seen[probe.A4] == nil || w.seen[probe.A4].Counter != 1<<32+41 {
-		t.Errorf("A1 %+v, A4 %+v", w.seen[probe.A1], w.seen[probe.A4])
+	j := x.join()
+	if j.seen[probe.A1] == nil || j.seen[probe.A1].Seq != 7 || j.seen[probe.A4] == nil || j.seen[probe.A4].Counter != 1<<32+41 {
+		t.Errorf("A1 %+v, A4 %+v", j.seen[probe.A1], j.seen[probe.A4])
 	}
-	if w.seen[probe.A5] == nil || w.seen[probe.A5].Counter != 2 || w.seen[probe.A6] == nil {
-		t.Errorf("A5 %+v, A6 %+v", w.seen[probe.A5], w.seen[probe.A6])
+	if j.seen[probe.A5] == nil || j.seen[probe.A5].Counter != 2 || j.seen[probe.A6] == nil {
+		t.Errorf("A5 %+v, A6 %+v", j.seen[probe.A5], j.seen[probe.A6])
 	}
-	if w.out != out || w.sent != sent || w.received != received || w.in != in || w.sentOther+w.receivedOther != "" {
-		t.Errorf("%+v", w)
+	if j.out != out || j.sent != sent || j.received != received || j.in != in || j.sentOther+j.receivedOther != "" {
+		t.Errorf("%+v", j)
 	}
 	x.kernel = new(evidence.KernelEvidence)
-	if !w.complete(x) {
+	if !j.complete(x) {
 		t.Error("not complete")
 	}
 }
@@ -112,12 +112,12 @@ func TestJoinOthers(t *testing.T) {
 	x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 2)}, netfilter.Input)       // delivered
 	x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 3), Length: 1400}, netfilter.HookUnknown)
 	reply := x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 4), Length: 20 + 8 + 96}, netfilter.HookUnknown)
-	w := x.join()
-	if w.sent != other || !strings.Contains(w.sentOther, "counter 40") {
-		t.Errorf("sent %+v: %s", w.sent, w.sentOther)
+	j := x.join()
+	if j.sent != other || !strings.Contains(j.sentOther, "counter 40") {
+		t.Errorf("sent %+v: %s", j.sent, j.sentOther)
 	}
-	if w.received != reply || !strings.Contains(w.receivedOther, "its length of 96 bytes") {
-		t.Errorf("received %+v: %s", w.received, w.receivedOther)
+	if j.received != reply || !strings.Contains(j.receivedOther, "its length of 96 bytes") {
+		t.Errorf("received %+v: %s", j.received, j.receivedOther)
 	}
 }
 
@@ -137,17 +137,17 @@ func TestJoinHandshake(t *testing.T) {
 	x.see(evidence.ToWire, 0, netfilter.Header{Data: message(probe.TypeInitiation, 1, 0)}, netfilter.Postrouting)
 	init := x.see(evidence.ToWire, 4, netfilter.Header{Data: message(probe.TypeInitiation, 4, 0)}, netfilter.Postrouting)
 	res := x.see(evidence.FromWire, 6, netfilter.Header{Data: message(probe.TypeResponse, 77, 4)}, netfilter.Input)
-	w := x.join()
-	if a2, a3 := w.seen[probe.A2], w.seen[probe.A3]; a2 == nil || a2.Sender != 4 || a3 == nil || a3.Dropped() {
-		t.Errorf("A2 %+v, A3 %+v", w.seen[probe.A2], w.seen[probe.A3])
+	j := x.join()
+	if a2, a3 := j.seen[probe.A2], j.seen[probe.A3]; a2 == nil || a2.Sender != 4 || a3 == nil || a3.Dropped() {
+		t.Errorf("A2 %+v, A3 %+v", j.seen[probe.A2], j.seen[probe.A3])
 	}
-	if w.initiation != init || w.response != res {
-		t.Errorf("%+v %+v", w.initiation, w.response)
+	if j.initiation != init || j.response != res {
+		t.Errorf("%+v %+v", j.initiation, j.response)
 	}
 	x.hear(7, forth(probe.SeamUDPSend, 4000, probe.Event{Pair: 7}))
 	x.hear(8, initiation(8)) // after the packet has left
-	if w := x.join(); w.seen[probe.A2] == nil || w.seen[probe.A2].Sender != 4 {
-		t.Errorf("A2 %+v", w.seen[probe.A2])
+	if j := x.join(); j.seen[probe.A2] == nil || j.seen[probe.A2].Sender != 4 {
+		t.Errorf("A2 %+v", j.seen[probe.A2])
 	}
 }
 
@@ -159,7 +159,7 @@ func TestJoinTranslated(t *testing.T) {
 	x.hear(1, forth(probe.SeamTUNRead, 61001, probe.Event{Seq: 6}))
 	x.hear(1, forth(probe.SeamTUNRead, 61000, probe.Event{Seq: 7}))
 	x.hear(2, back(probe.SeamTUNWrite, 61000, probe.Event{}))
-	if w := x.join(); w.seen[probe.A1] == nil || w.seen[probe.A1].Seq != 7 || w.seen[probe.A6] == nil {
-		t.Errorf("%+v", w.seen)
+	if j := x.join(); j.seen[probe.A1] == nil || j.seen[probe.A1].Seq != 7 || j.seen[probe.A6] == nil {
+		t.Errorf("%+v", j.seen)
 	}
 }

@@ -74,8 +74,8 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 // source has observed this packet; or it did not come, and the cause may be gone with
 // the next.
 func (x *run) sure() bool {
-	w := x.join()
-	return !x.answer.Answered || w.sentOther == "" && w.receivedOther == ""
+	j := x.join()
+	return !x.answer.Answered || j.sentOther == "" && j.receivedOther == ""
 }
 
 // follow sends one packet and observes what becomes of it. The caller closes the
@@ -202,32 +202,32 @@ func answered(err error, took time.Duration) walk.Answer {
 
 // Look implements [observe.Policy]: it says whether the end of the walk is known.
 func (x *run) Look(context.Context) observe.State {
-	w := x.join()
+	j := x.join()
 	switch {
-	case w.seen[probe.A1] != nil && w.seen[probe.A1].Dropped(), w.dropped != nil, x.fatal(w):
+	case j.seen[probe.A1] != nil && j.seen[probe.A1].Dropped(), j.dropped != nil, x.fatal(j):
 		return observe.Settled
-	case x.answer.Answered && w.complete(x):
+	case x.answer.Answered && j.complete(x):
 		return observe.Complete
 	case x.done:
 		return observe.Settled
-	case w.networkError != nil, w.complaint != nil, x.astray(w):
+	case j.networkError != nil, j.complaint != nil, x.astray(j):
 		return observe.Settled
 	}
-	if e := w.seen[probe.A4]; e != nil && w.seen[probe.A5] == nil && time.Since(e.When()) > patience {
+	if e := j.seen[probe.A4]; e != nil && j.seen[probe.A5] == nil && time.Since(e.When()) > patience {
 		return observe.Settled
 	}
 	return observe.Open
 }
 
 // astray reports whether the packet has left by another link than the tunnel's.
-func (x *run) astray(w *witnesses) bool {
-	p := w.out
-	return p != nil && w.seen[probe.A1] == nil && p.Fate().Outcome == netfilter.Passed && routing.LinkName(p.Last.Out) != x.Interface
+func (x *run) astray(j *joined) bool {
+	p := j.out
+	return p != nil && j.seen[probe.A1] == nil && p.Fate().Outcome == netfilter.Passed && routing.LinkName(p.Last.Out) != x.Interface
 }
 
 // fatal reports whether the kernel is known to have lost the packet.
-func (x *run) fatal(w *witnesses) bool {
-	for _, p := range []*observe.Packet{w.out, w.sent, w.initiation, w.response, w.in} {
+func (x *run) fatal(j *joined) bool {
+	for _, p := range []*observe.Packet{j.out, j.sent, j.initiation, j.response, j.in} {
 		if p == nil || p.Incomplete || p.First.Fragment {
 			continue
 		}
@@ -235,6 +235,6 @@ func (x *run) fatal(w *witnesses) bool {
 			return true
 		}
 	}
-	e := w.seen[probe.A3]
+	e := j.seen[probe.A3]
 	return e != nil && e.Dropped()
 }
