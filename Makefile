@@ -3,6 +3,7 @@
 
 PREFIX    ?= /usr/local
 MANDIR    ?= $(PREFIX)/share/man/man8
+MAN7DIR   ?= $(PREFIX)/share/man/man7
 BASHDIR   ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR    ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR   ?= $(PREFIX)/share/fish/vendor_completions.d
@@ -104,8 +105,9 @@ bin/third-party-licenses:
 
 install: $(PROGRAM) bin/man/wgnode.8 bin/third-party-licenses ## what build, man and licenses made, and the systemd unit, below PREFIX, DESTDIR before it
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/wgnode
-	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(MAN7DIR) $(DESTDIR)$(UNITDIR)
 	install -m 644 bin/man/*.8 $(DESTDIR)$(MANDIR)
+	install -m 644 bin/man/*.7 $(DESTDIR)$(MAN7DIR)
 	install -D -m 644 bin/completion/wgnode.bash $(DESTDIR)$(BASHDIR)/wgnode
 	install -D -m 644 bin/completion/_wgnode $(DESTDIR)$(ZSHDIR)/_wgnode
 	install -D -m 644 bin/completion/wgnode.fish $(DESTDIR)$(FISHDIR)/wgnode.fish
@@ -121,7 +123,7 @@ install: $(PROGRAM) bin/man/wgnode.8 bin/third-party-licenses ## what build, man
 
 uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/wgnode '$(DESTDIR)$(UNITDIR)/wgnode@.service'
-	rm -f $(DESTDIR)$(MANDIR)/wgnode.8 $(DESTDIR)$(MANDIR)/wgnode-*.8
+	rm -f $(DESTDIR)$(MANDIR)/wgnode.8 $(DESTDIR)$(MANDIR)/wgnode-*.8 $(DESTDIR)$(MAN7DIR)/wgnode-*.7
 	rm -f $(DESTDIR)$(BASHDIR)/wgnode $(DESTDIR)$(ZSHDIR)/_wgnode $(DESTDIR)$(FISHDIR)/wgnode.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 
@@ -130,7 +132,7 @@ packages: man licenses ## a .deb and an .rpm, for this machine or that of GOARCH
 	$(MAKE) build PROGRAM=bin/package/wgnode
 	$(MAKE) install PROGRAM=bin/package/wgnode PREFIX=/usr DESTDIR=bin/tree
 	mkdir -p $(PACKAGES)
-	gzip -9n bin/tree/usr/share/man/man8/*
+	gzip -9n bin/tree/usr/share/man/man?/*
 	for format in deb rpm; do \
 		env VERSION='$(VERSION)' ARCH=$$($(GO) env GOARCH) \
 			MAINTAINER="$$(git log -1 --format='%an <%ae>')" \

@@ -1,7 +1,7 @@
 //go:build man
 
 // With the build tag man the program is another one: it writes the manual
-// pages, one a command, and the completions, one a shell, and is never
+// pages, one a command and one of the verdicts, and the completions, one a shell, and is never
 // installed. So the generator can see the commands, and its libraries stay out
 // of wgnode. Unlike wgnode itself it can run where wgnode is only built for
 // another machine.
@@ -42,6 +42,7 @@ func generate(args []string) error {
 	return errors.Join(
 		doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "wgnode", Manual: "wgnode"}, manual),
 		plainSwitches(manual),
+		verdictsPage(manual),
 		root.GenBashCompletionFileV2(filepath.Join(completion, "wgnode.bash"), true),
 		root.GenZshCompletionFile(filepath.Join(completion, "_wgnode")),
 		root.GenFishCompletionFile(filepath.Join(completion, "wgnode.fish"), true),

@@ -76,12 +76,12 @@ device ignores such a peer without an error. Usually the wrong one of two keys w
   wg show all public-key`,
 	}},
 	{Code: WorldReadableConfig, Class: ClassConfig, Doc: Doc{
-		Title: "anybody on this host can read the private key",
+		Title: "every user of this host can read the private key",
 		Meaning: `The file that holds the private key or a preshared key can be read by all users. Anyone
 with the key can take this host's place in the tunnel.`,
 		Wire: `Nothing.`,
 		Alike: []Candidate{
-			{SharedKey, "what it looks like when somebody uses the key"},
+			{SharedKey, "what it looks like when another host uses the key"},
 		},
 		Mend: `Take the rights away, and if the file may have been read, make a new key:
   chmod o= FILE`,
@@ -150,7 +150,7 @@ that they do not know: set the interface to unmanaged.`,
 		Title: "a node was killed, and what it had set is still there",
 		Meaning: `The process of a tunnel ended without cleaning up. Its interface is gone, but routes,
 rules, name servers or a kill switch may be left. A kill switch stays on purpose: until
-somebody decides, nothing may leave unprotected.`,
+you decide, nothing may leave unprotected.`,
 		Wire: `With a kill switch: nothing leaves this host but what it allows.`,
 		Alike: []Candidate{
 			{OutputFirewall, "packets are dropped by a kill switch of another program"},

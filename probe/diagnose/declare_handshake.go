@@ -37,7 +37,7 @@ request without an answer, or further on a router sends the ICMP error. A3 is mi
   ip neighbour show
   ip route get ENDPOINT
 If a router says so, its route to the endpoint is missing, or the endpoint's host is off:
-check the address, and ask whoever runs that router.`,
+check the address, and ask those who run that router.`,
 	}},
 	{Code: EndpointProhibited, Class: ClassFirewall, Doc: Doc{
 		Title: "a firewall on the path rejects packets to the endpoint",
@@ -200,7 +200,7 @@ cannot use them. This host cannot tell which.`,
 from the peer: B3 is missing.`,
 		Alike: []Candidate{
 			{PSKMismatch, "on the peer, wgnode doctor says so for certain"},
-			{NoResponse, "on the peer, tcpdump shows no responses: a firewall or NAT on the way back drops them"},
+			{NoResponse, "on the peer, tcpdump shows no responses: a firewall or NAT on the path back drops them"},
 			{UnderlayInputFirewall, "on the peer, tcpdump shows responses, and its firewall drops them"},
 			{ReplyLeavesElsewhere, "here, the responses leave by another interface than the initiations came in by"},
 		},
@@ -214,7 +214,7 @@ arrive to the path back.`,
 		Title: "answers to handshakes leave by another interface than they came in by",
 		Meaning: `The peer's initiations arrive on one interface, and the route back to its address leads
 out of another. The answer then has another source address or takes another path, and NAT
-or a firewall on the way drops it. Typical for hosts with two uplinks.`,
+or a firewall on the path drops it. Typical for hosts with two uplinks.`,
 		Wire: `Initiations in on one interface (B1), responses out of another (B2), and no data
 follows.`,
 		Alike: []Candidate{
