@@ -138,11 +138,11 @@ func (d *doctor) about(id probe.PeerID, p *diagnose.Peer) *diagnose.Facts {
 }
 
 // sideOf is the side that this host has been on lately.
-func sideOf(p *diagnose.Peer) diagnose.Side {
+func sideOf(p *diagnose.Peer) probe.Side {
 	if p.Seen[probe.B1] != nil && (p.Seen[probe.A2] == nil || p.Seen[probe.B1].Time > p.Seen[probe.A2].Time) {
-		return diagnose.SideB
+		return probe.SideB
 	}
-	return diagnose.SideA
+	return probe.SideA
 }
 
 // settled reports whether nothing more can be learned about any peer that has an endpoint.

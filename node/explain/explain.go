@@ -158,7 +158,7 @@ func (x *explanation) prepare() {
 	}
 	to := x.know.Lookup(x.flow.Target.Addr())
 	if !x.req.Passive {
-		f.Side = diagnose.SideA
+		f.Side = probe.SideA
 		if to != 0 {
 			x.choose(to)
 			x.col.Via = to
@@ -172,13 +172,13 @@ func (x *explanation) prepare() {
 		f.Changed = x.changed(f, x.flow.Target.Addr(), k)
 		return
 	}
-	f.Side = diagnose.SideB
+	f.Side = probe.SideB
 	f.Changed = x.changed(f, netip.Addr{}, "")
 	if !x.flow.Route.Local {
 		x.behind = to
 	}
 	if x.behind != 0 && !x.inTunnel(x.from) {
-		f.Side = diagnose.SideA
+		f.Side = probe.SideA
 		x.choose(x.behind)
 	} else if x.inTunnel(x.from) {
 		x.passOn(x.know.Lookup(x.from.Addr()))

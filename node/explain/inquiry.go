@@ -37,13 +37,13 @@ func (q *inquiry) choose(id probe.PeerID) { q.peer, q.facts.Peer = id, q.col.Pee
 // behind another, the flow is passed on to that; then the facts of that half are returned,
 // else nil.
 func (q *inquiry) passOn(from probe.PeerID) *diagnose.Facts {
-	q.facts.Side = diagnose.SideB
+	q.facts.Side = probe.SideB
 	q.choose(from)
 	if q.behind == 0 || q.behind == from {
 		return nil
 	}
 	onward := *q.facts
-	onward.Side, onward.Kernel = diagnose.SideA, nil
+	onward.Side, onward.Kernel = probe.SideA, nil
 	onward.Peer = q.col.Peers[q.behind]
 	q.facts.Onward = &onward
 	return &onward

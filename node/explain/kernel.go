@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/observe"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
@@ -27,7 +28,7 @@ func (x *explanation) watchKernel(ctx context.Context) {
 		x.kernel = &kernelWatch{link: x.Interface}
 	}
 	var sel observe.Selection
-	if x.facts.Side == diagnose.SideB {
+	if x.facts.Side == probe.SideB {
 		x.matchesB(sel.Add)
 	} else {
 		x.matchesA(sel.Add)
@@ -51,7 +52,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
 	p := f.Kernel.On(s)
 	ports := services(f, s, pkt.Packet)
 	next := pkt.Traversal(ports)
-	if s == evidence.ToTunnel && f.Side == diagnose.SideA && next.Passed != "" && next.Out != w.link {
+	if s == evidence.ToTunnel && f.Side == probe.SideA && next.Passed != "" && next.Out != w.link {
 		pkt.Diversion(&next, ports)
 	}
 	p.Add(&next)
@@ -77,9 +78,9 @@ func half(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) *diagnose.
 func (w *kernelWatch) ours(f *diagnose.Facts, pkt *observe.Packet) bool {
 	h, was := pkt.Last, w.forth
 	switch s := pkt.Match.On; {
-	case f.Side == diagnose.SideB && s == evidence.FromTunnel:
+	case f.Side == probe.SideB && s == evidence.FromTunnel:
 		w.forth = h
-	case f.Side == diagnose.SideB && s == evidence.ToTunnel:
+	case f.Side == probe.SideB && s == evidence.ToTunnel:
 		if was.Conntrack.Known && h.Conntrack.Known {
 			return was.Conntrack.ID == h.Conntrack.ID
 		}

@@ -4,6 +4,7 @@ package explain
 
 import (
 	"github.com/wgnode/wgnode/node/observe"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
@@ -16,7 +17,7 @@ func services(f *diagnose.Facts, s evidence.Segment, pkt *netfilter.Packet) obse
 	h := pkt.Last
 	translated := uint16(0) // the service's, where a port forward leads to it
 	switch {
-	case f.Side == diagnose.SideB && s == evidence.FromTunnel, f.Side == diagnose.SideA && s == evidence.ToTunnel:
+	case f.Side == probe.SideB && s == evidence.FromTunnel, f.Side == probe.SideA && s == evidence.ToTunnel:
 		translated = h.DstPort
 	case s == evidence.ToTunnel, s == evidence.FromTunnel:
 		translated = h.SrcPort

@@ -22,7 +22,7 @@ const neighborTime = 1200 * time.Millisecond
 // route asks the routing tables what a traversal has to do with.
 func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.Traversal, pkt *observe.Packet) {
 	if h := pkt.Last; pkt.Start != netfilter.Prerouting {
-		if f.Side == diagnose.SideB && s == evidence.ToTunnel { // the answer of a service on this host
+		if f.Side == probe.SideB && s == evidence.ToTunnel { // the answer of a service on this host
 			p.Route = wayFrom(h.Src, h.Destination(), h.Proto, h.Mark, w.link)
 		}
 		return
@@ -41,7 +41,7 @@ func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.T
 	if n := p.Route.Neighbor; n != nil {
 		w.wait(n)
 	}
-	if f.Side == diagnose.SideB && s == evidence.FromTunnel {
+	if f.Side == probe.SideB && s == evidence.FromTunnel {
 		p.Conntrack = tracked(pkt.First)
 	}
 }
@@ -49,7 +49,7 @@ func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.T
 // update asks about what no traced packet tells: the way back of an answer that
 // this host itself would give, and whether a neighbour answers meanwhile.
 func (w *kernelWatch) update(f *diagnose.Facts) {
-	if f.Side != diagnose.SideB || f.Flow == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil {
+	if f.Side != probe.SideB || f.Flow == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil {
 		return
 	}
 	forth, back := &f.Kernel.FromTunnel, &f.Kernel.ToTunnel

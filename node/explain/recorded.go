@@ -164,7 +164,7 @@ func (q *inquiry) decideSide() {
 		q.behind = a1.Peer
 		q.passOn(b4.Peer)
 	case b4 == nil && (a1 != nil || q.flow.Dropped != nil && q.flow.Dropped.Checkpoint == probe.A1):
-		q.facts.Side = diagnose.SideA
+		q.facts.Side = probe.SideA
 		q.choose(q.behind)
 		if a1 != nil {
 			q.choose(a1.Peer)
@@ -173,7 +173,7 @@ func (q *inquiry) decideSide() {
 			q.facts.Nearest = nearest(q.col.Peers, q.flow.Target.Addr())
 		}
 	default:
-		q.facts.Side = diagnose.SideB
+		q.facts.Side = probe.SideB
 		q.behind = 0
 		if id := q.find(); id != 0 {
 			q.passOn(id)

@@ -85,9 +85,9 @@ func common(a, b netip.Addr) int {
 func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagnose.PeerReport {
 	v := rules.Stranger(f, s)
 	side := *f
-	side.Side, side.Peer = diagnose.SideB, &diagnose.Peer{Key: s.Key}
+	side.Side, side.Peer = probe.SideB, &diagnose.Peer{Key: s.Key}
 	side.Peer.Seen[probe.B1] = s.Last
-	return diagnose.PeerReport{Peer: s.Key, Side: diagnose.SideB, State: diagnose.StateFailing, Verdict: v, Ladder: side.Ladder(&v, now)}
+	return diagnose.PeerReport{Peer: s.Key, Side: probe.SideB, State: diagnose.StateFailing, Verdict: v, Ladder: side.Ladder(&v, now)}
 }
 
 // errNoProber is for a node that cannot send.

@@ -40,7 +40,7 @@ func (x *explanation) Look(ctx context.Context) observe.State {
 	var v diagnose.Verdict
 	v, x.settled = rules.Judge(x.facts, time.Now())
 	switch {
-	case !x.settled || x.req.Passive && x.facts.Side == diagnose.SideA && !x.noticed():
+	case !x.settled || x.req.Passive && x.facts.Side == probe.SideA && !x.noticed():
 		x.settled = false
 		return observe.Open
 	case before && x.complete(&v):
@@ -86,7 +86,7 @@ func (x *explanation) complete(v *diagnose.Verdict) bool {
 // a sign of life where it is due.
 func (x *explanation) update(ctx context.Context) {
 	x.facts.Strangers = x.strangers()
-	if e := x.flow.Seen[probe.B4]; e != nil && x.facts.Side == diagnose.SideA && e.Peer != 0 {
+	if e := x.flow.Seen[probe.B4]; e != nil && x.facts.Side == probe.SideA && e.Peer != 0 {
 		// It comes from a peer, and goes to one: look at both halves.
 		x.passOn(e.Peer)
 		if x.kernel != nil {
@@ -99,7 +99,7 @@ func (x *explanation) update(ctx context.Context) {
 			on.Peer.Route = wayOf(on.Peer.Endpoint, probe.ProtoUDP, on.FwMark, x.Interface)
 		}
 	}
-	if x.facts.Peer == nil && x.facts.Side == diagnose.SideB {
+	if x.facts.Peer == nil && x.facts.Side == probe.SideB {
 		if id := x.find(); id != 0 {
 			x.passOn(id)
 		}
@@ -107,7 +107,7 @@ func (x *explanation) update(ctx context.Context) {
 	if x.kernel != nil {
 		x.facts.Kernel.Lost = x.session.Lost()
 		x.kernel.update(x.facts)
-		if to := x.kernel.forth.Destination(); x.facts.Side == diagnose.SideB && !x.forwardedTo.IsValid() && to.IsValid() && to != x.flow.Target {
+		if to := x.kernel.forth.Destination(); x.facts.Side == probe.SideB && !x.forwardedTo.IsValid() && to.IsValid() && to != x.flow.Target {
 			x.forwardedTo = to
 			x.watchKernel(ctx)
 		}
@@ -124,7 +124,7 @@ func (x *explanation) update(ctx context.Context) {
 		x.refused = p.SendError // once for each that is refused
 		p.XfrmBlocks = refusals(xfrm.Packet{Dst: p.Endpoint, Proto: probe.ProtoUDP}, xfrm.Out)
 	}
-	if x.facts.Side == diagnose.SideA && !x.req.Passive && x.unanswered() {
+	if x.facts.Side == probe.SideA && !x.req.Passive && x.unanswered() {
 		// Within 5 s of the last handshake this does nothing, so it is asked
 		// until one leaves. Failure to send is an event, as any other.
 		_ = x.Tunnel.InitiateHandshake(x.Tunnel.PeerState(x.peer).Key)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // Facts are what is known of one flow, or (without Flow) of one peer. Counts
@@ -22,7 +23,7 @@ type Facts struct {
 	// mended meanwhile. Zero: nothing is.
 	Since time.Time
 
-	Side Side
+	Side probe.Side
 	// Onward is the same flow as the side that asks, where this host passes it on
 	// from one peer to another; nil elsewhere.
 	Onward *Facts
@@ -49,7 +50,7 @@ type Facts struct {
 
 	// Kernel is what was seen of the flow's packets outside of the tunnel; nil if
 	// nobody looked, or there is no kernel below.
-	Kernel *KernelEvidence
+	Kernel *evidence.KernelEvidence
 
 	// Router is what this node passes on for its peers itself; nil where that is
 	// the kernel's business.
@@ -80,9 +81,9 @@ type Router struct {
 
 // Flow is the flow under study.
 type Flow struct {
-	Target netip.AddrPort // port 0: ICMP echo
-	Source netip.Prefix   // invalid: any
-	Route  RouteDecision  // of the target, without mark; zero where there is no kernel below
+	Target netip.AddrPort         // port 0: ICMP echo
+	Source netip.Prefix           // invalid: any
+	Route  evidence.RouteDecision // of the target, without mark; zero where there is no kernel below
 	Probe  Probe
 
 	// First event of the flow at each checkpoint (data and inner packets), and
@@ -93,7 +94,7 @@ type Flow struct {
 	// ICMP error.
 	Answer *probe.Event
 	// XfrmBlocks are what refuses its packets before netfilter sees them.
-	XfrmBlocks []XfrmBlock
+	XfrmBlocks []evidence.XfrmBlock
 	// SentData counts data messages of this flow, Replies those back.
 	SentData, Replies int
 
@@ -135,10 +136,10 @@ type Peer struct {
 	Key, Name  string
 	AllowedIPs []netip.Prefix
 
-	Endpoint netip.AddrPort // now; zero if none is known
-	Written  string         // as configured, "" if it is not
-	Resolve  string         // why Written does not resolve; "" if it does
-	Route    RouteDecision  // of the endpoint, with the tunnel's mark
+	Endpoint netip.AddrPort         // now; zero if none is known
+	Written  string                 // as configured, "" if it is not
+	Resolve  string                 // why Written does not resolve; "" if it does
+	Route    evidence.RouteDecision // of the endpoint, with the tunnel's mark
 
 	// Handshake messages and what became of them.
 	Handshake Handshake
@@ -150,7 +151,7 @@ type Peer struct {
 	ICMP      *probe.Event // the latest ICMP error about a message to it
 	ICMPs     int
 	// XfrmBlocks are what refuses messages to it before netfilter sees them.
-	XfrmBlocks []XfrmBlock
+	XfrmBlocks []evidence.XfrmBlock
 
 	// Disallowed is the latest authenticated packet whose source is not the
 	// peer's; DisallowedN counts them.

@@ -13,11 +13,11 @@ import (
 // Report is what became of one flow: the answer of "wgnode explain". Its JSON
 // form is a public contract; keys may be added, none is renamed.
 type Report struct {
-	Interface string `json:"interface"`
-	Target    string `json:"target"`              // destination of the flow, "192.168.200.22:80" or an address
-	Peer      string `json:"peer"`                // public key in base64, "" where no peer matches
-	PeerName  string `json:"peer_name,omitempty"` // as configured, "" if it has none
-	Side      Side   `json:"side,omitempty"`      // which half of the ladder was seen from here
+	Interface string     `json:"interface"`
+	Target    string     `json:"target"`              // destination of the flow, "192.168.200.22:80" or an address
+	Peer      string     `json:"peer"`                // public key in base64, "" where no peer matches
+	PeerName  string     `json:"peer_name,omitempty"` // as configured, "" if it has none
+	Side      probe.Side `json:"side,omitempty"`      // which half of the ladder was seen from here
 	// Onward is the public key of the peer that the flow goes on to where it comes
 	// from another, and OnwardName its name. The ladder then holds both halves.
 	Onward     string `json:"onward,omitempty"`
@@ -57,10 +57,10 @@ type DoctorReport struct {
 
 // PeerReport is one peer's part of a [DoctorReport].
 type PeerReport struct {
-	Peer     string `json:"peer"` // public key in base64
-	PeerName string `json:"peer_name,omitempty"`
-	Side     Side   `json:"side,omitempty"`
-	State    State  `json:"state"`
+	Peer     string     `json:"peer"` // public key in base64
+	PeerName string     `json:"peer_name,omitempty"`
+	Side     probe.Side `json:"side,omitempty"`
+	State    State      `json:"state"`
 	// HandshakeAge is how long ago the latest handshake was completed, 0 if none was.
 	HandshakeAge time.Duration `json:"handshake_age_ns,omitempty"`
 

@@ -55,7 +55,7 @@ func TestCodesAndClasses(t *testing.T) {
 
 func TestReportJSON(t *testing.T) {
 	r := Report{
-		Interface: "wg0", Target: "192.168.200.22:80", Side: SideA,
+		Interface: "wg0", Target: "192.168.200.22:80", Side: probe.SideA,
 		Verdict: Verdict{Code: PSKMismatch, Checkpoint: probe.A3, Where: WhereHere, Certain: true,
 			Summary: "the preshared keys differ"},
 		Ladder: []Rung{

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // Ladder returns the checkpoints of the facts' side, in order, and what is
@@ -53,10 +54,10 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 
 // seenBehind words what was seen of the flow behind the tunnel, "" if nothing.
 func (f *Facts) seenBehind(cp probe.Checkpoint) string {
-	if f.Kernel == nil || f.Flow == nil || f.Side != SideB {
+	if f.Kernel == nil || f.Flow == nil || f.Side != probe.SideB {
 		return ""
 	}
-	switch p := f.Kernel.On(FromTunnel); {
+	switch p := f.Kernel.On(evidence.FromTunnel); {
 	case cp == probe.B5 && f.Onward != nil && f.Flow.Seen[probe.A1] != nil:
 		return "passed on to " + f.Onward.Peer.Label()
 	case cp == probe.B6 && f.Onward != nil && f.Flow.Seen[probe.A6] != nil:
@@ -67,8 +68,8 @@ func (f *Facts) seenBehind(cp probe.Checkpoint) string {
 			s += ", " + p.Translated
 		}
 		return s
-	case cp == probe.B6 && f.Kernel.On(ToTunnel).Packets > 0:
-		p = f.Kernel.On(ToTunnel)
+	case cp == probe.B6 && f.Kernel.On(evidence.ToTunnel).Packets > 0:
+		p = f.Kernel.On(evidence.ToTunnel)
 		return fmt.Sprintf("%s > %s came in on %s", p.Src, p.Dst, p.In)
 	}
 	return ""
@@ -99,7 +100,7 @@ func (f *Facts) notNeeded(cp probe.Checkpoint, now time.Time) bool {
 	case probe.A2, probe.A3, probe.B1, probe.B2:
 		return f.Peer != nil && f.Peer.Handshake.Alive(now)
 	case probe.B5, probe.B6:
-		return f.Flow != nil && f.Flow.Route.Local && f.Kernel.On(FromTunnel).Out == "" // else it is a port forward
+		return f.Flow != nil && f.Flow.Route.Local && f.Kernel.On(evidence.FromTunnel).Out == "" // else it is a port forward
 	}
 	return false
 }

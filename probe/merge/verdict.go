@@ -12,7 +12,7 @@ import (
 )
 
 // facts are what a host knows of a flow, or (without one) of a peer.
-func (m *merger) facts(h *host, side diagnose.Side, flow *diagnose.Flow, peer int32, other *host) *diagnose.Facts {
+func (m *merger) facts(h *host, side probe.Side, flow *diagnose.Flow, peer int32, other *host) *diagnose.Facts {
 	f := collect.FactsFrom(collect.Recorded(&h.Meta))
 	f.Side, f.Flow = side, flow
 	for id, n := range h.keys {
@@ -31,12 +31,12 @@ func (m *merger) facts(h *host, side diagnose.Side, flow *diagnose.Flow, peer in
 // both are the facts about two hosts. b is nil if it was not recorded.
 func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *twosided.Facts {
 	d := &twosided.Facts{NameA: a.label(), EndA: a.ended()}
-	d.A = m.facts(a, diagnose.SideA, fa, bKey, b)
+	d.A = m.facts(a, probe.SideA, fa, bKey, b)
 	if b == nil {
 		d.NameB = cmp.Or(m.names[bKey], "the peer")
 		return d
 	}
-	d.B = m.facts(b, diagnose.SideB, fb, a.self, a)
+	d.B = m.facts(b, probe.SideB, fb, a.self, a)
 	d.NameB, d.EndB = b.label(), b.ended()
 	if r := m.shook[[2]int8{a.index, b.index}]; r != nil {
 		d.Calls, d.Answers = r.forth.way(b), r.back.way(a)
@@ -151,7 +151,7 @@ func (m *merger) judge(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 // judgeB judges a flow of which only the called side was recorded.
 func (m *merger) judgeB(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	b := m.hosts[f.b]
-	facts := m.facts(b, diagnose.SideB, f.facts[1], f.key.a, nil)
+	facts := m.facts(b, probe.SideB, f.facts[1], f.key.a, nil)
 	end := b.ended()
 	v, _ := rules.Judge(facts, end)
 	v.Host = b.label()

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/key"
 )
@@ -239,7 +238,7 @@ func TestNoPeers(t *testing.T) {
 // What a host found out beside its events comes back from the file, also if it is
 // longer than an option can be.
 func TestTestimony(t *testing.T) {
-	want := evidence.Observations{Side: diagnose.SideB, Kernel: &evidence.KernelEvidence{Limits: []string{strings.Repeat("x", 100_000)}}}
+	want := evidence.Observations{Side: probe.SideB, Kernel: &evidence.KernelEvidence{Limits: []string{strings.Repeat("x", 100_000)}}}
 	want.Kernel.FromWire.Drop = &evidence.Drop{Hook: "input", Rule: "drop"}
 	var b bytes.Buffer
 	w, err := NewWriter(&b, &Meta{ID: 1, Interface: "wg0"})

@@ -21,9 +21,9 @@ func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	t := text{opt: &opt}
 	t.heading(r.Interface, r.Target, r.Peer, r.PeerName)
 	switch r.Side {
-	case diagnose.SideA:
+	case probe.SideA:
 		t.put(dim, " (this host sends: side A)")
-	case diagnose.SideB:
+	case probe.SideB:
 		t.put(dim, " (this host receives: side B)")
 	}
 	t.newline()

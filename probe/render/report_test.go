@@ -19,7 +19,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 751416000, time.UTC)
 
 func mismatch() *diagnose.Report {
 	return &diagnose.Report{
-		Interface: "wg0", Target: "192.168.200.22:80", PeerName: "alice", Side: diagnose.SideA,
+		Interface: "wg0", Target: "192.168.200.22:80", PeerName: "alice", Side: probe.SideA,
 		Peer: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
 		Verdict: diagnose.Verdict{Code: diagnose.PSKMismatch, Checkpoint: probe.A3,
 			Where: diagnose.WhereHere, Certain: true,
@@ -79,7 +79,7 @@ Other findings
 
 func TestReportWithCandidates(t *testing.T) {
 	r := &diagnose.Report{
-		Interface: "wg0", Target: "10.9.0.1", Side: diagnose.SideA,
+		Interface: "wg0", Target: "10.9.0.1", Side: probe.SideA,
 		Verdict: diagnose.Verdict{Code: diagnose.NoResponse, Checkpoint: probe.A3, Where: diagnose.WherePath,
 			Summary: "Nothing comes back.",
 			Candidates: []diagnose.Candidate{
