@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
@@ -132,7 +133,7 @@ func TestEveryCodeHasRules(t *testing.T) {
 
 // Facts without anything in them are judged all the same.
 func TestJudgeNothing(t *testing.T) {
-	for _, f := range []*diagnose.Facts{{Peer: &diagnose.Peer{}}, {Flow: &diagnose.Flow{}}, {Flow: &diagnose.Flow{}, Side: diagnose.SideB}} {
+	for _, f := range []*diagnose.Facts{{Peer: &diagnose.Peer{}}, {Flow: &diagnose.Flow{}}, {Flow: &diagnose.Flow{}, Side: probe.SideB}} {
 		if v, settled := Judge(f, time.Time{}); v.Code == "" || v.Summary == "" {
 			t.Errorf("%+v, settled %v", v, settled)
 		}
