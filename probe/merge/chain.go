@@ -78,7 +78,8 @@ func oneChain(hops []*hop) (chain, rest []*hop) {
 
 func (m *merger) flow(chain []*hop) Flow {
 	f := chain[0]
-	out := Flow{Client: f.key.client.Netip(), Target: probe.TargetText(f.target()), Proto: probe.ProtocolName(f.key.proto), Began: time.Unix(0, f.began).UTC()}
+	out := Flow{Client: f.key.client.Netip(), Target: probe.TargetText(f.target()), Proto: probe.ProtocolName(f.key.proto),
+		Began: time.Unix(0, f.began).UTC()}
 	for i, g := range chain {
 		v, rungs := m.judge(g)
 		sortRungs(rungs)

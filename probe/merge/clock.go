@@ -137,7 +137,8 @@ type fit struct {
 func (b *bounds) fit() fit {
 	b.upper.settle()
 	b.lower.settle()
-	f := fit{t0: b.t0, d0: b.d0, first: b.first, last: b.last, upper: b.upper.points, lower: b.lower.points, forthN: b.upper.n, backN: b.lower.n}
+	f := fit{t0: b.t0, d0: b.d0, first: b.first, last: b.last, upper: b.upper.points, lower: b.lower.points,
+		forthN: b.upper.n, backN: b.lower.n}
 	f.both = len(f.upper) > 0 && len(f.lower) > 0
 	if !f.both {
 		f.even = true

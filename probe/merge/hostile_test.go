@@ -62,7 +62,8 @@ func MergeHostile(t testing.TB, a, b []byte, flags uint16) (*Result, error) {
 		w.end()
 	}
 	if flags&4 != 0 {
-		w.hosts[1].meta.Peers = append(w.hosts[1].meta.Peers, recording.Peer{ID: 2, PublicKey: simKey(1)}, recording.Peer{ID: 1, PublicKey: simKey(0)})
+		m := &w.hosts[1].meta
+		m.Peers = append(m.Peers, recording.Peer{ID: 2, PublicKey: simKey(1)}, recording.Peer{ID: 1, PublicKey: simKey(0)})
 	}
 	recs := w.recordings()
 	if flags&8 != 0 { // not in order

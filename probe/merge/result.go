@@ -250,40 +250,43 @@ func (m *merger) links() (links []Link) {
 
 // remarks say what keeps the result from being complete.
 func (m *merger) remarks() (lines []string) {
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	for _, h := range m.hosts {
 		if h.lost > 0 {
-			lines = append(lines, fmt.Sprintf("the recording of %s lacks %d events that came faster than they could be kept; around them nothing is called lost", h.label(), h.lost))
+			say("the recording of %s lacks %d events that came faster than they could be kept; around them nothing is called lost",
+				h.label(), h.lost)
 		}
 		if h.filtered() {
-			lines = append(lines, fmt.Sprintf("the recording of %s was made with a filter: what it lacks says nothing", h.label()))
+			say("the recording of %s was made with a filter: what it lacks says nothing", h.label())
 		}
 		if h.scanned.events == 0 {
-			lines = append(lines, fmt.Sprintf("the recording of %s is empty", h.label()))
+			say("the recording of %s is empty", h.label())
 		}
 	}
 	m.eachPair(func(p *pair) {
 		if !p.fit.even {
-			lines = append(lines, fmt.Sprintf("a clock of %s and %s was set while they recorded: nothing between them is called lost", p.a.label(), p.b.label()))
+			say("a clock of %s and %s was set while they recorded: nothing between them is called lost", p.a.label(), p.b.label())
 		}
 		if p.a.begins > p.b.ends || p.b.begins > p.a.ends {
-			lines = append(lines, fmt.Sprintf("the recordings of %s and %s do not overlap in time", p.a.label(), p.b.label()))
+			say("the recordings of %s and %s do not overlap in time", p.a.label(), p.b.label())
 		}
 	})
 	for i, a := range m.hosts {
 		for _, b := range m.hosts[i+1:] {
 			knows := a.knows(b.PublicKey) || b.knows(a.PublicKey)
 			if m.pairOf(a, b) == nil && knows {
-				lines = append(lines, fmt.Sprintf("no message is both in the recording of %s and in that of %s: how their clocks lie is what the hosts say", a.label(), b.label()))
+				say("no message is both in the recording of %s and in that of %s: how their clocks lie is what the hosts say",
+					a.label(), b.label())
 			}
 		}
 		if alone := !slices.ContainsFunc(m.hosts, func(b *host) bool {
 			return a != b && (m.pairOf(a, b) != nil || a.knows(b.PublicKey) || b.knows(a.PublicKey))
 		}); alone {
-			lines = append(lines, fmt.Sprintf("the recording of %s has nothing in common with the others", a.label()))
+			say("the recording of %s has nothing in common with the others", a.label())
 		}
 	}
 	if m.crowded > 0 {
-		lines = append(lines, fmt.Sprintf("%d messages were forgotten before %v were over, for want of room: nothing is said of them", m.crowded, Window))
+		say("%d messages were forgotten before %v were over, for want of room: nothing is said of them", m.crowded, Window)
 	}
 	return lines
 }

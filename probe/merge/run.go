@@ -137,7 +137,8 @@ func (m *merger) related() error {
 	}
 	if !known {
 		a, b := m.hosts[0], m.hosts[1]
-		return fmt.Errorf("merge %s and %s: %w: no message is in both, and neither %s nor %s is a peer of the other", a.rec.name, b.rec.name, ErrUnrelated, a.label(), b.label())
+		return fmt.Errorf("merge %s and %s: %w: no message is in both, and neither %s nor %s is a peer of the other",
+			a.rec.name, b.rec.name, ErrUnrelated, a.label(), b.label())
 	}
 	return m.overlap()
 }

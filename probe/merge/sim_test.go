@@ -164,7 +164,8 @@ func (w *world) call(i, j int, sender uint32, f fate) int64 {
 }
 
 func (w *world) answer(i, j int, sender, receiver uint32, f fate) int64 {
-	return w.message(i, j, probe.Event{Kind: probe.KindResponse, Sender: sender, Receiver: receiver, OuterLen: 92}, [2]probe.Checkpoint{probe.B2, probe.A3}, f)
+	e := probe.Event{Kind: probe.KindResponse, Sender: sender, Receiver: receiver, OuterLen: 92}
+	return w.message(i, j, e, [2]probe.Checkpoint{probe.B2, probe.A3}, f)
 }
 
 // packet is an inner packet from host i's tunnel address to j's.
@@ -197,7 +198,8 @@ func (s *wgSession) data(i int, p probe.Event, asks bool, f fate) uint64 {
 		return n
 	}
 	out := p
-	out.Seam, out.Kind, out.Checkpoint, out.Peer, out.Receiver, out.Counter = probe.SeamTUNWrite, probe.KindInner, cps[3], probe.PeerID(i+1), receiver, n
+	out.Seam, out.Kind, out.Checkpoint = probe.SeamTUNWrite, probe.KindInner, cps[3]
+	out.Peer, out.Receiver, out.Counter = probe.PeerID(i+1), receiver, n
 	if !f.unseen {
 		w.log(j, at+1e4, out)
 	}
