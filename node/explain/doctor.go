@@ -46,7 +46,8 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	if err != nil {
 		return nil, err
 	}
-	d := &doctor{Subject: &s, req: req, know: k, facts: collect.FactsFrom(k), col: collect.CollectorFor(k), looked: make(map[netip.AddrPort]found)}
+	d := &doctor{Subject: &s, req: req, know: k, facts: collect.FactsFrom(k), col: collect.CollectorFor(k),
+		looked: make(map[netip.AddrPort]found)}
 	d.col.Latest = true
 	if req.Provoke {
 		s.provoke(d.col)

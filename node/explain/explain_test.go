@@ -43,8 +43,11 @@ func newStackNode(t *testing.T, addr string) *stackNode {
 func nodes(t *testing.T, edit func(a, b *tunnel.Config)) (a, b *stackNode) {
 	t.Helper()
 	a, b = newStackNode(t, "10.0.0.1"), newStackNode(t, "10.0.0.2")
-	ca := tunnel.Config{PrivateKey: a.key, Peers: []tunnel.PeerConfig{{Name: "bob", PublicKey: b.key.Public(), AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/32")}}}}
-	cb := tunnel.Config{PrivateKey: b.key, Peers: []tunnel.PeerConfig{{Name: "alice", PublicKey: a.key.Public(), AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}}}
+	config := func(n, peer *stackNode, name, addr string) tunnel.Config {
+		return tunnel.Config{PrivateKey: n.key, Peers: []tunnel.PeerConfig{
+			{Name: name, PublicKey: peer.key.Public(), AllowedIPs: []netip.Prefix{netip.MustParsePrefix(addr)}}}}
+	}
+	ca, cb := config(a, b, "bob", "10.0.0.2/32"), config(b, a, "alice", "10.0.0.1/32")
 	start := func(n *stackNode, c tunnel.Config) {
 		if err := n.Tunnel.Configure(c); err != nil {
 			t.Fatal(err)
@@ -179,7 +182,8 @@ func TestDoctor(t *testing.T) {
 	if r, err := Doctor(t.Context(), a.Subject, DoctorRequest{}); err != nil || r.Peers[0].Verdict.Code != diagnose.Idle {
 		t.Errorf("before anything passed: %v, %+v", err, r)
 	}
-	if r, err := Doctor(t.Context(), a.Subject, DoctorRequest{For: 5 * time.Second, Provoke: true, Settled: true}); err != nil || !r.Peers[0].Verdict.Healthy() {
+	provoke := DoctorRequest{For: 5 * time.Second, Provoke: true, Settled: true}
+	if r, err := Doctor(t.Context(), a.Subject, provoke); err != nil || !r.Peers[0].Verdict.Healthy() {
 		t.Errorf("after a handshake: %v, %+v", err, r)
 	}
 	stranger := key.GeneratePrivate()

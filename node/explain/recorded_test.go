@@ -24,7 +24,8 @@ var (
 func recordingOf(t testing.TB, events ...probe.Event) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := recording.NewWriter(&out, &recording.Meta{ID: 1, Interface: "wg0", Clock: recording.Clock{Started: recordAt}, Peers: []recording.Peer{
+	clock := recording.Clock{Started: recordAt}
+	w, err := recording.NewWriter(&out, &recording.Meta{ID: 1, Interface: "wg0", Clock: clock, Peers: []recording.Peer{
 		{ID: 1, Name: "gateway", PublicKey: key.Public{1}, Configured: true, Endpoint: netip.MustParseAddrPort("203.0.113.2:51820"),
 			AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.168.200.0/24")}}}})
 	if err != nil {
@@ -91,7 +92,8 @@ func TestExplainRecordingLatestConnection(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want %s", test.name, r, err, test.want)
 		}
 	}
-	r, err := explainBytes(t, recordingOf(t, append(good[:3:3], bad...)...), Request{Target: webServer, From: netip.MustParsePrefix("10.9.9.9/32")})
+	elsewhere := Request{Target: webServer, From: netip.MustParsePrefix("10.9.9.9/32")}
+	r, err := explainBytes(t, recordingOf(t, append(good[:3:3], bad...)...), elsewhere)
 	if err != nil || r.Verdict.Code != diagnose.Idle {
 		t.Errorf("from somebody else: %+v, %v", r, err)
 	}

@@ -103,6 +103,33 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// A lazy session asks its policy at each look only.
+func TestLazy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newFake(50)
+		for id := range 50 {
+			src.deliver(id)
+		}
+		s := NewSession(testLook, testLinger)
+		s.Lazy = true
+		defer s.Close()
+		if err := s.Start(t.Context(), src, Selection{}); err != nil {
+			t.Fatal(err)
+		}
+		p := &policy{state: func(p *policy) State {
+			if p.looks == 2 {
+				return Complete
+			}
+			return Open
+		}}
+		start := time.Now()
+		s.Run(t.Context(), p)
+		if took := time.Since(start); took != 2*testLook || len(p.heard) != 50 {
+			t.Errorf("ended after %v and %d observations", took, len(p.heard))
+		}
+	})
+}
+
 // Each observation is looked at as soon as it comes, whichever source it comes from.
 func TestHearsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
