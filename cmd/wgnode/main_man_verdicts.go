@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
@@ -31,6 +32,9 @@ func verdictsPage(dir string) error {
 	p.text(verdictsIntro)
 	p.section("CHECKPOINTS")
 	p.text(checkpointsIntro)
+	for _, cp := range probe.Checkpoints("") {
+		p.term(cp.String(), cp.Text())
+	}
 	p.section("VERDICTS")
 	for _, c := range diagnose.Codes() {
 		p.code(c)
@@ -53,15 +57,13 @@ these covers, or not known), none (nothing is wrong).
 In commands, NAME is the tunnel's interface, KEY a public key, PREFIX an address with a
 length.`
 
-const checkpointsIntro = `The host that sends the first packet of a flow is side A, the other side B. A packet
-passes, on A: A1 it enters the tunnel; A2 a handshake initiation is sent (148 bytes of
-UDP); A3 the response is received (92); A4 the encrypted packet is sent (32 and its length,
-padded to 16); A5 the encrypted reply is received; A6 the reply leaves the tunnel.
+const checkpointsIntro = `The host that sends the first packet of a flow is side A, the other is side B. On A a
+packet passes the checkpoints A1 to A6, on B those from B1 to B8. B5 and B6 do not exist
+where the destination is B itself; A2, A3, B1 and B2 are not needed while a session is up.
 
-On B: B1 the initiation is received; B2 the response is sent; B3 the encrypted packet is
-received; B4 it leaves the tunnel; B5 it is forwarded to another host; B6 that host's reply
-comes back; B7 the reply enters the tunnel; B8 it is sent encrypted. B5 and B6 do not exist
-where the destination is B itself; A2 and A3 are not needed while a session is up.`
+The UDP payload of a handshake initiation has 148 bytes, of a response 92, of a cookie
+reply 64, of a keepalive 32. That of encrypted data has 32 bytes more than the packet in
+it, whose length is padded to a multiple of 16.`
 
 // page is a manual page in the language of man(7).
 type page struct{ strings.Builder }
@@ -77,10 +79,13 @@ func (p *page) code(c diagnose.Code) {
 	p.labeled("What passes and what does not:", doc.Wire)
 	p.labeled("What looks the same at first:", "")
 	for _, other := range doc.Alike {
-		fmt.Fprintf(p, ".TP\n.B %s\n%s\n", roff(string(other.Code)), roff(other.Check))
+		p.term(string(other.Code), other.Check)
 	}
 	p.labeled("What to do:", doc.Mend)
 }
+
+// term writes one line of a list of terms.
+func (p *page) term(name, text string) { fmt.Fprintf(p, ".TP\n.B %s\n%s\n", roff(name), roff(text)) }
 
 // labeled writes a text below a label of its own line.
 func (p *page) labeled(label, text string) {
