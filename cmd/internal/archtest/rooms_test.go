@@ -125,6 +125,8 @@ var confined = []struct {
 		why: "the other rooms of probe and tunnel run where there is no netlink"},
 	{imported: module + "/node/lab/...", by: []string{"node/lab/..."},
 		why: "hosts in network namespaces are for tests"},
+	{imported: module + "/probe/fix/fixtest",
+		why: "a program does not compare its advice with files, tests do"},
 	{imported: module + "/probe/patience", by: []string{"node/lab/..."},
 		why: "a program waits for what happens, not for as long as tests do"},
 	{imported: module + "/tunnel/...", by: []string{"tunnel/...", "node/...", "cmd/..."},

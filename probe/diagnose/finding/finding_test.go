@@ -9,6 +9,8 @@ import (
 
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/fix/fixtest"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -61,7 +63,7 @@ func good() *Facts {
 }
 
 func TestFindings(t *testing.T) {
-	fixes := make(goldenFixes)
+	fixes := make(fixtest.Fixes)
 	fullTunnel := func(f *Facts, allowed string) { f.Peers[0].AllowedIPs = prefixes(allowed) }
 	useDNS := func(f *Facts, servers ...Server) {
 		f.DNS = []netip.Addr{netip.MustParseAddr("10.0.0.2")}
@@ -211,10 +213,13 @@ func TestFindings(t *testing.T) {
 			if text := found[0].Summary + "\n" + strings.Join(found[0].Fix.Lines(), "\n"); !strings.Contains(text, test.says) {
 				t.Errorf("%q is not said in\n%s", test.says, text)
 			}
-			fixes.add(t, test.name, f)
+			fixes.Add(t, test.name, func(config string) fix.Steps {
+				f.Config = config
+				return All(f)[0].Fix
+			})
 		})
 	}
-	fixes.compare(t)
+	fixes.Compare(t, "testdata/fixes.json")
 }
 
 // What is not known is not spoken of.

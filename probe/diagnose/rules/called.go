@@ -148,7 +148,7 @@ func (f facts) sharedKey(now time.Time) *ruling {
 		Evidence: []string{fmt.Sprintf("%d moves within %v, each by an authenticated packet", len(p.Moves),
 			p.Moves[len(p.Moves)-1].At.Sub(p.Moves[0].At).Round(time.Second))},
 		Fix: fix.Steps{fix.Note("on one of the two, make a key of its own:"),
-			fix.Command("wgnode genkey").On("one of the two"), fix.Note("and add its public key as another peer here")}})
+			fix.Command("wgnode genkey"), fix.Note("and add its public key as another peer here")}})
 }
 
 // noAnswerHere: the packet came in, and no answer has been given.

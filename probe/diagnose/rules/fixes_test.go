@@ -1,12 +1,7 @@
 package rules
 
 import (
-	"bytes"
-	"encoding/json"
-	"flag"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -14,74 +9,24 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/fix/fixtest"
 )
 
-var updateFixes = flag.Bool("update", false, "write the fixes of the golden files instead of comparing them")
-
-// goldenFixes are the fixes of many cases as JSON has them, by case and then by the
-// language of the configuration. They are a public contract: people paste them, and
-// programs read them.
-type goldenFixes map[string]map[string][]string
-
-// add judges f under a configuration of each language.
-func (g goldenFixes) add(t *testing.T, name string, f *diagnose.Facts) {
+// addFix judges f under a configuration of each language.
+func addFix(t *testing.T, fixes fixtest.Fixes, name string, f *diagnose.Facts) {
 	t.Helper()
-	g.addBy(t, name, func(config string) any {
-		defer func(was string) { f.Config = was }(f.Config)
+	defer func(was string) { f.Config = was }(f.Config)
+	fixes.Add(t, name, func(config string) fix.Steps {
 		f.Config = config
 		v, _ := Judge(f, now)
-		return v
+		return v.Fix
 	})
-}
-
-func (g goldenFixes) addBy(t *testing.T, name string, verdict func(config string) any) {
-	t.Helper()
-	if g[name] != nil {
-		t.Errorf("two cases are called %q", name)
-	}
-	g[name] = make(map[string][]string)
-	for _, config := range []string{"", "/etc/wireguard/wg0.conf", "/etc/wireguard/wg0.toml"} {
-		b, err := json.Marshal(verdict(config))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var v struct{ Fix []string }
-		if err := json.Unmarshal(b, &v); err != nil {
-			t.Fatal(err)
-		}
-		g[name][filepath.Base(config)] = v.Fix
-	}
-}
-
-// compare holds the fixes against those of testdata/fixes/FILE.json.
-func (g goldenFixes) compare(t *testing.T, file string) {
-	t.Helper()
-	path := filepath.Join("testdata", "fixes", file+".json")
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "\t")
-	if err := enc.Encode(g); err != nil {
-		t.Fatal(err)
-	}
-	if *updateFixes {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(b.Bytes(), want) {
-		t.Errorf("%s: the fixes are others than they were; if that is meant: go test -run %s -update\n%s", path, t.Name(), b.Bytes())
-	}
 }
 
 // Fixes that no other table has: what they depend on beside the cause.
 func TestFixes(t *testing.T) {
-	fixes := make(goldenFixes)
+	fixes := make(fixtest.Fixes)
 	routed := func(s *story, r evidence.RouteDecision) *story { s.Flow.Route = r; return s }
 	endpointBy := func(s *story, r evidence.RouteDecision) *story { s.Peer.Route = r; return s }
 	sent := func(s *story, errno syscall.Errno) *story {
@@ -179,7 +124,7 @@ func TestFixes(t *testing.T) {
 				Forwarding: &evidence.Forwarding{Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}})},
 	} {
 		c.s.Since = now.Add(-9 * time.Second)
-		fixes.add(t, c.name, c.s.Facts)
+		addFix(t, fixes, c.name, c.s.Facts)
 	}
-	fixes.compare(t, "more")
+	fixes.Compare(t, "testdata/fixes/more.json")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/fix/fixtest"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
@@ -123,7 +124,7 @@ func (s *story) called() *story {
 }
 
 func TestJudge(t *testing.T) {
-	fixes := make(goldenFixes)
+	fixes := make(fixtest.Fixes)
 	for _, c := range []struct {
 		name  string
 		s     *story
@@ -257,7 +258,7 @@ func TestJudge(t *testing.T) {
 			if !v.Certain && v.Code != diagnose.Idle && len(v.Candidates) == 0 {
 				t.Error("not certain, and no candidates")
 			}
-			fixes.add(t, c.name, c.s.Facts)
+			addFix(t, fixes, c.name, c.s.Facts)
 			// A recording may call its interface anything; what is to be pasted has it as
 			// one word.
 			const hostile = "wg0; touch owned"
@@ -277,7 +278,7 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
-	fixes.compare(t, "judge")
+	fixes.Compare(t, "testdata/fixes/judge.json")
 }
 
 // What is mended is no fault any more.

@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix/fixtest"
 )
 
 // aDrop is a rule's, as a trace tells it.
@@ -42,7 +43,7 @@ func (s *story) comesIn() *story {
 }
 
 func TestJudgeByKernel(t *testing.T) {
-	fixes := make(goldenFixes)
+	fixes := make(fixtest.Fixes)
 	lan := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lan0", Text: "192.168.200.0/24 dev lan0"}
 	silent := lan
 	silent.Neighbor = &evidence.Neighbor{Unreachable: true, Addr: target.Addr(), Link: "lan0", Evidence: "FAILED"}
@@ -133,9 +134,9 @@ func TestJudgeByKernel(t *testing.T) {
 		if text := strings.Join(slices.Concat(v.Evidence, v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
 		}
-		fixes.add(t, c.name, c.s.Facts)
+		addFix(t, fixes, c.name, c.s.Facts)
 	}
-	fixes.compare(t, "kernel")
+	fixes.Compare(t, "testdata/fixes/kernel.json")
 }
 
 // A drop that something came through after is no fault.
@@ -164,7 +165,7 @@ func TestSeenBehindTheTunnel(t *testing.T) {
 }
 
 func TestJudgeMTU(t *testing.T) {
-	fixes := make(goldenFixes)
+	fixes := make(fixtest.Fixes)
 	healthy := func(m *diagnose.PathMTU) *story {
 		s := tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck)
 		s.Flow.Probe = diagnose.Probe{Sent: true, Done: true, Answered: true}
@@ -196,9 +197,9 @@ func TestJudgeMTU(t *testing.T) {
 		if text := strings.Join(slices.Concat(v.Evidence, v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
 		}
-		fixes.add(t, c.name, healthy(c.m).Facts)
+		addFix(t, fixes, c.name, healthy(c.m).Facts)
 	}
-	fixes.compare(t, "mtu")
+	fixes.Compare(t, "testdata/fixes/mtu.json")
 }
 
 // What could not be seen is said beside every verdict that is not certain.

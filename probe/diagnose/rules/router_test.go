@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix/fixtest"
 )
 
 // forwards is a packet of the flow at the forwarder of a node that routes itself.
@@ -23,7 +24,7 @@ func (s *story) forwards(cp probe.Checkpoint, flags uint8, why probe.Reason) *st
 
 // What becomes of a flow behind a node that routes by sockets of its host.
 func TestRouter(t *testing.T) {
-	fixes := make(goldenFixes)
+	fixes := make(fixtest.Fixes)
 	arrives := func(allow ...string) *story {
 		s := tell(probe.SideB)
 		s.Flow.Probe, s.Flow.Route = diagnose.Probe{}, evidence.RouteDecision{}
@@ -81,7 +82,7 @@ func TestRouter(t *testing.T) {
 				t.Errorf("%s: %s %s (%s), want %s", test.name, cp, rungs[i].Status, rungs[i].Detail, want)
 			}
 		}
-		fixes.add(t, test.name, test.s.Facts)
+		addFix(t, fixes, test.name, test.s.Facts)
 	}
-	fixes.compare(t, "router")
+	fixes.Compare(t, "testdata/fixes/router.json")
 }

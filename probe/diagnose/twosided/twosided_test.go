@@ -1,19 +1,16 @@
 package twosided
 
 import (
-	"encoding/json"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/fix/fixtest"
 )
 
 var now = time.Unix(1_700_000_000, 0)
@@ -48,7 +45,7 @@ func TestFixes(t *testing.T) {
 	unanswered := func() *diagnose.Facts { return caller(8*time.Second, 3*time.Second) }
 	drops := &evidence.KernelEvidence{FromWire: evidence.Traversal{Packets: 1, Drop: &evidence.Drop{Hook: "input", Chain: "inet filter input",
 		Rule: "inet filter input handle 7: drop", Fix: []string{"nft insert rule ..."}}}}
-	got := make(map[string]map[string][]string) // by case, and by the language of the configuration
+	fixes := make(fixtest.Fixes)
 	for _, c := range []struct {
 		name string
 		f    *Facts
@@ -58,25 +55,14 @@ func TestFixes(t *testing.T) {
 		{name: "the other side knows", f: &Facts{A: unanswered(), B: called(drops), Calls: Way{Sent: 2, Lost: 2}}},
 	} {
 		c.f.NameA, c.f.NameB, c.f.EndA, c.f.EndB = "left", "right", now, now
-		got[c.name] = make(map[string][]string)
-		for _, config := range []string{"", "/etc/wireguard/wg0.conf", "/etc/wireguard/wg0.toml"} {
+		fixes.Add(t, c.name, func(config string) fix.Steps {
 			c.f.A.Config = config
 			if c.f.B != nil {
 				c.f.B.Config = config
 			}
 			v := c.f.Judge()
-			got[c.name][filepath.Base(config)] = v.Fix.Lines()
-		}
+			return v.Fix
+		})
 	}
-	text, err := os.ReadFile("testdata/fixes.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want map[string]map[string][]string
-	if err := json.Unmarshal(text, &want); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("testdata/fixes.json, and what is said now (-want +got):\n%s", diff)
-	}
+	fixes.Compare(t, "testdata/fixes.json")
 }
