@@ -15,14 +15,14 @@ import (
 // What a node sends for as long as it is asked to comes as frames: a byte that says
 // what it is, the length of the content as a little-endian uint32, the content.
 const (
-	frameMeta      = 'M' // recording.Meta as JSON; the first of a recording
-	frameWatch     = 'W' // watchHead as JSON; the first of a watch
-	framePeer      = 'P' // recording.Peer as JSON, before the first event of one that is new
-	frameSecrets   = 'K' // lines of a key log
-	frameEvent     = 'E' // an event, and what was kept of its packet
-	frameLoss      = 'L' // recording.Loss as JSON: all that was lost by now; also the last
-	frameTestimony = 'T' // evidence.Observations as JSON, at the end
-	frameIdle      = 'F' // there is nothing more at the moment
+	frameMeta         = 'M' // recording.Meta as JSON; the first of a recording
+	frameWatch        = 'W' // watchHead as JSON; the first of a watch
+	framePeer         = 'P' // recording.Peer as JSON, before the first event of one that is new
+	frameSecrets      = 'K' // lines of a key log
+	frameEvent        = 'E' // an event, and what was kept of its packet
+	frameLoss         = 'L' // recording.Loss as JSON: all that was lost by now; also the last
+	frameObservations = 'T' // evidence.Observations as JSON, at the end
+	frameIdle         = 'F' // there is nothing more at the moment
 
 	frameHead = 5
 	maxFrame  = 64 << 20

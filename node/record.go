@@ -143,8 +143,8 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*pr
 	if err := r.follow(ctx, sub, missed); err != nil {
 		return err
 	}
-	for _, t := range r.observer.Close() {
-		if err := r.json(frameTestimony, t); err != nil {
+	for _, o := range r.observer.Close() {
+		if err := r.json(frameObservations, o); err != nil {
 			return err
 		}
 	}

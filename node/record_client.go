@@ -19,8 +19,8 @@ type Recording interface {
 	Begin(m *recording.Meta) error
 	Peer(p recording.Peer) error
 	Secrets(lines []byte) error
-	// Testimony takes what the host found out beside its events, at the end.
-	Testimony(t *evidence.Observations) error
+	// Observed takes what the host found out beside its events, at the end.
+	Observed(o *evidence.Observations) error
 	// Event takes an event, what was kept of its packet (nil for nothing; valid
 	// during the call), and how many events were lost since the previous one.
 	Event(e *probe.Event, captured []byte, lost uint64) error
@@ -80,12 +80,12 @@ func (f *recordFrames) take(kind byte, body []byte) error {
 			return errors.Join(errFrame, err)
 		}
 		return out(f.into.Peer(p))
-	case frameTestimony:
-		var t evidence.Observations
-		if err := json.Unmarshal(body, &t); err != nil {
+	case frameObservations:
+		var o evidence.Observations
+		if err := json.Unmarshal(body, &o); err != nil {
 			return errors.Join(errFrame, err)
 		}
-		return out(f.into.Testimony(&t))
+		return out(f.into.Observed(&o))
 	case frameSecrets:
 		return out(f.into.Secrets(body))
 	case frameLoss:

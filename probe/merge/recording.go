@@ -131,7 +131,7 @@ func (s *files) Ending() ending {
 	if s.last == nil {
 		return ending{}
 	}
-	return ending{s.last.Meta().Peers, s.last.EndedAt(), s.last.Testimonies()}
+	return ending{s.last.Meta().Peers, s.last.EndedAt(), s.last.Observations()}
 }
 
 // Close implements source.

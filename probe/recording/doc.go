@@ -22,7 +22,7 @@
 //
 //	 0  uint32  32473
 //	 4  "wgnode"
-//	10  kind    E event, M part of the Meta, P peer, S statistics, T testimony
+//	10  kind    E event, M part of the Meta, P peer, S statistics, T observations
 //	11  flags   of an event: 1 if all of the packet was made, nothing captured
 //	12  uint64  the recording's ID, little-endian
 //	20  content: the event as probe.Event.AppendBinary writes it, else JSON

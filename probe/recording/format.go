@@ -51,7 +51,7 @@ const (
 	kindPeer  byte = 'P'
 	kindStats byte = 'S'
 
-	kindTestimony byte = 'T'
+	kindObservations byte = 'T'
 
 	flagMade byte = 1
 )

@@ -21,7 +21,7 @@ import (
 // The files in testdata/v1 were written by the first release of the format, and are never
 // written again: what is in them must be read by every later release. "client" and
 // "server" are of two hosts, of which the server's firewall begins to drop a flow;
-// "everything" has each value that a field of an event can have, and a testimony
+// "everything" has each value that a field of an event can have, and observations
 // without an empty field. Beside each recording stands what that release read in it.
 
 // golden reads a recording of the first release.
@@ -54,7 +54,7 @@ func TestGoldenRecordings(t *testing.T) {
 			if diff := cmp.Diff(string(goldenFile(t, name+".events.jsonl")), string(events)); diff != "" {
 				t.Errorf("events:\n%s", diff)
 			}
-			for what, v := range map[string]any{"meta": r.Meta(), "testimony": r.Testimonies()} {
+			for what, v := range map[string]any{"meta": r.Meta(), "testimony": r.Observations()} {
 				text, err := json.Marshal(v)
 				if err != nil {
 					t.Fatal(err)

@@ -156,8 +156,8 @@ func (o *Output) Secrets(lines []byte) error {
 	return o.w.Secrets(lines)
 }
 
-// Testimony keeps what the host found out beside its events.
-func (o *Output) Testimony(t *evidence.Observations) error { return o.w.Testimony(t) }
+// Observed keeps what the host found out beside its events.
+func (o *Output) Observed(seen *evidence.Observations) error { return o.w.Observed(seen) }
 
 // Event writes an event; see [Writer.Event]. The error is [ErrFull] if there is no
 // more room; the event is then not written.

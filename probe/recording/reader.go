@@ -27,10 +27,10 @@ type Reader struct {
 	loss   Loss
 	ended  bool // the statistics were read
 	endAt  int64
-	told   []byte // of a testimony, in this packet
+	told   []byte // of observations, in this packet
 
-	testimonies []evidence.Observations
-	err         error
+	observations []evidence.Observations
+	err          error
 }
 
 // NewReader reads the head of a recording. The error wraps [ErrForeign] if r is
@@ -277,7 +277,7 @@ func (r *Reader) enhancedPacket() error {
 		return nil
 	})
 	if err == nil && len(r.told) > 0 {
-		err = r.testimony(r.told)
+		err = r.observed(r.told)
 	}
 	return err
 }
@@ -310,7 +310,7 @@ func (r *Reader) tag(p *Packet, c custom) error {
 			return fmt.Errorf("description of a peer: %w", err)
 		}
 		r.meta.add(peer)
-	case kindTestimony:
+	case kindObservations:
 		r.told = append(r.told, c.content...)
 	}
 	return nil

@@ -237,7 +237,7 @@ func TestNoPeers(t *testing.T) {
 
 // What a host found out beside its events comes back from the file, also if it is
 // longer than an option can be.
-func TestTestimony(t *testing.T) {
+func TestObservations(t *testing.T) {
 	want := evidence.Observations{Side: probe.SideB, Kernel: &evidence.KernelEvidence{Limits: []string{strings.Repeat("x", 100_000)}}}
 	want.Kernel.FromWire.Drop = &evidence.Drop{Hook: "input", Rule: "drop"}
 	var b bytes.Buffer
@@ -245,7 +245,7 @@ func TestTestimony(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Testimony(&want), w.Close(Loss{})); err != nil {
+	if err := errors.Join(w.Observed(&want), w.Close(Loss{})); err != nil {
 		t.Fatal(err)
 	}
 	r, err := NewReader(&b)
@@ -255,7 +255,7 @@ func TestTestimony(t *testing.T) {
 	if _, err := r.Next(); err != io.EOF {
 		t.Fatal(err)
 	}
-	if got := r.Testimonies(); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+	if got := r.Observations(); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 		t.Errorf("%+v", got)
 	}
 }
