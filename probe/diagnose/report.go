@@ -137,6 +137,11 @@ type Candidate struct {
 	Check string `json:"check"`
 }
 
+// Maybe is a candidate; the check is formatted as fmt.Sprintf does.
+func Maybe(code Code, check string, args ...any) Candidate {
+	return Candidate{Code: code, Check: fmt.Sprintf(check, args...)}
+}
+
 // Finding is something found in the configuration or the host's state that
 // need not be the cause of anything.
 //

@@ -106,9 +106,12 @@ func (f facts) responseNotAccepted(now time.Time) *ruling {
 		Summary:  fmt.Sprintf("%s keeps initiating handshakes; each is answered, but no data follows", p.Label()),
 		Evidence: []string{fmt.Sprintf("%d initiations received and answered to %s since it last sent data", h.Answered, to)},
 		Candidates: []diagnose.Candidate{
-			maybe(diagnose.PSKMismatch, "on "+p.Label()+", wgnode doctor says so for certain; or compare wg show all preshared-keys on both hosts"),
-			maybe(diagnose.NoResponse, "on "+p.Label()+fmt.Sprintf(", tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back", p.Endpoint.Addr())),
-			maybe(diagnose.UnderlayInputFirewall, "on "+p.Label()+", nft list ruleset: does the input hook accept the answers?"),
+			diagnose.Maybe(diagnose.PSKMismatch,
+				"on %s, wgnode doctor says so for certain; or compare wg show all preshared-keys on both hosts", p.Label()),
+			diagnose.Maybe(diagnose.NoResponse,
+				"on %s, tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back",
+				p.Label(), p.Endpoint.Addr()),
+			diagnose.Maybe(diagnose.UnderlayInputFirewall, "on %s, nft list ruleset: does the input hook accept the answers?", p.Label()),
 		},
 		Fix: fix.Steps{fix.Note("the other host can tell; on " + p.Label() + ":"), fix.Check("wgnode doctor --for 15s").On(p.Label())}},
 		f.current(h.LastAnswered, now)}
@@ -164,12 +167,14 @@ func (f facts) noAnswerHere(time.Time) *ruling {
 		Summary:  fmt.Sprintf("the packet to %s came out of the tunnel here, and no reply has entered it", f.target()),
 		Evidence: []string{"written to " + f.Interface + ": B4", "nothing read from " + f.Interface + " for it: no B7"},
 		Candidates: []diagnose.Candidate{
-			maybe(diagnose.ForwardingDisabled, "sysctl net."+family(f.Flow.Target.Addr())+".conf.all.forwarding, unless "+dst+" is this host's own"),
-			maybe(diagnose.ForwardFirewall, "nft list ruleset: is it dropped between "+f.Interface+" and the way out?"),
-			maybe(diagnose.NoRouteOnward, "ip route get "+dst),
-			maybe(diagnose.SNATMissing, "tcpdump -ni any host "+dst+": does it leave with the tunnel's address, and can "+dst+" answer to that?"),
-			maybe(diagnose.NeighborUnreachable, "ip neighbour show "+dst),
-			maybe(diagnose.ReturnRouteWrong, "ip route get the source: does it lead into "+f.Interface+"?"),
+			diagnose.Maybe(diagnose.ForwardingDisabled, "sysctl net.%s.conf.all.forwarding, unless %s is this host's own",
+				family(f.Flow.Target.Addr()), dst),
+			diagnose.Maybe(diagnose.ForwardFirewall, "nft list ruleset: is it dropped between %s and the way out?", f.Interface),
+			diagnose.Maybe(diagnose.NoRouteOnward, "ip route get %s", dst),
+			diagnose.Maybe(diagnose.SNATMissing,
+				"tcpdump -ni any host %s: does it leave with the tunnel's address, and can %s answer to that?", dst, dst),
+			diagnose.Maybe(diagnose.NeighborUnreachable, "ip neighbour show %s", dst),
+			diagnose.Maybe(diagnose.ReturnRouteWrong, "ip route get the source: does it lead into %s?", f.Interface),
 		},
 		Fix: fix.Steps{fix.Check("tcpdump -ni any host %s", dst)}}, false}
 }
@@ -183,8 +188,8 @@ func (f facts) replyAstray(back *evidence.Traversal) diagnose.Verdict {
 			comma(back.Translated)),
 			"nothing read from " + f.Interface + " for it: no B7"},
 		Candidates: []diagnose.Candidate{
-			maybe(diagnose.ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from "+f.Flow.Target.Addr().String()+"?"),
-			maybe(diagnose.ReturnRouteWrong, "ip route get "+back.Dst.Addr().String()+": does it lead into "+f.Interface+"?")},
+			diagnose.Maybe(diagnose.ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from %s?", f.Flow.Target.Addr()),
+			diagnose.Maybe(diagnose.ReturnRouteWrong, "ip route get %s: does it lead into %s?", back.Dst.Addr(), f.Interface)},
 		Fix: fix.Steps{fix.Check("nft list ruleset"), fix.Check("ip route get %s", back.Dst.Addr())}}
 	if back.Passed == "postrouting" {
 		v.Evidence[0] += fmt.Sprintf(", and passed postrouting on its way out of %s", back.Out)

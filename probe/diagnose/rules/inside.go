@@ -85,8 +85,8 @@ func (f facts) notDelivered(time.Time) *ruling {
 		Evidence: []string{fmt.Sprintf("%s of the flow were written to %s", probe.Count(f.Flow.Replies, "packet"), f.Interface),
 			"the probe got no answer"},
 		Candidates: []diagnose.Candidate{
-			maybe(diagnose.InputFirewall, "nft list ruleset: is there a drop between "+f.Interface+" and the application?"),
-			maybe(diagnose.ReversePathFilter, "nstat -az TcpExtIPReversePathFilter: does it grow?")},
+			diagnose.Maybe(diagnose.InputFirewall, "nft list ruleset: is there a drop between %s and the application?", f.Interface),
+			diagnose.Maybe(diagnose.ReversePathFilter, "nstat -az TcpExtIPReversePathFilter: does it grow?")},
 		Fix: fix.Steps{fix.Check("nft list ruleset"), fix.Check("nstat -az TcpExtIPReversePathFilter")}}, false}
 }
 
@@ -119,22 +119,25 @@ func (f facts) noReply(now time.Time) *ruling {
 	if p.DisallowedN > 0 {
 		v.Evidence = append(v.Evidence,
 			fmt.Sprintf("%s from %s had a source outside its AllowedIPs", probe.Count(p.DisallowedN, "packet"), p.Label()))
-		v.Candidates = append(v.Candidates, maybe(diagnose.DisallowedSource,
-			fmt.Sprintf("is %s in AllowedIPs of %s here? They are %s", dst, p.Label(), joinPrefixes(p.AllowedIPs))))
+		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.DisallowedSource,
+			"is %s in AllowedIPs of %s here? They are %s", dst, p.Label(), joinPrefixes(p.AllowedIPs)))
 	}
-	on := "on " + p.Label() + ", "
 	v.Candidates = append(v.Candidates,
-		maybe(diagnose.DisallowedSource, on+"wg show all allowed-ips must list "+src+" for "+f.PublicKey),
-		maybe(diagnose.ForwardingDisabled, on+"sysctl net."+family(dst)+".conf.all.forwarding must be 1, unless "+dst.String()+" is its own"),
-		maybe(diagnose.ForwardFirewall, on+"nft list ruleset: may the tunnel be forwarded to "+dst.String()+"?"),
-		maybe(diagnose.NoRouteOnward, on+"ip route get "+dst.String()),
-		maybe(diagnose.NoReplyFromDestination,
-			on+"tcpdump -ni any host "+dst.String()+" shows whether it answers: its firewall, or no way back to "+src+" without masquerading"),
-		maybe(diagnose.ReturnRouteWrong, on+"ip route get "+src+" must lead into the tunnel"),
-		maybe(diagnose.NoReply, on+fmt.Sprintf("tcpdump -ni any udp port %d: do the data messages arrive? What lies between may let handshakes pass alone", p.Endpoint.Port())))
+		diagnose.Maybe(diagnose.DisallowedSource, "on %s, wg show all allowed-ips must list %s for %s", p.Label(), src, f.PublicKey),
+		diagnose.Maybe(diagnose.ForwardingDisabled, "on %s, sysctl net.%s.conf.all.forwarding must be 1, unless %s is its own",
+			p.Label(), family(dst), dst),
+		diagnose.Maybe(diagnose.ForwardFirewall, "on %s, nft list ruleset: may the tunnel be forwarded to %s?", p.Label(), dst),
+		diagnose.Maybe(diagnose.NoRouteOnward, "on %s, ip route get %s", p.Label(), dst),
+		diagnose.Maybe(diagnose.NoReplyFromDestination,
+			"on %s, tcpdump -ni any host %s shows whether it answers: its firewall, or no way back to %s without masquerading",
+			p.Label(), dst, src),
+		diagnose.Maybe(diagnose.ReturnRouteWrong, "on %s, ip route get %s must lead into the tunnel", p.Label(), src),
+		diagnose.Maybe(diagnose.NoReply,
+			"on %s, tcpdump -ni any udp port %d: do the data messages arrive? What lies between may let handshakes pass alone",
+			p.Label(), p.Endpoint.Port()))
 	if f.Flow.Target.Port() == 0 {
-		v.Candidates = append(v.Candidates, maybe(diagnose.NoReplyFromDestination,
-			fmt.Sprintf("here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst)))
+		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.NoReplyFromDestination,
+			"here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst))
 	}
 	v.Fix = fix.Steps{fix.Note("the far host can tell; on " + p.Label() + ":"),
 		fix.Check("wgnode explain %s --passive --from %s", f.target(), src).On(p.Label())}

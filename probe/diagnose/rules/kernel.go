@@ -261,11 +261,12 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 		v.Evidence = append(v.Evidence, p.Route.Neighbor.Evidence)
 	}
 	src := p.Src.Addr()
-	missing := maybe(diagnose.SNATMissing,
-		fmt.Sprintf("on %s, ip route get %s must lead back to this host; if it cannot, translate here: nft add rule inet nat postrouting oifname %q ip%s saddr %s masquerade",
-			dst, src, p.Out, six(src), src))
-	down := maybe(diagnose.NoReplyFromDestination,
-		fmt.Sprintf("on %s, tcpdump -ni any host %s shows whether it arrives: its firewall, or nothing listens", dst, src))
+	missing := diagnose.Maybe(diagnose.SNATMissing,
+		"on %s, ip route get %s must lead back to this host; if it cannot, translate here: "+
+			"nft add rule inet nat postrouting oifname %q ip%s saddr %s masquerade",
+		dst, src, p.Out, six(src), src)
+	down := diagnose.Maybe(diagnose.NoReplyFromDestination,
+		"on %s, tcpdump -ni any host %s shows whether it arrives: its firewall, or nothing listens", dst, src)
 	if p.Translated == "" && (p.Conntrack == nil || !p.Conntrack.SNAT) {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("it left with the tunnel's address %s for its source", src))
 		v.Candidates = []diagnose.Candidate{missing, down}

@@ -31,9 +31,11 @@ func (f facts) blackhole(time.Time) *ruling {
 		mtu = max(mtu, leastIPv6)
 	}
 	v := diagnose.Verdict{Code: diagnose.MTUBlackhole, Checkpoint: probe.A5, Where: diagnose.WherePath, Certain: true,
-		Summary: fmt.Sprintf("small packets to %s get through, packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
+		Summary: fmt.Sprintf("small packets to %s get through, "+
+			"packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
 			m.To, m.Link, where),
-		Evidence: []string{fmt.Sprintf("the largest ICMP echo that was answered has %d bytes, with its IP header; one of %d was not, and no packet-too-big came", m.Largest, m.Link)},
+		Evidence: []string{fmt.Sprintf("the largest ICMP echo that was answered has %d bytes, with its IP header; "+
+			"one of %d was not, and no packet-too-big came", m.Largest, m.Link)},
 		Fix: fix.Steps{fix.Note("at once:"), fix.Command("ip link set mtu %d dev %s", mtu, f.Interface),
 			fix.Notef("for good, in %s:", f.ownSection()), fix.Config(f.ownSection(), "MTU", strconv.Itoa(mtu)),
 			fix.Note("or, where the way cannot be mended and other hosts send through this one:"),
@@ -54,7 +56,8 @@ func (f facts) blackhole(time.Time) *ruling {
 // measured is what was found out about large packets, for evidence.
 func measured(m *diagnose.PathMTU) string {
 	if m.ToldBy.IsValid() {
-		return fmt.Sprintf("the largest packet that gets there and back has %d bytes, the tunnel's MTU is %d; %s tells senders so (%d), and they adapt",
+		return fmt.Sprintf("the largest packet that gets there and back has %d bytes, "+
+			"the tunnel's MTU is %d; %s tells senders so (%d), and they adapt",
 			m.Largest, m.Link, m.ToldBy, m.Told)
 	}
 	return fmt.Sprintf("packets of the tunnel's full size, %d bytes, get there and back", m.Link)

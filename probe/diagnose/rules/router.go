@@ -87,9 +87,9 @@ func (f facts) routerWaits(now time.Time) *ruling {
 		Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.Peer.Label(), f.target()),
 		Evidence: []string{fmt.Sprintf("sent on %s ago, with this host's own address for its source", probe.Brief(now.Sub(b5.When())))},
 		Candidates: []diagnose.Candidate{
-			maybe(diagnose.NoReplyFromDestination, fmt.Sprintf("on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens",
-				dst)),
-			maybe(diagnose.ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"),
+			diagnose.Maybe(diagnose.NoReplyFromDestination,
+				"on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst),
+			diagnose.Maybe(diagnose.ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"),
 		},
 		Fix: fix.Steps{fix.Note("see whether the request leaves this host, and an answer comes:"), fix.Check("tcpdump -ni any host %s", dst)}},
 		now.Sub(f.Since) > noReplyAfter && now.Sub(b5.When()) > answerTime}

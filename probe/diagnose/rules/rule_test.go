@@ -82,7 +82,8 @@ func TestOrderRejects(t *testing.T) {
 		{name: "after itself", rules: []rule{{name: "a", views: asA, after: names("a")}}, want: `"a" is after itself`},
 		{name: "cycle", want: `"b" is after itself`, rules: []rule{{name: "first", views: asA},
 			{name: "b", views: asA, after: names("c")}, {name: "c", views: asA, after: names("b", "first")}}},
-		{name: "cycle over two views", rules: []rule{{name: "b", views: asA | asB, after: names("c")}, {name: "c", views: peers, after: names("b")}}},
+		{name: "cycle over two views", rules: []rule{{name: "b", views: asA | asB, after: names("c")},
+			{name: "c", views: peers, after: names("b")}}},
 	} {
 		_, err := order(test.rules, asA)
 		if got := err != nil; got != (test.want != "") || got && !strings.Contains(err.Error(), test.want) {

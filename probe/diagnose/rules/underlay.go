@@ -120,8 +120,9 @@ func (f facts) cannotSend(time.Time) *ruling {
 	case p.SendErrno == syscall.ENOBUFS: // a queue that is full, or what is behind all hooks
 		v.Code, v.Certain = diagnose.UnderlayOutputFirewall, false
 		v.Summary = fmt.Sprintf("the device drops the encrypted packets to %s, %s: %v", p.Label(), ep, p.SendErrno)
-		v.Candidates = []diagnose.Candidate{maybe(diagnose.UnderlayOutputFirewall, "nft list ruleset: is there a drop in an egress hook?"),
-			maybe(diagnose.UnderlayOutputFirewall, "tc -s qdisc; tc filter show dev "+p.Route.Interface+" egress: do they drop?")}
+		v.Candidates = []diagnose.Candidate{
+			diagnose.Maybe(diagnose.UnderlayOutputFirewall, "nft list ruleset: is there a drop in an egress hook?"),
+			diagnose.Maybe(diagnose.UnderlayOutputFirewall, "tc -s qdisc; tc filter show dev %s egress: do they drop?", p.Route.Interface)}
 		v.Fix = fix.Steps{fix.Check("tc -s qdisc show dev %s", p.Route.Interface), fix.Check("nft list ruleset")}
 	case p.SendErrno == syscall.EPERM:
 		v.Code = diagnose.UnderlayOutputFirewall
@@ -176,9 +177,9 @@ func (f facts) icmpSays(time.Time) *ruling {
 			v.Where = diagnose.WherePath
 			v.Summary = fmt.Sprintf("%s says that the port of %s is closed, which a host on the way says in place of a firewall rule", who, ep)
 			v.Certain = false
-			v.Candidates = []diagnose.Candidate{maybe(diagnose.EndpointProhibited,
-				"on "+who+": nft list ruleset: is there a reject for UDP to "+ep+"?"),
-				maybe(diagnose.EndpointPortClosed, "on "+p.Label()+": wg show all listen-port")}
+			v.Candidates = []diagnose.Candidate{
+				diagnose.Maybe(diagnose.EndpointProhibited, "on %s: nft list ruleset: is there a reject for UDP to %s?", who, ep),
+				diagnose.Maybe(diagnose.EndpointPortClosed, "on %s: wg show all listen-port", p.Label())}
 		}
 		if p.Route.Local {
 			v.Where = diagnose.WhereHere
@@ -240,16 +241,16 @@ func (f facts) noResponse(now time.Time) *ruling {
 	}
 	port := ep.Port()
 	v.Candidates = []diagnose.Candidate{
-		maybe(diagnose.NoResponse, fmt.Sprintf("path or host firewall: on %s, tcpdump -ni any udp port %d shows whether the initiations arrive",
-			p.Label(), port)),
-		maybe(diagnose.UnknownPeer, fmt.Sprintf("on %s, wgnode doctor names the key; or: wg show all peers must list %s", p.Label(),
-			f.PublicKey)),
-		maybe(diagnose.WrongPublicKey, fmt.Sprintf("on %s, wg show all public-key must say %s", p.Label(), p.Key)),
-		maybe(diagnose.UnderlayInputFirewall,
-			fmt.Sprintf("on %s, nft list ruleset: does the input hook accept udp dport %d? And here, the answers, udp sport %d?", p.Label(), port,
-				port)),
-		maybe(diagnose.ReplyLeavesElsewhere,
-			fmt.Sprintf("on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.Label())),
+		diagnose.Maybe(diagnose.NoResponse,
+			"path or host firewall: on %s, tcpdump -ni any udp port %d shows whether the initiations arrive", p.Label(), port),
+		diagnose.Maybe(diagnose.UnknownPeer,
+			"on %s, wgnode doctor names the key; or: wg show all peers must list %s", p.Label(), f.PublicKey),
+		diagnose.Maybe(diagnose.WrongPublicKey, "on %s, wg show all public-key must say %s", p.Label(), p.Key),
+		diagnose.Maybe(diagnose.UnderlayInputFirewall,
+			"on %s, nft list ruleset: does the input hook accept udp dport %d? And here, the answers, udp sport %d?",
+			p.Label(), port, port),
+		diagnose.Maybe(diagnose.ReplyLeavesElsewhere,
+			"on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.Label()),
 	}
 	if p.Route.Local {
 		v.Where = diagnose.WhereHere

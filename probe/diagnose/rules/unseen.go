@@ -20,8 +20,8 @@ func refusal(v diagnose.Verdict, known []evidence.XfrmBlock, hook string) diagno
 	}
 	if !v.Certain {
 		v.Candidates = []diagnose.Candidate{
-			maybe(v.Code, "ip xfrm policy: does a policy of IPsec block it?"),
-			maybe(v.Code, "bpftool cgroup tree: does a program of a control group refuse to send?")}
+			diagnose.Maybe(v.Code, "ip xfrm policy: does a policy of IPsec block it?"),
+			diagnose.Maybe(v.Code, "bpftool cgroup tree: does a program of a control group refuse to send?")}
 		v.Fix = fix.Steps{fix.Check("ip xfrm policy")}
 	}
 	return v

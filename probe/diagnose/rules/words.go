@@ -99,3 +99,5 @@ func bracket(a netip.Addr) string {
 	}
 	return a.String()
 }
+
+func (f facts) target() string { return probe.TargetText(f.Flow.Target) }

@@ -4,6 +4,7 @@ package twosided
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -112,7 +113,8 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 		return b.on(v, false)
 	}
 	switch {
-	case vb.Certain && !vb.Healthy() && vb.Code != diagnose.Idle && (vb.Checkpoint == probe.B2 || vb.Checkpoint == probe.CheckpointNone || vb.Checkpoint == probe.A2):
+	case vb.Certain && !vb.Healthy() && vb.Code != diagnose.Idle &&
+		slices.Contains([]probe.Checkpoint{probe.B2, probe.CheckpointNone, probe.A2}, vb.Checkpoint):
 		vb.Evidence = append(vb.Evidence, b.saw(calls, "initiation"))
 		return b.on(vb, false)
 	case answers.Sent > 0 && answers.Arrived == 0 && answers.Lost > 0:
@@ -149,7 +151,8 @@ func (b *Facts) data(va, vb diagnose.Verdict) diagnose.Verdict {
 		return b.on(vb, false)
 	}
 	var why []string
-	if d := b.B.Flow.Dropped; d != nil {
+	if f := b.B.Flow; f != nil && f.Dropped != nil {
+		d := f.Dropped
 		why = append(why, fmt.Sprintf("%s has dropped the latest of them at %s: %s", b.NameB, d.Checkpoint, d.Reason))
 	}
 	return b.unsure(va, append(b.tally(), why...)...)
@@ -186,17 +189,18 @@ func (b *Facts) lost(va diagnose.Verdict, w *Way, at probe.Checkpoint, what stri
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: none came as far as prerouting when the latest of them was sent", to))
 	case k == nil || k.Blind != "":
 		v.Candidates = []diagnose.Candidate{
-			maybe(diagnose.LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way",
-				to, receiver.ListenPort)),
-			maybe(diagnose.UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d?", to,
-				receiver.ListenPort)),
-			maybe(diagnose.ReversePathFilter, fmt.Sprintf("on %s, nstat -az TcpExtIPReversePathFilter: does it grow?", to))}
+			diagnose.Maybe(diagnose.LostOnPath,
+				"on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort),
+			diagnose.Maybe(diagnose.UnderlayInputFirewall,
+				"on %s, nft list ruleset: does it drop what comes to udp port %d?", to, receiver.ListenPort),
+			diagnose.Maybe(diagnose.ReversePathFilter, "on %s, nstat -az TcpExtIPReversePathFilter: does it grow?", to)}
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: nobody watched what its own firewall does with them", to))
 	default:
 		v.Candidates = []diagnose.Candidate{
-			maybe(diagnose.LostOnPath, fmt.Sprintf("on %s, tcpdump -ni any udp port %d shows whether they arrive", to, receiver.ListenPort)),
-			maybe(diagnose.UnderlayInputFirewall, fmt.Sprintf("on %s, nft list ruleset: does it drop what comes to udp port %d from there?", to,
-				receiver.ListenPort))}
+			diagnose.Maybe(diagnose.LostOnPath,
+				"on %s, tcpdump -ni any udp port %d shows whether they arrive", to, receiver.ListenPort),
+			diagnose.Maybe(diagnose.UnderlayInputFirewall,
+				"on %s, nft list ruleset: does it drop what comes to udp port %d from there?", to, receiver.ListenPort)}
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: other messages for the tunnel's port did arrive", to))
 	}
 	if p := sender.Kernel.On(evidence.ToWire); p.Passed == "postrouting" {
@@ -283,10 +287,5 @@ func (b *Facts) on(v diagnose.Verdict, a bool) diagnose.Verdict {
 // fromA turns where B sees a fault into where A does.
 var fromA = map[diagnose.Where]diagnose.Where{diagnose.WhereHere: diagnose.WherePeer, diagnose.WherePath: diagnose.WherePath,
 	diagnose.WherePeer: diagnose.WhereHere, diagnose.WhereBeyond: diagnose.WhereBeyond}
-
-// maybe is a possible cause, and the check that tells it from others.
-func maybe(code diagnose.Code, check string) diagnose.Candidate {
-	return diagnose.Candidate{Code: code, Check: check}
-}
 
 func plural(what string) string { return what + "s" }

@@ -66,3 +66,14 @@ func TestFixes(t *testing.T) {
 	}
 	fixes.Compare(t, "testdata/fixes.json")
 }
+
+// A host that has seen nothing of the flow, not even that it exists, is no reason to fail.
+func TestOtherSideWithoutFlow(t *testing.T) {
+	a := caller(8 * time.Second)
+	a.Flow.Seen[probe.A4] = &probe.Event{Time: now.UnixNano()}
+	v := (&Facts{A: a, B: &diagnose.Facts{Side: probe.SideB}, NameA: "left", NameB: "right", EndA: now, EndB: now,
+		Forth: Way{Sent: 1, Arrived: 1}}).Judge()
+	if v.Healthy() || v.Host != "left" {
+		t.Errorf("%+v", v)
+	}
+}

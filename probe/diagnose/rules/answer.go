@@ -1,0 +1,125 @@
+package rules
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
+)
+
+// This file judges by what came back: that all is well, or that somebody says no.
+
+func healthy(summary string, evidence ...string) diagnose.Verdict {
+	return diagnose.Verdict{Code: diagnose.Healthy, Where: diagnose.WhereHere, Certain: true, Summary: summary, Evidence: evidence}
+}
+
+// answered: the destination answers the probe, and by way of the tunnel.
+func (f facts) answered(time.Time) *ruling {
+	if !f.Flow.Probe.Answered || f.outside() {
+		return nil
+	}
+	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.Peer.Label()),
+		"the probe was answered after "+probe.Brief(f.Flow.Probe.Took))
+	if m := f.PathMTU; m != nil {
+		v.Evidence = append(v.Evidence, measured(m))
+	}
+	return final(v)
+}
+
+// overheard: somebody else's packet has got its answer.
+func (f facts) overheard(time.Time) *ruling {
+	a1, a6 := f.Flow.Seen[probe.A1], f.Flow.Seen[probe.A6]
+	p := f.Kernel.On(evidence.FromTunnel)
+	if f.Flow.Probe.Sent || f.Flow.Answer != nil || a1 == nil || a6 == nil || a6.Time < a1.Time || !f.Flow.Answers.Given() {
+		return nil
+	}
+	if f.Kernel != nil && f.Kernel.Blind == "" && !f.Kernel.WireOnly && p.Passed == "" {
+		return nil
+	}
+	return final(healthy(fmt.Sprintf("%s answers through %s", f.target(), f.Peer.Label()),
+		"the packet entered "+f.Interface+", and its reply came out of it"))
+}
+
+func (f facts) alive(now time.Time) *ruling {
+	h := &f.Peer.Handshake
+	if !h.Alive(now) {
+		return nil
+	}
+	v := healthy(fmt.Sprintf("the session with %s is up", f.Peer.Label()),
+		fmt.Sprintf("handshake completed %s ago", probe.Brief(now.Sub(h.Established))))
+	return final(v)
+}
+
+// refused: the far service, or a host on the way, says no, through the tunnel.
+func (f facts) refused(time.Time) *ruling {
+	e := f.Flow.Answer
+	if e == nil {
+		return nil
+	}
+	// On the side that is called this host may have said it itself. What it did to
+	// the request is told apart from the answer, and perhaps later.
+	settled := f.Side == probe.SideA || !f.traced() || f.Kernel.On(evidence.FromTunnel).Packets > 0
+	src, _ := e.Inner()
+	who := src.Addr().String()
+	way := "came back through " + f.Peer.Label()
+	if e.Seam == probe.SeamForward {
+		way = "was the answer to a socket of this host"
+	}
+	if !e.ICMPError() {
+		return &ruling{diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereBeyond, Certain: true,
+			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
+			Evidence: []string{fmt.Sprintf("TCP reset from %s %s", src, way)},
+			Fix:      fix.Steps{fix.Note("on " + who + ": start the service, or see what listens"), fix.Check("ss -tlnp").On(who)}}, settled}
+	}
+	code, says := innerICMP(e)
+	icmpType, icmpCode, _ := e.ICMP()
+	v := diagnose.Verdict{Code: code, Where: diagnose.WhereBeyond, Certain: true,
+		Summary:  fmt.Sprintf("the tunnel works; %s says: %s", who, says),
+		Evidence: []string{fmt.Sprintf("ICMP type %d code %d (%s) from %s %s", icmpType, icmpCode, says, who, way)}}
+	v.Checkpoint = innerICMPCheckpoint[code]
+	switch code {
+	case diagnose.ConnectionRefused:
+		if f.Flow.Probe.Sent && f.Flow.Target.Port() != 0 {
+			// To TCP a host answers a closed port with a reset.
+			v.Summary = fmt.Sprintf("the tunnel works; %s refuses the connection, by a firewall rule: it says %s, and not by a TCP reset", who, says)
+			v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
+			break
+		}
+		dst := f.Flow.Target.Addr().String()
+		v.Fix = fix.Steps{fix.Note("on " + dst + ": see what listens"), fix.Check("ss -ulnp").On(dst)}
+	case diagnose.NoRouteOnward:
+		v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", f.Flow.Target.Addr()).On(who)}
+	case diagnose.NeighborUnreachable:
+		v.Fix = fix.Steps{fix.Note("on " + who + ": is the destination up, and on that link?"),
+			fix.Check("ip neighbour show %s", f.Flow.Target.Addr()).On(who)}
+	case diagnose.ForwardFirewall:
+		v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
+	}
+	return &ruling{v, settled}
+}
+
+var innerICMPCheckpoint = map[diagnose.Code]probe.Checkpoint{
+	diagnose.NoRouteOnward: probe.B5, diagnose.ForwardFirewall: probe.B5, diagnose.NeighborUnreachable: probe.B6,
+	diagnose.NoReplyFromDestination: probe.B6,
+}
+
+// innerICMP reads an ICMP error that came back inside the tunnel.
+func innerICMP(e *probe.Event) (diagnose.Code, string) {
+	typ, code, _ := e.ICMP()
+	v6 := e.Proto == probe.ProtoICMPv6
+	switch probe.ICMPReason(v6, typ, code) {
+	case probe.ICMPPortUnreachable:
+		return diagnose.ConnectionRefused, "port unreachable"
+	case probe.ICMPProhibited:
+		return diagnose.ForwardFirewall, "administratively prohibited"
+	case probe.ICMPNetUnreachable:
+		return diagnose.NoRouteOnward, "network unreachable"
+	}
+	if unreachable := v6 && typ == 1 || !v6 && typ == 3; unreachable {
+		return diagnose.NeighborUnreachable, "host unreachable"
+	}
+	return diagnose.NoReplyFromDestination, "time exceeded: the packet goes in circles, or its way is too long"
+}

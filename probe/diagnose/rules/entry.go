@@ -1,0 +1,150 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
+	"net/netip"
+)
+
+// This file judges what keeps packets from the tunnel: A1.
+
+// outside reports whether the kernel sends the flow's packets elsewhere, and none
+// has entered the tunnel. Then an answer says nothing about the tunnel.
+func (f facts) outside() bool {
+	r := &f.Flow.Route
+	return f.Flow.Seen[probe.A1] == nil && r.Kind != evidence.RouteUnknown && (r.Kind != evidence.RouteFound || r.Interface != f.Interface)
+}
+
+// answeredOutside adds to the evidence that the probe was answered all the same.
+func (f facts) answeredOutside(v *diagnose.Verdict) {
+	if f.Flow.Probe.Answered && !f.Flow.Route.Local {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s answers, but past the tunnel, through %s", f.target(), f.Flow.Route.Interface))
+	}
+}
+
+// noMatch: cryptokey routing has no peer for the destination.
+func (f facts) noMatch(time.Time) *ruling {
+	if f.Peer != nil {
+		return nil
+	}
+	dst := f.Flow.Target.Addr()
+	v := diagnose.Verdict{Code: diagnose.NoAllowedIPsMatch, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: true,
+		Summary:  fmt.Sprintf("%s is in no peer's AllowedIPs", dst),
+		Evidence: []string{fmt.Sprintf("cryptokey routing of %s finds no peer for %s", f.Interface, dst)}}
+	if e := f.Flow.Dropped; e != nil && e.Reason == probe.NoAllowedIPsMatch {
+		v.Evidence = append(v.Evidence, "the packet entered the tunnel and was refused there")
+	}
+	f.answeredOutside(&v)
+	host := hostPrefix(dst)
+	if p := f.Nearest; p != nil {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("nearest: %s has %s", p.Label(), joinPrefixes(p.AllowedIPs)))
+		all := append(slices.Clone(p.AllowedIPs), host)
+		v.Fix = fix.Steps{
+			fix.Notef("if %s is behind %s, in %s:", dst, p.Label(), f.sectionOf(p)),
+			fix.Config(f.sectionOf(p), "AllowedIPs", joinPrefixes(all)),
+			fix.Note("or at once:"),
+			fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
+		}
+		if f.Flow.Route.Interface != f.Interface {
+			v.Fix = append(v.Fix, fix.Command("ip route add %s dev %s", host, f.Interface))
+		}
+	}
+	return &ruling{v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside()}
+}
+
+// notRouted: the kernel does not give the packet to the tunnel.
+func (f facts) notRouted(time.Time) *ruling {
+	r := f.Flow.Route
+	if !f.outside() {
+		return nil
+	}
+	dst := f.Flow.Target.Addr()
+	v := diagnose.Verdict{Code: diagnose.RouteBypassesTunnel, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: true,
+		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.Peer.Label(), r.Interface, f.Interface),
+		Evidence: []string{"ip route get " + dst.String() + ": " + r.Describe(),
+			"no packet for it entered the tunnel"},
+		Fix: routeFix(&r, f.routeInto(dst))}
+	switch {
+	case r.Local:
+		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)
+		v.Fix = fix.Steps{fix.Note("probe an address of the other side instead")}
+	case r.Kind != evidence.RouteFound:
+		v.Code = diagnose.DestNotRouted
+		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, r.Kind)
+	}
+	f.incomplete(&v)
+	f.answeredOutside(&v)
+	return final(v)
+}
+
+// incomplete says what the interface lacks, and has that mended first: a route into
+// it needs it to be up, and an address to send from.
+func (f facts) incomplete(v *diagnose.Verdict) {
+	var first fix.Steps
+	if f.LinkDown {
+		v.Evidence = append(v.Evidence, f.Interface+" is down: routes by it are gone, or out of use")
+		first = append(first, fix.Command("ip link set %s up", f.Interface))
+	}
+	for _, p := range f.Missing {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("%s, which the configuration gives it, is no address of %s", p, f.Interface))
+		first = append(first, fix.Command("ip address add %s dev %s", p, f.Interface))
+	}
+	v.Fix = append(first, v.Fix...)
+}
+
+// routeInto is the route that leads packets to dst into the interface. Where that is
+// incomplete, one that was there may come back as it is mended.
+func (f facts) routeInto(dst netip.Addr) fix.Step {
+	if f.LinkDown || len(f.Missing) > 0 {
+		return fix.Command("ip route replace %s dev %s", hostPrefix(dst), f.Interface)
+	}
+	return fix.Command("ip route add %s dev %s", hostPrefix(dst), f.Interface)
+}
+
+// notEntered: routed to the tunnel, and yet it did not come.
+func (f facts) notEntered(time.Time) *ruling {
+	if f.Flow.Seen[probe.A1] != nil || !f.Flow.Probe.Sent {
+		return nil
+	}
+	errno := f.Flow.Probe.Errno
+	certain := errno == syscall.EPERM || errno == syscall.ECONNREFUSED
+	p := f.Kernel.On(evidence.ToTunnel)
+	v := diagnose.Verdict{Code: diagnose.OutputFirewall, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: certain,
+		Summary:  fmt.Sprintf("the probe's packet to %s did not reach the tunnel", f.target()),
+		Evidence: []string{"nothing for " + f.target() + " was read from " + f.Interface},
+		Fix:      fix.Steps{fix.Note("look for a rule that drops it in the output hook"), fix.Check("nft list ruleset")}}
+	if certain {
+		v.Evidence = append(v.Evidence, fmt.Sprintf("the probe failed with %q and no packet had left: that is this host's own answer", errno))
+	}
+	switch {
+	case certain && f.traced() && p.Packets == 0:
+		v.Summary += ": this host refuses to send it"
+		return &ruling{refusal(v, f.Flow.XfrmBlocks, "output"), f.Flow.Probe.Done}
+	case certain:
+		v.Summary += ": netfilter on this host drops or rejects it"
+		return final(v)
+	case p.Lost != "":
+		v.Evidence = append(v.Evidence, "netfilter trace: it is seen last in the "+p.Lost+" hook, and no rule that is traced has dropped it")
+	case p.Passed != "":
+		v.Evidence = append(v.Evidence, "netfilter trace: it passes the "+p.Passed+" hook: what is traced has not dropped it")
+	}
+	v.Candidates = []diagnose.Candidate{diagnose.Maybe(diagnose.OutputFirewall, "nft list ruleset: is there a drop in the output hook?")}
+	if f.traced() {
+		v.Candidates[0].Check = "what is not traced: iptables-legacy-save, tc filter show dev " + f.Interface + " egress, bpftool net"
+		v.Fix = fix.Steps{fix.Note("look for what drops it and is not traced"), fix.Check("iptables-legacy-save; ip6tables-legacy-save"),
+			fix.Check("tc -s qdisc show dev %s", f.Interface),
+			fix.Check("tc filter show dev %s egress", f.Interface)}
+	}
+	if f.Flow.Route.Kind == evidence.RouteUnknown {
+		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.RouteBypassesTunnel,
+			"ip route get %s: does it say dev %s?", f.Flow.Target.Addr(), f.Interface))
+	}
+	return &ruling{v, false}
+}
