@@ -115,6 +115,24 @@ func jsonLines(t *testing.T, text []byte) (values []any) {
 	return values
 }
 
+// Who is too old for a recording's frames is told so: a client by the node, and a client
+// of a node that is newer by itself.
+func TestRecordVersions(t *testing.T) {
+	q := (&RecordRequest{}).query()
+	if _, err := parseRecordRequest(q); err != nil {
+		t.Error(err)
+	}
+	q.Del("frames")
+	if _, err := parseRecordRequest(q); !errors.Is(err, errOldRecord) {
+		t.Errorf("a client of the first release: %v", err)
+	}
+	f := &recordFrames{into: recording.To(io.Discard)}
+	newer := []byte(fmt.Sprintf(`{"format":%d}`, recording.Format+1))
+	if err := f.take(frameMeta, newer); !errors.Is(err, errFrame) || !strings.Contains(err.Error(), "format") {
+		t.Errorf("a newer node: %v", err)
+	}
+}
+
 // The answers are read without loss: written again they have every key and value that
 // they had. A later release may add keys.
 func TestGoldenAnswers(t *testing.T) {
@@ -151,9 +169,14 @@ func parseJSON(t *testing.T, text []byte) (v any) {
 func lacks(want, got any, at string) (lost []string) {
 	switch want := want.(type) {
 	case map[string]any:
-		have, _ := got.(map[string]any)
+		have := make(map[string]any)
+		if got, ok := got.(map[string]any); ok {
+			for key, v := range got {
+				have[strings.ToLower(key)] = v // as encoding/json finds it
+			}
+		}
 		for key, v := range want {
-			lost = append(lost, lacks(v, have[key], at+"."+key)...)
+			lost = append(lost, lacks(v, have[strings.ToLower(key)], at+"."+key)...)
 		}
 		return lost
 	case []any:

@@ -30,8 +30,11 @@ type RecordRequest struct {
 	NoKernel bool
 }
 
+// query is the request as a node reads it. "frames" is the format that the client reads:
+// a node that knows 1 only does not look at it.
 func (r *RecordRequest) query() url.Values {
 	q := url.Values{"filter": r.Filter}
+	q.Set("frames", strconv.Itoa(recording.Format))
 	q.Set("since", r.Since.String())
 	q.Set("snaplen", strconv.Itoa(r.Snaplen))
 	if r.Keys {
@@ -43,7 +46,13 @@ func (r *RecordRequest) query() url.Values {
 	return q
 }
 
+// errOldRecord is for a client that reads format 1 only.
+var errOldRecord = errors.New("this program is older than the node: record with the release that the node runs")
+
 func parseRecordRequest(q url.Values) (r RecordRequest, err error) {
+	if q.Get("frames") == "" {
+		return r, errOldRecord
+	}
 	r.Filter, r.Keys = q["filter"], q.Get("keys") == "1"
 	r.NoKernel = q.Get("kernel") == "0"
 	if r.Since, err = time.ParseDuration(q.Get("since")); err != nil {

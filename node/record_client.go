@@ -59,6 +59,9 @@ func (f *recordFrames) take(kind byte, body []byte) error {
 		if err := json.Unmarshal(body, m); err != nil || f.begun {
 			return errors.Join(errFrame, err)
 		}
+		if m.Format > recording.Format {
+			return fmt.Errorf("%w: it records in format %d, and this program reads formats up to %d", errFrame, m.Format, recording.Format)
+		}
 		f.begun = true
 		return out(f.into.Begin(m))
 	}

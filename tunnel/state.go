@@ -130,11 +130,11 @@ func (p *peer) state() PeerState {
 
 // Counters are totals over the life of a tunnel.
 type Counters struct {
-	Recorded    uint64 // events
-	Unrecorded  uint64 // events that found no room, see [probe.Recorder.Lost]
-	Untagged    uint64 // data messages that could not be tied to their inner packet
-	Mismatches  uint64 // packets whose peer was not the one that the mirror named
-	Uninspected uint64 // initiations that came too fast to be read
+	Recorded    uint64 `json:"recorded"`    // events
+	Unrecorded  uint64 `json:"unrecorded"`  // events that found no room, see [probe.Recorder.Lost]
+	Untagged    uint64 `json:"untagged"`    // data messages that could not be tied to their inner packet
+	Mismatches  uint64 `json:"mismatches"`  // packets whose peer was not the one that the mirror named
+	Uninspected uint64 `json:"uninspected"` // initiations that came too fast to be read
 }
 
 // Counters returns the totals.

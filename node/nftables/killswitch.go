@@ -41,20 +41,20 @@ import (
 // containers with an interface of their own on the wire (macvlan), and raw
 // frames from programs with CAP_NET_RAW, such as DHCP clients.
 type KillSwitch struct {
-	Link     string
-	Mark     uint32         // of the encrypted packets, not 0
-	Excluded []netip.Prefix // of both families
+	Link     string         `json:"link"`
+	Mark     uint32         `json:"mark"`               // of the encrypted packets, not 0
+	Excluded []netip.Prefix `json:"excluded,omitempty"` // of both families
 	// LAN, if AllowLAN, are networks that stay reachable by the interfaces that
 	// they are on. So do then the groups of multicast and the broadcast address
 	// that no router forwards, by which hosts on one network find each other.
-	AllowLAN bool
-	LAN      []Network
+	AllowLAN bool      `json:"allow_lan,omitempty"`
+	LAN      []Network `json:"lan,omitempty"`
 }
 
 // Network is what an interface leads to without a gateway.
 type Network struct {
-	Link   string
-	Prefix netip.Prefix
+	Link   string       `json:"link"`
+	Prefix netip.Prefix `json:"prefix"`
 }
 
 const killSwitchPrefix = "wgnode-killswitch-"

@@ -32,6 +32,18 @@
 // ID tells packets of one recording from those of another that some tool has put
 // into the same file: their peers and sessions must not be mixed up.
 //
+// # Versions
+//
+// The Meta has the version of the format. A reader reads its own and all before:
+//
+//	1  observations have no version, and the keys that package evidence gave them then
+//	2  observations have a version of their own
+//
+// Keys may be added to what is JSON, and numbers to what an event holds, without a new
+// version: a reader leaves out a key that it does not know, and keeps a number. What
+// changes the meaning of something that is there needs a new one, which an older reader
+// refuses. testdata has files of each version.
+//
 // # What is lost
 //
 // The option epb_dropcount of a packet counts the events that are known to be

@@ -37,8 +37,9 @@ const (
 	maxOption = 65535
 )
 
-// format is the version of what the custom options hold.
-const format = 1
+// Format is the version of what the custom options hold, and of the frames by which a
+// node sends a recording; see the package comment. Older ones are read too.
+const Format = 2
 
 // customHeader is what a custom option begins with; see the package comment.
 const (

@@ -99,7 +99,7 @@ func TestHostileFiles(t *testing.T) {
 		{"more peers than there can be", describe(`{"format":1,"peers":[` + strings.Repeat("{},", maxPeers) + `{}]}`), nil},
 		{"peers that are none", describe(`{"format":1,"peers":7}`), nil},
 		{"a description without end", describe(strings.Repeat("[", maxMeta+1)), nil},
-		{"a later format", describe(`{"format":2}`), nil},
+		{"a later format", describe(`{"format":3}`), nil},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

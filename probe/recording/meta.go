@@ -14,7 +14,9 @@ import (
 
 // Meta says where a recording comes from. It holds no secrets.
 type Meta struct {
-	Format int `json:"format"` // version of the custom options; set by the Writer
+	// Format is the version of the rest, up to [Format]. A Writer sets it; in what a node
+	// sends it is 0 in place of 1.
+	Format int `json:"format"`
 	// ID tells this recording from every other. The parts of one that was divided
 	// share it; Part counts them from 0.
 	ID         uint64     `json:"id,string"`

@@ -239,8 +239,8 @@ func (r *Reader) section() error {
 		return fmt.Errorf("description of the recording: %w", err)
 	}
 	switch {
-	case m.Format != format:
-		return fmt.Errorf("recording of format %d: this release reads %d", m.Format, format)
+	case m.Format < 1 || m.Format > Format:
+		return fmt.Errorf("recording of format %d: this release reads formats 1 to %d", m.Format, Format)
 	case r.meta != nil && m.ID != r.meta.ID:
 		return errMixed
 	}

@@ -101,7 +101,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != io.EOF {
 		t.Fatal(err)
 	}
-	m.Format = 1
+	m.Format = Format
 	if d := cmp.Diff(m, r.Meta(), cmpopts.IgnoreUnexported(Meta{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
 		t.Error(d)

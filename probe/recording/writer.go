@@ -54,7 +54,7 @@ type Writer struct {
 // NewWriter begins a recording. m.ID must be set; m belongs to the caller.
 func NewWriter(w io.Writer, m *Meta) (*Writer, error) {
 	wr := &Writer{w: bufio.NewWriterSize(w, writeBuffer), meta: *m, known: make(map[probe.PeerID]bool)}
-	wr.meta.Format, wr.meta.Peers = format, slices.Clone(m.Peers)
+	wr.meta.Format, wr.meta.Peers = Format, slices.Clone(m.Peers)
 	wr.comment = newCommenter(&wr.meta)
 	rest, err := wr.section()
 	if err != nil {

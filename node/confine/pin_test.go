@@ -1,0 +1,13 @@
+//go:build linux
+
+package confine
+
+import (
+	"testing"
+
+	"github.com/wgnode/wgnode/probe/pin"
+)
+
+func TestWritten(t *testing.T) {
+	pin.Check(t, "testdata/written.txt", new(order), new(answer))
+}

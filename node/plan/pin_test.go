@@ -1,0 +1,11 @@
+package plan
+
+import (
+	"testing"
+
+	"github.com/wgnode/wgnode/probe/pin"
+)
+
+func TestWritten(t *testing.T) {
+	pin.Check(t, "testdata/written.txt", new(journalFile), new(parameter))
+}
