@@ -199,11 +199,7 @@ const recordedBefore = 5 * time.Second
 // combine takes the ladder of both sides, and their verdict unless this side's is
 // certain: it has sent the probe, and knows best what became of it.
 func combine(ctx context.Context, report *diagnose.Report, files []string, target netip.AddrPort) (*bothReport, error) {
-	recs, err := merge.Open(files...)
-	if err != nil {
-		return nil, err
-	}
-	r, err := merge.Merge(ctx, recs, merge.Options{Target: target})
+	r, err := merge.Merge(ctx, files, merge.Options{Target: target})
 	if err != nil {
 		return nil, err
 	}

@@ -62,13 +62,9 @@ func completeRecordings(*cobra.Command, []string, string) ([]string, cobra.Shell
 }
 
 func runMerge(cmd *cobra.Command, paths []string, opt merge.Options, svg string, asJSON bool) error {
-	recs, err := merge.Open(paths...)
+	r, err := merge.Merge(cmd.Context(), paths, opt)
 	if err != nil {
 		return withHint(err, recordingHints(err)...)
-	}
-	r, err := merge.Merge(cmd.Context(), recs, opt)
-	if err != nil {
-		return err
 	}
 	return printMerged(cmd, r, svg, asJSON)
 }

@@ -159,6 +159,6 @@ func (m *merger) overlap() error {
 		apart = a.start() - b.end()
 	}
 	err := fmt.Errorf("merge %s and %s: %w: no message is in both, and by the hosts' clocks %v lie between them",
-		a.rec.name, b.rec.name, ErrUnrelated, time.Duration(apart).Round(time.Millisecond))
+		a.rec.name, b.rec.name, errUnrelated, time.Duration(apart).Round(time.Millisecond))
 	return err
 }

@@ -80,13 +80,13 @@ func (s *stream) Ending() ending { return ending{} }
 
 func (s *stream) Close() error { return nil }
 
-func streams(packets int) []Recording {
+func streams(packets int) []recorded {
 	w := newWorld(nil, "a", "b")
 	w.hosts[1].clock = skewed(37*time.Second, 200)
-	var recs []Recording
+	var recs []recorded
 	for i, h := range w.hosts {
 		opened := 0
-		recs = append(recs, Recording{name: h.name, meta: h.meta, open: func() (source, error) {
+		recs = append(recs, recorded{name: h.name, meta: h.meta, open: func() (source, error) {
 			return &stream{host: i, packets: packets, opened: &opened, clock: h.clock}, nil
 		}})
 	}
@@ -122,7 +122,7 @@ func benchmarkMerge(b *testing.B, packets int) {
 				}
 			}
 		}()
-		r, err := Merge(b.Context(), streams(packets), Options{})
+		r, err := merge(b.Context(), streams(packets), Options{})
 		close(done)
 		if err != nil {
 			b.Fatal(err)

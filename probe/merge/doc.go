@@ -32,6 +32,6 @@
 // the second A. The verdict is that of package diagnose, from the evidence of both
 // sides.
 //
-// The package reads files and does no other I/O. A [Recording] is not safe for
-// concurrent use, but different merges do not share anything.
+// The package reads files and does no other I/O. Merges do not share anything, so that
+// several may run concurrently.
 package merge

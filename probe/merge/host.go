@@ -23,7 +23,7 @@ const slack = int64(1e9)
 // host is one recording while it is merged.
 type host struct {
 	recording.Meta
-	rec     *Recording
+	rec     *recorded
 	name    string    // as results call it: no two have the same
 	endedAt time.Time // by its own clock; zero: with its last event
 	saw     []evidence.Observations

@@ -69,7 +69,7 @@ func MergeHostile(t testing.TB, a, b []byte, flags uint16) (*Result, error) {
 	if flags&8 != 0 { // not in order
 		recs[0].open = func() (source, error) { return &sliceSource{events: hostile(a), end: w.hosts[0].end}, nil }
 	}
-	return Merge(t.Context(), recs, Options{})
+	return merge(t.Context(), recs, Options{})
 }
 
 // MergeLossy merges recordings of hosts between which five of many messages are lost.

@@ -272,7 +272,7 @@ func (m *merger) unsent(t *transit) {
 	}
 	a, b := m.hosts[t.from], m.hosts[t.by]
 	at := b.reference(t.got)
-	stray := a.covers(at-int64(Window), at) && !m.set(a, b) && a.group == b.group
+	stray := a.covers(at-int64(window), at) && !m.set(a, b) && a.group == b.group
 	m.each(t, func(l *Leg) {
 		l.Unsent++
 		if stray {

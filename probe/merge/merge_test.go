@@ -308,16 +308,16 @@ func TestUnrelated(t *testing.T) {
 		want error
 		says string
 	}{
-		"strangers":      {strangers, ErrUnrelated, "neither a nor b is a peer of the other"},
-		"at other times": {apart, ErrUnrelated, "by the hosts' clocks 1m39"},
-		"the same twice": {same, ErrSameKey, "a.pcapng and b.pcapng"},
+		"strangers":      {strangers, errUnrelated, "neither a nor b is a peer of the other"},
+		"at other times": {apart, errUnrelated, "by the hosts' clocks 1m39"},
+		"the same twice": {same, errSameKey, "a.pcapng and b.pcapng"},
 	} {
-		_, err := Merge(t.Context(), c.w.recordings(), Options{})
+		_, err := merge(t.Context(), c.w.recordings(), Options{})
 		if !errors.Is(err, c.want) || !strings.Contains(fmt.Sprint(err), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Merge(t.Context(), two().recordings()[:1], Options{}); !errors.Is(err, ErrOne) {
+	if _, err := merge(t.Context(), two().recordings()[:1], Options{}); !errors.Is(err, errOne) {
 		t.Errorf("one recording: %v", err)
 	}
 }

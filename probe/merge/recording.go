@@ -14,9 +14,9 @@ import (
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
-// Recording is what one host recorded: one file, or the parts of a recording that
-// was divided.
-type Recording struct {
+// recorded is what one host recorded: one file, or the parts of a recording that was
+// divided.
+type recorded struct {
 	name string         // of the first file, for errors and results
 	meta recording.Meta // as the first file's head has it
 	// open begins to read. It is called twice, one after the other.
@@ -43,9 +43,8 @@ type ending struct {
 	saw   []evidence.Observations
 }
 
-// Open reads the heads of files, and puts the parts of one recording together. The
-// files are read by [Merge].
-func Open(paths ...string) ([]Recording, error) {
+// openAll reads the heads of files, and puts the parts of one recording together.
+func openAll(paths []string) ([]recorded, error) {
 	var parts []part
 	for _, path := range paths {
 		f, err := recording.Open(path)
@@ -57,7 +56,7 @@ func Open(paths ...string) ([]Recording, error) {
 			return nil, fmt.Errorf("read recording %s: %w", path, err)
 		}
 	}
-	var recs []Recording
+	var recs []recorded
 	for len(parts) > 0 {
 		id := parts[0].meta.ID
 		var own []part
@@ -73,7 +72,7 @@ func Open(paths ...string) ([]Recording, error) {
 				return nil, fmt.Errorf("merge %s and %s: they are the same recording", own[i-1].path, own[i].path)
 			}
 		}
-		recs = append(recs, Recording{name: own[0].path, meta: own[0].meta, open: func() (source, error) { return &files{parts: own}, nil }})
+		recs = append(recs, recorded{name: own[0].path, meta: own[0].meta, open: func() (source, error) { return &files{parts: own}, nil }})
 	}
 	return recs, nil
 }
@@ -144,27 +143,27 @@ func (s *files) Close() error {
 	return err
 }
 
-// Window is how long a message may be under way, at most, to be recognized
+// window is how long a message may be under way, at most, to be recognized
 // without fail. A later one is if it is among the lost messages that are kept.
-const Window = 4 * time.Second
+const window = 4 * time.Second
 
-// Errors that say that recordings cannot be merged, for errors.Is.
+// Errors that say that recordings cannot be merged.
 var (
-	ErrOne       = errors.New("one recording: there is nothing to merge it with")
-	ErrSameKey   = errors.New("the recordings are of one public key")
-	ErrUnrelated = errors.New("the recordings have nothing in common")
-	ErrCorrupt   = errors.New("the recording cannot be right")
+	errOne       = errors.New("one recording: there is nothing to merge it with")
+	errSameKey   = errors.New("the recordings are of one public key")
+	errUnrelated = errors.New("the recordings have nothing in common")
+	errCorrupt   = errors.New("the recording cannot be right")
 )
 
 // check refuses recordings that cannot be told apart.
-func check(recs []Recording) error {
+func check(recs []recorded) error {
 	if len(recs) < 2 {
-		return ErrOne
+		return errOne
 	}
 	if len(recs) > maxHosts {
 		return fmt.Errorf("merge %d recordings: %d are the most", len(recs), maxHosts)
 	}
-	of := make(map[key.Public]*Recording)
+	of := make(map[key.Public]*recorded)
 	for i := range recs {
 		r := &recs[i]
 		k := r.meta.PublicKey
@@ -175,7 +174,7 @@ func check(recs []Recording) error {
 			return err
 		}
 		if o := of[k]; o != nil {
-			return fmt.Errorf("merge %s and %s: %w, %s: of one host, or of two that use one key", o.name, r.name, ErrSameKey, k)
+			return fmt.Errorf("merge %s and %s: %w, %s: of one host, or of two that use one key", o.name, r.name, errSameKey, k)
 		}
 		of[k] = r
 	}
@@ -185,7 +184,7 @@ func check(recs []Recording) error {
 // checkTime refuses a time of a recording that cannot be calculated with.
 func checkTime(name string, at time.Time) error {
 	if !at.IsZero() && (at.Before(time.Unix(0, 0)) || at.After(time.Unix(0, latestTime))) {
-		return fmt.Errorf("merge %s: %w: it says that it was made at %v", name, ErrCorrupt, at)
+		return fmt.Errorf("merge %s: %w: it says that it was made at %v", name, errCorrupt, at)
 	}
 	return nil
 }

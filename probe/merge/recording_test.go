@@ -54,11 +54,7 @@ func TestFiles(t *testing.T) {
 	a, b := w.hosts[0], w.hosts[1]
 	half := len(a.log) / 2
 	paths := []string{a.file(t, 1, a.log[half:]), b.file(t, 0, b.log), a.file(t, 0, a.log[:half])}
-	recs, err := Open(paths...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := Merge(t.Context(), recs, Options{})
+	got, err := Merge(t.Context(), paths, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +82,7 @@ func indented(t *testing.T, r *Result) string {
 }
 
 // What cannot be opened is named, and so is what is given twice.
-func TestOpenFails(t *testing.T) {
+func TestFilesFail(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	w.start()
 	w.end()
@@ -104,7 +100,7 @@ func TestOpenFails(t *testing.T) {
 		{name: "missing", paths: []string{path, "/no/such"}, says: "cannot read recording /no/such: no such file"},
 		{name: "foreign", paths: []string{text}, says: text + ": "},
 	} {
-		if _, err := Open(c.paths...); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := Merge(t.Context(), c.paths, Options{}); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -116,7 +112,7 @@ func TestCorruptEnd(t *testing.T) {
 	w.start()
 	exchange(w.shake(0, 1), 2, fine)
 	w.hosts[1].end.at = time.Unix(0, latestTime+1)
-	if _, err := Merge(t.Context(), w.recordings(), Options{}); err == nil || !strings.Contains(err.Error(), "b.pcapng: "+ErrCorrupt.Error()) {
+	if _, err := merge(t.Context(), w.recordings(), Options{}); err == nil || !strings.Contains(err.Error(), "b.pcapng: "+errCorrupt.Error()) {
 		t.Errorf("got %v", err)
 	}
 }

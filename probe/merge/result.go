@@ -286,7 +286,7 @@ func (m *merger) remarks() (lines []string) {
 		}
 	}
 	if m.crowded > 0 {
-		say("%d messages were forgotten before %v were over, for want of room: nothing is said of them", m.crowded, Window)
+		say("%d messages were forgotten before %v were over, for want of room: nothing is said of them", m.crowded, window)
 	}
 	return lines
 }

@@ -51,9 +51,19 @@ type merger struct {
 	lostLeft uint64
 }
 
-// Merge puts the recordings together. The first one's clock is the reference. An
-// error says which recording cannot be read, or why they do not belong together.
-func Merge(ctx context.Context, recs []Recording, opt Options) (*Result, error) {
+// Merge puts the recordings in files together, several hosts' or the parts of one. The
+// clock of the first one is the reference. The error names the recording that cannot be
+// read, which wraps [recording.ErrForeign] if it is something else, or says why they do
+// not belong together.
+func Merge(ctx context.Context, paths []string, opt Options) (*Result, error) {
+	recs, err := openAll(paths)
+	if err != nil {
+		return nil, err
+	}
+	return merge(ctx, recs, opt)
+}
+
+func merge(ctx context.Context, recs []recorded, opt Options) (*Result, error) {
 	if err := check(recs); err != nil {
 		return nil, err
 	}
@@ -74,7 +84,7 @@ func Merge(ctx context.Context, recs []Recording, opt Options) (*Result, error) 
 	return m.result(), nil
 }
 
-func newMerger(recs []Recording, opt Options) *merger {
+func newMerger(recs []recorded, opt Options) *merger {
 	m := &merger{opt: opt, keys: make(map[key.Public]int32), names: []string{""}, of: []int8{-1}, pairs: make(map[[2]int8]*pair),
 		now: math.MinInt64, transits: newTransits(), sessions: make(map[sessionKey]*session), legs: make(map[[2]int8]*[whats]Leg),
 		shook: make(map[[2]int8]*recent), nat: make(map[[2]int8]*Translation), trips: make(map[[2]int8]int64), hops: make(map[hopKey]*hop),
@@ -138,7 +148,7 @@ func (m *merger) related() error {
 	if !known {
 		a, b := m.hosts[0], m.hosts[1]
 		return fmt.Errorf("merge %s and %s: %w: no message is in both, and neither %s nor %s is a peer of the other",
-			a.rec.name, b.rec.name, ErrUnrelated, a.label(), b.label())
+			a.rec.name, b.rec.name, errUnrelated, a.label(), b.label())
 	}
 	return m.overlap()
 }
@@ -199,7 +209,7 @@ func (m *merger) earliest() *host {
 
 // expire settles what has been under way for longer than the window.
 func (m *merger) expire() {
-	for t := m.transits.oldest(); t != nil && t.since < m.now-int64(Window); t = m.transits.oldest() {
+	for t := m.transits.oldest(); t != nil && t.since < m.now-int64(window); t = m.transits.oldest() {
 		m.settle(t)
 		m.transits.drop()
 	}

@@ -79,7 +79,7 @@ func (m *merger) scan(ctx context.Context, h *host) error {
 			return fmt.Errorf("read %s: %w", h.rec.name, err)
 		}
 		if e.Time <= 0 || e.Time > latestTime {
-			return fmt.Errorf("read %s: %w: an event has the time %v", h.rec.name, ErrCorrupt, e.When().UTC())
+			return fmt.Errorf("read %s: %w: an event has the time %v", h.rec.name, errCorrupt, e.When().UTC())
 		}
 		h.scanned.add(e, h)
 	}

@@ -227,11 +227,11 @@ func (s *sliceSource) Ending() ending { return s.end }
 func (s *sliceSource) Close() error { return nil }
 
 // recordings are what the hosts recorded.
-func (w *world) recordings() []Recording {
-	var recs []Recording
+func (w *world) recordings() []recorded {
+	var recs []recorded
 	for _, h := range w.hosts {
 		slices.SortStableFunc(h.log, func(a, b logged) int { return int(min(max(a.Time-b.Time, -1), 1)) })
-		recs = append(recs, Recording{name: h.name + ".pcapng", meta: h.meta, open: func() (source, error) {
+		recs = append(recs, recorded{name: h.name + ".pcapng", meta: h.meta, open: func() (source, error) {
 			return &sliceSource{events: h.log, end: h.end}, nil
 		}})
 	}
@@ -240,7 +240,7 @@ func (w *world) recordings() []Recording {
 
 func (w *world) merge() *Result {
 	w.t.Helper()
-	r, err := Merge(w.t.Context(), w.recordings(), Options{})
+	r, err := merge(w.t.Context(), w.recordings(), Options{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestMissingEvents(t *testing.T) {
 			break
 		}
 	}
-	r, err := Merge(t.Context(), recs, Options{})
+	r, err := merge(t.Context(), recs, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
