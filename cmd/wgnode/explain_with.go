@@ -71,10 +71,12 @@ func (o *withOptions) there() string {
 // login is what ssh takes for the other host, or the form of that.
 func (o *withOptions) login() string { return cmp.Or(o.host, "USER@HOST") }
 
-// bothReport is what explain says when both ends were heard.
+// bothReport is what explain says when both ends were heard. Otherwise it says a
+// Report, which lacks Merge.
 type bothReport struct {
 	*diagnose.Report
-	Merge *merge.Result `json:"merge"`
+	// Merge is what the recordings of both ends tell together: with --with only.
+	Merge *merge.Result `json:"merge,omitempty"`
 }
 
 func runExplainWith(cmd *cobra.Command, name string, req explain.Request, with withOptions, asJSON bool) error {

@@ -3,21 +3,24 @@ package diagnose
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/schema"
 )
 
 // Report is what became of one flow: the answer of "wgnode explain". Its JSON
 // form is a public contract; keys may be added, none is renamed.
 type Report struct {
-	Interface string     `json:"interface"`
-	Target    string     `json:"target"`              // destination of the flow, "192.168.200.22:80" or an address
-	Peer      string     `json:"peer"`                // public key in base64, "" where no peer matches
-	PeerName  string     `json:"peer_name,omitempty"` // as configured, "" if it has none
-	Side      probe.Side `json:"side,omitempty"`      // which half of the ladder was seen from here
+	Schema    schema.Version `json:"schema"`
+	Interface string         `json:"interface"`
+	Target    string         `json:"target"`              // destination of the flow, "192.168.200.22:80" or an address
+	Peer      string         `json:"peer"`                // public key in base64, "" where no peer matches
+	PeerName  string         `json:"peer_name,omitempty"` // as configured, "" if it has none
+	Side      probe.Side     `json:"side,omitempty"`      // which half of the ladder was seen from here
 	// Onward is the public key of the peer that the flow goes on to where it comes
 	// from another, and OnwardName its name. The ladder then holds both halves.
 	Onward     string `json:"onward,omitempty"`
@@ -43,6 +46,7 @@ type Report struct {
 // DoctorReport is the state of a whole interface: the answer of "wgnode
 // doctor". Its JSON form is a public contract, as that of [Report].
 type DoctorReport struct {
+	Schema    schema.Version   `json:"schema"`
 	Interface string           `json:"interface"`
 	MTU       int              `json:"mtu,omitempty"` // of the tunnel, in bytes; 0 if not known
 	Findings  List[Finding]    `json:"findings"`
@@ -227,6 +231,16 @@ type (
 		Host       string    `json:"host,omitempty"`
 	}
 )
+
+// JSONForms are the structs that types of this package are written as, for those who
+// describe the JSON.
+func JSONForms() map[reflect.Type]reflect.Type {
+	return map[reflect.Type]reflect.Type{
+		reflect.TypeFor[Verdict](): reflect.TypeFor[verdictJSON](),
+		reflect.TypeFor[Finding](): reflect.TypeFor[findingJSON](),
+		reflect.TypeFor[Rung]():    reflect.TypeFor[rungJSON](),
+	}
+}
 
 // MarshalJSON implements [json.Marshaler].
 func (v Verdict) MarshalJSON() ([]byte, error) {

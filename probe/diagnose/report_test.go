@@ -69,6 +69,7 @@ func TestReportJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{
+ "schema": 1,
  "interface": "wg0",
  "target": "192.168.200.22:80",
  "peer": "",

@@ -9,40 +9,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/schema"
 )
 
-// AppendJSON appends e to dst as one JSON object, without a newline at its end.
-// What does not apply is left out:
-//
-//	time          RFC 3339 with nanoseconds, UTC
-//	seq, pair     position in the lane of the seam; that of the same packet at its first seam
-//	seam, checkpoint, kind
-//	verdict       "passed" or "dropped"
-//	reason        why it was dropped
-//	direction     "out": into the tunnel, "in": out of it
-//	peer, peer_name     public key in base64, name
-//	inner         src, dst, sport, dport, proto ("tcp", "udp", "icmp", "icmp6", or a
-//	              number as a string), len in bytes, tcp_flags (as tcpdump writes
-//	              them), icmp_type, icmp_code, icmp_id, icmp_seq, fragment, truncated
-//	outer         src, dst (address and port), len of the UDP payload in bytes; of an
-//	              ICMP error src is who sent it, dst the endpoint that it is about
-//	allowed_ip    the AllowedIPs prefix that matched
-//	receiver, sender    indices of the sessions, as numbers
-//	counter       of a data message
-//	endpoint      old, new: this event is a change of the peer's endpoint; set is
-//	              true if it was this node's doing and not a packet's
-//	endpoint_moved      true: this packet caused such a change
-//	network       this event is a change of this host's network: change ("default-route",
-//	              "source", "address-gone", "link-down", "link-up", "resume", "mtu"),
-//	              old and new (addresses), old_link and new_link (names), old_mtu and
-//	              new_mtu in bytes, asleep in seconds
-//	static_key    public key of an initiator that is no peer
-//	peer_mismatch true: the device chose another peer than AllowedIPs says
-//
-// Keys may be added, none of these is renamed. No string holds control
-// characters or others that are not printable: they are escaped.
+// AppendJSON appends e to dst as one JSON object, an [Object], without a newline at its
+// end. No string holds control characters or others that are not printable: they are
+// escaped.
 func AppendJSON(dst []byte, e *probe.Event, names Names) []byte {
 	o := object{buf: append(dst, '{')}
+	o.number("schema", schema.Number)
 	o.key("time")
 	o.buf = append(o.buf, '"')
 	o.buf = e.When().UTC().AppendFormat(o.buf, time.RFC3339Nano)

@@ -18,6 +18,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/schema/schematest"
 )
 
 var update = flag.Bool("update", false, "write what is printed now into testdata")
@@ -247,6 +248,8 @@ func TestRandomEvents(t *testing.T) {
 		e := randomEvent(r)
 		if b := eventtext.AppendJSON(nil, &e, book{}); !json.Valid(b) {
 			t.Fatalf("%+v: not valid: %s", e, b)
+		} else if err := schematest.Validate("watch", b); err != nil {
+			t.Fatalf("%s: %v", b, err)
 		}
 		printable(t, eventtext.AppendLine(nil, &e, book{}, &eventtext.Options{ASCII: true}))
 	}

@@ -11,12 +11,14 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/schema"
 )
 
 // Result is what several recordings tell together. Its JSON form is a public
 // contract: keys may be added, none is renamed. Times are those of the first host's
 // clock unless said otherwise.
 type Result struct {
+	Schema schema.Version            `json:"schema"`
 	Hosts  diagnose.List[HostResult] `json:"hosts"`
 	Clocks diagnose.List[Clock]      `json:"clocks"`
 	Links  diagnose.List[Link]       `json:"links"`

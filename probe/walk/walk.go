@@ -1,14 +1,19 @@
 package walk
 
-import "time"
+import (
+	"time"
+
+	"github.com/wgnode/wgnode/probe/schema"
+)
 
 // Walk is what became of one packet and of its reply.
 type Walk struct {
-	Interface string `json:"interface"`
-	Target    string `json:"target"`
-	Peer      string `json:"peer"` // base64, "" where none matches
-	PeerName  string `json:"peer_name,omitempty"`
-	Steps     []Step `json:"steps"`
+	Schema    schema.Version `json:"schema"`
+	Interface string         `json:"interface"`
+	Target    string         `json:"target"`
+	Peer      string         `json:"peer"` // base64, "" where none matches
+	PeerName  string         `json:"peer_name,omitempty"`
+	Steps     []Step         `json:"steps"`
 	// Notes are what may have happened unseen, one sentence each.
 	Notes   []string `json:"notes"`
 	Outcome Outcome  `json:"outcome"`

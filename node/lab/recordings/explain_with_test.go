@@ -47,7 +47,7 @@ func TestExplainWith(t *testing.T) {
 		t.Helper()
 		out, status, err := s.A.Try(append(explain, "--json")...)
 		var r diagnose.Report
-		if err != nil || sitetest.Decode(t, out, &r) != nil {
+		if err != nil || sitetest.Decode(t, "explain", out, &r) != nil {
 			t.Fatalf("status %d, %v:\n%s", status, err, out)
 		}
 		v := &r.Verdict

@@ -85,7 +85,7 @@ func (s *site) merge(files []string, args ...string) *merged {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	if err := sitetest.Decode(s.T, out, &m); err != nil {
+	if err := sitetest.Decode(s.T, "merge", out, &m); err != nil {
 		s.T.Fatalf("merge: status %d: %v in\n%s", status, err, out)
 	}
 	return &m

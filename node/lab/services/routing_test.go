@@ -273,7 +273,7 @@ func (r *routed) explained(host func(string) string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := sitetest.Decode(t, out, &rep); err != nil {
+		if err := sitetest.Decode(t, "explain", out, &rep); err != nil {
 			t.Fatalf("%v in\n%s", err, out)
 		}
 		return &rep

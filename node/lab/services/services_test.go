@@ -111,7 +111,7 @@ func (n *nobody) explainWeb() *diagnose.Report {
 		n.T.Fatal(err)
 	}
 	var r diagnose.Report
-	if err := sitetest.Decode(n.T, out, &r); err != nil {
+	if err := sitetest.Decode(n.T, "explain", out, &r); err != nil {
 		n.T.Fatalf("%v in\n%s", err, out)
 	}
 	return &r

@@ -11,19 +11,24 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/wgnode/wgnode/probe/schema/schematest"
 )
 
 var answersIn = flag.String("site.answers", "", "write each JSON answer of explain, doctor, trace and merge into this folder")
 
 // Decode reads the JSON document at the start of what a command printed; what it
-// says on standard error comes after it. With -site.answers the document is kept in
-// a file named after the test and counted within it, so that the answers of two
-// versions can be compared.
-func Decode(t *testing.T, out string, into any) error {
+// says on standard error comes after it. The document must be as docs/schema has it.
+// With -site.answers it is kept in a file named after the test and counted within it,
+// so that the answers of two versions can be compared.
+func Decode(t *testing.T, command, out string, into any) error {
 	t.Helper()
 	var doc json.RawMessage
 	if err := json.NewDecoder(strings.NewReader(out)).Decode(&doc); err != nil {
 		return err
+	}
+	if err := schematest.Validate(command, doc); err != nil {
+		t.Errorf("%s printed what its schema does not have: %v\n%s", command, err, doc)
 	}
 	if *answersIn != "" {
 		if err := os.MkdirAll(*answersIn, 0o755); err != nil {

@@ -21,7 +21,7 @@ func (s *Site) Ask(h *lab.Host, into any, args ...string) (status int) {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	if err := Decode(s.T, out, into); err != nil {
+	if err := Decode(s.T, args[0], out, into); err != nil {
 		s.T.Fatalf("%v: status %d: %v in\n%s", args, status, err, out)
 	}
 	return status

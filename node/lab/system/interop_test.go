@@ -3,12 +3,12 @@
 package system
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
@@ -50,7 +50,7 @@ func (s *site) parseEvents(out string) (events []watched) {
 			break // still being written
 		}
 		var e watched
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
+		if err := sitetest.Decode(s.T, "watch", line, &e); err != nil {
 			s.T.Fatalf("%v in %q", err, line)
 		}
 		events = append(events, e)

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"reflect"
+	"testing"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/merge"
+	"github.com/wgnode/wgnode/probe/schema/schematest"
+	"github.com/wgnode/wgnode/probe/walk"
+)
+
+var update = flag.Bool("update", false, "write the documents in docs/schema instead of comparing them")
+
+// documents are those of docs/schema: what each command prints with --json.
+var documents = []schematest.Document{
+	{Name: "explain", Title: "wgnode explain --json", Type: reflect.TypeFor[bothReport](), Forms: diagnose.JSONForms()},
+	{Name: "doctor", Title: "wgnode doctor --json", Type: reflect.TypeFor[diagnose.DoctorReport](), Forms: diagnose.JSONForms()},
+	{Name: "trace", Title: "wgnode trace --json", Type: reflect.TypeFor[walk.Walk]()},
+	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},
+	{Name: "watch", Title: "wgnode watch --json: each line", Type: reflect.TypeFor[eventtext.Object]()},
+}
+
+// The documents say what the types say.
+func TestSchemasAreUpToDate(t *testing.T) {
+	for _, d := range documents {
+		want, err := schematest.Generate(&d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, err := schematest.Path(d.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *update {
+			if err := os.WriteFile(path, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the types of today make it (%v): go test ./cmd/wgnode -run TestSchemas -update", path, err)
+		}
+	}
+}
