@@ -98,12 +98,12 @@ licenses: ## those of all that is linked in, into bin/third-party-licenses
 # sudo seldom finds Go, so install takes what is built, and builds only what is not.
 $(PROGRAM):
 	$(MAKE) build
-bin/man/wgnode.8:
+bin/man/wgnode-verdicts.7:
 	$(MAKE) man
 bin/third-party-licenses:
 	$(MAKE) licenses
 
-install: $(PROGRAM) bin/man/wgnode.8 bin/third-party-licenses ## what build, man and licenses made, and the systemd unit, below PREFIX, DESTDIR before it
+install: $(PROGRAM) bin/man/wgnode-verdicts.7 bin/third-party-licenses ## what build, man and licenses made, and the systemd unit, below PREFIX, DESTDIR before it
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/wgnode
 	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(MAN7DIR) $(DESTDIR)$(UNITDIR)
 	install -m 644 bin/man/*.8 $(DESTDIR)$(MANDIR)

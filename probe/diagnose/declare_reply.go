@@ -66,8 +66,8 @@ command for the chain that drops.`,
 no host on the path says that they are too large. Connections open and then hang: ssh
 after the login, web pages that load halfway.`,
 		Wire: `The handshake and small data pass. Large data messages leave (A4) and have no reply: A5
-is missing for them. No ICMP "packet too big" arrives. A message is 60 bytes larger than
-the inner packet over IPv4, 80 over IPv6.`,
+is missing for them. No ICMP "packet too big" arrives. With its headers, an encrypted
+packet is 60 bytes larger than the packet in it over IPv4, 80 over IPv6.`,
 		Alike: []Candidate{
 			{MTUTooLarge, "the MTU does not even fit the first link: known without a measurement"},
 			{NoReply, "small packets are lost too"},
@@ -122,8 +122,9 @@ tunnel.`,
 			{FullTunnelOneFamily, "all traffic of one address family leaves outside"},
 		},
 		Mend: `Set DNS in [Interface] to a server that is reached through the tunnel, then reload. A
-server on the local network has a more specific route than the tunnel's: take another.
-A kill switch stops such queries:
-  ip route get SERVER`,
+server on the local network has a more specific route than the tunnel's: take another. To
+see by which interface a server is reached:
+  ip route get SERVER
+A kill switch stops queries outside of the tunnel.`,
 	}},
 }
