@@ -50,13 +50,13 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
 	s := pkt.Match.On
 	f = half(f, s, pkt)
 	p := f.Kernel.On(s)
-	ports := services(f, s, pkt.Packet)
+	ports := services(f, s, pkt)
 	next := pkt.Traversal(ports)
 	if s == evidence.ToTunnel && f.Side == probe.SideA && next.Passed != "" && next.Out != w.link {
 		pkt.Diversion(&next, ports)
 	}
 	p.Add(&next)
-	p.XfrmBlocks = refusedBy(p, pkt.Last)
+	p.XfrmBlocks = pkt.Blocks(p)
 	w.route(f, s, p, pkt)
 }
 
@@ -87,4 +87,28 @@ func (w *kernelWatch) ours(f *diagnose.Facts, pkt *observe.Packet) bool {
 		return pkt.First.Dst == was.Src
 	}
 	return true
+}
+
+// services tells which ports stand for a service: the others were made up for
+// one connection, and the next one has another.
+func services(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) observe.Ports {
+	h := pkt.Last
+	translated := uint16(0) // the service's, where a port forward leads to it
+	switch {
+	case f.Side == probe.SideB && s == evidence.FromTunnel, f.Side == probe.SideA && s == evidence.ToTunnel:
+		translated = h.DstPort
+	case s == evidence.ToTunnel, s == evidence.FromTunnel:
+		translated = h.SrcPort
+	}
+	return func(port uint16) bool {
+		switch {
+		case port == 0:
+			return false
+		case port == translated:
+			return true
+		case f.Flow != nil && port == f.Flow.Target.Port(), port == f.ListenPort:
+			return true
+		}
+		return f.Peer != nil && port == f.Peer.Endpoint.Port()
+	}
 }

@@ -3,14 +3,12 @@
 package explain
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
-	"github.com/wgnode/wgnode/probe/host/conntrack"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
@@ -42,7 +40,7 @@ func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.T
 		w.wait(n)
 	}
 	if f.Side == probe.SideB && s == evidence.FromTunnel {
-		p.Conntrack = tracked(pkt.First)
+		p.Conntrack = pkt.Conntrack()
 	}
 }
 
@@ -61,12 +59,9 @@ func (w *kernelWatch) update(f *diagnose.Facts) {
 	}
 	if n := forth.Route.Neighbor; n != nil && time.Since(w.looked) > look*3 {
 		w.looked = time.Now()
-		if snap, err := routing.Take(routing.Options{Only: []netip.Addr{n.Addr}}); err == nil {
-			if l := snap.Link(n.Link); l != nil {
-				next := snap.NextHop(n.Addr, routing.Hop{Dev: n.Link, Link: l.Index})
-				forth.Route.Neighbor = next.Evidence()
-				w.wait(forth.Route.Neighbor)
-			}
+		if now, err := routing.LookUpNeighbor(n.Addr, n.Link); err == nil {
+			forth.Route.Neighbor = now
+			w.wait(now)
 		}
 	}
 }
@@ -80,15 +75,4 @@ func (w *kernelWatch) wait(n *evidence.Neighbor) {
 	if n.Pending && time.Since(w.asked) <= neighborTime {
 		n.Unreachable = false
 	}
-}
-
-// tracked asks connection tracking about a flow, nil if it does not know it.
-func tracked(h netfilter.Header) *evidence.Conntrack {
-	e, err := conntrack.Get(conntrack.Tuple{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SrcPort: h.SrcPort, DstPort: h.DstPort,
-		ICMPType: h.ICMPType, ICMPCode: h.ICMPCode, ICMPID: h.ICMPID}, 0)
-	if err != nil {
-		return nil // there is none, or it cannot be read: nothing is claimed
-	}
-	_, snat := e.SNAT()
-	return &evidence.Conntrack{Text: e.String(), Unreplied: e.Unreplied(), SNAT: snat}
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/evidence"
-	"github.com/wgnode/wgnode/probe/host/xfrm"
 )
 
 // lacks notes what the interface lacks that the configuration gives it. What cannot
@@ -60,17 +58,4 @@ func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k string) string
 		return ""
 	}
 	return fmt.Sprintf("the configuration gives %s to %s, and %s does not", target, cmp.Or(peer.Name, peer.PublicKey.Short()), s.Interface)
-}
-
-// refusals are the policies of IPsec that do not let a packet pass.
-func refusals(pkt xfrm.Packet, dirs ...xfrm.Direction) []evidence.XfrmBlock {
-	policies, err := xfrm.Blocking(pkt, dirs...)
-	if err != nil {
-		return nil // a kernel without IPsec has none
-	}
-	var all []evidence.XfrmBlock
-	for _, p := range policies {
-		all = append(all, evidence.XfrmBlock{Text: "IPsec policy: " + p.Text, Fix: p.Delete})
-	}
-	return all
 }

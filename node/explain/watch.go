@@ -12,7 +12,6 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/evidence"
-	"github.com/wgnode/wgnode/probe/host/xfrm"
 )
 
 // Add implements [observe.Policy].
@@ -23,7 +22,7 @@ func (x *explanation) Add(o *observe.Observation) {
 	case o.Outcome != nil:
 		x.flow.Probe = probed(o.Outcome)
 		if x.Kernel && x.flow.Probe.Errno == syscall.EPERM {
-			x.flow.XfrmBlocks = refusals(xfrm.Packet{Dst: x.flow.Target, Proto: x.proto()}, xfrm.Out)
+			x.flow.XfrmBlocks = observe.SendBlocks(x.flow.Target, x.proto())
 		}
 	default:
 		for i := range o.Events {
@@ -122,7 +121,7 @@ func (x *explanation) update(ctx context.Context) {
 	}
 	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() && p.SendError != x.refused {
 		x.refused = p.SendError // once for each that is refused
-		p.XfrmBlocks = refusals(xfrm.Packet{Dst: p.Endpoint, Proto: probe.ProtoUDP}, xfrm.Out)
+		p.XfrmBlocks = observe.SendBlocks(p.Endpoint, probe.ProtoUDP)
 	}
 	if x.facts.Side == probe.SideA && !x.req.Passive && x.unanswered() {
 		// Within 5 s of the last handshake this does nothing, so it is asked

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/host/conntrack"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
@@ -80,4 +81,17 @@ func (a Arrival) Route() evidence.RouteDecision {
 		}
 	}
 	return r
+}
+
+// Conntrack is what connection tracking has of the packet's flow, nil if it does not
+// know it or cannot be asked.
+func (p *Packet) Conntrack() *evidence.Conntrack {
+	h := p.First
+	e, err := conntrack.Get(conntrack.Tuple{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SrcPort: h.SrcPort, DstPort: h.DstPort,
+		ICMPType: h.ICMPType, ICMPCode: h.ICMPCode, ICMPID: h.ICMPID}, 0)
+	if err != nil {
+		return nil
+	}
+	_, snat := e.SNAT()
+	return &evidence.Conntrack{Text: e.String(), Unreplied: e.Unreplied(), SNAT: snat}
 }

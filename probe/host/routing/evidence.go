@@ -5,6 +5,7 @@ package routing
 import (
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/wgnode/wgnode/probe/evidence"
 )
@@ -89,6 +90,20 @@ func (w *Walk) tried() []string {
 func (n *NextHop) Evidence() *evidence.Neighbor {
 	return &evidence.Neighbor{Addr: n.Addr, Link: n.Dev, Unreachable: n.Unreachable(),
 		Pending: n.Resolves && n.Neighbor.State == NeighborIncomplete, Evidence: n.String()}
+}
+
+// LookUpNeighbor returns what is known of a host on a link by now.
+func LookUpNeighbor(addr netip.Addr, link string) (*evidence.Neighbor, error) {
+	s, err := Take(Options{Only: []netip.Addr{addr}})
+	if err != nil {
+		return nil, err
+	}
+	l := s.Link(link)
+	if l == nil {
+		return nil, fmt.Errorf("look up neighbor %s: link %s is gone", addr, link)
+	}
+	n := s.NextHop(addr, Hop{Dev: link, Link: l.Index})
+	return n.Evidence(), nil
 }
 
 // SourceCheck looks up what the kernel makes of a packet that comes in on f.IIF: of
