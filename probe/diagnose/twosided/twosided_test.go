@@ -70,7 +70,8 @@ func TestFixes(t *testing.T) {
 // A host that has seen nothing of the flow, not even that it exists, is no reason to fail.
 func TestOtherSideWithoutFlow(t *testing.T) {
 	a := caller(8 * time.Second)
-	a.Flow.Seen[probe.A4] = &probe.Event{Time: now.UnixNano()}
+	a.Peer.Handshake.Sent, a.Flow.SentData = 0, 1
+	a.Flow.Seen[probe.A4] = &probe.Event{Time: now.Add(-8 * time.Second).UnixNano()}
 	v := (&Facts{A: a, B: &diagnose.Facts{Side: probe.SideB}, NameA: "left", NameB: "right", EndA: now, EndB: now,
 		Forth: Way{Sent: 1, Arrived: 1}}).Judge()
 	if v.Healthy() || v.Host != "left" {
