@@ -191,7 +191,8 @@ func TestFixJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(written), &back); err != nil {
 			t.Fatal(err)
 		}
-		if back.Code != f.Code || back.Summary != f.Summary || !slices.Equal(back.Fix.Lines(), f.Fix.Lines()) || back.Fix[0].Kind != fix.KindNote {
+		if back.Code != f.Code || back.Summary != f.Summary || !slices.Equal(back.Fix.Lines(),
+			f.Fix.Lines()) || back.Fix[0].Kind != fix.KindNote {
 			t.Errorf("read %+v from %s", back, written)
 		}
 	}

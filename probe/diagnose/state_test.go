@@ -17,16 +17,16 @@ func TestState(t *testing.T) {
 		code        Code
 		want        State
 	}{
-		{"never seen", 0, nil, nil, Idle, StateNeverSeen},
-		{"up", 179 * time.Second, nil, nil, Healthy, StateUp},
-		{"up, its handshake just done", time.Second, ago(2 * time.Second), nil, Healthy, StateUp},
-		{"stale", 180 * time.Second, nil, nil, Idle, StateStale},
-		{"stale, the last handshake in view", 200 * time.Second, ago(201 * time.Second), nil, Idle, StateStale},
-		{"calls", 0, ago(3 * time.Second), nil, Idle, StateHandshaking},
-		{"is called", time.Hour, nil, ago(3 * time.Second), Idle, StateHandshaking},
-		{"gave up", 0, ago(91 * time.Second), nil, Idle, StateNeverSeen},
-		{"fails", 0, ago(3 * time.Second), nil, NoResponse, StateFailing},
-		{"fails with a session", time.Minute, nil, nil, SharedKey, StateFailing},
+		{name: "never seen", code: Idle, want: StateNeverSeen},
+		{name: "up", established: 179 * time.Second, code: Healthy, want: StateUp},
+		{name: "up, its handshake just done", established: time.Second, sent: ago(2 * time.Second), code: Healthy, want: StateUp},
+		{name: "stale", established: 180 * time.Second, code: Idle, want: StateStale},
+		{name: "stale, the last handshake in view", established: 200 * time.Second, sent: ago(201 * time.Second), code: Idle, want: StateStale},
+		{name: "calls", sent: ago(3 * time.Second), code: Idle, want: StateHandshaking},
+		{name: "is called", established: time.Hour, came: ago(3 * time.Second), code: Idle, want: StateHandshaking},
+		{name: "gave up", sent: ago(91 * time.Second), code: Idle, want: StateNeverSeen},
+		{name: "fails", sent: ago(3 * time.Second), code: NoResponse, want: StateFailing},
+		{name: "fails with a session", established: time.Minute, code: SharedKey, want: StateFailing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := new(Peer)

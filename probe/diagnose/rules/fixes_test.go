@@ -91,21 +91,20 @@ func TestFixes(t *testing.T) {
 		{name: "did not enter, traced", s: tell(probe.SideA).kernel(evidence.ToTunnel, evidence.Traversal{Passed: "output"})},
 		{name: "did not enter, not traced", s: tell(probe.SideA)},
 		{name: "diverted by a rule", s: tell(probe.SideA).kernel(evidence.ToTunnel,
-			evidence.Traversal{Passed: "postrouting", Out: "eth0", Changed: "mark 0x0 to 0x7",
-				ChangedBy: "meta mark set 0x7", Spare: []string{"nft insert rule ip mangle output ip daddr 192.168.200.22 accept"}})},
+			evidence.Traversal{Passed: "postrouting", Out: "eth0", Changed: "mark 0x0 to 0x7", ChangedBy: "meta mark set 0x7",
+				Spare: []string{"nft insert rule ip mangle output ip daddr 192.168.200.22 accept"}})},
 		{name: "diverted", s: tell(probe.SideA).kernel(evidence.ToTunnel, evidence.Traversal{Passed: "postrouting", Out: "eth0"})},
 		{name: "dropped, with a command", s: tell(probe.SideA).kernel(evidence.ToTunnel,
 			evidence.Traversal{Drop: &evidence.Drop{Hook: "output", Chain: "inet filter output", Rule: "drop",
 				Fix: []string{"nft insert rule inet filter output ip daddr 192.168.200.22 accept"}}})},
-		{name: "answer refused by IPsec", s: tell(probe.SideA).calls().kernel(evidence.FromWire,
-			evidence.Traversal{Passed: "input", XfrmBlocks: policy})},
+		{name: "answer refused by IPsec", s: tell(probe.SideA).calls().
+			kernel(evidence.FromWire, evidence.Traversal{Passed: "input", XfrmBlocks: policy})},
 		{name: "reply refused by IPsec", s: reply().kernel(evidence.FromTunnel, evidence.Traversal{Passed: "input", XfrmBlocks: policy})},
 		{name: "answers leave elsewhere", s: edited(tell(probe.SideB).called().after(5*time.Second).called().
 			kernel(evidence.FromWire, evidence.Traversal{In: "eth1"}),
 			func(s *story) { s.Peer.Route = evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0"} })},
 		{name: "answers leave elsewhere, by a rule", s: edited(tell(probe.SideB).called().after(5*time.Second).called().
-			kernel(evidence.FromWire, evidence.Traversal{In: "eth0"}),
-			func(s *story) { s.Peer.Route = byRule })},
+			kernel(evidence.FromWire, evidence.Traversal{In: "eth0"}), func(s *story) { s.Peer.Route = byRule })},
 		{name: "reply astray", s: tell(probe.SideB).comesIn().kernel(evidence.ToTunnel,
 			evidence.Traversal{In: "lan0", Src: target, Dst: here, Passed: "postrouting", Out: "wg0"})},
 		{name: "answer routed elsewhere by a rule", s: tell(probe.SideB).comesIn().
@@ -117,8 +116,8 @@ func TestFixes(t *testing.T) {
 					Beatable: true}}})},
 		{name: "source not known, and disallowed", s: tell(probe.SideB).called().
 			add(probe.Event{Kind: probe.KindData, Reason: probe.DisallowedSource, Checkpoint: probe.B3})},
-		{name: "reply not forwarded", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
-			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
+		{name: "reply not forwarded", s: tell(probe.SideB).comesIn().
+			kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
 			kernel(evidence.ToTunnel, evidence.Traversal{Lost: "prerouting", In: "lan0",
 				Route:      evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0"},
 				Forwarding: &evidence.Forwarding{Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}})},

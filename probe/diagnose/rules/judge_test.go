@@ -123,29 +123,33 @@ func (s *story) called() *story {
 	return s.add(probe.Event{Kind: probe.KindResponse, Seam: probe.SeamUDPSend, Checkpoint: probe.B2})
 }
 
-func TestJudge(t *testing.T) {
-	fixes := make(fixtest.Fixes)
-	for _, c := range []struct {
-		name  string
-		s     *story
-		edit  func(*story)
-		code  diagnose.Code
-		at    probe.Checkpoint
-		sure  bool
-		says  string // in summary, evidence or fix
-		where diagnose.Where
-	}{
+// judgeCase is what happened, and the verdict on it.
+type judgeCase struct {
+	name  string
+	s     *story
+	edit  func(*story)
+	code  diagnose.Code
+	at    probe.Checkpoint
+	sure  bool
+	says  string // in summary, evidence or fix
+	where diagnose.Where
+}
+
+// outwardCases are about what happens at this host and behind the peer, as the side that
+// asks sees it.
+func outwardCases() []judgeCase {
+	return []judgeCase{
 		{name: "answered", s: tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck),
 			edit: func(s *story) { s.Flow.Probe = diagnose.Probe{Sent: true, Done: true, Answered: true} }, code: diagnose.Healthy, sure: true,
 			where: diagnose.WhereHere},
 		{name: "reset", s: tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPRst),
 			code: diagnose.ConnectionRefused, sure: true, says: "tunnel works", where: diagnose.WhereBeyond},
-		{name: "no route behind the peer", s: tell(probe.SideA).connects().asks().innerICMP("10.0.0.2", 3, 0),
-			code: diagnose.NoRouteOnward, at: probe.B5, sure: true, says: "10.0.0.2", where: diagnose.WhereBeyond},
-		{name: "prohibited behind the peer", s: tell(probe.SideA).connects().asks().innerICMP("10.0.0.2", 3, 13),
-			code: diagnose.ForwardFirewall, at: probe.B5, sure: true, where: diagnose.WhereBeyond},
-		{name: "no peer", s: tell(probe.SideA), edit: func(s *story) { s.Nearest, s.Peer = s.Peer, nil },
-			code: diagnose.NoAllowedIPsMatch, at: probe.A1, sure: true, says: "192.168.200.0/24", where: diagnose.WhereHere},
+		{name: "no route behind the peer", s: tell(probe.SideA).connects().asks().innerICMP("10.0.0.2", 3, 0), code: diagnose.NoRouteOnward,
+			at: probe.B5, sure: true, says: "10.0.0.2", where: diagnose.WhereBeyond},
+		{name: "prohibited behind the peer", s: tell(probe.SideA).connects().asks().innerICMP("10.0.0.2", 3, 13), code: diagnose.ForwardFirewall,
+			at: probe.B5, sure: true, where: diagnose.WhereBeyond},
+		{name: "no peer", s: tell(probe.SideA), edit: func(s *story) { s.Nearest, s.Peer = s.Peer, nil }, code: diagnose.NoAllowedIPsMatch,
+			at: probe.A1, sure: true, says: "192.168.200.0/24", where: diagnose.WhereHere},
 		{name: "routed elsewhere", s: tell(probe.SideA), edit: func(s *story) {
 			s.Flow.Route = evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0", Text: "192.168.200.22 via 192.168.1.1 dev eth0"}
 		}, code: diagnose.RouteBypassesTunnel, at: probe.A1, sure: true, says: "eth0", where: diagnose.WhereHere},
@@ -162,8 +166,28 @@ func TestJudge(t *testing.T) {
 			where: diagnose.WhereHere},
 		{name: "not routed", s: tell(probe.SideA), edit: func(s *story) { s.Flow.Route = evidence.RouteDecision{Kind: evidence.RouteBlackhole} },
 			code: diagnose.DestNotRouted, at: probe.A1, sure: true, says: "blackhole", where: diagnose.WhereHere},
-		{name: "no private key", s: tell(probe.SideA).calls().calls(), edit: func(s *story) { s.PublicKey = noKey },
-			code: diagnose.NoPrivateKey, at: probe.A2, sure: true, says: "wgnode genkey", where: diagnose.WhereHere},
+		{name: "reply disallowed", s: tell(probe.SideA).connects().asks().refusedSource("192.168.99.22", 80), code: diagnose.DisallowedSource,
+			at: probe.A6, sure: true, says: "192.168.99.22/32", where: diagnose.WhereHere},
+		{name: "another packet disallowed", s: tell(probe.SideA).connects().asks().refusedSource("192.168.99.22", 5000), code: diagnose.NoReply,
+			at: probe.A5, says: "source outside", where: diagnose.WherePeer},
+		{name: "no reply", s: tell(probe.SideA).connects().asks(), code: diagnose.NoReply, at: probe.A5, where: diagnose.WherePeer},
+		{name: "entered, and nothing sent yet", s: tell(probe.SideA).inner(probe.A1, probe.SeamTUNRead, here, target, probe.TCPSyn),
+			edit: func(s *story) { s.Flow.SentData = 0 }, code: diagnose.Idle, says: "the time was too short", where: diagnose.WhereHere},
+		{name: "did not enter", s: tell(probe.SideA),
+			edit: func(s *story) { s.Flow.Probe = diagnose.Probe{Sent: true, Done: true, Errno: syscall.EPERM} }, code: diagnose.OutputFirewall,
+			at: probe.A1, sure: true, where: diagnose.WhereHere},
+		{name: "reply not delivered", s: tell(probe.SideA).connects().asks().
+			inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck), code: diagnose.InputFirewall, at: probe.A6,
+			where: diagnose.WhereHere},
+	}
+}
+
+// handshakeCases are about what lies between the two tunnel ends, as the side that asks
+// sees it.
+func handshakeCases() []judgeCase {
+	return []judgeCase{
+		{name: "no private key", s: tell(probe.SideA).calls().calls(), edit: func(s *story) { s.PublicKey = noKey }, code: diagnose.NoPrivateKey,
+			at: probe.A2, sure: true, says: "wgnode genkey", where: diagnose.WhereHere},
 		{name: "no endpoint", s: tell(probe.SideA), edit: func(s *story) {
 			s.Peer.Endpoint, s.Peer.Written = netip.AddrPort{}, ""
 			s.Peer.NoEndpoint = &probe.Event{}
@@ -174,38 +198,30 @@ func TestJudge(t *testing.T) {
 		{name: "endpoint in tunnel", s: tell(probe.SideA).asks().calls(), edit: func(s *story) { s.Peer.Route.Interface = "wg0" },
 			code: diagnose.EndpointInTunnel, at: probe.A2, sure: true, where: diagnose.WhereHere},
 		{name: "endpoint not routed", s: tell(probe.SideA).asks(),
-			edit: func(s *story) { s.Peer.Route = evidence.RouteDecision{Kind: evidence.RouteNone} },
-			code: diagnose.EndpointNotRouted, at: probe.A2, sure: true, where: diagnose.WhereHere},
+			edit: func(s *story) { s.Peer.Route = evidence.RouteDecision{Kind: evidence.RouteNone} }, code: diagnose.EndpointNotRouted,
+			at: probe.A2, sure: true, where: diagnose.WhereHere},
 		{name: "own firewall", s: tell(probe.SideA).calls().
-			add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(syscall.EPERM)}),
-			code: diagnose.UnderlayOutputFirewall, at: probe.A2, sure: true, where: diagnose.WhereHere},
+			add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(syscall.EPERM)}), code: diagnose.UnderlayOutputFirewall,
+			at: probe.A2, sure: true, where: diagnose.WhereHere},
 		{name: "preshared key", s: tell(probe.SideA).calls().
-			add(probe.Event{Kind: probe.KindResponse, Reason: probe.ResponseRejected, Checkpoint: probe.A3}),
-			code: diagnose.PSKMismatch, at: probe.A3, sure: true, where: diagnose.WherePeer},
-		{name: "port closed", s: tell(probe.SideA).calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2"),
-			code: diagnose.EndpointPortClosed, at: probe.A3, sure: true, says: "51820", where: diagnose.WherePeer},
+			add(probe.Event{Kind: probe.KindResponse, Reason: probe.ResponseRejected, Checkpoint: probe.A3}), code: diagnose.PSKMismatch,
+			at: probe.A3, sure: true, where: diagnose.WherePeer},
+		{name: "port closed", s: tell(probe.SideA).calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2"), code: diagnose.EndpointPortClosed,
+			at: probe.A3, sure: true, says: "51820", where: diagnose.WherePeer},
 		{name: "port closed, says a router", s: tell(probe.SideA).calls().icmp(probe.ICMPPortUnreachable, "198.51.100.9"),
 			code: diagnose.EndpointPortClosed, at: probe.A3, says: "198.51.100.9", where: diagnose.WherePath},
-		{name: "unreachable", s: tell(probe.SideA).calls().icmp(probe.ICMPHostUnreachable, "198.51.100.9"),
-			code: diagnose.EndpointUnreachable, at: probe.A3, sure: true, says: "198.51.100.9", where: diagnose.WherePath},
-		{name: "prohibited", s: tell(probe.SideA).calls().icmp(probe.ICMPProhibited, "198.51.100.9"),
-			code: diagnose.EndpointProhibited, at: probe.A3, sure: true, says: "198.51.100.9", where: diagnose.WherePath},
-		{name: "nothing comes back", s: tell(probe.SideA).asks().calls().after(5 * time.Second).calls(),
-			code: diagnose.NoResponse, at: probe.A3, where: diagnose.WherePath},
-		{name: "reply disallowed", s: tell(probe.SideA).connects().asks().refusedSource("192.168.99.22", 80),
-			code: diagnose.DisallowedSource, at: probe.A6, sure: true, says: "192.168.99.22/32", where: diagnose.WhereHere},
-		{name: "another packet disallowed", s: tell(probe.SideA).connects().asks().refusedSource("192.168.99.22", 5000),
-			code: diagnose.NoReply, at: probe.A5, says: "source outside", where: diagnose.WherePeer},
-		{name: "no reply", s: tell(probe.SideA).connects().asks(), code: diagnose.NoReply, at: probe.A5, where: diagnose.WherePeer},
-		{name: "entered, and nothing sent yet", s: tell(probe.SideA).inner(probe.A1, probe.SeamTUNRead, here, target, probe.TCPSyn),
-			edit: func(s *story) { s.Flow.SentData = 0 }, code: diagnose.Idle, says: "the time was too short", where: diagnose.WhereHere},
-		{name: "did not enter", s: tell(probe.SideA),
-			edit: func(s *story) { s.Flow.Probe = diagnose.Probe{Sent: true, Done: true, Errno: syscall.EPERM} },
-			code: diagnose.OutputFirewall, at: probe.A1, sure: true, where: diagnose.WhereHere},
-		{name: "reply not delivered", s: tell(probe.SideA).connects().asks().
-			inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck),
-			code: diagnose.InputFirewall, at: probe.A6, where: diagnose.WhereHere},
+		{name: "unreachable", s: tell(probe.SideA).calls().icmp(probe.ICMPHostUnreachable, "198.51.100.9"), code: diagnose.EndpointUnreachable,
+			at: probe.A3, sure: true, says: "198.51.100.9", where: diagnose.WherePath},
+		{name: "prohibited", s: tell(probe.SideA).calls().icmp(probe.ICMPProhibited, "198.51.100.9"), code: diagnose.EndpointProhibited,
+			at: probe.A3, sure: true, says: "198.51.100.9", where: diagnose.WherePath},
+		{name: "nothing comes back", s: tell(probe.SideA).asks().calls().after(5 * time.Second).calls(), code: diagnose.NoResponse, at: probe.A3,
+			where: diagnose.WherePath},
+	}
+}
 
+// askedCases are those of the side that is asked.
+func askedCases() []judgeCase {
+	return []judgeCase{
 		{name: "B: replied", s: tell(probe.SideB).called().inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn).
 			inner(probe.B7, probe.SeamTUNRead, target, here, probe.TCPSyn|probe.TCPAck), code: diagnose.Healthy, sure: true,
 			where: diagnose.WhereHere},
@@ -235,13 +251,17 @@ func TestJudge(t *testing.T) {
 				InnerSrc: probe.AddrFrom(netip.MustParseAddr("10.9.9.9"))}), code: diagnose.DisallowedSource, at: probe.B4, sure: true,
 			says: "10.9.9.9/32", where: diagnose.WhereHere},
 		{name: "B: shared key", s: tell(probe.SideB).moves("198.51.100.1:1", "198.51.100.2:2", "198.51.100.1:1", "198.51.100.2:2",
-			"198.51.100.1:1"),
-			code: diagnose.SharedKey, sure: true, says: "198.51.100.2:2", where: diagnose.WherePeer},
+			"198.51.100.1:1"), code: diagnose.SharedKey, sure: true, says: "198.51.100.2:2", where: diagnose.WherePeer},
 		{name: "B: roams", s: tell(probe.SideB).moves("198.51.100.1:1", "198.51.100.2:2", "198.51.100.3:3", "198.51.100.4:4", "198.51.100.5:5"),
 			code: diagnose.Idle, where: diagnose.WhereHere},
 		{name: "B: no reply of the destination", s: tell(probe.SideB).called().inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn),
 			code: diagnose.NoReplyFromDestination, at: probe.B7, where: diagnose.WhereHere},
-	} {
+	}
+}
+
+func TestJudge(t *testing.T) {
+	fixes := make(fixtest.Fixes)
+	for _, c := range slices.Concat(outwardCases(), handshakeCases(), askedCases()) {
 		t.Run(c.name, func(t *testing.T) {
 			if c.edit != nil {
 				c.edit(c.s)

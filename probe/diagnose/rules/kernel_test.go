@@ -59,73 +59,83 @@ func TestJudgeByKernel(t *testing.T) {
 		sure bool
 		says string // in evidence or fix
 	}{
-		{"request dropped before the tunnel", tell(probe.SideA).kernel(evidence.ToTunnel, evidence.Traversal{Drop: aDrop("output")}),
-			diagnose.OutputFirewall, probe.A1, true, "handle 7"},
-		{"request dropped by a policy", tell(probe.SideA).kernel(evidence.ToTunnel,
-			evidence.Traversal{Drop: &evidence.Drop{Hook: "output", Chain: "inet filter output"}}), diagnose.OutputFirewall, probe.A1, true,
-			"policy is drop"},
-		{"encrypted request dropped", tell(probe.SideA).calls().kernel(evidence.ToWire, evidence.Traversal{Drop: aDrop("postrouting")}),
-			diagnose.UnderlayOutputFirewall, probe.A2, true, "handle 7"},
-		{"encrypted answer dropped", tell(probe.SideA).calls().kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input")}),
-			diagnose.UnderlayInputFirewall, probe.A3, true, "handle 7"},
-		{"encrypted data dropped", tell(probe.SideA).connects().asks().kernel(evidence.FromWire,
-			evidence.Traversal{Drop: ofData(aDrop("input"))}), diagnose.UnderlayInputFirewall, probe.A5, true, "handle 7"},
-		{"data of a session that is gone dropped", tell(probe.SideA).calls().
-			kernel(evidence.FromWire, evidence.Traversal{Drop: ofData(aDrop("input"))}), diagnose.UnderlayInputFirewall, probe.A3, true, "handle 7"},
-		{"encrypted answer filtered", tell(probe.SideA).calls().kernel(evidence.FromWire,
-			evidence.Traversal{Lost: "prerouting", Source: martian}), diagnose.ReversePathFilter, probe.A3, true, "rp_filter = 1"},
-		{"encrypted answer lost, not filtered", tell(probe.SideA).calls().kernel(evidence.FromWire,
-			evidence.Traversal{Lost: "prerouting", Source: &evidence.SourceCheck{}}), diagnose.NoResponse, probe.A3, false, ""},
-		{"answer dropped behind the tunnel", tell(probe.SideA).connects().asks().
+		{name: "request dropped before the tunnel", s: tell(probe.SideA).kernel(evidence.ToTunnel, evidence.Traversal{Drop: aDrop("output")}),
+			code: diagnose.OutputFirewall, at: probe.A1, sure: true, says: "handle 7"},
+		{name: "request dropped by a policy", s: tell(probe.SideA).
+			kernel(evidence.ToTunnel, evidence.Traversal{Drop: &evidence.Drop{Hook: "output", Chain: "inet filter output"}}),
+			code: diagnose.OutputFirewall, at: probe.A1, sure: true, says: "policy is drop"},
+		{name: "encrypted request dropped", s: tell(probe.SideA).calls().kernel(evidence.ToWire, evidence.Traversal{Drop: aDrop("postrouting")}),
+			code: diagnose.UnderlayOutputFirewall, at: probe.A2, sure: true, says: "handle 7"},
+		{name: "encrypted answer dropped", s: tell(probe.SideA).calls().kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input")}),
+			code: diagnose.UnderlayInputFirewall, at: probe.A3, sure: true, says: "handle 7"},
+		{name: "encrypted data dropped", s: tell(probe.SideA).connects().asks().
+			kernel(evidence.FromWire, evidence.Traversal{Drop: ofData(aDrop("input"))}), code: diagnose.UnderlayInputFirewall, at: probe.A5,
+			sure: true, says: "handle 7"},
+		{name: "data of a session that is gone dropped", s: tell(probe.SideA).calls().
+			kernel(evidence.FromWire, evidence.Traversal{Drop: ofData(aDrop("input"))}), code: diagnose.UnderlayInputFirewall, at: probe.A3,
+			sure: true, says: "handle 7"},
+		{name: "encrypted answer filtered", s: tell(probe.SideA).calls().
+			kernel(evidence.FromWire, evidence.Traversal{Lost: "prerouting", Source: martian}), code: diagnose.ReversePathFilter, at: probe.A3,
+			sure: true, says: "rp_filter = 1"},
+		{name: "encrypted answer lost, not filtered", s: tell(probe.SideA).calls().
+			kernel(evidence.FromWire, evidence.Traversal{Lost: "prerouting", Source: &evidence.SourceCheck{}}), code: diagnose.NoResponse,
+			at: probe.A3},
+		{name: "answer dropped behind the tunnel", s: tell(probe.SideA).connects().asks().
 			inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
-			kernel(evidence.FromTunnel, evidence.Traversal{Drop: aDrop("input")}), diagnose.InputFirewall, probe.A6, true, "handle 7"},
-		{"answer filtered behind the tunnel", tell(probe.SideA).connects().asks().
+			kernel(evidence.FromTunnel, evidence.Traversal{Drop: aDrop("input")}), code: diagnose.InputFirewall, at: probe.A6, sure: true,
+			says: "handle 7"},
+		{name: "answer filtered behind the tunnel", s: tell(probe.SideA).connects().asks().
 			inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
-			kernel(evidence.FromTunnel, evidence.Traversal{Lost: "prerouting", Source: martian}), diagnose.ReversePathFilter, probe.A6, true,
-			"rp_filter = 1"},
+			kernel(evidence.FromTunnel, evidence.Traversal{Lost: "prerouting", Source: martian}), code: diagnose.ReversePathFilter, at: probe.A6,
+			sure: true, says: "rp_filter = 1"},
 
-		{"call dropped", tell(probe.SideB).kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input")}), diagnose.UnderlayInputFirewall,
-			probe.B2, true, "handle 7"},
-		{"data of a session that is gone dropped here", tell(probe.SideB).kernel(evidence.FromWire,
-			evidence.Traversal{Drop: ofData(aDrop("input"))}), diagnose.UnderlayInputFirewall, probe.B2, true, "handle 7"},
-		{"reply dropped", tell(probe.SideB).comesIn().kernel(evidence.ToWire, evidence.Traversal{Drop: ofData(aDrop("output"))}),
-			diagnose.UnderlayOutputFirewall, probe.B8, true, "handle 7"},
-		{"answer dropped, and data of a session that is gone", tell(probe.SideB).called().
-			kernel(evidence.ToWire, evidence.Traversal{Drop: ofData(aDrop("output"))}), diagnose.UnderlayOutputFirewall, probe.B2, true, "handle 7"},
-		{"not forwarded, off", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
-			evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: off, Source: &evidence.SourceCheck{}}),
-			diagnose.ForwardingDisabled, probe.B5, true, "ip_forward=1"},
-		{"no way on", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+		{name: "call dropped", s: tell(probe.SideB).kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input")}),
+			code: diagnose.UnderlayInputFirewall, at: probe.B2, sure: true, says: "handle 7"},
+		{name: "data of a session that is gone dropped here", s: tell(probe.SideB).
+			kernel(evidence.FromWire, evidence.Traversal{Drop: ofData(aDrop("input"))}), code: diagnose.UnderlayInputFirewall, at: probe.B2,
+			sure: true, says: "handle 7"},
+		{name: "reply dropped", s: tell(probe.SideB).comesIn().kernel(evidence.ToWire, evidence.Traversal{Drop: ofData(aDrop("output"))}),
+			code: diagnose.UnderlayOutputFirewall, at: probe.B8, sure: true, says: "handle 7"},
+		{name: "answer dropped, and data of a session that is gone", s: tell(probe.SideB).called().
+			kernel(evidence.ToWire, evidence.Traversal{Drop: ofData(aDrop("output"))}), code: diagnose.UnderlayOutputFirewall, at: probe.B2,
+			sure: true, says: "handle 7"},
+		{name: "not forwarded, off", s: tell(probe.SideB).comesIn().
+			kernel(evidence.FromTunnel, evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: off, Source: &evidence.SourceCheck{}}),
+			code: diagnose.ForwardingDisabled, at: probe.B5, sure: true, says: "ip_forward=1"},
+		{name: "no way on", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
 			evidence.Traversal{Lost: "prerouting", Route: evidence.RouteDecision{Kind: evidence.RouteNone, Text: "no route"}, Forwarding: off}),
-			diagnose.NoRouteOnward, probe.B5, true, "no route"},
-		{"blackhole", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			code: diagnose.NoRouteOnward, at: probe.B5, sure: true, says: "no route"},
+		{name: "blackhole", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
 			evidence.Traversal{Lost: "prerouting", Route: evidence.RouteDecision{Kind: evidence.RouteBlackhole, Text: "blackhole",
-				Remove: "ip route del blackhole 192.168.200.0/24"}, Forwarding: on}),
-			diagnose.NoRouteOnward, probe.B5, true, "ip route del blackhole"},
-		{"forward dropped", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
-			evidence.Traversal{Drop: aDrop("forward"), Route: lan, Forwarding: on}), diagnose.ForwardFirewall, probe.B5, true, "handle 7"},
-		{"own input dropped", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Drop: aDrop("input")}),
-			diagnose.InputFirewall, probe.B7, true, "handle 7"},
-		{"source filtered", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
-			evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: on, Source: martian}), diagnose.ReversePathFilter, probe.B5, true,
-			"rp_filter = 1"},
-		{"neighbour silent", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
-			evidence.Traversal{Passed: "postrouting", Out: "lan0", Route: silent, Forwarding: on}), diagnose.NeighborUnreachable, probe.B6, true,
-			"FAILED"},
-		{"no answer, untranslated", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
-			evidence.Traversal{Passed: "postrouting", Out: "lan0", Route: lan, Forwarding: on,
-				Conntrack: &evidence.Conntrack{Text: "unreplied", Unreplied: true}}), diagnose.NoReplyFromDestination, probe.B6, false, "unreplied"},
-		{"answer dropped", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
-			kernel(evidence.ToTunnel, evidence.Traversal{Drop: aDrop("forward"), In: "lan0"}), diagnose.ReturnFirewall, probe.B7, true, "handle 7"},
-		{"answer routed elsewhere", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
-			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
+				Remove: "ip route del blackhole 192.168.200.0/24"}, Forwarding: on}), code: diagnose.NoRouteOnward, at: probe.B5, sure: true,
+			says: "ip route del blackhole"},
+		{name: "forward dropped", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Drop: aDrop("forward"), Route: lan, Forwarding: on}), code: diagnose.ForwardFirewall, at: probe.B5, sure: true,
+			says: "handle 7"},
+		{name: "own input dropped", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Drop: aDrop("input")}),
+			code: diagnose.InputFirewall, at: probe.B7, sure: true, says: "handle 7"},
+		{name: "source filtered", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: on, Source: martian}), code: diagnose.ReversePathFilter, at: probe.B5,
+			sure: true, says: "rp_filter = 1"},
+		{name: "neighbour silent", s: tell(probe.SideB).comesIn().
+			kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0", Route: silent, Forwarding: on}),
+			code: diagnose.NeighborUnreachable, at: probe.B6, sure: true, says: "FAILED"},
+		{name: "no answer, untranslated", s: tell(probe.SideB).comesIn().
+			kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0", Route: lan, Forwarding: on,
+				Conntrack: &evidence.Conntrack{Text: "unreplied", Unreplied: true}}), code: diagnose.NoReplyFromDestination, at: probe.B6,
+			says: "unreplied"},
+		{name: "answer dropped", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).kernel(evidence.ToTunnel,
+			evidence.Traversal{Drop: aDrop("forward"), In: "lan0"}), code: diagnose.ReturnFirewall, at: probe.B7, sure: true, says: "handle 7"},
+		{name: "answer routed elsewhere", s: tell(probe.SideB).comesIn().
+			kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
 			kernel(evidence.ToTunnel, evidence.Traversal{Passed: "postrouting", In: "lan0",
 				Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth1", Text: "10.0.0.0/24 dev eth1",
-					By: "1000: from all lookup 7"}}),
-			diagnose.ReturnRouteWrong, probe.B7, true, "lookup 7"},
-		{"answer filtered", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
-			kernel(evidence.ToTunnel, evidence.Traversal{Lost: "prerouting", In: "lan0", Source: martian}), diagnose.ReversePathFilter, probe.B7,
-			true, "rp_filter = 1"},
+					By: "1000: from all lookup 7"}}), code: diagnose.ReturnRouteWrong, at: probe.B7, sure: true, says: "lookup 7"},
+		{name: "answer filtered", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).kernel(evidence.ToTunnel,
+			evidence.Traversal{Lost: "prerouting", In: "lan0", Source: martian}), code: diagnose.ReversePathFilter, at: probe.B7, sure: true,
+			says: "rp_filter = 1"},
 	} {
 		v, _ := c.s.judge()
 		if v.Code != c.code || v.Checkpoint != c.at || v.Certain != c.sure {
@@ -179,16 +189,19 @@ func TestJudgeMTU(t *testing.T) {
 		code diagnose.Code
 		says string
 	}{
-		{"not measured", nil, diagnose.Healthy, ""},
-		{"all fits", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1420}, diagnose.Healthy, "full size, 1420 bytes"},
-		{"told", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1400, ToldBy: router, Told: 1400}, diagnose.Healthy,
-			"10.0.0.2 tells senders so"},
-		{"swallowed", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392}, diagnose.MTUBlackhole, "ip link set mtu 1392 dev wg0"},
-		{"swallowed, the clamp", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392}, diagnose.MTUBlackhole, "size set 1352"},
-		{"swallowed on the way back", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392, Forth: true}, diagnose.MTUBlackhole,
-			"the other end"},
-		{"next to nothing", &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 600}, diagnose.MTUBlackhole,
-			"the way itself should be mended"},
+		{name: "not measured", code: diagnose.Healthy},
+		{name: "all fits", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1420}, code: diagnose.Healthy,
+			says: "full size, 1420 bytes"},
+		{name: "told", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1400, ToldBy: router, Told: 1400}, code: diagnose.Healthy,
+			says: "10.0.0.2 tells senders so"},
+		{name: "swallowed", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392}, code: diagnose.MTUBlackhole,
+			says: "ip link set mtu 1392 dev wg0"},
+		{name: "swallowed, the clamp", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392}, code: diagnose.MTUBlackhole,
+			says: "size set 1352"},
+		{name: "swallowed on the way back", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392, Forth: true},
+			code: diagnose.MTUBlackhole, says: "the other end"},
+		{name: "next to nothing", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 600}, code: diagnose.MTUBlackhole,
+			says: "the way itself should be mended"},
 	} {
 		v, settled := healthy(c.m).judge()
 		if v.Code != c.code || !settled || !v.Certain {

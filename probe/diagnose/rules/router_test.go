@@ -44,28 +44,32 @@ func TestRouter(t *testing.T) {
 		says    string // in the fix
 		b5, b6  diagnose.Status
 	}{
-		{"nothing is routed", arrives().forwards(probe.B5, 0, probe.ICMPProhibited),
-			diagnose.ForwardingDisabled, probe.B5, true, true, `allow = ["tcp:192.168.200.22/32:80"]`, diagnose.Fail, diagnose.Unknown},
-		{"not in the list", arrives("10.0.0.0/8").forwards(probe.B5, 0, probe.ICMPProhibited),
-			diagnose.ForwardFirewall, probe.B5, true, true, `allow = ["10.0.0.0/8", "tcp:192.168.200.22/32:80"]`, diagnose.Fail, diagnose.Unknown},
-		{"the host's own firewall", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPProhibited),
-			diagnose.ForwardFirewall, probe.B5, true, true, "nft list ruleset", diagnose.Fail, diagnose.Unknown},
-		{"no route", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPNetUnreachable),
-			diagnose.NoRouteOnward, probe.B5, true, true, "ip route get 192.168.200.22", diagnose.Fail, diagnose.Unknown},
-		{"nobody there", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, 0, probe.ICMPHostUnreachable),
-			diagnose.NeighborUnreachable, probe.B6, true, true, "ip neighbour show 192.168.200.22", diagnose.Pass, diagnose.Fail},
-		{"refused", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPRst|probe.TCPAck, 0),
-			probe.TCPRst|probe.TCPAck),
-			diagnose.ConnectionRefused, 0, true, true, "ss -tlnp", diagnose.Pass, diagnose.Pass},
-		{"silence", arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0),
-			diagnose.NoReplyFromDestination, probe.B6, false, true, "tcpdump -ni any host 192.168.200.22", diagnose.Pass, diagnose.Fail},
-		{"all is well", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0),
-			probe.TCPSyn|probe.TCPAck),
-			diagnose.Healthy, 0, true, true, "", diagnose.Pass, diagnose.Pass},
+		{name: "nothing is routed", s: arrives().forwards(probe.B5, 0, probe.ICMPProhibited), code: diagnose.ForwardingDisabled, at: probe.B5,
+			certain: true, settled: true, says: `allow = ["tcp:192.168.200.22/32:80"]`, b5: diagnose.Fail, b6: diagnose.Unknown},
+		{name: "not in the list", s: arrives("10.0.0.0/8").forwards(probe.B5, 0, probe.ICMPProhibited), code: diagnose.ForwardFirewall,
+			at: probe.B5, certain: true, settled: true, says: `allow = ["10.0.0.0/8", "tcp:192.168.200.22/32:80"]`, b5: diagnose.Fail,
+			b6: diagnose.Unknown},
+		{name: "the host's own firewall", s: arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).
+			forwards(probe.B5, 0, probe.ICMPProhibited), code: diagnose.ForwardFirewall, at: probe.B5, certain: true, settled: true,
+			says: "nft list ruleset", b5: diagnose.Fail, b6: diagnose.Unknown},
+		{name: "no route", s: arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B5, 0, probe.ICMPNetUnreachable),
+			code: diagnose.NoRouteOnward, at: probe.B5, certain: true, settled: true, says: "ip route get 192.168.200.22", b5: diagnose.Fail,
+			b6: diagnose.Unknown},
+		{name: "nobody there", s: arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, 0, probe.ICMPHostUnreachable),
+			code: diagnose.NeighborUnreachable, at: probe.B6, certain: true, settled: true, says: "ip neighbour show 192.168.200.22",
+			b5: diagnose.Pass, b6: diagnose.Fail},
+		{name: "refused", s: back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPRst|probe.TCPAck, 0),
+			probe.TCPRst|probe.TCPAck), code: diagnose.ConnectionRefused, certain: true, settled: true, says: "ss -tlnp", b5: diagnose.Pass,
+			b6: diagnose.Pass},
+		{name: "silence", s: arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0), code: diagnose.NoReplyFromDestination, at: probe.B6,
+			settled: true, says: "tcpdump -ni any host 192.168.200.22", b5: diagnose.Pass, b6: diagnose.Fail},
+		{name: "all is well", s: back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0),
+			probe.TCPSyn|probe.TCPAck), code: diagnose.Healthy, certain: true, settled: true, b5: diagnose.Pass, b6: diagnose.Pass},
 		// A later connection is judged by its own packets.
-		{"mended", back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn).
-			forwards(probe.B5, probe.TCPSyn, 0).forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0), probe.TCPSyn|probe.TCPAck),
-			diagnose.Healthy, 0, true, true, "", diagnose.Pass, diagnose.Pass},
+		{name: "mended", s: back(arrives("0.0.0.0/0").forwards(probe.B5, probe.TCPSyn, 0).
+			inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn).forwards(probe.B5, probe.TCPSyn, 0).
+			forwards(probe.B6, probe.TCPSyn|probe.TCPAck, 0), probe.TCPSyn|probe.TCPAck), code: diagnose.Healthy, certain: true, settled: true,
+			b5: diagnose.Pass, b6: diagnose.Pass},
 	} {
 		test.s.Since = now.Add(-9 * time.Second)
 		v, settled := test.s.judge()

@@ -80,8 +80,8 @@ func TestOrderRejects(t *testing.T) {
 		{name: "two rules of a name", rules: []rule{{name: "a", views: asA}, {name: "a", views: peers}}, want: `two are called "a"`},
 		{name: "a name that is not there", rules: []rule{{name: "a", views: asA, after: names("c")}}, want: `"c", which is not a rule`},
 		{name: "after itself", rules: []rule{{name: "a", views: asA, after: names("a")}}, want: `"a" is after itself`},
-		{name: "cycle", want: `"b" is after itself`, rules: []rule{{name: "first", views: asA},
-			{name: "b", views: asA, after: names("c")}, {name: "c", views: asA, after: names("b", "first")}}},
+		{name: "cycle", want: `"b" is after itself`, rules: []rule{{name: "first", views: asA}, {name: "b", views: asA, after: names("c")},
+			{name: "c", views: asA, after: names("b", "first")}}},
 		{name: "cycle over two views", rules: []rule{{name: "b", views: asA | asB, after: names("c")},
 			{name: "c", views: peers, after: names("b")}}},
 	} {
