@@ -85,8 +85,8 @@ func (b *builder) encapsulation() Step {
 	_, to := e.Outer()
 	s := at(probe.A4, e, "%d bytes in a datagram of %d to %s", e.InnerLen, e.OuterLen, to)
 	s.Evidence = append(s.Evidence, fmt.Sprintf("receiver index %#08x, counter %d", e.Receiver, e.Counter))
-	if int(e.OuterLen) > probe.LenKeepalive+int(e.InnerLen) {
-		s.Evidence = append(s.Evidence, fmt.Sprintf("%d bytes of header and tag, %d of padding", probe.LenKeepalive, int(e.OuterLen)-probe.LenKeepalive-int(e.InnerLen)))
+	if padding := int(e.OuterLen) - probe.LenKeepalive - int(e.InnerLen); padding > 0 {
+		s.Evidence = append(s.Evidence, fmt.Sprintf("%d bytes of header and tag, %d of padding", probe.LenKeepalive, padding))
 	}
 	if b.f.SendError != "" {
 		s.Evidence = append(s.Evidence, "the socket answers: "+b.f.SendError)
@@ -119,7 +119,8 @@ func (b *builder) decryption() Step {
 		s.Result = fmt.Sprintf("dropped: the source %s is not in the AllowedIPs of %s", src.Addr(), b.peer())
 	}
 	from, _ := e.Outer()
-	s.Evidence = append(s.Evidence, fmt.Sprintf("from %s, %d bytes, receiver index %#08x, counter %d", from, e.OuterLen, e.Receiver, e.Counter))
+	s.Evidence = append(s.Evidence,
+		fmt.Sprintf("from %s, %d bytes, receiver index %#08x, counter %d", from, e.OuterLen, e.Receiver, e.Counter))
 	return s
 }
 
