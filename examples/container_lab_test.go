@@ -54,7 +54,8 @@ func newEngine(t *testing.T) *engine {
 	e.A.Run("mount", "-t", "tmpfs", "tmpfs", e.root+"/etc/wireguard")
 
 	e.H.WireguardGo(lab.Tunnel{Name: "wg0", Addrs: []string{"10.77.0.1/24"}, Routes: []string{"10.77.0.2/32"}, Conf: fmt.Sprintf(
-		"[Interface]\nPrivateKey = %s\nListenPort = 51820\n[Peer]\nPublicKey = %s\nAllowedIPs = 10.77.0.2/32\n", e.server.Private, e.client.Public)})
+		"[Interface]\nPrivateKey = %s\nListenPort = 51820\n[Peer]\nPublicKey = %s\nAllowedIPs = 10.77.0.2/32\n",
+		e.server.Private, e.client.Public)})
 	zone := new(lab.Zone)
 	zone.Set("web.corp.example", e.Addr.B.V4.Addr().String())
 	e.B.ServeDNS(net.JoinHostPort(e.Addr.B.V4.Addr().String(), "53"), zone)
@@ -191,14 +192,17 @@ func TestContainer(t *testing.T) {
 	// Without a tmpfs it says what it misses.
 	given := e.file.env
 	e.file.env = []string{"XDG_RUNTIME_DIR=/var/run"}
-	if out, status := e.wgnode(e.file.args...); status != 1 || !strings.Contains(out, "wgnode: create run folder: mkdir /var: read-only file system\nwgnode: hint: ") || !strings.Contains(out, "--tmpfs /run") {
+	if out, status := e.wgnode(e.file.args...); status != 1 ||
+		!strings.Contains(out, "wgnode: create run folder: mkdir /var: read-only file system\nwgnode: hint: ") ||
+		!strings.Contains(out, "--tmpfs /run") {
 		t.Errorf("status %d in\n%s", status, out)
 	}
 	e.file.env = given
 
 	// As the image has it, without a flag.
 	p := e.run("[!] skipped: DNS: ", e.file.args...)
-	if want := "[!] there is no interface wg0: this process has no CAP_NET_ADMIN over its network, and open /dev/net/tun: no such file or directory\n"; !strings.Contains(p.Output(), want) {
+	if want := "[!] there is no interface wg0: this process has no CAP_NET_ADMIN over its network, and open " +
+		"/dev/net/tun: no such file or directory\n"; !strings.Contains(p.Output(), want) {
 		t.Errorf("%q is not in\n%s", want, p.Output())
 	}
 	e.powerless(p)

@@ -44,7 +44,8 @@ func (h connectHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if h.n.net == nil {
-		refuse(w, http.StatusConflict, fmt.Errorf("the tunnel ends in the network interface %s: connect to %s as to any other host", h.n.name, req.Address))
+		refuse(w, http.StatusConflict, fmt.Errorf("the tunnel ends in the network interface %s: connect to %s as to any "+
+			"other host", h.n.name, req.Address))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), connectTime)

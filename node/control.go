@@ -238,7 +238,8 @@ func (t controlTask) trace(w http.ResponseWriter, r *http.Request) {
 // Subject is the node as package explain looks at it.
 func (n *Node) Subject() explain.Subject {
 	cfg := n.Config()
-	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true, Endpoint: n.Endpoint}
+	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true,
+		Endpoint: n.Endpoint}
 	if n.opt.onHost() && !n.bare {
 		s.Changed = n.changed
 	}

@@ -252,7 +252,8 @@ func TestReadiness(t *testing.T) {
 	for _, a := range []*asker{alice, bob} {
 		var h Health
 		status, body := a.get("/healthz")
-		if err := json.Unmarshal([]byte(body), &h); err != nil || status != http.StatusOK || h.Status != "ok" || h.PID != os.Getpid() || !h.Netstack {
+		if err := json.Unmarshal([]byte(body), &h); err != nil || status != http.StatusOK || h.Status != "ok" ||
+			h.PID != os.Getpid() || !h.Netstack {
 			t.Errorf("health: status %d, %v, %q", status, err, body)
 		}
 		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
@@ -366,7 +367,8 @@ func TestMonitorRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := parse(t, "alice", "[Interface]\nPrivateKey="+key.GeneratePrivate().Base64()+"\n")
-	_, err := Start(t.Context(), cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir, Metrics: config.Listen{Network: "unix", Address: file}})
+	_, err := Start(t.Context(), cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir,
+		Metrics: config.Listen{Network: "unix", Address: file}})
 	if err == nil || !strings.Contains(err.Error(), file+" is there, and is no socket") {
 		t.Errorf("got %v", err)
 	}
@@ -399,7 +401,8 @@ func TestMonitorLeaks(t *testing.T) {
 	ran := make(chan error, 1)
 	go func() { ran <- monitorTask{n: n}.serve(ctx, m) }()
 	var conns []net.Conn
-	for _, request := range []string{"", "GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01"} {
+	for _, request := range []string{"", "GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01"} {
 		c, err := net.Dial("unix", m.at.Address)
 		if err != nil {
 			t.Fatal(err)

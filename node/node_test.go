@@ -90,7 +90,8 @@ func pair(t *testing.T) (alice, bob *stackNode) {
 	dir := t.TempDir()
 	a, b := key.GeneratePrivate(), key.GeneratePrivate()
 	bob = startStack(t, dir, parse(t, "bob", fmt.Sprintf(
-		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.2/24\n[Peer]\n# Name = alice\nPublicKey=%s\nAllowedIPs=10.0.0.1/32\n", b.Base64(), a.Public())))
+		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.2/24\n[Peer]\n# Name = alice\nPublicKey=%s\nAllowedIPs=10.0.0.1/32\n",
+		b.Base64(), a.Public())))
 	alice = startStack(t, dir, parse(t, "alice", fmt.Sprintf(
 		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.1/24\n[Peer]\n# Name = bob\nPublicKey=%s\nAllowedIPs=0.0.0.0/0\nEndpoint=127.0.0.1:%d\n",
 		a.Base64(), b.Public(), bob.Tunnel().ListenPort())))

@@ -37,4 +37,5 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-var states = []diagnose.State{diagnose.StateFailing, diagnose.StateUp, diagnose.StateHandshaking, diagnose.StateStale, diagnose.StateNeverSeen}
+var states = []diagnose.State{diagnose.StateFailing, diagnose.StateUp, diagnose.StateHandshaking, diagnose.StateStale,
+	diagnose.StateNeverSeen}

@@ -147,7 +147,8 @@ func (r *reload) elsewhere() error {
 	}
 	if !slices.Equal(was.Addresses, now.Addresses) || was.MTU != now.MTU || !slices.Equal(was.DNS, now.DNS) ||
 		!slices.Equal(routes(r.was), routes(r.cfg)) {
-		say(r.out, "[!] not changed: addresses, MTU, routes and DNS of an interface that is not this host's; they count the next time that %s comes up", r.n.name)
+		say(r.out, "[!] not changed: addresses, MTU, routes and DNS of an interface that is not this host's; they count the "+
+			"next time that %s comes up", r.n.name)
 	}
 	if err := r.device(r.n.mark()); err != nil {
 		return err

@@ -53,7 +53,8 @@ func newFarSide(t *testing.T, dir string, alice key.Public) *farSide {
 	b := key.GeneratePrivate()
 	f := &farSide{t: t, key: b}
 	f.stackNode = startStack(t, dir, parse(t, "bob", fmt.Sprintf(
-		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.2/24,fd00::2/64\n[Peer]\n# Name = alice\nPublicKey=%s\nAllowedIPs=10.0.0.1/32,fd00::1/128\n", b.Base64(), alice)))
+		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.2/24,fd00::2/64\n[Peer]\n# Name = alice\nPublicKey=%s\n"+
+			"AllowedIPs=10.0.0.1/32,fd00::1/128\n", b.Base64(), alice)))
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "hello %s %s %s", r.Method, r.Host, body)
@@ -127,7 +128,8 @@ func (f *farSide) serveNames() {
 		case q.Type == dnsmessage.TypeA:
 			m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AResource{A: [4]byte{10, 0, 0, 2}}})
 		case q.Type == dnsmessage.TypeAAAA:
-			m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AAAAResource{AAAA: netip.MustParseAddr("fd00::2").As16()}})
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: head,
+				Body: &dnsmessage.AAAAResource{AAAA: netip.MustParseAddr("fd00::2").As16()}})
 		}
 		b, err := m.Pack()
 		if err != nil {
@@ -177,7 +179,8 @@ func nearSide(t *testing.T, services config.Services) (alice *stackNode, bob *fa
 	a := key.GeneratePrivate()
 	bob = newFarSide(t, dir, a.Public())
 	cfg := parse(t, "alice", fmt.Sprintf(
-		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.1/24,fd00::1/64\nDNS=10.0.0.2,corp.example\n[Peer]\nPublicKey=%s\nAllowedIPs=10.0.0.0/24,fd00::/64\nEndpoint=127.0.0.1:%d\n",
+		"[Interface]\nPrivateKey=%s\nAddress=10.0.0.1/24,fd00::1/64\nDNS=10.0.0.2,corp.example\n[Peer]\nPublicKey=%s\n"+
+			"AllowedIPs=10.0.0.0/24,fd00::/64\nEndpoint=127.0.0.1:%d\n",
 		a.Base64(), bob.key.Public(), bob.Tunnel().ListenPort()))
 	cfg.Services = services
 	return startStack(t, dir, cfg), bob
@@ -221,7 +224,8 @@ func openFiles(t *testing.T) int {
 }
 
 func testServices(t *testing.T) {
-	socks, guarded, web, webGuarded, tcp, udp, named := localPort(t), localPort(t), localPort(t), localPort(t), localPort(t), localPort(t), localPort(t)
+	socks, guarded, web, webGuarded, tcp, udp, named := localPort(t), localPort(t), localPort(t), localPort(t), localPort(t),
+		localPort(t), localPort(t)
 	local := "127.0.0.1:"
 	host, err := net.Listen("tcp", local+"0")
 	if err != nil {
@@ -260,7 +264,8 @@ func testServices(t *testing.T) {
 			{[]string{"-x", "http://" + local + web, "-p", "http://[fd00::2]/"}, "hello GET [fd00::2]", 0},
 			{[]string{"-x", "http://" + local + web, "http://10.0.0.2:81/"}, "connection refused", 0},
 			{[]string{"-x", "http://" + local + web, "-p", "http://10.0.0.2:81/"}, "502", 56},
-			{[]string{"-x", "http://" + local + web, "-w", "%{http_code}", "http://192.0.2.1/"}, "192.0.2.1 is in no peer's AllowedIPs: network is unreachable\n502", 0},
+			{[]string{"-x", "http://" + local + web, "-w", "%{http_code}", "http://192.0.2.1/"},
+				"192.0.2.1 is in no peer's AllowedIPs: network is unreachable\n502", 0},
 			{[]string{"-x", "http://" + local + webGuarded, "-U", "alice:open sesame", "http://web/"}, "hello GET web", 0},
 			{[]string{"-x", "http://" + local + webGuarded, "-U", "alice:open sesame", "-p", "http://web/"}, "hello GET web", 0},
 			{[]string{"-x", "http://" + local + webGuarded, "-U", "alice:sesame", "-w", "%{http_code}", "http://web/"}, "407", 0},
@@ -310,7 +315,8 @@ func testServices(t *testing.T) {
 		defer c.Close()
 		pingUDP(t, c, []byte("one"), []byte("one"))
 		a := associate(t, local+socks)
-		for _, to := range []string{"\x01\x0a\x00\x00\x02\x00\x07", "\x03\x10web.corp.example\x00\x07", "\x04\xfd\x00" + strings.Repeat("\x00", 13) + "\x02\x00\x07"} {
+		for _, to := range []string{"\x01\x0a\x00\x00\x02\x00\x07", "\x03\x10web.corp.example\x00\x07",
+			"\x04\xfd\x00" + strings.Repeat("\x00", 13) + "\x02\x00\x07"} {
 			out := []byte("\x00\x00\x00" + to + "payload")
 			got := pingUDP(t, a, out, nil)
 			if !bytes.HasSuffix(got, []byte("\x00\x07payload")) || got[3] == 3 {
@@ -444,7 +450,8 @@ func testServices(t *testing.T) {
 	})
 
 	t.Run("malformed", func(t *testing.T) {
-		for _, text := range []string{"", "\x04\x01\x00\x50\x0a\x00\x00\x02\x00", "\x05\xff", "GET / HTTP/1.1\r\n\r\n", "\x05\x01\x00\x05\x01\x00\x03\x00\x00\x50",
+		for _, text := range []string{"", "\x04\x01\x00\x50\x0a\x00\x00\x02\x00", "\x05\xff", "GET / HTTP/1.1\r\n\r\n",
+			"\x05\x01\x00\x05\x01\x00\x03\x00\x00\x50",
 			"\x05\x01\x00\x05\x02\x00\x01\x0a\x00\x00\x02\x00\x50", "\x05\x01\x00\x05\x01\x00\x09"} {
 			c := dialLocal(t, socks)
 			_, _ = io.WriteString(c, text)
@@ -612,7 +619,8 @@ func TestReloadServices(t *testing.T) {
 	if strings.Contains(out.String(), stays) {
 		t.Errorf("the forward was disturbed:\n%s", out.String())
 	}
-	_, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: goes})}}).Get("http://10.0.0.2/")
+	_, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: goes})}}).Get("http://10.0.0.2/")
 	if err == nil {
 		t.Error("the proxy wants no password")
 	}
@@ -622,7 +630,8 @@ func TestReloadServices(t *testing.T) {
 	if err := alice.Reload(t.Context(), &bad, io.Discard); err == nil || !strings.Contains(err.Error(), "DNS forwarder at 192.0.2.1:53") {
 		t.Errorf("an address of another host: %v", err)
 	}
-	through := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: comes})}, Timeout: 20 * time.Second}
+	through := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: comes})}, Timeout: 20 * time.Second}
 	res, err := through.Get("http://10.0.0.2/")
 	if err != nil {
 		t.Fatal(err)
@@ -680,7 +689,8 @@ func TestServicesRefused(t *testing.T) {
 	}{
 		{Options{Services: socks}, "socks5: only a node with a network stack of its own has services"},
 		{Options{Netstack: true, Services: config.Services{DNS: []string{"127.0.0.1:0"}}}, "dns: the configuration names no name servers"},
-		{Options{Netstack: true, Services: config.Services{SOCKS5: socks.SOCKS5, RemoteForwards: []config.Forward{{Protocol: "tcp", Listen: "10.9.9.9:1", To: "a:1"}}}},
+		{Options{Netstack: true, Services: config.Services{SOCKS5: socks.SOCKS5,
+			RemoteForwards: []config.Forward{{Protocol: "tcp", Listen: "10.9.9.9:1", To: "a:1"}}}},
 			"remote forward at 10.9.9.9:1: "},
 	} {
 		test.options.RunDir, test.options.NoUAPI = dir, true

@@ -70,7 +70,8 @@ func checkFirewall(cfg *config.Config) error {
 	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp} {
 		for _, c := range plan.Hooks(cfg, p) {
 			if name := firewalls.FindStringSubmatch(c); name != nil {
-				return fmt.Errorf("%s runs %s, which may be what keeps packets from going past the tunnel: %w", cfg.Spell(string(p)), name[2], errUntouched)
+				return fmt.Errorf("%s runs %s, which may be what keeps packets from going past the tunnel: %w", cfg.Spell(string(p)),
+					name[2], errUntouched)
 			}
 		}
 	}
@@ -104,7 +105,8 @@ func (n *Node) skipRoutes() {
 	if len(to) > most {
 		to = append(to[:most], fmt.Sprintf("%d more", len(to)-most))
 	}
-	n.skip("routes", len(to) > 0, "what programs send to "+strings.Join(to, ", ")+" goes past the tunnel, unless they use a service of this node")
+	n.skip("routes", len(to) > 0, "what programs send to "+strings.Join(to, ", ")+
+		" goes past the tunnel, unless they use a service of this node")
 	if s := cfg.Services.Join(n.opt.Services); !s.Any() {
 		n.say("[!] and there is no service: --socks5, --http, --forward and their like in a .toml bring programs into the tunnel")
 	}

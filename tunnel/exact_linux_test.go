@@ -52,7 +52,8 @@ func TestExactOverTUN(t *testing.T) {
 		}
 		s := newNode(t, l.Host(fmt.Sprintf("spoke%d", i+1)), fmt.Sprintf("10.7.0.%d", i+2), 128<<20, bind)
 		l.Link(hub.host.End(fmt.Sprintf("eth%d", i), fmt.Sprintf("10.8.%d.1/24", i)), s.host.End("eth0", fmt.Sprintf("10.8.%d.2/24", i)))
-		peers = append(peers, tunnel.PeerConfig{Name: s.host.Name(), PublicKey: s.key.Public(), AllowedIPs: []netip.Prefix{netip.PrefixFrom(s.addr, 32)}})
+		peers = append(peers, tunnel.PeerConfig{Name: s.host.Name(), PublicKey: s.key.Public(),
+			AllowedIPs: []netip.Prefix{netip.PrefixFrom(s.addr, 32)}})
 		others[i] = s
 	}
 	hub.up(t, peers)

@@ -33,7 +33,8 @@ func TestFetch(t *testing.T) {
 	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { close(fetched) }))
 
 	conf := filepath.Join(t.TempDir(), "wg0.conf")
-	text := fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.0.0.1/24\n[Peer]\n# Name = server\nPublicKey = %s\nEndpoint = 127.0.0.1:%d\nAllowedIPs = 10.0.0.2/32\n",
+	text := fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.0.0.1/24\n[Peer]\n# Name = server\nPublicKey = %s\n"+
+		"Endpoint = 127.0.0.1:%d\nAllowedIPs = 10.0.0.2/32\n",
 		own.Base64(), other.Public(), server.Tunnel().ListenPort())
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -211,9 +211,11 @@ func TestErrors(t *testing.T) {
 			"FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig"},
 		{p + "PublicKey=" + pubA + "\nEndpoint=a:0", `wg0.conf:3: Endpoint: port "0" is not 1 to 65535`},
 		{p + "PublicKey=" + pubA + "\nEndpoint=300.1.2.3:5", `wg0.conf:3: Endpoint: host "300.1.2.3" is not an IPv4 address`},
-		{p + "PublicKey=" + pubA + "\nPersistentKeepalive=65536", `wg0.conf:3: PersistentKeepalive: "65536" is neither off nor 1 to 65535 seconds`},
+		{p + "PublicKey=" + pubA + "\nPersistentKeepalive=65536",
+			`wg0.conf:3: PersistentKeepalive: "65536" is neither off nor 1 to 65535 seconds`},
 		{p + "PublicKey=" + pubA + "\nAllowedIPs=10.0.0.0/8,", `wg0.conf:3: AllowedIPs: "" is not an IP address with an optional /LENGTH`},
-		{p + "PublicKey=" + pubA + "\nAllowedIPs=::ffff:10.0.0.0/104", `wg0.conf:3: AllowedIPs: "::ffff:10.0.0.0/104" is an IPv4 address in IPv6 notation: write it as IPv4`},
+		{p + "PublicKey=" + pubA + "\nAllowedIPs=::ffff:10.0.0.0/104",
+			`wg0.conf:3: AllowedIPs: "::ffff:10.0.0.0/104" is an IPv4 address in IPv6 notation: write it as IPv4`},
 		{i + "MTU = 1\n\n" + p + "Nonsense = 1\n" + i + "Table = x", "wg0.conf:2: MTU: \"1\" is not an MTU: want 68 to 65535 bytes\n" +
 			"wg0.conf:4: PublicKey: missing in this [Peer]\n" +
 			"wg0.conf:5: unknown key \"Nonsense\": there are PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive\n" +

@@ -34,7 +34,8 @@ func ParseListen(text string) (Listen, error) {
 		case !filepath.IsAbs(path) || filepath.Clean(path) == "/":
 			return Listen{}, fmt.Errorf("%s is not the absolute path of a socket", quote(path))
 		case len(filepath.Clean(path)) > maxSocketPath:
-			return Listen{}, fmt.Errorf("the path of the socket is %d bytes long: the kernel takes at most %d", len(filepath.Clean(path)), maxSocketPath)
+			return Listen{}, fmt.Errorf("the path of the socket is %d bytes long: the kernel takes at most %d",
+				len(filepath.Clean(path)), maxSocketPath)
 		}
 		return Listen{"unix", filepath.Clean(path)}, nil
 	}
@@ -46,7 +47,8 @@ func ParseListen(text string) (Listen, error) {
 	case err != nil || addr.Port() == 0:
 		return Listen{}, fmt.Errorf("%s is none of %s", quote(text), want)
 	case !addr.Addr().Unmap().IsLoopback() || addr.Addr().Zone() != "":
-		return Listen{}, fmt.Errorf("%s is not a loopback address, and others must not ask: want %s, and a proxy before it for them", quote(text), want)
+		return Listen{}, fmt.Errorf("%s is not a loopback address, and others must not ask: want %s, and a proxy before it "+
+			"for them", quote(text), want)
 	}
 	return Listen{"tcp", addr.String()}, nil
 }

@@ -32,7 +32,8 @@ func TestListen(t *testing.T) {
 			t.Errorf("%s: %v", tc.text, err)
 		case tc.fails == "" && c.Metrics.Listen.String() != tc.want:
 			t.Errorf("%s became %s", tc.text, c.Metrics.Listen)
-		case tc.fails != "" && (err == nil || !strings.HasPrefix(err.Error(), "/etc/wireguard/wg0.toml:3: listen: ") || !strings.Contains(err.Error(), tc.fails)):
+		case tc.fails != "" && (err == nil || !strings.HasPrefix(err.Error(), "/etc/wireguard/wg0.toml:3: listen: ") ||
+			!strings.Contains(err.Error(), tc.fails)):
 			t.Errorf("%s: error %v, want one with %q", tc.text, err, tc.fails)
 		}
 	}

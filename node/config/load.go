@@ -98,7 +98,8 @@ func (c *Config) holdsSecret() bool {
 	i := &c.Interface
 	return !i.PrivateKey.IsZero() && i.PrivateKeyFrom == Source{} ||
 		slices.ContainsFunc(c.Peers, func(p Peer) bool { return !p.PresharedKey.IsZero() && p.PresharedKeyFrom == Source{} }) ||
-		slices.ContainsFunc(slices.Concat(c.Services.SOCKS5, c.Services.HTTP), func(p Proxy) bool { return p.Password != "" && p.PasswordFrom == Source{} })
+		slices.ContainsFunc(slices.Concat(c.Services.SOCKS5, c.Services.HTTP),
+			func(p Proxy) bool { return p.Password != "" && p.PasswordFrom == Source{} })
 }
 
 // WorldAccessible is wg-quick's test: others have some right to the file and

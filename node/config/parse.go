@@ -309,7 +309,8 @@ func (p *parser) warnOverlaps() {
 			continue
 		}
 		if first, ok := firstWith[peer.PublicKey]; ok {
-			p.warn(peer.Line, "PublicKey", "the same as in line %d: they are one peer, and the later %s count", first.Line, p.cfg.Spell("AllowedIPs"))
+			p.warn(peer.Line, "PublicKey", "the same as in line %d: they are one peer, and the later %s count", first.Line,
+				p.cfg.Spell("AllowedIPs"))
 		} else {
 			firstWith[peer.PublicKey] = peer
 		}

@@ -70,7 +70,9 @@ func (c *Config) resolve(r resolver) error {
 // Resolved says whether there is nothing left for [Config.Resolve] to read.
 func (c *Config) Resolved() bool {
 	i := &c.Interface
-	return c.resolved || i.PeersFile == "" && c.Import == "" && !slices.ContainsFunc(slices.Concat(c.Services.SOCKS5, c.Services.HTTP), Proxy.unread) && (i.PrivateKeyFrom == Source{} || !i.PrivateKey.IsZero()) &&
+	return c.resolved || i.PeersFile == "" && c.Import == "" &&
+		!slices.ContainsFunc(slices.Concat(c.Services.SOCKS5, c.Services.HTTP), Proxy.unread) &&
+		(i.PrivateKeyFrom == Source{} || !i.PrivateKey.IsZero()) &&
 		!slices.ContainsFunc(c.Peers, func(p Peer) bool { return p.PresharedKeyFrom != Source{} && p.PresharedKey.IsZero() })
 }
 
@@ -263,7 +265,8 @@ func (r *resolver) merge(shared, own []Peer) []Peer {
 		p := &own[i]
 		for _, prefix := range p.AllowedIPs {
 			if prev := owner[prefix]; prev != nil {
-				e := Error{r.from.Path, p.AllowedIPsLine(prefix), r.from.Spell("AllowedIPs"), fmt.Sprintf("%s was given to %s in %s; only %s gets it", prefix, prev, r.from.Interface.PeersFile, p)}
+				e := Error{r.from.Path, p.AllowedIPsLine(prefix), r.from.Spell("AllowedIPs"),
+					fmt.Sprintf("%s was given to %s in %s; only %s gets it", prefix, prev, r.from.Interface.PeersFile, p)}
 				r.warnings = append(r.warnings, Warning{Kind: WarnOverlap, Text: e.Error(), Fix: oneOwner})
 			}
 		}

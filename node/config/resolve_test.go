@@ -37,7 +37,8 @@ func TestLoadTOML(t *testing.T) {
 	} {
 		t.Run(from, func(t *testing.T) {
 			t.Setenv("CREDENTIALS_DIRECTORY", filepath.Join(dir, "keys"))
-			path := write(t, dir, "wgnode.toml", "[interface]\n"+line+"\n[[peer]]\npublic_key = \""+other.Base64()+"\"\npreshared_key_file = \"psk\"\n")
+			path := write(t, dir, "wgnode.toml", "[interface]\n"+line+"\n[[peer]]\npublic_key = \""+other.Base64()+
+				"\"\npreshared_key_file = \"psk\"\n")
 			unread, err := Read(path)
 			if err != nil {
 				t.Fatal(err)
@@ -117,13 +118,17 @@ func TestResolveErrors(t *testing.T) {
 	write(t, dir, "bad.conf", "[Interface]\nMTU = 1400\n[Peer]\n")
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	for line, want := range map[string]string{
-		`private_key_file = "none"`:                            "private_key_file: open none: no such file or directory",
-		`private_key_file = "."`:                               "private_key_file: open .: is a directory",
-		`private_key_file = "two"`:                             "private_key_file: file two must give one key and nothing else: not a key: want 44 characters of base64",
-		`private_key_file = "long"`:                            "private_key_file: file long must give one key and nothing else: not a key: want 44 characters of base64",
-		`private_key_command = "true"`:                         "private_key_command: the command must give one key and nothing else: not a key: want 44 characters of base64",
+		`private_key_file = "none"`: "private_key_file: open none: no such file or directory",
+		`private_key_file = "."`:    "private_key_file: open .: is a directory",
+		`private_key_file = "two"`: "private_key_file: file two must give one key and nothing " +
+			"else: not a key: want 44 characters of base64",
+		`private_key_file = "long"`: "private_key_file: file long must give one key and nothing " +
+			"else: not a key: want 44 characters of base64",
+		`private_key_command = "true"`: "private_key_command: the command must give one key and " +
+			"nothing else: not a key: want 44 characters of base64",
 		`private_key_command = "cat two; cat two >&2; exit 3"`: `private_key_command: run command: exit status 3: "(hidden)\n(hidden)"`,
-		`private_key_command = "cat"`:                          "private_key_command: the command must give one key and nothing else: not a key: want 44 characters of base64",
+		`private_key_command = "cat"`: "private_key_command: the command must give one key and " +
+			"nothing else: not a key: want 44 characters of base64",
 		`private_key_credential = "wg0"`: "private_key_credential: $CREDENTIALS_DIRECTORY is not set: only systemd " +
 			"services with LoadCredential= or the like have credentials",
 		`peers_file = "none.toml"`: "peers_file: open none.toml: no such file or directory",
@@ -182,8 +187,10 @@ func TestSharedPeers(t *testing.T) {
 		}
 		return b.String()
 	}
-	write(t, dir, "peers.toml", shared("[[peer]]\n", "name = \"host %d\"\n", "public_key = \"%s\"\n", "allowed_ips = [\"10.0.%d.0/24\"]\n", "endpoint = \"host%d:51820\"\n"))
-	write(t, dir, "peers.conf", shared("[Peer]\n", "# Name = host %d\n", "PublicKey = %s\n", "AllowedIPs = 10.0.%d.0/24\n", "Endpoint = host%d:51820\n"))
+	write(t, dir, "peers.toml", shared("[[peer]]\n", "name = \"host %d\"\n", "public_key = \"%s\"\n",
+		"allowed_ips = [\"10.0.%d.0/24\"]\n", "endpoint = \"host%d:51820\"\n"))
+	write(t, dir, "peers.conf", shared("[Peer]\n", "# Name = host %d\n", "PublicKey = %s\n", "AllowedIPs = 10.0.%d.0/24\n",
+		"Endpoint = host%d:51820\n"))
 	for _, file := range []string{"peers.toml", "peers.conf"} {
 		text := "[interface]\nprivate_key = \"" + private + "\"\npeers_file = \"" + file + "\"\n" +
 			"[[peer]]\npublic_key = \"" + pubs[1].Base64() + "\"\npreshared_key = \"" + psk.Base64() + "\"\nendpoint = \"other:1\"\n" +

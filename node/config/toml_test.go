@@ -163,7 +163,8 @@ func TestParseTOMLEverything(t *testing.T) {
 	if w := c.Warnings(); w != nil {
 		t.Errorf("warns: %v", w)
 	}
-	lines := fmt.Sprint(c.Interface.lines["MTU"], c.Interface.lines["PrivateKey"], c.Interface.lines["PostUp"], c.Interface.lines["SaveConfig"],
+	lines := fmt.Sprint(c.Interface.lines["MTU"], c.Interface.lines["PrivateKey"], c.Interface.lines["PostUp"],
+		c.Interface.lines["SaveConfig"],
 		c.Interface.lines["port_forward"], c.Peers[1].Line, c.Peers[1].AllowedIPsLine(netip.MustParsePrefix("10.3.0.0/16")))
 	if lines != "3 5 17 23 31 48 52" {
 		t.Errorf("lines %s", lines)
@@ -231,8 +232,9 @@ func TestTOMLErrors(t *testing.T) {
 		{i + "table = \"here\"",
 			`wg0.toml:2: table: "here" is neither auto nor off, nor the number of a table, ` +
 				`nor a name in /etc/iproute2/rt_tables or rt_tables.d`},
-		{i + "address = [\n  \"10.0.0.1/33\",\n  \"10.0.0.1, 10.0.0.2\"\n]", `wg0.toml:3: address: "10.0.0.1/33" is not an IP address with an optional /LENGTH` + "\n" +
-			`wg0.toml:4: address: "10.0.0.1, 10.0.0.2" is not an IP address with an optional /LENGTH`},
+		{i + "address = [\n  \"10.0.0.1/33\",\n  \"10.0.0.1, 10.0.0.2\"\n]",
+			`wg0.toml:3: address: "10.0.0.1/33" is not an IP address with an optional /LENGTH` + "\n" +
+				`wg0.toml:4: address: "10.0.0.1, 10.0.0.2" is not an IP address with an optional /LENGTH`},
 		{i + "dns = [\"lan\"]", `wg0.toml:2: dns: "lan" is not an IP address: domains belong under search`},
 		{i + "search = [\"10.0.0.1\"]", `wg0.toml:2: search: "10.0.0.1" is not a domain: name servers belong under dns`},
 		{i + "search = [\"a,b\"]", `wg0.toml:2: search: "a,b" is not a domain`},
@@ -241,26 +243,32 @@ func TestTOMLErrors(t *testing.T) {
 		{i + "post_up = [\"a\\u0000b\"]", "wg0.toml:2: post_up: holds a zero byte"},
 		{i + "private_key = \"\"", "wg0.toml:2: private_key: is empty: leave it out"},
 		{i + "private_key = \"" + privText[1:] + "\"", "wg0.toml:2: private_key: not a key: want 44 characters of base64"},
-		{i + "private_key_file = \"k\"\nprivate_key = \"" + privText + "\"", "wg0.toml:3: private_key: line 2 has private_key_file already: keep one of them"},
-		{i + "private_key_credential = \"a/b\"", `wg0.toml:2: private_key_credential: "a/b" is not the name of a credential: it is a file right in $CREDENTIALS_DIRECTORY`},
+		{i + "private_key_file = \"k\"\nprivate_key = \"" + privText + "\"",
+			"wg0.toml:3: private_key: line 2 has private_key_file already: keep one of them"},
+		{i + "private_key_credential = \"a/b\"",
+			`wg0.toml:2: private_key_credential: "a/b" is not the name of a credential: it is a file right in $CREDENTIALS_DIRECTORY`},
 		{i + "exclude = [\"lan\"]", `wg0.toml:2: exclude: "lan" is not an IP address with an optional /LENGTH`},
 		{i + "masquerade = [\"eth 0\"]", `wg0.toml:2: masquerade: "eth 0" is not the name of an interface`},
 		{i + "peers_file = \"peers.txt\"", `wg0.toml:2: peers_file: "peers.txt" is neither a .toml nor a .conf`},
 		{forward + "from = \"a b\"", `wg0.toml:5: from: "a b" is not the name of an interface`},
-		{"[[interface.port_forward]]\nprotocol = \"sctp\"\nport = 0\nto = \"10.0.0.2\"", `wg0.toml:2: protocol: "sctp" is neither tcp nor udp` + "\n" +
-			`wg0.toml:3: port: "0" is not a port: want 1 to 65535` + "\n" +
-			`wg0.toml:4: to: "10.0.0.2" is not ADDRESS:PORT, an IPv6 address in brackets`},
+		{"[[interface.port_forward]]\nprotocol = \"sctp\"\nport = 0\nto = \"10.0.0.2\"",
+			`wg0.toml:2: protocol: "sctp" is neither tcp nor udp` + "\n" +
+				`wg0.toml:3: port: "0" is not a port: want 1 to 65535` + "\n" +
+				`wg0.toml:4: to: "10.0.0.2" is not ADDRESS:PORT, an IPv6 address in brackets`},
 		{i + "[[interface.port_forward]]", "wg0.toml:2: protocol: missing in this [[interface.port_forward]]\n" +
 			"wg0.toml:2: port: missing in this [[interface.port_forward]]\n" +
 			"wg0.toml:2: to: missing in this [[interface.port_forward]]"},
 		{forward + forward, "wg0.toml:5: port: tcp port 80 is forwarded to 10.0.0.2:80 already"},
-		{p + "name = \"a\"\n\n" + p + pub + p, "wg0.toml:1: public_key: missing in this [[peer]]\nwg0.toml:6: public_key: missing in this [[peer]]"},
+		{p + "name = \"a\"\n\n" + p + pub + p,
+			"wg0.toml:1: public_key: missing in this [[peer]]\nwg0.toml:6: public_key: missing in this [[peer]]"},
 		{p + pub + "name = \" a\\u001b\"", `wg0.toml:3: name: " a\x1b" begins or ends with white space, or holds what cannot be printed`},
 		{p + pub + "endpoint = \"example.com\"", `wg0.toml:3: endpoint: "example.com" has no port: want HOST:PORT, such as example.com:51820`},
-		{p + pub + "allowed_ips = [\"::ffff:10.0.0.0/104\"]", `wg0.toml:3: allowed_ips: "::ffff:10.0.0.0/104" is an IPv4 address in IPv6 notation: write it as IPv4`},
+		{p + pub + "allowed_ips = [\"::ffff:10.0.0.0/104\"]",
+			`wg0.toml:3: allowed_ips: "::ffff:10.0.0.0/104" is an IPv4 address in IPv6 notation: write it as IPv4`},
 		{p + pub + "persistent_keepalive = 65536", `wg0.toml:3: persistent_keepalive: "65536" is neither off nor 1 to 65535 seconds`},
-		{p + pub + "preshared_key = \"x\"\npreshared_key_command = \"y\"", "wg0.toml:3: preshared_key: not a key: want 44 characters of base64\n" +
-			"wg0.toml:4: preshared_key_command: line 3 has preshared_key already: keep one of them"},
+		{p + pub + "preshared_key = \"x\"\npreshared_key_command = \"y\"",
+			"wg0.toml:3: preshared_key: not a key: want 44 characters of base64\n" +
+				"wg0.toml:4: preshared_key_command: line 3 has preshared_key already: keep one of them"},
 		// Syntax.
 		{i + "mtu = 1400\nmtu = 1400", "wg0.toml:3: mtu: is there twice: TOML wants each key once, and each [table] once"},
 		{i + "mtu = 1400\n" + i, "wg0.toml:3: interface: is there twice: TOML wants each key once, and each [table] once"},
@@ -268,9 +276,11 @@ func TestTOMLErrors(t *testing.T) {
 		{i + "mtu = \n", "wg0.toml:2: mtu: the value is missing, or is text without quotes"},
 		{i + "name = wg0", "wg0.toml:2: name: the value is missing, or is text without quotes"},
 		{i + "address = [10.0.0.1]", "wg0.toml:2: address: neither a number nor text in quotes"},
-		{i + "name = \"wg0\nmtu = 5", "wg0.toml:2: name: the text does not end on its line: the closing quote is missing, or has a backslash in front"},
+		{i + "name = \"wg0\nmtu = 5", "wg0.toml:2: name: the text does not end on its line: the closing quote is missing, " +
+			"or has a backslash in front"},
 		{i + "post_up = [\"a\" \"b\"]", "wg0.toml:2: post_up: want a comma or the closing bracket: text is in quotes"},
-		{i + "post_up = [\"a\\d\"]", "wg0.toml:2: post_up: a backslash that TOML does not know: write it twice, or put the text in 'single quotes'"},
+		{i + "post_up = [\"a\\d\"]", "wg0.toml:2: post_up: a backslash that TOML does not know: write it twice, or put the " +
+			"text in 'single quotes'"},
 		{i + "name = \"\xff\"", "wg0.toml:2: name: is not UTF-8"},
 		{i + "mtu = 1400 mtu = 5", "wg0.toml:2: more follows on the line: want one KEY = VALUE a line, and text in quotes"},
 		{"\ufeff" + i + "mtu = 5", "wg0.toml:2: mtu: \"5\" is not an MTU: want 68 to 65535 bytes"},
@@ -295,7 +305,8 @@ func TestTOMLTooDeep(t *testing.T) {
 	if err == nil || err.Error() != "wg0.toml:2: brackets in brackets without end" {
 		t.Errorf("got %v", err)
 	}
-	_, err = ParseTOML(strings.NewReader("[interface]\naddress = "+strings.Repeat("[", maxDepth-2)+strings.Repeat("]", maxDepth-2)), "wg0.toml")
+	_, err = ParseTOML(strings.NewReader("[interface]\naddress = "+strings.Repeat("[", maxDepth-2)+
+		strings.Repeat("]", maxDepth-2)), "wg0.toml")
 	if err == nil || err.Error() != "wg0.toml:2: address: item 1 is an array, want a string" {
 		t.Errorf("got %v", err)
 	}
@@ -413,7 +424,9 @@ func TestBeyondConf(t *testing.T) {
 	for _, e := range beyond {
 		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Key))
 	}
-	want := "[5 private_key_command 14 resolver 17 post_up 24 kill_switch 25 kill_switch_lan 26 exclude 27 forward 28 masquerade 29 peers_file 31 port_forward 50 preshared_key_file 55 metrics 57 socks5 61 http_proxy 67 forward 72 remote_forward 76 route 78 dns]"
+	want := "[5 private_key_command 14 resolver 17 post_up 24 kill_switch 25 kill_switch_lan 26 exclude 27 forward 28 " +
+		"masquerade 29 peers_file 31 port_forward 50 preshared_key_file 55 metrics 57 socks5 61 http_proxy 67 forward 72 " +
+		"remote_forward 76 route 78 dns]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got  %v\nwant %s", got, want)
 	}
@@ -431,7 +444,8 @@ func TestWriteTOMLRefusesOtherBytes(t *testing.T) {
 // The places that the scanner finds are those that the library decodes.
 func FuzzPlaces(f *testing.F) {
 	f.Add(fullTOML)
-	f.Add("a = {b = [1, {c = 'x'}], d.e = \"\"\"\"\"\\\"\"\"\"\"\"}\n[[x]]\n[x.y]\nz=1\n[[x]]\n[[x.w]]\n[[x.w]]\n'' = 1979-05-27 07:32:00 # }\n")
+	f.Add("a = {b = [1, {c = 'x'}], d.e = \"\"\"\"\"\\\"\"\"\"\"\"}\n[[x]]\n[x.y]\nz=1\n[[x]]\n[[x.w]]\n[[x.w]]\n" +
+		"'' = 1979-05-27 07:32:00 # }\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		var root map[string]any
 		if _, err := toml.Decode(text, &root); err != nil || !utf8.ValidString(text) || strings.HasPrefix(text, "\ufeff") {

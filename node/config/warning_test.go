@@ -16,7 +16,8 @@ func TestWarningsNow(t *testing.T) {
 	keyFile := filepath.Join(dir, "private")
 	for file, text := range map[string]string{
 		keyFile: privText + "\n",
-		path:    "[interface]\nname = \"wg0\"\nprivate_key_file = \"" + keyFile + "\"\n[[peer]]\npublic_key = \"" + pubA + "\"\nallowed_ips = [\"10.0.0.2/32\"]\n",
+		path: "[interface]\nname = \"wg0\"\nprivate_key_file = \"" + keyFile + "\"\n[[peer]]\npublic_key = \"" + pubA +
+			"\"\nallowed_ips = [\"10.0.0.2/32\"]\n",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

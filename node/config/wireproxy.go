@@ -47,10 +47,11 @@ var wireproxySections = []wireproxySection{
 		p.cfg.Services.Forwards = append(p.cfg.Services.Forwards,
 			Forward{Protocol: "tcp", Listen: p.bindAddress(s), To: p.target(s), line: s.line})
 	}},
-	{"UDPProxyTunnel", []string{"BindAddress", "Target", "InactivityTimeout"}, []string{"BindAddress", "Target"}, func(p *parser, s *wireproxyValues) {
-		p.cfg.Services.Forwards = append(p.cfg.Services.Forwards,
-			Forward{Protocol: "udp", Listen: p.bindAddress(s), To: p.target(s), IdleTime: p.inactivity(s), line: s.line})
-	}},
+	{"UDPProxyTunnel", []string{"BindAddress", "Target", "InactivityTimeout"}, []string{"BindAddress", "Target"},
+		func(p *parser, s *wireproxyValues) {
+			p.cfg.Services.Forwards = append(p.cfg.Services.Forwards,
+				Forward{Protocol: "udp", Listen: p.bindAddress(s), To: p.target(s), IdleTime: p.inactivity(s), line: s.line})
+		}},
 	{"TCPServerTunnel", []string{"ListenPort", "Target"}, []string{"ListenPort", "Target"}, func(p *parser, s *wireproxyValues) {
 		port, err := parsePort(s.text["ListenPort"])
 		if err != nil {

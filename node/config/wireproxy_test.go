@@ -63,9 +63,10 @@ ResolveStrategy = ipv4
 func TestWireproxy(t *testing.T) {
 	t.Setenv("WIREPROXY_PASSWORD", "$Xq9#Zw1")
 	want := Services{
-		SOCKS5:         []Proxy{{Listen: "127.0.0.1:25344"}},
-		HTTP:           []Proxy{{Listen: "[::]:25345", User: "peter", Password: "$Xq9#Zw1"}},
-		Forwards:       []Forward{{Protocol: "tcp", Listen: "127.0.0.1:25565", To: "play.cubecraft.net:25565"}, {Protocol: "udp", Listen: "127.0.0.1:53", To: "1.1.1.1:53", IdleTime: 30 * time.Second}},
+		SOCKS5: []Proxy{{Listen: "127.0.0.1:25344"}},
+		HTTP:   []Proxy{{Listen: "[::]:25345", User: "peter", Password: "$Xq9#Zw1"}},
+		Forwards: []Forward{{Protocol: "tcp", Listen: "127.0.0.1:25565", To: "play.cubecraft.net:25565"},
+			{Protocol: "udp", Listen: "127.0.0.1:53", To: "1.1.1.1:53", IdleTime: 30 * time.Second}},
 		RemoteForwards: []Forward{{Protocol: "tcp", Listen: ":3422", To: "localhost:25545"}},
 		Stdio:          "ssh.myserver.net:22", PreferIPv4: true,
 	}
@@ -90,10 +91,12 @@ func TestWireproxy(t *testing.T) {
 			t.Errorf("%s: want -, got +\n%s", name, diff)
 		}
 		private, _ := key.ParsePrivate("uCTIK+56CPyCvwJxmU5dBfuyJvPuSXAq1FzHdnIxe1Q=")
-		if !c.ForStack || c.Interface.PrivateKey != private || fmt.Sprint(c.Interface.Addresses, c.Interface.DNS) != "[10.200.200.2/32] [10.200.200.1]" {
+		if !c.ForStack || c.Interface.PrivateKey != private ||
+			fmt.Sprint(c.Interface.Addresses, c.Interface.DNS) != "[10.200.200.2/32] [10.200.200.1]" {
 			t.Errorf("%s: %+v", name, c)
 		}
-		if got := fmt.Sprint(c.Peers[0].Endpoint, c.Peers[0].AllowedIPs); len(c.Peers) != 1 || got != "my.ddns.example.com:51820[0.0.0.0/0 ::/0]" {
+		if got := fmt.Sprint(c.Peers[0].Endpoint, c.Peers[0].AllowedIPs); len(c.Peers) != 1 ||
+			got != "my.ddns.example.com:51820[0.0.0.0/0 ::/0]" {
 			t.Errorf("%s: peer %s", name, got)
 		}
 		if leak(fmt.Sprintf("%v %+v %#v %s", c, c, c, c.Warnings()), "$Xq9#Zw1") != "" {
@@ -146,7 +149,8 @@ bindaddress = 127.0.0.1:2
 Username = a
 Password = $$b
 `)
-	if c.Peers[0].Name != "two" || c.Peers[1].AllowedIPs[1] != netip.MustParsePrefix("fdee:1337:c000:d00d::1/128") || c.Interface.PrivateKey.IsZero() ||
+	if c.Peers[0].Name != "two" || c.Peers[1].AllowedIPs[1] != netip.MustParsePrefix("fdee:1337:c000:d00d::1/128") ||
+		c.Interface.PrivateKey.IsZero() ||
 		len(c.Services.RemoteForwards) != 2 || len(c.Services.SOCKS5) != 2 || c.Services.SOCKS5[1].Password != "$b" {
 		t.Errorf("%+v", c)
 	}
@@ -162,8 +166,10 @@ func TestWireproxyFaults(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"[Socks5]\n", "/etc/wireguard/wg0.conf:1: BindAddress: missing in this [Socks5]"},
 		{"[Socks5]\nBindAddress = nowhere\n", `:2: BindAddress: "nowhere" is neither ADDRESS:PORT`},
-		{"[Socks5]\nBindAddress = 127.0.0.1:1\nTunnelDomains = x\n", `:3: unknown key "TunnelDomains" in [Socks5]: there are BindAddress, Username, Password`},
-		{"[http]\nBindAddress = 127.0.0.1:1\nPassword = $hunter2\n", ":3: Password: begins with a dollar, but names no variable: write $$ for a dollar"},
+		{"[Socks5]\nBindAddress = 127.0.0.1:1\nTunnelDomains = x\n",
+			`:3: unknown key "TunnelDomains" in [Socks5]: there are BindAddress, Username, Password`},
+		{"[http]\nBindAddress = 127.0.0.1:1\nPassword = $hunter2\n",
+			":3: Password: begins with a dollar, but names no variable: write $$ for a dollar"},
 		{"[http]\nBindAddress = $NO_SUCH_VARIABLE_HERE\n", ":2: BindAddress: the environment has no $NO_SUCH_VARIABLE_HERE"},
 		{"[TCPServerTunnel]\nListenPort = 0\nTarget = a:1\n", `:2: ListenPort: "0" is not a port`},
 		{"[TCPClientTunnel]\nBindAddress = 127.0.0.1:1\nTarget = a\n", `:3: Target: "a" is not HOST:PORT`},
@@ -189,7 +195,8 @@ func TestOpenProxies(t *testing.T) {
 		{"[socks5]\nlisten = 1080\n", ""},
 		{"[socks5]\nlisten = \"[::1]:1080\"\n", ""},
 		{"[socks5]\nlisten = \"localhost:1080\"\n", ""},
-		{"[socks5]\nlisten = \"0.0.0.0:1080\"\n", "the SOCKS5 proxy at 0.0.0.0:1080 is open to everybody who reaches this host, without a password"},
+		{"[socks5]\nlisten = \"0.0.0.0:1080\"\n",
+			"the SOCKS5 proxy at 0.0.0.0:1080 is open to everybody who reaches this host, without a password"},
 		{"[socks5]\nlisten = \"0.0.0.0:1080\"\nuser = \"a\"\npassword_file = \"b\"\n", ""},
 		{"[http_proxy]\nlisten = \"[::]:1080\"\n", "the HTTP proxy at [::]:1080 is open"},
 		{"[dns]\nlisten = \"192.0.2.1:53\"\n", "the DNS forwarder at 192.0.2.1:53 is open"},
@@ -216,7 +223,8 @@ func TestServiceFaults(t *testing.T) {
 		{"[[forward]]\nprotocol = \"sctp\"\nlisten = 1\nto = \"a:1\"\n", `protocol: "sctp" is neither tcp nor udp`},
 		{"[[forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"a:1\"\nidle_timeout = 5\n", "idle_timeout: is for udp"},
 		{"[[remote_forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"a\"\n", `to: "a" is not HOST:PORT`},
-		{"[[remote_forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"a:1\"\n[[remote_forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"b:1\"\n", "line 2 listens at :1 already"},
+		{"[[remote_forward]]\nprotocol = \"tcp\"\nlisten = 1\nto = \"a:1\"\n[[remote_forward]]\nprotocol = \"tcp\"\n" +
+			"listen = 1\nto = \"b:1\"\n", "line 2 listens at :1 already"},
 		{"[dns]\nprefer = \"ipv5\"\n", `prefer: "ipv5" is neither ipv4 nor ipv6`},
 	} {
 		_, err := ParseTOML(strings.NewReader("[interface]\n"+test.text), "wg0.toml")

@@ -58,7 +58,8 @@ func TestHostsByDNS(t *testing.T) {
 }
 
 func TestResolvText(t *testing.T) {
-	n := Network{Name: "wg0", Servers: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")}, Search: []string{"a.example", "b"}}
+	n := Network{Name: "wg0", Servers: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")},
+		Search: []string{"a.example", "b"}}
 	if got := resolvText(n); !strings.HasSuffix(got, "\nnameserver 10.0.0.2\nnameserver fd00::2\nsearch a.example b\n") {
 		t.Errorf("%q", got)
 	}

@@ -130,7 +130,8 @@ func (w *world) device(ctx context.Context) {
 // endpoint is first, "" if its name does not resolve at the start.
 func (w *world) run(t *testing.T, first string, keepalive uint16) *Follower {
 	k := key.GeneratePrivate().Public()
-	s := New(&config.Config{Peers: []config.Peer{{PublicKey: k, Name: "hub", Endpoint: "hub.example:51820", PersistentKeepalive: keepalive}}}, w.lookup)
+	s := New(&config.Config{Peers: []config.Peer{{PublicKey: k, Name: "hub", Endpoint: "hub.example:51820",
+		PersistentKeepalive: keepalive}}}, w.lookup)
 	if first != "" {
 		w.state.Endpoint = netip.MustParseAddrPort(first)
 		s.order[0].addr = w.state.Endpoint

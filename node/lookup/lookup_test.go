@@ -80,7 +80,8 @@ func TestServers(t *testing.T) {
 		files: files{path("resolv.conf"), []string{path("none"), path("behind")}}}
 	for _, step := range []struct{ name, conf, behind, want string }{
 		{"no file", "", "", "[]"},
-		{"plain", "# a comment\nsearch example\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver what\nnameserver\n", "", "[192.0.2.1 fe80::1%eth0]"},
+		{"plain", "# a comment\nsearch example\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver what\nnameserver\n",
+			"", "[192.0.2.1 fe80::1%eth0]"},
 		{"the tunnel's", "nameserver 10.0.0.53\n", "", "[192.0.2.1 fe80::1%eth0]"},
 		{"another network", "nameserver 10.0.0.53\nnameserver 192.0.2.7\n", "", "[192.0.2.7]"},
 		{"a cache", "nameserver 127.0.0.53\n", "nameserver 10.0.0.53\nnameserver 192.0.2.8\n", "[192.0.2.8]"},

@@ -36,18 +36,26 @@ var (
 
 	sent      = desc("wireguard_sent_bytes_total", "Bytes sent to the peer, encrypted.", peerLabels...)
 	received  = desc("wireguard_received_bytes_total", "Bytes received from the peer, encrypted.", peerLabels...)
-	handshake = desc("wireguard_latest_handshake_seconds", "When the current session with the peer began, in seconds since the epoch; 0 for never.", peerLabels...)
+	handshake = desc("wireguard_latest_handshake_seconds",
+		"When the current session with the peer began, in seconds since the epoch; 0 for never.", peerLabels...)
 
-	deviceInfo    = desc("wireguard_device_info", "The interface and its own public key.", deviceLabels...)
-	peerInfo      = desc("wireguard_peer_info", "The peer with its name, AllowedIPs and present endpoint.", "device", "public_key", "endpoint", "allowed_ips", "name")
+	deviceInfo = desc("wireguard_device_info", "The interface and its own public key.", deviceLabels...)
+	peerInfo   = desc("wireguard_peer_info", "The peer with its name, AllowedIPs and present endpoint.", "device",
+		"public_key", "endpoint", "allowed_ips", "name")
 	peerReceive   = desc("wireguard_peer_receive_bytes_total", "Bytes received from the peer, encrypted.", deviceLabels...)
 	peerTransmit  = desc("wireguard_peer_transmit_bytes_total", "Bytes sent to the peer, encrypted.", deviceLabels...)
-	peerHandshake = desc("wireguard_peer_last_handshake_seconds", "When the current session with the peer began, in seconds since the epoch; 0 for never.", deviceLabels...)
+	peerHandshake = desc("wireguard_peer_last_handshake_seconds",
+		"When the current session with the peer began, in seconds since the epoch; 0 for never.", deviceLabels...)
 
-	checkpoints = desc("wgnode_checkpoint_packets_total", "Packets of flows and handshake messages that passed the checkpoint. A5 and B3 count once the packet is decrypted.", "interface", "checkpoint")
-	drops       = desc("wgnode_dropped_packets_total", "Packets that went no further, by reason. Without a public_key they are no peer's.", "interface", "public_key", "friendly_name", "reason")
-	failures    = desc("wgnode_handshake_failures_total", "Handshakes that came to nothing, by reason. Without a public_key they are no peer's.", "interface", "public_key", "friendly_name", "reason")
-	moves       = desc("wgnode_endpoint_changes_total", "How often the peer's endpoint became another one.", ownLabels...)
+	checkpoints = desc("wgnode_checkpoint_packets_total",
+		"Packets of flows and handshake messages that passed the checkpoint. A5 and B3 count once the packet is decrypted.",
+		"interface", "checkpoint")
+	drops = desc("wgnode_dropped_packets_total",
+		"Packets that went no further, by reason. Without a public_key they are no peer's.", "interface", "public_key", "friendly_name", "reason")
+	failures = desc("wgnode_handshake_failures_total",
+		"Handshakes that came to nothing, by reason. Without a public_key they are no peer's.", "interface", "public_key",
+		"friendly_name", "reason")
+	moves = desc("wgnode_endpoint_changes_total", "How often the peer's endpoint became another one.", ownLabels...)
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {

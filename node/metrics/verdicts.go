@@ -6,7 +6,8 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
-var verdict = desc("wgnode_peer_verdict", "How the peer fares and why, in the words of doctor; always 1.", "interface", "public_key", "friendly_name", "state", "code")
+var verdict = desc("wgnode_peer_verdict", "How the peer fares and why, in the words of doctor; always 1.", "interface",
+	"public_key", "friendly_name", "state", "code")
 
 // Verdicts are what a doctor says of a tunnel, as Prometheus sees it.
 type Verdicts struct {

@@ -53,7 +53,8 @@ ip -4 route add 10.0.0.0/8 dev wg0
 `,
 		},
 		{
-			"an address's network needs no route", "Address = 10.0.0.1/24, fd00::1/64", "AllowedIPs = 10.0.0.0/24, 10.0.0.7, 10.0.0.0/23, fd00::7, fd01::/64", State{},
+			"an address's network needs no route", "Address = 10.0.0.1/24, fd00::1/64",
+			"AllowedIPs = 10.0.0.0/24, 10.0.0.7, 10.0.0.0/23, fd00::7, fd01::/64", State{},
 			link + `ip -4 address add 10.0.0.1/24 dev wg0
 ip -6 address add fd00::1/64 dev wg0
 ` + up + `ip -6 route add fd01::/64 dev wg0
@@ -61,7 +62,8 @@ ip -4 route add 10.0.0.0/23 dev wg0
 `,
 		},
 		{
-			"an IPv4 address of full length has no network, an IPv6 one has", "Address = 10.0.0.1, fd00::1", "AllowedIPs = 10.0.0.1, fd00::1", State{},
+			"an IPv4 address of full length has no network, an IPv6 one has", "Address = 10.0.0.1, fd00::1",
+			"AllowedIPs = 10.0.0.1, fd00::1", State{},
 			link + `ip -4 address add 10.0.0.1/32 dev wg0
 ip -6 address add fd00::1/128 dev wg0
 ` + up + "ip -4 route add 10.0.0.1/32 dev wg0\n",
@@ -75,7 +77,8 @@ ip -6 address add fd00::1/128 dev wg0
 			link + "ip -6 address add fd00::1/64 dev wg0\nip link set mtu 1000 up dev wg0\nip -4 route add 10.0.0.0/8 dev wg0\n",
 		},
 		{
-			"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB + "\nAllowedIPs = 10.0.0.0/8", State{},
+			"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB +
+				"\nAllowedIPs = 10.0.0.0/8", State{},
 			link + up + "ip -4 route add 10.0.0.0/8 dev wg0\n",
 		},
 		{
@@ -85,7 +88,8 @@ ip -6 address add fd00::1/128 dev wg0
 		},
 		{"search domains alone", "DNS = corp.example", "", State{}, link + up},
 		{"MTU of the configuration", "MTU = 1280", "", State{EndpointMTUs: []int{9000}}, link + "ip link set mtu 1280 up dev wg0\n"},
-		{"MTU by the endpoints, the smallest", "", "", State{EndpointMTUs: []int{1492, 1400, 9000}, DefaultMTU: 1300}, link + "ip link set mtu 1320 up dev wg0\n"},
+		{"MTU by the endpoints, the smallest", "", "", State{EndpointMTUs: []int{1492, 1400, 9000}, DefaultMTU: 1300},
+			link + "ip link set mtu 1320 up dev wg0\n"},
 		{"MTU by the default route", "", "", State{DefaultMTU: 9000}, link + "ip link set mtu 8920 up dev wg0\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -194,7 +194,8 @@ func TestWarnings(t *testing.T) {
 			"exclude 192.0.2.0/24 has no effect: no AllowedIPs lead there"}},
 		{host, func(i *config.Interface) { i.Masquerade = []string{"eth9"} }, []string{
 			"masquerade: there is no interface eth9 now",
-			"chain ip filter FORWARD drops what is forwarded unless a rule of its own accepts it; Docker and others set it so, and no other table can overrule it"}},
+			"chain ip filter FORWARD drops what is forwarded unless a rule of its own accepts it; Docker and others set it so, " +
+				"and no other table can overrule it"}},
 	} {
 		got := Warnings(beyond(t, "Address = 10.0.0.1/24", "AllowedIPs = 10.0.0.0/8", tc.set), tc.host)
 		if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -309,7 +310,8 @@ func TestKillSwitchStands(t *testing.T) {
 func TestForwardUnchanged(t *testing.T) {
 	cfg := beyond(t, "Address = 10.0.0.1/24, fd00::1/64", "", func(i *config.Interface) { i.Masquerade = []string{"eth0"} })
 	before := plainHost
-	before.Forward = ForwardState{V4: Forwarding{Keep: []Sysctl{{"net.ipv4.conf.lan.forwarding", "1"}}}, Routers: []Router{{"eth0", "fe80::1"}}}
+	before.Forward = ForwardState{V4: Forwarding{Keep: []Sysctl{{"net.ipv4.conf.lan.forwarding", "1"}}},
+		Routers: []Router{{"eth0", "fe80::1"}}}
 	steps, err := Build(cfg, before)
 	if err != nil {
 		t.Fatal(err)

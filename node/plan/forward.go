@@ -116,7 +116,8 @@ func (b *builder) forwarding() {
 	if !b.host.Forward.V6.On && len(b.host.Forward.V6.Done) == 0 {
 		for _, r := range b.host.Forward.Routers {
 			b.add(Step{Op: OpSysctl, Sysctl: sysctl.Name("net", "ipv6", "conf", r.Link, "accept_ra"), Value: "2", Before: "1", For: forward6,
-				Why: fmt.Sprintf("or else %s loses its default route via %s, which a router has advertised: a host that forwards ignores that", r.Link, r.Via)})
+				Why: fmt.Sprintf("or else %s loses its default route via %s, which a router has advertised: a host that forwards "+
+					"ignores that", r.Link, r.Via)})
 		}
 	}
 	b.forwardingOf(forward6, b.host.Forward.V6)
@@ -130,14 +131,16 @@ func (b *builder) forwardingOf(name string, f Forwarding) {
 		return
 	}
 	if f.On {
-		b.add(Step{Op: OpSysctl, Sysctl: name, Value: "1", Before: "1", Why: "forward: it is 1 already, and must stay so while " + b.cfg.Name + " is up"})
+		b.add(Step{Op: OpSysctl, Sysctl: name, Value: "1", Before: "1",
+			Why: "forward: it is 1 already, and must stay so while " + b.cfg.Name + " is up"})
 		return
 	}
 	for _, k := range f.Keep {
 		b.add(Step{Op: OpSysctl, Sysctl: k.Name, Value: k.Value, Before: k.Value, For: name,
 			Why: "it is so now, and turning forwarding off again would change it"})
 	}
-	b.add(Step{Op: OpSysctl, Sysctl: name, Value: "1", Before: "0", Why: "forward: packets pass between " + b.cfg.Name + " and other interfaces; it was 0"})
+	b.add(Step{Op: OpSysctl, Sysctl: name, Value: "1", Before: "0", Why: "forward: packets pass between " + b.cfg.Name +
+		" and other interfaces; it was 0"})
 }
 
 // gateway adds the table that translates addresses, and keeps connections within

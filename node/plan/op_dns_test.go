@@ -33,7 +33,8 @@ func TestDNSLine(t *testing.T) {
 		want   string
 	}{
 		{"10.0.0.1", resolver.Choice{Kind: resolver.Resolvconf, Why: "/sbin/resolvconf is installed"},
-			"[#] resolvconf -a wg0 -m 0 -x  # the tunnel's name servers are asked for all names, and no others; set by resolvconf: /sbin/resolvconf is installed"},
+			"[#] resolvconf -a wg0 -m 0 -x  # the tunnel's name servers are asked for all names, and no others; set by " +
+				"resolvconf: /sbin/resolvconf is installed"},
 		{"10.0.0.1", file,
 			`[#] printf 'nameserver 10.0.0.1\n' > /etc/resolv.conf  # the tunnel's name servers are asked for all names, and no others; set by replacing /etc/resolv.conf: resolvconf is not installed`},
 		{"10.0.0.1", resolver.Choice{Kind: resolver.Off, Why: "the configuration says so"},

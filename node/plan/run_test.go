@@ -136,7 +136,8 @@ func TestExplainAndSkip(t *testing.T) {
 // Wherever it fails, what was done is undone, and the error says what failed.
 func TestApplyFails(t *testing.T) {
 	broken := errors.New("broken")
-	for _, at := range []string{"add link wg0", "configure", "add address 10.0.0.1/24", "up", "add route 10.2.0.0/16", "add route 10.1.0.0/16"} {
+	for _, at := range []string{"add link wg0", "configure", "add address 10.0.0.1/24", "up", "add route 10.2.0.0/16",
+		"add route 10.1.0.0/16"} {
 		t.Run(at, func(t *testing.T) {
 			s := newStage(t)
 			s.before = func(change string) error {

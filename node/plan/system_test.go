@@ -134,7 +134,8 @@ func TestSystemDoesWhatItPrints(t *testing.T) {
 func TestConnectedRoutesAreTheKernels(t *testing.T) {
 	ownNamespace(t)
 	run(t, "ip tuntap add mode tun dev wg0")
-	for _, a := range []string{"10.0.0.1/24", "10.0.1.1/32", "10.0.2.1/31", "10.0.3.5/30", "0.1.2.3/8", "10.9.9.9/0", "fd00::1/64", "fd01::1/128", "fd02::5/127"} {
+	for _, a := range []string{"10.0.0.1/24", "10.0.1.1/32", "10.0.2.1/31", "10.0.3.5/30", "0.1.2.3/8", "10.9.9.9/0",
+		"fd00::1/64", "fd01::1/128", "fd02::5/127"} {
 		prefix := netip.MustParsePrefix(a)
 		run(t, "ip address add "+a+" dev wg0")
 		run(t, "ip link set up dev wg0")
@@ -208,7 +209,8 @@ func TestGather(t *testing.T) {
 	if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0); err != nil {
 		t.Skipf("cannot disable IPv6 here: %v", err)
 	}
-	if s, err = Gather(&config.Config{Name: "wg0"}, nil, 0); err != nil || s.NoIPv6 != "IPv6 is disabled (net.ipv6.conf.default.disable_ipv6)" {
+	if s, err = Gather(&config.Config{Name: "wg0"}, nil, 0); err != nil ||
+		s.NoIPv6 != "IPv6 is disabled (net.ipv6.conf.default.disable_ipv6)" {
 		t.Errorf("without IPv6: %+v, %v", s, err)
 	}
 }

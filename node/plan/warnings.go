@@ -100,7 +100,8 @@ func (w *warner) exclude() {
 			return ok && inside(n)
 		}); {
 		case own >= 0:
-			w.say("exclude %s has no effect: it is in the network of Address %s, which the kernel leads into %s", e, w.cfg.Interface.Addresses[own], w.cfg.Name)
+			w.say("exclude %s has no effect: it is in the network of Address %s, which the kernel leads into %s", e,
+				w.cfg.Interface.Addresses[own], w.cfg.Name)
 		case !slices.ContainsFunc(w.cfg.AllowedRoutes(), func(r config.Route) bool { return r.Prefix.Overlaps(e) }):
 			w.say("exclude %s has no effect: no AllowedIPs lead there", e)
 		}
@@ -112,6 +113,7 @@ func (w *warner) forward() {
 		w.say("masquerade: there is no interface %s now", link)
 	}
 	for _, chain := range w.host.Forward.Dropping {
-		w.say("%s drops what is forwarded unless a rule of its own accepts it; Docker and others set it so, and no other table can overrule it", chain)
+		w.say("%s drops what is forwarded unless a rule of its own accepts it; Docker and others set it so, and no other "+
+			"table can overrule it", chain)
 	}
 }

@@ -60,12 +60,15 @@ func TestAsksResolved(t *testing.T) {
 		domains []linkDomain
 		want    []string
 	}{
-		"the tunnel takes all names":  {[]linkAddress{uplink, tunnel, global}, []linkDomain{{2, "lan", false}, {7, ".", true}}, []string{"10.0.0.2"}},
-		"it takes only some":          {[]linkAddress{uplink, tunnel, quiet}, []linkDomain{{7, "corp.example", true}}, []string{"10.9.1.1", "10.0.0.2"}},
+		"the tunnel takes all names": {[]linkAddress{uplink, tunnel, global}, []linkDomain{{2, "lan", false}, {7, ".", true}},
+			[]string{"10.0.0.2"}},
+		"it takes only some": {[]linkAddress{uplink, tunnel, quiet}, []linkDomain{{7, "corp.example", true}},
+			[]string{"10.9.1.1", "10.0.0.2"}},
 		"it has no server any more":   {[]linkAddress{uplink, global}, nil, []string{"10.9.1.1", "2001:db8::53"}},
 		"a link's domain is no route": {[]linkAddress{uplink}, []linkDomain{{2, ".", false}}, []string{"10.9.1.1"}},
-		"a server on a link":          {[]linkAddress{{1, unix.AF_INET6, netip.MustParseAddr("fe80::1").AsSlice()}}, []linkDomain{{1, ".", true}}, []string{"fe80::1%lo"}},
-		"nobody":                      {nil, nil, nil},
+		"a server on a link": {[]linkAddress{{1, unix.AF_INET6, netip.MustParseAddr("fe80::1").AsSlice()}},
+			[]linkDomain{{1, ".", true}}, []string{"fe80::1%lo"}},
+		"nobody": {nil, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := serve(t, bus(t), resolved).conn
@@ -81,7 +84,8 @@ func TestAsksResolved(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			export(resolved.path, "Manager", map[string]any{"DNS": append([]linkAddress{}, test.dns...), "Domains": append([]linkDomain{}, test.domains...)})
+			export(resolved.path, "Manager", map[string]any{"DNS": append([]linkAddress{}, test.dns...),
+				"Domains": append([]linkDomain{}, test.domains...)})
 			for index, is := range map[string]bool{"2": true, "3": false, "7": true} {
 				export(dbus.ObjectPath("/link/_"+index), "Link", map[string]any{"DefaultRoute": is})
 			}

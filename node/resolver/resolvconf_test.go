@@ -117,7 +117,8 @@ func TestChooseResolvconf(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 	c, err = h.Choose(Auto)
-	if err != nil || c.Kind != File || !c.Before.Absent || c.Why != "resolvconf is not installed, and "+h.ResolvConf+" is not systemd-resolved's" {
+	if err != nil || c.Kind != File || !c.Before.Absent || c.Why != "resolvconf is not installed, and "+h.ResolvConf+
+		" is not systemd-resolved's" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if c, err := h.Choose(Off); err != nil || c.Kind != Off {

@@ -161,7 +161,8 @@ func (c Change) Note() string {
 		notes = append(notes, fmt.Sprintf("most programs ask only the first %d of the %d name servers in %s", maxServers, n, resolvConf))
 	}
 	if m := rewriters.FindSubmatch(c.Before.Content); m != nil {
-		notes = append(notes, fmt.Sprintf("%s was written by %s: when that writes it again, the tunnel's name servers are gone from it", resolvConf, m[1]))
+		notes = append(notes, fmt.Sprintf("%s was written by %s: when that writes it again, the tunnel's name servers are "+
+			"gone from it", resolvConf, m[1]))
 	}
 	return strings.Join(notes, "; ")
 }

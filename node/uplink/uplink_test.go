@@ -52,7 +52,8 @@ func TestLook(t *testing.T) {
 	narrow := eth1
 	narrow.MTU = 1400
 	was := look(0)
-	if was.Ways[hub] != eth0 || was.Default4.Gateway != eth0.Gateway || was.Default6.Link != "eth0" || was.Ways[hub6].Gateway.String() != "fd00:9:1::1" {
+	if was.Ways[hub] != eth0 || was.Default4.Gateway != eth0.Gateway || was.Default6.Link != "eth0" ||
+		was.Ways[hub6].Gateway.String() != "fd00:9:1::1" {
 		t.Errorf("got %+v", was)
 	}
 	if got := look(7).Ways[hub]; got != narrow {

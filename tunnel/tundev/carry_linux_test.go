@@ -52,7 +52,8 @@ func refuse(what string) error {
 	var filter []unix.SockFilter
 	switch what {
 	case "readv":
-		filter = []unix.SockFilter{load(nr), jump(unix.BPF_JEQ, unix.SYS_READV, 1, 0), give(unix.SECCOMP_RET_ALLOW), give(unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS))}
+		filter = []unix.SockFilter{load(nr), jump(unix.BPF_JEQ, unix.SYS_READV, 1, 0), give(unix.SECCOMP_RET_ALLOW),
+			give(unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS))}
 	case "writev":
 		filter = []unix.SockFilter{
 			load(nr), jump(unix.BPF_JEQ, unix.SYS_WRITEV, 0, 2),
@@ -153,7 +154,8 @@ func TestCarriesTraffic(t *testing.T) {
 }
 
 func conf(own, peer lab.Key, more string) string {
-	return fmt.Sprintf("[Interface]\nPrivateKey = %s\nListenPort = 51820\n[Peer]\nPublicKey = %s\nAllowedIPs = 0.0.0.0/0, ::/0\n%s\n", own.Private, peer.Public, more)
+	return fmt.Sprintf("[Interface]\nPrivateKey = %s\nListenPort = 51820\n[Peer]\nPublicKey = %s\n"+
+		"AllowedIPs = 0.0.0.0/0, ::/0\n%s\n", own.Private, peer.Public, more)
 }
 
 // noOffloads is `ethtool -K NAME tx off tso off gso off`.

@@ -99,7 +99,8 @@ func (s *side) start(t *testing.T, kind string, mtu int, own key.Private, peer k
 				return err
 			}
 			closeDevice = tn.Close
-			if err := tn.Configure(tunnel.Config{PrivateKey: own, ListenPort: 51820, Peers: []tunnel.PeerConfig{{PublicKey: peer, AllowedIPs: all, Endpoint: endpoint}}}); err != nil {
+			if err := tn.Configure(tunnel.Config{PrivateKey: own, ListenPort: 51820,
+				Peers: []tunnel.PeerConfig{{PublicKey: peer, AllowedIPs: all, Endpoint: endpoint}}}); err != nil {
 				return err
 			}
 			return tn.Up()
@@ -110,7 +111,8 @@ func (s *side) start(t *testing.T, kind string, mtu int, own key.Private, peer k
 		}
 		d := device.NewDevice(newQuiet(dev), conn.NewDefaultBind(), device.NewLogger(device.LogLevelSilent, ""))
 		closeDevice = d.Close
-		text := fmt.Sprintf("private_key=%s\nlisten_port=51820\npublic_key=%s\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0\n", hex.EncodeToString(own[:]), hex.EncodeToString(peer[:]))
+		text := fmt.Sprintf("private_key=%s\nlisten_port=51820\npublic_key=%s\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0\n",
+			hex.EncodeToString(own[:]), hex.EncodeToString(peer[:]))
 		if endpoint.IsValid() {
 			text += fmt.Sprintf("endpoint=%v\n", endpoint)
 		}
@@ -197,7 +199,8 @@ func compare(t *testing.T, want, have [][]byte) {
 			for n < min(len(p), len(q[0])) && p[n] == q[0][n] {
 				n++
 			}
-			t.Fatalf("packet %d of %d bytes, at %d:\n%x came as %d bytes:\n%x", i, len(p), n, p[:min(80, len(p))], len(q[0]), q[0][:min(80, len(q[0]))])
+			t.Fatalf("packet %d of %d bytes, at %d:\n%x came as %d bytes:\n%x", i, len(p), n, p[:min(80, len(p))], len(q[0]),
+				q[0][:min(80, len(q[0]))])
 		}
 		queues[tundev.Addresses(p)] = q[1:]
 	}

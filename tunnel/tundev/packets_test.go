@@ -143,7 +143,8 @@ type traffic struct {
 func newTraffic(seed uint64, mtu int) *traffic {
 	t := &traffic{Rand: rand.New(rand.NewPCG(seed, 7)), mtu: mtu}
 	for i := range t.flows {
-		t.flows[i] = spec{v6: i&1 != 0, udp: i&2 != 0, flow: byte(i), ttl: 64, df: i&4 != 0, window: 500, flags: tcpACK, options: make([]byte, i&4*3)}
+		t.flows[i] = spec{v6: i&1 != 0, udp: i&2 != 0, flow: byte(i), ttl: 64, df: i&4 != 0, window: 500, flags: tcpACK,
+			options: make([]byte, i&4*3)}
 	}
 	return t
 }

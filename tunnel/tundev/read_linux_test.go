@@ -162,7 +162,8 @@ func TestReadsWhatTheKernelMeans(t *testing.T) {
 		}
 		for i := range got {
 			if !bytes.Equal(got[i], want[i]) {
-				t.Fatalf("seed %d: packet %d of %d bytes is\n%x, want\n%x", seed, i, len(got[i]), got[i][:min(80, len(got[i]))], want[i][:min(80, len(want[i]))])
+				t.Fatalf("seed %d: packet %d of %d bytes is\n%x, want\n%x", seed, i, len(got[i]), got[i][:min(80, len(got[i]))],
+					want[i][:min(80, len(want[i]))])
 			}
 		}
 	}

@@ -20,7 +20,7 @@ const (
 const (
 	longFiles     = 8
 	longFunctions = 30
-	longLines     = 500
+	longLines     = 200
 )
 
 // Files are short, functions are, and lines fit on a screen beside another file.

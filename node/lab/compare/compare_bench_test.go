@@ -17,8 +17,10 @@ import (
 )
 
 var (
-	entries    []compare.Entry
-	names      = flag.String("contestants", "wireguard-go,wgnode,watched,tailscale", "who takes part, if no -entry says so; others are stockbind, wgnode's hooks over wireguard-go's bind, and profiled, which writes CPU profiles")
+	entries []compare.Entry
+	names   = flag.String("contestants", "wireguard-go,wgnode,watched,tailscale",
+		"who takes part, if no -entry says so; others are stockbind, wgnode's hooks over wireguard-go's bind, and profiled, "+
+			"which writes CPU profiles")
 	profiles   = flag.String("profiles", "", "the `folder` that profiled writes into")
 	rounds     = flag.Int("rounds", 6, "rounds to measure")
 	seconds    = flag.Int("seconds", 3, "seconds of each measurement")
@@ -30,7 +32,8 @@ var (
 )
 
 func init() {
-	flag.Func("entry", "a contestant, `name=daemon` or \"name=daemon & alongside\", with {} for the interface's name; the first is what the others are compared to",
+	flag.Func("entry", "a contestant, `name=daemon` or \"name=daemon & alongside\", with {} for the interface's name; "+
+		"the first is what the others are compared to",
 		func(text string) error {
 			e, err := compare.ParseEntry(text)
 			entries = append(entries, e)

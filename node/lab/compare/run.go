@@ -99,7 +99,8 @@ func newPair(t testing.TB, e Entry, peers int) *pair {
 	p.daemons = []daemon{
 		startDaemon(t, p.near, e, lab.Tunnel{
 			Name: wg, Addrs: []string{nearAddr + "/24"}, Routes: []string{anyAddrs},
-			Conf: fmt.Sprintf("[Interface]\nPrivateKey=%s\nListenPort=51820\n%s[Peer]\nPublicKey=%s\nEndpoint=192.0.2.2:51820\nAllowedIPs=%s/32,%s\n",
+			Conf: fmt.Sprintf("[Interface]\nPrivateKey=%s\nListenPort=51820\n%s[Peer]\nPublicKey=%s\nEndpoint=192.0.2.2:51820\n"+
+				"AllowedIPs=%s/32,%s\n",
 				nearKey.Private, crowd, farKey.Public, farAddr, anyAddrs),
 		}),
 		startDaemon(t, p.far, e, lab.Tunnel{

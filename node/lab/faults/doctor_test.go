@@ -26,7 +26,8 @@ func TestDoctorSeesDrops(t *testing.T) {
 			t.Fatalf("status %d, %+v", status, r)
 		}
 		v := r.Peers[0].Verdict
-		if text := strings.Join(v.Evidence, "\n"); v.Code != diagnose.UnderlayInputFirewall || !v.Certain || !strings.Contains(text, "udp sport 51820 drop") {
+		if text := strings.Join(v.Evidence, "\n"); v.Code != diagnose.UnderlayInputFirewall || !v.Certain ||
+			!strings.Contains(text, "udp sport 51820 drop") {
 			t.Errorf("%+v", v)
 		}
 	})

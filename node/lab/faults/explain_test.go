@@ -56,7 +56,8 @@ func TestExplainKilled(t *testing.T) {
 	sitetest.NFT(s.R, "forward", "udp dport 51820 drop") // so that a verdict takes its time
 	look := func() string {
 		// Link-local addresses are new with each interface.
-		return s.A.Run("sh", "-c", "{ nft list tables; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; } | grep -v 'fe80\\|ff00\\|expires' | sort")
+		return s.A.Run("sh", "-c", "{ nft list tables; ip rule; ip -6 rule; ip route show table all; ip -6 route show table "+
+			"all; } | grep -v 'fe80\\|ff00\\|expires' | sort")
 	}
 	files := func() string {
 		return s.A.Run("sh", "-c", "readlink /proc/$(pgrep -o wgnode)/fd/* | sed 's/:\\[[0-9]*\\]//' | sort")

@@ -148,7 +148,8 @@ func ofBridge(hook string) firewall {
 		if s.V6 {
 			family = "ip6"
 		}
-		h.RunInput(fmt.Sprintf("table bridge t-%s {\n chain c {\n  type filter hook %s priority 0\n  ether type %s %s counter drop comment %q\n }\n}\n",
+		h.RunInput(fmt.Sprintf("table bridge t-%s {\n chain c {\n  type filter hook %s priority 0\n"+
+			"  ether type %s %s counter drop comment %q\n }\n}\n",
 			comment, hook, family, p.nft(), comment), "nft", "-f", "-")
 	}}
 }
@@ -180,7 +181,8 @@ func verdictMap(spec string) firewall {
 	w := strings.Fields(spec)
 	return firewall{"nft " + spec + ", verdict map", func(s *site, h *lab.Host, p packets, comment string) {
 		port, n := p.port()
-		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain away { drop; }\n chain c {\n  type %s hook %s priority %s\n  %s %s vmap { 9: accept, %d : goto away } comment %q\n }\n}\n",
+		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain away { drop; }\n chain c {\n  type %s hook %s priority %s\n"+
+			"  %s %s vmap { 9: accept, %d : goto away } comment %q\n }\n}\n",
 			w[0], comment, w[1], w[2], w[3], p.proto, port, n, comment), "nft", "-f", "-")
 	}}
 }
@@ -189,7 +191,8 @@ func verdictMap(spec string) firewall {
 func jump(spec, verdict string) firewall {
 	w := strings.Fields(spec)
 	return firewall{"nft " + spec + ", " + verdict + " two chains away", func(s *site, h *lab.Host, p packets, comment string) {
-		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain far { counter %s comment %q; }\n chain near { %s goto far; }\n chain c {\n  type %s hook %s priority %s\n  jump near\n }\n}\n",
+		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain far { counter %s comment %q; }\n chain near { %s goto far; }\n"+
+			" chain c {\n  type %s hook %s priority %s\n  jump near\n }\n}\n",
 			w[0], comment, verdict, comment, p.nft(), w[1], w[2], w[3]), "nft", "-f", "-")
 	}}
 }
@@ -199,7 +202,8 @@ func policy(spec string) firewall {
 	w := strings.Fields(spec)
 	return firewall{"nft " + spec + ", policy drop", func(s *site, h *lab.Host, p packets, comment string) {
 		port, n := p.port()
-		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain c {\n  type %s hook %s priority %s; policy drop;\n  meta l4proto != %s accept\n  %s %s != %d accept\n }\n}\n",
+		h.RunInput(fmt.Sprintf("table %s t-%s {\n chain c {\n  type %s hook %s priority %s; policy drop;\n"+
+			"  meta l4proto != %s accept\n  %s %s != %d accept\n }\n}\n",
 			w[0], comment, w[1], w[2], w[3], p.proto, p.proto, port, n), "nft", "-f", "-")
 	}}
 }

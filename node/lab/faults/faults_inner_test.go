@@ -65,9 +65,11 @@ func faultsBeforeTunnel() []fault {
 			inject: func(s *site) { ip(s, "rule", "add", "pref", "1001", "ipproto", "tcp", "dport", "80", "lookup", "77") }},
 		{code: diagnose.RouteBypassesTunnel, how: "interface down", side: "A", at: "A1", says: "is down", mends: true,
 			inject: func(s *site) { s.A.Run("ip", "link", "set", "wg0", "down") }},
-		{code: diagnose.RouteBypassesTunnel, how: "address gone, and its routes", side: "A", at: "A1", says: "ip address add 10.0.0.1/24", mends: true, only: 4,
+		{code: diagnose.RouteBypassesTunnel, how: "address gone, and its routes", side: "A", at: "A1",
+			says: "ip address add 10.0.0.1/24", mends: true, only: 4,
 			inject: func(s *site) { s.A.Run("ip", "address", "del", "10.0.0.1/24", "dev", "wg0") }},
-		{code: diagnose.NoReply, how: "address gone, another source", side: "A", at: "A5", says: "ip address add fd0a::1/64", first: diagnose.DisallowedSource, only: 6,
+		{code: diagnose.NoReply, how: "address gone, another source", side: "A", at: "A5", says: "ip address add fd0a::1/64",
+			first: diagnose.DisallowedSource, only: 6,
 			inject: func(s *site) { s.A.Run("ip", "address", "del", "fd0a::1/64", "dev", "wg0") }},
 		{code: diagnose.NoReply, how: "translated here", side: "A", at: "A5", says: "translates", first: diagnose.DisallowedSource,
 			inject: func(s *site) {
@@ -95,26 +97,33 @@ func faultsBeforeTunnel() []fault {
 		{code: diagnose.ConnectionRefused, how: "nothing listens on H", side: "B", conf: func(*site) {},
 			ask: func(s *site) *diagnose.Report { return s.Overheard(net.JoinHostPort(s.Inner(2), "8080")) }},
 	}
-	all = append(all, behind(fault{code: diagnose.ConnectionRefused, how: "by ICMP", side: "A", says: "by a firewall rule"}, hostB, these(packets{proto: "tcp", dport: 80}),
+	all = append(all, behind(fault{code: diagnose.ConnectionRefused, how: "by ICMP", side: "A", says: "by a firewall rule"},
+		hostB, these(packets{proto: "tcp", dport: 80}),
 		chain("inet filter input 0", "reject"))...)
 	all = append(all, behind(fault{code: diagnose.ConnectionRefused, side: "A"}, hostB, these(packets{proto: "tcp", dport: 80}),
 		chain("inet filter input 0", "reject with tcp reset"))...)
-	all = append(all, behind(fault{code: diagnose.RouteBypassesTunnel, side: "A", at: "A1", says: culprit, mends: true}, hostA, these(packets{proto: "tcp", dport: 80}),
+	all = append(all, behind(fault{code: diagnose.RouteBypassesTunnel, side: "A", at: "A1", says: culprit, mends: true},
+		hostA, these(packets{proto: "tcp", dport: 80}),
 		chain("inet nat output -100", "redirect to :9999"), translate())...)
-	all = append(all, behind(fault{code: diagnose.RouteBypassesTunnel, how: "marked", side: "A", at: "A1", says: culprit, mends: true, setup: func(s *site) {
-		ip(s, "route", "add", "default", "via", s.IP(s.Addr.RLan), "table", "77")
-		ip(s, "rule", "add", "pref", "1000", "fwmark", "0x77", "lookup", "77")
-	}}, hostA, web, chain("inet route output -150", "meta mark set 0x77"))...)
+	all = append(all, behind(fault{code: diagnose.RouteBypassesTunnel, how: "marked", side: "A", at: "A1", says: culprit,
+		mends: true, setup: func(s *site) {
+			ip(s, "route", "add", "default", "via", s.IP(s.Addr.RLan), "table", "77")
+			ip(s, "rule", "add", "pref", "1000", "fwmark", "0x77", "lookup", "77")
+		}}, hostA, web, chain("inet route output -150", "meta mark set 0x77"))...)
 	all = append(all, behind(fault{code: diagnose.OutputFirewall, side: "A", at: "A1", mends: true}, hostA, web,
 		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 10", "drop"),
-		chain("inet filter output 0", "reject with tcp reset"), chain("inet filter output -10", "reject"), chain("ip nat output -100", "drop"), chain("ip route output -150", "drop"),
-		jump("inet filter output 0", "drop"), policy("inet filter output 0"), policy("inet filter postrouting 0"), atDevice("netdev egress wg0", "drop"), ipsec("out"),
+		chain("inet filter output 0", "reject with tcp reset"), chain("inet filter output -10", "reject"),
+		chain("ip nat output -100", "drop"), chain("ip route output -150", "drop"),
+		jump("inet filter output 0", "drop"), policy("inet filter output 0"), policy("inet filter postrouting 0"),
+		atDevice("netdev egress wg0", "drop"), ipsec("out"),
 		iptables("filter OUTPUT DROP"), iptables("raw OUTPUT DROP"), iptables("mangle OUTPUT DROP"), iptables("mangle POSTROUTING DROP"),
 		iptables("filter OUTPUT REJECT"), iptables("filter OUTPUT REJECT", "--reject-with", "tcp-reset"))...)
 	// The reply does not get from the tunnel to the application: A6.
-	all = append(all, behind(fault{code: diagnose.InputFirewall, side: "A", at: "A6", mends: true}, hostA, these(packets{proto: "tcp", sport: 80, iif: "wg0"}),
+	all = append(all, behind(fault{code: diagnose.InputFirewall, side: "A", at: "A6", mends: true}, hostA,
+		these(packets{proto: "tcp", sport: 80, iif: "wg0"}),
 		chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter prerouting -150", "drop"),
-		chain("inet filter input 10", "reject with tcp reset"), jump("inet filter input 0", "drop"), policy("inet filter input 0"), atDevice("inet ingress wg0", "drop"),
+		chain("inet filter input 10", "reject with tcp reset"), jump("inet filter input 0", "drop"),
+		policy("inet filter input 0"), atDevice("inet ingress wg0", "drop"),
 		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"), iptables("filter INPUT REJECT"),
 		ipsec("in"))...)
 	return append(all,
@@ -196,14 +205,16 @@ func faultsBehindTunnel() []fault {
 				ip(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "lookup", "77")
 			}},
 
-		{code: diagnose.SNATMissing, how: "no default route there", side: "B", at: "B6", want: diagnose.NoReplyFromDestination, first: diagnose.SNATMissing,
+		{code: diagnose.SNATMissing, how: "no default route there", side: "B", at: "B6", want: diagnose.NoReplyFromDestination,
+			first: diagnose.SNATMissing,
 			twin: func(s *site) {
 				s.B.Run("ip", s.Flag(), "route", "add", s.Inner(1), "via", s.IP(s.Addr.HLan))
 				noWayBack(s)
 			},
 			inject: func(s *site) { s.B.Run("ip", s.Flag(), "route", "del", s.Inner(1)) }},
-		{code: diagnose.SNATMissing, how: "another gateway there", side: "B", at: "B6", want: diagnose.NoReplyFromDestination, first: diagnose.SNATMissing,
-			twin: masquerade,
+		{code: diagnose.SNATMissing, how: "another gateway there", side: "B", at: "B6", want: diagnose.NoReplyFromDestination,
+			first: diagnose.SNATMissing,
+			twin:  masquerade,
 			inject: func(s *site) {
 				spareLink(s.B)
 				s.B.Run("ip", s.Flag(), "route", "replace", "default", "dev", "spare")
@@ -211,9 +222,10 @@ func faultsBehindTunnel() []fault {
 				s.H.Run("conntrack", "-F")
 			}},
 
-		{code: diagnose.NeighborUnreachable, how: "nobody has the address", side: "B", at: "B6", conf: func(*site) {}, ask: func(s *site) *diagnose.Report {
-			return s.Overheard(net.JoinHostPort(map[bool]string{false: "192.168.200.77", true: "fd00:200::77"}[s.V6], "80"))
-		}},
+		{code: diagnose.NeighborUnreachable, how: "nobody has the address", side: "B", at: "B6", conf: func(*site) {},
+			ask: func(s *site) *diagnose.Report {
+				return s.Overheard(net.JoinHostPort(map[bool]string{false: "192.168.200.77", true: "fd00:200::77"}[s.V6], "80"))
+			}},
 		{code: diagnose.NeighborUnreachable, how: "B is down", side: "B", at: "B6", inject: func(s *site) {
 			s.B.Run("ip", "link", "set", "eth0", "down")
 			ip(s, "neighbour", "flush", "all")
@@ -231,36 +243,45 @@ func faultsBehindTunnel() []fault {
 	// H's own port 8080 is B's web server, and sees who asks no more.
 	translated := func(s *site) {
 		masquerade(s)
-		s.H.RunInput(fmt.Sprintf("table inet forwards {\n chain c {\n type nat hook prerouting priority dstnat\n tcp dport 8080 dnat %s to %s\n }\n}\n",
+		s.H.RunInput(fmt.Sprintf("table inet forwards {\n chain c {\n type nat hook prerouting priority dstnat\n"+
+			" tcp dport 8080 dnat %s to %s\n }\n}\n",
 			map[bool]string{false: "ip", true: "ip6"}[s.V6], s.Web()), "nft", "-f", "-")
 	}
 	forwardedPort := func(s *site) *diagnose.Report { return s.Overheard(net.JoinHostPort(s.Inner(2), "8080")) }
-	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "port forward", side: "B", at: "B5", twin: translated, ask: forwardedPort, mends: true}, hostH, fromTunnel,
+	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "port forward", side: "B", at: "B5",
+		twin: translated, ask: forwardedPort, mends: true}, hostH, fromTunnel,
 		chain("inet filter forward 0", "drop"))...)
-	all = append(all, behind(fault{code: diagnose.NoReplyFromDestination, how: "port forward", side: "B", at: "B6", twin: translated, ask: forwardedPort, says: "source"}, hostB, web,
+	all = append(all, behind(fault{code: diagnose.NoReplyFromDestination, how: "port forward", side: "B", at: "B6",
+		twin: translated, ask: forwardedPort, says: "source"}, hostB, web,
 		chain("inet filter input 0", "drop"))...)
-	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "port forward", side: "B", at: "B7", twin: translated, ask: forwardedPort, mends: true}, hostH, these(packets{proto: "tcp", sport: 80, iif: "lan"}),
+	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "port forward", side: "B", at: "B7", twin: translated,
+		ask: forwardedPort, mends: true}, hostH, these(packets{proto: "tcp", sport: 80, iif: "lan"}),
 		chain("inet filter forward 0", "drop"), iptables("raw PREROUTING DROP"))...)
 	for _, on := range []fault{
 		{code: diagnose.ForwardFirewall, side: "B", at: "B5", mends: true},
 	} {
 		all = append(all, behind(on, hostH, fromTunnel,
 			chain("inet filter forward 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter forward -10", "reject"),
-			jump("inet filter forward 0", "drop"), policy("inet filter forward 0"), chain("ip nat prerouting -100", "drop"), atDevice("netdev ingress wg0", "drop"),
+			jump("inet filter forward 0", "drop"), policy("inet filter forward 0"), chain("ip nat prerouting -100", "drop"),
+			atDevice("netdev ingress wg0", "drop"),
 			iptables("filter FORWARD DROP"), iptables("raw PREROUTING DROP"), iptables("mangle FORWARD DROP"),
 			iptables("filter FORWARD REJECT"), ipsec("fwd"), ipsec("out"), verdictMap("inet filter forward 0"))...)
 		all = append(all, behind(on, hostH, these(packets{proto: "tcp", dport: 80, oif: "lan"}),
-			chain("inet filter postrouting 0", "drop"), iptables("mangle POSTROUTING DROP"), chain("ip nat postrouting 100", "drop"), atDevice("netdev egress lan", "drop"))...)
+			chain("inet filter postrouting 0", "drop"), iptables("mangle POSTROUTING DROP"),
+			chain("ip nat postrouting 100", "drop"), atDevice("netdev egress lan", "drop"))...)
 	}
-	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "bridge", side: "B", at: "B5", mends: true, setup: bridged(hostH, "lan")}, hostH, web,
+	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "bridge", side: "B", at: "B5", mends: true,
+		setup: bridged(hostH, "lan")}, hostH, web,
 		ofBridge("postrouting"))...)
 	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "rejected", side: "A", at: "B5"}, hostH, fromTunnel,
 		chain("inet filter forward 0", "reject with icmpx admin-prohibited"))...)
-	all = append(all, behind(fault{code: diagnose.NoReply, how: "on H", side: "A"}, hostH, fromTunnel, chain("inet filter forward 0", "drop"))...)
+	all = append(all, behind(fault{code: diagnose.NoReply, how: "on H", side: "A"}, hostH, fromTunnel,
+		chain("inet filter forward 0", "drop"))...)
 	all = append(all, behind(fault{code: diagnose.NoReply, how: "on B", side: "A"}, hostB, web, iptables("filter INPUT DROP"))...)
 	all = append(all, behind(fault{code: diagnose.NoReplyFromDestination, how: "on B", side: "B", at: "B6"}, hostB, web,
 		chain("inet filter input 0", "drop"))...)
-	return append(all, behind(fault{code: diagnose.NoReplyFromDestination, how: "on B, translated", side: "B", at: "B6", first: diagnose.NoReplyFromDestination, twin: masquerade},
+	return append(all, behind(fault{code: diagnose.NoReplyFromDestination, how: "on B, translated", side: "B", at: "B6",
+		first: diagnose.NoReplyFromDestination, twin: masquerade},
 		hostB, web, iptables("filter INPUT DROP"))...)
 }
 
@@ -283,7 +304,8 @@ func faultsOnReturn() []fault {
 			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "lookup", "77") }},
 		{code: diagnose.ReturnRouteWrong, how: "blackhole route", side: "B", at: "B7", says: "blackhole", mends: true,
 			inject: func(s *site) { ip(s, "route", "add", "blackhole", s.Inner(1)) }},
-		{code: diagnose.ReturnRouteWrong, how: "address gone, and its routes", side: "B", at: "B7", says: "ip address add 10.0.0.2/24", mends: true, only: 4,
+		{code: diagnose.ReturnRouteWrong, how: "address gone, and its routes", side: "B", at: "B7",
+			says: "ip address add 10.0.0.2/24", mends: true, only: 4,
 			inject: func(s *site) { s.H.Run("ip", "address", "del", "10.0.0.2/24", "dev", "wg0") }},
 		{code: diagnose.ReturnRouteWrong, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true,
 			inject: func(s *site) { ip(s, "route", "add", s.Inner(1), "dev", "lan") }},
@@ -293,14 +315,19 @@ func faultsOnReturn() []fault {
 	fromB := these(packets{proto: "tcp", sport: 80})
 	all = append(all, behind(fault{code: diagnose.ReturnFirewall, side: "B", at: "B7", mends: true}, hostH, fromB,
 		chain("inet filter forward 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter postrouting 0", "drop"),
-		chain("inet filter forward 5", "reject"), policy("inet filter forward 0"), atDevice("inet ingress lan", "drop"), atDevice("netdev egress wg0", "drop"),
+		chain("inet filter forward 5", "reject"), policy("inet filter forward 0"), atDevice("inet ingress lan", "drop"),
+		atDevice("netdev egress wg0", "drop"),
 		iptables("filter FORWARD DROP"), iptables("raw PREROUTING DROP"), iptables("mangle POSTROUTING DROP"),
 		ipsec("fwd"), encrypted("fwd"))...)
-	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "bridge", side: "B", at: "B7", mends: true, setup: bridged(hostH, "lan")}, hostH, fromB,
+	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "bridge", side: "B", at: "B7", mends: true,
+		setup: bridged(hostH, "lan")}, hostH, fromB,
 		ofBridge("prerouting"))...)
-	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true}, hostH,
+	all = append(all, behind(fault{code: diagnose.ReturnFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH,
+		ask: askH, mends: true}, hostH,
 		these(packets{proto: "tcp", sport: 8080}), chain("inet filter output 0", "drop"), iptables("raw OUTPUT DROP"))...)
-	return append(all, behind(fault{code: diagnose.InputFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true}, hostH,
-		these(packets{proto: "tcp", dport: 8080}), chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), iptables("filter INPUT REJECT"),
+	return append(all, behind(fault{code: diagnose.InputFirewall, how: "of a service on H", side: "B", at: "B7", setup: onH,
+		ask: askH, mends: true}, hostH,
+		these(packets{proto: "tcp", dport: 8080}), chain("inet filter input 0", "drop"),
+		chain("ip filter prerouting -300", "drop"), iptables("filter INPUT REJECT"),
 		ipsec("in"))...)
 }

@@ -87,15 +87,19 @@ func faultsOfEndpoint() []fault {
 	}
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, side: "A", at: "A2", fresh: true, mends: true}, hostA, toH,
 		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 50", "drop"),
-		chain("inet filter output 10", "reject"), jump("inet filter output 5", "drop"), policy("inet filter output 0"), atDevice("netdev egress eth0", "drop"), ipsec("out"),
+		chain("inet filter output 10", "reject"), jump("inet filter output 5", "drop"), policy("inet filter output 0"),
+		atDevice("netdev egress eth0", "drop"), ipsec("out"),
 		iptables("filter OUTPUT DROP"), iptables("raw OUTPUT DROP"), iptables("mangle POSTROUTING DROP"), iptables("filter OUTPUT REJECT"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "session stands", side: "A", mends: true}, hostA, toH,
 		chain("inet filter output 0", "drop"), chain("inet filter postrouting 0", "drop"))...)
-	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "answers", side: "B", at: "B2", fresh: true, mends: true}, hostH,
+	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "answers", side: "B", at: "B2", fresh: true,
+		mends: true}, hostH,
 		these(packets{proto: "udp", sport: 51820}), chain("inet filter output 0", "drop"), iptables("mangle OUTPUT DROP"))...)
-	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "bridge", side: "A", at: "A2", fresh: true, mends: true, setup: bridged(hostA, "eth0")}, hostA, toH,
+	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "bridge", side: "A", at: "A2", fresh: true,
+		mends: true, setup: bridged(hostA, "eth0")}, hostA, toH,
 		ofBridge("output"), ofBridge("postrouting"))...)
-	return append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "data only", side: "A", at: "A4", fresh: true, mends: true}, hostA,
+	return append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, how: "data only", side: "A", at: "A4",
+		fresh: true, mends: true}, hostA,
 		these(packets{proto: "udp", dport: 51820, more: "udp length != 156"}), chain("inet filter output 0", "drop"))...)
 }
 
@@ -136,17 +140,21 @@ func faultsOnPath() []fault {
 		chain("ip filter prerouting -300", "drop"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, side: "A", at: "A3", fresh: true, mends: true}, hostA, fromH,
 		chain("inet filter input 0", "drop"), chain("ip filter prerouting -300", "drop"), chain("inet filter input -150", "reject"),
-		jump("inet filter prerouting -150", "drop"), policy("inet filter input 0"), atDevice("netdev ingress eth0", "drop"), atDevice("inet ingress eth0", "drop"),
+		jump("inet filter prerouting -150", "drop"), policy("inet filter input 0"), atDevice("netdev ingress eth0", "drop"),
+		atDevice("inet ingress eth0", "drop"),
 		iptables("filter INPUT DROP"), iptables("raw PREROUTING DROP"), iptables("mangle INPUT DROP"),
 		ipsec("in"), encrypted("in"), verdictMap("inet filter input 0"))...)
-	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "bridge", side: "A", at: "A3", fresh: true, mends: true, setup: bridged(hostA, "eth0")}, hostA, fromH,
+	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "bridge", side: "A", at: "A3", fresh: true,
+		mends: true, setup: bridged(hostA, "eth0")}, hostA, fromH,
 		ofBridge("prerouting"), ofBridge("input"))...)
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "session stands", side: "A", mends: true}, hostA, fromH,
 		chain("inet filter input 0", "drop"))...)
-	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "data only", side: "A", at: "A5", fresh: true, mends: true}, hostA,
+	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "data only", side: "A", at: "A5", fresh: true,
+		mends: true}, hostA,
 		these(packets{proto: "udp", sport: 51820, more: "udp length != 100"}), chain("inet filter input 0", "drop"))...)
 	return append(all, behind(fault{code: diagnose.UnderlayInputFirewall, side: "B", at: "B2", fresh: true, mends: true}, hostH, toH,
-		chain("inet filter input 0", "drop"), iptables("raw PREROUTING DROP"), policy("inet filter input 0"), atDevice("netdev ingress wan", "drop"), ipsec("in"))...)
+		chain("inet filter input 0", "drop"), iptables("raw PREROUTING DROP"), policy("inet filter input 0"),
+		atDevice("netdev ingress wan", "drop"), ipsec("in"))...)
 }
 
 // faultsOfHandshake are those of keys and of the answers to handshakes.
@@ -236,7 +244,8 @@ func faultsOfHandshake() []fault {
 			ask: func(s *site) *diagnose.Report {
 				return s.Overheard(s.Web(), "--timeout", "2s", "--from", s.Inner(9))
 			}},
-		{code: diagnose.HandshakeReplay, how: "recorded", side: "B", at: "B2", conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return replayed(s) }, only: 4},
+		{code: diagnose.HandshakeReplay, how: "recorded", side: "B", at: "B2", conf: func(*site) {},
+			ask: func(s *site) *diagnose.Report { return replayed(s) }, only: 4},
 		{code: diagnose.HandshakeReplay, how: "recorded, and asked from where", side: "B", at: "B2", conf: func(*site) {}, only: 4,
 			ask: func(s *site) *diagnose.Report { return replayed(s, "--from", s.IP(s.Addr.RWan)) }},
 	}

@@ -43,7 +43,8 @@ func TestMTUBlackhole(t *testing.T) {
 			diagnose.Healthy, 0, 0, "full size, 1420 bytes"},
 		{"nobody answers echo", func(s *site) {
 			sitetest.NFT(s.R, "forward", "udp length > 1350 drop")
-			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nicmp type echo-request drop\nicmpv6 type echo-request drop\n}\n}\n", "nft", "-f", "-")
+			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nicmp type echo-request drop\n"+
+				"icmpv6 type echo-request drop\n}\n}\n", "nft", "-f", "-")
 		}, diagnose.Healthy, 0, 0, ""},
 	} {
 		for _, v6 := range []bool{false, true} {

@@ -228,7 +228,8 @@ func TestTraceLost(t *testing.T) {
 			fault: func(s *site) { s.A.Run("ip", s.Flag(), "route", "add", "blackhole", s.IP(s.Addr.B)) }},
 		{name: "mark", want: place{walk.Out, walk.Application, walk.Rerouting}, says: "routing again: mark 0xca6c",
 			fault: func(s *site) {
-				s.A.RunInput("table inet fault {\n chain c {\n type route hook output priority -150\n tcp dport 80 meta mark set 0xca6c\n }\n}\n", "nft", "-f", "-")
+				s.A.RunInput("table inet fault {\n chain c {\n type route hook output priority -150\n"+
+					" tcp dport 80 meta mark set 0xca6c\n }\n}\n", "nft", "-f", "-")
 			}},
 		{name: "iptables", want: place{walk.Back, walk.Application, walk.Input}, says: "--sport 80 -j DROP",
 			fault: func(s *site) {

@@ -105,7 +105,8 @@ func TestExplainWithFails(t *testing.T) {
 	}{
 		"no such command": {[]string{"--with-command", "no-such-command-here"}, "",
 			[]string{"not found", "hint: install wgnode on the other host, or give its path: --with-command 'ssh USER@HOST /usr/local/bin/wgnode'"}},
-		"no such program there": {[]string{"--with-command", ssh + " " + toH + " no-such-program"}, "", []string{"not found", "hint: install wgnode"}},
+		"no such program there": {[]string{"--with-command", ssh + " " + toH + " no-such-program"}, "",
+			[]string{"not found", "hint: install wgnode"}},
 		"cannot log in": {[]string{"--with", "root@" + s.IP(s.Addr.RWan)}, "ssh -o BatchMode=yes -o ConnectTimeout=3",
 			[]string{"no connection", "hint: can you log in? Try: ssh root@"}},
 		"no such node":    {[]string{"--with", toH, "--with-name", "wg7"}, ssh, []string{"hint: is wg7 the interface there?"}},

@@ -35,7 +35,8 @@ func drop(host func(*site) *lab.Host, hook, match string) func(*site) {
 		if hook == "prerouting" {
 			priority = "-300"
 		}
-		host(s).RunInput(fmt.Sprintf("table %s culprit {\n chain c {\n type filter hook %s priority %s\n %s counter drop\n }\n}\n", family, hook, priority, match), "nft", "-f", "-")
+		host(s).RunInput(fmt.Sprintf("table %s culprit {\n chain c {\n type filter hook %s priority %s\n %s counter drop\n"+
+			" }\n}\n", family, hook, priority, match), "nft", "-f", "-")
 	}
 }
 
@@ -55,32 +56,46 @@ func pairFaults() []pairFault {
 		{name: "path back", inject: drop(hostR, "forward", fromH), fresh: true, code: diagnose.LostOnPath, at: "A3"},
 		{name: "path forth, session stands", inject: drop(hostR, "forward", toH), code: diagnose.LostOnPath, at: "B3"},
 		{name: "path back, session stands", inject: drop(hostR, "forward", fromH), code: diagnose.LostOnPath, at: "A5"},
-		{name: "path forth, data only", inject: drop(hostR, "forward", toH+" udp length != 156"), fresh: true, code: diagnose.LostOnPath, at: "B3"},
-		{name: "path back, data only", inject: drop(hostR, "forward", fromH+" udp length != 100"), fresh: true, code: diagnose.LostOnPath, at: "A5"},
-		{name: "firewall of H", inject: drop(hostH, "input", toH), fresh: true, code: diagnose.UnderlayInputFirewall, at: "B2", host: "h", says: "culprit"},
-		{name: "firewall of H, session stands", inject: drop(hostH, "prerouting", toH), code: diagnose.UnderlayInputFirewall, at: "B3", host: "h", says: "culprit"},
-		{name: "firewall of H, outgoing", inject: drop(hostH, "output", fromH), fresh: true, code: diagnose.UnderlayOutputFirewall, at: "B2", host: "h", says: "culprit"},
-		{name: "firewall of A", inject: drop(hostA, "input", fromH), fresh: true, code: diagnose.UnderlayInputFirewall, at: "A3", host: "a", says: "culprit"},
-		{name: "firewall of A, outgoing", inject: drop(hostA, "output", toH), fresh: true, code: diagnose.UnderlayOutputFirewall, at: "A2", host: "a", says: "culprit"},
+		{name: "path forth, data only", inject: drop(hostR, "forward", toH+" udp length != 156"), fresh: true,
+			code: diagnose.LostOnPath, at: "B3"},
+		{name: "path back, data only", inject: drop(hostR, "forward", fromH+" udp length != 100"), fresh: true,
+			code: diagnose.LostOnPath, at: "A5"},
+		{name: "firewall of H", inject: drop(hostH, "input", toH), fresh: true, code: diagnose.UnderlayInputFirewall, at: "B2",
+			host: "h", says: "culprit"},
+		{name: "firewall of H, session stands", inject: drop(hostH, "prerouting", toH), code: diagnose.UnderlayInputFirewall,
+			at: "B3", host: "h", says: "culprit"},
+		{name: "firewall of H, outgoing", inject: drop(hostH, "output", fromH), fresh: true,
+			code: diagnose.UnderlayOutputFirewall, at: "B2", host: "h", says: "culprit"},
+		{name: "firewall of A", inject: drop(hostA, "input", fromH), fresh: true, code: diagnose.UnderlayInputFirewall,
+			at: "A3", host: "a", says: "culprit"},
+		{name: "firewall of A, outgoing", inject: drop(hostA, "output", toH), fresh: true,
+			code: diagnose.UnderlayOutputFirewall, at: "A2", host: "a", says: "culprit"},
 		{name: "disallowed source", conf: func(s *site) {
 			s.ConfH.Replace(s.T, "AllowedIPs = 10.0.0.1/32, fd0a::1/128", "AllowedIPs = 10.0.0.7/32, fd0a::7/128")
 		}, fresh: true, code: diagnose.DisallowedSource, at: "B4", host: "h", says: "10.0.0.1"},
-		{name: "forwarding off", inject: func(s *site) { s.H.Sysctl("net.ipv4.ip_forward", "0") }, code: diagnose.ForwardingDisabled, at: "B5", host: "h"},
-		{name: "firewall behind the tunnel", inject: drop(hostH, "forward", "tcp dport 80"), code: diagnose.ForwardFirewall, at: "B5", host: "h", says: "culprit"},
-		{name: "no route onward", inject: func(s *site) { ipH(s, "route", "add", "blackhole", b(s)) }, code: diagnose.NoRouteOnward, at: "B5", host: "h"},
+		{name: "forwarding off", inject: func(s *site) { s.H.Sysctl("net.ipv4.ip_forward", "0") },
+			code: diagnose.ForwardingDisabled, at: "B5", host: "h"},
+		{name: "firewall behind the tunnel", inject: drop(hostH, "forward", "tcp dport 80"), code: diagnose.ForwardFirewall,
+			at: "B5", host: "h", says: "culprit"},
+		{name: "no route onward", inject: func(s *site) { ipH(s, "route", "add", "blackhole", b(s)) },
+			code: diagnose.NoRouteOnward, at: "B5", host: "h"},
 		{name: "reverse path", inject: func(s *site) {
 			s.H.Sysctl("net.ipv4.conf.wg0.rp_filter", "1")
 			ipH(s, "route", "add", s.Inner(1), "dev", "lan")
 		}, code: diagnose.ReversePathFilter, at: "B5", host: "h"},
-		{name: "nobody has the address", fresh: true, ask: func(*site) string { return "192.168.200.77:80" }, code: diagnose.NeighborUnreachable, at: "B6", host: "a"},
-		{name: "firewall of the return path", inject: drop(hostH, "forward", "tcp sport 80"), code: diagnose.ReturnFirewall, at: "B7", host: "h", says: "culprit"},
+		{name: "nobody has the address", fresh: true, ask: func(*site) string { return "192.168.200.77:80" },
+			code: diagnose.NeighborUnreachable, at: "B6", host: "a"},
+		{name: "firewall of the return path", inject: drop(hostH, "forward", "tcp sport 80"), code: diagnose.ReturnFirewall,
+			at: "B7", host: "h", says: "culprit"},
 		{name: "return path routed elsewhere", inject: func(s *site) { ipH(s, "route", "add", s.Inner(1), "dev", "lan") },
 			code: diagnose.ReturnRouteWrong, at: "B7", host: "h"},
-		{name: "no NAT on the way", inject: func(s *site) { s.R.Run("nft", "delete", "table", "inet", "nat") }, fresh: true, code: diagnose.ReplyLeavesElsewhere, at: "B2", host: "h", says: "10.9.1.2:51821 as it sees it: not translated on the way"},
+		{name: "no NAT on the way", inject: func(s *site) { s.R.Run("nft", "delete", "table", "inet", "nat") }, fresh: true,
+			code: diagnose.ReplyLeavesElsewhere, at: "B2", host: "h", says: "10.9.1.2:51821 as it sees it: not translated on the way"},
 		{name: "answers leave elsewhere", conf: (*site).Untranslated,
 			inject: func(s *site) { ipH(s, "route", "replace", s.LAN().String(), "via", b(s)) }, fresh: true,
 			code: diagnose.ReplyLeavesElsewhere, at: "B2", host: "h"},
-		{name: "firewall before the application", inject: drop(hostA, "input", "tcp sport 80"), code: diagnose.InputFirewall, at: "A6", host: "a", says: "culprit"},
+		{name: "firewall before the application", inject: drop(hostA, "input", "tcp sport 80"), code: diagnose.InputFirewall,
+			at: "A6", host: "a", says: "culprit"},
 	}
 }
 

@@ -278,7 +278,8 @@ func TestMergeRekeyRoam(t *testing.T) {
 	ping()
 	// R forgets A, and gives it another port and address.
 	s.R.Run("ip", "address", "add", "198.51.100.77/24", "dev", "wan")
-	s.R.RunInput("flush table inet nat\ntable inet nat {\n chain postrouting {\n oifname \"wan\" iifname \"lan\" ip protocol udp snat ip to 198.51.100.77:40000-40100\n }\n}\n", "nft", "-f", "-")
+	s.R.RunInput("flush table inet nat\ntable inet nat {\n chain postrouting {\n"+
+		" oifname \"wan\" iifname \"lan\" ip protocol udp snat ip to 198.51.100.77:40000-40100\n }\n}\n", "nft", "-f", "-")
 	s.R.Run("conntrack", "-F")
 	ping()
 	s.H.Run("wg", "set", "wg0", "peer", s.Alice.Public, "remove") // its session ends
@@ -295,7 +296,8 @@ func TestMergeRekeyRoam(t *testing.T) {
 		t.Errorf("forth %+v, lost %v", f, m.Lost)
 	}
 	n := m.Links[0].Translations[0]
-	if n.Changes < 1 || !strings.HasPrefix(n.SeenFrom, "198.51.100.77:401") && !strings.HasPrefix(n.SeenFrom, "198.51.100.77:400") || n.Source != "yes" {
+	if n.Changes < 1 || !strings.HasPrefix(n.SeenFrom, "198.51.100.77:401") &&
+		!strings.HasPrefix(n.SeenFrom, "198.51.100.77:400") || n.Source != "yes" {
 		t.Errorf("translation %+v", n)
 	}
 }

@@ -69,7 +69,8 @@ func (s *site) tshark(path string, args ...string) string {
 	s.T.Helper()
 	out := s.A.Run(append([]string{"tshark", "-r", path}, args...)...)
 	for line := range strings.Lines(out) {
-		if strings.Contains(line, "cut short") || strings.Contains(line, "damaged") || strings.Contains(line, "Malformed") || strings.Contains(line, "tshark: ") {
+		if strings.Contains(line, "cut short") || strings.Contains(line, "damaged") || strings.Contains(line, "Malformed") ||
+			strings.Contains(line, "tshark: ") {
 			s.T.Errorf("tshark complains: %s", line)
 		}
 	}
@@ -88,7 +89,8 @@ func (s *site) wantNoKeys(path string, keys ...string) {
 		if err != nil {
 			s.T.Fatal(err)
 		}
-		for form, key := range map[string][]byte{"raw": raw, "base64": []byte(strings.TrimRight(text, "=")), "hex": []byte(hex.EncodeToString(raw))} {
+		for form, key := range map[string][]byte{"raw": raw, "base64": []byte(strings.TrimRight(text, "=")),
+			"hex": []byte(hex.EncodeToString(raw))} {
 			if bytes.Contains(bytes.ToLower(b), bytes.ToLower(key)) {
 				s.T.Errorf("%s holds a secret key, %s", path, form)
 			}
@@ -149,7 +151,8 @@ func TestRecord(t *testing.T) {
 		}
 	}
 
-	out := s.tshark(path, "-T", "fields", "-e", "frame.time_epoch", "-e", "frame.interface_name", "-e", "frame.comment", "-e", "wg.type", "-e", "tcp.flags.syn", "-e", "tcp.flags.ack")
+	out := s.tshark(path, "-T", "fields", "-e", "frame.time_epoch", "-e", "frame.interface_name", "-e", "frame.comment",
+		"-e", "wg.type", "-e", "tcp.flags.syn", "-e", "tcp.flags.ack")
 	for _, want := range []string{
 		`\d\.\d{9}\twg0\tA1 tun-read gateway match 192\.168\.200\.0/24`,
 		`\twg0 wire\tA2 udp-send gateway\t1\t`,
@@ -305,7 +308,8 @@ func TestRecordKeys(t *testing.T) {
 	s.A.Run("curl", "-sS", "http://"+s.Web()+"/present")
 	end()
 	s.wantNoKeys(plain, psk)
-	if out := s.tshark(plain, "-Y", `tcp contains "GET /present"`, "-T", "fields", "-e", "frame.interface_name"); !strings.Contains(out, "wg0\n") || strings.Contains(out, "wire") {
+	if out := s.tshark(plain, "-Y", `tcp contains "GET /present"`, "-T", "fields", "-e",
+		"frame.interface_name"); !strings.Contains(out, "wg0\n") || strings.Contains(out, "wire") {
 		t.Errorf("tshark without keys shows\n%s", out)
 	}
 
@@ -332,7 +336,8 @@ func TestRecordOutputs(t *testing.T) {
 	path := func(name string) string { return filepath.Join(dir, name) }
 
 	s.A.Run("sh", "-c", s.Wgnode+" record wg0 -w - --for 200ms icmp > "+path("piped.pcapng"))
-	if r, packets := readRecording(t, path("piped.pcapng")); !r.Complete() || len(packets) == 0 || strings.Join(r.Meta().Filter, " ") != "icmp" {
+	if r, packets := readRecording(t, path("piped.pcapng")); !r.Complete() || len(packets) == 0 ||
+		strings.Join(r.Meta().Filter, " ") != "icmp" {
 		t.Errorf("through a pipe: %d packets, %+v", len(packets), r.Meta())
 	}
 

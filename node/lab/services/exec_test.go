@@ -193,7 +193,8 @@ func (s *execSite) noOtherNetwork(t *testing.T) {
 	dial := s.dial()
 	to := net.JoinHostPort(s.Addr.HWan.V4.Addr().String(), "8000")
 	s.H.With(t).Listen("tcp", to)
-	s.R.With(t).RunInput("table ip seen { chain forward { type filter hook forward priority 0; tcp dport 8000 counter; udp dport 53 counter; }; }\n", "nft", "-f", "-")
+	s.R.With(t).RunInput("table ip seen { chain forward { type filter hook forward priority 0; tcp dport 8000 counter; "+
+		"udp dport 53 counter; }; }\n", "nft", "-f", "-")
 	a := s.A.With(t)
 	sitetest.Fails(t, a, int(unix.ENETUNREACH), "network is unreachable", s.exec(dial, to)...)
 	counted := func() int {

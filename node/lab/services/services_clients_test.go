@@ -41,9 +41,11 @@ func (s *servedSite) serviceFlagsOf() []string {
 	b6 := "[" + s.Addr.B.V6.Addr().String() + "]"
 	return []string{
 		"--socks5", socks, "--socks5", socks6, "--http", web, "--http", web6, "--metrics", metricsAt,
-		"--forward", "7001=web.corp.example:7", "--forward", "[::1]:7001=" + b6 + ":7", "--forward", "7002=" + s.Addr.B.V4.Addr().String() + ":81",
+		"--forward", "7001=web.corp.example:7", "--forward", "[::1]:7001=" + b6 + ":7", "--forward",
+		"7002=" + s.Addr.B.V4.Addr().String() + ":81",
 		"--forward", "7009=web.corp.example:9", "--forward", "7011=" + s.Addr.B.V4.Addr().String() + ":11",
-		"--remote-forward", "2209=127.0.0.1:9", "--remote-forward", "2211=127.0.0.1:11", "--forward", "udp:7003=v6.corp.example:7", "--forward", "udp:5301=" + s.Addr.B.V4.Addr().String() + ":53",
+		"--remote-forward", "2209=127.0.0.1:9", "--remote-forward", "2211=127.0.0.1:11", "--forward",
+		"udp:7003=v6.corp.example:7", "--forward", "udp:5301=" + s.Addr.B.V4.Addr().String() + ":53",
 		"--remote-forward", "2201=127.0.0.1:7", "--remote-forward", "2202=[::1]:7", "--remote-forward", "2203=127.0.0.1:1",
 		"--remote-forward", "udp:2204=127.0.0.1:7", "--dns", names, "--dns", names6,
 	}
@@ -218,7 +220,8 @@ func TestServicesByClients(t *testing.T) {
 		pid := strings.TrimSpace(a.Run("pgrep", "-u", "65534", "-x", "wgnode"))
 		out := a.Run("ss", "-Hlntup")
 		want := map[string]bool{}
-		for _, at := range []string{socks, socks6, web, web6, names, names6, metricsAt, "127.0.0.1:7001", "[::1]:7001", "127.0.0.1:7002", "127.0.0.1:7009", "127.0.0.1:7011"} {
+		for _, at := range []string{socks, socks6, web, web6, names, names6, metricsAt, "127.0.0.1:7001", "[::1]:7001",
+			"127.0.0.1:7002", "127.0.0.1:7009", "127.0.0.1:7011"} {
 			want["tcp "+at] = true
 		}
 		for _, at := range []string{names, names6, "127.0.0.1:7003", "127.0.0.1:5301", "0.0.0.0:51821", "[::]:51821"} {
@@ -271,9 +274,11 @@ func (s *servedSite) ssh(t *testing.T) {
 	data := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
 	sum := strings.Fields(a.RunInput(data, "sha256sum"))[0]
 	connect := s.program + " connect wg0 %h:%p"
-	for _, proxy := range []string{connect, "ncat --proxy " + socks + " --proxy-type socks5 --proxy-dns remote %h %p", "ncat --proxy " + web + " --proxy-type http %h %p"} {
+	for _, proxy := range []string{connect, "ncat --proxy " + socks + " --proxy-type socks5 --proxy-dns remote %h %p",
+		"ncat --proxy " + web + " --proxy-type http %h %p"} {
 		for _, host := range []string{"web.corp.example", s.Addr.B.V6.Addr().String()} {
-			answers(t, a, data, 0, sum+"  -\n", append(s.unprivileged(), "ssh", "-v", "-F", "none", "-i", path("user"), "-o", "UserKnownHostsFile="+path("known"),
+			answers(t, a, data, 0, sum+"  -\n", append(s.unprivileged(), "ssh", "-v", "-F", "none", "-i", path("user"), "-o",
+				"UserKnownHostsFile="+path("known"),
 				"-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ProxyCommand="+proxy, "root@"+host, "sha256sum")...)
 		}
 	}

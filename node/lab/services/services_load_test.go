@@ -228,7 +228,8 @@ func TestServicesUnderLoad(t *testing.T) {
 	t.Run("vanished association", func(t *testing.T) {
 		for range 50 {
 			control, near := s.associate(t, socks)
-			if err := pingPong(near, []byte("\x00\x00\x00\x01"+string(s.Addr.B.V4.Addr().AsSlice())+"\x00\x07ping"), []byte("\x00\x07ping")); err != nil {
+			if err := pingPong(near, []byte("\x00\x00\x00\x01"+string(s.Addr.B.V4.Addr().AsSlice())+"\x00\x07ping"),
+				[]byte("\x00\x07ping")); err != nil {
 				t.Error(err)
 			}
 			if err := control.(*net.TCPConn).SetLinger(0); err != nil {

@@ -136,9 +136,12 @@ func TestWireproxy(t *testing.T) {
 		t.Errorf("connect with a node of its own printed %q", got)
 	}
 
-	wireproxy := n.file("proxy.conf", "WGConfig = wg0.conf\n[Socks5]\nBindAddress = 127.0.0.1:1080\nUsername = peter\nPassword = $PROXY_PASSWORD\n"+
-		"[http]\nBindAddress = 127.0.0.1:8118\n[UDPProxyTunnel]\nBindAddress = 127.0.0.1:7007\nTarget = web.corp.example:7\nInactivityTimeout = 30\n"+
-		"[TCPClientTunnel]\nBindAddress = 127.0.0.1:8081\nTarget = web.corp.example:80\n[TCPServerTunnel]\nListenPort = 3422\nTarget = 127.0.0.1:8081\n")
+	wireproxy := n.file("proxy.conf", "WGConfig = wg0.conf\n[Socks5]\nBindAddress = 127.0.0.1:1080\nUsername = peter\n"+
+		"Password = $PROXY_PASSWORD\n"+
+		"[http]\nBindAddress = 127.0.0.1:8118\n[UDPProxyTunnel]\nBindAddress = 127.0.0.1:7007\nTarget = web.corp.example:7\n"+
+		"InactivityTimeout = 30\n"+
+		"[TCPClientTunnel]\nBindAddress = 127.0.0.1:8081\nTarget = web.corp.example:80\n[TCPServerTunnel]\n"+
+		"ListenPort = 3422\nTarget = 127.0.0.1:8081\n")
 	p := n.serve("[#] remote forward tcp :3422 to 127.0.0.1:8081", wireproxy)
 	n.curl("hello", "--socks5-hostname", "peter:open-sesame@127.0.0.1:1080", "http://web.corp.example/")
 	sitetest.Fails(t, s.A, 97, "rejected", "curl", "-sS", "--socks5-hostname", "peter:wrong@127.0.0.1:1080", "http://web.corp.example/")

@@ -155,9 +155,10 @@ func TestResolverForced(t *testing.T) {
 		path, want string
 		status     int
 	}{
-		"off":              {path, "[!] skipped: resolvconf -a wg0 -m 0 -x: resolver is off: the configuration says so", 0},
-		"file":             {path, "set by replacing /etc/resolv.conf: the configuration says so", 0},
-		"resolvconf":       {"PATH=/nonexistent", "the configuration says resolvconf: exec: \"resolvconf\": executable file not found in $PATH", 1},
+		"off":  {path, "[!] skipped: resolvconf -a wg0 -m 0 -x: resolver is off: the configuration says so", 0},
+		"file": {path, "set by replacing /etc/resolv.conf: the configuration says so", 0},
+		"resolvconf": {"PATH=/nonexistent",
+			"the configuration says resolvconf: exec: \"resolvconf\": executable file not found in $PATH", 1},
 		"systemd-resolved": {path, "the configuration says systemd-resolved: systemd-resolved does not answer", 1},
 	} {
 		t.Run(kind, func(t *testing.T) {

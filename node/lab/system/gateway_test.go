@@ -57,7 +57,8 @@ protocol = "tcp"
 port = 8081
 to = "INNER:80"`, "INNER:80", net.JoinHostPort(s.Inner(1), "80")))
 			out := s.H.Run(s.Wgnode, "up", tomlPath, "--explain")
-			for _, want := range []string{"sysctl -q net.ipv4.ip_forward=1", "sysctl -q net.ipv6.conf.wan.accept_ra=2  # or else wan loses its default route via fe80::1"} {
+			for _, want := range []string{"sysctl -q net.ipv4.ip_forward=1",
+				"sysctl -q net.ipv6.conf.wan.accept_ra=2  # or else wan loses its default route via fe80::1"} {
 				if !strings.Contains(out, want) {
 					t.Errorf("%q is not in\n%s", want, out)
 				}
@@ -107,7 +108,8 @@ func TestForwardShared(t *testing.T) {
 	before := everything(s.A)
 	s.toml(`"10.0.0.2/32"`, "forward = true", "")
 	first := s.A.ReadFile(tomlPath)
-	s.A.WriteFile("/etc/wireguard/wg1.toml", strings.NewReplacer("51821", "51822", "10.0.0.", "10.0.1.", "fd0a:", "fd0b:").Replace(first), 0o600)
+	s.A.WriteFile("/etc/wireguard/wg1.toml", strings.NewReplacer("51821", "51822", "10.0.0.", "10.0.1.", "fd0a:",
+		"fd0b:").Replace(first), 0o600)
 	on := func(want string) {
 		t.Helper()
 		if got := s.A.Run("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"); got != want+"\n"+want+"\n" {

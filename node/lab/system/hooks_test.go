@@ -19,7 +19,8 @@ import (
 func hooked(t *testing.T, s *site, more ...string) {
 	var lines []string
 	for _, phase := range []string{"PreUp", "PostUp", "PreDown", "PostDown"} {
-		lines = append(lines, phase+` = echo `+phase+` %i "$(ip link show %i >/dev/null 2>&1 && echo link)" "$(wg show %i private-key 2>/dev/null | wc -c)" >> /etc/log # a comment for bash`)
+		lines = append(lines, phase+` = echo `+phase+
+			` %i "$(ip link show %i >/dev/null 2>&1 && echo link)" "$(wg show %i private-key 2>/dev/null | wc -c)" >> /etc/log # a comment for bash`)
 	}
 	s.ConfA.Replace(t, "[Interface]\n", "[Interface]\n"+strings.Join(append(lines, more...), "\n")+"\n")
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)

@@ -45,7 +45,8 @@ const (
 func everything(h *lab.Host) string {
 	state := sitetest.HostState(h) + sitetest.Routing(h)
 	for _, f := range []string{"ipv4", "ipv6"} {
-		state += h.Run("sh", "-c", "cd /proc/sys/net/"+f+" && grep -r . ip_forward conf/*/forwarding conf/*/accept_ra conf/*/accept_redirects 2>/dev/null; true")
+		state += h.Run("sh", "-c", "cd /proc/sys/net/"+f+
+			" && grep -r . ip_forward conf/*/forwarding conf/*/accept_ra conf/*/accept_redirects 2>/dev/null; true")
 	}
 	return state
 }

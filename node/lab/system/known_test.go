@@ -152,7 +152,8 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 		"wgnode: hint: run it as that user: sudo -u nobody XDG_RUNTIME_DIR=/run/user/65534 wgnode doctor\n")
 	says(t, s.A, 1, []string{s.Wgnode, "down", "nb"}, "wgnode: nb belongs to nobody")
 	for _, word := range []string{"nb", file} {
-		says(t, s.A, 1, nobody("save", word), "wgnode: nb runs without privileges, so wg cannot change it: there is nothing to save beyond its file\n")
+		says(t, s.A, 1, nobody("save", word),
+			"wgnode: nb runs without privileges, so wg cannot change it: there is nothing to save beyond its file\n")
 	}
 	// Its own user in another session.
 	elsewhere := slices.DeleteFunc(nobody("doctor"), func(word string) bool { return strings.HasPrefix(word, "XDG_RUNTIME_DIR=") })

@@ -32,7 +32,8 @@ func TestUpWatchDown(t *testing.T) {
 	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Fatalf("curl printed %q", got)
 	}
-	for _, want := range []string{" A1 tun-read ", " A2 udp-send ", " A3 udp-receive ", " A4 udp-send ", " A5 udp-receive ", " A6 tun-write "} {
+	for _, want := range []string{" A1 tun-read ", " A2 udp-send ", " A3 udp-receive ", " A4 udp-send ", " A5 udp-receive ",
+		" A6 tun-write "} {
 		text.WaitOutput(patience.Context(t), want)
 	}
 	if err := text.Signal(syscall.SIGINT); err != nil {

@@ -17,7 +17,8 @@ import (
 // depend on when it came.
 func everythingOf(s *site) string {
 	state := sitetest.Routing(s.A) + s.A.Run("sh", "-c", "ip -o address | sort; cat /etc/resolv.conf 2>/dev/null | grep -v '^#' || true") +
-		s.A.Run("sh", "-c", "wg show wg0 allowed-ips | sort; wg show wg0 fwmark; wg show wg0 listen-port; wg show wg0 persistent-keepalive | sort")
+		s.A.Run("sh", "-c", "wg show wg0 allowed-ips | sort; wg show wg0 fwmark; wg show wg0 listen-port; wg show wg0 "+
+			"persistent-keepalive | sort")
 	state = regexp.MustCompile(`(?m)^\d+: | tentative| expires \w+|fe80::\S+`).ReplaceAllString(state, "")
 	return state
 }

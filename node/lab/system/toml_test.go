@@ -31,7 +31,8 @@ func TestUpFromTOML(t *testing.T) {
 	}
 	public := s.A.Run("sh", "-c", "echo '"+private+"' | wg pubkey")
 	self := "[[peer]]\nname = \"self\"\npublic_key = \"" + strings.TrimSpace(public) + "\"\nallowed_ips = [\"0.0.0.0/0\"]\n\n"
-	s.A.WriteFile("/etc/wireguard/office.toml", start+`private_key_command = "cat /etc/wireguard/key"`+"\npeers_file = \"shared/peers.toml\""+rest, 0o600)
+	s.A.WriteFile("/etc/wireguard/office.toml", start+`private_key_command = "cat /etc/wireguard/key"`+
+		"\npeers_file = \"shared/peers.toml\""+rest, 0o600)
 	s.A.WriteFile("/etc/wireguard/key", private+"\n", 0o600)
 	s.A.Run("mkdir", "/etc/wireguard/shared")
 	s.A.WriteFile("/etc/wireguard/shared/peers.toml", self+"[[peer]]"+peers, 0o600)

@@ -79,11 +79,15 @@ func TestAnswers(t *testing.T) {
 		{"a server's request", addr, "GET / HTTP/1.1\r\nHost: x\r\n", "400 Bad Request"},
 		{"another scheme", addr, "GET ftp://" + closed + "/ HTTP/1.1\r\nHost: x\r\n", "400 Bad Request"},
 		{"no HTTP", addr, "hello\r\n", "400 Bad Request"},
-		{"endless head", addr, "GET http://" + closed + "/ HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 2*maxHeader) + "\r\n", "431 Request Header Fields Too Large"},
+		{"endless head", addr, "GET http://" + closed + "/ HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 2*maxHeader) +
+			"\r\n", "431 Request Header Fields Too Large"},
 		{"no password", guarded, "CONNECT " + closed + " HTTP/1.1\r\nHost: x\r\n", "407 Proxy Authentication Required"},
-		{"wrong password", guarded, "CONNECT " + closed + " HTTP/1.1\r\nHost: x\r\n" + auth("Basic YWxpY2U6eA=="), "407 Proxy Authentication Required"},
-		{"wrong scheme", guarded, "CONNECT " + closed + " HTTP/1.1\r\nHost: x\r\n" + auth("Bearer YWxpY2U6b3BlbiBzZXNhbWU="), "407 Proxy Authentication Required"},
-		{"no base64", guarded, "CONNECT " + closed + " HTTP/1.1\r\nHost: x\r\n" + auth("Basic alice:open sesame"), "407 Proxy Authentication Required"},
+		{"wrong password", guarded, "CONNECT " + closed + " HTTP/1.1\r\nHost: x\r\n" + auth("Basic YWxpY2U6eA=="),
+			"407 Proxy Authentication Required"},
+		{"wrong scheme", guarded, "CONNECT " + closed + " HTTP/1.1\r\nHost: x\r\n" + auth("Bearer YWxpY2U6b3BlbiBzZXNhbWU="),
+			"407 Proxy Authentication Required"},
+		{"no base64", guarded, "CONNECT " + closed + " HTTP/1.1\r\nHost: x\r\n" + auth("Basic alice:open sesame"),
+			"407 Proxy Authentication Required"},
 		{"password", guarded, "CONNECT " + closed + " HTTP/1.1\r\nHost: x\r\n" + auth("basic YWxpY2U6b3BlbiBzZXNhbWU="), "502 Bad Gateway"},
 	} {
 		c := dial(t, test.addr)

@@ -51,7 +51,8 @@ func client(t *testing.T, addr, text string) net.Conn {
 // there room for others until then.
 func TestSlowClient(t *testing.T) {
 	addr := serve(t, proxy.Credentials{User: "u", Password: "p"}, proxy.Options{HandshakeTime: 20 * time.Millisecond, MaxConns: 1})
-	for _, text := range []string{"", "\x05", "\x05\xff\x02\x02", "\x05\x01\x02", "\x05\x01\x02\x01\xffuuu", "\x05\x01\x02\x01\x01u\x01p", "\x05\x01\x02\x01\x01u\x01p\x05\x01\x00\x03\xffwww"} {
+	for _, text := range []string{"", "\x05", "\x05\xff\x02\x02", "\x05\x01\x02", "\x05\x01\x02\x01\xffuuu",
+		"\x05\x01\x02\x01\x01u\x01p", "\x05\x01\x02\x01\x01u\x01p\x05\x01\x00\x03\xffwww"} {
 		slow, next := client(t, addr, text), client(t, addr, "\x04")
 		if _, err := io.ReadAll(next); err != nil { // its turn has come, and it is told off
 			t.Errorf("after %q: %v", text, err)

@@ -134,7 +134,8 @@ func TestFateInWords(t *testing.T) {
 	}{
 		{Packet{Start: Prerouting}, "lost after prerouting"},
 		{Packet{Start: Prerouting, Visits: visit(Step{Kind: PolicyStep, Verdict: Verdict{Action: Accept}})}, "lost after forward"},
-		{Packet{Start: Prerouting, Visits: visit(Step{Chain: "in", Handle: 4, Verdict: Verdict{Action: Drop}})}, "dropped by inet t in, handle 4"},
+		{Packet{Start: Prerouting, Visits: visit(Step{Chain: "in", Handle: 4, Verdict: Verdict{Action: Drop}})},
+			"dropped by inet t in, handle 4"},
 		{Packet{Start: Prerouting, Visits: visit(Step{Kind: PolicyStep, Verdict: Verdict{Action: Drop}})}, "dropped by the policy of inet t f"},
 		{Packet{Start: Prerouting, Visits: visit(Step{Chain: "f", Handle: 5, Verdict: Verdict{Action: Queue}})}, "queued by inet t f, handle 5"},
 		// A program was given the packet, and let it pass.

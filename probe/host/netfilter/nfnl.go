@@ -62,7 +62,8 @@ func transact(c *netlink.Conn, batch []netlink.Message) error {
 
 // dump calls fn for the attributes of all objects of a kind in a family,
 // [unix.NFPROTO_UNSPEC] for all.
-func dump(c *netlink.Conn, family uint8, kind int, fill func(*netlink.AttributeEncoder), fn func(family uint8, ad *netlink.AttributeDecoder) error) error {
+func dump(c *netlink.Conn, family uint8, kind int, fill func(*netlink.AttributeEncoder),
+	fn func(family uint8, ad *netlink.AttributeDecoder) error) error {
 	m, err := request(kind, family, netlink.Dump, fill)
 	if err != nil {
 		return err

@@ -61,12 +61,14 @@ func (r *Ruleset) At(h Hook, is4 bool) []Chain {
 func (r *Ruleset) Unseen() []string {
 	var missed []string
 	if len(r.Legacy) > 0 {
-		missed = append(missed, fmt.Sprintf("rules of legacy iptables (%s) are not traced; iptables-legacy-save lists them", strings.Join(r.Legacy, ", ")))
+		missed = append(missed, fmt.Sprintf("rules of legacy iptables (%s) are not traced; iptables-legacy-save lists them",
+			strings.Join(r.Legacy, ", ")))
 	}
 	if i := slices.IndexFunc(r.Chains, func(c Chain) bool {
 		return c.Hook == Egress || c.Table.Family == "bridge" && (c.Hook == Output || c.Hook == Postrouting)
 	}); i >= 0 {
-		missed = append(missed, fmt.Sprintf("packets that are translated before they come to chain %s are not traced there", r.Chains[i].Describe()))
+		missed = append(missed, fmt.Sprintf("packets that are translated before they come to chain %s are not traced there",
+			r.Chains[i].Describe()))
 	}
 	for _, f := range r.Flowtables {
 		missed = append(missed, fmt.Sprintf("flows that flowtable %s of %v has taken over are not traced", f.Name, f.Table))

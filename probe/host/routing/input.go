@@ -245,7 +245,8 @@ func (s *Snapshot) fix(rp *ReversePath, l *Link, f Flow, out string, useMark, ad
 	if f.Mark != 0 && !useMark {
 		marked := s.wayBack(l, f, out, f.Mark)
 		if s.leadsBack(&marked.Decision, l) {
-			rp.Evidence = append(rp.Evidence, fmt.Sprintf("with the packet's mark 0x%x it would be %s, but net.ipv4.conf.all.src_valid_mark = 0", f.Mark, &marked.Decision))
+			rp.Evidence = append(rp.Evidence, fmt.Sprintf("with the packet's mark 0x%x it would be %s, but "+
+				"net.ipv4.conf.all.src_valid_mark = 0", f.Mark, &marked.Decision))
 			rp.Fix = append(rp.Fix, "sysctl -w net.ipv4.conf.all.src_valid_mark=1")
 		}
 	}

@@ -47,11 +47,14 @@ func TestReversePath(t *testing.T) {
 		{name: "multicast source", flow: Flow{Src: addr("224.0.0.9")}, drops: true, evidence: "is a multicast or broadcast address"},
 		{name: "broadcast source", flow: Flow{Src: addr("192.168.178.255")}, drops: true, evidence: "is a broadcast address"},
 		{name: "loopback source", flow: Flow{Src: addr("127.0.0.5")}, drops: true, evidence: "is a loopback address"},
-		{name: "forwarded, by a rule for where it leaves", do: []string{"rule add pref 5 iif wg0 lookup 5", "route add default via 192.168.178.1 dev eth0 table 5"},
+		{name: "forwarded, by a rule for where it leaves", do: []string{"rule add pref 5 iif wg0 lookup 5",
+			"route add default via 192.168.178.1 dev eth0 table 5"},
 			settings: map[string]string{"eth0.rp_filter": "1", "all.forwarding": "1"},
 			flow:     Flow{Src: addr("8.8.8.8"), Dst: addr("9.9.9.9")}, evidence: "leads out of eth0"},
-		{name: "link without address", do: []string{"address flush dev eth0", "route add default dev eth0 metric 5"}, settings: map[string]string{"eth0.rp_filter": "2"},
-			flow: Flow{Src: addr("8.8.8.8"), Dst: addr("10.0.0.1")}, drops: true, evidence: "eth0 has no IPv4 address", fix: "ip -4 route add 8.8.8.8 dev eth0"},
+		{name: "link without address", do: []string{"address flush dev eth0", "route add default dev eth0 metric 5"},
+			settings: map[string]string{"eth0.rp_filter": "2"},
+			flow:     Flow{Src: addr("8.8.8.8"), Dst: addr("10.0.0.1")}, drops: true, evidence: "eth0 has no IPv4 address",
+			fix: "ip -4 route add 8.8.8.8 dev eth0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ownNamespace(t, slices.Concat(fullTunnel, tc.do)...)

@@ -263,7 +263,8 @@ func (w world) build(t *testing.T) {
 	if w.ipv6 {
 		family = "-6"
 		nud := w.pick("failed", "stale") // gateways that do not answer, or do
-		lines = append(lines, "neigh replace fd00:ff:0::2 dev d0 lladdr 02:00:00:00:00:01 nud "+nud, "neigh replace fd00:ff:1::3 dev d1 lladdr 02:00:00:00:00:01 nud "+nud)
+		lines = append(lines, "neigh replace fd00:ff:0::2 dev d0 lladdr 02:00:00:00:00:01 nud "+nud,
+			"neigh replace fd00:ff:1::3 dev d1 lladdr 02:00:00:00:00:01 nud "+nud)
 	}
 	for range 25 {
 		lines = append(lines, w.route())

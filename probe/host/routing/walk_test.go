@@ -33,32 +33,39 @@ func TestWalk(t *testing.T) {
 	}{
 		{name: "full tunnel", flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
 			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: suppressed: prefix length 0 <= 0",
+			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
+				"suppressed: prefix length 0 <= 0",
 			"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> default dev wg0 table 51820 scope link",
 			"ip -4 route get 9.9.9.9: default dev wg0 table 51820 scope link, by rule 32765: not from all fwmark 0xca6c lookup 51820",
 		}},
-		{name: "the encrypted packet", flow: Flow{Dst: addr("123.123.123.123"), Proto: 17, SPort: 51820, DPort: 51820, Mark: 51820}, want: []string{
+		{name: "the encrypted packet", flow: Flow{Dst: addr("123.123.123.123"), Proto: 17, SPort: 51820, DPort: 51820,
+			Mark: 51820}, want: []string{
 			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: suppressed: prefix length 0 <= 0",
+			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
+				"suppressed: prefix length 0 <= 0",
 			"32765: not from all fwmark 0xca6c lookup 51820: does not apply: the rule excepts fwmark 0xca6c",
 			"32766: from all lookup main -> default via 192.168.178.1 dev eth0 proto dhcp metric 600",
-			"ip -4 route get 123.123.123.123 mark 0xca6c ipproto udp sport 51820 dport 51820: default via 192.168.178.1 dev eth0 proto dhcp metric 600, by rule 32766: from all lookup main",
+			"ip -4 route get 123.123.123.123 mark 0xca6c ipproto udp sport 51820 dport 51820: default via 192.168.178.1 dev " +
+				"eth0 proto dhcp metric 600, by rule 32766: from all lookup main",
 		}},
-		{name: "a route that bypasses the tunnel", do: []string{"route add 9.9.9.0/24 via 192.168.178.1 dev eth0"}, flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 via 192.168.178.1 dev eth0",
-			"ip -4 route get 9.9.9.9: 9.9.9.0/24 via 192.168.178.1 dev eth0, by rule 32764: from all lookup main suppress_prefixlength 0",
-		}},
-		{name: "a blackhole is not suppressed", do: []string{"route del default", "route add blackhole default"}, flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> blackhole default",
-			"ip -4 route get 9.9.9.9: blackhole default, by rule 32764: from all lookup main suppress_prefixlength 0",
-		}},
-		{name: "a prohibit rule", do: []string{"rule add pref 100 from all uidrange 1000-1999 prohibit"}, flow: Flow{Dst: addr("9.9.9.9"), UID: 1234}, want: []string{
-			"0: from all lookup local -> no route",
-			"100: from all uidrange 1000-1999 prohibit",
-			"ip -4 route get 9.9.9.9 uid 1234: prohibit, by rule 100: from all uidrange 1000-1999 prohibit",
-		}},
+		{name: "a route that bypasses the tunnel", do: []string{"route add 9.9.9.0/24 via 192.168.178.1 dev eth0"},
+			flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+				"0: from all lookup local -> no route",
+				"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 via 192.168.178.1 dev eth0",
+				"ip -4 route get 9.9.9.9: 9.9.9.0/24 via 192.168.178.1 dev eth0, by rule 32764: from all lookup main suppress_prefixlength 0",
+			}},
+		{name: "a blackhole is not suppressed", do: []string{"route del default", "route add blackhole default"},
+			flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+				"0: from all lookup local -> no route",
+				"32764: from all lookup main suppress_prefixlength 0 -> blackhole default",
+				"ip -4 route get 9.9.9.9: blackhole default, by rule 32764: from all lookup main suppress_prefixlength 0",
+			}},
+		{name: "a prohibit rule", do: []string{"rule add pref 100 from all uidrange 1000-1999 prohibit"},
+			flow: Flow{Dst: addr("9.9.9.9"), UID: 1234}, want: []string{
+				"0: from all lookup local -> no route",
+				"100: from all uidrange 1000-1999 prohibit",
+				"ip -4 route get 9.9.9.9 uid 1234: prohibit, by rule 100: from all uidrange 1000-1999 prohibit",
+			}},
 		{name: "throw and goto", do: []string{
 			"rule add pref 100 goto 200", "rule add pref 150 blackhole", "rule add pref 200 to 9.0.0.0/8 lookup 7",
 			"route add throw 9.9.0.0/16 table 7", "route add 9.0.0.0/8 dev eth0 table 7",
@@ -66,7 +73,8 @@ func TestWalk(t *testing.T) {
 			"0: from all lookup local -> no route",
 			"100: from all goto 200",
 			"200: from all to 9.0.0.0/8 lookup 7 -> throw 9.9.0.0/16 table 7: on to the next rule",
-			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: suppressed: prefix length 0 <= 0",
+			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
+				"suppressed: prefix length 0 <= 0",
 			"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> default dev wg0 table 51820 scope link",
 			"ip -4 route get 9.9.9.9 from 10.0.0.1: default dev wg0 table 51820 scope link, by rule 32765: not from all fwmark 0xca6c lookup 51820",
 		}},
@@ -81,19 +89,23 @@ func TestWalk(t *testing.T) {
 			"0: from all lookup local -> local 10.0.0.1 dev wg0 table local proto kernel scope host src 10.0.0.1",
 			"ip -4 route get 10.0.0.1: local 10.0.0.1 dev wg0 table local proto kernel scope host src 10.0.0.1, by rule 0: from all lookup local",
 		}},
-		{name: "several ways", do: []string{"route add 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0"}, flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0 weight 1",
-			"ip -4 route get 9.9.9.9: 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0 weight 1, by rule 32764: from all lookup main suppress_prefixlength 0",
-		}},
-		{name: "a next hop object", do: []string{"nexthop add id 5 via 192.168.178.9 dev eth0", "route add 9.9.9.0/24 nhid 5"}, flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 nhid 5 via 192.168.178.9 dev eth0",
-			"ip -4 route get 9.9.9.9: 9.9.9.0/24 nhid 5 via 192.168.178.9 dev eth0, by rule 32764: from all lookup main suppress_prefixlength 0",
-		}},
+		{name: "several ways", do: []string{"route add 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0"},
+			flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+				"0: from all lookup local -> no route",
+				"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0 weight 1",
+				"ip -4 route get 9.9.9.9: 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0 weight 1, by rule " +
+					"32764: from all lookup main suppress_prefixlength 0",
+			}},
+		{name: "a next hop object", do: []string{"nexthop add id 5 via 192.168.178.9 dev eth0", "route add 9.9.9.0/24 nhid 5"},
+			flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+				"0: from all lookup local -> no route",
+				"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 nhid 5 via 192.168.178.9 dev eth0",
+				"ip -4 route get 9.9.9.9: 9.9.9.0/24 nhid 5 via 192.168.178.9 dev eth0, by rule 32764: from all lookup main suppress_prefixlength 0",
+			}},
 		{name: "a socket bound to the uplink", flow: Flow{Dst: addr("9.9.9.9"), OIF: "eth0"}, want: []string{
 			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: suppressed: prefix length 0 <= 0",
+			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
+				"suppressed: prefix length 0 <= 0",
 			"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> no route",
 			"32766: from all lookup main -> default via 192.168.178.1 dev eth0 proto dhcp metric 600",
 			"ip -4 route get 9.9.9.9 oif eth0: default via 192.168.178.1 dev eth0 proto dhcp metric 600, by rule 32766: from all lookup main",
@@ -111,7 +123,8 @@ func TestWalk(t *testing.T) {
 }
 
 func TestLinkWithoutCarrier(t *testing.T) {
-	ownNamespace(t, "link add eth0 type veth peer name off", "link set eth0 up", "address add 192.0.2.1/24 dev eth0", "route add default via 192.0.2.254")
+	ownNamespace(t, "link add eth0 type veth peer name off", "link set eth0 up", "address add 192.0.2.1/24 dev eth0",
+		"route add default via 192.0.2.254")
 	flow := Flow{Dst: addr("9.9.9.9")}
 	w := verified(t, take(t), flow)
 	if w.Decision.OutLink() != "eth0" || !w.Decision.Hops[0].LinkDown {
@@ -131,10 +144,12 @@ func TestLinkWithoutCarrier(t *testing.T) {
 }
 
 func TestDecision(t *testing.T) {
-	ownNamespace(t, slices.Concat(fullTunnel, []string{"route change default via 192.168.178.1 dev eth0 mtu 1300 metric 600", "address add 192.168.178.49/24 dev eth0"})...)
+	ownNamespace(t, slices.Concat(fullTunnel, []string{"route change default via 192.168.178.1 dev eth0 mtu 1300 metric 600",
+		"address add 192.168.178.49/24 dev eth0"})...)
 	w := verified(t, take(t), Flow{Dst: addr("123.123.123.123"), Mark: 51820})
 	d := w.Decision
-	if d.OutLink() != "eth0" || d.Gateway() != addr("192.168.178.1") || d.PrefSrc != addr("192.168.178.48") || d.MTU != 1300 || d.Table != Main || d.Rule.Priority != 32766 {
+	if d.OutLink() != "eth0" || d.Gateway() != addr("192.168.178.1") || d.PrefSrc != addr("192.168.178.48") ||
+		d.MTU != 1300 || d.Table != Main || d.Rule.Priority != 32766 {
 		t.Errorf("%+v", d)
 	}
 	// What is said without the kernel's help is the same.
@@ -248,7 +263,8 @@ func TestUntoldNextHops(t *testing.T) {
 
 func TestBadFlow(t *testing.T) {
 	s := &Snapshot{}
-	for _, f := range []Flow{{}, {Src: addr("10.0.0.1"), Dst: addr("fd00::1")}, {Dst: addr("10.0.0.1"), OIF: "gone"}, {Dst: addr("10.0.0.1"), IIF: "gone"}} {
+	for _, f := range []Flow{{}, {Src: addr("10.0.0.1"), Dst: addr("fd00::1")}, {Dst: addr("10.0.0.1"), OIF: "gone"},
+		{Dst: addr("10.0.0.1"), IIF: "gone"}} {
 		w := s.Walk(f)
 		if w.Doubt == "" {
 			t.Errorf("%+v: no doubt", f)
@@ -359,7 +375,8 @@ func TestVRF(t *testing.T) {
 }
 
 func TestRestricted(t *testing.T) {
-	ownNamespace(t, slices.Concat(fullTunnel, []string{"route add 10.8.0.0/16 dev wg0", "route add 10.9.0.0/16 dev wg0", "route add 10.9.0.0/16 dev wg0 table 4711"})...)
+	ownNamespace(t, slices.Concat(fullTunnel, []string{"route add 10.8.0.0/16 dev wg0", "route add 10.9.0.0/16 dev wg0",
+		"route add 10.9.0.0/16 dev wg0 table 4711"})...)
 	if n := len(take(t).Routes(false, 4711)); n != 0 {
 		t.Errorf("%d routes of a table that no rule leads into", n)
 	}
@@ -389,7 +406,8 @@ func TestUnexplained(t *testing.T) {
 	if err := s.Verify(&w); err != nil {
 		t.Fatal(err)
 	}
-	if w.Verified || w.Unexplained == "" || w.Decision.Rule != nil || w.Decision.OutLink() != "eth0" || w.Decision.Gateway() != addr("192.168.178.1") {
+	if w.Verified || w.Unexplained == "" || w.Decision.Rule != nil || w.Decision.OutLink() != "eth0" ||
+		w.Decision.Gateway() != addr("192.168.178.1") {
 		t.Errorf("%+v", w)
 	}
 	if lines := account(&w); len(lines) != 2 || !strings.Contains(lines[1], "do not explain") {
