@@ -16,27 +16,32 @@ import (
 
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/pin"
 )
 
-// The files in testdata/v1 were written by the first release of the format, and are never
-// written again: what is in them must be read by every later release. "client" and
-// "server" are of two hosts, of which the server's firewall begins to drop a flow;
-// "everything" has each value that a field of an event can have, and observations
-// without an empty field. Beside each recording stands what that release read in it.
+// The files in testdata/v1, v2 and so on were written by the first release of that format,
+// and are never written again: what is in them must be read by every later release.
+// "client" and "server" are of two hosts, of which the server's firewall begins to drop a
+// flow; "everything" has each value that a field of an event could have then, and
+// observations without an empty field. Beside each recording stands what that release
+// read in it.
 
-// golden reads a recording of the first release.
-func golden(t *testing.T, name string) (*Reader, []Packet) {
+// goldenVersions are those of which there are files.
+var goldenVersions = []string{"v1", "v2"}
+
+// golden reads a recording of a version.
+func golden(t *testing.T, version, name string) (*Reader, []Packet) {
 	t.Helper()
-	r, packets, err := read(goldenFile(t, name+".pcapng"))
+	r, packets, err := read(goldenFile(t, version, name+".pcapng"))
 	if err != io.EOF {
 		t.Fatal(err)
 	}
 	return r, packets
 }
 
-func goldenFile(t *testing.T, name string) []byte {
+func goldenFile(t *testing.T, version, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "v1", name))
+	b, err := os.ReadFile(filepath.Join("testdata", version, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,38 +49,40 @@ func goldenFile(t *testing.T, name string) []byte {
 }
 
 func TestGoldenRecordings(t *testing.T) {
-	for _, name := range []string{"client", "server", "everything"} {
-		t.Run(name, func(t *testing.T) {
-			r, packets := golden(t, name)
-			var events []byte
-			for i := range packets {
-				events = append(eventtext.AppendJSON(events, &packets[i].Event, r.Meta()), '\n')
-			}
-			if diff := cmp.Diff(string(goldenFile(t, name+".events.jsonl")), string(events)); diff != "" {
-				t.Errorf("events:\n%s", diff)
-			}
-			for what, v := range map[string]any{"meta": r.Meta(), "testimony": r.Observations()} {
-				text, err := json.Marshal(v)
-				if err != nil {
-					t.Fatal(err)
+	for _, version := range goldenVersions {
+		for _, name := range []string{"client", "server", "everything"} {
+			t.Run(version+" "+name, func(t *testing.T) {
+				r, packets := golden(t, version, name)
+				var events []byte
+				for i := range packets {
+					events = append(eventtext.AppendJSON(events, &packets[i].Event, r.Meta()), '\n')
 				}
-				if diff := cmp.Diff(leaves(t, goldenFile(t, name+"."+what+".json")), leaves(t, text)); diff != "" {
-					t.Errorf("%s:\n%s", what, diff)
+				pin.Kept(t, goldenFile(t, version, name+".events.jsonl"), events)
+				for what, v := range map[string]any{"meta": r.Meta(), "observations": r.Observations()} {
+					text, err := json.Marshal(v)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if diff := cmp.Diff(leaves(t, goldenFile(t, version, name+"."+what+".json")), leaves(t, text)); diff != "" {
+						t.Errorf("%s:\n%s", what, diff)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
 func TestGoldenEnd(t *testing.T) {
-	r, packets := golden(t, "everything")
-	if want := (Loss{Events: 17, Contents: 4}); r.Loss() != want || !r.Complete() || !r.EndedAt().Equal(start.Add(time.Minute)) {
-		t.Errorf("lost %+v, want %+v; complete %v at %v", r.Loss(), want, r.Complete(), r.EndedAt())
-	}
-	_, captured := session()
-	for i, want := range captured {
-		if !bytes.HasSuffix(packets[i].Data, want) || packets[i].Lost != uint64(i) {
-			t.Errorf("packet %d: %x does not end with %x, or lost %d", i, packets[i].Data, want, packets[i].Lost)
+	for _, version := range goldenVersions {
+		r, packets := golden(t, version, "everything")
+		if want := (Loss{Events: 17, Contents: 4}); r.Loss() != want || !r.Complete() || !r.EndedAt().Equal(start.Add(time.Minute)) {
+			t.Errorf("%s: lost %+v, want %+v; complete %v at %v", version, r.Loss(), want, r.Complete(), r.EndedAt())
+		}
+		_, captured := session()
+		for i, want := range captured {
+			if !bytes.HasSuffix(packets[i].Data, want) || packets[i].Lost != uint64(i) {
+				t.Errorf("%s: packet %d: %x does not end with %x, or lost %d", version, i, packets[i].Data, want, packets[i].Lost)
+			}
 		}
 	}
 }
@@ -127,8 +134,8 @@ func leaves(t *testing.T, text []byte) []string {
 // An event of a later release, with a seam that this one does not know, is read among
 // the others.
 func TestNewerEvent(t *testing.T) {
-	file := goldenFile(t, "client.pcapng")
-	_, packets := golden(t, "client")
+	file := goldenFile(t, "v1", "client.pcapng")
+	_, packets := golden(t, "v1", "client")
 	first, err := packets[0].Event.AppendBinary(nil)
 	if err != nil {
 		t.Fatal(err)
