@@ -38,7 +38,7 @@ const (
 	UnderlayInputFirewall Code = "underlay-input-firewall" // the encrypted packet arrives and is dropped by this host; also at B2
 	NoResponse            Code = "no-response"             // general: initiations leave and nothing comes back
 	PSKMismatch           Code = "psk-mismatch"            // a response to us arrives that cannot be consumed
-	LostOnPath            Code = "lost-on-path"            // left one host and did not reach the other; also at B1, B3, A5; from both sides only
+	LostOnPath            Code = "lost-on-path"            // left one host and did not reach the other; also at B1, B3, A5; both sides only
 )
 
 // B2 is missing: an initiation is not answered.

@@ -39,7 +39,7 @@ func conflicts(f *Facts) []diagnose.Finding {
 			if ours != n.Net {
 				what = fmt.Sprintf("the tunnel's network %s lies within that of %s, %s", ours, n.Link, n.Net)
 			}
-			add(ours.String()+n.Link, diagnose.Finding{Code: diagnose.AddressConflict,
+			add(ours.String()+n.Link, diagnose.Finding{
 				Summary: what + ": of each address in it only one of the two can be reached",
 				Fix: fix.Steps{
 					fix.Notef("give the tunnel another network, on all its hosts; here in %s:", f.ownSection()),
@@ -53,8 +53,9 @@ func conflicts(f *Facts) []diagnose.Finding {
 			if !slices.Contains(p.AllowedIPs, n.Net) || told[n.Net.String()+n.Link] {
 				continue
 			}
-			add(p.Key+n.Net.String()+n.Link, diagnose.Finding{Code: diagnose.AddressConflict, Peer: p.Key,
-				Summary: fmt.Sprintf("%s, in the AllowedIPs of %s, is also the network of %s: of each address in it only one of the two can be reached", n.Net, p.label(), n.Link),
+			add(p.Key+n.Net.String()+n.Link, diagnose.Finding{Peer: p.Key,
+				Summary: fmt.Sprintf("%s, in the AllowedIPs of %s, is also the network of %s: "+
+					"of each address in it only one of the two can be reached", n.Net, p.label(), n.Link),
 				Fix: fix.Steps{
 					fix.Note("renumber one of the two networks, or list only those addresses behind the peer that are needed:"),
 					fix.Check("ip route show %s", n.Net)}})
@@ -74,9 +75,11 @@ func duplicates(f *Facts) []diagnose.Finding {
 			if !slices.Contains(p.AllowedIPs, netip.PrefixFrom(a.Addr(), a.Addr().BitLen())) {
 				continue
 			}
-			found = append(found, diagnose.Finding{Code: diagnose.DuplicateAddress, Peer: p.Key,
-				Summary: fmt.Sprintf("%s is this host's own address in the tunnel, and also in the AllowedIPs of %s: what %s sends from it is taken for this host's, and nothing is sent there", a.Addr(), p.label(), p.label()),
-				Fix: fix.Steps{fix.Notef("give one of the two another address; here that is Address in %s, or AllowedIPs in %s:", f.ownSection().Heading(), f.sectionOf(p)),
+			found = append(found, diagnose.Finding{Peer: p.Key,
+				Summary: fmt.Sprintf("%s is this host's own address in the tunnel, and also in the AllowedIPs of %s: "+
+					"what %s sends from it is taken for this host's, and nothing is sent there", a.Addr(), p.label(), p.label()),
+				Fix: fix.Steps{fix.Notef("give one of the two another address; here that is Address in %s, or AllowedIPs in %s:",
+					f.ownSection().Heading(), f.sectionOf(p)),
 					fix.Check("wg show all allowed-ips")}})
 		}
 	}

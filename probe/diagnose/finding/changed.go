@@ -26,7 +26,7 @@ func notAsApplied(f *Facts) []diagnose.Finding {
 		if len(changed) == 0 {
 			continue
 		}
-		found = append(found, diagnose.Finding{Code: diagnose.NotAsApplied,
+		found = append(found, diagnose.Finding{
 			Summary: f.changes(changed, protects),
 			Fix:     fix.Steps{fix.Note("put it back:"), fix.Command("wgnode reload %s", f.Interface)}})
 	}

@@ -26,8 +26,9 @@ func dnsNotApplied(f *Facts) []diagnose.Finding {
 		}
 		asks = first.String()
 	}
-	return []diagnose.Finding{{Code: diagnose.DNSNotApplied,
-		Summary: fmt.Sprintf("the configuration has %s as name server, but by %s this host asks %s: somebody has changed that since the tunnel came up",
+	return []diagnose.Finding{{
+		Summary: fmt.Sprintf("the configuration has %s as name server, but by %s this host asks %s: "+
+			"somebody has changed that since the tunnel came up",
 			addresses(f.DNS), f.Resolver, asks),
 		Fix: fix.Steps{
 			fix.Note("to set it again:"),
@@ -51,13 +52,15 @@ func dnsLeak(f *Facts) []diagnose.Finding {
 	if len(out) == 0 {
 		return nil
 	}
-	steps := fix.Steps{fix.Notef("ask one that is reached through the tunnel; in %s:", f.ownSection()), fix.Config(f.ownSection(), "DNS", "ADDRESS")}
+	steps := fix.Steps{fix.Notef("ask one that is reached through the tunnel; in %s:", f.ownSection()),
+		fix.Config(f.ownSection(), "DNS", "ADDRESS")}
 	if len(f.DNS) > 0 {
 		steps = fix.Steps{fix.Note("which way each takes:"), fix.Check("ip route get %s", f.SystemAsks[0].Addr)}
 	}
-	return []diagnose.Finding{{Code: diagnose.DNSLeak,
-		Summary: fmt.Sprintf("everything is to go through the tunnel, but by %s names are asked for outside of it: %s", f.Resolver, strings.Join(out, ", ")),
-		Fix:     steps}}
+	return []diagnose.Finding{{
+		Summary: fmt.Sprintf("everything is to go through the tunnel, but by %s names are asked for outside of it: %s",
+			f.Resolver, strings.Join(out, ", ")),
+		Fix: steps}}
 }
 
 // dnsUnreachable looks for configured servers that did not answer although the
@@ -69,7 +72,7 @@ func dnsUnreachable(f *Facts) []diagnose.Finding {
 		if a.Refused {
 			what = "has nothing that listens on UDP port 53"
 		}
-		found = append(found, diagnose.Finding{Code: diagnose.DNSUnreachable,
+		found = append(found, diagnose.Finding{
 			Summary: fmt.Sprintf("the tunnel works, but the configured name server %s %s", a.Server, what),
 			Fix: fix.Steps{
 				fix.Note("does it run, and does it listen to and allow questions from the tunnel? There:"),

@@ -123,19 +123,36 @@ type Changed struct {
 	By       string    // who did it, or could have done it, in words; "" if there is no trace
 }
 
-// A rule looks for one thing.
-type rule func(f *Facts) []diagnose.Finding
+// rule looks for one thing, whose code it need not write into what it finds.
+type rule struct {
+	code diagnose.Code
+	find func(f *Facts) []diagnose.Finding
+}
 
+// rules are in the order in which findings are reported.
 var rules = []rule{
-	conflicts, duplicates, endpointInTunnel, tooLarge, noKeepalive, oneFamily,
-	notAsApplied, forwarding, clock, dnsNotApplied, dnsLeak, dnsUnreachable,
+	{code: diagnose.AddressConflict, find: conflicts},
+	{code: diagnose.DuplicateAddress, find: duplicates},
+	{code: diagnose.EndpointInTunnel, find: endpointInTunnel},
+	{code: diagnose.MTUTooLarge, find: tooLarge},
+	{code: diagnose.NoKeepalive, find: noKeepalive},
+	{code: diagnose.FullTunnelOneFamily, find: oneFamily},
+	{code: diagnose.NotAsApplied, find: notAsApplied},
+	{code: diagnose.ForwardingDisabled, find: forwarding},
+	{code: diagnose.ClockSkew, find: clock},
+	{code: diagnose.DNSNotApplied, find: dnsNotApplied},
+	{code: diagnose.DNSLeak, find: dnsLeak},
+	{code: diagnose.DNSUnreachable, find: dnsUnreachable},
 }
 
 // All returns what is found, in a fixed order.
 func All(f *Facts) []diagnose.Finding {
 	var all []diagnose.Finding
 	for _, r := range rules {
-		all = append(all, r(f)...)
+		for _, found := range r.find(f) {
+			found.Code = r.code
+			all = append(all, found)
+		}
 	}
 	return all
 }

@@ -63,25 +63,32 @@ func good() *Facts {
 	}
 }
 
-func TestFindings(t *testing.T) {
-	fixes := make(fixtest.Fixes)
-	fullTunnel := func(f *Facts, allowed string) { f.Peers[0].AllowedIPs = prefixes(allowed) }
-	useDNS := func(f *Facts, servers ...Server) {
-		f.DNS = []netip.Addr{netip.MustParseAddr("10.0.0.2")}
-		f.SystemAsks = servers
-	}
-	caller := func(name, allowed string) Peer {
-		return Peer{Key: name, Name: name, CallsIn: true, AllowedIPs: prefixes(allowed)}
-	}
-	off := func(ipv6 bool) []Forwarding {
-		return []Forwarding{{IPv6: ipv6, Evidence: "it is off", Sysctl: "net.ipv4.ip_forward"}}
-	}
-	for _, test := range []struct {
-		name string
-		edit func(f *Facts)
-		want diagnose.Code // "": none
-		says string        // in its summary or fix
-	}{
+// findingCase is a change of what is good, and what is found then.
+type findingCase struct {
+	name string
+	edit func(f *Facts)
+	want diagnose.Code // "": none
+	says string        // in its summary or fix
+}
+
+func fullTunnel(f *Facts, allowed string) { f.Peers[0].AllowedIPs = prefixes(allowed) }
+
+func useDNS(f *Facts, servers ...Server) {
+	f.DNS = []netip.Addr{netip.MustParseAddr("10.0.0.2")}
+	f.SystemAsks = servers
+}
+
+func caller(name, allowed string) Peer {
+	return Peer{Key: name, Name: name, CallsIn: true, AllowedIPs: prefixes(allowed)}
+}
+
+func notForwarding(ipv6 bool) []Forwarding {
+	return []Forwarding{{IPv6: ipv6, Evidence: "it is off", Sysctl: "net.ipv4.ip_forward"}}
+}
+
+// ofNetworks are about addresses, routes and sizes.
+func ofNetworks() []findingCase {
+	return []findingCase{
 		{name: "nothing", edit: func(f *Facts) {}},
 
 		{name: "the LAN's network", edit: func(f *Facts) { f.Networks = networks("eth0", "10.0.0.0/24") }, want: diagnose.AddressConflict,
@@ -126,7 +133,12 @@ func TestFindings(t *testing.T) {
 			f.Peers[0].RouteMTU, f.Peers[1].RouteMTU = 1450, 1400
 		}, want: diagnose.MTUTooLarge, says: "gateway (and 1 more), whose MTU is 1400"},
 		{name: "MTU of the way not known", edit: func(f *Facts) { f.Peers[0].RouteMTU = 0 }},
+	}
+}
 
+// ofHost are about what others do on this host, and whom it lets through.
+func ofHost() []findingCase {
+	return []findingCase{
 		{name: "a route was deleted", edit: func(f *Facts) {
 			f.Changed = []Changed{{What: "route 10.7.0.0/16 dev wg0 is missing", Since: now, By: "systemd-networkd could have done it"}}
 		}, want: diagnose.NotAsApplied, says: "route 10.7.0.0/16 dev wg0 is missing (since " + now.Format(time.DateTime) +
@@ -169,7 +181,7 @@ func TestFindings(t *testing.T) {
 
 		{name: "packets for others", edit: func(f *Facts) {
 			f.PassedOn = []PassedOn{{"alice", netip.MustParseAddr("192.168.7.7")}}
-			f.Forwarding = off(false)
+			f.Forwarding = notForwarding(false)
 		}, want: diagnose.ForwardingDisabled, says: "net.ipv4.ip_forward = 1"},
 		{name: "packets for others are passed on", edit: func(f *Facts) {
 			f.PassedOn = []PassedOn{{"alice", netip.MustParseAddr("192.168.7.7")}}
@@ -177,7 +189,7 @@ func TestFindings(t *testing.T) {
 		}},
 		{name: "a hub with a site", edit: func(f *Facts) {
 			f.Peers = []Peer{caller("alice", "10.0.0.2/32"), caller("site", "10.0.0.3/32 192.168.7.0/24")}
-			f.Forwarding = off(false)
+			f.Forwarding = notForwarding(false)
 		}, want: diagnose.ForwardingDisabled, says: "192.168.7.0/24 is behind site"},
 		{name: "a hub with an IPv4 site and IPv6", edit: func(f *Facts) {
 			f.Peers = []Peer{caller("alice", "10.0.0.2/32"), caller("site", "10.0.0.3/32 192.168.7.0/24")}
@@ -191,18 +203,25 @@ func TestFindings(t *testing.T) {
 			f.Peers = append(f.Peers, f.Peers[0])
 			f.Peers[1].AllowedIPs = prefixes("192.168.7.0/24")
 		}},
+	}
+}
 
+// ofTimeAndNames are about clocks and name servers.
+func ofTimeAndNames() []findingCase {
+	return []findingCase{
 		{name: "clock before the program", edit: func(f *Facts) { f.Clock.Now = time.Unix(0, 0) }, want: diagnose.ClockSkew,
 			says: "1970-01-01 00:00:00 UTC, which is before"},
 		{name: "built on a machine ahead of this", edit: func(f *Facts) { f.Clock.Now = f.Clock.Built.Add(-time.Hour) }},
 		{name: "the peer's clock", edit: func(f *Facts) { f.Peers[0].Clock = now.Add(-2 * time.Hour) }, want: diagnose.ClockSkew,
 			says: "the clock of gateway is 2h0m0s behind this host's"},
 		{name: "the peer's clock ahead", edit: func(f *Facts) { f.Peers[0].Clock, f.Clock.Synchronized = now.Add(2*time.Hour), true },
-			want: diagnose.ClockSkew, says: "ahead of this host's: its handshake said 2026-03-01 14:00:00 UTC when it was 2026-03-01 12:00:00 UTC here; this host's is synchronized"},
+			want: diagnose.ClockSkew, says: "ahead of this host's: its handshake said 2026-03-01 14:00:00 UTC when it was 2026-03-01 " +
+				"12:00:00 UTC here; this host's is synchronized"},
 		{name: "all peers' clocks", edit: func(f *Facts) {
 			f.Peers[0].Clock = now.Add(time.Hour)
 			f.Peers = append(f.Peers, Peer{Key: "bob", Clock: now.Add(time.Hour), ClockAt: now})
-		}, want: diagnose.ClockSkew, says: "gateway (and 1 more) is 1h0m0s ahead of this host's: its handshake said 2026-03-01 13:00:00 UTC when it was 2026-03-01 12:00:00 UTC here; no peer's agrees"},
+		}, want: diagnose.ClockSkew, says: "gateway (and 1 more) is 1h0m0s ahead of this host's: " +
+			"its handshake said 2026-03-01 13:00:00 UTC when it was 2026-03-01 12:00:00 UTC here; no peer's agrees"},
 		{name: "one peer's clock of two", edit: func(f *Facts) {
 			f.Peers = append(f.Peers, Peer{Key: "bob", Name: "bob", Clock: now.Add(time.Hour), ClockAt: now})
 		}, want: diagnose.ClockSkew, says: "the clock of bob is 1h0m0s ahead"},
@@ -237,7 +256,12 @@ func TestFindings(t *testing.T) {
 			want: diagnose.DNSUnreachable, says: "10.0.0.2 did not answer within 2s"},
 		{name: "DNS refused", edit: func(f *Facts) { f.Asked = []Asked{{Server: netip.MustParseAddr("10.0.0.2"), Refused: true}} },
 			want: diagnose.DNSUnreachable, says: "nothing that listens"},
-	} {
+	}
+}
+
+func TestFindings(t *testing.T) {
+	fixes := make(fixtest.Fixes)
+	for _, test := range slices.Concat(ofNetworks(), ofHost(), ofTimeAndNames()) {
 		t.Run(test.name, func(t *testing.T) {
 			f := good()
 			test.edit(f)

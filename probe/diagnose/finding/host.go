@@ -25,10 +25,11 @@ func oneFamily(f *Facts) []diagnose.Finding {
 		if way.IPv6 {
 			all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 		}
-		return []diagnose.Finding{{Code: diagnose.FullTunnelOneFamily, Peer: p.Key,
+		return []diagnose.Finding{{Peer: p.Key,
 			Summary: OneFamily(way.IPv6, way.Text),
 			Fix: fix.Steps{
-				fix.Notef("lead %s into the tunnel as well, even if %s has none: it then leaks nothing. In %s:", family(way.IPv6), p.label(), f.sectionOf(p)),
+				fix.Notef("lead %s into the tunnel as well, even if %s has none: it then leaks nothing. In %s:",
+					family(way.IPv6), p.label(), f.sectionOf(p)),
 				fix.Config(f.sectionOf(p), "AllowedIPs", fmt.Sprintf("%s, %s", netip.PrefixFrom(other(all.Addr()), 0), all))}}}
 	}
 	return nil
@@ -69,7 +70,7 @@ func forwarding(f *Facts) []diagnose.Finding {
 			steps = fix.Steps{fix.Command("sysctl -w %s=1", fw.Sysctl),
 				fix.Note("and to keep it so, in a file in /etc/sysctl.d:"), fix.Config(fix.Where{File: "/etc/sysctl.d"}, fw.Sysctl, "1")}
 		}
-		found = append(found, diagnose.Finding{Code: diagnose.ForwardingDisabled, Summary: what + "; " + fw.Evidence, Fix: steps})
+		found = append(found, diagnose.Finding{Summary: what + "; " + fw.Evidence, Fix: steps})
 	}
 	return found
 }
@@ -106,7 +107,8 @@ func (f *Facts) between(ipv6 bool) string {
 	if behind == nil || callers < 2 {
 		return ""
 	}
-	return fmt.Sprintf("%d peers call in, and %s is behind %s: what the others send there goes no further than this host", callers, network, behind.label())
+	return fmt.Sprintf("%d peers call in, and %s is behind %s: what the others send there goes no further than this host",
+		callers, network, behind.label())
 }
 
 // within reports whether a prefix is part of one of the tunnel's own networks.
@@ -135,8 +137,9 @@ func clock(f *Facts) []diagnose.Finding {
 	const stamp = "2006-01-02 15:04:05 MST"
 	const set = "timedatectl set-ntp true"
 	if !c.Built.IsZero() && !c.Now.IsZero() && c.Now.Before(c.Built.Add(-slack)) {
-		return []diagnose.Finding{{Code: diagnose.ClockSkew,
-			Summary: fmt.Sprintf("this host's clock says %s, which is before this program was made (%s): peers take handshakes for replays if they have seen later ones",
+		return []diagnose.Finding{{
+			Summary: fmt.Sprintf("this host's clock says %s, which is before this program was made (%s): "+
+				"peers take handshakes for replays if they have seen later ones",
 				c.Now.UTC().Format(stamp), c.Built.UTC().Format(stamp)),
 			Fix: fix.Steps{fix.Note("set it, and let something keep it right:"), fix.Command(set)}}}
 	}
@@ -160,10 +163,11 @@ func clock(f *Facts) []diagnose.Finding {
 	if diff < 0 {
 		ahead = "behind"
 	}
-	finding := diagnose.Finding{Code: diagnose.ClockSkew, Peer: p.Key,
+	finding := diagnose.Finding{Peer: p.Key,
 		Summary: fmt.Sprintf("the clock of %s%s is %v %s this host's: its handshake said %s when it was %s here",
 			p.label(), andMore(len(off)-1), diff.Abs().Round(time.Second), ahead, p.Clock.UTC().Format(stamp), p.ClockAt.UTC().Format(stamp)),
-		Fix: fix.Steps{fix.Note("on the host whose clock is wrong (date -u shows it); one that goes back later has its handshakes taken for replays"), fix.Command(set)}}
+		Fix: fix.Steps{fix.Note("on the host whose clock is wrong (date -u shows it); " +
+			"one that goes back later has its handshakes taken for replays"), fix.Command(set)}}
 	switch {
 	case c.Synchronized:
 		finding.Summary += "; this host's is synchronized"

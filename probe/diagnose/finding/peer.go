@@ -22,7 +22,7 @@ func endpointInTunnel(f *Facts) []diagnose.Finding {
 			continue
 		}
 		ep := p.Endpoint.Addr()
-		found = append(found, diagnose.Finding{Code: diagnose.EndpointInTunnel, Peer: p.Key,
+		found = append(found, diagnose.Finding{Peer: p.Key,
 			Summary: fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself: %s", p.label(), ep, p.Route.Text),
 			Fix:     diagnose.PastTunnel(&p.Route, ep)})
 	}
@@ -64,15 +64,17 @@ func tooLarge(f *Facts) []diagnose.Finding {
 		return nil
 	}
 	ep := worst.Endpoint.Addr()
-	finding := diagnose.Finding{Code: diagnose.MTUTooLarge, Peer: worst.Key,
-		Summary: fmt.Sprintf("the MTU of %s is %d; with the %d bytes that WireGuard adds, full packets do not fit the way to the endpoint of %s%s, whose MTU is %d: they are sent in fragments or not at all",
+	finding := diagnose.Finding{Peer: worst.Key,
+		Summary: fmt.Sprintf("the MTU of %s is %d; with the %d bytes that WireGuard adds, "+
+			"full packets do not fit the way to the endpoint of %s%s, whose MTU is %d: they are sent in fragments or not at all",
 			f.Interface, f.MTU, overhead(ep), worst.label(), andMore(ways-1), worst.RouteMTU),
 		Fix: fix.Steps{
 			fix.Command("ip link set dev %s mtu %d", f.Interface, fits),
 			fix.Notef("and in %s:", f.ownSection()),
 			fix.Config(f.ownSection(), "MTU", strconv.Itoa(fits))}}
 	if fits < minimum {
-		finding.Fix = append(fix.Steps{fix.Notef("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)}, finding.Fix...)
+		finding.Fix = append(fix.Steps{fix.Notef("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)},
+			finding.Fix...)
 	}
 	return []diagnose.Finding{finding}
 }
@@ -98,7 +100,7 @@ func noKeepalive(f *Facts) []diagnose.Finding {
 		if p.Keepalive != 0 || p.CallsIn || p.Opened.IsZero() || !private(src) || !public(ep) {
 			continue
 		}
-		found = append(found, diagnose.Finding{Code: diagnose.NoKeepalive, Peer: p.Key,
+		found = append(found, diagnose.Finding{Peer: p.Key,
 			Summary: fmt.Sprintf("connections come in from %s (the latest at %s), and this host, %s, is behind NAT: without keepalives the NAT "+
 				"mapping expires when the tunnel is idle, and %s cannot reach this host until it sends again",
 				p.label(), p.Opened.Format(time.TimeOnly), src, p.label()),

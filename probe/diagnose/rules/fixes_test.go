@@ -2,6 +2,7 @@ package rules
 
 import (
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -24,27 +25,30 @@ func addFix(t *testing.T, fixes fixtest.Fixes, name string, f *diagnose.Facts) {
 	})
 }
 
-// Fixes that no other table has: what they depend on beside the cause.
-func TestFixes(t *testing.T) {
-	fixes := make(fixtest.Fixes)
-	routed := func(s *story, r evidence.RouteDecision) *story { s.Flow.Route = r; return s }
-	endpointBy := func(s *story, r evidence.RouteDecision) *story { s.Peer.Route = r; return s }
-	sent := func(s *story, errno syscall.Errno) *story {
-		return s.add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(errno)})
-	}
-	edited := func(s *story, edit func(s *story)) *story { edit(s); return s }
-	byRule := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth1", Text: "default dev eth1 table 7",
+type fixCase struct {
+	name string
+	s    *story
+}
+
+func routed(s *story, r evidence.RouteDecision) *story     { s.Flow.Route = r; return s }
+func endpointBy(s *story, r evidence.RouteDecision) *story { s.Peer.Route = r; return s }
+func edited(s *story, edit func(s *story)) *story          { edit(s); return s }
+
+func sent(s *story, errno syscall.Errno) *story {
+	return s.add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(errno)})
+}
+
+var (
+	byRule = evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth1", Text: "default dev eth1 table 7",
 		By: "1000: from all lookup 7", Remove: "ip rule del pref 1000 lookup 7"}
+	policy = []evidence.XfrmBlock{{Text: "IPsec policy: src 0.0.0.0/0 action block", Fix: "ip xfrm policy delete dir out"}}
+)
+
+// fixesOutward are about what keeps packets from the peer.
+func fixesOutward() []fixCase {
 	elsewhere := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0", Text: "192.168.200.22 dev eth0"}
 	traced := &evidence.KernelEvidence{}
-	policy := []evidence.XfrmBlock{{Text: "IPsec policy: src 0.0.0.0/0 action block", Fix: "ip xfrm policy delete dir out"}}
-	reply := func() *story {
-		return tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck)
-	}
-	for _, c := range []struct {
-		name string
-		s    *story
-	}{
+	return []fixCase{
 		{name: "routed by a rule", s: routed(tell(probe.SideA), byRule)},
 		{name: "this host's own", s: routed(tell(probe.SideA), evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lo", Local: true})},
 		{name: "link down and an address missing", s: edited(routed(tell(probe.SideA), elsewhere), func(s *story) {
@@ -77,6 +81,16 @@ func TestFixes(t *testing.T) {
 				Source: netip.MustParseAddr("192.168.1.11")})},
 		{name: "no response on this host", s: endpointBy(tell(probe.SideA).asks().calls().after(5*time.Second).calls(),
 			evidence.RouteDecision{Kind: evidence.RouteFound, Local: true})},
+	}
+}
+
+// fixesInside are about packets on their way through this host, and behind the peer.
+func fixesInside() []fixCase {
+	traced := &evidence.KernelEvidence{}
+	reply := func() *story {
+		return tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck)
+	}
+	return []fixCase{
 		{name: "port closed behind the peer", s: tell(probe.SideA).connects().asks().innerICMP("192.168.200.22", 3, 3)},
 		{name: "port closed behind the peer, no probe", s: edited(tell(probe.SideA).connects().asks().innerICMP("192.168.200.22", 3, 3),
 			func(s *story) { s.Flow.Probe = diagnose.Probe{} })},
@@ -121,7 +135,13 @@ func TestFixes(t *testing.T) {
 			kernel(evidence.ToTunnel, evidence.Traversal{Lost: "prerouting", In: "lan0",
 				Route:      evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0"},
 				Forwarding: &evidence.Forwarding{Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}})},
-	} {
+	}
+}
+
+// Fixes that no other table has: what they depend on beside the cause.
+func TestFixes(t *testing.T) {
+	fixes := make(fixtest.Fixes)
+	for _, c := range slices.Concat(fixesOutward(), fixesInside()) {
 		c.s.Since = now.Add(-9 * time.Second)
 		addFix(t, fixes, c.name, c.s.Facts)
 	}

@@ -42,23 +42,24 @@ func (s *story) comesIn() *story {
 	return s.called().inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn)
 }
 
-func TestJudgeByKernel(t *testing.T) {
-	fixes := make(fixtest.Fixes)
-	lan := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lan0", Text: "192.168.200.0/24 dev lan0"}
-	silent := lan
-	silent.Neighbor = &evidence.Neighbor{Unreachable: true, Addr: target.Addr(), Link: "lan0", Evidence: "FAILED"}
-	on, off := &evidence.Forwarding{On: true}, &evidence.Forwarding{Evidence: "net.ipv4.conf.wg0.forwarding = 0",
-		Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}
-	martian := &evidence.SourceCheck{Drops: true, Evidence: []string{"rp_filter = 1"},
-		Fix: []string{"sysctl -w net.ipv4.conf.all.rp_filter=2"}}
-	for _, c := range []struct {
-		name string
-		s    *story
-		code diagnose.Code
-		at   probe.Checkpoint
-		sure bool
-		says string // in evidence or fix
-	}{
+// kernelCase is what the kernel did, and the verdict on it.
+type kernelCase struct {
+	name string
+	s    *story
+	code diagnose.Code
+	at   probe.Checkpoint
+	sure bool
+	says string // in evidence or fix
+}
+
+// martian is a source that the kernel has no route back to.
+func martian() *evidence.SourceCheck {
+	return &evidence.SourceCheck{Drops: true, Evidence: []string{"rp_filter = 1"}, Fix: []string{"sysctl -w net.ipv4.conf.all.rp_filter=2"}}
+}
+
+// tunnelCases are about the way into the tunnel, and about encrypted packets.
+func tunnelCases() []kernelCase {
+	return []kernelCase{
 		{name: "request dropped before the tunnel", s: tell(probe.SideA).kernel(evidence.ToTunnel, evidence.Traversal{Drop: aDrop("output")}),
 			code: diagnose.OutputFirewall, at: probe.A1, sure: true, says: "handle 7"},
 		{name: "request dropped by a policy", s: tell(probe.SideA).
@@ -75,7 +76,7 @@ func TestJudgeByKernel(t *testing.T) {
 			kernel(evidence.FromWire, evidence.Traversal{Drop: ofData(aDrop("input"))}), code: diagnose.UnderlayInputFirewall, at: probe.A3,
 			sure: true, says: "handle 7"},
 		{name: "encrypted answer filtered", s: tell(probe.SideA).calls().
-			kernel(evidence.FromWire, evidence.Traversal{Lost: "prerouting", Source: martian}), code: diagnose.ReversePathFilter, at: probe.A3,
+			kernel(evidence.FromWire, evidence.Traversal{Lost: "prerouting", Source: martian()}), code: diagnose.ReversePathFilter, at: probe.A3,
 			sure: true, says: "rp_filter = 1"},
 		{name: "encrypted answer lost, not filtered", s: tell(probe.SideA).calls().
 			kernel(evidence.FromWire, evidence.Traversal{Lost: "prerouting", Source: &evidence.SourceCheck{}}), code: diagnose.NoResponse,
@@ -86,7 +87,7 @@ func TestJudgeByKernel(t *testing.T) {
 			says: "handle 7"},
 		{name: "answer filtered behind the tunnel", s: tell(probe.SideA).connects().asks().
 			inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck).
-			kernel(evidence.FromTunnel, evidence.Traversal{Lost: "prerouting", Source: martian}), code: diagnose.ReversePathFilter, at: probe.A6,
+			kernel(evidence.FromTunnel, evidence.Traversal{Lost: "prerouting", Source: martian()}), code: diagnose.ReversePathFilter, at: probe.A6,
 			sure: true, says: "rp_filter = 1"},
 
 		{name: "call dropped", s: tell(probe.SideB).kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input")}),
@@ -99,6 +100,17 @@ func TestJudgeByKernel(t *testing.T) {
 		{name: "answer dropped, and data of a session that is gone", s: tell(probe.SideB).called().
 			kernel(evidence.ToWire, evidence.Traversal{Drop: ofData(aDrop("output"))}), code: diagnose.UnderlayOutputFirewall, at: probe.B2,
 			sure: true, says: "handle 7"},
+	}
+}
+
+// behindCases are about what becomes of a request behind the tunnel, and of its answer.
+func behindCases() []kernelCase {
+	lan := evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lan0", Text: "192.168.200.0/24 dev lan0"}
+	silent := lan
+	silent.Neighbor = &evidence.Neighbor{Unreachable: true, Addr: target.Addr(), Link: "lan0", Evidence: "FAILED"}
+	on, off := &evidence.Forwarding{On: true}, &evidence.Forwarding{Evidence: "net.ipv4.conf.wg0.forwarding = 0",
+		Fix: []string{"sysctl -w net.ipv4.ip_forward=1"}}
+	return []kernelCase{
 		{name: "not forwarded, off", s: tell(probe.SideB).comesIn().
 			kernel(evidence.FromTunnel, evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: off, Source: &evidence.SourceCheck{}}),
 			code: diagnose.ForwardingDisabled, at: probe.B5, sure: true, says: "ip_forward=1"},
@@ -115,7 +127,7 @@ func TestJudgeByKernel(t *testing.T) {
 		{name: "own input dropped", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Drop: aDrop("input")}),
 			code: diagnose.InputFirewall, at: probe.B7, sure: true, says: "handle 7"},
 		{name: "source filtered", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
-			evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: on, Source: martian}), code: diagnose.ReversePathFilter, at: probe.B5,
+			evidence.Traversal{Lost: "prerouting", Route: lan, Forwarding: on, Source: martian()}), code: diagnose.ReversePathFilter, at: probe.B5,
 			sure: true, says: "rp_filter = 1"},
 		{name: "neighbour silent", s: tell(probe.SideB).comesIn().
 			kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0", Route: silent, Forwarding: on}),
@@ -134,9 +146,14 @@ func TestJudgeByKernel(t *testing.T) {
 					By: "1000: from all lookup 7"}}), code: diagnose.ReturnRouteWrong, at: probe.B7, sure: true, says: "lookup 7"},
 		{name: "answer filtered", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
 			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).kernel(evidence.ToTunnel,
-			evidence.Traversal{Lost: "prerouting", In: "lan0", Source: martian}), code: diagnose.ReversePathFilter, at: probe.B7, sure: true,
+			evidence.Traversal{Lost: "prerouting", In: "lan0", Source: martian()}), code: diagnose.ReversePathFilter, at: probe.B7, sure: true,
 			says: "rp_filter = 1"},
-	} {
+	}
+}
+
+func TestJudgeByKernel(t *testing.T) {
+	fixes := make(fixtest.Fixes)
+	for _, c := range slices.Concat(tunnelCases(), behindCases()) {
 		v, _ := c.s.judge()
 		if v.Code != c.code || v.Checkpoint != c.at || v.Certain != c.sure {
 			t.Errorf("%s: %s at %s, certain %v; want %s at %s, %v\n%+v", c.name, v.Code, v.Checkpoint, v.Certain, c.code, c.at, c.sure, v)
