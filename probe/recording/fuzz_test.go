@@ -78,7 +78,8 @@ func TestHostileFiles(t *testing.T) {
 	for binary.LittleEndian.Uint32(whole[packet:]) != blockPacket {
 		packet += int(binary.LittleEndian.Uint32(whole[packet+4:]))
 	}
-	foreign := endBlock(endOptions(append(beginBlock(nil, blockSection), 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255)))
+	head := []byte{0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255}
+	foreign := endBlock(endOptions(append(beginBlock(nil, blockSection), head...)))
 	for _, test := range []struct {
 		name string
 		file []byte
@@ -152,7 +153,8 @@ func TestOtherByteOrder(t *testing.T) {
 	body[3] = 1
 	file = append(file, block(blockPacket, append(append(body[:4], append(make([]byte, 4), body[8:]...)...), custom(kindEvent, tag)...))...)
 	r, packets, err := read(file)
-	if err != io.EOF || len(packets) != 1 || packets[0].Event != e || string(packets[0].Data) != "abc" || packets[0].Length != 9 || r.Meta().Interface != "wg0" {
+	if err != io.EOF || len(packets) != 1 || packets[0].Event != e || string(packets[0].Data) != "abc" ||
+		packets[0].Length != 9 || r.Meta().Interface != "wg0" {
 		t.Errorf("%+v, %v", packets, err)
 	}
 }

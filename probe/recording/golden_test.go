@@ -142,7 +142,8 @@ func TestNewerEvent(t *testing.T) {
 	}
 	file[bytes.Index(file, first)+120] = 200
 	_, again, err := read(file)
-	if err != io.EOF || len(again) != len(packets) || again[0].Event.Seam.String() != "unknown(200)" || again[0].Event.Time != packets[0].Event.Time {
+	if err != io.EOF || len(again) != len(packets) || again[0].Event.Seam.String() != "unknown(200)" ||
+		again[0].Event.Time != packets[0].Event.Time {
 		t.Errorf("%v: %d packets, want %d; the first is %+v", err, len(again), len(packets), again[0].Event)
 	}
 }

@@ -46,7 +46,8 @@ func session() (events []probe.Event, captured [][]byte) {
 	a1.DecodeInner(packet)
 	a1.PrefixBits = 32
 	a4 := a1
-	a4.Time, a4.Pair, a4.Seam, a4.Checkpoint, a4.Kind, a4.PrefixBits = a1.Time+1, 1, probe.SeamUDPSend, probe.A4, probe.KindData, probe.NoPrefix
+	a4.Time, a4.Pair, a4.Kind, a4.PrefixBits = a1.Time+1, 1, probe.KindData, probe.NoPrefix
+	a4.Seam, a4.Checkpoint = probe.SeamUDPSend, probe.A4
 	a4.OuterSrc, a4.OuterDst, a4.OuterSrcPort, a4.OuterDstPort, a4.OuterLen = host, peer, 51820, 51821, 80
 	a4.Receiver, a4.Counter = 0x1a2b3c4d, 5
 	hello := probe.Event{Time: a4.Time + 1, Seam: probe.SeamUDPReceive, Checkpoint: probe.A3, Kind: probe.KindResponse, Peer: 1,
@@ -156,7 +157,8 @@ func TestMadePacketsDecode(t *testing.T) {
 			t.Errorf("%v: got %+v, want %+v", reason, got, want)
 		}
 		var outer probe.Event
-		if !outer.DecodeInner(b) || outer.Proto != probe.ProtoUDP || outer.InnerSrcPort != want.OuterSrcPort || outer.InnerDst != want.OuterDst && want.OuterDst != (probe.Addr{}) {
+		if !outer.DecodeInner(b) || outer.Proto != probe.ProtoUDP || outer.InnerSrcPort != want.OuterSrcPort ||
+			outer.InnerDst != want.OuterDst && want.OuterDst != (probe.Addr{}) {
 			t.Errorf("outer header: %+v", outer)
 		}
 	}
@@ -171,7 +173,8 @@ func TestEventsAreLossless(t *testing.T) {
 			InnerSrcPort: uint16(r.Uint32()), InnerDstPort: uint16(r.Uint32()), OuterSrcPort: uint16(r.Uint32()), OuterDstPort: uint16(r.Uint32()),
 			Receiver: r.Uint32(), Sender: r.Uint32(), Peer: probe.PeerID(r.Uint32()), InnerLen: uint16(r.Uint32()), OuterLen: uint16(r.Uint32()),
 			Seam: probe.Seam(r.IntN(6)), Checkpoint: probe.Checkpoint(r.IntN(len(checkpoints) + 1)), Kind: probe.Kind(r.IntN(len(kinds) + 1)),
-			Proto: uint8(r.Uint32()), Reason: probe.Reason(r.IntN(probe.NumReasons)), PrefixBits: uint8(r.Uint32()), Flags: probe.Flags(r.Uint32()), Info: uint8(r.Uint32())}
+			Proto: uint8(r.Uint32()), Reason: probe.Reason(r.IntN(probe.NumReasons)), PrefixBits: uint8(r.Uint32()),
+			Flags: probe.Flags(r.Uint32()), Info: uint8(r.Uint32())}
 		for _, a := range []*probe.Addr{&e.InnerSrc, &e.InnerDst, &e.OuterSrc, &e.OuterDst} {
 			for i := range a {
 				a[i] = byte(r.Uint32())
