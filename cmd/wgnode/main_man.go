@@ -38,7 +38,7 @@ func generate(args []string) error {
 	}
 	root := newRootCommand()
 	withoutTag(root)
-	root.Long += commandList(root) + files
+	root.Long += commandList(root) + verdicts + files
 	return errors.Join(
 		doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "wgnode", Manual: "wgnode"}, manual),
 		plainSwitches(manual),
@@ -76,6 +76,13 @@ func withoutTag(cmd *cobra.Command) {
 		withoutTag(sub)
 	}
 }
+
+// verdicts is a section of wgnode(8).
+const verdicts = `
+# VERDICTS
+What the codes mean that explain, doctor and merge print is in **wgnode-verdicts(7)**.
+
+`
 
 // files is a section of wgnode(8), in the form that commandList has.
 const files = `
