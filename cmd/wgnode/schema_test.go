@@ -22,6 +22,7 @@ var documents = []schematest.Document{
 	{Name: "doctor", Title: "wgnode doctor --json", Type: reflect.TypeFor[diagnose.DoctorReport](), Forms: diagnose.JSONForms()},
 	{Name: "trace", Title: "wgnode trace --json", Type: reflect.TypeFor[walk.Walk]()},
 	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},
+	{Name: "code", Title: "wgnode explain CODE --json, wgnode help CODE --json", Type: reflect.TypeFor[codeReport]()},
 	{Name: "watch", Title: "wgnode watch --json: each line", Type: reflect.TypeFor[eventtext.Object]()},
 }
 

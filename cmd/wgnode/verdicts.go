@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/render"
+	"github.com/wgnode/wgnode/probe/schema"
 )
 
 // The codes of verdicts are topics of `wgnode help`, and `wgnode explain CODE` says the
@@ -38,19 +39,22 @@ func knownCode(word string) (diagnose.Code, bool) {
 	return code, ok
 }
 
+// codeReport is what there is to know about a code, as JSON has it.
+type codeReport struct {
+	Schema schema.Version `json:"schema"`
+	Code   diagnose.Code  `json:"code"`
+	Class  diagnose.Class `json:"class"`
+	diagnose.Doc
+}
+
 // explainCode prints what there is to know about a code.
 func explainCode(cmd *cobra.Command, code diagnose.Code, asJSON bool) error {
 	doc, ok := code.Doc()
 	if !ok {
 		return fmt.Errorf("unknown verdict %q", code)
 	}
-	report := struct {
-		Schema int            `json:"schema"`
-		Code   diagnose.Code  `json:"code"`
-		Class  diagnose.Class `json:"class"`
-		diagnose.Doc
-	}{1, code, code.Class(), doc}
-	return printReport(cmd, &report, asJSON, func() error {
+	report := &codeReport{Code: code, Class: code.Class(), Doc: doc}
+	return printReport(cmd, report, asJSON, func() error {
 		return render.Code(cmd.OutOrStdout(), code, &doc, textOptions(cmd))
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/schema/schematest"
 )
 
 // wgnodeSays runs a command line that must succeed and returns what it prints.
@@ -37,8 +38,12 @@ func TestExplainCode(t *testing.T) {
 			Code, Class, Meaning, Mend string
 			Alike                      []struct{ Code, Check string }
 		}
-		if err := json.Unmarshal([]byte(wgnodeSays(t, "explain --json "+code)), &report); err != nil {
+		printed := []byte(wgnodeSays(t, "explain --json "+code))
+		if err := json.Unmarshal(printed, &report); err != nil {
 			t.Fatal(err)
+		}
+		if err := schematest.Validate("code", printed); err != nil {
+			t.Errorf("%s: %v", code, err)
 		}
 		if report.Schema != 1 || report.Code != code || report.Class != string(c.Class()) || report.Meaning == "" || report.Mend == "" ||
 			len(report.Alike) == 0 {

@@ -9,10 +9,10 @@ import (
 // paragraph, or, if it begins with two spaces, a command to be shown as it is.
 type Doc struct {
 	Title   string      `json:"title"`   // a few words, without a period
-	Meaning string      `json:"meaning"` // what the verdict claims, and what it rests on
-	Wire    string      `json:"wire"`    // which messages and packets pass, and which do not
+	Meaning string      `json:"meaning"` // what the verdict claims, and what it rests on; lines as in mend
+	Wire    string      `json:"wire"`    // which messages and packets pass, and which do not; lines as in mend
 	Alike   []Candidate `json:"alike"`   // other codes that look the same at first, each with what sets it apart
-	Mend    string      `json:"mend"`    // what to do
+	Mend    string      `json:"mend"`    // what to do: each line is a paragraph, or a command if it begins with two spaces
 }
 
 // declaration is all that is known of a code beside the rule that finds it.
