@@ -197,13 +197,13 @@ type Handshake struct {
 	ClockNewest, Clock time.Time
 }
 
-// SessionLife is how long a session is good for (RejectAfterTime in the
+// sessionLife is how long a session is good for (RejectAfterTime in the
 // WireGuard whitepaper, section 6.1).
-const SessionLife = 180 * time.Second
+const sessionLife = 180 * time.Second
 
 // Alive reports whether there is a session at time now.
 func (h *Handshake) Alive(now time.Time) bool {
-	return !h.Established.IsZero() && now.Sub(h.Established) < SessionLife
+	return !h.Established.IsZero() && now.Sub(h.Established) < sessionLife
 }
 
 // Age is how long before now the latest handshake was completed, 0 if none was.

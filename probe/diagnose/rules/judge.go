@@ -9,7 +9,7 @@ import (
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
-// facts are facts to ask.
+// facts are those of package diagnose, with the questions that rules ask of them.
 type facts struct{ *diagnose.Facts }
 
 // Judge finds the verdict that the facts support at time now. It reports

@@ -66,11 +66,7 @@ func (b *Facts) Judge() diagnose.Verdict {
 	}
 	stuck := va.Code == diagnose.NoResponse || va.Code == diagnose.Idle && b.A.Peer != nil && b.A.Peer.Handshake.Sent > 0 && !b.seenA(probe.A4)
 	switch {
-	case va.Healthy():
-		v := b.on(va, true)
-		v.Evidence = append(v.Evidence, b.tally()...)
-		return v
-	case va.Certain && va.Code != diagnose.Idle:
+	case va.Healthy() || va.Certain && va.Code != diagnose.Idle:
 		v := b.on(va, true)
 		v.Evidence = append(v.Evidence, b.tally()...)
 		return v
@@ -98,7 +94,7 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 	case calls.Arrived == 0 && firewalled(&vb):
 		return b.on(vb, false)
 	case calls.Arrived == 0 && calls.Lost > 0:
-		return b.lost(va, calls, probe.B1, "initiation")
+		return b.lost(calls, probe.B1, "initiation")
 	case calls.Arrived == 0:
 		return b.unsure(va, fmt.Sprintf("%s was not recorded at the time, or its recording lacks events", b.NameB))
 	}
@@ -118,7 +114,7 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 		vb.Evidence = append(vb.Evidence, b.saw(calls, "initiation"))
 		return b.on(vb, false)
 	case answers.Sent > 0 && answers.Arrived == 0 && answers.Lost > 0:
-		return b.lost(va, answers, probe.A3, "response")
+		return b.lost(answers, probe.A3, "response")
 	case answers.Sent > 0 && answers.Arrived == 0:
 		return b.unsure(va, fmt.Sprintf("%s answers, and what became of the answers is not known", b.NameB))
 	case answers.Arrived > 0:
@@ -136,14 +132,14 @@ func (b *Facts) data(va, vb diagnose.Verdict) diagnose.Verdict {
 		vb.Checkpoint = probe.B3 // also if the latest that it dropped was a call
 		return b.on(vb, false)
 	case !arrived && forth.Lost > 0:
-		return b.lost(va, forth, probe.B3, "data message")
+		return b.lost(forth, probe.B3, "data message")
 	case !arrived:
 		return b.unsure(va, fmt.Sprintf("%s was not recorded at the time, or its recording lacks events", b.NameB))
 	case vb.Certain && !vb.Healthy() && vb.Code != diagnose.Idle:
 		vb.Evidence = append(vb.Evidence, b.tally()...)
 		return b.on(vb, false)
 	case b.seenB(probe.B8) && back.Arrived == 0 && back.Lost > 0:
-		return b.lost(va, back, probe.A5, "data message")
+		return b.lost(back, probe.A5, "data message")
 	case b.seenB(probe.B8):
 		return b.unsure(va, append(b.tally(), fmt.Sprintf("%s has sent the reply", b.NameB))...)
 	case b.seenB(probe.B4) && vb.Code == diagnose.NoReplyFromDestination:
@@ -166,7 +162,7 @@ func firewalled(v *diagnose.Verdict) bool {
 // lost: messages leave one host and do not reach the other's socket. That it was on
 // the way is certain only if the receiver's kernel was watched, and has not seen
 // them either.
-func (b *Facts) lost(va diagnose.Verdict, w *Way, at probe.Checkpoint, what string) diagnose.Verdict {
+func (b *Facts) lost(w *Way, at probe.Checkpoint, what string) diagnose.Verdict {
 	from, to, receiver, sender := b.NameA, b.NameB, b.B, b.A
 	if at == probe.A3 || at == probe.A5 {
 		from, to, receiver, sender = b.NameB, b.NameA, b.A, b.B
