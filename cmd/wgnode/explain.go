@@ -213,6 +213,8 @@ The state of a peer is
 Below that are findings: problems of the configuration on this host, whether or
 not they hurt now. They do not affect the exit status.
 
+"wgnode explain CODE" says what a verdict or a finding means and how to mend it.
+
 With -r it judges by the end of a recording. It has no findings then: a recording
 does not hold the host's state.
 
