@@ -116,3 +116,37 @@ func TestCorruptEnd(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What hosts recorded with the first release, and observed beside their events, is
+// judged as that release judged it.
+func TestFirstRelease(t *testing.T) {
+	first := filepath.Join("..", "recording", "testdata", "v1")
+	r, err := Merge(t.Context(), []string{filepath.Join(first, "client.pcapng"), filepath.Join(first, "server.pcapng")}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var verdicts []map[string]any
+	for i := range r.Flows {
+		text, err := json.Marshal(&r.Flows[i].Verdict)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v map[string]any
+		if err := json.Unmarshal(text, &v); err != nil {
+			t.Fatal(err)
+		}
+		delete(v, "steps") // which that release did not write
+		verdicts = append(verdicts, v)
+	}
+	golden, err := os.ReadFile(filepath.Join("testdata", "v1-verdicts.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []map[string]any
+	if err := json.Unmarshal(golden, &want); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, verdicts); diff != "" {
+		t.Errorf("verdicts of the first release, and now (-want +got):\n%s", diff)
+	}
+}
