@@ -56,6 +56,16 @@ func (e *Event) ICMP() (typ, code uint8, ok bool) {
 	return e.Info, 0, true
 }
 
+// SetICMP records type and code of an ICMP error, where [Event.ICMP] finds them.
+func (e *Event) SetICMP(typ, code uint8) {
+	e.Info = typ
+	if e.Kind == KindICMP {
+		e.Counter = uint64(code)
+	} else {
+		e.InnerSrcPort = uint16(code)
+	}
+}
+
 // ICMPError reports whether the inner packet is an ICMP or ICMPv6 error (RFC
 // 792, RFC 4443), which is about another packet.
 func (e *Event) ICMPError() bool {
@@ -137,6 +147,15 @@ func (e *Event) Errno() syscall.Errno {
 		return 0
 	}
 	return syscall.Errno(e.Info)
+}
+
+// SetErrno records what the socket refused to send a message with. One of 256 or more
+// has no room, and is not recorded.
+func (e *Event) SetErrno(errno syscall.Errno) {
+	e.Reason, e.Info = SendError, 0
+	if errno < 256 {
+		e.Info = uint8(errno)
+	}
 }
 
 // Opens reports whether the inner packet begins something for certain: a TCP connection,

@@ -80,9 +80,10 @@ func TestICMP(t *testing.T) {
 }
 
 func TestErrno(t *testing.T) {
-	refused := Event{Kind: KindData, Reason: SendError, Info: 1}
+	var refused Event
+	refused.SetErrno(1)
 	other := Event{Kind: KindInner, Proto: ProtoTCP, Info: TCPSyn}
-	if refused.Errno() != syscall.Errno(1) || other.Errno() != 0 {
+	if refused.Reason != SendError || refused.Errno() != syscall.Errno(1) || other.Errno() != 0 {
 		t.Errorf("%v and %v, want EPERM and none", refused.Errno(), other.Errno())
 	}
 }

@@ -284,19 +284,17 @@ func sentBy(initiator bool) probe.Checkpoint {
 	return probe.B8
 }
 
-// failed records that the socket refused n messages. Info is the errno.
+// failed records that the socket refused n messages.
 func (s *udpSeam) failed(n int, ep conn.Endpoint, peer probe.PeerID, err error) {
 	var gso conn.ErrUDPGSODisabled
 	if errors.As(err, &gso) && gso.RetryErr == nil {
 		return // they were sent, one by one
 	}
 	to := addrPort(ep)
-	e := probe.Event{Kind: probe.KindData, Peer: peer, Reason: probe.SendError,
-		OuterDst: probe.AddrFrom(to.Addr()), OuterDstPort: to.Port()}
+	e := probe.Event{Kind: probe.KindData, Peer: peer, OuterDst: probe.AddrFrom(to.Addr()), OuterDstPort: to.Port()}
 	var errno syscall.Errno
-	if errors.As(err, &errno) && errno < 256 {
-		e.Info = uint8(errno)
-	}
+	errors.As(err, &errno) // else it is not known
+	e.SetErrno(errno)
 	s.t.peers.get(peer).drop(probe.SendError, n-1)
 	s.t.device(e)
 }

@@ -19,7 +19,7 @@ func (t *Tunnel) ICMP(e udp.ICMPError) {
 		OuterDst: probe.AddrFrom(dst.Addr()), OuterDstPort: dst.Port(),
 	}
 	if !e.Local {
-		ev.Info, ev.Counter = e.Type, uint64(e.Code)
+		ev.SetICMP(e.Type, e.Code)
 	}
 	t.device(ev)
 }

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar: shell-like scripts, each in a folder of
 // its own, with wgnode on the path, and again under the name wireguard-go.
 func TestScripts(t *testing.T) {
-	recordings, err := filepath.Abs("../../probe/recording/testdata/v1")
+	recordings, err := filepath.Abs("../../probe/recording/testdata")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,17 +96,17 @@ func (f *Facts) seen(cp probe.Checkpoint) *probe.Event {
 // notNeeded: the handshake while a session stands, B5 and B6 where the
 // destination is this host.
 func (f *Facts) notNeeded(cp probe.Checkpoint, now time.Time) bool {
-	switch cp {
-	case probe.A2, probe.A3, probe.B1, probe.B2:
-		return f.Peer != nil && f.Peer.Handshake.Alive(now)
-	case probe.B5, probe.B6:
+	switch {
+	case cp.Seam() == probe.SeamForward:
 		return f.Flow != nil && f.Flow.Route.Local && f.Kernel.On(evidence.FromTunnel).Out == "" // else it is a port forward
+	case cp.OfFlow():
+		return false
 	}
-	return false
+	return f.Peer != nil && f.Peer.Handshake.Alive(now)
 }
 
 func (f *Facts) why(cp probe.Checkpoint, now time.Time) string {
-	if cp == probe.B5 || cp == probe.B6 {
+	if cp.Seam() == probe.SeamForward {
 		return "the destination is this host"
 	}
 	return fmt.Sprintf("session of %s ago", probe.Brief(now.Sub(f.Peer.Handshake.Established)))

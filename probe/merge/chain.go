@@ -160,7 +160,7 @@ func (m *merger) rungs(h *host, facts *diagnose.Facts, f *hop, v *diagnose.Verdi
 		if f.failed(m.hosts[max(f.a, 0)].ends) {
 			n = 0 // most of them before the end that is judged
 		}
-		behind := r.Checkpoint == probe.B5 || r.Checkpoint == probe.B6
+		behind := r.Checkpoint.Seam() == probe.SeamForward
 		switch {
 		case r.Status == diagnose.Unknown && behind && seen(rungs, probe.B4) && seen(rungs, probe.B7):
 			r.Status, r.Detail = diagnose.Pass, "not looked at; the reply says that it was passed"

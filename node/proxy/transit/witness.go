@@ -44,9 +44,11 @@ func (w witness) refused() {
 	const unreachable6, port6 = 1, 4
 	e := w.event(probe.B6, 0)
 	e.InnerSrc, e.InnerDst = e.InnerDst, e.InnerSrc
-	e.Proto, e.Info, e.InnerSrcPort = probe.ProtoICMP, unreachable4, port4
-	if w.flow.To.Addr().Is6() {
-		e.Proto, e.Info, e.InnerSrcPort = probe.ProtoICMPv6, unreachable6, port6
+	if e.Proto = probe.ProtoICMP; w.flow.To.Addr().Is6() {
+		e.Proto = probe.ProtoICMPv6
+		e.SetICMP(unreachable6, port6)
+	} else {
+		e.SetICMP(unreachable4, port4)
 	}
 	w.record(&e)
 }

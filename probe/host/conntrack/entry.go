@@ -73,19 +73,16 @@ type Count struct{ Packets, Bytes uint64 }
 // linux/netfilter/nf_conntrack_common.h).
 type Status uint32
 
-// The flags.
+// The flags that somebody asks for.
 const (
-	SeenReply Status = 1 << 1  // packets went both ways
-	Assured   Status = 1 << 2  // not forgotten early when the table is full
-	Confirmed Status = 1 << 3  // the first packet has left
+	seenReply Status = 1 << 1  // packets went both ways
 	SrcNAT    Status = 1 << 4  // the source is translated
 	DstNAT    Status = 1 << 5  // the destination is translated
-	Dying     Status = 1 << 9  // it was removed from the table
-	Offload   Status = 1 << 14 // a flowtable has it: it passes no hooks now
+	offloaded Status = 1 << 14 // a flowtable has it: it passes no hooks now
 )
 
 // Unreplied reports that no packet came back.
-func (e Entry) Unreplied() bool { return e.Status&SeenReply == 0 }
+func (e Entry) Unreplied() bool { return e.Status&seenReply == 0 }
 
 // SNAT returns to what source the flow is translated, port 0 for ICMP, and
 // whether it is.
@@ -125,7 +122,7 @@ func (e Entry) Words() string {
 	if e.Zone != 0 {
 		words = append(words, fmt.Sprintf("zone %d", e.Zone))
 	}
-	if e.Status&Offload != 0 {
+	if e.Status&offloaded != 0 {
 		words = append(words, "offloaded to a flowtable")
 	}
 	return strings.Join(words, ", ")
