@@ -74,6 +74,7 @@ func (w *wireWatch) of(id probe.PeerID) *evidence.KernelEvidence {
 		k = &evidence.KernelEvidence{}
 		w.kernels[id] = k
 	}
+	k.Counters = w.seen.Counters // of all peers' packets
 	return k
 }
 

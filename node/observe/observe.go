@@ -55,6 +55,9 @@ type Observation struct {
 	Packet *Packet
 	// Outcome is how an attempt ended.
 	Outcome *Outcome
+	// Counters are the kernel's that have risen since watching began, all of them each
+	// time that one has.
+	Counters []evidence.Counter
 }
 
 // Packet is the traversal of one packet through this host's netfilter hooks.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // Policy makes something of observations and decides when there are enough. Its
@@ -48,8 +50,9 @@ type Session struct {
 	heard        chan Observation
 	hearings     []*hearing
 
-	netfilter *Netfilter // nil until WatchKernel is called
-	kernel    []Source   // those registered
+	netfilter *Netfilter               // nil until WatchKernel is called
+	kernel    []Source                 // those registered
+	evidence  *evidence.KernelEvidence // of the latest WatchKernel; nil before
 }
 
 // NewSession returns a session without sources. Its policy is asked how far it is
@@ -93,7 +96,7 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 		case <-ctx.Done():
 			return
 		case o := <-s.heard:
-			p.Add(&o)
+			s.hand(p, &o)
 			if s.Lazy {
 				continue
 			}
@@ -119,9 +122,18 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 func (s *Session) Drain(p Policy) {
 	for _, h := range s.hearings {
 		for o := range h.rest() {
-			p.Add(&o)
+			s.hand(p, &o)
 		}
 	}
+}
+
+// hand hands an observation to a policy. What concerns the kernel as a whole is put down
+// for it.
+func (s *Session) hand(p Policy, o *Observation) {
+	if o.Counters != nil {
+		s.evidence.Counters = o.Counters
+	}
+	p.Add(o)
 }
 
 // Close ends all sources, the latest first.

@@ -50,6 +50,7 @@ func first() evidence.Observations {
 // full has a value in every field.
 func full() evidence.Observations {
 	o := first()
+	o.Kernel.Counters = []evidence.Counter{{Name: "XfrmInNoPols", Before: 2, After: 5}}
 	routes := []*evidence.RouteDecision{&o.Route, &o.Wire[0].Route}
 	for _, t := range []*evidence.Traversal{
 		&o.Kernel.ToTunnel, &o.Kernel.ToWire, &o.Kernel.FromWire, &o.Kernel.FromTunnel, &o.Wire[0].From, &o.Wire[0].To,

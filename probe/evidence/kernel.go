@@ -27,6 +27,9 @@ type KernelEvidence struct {
 	// Lost is how many events of the trace were lost because they were not read
 	// in time.
 	Lost uint64 `json:"lost,omitempty"`
+	// Counters are those of the kernel that have risen meanwhile, in the order of their
+	// names.
+	Counters []Counter `json:"counters,omitempty"`
 	// WireOnly: nobody looked at what is inside the tunnel.
 	WireOnly bool `json:"wire_only,omitempty"`
 

@@ -74,17 +74,13 @@ func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *ruling {
 
 // blocked is the verdict on packets that netfilter has let pass and that are refused
 // after that.
-func blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, what, seen string) *ruling {
-	if len(p.XfrmBlocks) == 0 {
+func (f facts) blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, what, seen string) *ruling {
+	why, mend := f.blocks(p)
+	if len(why) == 0 {
 		return nil
 	}
-	v := diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere, Certain: true,
-		Summary: "IPsec on this host refuses " + what, Evidence: []string{"netfilter trace: " + seen}}
-	for _, r := range p.XfrmBlocks {
-		v.Evidence = append(v.Evidence, r.Text)
-		v.Fix = append(v.Fix, fix.Commands(r.Fix)...)
-	}
-	return final(v)
+	return final(diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere, Certain: true,
+		Summary: "IPsec on this host refuses " + what, Evidence: append([]string{"netfilter trace: " + seen}, why...), Fix: mend})
 }
 
 // innerInDropped: the reply has left the tunnel, and does not get to the
@@ -97,7 +93,7 @@ func (f facts) innerInDropped(time.Time) *ruling {
 	if p.Drop == nil {
 		what := fmt.Sprintf("the replies of %s", f.target())
 		if p.Passed == "input" {
-			return blocked(p, diagnose.InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
+			return f.blocked(p, diagnose.InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
 		}
 		return filtered(p, probe.A6, what)
 	}
@@ -135,7 +131,7 @@ func (f facts) forwarded(time.Time) *ruling {
 		return final(dropVerdict(diagnose.ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"))
 	}
 	if p.Passed == "input" {
-		return blocked(p, diagnose.InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
+		return f.blocked(p, diagnose.InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
 	}
 	if p.Passed == "postrouting" {
 		return nil
@@ -171,7 +167,7 @@ func (f facts) forwarded(time.Time) *ruling {
 		v.Evidence = []string{seen, p.Forwarding.Evidence}
 		v.Fix = fix.Commands(p.Forwarding.Fix...)
 	case p.Lost == "prerouting":
-		return blocked(p, diagnose.ForwardFirewall, probe.B5, what, notForwarded)
+		return f.blocked(p, diagnose.ForwardFirewall, probe.B5, what, notForwarded)
 	default:
 		return nil
 	}
@@ -202,7 +198,7 @@ func (f facts) returned(time.Time) *ruling {
 	}
 	if w.Kind == evidence.RouteUnknown || w.Kind == evidence.RouteFound && w.Interface == f.Interface {
 		if p.Lost == "prerouting" {
-			return blocked(p, diagnose.ReturnFirewall, probe.B7, from, notForwarded)
+			return f.blocked(p, diagnose.ReturnFirewall, probe.B7, from, notForwarded)
 		}
 		return nil
 	}

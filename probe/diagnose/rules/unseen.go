@@ -27,7 +27,7 @@ func refusal(v diagnose.Verdict, known []evidence.XfrmBlock, hook string) diagno
 	return v
 }
 
-// blind adds to a verdict that is not certain what could not be seen.
+// blind adds to a verdict that is not certain what could not be seen, and what was counted.
 func (f facts) blind(v *diagnose.Verdict) {
 	if f.Kernel == nil {
 		return
@@ -35,5 +35,6 @@ func (f facts) blind(v *diagnose.Verdict) {
 	if f.Kernel.Blind != "" {
 		v.Evidence = append(v.Evidence, "what netfilter does here is not known: "+f.Kernel.Blind)
 	}
+	v.Evidence = append(v.Evidence, f.counted()...)
 	v.Evidence = append(v.Evidence, f.Kernel.Missed()...)
 }

@@ -81,7 +81,7 @@ func (f facts) wireInRefused(now time.Time) *ruling {
 	if f.Peer != nil && heard(&f.Peer.Handshake) {
 		return nil
 	}
-	return blocked(p, diagnose.UnderlayInputFirewall, f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now),
+	return f.blocked(p, diagnose.UnderlayInputFirewall, f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now),
 		fmt.Sprintf("encrypted packets from %s", p.Src), "they pass the input hook, and none came to the tunnel's socket")
 }
 
