@@ -11,9 +11,8 @@ import (
 	"github.com/wgnode/wgnode/probe/key"
 )
 
-// What is saved differs from the file in what has changed, and in nothing else.
-func TestSaveKeepsTheFile(t *testing.T) {
-	conf := `# The office's.
+// savedConf and savedTOML are files as people write them.
+var savedConf = `# The office's.
 
 [Interface]
 Address = 10.0.0.1/24, fd0a::1/64 # both
@@ -39,7 +38,8 @@ AllowedIPs = 10.0.0.3
 
 # The end.
 `
-	tomlFile := `# The office's.
+
+var savedTOML = `# The office's.
 
 [interface]
 private_key = "` + privText + `" # made in May
@@ -64,94 +64,109 @@ allowed_ips = ["10.0.0.3/32"]
 [metrics]
 listen = "127.0.0.1:9586"
 `
-	third := key.GeneratePrivate().Public()
-	added := Peer{PublicKey: third, AllowedIPs: prefixes("10.0.0.4/32")}
-	replace := func(pairs ...string) func(string) string { return strings.NewReplacer(pairs...).Replace }
-	cut := func(from, to string) func(string) string {
-		return func(s string) string {
-			head, rest, _ := strings.Cut(s, from)
-			if to == "" {
-				return head
-			}
-			_, tail, _ := strings.Cut(rest, to)
-			return head + to + tail
+
+// addedPeer is in none of the files.
+var (
+	thirdKey  = key.GeneratePrivate().Public()
+	addedPeer = Peer{PublicKey: thirdKey, AllowedIPs: prefixes("10.0.0.4/32")}
+)
+
+// replacing replaces in a file.
+func replacing(pairs ...string) func(string) string { return strings.NewReplacer(pairs...).Replace }
+
+// cutting takes what is between two texts, and the first of them, out of a file.
+func cutting(from, to string) func(string) string {
+	return func(s string) string {
+		head, rest, _ := strings.Cut(s, from)
+		if to == "" {
+			return head
 		}
+		_, tail, _ := strings.Cut(rest, to)
+		return head + to + tail
 	}
-	for _, test := range []struct {
-		name, file, text string
-		change           func(c *Config)
-		want             func(string) string
-	}{
-		{name: "nothing", file: "wg0.conf", text: conf, change: func(*Config) {}, want: replace()},
-		{name: "nothing", file: "wg0.toml", text: tomlFile, change: func(*Config) {}, want: replace()},
-		{name: "port", file: "wg0.conf", text: conf, change: func(c *Config) { c.Interface.ListenPort = 7 }, want: replace("51820 # f", "7 # f")},
-		{name: "port", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Interface.ListenPort = 7 },
-			want: replace("port = 51820", "port = 7")},
-		{name: "no port", file: "wg0.conf", text: conf, change: func(c *Config) { c.Interface.ListenPort = 0 },
-			want: replace("ListenPort = 51820 # forwarded by the router\n", "")},
-		{name: "mark", file: "wg0.conf", text: conf, change: func(c *Config) { c.Interface.FwMark = 7 },
-			want: replace("# said by bash\n", "# said by bash\nFwMark = 0x7\n")},
-		{name: "address more", file: "wg0.conf", text: conf,
-			change: func(c *Config) { c.Interface.Addresses = append(c.Interface.Addresses, prefixes("10.2.0.1/24")...) },
-			want:   replace("# both\n", "# both\nAddress = 10.2.0.1/24\n")},
-		{name: "address less", file: "wg0.conf", text: conf, change: func(c *Config) { c.Interface.Addresses = c.Interface.Addresses[:1] },
-			want: replace(", fd0a::1/64 # both", " # both")},
-		{name: "hooks that were changed meanwhile stay", file: "wg0.conf", text: conf,
-			change: func(c *Config) { c.Interface.PostUp, c.Interface.ListenPort = []string{"old"}, 7 }, want: replace("51820 # f", "7 # f")},
-		{name: "endpoint", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers[0].Endpoint = "192.0.2.1:5" },
-			want: replace("ann.example:51820", "192.0.2.1:5")},
-		{name: "endpoint", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers[0].Endpoint = "192.0.2.1:5" },
-			want: replace("ann.example:51820", "192.0.2.1:5")},
-		{name: "endpoint anew", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers[1].Endpoint = "192.0.2.1:5" },
-			want: replace("10.0.0.3\n", "10.0.0.3\nEndpoint = 192.0.2.1:5\n")},
-		{name: "a prefix less", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.1.0.0/16") },
-			want: replace("AllowedIPs = 10.0.0.2/32 # her laptop\n", "")},
-		{name: "a prefix more", file: "wg0.conf", text: conf,
-			change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.7.0.0/16", "10.1.0.0/16", "10.0.0.2/32") },
-			want:   replace("10.1.0.0/16\n", "10.1.0.0/16, 10.7.0.0/16\n")},
-		{name: "another order", file: "wg0.conf", text: conf,
-			change: func(c *Config) { slices.Reverse(c.Peers[0].AllowedIPs); slices.Reverse(c.Peers) }, want: replace()},
-		{name: "prefixes", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.0.0.2/32") },
-			want: replace("allowed_ips = [\n  \"10.0.0.2/32\", # her laptop\n  \"10.1.0.0/16\",\n]",
-				"# her laptop\nallowed_ips = [\"10.0.0.2/32\"]")},
-		{name: "a peer more", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = append(c.Peers, added) },
-			want: func(s string) string {
-				return s + "\n[Peer]\nPublicKey = " + third.Base64() + "\nAllowedIPs = 10.0.0.4/32\n"
-			}},
-		{name: "a peer more", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers = append(c.Peers, added) },
-			want: func(s string) string {
-				return s + "\n[[peer]]\npublic_key = \"" + third.Base64() + "\"\nallowed_ips = [\"10.0.0.4/32\"]\n"
-			}},
-		{name: "the first peer gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = c.Peers[1:] },
-			want: cut("### Client ann", "# Client: bob")},
-		{name: "the first peer gone", file: "wg0.toml", text: tomlFile, change: func(c *Config) { c.Peers = c.Peers[1:] },
-			want: cut("# of ann", "[[peer]]\npublic_key = \""+pubB)},
-		{name: "the last peer gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = c.Peers[:1] },
-			want: cut("# Client: bob", "# The end.")},
-		{name: "all peers gone", file: "wg0.conf", text: conf, change: func(c *Config) { c.Peers = nil },
-			want: cut("### Client ann", "# The end.")},
-		{name: "PiVPN, the second gone", file: "wg0.conf",
-			text: "[Interface]\n### begin ann ###\n[Peer]\nPublicKey = " + pubA + "\n### end ann ###\n" +
-				"### begin bob ###\n[Peer]\nPublicKey = " + pubB + "\n### end bob ###\n",
-			change: func(c *Config) { c.Peers = c.Peers[:1] }, want: cut("### begin bob", "")},
-		{name: "PiVPN, the first gone", file: "wg0.conf",
-			text: "[Interface]\n### begin ann ###\n[Peer]\nPublicKey = " + pubA + "\n### end ann ###\n" +
-				"### begin bob ###\n[Peer]\nPublicKey = " + pubB + "\n### end bob ###\n",
-			change: func(c *Config) { c.Peers = c.Peers[1:] }, want: cut("### begin ann", "### begin bob")},
-		{name: "no line end", file: "wg0.conf", text: "[Interface] # here\n[Peer]\nPublicKey = " + pubA,
-			change: func(c *Config) { c.Peers[0].PersistentKeepalive = 5 },
-			want:   func(s string) string { return s + "\nPersistentKeepalive = 5\n" }},
-		{name: "without comments as wg-quick", file: "wg0.conf",
-			text:   "[interface]\nlistenport=5\naddress=10.0.0.1\nprivatekey=" + privText + "\n",
-			change: func(c *Config) { c.Interface.ListenPort = 6 },
-			want: func(string) string {
-				return "[Interface]\nAddress = 10.0.0.1/32\nListenPort = 6\nPrivateKey = " + privText + "\n"
-			}},
-		{name: "a peer in two places", file: "wg0.conf",
-			text:   "[Interface] # here\n[Peer]\nPublicKey = " + pubA + "\n[Peer] # again\nPublicKey = " + pubA + "\n",
-			change: func(c *Config) { c.Peers = c.Peers[:1] },
-			want:   func(string) string { return "# here\n# again\n\n[Interface]\n\n[Peer]\nPublicKey = " + pubA + "\n" }},
-	} {
+}
+
+// saveTests change a configuration, and say what becomes of the file's text.
+var saveTests = []struct {
+	name, file, text string
+	change           func(c *Config)
+	want             func(string) string
+}{
+	{name: "nothing", file: "wg0.conf", text: savedConf, change: func(*Config) {}, want: replacing()},
+	{name: "nothing", file: "wg0.toml", text: savedTOML, change: func(*Config) {}, want: replacing()},
+	{name: "port", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Interface.ListenPort = 7 },
+		want: replacing("51820 # f", "7 # f")},
+	{name: "port", file: "wg0.toml", text: savedTOML, change: func(c *Config) { c.Interface.ListenPort = 7 },
+		want: replacing("port = 51820", "port = 7")},
+	{name: "no port", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Interface.ListenPort = 0 },
+		want: replacing("ListenPort = 51820 # forwarded by the router\n", "")},
+	{name: "mark", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Interface.FwMark = 7 },
+		want: replacing("# said by bash\n", "# said by bash\nFwMark = 0x7\n")},
+	{name: "address more", file: "wg0.conf", text: savedConf,
+		change: func(c *Config) { c.Interface.Addresses = append(c.Interface.Addresses, prefixes("10.2.0.1/24")...) },
+		want:   replacing("# both\n", "# both\nAddress = 10.2.0.1/24\n")},
+	{name: "address less", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Interface.Addresses = c.Interface.Addresses[:1] },
+		want: replacing(", fd0a::1/64 # both", " # both")},
+	{name: "hooks that were changed meanwhile stay", file: "wg0.conf", text: savedConf,
+		change: func(c *Config) { c.Interface.PostUp, c.Interface.ListenPort = []string{"old"}, 7 }, want: replacing("51820 # f", "7 # f")},
+	{name: "endpoint", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Peers[0].Endpoint = "192.0.2.1:5" },
+		want: replacing("ann.example:51820", "192.0.2.1:5")},
+	{name: "endpoint", file: "wg0.toml", text: savedTOML, change: func(c *Config) { c.Peers[0].Endpoint = "192.0.2.1:5" },
+		want: replacing("ann.example:51820", "192.0.2.1:5")},
+	{name: "endpoint anew", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Peers[1].Endpoint = "192.0.2.1:5" },
+		want: replacing("10.0.0.3\n", "10.0.0.3\nEndpoint = 192.0.2.1:5\n")},
+	{name: "a prefix less", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.1.0.0/16") },
+		want: replacing("AllowedIPs = 10.0.0.2/32 # her laptop\n", "")},
+	{name: "a prefix more", file: "wg0.conf", text: savedConf,
+		change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.7.0.0/16", "10.1.0.0/16", "10.0.0.2/32") },
+		want:   replacing("10.1.0.0/16\n", "10.1.0.0/16, 10.7.0.0/16\n")},
+	{name: "another order", file: "wg0.conf", text: savedConf,
+		change: func(c *Config) { slices.Reverse(c.Peers[0].AllowedIPs); slices.Reverse(c.Peers) }, want: replacing()},
+	{name: "prefixes", file: "wg0.toml", text: savedTOML, change: func(c *Config) { c.Peers[0].AllowedIPs = prefixes("10.0.0.2/32") },
+		want: replacing("allowed_ips = [\n  \"10.0.0.2/32\", # her laptop\n  \"10.1.0.0/16\",\n]",
+			"# her laptop\nallowed_ips = [\"10.0.0.2/32\"]")},
+	{name: "a peer more", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Peers = append(c.Peers, addedPeer) },
+		want: func(s string) string {
+			return s + "\n[Peer]\nPublicKey = " + thirdKey.Base64() + "\nAllowedIPs = 10.0.0.4/32\n"
+		}},
+	{name: "a peer more", file: "wg0.toml", text: savedTOML, change: func(c *Config) { c.Peers = append(c.Peers, addedPeer) },
+		want: func(s string) string {
+			return s + "\n[[peer]]\npublic_key = \"" + thirdKey.Base64() + "\"\nallowed_ips = [\"10.0.0.4/32\"]\n"
+		}},
+	{name: "the first peer gone", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Peers = c.Peers[1:] },
+		want: cutting("### Client ann", "# Client: bob")},
+	{name: "the first peer gone", file: "wg0.toml", text: savedTOML, change: func(c *Config) { c.Peers = c.Peers[1:] },
+		want: cutting("# of ann", "[[peer]]\npublic_key = \""+pubB)},
+	{name: "the last peer gone", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Peers = c.Peers[:1] },
+		want: cutting("# Client: bob", "# The end.")},
+	{name: "all peers gone", file: "wg0.conf", text: savedConf, change: func(c *Config) { c.Peers = nil },
+		want: cutting("### Client ann", "# The end.")},
+	{name: "PiVPN, the second gone", file: "wg0.conf",
+		text: "[Interface]\n### begin ann ###\n[Peer]\nPublicKey = " + pubA + "\n### end ann ###\n" +
+			"### begin bob ###\n[Peer]\nPublicKey = " + pubB + "\n### end bob ###\n",
+		change: func(c *Config) { c.Peers = c.Peers[:1] }, want: cutting("### begin bob", "")},
+	{name: "PiVPN, the first gone", file: "wg0.conf",
+		text: "[Interface]\n### begin ann ###\n[Peer]\nPublicKey = " + pubA + "\n### end ann ###\n" +
+			"### begin bob ###\n[Peer]\nPublicKey = " + pubB + "\n### end bob ###\n",
+		change: func(c *Config) { c.Peers = c.Peers[1:] }, want: cutting("### begin ann", "### begin bob")},
+	{name: "no line end", file: "wg0.conf", text: "[Interface] # here\n[Peer]\nPublicKey = " + pubA,
+		change: func(c *Config) { c.Peers[0].PersistentKeepalive = 5 },
+		want:   func(s string) string { return s + "\nPersistentKeepalive = 5\n" }},
+	{name: "without comments as wg-quick", file: "wg0.conf",
+		text:   "[interface]\nlistenport=5\naddress=10.0.0.1\nprivatekey=" + privText + "\n",
+		change: func(c *Config) { c.Interface.ListenPort = 6 },
+		want: func(string) string {
+			return "[Interface]\nAddress = 10.0.0.1/32\nListenPort = 6\nPrivateKey = " + privText + "\n"
+		}},
+	{name: "a peer in two places", file: "wg0.conf",
+		text:   "[Interface] # here\n[Peer]\nPublicKey = " + pubA + "\n[Peer] # again\nPublicKey = " + pubA + "\n",
+		change: func(c *Config) { c.Peers = c.Peers[:1] },
+		want:   func(string) string { return "# here\n# again\n\n[Interface]\n\n[Peer]\nPublicKey = " + pubA + "\n" }},
+}
+
+// What is saved differs from the file in what has changed, and in nothing else.
+func TestSaveKeepsTheFile(t *testing.T) {
+	for _, test := range saveTests {
 		t.Run(test.file+" "+test.name, func(t *testing.T) {
 			c, err := (&Config{Path: test.file}).parseAgain(test.text)
 			if err != nil {

@@ -26,72 +26,77 @@ func conf(t *testing.T, iface, peer string) *config.Config {
 	return c
 }
 
-func TestBuild(t *testing.T) {
-	const link, up = "ip link add dev wg0 type wireguard\nwg addconf wg0 /dev/fd/63\n", "ip link set mtu 1420 up dev wg0\n"
-	for _, tc := range []struct {
-		name        string
-		iface, peer string
-		host        State
-		want        string
-	}{
-		{"nothing but a link", "", "", State{}, link + up},
-		{
-			"addresses in the order of the file", "Address = fd00::1/64, 10.0.0.1/24\nAddress = 10.0.9.1", "", State{},
-			link + `ip -6 address add fd00::1/64 dev wg0
+// What wg-quick does for a link, before anything else and after it.
+const linkAdded, linkUp = "ip link add dev wg0 type wireguard\nwg addconf wg0 /dev/fd/63\n", "ip link set mtu 1420 up dev wg0\n"
+
+// buildTests are configurations, and the steps that bring them up.
+var buildTests = []struct {
+	name        string
+	iface, peer string
+	host        State
+	want        string
+}{
+	{"nothing but a link", "", "", State{}, linkAdded + linkUp},
+	{
+		"addresses in the order of the file", "Address = fd00::1/64, 10.0.0.1/24\nAddress = 10.0.9.1", "", State{},
+		linkAdded + `ip -6 address add fd00::1/64 dev wg0
 ip -4 address add 10.0.0.1/24 dev wg0
 ip -4 address add 10.0.9.1/32 dev wg0
-` + up,
-		},
-		{
-			"routes longest first, families mixed", "", "AllowedIPs = 10.0.0.0/8, fd00::/48, 10.2.0.0/16, 10.1.0.0/16, 10.9.9.9, fd00::1", State{},
-			link + up + `ip -6 route add fd00::1/128 dev wg0
+` + linkUp,
+	},
+	{
+		"routes longest first, families mixed", "", "AllowedIPs = 10.0.0.0/8, fd00::/48, 10.2.0.0/16, 10.1.0.0/16, 10.9.9.9, fd00::1", State{},
+		linkAdded + linkUp + `ip -6 route add fd00::1/128 dev wg0
 ip -6 route add fd00::/48 dev wg0
 ip -4 route add 10.9.9.9/32 dev wg0
 ip -4 route add 10.2.0.0/16 dev wg0
 ip -4 route add 10.1.0.0/16 dev wg0
 ip -4 route add 10.0.0.0/8 dev wg0
 `,
-		},
-		{
-			"an address's network needs no route", "Address = 10.0.0.1/24, fd00::1/64",
-			"AllowedIPs = 10.0.0.0/24, 10.0.0.7, 10.0.0.0/23, fd00::7, fd01::/64", State{},
-			link + `ip -4 address add 10.0.0.1/24 dev wg0
+	},
+	{
+		"an address's network needs no route", "Address = 10.0.0.1/24, fd00::1/64",
+		"AllowedIPs = 10.0.0.0/24, 10.0.0.7, 10.0.0.0/23, fd00::7, fd01::/64", State{},
+		linkAdded + `ip -4 address add 10.0.0.1/24 dev wg0
 ip -6 address add fd00::1/64 dev wg0
-` + up + `ip -6 route add fd01::/64 dev wg0
+` + linkUp + `ip -6 route add fd01::/64 dev wg0
 ip -4 route add 10.0.0.0/23 dev wg0
 `,
-		},
-		{
-			"an IPv4 address of full length has no network, an IPv6 one has", "Address = 10.0.0.1, fd00::1",
-			"AllowedIPs = 10.0.0.1, fd00::1", State{},
-			link + `ip -4 address add 10.0.0.1/32 dev wg0
+	},
+	{
+		"an IPv4 address of full length has no network, an IPv6 one has", "Address = 10.0.0.1, fd00::1",
+		"AllowedIPs = 10.0.0.1, fd00::1", State{},
+		linkAdded + `ip -4 address add 10.0.0.1/32 dev wg0
 ip -6 address add fd00::1/128 dev wg0
-` + up + "ip -4 route add 10.0.0.1/32 dev wg0\n",
-		},
-		{
-			"a link that has IPv6 has its link-local network", "", "AllowedIPs = fe80::/64, fe80::1, fe80::/10", State{},
-			link + up + "ip -6 route add fe80::/10 dev wg0\n",
-		},
-		{
-			"a link too small for IPv6 is well with IPv4", "MTU = 1000\nAddress = fd00::1/64", "AllowedIPs = 10.0.0.0/8, fd00::/64", State{},
-			link + "ip -6 address add fd00::1/64 dev wg0\nip link set mtu 1000 up dev wg0\nip -4 route add 10.0.0.0/8 dev wg0\n",
-		},
-		{
-			"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB +
-				"\nAllowedIPs = 10.0.0.0/8", State{},
-			link + up + "ip -4 route add 10.0.0.0/8 dev wg0\n",
-		},
-		{
-			"name servers before routes", "DNS = 10.0.0.1, corp.example", "AllowedIPs = 10.0.0.0/8",
-			State{Resolver: resolver.Choice{Kind: resolver.Resolvconf, Prefix: "tun."}},
-			link + up + "resolvconf -a tun.wg0 -m 0 -x\nip -4 route add 10.0.0.0/8 dev wg0\n",
-		},
-		{"search domains alone", "DNS = corp.example", "", State{}, link + up},
-		{"MTU of the configuration", "MTU = 1280", "", State{EndpointMTUs: []int{9000}}, link + "ip link set mtu 1280 up dev wg0\n"},
-		{"MTU by the endpoints, the smallest", "", "", State{EndpointMTUs: []int{1492, 1400, 9000}, DefaultMTU: 1300},
-			link + "ip link set mtu 1320 up dev wg0\n"},
-		{"MTU by the default route", "", "", State{DefaultMTU: 9000}, link + "ip link set mtu 8920 up dev wg0\n"},
-	} {
+` + linkUp + "ip -4 route add 10.0.0.1/32 dev wg0\n",
+	},
+	{
+		"a link that has IPv6 has its link-local network", "", "AllowedIPs = fe80::/64, fe80::1, fe80::/10", State{},
+		linkAdded + linkUp + "ip -6 route add fe80::/10 dev wg0\n",
+	},
+	{
+		"a link too small for IPv6 is well with IPv4", "MTU = 1000\nAddress = fd00::1/64", "AllowedIPs = 10.0.0.0/8, fd00::/64", State{},
+		linkAdded + "ip -6 address add fd00::1/64 dev wg0\nip link set mtu 1000 up dev wg0\nip -4 route add 10.0.0.0/8 dev wg0\n",
+	},
+	{
+		"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB +
+			"\nAllowedIPs = 10.0.0.0/8", State{},
+		linkAdded + linkUp + "ip -4 route add 10.0.0.0/8 dev wg0\n",
+	},
+	{
+		"name servers before routes", "DNS = 10.0.0.1, corp.example", "AllowedIPs = 10.0.0.0/8",
+		State{Resolver: resolver.Choice{Kind: resolver.Resolvconf, Prefix: "tun."}},
+		linkAdded + linkUp + "resolvconf -a tun.wg0 -m 0 -x\nip -4 route add 10.0.0.0/8 dev wg0\n",
+	},
+	{"search domains alone", "DNS = corp.example", "", State{}, linkAdded + linkUp},
+	{"MTU of the configuration", "MTU = 1280", "", State{EndpointMTUs: []int{9000}}, linkAdded + "ip link set mtu 1280 up dev wg0\n"},
+	{"MTU by the endpoints, the smallest", "", "", State{EndpointMTUs: []int{1492, 1400, 9000}, DefaultMTU: 1300},
+		linkAdded + "ip link set mtu 1320 up dev wg0\n"},
+	{"MTU by the default route", "", "", State{DefaultMTU: 9000}, linkAdded + "ip link set mtu 8920 up dev wg0\n"},
+}
+
+func TestBuild(t *testing.T) {
+	for _, tc := range buildTests {
 		t.Run(tc.name, func(t *testing.T) {
 			steps, err := Build(conf(t, tc.iface, tc.peer), tc.host)
 			if err != nil {

@@ -54,52 +54,66 @@ func beyond(t *testing.T, iface, peer string, set func(*config.Interface)) *conf
 	return c
 }
 
-func TestBuildBeyondWgQuick(t *testing.T) {
-	forwarding := plainHost
-	forwarding.Forward.V4.On = true
-	awkward := plainHost
-	awkward.Forward = ForwardState{
-		V4:      Forwarding{Keep: []Sysctl{{"net.ipv4.conf.all.accept_redirects", "0"}, {"net/ipv4/conf/eth0.7/forwarding", "1"}}},
-		Routers: []Router{{"eth0.7", "fe80::1"}},
-	}
-	own := plainHost
-	own.Forward.V4.Done = []Step{{Op: OpSysctl, Link: "wg0", Sysctl: forward4, Value: "1", Before: "0", Why: "of before"}}
-	for _, tc := range []struct {
-		name        string
-		iface, peer string
-		host        State
-		set         func(*config.Interface)
-		mark        uint32
-		want        string
-	}{
-		{"kill switch, without a default route", "", "AllowedIPs = 10.1.0.0/16", plainHost, func(i *config.Interface) { i.KillSwitch = true }, 51820, `nft -f /dev/fd/63
+// with is plainHost after an edit.
+func with(edit func(*State)) State {
+	host := plainHost
+	edit(&host)
+	return host
+}
+
+// The hosts of beyondTests: one that forwards already, one with other settings beside,
+// and one where another node has made the change.
+var (
+	forwarding = with(func(s *State) { s.Forward.V4.On = true })
+	awkward    = with(func(s *State) {
+		s.Forward = ForwardState{
+			V4: Forwarding{Keep: []Sysctl{{"net.ipv4.conf.all.accept_redirects", "0"},
+				{"net/ipv4/conf/eth0.7/forwarding", "1"}}},
+			Routers: []Router{{"eth0.7", "fe80::1"}},
+		}
+	})
+	own = with(func(s *State) {
+		s.Forward.V4.Done = []Step{{Op: OpSysctl, Link: "wg0", Sysctl: forward4, Value: "1", Before: "0", Why: "of before"}}
+	})
+)
+
+// beyondTests are what wg-quick has not: kill switches, routes around the tunnel, forwarding.
+var beyondTests = []struct {
+	name        string
+	iface, peer string
+	host        State
+	set         func(*config.Interface)
+	mark        uint32
+	want        string
+}{
+	{"kill switch, without a default route", "", "AllowedIPs = 10.1.0.0/16", plainHost, func(i *config.Interface) { i.KillSwitch = true }, 51820, `nft -f /dev/fd/63
 ip link add dev wg0 type wireguard
 ip -4 route add 10.1.0.0/16 dev wg0
 `},
-		{"kill switch, with a mark", "FwMark = 7", "AllowedIPs = 10.1.0.0/16", plainHost, func(i *config.Interface) { i.KillSwitch = true }, 7, `nft -f /dev/fd/63
+	{"kill switch, with a mark", "FwMark = 7", "AllowedIPs = 10.1.0.0/16", plainHost, func(i *config.Interface) { i.KillSwitch = true }, 7, `nft -f /dev/fd/63
 ip link add dev wg0 type wireguard
 ip -4 route add 10.1.0.0/16 dev wg0
 `},
-		{"exclude, from the main table", "Address = 10.0.0.1/24", "AllowedIPs = 10.0.0.0/8, 10.1.2.0/24, 192.0.2.0/24", plainHost,
-			func(i *config.Interface) { i.Exclude = prefixes("10.0.0.0/9", "198.51.100.0/24") }, 0, `ip link add dev wg0 type wireguard
+	{"exclude, from the main table", "Address = 10.0.0.1/24", "AllowedIPs = 10.0.0.0/8, 10.1.2.0/24, 192.0.2.0/24", plainHost,
+		func(i *config.Interface) { i.Exclude = prefixes("10.0.0.0/9", "198.51.100.0/24") }, 0, `ip link add dev wg0 type wireguard
 ip -4 address add 10.0.0.1/24 dev wg0
 ip -4 route add 192.0.2.0/24 dev wg0
 ip -4 route add 10.128.0.0/9 dev wg0
 `},
-		{"exclude, from another table", "Table = 9", "AllowedIPs = 10.0.0.0/8, 10.1.2.0/24, 192.0.2.0/24, ::/0", plainHost,
-			func(i *config.Interface) { i.Exclude = prefixes("10.1.0.0/16", "fd00::/8") }, 0, `ip link add dev wg0 type wireguard
+	{"exclude, from another table", "Table = 9", "AllowedIPs = 10.0.0.0/8, 10.1.2.0/24, 192.0.2.0/24, ::/0", plainHost,
+		func(i *config.Interface) { i.Exclude = prefixes("10.1.0.0/16", "fd00::/8") }, 0, `ip link add dev wg0 type wireguard
 ip -4 route add 192.0.2.0/24 dev wg0 table 9
 ip -4 route add throw 10.1.0.0/16 table 9
 ip -4 route add 10.0.0.0/8 dev wg0 table 9
 ip -6 route add throw fd00::/8 table 9
 ip -6 route add ::/0 dev wg0 table 9
 `},
-		{"forward, on already", "Address = 10.0.0.1/24", "", forwarding, func(i *config.Interface) { i.Forward = true }, 0, `sysctl -q net.ipv4.ip_forward=1
+	{"forward, on already", "Address = 10.0.0.1/24", "", forwarding, func(i *config.Interface) { i.Forward = true }, 0, `sysctl -q net.ipv4.ip_forward=1
 ip link add dev wg0 type wireguard
 ip -4 address add 10.0.0.1/24 dev wg0
 nft -f /dev/fd/63
 `},
-		{"masquerade implies it; what it changes", "Address = 10.0.0.1/24, fd00::1/64", "", awkward, func(i *config.Interface) { i.Masquerade = []string{"eth0"} }, 0, `sysctl -q net.ipv4.conf.all.accept_redirects=0
+	{"masquerade implies it; what it changes", "Address = 10.0.0.1/24, fd00::1/64", "", awkward, func(i *config.Interface) { i.Masquerade = []string{"eth0"} }, 0, `sysctl -q net.ipv4.conf.all.accept_redirects=0
 sysctl -q net/ipv4/conf/eth0.7/forwarding=1
 sysctl -q net.ipv4.ip_forward=1
 sysctl -q net/ipv6/conf/eth0.7/accept_ra=2
@@ -109,12 +123,15 @@ ip -4 address add 10.0.0.1/24 dev wg0
 ip -6 address add fd00::1/64 dev wg0
 nft -f /dev/fd/63
 `},
-		{"turned on by this node", "Address = 10.0.0.1/24", "", own, func(i *config.Interface) { i.Forward = true }, 0, `sysctl -q net.ipv4.ip_forward=1
+	{"turned on by this node", "Address = 10.0.0.1/24", "", own, func(i *config.Interface) { i.Forward = true }, 0, `sysctl -q net.ipv4.ip_forward=1
 ip link add dev wg0 type wireguard
 ip -4 address add 10.0.0.1/24 dev wg0
 nft -f /dev/fd/63
 `},
-	} {
+}
+
+func TestBuildBeyondWgQuick(t *testing.T) {
+	for _, tc := range beyondTests {
 		t.Run(tc.name, func(t *testing.T) {
 			steps, err := Build(beyond(t, tc.iface, tc.peer, tc.set), tc.host)
 			if err != nil {

@@ -49,78 +49,81 @@ func (s *site) allow(prefixes string) {
 	s.ConfA.Text = regexp.MustCompile(`AllowedIPs = .*`).ReplaceAllString(s.ConfA.Text, "AllowedIPs = "+prefixes)
 }
 
+// findingTests are what doctor and explain find, and what is much like it and no fault.
+var findingTests = []struct {
+	name  string
+	fault func(s *site) // before both are up
+	then  func(s *site) // and after that
+	ask   func(s *site) []diagnose.Finding
+	want  diagnose.Code // "": nothing
+	says  func(s *site) string
+}{
+	{name: "tunnel in the LAN's network", then: func(s *site) {
+		s.A.Run("ip", "addr", "add", s.Inner(77)+map[bool]string{false: "/24", true: "/64"}[s.V6], "dev", "eth0")
+	}, want: diagnose.AddressConflict, says: func(*site) string { return "also that of eth0" }},
+	{name: "an address of the tunnel on the LAN", then: func(s *site) {
+		s.A.Run("ip", "addr", "add", s.Inner(77), "dev", "eth0")
+	}},
+	{name: "the peer has our address", fault: func(s *site) { s.allow("10.0.0.2, fd0a::2, " + s.Inner(1)) },
+		want: diagnose.DuplicateAddress, says: func(s *site) string { return s.Inner(1) }},
+	{name: "mtu", fault: func(s *site) {
+		s.ConfA.Replace(s.T, "ListenPort", fmt.Sprintf("MTU = %d\nListenPort", s.mtu()+1))
+	}, want: diagnose.MTUTooLarge, says: func(s *site) string { return fmt.Sprintf("MTU = %d", s.mtu()) }},
+	{name: "mtu that fits", fault: func(s *site) {
+		s.ConfA.Replace(s.T, "ListenPort", fmt.Sprintf("MTU = %d\nListenPort", s.mtu()))
+	}},
+	{name: "called behind NAT", then: called, want: diagnose.NoKeepalive, says: func(*site) string { return "PersistentKeepalive = 25" }},
+	{name: "called behind NAT, with keepalives", fault: func(s *site) {
+		s.ConfA.Replace(s.T, "AllowedIPs", "PersistentKeepalive = 25\nAllowedIPs")
+	}, then: called},
+	{name: "forwarding off", then: func(s *site) {
+		s.H.Sysctl("net.ipv4.ip_forward", "0")
+		s.H.Sysctl("net.ipv6.conf.all.forwarding", "0")
+		if _, status, err := s.A.Try("ping", "-c1", "-W1", s.IP(s.Addr.B)); status == 0 || err != nil {
+			s.T.Errorf("ping: status %d, %v", status, err)
+		}
+	}, ask: func(s *site) []diagnose.Finding { return s.doctor(s.H).Findings }, want: diagnose.ForwardingDisabled,
+		says: func(s *site) string { return "alice sends packets for " + s.IP(s.Addr.B) }},
+	{name: "forwarding off, nobody wants it", then: func(s *site) {
+		s.H.Sysctl("net.ipv4.ip_forward", "0")
+		s.H.Sysctl("net.ipv6.conf.all.forwarding", "0")
+		s.A.Ping(s.Inner(2))
+	}, ask: func(s *site) []diagnose.Finding { return s.doctor(s.H).Findings }},
+	{name: "full tunnel for one family", fault: func(s *site) {
+		s.A.WriteFile("/etc/resolv.conf", "", 0o644)
+		s.allow(map[bool]string{false: "0.0.0.0/0", true: "::/0"}[s.V6])
+	}, want: diagnose.FullTunnelOneFamily, says: func(*site) string { return "leave outside of it: " }},
+	{name: "full tunnel for the only family", fault: func(s *site) {
+		s.A.WriteFile("/etc/resolv.conf", "", 0o644)
+		s.A.Run("ip", map[bool]string{false: "-6", true: "-4"}[s.V6], "route", "del", "default")
+		s.allow(map[bool]string{false: "0.0.0.0/0", true: "::/0"}[s.V6])
+	}},
+	{name: "name server beside a full tunnel", fault: func(s *site) {
+		s.A.WriteFile("/etc/resolv.conf", "nameserver "+s.IP(s.Addr.RLan)+"\n", 0o644)
+		s.allow("0.0.0.0/0, ::/0")
+	}, want: diagnose.DNSLeak, says: func(s *site) string { return s.IP(s.Addr.RLan) + " by eth0" }},
+	{name: "name server in a full tunnel", fault: func(s *site) {
+		s.A.WriteFile("/etc/resolv.conf", "nameserver "+s.IP(s.Addr.B)+"\n", 0o644)
+		s.allow("0.0.0.0/0, ::/0")
+	}},
+	{name: "name server overwritten", fault: withDNS, then: func(s *site) {
+		s.A.WriteFile("/etc/resolv.conf", "nameserver "+s.IP(s.Addr.RLan)+"\n", 0o644)
+	}, want: diagnose.DNSNotApplied, says: func(s *site) string { return "asks " + s.IP(s.Addr.RLan) }},
+	{name: "name server not there", fault: withDNS, ask: explained, want: diagnose.DNSUnreachable,
+		says: func(*site) string { return "nothing that listens" }},
+	{name: "name server behind a firewall", fault: func(s *site) {
+		withDNS(s)
+		sitetest.NFT(s.H, "input", "udp dport 53 drop")
+	}, ask: explained, want: diagnose.DNSUnreachable, says: func(*site) string { return "did not answer" }},
+	{name: "name server", fault: withDNS, then: func(s *site) {
+		s.ServeNames(s.H, net.JoinHostPort(s.Inner(2), "53"), s.Addr.B.V4.Addr())
+	}, ask: explained},
+}
+
 // Each finding is looked for where it is, and where something much like it is no
 // fault.
 func TestFindings(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		fault func(s *site) // before both are up
-		then  func(s *site) // and after that
-		ask   func(s *site) []diagnose.Finding
-		want  diagnose.Code // "": nothing
-		says  func(s *site) string
-	}{
-		{name: "tunnel in the LAN's network", then: func(s *site) {
-			s.A.Run("ip", "addr", "add", s.Inner(77)+map[bool]string{false: "/24", true: "/64"}[s.V6], "dev", "eth0")
-		}, want: diagnose.AddressConflict, says: func(*site) string { return "also that of eth0" }},
-		{name: "an address of the tunnel on the LAN", then: func(s *site) {
-			s.A.Run("ip", "addr", "add", s.Inner(77), "dev", "eth0")
-		}},
-		{name: "the peer has our address", fault: func(s *site) { s.allow("10.0.0.2, fd0a::2, " + s.Inner(1)) },
-			want: diagnose.DuplicateAddress, says: func(s *site) string { return s.Inner(1) }},
-		{name: "mtu", fault: func(s *site) {
-			s.ConfA.Replace(s.T, "ListenPort", fmt.Sprintf("MTU = %d\nListenPort", s.mtu()+1))
-		}, want: diagnose.MTUTooLarge, says: func(s *site) string { return fmt.Sprintf("MTU = %d", s.mtu()) }},
-		{name: "mtu that fits", fault: func(s *site) {
-			s.ConfA.Replace(s.T, "ListenPort", fmt.Sprintf("MTU = %d\nListenPort", s.mtu()))
-		}},
-		{name: "called behind NAT", then: called, want: diagnose.NoKeepalive, says: func(*site) string { return "PersistentKeepalive = 25" }},
-		{name: "called behind NAT, with keepalives", fault: func(s *site) {
-			s.ConfA.Replace(s.T, "AllowedIPs", "PersistentKeepalive = 25\nAllowedIPs")
-		}, then: called},
-		{name: "forwarding off", then: func(s *site) {
-			s.H.Sysctl("net.ipv4.ip_forward", "0")
-			s.H.Sysctl("net.ipv6.conf.all.forwarding", "0")
-			if _, status, err := s.A.Try("ping", "-c1", "-W1", s.IP(s.Addr.B)); status == 0 || err != nil {
-				s.T.Errorf("ping: status %d, %v", status, err)
-			}
-		}, ask: func(s *site) []diagnose.Finding { return s.doctor(s.H).Findings }, want: diagnose.ForwardingDisabled,
-			says: func(s *site) string { return "alice sends packets for " + s.IP(s.Addr.B) }},
-		{name: "forwarding off, nobody wants it", then: func(s *site) {
-			s.H.Sysctl("net.ipv4.ip_forward", "0")
-			s.H.Sysctl("net.ipv6.conf.all.forwarding", "0")
-			s.A.Ping(s.Inner(2))
-		}, ask: func(s *site) []diagnose.Finding { return s.doctor(s.H).Findings }},
-		{name: "full tunnel for one family", fault: func(s *site) {
-			s.A.WriteFile("/etc/resolv.conf", "", 0o644)
-			s.allow(map[bool]string{false: "0.0.0.0/0", true: "::/0"}[s.V6])
-		}, want: diagnose.FullTunnelOneFamily, says: func(*site) string { return "leave outside of it: " }},
-		{name: "full tunnel for the only family", fault: func(s *site) {
-			s.A.WriteFile("/etc/resolv.conf", "", 0o644)
-			s.A.Run("ip", map[bool]string{false: "-6", true: "-4"}[s.V6], "route", "del", "default")
-			s.allow(map[bool]string{false: "0.0.0.0/0", true: "::/0"}[s.V6])
-		}},
-		{name: "name server beside a full tunnel", fault: func(s *site) {
-			s.A.WriteFile("/etc/resolv.conf", "nameserver "+s.IP(s.Addr.RLan)+"\n", 0o644)
-			s.allow("0.0.0.0/0, ::/0")
-		}, want: diagnose.DNSLeak, says: func(s *site) string { return s.IP(s.Addr.RLan) + " by eth0" }},
-		{name: "name server in a full tunnel", fault: func(s *site) {
-			s.A.WriteFile("/etc/resolv.conf", "nameserver "+s.IP(s.Addr.B)+"\n", 0o644)
-			s.allow("0.0.0.0/0, ::/0")
-		}},
-		{name: "name server overwritten", fault: withDNS, then: func(s *site) {
-			s.A.WriteFile("/etc/resolv.conf", "nameserver "+s.IP(s.Addr.RLan)+"\n", 0o644)
-		}, want: diagnose.DNSNotApplied, says: func(s *site) string { return "asks " + s.IP(s.Addr.RLan) }},
-		{name: "name server not there", fault: withDNS, ask: explained, want: diagnose.DNSUnreachable,
-			says: func(*site) string { return "nothing that listens" }},
-		{name: "name server behind a firewall", fault: func(s *site) {
-			withDNS(s)
-			sitetest.NFT(s.H, "input", "udp dport 53 drop")
-		}, ask: explained, want: diagnose.DNSUnreachable, says: func(*site) string { return "did not answer" }},
-		{name: "name server", fault: withDNS, then: func(s *site) {
-			s.ServeNames(s.H, net.JoinHostPort(s.Inner(2), "53"), s.Addr.B.V4.Addr())
-		}, ask: explained},
-	} {
+	for _, c := range findingTests {
 		for _, v6 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/v6=%v", c.name, v6), func(t *testing.T) {
 				t.Parallel()

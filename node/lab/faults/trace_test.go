@@ -170,97 +170,102 @@ func wellFormed(t *testing.T, path string) {
 	}
 }
 
+// place is where a walk ends.
+type place struct {
+	leg  walk.Leg
+	zone walk.Zone
+	at   walk.Place
+}
+
+// traceLostTests are faults, and where each ends the walk.
+var traceLostTests = []struct {
+	name  string
+	v4    bool // there is no such thing in IPv6, or once is enough
+	fault func(s *site)
+	want  place
+	says  string
+}{
+	{name: "output", want: place{walk.Out, walk.Application, walk.Output}, says: "dropped by inet fault c handle 2: tcp dport 80 drop",
+		fault: func(s *site) { sitetest.NFT(s.A, "output", "tcp dport 80 drop") }},
+	{name: "policy", want: place{walk.Out, walk.Application, walk.Postrouting}, says: "the policy of inet fault c",
+		fault: func(s *site) {
+			sitetest.NFT(s.A, "postrouting", "policy drop; oifname != wg0 accept")
+		}},
+	{name: "egress", want: place{walk.Out, walk.Network, walk.Egress}, says: "dropped by netdev t-culprit c handle 2",
+		fault: func(s *site) {
+			atDevice("netdev egress eth0", "drop").put(s, s.A, packets{proto: "udp", dport: 51820}, culprit)
+		}},
+	{name: "ingress", want: place{walk.Back, walk.Application, walk.Ingress}, says: "dropped by inet t-culprit c handle 2",
+		fault: func(s *site) {
+			atDevice("inet ingress wg0", "drop").put(s, s.A, packets{proto: "tcp", sport: 80}, culprit)
+		}},
+	{name: "handshake", want: place{walk.Out, walk.Network, walk.Output}, says: "udp dport 51820 drop",
+		fault: func(s *site) {
+			sitetest.NFT(s.A, "output", "udp dport 51820 drop")
+			s.A.Run(s.Wgnode, "down", "wg0") // and with it the session
+			s.Up(s.A, s.ConfA)
+		}},
+	{name: "encrypted output", want: place{walk.Out, walk.Network, walk.Output}, says: "udp dport 51820 drop",
+		fault: func(s *site) { s.session(); sitetest.NFT(s.A, "output", "udp dport 51820 drop") }},
+	{name: "path", v4: true, want: place{walk.Back, walk.Network, walk.Wire}, says: "nothing came back",
+		fault: func(s *site) { s.session(); sitetest.NFT(s.H, "input", "udp dport 51820 drop") }},
+	{name: "encrypted prerouting", want: place{walk.Back, walk.Network, walk.Prerouting}, says: "udp sport 51820 drop",
+		fault: func(s *site) { s.session(); sitetest.NFT(s.A, "prerouting", "udp sport 51820 drop") }},
+	{name: "response", v4: true, want: place{walk.Back, walk.Network, walk.Input}, says: "udp sport 51820 drop",
+		fault: func(s *site) {
+			sitetest.NFT(s.A, "input", "udp sport 51820 drop")
+			s.A.Run(s.Wgnode, "down", "wg0")
+			s.Up(s.A, s.ConfA)
+		}},
+	{name: "source check", v4: true, want: place{walk.Back, walk.Network, walk.SourceCheck}, says: "rp_filter drops packets from 203.0.113.2",
+		fault: func(s *site) { s.session(); s.A.Sysctl("net.ipv4.conf.all.src_valid_mark", "0") }},
+	{name: "reject", want: place{walk.Back, walk.Application, walk.Input}, says: "tcp sport 80 reject",
+		fault: func(s *site) { sitetest.NFT(s.A, "input", "tcp sport 80 reject") }},
+	{name: "prerouting", want: place{walk.Back, walk.Application, walk.Prerouting}, says: "tcp sport 80 drop",
+		fault: func(s *site) { sitetest.NFT(s.A, "prerouting", "tcp sport 80 drop") }},
+	{name: "route", want: place{walk.Out, walk.Application, walk.Routing}, says: "does not enter wg0",
+		fault: func(s *site) { s.A.Run("ip", s.Flag(), "route", "add", s.IP(s.Addr.B), "via", s.IP(s.Addr.RLan)) }},
+	{name: "blackhole", want: place{walk.Out, walk.Application, walk.Routing}, says: "blackhole",
+		fault: func(s *site) { s.A.Run("ip", s.Flag(), "route", "add", "blackhole", s.IP(s.Addr.B)) }},
+	{name: "mark", want: place{walk.Out, walk.Application, walk.Rerouting}, says: "routing again: mark 0xca6c",
+		fault: func(s *site) {
+			s.A.RunInput("table inet fault {\n chain c {\n type route hook output priority -150\n"+
+				" tcp dport 80 meta mark set 0xca6c\n }\n}\n", "nft", "-f", "-")
+		}},
+	{name: "iptables", want: place{walk.Back, walk.Application, walk.Input}, says: "--sport 80 -j DROP",
+		fault: func(s *site) {
+			program := map[bool]string{false: "iptables-nft", true: "ip6tables-nft"}[s.V6]
+			lab.Need(s.T, program)
+			s.A.Run(program, "-A", "INPUT", "-p", "tcp", "--sport", "80", "-j", "DROP")
+		}},
+	{name: "preshared key", v4: true, want: place{walk.Back, walk.Tunnel, walk.Decrypt}, says: "preshared keys differ",
+		fault: func(s *site) {
+			s.A.Run(s.Wgnode, "down", "wg0")
+			s.ConfA.Replace(s.T, "AllowedIPs", "PresharedKey = "+lab.NewKey(s.T).Private+"\nAllowedIPs")
+			s.Up(s.A, s.ConfA)
+		}},
+	{name: "no peer", want: place{walk.Out, walk.Tunnel, walk.Cryptokey}, says: "in no peer's AllowedIPs",
+		fault: func(s *site) {
+			s.A.Run("wg", "set", "wg0", "peer", s.Gateway.Public, "allowed-ips", "10.0.0.2/32,fd0a::2/128")
+		}},
+	{name: "no endpoint", want: place{walk.Out, walk.Tunnel, walk.Cryptokey}, says: "peer gateway has no endpoint",
+		fault: func(s *site) {
+			s.A.Run(s.Wgnode, "down", "wg0")
+			s.ConfA.Replace(s.T, "Endpoint", "#Endpoint")
+			s.Up(s.A, s.ConfA)
+		}},
+	{name: "port closed", want: place{walk.Out, walk.Network, walk.Wire}, says: "icmp-port-unreachable from 2",
+		fault: func(s *site) { s.A.Sysctl("net.ipv4.conf.all.rp_filter", "0"); s.closePort() }},
+	// Nothing marks ICMP, so that rp_filter looks for its way back in the tunnel.
+	{name: "port closed, not heard", v4: true, want: place{walk.Out, walk.Network, walk.Wire},
+		says: "ICMP error from 203.0.113.2, type 3 code 3; this host drops it: rp_filter", fault: (*site).closePort},
+	{name: "behind the tunnel", want: place{walk.Back, walk.Application, walk.App}, says: "ICMP error from ",
+		fault: func(s *site) { s.session(); s.H.Run("ip", s.Flag(), "route", "add", "unreachable", s.IP(s.Addr.B)) }},
+}
+
 // Each fault ends the walk at its place, with the rule that did it.
 func TestTraceLost(t *testing.T) {
-	type place struct {
-		leg  walk.Leg
-		zone walk.Zone
-		at   walk.Place
-	}
-	for _, c := range []struct {
-		name  string
-		v4    bool // there is no such thing in IPv6, or once is enough
-		fault func(s *site)
-		want  place
-		says  string
-	}{
-		{name: "output", want: place{walk.Out, walk.Application, walk.Output}, says: "dropped by inet fault c handle 2: tcp dport 80 drop",
-			fault: func(s *site) { sitetest.NFT(s.A, "output", "tcp dport 80 drop") }},
-		{name: "policy", want: place{walk.Out, walk.Application, walk.Postrouting}, says: "the policy of inet fault c",
-			fault: func(s *site) {
-				sitetest.NFT(s.A, "postrouting", "policy drop; oifname != wg0 accept")
-			}},
-		{name: "egress", want: place{walk.Out, walk.Network, walk.Egress}, says: "dropped by netdev t-culprit c handle 2",
-			fault: func(s *site) {
-				atDevice("netdev egress eth0", "drop").put(s, s.A, packets{proto: "udp", dport: 51820}, culprit)
-			}},
-		{name: "ingress", want: place{walk.Back, walk.Application, walk.Ingress}, says: "dropped by inet t-culprit c handle 2",
-			fault: func(s *site) {
-				atDevice("inet ingress wg0", "drop").put(s, s.A, packets{proto: "tcp", sport: 80}, culprit)
-			}},
-		{name: "handshake", want: place{walk.Out, walk.Network, walk.Output}, says: "udp dport 51820 drop",
-			fault: func(s *site) {
-				sitetest.NFT(s.A, "output", "udp dport 51820 drop")
-				s.A.Run(s.Wgnode, "down", "wg0") // and with it the session
-				s.Up(s.A, s.ConfA)
-			}},
-		{name: "encrypted output", want: place{walk.Out, walk.Network, walk.Output}, says: "udp dport 51820 drop",
-			fault: func(s *site) { s.session(); sitetest.NFT(s.A, "output", "udp dport 51820 drop") }},
-		{name: "path", v4: true, want: place{walk.Back, walk.Network, walk.Wire}, says: "nothing came back",
-			fault: func(s *site) { s.session(); sitetest.NFT(s.H, "input", "udp dport 51820 drop") }},
-		{name: "encrypted prerouting", want: place{walk.Back, walk.Network, walk.Prerouting}, says: "udp sport 51820 drop",
-			fault: func(s *site) { s.session(); sitetest.NFT(s.A, "prerouting", "udp sport 51820 drop") }},
-		{name: "response", v4: true, want: place{walk.Back, walk.Network, walk.Input}, says: "udp sport 51820 drop",
-			fault: func(s *site) {
-				sitetest.NFT(s.A, "input", "udp sport 51820 drop")
-				s.A.Run(s.Wgnode, "down", "wg0")
-				s.Up(s.A, s.ConfA)
-			}},
-		{name: "source check", v4: true, want: place{walk.Back, walk.Network, walk.SourceCheck}, says: "rp_filter drops packets from 203.0.113.2",
-			fault: func(s *site) { s.session(); s.A.Sysctl("net.ipv4.conf.all.src_valid_mark", "0") }},
-		{name: "reject", want: place{walk.Back, walk.Application, walk.Input}, says: "tcp sport 80 reject",
-			fault: func(s *site) { sitetest.NFT(s.A, "input", "tcp sport 80 reject") }},
-		{name: "prerouting", want: place{walk.Back, walk.Application, walk.Prerouting}, says: "tcp sport 80 drop",
-			fault: func(s *site) { sitetest.NFT(s.A, "prerouting", "tcp sport 80 drop") }},
-		{name: "route", want: place{walk.Out, walk.Application, walk.Routing}, says: "does not enter wg0",
-			fault: func(s *site) { s.A.Run("ip", s.Flag(), "route", "add", s.IP(s.Addr.B), "via", s.IP(s.Addr.RLan)) }},
-		{name: "blackhole", want: place{walk.Out, walk.Application, walk.Routing}, says: "blackhole",
-			fault: func(s *site) { s.A.Run("ip", s.Flag(), "route", "add", "blackhole", s.IP(s.Addr.B)) }},
-		{name: "mark", want: place{walk.Out, walk.Application, walk.Rerouting}, says: "routing again: mark 0xca6c",
-			fault: func(s *site) {
-				s.A.RunInput("table inet fault {\n chain c {\n type route hook output priority -150\n"+
-					" tcp dport 80 meta mark set 0xca6c\n }\n}\n", "nft", "-f", "-")
-			}},
-		{name: "iptables", want: place{walk.Back, walk.Application, walk.Input}, says: "--sport 80 -j DROP",
-			fault: func(s *site) {
-				program := map[bool]string{false: "iptables-nft", true: "ip6tables-nft"}[s.V6]
-				lab.Need(s.T, program)
-				s.A.Run(program, "-A", "INPUT", "-p", "tcp", "--sport", "80", "-j", "DROP")
-			}},
-		{name: "preshared key", v4: true, want: place{walk.Back, walk.Tunnel, walk.Decrypt}, says: "preshared keys differ",
-			fault: func(s *site) {
-				s.A.Run(s.Wgnode, "down", "wg0")
-				s.ConfA.Replace(s.T, "AllowedIPs", "PresharedKey = "+lab.NewKey(s.T).Private+"\nAllowedIPs")
-				s.Up(s.A, s.ConfA)
-			}},
-		{name: "no peer", want: place{walk.Out, walk.Tunnel, walk.Cryptokey}, says: "in no peer's AllowedIPs",
-			fault: func(s *site) {
-				s.A.Run("wg", "set", "wg0", "peer", s.Gateway.Public, "allowed-ips", "10.0.0.2/32,fd0a::2/128")
-			}},
-		{name: "no endpoint", want: place{walk.Out, walk.Tunnel, walk.Cryptokey}, says: "peer gateway has no endpoint",
-			fault: func(s *site) {
-				s.A.Run(s.Wgnode, "down", "wg0")
-				s.ConfA.Replace(s.T, "Endpoint", "#Endpoint")
-				s.Up(s.A, s.ConfA)
-			}},
-		{name: "port closed", want: place{walk.Out, walk.Network, walk.Wire}, says: "icmp-port-unreachable from 2",
-			fault: func(s *site) { s.A.Sysctl("net.ipv4.conf.all.rp_filter", "0"); s.closePort() }},
-		// Nothing marks ICMP, so that rp_filter looks for its way back in the tunnel.
-		{name: "port closed, not heard", v4: true, want: place{walk.Out, walk.Network, walk.Wire},
-			says: "ICMP error from 203.0.113.2, type 3 code 3; this host drops it: rp_filter", fault: (*site).closePort},
-		{name: "behind the tunnel", want: place{walk.Back, walk.Application, walk.App}, says: "ICMP error from ",
-			fault: func(s *site) { s.session(); s.H.Run("ip", s.Flag(), "route", "add", "unreachable", s.IP(s.Addr.B)) }},
-	} {
+	for _, c := range traceLostTests {
 		for _, v6 := range []bool{false, true} {
 			if v6 && c.v4 {
 				continue

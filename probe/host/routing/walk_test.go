@@ -21,93 +21,96 @@ var fullTunnel = []string{
 	"rule add pref 32765 not fwmark 51820 table 51820",
 }
 
+// walkTests are flows, and the account of how each is routed.
+var walkTests = []struct {
+	name string
+	do   []string // besides fullTunnel
+	flow Flow
+	want []string // the steps, and the decision
+}{
+	{name: "full tunnel", flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+		"0: from all lookup local -> no route",
+		"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
+			"suppressed: prefix length 0 <= 0",
+		"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> default dev wg0 table 51820 scope link",
+		"ip -4 route get 9.9.9.9: default dev wg0 table 51820 scope link, by rule 32765: not from all fwmark 0xca6c lookup 51820",
+	}},
+	{name: "the encrypted packet", flow: Flow{Dst: addr("123.123.123.123"), Proto: 17, SPort: 51820, DPort: 51820,
+		Mark: 51820}, want: []string{
+		"0: from all lookup local -> no route",
+		"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
+			"suppressed: prefix length 0 <= 0",
+		"32765: not from all fwmark 0xca6c lookup 51820: does not apply: the rule excepts fwmark 0xca6c",
+		"32766: from all lookup main -> default via 192.168.178.1 dev eth0 proto dhcp metric 600",
+		"ip -4 route get 123.123.123.123 mark 0xca6c ipproto udp sport 51820 dport 51820: default via 192.168.178.1 dev " +
+			"eth0 proto dhcp metric 600, by rule 32766: from all lookup main",
+	}},
+	{name: "a route that bypasses the tunnel", do: []string{"route add 9.9.9.0/24 via 192.168.178.1 dev eth0"},
+		flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+			"0: from all lookup local -> no route",
+			"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 via 192.168.178.1 dev eth0",
+			"ip -4 route get 9.9.9.9: 9.9.9.0/24 via 192.168.178.1 dev eth0, by rule 32764: from all lookup main suppress_prefixlength 0",
+		}},
+	{name: "a blackhole is not suppressed", do: []string{"route del default", "route add blackhole default"},
+		flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+			"0: from all lookup local -> no route",
+			"32764: from all lookup main suppress_prefixlength 0 -> blackhole default",
+			"ip -4 route get 9.9.9.9: blackhole default, by rule 32764: from all lookup main suppress_prefixlength 0",
+		}},
+	{name: "a prohibit rule", do: []string{"rule add pref 100 from all uidrange 1000-1999 prohibit"},
+		flow: Flow{Dst: addr("9.9.9.9"), UID: 1234}, want: []string{
+			"0: from all lookup local -> no route",
+			"100: from all uidrange 1000-1999 prohibit",
+			"ip -4 route get 9.9.9.9 uid 1234: prohibit, by rule 100: from all uidrange 1000-1999 prohibit",
+		}},
+	{name: "throw and goto", do: []string{
+		"rule add pref 100 goto 200", "rule add pref 150 blackhole", "rule add pref 200 to 9.0.0.0/8 lookup 7",
+		"route add throw 9.9.0.0/16 table 7", "route add 9.0.0.0/8 dev eth0 table 7",
+	}, flow: Flow{Dst: addr("9.9.9.9"), Src: addr("10.0.0.1")}, want: []string{
+		"0: from all lookup local -> no route",
+		"100: from all goto 200",
+		"200: from all to 9.0.0.0/8 lookup 7 -> throw 9.9.0.0/16 table 7: on to the next rule",
+		"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
+			"suppressed: prefix length 0 <= 0",
+		"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> default dev wg0 table 51820 scope link",
+		"ip -4 route get 9.9.9.9 from 10.0.0.1: default dev wg0 table 51820 scope link, by rule 32765: not from all fwmark 0xca6c lookup 51820",
+	}},
+	{name: "no route at all", do: []string{"rule del pref 32765", "route del default"}, flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+		"0: from all lookup local -> no route",
+		"32764: from all lookup main suppress_prefixlength 0 -> no route",
+		"32766: from all lookup main -> no route",
+		"32767: from all lookup default -> no route",
+		"ip -4 route get 9.9.9.9: no route",
+	}},
+	{name: "this host", flow: Flow{Dst: addr("10.0.0.1")}, want: []string{
+		"0: from all lookup local -> local 10.0.0.1 dev wg0 table local proto kernel scope host src 10.0.0.1",
+		"ip -4 route get 10.0.0.1: local 10.0.0.1 dev wg0 table local proto kernel scope host src 10.0.0.1, by rule 0: from all lookup local",
+	}},
+	{name: "several ways", do: []string{"route add 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0"},
+		flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+			"0: from all lookup local -> no route",
+			"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0 weight 1",
+			"ip -4 route get 9.9.9.9: 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0 weight 1, by rule " +
+				"32764: from all lookup main suppress_prefixlength 0",
+		}},
+	{name: "a next hop object", do: []string{"nexthop add id 5 via 192.168.178.9 dev eth0", "route add 9.9.9.0/24 nhid 5"},
+		flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
+			"0: from all lookup local -> no route",
+			"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 nhid 5 via 192.168.178.9 dev eth0",
+			"ip -4 route get 9.9.9.9: 9.9.9.0/24 nhid 5 via 192.168.178.9 dev eth0, by rule 32764: from all lookup main suppress_prefixlength 0",
+		}},
+	{name: "a socket bound to the uplink", flow: Flow{Dst: addr("9.9.9.9"), OIF: "eth0"}, want: []string{
+		"0: from all lookup local -> no route",
+		"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
+			"suppressed: prefix length 0 <= 0",
+		"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> no route",
+		"32766: from all lookup main -> default via 192.168.178.1 dev eth0 proto dhcp metric 600",
+		"ip -4 route get 9.9.9.9 oif eth0: default via 192.168.178.1 dev eth0 proto dhcp metric 600, by rule 32766: from all lookup main",
+	}},
+}
+
 func TestWalk(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		do   []string // besides fullTunnel
-		flow Flow
-		want []string // the steps, and the decision
-	}{
-		{name: "full tunnel", flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
-				"suppressed: prefix length 0 <= 0",
-			"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> default dev wg0 table 51820 scope link",
-			"ip -4 route get 9.9.9.9: default dev wg0 table 51820 scope link, by rule 32765: not from all fwmark 0xca6c lookup 51820",
-		}},
-		{name: "the encrypted packet", flow: Flow{Dst: addr("123.123.123.123"), Proto: 17, SPort: 51820, DPort: 51820,
-			Mark: 51820}, want: []string{
-			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
-				"suppressed: prefix length 0 <= 0",
-			"32765: not from all fwmark 0xca6c lookup 51820: does not apply: the rule excepts fwmark 0xca6c",
-			"32766: from all lookup main -> default via 192.168.178.1 dev eth0 proto dhcp metric 600",
-			"ip -4 route get 123.123.123.123 mark 0xca6c ipproto udp sport 51820 dport 51820: default via 192.168.178.1 dev " +
-				"eth0 proto dhcp metric 600, by rule 32766: from all lookup main",
-		}},
-		{name: "a route that bypasses the tunnel", do: []string{"route add 9.9.9.0/24 via 192.168.178.1 dev eth0"},
-			flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-				"0: from all lookup local -> no route",
-				"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 via 192.168.178.1 dev eth0",
-				"ip -4 route get 9.9.9.9: 9.9.9.0/24 via 192.168.178.1 dev eth0, by rule 32764: from all lookup main suppress_prefixlength 0",
-			}},
-		{name: "a blackhole is not suppressed", do: []string{"route del default", "route add blackhole default"},
-			flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-				"0: from all lookup local -> no route",
-				"32764: from all lookup main suppress_prefixlength 0 -> blackhole default",
-				"ip -4 route get 9.9.9.9: blackhole default, by rule 32764: from all lookup main suppress_prefixlength 0",
-			}},
-		{name: "a prohibit rule", do: []string{"rule add pref 100 from all uidrange 1000-1999 prohibit"},
-			flow: Flow{Dst: addr("9.9.9.9"), UID: 1234}, want: []string{
-				"0: from all lookup local -> no route",
-				"100: from all uidrange 1000-1999 prohibit",
-				"ip -4 route get 9.9.9.9 uid 1234: prohibit, by rule 100: from all uidrange 1000-1999 prohibit",
-			}},
-		{name: "throw and goto", do: []string{
-			"rule add pref 100 goto 200", "rule add pref 150 blackhole", "rule add pref 200 to 9.0.0.0/8 lookup 7",
-			"route add throw 9.9.0.0/16 table 7", "route add 9.0.0.0/8 dev eth0 table 7",
-		}, flow: Flow{Dst: addr("9.9.9.9"), Src: addr("10.0.0.1")}, want: []string{
-			"0: from all lookup local -> no route",
-			"100: from all goto 200",
-			"200: from all to 9.0.0.0/8 lookup 7 -> throw 9.9.0.0/16 table 7: on to the next rule",
-			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
-				"suppressed: prefix length 0 <= 0",
-			"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> default dev wg0 table 51820 scope link",
-			"ip -4 route get 9.9.9.9 from 10.0.0.1: default dev wg0 table 51820 scope link, by rule 32765: not from all fwmark 0xca6c lookup 51820",
-		}},
-		{name: "no route at all", do: []string{"rule del pref 32765", "route del default"}, flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> no route",
-			"32766: from all lookup main -> no route",
-			"32767: from all lookup default -> no route",
-			"ip -4 route get 9.9.9.9: no route",
-		}},
-		{name: "this host", flow: Flow{Dst: addr("10.0.0.1")}, want: []string{
-			"0: from all lookup local -> local 10.0.0.1 dev wg0 table local proto kernel scope host src 10.0.0.1",
-			"ip -4 route get 10.0.0.1: local 10.0.0.1 dev wg0 table local proto kernel scope host src 10.0.0.1, by rule 0: from all lookup local",
-		}},
-		{name: "several ways", do: []string{"route add 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0"},
-			flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-				"0: from all lookup local -> no route",
-				"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0 weight 1",
-				"ip -4 route get 9.9.9.9: 9.9.9.0/24 nexthop via 192.168.178.1 dev eth0 weight 2 nexthop dev wg0 weight 1, by rule " +
-					"32764: from all lookup main suppress_prefixlength 0",
-			}},
-		{name: "a next hop object", do: []string{"nexthop add id 5 via 192.168.178.9 dev eth0", "route add 9.9.9.0/24 nhid 5"},
-			flow: Flow{Dst: addr("9.9.9.9")}, want: []string{
-				"0: from all lookup local -> no route",
-				"32764: from all lookup main suppress_prefixlength 0 -> 9.9.9.0/24 nhid 5 via 192.168.178.9 dev eth0",
-				"ip -4 route get 9.9.9.9: 9.9.9.0/24 nhid 5 via 192.168.178.9 dev eth0, by rule 32764: from all lookup main suppress_prefixlength 0",
-			}},
-		{name: "a socket bound to the uplink", flow: Flow{Dst: addr("9.9.9.9"), OIF: "eth0"}, want: []string{
-			"0: from all lookup local -> no route",
-			"32764: from all lookup main suppress_prefixlength 0 -> default via 192.168.178.1 dev eth0 proto dhcp metric 600: " +
-				"suppressed: prefix length 0 <= 0",
-			"32765: not from all fwmark 0xca6c lookup 51820: applies: mark 0x0 is not 0xca6c -> no route",
-			"32766: from all lookup main -> default via 192.168.178.1 dev eth0 proto dhcp metric 600",
-			"ip -4 route get 9.9.9.9 oif eth0: default via 192.168.178.1 dev eth0 proto dhcp metric 600, by rule 32766: from all lookup main",
-		}},
-	} {
+	for _, tc := range walkTests {
 		t.Run(tc.name, func(t *testing.T) {
 			ownNamespace(t, slices.Concat(fullTunnel, tc.do)...)
 			w := verified(t, take(t), tc.flow)
