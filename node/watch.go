@@ -93,7 +93,7 @@ func (t controlTask) watch(w http.ResponseWriter, r *http.Request) {
 	}
 	sub := t.n.tun.Recorder().Subscribe(probe.SubscribeOptions{Past: req.Past, Match: match, Every: uint64(req.Every)})
 	defer sub.Close()
-	s := watchStream{frameWriter: newFrameWriter(w), n: t.n, told: make(map[probe.PeerID]string)}
+	s := watchStream{frameWriter: newFrameWriter(w), n: t.n, named: make(map[probe.PeerID]string)}
 	if err := s.run(r.Context(), sub); err != nil {
 		t.n.opt.Logger.Debug("watcher gone", "interface", t.n.name, "error", err)
 	}
@@ -102,8 +102,8 @@ func (t controlTask) watch(w http.ResponseWriter, r *http.Request) {
 // watchStream is one watch on its way to a client.
 type watchStream struct {
 	frameWriter
-	n    *Node
-	told map[probe.PeerID]string // names of peers, as the client has them
+	n     *Node
+	named map[probe.PeerID]string // what the client knows peers by
 }
 
 // run sends events until ctx ends or the client is gone.
@@ -142,8 +142,8 @@ func (s *watchStream) run(ctx context.Context, sub *probe.Subscription) error {
 // event sends an event, and before it what its peer is called, if that is new.
 func (s *watchStream) event(e *probe.Event) error {
 	if k, name, ok := s.n.tun.Peer(e.Peer); ok && e.Peer != 0 {
-		if told, known := s.told[e.Peer]; !known || told != name {
-			s.told[e.Peer] = name
+		if was, known := s.named[e.Peer]; !known || was != name {
+			s.named[e.Peer] = name
 			if err := s.json(framePeer, watchPeer{ID: e.Peer, PublicKey: k, Name: name}); err != nil {
 				return err
 			}

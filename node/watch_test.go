@@ -175,7 +175,7 @@ func TestWatchAcrossReleases(t *testing.T) {
 // A peer that gets another name has it in what is watched from then on.
 func TestWatchSendsNames(t *testing.T) {
 	_, bob := pair(t)
-	s := watchStream{frameWriter: frameWriter{w: io.Discard}, n: bob.Node, told: make(map[probe.PeerID]string)}
+	s := watchStream{frameWriter: frameWriter{w: io.Discard}, n: bob.Node, named: make(map[probe.PeerID]string)}
 	id := bob.Tunnel().Peers()[0].ID
 	e := probe.Event{Peer: id, PrefixBits: probe.NoPrefix}
 	count := func() int {
@@ -190,7 +190,7 @@ func TestWatchSendsNames(t *testing.T) {
 	if n := count(); n != 1 {
 		t.Errorf("named %d times before two events", n)
 	}
-	s.told[id] = "as it was called before"
+	s.named[id] = "as it was called before"
 	if n := count(); n != 1 {
 		t.Errorf("named %d times after a change", n)
 	}

@@ -39,7 +39,7 @@ func AppendLine(dst []byte, e *probe.Event, names Names, opt *Options) []byte {
 	l.buf = append(l.buf, ' ')
 	l.column(SideStyle(e.Checkpoint), e.Checkpoint.String(), 2)
 	l.column(Plain, e.Seam.String(), len("udp-receive"))
-	l.column(Bold, opt.peerName(e.Peer, names), opt.peerWidth())
+	l.column(Bold, PeerName(e.Peer, names, opt), opt.peerWidth())
 	l.what(e)
 	l.dropped(e)
 	return l.buf
@@ -54,9 +54,6 @@ func AppendDetail(dst []byte, e *probe.Event, opt *Options) []byte {
 	return l.buf
 }
 
-// PeerName is what lines call a peer: its name, else the beginning of its key.
-func PeerName(id probe.PeerID, names Names, opt *Options) string { return opt.peerName(id, names) }
-
 // dropped appends that a packet went no further.
 func (l *line) dropped(e *probe.Event) {
 	if e.Dropped() {
@@ -65,9 +62,9 @@ func (l *line) dropped(e *probe.Event) {
 	}
 }
 
-// peerName returns what a line calls a peer: its name, else the beginning of
-// its public key.
-func (o *Options) peerName(id probe.PeerID, names Names) string {
+// PeerName returns what a line calls a peer: its name, else the beginning of its
+// public key; "-" for none.
+func PeerName(id probe.PeerID, names Names, opt *Options) string {
 	if id == 0 {
 		return "-"
 	}
@@ -76,9 +73,9 @@ func (o *Options) peerName(id probe.PeerID, names Names) string {
 	case !ok:
 		return "peer#" + strconv.Itoa(int(id))
 	case name != "":
-		return o.Escape(name)
+		return opt.Escape(name)
 	}
-	return o.ShortKey(k.String())
+	return opt.ShortKey(k.String())
 }
 
 type line struct {
