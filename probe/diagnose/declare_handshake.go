@@ -98,7 +98,10 @@ is missing. A cookie reply of 64 bytes says that the peer is there, and under lo
 Nothing arrives: the address, the port, a port forward or a firewall on the path is wrong.
 Something arrives: the peer refuses it, and doctor says why. With access to both ends, one
 command does it all:
-  wgnode explain NAME ADDRESS --with USER@HOST`,
+  wgnode explain NAME ADDRESS --with USER@HOST
+A peer with the kernel's WireGuard says what it refuses in its log, once that is on:
+  echo module wireguard +p > /sys/kernel/debug/dynamic_debug/control
+  dmesg -w`,
 	}},
 	{Code: PSKMismatch, Class: ClassConfig, Doc: Doc{
 		Title: "the preshared keys of the two ends differ",
