@@ -87,7 +87,7 @@ with the key can take this host's place in the tunnel.`,
   chmod o= FILE`,
 	}},
 	{Code: NoKeepalive, Class: ClassConfig, Doc: Doc{
-		Title: "this host is behind NAT, is connected to, and sends no keepalives",
+		Title: "this host is behind NAT, takes connections, and sends no keepalives",
 		Meaning: `Connections come in from a peer, this host's address is private, and no
 PersistentKeepalive is set. NAT forgets a UDP mapping after a while without outgoing
 packets, often 30 to 180 seconds. Then the peer cannot reach this host until this host

@@ -48,8 +48,8 @@ comes through a tunnel. To TCP, an ICMP error in place of a reset means a firewa
 		Meaning: `The packet has arrived, decrypted, and left the tunnel, and this host's firewall or an
 IPsec policy drops it before the application. For the sending side that is the reply; for
 the receiving side a request to the host itself.`,
-		Wire: `A6 (the reply) or B4 (the request) has passed, and the application sees nothing. For a
-request B7 is missing.`,
+		Wire: `The reply is written to the tunnel's interface and goes no further: the verdict is at A6.
+A request is written there too (B4), and no reply enters the tunnel: B7 is missing.`,
 		Alike: []Candidate{
 			{ReversePathFilter, "no rule drops it; the kernel does because of its source: nstat -az TcpExtIPReversePathFilter"},
 			{UnderlayInputFirewall, "the encrypted packet is dropped, before the tunnel"},

@@ -202,8 +202,8 @@ appear. A2 is missing.`,
 		Mend: `Leave the endpoint's address out of AllowedIPs, or give it a route by the uplink:
   ip route add ENDPOINT via GATEWAY dev INTERFACE
 For AllowedIPs = 0.0.0.0/0, wgnode sets a mark and a rule as wg-quick does; with Table =
-off, or routes made by hand, that is left to you. If a rule like "ip rule" with a lower
-number catches the marked packets, remove it.`,
+off, or routes made by hand, that is left to you. If a policy rule with a lower number
+catches the marked packets (ip rule lists them all), remove it.`,
 	}},
 	{Code: UnderlayOutputFirewall, Class: ClassFirewall, Doc: Doc{
 		Title: "this host drops its own encrypted packets on their way out",
