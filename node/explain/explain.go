@@ -152,7 +152,7 @@ func (x *explanation) prepare() {
 	x.lacks(f)
 	switch {
 	case x.Kernel:
-		x.flow.Route = wayOf(x.flow.Target, x.proto(), 0, x.Interface)
+		x.flow.Route = routeTo(x.flow.Target, x.proto(), 0, x.Interface)
 	case x.Local != nil:
 		x.flow.Route.Local = x.Local(x.flow.Target.Addr())
 	}
@@ -213,10 +213,10 @@ func (x *explanation) passOn(from probe.PeerID) {
 	}
 }
 
-// way asks where packets to the peer's endpoint go.
+// way looks up where packets to the peer's endpoint go.
 func (x *explanation) way() {
-	if p := x.facts.Peer; x.Kernel && p != nil && p.Endpoint.IsValid() {
-		p.Route = wayOf(p.Endpoint, probe.ProtoUDP, x.facts.FwMark, x.Interface)
+	if p := x.facts.Peer; p != nil {
+		x.route(x.facts, p)
 	}
 }
 

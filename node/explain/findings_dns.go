@@ -58,7 +58,7 @@ func (g *gathering) resolver(ctx context.Context) {
 }
 
 func (g *gathering) routeOfServer(a netip.Addr) evidence.RouteDecision {
-	return wayOf(netip.AddrPortFrom(a, dnsPort), probe.ProtoUDP, 0, g.Interface)
+	return routeTo(netip.AddrPortFrom(a, dnsPort), probe.ProtoUDP, 0, g.Interface)
 }
 
 // ask asks those of the configuration's name servers something that are behind a

@@ -21,7 +21,7 @@ const neighborTime = 1200 * time.Millisecond
 func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.Traversal, pkt *observe.Packet) {
 	if h := pkt.Last; pkt.Start != netfilter.Prerouting {
 		if f.Side == probe.SideB && s == evidence.ToTunnel { // the answer of a service on this host
-			p.Route = wayFrom(h.Src, h.Destination(), h.Proto, h.Mark, w.link)
+			p.Route = routeFrom(h.Src, h.Destination(), h.Proto, h.Mark, w.link)
 		}
 		return
 	}
@@ -55,7 +55,7 @@ func (w *kernelWatch) update(f *diagnose.Facts) {
 		return
 	}
 	if f.Flow.Route.Local && back.Route.Kind == evidence.RouteUnknown {
-		back.Route = wayFrom(f.Flow.Target.Addr(), forth.Src, 0, 0, w.link)
+		back.Route = routeFrom(f.Flow.Target.Addr(), forth.Src, 0, 0, w.link)
 	}
 	if n := forth.Route.Neighbor; n != nil && time.Since(w.looked) > look*3 {
 		w.looked = time.Now()

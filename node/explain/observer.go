@@ -229,12 +229,17 @@ func (o *Observer) Close() []evidence.Observations {
 			o.kernels[ep] = &evidence.KernelEvidence{}
 		}
 	}
+	var routed []netip.AddrPort
 	for remote, k := range o.kernels {
 		t := evidence.WireObservations{Remote: remote, Peer: peers[remote], From: k.FromWire, To: k.ToWire}
 		if len(all.Wire) < routesKept || t.Peer != "" && len(peers) <= routesKept {
-			t.Route = wayOf(remote, probe.ProtoUDP, o.facts.FwMark, o.s.Interface)
+			routed = append(routed, remote)
 		}
 		all.Wire = append(all.Wire, t)
+	}
+	routes := o.s.endpointRoutes(o.facts.ListenPort, o.facts.FwMark, routed)
+	for i := range all.Wire {
+		all.Wire[i].Route = routes[all.Wire[i].Remote].RouteDecision
 	}
 	slices.SortFunc(all.Wire, func(a, b evidence.WireObservations) int {
 		return cmp.Or(a.Remote.Addr().Compare(b.Remote.Addr()), cmp.Compare(a.Remote.Port(), b.Remote.Port()))

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
@@ -13,8 +14,8 @@ import (
 // found is where routing leads a packet.
 type found struct {
 	evidence.RouteDecision
-	mtu  int    // bytes; of the way, 0 if not known
-	link string // that it leaves by; one of them if it may take several
+	mtu  int    // bytes; of the route, 0 if not known
+	link string // that the packet leaves by; one of them if it may take several
 }
 
 // endpointRoutes looks up where the node's encrypted packets to each endpoint go,
@@ -34,13 +35,21 @@ func (s *Subject) endpointRoutes(port uint16, mark uint32, endpoints []netip.Add
 	return routes
 }
 
-// wayOf asks which way this host's own packets to an address go.
-func wayOf(dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.RouteDecision {
-	return wayFrom(netip.Addr{}, dst, proto, mark, link)
+// route looks up where the node's encrypted packets to a peer go, if that is not for a
+// userspace stack to know.
+func (s *Subject) route(f *diagnose.Facts, p *diagnose.Peer) {
+	if s.Kernel && p.Endpoint.IsValid() {
+		p.Route = s.endpointRoutes(f.ListenPort, f.FwMark, []netip.AddrPort{p.Endpoint})[p.Endpoint].RouteDecision
+	}
 }
 
-// wayFrom is wayOf for packets whose source is known.
-func wayFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.RouteDecision {
+// routeTo looks up where this host's own packets to an address go.
+func routeTo(dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.RouteDecision {
+	return routeFrom(netip.Addr{}, dst, proto, mark, link)
+}
+
+// routeFrom is routeTo for packets whose source is known.
+func routeFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.RouteDecision {
 	f := routing.Flow{Src: src, Dst: dst.Addr(), DPort: dst.Port(), Proto: proto, Mark: mark}.Own()
 	return routesOf([]routing.Flow{f}, link)[0].RouteDecision
 }

@@ -94,8 +94,8 @@ func (x *explanation) update(ctx context.Context) {
 	}
 	if on := x.facts.Onward; on != nil {
 		collect.Refresh(on.Peer, x.know.State(x.behind))
-		if x.Kernel && on.Peer.Route.Kind == evidence.RouteUnknown && on.Peer.Endpoint.IsValid() {
-			on.Peer.Route = wayOf(on.Peer.Endpoint, probe.ProtoUDP, on.FwMark, x.Interface)
+		if on.Peer.Route.Kind == evidence.RouteUnknown {
+			x.route(on, on.Peer)
 		}
 	}
 	if x.facts.Peer == nil && x.facts.Side == probe.SideB {
