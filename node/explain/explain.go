@@ -106,7 +106,7 @@ func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 	}
 	if !x.req.Passive {
 		x.flow.Probe.Sent = true
-		if err := x.session.Start(wctx, observe.NewAttempt(x.probe), observe.Selection{}); err != nil {
+		if err := x.session.Start(wctx, observe.Attempt(x.probe), observe.Selection{}); err != nil {
 			return nil, err
 		}
 	}

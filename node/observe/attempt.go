@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// Attempt is the source of one outcome: that of something which is tried, such as to
-// send a probe and to get an answer.
-type Attempt struct {
+// attempt is the source of one outcome.
+type attempt struct {
 	try     func(context.Context) error
 	to      chan Observation
 	started bool
 }
 
-// NewAttempt returns a source that calls try, once, when it is started.
-func NewAttempt(try func(context.Context) error) *Attempt {
-	return &Attempt{try: try, to: make(chan Observation, 1)}
+// Attempt returns the source of one outcome: that of something which is tried, such as
+// to send a probe and to get an answer. It calls try when it is started, once.
+func Attempt(try func(context.Context) error) Source {
+	return &attempt{try: try, to: make(chan Observation, 1)}
 }
 
 // Start begins the attempt. It ends by itself, or with ctx.
-func (a *Attempt) Start(ctx context.Context, _ Selection) error {
+func (a *attempt) Start(ctx context.Context, _ Selection) error {
 	if a.started {
 		return nil
 	}
@@ -34,11 +34,11 @@ func (a *Attempt) Start(ctx context.Context, _ Selection) error {
 }
 
 // Observations implements [Source].
-func (a *Attempt) Observations() <-chan Observation { return a.to }
+func (a *attempt) Observations() <-chan Observation { return a.to }
 
 // Unseen is nothing.
-func (a *Attempt) Unseen() []string { return nil }
+func (a *attempt) Unseen() []string { return nil }
 
 // Close does not wait for the attempt: that may take its time to notice that ctx has
 // ended.
-func (a *Attempt) Close() error { return nil }
+func (a *attempt) Close() error { return nil }

@@ -17,7 +17,7 @@ var registered = []func() Source{newCounters}
 // the session hands observations to a policy.
 func (s *Session) WatchKernel(ctx context.Context, sel Selection) *evidence.KernelEvidence {
 	if s.netfilter == nil {
-		s.netfilter = NewNetfilter()
+		s.netfilter = newTracing()
 		for _, source := range registered {
 			s.kernel = append(s.kernel, source())
 		}

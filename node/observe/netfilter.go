@@ -6,10 +6,10 @@ import (
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
-// Netfilter is the source of traversals: which chains and rules of this host's
+// tracing is the source of traversals: which chains and rules of this host's
 // packet filter the selected packets met, and how that ended. What it adds to the
 // packet filter in order to see is gone after Close, and when the process is killed.
-type Netfilter struct {
+type tracing struct {
 	open   func([]netfilter.Match) (tracer, error)
 	tracer tracer // nil: nothing is traced
 	lost   uint64 // events that earlier tracers lost
@@ -20,7 +20,7 @@ type Netfilter struct {
 
 // tracer is what is needed of a [netfilter.Tracer].
 type tracer interface {
-	Rules
+	ruleFinder
 	Next(context.Context) (*netfilter.Packet, error)
 	Unseen() []string
 	Lost() uint64
@@ -31,9 +31,8 @@ type tracer interface {
 // in the kernel.
 const packetsWaiting = 64
 
-// NewNetfilter returns a source of traversals.
-func NewNetfilter() *Netfilter {
-	return &Netfilter{open: openTracer, to: make(chan Observation, packetsWaiting)}
+func newTracing() *tracing {
+	return &tracing{open: openTracer, to: make(chan Observation, packetsWaiting)}
 }
 
 func openTracer(matches []netfilter.Match) (tracer, error) {
@@ -49,8 +48,8 @@ func openTracer(matches []netfilter.Match) (tracer, error) {
 
 // Start traces what sel.Packets select, in the network namespace of the calling
 // thread. The error says in words for the user why that is not possible.
-func (n *Netfilter) Start(ctx context.Context, sel Selection) error {
-	n.end()
+func (n *tracing) Start(ctx context.Context, sel Selection) error {
+	_ = n.end() // what may be left of the old trace does not keep a new one from working
 	matches := make([]netfilter.Match, len(sel.Packets))
 	for i := range sel.Packets {
 		matches[i] = sel.Packets[i].Match
@@ -65,7 +64,7 @@ func (n *Netfilter) Start(ctx context.Context, sel Selection) error {
 	return nil
 }
 
-func (n *Netfilter) read(ctx context.Context, t tracer, matches []Match) {
+func (n *tracing) read(ctx context.Context, t tracer, matches []Match) {
 	defer close(n.done)
 	for {
 		p, err := t.Next(ctx)
@@ -73,21 +72,20 @@ func (n *Netfilter) read(ctx context.Context, t tracer, matches []Match) {
 			return
 		}
 		select {
-		case n.to <- Observation{Packet: &Packet{Packet: p, Match: matches[p.Match], Rules: t}}:
+		case n.to <- Observation{Packet: &Packet{Packet: p, Match: matches[p.Match], rules: t}}:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// end ends the present trace, and forgets what it has delivered.
-func (n *Netfilter) end() {
+// end ends the present trace, if any, and forgets what it has delivered.
+func (n *tracing) end() error {
 	if n.tracer == nil {
-		return
+		return nil
 	}
 	n.stop()
-	// Without its socket the kernel removes the table; nothing is left to be done.
-	_ = n.tracer.Close()
+	err := n.tracer.Close()
 	<-n.done
 	n.lost += n.tracer.Lost()
 	n.tracer = nil
@@ -95,16 +93,16 @@ func (n *Netfilter) end() {
 		select {
 		case <-n.to:
 		default:
-			return
+			return err
 		}
 	}
 }
 
 // Observations implements [Source].
-func (n *Netfilter) Observations() <-chan Observation { return n.to }
+func (n *tracing) Observations() <-chan Observation { return n.to }
 
 // Unseen says what a trace on this host cannot see; Lost is not a part of it.
-func (n *Netfilter) Unseen() []string {
+func (n *tracing) Unseen() []string {
 	if n.tracer == nil {
 		return nil
 	}
@@ -112,7 +110,7 @@ func (n *Netfilter) Unseen() []string {
 }
 
 // Lost is how many events of the traces were lost because they were not read in time.
-func (n *Netfilter) Lost() uint64 {
+func (n *tracing) Lost() uint64 {
 	if n.tracer == nil {
 		return n.lost
 	}
@@ -120,7 +118,4 @@ func (n *Netfilter) Lost() uint64 {
 }
 
 // Close ends the trace.
-func (n *Netfilter) Close() error {
-	n.end()
-	return nil
-}
+func (n *tracing) Close() error { return n.end() }

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -65,13 +66,28 @@ type Packet struct {
 	*netfilter.Packet
 	// Match is the one that selected it.
 	Match Match
-	// Rules finds the rules that it met.
-	Rules Rules
+	// rules finds the rules that it met.
+	rules ruleFinder
 }
 
-// Rules finds the rule that took a step, see [netfilter.Tracer.Rule].
-type Rules interface {
+// ruleFinder finds the rule that took a step, see [netfilter.Tracer.Rule].
+type ruleFinder interface {
 	Rule(netfilter.Chain, netfilter.Step) (netfilter.Rule, error)
+}
+
+// GoOn adds what the packet met at the egress of a device, which netfilter tells as a
+// packet of its own after this one has passed postrouting. It returns false, and adds
+// nothing, if next is another packet.
+func (p *Packet) GoOn(next *Packet) bool {
+	if next.Start != netfilter.Egress || p.End != netfilter.Postrouting || p.Last.Proto != next.First.Proto ||
+		p.Last.Source() != next.First.Source() || p.Last.Destination() != next.First.Destination() ||
+		p.Last.Length != next.First.Length || p.Last.Data != next.First.Data {
+		return false
+	}
+	whole := *p.Packet
+	whole.End, whole.Last, whole.Visits = netfilter.HookUnknown, next.Last, slices.Concat(p.Visits, next.Visits)
+	p.Packet = &whole
+	return true
 }
 
 // Outcome is how an attempt ended, such as to send a probe and get an answer.

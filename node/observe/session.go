@@ -50,7 +50,7 @@ type Session struct {
 	heard        chan Observation
 	hearings     []*hearing
 
-	netfilter *Netfilter               // nil until WatchKernel is called
+	netfilter *tracing                 // nil until WatchKernel is called
 	kernel    []Source                 // those registered
 	evidence  *evidence.KernelEvidence // of the latest WatchKernel; nil before
 }
@@ -140,8 +140,8 @@ func (s *Session) hand(p Policy, o *Observation) {
 func (s *Session) Close() {
 	for _, h := range slices.Backward(s.hearings) {
 		h.end()
-		// What a source fails to remove from the kernel goes with its socket; an
-		// observation that was made stands.
+		// What was observed stands. What a source fails to remove from the kernel goes
+		// with its socket.
 		_ = h.src.Close()
 	}
 	s.hearings = nil

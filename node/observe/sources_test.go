@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -42,9 +43,9 @@ func (t *fakeTracer) Lost() uint64     { return t.lost }
 func (t *fakeTracer) Close() error     { close(t.closed); return nil }
 
 // fakeNetfilter returns a source and where its tracers are found, the latest last.
-func fakeNetfilter() (*Netfilter, *[]*fakeTracer) {
+func fakeNetfilter() (*tracing, *[]*fakeTracer) {
 	var all []*fakeTracer
-	n := NewNetfilter()
+	n := newTracing()
 	n.open = func(matches []netfilter.Match) (tracer, error) {
 		t := &fakeTracer{matches: matches, packets: make(chan *netfilter.Packet), closed: make(chan struct{})}
 		all = append(all, t)
@@ -93,7 +94,7 @@ func TestNetfilter(t *testing.T) {
 		got := &keeper{want: 1}
 		s.Run(t.Context(), got)
 		p := got.heard[0].Packet
-		rule, err := p.Rules.Rule(netfilter.Chain{}, netfilter.Step{})
+		rule, err := p.rules.Rule(netfilter.Chain{}, netfilter.Step{})
 		if err != nil || rule.Text != "drop" || p.Match != (Match{web, evidence.FromTunnel}) {
 			t.Errorf("%+v, rule %v, %v", p, rule, err)
 		}
@@ -121,7 +122,7 @@ func TestNetfilter(t *testing.T) {
 
 // Where netfilter or another source cannot look, the evidence says so.
 func TestBlind(t *testing.T) {
-	n := NewNetfilter()
+	n := newTracing()
 	n.open = func([]netfilter.Match) (tracer, error) { return nil, errors.New("no nf_tables") }
 	other := newFake(0)
 	other.started = errors.New("no counters")
@@ -179,7 +180,7 @@ func TestRecorderNotStarted(t *testing.T) {
 func TestAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")
-		a := NewAttempt(func(context.Context) error { time.Sleep(2 * time.Second); return refused })
+		a := Attempt(func(context.Context) error { time.Sleep(2 * time.Second); return refused })
 		s := NewSession(testLook, testLinger)
 		defer s.Close()
 		for range 2 {
@@ -193,4 +194,37 @@ func TestAttempt(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	})
+}
+
+// What a packet meets at the egress of a device belongs to its traversal.
+func TestGoOn(t *testing.T) {
+	sent := netfilter.Header{Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("192.0.2.1"), Proto: probe.ProtoUDP,
+		SrcPort: 4000, DstPort: 51820, Length: 124, Data: [12]byte{probe.TypeData}}
+	visit := func(h netfilter.Hook) []netfilter.Visit { return []netfilter.Visit{{Chain: netfilter.Chain{Hook: h}}} }
+	other := sent
+	other.Data[8] = 1
+	for _, c := range []struct {
+		name  string
+		end   netfilter.Hook
+		start netfilter.Hook
+		next  netfilter.Header
+		want  bool
+	}{
+		{name: "egress", end: netfilter.Postrouting, start: netfilter.Egress, next: sent, want: true},
+		{name: "another packet", end: netfilter.Postrouting, start: netfilter.Egress, next: other, want: false},
+		{name: "dropped before", end: netfilter.HookUnknown, start: netfilter.Egress, next: sent, want: false},
+		{name: "sent once more", end: netfilter.Postrouting, start: netfilter.Output, next: sent, want: false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &Packet{Packet: &netfilter.Packet{End: c.end, First: sent, Last: sent, Visits: visit(netfilter.Output)}}
+			before := p.Packet
+			next := &Packet{Packet: &netfilter.Packet{Start: c.start, First: c.next, Last: c.next, Visits: visit(netfilter.Egress)}}
+			if got := p.GoOn(next); got != c.want {
+				t.Fatalf("goes on: %v", got)
+			}
+			if c.want && (len(p.Visits) != 2 || p.End != netfilter.HookUnknown) || !c.want && p.Packet != before {
+				t.Errorf("%+v", p.Packet)
+			}
+		})
+	}
 }

@@ -62,7 +62,7 @@ func (p *Packet) drop(fate netfilter.Fate, services Ports) *evidence.Drop {
 
 // rule returns the rule that took a step, as much of it as can be known.
 func (p *Packet) rule(c netfilter.Chain, s netfilter.Step) netfilter.Rule {
-	r, err := p.Rules.Rule(c, s)
+	r, err := p.rules.Rule(c, s)
 	if err != nil {
 		return netfilter.Rule{Table: c.Table, Chain: s.Chain, Handle: s.Handle, NoText: err.Error(), Program: "nft"}
 	}

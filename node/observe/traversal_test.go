@@ -59,7 +59,7 @@ func header(proto uint8, src, dst string, content uint16) netfilter.Header {
 
 // crossing is a packet that came in and has met so much.
 func crossing(h netfilter.Header, visits ...netfilter.Visit) *Packet {
-	return &Packet{Packet: &netfilter.Packet{Time: at, Start: netfilter.Prerouting, First: h, Last: h, Visits: visits}, Rules: rules}
+	return &Packet{Packet: &netfilter.Packet{Time: at, Start: netfilter.Prerouting, First: h, Last: h, Visits: visits}, rules: rules}
 }
 
 var at = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -105,7 +105,7 @@ func (x *run) start(ctx context.Context) error {
 		return err
 	}
 	id, watched, failed := make(chan uint16), make(chan struct{}), make(chan error, 1)
-	send := observe.NewAttempt(func(ctx context.Context) error {
+	send := observe.Attempt(func(ctx context.Context) error {
 		err := senderOf(&x.Subject, x.to)(ctx, x.to, func(known uint16) {
 			select {
 			case id <- known:

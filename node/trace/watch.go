@@ -92,19 +92,10 @@ func (x *run) innerLengths() []int {
 
 func (x *run) replyLength(n int) bool { return slices.Contains(x.innerLengths(), n) }
 
-// take keeps a traced packet. What becomes of one at the egress of a device is told
-// after it has passed postrouting, and is a part of the same walk.
+// take keeps a traced packet.
 func (x *run) take(p *observe.Packet) {
-	if p.Start == netfilter.Egress {
-		for i := len(x.packets) - 1; i >= 0; i-- {
-			was := x.packets[i]
-			if was.End != netfilter.Postrouting || was.Last.Source() != p.First.Source() || was.Last.Destination() != p.First.Destination() ||
-				was.Last.Proto != p.First.Proto || was.Last.Length != p.First.Length || was.Last.Data != p.First.Data {
-				continue
-			}
-			whole := *was.Packet
-			whole.End, whole.Last, whole.Visits = netfilter.HookUnknown, p.Last, slices.Concat(was.Visits, p.Visits)
-			x.packets[i] = &observe.Packet{Packet: &whole, Match: was.Match, Rules: was.Rules}
+	for _, was := range slices.Backward(x.packets) {
+		if was.GoOn(p) {
 			return
 		}
 	}
