@@ -5,64 +5,73 @@ package faults
 import (
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
-// faultsBeforeTunnel are those of A's own packets on their way into the tunnel:
-// A1; and what is no fault of the tunnel's.
+// faultsBeforeTunnel are those of A's own packets on their way into the tunnel: A1; of
+// the reply on its way out: A6; and what is no fault of the tunnel's.
 func faultsBeforeTunnel() []fault {
-	web := these(packets{proto: "tcp", dport: 80, oif: "wg0"})
-	b := func(s *site) string { return s.IP(s.Addr.B) }
-	ip := func(s *site, args ...string) { s.A.Run(append([]string{"ip", s.Flag()}, args...)...) }
-	closed := func(s *site) *diagnose.Report { return s.Explain(net.JoinHostPort(b(s), "81")) }
-	all := []fault{
+	return slices.Concat(faultsOfRoute(), faultsBeyondRoute(), faultsOfFirewallA())
+}
+
+// ipA runs ip(8) on A, in the site's family; ipH on H.
+func ipA(s *site, args ...string) { s.A.Run(append([]string{"ip", s.Flag()}, args...)...) }
+func ipH(s *site, args ...string) { s.H.Run(append([]string{"ip", s.Flag()}, args...)...) }
+
+// addressB is B's address in the site's family.
+func addressB(s *site) string { return s.IP(s.Addr.B) }
+
+// faultsOfRoute are those of A's routing to B.
+func faultsOfRoute() []fault {
+	return []fault{
 		{code: diagnose.Healthy, how: "echo of H", side: "A",
 			conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return s.Explain(s.Inner(2)) }},
 		{code: diagnose.Healthy, how: "echo of B", side: "A",
-			conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return s.Explain(b(s)) }},
+			conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return s.Explain(addressB(s)) }},
 		{code: diagnose.Healthy, how: "overheard", side: "B", conf: func(*site) {}},
 
 		{code: diagnose.DestNotRouted, how: "blackhole rule", side: "A", at: "A1", says: "blackhole", mends: true,
-			twin:   func(s *site) { ip(s, "rule", "add", "pref", "40000", "to", b(s), "blackhole") },
-			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", b(s), "blackhole") }},
+			twin:   func(s *site) { ipA(s, "rule", "add", "pref", "40000", "to", addressB(s), "blackhole") },
+			inject: func(s *site) { ipA(s, "rule", "add", "pref", "1000", "to", addressB(s), "blackhole") }},
 		{code: diagnose.DestNotRouted, how: "prohibit rule of a port", side: "A", at: "A1", says: "dport 80", mends: true,
-			twin:   func(s *site) { ip(s, "rule", "add", "pref", "1000", "ipproto", "tcp", "dport", "81", "prohibit") },
-			inject: func(s *site) { ip(s, "rule", "add", "pref", "1001", "ipproto", "tcp", "dport", "80", "prohibit") }},
+			twin:   func(s *site) { ipA(s, "rule", "add", "pref", "1000", "ipproto", "tcp", "dport", "81", "prohibit") },
+			inject: func(s *site) { ipA(s, "rule", "add", "pref", "1001", "ipproto", "tcp", "dport", "80", "prohibit") }},
 		{code: diagnose.DestNotRouted, how: "unreachable route", side: "A", at: "A1", says: "unreachable", mends: true,
-			twin:   func(s *site) { ip(s, "route", "add", "unreachable", s.HLan().String(), "metric", "9999") },
-			inject: func(s *site) { ip(s, "route", "add", "unreachable", b(s)) }},
+			twin:   func(s *site) { ipA(s, "route", "add", "unreachable", s.HLan().String(), "metric", "9999") },
+			inject: func(s *site) { ipA(s, "route", "add", "unreachable", addressB(s)) }},
 		{code: diagnose.DestNotRouted, how: "prohibit route in another table", side: "A", at: "A1", mends: true,
-			twin: func(s *site) { ip(s, "route", "add", "prohibit", b(s), "table", "77") },
+			twin: func(s *site) { ipA(s, "route", "add", "prohibit", addressB(s), "table", "77") },
 			inject: func(s *site) {
-				ip(s, "rule", "add", "pref", "1000", "lookup", "77")
+				ipA(s, "rule", "add", "pref", "1000", "lookup", "77")
 			}},
 		{code: diagnose.DestNotRouted, how: "no route", side: "A", at: "A1", mends: true,
 			inject: func(s *site) {
-				ip(s, "route", "add", s.IP(s.Addr.HWan), "via", s.IP(s.Addr.RLan))
-				ip(s, "route", "del", "default")
-				ip(s, "route", "del", s.HLan().String())
+				ipA(s, "route", "add", s.IP(s.Addr.HWan), "via", s.IP(s.Addr.RLan))
+				ipA(s, "route", "del", "default")
+				ipA(s, "route", "del", s.HLan().String())
 			}},
 
 		{code: diagnose.RouteBypassesTunnel, how: "more specific route", side: "A", at: "A1", mends: true,
-			twin:   func(s *site) { ip(s, "route", "add", s.HLan().String(), "via", s.IP(s.Addr.RLan), "metric", "9999") },
-			inject: func(s *site) { ip(s, "route", "add", b(s), "via", s.IP(s.Addr.RLan)) }},
+			twin:   func(s *site) { ipA(s, "route", "add", s.HLan().String(), "via", s.IP(s.Addr.RLan), "metric", "9999") },
+			inject: func(s *site) { ipA(s, "route", "add", addressB(s), "via", s.IP(s.Addr.RLan)) }},
 		{code: diagnose.RouteBypassesTunnel, how: "route gone", side: "A", at: "A1", mends: true,
-			inject: func(s *site) { ip(s, "route", "del", s.HLan().String()) }},
+			inject: func(s *site) { ipA(s, "route", "del", s.HLan().String()) }},
 		{code: diagnose.RouteBypassesTunnel, how: "rule and table", side: "A", at: "A1", says: "lookup 77", mends: true,
 			twin: func(s *site) {
-				ip(s, "route", "add", "default", "via", s.IP(s.Addr.RLan), "table", "77")
-				ip(s, "rule", "add", "pref", "40000", "to", b(s), "lookup", "77")
+				ipA(s, "route", "add", "default", "via", s.IP(s.Addr.RLan), "table", "77")
+				ipA(s, "rule", "add", "pref", "40000", "to", addressB(s), "lookup", "77")
 			},
-			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", b(s), "lookup", "77") }},
+			inject: func(s *site) { ipA(s, "rule", "add", "pref", "1000", "to", addressB(s), "lookup", "77") }},
 
 		{code: diagnose.RouteBypassesTunnel, how: "rule of a port", side: "A", at: "A1", says: "lookup 77", mends: true,
 			twin: func(s *site) {
-				ip(s, "route", "add", "default", "via", s.IP(s.Addr.RLan), "table", "77")
-				ip(s, "rule", "add", "pref", "1000", "ipproto", "udp", "dport", "80", "lookup", "77")
+				ipA(s, "route", "add", "default", "via", s.IP(s.Addr.RLan), "table", "77")
+				ipA(s, "rule", "add", "pref", "1000", "ipproto", "udp", "dport", "80", "lookup", "77")
 			},
-			inject: func(s *site) { ip(s, "rule", "add", "pref", "1001", "ipproto", "tcp", "dport", "80", "lookup", "77") }},
+			inject: func(s *site) { ipA(s, "rule", "add", "pref", "1001", "ipproto", "tcp", "dport", "80", "lookup", "77") }},
 		{code: diagnose.RouteBypassesTunnel, how: "interface down", side: "A", at: "A1", says: "is down", mends: true,
 			inject: func(s *site) { s.A.Run("ip", "link", "set", "wg0", "down") }},
 		{code: diagnose.RouteBypassesTunnel, how: "address gone, and its routes", side: "A", at: "A1",
@@ -76,7 +85,13 @@ func faultsBeforeTunnel() []fault {
 				s.A.RunInput(fmt.Sprintf("table inet t {\n chain c {\n type nat hook postrouting priority srcnat\n oifname wg0 snat %s to %s\n }\n}\n",
 					map[bool]string{false: "ip", true: "ip6"}[s.V6], s.Inner(9)), "nft", "-f", "-")
 			}},
+	}
+}
 
+// faultsBeyondRoute are those of AllowedIPs, and of ports where nothing listens.
+func faultsBeyondRoute() []fault {
+	closed := func(s *site) *diagnose.Report { return s.Explain(net.JoinHostPort(addressB(s), "81")) }
+	return []fault{
 		{code: diagnose.NoAllowedIPsMatch, how: "not in the file", side: "A", at: "A1", mends: true,
 			twin: func(*site) {},
 			conf: func(s *site) { s.ConfA.Replace(s.T, ", "+s.HLan().String(), "") }},
@@ -93,10 +108,16 @@ func faultsBeforeTunnel() []fault {
 		{code: diagnose.ConnectionRefused, how: "nothing listens on H", side: "A", conf: func(*site) {},
 			ask: func(s *site) *diagnose.Report { return s.Explain(net.JoinHostPort(s.Inner(2), "8080")) }},
 		{code: diagnose.ConnectionRefused, how: "nothing listens on B", side: "B", conf: func(*site) {},
-			ask: func(s *site) *diagnose.Report { return s.Overheard(net.JoinHostPort(b(s), "81")) }},
+			ask: func(s *site) *diagnose.Report { return s.Overheard(net.JoinHostPort(addressB(s), "81")) }},
 		{code: diagnose.ConnectionRefused, how: "nothing listens on H", side: "B", conf: func(*site) {},
 			ask: func(s *site) *diagnose.Report { return s.Overheard(net.JoinHostPort(s.Inner(2), "8080")) }},
 	}
+}
+
+// faultsOfFirewallA are those of A's packet filter, and of what it does to routing.
+func faultsOfFirewallA() []fault {
+	web := these(packets{proto: "tcp", dport: 80, oif: "wg0"})
+	var all []fault
 	all = append(all, behind(fault{code: diagnose.ConnectionRefused, how: "by ICMP", side: "A", says: "by a firewall rule"},
 		hostB, these(packets{proto: "tcp", dport: 80}),
 		chain("inet filter input 0", "reject"))...)
@@ -107,8 +128,8 @@ func faultsBeforeTunnel() []fault {
 		chain("inet nat output -100", "redirect to :9999"), translate())...)
 	all = append(all, behind(fault{code: diagnose.RouteBypassesTunnel, how: "marked", side: "A", at: "A1", says: culprit,
 		mends: true, setup: func(s *site) {
-			ip(s, "route", "add", "default", "via", s.IP(s.Addr.RLan), "table", "77")
-			ip(s, "rule", "add", "pref", "1000", "fwmark", "0x77", "lookup", "77")
+			ipA(s, "route", "add", "default", "via", s.IP(s.Addr.RLan), "table", "77")
+			ipA(s, "rule", "add", "pref", "1000", "fwmark", "0x77", "lookup", "77")
 		}}, hostA, web, chain("inet route output -150", "meta mark set 0x77"))...)
 	all = append(all, behind(fault{code: diagnose.OutputFirewall, side: "A", at: "A1", mends: true}, hostA, web,
 		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 10", "drop"),
@@ -132,9 +153,9 @@ func faultsBeforeTunnel() []fault {
 			inject: func(s *site) {
 				s.A.RunInput("table ip t {\n chain c {\n type route hook output priority -150\n tcp dport 80 meta mark set 0x51\n }\n"+
 					" chain n {\n type nat hook postrouting priority srcnat\n oifname wg0 masquerade\n }\n}\n", "nft", "-f", "-")
-				ip(s, "route", "add", "default", "dev", "wg0", "table", "77")
-				ip(s, "rule", "add", "pref", "1000", "fwmark", "0x51", "lookup", "77")
-				ip(s, "route", "del", s.HLan().String())
+				ipA(s, "route", "add", "default", "dev", "wg0", "table", "77")
+				ipA(s, "rule", "add", "pref", "1000", "fwmark", "0x51", "lookup", "77")
+				ipA(s, "route", "del", s.HLan().String())
 			}},
 	)
 }
@@ -142,19 +163,20 @@ func faultsBeforeTunnel() []fault {
 // faultsBehindTunnel are those of H on the way from the tunnel to the
 // destination, and of the destination: B4 to B6.
 func faultsBehindTunnel() []fault {
-	web := these(packets{proto: "tcp", dport: 80})
-	fromTunnel := these(packets{proto: "tcp", dport: 80, iif: "wg0"})
-	b := func(s *site) string { return s.IP(s.Addr.B) }
-	ip := func(s *site, args ...string) { s.H.Run(append([]string{"ip", s.Flag()}, args...)...) }
-	masquerade := func(s *site) {
-		s.H.RunInput("table inet nat {\n chain c {\n type nat hook postrouting priority srcnat\n oifname lan masquerade\n }\n}\n", "nft", "-f", "-")
-	}
-	// noWayBack leaves B without a route to the tunnel's addresses.
-	noWayBack := func(s *site) { s.B.Run("ip", s.Flag(), "route", "del", "default") }
+	return slices.Concat(faultsOfForwarding(), faultsBeyondH(), faultsOfFirewallH())
+}
+
+// masquerade hides the tunnel's addresses from B.
+func masquerade(s *site) {
+	s.H.RunInput("table inet nat {\n chain c {\n type nat hook postrouting priority srcnat\n oifname lan masquerade\n }\n}\n", "nft", "-f", "-")
+}
+
+// faultsOfForwarding are those of H's AllowedIPs and of its routing.
+func faultsOfForwarding() []fault {
 	notAllowed := func(s *site) {
 		s.ConfH.Replace(s.T, "AllowedIPs = 10.0.0.1/32, fd0a::1/128", "AllowedIPs = 10.0.0.7/32, fd0a::7/128")
 	}
-	all := []fault{
+	return []fault{
 		{code: diagnose.DisallowedSource, how: "in the file", side: "B", at: "B4", conf: notAllowed},
 		{code: diagnose.DisallowedSource, how: "changed", side: "B", at: "B4", mends: true,
 			inject: func(s *site) {
@@ -177,34 +199,41 @@ func faultsBehindTunnel() []fault {
 		{code: diagnose.ForwardingDisabled, how: "off for the way back", side: "B", at: "B7", mends: true, only: 4,
 			inject: func(s *site) { s.H.Sysctl("net.ipv4.conf.lan.forwarding", "0") }},
 
-		{code: diagnose.NoRouteOnward, how: "no route", side: "B", at: "B5", inject: func(s *site) { ip(s, "route", "del", s.HLan().String()) }},
+		{code: diagnose.NoRouteOnward, how: "no route", side: "B", at: "B5", inject: func(s *site) { ipH(s, "route", "del", s.HLan().String()) }},
 		{code: diagnose.NoRouteOnward, how: "blackhole route", side: "B", at: "B5", says: "blackhole", mends: true,
-			twin:   func(s *site) { ip(s, "route", "add", "blackhole", b(s), "table", "77") },
-			inject: func(s *site) { ip(s, "route", "add", "blackhole", b(s)) }},
+			twin:   func(s *site) { ipH(s, "route", "add", "blackhole", addressB(s), "table", "77") },
+			inject: func(s *site) { ipH(s, "route", "add", "blackhole", addressB(s)) }},
 		{code: diagnose.NoRouteOnward, how: "unreachable route", side: "B", at: "B5", mends: true,
-			inject: func(s *site) { ip(s, "route", "add", "unreachable", b(s)) }},
+			inject: func(s *site) { ipH(s, "route", "add", "unreachable", addressB(s)) }},
 		{code: diagnose.NoRouteOnward, how: "prohibit rule for the tunnel", side: "B", at: "B5", says: "prohibit", mends: true,
-			twin:   func(s *site) { ip(s, "rule", "add", "pref", "1000", "iif", "wan", "prohibit") },
-			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "iif", "wg0", "prohibit") }},
+			twin:   func(s *site) { ipH(s, "rule", "add", "pref", "1000", "iif", "wan", "prohibit") },
+			inject: func(s *site) { ipH(s, "rule", "add", "pref", "1000", "iif", "wg0", "prohibit") }},
 		{code: diagnose.NoRouteOnward, how: "table without the way", side: "B", at: "B5", says: "lookup 77", mends: true,
 			inject: func(s *site) {
-				ip(s, "route", "add", "blackhole", "default", "table", "77")
-				ip(s, "rule", "add", "pref", "1000", "iif", "wg0", "lookup", "77")
+				ipH(s, "route", "add", "blackhole", "default", "table", "77")
+				ipH(s, "rule", "add", "pref", "1000", "iif", "wg0", "lookup", "77")
 			}},
-		{code: diagnose.NoRouteOnward, how: "no route", side: "A", at: "B5", inject: func(s *site) { ip(s, "route", "del", s.HLan().String()) }},
+		{code: diagnose.NoRouteOnward, how: "no route", side: "A", at: "B5", inject: func(s *site) { ipH(s, "route", "del", s.HLan().String()) }},
 
 		{code: diagnose.ReversePathFilter, how: "strict, source routed elsewhere", side: "B", at: "B5", only: 4, mends: true,
 			twin: func(s *site) { s.H.Sysctl("net.ipv4.conf.wg0.rp_filter", "1") },
 			inject: func(s *site) {
-				ip(s, "route", "add", s.Inner(1), "dev", "lan")
+				ipH(s, "route", "add", s.Inner(1), "dev", "lan")
 			}},
 		{code: diagnose.ReversePathFilter, how: "strict by a rule", side: "B", at: "B5", only: 4, mends: true,
 			twin: func(s *site) { s.H.Sysctl("net.ipv4.conf.all.rp_filter", "1") },
 			inject: func(s *site) {
-				ip(s, "route", "add", "default", "via", b(s), "table", "77")
-				ip(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "lookup", "77")
+				ipH(s, "route", "add", "default", "via", addressB(s), "table", "77")
+				ipH(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "lookup", "77")
 			}},
+	}
+}
 
+// faultsBeyondH are those of B, and of the link to it.
+func faultsBeyondH() []fault {
+	// noWayBack leaves B without a route to the tunnel's addresses.
+	noWayBack := func(s *site) { s.B.Run("ip", s.Flag(), "route", "del", "default") }
+	return []fault{
 		{code: diagnose.SNATMissing, how: "no default route there", side: "B", at: "B6", want: diagnose.NoReplyFromDestination,
 			first: diagnose.SNATMissing,
 			twin: func(s *site) {
@@ -228,18 +257,25 @@ func faultsBehindTunnel() []fault {
 			}},
 		{code: diagnose.NeighborUnreachable, how: "B is down", side: "B", at: "B6", inject: func(s *site) {
 			s.B.Run("ip", "link", "set", "eth0", "down")
-			ip(s, "neighbour", "flush", "all")
+			ipH(s, "neighbour", "flush", "all")
 		}},
 		{code: diagnose.NeighborUnreachable, how: "silent gateway", side: "B", at: "B6",
-			twin: func(s *site) { ip(s, "route", "add", b(s), "via", b(s), "dev", "lan", "onlink") },
+			twin: func(s *site) { ipH(s, "route", "add", addressB(s), "via", addressB(s), "dev", "lan", "onlink") },
 			inject: func(s *site) {
-				ip(s, "route", "replace", b(s), "via", map[bool]string{false: "192.168.200.99", true: "fd00:200::99"}[s.V6], "dev", "lan")
+				ipH(s, "route", "replace", addressB(s), "via", map[bool]string{false: "192.168.200.99", true: "fd00:200::99"}[s.V6], "dev", "lan")
 			}},
 		{code: diagnose.NeighborUnreachable, how: "B is down", side: "A", at: "B6", inject: func(s *site) {
 			s.B.Run("ip", "link", "set", "eth0", "down")
-			ip(s, "neighbour", "flush", "all")
+			ipH(s, "neighbour", "flush", "all")
 		}},
 	}
+}
+
+// faultsOfFirewallH are those of the packet filters of H and B.
+func faultsOfFirewallH() []fault {
+	web := these(packets{proto: "tcp", dport: 80})
+	fromTunnel := these(packets{proto: "tcp", dport: 80, iif: "wg0"})
+	var all []fault
 	// H's own port 8080 is B's web server, and sees who asks no more.
 	translated := func(s *site) {
 		masquerade(s)
@@ -288,29 +324,27 @@ func faultsBehindTunnel() []fault {
 // faultsOnReturn are those of the answer on H, on its way into the tunnel: B7; and
 // those of a service on H itself.
 func faultsOnReturn() []fault {
-	ip := func(s *site, args ...string) { s.H.Run(append([]string{"ip", s.Flag()}, args...)...) }
-	b := func(s *site) string { return s.IP(s.Addr.B) }
 	onH := func(s *site) { s.H.ServeHTTP("[::]:8080", "hello") }
 	askH := func(s *site) *diagnose.Report { return s.Overheard(net.JoinHostPort(s.Inner(2), "8080")) }
 	all := []fault{
 		{code: diagnose.ReturnRouteWrong, how: "more specific route", side: "B", at: "B7", mends: true,
-			twin:   func(s *site) { ip(s, "route", "add", s.Inner(1), "dev", "lan", "table", "77") },
-			inject: func(s *site) { ip(s, "route", "add", s.Inner(1), "dev", "lan") }},
+			twin:   func(s *site) { ipH(s, "route", "add", s.Inner(1), "dev", "lan", "table", "77") },
+			inject: func(s *site) { ipH(s, "route", "add", s.Inner(1), "dev", "lan") }},
 		{code: diagnose.ReturnRouteWrong, how: "rule and table", side: "B", at: "B7", says: "lookup 77", mends: true,
 			twin: func(s *site) {
-				ip(s, "route", "add", "default", "via", b(s), "table", "77")
-				ip(s, "rule", "add", "pref", "40000", "to", s.Inner(1), "lookup", "77")
+				ipH(s, "route", "add", "default", "via", addressB(s), "table", "77")
+				ipH(s, "rule", "add", "pref", "40000", "to", s.Inner(1), "lookup", "77")
 			},
-			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "lookup", "77") }},
+			inject: func(s *site) { ipH(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "lookup", "77") }},
 		{code: diagnose.ReturnRouteWrong, how: "blackhole route", side: "B", at: "B7", says: "blackhole", mends: true,
-			inject: func(s *site) { ip(s, "route", "add", "blackhole", s.Inner(1)) }},
+			inject: func(s *site) { ipH(s, "route", "add", "blackhole", s.Inner(1)) }},
 		{code: diagnose.ReturnRouteWrong, how: "address gone, and its routes", side: "B", at: "B7",
 			says: "ip address add 10.0.0.2/24", mends: true, only: 4,
 			inject: func(s *site) { s.H.Run("ip", "address", "del", "10.0.0.2/24", "dev", "wg0") }},
 		{code: diagnose.ReturnRouteWrong, how: "of a service on H", side: "B", at: "B7", setup: onH, ask: askH, mends: true,
-			inject: func(s *site) { ip(s, "route", "add", s.Inner(1), "dev", "lan") }},
+			inject: func(s *site) { ipH(s, "route", "add", s.Inner(1), "dev", "lan") }},
 		{code: diagnose.ReturnRouteWrong, how: "of a service on H, prohibited", side: "B", at: "B7", setup: onH, ask: askH, mends: true,
-			inject: func(s *site) { ip(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "prohibit") }},
+			inject: func(s *site) { ipH(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "prohibit") }},
 	}
 	fromB := these(packets{proto: "tcp", sport: 80})
 	all = append(all, behind(fault{code: diagnose.ReturnFirewall, side: "B", at: "B7", mends: true}, hostH, fromB,

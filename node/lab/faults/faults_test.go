@@ -62,7 +62,8 @@ const (
 
 // faults is the matrix.
 func faults() []fault {
-	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOnPath(), faultsOfHandshake(), faultsBehindTunnel(), faultsOnReturn())
+	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
+		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn())
 }
 
 // elsewhere are the codes whose cases need other hosts or files than the matrix

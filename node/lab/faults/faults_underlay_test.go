@@ -13,8 +13,7 @@ import (
 
 // faultsOfEndpoint are those that keep the encrypted packets on A: A2.
 func faultsOfEndpoint() []fault {
-	toH := these(packets{proto: "udp", dport: 51820})
-	all := []fault{
+	return []fault{
 		{code: diagnose.NoPrivateKey, how: "none configured", side: "A", at: "A2", says: "wgnode genkey",
 			conf: func(s *site) { s.ConfA.Replace(s.T, "PrivateKey", "#PrivateKey") }},
 		{code: diagnose.NoPrivateKey, how: "taken away by a hook", side: "A", at: "A2",
@@ -85,6 +84,13 @@ func faultsOfEndpoint() []fault {
 				s.unreached(s.Web())
 			}, says: "lookup 77"},
 	}
+}
+
+// faultsOfFirewallToPeer are those of the packet filters that meet the encrypted packets
+// on their way out.
+func faultsOfFirewallToPeer() []fault {
+	toH := these(packets{proto: "udp", dport: 51820})
+	var all []fault
 	all = append(all, behind(fault{code: diagnose.UnderlayOutputFirewall, side: "A", at: "A2", fresh: true, mends: true}, hostA, toH,
 		chain("inet filter output 0", "drop"), chain("ip filter output -300", "drop"), chain("inet filter postrouting 50", "drop"),
 		chain("inet filter output 10", "reject"), jump("inet filter output 5", "drop"), policy("inet filter output 0"),
@@ -169,7 +175,6 @@ func faultsOfHandshake() []fault {
 		psk(s.ConfA, s, same)
 		psk(s.ConfH, s, same)
 	}
-	toR := func(s *site) string { return s.IP(s.Addr.RWan) }
 	all := []fault{
 		{code: diagnose.NoResponse, how: "not a peer there", side: "A", at: "A3", conf: (*site).Stranger},
 		{code: diagnose.NoResponse, how: "the endpoint is A itself", side: "A", at: "A3", says: "is an address of this host itself",
@@ -199,7 +204,16 @@ func faultsOfHandshake() []fault {
 			s.H.RunInput(lab.NewKey(s.T).Private, "wg", "set", "wg0", "private-key", "/dev/stdin")
 		}},
 		{code: diagnose.ResponseNotAccepted, how: "preshared keys differ", side: "B", at: "B3", conf: func(s *site) { newPSK(s.ConfH, s) }},
+	}
+	return append(all, behind(fault{code: diagnose.ResponseNotAccepted, how: "the way back", side: "B", at: "B3", fresh: true}, hostR,
+		these(packets{proto: "udp", sport: 51820}), chain("inet filter forward 0", "drop"), iptables("filter FORWARD DROP"))...)
+}
 
+// faultsOfAnswer are those of the way that answers to handshakes take, and of
+// handshakes that are none.
+func faultsOfAnswer() []fault {
+	toR := func(s *site) string { return s.IP(s.Addr.RWan) }
+	return []fault{
 		// In IPv4 a socket answers out of the link that it was called by, if any
 		// route leads there. So there must be none.
 		{code: diagnose.ReplyLeavesElsewhere, how: "route", side: "B", at: "B2", fresh: true, says: "lan", setup: (*site).Untranslated,
@@ -249,8 +263,6 @@ func faultsOfHandshake() []fault {
 		{code: diagnose.HandshakeReplay, how: "recorded, and asked from where", side: "B", at: "B2", conf: func(*site) {}, only: 4,
 			ask: func(s *site) *diagnose.Report { return replayed(s, "--from", s.IP(s.Addr.RWan)) }},
 	}
-	return append(all, behind(fault{code: diagnose.ResponseNotAccepted, how: "the way back", side: "B", at: "B3", fresh: true}, hostR,
-		these(packets{proto: "udp", sport: 51820}), chain("inet filter forward 0", "drop"), iptables("filter FORWARD DROP"))...)
 }
 
 // replayed sends A's first initiation to H once more while H is asked, as if A's
