@@ -22,7 +22,7 @@ type kernelWatch struct {
 }
 
 // watchKernel begins to follow packets, or goes on with others than before. What
-// cannot be followed is told in facts.
+// cannot be followed is noted in the facts.
 func (x *explanation) watchKernel(ctx context.Context) {
 	if x.kernel == nil {
 		x.kernel = &kernelWatch{link: x.Interface}
@@ -60,8 +60,8 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
 	w.route(f, s, p, pkt)
 }
 
-// half tells which half of a flow that is passed on from one peer to another an
-// encrypted packet belongs to.
+// half is the half of a flow that an encrypted packet belongs to, where the flow is
+// passed on from one peer to another.
 func half(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) *diagnose.Facts {
 	if f.Onward == nil {
 		return f
@@ -73,8 +73,8 @@ func half(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) *diagnose.
 	return f
 }
 
-// ours tells the packets of the flow from others that look alike: those from
-// the same service to somebody else.
+// ours reports whether a packet is of the flow. Others look alike: those from the
+// same service to other hosts.
 func (w *kernelWatch) ours(f *diagnose.Facts, pkt *observe.Packet) bool {
 	h, was := pkt.Last, w.forth
 	switch s := pkt.Match.On; {
@@ -89,8 +89,8 @@ func (w *kernelWatch) ours(f *diagnose.Facts, pkt *observe.Packet) bool {
 	return true
 }
 
-// services tells which ports stand for a service: the others were made up for
-// one connection, and the next one has another.
+// services are the ports that stand for a service: the others were chosen for one
+// connection, and the next one has another.
 func services(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) observe.Ports {
 	h := pkt.Last
 	translated := uint16(0) // the service's, where a port forward leads to it

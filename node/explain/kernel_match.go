@@ -101,7 +101,7 @@ func (x *explanation) requests() []netfilter.Match {
 		return []netfilter.Match{netfilter.To(t, probe.ProtoICMP)}
 	case t.Port() == 0:
 		return []netfilter.Match{netfilter.To(t, probe.ProtoICMPv6)}
-	case x.req.Passive: // somebody else's, perhaps a lot, and perhaps of UDP
+	case x.req.Passive: // of other programs, perhaps a lot, and perhaps of UDP
 		return []netfilter.Match{busy(netfilter.To(t, probe.ProtoTCP)), busy(netfilter.To(t, probe.ProtoUDP))}
 	default:
 		return []netfilter.Match{netfilter.To(t, probe.ProtoTCP)}

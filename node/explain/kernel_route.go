@@ -13,7 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
-// neighborTime is how long a neighbour may take to answer: Linux asks once a
+// neighborTime is how long a neighbor may take to answer: Linux asks once a
 // second, and gives up after three times.
 const neighborTime = 1200 * time.Millisecond
 
@@ -44,8 +44,8 @@ func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.T
 	}
 }
 
-// update asks about what no traced packet tells: the way back of an answer that
-// this host itself would give, and whether a neighbour answers meanwhile.
+// update looks up what no traced packet shows: the route back of an answer that this
+// host itself would give, and whether a neighbor answers meanwhile.
 func (w *kernelWatch) update(f *diagnose.Facts) {
 	if f.Side != probe.SideB || f.Flow == nil || f.Flow.Seen[probe.B4] == nil || f.Flow.Seen[probe.B7] != nil {
 		return

@@ -68,7 +68,7 @@ func web80(port uint16) bool { return port == 80 }
 
 const c = "inet t c"
 
-// How a packet's end in netfilter is told, and what would let it pass.
+// A traversal says how a packet ended in netfilter, and what would let it pass.
 func TestTraversal(t *testing.T) {
 	syn := header(probe.ProtoTCP, "10.0.0.1:4000", "10.0.0.2:80", 12)
 	met := func(hook netfilter.Hook, step netfilter.Step) *Packet {
@@ -157,7 +157,7 @@ func TestHandshakeLength(t *testing.T) {
 	}
 }
 
-// What a packet met is told chain by chain: what was translated, the rules and what
+// What a packet met is listed chain by chain: what was translated, the rules and what
 // they decided, marks, and the policy.
 func TestMet(t *testing.T) {
 	before := header(probe.ProtoTCP, "10.0.0.1:4000", "10.0.0.2:80", 12)
@@ -224,7 +224,7 @@ func TestDiversion(t *testing.T) {
 	}
 }
 
-// Echo is told by its kind, since it has no ports.
+// Echo is described by its kind, since it has no ports.
 func TestDescribe(t *testing.T) {
 	for _, tc := range []struct {
 		h    netfilter.Header

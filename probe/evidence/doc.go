@@ -13,11 +13,11 @@
 //	         FromTunnel             FromWire
 //
 // All types are plain data without I/O: an observer on a live host fills them in,
-// rules judge them, and recordings keep them as JSON ([Observations]) so that
-// somebody else can judge later. Sentences and commands in them are for people;
-// rules decide by the other fields. Where a command may be pasted into a shell, it
-// is safe to do so.
+// rules judge them, and recordings keep them as JSON ([Observations]) so that they
+// can be judged later, on another host. Sentences and commands in them are for
+// people; rules decide by the other fields. Commands are safe to paste into a shell.
 //
-// Pointers are nil, and values zero, where nobody looked. Values are not changed
-// once they were handed on, but by whoever adds up a [KernelEvidence].
+// A pointer is nil, and a value zero, where nothing was looked up. Only the observer
+// that adds up a [KernelEvidence] changes it; all others read. None of the types may
+// be changed and read at the same time.
 package evidence

@@ -30,7 +30,7 @@ type KernelEvidence struct {
 	// Counters are those of the kernel that have risen meanwhile, in the order of their
 	// names.
 	Counters []Counter `json:"counters,omitempty"`
-	// WireOnly: nobody looked at what is inside the tunnel.
+	// WireOnly: only encrypted packets were looked at.
 	WireOnly bool `json:"wire_only,omitempty"`
 
 	// What was seen on each segment.
@@ -40,8 +40,8 @@ type KernelEvidence struct {
 	FromTunnel Traversal `json:"from_tunnel,omitzero"`
 }
 
-// On returns what was seen on a segment, for reading and writing; nothing where nobody
-// looked, which is a nil k.
+// On returns what was seen on a segment, for reading and writing. Nothing was seen where
+// k is nil.
 func (k *KernelEvidence) On(s Segment) *Traversal {
 	if k == nil {
 		return new(Traversal)

@@ -5,7 +5,7 @@ import "net/netip"
 // RouteKind is what a route lookup came to.
 type RouteKind string
 
-// The kinds. RouteUnknown: nobody asked, or it could not be found out.
+// The kinds. RouteUnknown: it was not asked for, or could not be found out.
 const (
 	RouteUnknown     RouteKind = ""
 	RouteFound       RouteKind = "found"
@@ -55,7 +55,7 @@ type RouteDecision struct {
 	// where only the decision was asked for.
 	Steps []string `json:"steps,omitempty"`
 	// Neighbor is the one on the link that must take the packet; nil if there is
-	// none, or nobody looked.
+	// none, or it was not looked up.
 	Neighbor *Neighbor `json:"neighbor,omitempty"`
 }
 

@@ -46,7 +46,7 @@ type Traversal struct {
 	// Translated says how it was, "" if it was not: "source 10.0.0.1 to
 	// 192.0.2.2".
 	Translated string `json:"translated,omitempty"`
-	// Changed is how it became another packet on the way, "" if it did not:
+	// Changed is how it became another packet, "" if it did not:
 	// translated, or with another mark. ChangedBy is the rule that did it, "" if
 	// that is not known, and Spare are commands that leave such packets alone.
 	Changed   string   `json:"changed,omitempty"`
@@ -55,9 +55,9 @@ type Traversal struct {
 
 	// Route is where routing leads it.
 	Route RouteDecision `json:"route,omitzero"`
-	// Source tells whether its source has it dropped; nil if nobody looked.
+	// Source is what its source means for it; nil if that was not looked up.
 	Source *SourceCheck `json:"source,omitempty"`
-	// Forwarding tells whether the host forwards what comes in by In; nil if it
+	// Forwarding says whether the host forwards what comes in by In; nil if it
 	// need not.
 	Forwarding *Forwarding `json:"forwarding,omitempty"`
 	// Conntrack is what connection tracking has of the flow, nil if nothing.
@@ -123,7 +123,7 @@ type Drop struct {
 	Chain string `json:"chain"`
 	// Rule is the text of the rule, with its handle; "" if it was the policy.
 	Rule   string   `json:"rule,omitempty"`
-	Reject bool     `json:"reject,omitempty"` // the rule tells the sender
+	Reject bool     `json:"reject,omitempty"` // the sender was sent an error
 	Data   bool     `json:"data,omitempty"`   // of an encrypted packet: it is no message of a handshake
 	Packet string   `json:"packet"`           // what was dropped: "udp 192.0.2.1:51820 > 192.0.2.2:51820"
 	Fix    []string `json:"fix,omitempty"`    // commands that let such packets pass

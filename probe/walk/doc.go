@@ -21,7 +21,7 @@
 //
 // What was seen is in [Facts]; [Build] makes a [Walk] of it. Each step says what
 // came of it and by what evidence. The walk ends where the packet was lost, and
-// what nobody could look at is called not visible, never guessed.
+// what could not be looked at is called not visible, never guessed.
 //
 // The package does no I/O, so that a table of facts is all that its tests need.
 // A Walk is plain data and goes through JSON unchanged; package render writes it as

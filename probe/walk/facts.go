@@ -26,7 +26,7 @@ type Facts struct {
 	// Rerouted where it leads it after output has changed its mark.
 	Inner, Rerouted, Outer *evidence.RouteDecision
 	// Out and In are the traversals of the packet to the tunnel and of the reply
-	// from it, with what they met on the way.
+	// from it, with what they met.
 	Out, In *evidence.Traversal
 	// Sent and Received are those of the encrypted packets, Initiation and
 	// Response those of the handshake.

@@ -47,7 +47,7 @@ func decided(r *evidence.RouteDecision) Step {
 	return Step{Status: Pass, Result: r.Describe(), Evidence: slices.Clone(r.Steps)}
 }
 
-// order is that of the hooks on a packet's way.
+// order is that of the hooks on the path of a packet.
 var order = map[string]int{"ingress": 0, "prerouting": 1, "input": 2, "output": 1, "postrouting": 2, "egress": 3}
 
 // device adds what a packet met at a hook of a device, if it was seen to meet
@@ -70,7 +70,7 @@ func (b *builder) hook(p *evidence.Traversal, at Place) Step {
 		return Step{Result: b.unseen()}
 	}
 	s := Step{Status: Pass}
-	if at == Output { // of what came in the wire tells
+	if at == Output { // of what came in, the step of the wire says it
 		s.Evidence = append(s.Evidence, b.packet(p)...)
 	}
 	var met []string

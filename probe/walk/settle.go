@@ -7,8 +7,8 @@ import (
 )
 
 // settle makes the statuses agree. What comes after a loss was not reached, and
-// what comes before something that was seen was passed. In between is what nobody
-// saw: that ends at the next event of the tunnel, which would have been seen.
+// what comes before something that was seen was passed. In between is what was not
+// seen: that ends at the next event of the tunnel, which would have been seen.
 func (b *builder) settle() {
 	end := b.first(Lost)
 	hidden := end < 0

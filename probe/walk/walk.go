@@ -25,7 +25,7 @@ type Outcome struct {
 	// RTT is how long that took, 0 if it did not.
 	RTT time.Duration `json:"rtt_ns,omitempty"`
 	// Step is the number of the step where the packet or its reply was lost, or
-	// the first that nobody saw; 0 if it was answered.
+	// the first that was not seen; 0 if it was answered.
 	Step    int    `json:"step,omitempty"`
 	Summary string `json:"summary"`
 }
@@ -81,7 +81,7 @@ const (
 	Prerouting  Place = "prerouting"
 	SourceCheck Place = "source-check" // the route of what came in, and rp_filter
 	Input       Place = "input"
-	Ingress     Place = "ingress" // of a device, where somebody has chains there
+	Ingress     Place = "ingress" // of a device, where a firewall has chains there
 	Egress      Place = "egress"
 	Stack       Place = "stack" // a userspace network stack, instead of the kernel's
 	Cryptokey   Place = "cryptokey-routing"
@@ -99,6 +99,6 @@ type Status string
 const (
 	Pass       Status = "pass"
 	Lost       Status = "lost"        // it went no further: dropped, misled, or unanswered
-	Unknown    Status = "unknown"     // nobody could look
+	Unknown    Status = "unknown"     // it could not be seen
 	NotReached Status = "not-reached" // it was lost before
 )
