@@ -58,7 +58,7 @@ func (s *story) add(e probe.Event) *story {
 // judge judges what has happened so far. What a rule finds is what it declares.
 func (s *story) judge() (diagnose.Verdict, bool) {
 	rule, r := facts{s.Facts}.first(now)
-	if rule != nil && (!slices.Contains(rule.codes, r.Code) || !slices.Contains(rule.at, r.Checkpoint)) {
+	if rule != nil && !slices.Contains(rule.finds[r.Code], r.Checkpoint) {
 		panic(fmt.Sprintf("rule %q has found %s at %q, which the table does not say", rule.name, r.Code, r.Checkpoint))
 	}
 	return Judge(s.Facts, now)

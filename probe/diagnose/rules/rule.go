@@ -13,18 +13,19 @@ import (
 type rule struct {
 	// name says what is looked for, in a few words. after has it.
 	name string
-	// codes are the verdicts that it may find, at the checkpoints of at;
-	// [probe.CheckpointNone] where all have happened.
-	codes []diagnose.Code
-	at    []probe.Checkpoint
 	// views are the facts that it can be asked about.
 	views view
 	// after are the rules that are asked before it, because what they find is worth
 	// more. Those that are not asked about the same kind of facts do not matter.
 	after []string
-	// find returns nil where it does not find the cause.
-	find func(f facts, now time.Time) *ruling
+	// find returns nil where it does not find the cause; what it returns is one of finds.
+	find  func(f facts, now time.Time) *ruling
+	finds finds
 }
+
+// finds are verdicts, with the checkpoints that each may be about:
+// [probe.CheckpointNone] where all have happened.
+type finds map[diagnose.Code][]probe.Checkpoint
 
 // view is a set of kinds of facts.
 type view uint8
@@ -104,4 +105,16 @@ func order(rules []rule, v view) ([]rule, error) {
 		left = slices.Delete(left, next, next+1)
 	}
 	return in, nil
+}
+
+// Checkpoints returns those that a verdict of this code may be about, in order: the first
+// that has not happened. There are none where all have, and where the verdict is not one
+// of the facts of one host.
+func Checkpoints(c diagnose.Code) []probe.Checkpoint {
+	var all []probe.Checkpoint
+	for _, r := range table {
+		all = append(all, r.finds[c]...)
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(cp probe.Checkpoint) bool { return cp == probe.CheckpointNone })
 }

@@ -115,12 +115,15 @@ func TestEveryCodeHasRules(t *testing.T) {
 	}
 	found := make(map[diagnose.Code]bool)
 	for _, r := range table {
-		if len(r.codes) == 0 || len(r.at) == 0 || r.views == 0 || r.find == nil {
+		if len(r.finds) == 0 || r.views == 0 || r.find == nil {
 			t.Errorf("%q is not complete", r.name)
 		}
-		for _, c := range r.codes {
+		for c, at := range r.finds {
 			if !slices.Contains(diagnose.Codes(), c) {
 				t.Errorf("%q finds %s, which is not declared", r.name, c)
+			}
+			if len(at) == 0 {
+				t.Errorf("%q does not say at which checkpoints it finds %s", r.name, c)
 			}
 			found[c] = true
 		}
