@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
 )
 
 // verdictsPage writes wgnode-verdicts(7) into dir: what every code means.
@@ -75,6 +76,13 @@ func (p *page) code(c diagnose.Code) {
 	doc, _ := c.Doc()
 	fmt.Fprintf(p, ".SS %s\n", roff(string(c)))
 	p.text(fmt.Sprintf("Class %s: %s.", c.Class(), doc.Title))
+	var missing []string
+	for _, cp := range rules.Checkpoints(c) {
+		missing = append(missing, cp.String())
+	}
+	if len(missing) > 0 {
+		p.text("The missing checkpoint: " + strings.Join(missing, " or ") + ".")
+	}
 	p.text(doc.Meaning)
 	p.labeled("What passes and what does not:", doc.Wire)
 	p.labeled("What looks the same at first:", "")

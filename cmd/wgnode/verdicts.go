@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/render"
 	"github.com/wgnode/wgnode/probe/schema"
 )
@@ -44,6 +45,8 @@ type codeReport struct {
 	Schema schema.Version `json:"schema"`
 	Code   diagnose.Code  `json:"code"`
 	Class  diagnose.Class `json:"class"`
+	// Checkpoints are those that a verdict may name as the first that did not happen.
+	Checkpoints diagnose.List[string] `json:"checkpoints"`
 	diagnose.Doc
 }
 
@@ -54,8 +57,12 @@ func explainCode(cmd *cobra.Command, code diagnose.Code, asJSON bool) error {
 		return fmt.Errorf("unknown verdict %q", code)
 	}
 	report := &codeReport{Code: code, Class: code.Class(), Doc: doc}
+	missing := rules.Checkpoints(code)
+	for _, cp := range missing {
+		report.Checkpoints = append(report.Checkpoints, cp.String())
+	}
 	return printReport(cmd, report, asJSON, func() error {
-		return render.Code(cmd.OutOrStdout(), code, &doc, textOptions(cmd))
+		return render.Code(cmd.OutOrStdout(), code, &doc, missing, textOptions(cmd))
 	})
 }
 

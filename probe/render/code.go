@@ -4,15 +4,24 @@ import (
 	"io"
 	"strings"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
-// Code writes what there is to know about a code as text. The error is that of w.
-func Code(w io.Writer, c diagnose.Code, doc *diagnose.Doc, opt Options) error {
+// Code writes what there is to know about a code as text; missing are the checkpoints that
+// its verdicts may name. The error is that of w.
+func Code(w io.Writer, c diagnose.Code, doc *diagnose.Doc, missing []probe.Checkpoint, opt Options) error {
 	t := text{opt: &opt}
 	t.put(bold, string(c))
 	t.put(plain, " ("+string(c.Class())+"): ")
 	t.wrap(plain, doc.Title, 2, "")
+	t.section("Which checkpoint is missing", len(missing), 0)
+	for _, cp := range missing {
+		t.to(2)
+		t.put(bold, cp.String())
+		t.put(plain, " "+cp.Text())
+		t.newline()
+	}
 	for _, s := range []struct{ heading, body string }{
 		{heading: "What it means", body: doc.Meaning},
 		{heading: "What passes and what does not", body: doc.Wire},

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/render"
 )
@@ -13,6 +14,9 @@ func TestCode(t *testing.T) {
 		Wire: "All of it.", Alike: []diagnose.Candidate{{Code: diagnose.NoResponse, Check: "nothing comes back, however long one waits for it, and so on"}},
 		Mend: "Compare them on both:\n  wg show NAME preshared-keys which is not wrapped however long it is\nThen go on."}
 	want := `psk-mismatch (config): the keys differ
+
+Which checkpoint is missing
+  A3 handshake response received
 
 What it means
   A response arrived, and it cannot be
@@ -33,7 +37,7 @@ What to do
   Then go on.
 `
 	var b strings.Builder
-	if err := render.Code(&b, diagnose.PSKMismatch, &doc, render.Options{Width: 48}); err != nil {
+	if err := render.Code(&b, diagnose.PSKMismatch, &doc, []probe.Checkpoint{probe.A3}, render.Options{Width: 48}); err != nil {
 		t.Fatal(err)
 	}
 	if b.String() != want {
@@ -46,7 +50,7 @@ func TestEveryCodeFits(t *testing.T) {
 	for _, c := range diagnose.Codes() {
 		doc, _ := c.Doc()
 		var b strings.Builder
-		if err := render.Code(&b, c, &doc, render.Options{}); err != nil {
+		if err := render.Code(&b, c, &doc, probe.Checkpoints(""), render.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {

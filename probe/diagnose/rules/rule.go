@@ -13,7 +13,8 @@ import (
 type rule struct {
 	// name says what is looked for, in a few words. after has it.
 	name string
-	// views are the facts that it can be asked about.
+	// views are the facts that it can be asked about; none, if another package finds
+	// what it declares.
 	views view
 	// after are the rules that are asked before it, because what they find is worth
 	// more. Those that are not asked about the same kind of facts do not matter.
@@ -107,14 +108,14 @@ func order(rules []rule, v view) ([]rule, error) {
 	return in, nil
 }
 
-// Checkpoints returns those that a verdict of this code may be about, in order: the first
-// that has not happened. There are none where all have, and where the verdict is not one
-// of the facts of one host.
+// Checkpoints returns those that a verdict of this code may name as the first that did not
+// happen, in the order in which a packet passes them. There are none where all happened, and
+// for what is found without packets.
 func Checkpoints(c diagnose.Code) []probe.Checkpoint {
 	var all []probe.Checkpoint
 	for _, r := range table {
 		all = append(all, r.finds[c]...)
 	}
-	slices.Sort(all)
+	slices.SortFunc(all, func(a, b probe.Checkpoint) int { return a.Order() - b.Order() })
 	return slices.DeleteFunc(slices.Compact(all), func(cp probe.Checkpoint) bool { return cp == probe.CheckpointNone })
 }

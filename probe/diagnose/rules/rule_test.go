@@ -97,7 +97,6 @@ func TestEveryCodeHasRules(t *testing.T) {
 	elsewhere := map[diagnose.Code]string{
 		diagnose.Idle:                  "where no rule finds anything",
 		diagnose.SNATMissing:           "a candidate: the evidence is on another host",
-		diagnose.LostOnPath:            "twosided",
 		diagnose.DNSUnreachable:        "finding",
 		diagnose.DNSNotApplied:         "finding",
 		diagnose.DNSLeak:               "finding",
@@ -115,7 +114,7 @@ func TestEveryCodeHasRules(t *testing.T) {
 	}
 	found := make(map[diagnose.Code]bool)
 	for _, r := range table {
-		if len(r.finds) == 0 || r.views == 0 || r.find == nil {
+		if len(r.finds) == 0 || (r.views == 0) != (r.find == nil) {
 			t.Errorf("%q is not complete", r.name)
 		}
 		for c, at := range r.finds {
@@ -140,6 +139,23 @@ func TestJudgeNothing(t *testing.T) {
 	for _, f := range []*diagnose.Facts{{Peer: &diagnose.Peer{}}, {Flow: &diagnose.Flow{}}, {Flow: &diagnose.Flow{}, Side: probe.SideB}} {
 		if v, settled := Judge(f, time.Time{}); v.Code == "" || v.Summary == "" {
 			t.Errorf("%+v, settled %v", v, settled)
+		}
+	}
+}
+
+func TestCheckpoints(t *testing.T) {
+	for _, test := range []struct {
+		code diagnose.Code
+		want []probe.Checkpoint
+	}{
+		{code: diagnose.PSKMismatch, want: []probe.Checkpoint{probe.A3}},
+		{code: diagnose.UnderlayInputFirewall, want: []probe.Checkpoint{probe.B2, probe.A3, probe.B3, probe.A5}},
+		{code: diagnose.Healthy},
+		{code: diagnose.LostOnPath, want: []probe.Checkpoint{probe.B1, probe.A3, probe.B3, probe.A5}},
+		{code: diagnose.ClockSkew},
+	} {
+		if got := Checkpoints(test.code); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.code, got, test.want)
 		}
 	}
 }

@@ -121,6 +121,9 @@ var table = []rule{
 		finds: finds{diagnose.ResponseNotAccepted: {probe.B3}}},
 	{name: "session up", views: peers, after: names("peer initiates again and again"), find: facts.alive,
 		finds: finds{diagnose.Healthy: {probe.CheckpointNone}}},
+
+	// What takes the facts of both hosts is found by package twosided.
+	{name: "lost between two hosts", finds: finds{diagnose.LostOnPath: {probe.B1, probe.A3, probe.B3, probe.A5}}},
 }
 
 func names(n ...string) []string { return n }

@@ -156,7 +156,7 @@ func (b *Facts) data(va, vb diagnose.Verdict) diagnose.Verdict {
 
 // firewalled reports whether the host itself keeps messages from its tunnel.
 func firewalled(v *diagnose.Verdict) bool {
-	return v.Certain && (v.Code == diagnose.UnderlayInputFirewall || v.Code == diagnose.ReversePathFilter && v.Checkpoint <= probe.B2)
+	return v.Certain && (v.Code == diagnose.UnderlayInputFirewall || v.Code == diagnose.ReversePathFilter && v.Checkpoint == probe.B2)
 }
 
 // lost: messages leave one host and do not reach the other's socket. That it was on
