@@ -3,14 +3,12 @@ package explain
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 
-	"github.com/wgnode/wgnode/node/address"
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // lacks notes what the interface lacks that the configuration gives it. What cannot
@@ -19,17 +17,16 @@ func (s *Subject) lacks(f *diagnose.Facts) {
 	if !s.Kernel {
 		return
 	}
-	nl, err := net.InterfaceByName(s.Interface)
-	if err != nil {
+	l, err := routing.TakeLink(s.Interface)
+	if err != nil || l == nil {
 		return
 	}
-	f.LinkDown = nl.Flags&net.FlagUp == 0
-	has, err := address.Prefixes(link.Link{Name: nl.Name, Index: nl.Index})
-	if err != nil || s.File == nil {
+	f.LinkDown = !l.Up
+	if s.File == nil {
 		return
 	}
 	for _, p := range s.File.Interface.Addresses {
-		if !slices.ContainsFunc(has, func(h netip.Prefix) bool { return h.Addr() == p.Addr() }) {
+		if !slices.ContainsFunc(l.Addrs, func(a routing.Addr) bool { return a.Prefix.Addr() == p.Addr() }) {
 			f.Missing = append(f.Missing, p)
 		}
 	}

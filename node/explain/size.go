@@ -18,9 +18,9 @@ import (
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
-	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 const (
@@ -44,8 +44,8 @@ const (
 func (x *explanation) measure(ctx context.Context) *diagnose.PathMTU {
 	ctx, cancel := context.WithTimeout(ctx, sizeTime)
 	defer cancel()
-	l, err := link.ByName(x.Interface)
-	if err != nil {
+	l, err := routing.TakeLink(x.Interface)
+	if err != nil || l == nil {
 		return nil
 	}
 	target := x.flow.Target.Addr()

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -285,5 +286,27 @@ func (w world) build(t *testing.T) {
 	}
 	if os.Getenv("SHOW") != "" {
 		t.Logf("%s", out)
+	}
+}
+
+func TestTakeLink(t *testing.T) {
+	ownNamespace(t, "link add d0 mtu 1400 type veth peer name d1", "addr add 192.0.2.1/24 dev d0",
+		"addr add 192.0.2.2 peer 198.51.100.1 dev d0", "link set d1 up")
+	l, err := TakeLink("d0")
+	if err != nil || l == nil {
+		t.Fatalf("%v, %v", l, err)
+	}
+	var addrs []netip.Addr
+	for _, a := range l.Addrs {
+		addrs = append(addrs, a.Prefix.Addr())
+	}
+	if l.Up || l.MTU != 1400 || !slices.Equal(addrs, []netip.Addr{addr("192.0.2.1"), addr("192.0.2.2")}) {
+		t.Errorf("%+v", l)
+	}
+	if l, err := TakeLink("d1"); err != nil || !l.Up {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if l, err := TakeLink("d2"); err != nil || l != nil {
+		t.Errorf("%+v, %v", l, err)
 	}
 }

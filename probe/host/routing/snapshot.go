@@ -51,16 +51,8 @@ func Take(o Options) (*Snapshot, error) {
 			s.only = append(s.only, a.Unmap().WithZone(""))
 		}
 	}
-	if err := s.readLinks(sock); err != nil {
-		return nil, fmt.Errorf("list links: %w", err)
-	}
-	if err := s.readAddrs(sock); err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
-	}
-	for _, l := range s.links {
-		if l.master != 0 {
-			l.Master = s.name(l.master)
-		}
+	if err := s.readInterfaces(sock); err != nil {
+		return nil, err
 	}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		err := s.readRules(sock, family)
@@ -81,6 +73,37 @@ func Take(o Options) (*Snapshot, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// TakeLink reads one link of the calling thread's network namespace, with its
+// addresses. It returns nil if there is none of that name.
+func TakeLink(name string) (*Link, error) {
+	sock, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer sock.close()
+	s := new(Snapshot)
+	if err := s.readInterfaces(sock); err != nil {
+		return nil, err
+	}
+	return s.Link(name), nil
+}
+
+// readInterfaces reads all links and their addresses.
+func (s *Snapshot) readInterfaces(sock *socket) error {
+	if err := s.readLinks(sock); err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	if err := s.readAddrs(sock); err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	for _, l := range s.links {
+		if l.master != 0 {
+			l.Master = s.name(l.master)
+		}
+	}
+	return nil
 }
 
 // readAll reads the sysctls that no link has.
