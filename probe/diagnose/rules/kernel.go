@@ -100,8 +100,8 @@ func (f facts) innerInDropped(time.Time) *ruling {
 	// A reply without its request may be one to somebody whose request is yet to
 	// be seen to come out of the tunnel.
 	settled := f.Flow.Probe.Sent || f.Flow.Seen[probe.A1] != nil
-	return &ruling{dropVerdict(diagnose.InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel",
-		f.target())), settled}
+	v := dropVerdict(diagnose.InputFirewall, probe.A6, p.Drop, fmt.Sprintf("the reply of %s after it has left the tunnel", f.target()))
+	return &ruling{v, settled}
 }
 
 // rejected: this host itself sends the answer that says no. What it was seen to
@@ -246,10 +246,10 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	v := diagnose.Verdict{Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
-		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated))}}
-	v.Code = diagnose.NoReplyFromDestination
-	v.Summary = fmt.Sprintf("the packet to %s was forwarded out of %s, and nothing comes back", f.target(), p.Out)
+	v := diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
+		Summary: fmt.Sprintf("the packet to %s was forwarded out of %s, and nothing comes back", f.target(), p.Out),
+		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s",
+			f.target(), p.Out, comma(p.Translated))}}
 	if p.Conntrack != nil {
 		v.Evidence = append(v.Evidence, "conntrack: "+p.Conntrack.Text)
 	}
@@ -269,8 +269,8 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 	} else {
 		v.Candidates = []diagnose.Candidate{down}
 	}
-	v.Fix = fix.Steps{fix.Note("the destination can tell; on " + dst.String() + ":"), fix.Check("tcpdump -ni any host %s", dst).
-		On(dst.String())}
+	v.Fix = fix.Steps{fix.Notef("the destination can tell; on %s:", dst),
+		fix.Check("tcpdump -ni any host %s", dst).On(dst.String())}
 	return &ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
 }
 

@@ -103,16 +103,13 @@ func (f facts) cannotSend(time.Time) *ruling {
 		return nil
 	}
 	ep := p.Endpoint.String()
-	v := diagnose.Verdict{Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
-		Evidence: []string{fmt.Sprintf("sending to %s failed: %v", ep, p.SendErrno)}}
 	d := f.Kernel.On(evidence.ToWire).Drop
-	v.Checkpoint = f.sentAt(d)
+	failed := fmt.Sprintf("sending to %s failed: %v", ep, p.SendErrno)
+	v := diagnose.Verdict{Checkpoint: f.sentAt(d), Where: diagnose.WhereHere, Certain: true, Evidence: []string{failed}}
 	switch {
 	case (p.SendErrno == syscall.EPERM || p.SendErrno == syscall.ENOBUFS) && d != nil:
-		at := v.Checkpoint
-		evidence := v.Evidence
-		v = dropVerdict(diagnose.UnderlayOutputFirewall, at, d, "the encrypted packets to "+ep)
-		v.Evidence = append(v.Evidence, evidence...)
+		v = dropVerdict(diagnose.UnderlayOutputFirewall, v.Checkpoint, d, "the encrypted packets to "+ep)
+		v.Evidence = append(v.Evidence, failed)
 	case p.SendErrno == syscall.EPERM && f.traced() && f.Kernel.On(evidence.ToWire).Packets == 0 && len(p.XfrmBlocks) > 0:
 		v.Code = diagnose.UnderlayOutputFirewall
 		v.Summary = fmt.Sprintf("this host refuses to send the encrypted packets to %s, %s", p.Label(), ep)
