@@ -27,6 +27,44 @@ func packetWithSums(six bool, conn byte, seq uint32, flags byte, payload []byte)
 	return b
 }
 
+// delivered is what a joiner has delivered.
+type delivered struct {
+	t      *testing.T
+	apart  [][]byte   // packets that are to be delivered as they are
+	got    [16][]byte // by connection
+	gotSeq [16]uint32
+}
+
+func (d *delivered) take(v *buffer.View, six, verified bool) {
+	defer v.Release()
+	b := v.AsSlice()
+	if !verified {
+		if len(d.apart) == 0 || !bytes.Equal(d.apart[0], b) {
+			d.t.Fatalf("%x is delivered apart", b)
+		}
+		d.apart = d.apart[1:]
+		return
+	}
+	ip := ipv4Header
+	if six {
+		ip = ipv6Header
+	}
+	tcp := header.TCP(b[ip:])
+	c := tcp.SourcePort() - 2000
+	if d.got[c] != nil && tcp.SequenceNumber() != d.gotSeq[c] {
+		d.t.Fatalf("connection %d: %d follows %d", c, tcp.SequenceNumber(), d.gotSeq[c])
+	}
+	body := b[ip+int(tcp.DataOffset()):]
+	d.got[c] = append(d.got[c], body...)
+	d.gotSeq[c] = tcp.SequenceNumber() + uint32(len(body))
+	if length := binary.BigEndian.Uint16(b[2:]); !six && int(length) != len(b) {
+		d.t.Fatalf("length %d of %d", length, len(b))
+	}
+	if length := binary.BigEndian.Uint16(b[4:]); six && int(length) != len(b)-ip {
+		d.t.Fatalf("length %d of %d", length, len(b))
+	}
+}
+
 // What a joiner delivers is, connection by connection, what it was given, in its
 // order; and what is damaged, or is no plain data, it leaves alone.
 func FuzzJoiner(f *testing.F) {
@@ -39,39 +77,9 @@ func FuzzJoiner(f *testing.F) {
 			data []byte
 		}
 		var sent [16]stream
-		var apart [][]byte // to be delivered as they are
 		var j joiner
-		var got [16][]byte
-		var gotSeq [16]uint32
-		j.deliver = func(v *buffer.View, six, verified bool) {
-			defer v.Release()
-			b := v.AsSlice()
-			if !verified {
-				if len(apart) == 0 || !bytes.Equal(apart[0], b) {
-					t.Fatalf("%x is delivered apart", b)
-				}
-				apart = apart[1:]
-				return
-			}
-			ip := ipv4Header
-			if six {
-				ip = ipv6Header
-			}
-			tcp := header.TCP(b[ip:])
-			c := tcp.SourcePort() - 2000
-			if got[c] != nil && tcp.SequenceNumber() != gotSeq[c] {
-				t.Fatalf("connection %d: %d follows %d", c, tcp.SequenceNumber(), gotSeq[c])
-			}
-			body := b[ip+int(tcp.DataOffset()):]
-			got[c] = append(got[c], body...)
-			gotSeq[c] = tcp.SequenceNumber() + uint32(len(body))
-			if length := binary.BigEndian.Uint16(b[2:]); !six && int(length) != len(b) {
-				t.Fatalf("length %d of %d", length, len(b))
-			}
-			if length := binary.BigEndian.Uint16(b[4:]); six && int(length) != len(b)-ip {
-				t.Fatalf("length %d of %d", length, len(b))
-			}
-		}
+		d := delivered{t: t}
+		j.deliver = d.take
 		r := rand.New(rand.NewPCG(1, 2))
 		for len(script) >= 3 {
 			c, n, what := script[0]%16, int(script[1])*6, script[2]%8
@@ -90,7 +98,7 @@ func FuzzJoiner(f *testing.F) {
 				b[len(b)-1] ^= 1
 			}
 			if what == 2 || n == 0 {
-				apart = append(apart, b)
+				d.apart = append(d.apart, b)
 			} else {
 				s.data = append(s.data, payload...)
 				s.seq += uint32(n)
@@ -101,12 +109,12 @@ func FuzzJoiner(f *testing.F) {
 			}
 		}
 		j.flush()
-		if len(apart) > 0 {
-			t.Fatalf("%d packets are missing", len(apart))
+		if len(d.apart) > 0 {
+			t.Fatalf("%d packets are missing", len(d.apart))
 		}
 		for c := range sent {
-			if !bytes.Equal(sent[c].data, got[c]) {
-				t.Fatalf("connection %d: %d bytes of %d", c, len(got[c]), len(sent[c].data))
+			if !bytes.Equal(sent[c].data, d.got[c]) {
+				t.Fatalf("connection %d: %d bytes of %d", c, len(d.got[c]), len(sent[c].data))
 			}
 		}
 	})

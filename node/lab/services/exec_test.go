@@ -131,41 +131,9 @@ func TestExec(t *testing.T) {
 			t.Errorf("%v\n%s", err, p.Output())
 		}
 	})
-	t.Run("no daemon that knows names", func(t *testing.T) {
-		a := s.A.With(t)
-		const daemon = "/run/avahi-daemon/socket"
-		a.Run("mkdir", "/run/avahi-daemon")
-		l := a.Listen("unix", daemon)
-		defer l.Close()
-		a.Run("chmod", "666", daemon)
-		ask := []string{"curl", "-sS", "--unix-socket", daemon, "http://host/"}
-		if _, status, err := a.Try(s.exec(ask...)...); err != nil || status != 7 { // it could not connect
-			t.Errorf("curl: status %d, %v", status, err)
-		}
-		if _, status, err := a.Try(s.nobody(append(ask, "-m1")...)...); err != nil || status != 28 { // nobody answered
-			t.Errorf("curl outside: status %d, %v", status, err)
-		}
-		if out := a.Run(s.exec("grep", "hosts:", "/etc/nsswitch.conf")...); out != "hosts: files dns\n" {
-			t.Errorf("nsswitch.conf: %s", out)
-		}
-	})
-	t.Run("no other network", func(t *testing.T) {
-		s.noOtherNetwork(t)
-	})
-	t.Run("no powers", func(t *testing.T) {
-		a := s.A.With(t)
-		for line := range strings.Lines(a.Run(s.exec("grep", "-E", "^Cap(Inh|Prm|Eff|Amb)", "/proc/self/status")...)) {
-			if f := strings.Fields(line); len(f) != 2 || strings.Trim(f[1], "0") != "" {
-				t.Errorf("the command has capabilities: %s", line)
-			}
-		}
-		// Whatever this test has inherited, but nothing of wgnode's.
-		look := []string{"sh", "-c", "ls /proc/self/fd; env | grep -c ^WGNODE || true"}
-		if got, want := a.Run(s.exec(look...)...), a.Run(s.nobody(look...)...); got != want {
-			t.Errorf("descriptors and environment:\n%s\nwithout exec:\n%s", got, want)
-		}
-		a.Run(s.exec("ping", "-c1", "-W", patience.Seconds(), "10.0.0.2")...)
-	})
+	t.Run("no daemon that knows names", s.noNameDaemon)
+	t.Run("no other network", s.noOtherNetwork)
+	t.Run("no powers", s.noPowers)
 	t.Run("IPv6", func(t *testing.T) {
 		a := s.A.With(t)
 		s.B.With(t).ServeHTTP(net.JoinHostPort(s.Addr.B.V6.Addr().String(), "80"), "six")
@@ -174,6 +142,42 @@ func TestExec(t *testing.T) {
 		}
 	})
 	s.nothingLeft(s.A)
+}
+
+// noNameDaemon wants the command not to ask a daemon outside for names.
+func (s *execSite) noNameDaemon(t *testing.T) {
+	a := s.A.With(t)
+	const daemon = "/run/avahi-daemon/socket"
+	a.Run("mkdir", "/run/avahi-daemon")
+	l := a.Listen("unix", daemon)
+	defer l.Close()
+	a.Run("chmod", "666", daemon)
+	ask := []string{"curl", "-sS", "--unix-socket", daemon, "http://host/"}
+	if _, status, err := a.Try(s.exec(ask...)...); err != nil || status != 7 { // it could not connect
+		t.Errorf("curl: status %d, %v", status, err)
+	}
+	if _, status, err := a.Try(s.nobody(append(ask, "-m1")...)...); err != nil || status != 28 { // nobody answered
+		t.Errorf("curl outside: status %d, %v", status, err)
+	}
+	if out := a.Run(s.exec("grep", "hosts:", "/etc/nsswitch.conf")...); out != "hosts: files dns\n" {
+		t.Errorf("nsswitch.conf: %s", out)
+	}
+}
+
+// noPowers wants a command without capabilities, and without anything of wgnode's.
+func (s *execSite) noPowers(t *testing.T) {
+	a := s.A.With(t)
+	for line := range strings.Lines(a.Run(s.exec("grep", "-E", "^Cap(Inh|Prm|Eff|Amb)", "/proc/self/status")...)) {
+		if f := strings.Fields(line); len(f) != 2 || strings.Trim(f[1], "0") != "" {
+			t.Errorf("the command has capabilities: %s", line)
+		}
+	}
+	// Whatever this test has inherited, but nothing of wgnode's.
+	look := []string{"sh", "-c", "ls /proc/self/fd; env | grep -c ^WGNODE || true"}
+	if got, want := a.Run(s.exec(look...)...), a.Run(s.nobody(look...)...); got != want {
+		t.Errorf("descriptors and environment:\n%s\nwithout exec:\n%s", got, want)
+	}
+	a.Run(s.exec("ping", "-c1", "-W", patience.Seconds(), "10.0.0.2")...)
 }
 
 // dial builds that static program.

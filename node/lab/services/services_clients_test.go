@@ -107,145 +107,160 @@ func answers(t *testing.T, h *lab.Host, input string, status int, want string, a
 func TestServicesByClients(t *testing.T) {
 	t.Parallel()
 	s := newServedSite(t)
-	v4, v6 := s.Addr.B.V4.Addr().String(), s.Addr.B.V6.Addr().String()
-	a := s.A.With(t)
-
-	t.Run("curl", func(t *testing.T) {
-		a := s.A.With(t)
-		for _, proxy := range []string{socks, socks6} {
-			for _, at := range []string{"web.corp.example", "v6.corp.example", "web", v4, "[" + v6 + "]"} {
-				answers(t, a, "", 0, "hello", "curl", "-sS", "--socks5-hostname", proxy, "http://"+at+"/")
-			}
-		}
-		for _, proxy := range []string{web, web6} {
-			for _, at := range []string{"web.corp.example", "v6.corp.example", "web", v4, "[" + v6 + "]"} {
-				answers(t, a, "", 0, "hello", "curl", "-sS", "-x", "http://"+proxy, "http://"+at+"/")
-				answers(t, a, "", 0, "hello", "curl", "-sS", "-p", "-x", "http://"+proxy, "http://"+at+"/")
-			}
-		}
-		// Refused; in no AllowedIPs; no such name; this host's own, which is none of
-		// the tunnel's.
-		a.ServeHTTP("127.0.0.1:9999", "secret")
-		for _, at := range []string{v4 + ":81", "[" + v6 + "]:81", "192.0.2.1", "nowhere.example", "127.0.0.1:9999", "localhost:9999"} {
-			answers(t, a, "", 97, "curl: (97)", "curl", "-sS", "--socks5-hostname", socks, "http://"+at+"/")
-			answers(t, a, "", 0, "502", "curl", "-sS", "-x", "http://"+web, "-o", "/dev/null", "-w", "%{http_code}", "http://"+at+"/")
-		}
-	})
-
-	// What ncat is given goes there and back, as its end does.
-	t.Run("ncat", func(t *testing.T) {
-		const text = "there and back"
-		a, b := s.A.With(t), s.B.With(t)
-		for _, at := range [][]string{{"127.0.0.1", "7001"}, {"::1", "7001"}} {
-			answers(t, a, text, 0, text, append([]string{"ncat"}, at...)...)
-		}
-		for _, proxy := range [][]string{{"--proxy-type", "socks5", "--proxy", socks}, {"--proxy-type", "http", "--proxy", web}} {
-			for _, host := range []string{"web.corp.example", v4, v6} {
-				args := append(append([]string{"ncat", "--proxy-dns", "remote"}, proxy...), host, "7")
-				answers(t, a, text, 0, text, args...)
-			}
-		}
-		for _, to := range []string{"web:7", net.JoinHostPort(v4, "7"), net.JoinHostPort(v6, "7")} {
-			answers(t, a, text, 0, text, s.wgnode("connect", "wg0", to)...)
-		}
-		for _, at := range [][]string{{"10.0.0.1", "2201"}, {"fd0a::1", "2201"}, {"10.0.0.1", "2202"}} {
-			answers(t, b, text, 0, text, append([]string{"ncat"}, at...)...)
-		}
-		for _, to := range []string{net.JoinHostPort(v4, "81"), net.JoinHostPort(v6, "81")} {
-			answers(t, a, text, 1, "connection refused", s.wgnode("connect", "wg0", to)...)
-		}
-		// Nobody listens there: it ends at once, without an answer.
-		for _, at := range []string{"127.0.0.1 7002", "10.0.0.1 2203"} {
-			h := a
-			if strings.HasPrefix(at, "10.") {
-				h = b
-			}
-			if out, _, err := h.TryInput(text, append([]string{"ncat"}, strings.Fields(at)...)...); err != nil || strings.Contains(out, text) {
-				t.Errorf("%s: %v\n%s", at, err, out)
-			}
-		}
-	})
-
-	t.Run("dig", func(t *testing.T) {
-		dig := func(h *lab.Host, at string, want string, args ...string) {
-			t.Helper()
-			host, port, err := net.SplitHostPort(at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			answers(t, h.With(t), "", 0, want, append([]string{"dig", "@" + host, "-p", port, "+tries=5", "+time=3"}, args...)...)
-		}
-		for _, at := range []string{names, names6} {
-			for _, how := range []string{"+notcp", "+tcp"} {
-				dig(s.A, at, v4+"\n", how, "+short", "web.corp.example")
-				dig(s.A, at, v6+"\n", how, "+short", "v6.corp.example", "AAAA")
-				dig(s.A, at, "status: NXDOMAIN", how, "nowhere.example")
-				dig(s.A, at, "status: NOERROR", how, "web.corp.example", "MX")
-			}
-		}
-		dig(s.A, "127.0.0.1:5301", v4+"\n", "+short", "web.corp.example") // a forward of UDP
-	})
-
-	t.Run("UDP echo", func(t *testing.T) {
-		for _, to := range []struct {
-			h  *lab.Host
-			at string
-		}{{s.A, "127.0.0.1:7003"}, {s.B, "10.0.0.1:2204"}, {s.B, "[fd0a::1]:2204"}} {
-			c, err := to.h.Dial(t.Context(), "udp", to.at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			if err := pingPong(c, []byte("ping"), []byte("ping")); err != nil {
-				t.Errorf("%s: %v", to.at, err)
-			}
-		}
-		for _, proxy := range []string{socks, socks6} {
-			control, near := s.associate(t, proxy)
-			defer control.Close()
-			defer near.Close()
-			for _, to := range []string{
-				"\x01" + string(s.Addr.B.V4.Addr().AsSlice()), "\x04" + string(s.Addr.B.V6.Addr().AsSlice()), "\x03\x10web.corp.example",
-			} {
-				if err := pingPong(near, []byte("\x00\x00\x00"+to+"\x00\x07ping"), []byte("\x00\x07ping")); err != nil {
-					t.Errorf("%q: %v", to, err)
-				}
-			}
-		}
-	})
-
+	t.Run("curl", s.curlAll)
+	t.Run("ncat", s.ncat)
+	t.Run("dig", s.dig)
+	t.Run("UDP echo", s.echoUDP)
 	t.Run("ssh", s.ssh)
-
-	t.Run("only where told", func(t *testing.T) {
-		pid := strings.TrimSpace(a.Run("pgrep", "-u", "65534", "-x", "wgnode"))
-		out := a.Run("ss", "-Hlntup")
-		want := map[string]bool{}
-		for _, at := range []string{socks, socks6, web, web6, names, names6, metricsAt, "127.0.0.1:7001", "[::1]:7001",
-			"127.0.0.1:7002", "127.0.0.1:7009", "127.0.0.1:7011"} {
-			want["tcp "+at] = true
-		}
-		for _, at := range []string{names, names6, "127.0.0.1:7003", "127.0.0.1:5301", "0.0.0.0:51821", "[::]:51821"} {
-			want["udp "+at] = true
-		}
-		for line := range strings.Lines(out) {
-			if f := strings.Fields(line); strings.Contains(line, "pid="+pid+",") {
-				if at := f[0] + " " + f[4]; !want[at] {
-					t.Errorf("it listens at %s", at)
-				} else {
-					delete(want, at)
-				}
-			}
-		}
-		for at := range want {
-			t.Errorf("it does not listen at %s:\n%s", at, out)
-		}
-		// What is for this host is not there for peers.
-		for _, port := range []string{"1080", "8118", "9586", "5300", "7001"} {
-			answers(t, s.B.With(t), "", 1, "Connection refused", "ncat", "-w5", "10.0.0.1", port)
-		}
-	})
+	t.Run("only where told", s.onlyWhereTold)
 	s.end(s.node)
 	s.nothingLeft()
+}
+
+// addressesB are B's addresses.
+func (s *servedSite) addressesB() (v4, v6 string) {
+	return s.Addr.B.V4.Addr().String(), s.Addr.B.V6.Addr().String()
+}
+
+// curlAll asks both proxies for all that they have, and for what they have not.
+func (s *servedSite) curlAll(t *testing.T) {
+	v4, v6 := s.addressesB()
+	a := s.A.With(t)
+	for _, proxy := range []string{socks, socks6} {
+		for _, at := range []string{"web.corp.example", "v6.corp.example", "web", v4, "[" + v6 + "]"} {
+			answers(t, a, "", 0, "hello", "curl", "-sS", "--socks5-hostname", proxy, "http://"+at+"/")
+		}
+	}
+	for _, proxy := range []string{web, web6} {
+		for _, at := range []string{"web.corp.example", "v6.corp.example", "web", v4, "[" + v6 + "]"} {
+			answers(t, a, "", 0, "hello", "curl", "-sS", "-x", "http://"+proxy, "http://"+at+"/")
+			answers(t, a, "", 0, "hello", "curl", "-sS", "-p", "-x", "http://"+proxy, "http://"+at+"/")
+		}
+	}
+	// Refused; in no AllowedIPs; no such name; this host's own, which is none of
+	// the tunnel's.
+	a.ServeHTTP("127.0.0.1:9999", "secret")
+	for _, at := range []string{v4 + ":81", "[" + v6 + "]:81", "192.0.2.1", "nowhere.example", "127.0.0.1:9999", "localhost:9999"} {
+		answers(t, a, "", 97, "curl: (97)", "curl", "-sS", "--socks5-hostname", socks, "http://"+at+"/")
+		answers(t, a, "", 0, "502", "curl", "-sS", "-x", "http://"+web, "-o", "/dev/null", "-w", "%{http_code}", "http://"+at+"/")
+	}
+}
+
+// ncat gets back what it has sent, and the end of it, from each service with streams.
+func (s *servedSite) ncat(t *testing.T) {
+	v4, v6 := s.addressesB()
+	const text = "there and back"
+	a, b := s.A.With(t), s.B.With(t)
+	for _, at := range [][]string{{"127.0.0.1", "7001"}, {"::1", "7001"}} {
+		answers(t, a, text, 0, text, append([]string{"ncat"}, at...)...)
+	}
+	for _, proxy := range [][]string{{"--proxy-type", "socks5", "--proxy", socks}, {"--proxy-type", "http", "--proxy", web}} {
+		for _, host := range []string{"web.corp.example", v4, v6} {
+			args := append(append([]string{"ncat", "--proxy-dns", "remote"}, proxy...), host, "7")
+			answers(t, a, text, 0, text, args...)
+		}
+	}
+	for _, to := range []string{"web:7", net.JoinHostPort(v4, "7"), net.JoinHostPort(v6, "7")} {
+		answers(t, a, text, 0, text, s.wgnode("connect", "wg0", to)...)
+	}
+	for _, at := range [][]string{{"10.0.0.1", "2201"}, {"fd0a::1", "2201"}, {"10.0.0.1", "2202"}} {
+		answers(t, b, text, 0, text, append([]string{"ncat"}, at...)...)
+	}
+	for _, to := range []string{net.JoinHostPort(v4, "81"), net.JoinHostPort(v6, "81")} {
+		answers(t, a, text, 1, "connection refused", s.wgnode("connect", "wg0", to)...)
+	}
+	// Nobody listens there: it ends at once, without an answer.
+	for _, at := range []string{"127.0.0.1 7002", "10.0.0.1 2203"} {
+		h := a
+		if strings.HasPrefix(at, "10.") {
+			h = b
+		}
+		if out, _, err := h.TryInput(text, append([]string{"ncat"}, strings.Fields(at)...)...); err != nil || strings.Contains(out, text) {
+			t.Errorf("%s: %v\n%s", at, err, out)
+		}
+	}
+}
+
+// dig asks the DNS forwarder by UDP and TCP.
+func (s *servedSite) dig(t *testing.T) {
+	v4, v6 := s.addressesB()
+	dig := func(h *lab.Host, at string, want string, args ...string) {
+		t.Helper()
+		host, port, err := net.SplitHostPort(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers(t, h.With(t), "", 0, want, append([]string{"dig", "@" + host, "-p", port, "+tries=5", "+time=3"}, args...)...)
+	}
+	for _, at := range []string{names, names6} {
+		for _, how := range []string{"+notcp", "+tcp"} {
+			dig(s.A, at, v4+"\n", how, "+short", "web.corp.example")
+			dig(s.A, at, v6+"\n", how, "+short", "v6.corp.example", "AAAA")
+			dig(s.A, at, "status: NXDOMAIN", how, "nowhere.example")
+			dig(s.A, at, "status: NOERROR", how, "web.corp.example", "MX")
+		}
+	}
+	dig(s.A, "127.0.0.1:5301", v4+"\n", "+short", "web.corp.example") // a forward of UDP
+}
+
+// echoUDP goes by the forwards, and by associations of SOCKS5.
+func (s *servedSite) echoUDP(t *testing.T) {
+	for _, to := range []struct {
+		h  *lab.Host
+		at string
+	}{{s.A, "127.0.0.1:7003"}, {s.B, "10.0.0.1:2204"}, {s.B, "[fd0a::1]:2204"}} {
+		c, err := to.h.Dial(t.Context(), "udp", to.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := pingPong(c, []byte("ping"), []byte("ping")); err != nil {
+			t.Errorf("%s: %v", to.at, err)
+		}
+	}
+	for _, proxy := range []string{socks, socks6} {
+		control, near := s.associate(t, proxy)
+		defer control.Close()
+		defer near.Close()
+		for _, to := range []string{
+			"\x01" + string(s.Addr.B.V4.Addr().AsSlice()), "\x04" + string(s.Addr.B.V6.Addr().AsSlice()), "\x03\x10web.corp.example",
+		} {
+			if err := pingPong(near, []byte("\x00\x00\x00"+to+"\x00\x07ping"), []byte("\x00\x07ping")); err != nil {
+				t.Errorf("%q: %v", to, err)
+			}
+		}
+	}
+}
+
+// onlyWhereTold wants the node to listen where its configuration says, and for this host only.
+func (s *servedSite) onlyWhereTold(t *testing.T) {
+	a := s.A.With(t)
+	pid := strings.TrimSpace(a.Run("pgrep", "-u", "65534", "-x", "wgnode"))
+	out := a.Run("ss", "-Hlntup")
+	want := map[string]bool{}
+	for _, at := range []string{socks, socks6, web, web6, names, names6, metricsAt, "127.0.0.1:7001", "[::1]:7001",
+		"127.0.0.1:7002", "127.0.0.1:7009", "127.0.0.1:7011"} {
+		want["tcp "+at] = true
+	}
+	for _, at := range []string{names, names6, "127.0.0.1:7003", "127.0.0.1:5301", "0.0.0.0:51821", "[::]:51821"} {
+		want["udp "+at] = true
+	}
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); strings.Contains(line, "pid="+pid+",") {
+			if at := f[0] + " " + f[4]; !want[at] {
+				t.Errorf("it listens at %s", at)
+			} else {
+				delete(want, at)
+			}
+		}
+	}
+	for at := range want {
+		t.Errorf("it does not listen at %s:\n%s", at, out)
+	}
+	// What is for this host is not there for peers.
+	for _, port := range []string{"1080", "8118", "9586", "5300", "7001"} {
+		answers(t, s.B.With(t), "", 1, "Connection refused", "ncat", "-w5", "10.0.0.1", port)
+	}
 }
 
 // ssh goes through the tunnel by each of the ways that ProxyCommand has, with names

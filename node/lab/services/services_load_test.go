@@ -140,127 +140,22 @@ func TestServicesUnderLoad(t *testing.T) {
 		})
 	}
 
-	// Port 9 is that of who sends and receives at the same time.
-	bulk := func(l net.Listener) <-chan exchanged {
-		done := make(chan exchanged, 1)
-		go func() {
-			c, err := l.Accept()
-			if err != nil {
-				done <- exchanged{err: err}
-				return
-			}
-			done <- exchange(c, 1)
-		}()
-		return done
-	}
 	a, b := s.A.Listen("tcp", "127.0.0.1:9"), s.B.Listen("tcp", net.JoinHostPort(s.Addr.B.V4.Addr().String(), "9"))
 	for _, w := range s.ways(9, 7009, 2209) {
 		if w.name != "SOCKS5" && w.name != "remote forward" {
 			continue // they relay alike
 		}
-		t.Run("much by "+w.name, func(t *testing.T) {
-			l := b
-			if w.name == "remote forward" {
-				l = a
-			}
-			there := bulk(l)
-			c, err := w.open(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			here := exchange(c, 2)
-			if e := <-there; e.err != nil || e.sum != sumOf(2) {
-				t.Errorf("what went there: %v, %x, want %x", e.err, e.sum, sumOf(2))
-			}
-			if here.err != nil || here.sum != sumOf(1) {
-				t.Errorf("what came here: %v, %x, want %x", here.err, here.sum, sumOf(1))
-			}
-			s.leftover(t, before)
-		})
+		t.Run("much by "+w.name, func(t *testing.T) { s.muchBy(t, w, farEnd(w, a, b), before) })
 	}
 
 	// One that vanishes takes its other end with it, whichever end it is.
 	a, b = s.A.Listen("tcp", "127.0.0.1:11"), s.B.Listen("tcp", net.JoinHostPort(s.Addr.B.V4.Addr().String(), "11"))
 	for _, w := range s.ways(11, 7011, 2211) {
-		t.Run("vanished "+w.name, func(t *testing.T) {
-			l := b
-			if w.name == "remote forward" {
-				l = a
-			}
-			for _, client := range []bool{true, false} {
-				near, err := w.open(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				far, err := l.Accept()
-				if err != nil {
-					t.Fatal(err)
-				}
-				gone, stays := near, far
-				if !client {
-					gone, stays = far, near
-				}
-				// It was in use.
-				if _, err := gone.Write([]byte("x")); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := io.ReadFull(stays, make([]byte, 1)); err != nil {
-					t.Fatal(err)
-				}
-				if err := gone.(*net.TCPConn).SetLinger(0); err != nil {
-					t.Fatal(err)
-				}
-				if err := gone.Close(); err != nil {
-					t.Fatal(err)
-				}
-				if err := stays.SetReadDeadline(patience.Deadline()); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := stays.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
-					t.Errorf("client %v: the other end reads %v", client, err)
-				}
-				_ = stays.Close() // it was reset
-			}
-			s.leftover(t, before)
-		})
+		t.Run("vanished "+w.name, func(t *testing.T) { s.vanished(t, w, farEnd(w, a, b), before) })
 	}
 
-	t.Run("vanished association", func(t *testing.T) {
-		for range 50 {
-			control, near := s.associate(t, socks)
-			if err := pingPong(near, []byte("\x00\x00\x00\x01"+string(s.Addr.B.V4.Addr().AsSlice())+"\x00\x07ping"),
-				[]byte("\x00\x07ping")); err != nil {
-				t.Error(err)
-			}
-			if err := control.(*net.TCPConn).SetLinger(0); err != nil {
-				t.Fatal(err)
-			}
-			_, _ = control.Close(), near.Close() // it is gone
-		}
-		s.leftover(t, before)
-	})
-	t.Run("vanished connect", func(t *testing.T) {
-		p := s.A.With(t).Start(s.wgnode("connect", "wg0", b.Addr().String())...)
-		far, err := b.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := far.Write([]byte("anybody there?\n")); err != nil {
-			t.Fatal(err)
-		}
-		p.WaitOutput(patience.Context(t), "anybody there?")
-		if err := p.Signal(os.Kill); err != nil {
-			t.Fatal(err)
-		}
-		if err := far.SetReadDeadline(patience.Deadline()); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadAll(far); os.IsTimeout(err) {
-			t.Error("the other end hears nothing of it")
-		}
-		_ = far.Close() // it has ended
-		s.leftover(t, before)
-	})
+	t.Run("vanished association", func(t *testing.T) { s.vanishedAssociations(t, before) })
+	t.Run("vanished connect", func(t *testing.T) { s.vanishedConnect(t, b, before) })
 	t.Run("1000 DNS", func(t *testing.T) {
 		s.namesAtOnce(t, 1000)
 		s.leftover(t, before)
@@ -272,6 +167,124 @@ func TestServicesUnderLoad(t *testing.T) {
 	}
 	s.end(s.node)
 	s.nothingLeft()
+}
+
+// farEnd is where the far ends of a way come to: at A for a remote forward, else at B.
+func farEnd(w way, a, b net.Listener) net.Listener {
+	if w.name == "remote forward" {
+		return a
+	}
+	return b
+}
+
+// bulk sends and receives at the same time, as who listens.
+func bulk(l net.Listener) <-chan exchanged {
+	done := make(chan exchanged, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			done <- exchanged{err: err}
+			return
+		}
+		done <- exchange(c, 1)
+	}()
+	return done
+}
+
+// muchBy sends much there and back at once, to l.
+func (s *servedSite) muchBy(t *testing.T, w way, l net.Listener, before footprint) {
+	there := bulk(l)
+	c, err := w.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := exchange(c, 2)
+	if e := <-there; e.err != nil || e.sum != sumOf(2) {
+		t.Errorf("what went there: %v, %x, want %x", e.err, e.sum, sumOf(2))
+	}
+	if here.err != nil || here.sum != sumOf(1) {
+		t.Errorf("what came here: %v, %x, want %x", here.err, here.sum, sumOf(1))
+	}
+	s.leftover(t, before)
+}
+
+// vanished breaks off one end of a connection, at l its far one, and wants the other to end.
+func (s *servedSite) vanished(t *testing.T, w way, l net.Listener, before footprint) {
+	for _, client := range []bool{true, false} {
+		near, err := w.open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		far, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone, stays := near, far
+		if !client {
+			gone, stays = far, near
+		}
+		// It was in use.
+		if _, err := gone.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(stays, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := gone.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		if err := gone.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := stays.SetReadDeadline(patience.Deadline()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stays.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+			t.Errorf("client %v: the other end reads %v", client, err)
+		}
+		_ = stays.Close() // it was reset
+	}
+	s.leftover(t, before)
+}
+
+// vanishedAssociations break off the connections that associations of SOCKS5 belong to.
+func (s *servedSite) vanishedAssociations(t *testing.T, before footprint) {
+	for range 50 {
+		control, near := s.associate(t, socks)
+		if err := pingPong(near, []byte("\x00\x00\x00\x01"+string(s.Addr.B.V4.Addr().AsSlice())+"\x00\x07ping"),
+			[]byte("\x00\x07ping")); err != nil {
+			t.Error(err)
+		}
+		if err := control.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = control.Close(), near.Close() // it is gone
+	}
+	s.leftover(t, before)
+}
+
+// vanishedConnect kills a client of the control socket while its connection is in use.
+func (s *servedSite) vanishedConnect(t *testing.T, b net.Listener, before footprint) {
+	p := s.A.With(t).Start(s.wgnode("connect", "wg0", b.Addr().String())...)
+	far, err := b.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := far.Write([]byte("anybody there?\n")); err != nil {
+		t.Fatal(err)
+	}
+	p.WaitOutput(patience.Context(t), "anybody there?")
+	if err := p.Signal(os.Kill); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.SetReadDeadline(patience.Deadline()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(far); os.IsTimeout(err) {
+		t.Error("the other end hears nothing of it")
+	}
+	_ = far.Close() // it has ended
+	s.leftover(t, before)
 }
 
 // atOnce has so many connections to an echo at a time, and wants from each what it

@@ -138,18 +138,32 @@ func (c *chatter) more() {
 	}
 }
 
-// Nothing gets out but by the tunnel: not from A, not from C behind it, not on a
-// connection that was there before, while the node is up, after it was killed,
-// and until it is up again; in both families.
-func TestKillSwitch(t *testing.T) {
-	lab.Need(t, "nft", "ncat", "curl", "ip", "pgrep")
-	s := newSite(t, false)
+// behindA is a host C that A forwards for.
+func (s *site) behindA() *lab.Host {
 	c := s.Host("c")
 	s.Link(s.A.End("hot", "10.5.0.1/24", "fd05::1/64"), c.End("eth0", "10.5.0.2/24", "fd05::2/64"))
 	c.Route("default", "10.5.0.1")
 	c.Route("default", "fd05::1")
 	s.A.Sysctl("net.ipv4.ip_forward", "1")
 	s.A.Sysctl("net.ipv6.conf.all.forwarding", "1")
+	return c
+}
+
+// noLeak wants that nothing got out since the last look.
+func (s *site) noLeak(when string) {
+	s.T.Helper()
+	if n := s.leaked(); n > 0 {
+		s.T.Errorf("%d packets leaked %s", n, when)
+	}
+}
+
+// Nothing gets out but by the tunnel: not from A, not from C behind it, not on a
+// connection that was there before, while the node is up, after it was killed,
+// and until it is up again; in both families.
+func TestKillSwitch(t *testing.T) {
+	lab.Need(t, "nft", "ncat", "curl", "ip", "pgrep")
+	s := newSite(t, false)
+	c := s.behindA()
 	s.Up(s.H, s.ConfH)
 	s.countOnR()
 	s.toml(fullIPs, "kill_switch = true", "")
@@ -184,38 +198,28 @@ func TestKillSwitch(t *testing.T) {
 	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("curl printed %q", got)
 	}
-	if n := s.leaked(); n > 0 {
-		t.Errorf("%d packets leaked while the node was up", n)
-	}
+	s.noLeak("while the node was up")
 
 	s.Kill()
 	all()
-	if n := s.leaked(); n > 0 {
-		t.Errorf("%d packets leaked after the node was killed", n)
-	}
+	s.noLeak("after the node was killed")
 	s.toml(fullIPs, "kill_switch = true\npost_up = [\"false\"]", "")
 	sitetest.Fails(t, s.A, 1, "the kill switch of wg0 still stands", s.Wgnode, "up", tomlPath)
 	s.toml(fullIPs, "kill_switch = true", "")
 	all()
-	if n := s.leaked(); n > 0 {
-		t.Errorf("%d packets leaked after an up that failed", n)
-	}
+	s.noLeak("after an up that failed")
 	if out := s.A.Run(s.Wgnode, "up", tomlPath); !strings.Contains(out, "[!] its kill switch stands until") {
 		t.Errorf("up printed\n%s", out)
 	}
 	if got := s.A.Run("curl", "-sS", "http://"+s.Web()); got != "hello" {
 		t.Errorf("up again, curl printed %q", got)
 	}
-	if n := s.leaked(); n > 0 {
-		t.Errorf("%d packets leaked on the way up again", n)
-	}
+	s.noLeak("on the way up again")
 
 	s.A.Run("ip", "link", "delete", "wg0") // nobody's way to take a node down
 	s.A.Until("! pgrep -x wgnode >/dev/null")
 	all()
-	if n := s.leaked(); n > 0 {
-		t.Errorf("%d packets leaked after the interface was deleted", n)
-	}
+	s.noLeak("after the interface was deleted")
 	if out := s.A.Run(s.Wgnode, "recover"); !strings.Contains(out, "[#] nft delete table inet wgnode-killswitch-wg0\n") {
 		t.Errorf("recover printed\n%s", out)
 	}

@@ -228,6 +228,14 @@ func TestConnections(t *testing.T) {
 			t.Errorf("%s: %v, want %v", address, err, want)
 		}
 	}
+	b.wantEvents(t, "B5 192.0.2.1:80 0", "B6 192.0.2.1:80 0", "B5 [2001:db8::1]:80 0", "B5 192.0.2.9:1 0", "B6 192.0.2.9:1 4",
+		"B6 192.0.2.9:2 icmp-host-unreachable0", "B5 192.0.2.9:3 icmp-net-unreachable0", "B5 198.51.100.1:80 icmp-prohibited0")
+}
+
+// wantEvents wants the events of packets of connections: "CHECKPOINT TARGET REASON", with
+// the flag that resets behind it.
+func (b *bed) wantEvents(t *testing.T, wanted ...string) {
+	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	seen := make(map[string]bool)
@@ -242,8 +250,7 @@ func TestConnections(t *testing.T) {
 			t.Errorf("%s of %s > %s", e.Checkpoint, src, dst)
 		}
 	}
-	for _, want := range []string{"B5 192.0.2.1:80 0", "B6 192.0.2.1:80 0", "B5 [2001:db8::1]:80 0", "B5 192.0.2.9:1 0", "B6 192.0.2.9:1 4",
-		"B6 192.0.2.9:2 icmp-host-unreachable0", "B5 192.0.2.9:3 icmp-net-unreachable0", "B5 198.51.100.1:80 icmp-prohibited0"} {
+	for _, want := range wanted {
 		if !seen[want] {
 			t.Errorf("no event %q in %v", want, seen)
 		}
