@@ -5,12 +5,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
-	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/host/clock"
 	"github.com/wgnode/wgnode/probe/recording"
 	"github.com/wgnode/wgnode/tunnel"
 )
@@ -61,19 +58,9 @@ func (n *Node) describePeer(p *tunnel.PeerState) recording.Peer {
 
 // hostClock describes the host's clock as it is now.
 func hostClock() recording.Clock {
-	c := recording.Clock{Started: time.Now()}
-	var mono unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) == nil {
-		c.Monotonic = mono.Nano()
-	}
-	if source, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource"); err == nil {
-		c.Source = strings.TrimSpace(string(source))
-	}
-	var tx unix.Timex
-	if state, err := unix.Adjtimex(&tx); err == nil && state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0 {
-		c.Synchronized, c.MaxError = true, tx.Maxerror*1000
-	}
-	return c
+	c, _ := clock.Read() // where nothing is known of it, it is not synchronized
+	return recording.Clock{Started: c.Wall, Monotonic: c.Monotonic.Nanoseconds(), Source: c.Source,
+		Synchronized: c.Synchronized, MaxError: c.MaxError.Nanoseconds()}
 }
 
 // moduleVersion is the version of this module, "" where the program has none.

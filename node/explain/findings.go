@@ -10,13 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/host/clock"
 	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -139,7 +138,6 @@ func (g *gathering) peers(st *uapi.Status) {
 
 func (g *gathering) clock() {
 	c := &g.facts.Clock
-	c.Now = time.Now()
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if t, err := time.Parse(time.RFC3339, s.Value); err == nil && s.Key == "vcs.time" {
@@ -147,11 +145,9 @@ func (g *gathering) clock() {
 			}
 		}
 	}
-	var t unix.Timex // Modes 0: it only asks (adjtimex(2))
-	if state, err := unix.Adjtimex(&t); err != nil {
+	now, err := clock.Read()
+	if c.Now, c.Synchronized = now.Wall, now.Synchronized; err != nil {
 		g.failed("whether the clock is synchronized", err)
-	} else {
-		c.Synchronized = state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
 	}
 }
 
