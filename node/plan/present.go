@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -11,9 +12,9 @@ import (
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
-	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/node/rule"
 	"github.com/wgnode/wgnode/node/sysctl"
+	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // present is what the kernel of this host has. Of thousands of routes the tables
@@ -24,7 +25,7 @@ type present struct {
 }
 
 type routesOf struct {
-	table int
+	table routing.Table
 	ipv6  bool
 }
 
@@ -40,22 +41,30 @@ func (p *present) HasAddress(l link.Link, a netip.Prefix) (bool, error) {
 }
 
 func (p *present) HasRoute(l link.Link, to netip.Prefix, table int) (bool, error) {
-	return has(p.routes, to, table, func(ipv6 bool) (map[netip.Prefix]bool, error) { return route.To(l, ipv6, table) })
+	return has(p.routes, to, table, func(r *routing.Route) bool {
+		return r.Type == routing.TypeUnicast && len(r.Hops) == 1 && r.Hops[0].Link == l.Index && !r.Hops[0].Gateway.IsValid()
+	})
 }
 
 func (p *present) HasThrow(to netip.Prefix, table int) (bool, error) {
-	return has(p.throws, to, table, func(ipv6 bool) (map[netip.Prefix]bool, error) { return route.Throws(ipv6, table) })
+	return has(p.throws, to, table, func(r *routing.Route) bool { return r.Type == routing.TypeThrow })
 }
 
-func has(listed map[routesOf]map[netip.Prefix]bool, to netip.Prefix, table int,
-	list func(ipv6 bool) (map[netip.Prefix]bool, error)) (bool, error) {
-	of := routesOf{table, to.Addr().Is6()}
-	if _, ok := listed[of]; !ok {
-		routes, err := list(of.ipv6)
+// has reports whether a table, 0 for the main one, has a route to a prefix that is as
+// those wanted.
+func has(listed map[routesOf]map[netip.Prefix]bool, to netip.Prefix, table int, wanted func(*routing.Route) bool) (bool, error) {
+	of := routesOf{cmp.Or(routing.Table(table), routing.Main), to.Addr().Is6()}
+	if listed[of] == nil {
+		routes, err := routing.List(of.ipv6, of.table)
 		if err != nil {
 			return false, err
 		}
-		listed[of] = routes
+		listed[of] = make(map[netip.Prefix]bool)
+		for i := range routes {
+			if r := &routes[i]; wanted(r) {
+				listed[of][r.Dst] = true
+			}
+		}
 	}
 	return listed[of][to.Masked()], nil
 }

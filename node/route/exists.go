@@ -3,12 +3,12 @@
 package route
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/link"
@@ -56,52 +56,37 @@ func whose(err error, p netip.Prefix, table int) error {
 		return err
 	}
 	e := &ExistsError{Prefix: p.Masked(), Table: table}
-	if table == 0 {
-		table = unix.RT_TABLE_MAIN
-	}
-	routes, lerr := list(p.Addr().Is6(), &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+	routes, lerr := routing.List(p.Addr().Is6(), cmp.Or(routing.Table(table), routing.Main))
 	if lerr != nil {
 		return e // the first error counts
 	}
-	metric := 0 // what a route has that was added without
+	metric := uint32(0) // what a route has that was added without
 	if p.Addr().Is6() {
 		metric = 1024
 	}
-	for _, r := range routes {
-		if destination(r) != e.Prefix || r.Priority != metric {
-			continue
+	for i := range routes {
+		if r := &routes[i]; r.Dst == e.Prefix && r.Metric == metric {
+			e.describe(r)
+			break
 		}
-		e.describe(r)
-		break
 	}
 	return e
 }
 
-// destination is the prefix of a route. The kernel gives none for a default route.
-func destination(r netlink.Route) netip.Prefix {
-	if r.Dst == nil {
-		if r.Family == netlink.FAMILY_V6 {
-			return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		}
-		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	}
-	ones, _ := r.Dst.Mask.Size()
-	return netip.PrefixFrom(addr(r.Dst.IP), ones)
-}
-
-func (e *ExistsError) describe(r netlink.Route) {
+func (e *ExistsError) describe(r *routing.Route) {
 	var words []string
-	if gw := addr(r.Gw); gw.IsValid() {
-		words = append(words, "via "+gw.String())
+	if r.Type != routing.TypeUnicast {
+		words = append(words, r.Type.String())
 	}
-	if l, err := link.ByIndex(r.LinkIndex); err == nil {
-		e.Link = l.Name
-		words = append(words, "dev "+l.Name)
+	if len(r.Hops) > 0 {
+		hop := &r.Hops[0]
+		if hop.Gateway.IsValid() {
+			words = append(words, "via "+hop.Gateway.String())
+		}
+		e.Link = hop.Dev
+		words = append(words, "dev "+e.Link)
 	}
-	words = append(words, "proto "+r.Protocol.String())
-	e.Connected = r.Protocol == unix.RTPROT_KERNEL
-	if r.Type != unix.RTN_UNICAST {
-		words = append([]string{routing.Type(r.Type).String()}, words...)
-	}
+	words = append(words, "proto "+r.Protocol())
+	e.Connected = r.Protocol() == "kernel"
 	e.route = strings.Join(words, " ")
 }

@@ -1,14 +1,13 @@
 //go:build linux
 
-// Package route adds and deletes routes, as `ip route` does, over rtnetlink(7), and lists
-// those that it has added. Where packets go package probe/host/routing says.
+// Package route adds and deletes routes, as `ip route` does, over rtnetlink(7). Which routes
+// there are and where packets go says package probe/host/routing.
 //
 // All functions work in the network namespace of the calling thread and may be
 // called from many goroutines.
 package route
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -47,36 +46,6 @@ func Replace(l link.Link, p netip.Prefix, table int) error {
 		return fmt.Errorf("replace route %s dev %s%s: %w", p, l.Name, inTable(table), err)
 	}
 	return nil
-}
-
-// To returns the prefixes of a family that a table leads to an interface without
-// a gateway. Table 0 is the main one.
-func To(l link.Link, ipv6 bool, table int) (map[netip.Prefix]bool, error) {
-	return prefixes(ipv6, table, func(r netlink.Route) bool {
-		return r.Type == unix.RTN_UNICAST && r.LinkIndex == l.Index && r.Gw == nil && r.Via == nil
-	})
-}
-
-// Throws returns the prefixes of a family that have a throw route in a table.
-func Throws(ipv6 bool, table int) (map[netip.Prefix]bool, error) {
-	return prefixes(ipv6, table, func(r netlink.Route) bool { return r.Type == unix.RTN_THROW })
-}
-
-func prefixes(ipv6 bool, table int, which func(netlink.Route) bool) (map[netip.Prefix]bool, error) {
-	if table == 0 {
-		table = unix.RT_TABLE_MAIN
-	}
-	routes, err := list(ipv6, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
-	if err != nil {
-		return nil, err
-	}
-	found := make(map[netip.Prefix]bool)
-	for _, r := range routes {
-		if which(r) {
-			found[destination(r)] = true
-		}
-	}
-	return found, nil
 }
 
 // ReplaceThrow is AddThrow, but a route of the same prefix is replaced.
@@ -140,31 +109,4 @@ func message(l link.Link, p netip.Prefix, table int) *netlink.Route {
 		r.Scope = netlink.SCOPE_LINK
 	}
 	return r
-}
-
-// list returns the routes of a family that a filter lets through.
-func list(ipv6 bool, filter *netlink.Route, by uint64) ([]netlink.Route, error) {
-	family := netlink.FAMILY_V4
-	if ipv6 {
-		family = netlink.FAMILY_V6
-	}
-	const attempts = 5
-	var routes []netlink.Route
-	var err error
-	for range attempts { // a dump is interrupted if routes change meanwhile
-		routes, err = netlink.RouteListFiltered(family, filter, by)
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
-	}
-	return routes, nil
-}
-
-// addr translates an address; nil becomes the zero Addr.
-func addr(ip net.IP) netip.Addr {
-	a, _ := netip.AddrFromSlice(ip)
-	return a.Unmap()
 }

@@ -225,7 +225,7 @@ func (r *Route) String() string {
 		w.add("table", r.Table.String())
 	}
 	if r.protocol != unix.RTPROT_BOOT {
-		w.add("proto", protocolText(r.protocol))
+		w.add("proto", r.Protocol())
 	}
 	if s := scopeWords[r.scope]; s != "" && r.scope != unix.RT_SCOPE_UNIVERSE {
 		w.add("scope", s)
@@ -319,8 +319,12 @@ var scopeWords = map[uint8]string{
 	unix.RT_SCOPE_HOST: "host", unix.RT_SCOPE_NOWHERE: "nowhere",
 }
 
-func protocolText(p uint8) string {
-	switch p {
+// Protocol says who made the route, in ip(8)'s words: "kernel" for those of a link's own
+// addresses, "boot" for what was added by hand.
+func (r *Route) Protocol() string {
+	switch r.protocol {
+	case unix.RTPROT_BOOT:
+		return "boot"
 	case unix.RTPROT_REDIRECT:
 		return "redirect"
 	case unix.RTPROT_KERNEL:
@@ -340,7 +344,7 @@ func protocolText(p uint8) string {
 	case unix.RTPROT_OSPF:
 		return "ospf"
 	}
-	return itoa(p)
+	return itoa(r.protocol)
 }
 
 // words is text in the making, its words with a space between.
