@@ -67,7 +67,6 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 		s.addFindings(ctx, r)
 	}
 	if d.wire != nil {
-		d.wire.seen.Lost = session.Lost()
 		d.wire.complete(r)
 	}
 	return r, nil

@@ -220,7 +220,6 @@ func (o *Observer) Close() []evidence.Observations {
 	o.cancel()
 	o.wg.Wait()
 	o.session.Drain(observe.Collect(o.add)) // what was traced before
-	o.seen.Lost = o.session.Lost()
 	o.session.Close()
 	all := evidence.Observations{Kernel: o.seen}
 	peers := o.endpoints()

@@ -104,7 +104,6 @@ func (x *explanation) update(ctx context.Context) {
 		}
 	}
 	if x.kernel != nil {
-		x.facts.Kernel.Lost = x.session.Lost()
 		x.kernel.update(x.facts)
 		if to := x.kernel.forth.Destination(); x.facts.Side == probe.SideB && !x.forwardedTo.IsValid() && to.IsValid() && to != x.flow.Target {
 			x.forwardedTo = to

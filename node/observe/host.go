@@ -13,8 +13,8 @@ var registered = []func() Source{newCounters}
 
 // WatchKernel starts the sources of this host's kernel, or has them go on with
 // another selection, until ctx ends. It returns evidence that holds nothing yet but
-// what cannot be seen; it belongs to the caller. What the kernel counts is added to it while
-// the session hands observations to a policy.
+// what cannot be seen; it belongs to the caller. While the session runs it adds what
+// the kernel counts, and how many events of the trace are lost.
 func (s *Session) WatchKernel(ctx context.Context, sel Selection) *evidence.KernelEvidence {
 	if s.netfilter == nil {
 		s.netfilter = newTracing()
@@ -39,13 +39,6 @@ func (s *Session) WatchKernel(ctx context.Context, sel Selection) *evidence.Kern
 			k.Limits = append(k.Limits, src.Unseen()...)
 		}
 	}
+	s.count()
 	return k
-}
-
-// Lost is how many events of netfilter's trace were lost up to now.
-func (s *Session) Lost() uint64 {
-	if s.netfilter == nil {
-		return 0
-	}
-	return s.netfilter.Lost()
 }

@@ -15,8 +15,7 @@ type Policy interface {
 	// Add takes an observation into account.
 	Add(*Observation)
 	// Look says how far the policy is. It is called after each observation and
-	// every so often: it may look at what no source delivers.
-	// ctx is that of Run.
+	// every so often: it may look at what no source delivers. ctx is that of Run.
 	Look(ctx context.Context) State
 }
 
@@ -90,6 +89,7 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 		defer ticker.Stop()
 		tick = ticker.C
 	}
+	defer s.count()
 	var until time.Time // when to end; zero while the policy is open
 	for {
 		select {
@@ -102,6 +102,7 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 			}
 		case <-tick:
 		}
+		s.count()
 		switch p.Look(ctx) {
 		case Complete:
 			return
@@ -121,9 +122,17 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 // more. The sources are not heard afterwards.
 func (s *Session) Drain(p Policy) {
 	for _, h := range s.hearings {
-		for o := range h.rest() {
+		for _, o := range h.rest() {
 			s.hand(p, &o)
 		}
+	}
+	s.count()
+}
+
+// count notes how many events of netfilter's trace were lost up to now.
+func (s *Session) count() {
+	if s.evidence != nil {
+		s.evidence.Lost = s.netfilter.Lost()
 	}
 }
 
@@ -189,25 +198,20 @@ func (h *hearing) end() {
 	h.stop = nil
 }
 
-// rest ends the hearing, and yields what was delivered and not handed on.
-func (h *hearing) rest() func(yield func(Observation) bool) {
-	return func(yield func(Observation) bool) {
-		h.end()
-		for _, o := range h.held {
-			if !yield(o) {
-				return
+// rest ends the hearing, and returns what was delivered and not handed on.
+func (h *hearing) rest() []Observation {
+	h.end()
+	all := h.held
+	h.held = nil
+	for {
+		select {
+		case o, ok := <-h.src.Observations():
+			if !ok {
+				return all
 			}
-		}
-		h.held = nil
-		for {
-			select {
-			case o, ok := <-h.src.Observations():
-				if !ok || !yield(o) {
-					return
-				}
-			default:
-				return
-			}
+			all = append(all, o)
+		default:
+			return all
 		}
 	}
 }

@@ -104,6 +104,5 @@ func (x *run) take(p *observe.Packet) {
 
 // limits says what a trace may have missed on this host.
 func (x *run) limits() []string {
-	x.kernel.Lost = x.session.Lost()
 	return append(x.recorder.Unseen(), x.kernel.Missed()...)
 }
