@@ -99,7 +99,8 @@ Endpoint = %s
 AllowedIPs = 10.77.0.0/24, %s
 PersistentKeepalive = 25
 %s
-`, e.client.Private, e.Addr.B.V4.Addr(), e.server.Public, net.JoinHostPort(e.Addr.HWan.V4.Addr().String(), "51820"), e.Addr.B.V4.Masked(), more), 0o400)
+`, e.client.Private, e.Addr.B.V4.Addr(), e.server.Public, net.JoinHostPort(e.Addr.HWan.V4.Addr().String(), "51820"),
+		e.Addr.B.V4.Masked(), more), 0o400)
 	e.A.Run("chown", e.file.user, path)
 }
 

@@ -27,7 +27,8 @@ func FuzzClientAnswer(f *testing.F) {
 		f.Add([]byte("HTTP/1.1 500 no\r\n\r\n"+body), uint8(3))
 		f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"+body), uint8(5))
 	}
-	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Type: "+framesType+"\r\n\r\nW\x0d\x00\x00\x00{\"version\":2}L\x02\x00\x00\x00{}F\x00\x00\x00\x00"), uint8(4))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Type: "+framesType+
+		"\r\n\r\nW\x0d\x00\x00\x00{\"version\":2}L\x02\x00\x00\x00{}F\x00\x00\x00\x00"), uint8(4))
 	f.Add([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\nhello"), uint8(6))
 	f.Fuzz(func(t *testing.T, answer []byte, what uint8) {
 		dir := t.TempDir()

@@ -63,14 +63,16 @@ func testGoldenRecord(t *testing.T, sent []byte) {
 	}
 	pin.Kept(t, goldenFile(t, "record.jsonl"), events)
 	m := r.Meta()
-	if m.Host != "h" || m.Interface != "wg0" || m.ListenPort != 51820 || len(m.Peers) != 1 || m.Peers[0].Name != "alice" || len(r.Observations()) != 2 {
+	if m.Host != "h" || m.Interface != "wg0" || m.ListenPort != 51820 || len(m.Peers) != 1 || m.Peers[0].Name != "alice" ||
+		len(r.Observations()) != 2 {
 		t.Errorf("meta %+v, %d observations", m, len(r.Observations()))
 	}
 	text, err := json.Marshal(r.Observations())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"inet culprit c (filter hook forward priority 0, policy accept)", "198.51.100.1:51821", "192.168.200.22:80", "REACHABLE"} {
+	for _, want := range []string{"inet culprit c (filter hook forward priority 0, policy accept)", "198.51.100.1:51821",
+		"192.168.200.22:80", "REACHABLE"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is in no observations", want)
 		}

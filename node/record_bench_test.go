@@ -51,8 +51,10 @@ func BenchmarkRecord(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e := probe.Event{Seam: probe.SeamTUNRead, Checkpoint: probe.A1, Kind: probe.KindInner, Proto: probe.ProtoTCP, PrefixBits: 24, InnerLen: 1420,
-		InnerSrc: probe.AddrFrom(netip.MustParseAddr("10.0.0.1")), InnerDst: probe.AddrFrom(netip.MustParseAddr("192.168.200.22")), InnerSrcPort: 45734, InnerDstPort: 80}
+	e := probe.Event{Seam: probe.SeamTUNRead, Checkpoint: probe.A1, Kind: probe.KindInner, Proto: probe.ProtoTCP,
+		PrefixBits: 24, InnerLen: 1420,
+		InnerSrc: probe.AddrFrom(netip.MustParseAddr("10.0.0.1")),
+		InnerDst: probe.AddrFrom(netip.MustParseAddr("192.168.200.22")), InnerSrcPort: 45734, InnerDstPort: 80}
 	sent := e
 	sent.Seam, sent.Kind, sent.Checkpoint, sent.OuterDst, sent.OuterLen = probe.SeamUDPSend, probe.KindData, probe.A4, e.InnerDst, 1452
 	r := alice.tun.Recorder()

@@ -18,7 +18,8 @@ func (n *Node) recordingMeta(req *RecordRequest) (*recording.Meta, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
-	m := &recording.Meta{Format: recording.Format, ID: rand.Uint64(), Version: moduleVersion(), Host: host, Interface: n.name, Config: n.Config().Path,
+	m := &recording.Meta{Format: recording.Format, ID: rand.Uint64(), Version: moduleVersion(), Host: host,
+		Interface: n.name, Config: n.Config().Path,
 		PublicKey: n.tun.PublicKey(), ListenPort: n.tun.ListenPort(), FwMark: n.tun.FwMark(),
 		Kernel: n.net == nil && n.link == nil, Clock: hostClock(), Addrs: n.ownAddrs(), Filter: req.Filter, Snaplen: req.Snaplen}
 	status, err := n.tun.Status()

@@ -206,7 +206,8 @@ func TestRecordCountsWhatIsLost(t *testing.T) {
 	<-rec.begun
 	r := alice.tun.Recorder()
 	for i := range events {
-		r.Record(probe.LaneTUNRead, &probe.Event{Time: time.Now().UnixNano(), Seam: probe.SeamTUNRead, Kind: probe.KindInner, Counter: uint64(i + 1)})
+		r.Record(probe.LaneTUNRead, &probe.Event{Time: time.Now().UnixNano(), Seam: probe.SeamTUNRead, Kind: probe.KindInner,
+			Counter: uint64(i + 1)})
 	}
 	close(rec.let)
 	rec.until(t, "the last event", func(e *probe.Event) bool { return e.Counter == events })
@@ -219,7 +220,8 @@ func TestRecordCountsWhatIsLost(t *testing.T) {
 	for i := range packets {
 		told += packets[i].Lost
 	}
-	if n := uint64(len(packets)); lost.Events == 0 || n == 0 || n+lost.Events != events || got.Loss().Events != lost.Events || told != lost.Events || !got.Complete() {
+	if n := uint64(len(packets)); lost.Events == 0 || n == 0 || n+lost.Events != events ||
+		got.Loss().Events != lost.Events || told != lost.Events || !got.Complete() {
 		t.Errorf("%d packets and %d lost of %d; the file says %+v, its packets %d", n, lost.Events, events, got.Loss(), told)
 	}
 	if got.Loss().Contents != uint64(len(packets)) { // these events have no packets

@@ -158,7 +158,8 @@ func TestWatchAcrossReleases(t *testing.T) {
 	}()
 	var text strings.Builder
 	lost, err := newClient("s", path).Watch(t.Context(), WatchRequest{Filter: []string{"tcp"}, Every: 7}, &eventLines{w: &text})
-	if !errors.Is(err, ErrEnded) || lost != 3 || !strings.Contains(text.String(), " B3 udp-receive ") || strings.Contains(text.String(), "#lost") {
+	if !errors.Is(err, ErrEnded) || lost != 3 || !strings.Contains(text.String(), " B3 udp-receive ") ||
+		strings.Contains(text.String(), "#lost") {
 		t.Errorf("lost %d, %v:\n%s", lost, err, &text)
 	}
 

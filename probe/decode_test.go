@@ -25,8 +25,10 @@ func TestDecodeInner(t *testing.T) {
 		{"udp", packet4(here4, there4, ProtoUDP, 0, udp...), "17 5353>53 info 0 flags 0", false},
 		{"options", packet4(here4, there4, ProtoTCP, 10, tcp...), "6 40000>443 info 2 flags 0", false},
 		{"header longer than the packet", packet4(here4, there4, ProtoTCP, 0)[:20:20], "6 0>0 info 0 flags truncated", false},
-		{"header length too small", func() []byte { b := packet4(here4, there4, ProtoUDP, 0, udp...); b[0] = 0x44; return b }(), "17 0>0 info 0 flags truncated", false},
-		{"options cut off", func() []byte { b := packet4(here4, there4, ProtoUDP, 0); b[0] = 0x4f; return b }(), "17 0>0 info 0 flags truncated", false},
+		{"header length too small", func() []byte { b := packet4(here4, there4, ProtoUDP, 0, udp...); b[0] = 0x44; return b }(),
+			"17 0>0 info 0 flags truncated", false},
+		{"options cut off", func() []byte { b := packet4(here4, there4, ProtoUDP, 0); b[0] = 0x4f; return b }(),
+			"17 0>0 info 0 flags truncated", false},
 		{"tcp cut off", packet4(here4, there4, ProtoTCP, 0, tcp[:13]...), "6 0>0 info 0 flags truncated", false},
 		{"udp cut off", packet4(here4, there4, ProtoUDP, 0, udp[:3]...), "17 0>0 info 0 flags truncated", false},
 		{"first fragment", fragment4(packet4(here4, there4, ProtoUDP, 0, udp...), 0, true, 7), "17 5353>53 info 0 flags 0", false},
@@ -42,8 +44,10 @@ func TestDecodeInner(t *testing.T) {
 		{"routing", packet6(here6, there6, protoRouting, concat(extension(ProtoUDP, 2), udp)...), "17 5353>53 info 0 flags 0", true},
 		{"authentication header", packet6(here6, there6, protoAH,
 			concat([]byte{ProtoUDP, 4}, make([]byte, 22), udp)...), "17 5353>53 info 0 flags 0", true},
-		{"first fragment 6", packet6(here6, there6, protoFragment, concat(fragment6(ProtoUDP, 0, true, 9), udp)...), "17 5353>53 info 0 flags 0", true},
-		{"later fragment 6", packet6(here6, there6, protoFragment, concat(fragment6(ProtoUDP, 180, false, 9), udp)...), "17 0>0 info 0 flags fragment", true},
+		{"first fragment 6", packet6(here6, there6, protoFragment, concat(fragment6(ProtoUDP, 0, true, 9), udp)...),
+			"17 5353>53 info 0 flags 0", true},
+		{"later fragment 6", packet6(here6, there6, protoFragment, concat(fragment6(ProtoUDP, 180, false, 9), udp)...),
+			"17 0>0 info 0 flags fragment", true},
 		{"extension cut off", packet6(here6, there6, protoHopByHop, extension(ProtoUDP, 3)[:16]...), "0 0>0 info 0 flags truncated", true},
 		{"echo 6", packet6(here6, there6, ProtoICMPv6, icmpHeader(129, 0, 77, 3)...), "58 77>3 info 129 flags 0", true},
 		{"packet too big", packet6(here6, there6, ProtoICMPv6, icmpHeader(2, 0, 0, 1280, quote6...)...), "58 0>443 info 2 flags 0", true},
@@ -66,7 +70,8 @@ func TestDecodeInner(t *testing.T) {
 }
 
 func TestDecodeInnerNotIP(t *testing.T) {
-	for _, b := range [][]byte{nil, {0x45}, make([]byte, 60), packet4(here4, there4, 6, 0)[:19], packet6(here6, there6, 6)[:39], {0x50, 59: 0}} {
+	for _, b := range [][]byte{nil, {0x45}, make([]byte, 60), packet4(here4, there4, 6, 0)[:19],
+		packet6(here6, there6, 6)[:39], {0x50, 59: 0}} {
 		e := Event{InnerSrcPort: 1, Proto: 6, Flags: FlagFragment}
 		if e.DecodeInner(b) {
 			t.Errorf("%x: taken for an IP packet", b)
@@ -141,7 +146,8 @@ func FuzzDecodeInner(f *testing.F) {
 	f.Add(packet4(here4, there4, ProtoTCP, 2, tcpHeader(1, 2, 3)...))
 	f.Add(fragment4(packet4(here4, there4, ProtoUDP, 0, udpHeader(1, 2)...), 9, true, 4))
 	f.Add(packet4(here4, there4, ProtoICMP, 0, icmpHeader(3, 1, 0, 0, packet4(there4, here4, ProtoUDP, 0, udpHeader(1, 2)...)...)...))
-	f.Add(packet6(here6, there6, protoHopByHop, concat(extension(protoFragment, 1), fragment6(protoAH, 0, true, 9), []byte{17, 4}, make([]byte, 22), udpHeader(1, 2))...))
+	f.Add(packet6(here6, there6, protoHopByHop, concat(extension(protoFragment, 1), fragment6(protoAH, 0, true, 9),
+		[]byte{17, 4}, make([]byte, 22), udpHeader(1, 2))...))
 	f.Add(packet6(here6, there6, ProtoICMPv6, icmpHeader(2, 0, 0, 0, packet6(there6, here6, ProtoTCP, tcpHeader(1, 2, 3)...)...)...))
 	flows := NewFlows(64)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -162,7 +168,8 @@ func FuzzDecodeInner(f *testing.F) {
 }
 
 func FuzzDecodeOuter(f *testing.F) {
-	for typ, n := range map[byte]int{TypeInitiation: LenInitiation, TypeResponse: LenResponse, TypeCookie: LenCookie, TypeData: LenKeepalive, 9: 40} {
+	for typ, n := range map[byte]int{TypeInitiation: LenInitiation, TypeResponse: LenResponse, TypeCookie: LenCookie,
+		TypeData: LenKeepalive, 9: 40} {
 		f.Add(message(typ, n))
 		f.Add(message(typ, n-1))
 	}

@@ -8,7 +8,8 @@ import (
 
 func TestNetworkChange(t *testing.T) {
 	for _, want := range []NetworkChange{
-		{Change: ChangeDefaultRoute, OldAddr: netip.MustParseAddr("10.9.1.1"), NewAddr: netip.MustParseAddr("fd00::1"), OldLink: "eth0", NewLink: "abcdefghijklmno"},
+		{Change: ChangeDefaultRoute, OldAddr: netip.MustParseAddr("10.9.1.1"), NewAddr: netip.MustParseAddr("fd00::1"),
+			OldLink: "eth0", NewLink: "abcdefghijklmno"},
 		{Change: ChangeResume, Asleep: 1000 * time.Hour},
 		{Change: ChangeKillSwitch, NewLink: "wg0", Program: "abcdefghijklmno", PID: 1 << 22, Times: 1000},
 		{Change: ChangeMTU, NewLink: "wg0", OldMTU: 65535, NewMTU: 1280},

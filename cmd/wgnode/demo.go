@@ -142,7 +142,8 @@ func startDemoNode(ctx context.Context, cfg *config.Config) (n *node.Node, stop 
 
 // demoConfig is the configuration of one of the two; to, if not nil, is the
 // other, running.
-func demoConfig(name string, own key.Private, addr netip.Addr, peer string, pub key.Public, peerAddr netip.Addr, to *node.Node) *config.Config {
+func demoConfig(name string, own key.Private, addr netip.Addr, peer string, pub key.Public, peerAddr netip.Addr,
+	to *node.Node) *config.Config {
 	p := config.Peer{Name: peer, PublicKey: pub, AllowedIPs: []netip.Prefix{netip.PrefixFrom(peerAddr, 32)}}
 	if to != nil {
 		p.Endpoint = fmt.Sprintf("127.0.0.1:%d", to.Tunnel().ListenPort())

@@ -55,8 +55,9 @@ can have other programs of root use that. As root, exec protects from mistakes o
 Exit status: that of the command; if a signal ended it, wgnode ends by the same
 signal. 125 if the tunnel failed, 126 if COMMAND cannot be run, 127 if it does
 not exist.`,
-		Example: "  wgnode exec wg0 curl https://example.com\n  wgnode exec ./wg0.conf -- bash\n  wgnode exec --quiet ./wg0.conf -- dig example.com",
-		Args:    execArgs,
+		Example: "  wgnode exec wg0 curl https://example.com\n  wgnode exec ./wg0.conf -- bash\n" +
+			"  wgnode exec --quiet ./wg0.conf -- dig example.com",
+		Args: execArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if confine.Inside() {
 				if err := confine.Enter(); err != nil {
@@ -74,7 +75,8 @@ not exist.`,
 	// What follows CONF is the command's.
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not name the settings of CONF that are ignored, do not warn")
-	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
+	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20,
+		"memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	f.log.add(cmd)
 	return cmd
 }
@@ -237,7 +239,8 @@ func explainForbidden(err error) error {
 			self = "/usr/bin/wgnode"
 		}
 		return withHint(err, "allow it to this program alone:",
-			fmt.Sprintf(`printf 'abi <abi/4.0>,\ninclude <tunables/global>\nprofile wgnode %s flags=(unconfined) {\n  userns,\n}\n' | sudo tee /etc/apparmor.d/wgnode`, self),
+			fmt.Sprintf(`printf 'abi <abi/4.0>,\ninclude <tunables/global>\nprofile wgnode %s flags=(unconfined) {\n  userns,\n}\n' `+
+				`| sudo tee /etc/apparmor.d/wgnode`, self),
 			"sudo apparmor_parser -r /etc/apparmor.d/wgnode",
 			"or to all programs: sudo sysctl "+f.Setting+"=0", otherwise)
 	case confine.SettingUserns:
@@ -245,12 +248,14 @@ func explainForbidden(err error) error {
 	case confine.SettingMaxUser, confine.SettingMaxNet, confine.SettingMaxMnt:
 		return withHint(err, "sudo sysctl "+f.Setting+"=10000", otherwise)
 	case confine.SettingSeccomp:
-		return withHint(err, "in a container: docker run --security-opt seccomp=unconfined, or podman's; in Kubernetes seccompProfile Unconfined", otherwise)
+		return withHint(err, "in a container: docker run --security-opt seccomp=unconfined, or podman's; in Kubernetes "+
+			"seccompProfile Unconfined", otherwise)
 	case confine.SettingTUN:
 		if errors.Is(err, fs.ErrNotExist) {
 			return withHint(err, "sudo modprobe tun; in a container: --device /dev/net/tun", otherwise)
 		}
-		return withHint(err, "sudo chmod 666 /dev/net/tun, which is what it has on most systems: a device in a network of one's own is all that one can make by it", otherwise)
+		return withHint(err, "sudo chmod 666 /dev/net/tun, which is what it has on most systems: a device in a network of "+
+			"one's own is all that one can make by it", otherwise)
 	}
 	return withHint(err, otherwise)
 }

@@ -192,7 +192,8 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 // withKeysHint says how to have keys, if it is for want of them.
 func withKeysHint(err error, o *recordOptions) error {
 	if o.req.Keys && strings.Contains(err.Error(), "session keys") {
-		return withHint(err, "bring it up with --session-keys; what passed before stays encrypted. In the tunnel itself --snaplen 0 shows everything without keys")
+		return withHint(err, "bring it up with --session-keys; what passed before stays encrypted. In the tunnel itself "+
+			"--snaplen 0 shows everything without keys")
 	}
 	return err
 }

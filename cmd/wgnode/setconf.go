@@ -14,18 +14,21 @@ import (
 )
 
 func newSetconfCommand() *cobra.Command {
-	return newConfCommand("setconf", "Configure a device as a file says", `Replaces the configuration of a userspace WireGuard device with that of a file in
+	return newConfCommand("setconf", "Configure a device as a file says",
+		`Replaces the configuration of a userspace WireGuard device with that of a file in
 wg(8)'s format: what the file does not give is reset, and all peers that the
 device had lose their sessions.`)
 }
 
 func newAddconfCommand() *cobra.Command {
-	return newConfCommand("addconf", "Add the content of a file to a device's configuration", `Sets on a userspace WireGuard device what a file in wg(8)'s format gives, and
+	return newConfCommand("addconf", "Add the content of a file to a device's configuration",
+		`Sets on a userspace WireGuard device what a file in wg(8)'s format gives, and
 leaves alone what it does not.`)
 }
 
 func newSyncconfCommand() *cobra.Command {
-	return newConfCommand("syncconf", "Change on a device what differs from a file", `Makes the configuration of a userspace WireGuard device that of a file in wg(8)'s
+	return newConfCommand("syncconf", "Change on a device what differs from a file",
+		`Makes the configuration of a userspace WireGuard device that of a file in wg(8)'s
 format, as setconf does, but asks the device for the differences only: the
 sessions of peers that stay go on.`)
 }

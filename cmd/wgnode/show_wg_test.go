@@ -249,7 +249,8 @@ func manyPeers() string {
 		peer("endpoint=" + endpoint + "\n")
 	}
 	peer("allowed_ip=0.0.0.0/0\nallowed_ip=::/0\n")
-	peer("allowed_ip=10.0.0.1/8\nallowed_ip=::192.0.2.0/120\nallowed_ip=::1/128\nallowed_ip=::ffff:10.0.0.0/104\nallowed_ip=1:0:2:0:3:0:4:0/112\n")
+	peer("allowed_ip=10.0.0.1/8\nallowed_ip=::192.0.2.0/120\nallowed_ip=::1/128\nallowed_ip=::ffff:10.0.0.0/104\n" +
+		"allowed_ip=1:0:2:0:3:0:4:0/112\n")
 	b.WriteString("errno=0\n\n")
 	return b.String()
 }

@@ -19,8 +19,10 @@ func TestStripLikeWgQuick(t *testing.T) {
 	dir := t.TempDir()
 	for i, text := range []string{
 		"", "\n", "\n\n", "[Interface]", "no newline\nat last",
-		"[Interface]\nAddress = 10.0.0.1/8\n\tPrivateKey = x # secret\n  MTU=5\nPostUp = echo a = b # c\n\n# PreUp = kept\n#\n[Peer]\nAddress = kept\n",
-		"address = kept\n[INTERFACE]\r\nADDRESS = gone\r\nDNS = gone\r\nListenPort = 5\r\n[ Peer ]\nTable = kept\n [interface] # comment\nTable\n",
+		"[Interface]\nAddress = 10.0.0.1/8\n\tPrivateKey = x # secret\n  MTU=5\nPostUp = echo a = b # c\n\n# PreUp = kept\n" +
+			"#\n[Peer]\nAddress = kept\n",
+		"address = kept\n[INTERFACE]\r\nADDRESS = gone\r\nDNS = gone\r\nListenPort = 5\r\n[ Peer ]\nTable = kept\n" +
+			" [interface] # comment\nTable\n",
 		"[Interface]\nSaveConfig = TRUE # yes\nSaveConfig=false\nPre Up = kept\nPreUpx = kept\n[Interface] x\nMTU = kept\n",
 		"[Interface]\nBack = \\n slash \\\n\vMTU = gone\nzero\x00byte\n\xff\xfe = bytes\n",
 		"[Interface]\nSaveConfig = maybe\n", "[Interface]\nSaveConfig\n",

@@ -28,7 +28,8 @@ func mend(err error) []string {
 			"ip rule, nft list tables and /etc/resolv.conf show whether anything else is left"}
 	case *fs.PathError:
 		if e.Op == "mkdir" && strings.HasPrefix(node.RunDir(), e.Path) {
-			return []string{"sockets are kept there: set XDG_RUNTIME_DIR to a folder that this user can write to; in a container mount one, as --tmpfs /run does"}
+			return []string{"sockets are kept there: set XDG_RUNTIME_DIR to a folder that this user can write to; in a " +
+				"container mount one, as --tmpfs /run does"}
 		}
 	}
 	return nil

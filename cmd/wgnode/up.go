@@ -40,9 +40,11 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	f.services.add(cmd)
 	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false,
 		"keep session keys in memory, for record --keys; anyone who gets them can decrypt recorded traffic")
-	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20, "memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
+	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20,
+		"memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	f.log.add(cmd)
-	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
+	cmd.Flags().StringVar(&f.metrics, "metrics", "",
+		"serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil,
 		"answer at --metrics also as `NAME`, for a proxy that passes its own name on")
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")

@@ -121,7 +121,8 @@ func TestCompleteCodes(t *testing.T) {
 	if offered := completeCodes(""); offered != nil {
 		t.Errorf("before a letter: %q", offered)
 	}
-	if offered := completeCodes("idle"); !slices.Equal(offered, []string{cobra.CompletionWithDesc("idle", "nothing happened that could be judged")}) {
+	if offered := completeCodes("idle"); !slices.Equal(offered,
+		[]string{cobra.CompletionWithDesc("idle", "nothing happened that could be judged")}) {
 		t.Errorf("%q", offered)
 	}
 }

@@ -166,7 +166,8 @@ func TestErrors(t *testing.T) {
 		{i + "Mtu", "wg0.conf:2: MTU: has no value: write MTU = VALUE"},
 		{i + "hello there", "wg0.conf:2: is not a section, nor KEY = VALUE: if it is a comment, begin it with #"},
 		{i + "Adress = 10.0.0.1", `wg0.conf:2: unknown key "Adress" (did you mean Address?)`},
-		{i + "Colour = red", `wg0.conf:2: unknown key "Colour": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, PreUp, PostUp, PreDown, PostDown, SaveConfig`},
+		{i + "Colour = red", `wg0.conf:2: unknown key "Colour": there are PrivateKey, ListenPort, FwMark, Address, DNS, MTU, Table, ` +
+			`PreUp, PostUp, PreDown, PostDown, SaveConfig`},
 		{i + "AllowedIPs = 10.0.0.1", "wg0.conf:2: AllowedIPs: belongs in [Peer], not in [Interface]"},
 		{i + "ListenPort = 65536", `wg0.conf:2: ListenPort: port "65536" is not 0 to 65535`},
 		{i + "ListenPort =", "wg0.conf:2: ListenPort: has no value: write ListenPort = VALUE, or leave the line out"},

@@ -22,7 +22,8 @@ var tomlErrorTests = []struct{ text, want string }{
 	{"\n\nname = \"x\"", "wg0.toml:3: name belongs in [interface], not in the top of the file"},
 	{"[interfaces]\nmtu = 1", `wg0.toml:1: unknown key "interfaces" (did you mean interface?)`},
 	{"[Interface]\nmtu = 1", `wg0.toml:1: unknown key "Interface" (did you mean interface?)`},
-	{"[colours]", `wg0.toml:1: unknown table "colours": there are [interface], [metrics], [[peer]], [socks5], [http_proxy], [[forward]], [[remote_forward]], [route] and [dns]`},
+	{"[colours]", `wg0.toml:1: unknown table "colours": there are [interface], [metrics], [[peer]], ` +
+		`[socks5], [http_proxy], [[forward]], [[remote_forward]], [route] and [dns]`},
 	{"[peer]\n" + peerKey, "wg0.toml:1: write [[peer]], in two brackets: there may be more of them"},
 	{"[[interface]]", "wg0.toml:1: write [interface], in single brackets: there is only one"},
 	{"peer = 5", "wg0.toml:1: peer is an integer: want a table [[peer]]"},

@@ -55,7 +55,8 @@ func TestWarnsOfOwnKey(t *testing.T) {
 	c := mustParse(t, "[Interface]\nPrivateKey="+privText+"\n[Peer]\nPublicKey="+pubA+"\n[Peer]\n# Name = me\nPublicKey="+pubB)
 	c.Peers[1].PublicKey = c.Interface.PrivateKey.Public()
 	ws := c.WarningsNow()
-	if len(ws) != 1 || ws[0].Kind != WarnOwnKey || !strings.HasPrefix(ws[0].Text, "/etc/wireguard/wg0.conf:7: PublicKey: is this interface's own") {
+	if len(ws) != 1 || ws[0].Kind != WarnOwnKey ||
+		!strings.HasPrefix(ws[0].Text, "/etc/wireguard/wg0.conf:7: PublicKey: is this interface's own") {
 		t.Errorf("%+v", ws)
 	}
 	if got := strings.Join(c.Warnings(), "\n"); got != ws[0].Text {

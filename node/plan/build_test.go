@@ -165,7 +165,8 @@ func TestBuildRefuses(t *testing.T) {
 		{"name taken", named("wg0"), State{LinkExists: true}, "`wg0' already exists"},
 		{"no name", named(""), State{}, `"" is not the name of an interface`},
 		{"long name", named("sixteen-letters-"), State{}, `"sixteen-letters-" is not the name of an interface`},
-		{"tiny MTU", named("wg0"), State{EndpointMTUs: []int{80}}, "compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
+		{"tiny MTU", named("wg0"), State{EndpointMTUs: []int{80}},
+			"compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
 		{
 			"an MTU too small for a route of IPv6", conf(t, "MTU = 1200", "AllowedIPs = fe80::/64"), State{},
 			"MTU 1200 is too small for the route to fe80::/64: IPv6 needs 1280 (it is the MTU that the configuration gives)",

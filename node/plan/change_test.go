@@ -63,7 +63,8 @@ func everything(t *testing.T) string {
 	state := run(t, "ip -o address") + run(t, "ip -o link show dev wg0") + run(t, "ip -d route show table all") +
 		run(t, "ip -d -6 route show table all") + run(t, "ip rule") + run(t, "ip -6 rule") + run(t, "nft list ruleset") +
 		run(t, "sysctl net.ipv4.conf.all.src_valid_mark")
-	state = regexp.MustCompile(`(?m)^\d+: | tentative|^local [0-9a-f:]+ table.*\n|^anycast .*\n|^multicast ff00.*\n| pref medium`).ReplaceAllString(state, "")
+	state = regexp.MustCompile(`(?m)^\d+: | tentative|^local [0-9a-f:]+ table.*\n|^anycast .*\n|^multicast ff00.*\n| pref medium`).
+		ReplaceAllString(state, "")
 	// The order of addresses depends on when they came.
 	lines := strings.Split(state, "\n")
 	return strings.Join(sorted(lines), "\n")

@@ -29,7 +29,8 @@ func TestBuildTables(t *testing.T) {
 		want        string
 	}{
 		{"off", "Table = off", v4, plainHost, 0, ""},
-		{"a number: no route is special", "Table = 1000\nAddress = 10.1.0.1/16\nFwMark = 7", v4 + ", ::/0", plainHost, 7, `ip -4 address add 10.1.0.1/16 dev wg0
+		{"a number: no route is special", "Table = 1000\nAddress = 10.1.0.1/16\nFwMark = 7", v4 + ", ::/0", plainHost, 7,
+			`ip -4 address add 10.1.0.1/16 dev wg0
 ip -4 route add 10.1.0.0/16 dev wg0 table 1000
 ip -6 route add ::/0 dev wg0 table 1000
 ip -4 route add 0.0.0.0/0 dev wg0 table 1000

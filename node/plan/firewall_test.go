@@ -86,11 +86,15 @@ var beyondTests = []struct {
 	mark        uint32
 	want        string
 }{
-	{"kill switch, without a default route", "", "AllowedIPs = 10.1.0.0/16", plainHost, func(i *config.Interface) { i.KillSwitch = true }, 51820, `nft -f /dev/fd/63
+	{"kill switch, without a default route", "", "AllowedIPs = 10.1.0.0/16", plainHost,
+		func(i *config.Interface) { i.KillSwitch = true }, 51820,
+		`nft -f /dev/fd/63
 ip link add dev wg0 type wireguard
 ip -4 route add 10.1.0.0/16 dev wg0
 `},
-	{"kill switch, with a mark", "FwMark = 7", "AllowedIPs = 10.1.0.0/16", plainHost, func(i *config.Interface) { i.KillSwitch = true }, 7, `nft -f /dev/fd/63
+	{"kill switch, with a mark", "FwMark = 7", "AllowedIPs = 10.1.0.0/16", plainHost,
+		func(i *config.Interface) { i.KillSwitch = true }, 7,
+		`nft -f /dev/fd/63
 ip link add dev wg0 type wireguard
 ip -4 route add 10.1.0.0/16 dev wg0
 `},
@@ -108,12 +112,16 @@ ip -4 route add 10.0.0.0/8 dev wg0 table 9
 ip -6 route add throw fd00::/8 table 9
 ip -6 route add ::/0 dev wg0 table 9
 `},
-	{"forward, on already", "Address = 10.0.0.1/24", "", forwarding, func(i *config.Interface) { i.Forward = true }, 0, `sysctl -q net.ipv4.ip_forward=1
+	{"forward, on already", "Address = 10.0.0.1/24", "", forwarding,
+		func(i *config.Interface) { i.Forward = true }, 0,
+		`sysctl -q net.ipv4.ip_forward=1
 ip link add dev wg0 type wireguard
 ip -4 address add 10.0.0.1/24 dev wg0
 nft -f /dev/fd/63
 `},
-	{"masquerade implies it; what it changes", "Address = 10.0.0.1/24, fd00::1/64", "", awkward, func(i *config.Interface) { i.Masquerade = []string{"eth0"} }, 0, `sysctl -q net.ipv4.conf.all.accept_redirects=0
+	{"masquerade implies it; what it changes", "Address = 10.0.0.1/24, fd00::1/64", "", awkward,
+		func(i *config.Interface) { i.Masquerade = []string{"eth0"} }, 0,
+		`sysctl -q net.ipv4.conf.all.accept_redirects=0
 sysctl -q net/ipv4/conf/eth0.7/forwarding=1
 sysctl -q net.ipv4.ip_forward=1
 sysctl -q net/ipv6/conf/eth0.7/accept_ra=2
@@ -123,7 +131,9 @@ ip -4 address add 10.0.0.1/24 dev wg0
 ip -6 address add fd00::1/64 dev wg0
 nft -f /dev/fd/63
 `},
-	{"turned on by this node", "Address = 10.0.0.1/24", "", own, func(i *config.Interface) { i.Forward = true }, 0, `sysctl -q net.ipv4.ip_forward=1
+	{"turned on by this node", "Address = 10.0.0.1/24", "", own,
+		func(i *config.Interface) { i.Forward = true }, 0,
+		`sysctl -q net.ipv4.ip_forward=1
 ip link add dev wg0 type wireguard
 ip -4 address add 10.0.0.1/24 dev wg0
 nft -f /dev/fd/63

@@ -70,7 +70,8 @@ func TestProcessAlive(t *testing.T) {
 
 // FuzzOpenJournal: whatever is in the file, it is read or refused.
 func FuzzOpenJournal(f *testing.F) {
-	f.Add([]byte(`{"version":1,"process":{"pid":1,"start":2},"link":"wg0","link_index":7,"steps":[{"op":"route","link":"wg0","prefix":"::/0"}]}`))
+	f.Add([]byte(`{"version":1,"process":{"pid":1,"start":2},"link":"wg0","link_index":7,` +
+		`"steps":[{"op":"route","link":"wg0","prefix":"::/0"}]}`))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		path := filepath.Join(dir, fmt.Sprintf("%d.json", os.Getpid()))

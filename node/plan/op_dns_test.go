@@ -36,7 +36,8 @@ func TestDNSLine(t *testing.T) {
 			"[#] resolvconf -a wg0 -m 0 -x  # the tunnel's name servers are asked for all names, and no others; set by " +
 				"resolvconf: /sbin/resolvconf is installed"},
 		{"10.0.0.1", file,
-			`[#] printf 'nameserver 10.0.0.1\n' > /etc/resolv.conf  # the tunnel's name servers are asked for all names, and no others; set by replacing /etc/resolv.conf: resolvconf is not installed`},
+			`[#] printf 'nameserver 10.0.0.1\n' > /etc/resolv.conf  # the tunnel's name servers are asked for all names, ` +
+				`and no others; set by replacing /etc/resolv.conf: resolvconf is not installed`},
 		{"10.0.0.1", resolver.Choice{Kind: resolver.Off, Why: "the configuration says so"},
 			"[!] skipped: resolvconf -a wg0 -m 0 -x: resolver is off: the configuration says so"},
 	} {

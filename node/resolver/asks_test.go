@@ -17,8 +17,9 @@ import (
 func TestAsksFile(t *testing.T) {
 	for text, want := range map[string][]string{
 		"": nil,
-		"# nameserver 10.0.0.9\nsearch a\nnameserver 10.0.0.1\n nameserver\tfe80::1%eth0 # x\nnameserver nonsense\n": {"10.0.0.1", "fe80::1%eth0"},
-		"nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4":                         {"10.0.0.1", "10.0.0.2", "10.0.0.3"},
+		"# nameserver 10.0.0.9\nsearch a\nnameserver 10.0.0.1\n nameserver\tfe80::1%eth0 # x\n" +
+			"nameserver nonsense\n": {"10.0.0.1", "fe80::1%eth0"},
+		"nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4": {"10.0.0.1", "10.0.0.2", "10.0.0.3"},
 	} {
 		path := filepath.Join(t.TempDir(), "resolv.conf")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -11,7 +11,8 @@ import (
 
 func TestCode(t *testing.T) {
 	doc := diagnose.Doc{Title: "the keys differ", Meaning: "A response arrived, and it cannot be decrypted.\n\nBoth are right.",
-		Wire: "All of it.", Alike: []diagnose.Candidate{{Code: diagnose.NoResponse, Check: "nothing comes back, however long one waits for it, and so on"}},
+		Wire: "All of it.", Alike: []diagnose.Candidate{{Code: diagnose.NoResponse,
+			Check: "nothing comes back, however long one waits for it, and so on"}},
 		Mend: "Compare them on both:\n  wg show NAME preshared-keys which is not wrapped however long it is\nThen go on."}
 	want := `psk-mismatch (config): the keys differ
 

@@ -168,7 +168,8 @@ func faultsBehindTunnel() []fault {
 
 // masquerade hides the tunnel's addresses from B.
 func masquerade(s *site) {
-	s.H.RunInput("table inet nat {\n chain c {\n type nat hook postrouting priority srcnat\n oifname lan masquerade\n }\n}\n", "nft", "-f", "-")
+	s.H.RunInput("table inet nat {\n chain c {\n type nat hook postrouting priority srcnat\n"+
+		" oifname lan masquerade\n }\n}\n", "nft", "-f", "-")
 }
 
 // faultsOfForwarding are those of H's AllowedIPs and of its routing.
