@@ -75,10 +75,8 @@ func (a Arrival) Route() evidence.RouteDecision {
 	w := a.tables.Walk(a.flow)
 	_ = a.tables.Verify(&w) // where the kernel does not answer the walk stands as it is
 	r := a.tables.Evidence(&w)
-	if len(w.Decision.Hops) > 0 {
-		if next := a.tables.NextHop(a.flow.Dst, w.Decision.Hops[0]); next.Resolves {
-			r.Neighbor = next.Evidence()
-		}
+	if n, resolves := a.tables.Neighbor(&w); resolves {
+		r.Neighbor = n
 	}
 	return r
 }

@@ -144,9 +144,6 @@ func route(flow routing.Flow) *evidence.RouteDecision {
 	}
 	r := tables.Evidence(&w)
 	r.Steps = w.Account()
-	if d := &w.Decision; len(d.Hops) > 0 && d.Type != routing.TypeLocal {
-		next := tables.NextHop(flow.Dst, d.Hops[0])
-		r.Neighbor = next.Evidence()
-	}
+	r.Neighbor, _ = tables.Neighbor(&w)
 	return &r
 }

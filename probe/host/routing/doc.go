@@ -37,9 +37,9 @@
 //
 // # Beside the way itself
 //
-// [Snapshot.ReversePath] says whether rp_filter or another check of the source
+// [Snapshot.SourceCheck] says whether rp_filter or another check of the source
 // drops a packet, [Snapshot.Forwarding] whether the host forwards at all,
-// [Snapshot.NextHop] whether the next hop answers on the link, and
+// [Snapshot.Neighbor] whether the next hop answers on the link, and
 // [Snapshot.AddrType] whether an address is the host's own.
 //
 // Rules, routes and neighbours are written as ip(8) writes them.

@@ -86,10 +86,21 @@ func (w *Walk) tried() []string {
 	return lines
 }
 
-// Evidence returns what is known of the next hop.
-func (n *NextHop) Evidence() *evidence.Neighbor {
+// Neighbor returns what is known of the host that must take a walk's packet on the link
+// that it leaves by: nil if there is none, as for a packet that stays. resolves says that
+// its link address must be found first, by ARP or NDP.
+func (s *Snapshot) Neighbor(w *Walk) (n *evidence.Neighbor, resolves bool) {
+	d := &w.Decision
+	if len(d.Hops) == 0 || d.Type == TypeLocal {
+		return nil, false
+	}
+	next := s.nextHop(w.Flow.Dst, d.Hops[0])
+	return next.evidence(), next.Resolves
+}
+
+func (n *nextHop) evidence() *evidence.Neighbor {
 	return &evidence.Neighbor{Addr: n.Addr, Link: n.Dev, Unreachable: n.Unreachable(),
-		Pending: n.Resolves && n.Neighbor.State == NeighborIncomplete, Evidence: n.String()}
+		Pending: n.Resolves && n.known.State == stateIncomplete, Evidence: n.String()}
 }
 
 // LookUpNeighbor returns what is known of a host on a link by now.
@@ -102,14 +113,15 @@ func LookUpNeighbor(addr netip.Addr, link string) (*evidence.Neighbor, error) {
 	if l == nil {
 		return nil, fmt.Errorf("look up neighbor %s: link %s is gone", addr, link)
 	}
-	n := s.NextHop(addr, Hop{Dev: link, Link: l.Index})
-	return n.Evidence(), nil
+	n := s.nextHop(addr, Hop{Dev: link, Link: l.Index})
+	return n.evidence(), nil
 }
 
-// SourceCheck looks up what the kernel makes of a packet that comes in on f.IIF: of
-// its source, see [Snapshot.ReversePath], and whether it is for this host.
+// SourceCheck looks up what the kernel makes of a packet that comes in on f.IIF: whether
+// its source has it dropped, and whether it is for this host. The snapshot must hold
+// routes to both addresses.
 func (s *Snapshot) SourceCheck(f Flow) *evidence.SourceCheck {
-	rp := s.ReversePath(f)
+	rp := s.reversePath(f)
 	c := &evidence.SourceCheck{Drops: rp.Drops, Doubt: rp.Doubt, Evidence: rp.Evidence, Fix: rp.Fix, Dst: f.Dst}
 	if rp.Setting.Name != "" {
 		c.Setting = fmt.Sprintf("%v (%v)", rp.Setting, rp.Mode)

@@ -78,31 +78,31 @@ func familyName(ipv6 bool) string {
 	return "IPv4"
 }
 
-// RPFilter is how the source of an IPv4 packet is checked: the rp_filter of
+// rpMode is how the source of an IPv4 packet is checked: the rp_filter of
 // ip-sysctl.rst, RFC 3704.
-type RPFilter int
+type rpMode int
 
 const (
-	RPFilterOff    RPFilter = 0
-	RPFilterStrict RPFilter = 1 // the way back must lead out of the link that it came in by
-	RPFilterLoose  RPFilter = 2 // there must be a way back
+	rpOff    rpMode = 0
+	rpStrict rpMode = 1 // the way back must lead out of the link that it came in by
+	rpLoose  rpMode = 2 // there must be a way back
 )
 
 // String returns "off", "strict" or "loose".
-func (r RPFilter) String() string {
+func (r rpMode) String() string {
 	switch r {
-	case RPFilterOff:
+	case rpOff:
 		return "off"
-	case RPFilterStrict:
+	case rpStrict:
 		return "strict"
 	}
 	return "loose"
 }
 
-// ReversePath is whether a packet's source lets the kernel drop it.
-type ReversePath struct {
+// reversePath is whether a packet's source lets the kernel drop it.
+type reversePath struct {
 	Drops bool
-	Mode  RPFilter // IPv6 has none; its netfilter rules may do the same
+	Mode  rpMode // IPv6 has none; its netfilter rules may do the same
 	// Setting is the sysctl that Mode comes from, zero for IPv6.
 	Setting Setting
 	// Back is the lookup of the way back, nil if the kernel makes none. Its packet
@@ -115,23 +115,23 @@ type ReversePath struct {
 	Fix      []string // commands, the best first; none if it does not drop
 }
 
-// ReversePath reports whether a packet that comes in on f.IIF is dropped because
+// reversePath reports whether a packet that comes in on f.IIF is dropped because
 // of its source: by rp_filter, or as a martian. The way of the packet itself, and
 // so whether it is this host's or forwarded, is looked up too. The snapshot must
 // hold routes to both addresses.
-func (s *Snapshot) ReversePath(f Flow) ReversePath {
+func (s *Snapshot) reversePath(f Flow) reversePath {
 	f.Src, f.Dst = f.Src.Unmap().WithZone(""), f.Dst.Unmap().WithZone("")
 	l := s.Link(f.IIF)
 	if err := s.check(f); err != nil || l == nil || !f.Src.IsValid() {
-		return ReversePath{Doubt: "a packet that comes in needs a source, a destination and a link"}
+		return reversePath{Doubt: "a packet that comes in needs a source, a destination and a link"}
 	}
 	if why := s.martian(l, f); why != "" {
-		return ReversePath{Drops: true, Evidence: []string{why}}
+		return reversePath{Drops: true, Evidence: []string{why}}
 	}
 	if f.Dst.Is6() {
-		return ReversePath{Evidence: []string{"IPv6 has no rp_filter"}}
+		return reversePath{Evidence: []string{"IPv6 has no rp_filter"}}
 	}
-	rp := ReversePath{Mode: RPFilter(max(s.all4.rpFilter, l.conf4.rpFilter)),
+	rp := reversePath{Mode: rpMode(max(s.all4.rpFilter, l.conf4.rpFilter)),
 		Setting: Setting{sysctlName("ipv4", l.Name, "rp_filter"), l.conf4.rpFilter}}
 	if s.all4.rpFilter > l.conf4.rpFilter {
 		rp.Setting = Setting{"net.ipv4.conf.all.rp_filter", s.all4.rpFilter}
@@ -192,9 +192,9 @@ func (s *Snapshot) martian(l *Link, f Flow) string {
 
 // validate is fib_validate_source and __fib_validate_source in the kernel's
 // net/ipv4/fib_frontend.c.
-func (s *Snapshot) validate(rp *ReversePath, l *Link, f Flow, out string) {
+func (s *Snapshot) validate(rp *reversePath, l *Link, f Flow, out string) {
 	acceptLocal := s.all4.acceptLocal != 0 || l.conf4.acceptLocal != 0
-	if rp.Mode == RPFilterOff && (acceptLocal || s.stock4()) {
+	if rp.Mode == rpOff && (acceptLocal || s.stock4()) {
 		t, r := s.AddrType(f.Src)
 		if acceptLocal || t != TypeLocal || r.Dst.Bits() != 32 {
 			rp.pass("rp_filter is off on %s: %s", l.Name, rp.Setting)
@@ -225,7 +225,7 @@ func (s *Snapshot) validate(rp *ReversePath, l *Link, f Flow, out string) {
 	}
 	addressless := !slices.ContainsFunc(l.Addrs, func(a Addr) bool { return a.Prefix.Addr().Is4() })
 	switch {
-	case rp.Mode == RPFilterOff, rp.Mode != RPFilterStrict && !d.Type.Rejects() && !addressless:
+	case rp.Mode == rpOff, rp.Mode != rpStrict && !d.Type.Rejects() && !addressless:
 		rp.pass("rp_filter is %s on %s: %s", rp.Mode, l.Name, rp.Setting)
 		return
 	}
@@ -241,7 +241,7 @@ func (s *Snapshot) validate(rp *ReversePath, l *Link, f Flow, out string) {
 }
 
 // fix finds out what would let the packet pass.
-func (s *Snapshot) fix(rp *ReversePath, l *Link, f Flow, out string, useMark, addressless bool) {
+func (s *Snapshot) fix(rp *reversePath, l *Link, f Flow, out string, useMark, addressless bool) {
 	if f.Mark != 0 && !useMark {
 		marked := s.wayBack(l, f, out, f.Mark)
 		if s.leadsBack(&marked.Decision, l) {
@@ -262,7 +262,7 @@ func (s *Snapshot) fix(rp *ReversePath, l *Link, f Flow, out string, useMark, ad
 	}
 }
 
-func (rp *ReversePath) pass(format string, args ...any) {
+func (rp *reversePath) pass(format string, args ...any) {
 	rp.Evidence = []string{fmt.Sprintf(format, args...)}
 }
 

@@ -67,7 +67,7 @@ func TestReversePath(t *testing.T) {
 				f.Dst = addr("192.168.178.48")
 			}
 			s := take(t)
-			rp := s.ReversePath(f)
+			rp := s.reversePath(f)
 			if text := strings.Join(rp.Evidence, "\n"); rp.Drops != tc.drops || !strings.Contains(text, tc.evidence) {
 				t.Errorf("drops: %t, want %t\n%s\nwant: %s", rp.Drops, tc.drops, text, tc.evidence)
 			}
@@ -119,11 +119,11 @@ func follow(t *testing.T, command string) {
 
 func TestReversePathIPv6(t *testing.T) {
 	s := &Snapshot{links: map[int]*Link{2: {Index: 2, Name: "eth0"}}}
-	rp := s.ReversePath(Flow{Src: addr("2001:db8::1"), Dst: addr("fd00::1"), IIF: "eth0"})
+	rp := s.reversePath(Flow{Src: addr("2001:db8::1"), Dst: addr("fd00::1"), IIF: "eth0"})
 	if rp.Drops || rp.Evidence[0] != "IPv6 has no rp_filter" {
 		t.Errorf("%+v", rp)
 	}
-	if rp := s.ReversePath(Flow{Src: addr("::1"), Dst: addr("fd00::1"), IIF: "eth0"}); !rp.Drops {
+	if rp := s.reversePath(Flow{Src: addr("::1"), Dst: addr("fd00::1"), IIF: "eth0"}); !rp.Drops {
 		t.Errorf("%+v", rp)
 	}
 }
@@ -171,10 +171,10 @@ func TestNextHop(t *testing.T) {
 		"tuntap add tun0 mode tun", "link set tun0 up", "route add 10.7.0.0/16 dev tun0",
 		"neigh add 192.168.178.1 dev eth0 lladdr 02:00:00:00:00:01 nud permanent",
 	})...)
-	hop := func(dst string) NextHop {
+	hop := func(dst string) nextHop {
 		t.Helper()
 		w := verified(t, take(t), Flow{Dst: addr(dst), Mark: 51820})
-		return take(t).NextHop(w.Flow.Dst, w.Decision.Hops[0])
+		return take(t).nextHop(w.Flow.Dst, w.Decision.Hops[0])
 	}
 	for _, tc := range []struct{ dst, evidence string }{
 		{"9.9.9.9", "ip -4 neigh show 192.168.178.1 dev eth0: 192.168.178.1 dev eth0 lladdr 02:00:00:00:00:01 PERMANENT"},
@@ -198,7 +198,7 @@ func TestNextHop(t *testing.T) {
 	}
 	patience.See(t, "the kernel to have asked in vain", func() (string, bool) {
 		n := hop("192.168.178.7")
-		if n.Neighbor.State != 0 && !n.Unreachable() {
+		if n.known.State != 0 && !n.Unreachable() {
 			t.Fatalf("asked in vain: %s", n.String())
 		}
 		return n.String(), n.Unreachable() && strings.HasSuffix(n.String(), "FAILED")

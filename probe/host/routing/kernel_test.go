@@ -231,7 +231,7 @@ func contradicts(s *Snapshot, w *Walk) string {
 		return ""
 	}
 	// The kernel has checked the source, and lets the packet in.
-	if rp := s.ReversePath(f); rp.Drops {
+	if rp := s.reversePath(f); rp.Drops {
 		lines := rp.Evidence
 		if rp.Back != nil {
 			lines = append(lines, account(rp.Back)...)

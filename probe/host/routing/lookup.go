@@ -252,7 +252,7 @@ func (s *Snapshot) score6(r *Route, h *Hop, k *key, answering bool) int {
 		return -1
 	}
 	m |= int(r.pref^2) << 2 // 1 low, 2 medium, 3 high
-	if answering && h.Gateway.IsValid() && s.neighbors[neighborID{h.Link, h.Gateway}].State == NeighborFailed {
+	if answering && h.Gateway.IsValid() && s.neighbors[neighborID{h.Link, h.Gateway}].State == stateFailed {
 		return -1
 	}
 	return m

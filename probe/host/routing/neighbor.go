@@ -10,55 +10,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NeighborState is how well a neighbour's link address is known, as in
+// neighborState is how well a neighbour's link address is known, as in
 // linux/neighbour.h. The zero value: nothing is known of it, nobody has asked.
-type NeighborState uint16
+type neighborState uint16
 
 const (
-	NeighborIncomplete NeighborState = unix.NUD_INCOMPLETE // asked for, no answer yet
-	NeighborReachable  NeighborState = unix.NUD_REACHABLE
-	NeighborStale      NeighborState = unix.NUD_STALE // known, not confirmed lately
-	NeighborDelay      NeighborState = unix.NUD_DELAY // in use, soon to be confirmed
-	NeighborProbe      NeighborState = unix.NUD_PROBE // asked again
-	NeighborFailed     NeighborState = unix.NUD_FAILED
-	NeighborNoARP      NeighborState = unix.NUD_NOARP
-	NeighborPermanent  NeighborState = unix.NUD_PERMANENT
+	stateIncomplete neighborState = unix.NUD_INCOMPLETE // asked for, no answer yet
+	stateReachable  neighborState = unix.NUD_REACHABLE
+	stateStale      neighborState = unix.NUD_STALE // known, not confirmed lately
+	stateDelay      neighborState = unix.NUD_DELAY // in use, soon to be confirmed
+	stateProbe      neighborState = unix.NUD_PROBE // asked again
+	stateFailed     neighborState = unix.NUD_FAILED
+	stateNoARP      neighborState = unix.NUD_NOARP
+	statePermanent  neighborState = unix.NUD_PERMANENT
 )
 
 // String returns the word that ip(8) has for the state.
-func (n NeighborState) String() string {
+func (n neighborState) String() string {
 	switch n {
-	case NeighborIncomplete:
+	case stateIncomplete:
 		return "INCOMPLETE"
-	case NeighborReachable:
+	case stateReachable:
 		return "REACHABLE"
-	case NeighborStale:
+	case stateStale:
 		return "STALE"
-	case NeighborDelay:
+	case stateDelay:
 		return "DELAY"
-	case NeighborProbe:
+	case stateProbe:
 		return "PROBE"
-	case NeighborFailed:
+	case stateFailed:
 		return "FAILED"
-	case NeighborNoARP:
+	case stateNoARP:
 		return "NOARP"
-	case NeighborPermanent:
+	case statePermanent:
 		return "PERMANENT"
 	}
 	return "NONE"
 }
 
-// Neighbor is another host on a link.
-type Neighbor struct {
+// neighbor is another host on a link.
+type neighbor struct {
 	Addr   netip.Addr
 	Dev    string
 	HWAddr net.HardwareAddr // nil while it is not known
-	State  NeighborState
+	State  neighborState
 	Router bool // IPv6: it says that it is one
 }
 
 // String returns the neighbour as `ip neigh` does.
-func (n *Neighbor) String() string {
+func (n *neighbor) String() string {
 	w := new(words)
 	w.add(n.Addr.String(), "dev", n.Dev)
 	if n.HWAddr != nil {
@@ -78,12 +78,12 @@ type neighborID struct {
 
 func (s *Snapshot) readNeighbors(sock *socket) error {
 	body := make(message, unix.SizeofNdMsg)
-	return sock.dump(unix.RTM_GETNEIGH, body, unix.RTM_NEWNEIGH, func() { s.neighbors = make(map[neighborID]Neighbor) }, func(msg []byte) {
+	return sock.dump(unix.RTM_GETNEIGH, body, unix.RTM_NEWNEIGH, func() { s.neighbors = make(map[neighborID]neighbor) }, func(msg []byte) {
 		if len(msg) < unix.SizeofNdMsg || msg[0] != unix.AF_INET && msg[0] != unix.AF_INET6 {
 			return
 		}
 		index := int(u32(msg[4:]))
-		n := Neighbor{Dev: s.name(index), State: NeighborState(msg[8]) | NeighborState(msg[9])<<8, Router: msg[10]&unix.NTF_ROUTER != 0}
+		n := neighbor{Dev: s.name(index), State: neighborState(msg[8]) | neighborState(msg[9])<<8, Router: msg[10]&unix.NTF_ROUTER != 0}
 		for kind, v := range attributes(msg[unix.SizeofNdMsg:]) {
 			switch kind {
 			case unix.NDA_DST:
@@ -96,46 +96,46 @@ func (s *Snapshot) readNeighbors(sock *socket) error {
 	})
 }
 
-// NextHop is who must take a packet on the link that it leaves by.
-type NextHop struct {
+// nextHop is who must take a packet on the link that it leaves by.
+type nextHop struct {
 	Addr netip.Addr // the gateway, or the destination itself
 	Dev  string
 	// Resolves says that its link address must be found first, by ARP or NDP.
 	Resolves bool
-	// Neighbor is what is known of it, its State 0 if nothing is.
-	Neighbor Neighbor
+	// known is what is known of it, its State 0 if nothing is.
+	known neighbor
 }
 
-// NextHop returns who is next if a packet to dst takes the hop.
-func (s *Snapshot) NextHop(dst netip.Addr, h Hop) NextHop {
-	n := NextHop{Addr: dst.Unmap().WithZone(""), Dev: h.Dev}
+// nextHop returns who is next if a packet to dst takes the hop.
+func (s *Snapshot) nextHop(dst netip.Addr, h Hop) nextHop {
+	n := nextHop{Addr: dst.Unmap().WithZone(""), Dev: h.Dev}
 	if h.Gateway.IsValid() {
 		n.Addr = h.Gateway
 	}
 	if l := s.links[h.Link]; l != nil {
 		n.Resolves = l.Resolves && !n.Addr.IsMulticast()
 	}
-	n.Neighbor = Neighbor{Addr: n.Addr, Dev: h.Dev}
+	n.known = neighbor{Addr: n.Addr, Dev: h.Dev}
 	if known, ok := s.neighbors[neighborID{h.Link, n.Addr}]; ok {
-		n.Neighbor = known
+		n.known = known
 	}
 	return n
 }
 
 // Unreachable reports whether the next hop has been asked for its link address
 // and does not answer, or has not yet.
-func (n *NextHop) Unreachable() bool {
-	return n.Resolves && (n.Neighbor.State == NeighborFailed || n.Neighbor.State == NeighborIncomplete)
+func (n *nextHop) Unreachable() bool {
+	return n.Resolves && (n.known.State == stateFailed || n.known.State == stateIncomplete)
 }
 
 // String says what is known, with ip(8)'s words.
-func (n *NextHop) String() string {
+func (n *nextHop) String() string {
 	command := fmt.Sprintf("%s neigh show %s dev %s", ipCommand(n.Addr.Is6()), n.Addr, n.Dev)
 	switch {
 	case !n.Resolves:
 		return fmt.Sprintf("%s takes every packet: no neighbour is asked for", n.Dev)
-	case n.Neighbor.State == 0:
+	case n.known.State == 0:
 		return command + ": no entry"
 	}
-	return command + ": " + n.Neighbor.String()
+	return command + ": " + n.known.String()
 }

@@ -23,7 +23,7 @@ type Snapshot struct {
 
 	links     map[int]*Link
 	tables    map[tableID]*table
-	neighbors map[neighborID]Neighbor
+	neighbors map[neighborID]neighbor
 	all4      conf4 // net.ipv4.conf.all
 	all6      conf6
 	only      []netip.Addr

@@ -248,7 +248,7 @@ func (s *Snapshot) refusal(w *Walk, errno unix.Errno) string {
 			return fw.Evidence
 		}
 	case unix.EINVAL, unix.EXDEV:
-		switch rp := s.ReversePath(f); {
+		switch rp := s.reversePath(f); {
 		case rp.Drops:
 			return rp.Evidence[0]
 		case rp.Doubt != "":

@@ -272,7 +272,7 @@ func TestBadFlow(t *testing.T) {
 		if err := s.Verify(&w); err == nil {
 			t.Errorf("%+v: no error", f)
 		}
-		if rp := s.ReversePath(f); rp.Doubt == "" {
+		if rp := s.reversePath(f); rp.Doubt == "" {
 			t.Errorf("%+v: no doubt about the way back", f)
 		}
 	}
