@@ -45,8 +45,12 @@ var counted = []struct {
 	{file: "netstat", names: []string{"TcpExtIPReversePathFilter"}, what: "which packets rp_filter drops"},
 }
 
-// countEvery is how often the counters are read.
-const countEvery = 100 * time.Millisecond
+// The counters are read every countEvery, and when they have been watched for long, as for
+// a recording, down to every countSeldom.
+const (
+	countEvery  = 100 * time.Millisecond
+	countSeldom = time.Second
+)
 
 // newCounters returns the source for the network namespace of the thread that starts it.
 func newCounters() Source {
@@ -140,14 +144,16 @@ func count(now map[string]uint64, name, value string) {
 // watch delivers all counters that have risen, each time that one does.
 func (c *counters) watch(ctx context.Context) {
 	defer close(c.done)
-	tick := time.NewTicker(countEvery)
-	defer tick.Stop()
+	began := time.Now()
+	wait := time.NewTimer(countEvery)
+	defer wait.Stop()
 	var told []evidence.Counter
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-wait.C:
+			wait.Reset(min(max(countEvery, time.Since(began)/50), countSeldom))
 		}
 		now, err := c.read()
 		if err != nil {
