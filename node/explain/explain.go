@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // DefaultTimeout is how long a verdict may take: two attempts at a handshake.
@@ -165,7 +166,7 @@ func (x *explanation) prepare() {
 		} else {
 			f.Nearest = nearest(x.col.Peers, x.flow.Target.Addr())
 		}
-		k := ""
+		var k key.Public
 		if f.Peer != nil {
 			k = f.Peer.Key
 		}
@@ -173,7 +174,7 @@ func (x *explanation) prepare() {
 		return
 	}
 	f.Side = probe.SideB
-	f.Changed = x.changed(f, netip.Addr{}, "")
+	f.Changed = x.changed(f, netip.Addr{}, key.Public{})
 	if !x.flow.Route.Local {
 		x.behind = to
 	}

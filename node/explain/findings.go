@@ -114,7 +114,7 @@ func (g *gathering) peers(st *uapi.Status) {
 		if !ps.Configured || conf == nil {
 			continue
 		}
-		p := finding.Peer{Key: ps.Key.Base64(), Name: ps.Name, AllowedIPs: conf.AllowedIPs, CallsIn: true,
+		p := finding.Peer{Key: ps.Key, Name: ps.Name, AllowedIPs: conf.AllowedIPs, CallsIn: true,
 			Keepalive: conf.PersistentKeepalive, Endpoint: ps.Endpoint, Opened: opened[ps.ID]}
 		if g.Endpoint != nil {
 			written, _ := g.Endpoint(ps.Key) // why it does not resolve is a verdict's matter

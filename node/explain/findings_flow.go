@@ -49,7 +49,7 @@ func (g *gathering) passedOn(snap *routing.Snapshot, ipv6 bool) {
 			continue
 		}
 		ps := g.Tunnel.PeerState(e.Peer)
-		g.facts.PassedOn = append(g.facts.PassedOn, finding.PassedOn{Peer: diagnose.PeerLabel(ps.Key.Base64(), ps.Name), Dst: dst})
+		g.facts.PassedOn = append(g.facts.PassedOn, finding.PassedOn{Peer: diagnose.PeerLabel(ps.Key, ps.Name), Dst: dst})
 		return // one is enough
 	}
 }

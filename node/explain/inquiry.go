@@ -76,7 +76,7 @@ func (q *inquiry) report(v diagnose.Verdict, began, now time.Time) *diagnose.Rep
 	r := &diagnose.Report{Interface: q.facts.Interface, Target: probe.TargetText(q.flow.Target), Side: q.facts.Side,
 		Verdict: v, Ladder: q.facts.Ladder(&v, began)}
 	if p := q.facts.Peer; p != nil {
-		r.Peer, r.PeerName, r.HandshakeAge = p.Key, p.Name, p.Handshake.Age(now)
+		r.Peer, r.PeerName, r.HandshakeAge = p.KeyText(), p.Name, p.Handshake.Age(now)
 	}
 	if q.flow.Probe.Answered {
 		r.RTT = q.flow.Probe.Took
@@ -85,7 +85,7 @@ func (q *inquiry) report(v diagnose.Verdict, began, now time.Time) *diagnose.Rep
 		r.PathMTU = m.Largest
 	}
 	if on := q.facts.Onward; on != nil {
-		r.Onward, r.OnwardName = on.Peer.Key, on.Peer.Name
+		r.Onward, r.OnwardName = on.Peer.KeyText(), on.Peer.Name
 	}
 	return r
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/host/routing"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // lacks notes what the interface lacks that the configuration gives it. What cannot
@@ -35,11 +36,11 @@ func (s *Subject) lacks(f *diagnose.Facts) {
 // changed says in which respect the device is not what the configuration makes it,
 // of what concerns packets to a target, which the peer with the key k gets; invalid:
 // to any. As in the device the longest prefix wins, and of several the last.
-func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k string) string {
+func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k key.Public) string {
 	if s.File == nil {
 		return ""
 	}
-	if own := s.File.Interface.PrivateKey; !own.IsZero() && own.Public().Base64() != f.PublicKey {
+	if own := s.File.Interface.PrivateKey; !own.IsZero() && own.Public() != f.PublicKey {
 		return s.Interface + " has another private key than the configuration"
 	}
 	var peer *config.Peer
@@ -51,7 +52,7 @@ func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k string) string
 			}
 		}
 	}
-	if peer == nil || peer.PublicKey.Base64() == k {
+	if peer == nil || peer.PublicKey == k {
 		return ""
 	}
 	return fmt.Sprintf("the configuration gives %s to %s, and %s does not", target, cmp.Or(peer.Name, peer.PublicKey.Short()), s.Interface)

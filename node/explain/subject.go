@@ -87,7 +87,11 @@ func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagno
 	side := *f
 	side.Side, side.Peer = probe.SideB, &diagnose.Peer{Key: s.Key}
 	side.Peer.Seen[probe.B1] = s.Last
-	return diagnose.PeerReport{Peer: s.Key, Side: probe.SideB, State: diagnose.StateFailing, Verdict: v, Ladder: side.Ladder(&v, now)}
+	r := diagnose.PeerReport{Side: probe.SideB, State: diagnose.StateFailing, Verdict: v, Ladder: side.Ladder(&v, now)}
+	if s.Reason == probe.UnknownPeer { // else its key cannot be read
+		r.Peer = s.Key.String()
+	}
+	return r
 }
 
 // errNoProber is for a node that cannot send.

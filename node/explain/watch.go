@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Add implements [observe.Policy].
@@ -134,9 +135,9 @@ func (x *explanation) strangers() []diagnose.Stranger {
 	if len(x.col.Strangers) == 0 {
 		return nil // as a rule; and listing all peers takes time
 	}
-	known := make(map[string]bool)
+	known := make(map[key.Public]bool)
 	for _, p := range x.Tunnel.Peers() {
-		known[p.Key.Base64()] = p.Configured
+		known[p.Key] = p.Configured
 	}
 	return slices.DeleteFunc(slices.Clone(x.col.Strangers), func(s diagnose.Stranger) bool { return known[s.Key] })
 }

@@ -15,7 +15,7 @@ import (
 // gather turns what was observed into facts.
 func (x *run) gather() *walk.Facts {
 	j := x.join()
-	f := &walk.Facts{Interface: x.Interface, Target: probe.TargetText(x.to), Peer: x.facts.Peer.Key, PeerName: x.facts.Peer.Name,
+	f := &walk.Facts{Interface: x.Interface, Target: probe.TargetText(x.to), Peer: x.facts.Peer.KeyText(), PeerName: x.facts.Peer.Name,
 		Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: j.seen, Answer: x.answer,
 		Out: traversal(j.out), In: traversal(j.in), Sent: traversal(j.sent), Received: traversal(j.received),
 		Initiation: traversal(j.initiation), Response: traversal(j.response), SentOther: j.sentOther, ReceivedOther: j.receivedOther}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Facts are what is known of one flow, or (without Flow) of one peer. Counts
@@ -14,7 +15,7 @@ import (
 // handshake was completed is no fault any more.
 type Facts struct {
 	Interface  string
-	PublicKey  string // this node's, base64
+	PublicKey  key.Public // this node's; zero if it has no private key
 	ListenPort uint16
 	FwMark     uint32
 	Config     string // path of the configuration file, "" if there is none
@@ -133,7 +134,8 @@ type Probe struct {
 
 // Peer is what is known of one peer.
 type Peer struct {
-	Key, Name  string
+	Key        key.Public
+	Name       string // "" if it has none
 	AllowedIPs []netip.Prefix
 
 	Endpoint netip.AddrPort         // now; zero if none is known
@@ -171,14 +173,22 @@ func (p *Peer) Label() string {
 	case p == nil:
 	case p.Name != "":
 		return p.Name
-	case len(p.Key) > 8:
-		return p.Key[:8] + "…"
+	case !p.Key.IsZero():
+		return p.Key.Short()
 	}
 	return "the peer"
 }
 
-// PeerLabel is the label of the peer with this key, in base64, and name.
-func PeerLabel(key, name string) string { return (&Peer{Key: key, Name: name}).Label() }
+// KeyText is the peer's public key in base64, "" if it is not known.
+func (p *Peer) KeyText() string {
+	if p.Key.IsZero() {
+		return ""
+	}
+	return p.Key.String()
+}
+
+// PeerLabel is the label of the peer with this key and name.
+func PeerLabel(k key.Public, name string) string { return (&Peer{Key: k, Name: name}).Label() }
 
 // Handshake counts messages since the last completed handshake.
 type Handshake struct {
@@ -223,7 +233,7 @@ type Move struct {
 // Stranger is somebody who tries to shake hands with this node and is no peer.
 type Stranger struct {
 	From   netip.AddrPort
-	Key    string // base64, "" if it cannot be known
+	Key    key.Public // zero if it cannot be known, or if that is what it sends
 	Reason probe.Reason
 	Count  int
 	Last   *probe.Event

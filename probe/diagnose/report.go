@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/schema"
 )
 
@@ -152,7 +153,7 @@ func Maybe(code Code, check string, args ...any) Candidate {
 // The JSON form has Fix twice, as that of a [Verdict].
 type Finding struct {
 	Code    Code
-	Peer    string // public key in base64, if it is about one
+	Peer    key.Public // zero if it is about none
 	Summary string
 	Fix     fix.Steps
 }
@@ -211,9 +212,9 @@ type (
 		Host       string          `json:"host,omitempty"`
 	}
 	findingJSON struct {
-		Code    Code   `json:"code"`
-		Peer    string `json:"peer,omitempty"`
-		Summary string `json:"summary"`
+		Code    Code       `json:"code"`
+		Peer    key.Public `json:"peer,omitzero"`
+		Summary string     `json:"summary"`
 		fixJSON
 	}
 	// fixJSON is what to do, as lines and as steps.

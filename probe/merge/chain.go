@@ -141,7 +141,7 @@ func (m *merger) nameOf(key int32) string {
 	}
 	for k, n := range m.keys {
 		if n == key {
-			return diagnose.PeerLabel(k.String(), "")
+			return diagnose.PeerLabel(k, "")
 		}
 	}
 	return ""

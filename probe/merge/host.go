@@ -95,7 +95,7 @@ func (h *host) label() string {
 	if h.name != "" {
 		return h.name
 	}
-	return diagnose.PeerLabel(h.PublicKey.String(), "")
+	return diagnose.PeerLabel(h.PublicKey, "")
 }
 
 // knows reports whether h has a peer with that key.
@@ -227,7 +227,7 @@ func wireOf(t *evidence.Observations, p *diagnose.Peer, from netip.AddrPort) evi
 	for i := range t.Wire {
 		w := &t.Wire[i]
 		switch {
-		case p != nil && w.Peer == p.Key, from.IsValid() && w.Remote == from:
+		case p != nil && w.Peer == p.KeyText(), from.IsValid() && w.Remote == from:
 			if of.Remote.IsValid() && w.From.Packets+w.To.Packets < of.From.Packets+of.To.Packets {
 				continue // where the peer was before, or others with its key
 			}

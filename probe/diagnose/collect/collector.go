@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"encoding/base64"
 	"net/netip"
 
 	"github.com/wgnode/wgnode/probe"
@@ -49,9 +48,7 @@ func (c *Collector) Add(ev *probe.Event) {
 func (c *Collector) stranger(e *probe.Event) {
 	s := diagnose.Stranger{Reason: e.Reason, Count: 1, Last: e}
 	s.From, _ = e.Outer()
-	if k, ok := e.StaticKey(); ok {
-		s.Key = base64.StdEncoding.EncodeToString(k[:])
-	}
+	s.Key, _ = e.StaticKey()
 	for i := range c.Strangers {
 		o := &c.Strangers[i]
 		if o.From.Addr() == s.From.Addr() && o.Key == s.Key && o.Reason == s.Reason {

@@ -59,7 +59,7 @@ type State struct {
 // peer they are about is up to the caller.
 func FactsFrom(k Knowledge) *diagnose.Facts {
 	n := k.Node()
-	return &diagnose.Facts{Interface: n.Interface, Config: n.Config, PublicKey: n.PublicKey.String(),
+	return &diagnose.Facts{Interface: n.Interface, Config: n.Config, PublicKey: n.PublicKey,
 		ListenPort: n.ListenPort, FwMark: n.FwMark, Router: n.Router}
 }
 
@@ -76,7 +76,7 @@ func Meet(c *Collector, k Knowledge) {
 		if c.Peers[p.ID] != nil {
 			continue
 		}
-		d := &diagnose.Peer{Key: p.Key.String(), Name: p.Name, AllowedIPs: p.AllowedIPs}
+		d := &diagnose.Peer{Key: p.Key, Name: p.Name, AllowedIPs: p.AllowedIPs}
 		Refresh(d, p.State)
 		c.Peers[p.ID] = d
 	}

@@ -53,7 +53,7 @@ func conflicts(f *Facts) []diagnose.Finding {
 			if !slices.Contains(p.AllowedIPs, n.Net) || told[n.Net.String()+n.Link] {
 				continue
 			}
-			add(p.Key+n.Net.String()+n.Link, diagnose.Finding{Peer: p.Key,
+			add(p.Key.String()+n.Net.String()+n.Link, diagnose.Finding{Peer: p.Key,
 				Summary: fmt.Sprintf("%s, in the AllowedIPs of %s, is also the network of %s: "+
 					"of each address in it only one of the two can be reached", n.Net, p.label(), n.Link),
 				Fix: fix.Steps{

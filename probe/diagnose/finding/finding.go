@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Facts are what is known of a configuration and of the host it runs on. What is
@@ -44,7 +45,8 @@ type Facts struct {
 
 // Peer is what is known of one peer.
 type Peer struct {
-	Key, Name  string
+	Key        key.Public
+	Name       string // "" if it has none
 	AllowedIPs []netip.Prefix
 	CallsIn    bool // no endpoint is configured: only the peer can begin
 	Keepalive  time.Duration
@@ -166,7 +168,7 @@ func (f *Facts) ownSection() fix.Where { return fix.Where{File: f.Config, Sectio
 
 // sectionOf is a peer's section of the configuration.
 func (f *Facts) sectionOf(p *Peer) fix.Where {
-	return fix.Where{File: f.Config, Section: "Peer", Peer: p.Key, Name: p.label()}
+	return fix.Where{File: f.Config, Section: "Peer", Peer: p.Key.String(), Name: p.label()}
 }
 
 func family(ipv6 bool) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/fix/fixtest"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -48,7 +49,7 @@ func server(addr, link string) Server {
 func good() *Facts {
 	return &Facts{
 		Interface: "wg0", Config: "/etc/wireguard/wg0.conf", MTU: 1420, Addresses: prefixes("10.0.0.1/24 fd0a::1/64"),
-		Peers: []Peer{{Key: "gatewaykeygatewaykeygatewaykeygatewaykeygat=", Name: "gateway",
+		Peers: []Peer{{Key: keyOf("gateway"), Name: "gateway",
 			AllowedIPs: prefixes("10.0.0.2/32 fd0a::2/128 192.168.200.0/24 fd00:200::/64"),
 			Endpoint:   netip.MustParseAddrPort("203.0.113.2:51820"), Route: by("eth0", "10.9.1.2"), RouteMTU: 1500,
 			Clock: now.Add(2 * time.Second), ClockAt: now}},
@@ -78,8 +79,14 @@ func useDNS(f *Facts, servers ...Server) {
 	f.SystemAsks = servers
 }
 
+// keyOf is a public key for a name.
+func keyOf(name string) (k key.Public) {
+	copy(k[:], name)
+	return k
+}
+
 func caller(name, allowed string) Peer {
-	return Peer{Key: name, Name: name, CallsIn: true, AllowedIPs: prefixes(allowed)}
+	return Peer{Key: keyOf(name), Name: name, CallsIn: true, AllowedIPs: prefixes(allowed)}
 }
 
 func notForwarding(ipv6 bool) []Forwarding {
@@ -219,11 +226,11 @@ func ofTimeAndNames() []findingCase {
 				"12:00:00 UTC here; this host's is synchronized"},
 		{name: "all peers' clocks", edit: func(f *Facts) {
 			f.Peers[0].Clock = now.Add(time.Hour)
-			f.Peers = append(f.Peers, Peer{Key: "bob", Clock: now.Add(time.Hour), ClockAt: now})
+			f.Peers = append(f.Peers, Peer{Key: keyOf("bob"), Clock: now.Add(time.Hour), ClockAt: now})
 		}, want: diagnose.ClockSkew, says: "gateway (and 1 more) is 1h0m0s ahead of this host's: " +
 			"its handshake said 2026-03-01 13:00:00 UTC when it was 2026-03-01 12:00:00 UTC here; no peer's agrees"},
 		{name: "one peer's clock of two", edit: func(f *Facts) {
-			f.Peers = append(f.Peers, Peer{Key: "bob", Name: "bob", Clock: now.Add(time.Hour), ClockAt: now})
+			f.Peers = append(f.Peers, Peer{Key: keyOf("bob"), Name: "bob", Clock: now.Add(time.Hour), ClockAt: now})
 		}, want: diagnose.ClockSkew, says: "the clock of bob is 1h0m0s ahead"},
 		{name: "the peer's clock, a little", edit: func(f *Facts) { f.Peers[0].Clock = now.Add(-4 * time.Minute) }},
 

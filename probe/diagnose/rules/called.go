@@ -46,7 +46,7 @@ func (f facts) concerns(s *diagnose.Stranger) bool {
 func Stranger(of *diagnose.Facts, s *diagnose.Stranger) diagnose.Verdict {
 	f := facts{of}
 	from := s.From.Addr().String()
-	if s.Reason == probe.UnknownPeer && s.Key == noKey {
+	if s.Reason == probe.UnknownPeer && s.Key.IsZero() {
 		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WherePeer, Certain: true,
 			Summary: fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
 			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which belongs to no private key",
@@ -55,12 +55,12 @@ func Stranger(of *diagnose.Facts, s *diagnose.Stranger) diagnose.Verdict {
 				fix.Check("wg show all public-key").On(from)}}
 	}
 	if s.Reason == probe.UnknownPeer {
-		added := fix.Where{File: f.Config, Section: "Peer", Peer: s.Key}
+		added := fix.Where{File: f.Config, Section: "Peer", Peer: s.Key.String()}
 		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WhereHere, Certain: true,
 			Summary:  fmt.Sprintf("%s attempts a handshake with the key %s, which is not a peer here", s.From, s.Key),
 			Evidence: []string{fmt.Sprintf("%s, made for our public key, static key decrypted", probe.Count(s.Count, "initiation"))},
 			Fix: fix.Steps{fix.Note("if it is one of yours, add it" + added.InFile() + ":"),
-				fix.Heading(added), fix.Config(added, "PublicKey", s.Key), fix.Config(added, "AllowedIPs", "ITS-TUNNEL-ADDRESS/32"),
+				fix.Heading(added), fix.Config(added, "PublicKey", s.Key.String()), fix.Config(added, "AllowedIPs", "ITS-TUNNEL-ADDRESS/32"),
 				fix.Note("or at once:"),
 				fix.Command("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
 	}
@@ -68,7 +68,7 @@ func Stranger(of *diagnose.Facts, s *diagnose.Stranger) diagnose.Verdict {
 		Summary:  fmt.Sprintf("%s is configured with a different public key for this node", s.From),
 		Evidence: []string{fmt.Sprintf("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
 		Fix: fix.Steps{fix.Note("on " + from + ", in its [Peer] for this host:"),
-			fix.Config(fix.Where{Host: from, Section: "Peer"}, "PublicKey", f.PublicKey)}}
+			fix.Config(fix.Where{Host: from, Section: "Peer"}, "PublicKey", f.PublicKey.String())}}
 }
 
 // replayed: the peer's calls are older than what it said before. One alone,

@@ -16,11 +16,13 @@ import (
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/fix/fixtest"
 	"github.com/wgnode/wgnode/probe/harmless"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // The far end is bob, at 203.0.113.2; the target a host behind it.
 var (
-	bobKey   = "BobKeyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	bobKey   = publicKey("BobKeyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+	ourKey   = publicKey("OurKeyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 	endpoint = netip.MustParseAddrPort("203.0.113.2:51820")
 	target   = netip.MustParseAddrPort("192.168.200.22:80")
 	here     = netip.MustParseAddrPort("10.0.0.1:45734")
@@ -28,6 +30,15 @@ var (
 )
 
 const bob = probe.PeerID(1)
+
+// publicKey reads a key that a test shows.
+func publicKey(text string) key.Public {
+	k, err := key.ParsePublic(text)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
 
 // story gathers facts from events as a node would.
 type story struct {
@@ -41,7 +52,7 @@ func tell(side probe.Side) *story {
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.168.200.0/24")},
 		Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0",
 			Text: "203.0.113.2 via 192.168.1.1 dev eth0 src 192.168.1.11"}}
-	f := &diagnose.Facts{Interface: "wg0", PublicKey: "OurKeyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", ListenPort: 51821, Side: side, Peer: p,
+	f := &diagnose.Facts{Interface: "wg0", PublicKey: ourKey, ListenPort: 51821, Side: side, Peer: p,
 		Flow: &diagnose.Flow{Target: target, Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0"},
 			Probe: diagnose.Probe{Sent: true}}}
 	return &story{f, &collect.Collector{Peers: map[probe.PeerID]*diagnose.Peer{bob: p}, Flow: f.Flow}, now.Add(-8 * time.Second)}
@@ -186,7 +197,7 @@ func outwardCases() []judgeCase {
 // sees it.
 func handshakeCases() []judgeCase {
 	return []judgeCase{
-		{name: "no private key", s: tell(probe.SideA).calls().calls(), edit: func(s *story) { s.PublicKey = noKey }, code: diagnose.NoPrivateKey,
+		{name: "no private key", s: tell(probe.SideA).calls().calls(), edit: func(s *story) { s.PublicKey = key.Public{} }, code: diagnose.NoPrivateKey,
 			at: probe.A2, sure: true, says: "wgnode genkey", where: diagnose.WhereHere},
 		{name: "no endpoint", s: tell(probe.SideA), edit: func(s *story) {
 			s.Peer.Endpoint, s.Peer.Written = netip.AddrPort{}, ""
@@ -332,7 +343,7 @@ func TestIdle(t *testing.T) {
 			p.Handshake.Established = now.Add(-test.established)
 		}
 		p.Seen[probe.A2], p.Seen[probe.B1] = test.sent, test.came
-		v, settled := Judge(&diagnose.Facts{Peer: p}, now)
+		v, settled := Judge(&diagnose.Facts{PublicKey: ourKey, Peer: p}, now)
 		begun, none := strings.Contains(v.Summary, "begun"), strings.Contains(v.Summary, "no handshake")
 		if v.Code != diagnose.Idle || settled || begun != test.begun || none == test.begun {
 			t.Errorf("%s: %s, settled %v: %s", test.name, v.Code, settled, v.Summary)

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"encoding/base64"
 	"fmt"
 	"syscall"
 	"time"
@@ -21,12 +20,9 @@ import (
 // follows after 5 s and up to a third of one (RekeyTimeout), to be answered.
 const noResponseAfter = 7 * time.Second
 
-// noKey is the public key of a device that has no private one.
-var noKey = base64.StdEncoding.EncodeToString(make([]byte, 32))
-
 // noPrivateKey: the device calls all the same, by a key that no peer has.
 func (f facts) noPrivateKey(now time.Time) *ruling {
-	if f.PublicKey != noKey || f.Peer.Handshake.Alive(now) || f.Flow != nil && f.Flow.Seen[probe.A4] != nil {
+	if !f.PublicKey.IsZero() || f.Peer.Handshake.Alive(now) || f.Flow != nil && f.Flow.Seen[probe.A4] != nil {
 		return nil
 	}
 	return final(diagnose.Verdict{Code: diagnose.NoPrivateKey, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
@@ -56,7 +52,7 @@ func (f facts) noEndpoint(now time.Time) *ruling {
 			fix.Notef("if it has a fixed address, in %s:", f.sectionOf(p)),
 			fix.Config(f.sectionOf(p), "Endpoint", "HOST:PORT"),
 			fix.Notef("else let it call in: on %s, in the [Peer] with public key %s:", p.Label(), f.PublicKey),
-			fix.Config(fix.Where{Host: p.Label(), Section: "Peer", Peer: f.PublicKey}, "PersistentKeepalive", "25")}}
+			fix.Config(fix.Where{Host: p.Label(), Section: "Peer", Peer: f.PublicKey.String()}, "PersistentKeepalive", "25")}}
 	if p.NoEndpoint != nil {
 		v.Evidence = append(v.Evidence, "a packet for it was dropped and its sender told host unreachable")
 	}

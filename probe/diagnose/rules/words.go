@@ -36,7 +36,7 @@ func (f facts) ownSection() fix.Where { return fix.Where{File: f.Config, Section
 
 // sectionOf is a peer's section of the configuration.
 func (f facts) sectionOf(p *diagnose.Peer) fix.Where {
-	return fix.Where{File: f.Config, Section: "Peer", Peer: p.Key, Name: p.Label()}
+	return fix.Where{File: f.Config, Section: "Peer", Peer: p.KeyText(), Name: p.Label()}
 }
 
 // rightEndpoint is to be done where a peer's endpoint is not the peer.

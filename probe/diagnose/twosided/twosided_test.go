@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/fix/fixtest"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 var now = time.Unix(1_700_000_000, 0)
@@ -19,9 +20,9 @@ var now = time.Unix(1_700_000_000, 0)
 // for each of ages, have had no answer.
 func caller(ages ...time.Duration) *diagnose.Facts {
 	endpoint, target := netip.MustParseAddrPort("203.0.113.2:51820"), netip.MustParseAddrPort("192.168.200.22:80")
-	p := &diagnose.Peer{Key: "BobKeyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", Name: "bob", Endpoint: endpoint, Written: endpoint.String(),
+	p := &diagnose.Peer{Key: key.Public{0xb0, 0xb}, Name: "bob", Endpoint: endpoint, Written: endpoint.String(),
 		Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth0"}}
-	f := &diagnose.Facts{Interface: "wg0", Side: probe.SideA, Peer: p,
+	f := &diagnose.Facts{Interface: "wg0", PublicKey: key.Public{0x0a}, Side: probe.SideA, Peer: p,
 		Flow: &diagnose.Flow{Target: target, Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wg0"},
 			Probe: diagnose.Probe{Sent: true}}}
 	c := collect.Collector{Peers: map[probe.PeerID]*diagnose.Peer{1: p}, Flow: f.Flow}
@@ -36,7 +37,7 @@ func caller(ages ...time.Duration) *diagnose.Facts {
 
 // called is a host that has seen nothing but what its kernel did.
 func called(k *evidence.KernelEvidence) *diagnose.Facts {
-	return &diagnose.Facts{Interface: "wg0", Side: probe.SideB, Kernel: k, Peer: &diagnose.Peer{Name: "alice"},
+	return &diagnose.Facts{Interface: "wg0", PublicKey: key.Public{0x0b}, Side: probe.SideB, Kernel: k, Peer: &diagnose.Peer{Name: "alice"},
 		Flow: &diagnose.Flow{Target: netip.MustParseAddrPort("192.168.200.22:80")}}
 }
 
@@ -51,7 +52,7 @@ func TestFixes(t *testing.T) {
 		f    *Facts
 	}{
 		{name: "one side alone", f: &Facts{A: unanswered()}},
-		{name: "lost on the path", f: &Facts{A: unanswered(), B: &diagnose.Facts{ListenPort: 51820}, Calls: Way{Sent: 2, Lost: 2}}},
+		{name: "lost on the path", f: &Facts{A: unanswered(), B: &diagnose.Facts{PublicKey: key.Public{0x0b}, ListenPort: 51820}, Calls: Way{Sent: 2, Lost: 2}}},
 		{name: "the other side knows", f: &Facts{A: unanswered(), B: called(drops), Calls: Way{Sent: 2, Lost: 2}}},
 	} {
 		c.f.NameA, c.f.NameB, c.f.EndA, c.f.EndB = "left", "right", now, now
@@ -72,7 +73,7 @@ func TestOtherSideWithoutFlow(t *testing.T) {
 	a := caller(8 * time.Second)
 	a.Peer.Handshake.Sent, a.Flow.SentData = 0, 1
 	a.Flow.Seen[probe.A4] = &probe.Event{Time: now.Add(-8 * time.Second).UnixNano()}
-	v := (&Facts{A: a, B: &diagnose.Facts{Side: probe.SideB}, NameA: "left", NameB: "right", EndA: now, EndB: now,
+	v := (&Facts{A: a, B: &diagnose.Facts{PublicKey: key.Public{0x0b}, Side: probe.SideB}, NameA: "left", NameB: "right", EndA: now, EndB: now,
 		Forth: Way{Sent: 1, Arrived: 1}}).Judge()
 	if v.Healthy() || v.Host != "left" {
 		t.Errorf("%+v", v)
