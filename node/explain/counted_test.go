@@ -17,6 +17,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
@@ -94,7 +95,8 @@ func TestCountedByIPsec(t *testing.T) {
 	if v.Code != diagnose.UnderlayInputFirewall || v.Checkpoint != probe.B2 || !v.Certain {
 		t.Errorf("%s at %v, certain %v: %s\n%q", v.Code, v.Checkpoint, v.Certain, v.Summary, v.Evidence)
 	}
-	if want := "the kernel counted as many as were followed: XfrmInNoPols: 3 (from 0 to 3)"; !slices.Contains(v.Evidence, want) {
+	want := "the kernel counted as many as were followed: XfrmInNoPols: 3 (from 0 to 3)"
+	if !slices.Contains(evidence.Texts(v.Evidence), want) {
 		t.Errorf("evidence %q lacks %q", v.Evidence, want)
 	}
 	if want := "ip xfrm policy setdefault in accept"; !slices.Contains(v.Fix.Lines(), want) {

@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/diagnose/rules"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 )
@@ -83,7 +84,8 @@ func common(a, b netip.Addr) int {
 }
 
 func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagnose.PeerReport {
-	v := rules.Stranger(f, s)
+	v := rules.Stranger(f, s, evidence.Secret)
+	v.Weigh()
 	side := *f
 	side.Side, side.Peer = probe.SideB, &diagnose.Peer{Key: s.Key}
 	side.Peer.Seen[probe.B1] = s.Last

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/schema"
@@ -103,16 +104,19 @@ func Beside(findings []Finding, told ...*Verdict) []Finding {
 // host, Code is the general one, Certain is false, and Candidates lists them.
 //
 // The JSON form also holds "healthy" and "class", which follow from Code, and Fix
-// twice: as "steps", and as "fix", their lines.
+// twice: as "steps", and as "fix", their lines. Evidence is two lists of the same
+// length there: the texts, and as "known" how each is known.
 type Verdict struct {
 	Code       Code
 	Checkpoint probe.Checkpoint // the first that did not happen; none if healthy
 	Where      Where
-	Certain    bool            // the evidence excludes every other cause
-	Summary    string          // one sentence for people
-	Evidence   List[string]    // what was observed, one fact each
-	Fix        fix.Steps       // what to do, in order
-	Candidates List[Candidate] // possible causes, likeliest first
+	// Certain says that the evidence excludes every other cause. [Verdict.Weigh] alone
+	// sets it.
+	Certain    bool
+	Summary    string              // one sentence for people
+	Evidence   List[evidence.Line] // what was observed, one fact each
+	Fix        fix.Steps           // what to do, in order
+	Candidates List[Candidate]     // possible causes, likeliest first
 	// Host is the host that Summary and Fix mean by "this host", where the evidence
 	// is that of several; "" where there is only one.
 	Host string
@@ -120,6 +124,10 @@ type Verdict struct {
 
 // Healthy reports whether nothing is wrong.
 func (v *Verdict) Healthy() bool { return v.Code == Healthy }
+
+// Weigh sets Certain: whether the evidence that decides proves it. The text beside it is
+// not asked. No other place may set it, so that no rule can claim more than it has.
+func (v *Verdict) Weigh() { v.Certain = evidence.Certain(v.Evidence) }
 
 // Class returns the class of the verdict's code.
 func (v *Verdict) Class() Class { return v.Code.Class() }
@@ -207,6 +215,8 @@ type (
 		Certain    bool         `json:"certain"`
 		Summary    string       `json:"summary"`
 		Evidence   List[string] `json:"evidence"`
+		// Known is how each line of the evidence is known.
+		Known List[evidence.Known] `json:"known"`
 		fixJSON
 		Candidates List[Candidate] `json:"candidates"`
 		Host       string          `json:"host,omitempty"`
@@ -245,12 +255,16 @@ func JSONForms() map[reflect.Type]reflect.Type {
 
 // MarshalJSON implements [json.Marshaler].
 func (v Verdict) MarshalJSON() ([]byte, error) {
+	known := make([]evidence.Known, len(v.Evidence))
+	for i, l := range v.Evidence {
+		known[i] = l.Known
+	}
 	return json.Marshal(verdictJSON{v.Healthy(), v.Code, v.Class(), v.Checkpoint.String(),
-		v.Where, v.Certain, v.Summary, v.Evidence, writeFix(v.Fix), v.Candidates, v.Host})
+		v.Where, v.Certain, v.Summary, evidence.Texts(v.Evidence), known, writeFix(v.Fix), v.Candidates, v.Host})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler]. It ignores "healthy" and
-// "class".
+// "class". Which lines of the evidence decide is not written.
 func (v *Verdict) UnmarshalJSON(b []byte) error {
 	var j verdictJSON
 	if err := json.Unmarshal(b, &j); err != nil {
@@ -260,8 +274,22 @@ func (v *Verdict) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return err
 	}
-	*v = Verdict{j.Code, cp, j.Where, j.Certain, j.Summary, j.Evidence, j.steps(), j.Candidates, j.Host}
+	*v = Verdict{j.Code, cp, j.Where, j.Certain, j.Summary, j.lines(), j.steps(), j.Candidates, j.Host}
 	return nil
+}
+
+// lines are the evidence that was read. An older version does not say how it is known:
+// then it is taken for the least.
+func (j *verdictJSON) lines() List[evidence.Line] {
+	var lines List[evidence.Line]
+	for i, text := range j.Evidence {
+		known := evidence.Inferred
+		if i < len(j.Known) {
+			known = j.Known[i]
+		}
+		lines = append(lines, evidence.Line{Text: text, Known: known})
+	}
+	return lines
 }
 
 func writeFix(steps fix.Steps) fixJSON { return fixJSON{steps.Lines(), List[fix.Step](steps)} }

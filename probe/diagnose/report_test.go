@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -57,7 +58,8 @@ func TestReportJSON(t *testing.T) {
 	r := Report{
 		Interface: "wg0", Target: "192.168.200.22:80", Side: probe.SideA,
 		Verdict: Verdict{Code: PSKMismatch, Checkpoint: probe.A3, Where: WhereHere, Certain: true,
-			Summary: "the preshared keys differ"},
+			Summary:  "the preshared keys differ",
+			Evidence: []evidence.Line{evidence.Secret.Decides("a response"), evidence.Inferred.Says("no data")}},
 		Ladder: []Rung{
 			{Checkpoint: probe.A1, Status: Pass, Detail: "len 60", Seam: probe.SeamTUNRead,
 				Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.FixedZone("", 3600))},
@@ -82,7 +84,14 @@ func TestReportJSON(t *testing.T) {
   "where": "here",
   "certain": true,
   "summary": "the preshared keys differ",
-  "evidence": [],
+  "evidence": [
+   "a response",
+   "no data"
+  ],
+  "known": [
+   "secret",
+   "inferred"
+  ],
   "fix": [],
   "steps": [],
   "candidates": []

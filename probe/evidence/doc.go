@@ -17,6 +17,8 @@
 // can be judged later, on another host. Sentences and commands in them are for
 // people; rules decide by the other fields. Commands are safe to paste into a shell.
 //
+// What verdicts quote of it are Lines, and each says how it is [Known].
+//
 // A pointer is nil, and a value zero, where nothing was looked up. Only the observer
 // that adds up a [KernelEvidence] changes it; all others read. None of the types may
 // be changed and read at the same time.

@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -141,13 +140,13 @@ func (d *Drop) By() string {
 	return "a rule of chain " + d.Chain + " " + verb
 }
 
-// Evidence is what was seen of the drop, one line each.
-func (d *Drop) Evidence() []string {
+// Evidence is what was seen of the drop, and decides.
+func (d *Drop) Evidence() []Line {
 	what := "rule: " + d.Rule
 	if d.Rule == "" {
 		what = "no rule accepted it, and the policy is drop"
 	}
-	return []string{fmt.Sprintf("netfilter trace: %s was dropped in %s", d.Packet, d.Chain), what}
+	return []Line{Kernel.Decides("netfilter trace: %s was dropped in %s", d.Packet, d.Chain), Kernel.Says("%s", what)}
 }
 
 // XfrmBlock is a policy of IPsec on this host that blocks packets.

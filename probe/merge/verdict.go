@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/diagnose/twosided"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // facts are what a host knows of a flow, or (without one) of a peer.
@@ -156,7 +157,7 @@ func (m *merger) judgeB(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	v, _ := rules.Judge(facts, end)
 	v.Host = b.label()
 	if !v.Certain && v.Code != diagnose.Idle {
-		v.Evidence = append(v.Evidence, "what only the other side can tell is not known: it was not recorded")
+		v.Evidence = append(v.Evidence, evidence.Inferred.Says("what only the other side can tell is not known: it was not recorded"))
 	}
 	return v, m.rungs(b, facts, f, &v, end)
 }

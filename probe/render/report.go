@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -218,7 +219,7 @@ func (t *text) verdict(v *diagnose.Verdict, indent int) {
 	}
 	t.section("Evidence", len(v.Evidence), body)
 	for _, e := range v.Evidence {
-		t.item(body+2, "-", e)
+		t.item(body+2, "-", evidenceText(e))
 	}
 	t.section("Possible causes, likeliest first", len(v.Candidates), body)
 	for i, c := range v.Candidates {
@@ -227,6 +228,14 @@ func (t *text) verdict(v *diagnose.Verdict, indent int) {
 	t.section("What to do", len(v.Fix), body)
 	t.fix(v.Fix, body+2)
 }
+
+// doubts say in words how what proves nothing is known.
+var doubts = map[evidence.Known]string{
+	evidence.Claimed:  " (a claim: anybody could have sent it)",
+	evidence.Inferred: " (inferred)",
+}
+
+func evidenceText(l evidence.Line) string { return l.Text + doubts[l.Known] }
 
 // verdictPlace says class, checkpoint, place and certainty, as far as known.
 func verdictPlace(v *diagnose.Verdict) string {

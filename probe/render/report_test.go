@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/render"
 )
@@ -23,8 +24,9 @@ func mismatch() *diagnose.Report {
 		Peer: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
 		Verdict: diagnose.Verdict{Code: diagnose.PSKMismatch, Checkpoint: probe.A3,
 			Where: diagnose.WhereHere, Certain: true,
-			Summary:  "alice answers, but its response cannot be used: the preshared keys of the two ends differ.",
-			Evidence: []string{"2 responses with our index and a valid mac1 came from 203.0.113.2:51822 and were rejected"},
+			Summary: "alice answers, but its response cannot be used: the preshared keys of the two ends differ.",
+			Evidence: []evidence.Line{evidence.Secret.Decides("2 responses with our index and a valid mac1 came from " +
+				"203.0.113.2:51822 and were rejected")},
 			Fix: fix.Steps{fix.Note("give both ends the same preshared key; it is in the section [Peer] of /etc/wireguard/wg0.conf"),
 				fix.Command("wg set wg0 peer xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg= preshared-key /etc/wireguard/alice.psk")},
 		},
@@ -181,7 +183,7 @@ func TestReportColour(t *testing.T) {
 func TestReportEscapes(t *testing.T) {
 	evil := "x\x1b[2Jy\r\u009bz\u202e\xff"
 	r := &diagnose.Report{Interface: evil, Target: evil, Peer: evil, PeerName: evil,
-		Verdict: diagnose.Verdict{Code: diagnose.Code(evil), Summary: evil, Evidence: []string{evil},
+		Verdict: diagnose.Verdict{Code: diagnose.Code(evil), Summary: evil, Evidence: []evidence.Line{evidence.Claimed.Says("%s", evil)},
 			Fix: append(fix.Commands(evil, "a\nb"), fix.Note(evil)), Candidates: []diagnose.Candidate{{Code: diagnose.Code(evil), Check: evil}}},
 		Ladder:   []diagnose.Rung{{Checkpoint: 77, Seam: 77, Detail: evil}},
 		Findings: []diagnose.Finding{{Code: diagnose.Code(evil), Summary: evil, Fix: fix.Commands(evil)}}}

@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // A doctor who watches sees what the packet filter does with handshakes: with
@@ -26,7 +27,7 @@ func TestDoctorSeesDrops(t *testing.T) {
 			t.Fatalf("status %d, %+v", status, r)
 		}
 		v := r.Peers[0].Verdict
-		if text := strings.Join(v.Evidence, "\n"); v.Code != diagnose.UnderlayInputFirewall || !v.Certain ||
+		if text := strings.Join(evidence.Texts(v.Evidence), "\n"); v.Code != diagnose.UnderlayInputFirewall || !v.Certain ||
 			!strings.Contains(text, "udp sport 51820 drop") {
 			t.Errorf("%+v", v)
 		}

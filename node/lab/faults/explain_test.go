@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
@@ -41,7 +42,7 @@ func TestVerdictInFlood(t *testing.T) {
 			" drop comment culprit")
 		r := c.ask()
 		s.Want(r, c.want, "culprit")
-		if strings.Contains(strings.Join(r.Verdict.Evidence, "\n"), harmless) {
+		if strings.Contains(strings.Join(evidence.Texts(r.Verdict.Evidence), "\n"), harmless) {
 			t.Errorf("the wrong rule is blamed: %q", r.Verdict.Evidence)
 		}
 		c.host.Run("nft", "delete", "table", "inet", "fault")

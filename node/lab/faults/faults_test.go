@@ -20,6 +20,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -280,7 +281,7 @@ func (f *fault) check(s *site, r *diagnose.Report) {
 	if f.first != "" && (len(v.Candidates) == 0 || v.Candidates[0].Code != f.first) {
 		s.T.Errorf("the first of the candidates %+v is not %s", v.Candidates, f.first)
 	}
-	text := strings.Join(append([]string{v.Summary}, v.Evidence...), "\n")
+	text := strings.Join(append([]string{v.Summary}, evidence.Texts(v.Evidence)...), "\n")
 	for _, other := range []string{later, harmless} {
 		if strings.Contains(text, other) {
 			s.T.Errorf("a rule is blamed that did nothing:\n%s", text)

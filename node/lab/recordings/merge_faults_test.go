@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // pairFault is a fault that A alone has only a general name for, or none that is
@@ -145,7 +146,7 @@ func (f *pairFault) run(t *testing.T) {
 		t.Fatalf("%d flows: %+v", len(m.Flows), m)
 	}
 	v := &m.Flows[0].Verdict
-	text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix.Lines()...), "\n")
+	text := strings.Join(append(append([]string{v.Summary}, evidence.Texts(v.Evidence)...), v.Fix.Lines()...), "\n")
 	if v.Code != f.code || v.Checkpoint.String() != f.at || !v.Certain || f.host != "" && v.Host != f.host || !strings.Contains(text, f.says) {
 		out, _, _ := s.A.Try(s.Wgnode, "merge", r.files[0], r.files[1], "--to", target)
 		t.Errorf("%s at %s on %q, certain %v; want %s at %s\n%s", v.Code, v.Checkpoint, v.Host, v.Certain, f.code, f.at, out)

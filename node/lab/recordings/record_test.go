@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/recording"
 )
@@ -233,7 +234,7 @@ func TestRecordingInPlaceOfNode(t *testing.T) {
 	}
 	s.record(s.H, "-w", hub, "--force")()
 	if r := s.explainFile(hub); r.Verdict.Code != diagnose.NoReplyFromDestination || r.Verdict.Certain ||
-		!strings.Contains(strings.Join(r.Verdict.Evidence, "\n"), "a recording does not hold") {
+		!strings.Contains(strings.Join(evidence.Texts(r.Verdict.Evidence), "\n"), "a recording does not hold") {
 		t.Errorf("explain on the hub: %+v", r)
 	}
 

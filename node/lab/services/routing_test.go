@@ -18,6 +18,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
@@ -302,8 +303,8 @@ func (r *routed) explained(host func(string) string) {
 		{net.JoinHostPort(host("77"), "80"), diagnose.NeighborUnreachable, diagnose.Pass, diagnose.Fail, "cannot be reached from this host"},
 	} {
 		rep := onH(c.target, curl(c.target)...)
-		if v := &rep.Verdict; v.Code != c.code || !strings.Contains(strings.Join(append(v.Evidence, v.Summary), "\n"), c.says) {
-			t.Errorf("%s: verdict %s: %s\n%s", c.target, v.Code, v.Summary, strings.Join(v.Evidence, "\n"))
+		if v := &rep.Verdict; v.Code != c.code || !strings.Contains(strings.Join(append(evidence.Texts(v.Evidence), v.Summary), "\n"), c.says) {
+			t.Errorf("%s: verdict %s: %s\n%s", c.target, v.Code, v.Summary, strings.Join(evidence.Texts(v.Evidence), "\n"))
 		}
 		if b5, b6 := rung(rep, "B5"), rung(rep, "B6"); b5.Status != c.b5 || b6.Status != c.b6 {
 			t.Errorf("%s: B5 %s (%s), B6 %s (%s)", c.target, b5.Status, b5.Detail, b6.Status, b6.Detail)

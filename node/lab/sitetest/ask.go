@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
@@ -60,7 +61,7 @@ func (s *Site) ExplainOn(h *lab.Host, args ...string) *diagnose.Report {
 func (s *Site) Want(r *diagnose.Report, code diagnose.Code, says string) {
 	s.T.Helper()
 	v := &r.Verdict
-	text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix.Lines()...), "\n")
+	text := strings.Join(append(append([]string{v.Summary}, evidence.Texts(v.Evidence)...), v.Fix.Lines()...), "\n")
 	if v.Code != code {
 		out, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {

@@ -12,8 +12,8 @@ import (
 
 // This file judges by what came back: that all is well, or that somebody says no.
 
-func healthy(summary string, evidence ...string) diagnose.Verdict {
-	return diagnose.Verdict{Code: diagnose.Healthy, Where: diagnose.WhereHere, Certain: true, Summary: summary, Evidence: evidence}
+func healthy(summary string, because ...evidence.Line) diagnose.Verdict {
+	return diagnose.Verdict{Code: diagnose.Healthy, Where: diagnose.WhereHere, Summary: summary, Evidence: because}
 }
 
 // answered: the destination answers the probe, and by way of the tunnel.
@@ -22,7 +22,7 @@ func (f facts) answered(time.Time) *ruling {
 		return nil
 	}
 	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.Peer.Label()),
-		"the probe was answered after "+probe.Brief(f.Flow.Probe.Took))
+		evidence.Kernel.Decides("the probe was answered after %s", probe.Brief(f.Flow.Probe.Took)))
 	if m := f.PathMTU; m != nil {
 		v.Evidence = append(v.Evidence, measured(m))
 	}
@@ -40,7 +40,7 @@ func (f facts) overheard(time.Time) *ruling {
 		return nil
 	}
 	return final(healthy(fmt.Sprintf("%s answers through %s", f.target(), f.Peer.Label()),
-		"the packet entered "+f.Interface+", and its reply came out of it"))
+		evidence.Authenticated.Decides("the packet entered %s, and its reply came out of it", f.Interface)))
 }
 
 func (f facts) alive(now time.Time) *ruling {
@@ -49,7 +49,7 @@ func (f facts) alive(now time.Time) *ruling {
 		return nil
 	}
 	v := healthy(fmt.Sprintf("the session with %s is up", f.Peer.Label()),
-		fmt.Sprintf("handshake completed %s ago", probe.Brief(now.Sub(h.Established))))
+		evidence.Authenticated.Decides("handshake completed %s ago", probe.Brief(now.Sub(h.Established))))
 	return final(v)
 }
 
@@ -64,21 +64,21 @@ func (f facts) refused(time.Time) *ruling {
 	settled := f.Side == probe.SideA || !f.traced() || f.Kernel.On(evidence.FromTunnel).Packets > 0
 	src, _ := e.Inner()
 	who := src.Addr().String()
-	way := "came back through " + f.Peer.Label()
+	heard, way := evidence.Authenticated, "came back through "+f.Peer.Label()
 	if e.Seam == probe.SeamForward {
-		way = "was the answer to a socket of this host"
+		heard, way = evidence.Kernel, "was the answer to a socket of this host"
 	}
 	if !e.ICMPError() {
-		return &ruling{diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereBeyond, Certain: true,
+		return &ruling{diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereBeyond,
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
-			Evidence: []string{fmt.Sprintf("TCP reset from %s %s", src, way)},
+			Evidence: []evidence.Line{heard.Decides("TCP reset from %s %s", src, way)},
 			Fix:      fix.Steps{fix.Note("on " + who + ": start the service, or see what listens"), fix.Check("ss -tlnp").On(who)}}, settled}
 	}
 	code, says := innerICMP(e)
 	icmpType, icmpCode, _ := e.ICMP()
-	v := diagnose.Verdict{Code: code, Where: diagnose.WhereBeyond, Certain: true,
+	v := diagnose.Verdict{Code: code, Where: diagnose.WhereBeyond,
 		Summary:  fmt.Sprintf("the tunnel works; %s says: %s", who, says),
-		Evidence: []string{fmt.Sprintf("ICMP type %d code %d (%s) from %s %s", icmpType, icmpCode, says, who, way)}}
+		Evidence: []evidence.Line{heard.Decides("ICMP type %d code %d (%s) from %s %s", icmpType, icmpCode, says, who, way)}}
 	v.Checkpoint = innerICMPCheckpoint[code]
 	switch code {
 	case diagnose.ConnectionRefused:

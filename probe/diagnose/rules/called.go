@@ -19,14 +19,14 @@ func (f facts) replied(time.Time) *ruling {
 		return nil
 	}
 	return final(healthy(fmt.Sprintf("%s answers, and the answer goes back to %s", f.target(), f.Peer.Label()),
-		"the packet was written to "+f.Interface+" and its reply sent encrypted"))
+		evidence.Kernel.Decides("the packet was written to %s and its reply sent encrypted", f.Interface)))
 }
 
 // strangers: somebody shakes hands with us whom we do not know.
 func (f facts) strangers(time.Time) *ruling {
 	for i := len(f.Strangers) - 1; i >= 0; i-- {
 		if s := &f.Strangers[i]; f.concerns(s) {
-			return final(Stranger(f.Facts, s))
+			return final(Stranger(f.Facts, s, evidence.Secret))
 		}
 	}
 	return nil
@@ -42,31 +42,32 @@ func (f facts) concerns(s *diagnose.Stranger) bool {
 	return !f.Flow.Source.IsValid() || f.Flow.Source.Contains(s.From.Addr()) || f.Flow.Seen[probe.B3] == nil
 }
 
-// Stranger judges somebody who is no peer of the node that the facts are about.
-func Stranger(of *diagnose.Facts, s *diagnose.Stranger) diagnose.Verdict {
+// Stranger judges somebody who is no peer of the node that the facts are about. Known is
+// how it is known who that is: anybody can send what it sent.
+func Stranger(of *diagnose.Facts, s *diagnose.Stranger, known evidence.Known) diagnose.Verdict {
 	f := facts{of}
 	from := s.From.Addr().String()
 	if s.Reason == probe.UnknownPeer && s.Key.IsZero() {
-		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WherePeer, Certain: true,
+		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WherePeer,
 			Summary: fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
-			Evidence: []string{fmt.Sprintf("%s, made for our public key, from the static key %s, which belongs to no private key",
+			Evidence: []evidence.Line{known.Decides("%s, made for our public key, from the static key %s, which belongs to no private key",
 				probe.Count(s.Count, "initiation"), s.Key)},
 			Fix: fix.Steps{fix.Note("on " + from + ", set PrivateKey in [Interface]; then add its public key here:"),
 				fix.Check("wg show all public-key").On(from)}}
 	}
 	if s.Reason == probe.UnknownPeer {
 		added := fix.Where{File: f.Config, Section: "Peer", Peer: s.Key.String()}
-		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WhereHere, Certain: true,
+		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WhereHere,
 			Summary:  fmt.Sprintf("%s attempts a handshake with the key %s, which is not a peer here", s.From, s.Key),
-			Evidence: []string{fmt.Sprintf("%s, made for our public key, static key decrypted", probe.Count(s.Count, "initiation"))},
+			Evidence: []evidence.Line{known.Decides("%s, made for our public key, static key decrypted", probe.Count(s.Count, "initiation"))},
 			Fix: fix.Steps{fix.Note("if it is one of yours, add it" + added.InFile() + ":"),
 				fix.Heading(added), fix.Config(added, "PublicKey", s.Key.String()), fix.Config(added, "AllowedIPs", "ITS-TUNNEL-ADDRESS/32"),
 				fix.Note("or at once:"),
 				fix.Command("wg set %s peer %s allowed-ips ITS-TUNNEL-ADDRESS/32", f.Interface, s.Key)}}
 	}
-	return diagnose.Verdict{Code: diagnose.WrongPublicKey, Checkpoint: probe.B2, Where: diagnose.WherePeer, Certain: true,
+	return diagnose.Verdict{Code: diagnose.WrongPublicKey, Checkpoint: probe.B2, Where: diagnose.WherePeer,
 		Summary:  fmt.Sprintf("%s is configured with a different public key for this node", s.From),
-		Evidence: []string{fmt.Sprintf("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
+		Evidence: []evidence.Line{known.Decides("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
 		Fix: fix.Steps{fix.Note("on " + from + ", in its [Peer] for this host:"),
 			fix.Config(fix.Where{Host: from, Section: "Peer"}, "PublicKey", f.PublicKey.String())}}
 }
@@ -79,15 +80,16 @@ func (f facts) replayed(now time.Time) *ruling {
 		return nil
 	}
 	h := &p.Handshake
-	v := diagnose.Verdict{Code: diagnose.HandshakeReplay, Checkpoint: probe.B2, Where: diagnose.WherePeer, Certain: true,
-		Summary:  fmt.Sprintf("initiations of %s are refused as replays: its clock went back, or two hosts share its key", p.Label()),
-		Evidence: []string{fmt.Sprintf("%s with a timestamp not newer than the last one", probe.Count(h.Replays, "initiation"))},
+	v := diagnose.Verdict{Code: diagnose.HandshakeReplay, Checkpoint: probe.B2, Where: diagnose.WherePeer,
+		Summary: fmt.Sprintf("initiations of %s are refused as replays: its clock went back, or two hosts share its key", p.Label()),
+		Evidence: []evidence.Line{evidence.Secret.Decides("%s with a timestamp not newer than the last one",
+			probe.Count(h.Replays, "initiation"))},
 		Fix: fix.Steps{fix.Note("on " + p.Label() + ": is the clock right?"), fix.Check("timedatectl").On(p.Label()),
 			fix.Note("once it is, forget the old timestamp here:"),
 			fix.Command("wg set %s peer %s remove", f.Interface, p.Key),
 			fix.Note("and add the peer again")}}
 	if back := h.ClockNewest.Sub(h.Clock); back > time.Second {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("its clock stood at %s before, and now at %s: %v back",
+		v.Evidence = append(v.Evidence, evidence.Secret.Says("its clock stood at %s before, and now at %s: %v back",
 			h.ClockNewest.UTC().Format(time.DateTime), h.Clock.UTC().Format(time.DateTime), back.Round(time.Second)))
 	}
 	return final(v)
@@ -103,8 +105,9 @@ func (f facts) responseNotAccepted(now time.Time) *ruling {
 	h := &p.Handshake
 	to := f.outerTarget(h.LastAnswered)
 	return &ruling{diagnose.Verdict{Code: diagnose.ResponseNotAccepted, Checkpoint: probe.B3, Where: diagnose.WherePath,
-		Summary:  fmt.Sprintf("%s keeps initiating handshakes; each is answered, but no data follows", p.Label()),
-		Evidence: []string{fmt.Sprintf("%d initiations received and answered to %s since it last sent data", h.Answered, to)},
+		Summary: fmt.Sprintf("%s keeps initiating handshakes; each is answered, but no data follows", p.Label()),
+		Evidence: []evidence.Line{evidence.Inferred.Decides("%d initiations received and answered to %s since it last sent data",
+			h.Answered, to)},
 		Candidates: []diagnose.Candidate{
 			diagnose.Maybe(diagnose.PSKMismatch,
 				"on %s, wgnode doctor says so for certain; or compare wg show all preshared-keys on both hosts", p.Label()),
@@ -146,9 +149,9 @@ func (f facts) sharedKey(now time.Time) *ruling {
 			return nil
 		}
 	}
-	return final(diagnose.Verdict{Code: diagnose.SharedKey, Where: diagnose.WherePeer, Certain: true,
+	return final(diagnose.Verdict{Code: diagnose.SharedKey, Where: diagnose.WherePeer,
 		Summary: fmt.Sprintf("two hosts use the key of %s: its endpoint goes back and forth between %s and %s", p.Label(), a, b),
-		Evidence: []string{fmt.Sprintf("%d moves within %v, each by an authenticated packet", len(p.Moves),
+		Evidence: []evidence.Line{evidence.Authenticated.Decides("%d moves within %v, each by an authenticated packet", len(p.Moves),
 			p.Moves[len(p.Moves)-1].At.Sub(p.Moves[0].At).Round(time.Second))},
 		Fix: fix.Steps{fix.Note("on one of the two, make a key of its own:"),
 			fix.Command("wgnode genkey"), fix.Note("and add its public key as another peer here")}})
@@ -164,8 +167,9 @@ func (f facts) noAnswerHere(time.Time) *ruling {
 		return &ruling{f.replyAstray(back), false}
 	}
 	return &ruling{diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B7, Where: diagnose.WhereHere,
-		Summary:  fmt.Sprintf("the packet to %s came out of the tunnel here, and no reply has entered it", f.target()),
-		Evidence: []string{"written to " + f.Interface + ": B4", "nothing read from " + f.Interface + " for it: no B7"},
+		Summary: fmt.Sprintf("the packet to %s came out of the tunnel here, and no reply has entered it", f.target()),
+		Evidence: []evidence.Line{evidence.Authenticated.Says("written to %s: B4", f.Interface),
+			evidence.Inferred.Decides("nothing read from %s for it: no B7", f.Interface)},
 		Candidates: []diagnose.Candidate{
 			diagnose.Maybe(diagnose.ForwardingDisabled, "sysctl net.%s.conf.all.forwarding, unless %s is this host's own",
 				family(f.Flow.Target.Addr()), dst),
@@ -182,17 +186,19 @@ func (f facts) noAnswerHere(time.Time) *ruling {
 // replyAstray: the reply has come back to this host, and does not enter the tunnel
 // as what it was, though nothing was seen to drop it.
 func (f facts) replyAstray(back *evidence.Traversal) diagnose.Verdict {
+	passed := ""
+	if back.Passed == "postrouting" {
+		passed = fmt.Sprintf(", and passed postrouting on its way out of %s", back.Out)
+	}
 	v := diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B7, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came back to this host, and has not entered the tunnel as the answer that it was", f.target()),
-		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s%s", probe.Count(back.Packets, "reply packet"), back.In,
-			comma(back.Translated)),
-			"nothing read from " + f.Interface + " for it: no B7"},
+		Evidence: []evidence.Line{evidence.Kernel.Says("netfilter trace: %s came in on %s%s%s",
+			probe.Count(back.Packets, "reply packet"), back.In,
+			comma(back.Translated), passed),
+			evidence.Inferred.Decides("nothing read from %s for it: no B7", f.Interface)},
 		Candidates: []diagnose.Candidate{
 			diagnose.Maybe(diagnose.ReturnFirewall, "nft list ruleset: does a rule drop or change what comes from %s?", f.Flow.Target.Addr()),
 			diagnose.Maybe(diagnose.ReturnRouteWrong, "ip route get %s: does it lead into %s?", back.Dst.Addr(), f.Interface)},
 		Fix: fix.Steps{fix.Check("nft list ruleset"), fix.Check("ip route get %s", back.Dst.Addr())}}
-	if back.Passed == "postrouting" {
-		v.Evidence[0] += fmt.Sprintf(", and passed postrouting on its way out of %s", back.Out)
-	}
 	return v
 }

@@ -12,9 +12,9 @@ import (
 // blocks says what of IPsec keeps the packets of a segment from going on, and how to mend
 // that; nothing if nothing is known to. Where no policy is, a counter is evidence that has
 // counted exactly as many packets as were followed: others could be of other packets.
-func (f facts) blocks(p *evidence.Traversal) (why []string, mend fix.Steps) {
+func (f facts) blocks(p *evidence.Traversal) (why []evidence.Line, mend fix.Steps) {
 	for _, b := range p.XfrmBlocks {
-		why = append(why, b.Text)
+		why = append(why, evidence.Kernel.Decides("%s", b.Text))
 		mend = append(mend, fix.Commands(b.Fix)...)
 	}
 	if len(why) > 0 || f.Kernel == nil {
@@ -22,7 +22,7 @@ func (f facts) blocks(p *evidence.Traversal) (why []string, mend fix.Steps) {
 	}
 	for _, c := range f.Kernel.Counters {
 		if strings.HasPrefix(c.Name, "XfrmIn") && c.Counted() == uint64(p.Packets) {
-			why = append(why, "the kernel counted as many as were followed: "+c.String())
+			why = append(why, evidence.Kernel.Decides("the kernel counted as many as were followed: %s", c.String()))
 			mend = append(mend, mendCounted(c, p)...)
 		}
 	}
@@ -42,10 +42,10 @@ func mendCounted(c evidence.Counter, p *evidence.Traversal) fix.Steps {
 }
 
 // counted is what the kernel counted meanwhile, for a verdict that is not certain.
-func (f facts) counted() []string {
-	var lines []string
+func (f facts) counted() []evidence.Line {
+	var lines []evidence.Line
 	for _, c := range f.Kernel.Counters {
-		lines = append(lines, "the kernel counted meanwhile, of all packets: "+c.String())
+		lines = append(lines, evidence.Kernel.Says("the kernel counted meanwhile, of all packets: %s", c.String()))
 	}
 	return lines
 }

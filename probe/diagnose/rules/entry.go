@@ -25,7 +25,7 @@ func (f facts) outside() bool {
 // answeredOutside adds to the evidence that the probe was answered all the same.
 func (f facts) answeredOutside(v *diagnose.Verdict) {
 	if f.Flow.Probe.Answered && !f.Flow.Route.Local {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%s answers, but past the tunnel, through %s", f.target(), f.Flow.Route.Interface))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s answers, but past the tunnel, through %s", f.target(), f.Flow.Route.Interface))
 	}
 }
 
@@ -35,16 +35,16 @@ func (f facts) noMatch(time.Time) *ruling {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	v := diagnose.Verdict{Code: diagnose.NoAllowedIPsMatch, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.NoAllowedIPsMatch, Checkpoint: probe.A1, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("%s is in no peer's AllowedIPs", dst),
-		Evidence: []string{fmt.Sprintf("cryptokey routing of %s finds no peer for %s", f.Interface, dst)}}
+		Evidence: []evidence.Line{evidence.Kernel.Decides("cryptokey routing of %s finds no peer for %s", f.Interface, dst)}}
 	if e := f.Flow.Dropped; e != nil && e.Reason == probe.NoAllowedIPsMatch {
-		v.Evidence = append(v.Evidence, "the packet entered the tunnel and was refused there")
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("the packet entered the tunnel and was refused there"))
 	}
 	f.answeredOutside(&v)
 	host := hostPrefix(dst)
 	if p := f.Nearest; p != nil {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("nearest: %s has %s", p.Label(), joinPrefixes(p.AllowedIPs)))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("nearest: %s has %s", p.Label(), joinPrefixes(p.AllowedIPs)))
 		all := append(slices.Clone(p.AllowedIPs), host)
 		v.Fix = fix.Steps{
 			fix.Notef("if %s is behind %s, in %s:", dst, p.Label(), f.sectionOf(p)),
@@ -66,10 +66,10 @@ func (f facts) notRouted(time.Time) *ruling {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	v := diagnose.Verdict{Code: diagnose.RouteBypassesTunnel, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.RouteBypassesTunnel, Checkpoint: probe.A1, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.Peer.Label(), r.Interface, f.Interface),
-		Evidence: []string{"ip route get " + dst.String() + ": " + r.Describe(),
-			"no packet for it entered the tunnel"},
+		Evidence: []evidence.Line{evidence.Kernel.Decides("ip route get %s: %s", dst, r.Describe()),
+			evidence.Kernel.Says("no packet for it entered the tunnel")},
 		Fix: routeFix(&r, f.routeInto(dst))}
 	switch {
 	case r.Local:
@@ -89,11 +89,11 @@ func (f facts) notRouted(time.Time) *ruling {
 func (f facts) incomplete(v *diagnose.Verdict) {
 	var first fix.Steps
 	if f.LinkDown {
-		v.Evidence = append(v.Evidence, f.Interface+" is down: routes by it are gone, or out of use")
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s is down: routes by it are gone, or out of use", f.Interface))
 		first = append(first, fix.Command("ip link set %s up", f.Interface))
 	}
 	for _, p := range f.Missing {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%s, which the configuration gives it, is no address of %s", p, f.Interface))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s, which the configuration gives it, is no address of %s", p, f.Interface))
 		first = append(first, fix.Command("ip address add %s dev %s", p, f.Interface))
 	}
 	v.Fix = append(first, v.Fix...)
@@ -114,26 +114,29 @@ func (f facts) notEntered(time.Time) *ruling {
 		return nil
 	}
 	errno := f.Flow.Probe.Errno
-	certain := errno == syscall.EPERM || errno == syscall.ECONNREFUSED
+	refused := errno == syscall.EPERM || errno == syscall.ECONNREFUSED
 	p := f.Kernel.On(evidence.ToTunnel)
-	v := diagnose.Verdict{Code: diagnose.OutputFirewall, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: certain,
+	v := diagnose.Verdict{Code: diagnose.OutputFirewall, Checkpoint: probe.A1, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("the probe's packet to %s did not reach the tunnel", f.target()),
-		Evidence: []string{"nothing for " + f.target() + " was read from " + f.Interface},
+		Evidence: []evidence.Line{evidence.Kernel.Says("nothing for %s was read from %s", f.target(), f.Interface)},
 		Fix:      fix.Steps{fix.Note("look for a rule that drops it in the output hook"), fix.Check("nft list ruleset")}}
-	if certain {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("the probe failed with %q and no packet had left: that is this host's own answer", errno))
+	if refused {
+		v.Evidence = append(v.Evidence,
+			evidence.Kernel.Decides("the probe failed with %q and no packet had left: that is this host's own answer", errno))
 	}
 	switch {
-	case certain && f.traced() && p.Packets == 0:
+	case refused && f.traced() && p.Packets == 0:
 		v.Summary += ": this host refuses to send it"
 		return &ruling{refusal(v, f.Flow.XfrmBlocks, "output"), f.Flow.Probe.Done}
-	case certain:
+	case refused:
 		v.Summary += ": netfilter on this host drops or rejects it"
 		return final(v)
 	case p.Lost != "":
-		v.Evidence = append(v.Evidence, "netfilter trace: it is seen last in the "+p.Lost+" hook, and no rule that is traced has dropped it")
+		v.Evidence = append(v.Evidence,
+			evidence.Kernel.Says("netfilter trace: it is seen last in the %s hook, and no rule that is traced has dropped it", p.Lost))
 	case p.Passed != "":
-		v.Evidence = append(v.Evidence, "netfilter trace: it passes the "+p.Passed+" hook: what is traced has not dropped it")
+		v.Evidence = append(v.Evidence,
+			evidence.Kernel.Says("netfilter trace: it passes the %s hook: what is traced has not dropped it", p.Passed))
 	}
 	v.Candidates = []diagnose.Candidate{diagnose.Maybe(diagnose.OutputFirewall, "nft list ruleset: is there a drop in the output hook?")}
 	if f.traced() {

@@ -21,6 +21,9 @@ func addFix(t *testing.T, fixes fixtest.Fixes, name string, f *diagnose.Facts) {
 	fixes.Add(t, name, func(config string) fix.Steps {
 		f.Config = config
 		v, _ := Judge(f, now)
+		if err := weighed(&v); err != nil {
+			t.Error(err)
+		}
 		return v.Fix
 	})
 }

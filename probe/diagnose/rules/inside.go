@@ -50,17 +50,17 @@ func (f facts) sourceDisallowed(time.Time) *ruling {
 func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
 	p := f.Peer
 	src, dst := e.Inner()
-	v := diagnose.Verdict{Code: diagnose.DisallowedSource, Checkpoint: probe.B4, Where: diagnose.WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.DisallowedSource, Checkpoint: probe.B4, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("%s sends packets whose source is not in its AllowedIPs here", p.Label()),
-		Evidence: []string{fmt.Sprintf("%s, authenticated and dropped", probe.Count(p.DisallowedN, "such packet")),
-			fmt.Sprintf("AllowedIPs of %s: %s", p.Label(), joinPrefixes(p.AllowedIPs))}}
+		Evidence: []evidence.Line{evidence.Authenticated.Decides("%s, authenticated and dropped", probe.Count(p.DisallowedN, "such packet")),
+			evidence.Kernel.Decides("AllowedIPs of %s: %s", p.Label(), joinPrefixes(p.AllowedIPs))}}
 	if e.Checkpoint == probe.A5 {
 		v.Checkpoint = probe.A6
 	}
 	all, in := p.AllowedIPs, f.sectionOf(p)
 	if src.Addr().IsValid() {
 		v.Summary = fmt.Sprintf("%s sends packets from %s, which is not in its AllowedIPs here", p.Label(), src.Addr())
-		v.Evidence = append(v.Evidence, fmt.Sprintf("the latest: %s to %s", src, dst))
+		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("the latest: %s to %s", src, dst))
 		all = append(append([]netip.Prefix(nil), all...), hostPrefix(src.Addr()))
 		v.Fix = fix.Steps{
 			fix.Notef("in %s:", in),
@@ -82,8 +82,9 @@ func (f facts) notDelivered(time.Time) *ruling {
 	}
 	return &ruling{diagnose.Verdict{Code: diagnose.InputFirewall, Checkpoint: probe.A6, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("the reply of %s came out of the tunnel and did not reach the application", f.target()),
-		Evidence: []string{fmt.Sprintf("%s of the flow were written to %s", probe.Count(f.Flow.Replies, "packet"), f.Interface),
-			"the probe got no answer"},
+		Evidence: []evidence.Line{
+			evidence.Authenticated.Says("%s of the flow were written to %s", probe.Count(f.Flow.Replies, "packet"), f.Interface),
+			evidence.Inferred.Decides("the probe got no answer")},
 		Candidates: []diagnose.Candidate{
 			diagnose.Maybe(diagnose.InputFirewall, "nft list ruleset: is there a drop between %s and the application?", f.Interface),
 			diagnose.Maybe(diagnose.ReversePathFilter, "nstat -az TcpExtIPReversePathFilter: does it grow?")},
@@ -108,17 +109,21 @@ func (f facts) noReply(now time.Time) *ruling {
 	}
 	dst := f.Flow.Target.Addr()
 	v := diagnose.Verdict{Code: diagnose.NoReply, Checkpoint: probe.A5, Where: diagnose.WherePeer,
-		Summary:  fmt.Sprintf("packets to %s leave through the session with %s, and no reply comes back", f.target(), p.Label()),
-		Evidence: []string{fmt.Sprintf("%s of the flow were sent to %s", probe.Count(f.Flow.SentData, "data message"), p.Endpoint)}}
+		Summary: fmt.Sprintf("packets to %s leave through the session with %s, and no reply comes back", f.target(), p.Label()),
+		Evidence: []evidence.Line{evidence.Kernel.Says("%s of the flow were sent to %s",
+			probe.Count(f.Flow.SentData, "data message"), p.Endpoint),
+			evidence.Inferred.Decides("nothing that answers them was received")}}
 	if p.Handshake.EstablishedNow {
-		v.Evidence = append(v.Evidence, "a handshake was completed meanwhile: the path works both ways, and so do the keys")
+		v.Evidence = append(v.Evidence,
+			evidence.Authenticated.Says("a handshake was completed meanwhile: the path works both ways, and so do the keys"))
 	}
 	if to := f.Kernel.On(evidence.ToTunnel).Translated; to != "" {
-		v.Evidence = append(v.Evidence, "netfilter trace: this host translates them before they enter the tunnel: "+to)
+		v.Evidence = append(v.Evidence,
+			evidence.Kernel.Says("netfilter trace: this host translates them before they enter the tunnel: %s", to))
 	}
 	if p.DisallowedN > 0 {
 		v.Evidence = append(v.Evidence,
-			fmt.Sprintf("%s from %s had a source outside its AllowedIPs", probe.Count(p.DisallowedN, "packet"), p.Label()))
+			evidence.Authenticated.Says("%s from %s had a source outside its AllowedIPs", probe.Count(p.DisallowedN, "packet"), p.Label()))
 		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.DisallowedSource,
 			"is %s in AllowedIPs of %s here? They are %s", dst, p.Label(), joinPrefixes(p.AllowedIPs)))
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -21,11 +22,12 @@ func Judge(of *diagnose.Facts, now time.Time) (v diagnose.Verdict, settled bool)
 	if f.Onward != nil && f.Flow.Seen[probe.A1] != nil && v.Code == diagnose.NoReplyFromDestination {
 		v, settled = facts{f.Onward}.judge(now)
 	}
+	v.Weigh()
 	if !v.Certain && v.Code != diagnose.Idle {
 		f.blind(&v)
 	}
 	if f.Changed != "" && !v.Healthy() && v.Code != diagnose.ConnectionRefused {
-		v.Evidence = append(v.Evidence, f.Changed+": it has been changed since")
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: it has been changed since", f.Changed))
 		v.Fix = append(fix.Steps{fix.Note("restore the configured state:"), fix.Command("wgnode reload %s", f.Interface),
 			fix.Note("or:")}, v.Fix...)
 	}
@@ -58,7 +60,7 @@ func (f facts) idle(now time.Time) diagnose.Verdict {
 	if f.Flow != nil {
 		return diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere,
 			Summary:  "no matching packet was seen",
-			Evidence: []string{fmt.Sprintf("no packet to %s came out of %s or entered it", f.target(), f.Interface)},
+			Evidence: []evidence.Line{evidence.Inferred.Says("no packet to %s came out of %s or entered it", f.target(), f.Interface)},
 			Fix:      fix.Steps{fix.Note("on the host that asks, while this is watched:"), f.askingCommand()}}
 	}
 	why := "no handshake was attempted"

@@ -72,7 +72,29 @@ func (s *story) judge() (diagnose.Verdict, bool) {
 	if rule != nil && !slices.Contains(rule.finds[r.Code], r.Checkpoint) {
 		panic(fmt.Sprintf("rule %q has found %s at %q, which the table does not say", rule.name, r.Code, r.Checkpoint))
 	}
-	return Judge(s.Facts, now)
+	v, settled := Judge(s.Facts, now)
+	if err := weighed(&v); err != nil {
+		panic(err)
+	}
+	return v, settled
+}
+
+// weighed says what is wrong with how the evidence of a verdict is known.
+func weighed(v *diagnose.Verdict) error {
+	for _, l := range v.Evidence {
+		switch l.Known {
+		case evidence.Authenticated, evidence.Kernel, evidence.Secret, evidence.Claimed, evidence.Inferred:
+		default:
+			return fmt.Errorf("%s: how is it known? %q: %q", v.Code, l.Known, l.Text)
+		}
+		if v.Certain && l.Decides && !l.Known.Proves() {
+			return fmt.Errorf("%s is certain by what is %s: %q", v.Code, l.Known, l.Text)
+		}
+	}
+	if v.Certain && !slices.ContainsFunc(v.Evidence, func(l evidence.Line) bool { return l.Decides }) {
+		return fmt.Errorf("%s is certain, and nothing decides", v.Code)
+	}
+	return nil
 }
 
 func (s *story) after(d time.Duration) *story { s.at = s.at.Add(d); return s }
@@ -197,8 +219,9 @@ func outwardCases() []judgeCase {
 // sees it.
 func handshakeCases() []judgeCase {
 	return []judgeCase{
-		{name: "no private key", s: tell(probe.SideA).calls().calls(), edit: func(s *story) { s.PublicKey = key.Public{} }, code: diagnose.NoPrivateKey,
-			at: probe.A2, sure: true, says: "wgnode genkey", where: diagnose.WhereHere},
+		{name: "no private key", s: tell(probe.SideA).calls().calls(), edit: func(s *story) { s.PublicKey = key.Public{} },
+			code: diagnose.NoPrivateKey,
+			at:   probe.A2, sure: true, says: "wgnode genkey", where: diagnose.WhereHere},
 		{name: "no endpoint", s: tell(probe.SideA), edit: func(s *story) {
 			s.Peer.Endpoint, s.Peer.Written = netip.AddrPort{}, ""
 			s.Peer.NoEndpoint = &probe.Event{}
@@ -282,7 +305,7 @@ func TestJudge(t *testing.T) {
 				t.Errorf("got %s at %v, certain %v, %s; want %s at %v, certain %v, %s\n%s",
 					v.Code, v.Checkpoint, v.Certain, v.Where, c.code, c.at, c.sure, c.where, v.Summary)
 			}
-			text := strings.Join(append(append([]string{v.Summary}, v.Evidence...), v.Fix.Lines()...), "\n")
+			text := strings.Join(append(append([]string{v.Summary}, evidence.Texts(v.Evidence)...), v.Fix.Lines()...), "\n")
 			if !strings.Contains(text, c.says) {
 				t.Errorf("%q is not said in\n%s", c.says, text)
 			}

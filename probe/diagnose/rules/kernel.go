@@ -21,7 +21,7 @@ const notForwarded = "it passes prerouting and is not forwarded"
 
 // dropVerdict is what all verdicts about a drop have in common.
 func dropVerdict(code diagnose.Code, at probe.Checkpoint, d *evidence.Drop, what string) diagnose.Verdict {
-	return diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere, Certain: true,
+	return diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.Evidence(), Fix: fix.Commands(d.Fix...)}
 }
 
@@ -42,17 +42,14 @@ func (f facts) diverted(time.Time) *ruling {
 	if f.Flow.Seen[probe.A1] != nil || p.Drop != nil || p.Passed != "postrouting" || p.Out == "" || p.Out == f.Interface {
 		return nil
 	}
-	v := diagnose.Verdict{Code: diagnose.RouteBypassesTunnel, Checkpoint: probe.A1, Where: diagnose.WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.RouteBypassesTunnel, Checkpoint: probe.A1, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("the packet to %s is rewritten by a rule on this host (NAT or mark) and leaves via %s instead of entering %s",
 			f.target(), p.Out, f.Interface),
-		Evidence: []string{fmt.Sprintf("netfilter trace: %s > %s left by %s", p.Src, p.Dst, p.Out),
-			"no packet for it entered the tunnel"},
+		Evidence: []evidence.Line{evidence.Kernel.Decides("netfilter trace: %s > %s left by %s%s", p.Src, p.Dst, p.Out, comma(p.Changed)),
+			evidence.Kernel.Says("no packet for it entered the tunnel")},
 		Fix: fix.Commands(p.Spare...)}
-	if p.Changed != "" {
-		v.Evidence[0] += ", " + p.Changed
-	}
 	if p.ChangedBy != "" {
-		v.Evidence = append(v.Evidence, "rule: "+p.ChangedBy)
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("rule: %s", p.ChangedBy))
 	} else {
 		v.Fix = fix.Steps{fix.Note("look for the rule that translates or marks it"), fix.Check("nft list ruleset"), fix.Check("ip rule")}
 	}
@@ -65,10 +62,11 @@ func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *ruling {
 	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Certain() {
 		return nil
 	}
-	v := diagnose.Verdict{Code: diagnose.ReversePathFilter, Checkpoint: at, Where: diagnose.WhereHere, Certain: true,
-		Summary:  fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
-		Evidence: append([]string{"netfilter trace: they pass prerouting and are seen no more"}, p.Source.Evidence...),
-		Fix:      fix.Commands(p.Source.Fix...)}
+	v := diagnose.Verdict{Code: diagnose.ReversePathFilter, Checkpoint: at, Where: diagnose.WhereHere,
+		Summary: fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
+		Evidence: append([]evidence.Line{evidence.Kernel.Decides("netfilter trace: they pass prerouting and are seen no more")},
+			evidence.Kernel.Each(p.Source.Evidence)...),
+		Fix: fix.Commands(p.Source.Fix...)}
 	return final(v)
 }
 
@@ -79,8 +77,9 @@ func (f facts) blocked(p *evidence.Traversal, code diagnose.Code, at probe.Check
 	if len(why) == 0 {
 		return nil
 	}
-	return final(diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere, Certain: true,
-		Summary: "IPsec on this host refuses " + what, Evidence: append([]string{"netfilter trace: " + seen}, why...), Fix: mend})
+	return final(diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere,
+		Summary:  "IPsec on this host refuses " + what,
+		Evidence: append([]evidence.Line{evidence.Kernel.Decides("netfilter trace: %s", seen)}, why...), Fix: mend})
 }
 
 // innerInDropped: the reply has left the tunnel, and does not get to the
@@ -146,16 +145,16 @@ func (f facts) forwarded(time.Time) *ruling {
 	if p.Lost != "prerouting" && f.Kernel.Blind == "" {
 		return nil
 	}
-	v := diagnose.Verdict{Checkpoint: probe.B5, Where: diagnose.WhereHere, Certain: p.Lost != ""}
-	seen := "netfilter trace: " + notForwarded
+	v := diagnose.Verdict{Checkpoint: probe.B5, Where: diagnose.WhereHere}
+	seen := evidence.Kernel.Decides("netfilter trace: %s", notForwarded)
 	if p.Lost == "" {
-		seen = "written to " + f.Interface + ", and no reply entered it"
+		seen = evidence.Inferred.Decides("written to %s, and no reply entered it", f.Interface)
 	}
 	switch {
 	case p.Route.Kind != evidence.RouteFound && p.Route.Kind != evidence.RouteUnknown:
 		v.Code = diagnose.NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Route.Kind)
-		v.Evidence = []string{seen, "for packets that come in on " + f.Interface + ": " + p.Route.Describe()}
+		v.Evidence = []evidence.Line{seen, evidence.Kernel.Decides("for packets that come in on %s: %s", f.Interface, p.Route.Describe())}
 		v.Fix = fix.Steps{fix.Notef("by the link or the gateway that %s is behind:", dst),
 			fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
 		if p.Route.Kind != evidence.RouteNone && p.Route.Remove != "" {
@@ -164,7 +163,7 @@ func (f facts) forwarded(time.Time) *ruling {
 	case p.Forwarding != nil && !p.Forwarding.On:
 		v.Code = diagnose.ForwardingDisabled
 		v.Summary = fmt.Sprintf("%s is not this host's own, and this host does not forward what comes in on %s", dst, f.Interface)
-		v.Evidence = []string{seen, p.Forwarding.Evidence}
+		v.Evidence = []evidence.Line{seen, evidence.Kernel.Decides("%s", p.Forwarding.Evidence)}
 		v.Fix = fix.Commands(p.Forwarding.Fix...)
 	case p.Lost == "prerouting":
 		return f.blocked(p, diagnose.ForwardFirewall, probe.B5, what, notForwarded)
@@ -191,10 +190,11 @@ func (f facts) returned(time.Time) *ruling {
 	}
 	w := &p.Route
 	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
-		return final(diagnose.Verdict{Code: diagnose.ForwardingDisabled, Checkpoint: probe.B7, Where: diagnose.WhereHere, Certain: true,
-			Summary:  fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
-			Evidence: []string{"netfilter trace: " + notForwarded, p.Forwarding.Evidence},
-			Fix:      fix.Commands(p.Forwarding.Fix...)})
+		return final(diagnose.Verdict{Code: diagnose.ForwardingDisabled, Checkpoint: probe.B7, Where: diagnose.WhereHere,
+			Summary: fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
+			Evidence: []evidence.Line{evidence.Kernel.Decides("netfilter trace: %s", notForwarded),
+				evidence.Kernel.Decides("%s", p.Forwarding.Evidence)},
+			Fix: fix.Commands(p.Forwarding.Fix...)})
 	}
 	if w.Kind == evidence.RouteUnknown || w.Kind == evidence.RouteFound && w.Interface == f.Interface {
 		if p.Lost == "prerouting" {
@@ -203,18 +203,18 @@ func (f facts) returned(time.Time) *ruling {
 		return nil
 	}
 	to := f.Kernel.On(evidence.FromTunnel).Src.Addr()
-	v := diagnose.Verdict{Code: diagnose.ReturnRouteWrong, Checkpoint: probe.B7, Where: diagnose.WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.ReturnRouteWrong, Checkpoint: probe.B7, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("%s comes back to this host, which routes it to %s, not into %s", from, w.Interface, f.Interface),
-		Evidence: []string{fmt.Sprintf("netfilter trace: %s came in on %s and did not enter the tunnel",
+		Evidence: []evidence.Line{evidence.Kernel.Decides("netfilter trace: %s came in on %s and did not enter the tunnel",
 			probe.Count(p.Packets, "reply packet"), p.In),
-			"the way back: " + w.Describe()}}
+			evidence.Kernel.Decides("the way back: %s", w.Describe())}}
 	if p.Packets > 0 {
 		to = p.Dst.Addr()
 	}
 	v.Fix = routeFix(w, f.routeInto(to))
 	if own {
 		v.Summary = fmt.Sprintf("%s is this host's own, and is routed to %s, not into %s", from, w.Interface, f.Interface)
-		v.Evidence[0] = "netfilter trace: the request passes the input hook, and no reply entered the tunnel"
+		v.Evidence[0] = evidence.Kernel.Decides("netfilter trace: the request passes the input hook, and no reply entered the tunnel")
 	}
 	if w.Kind != evidence.RouteFound {
 		v.Summary = fmt.Sprintf("this host has no route back to %s for %s: %s", to, from, w.Kind)
@@ -230,10 +230,11 @@ func (f facts) neighborSilent(time.Time) *ruling {
 	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.Kernel.On(evidence.ToTunnel).Packets > 0 {
 		return nil
 	}
-	v := diagnose.Verdict{Code: diagnose.NeighborUnreachable, Checkpoint: probe.B6, Where: diagnose.WhereBeyond, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.NeighborUnreachable, Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
 		Summary: fmt.Sprintf("%s does not answer on %s: no host there has that address, or it is down", n.Addr, n.Link),
-		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)),
-			n.Evidence},
+		Evidence: []evidence.Line{
+			evidence.Kernel.Decides("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)),
+			evidence.Kernel.Decides("%s", n.Evidence)},
 		Fix: fix.Steps{fix.Note("is it up, and on that link?"), fix.Check("ip neighbour show %s dev %s", n.Addr, n.Link),
 			fix.Note("if it is elsewhere:"), fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}
 	return final(v)
@@ -248,13 +249,14 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 	dst := f.Flow.Target.Addr()
 	v := diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
 		Summary: fmt.Sprintf("the packet to %s was forwarded out of %s, and nothing comes back", f.target(), p.Out),
-		Evidence: []string{fmt.Sprintf("netfilter trace: the packet to %s was forwarded out of %s%s",
-			f.target(), p.Out, comma(p.Translated))}}
+		Evidence: []evidence.Line{
+			evidence.Kernel.Says("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)),
+			evidence.Inferred.Decides("no answer came back to this host")}}
 	if p.Conntrack != nil {
-		v.Evidence = append(v.Evidence, "conntrack: "+p.Conntrack.Text)
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("conntrack: %s", p.Conntrack.Text))
 	}
 	if p.Route.Neighbor != nil {
-		v.Evidence = append(v.Evidence, p.Route.Neighbor.Evidence)
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s", p.Route.Neighbor.Evidence))
 	}
 	src := p.Src.Addr()
 	missing := diagnose.Maybe(diagnose.SNATMissing,
@@ -264,7 +266,7 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 	down := diagnose.Maybe(diagnose.NoReplyFromDestination,
 		"on %s, tcpdump -ni any host %s shows whether it arrives: its firewall, or nothing listens", dst, src)
 	if p.Translated == "" && (p.Conntrack == nil || !p.Conntrack.SNAT) {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("it left with the tunnel's address %s for its source", src))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("it left with the tunnel's address %s for its source", src))
 		v.Candidates = []diagnose.Candidate{missing, down}
 	} else {
 		v.Candidates = []diagnose.Candidate{down}

@@ -158,7 +158,7 @@ func TestJudgeByKernel(t *testing.T) {
 		if v.Code != c.code || v.Checkpoint != c.at || v.Certain != c.sure {
 			t.Errorf("%s: %s at %s, certain %v; want %s at %s, %v\n%+v", c.name, v.Code, v.Checkpoint, v.Certain, c.code, c.at, c.sure, v)
 		}
-		if text := strings.Join(slices.Concat(v.Evidence, v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
+		if text := strings.Join(slices.Concat(evidence.Texts(v.Evidence), v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
 		}
 		addFix(t, fixes, c.name, c.s.Facts)
@@ -224,7 +224,7 @@ func TestJudgeMTU(t *testing.T) {
 		if v.Code != c.code || !settled || !v.Certain {
 			t.Errorf("%s: %+v", c.name, v)
 		}
-		if text := strings.Join(slices.Concat(v.Evidence, v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
+		if text := strings.Join(slices.Concat(evidence.Texts(v.Evidence), v.Fix.Lines()), "\n"); !strings.Contains(text, c.says) {
 			t.Errorf("%s: %q is not in\n%s", c.name, c.says, text)
 		}
 		addFix(t, fixes, c.name, healthy(c.m).Facts)
@@ -240,18 +240,20 @@ func TestJudgeSaysWhatItMissed(t *testing.T) {
 		tell(probe.SideA).calls(), tell(probe.SideA).connects().asks(), tell(probe.SideB).called().called(), tell(probe.SideB).comesIn(),
 	} {
 		s.Kernel = blind
-		if v, _ := s.judge(); v.Certain || !strings.Contains(strings.Join(v.Evidence, "\n"), "not known: operation not permitted") {
+		if v, _ := s.judge(); v.Certain || !strings.Contains(strings.Join(evidence.Texts(v.Evidence), "\n"),
+			"not known: operation not permitted") {
 			t.Errorf("%s: %v", v.Code, v.Evidence)
 		}
 		s.Kernel = missed
 		v, _ := s.judge()
-		if text := strings.Join(v.Evidence, "\n"); !strings.Contains(text, "legacy rules are not traced\n7 trace events were lost") {
+		if text := strings.Join(evidence.Texts(v.Evidence), "\n"); !strings.Contains(text,
+			"legacy rules are not traced\n7 trace events were lost") {
 			t.Errorf("%s: %s", v.Code, text)
 		}
 	}
 	s := tell(probe.SideA).calls().kernel(evidence.ToWire, evidence.Traversal{Drop: aDrop("output")})
 	s.Kernel.Lost = 7
-	if v, _ := s.judge(); !v.Certain || strings.Contains(strings.Join(v.Evidence, "\n"), "were lost") {
+	if v, _ := s.judge(); !v.Certain || strings.Contains(strings.Join(evidence.Texts(v.Evidence), "\n"), "were lost") {
 		t.Errorf("a certain verdict doubts: %v", v.Evidence)
 	}
 }

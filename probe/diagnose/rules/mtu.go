@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
@@ -30,23 +31,28 @@ func (f facts) blackhole(time.Time) *ruling {
 	if m.To.Is6() {
 		mtu = max(mtu, leastIPv6)
 	}
-	v := diagnose.Verdict{Code: diagnose.MTUBlackhole, Checkpoint: probe.A5, Where: diagnose.WherePath, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.MTUBlackhole, Checkpoint: probe.A5, Where: diagnose.WherePath,
 		Summary: fmt.Sprintf("small packets to %s get through, "+
 			"packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
 			m.To, m.Link, where),
-		Evidence: []string{fmt.Sprintf("the largest ICMP echo that was answered has %d bytes, with its IP header; "+
-			"one of %d was not, and no packet-too-big came", m.Largest, m.Link)},
+		// Sizes are tried in turns, each several times: what decides is what got through beside
+		// what did not.
+		Evidence: []evidence.Line{
+			evidence.Authenticated.Decides("the largest ICMP echo that was answered has %d bytes, with its IP header", m.Largest),
+			evidence.Inferred.Says("one of %d bytes was not, and no packet-too-big came", m.Link)},
 		Fix: fix.Steps{fix.Note("at once:"), fix.Command("ip link set mtu %d dev %s", mtu, f.Interface),
 			fix.Notef("for good, in %s:", f.ownSection()), fix.Config(f.ownSection(), "MTU", strconv.Itoa(mtu)),
 			fix.Note("or, where the way cannot be mended and other hosts send through this one:"),
 			fix.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d",
 				quoted(f.Interface), mtu-tcpHeaders(m.To))}}
 	if m.Forth {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("a datagram of %d bytes gets there: the small answer to it came back", m.Link))
+		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("a datagram of %d bytes gets there: the small answer to "+
+			"it came back", m.Link))
 		v.Fix = append(fix.Steps{fix.Note("the other end sends what is too large; there, too:")}, v.Fix...)
 	}
 	if m.Largest < leastIPv6 {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%d is less than the %d bytes that IPv6 takes: the way itself should be mended", m.Largest,
+		v.Evidence = append(v.Evidence, evidence.Inferred.Says("%d is less than the %d bytes that IPv6 takes: the way "+
+			"itself should be mended", m.Largest,
 			leastIPv6))
 		v.Fix = append(fix.Steps{fix.Notef("mend the way; or, where the tunnel can do without IPv6, which ends below %d:", leastIPv6)}, v.Fix...)
 	}
@@ -54,13 +60,13 @@ func (f facts) blackhole(time.Time) *ruling {
 }
 
 // measured is what was found out about large packets, for evidence.
-func measured(m *diagnose.PathMTU) string {
+func measured(m *diagnose.PathMTU) evidence.Line {
 	if m.ToldBy.IsValid() {
-		return fmt.Sprintf("the largest packet that gets there and back has %d bytes, "+
+		return evidence.Authenticated.Says("the largest packet that gets there and back has %d bytes, "+
 			"the tunnel's MTU is %d; %s tells senders so (%d), and they adapt",
 			m.Largest, m.Link, m.ToldBy, m.Told)
 	}
-	return fmt.Sprintf("packets of the tunnel's full size, %d bytes, get there and back", m.Link)
+	return evidence.Authenticated.Says("packets of the tunnel's full size, %d bytes, get there and back", m.Link)
 }
 
 // tcpHeaders is what IP and TCP take of a packet, in bytes.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -21,33 +22,34 @@ func (f facts) routerRefuses(time.Time) *ruling {
 		return nil
 	}
 	dst := f.Flow.Target.Addr()
-	v := diagnose.Verdict{Checkpoint: e.Checkpoint, Where: diagnose.WhereHere, Certain: true}
-	tried := fmt.Sprintf("a socket of this host was to reach %s for %s, and was told: %s", f.target(), f.Peer.Label(), e.Reason)
+	v := diagnose.Verdict{Checkpoint: e.Checkpoint, Where: diagnose.WhereHere}
+	tried := evidence.Kernel.Decides("a socket of this host was to reach %s for %s, and was told: %s", f.target(), f.Peer.Label(), e.Reason)
 	switch {
 	case e.Reason == probe.ICMPProhibited && f.Flow.Seen[probe.B5] == nil && len(f.Router.Allow) == 0:
 		v.Code = diagnose.ForwardingDisabled
 		v.Summary = fmt.Sprintf("%s is not this node's own, and this node lets peers reach nothing beyond itself", dst)
-		v.Evidence = []string{"[route] of its configuration allows nothing, and there is no interface from which the kernel would forward"}
+		v.Evidence = []evidence.Line{evidence.Kernel.Decides("[route] of its configuration allows nothing, and there is no " +
+			"interface from which the kernel would forward")}
 		v.Fix = f.allow(e)
 	case e.Reason == probe.ICMPProhibited && f.Flow.Seen[probe.B5] == nil:
 		v.Code = diagnose.ForwardFirewall
 		v.Summary = fmt.Sprintf("this node does not let peers reach %s", f.target())
-		v.Evidence = []string{"what they may reach: " + strings.Join(f.Router.Allow, ", ")}
+		v.Evidence = []evidence.Line{evidence.Kernel.Decides("what they may reach: %s", strings.Join(f.Router.Allow, ", "))}
 		v.Fix = f.allow(e)
 	case e.Reason == probe.ICMPProhibited:
 		v.Code = diagnose.ForwardFirewall
 		v.Summary = fmt.Sprintf("this host does not let its own programs send to %s", f.target())
-		v.Evidence = []string{tried}
+		v.Evidence = []evidence.Line{tried}
 		v.Fix = fix.Steps{fix.Note("look for a rule that drops it in the output hook"), fix.Check("nft list ruleset")}
 	case e.Reason == probe.ICMPNetUnreachable:
 		v.Code = diagnose.NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s", dst)
-		v.Evidence = []string{tried}
+		v.Evidence = []evidence.Line{tried}
 		v.Fix = fix.Steps{fix.Check("ip route get %s", dst)}
 	default:
 		v.Code, v.Where = diagnose.NeighborUnreachable, diagnose.WhereBeyond
 		v.Summary = fmt.Sprintf("%s cannot be reached from this host: it does not answer to its address, or a router says so", dst)
-		v.Evidence = []string{tried}
+		v.Evidence = []evidence.Line{tried}
 		v.Fix = fix.Steps{fix.Note("is it up?"), fix.Check("ip route get %s", dst), fix.Check("ip neighbour show %s", dst)}
 	}
 	return final(v)
@@ -84,8 +86,10 @@ func (f facts) routerWaits(now time.Time) *ruling {
 	}
 	dst := f.Flow.Target.Addr()
 	return &ruling{diagnose.Verdict{Code: diagnose.NoReplyFromDestination, Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
-		Summary:  fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.Peer.Label(), f.target()),
-		Evidence: []string{fmt.Sprintf("sent on %s ago, with this host's own address for its source", probe.Brief(now.Sub(b5.When())))},
+		Summary: fmt.Sprintf("a socket of this host has sent on what %s sends to %s, and nothing comes back", f.Peer.Label(), f.target()),
+		Evidence: []evidence.Line{
+			evidence.Kernel.Says("sent on %s ago, with this host's own address for its source", probe.Brief(now.Sub(b5.When()))),
+			evidence.Inferred.Decides("no answer has come back to that socket")},
 		Candidates: []diagnose.Candidate{
 			diagnose.Maybe(diagnose.NoReplyFromDestination,
 				"on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst),

@@ -25,9 +25,9 @@ func (f facts) noPrivateKey(now time.Time) *ruling {
 	if !f.PublicKey.IsZero() || f.Peer.Handshake.Alive(now) || f.Flow != nil && f.Flow.Seen[probe.A4] != nil {
 		return nil
 	}
-	return final(diagnose.Verdict{Code: diagnose.NoPrivateKey, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+	return final(diagnose.Verdict{Code: diagnose.NoPrivateKey, Checkpoint: probe.A2, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("%s has no private key: no peer can accept its handshakes", f.Interface),
-		Evidence: []string{"the device has no private key"},
+		Evidence: []evidence.Line{evidence.Kernel.Decides("the device has no private key")},
 		Fix: fix.Steps{fix.Notef("make a key, set it as PrivateKey in %s, then reload:", f.ownSection()),
 			fix.Command("wgnode genkey"), fix.Command("wgnode reload %s", f.Interface),
 			fix.Note("the peers need its public key, which is shown by:"), fix.Check("wg show %s public-key", f.Interface)}})
@@ -39,22 +39,22 @@ func (f facts) noEndpoint(now time.Time) *ruling {
 		return nil
 	}
 	if p.Resolve != "" {
-		return final(diagnose.Verdict{Code: diagnose.EndpointUnresolved, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+		return final(diagnose.Verdict{Code: diagnose.EndpointUnresolved, Checkpoint: probe.A2, Where: diagnose.WhereHere,
 			Summary:  fmt.Sprintf("the endpoint of %s, %s, does not resolve", p.Label(), p.Written),
-			Evidence: []string{"last try: " + p.Resolve},
+			Evidence: []evidence.Line{evidence.Kernel.Decides("last try: %s", p.Resolve)},
 			Fix: fix.Steps{fix.Note("does the name exist, and does this host's resolver answer?"),
 				fix.Check("getent ahosts %s", hostOf(p.Written))}})
 	}
-	v := diagnose.Verdict{Code: diagnose.NoEndpoint, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.NoEndpoint, Checkpoint: probe.A2, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("%s has no endpoint: only the peer can initiate", p.Label()),
-		Evidence: []string{"no Endpoint is configured, and none was learned from a packet"},
+		Evidence: []evidence.Line{evidence.Kernel.Decides("no Endpoint is configured, and none was learned from a packet")},
 		Fix: fix.Steps{
 			fix.Notef("if it has a fixed address, in %s:", f.sectionOf(p)),
 			fix.Config(f.sectionOf(p), "Endpoint", "HOST:PORT"),
 			fix.Notef("else let it call in: on %s, in the [Peer] with public key %s:", p.Label(), f.PublicKey),
 			fix.Config(fix.Where{Host: p.Label(), Section: "Peer", Peer: f.PublicKey.String()}, "PersistentKeepalive", "25")}}
 	if p.NoEndpoint != nil {
-		v.Evidence = append(v.Evidence, "a packet for it was dropped and its sender told host unreachable")
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("a packet for it was dropped and its sender told host unreachable"))
 	}
 	return final(v)
 }
@@ -65,9 +65,9 @@ func (f facts) endpointInTunnel(time.Time) *ruling {
 		return nil
 	}
 	ep := p.Endpoint.Addr()
-	v := diagnose.Verdict{Code: diagnose.EndpointInTunnel, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.EndpointInTunnel, Checkpoint: probe.A2, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("the route to the endpoint of %s, %s, leads into the tunnel itself", p.Label(), ep),
-		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
+		Evidence: []evidence.Line{evidence.Kernel.Decides("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
 		Fix:      diagnose.PastTunnel(&p.Route, ep)}
 	return final(v)
 }
@@ -78,16 +78,16 @@ func (f facts) endpointNotRouted(time.Time) *ruling {
 		return nil
 	}
 	ep := p.Endpoint.Addr()
-	v := diagnose.Verdict{Code: diagnose.EndpointNotRouted, Checkpoint: probe.A2, Where: diagnose.WhereHere, Certain: true,
+	v := diagnose.Verdict{Code: diagnose.EndpointNotRouted, Checkpoint: probe.A2, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("this host has no route to the endpoint of %s, %s: %s", p.Label(), ep, p.Route.Kind),
-		Evidence: []string{fmt.Sprintf("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
+		Evidence: []evidence.Line{evidence.Kernel.Decides("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe())},
 		Fix: fix.Steps{fix.Note("is the uplink up, and does it have a default route?"),
 			fix.Check("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
 	if p.Route.Kind != evidence.RouteNone && p.Route.Remove != "" {
 		v.Fix = diagnose.RemoveRoute(&p.Route)
 	}
 	if p.SendErrno != 0 {
-		v.Evidence = append(v.Evidence, "sending failed: "+p.SendErrno.Error())
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("sending failed: %v", p.SendErrno))
 	}
 	return final(v)
 }
@@ -100,8 +100,8 @@ func (f facts) cannotSend(time.Time) *ruling {
 	}
 	ep := p.Endpoint.String()
 	d := f.Kernel.On(evidence.ToWire).Drop
-	failed := fmt.Sprintf("sending to %s failed: %v", ep, p.SendErrno)
-	v := diagnose.Verdict{Checkpoint: f.sentAt(d), Where: diagnose.WhereHere, Certain: true, Evidence: []string{failed}}
+	failed := evidence.Kernel.Decides("sending to %s failed: %v", ep, p.SendErrno)
+	v := diagnose.Verdict{Checkpoint: f.sentAt(d), Where: diagnose.WhereHere, Evidence: []evidence.Line{failed}}
 	switch {
 	case (p.SendErrno == syscall.EPERM || p.SendErrno == syscall.ENOBUFS) && d != nil:
 		v = dropVerdict(diagnose.UnderlayOutputFirewall, v.Checkpoint, d, "the encrypted packets to "+ep)
@@ -111,7 +111,8 @@ func (f facts) cannotSend(time.Time) *ruling {
 		v.Summary = fmt.Sprintf("this host refuses to send the encrypted packets to %s, %s", p.Label(), ep)
 		v = refusal(v, p.XfrmBlocks, "output")
 	case p.SendErrno == syscall.ENOBUFS: // a queue that is full, or what is behind all hooks
-		v.Code, v.Certain = diagnose.UnderlayOutputFirewall, false
+		v.Code = diagnose.UnderlayOutputFirewall
+		v.Evidence[0].Decides = false // it does not say what drops them
 		v.Summary = fmt.Sprintf("the device drops the encrypted packets to %s, %s: %v", p.Label(), ep, p.SendErrno)
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(diagnose.UnderlayOutputFirewall, "nft list ruleset: is there a drop in an egress hook?"),
@@ -120,7 +121,7 @@ func (f facts) cannotSend(time.Time) *ruling {
 	case p.SendErrno == syscall.EPERM:
 		v.Code = diagnose.UnderlayOutputFirewall
 		v.Summary = fmt.Sprintf("this host's own firewall drops the encrypted packets to %s, %s", p.Label(), ep)
-		v.Evidence = append(v.Evidence, "that is how the kernel reports a drop in the output or postrouting hook")
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("that is how the kernel reports a drop in the output or postrouting hook"))
 		v.Fix = fix.Steps{fix.Notef("find the rule that drops UDP from port %d to %s:", f.ListenPort, ep), fix.Check("nft list ruleset")}
 	default:
 		v.Code = diagnose.EndpointNotRouted
@@ -136,11 +137,12 @@ func (f facts) pskMismatch(time.Time) *ruling {
 		return nil
 	}
 	p := f.Peer
-	return final(diagnose.Verdict{Code: diagnose.PSKMismatch, Checkpoint: probe.A3, Where: diagnose.WherePeer, Certain: true,
+	return final(diagnose.Verdict{Code: diagnose.PSKMismatch, Checkpoint: probe.A3, Where: diagnose.WherePeer,
 		Summary: fmt.Sprintf("%s answers, but its response cannot be decrypted: the preshared keys differ", p.Label()),
-		Evidence: []string{
-			fmt.Sprintf("response from %s to our latest initiation, made for our public key, and not accepted", f.outerSource(h.LastRejected)),
-			"both ends have each other's public key right, or there would be no response"},
+		Evidence: []evidence.Line{
+			evidence.Secret.Decides("response from %s to our latest initiation, made for our public key, and not accepted",
+				f.outerSource(h.LastRejected)),
+			evidence.Secret.Says("both ends have each other's public key right, or there would be no response")},
 		Fix: fix.Steps{
 			fix.Note("on both hosts, compare (one may have none):"),
 			fix.Check("wg show %s preshared-keys", f.Interface),
@@ -157,8 +159,9 @@ func (f facts) icmpSays(time.Time) *ruling {
 	}
 	from, _ := e.Outer()
 	who, ep, in := from.Addr().String(), p.Endpoint.String(), f.sectionOf(p)
-	v := diagnose.Verdict{Checkpoint: probe.A3, Where: diagnose.WherePath, Certain: true,
-		Evidence: []string{fmt.Sprintf("%s, the latest %s from %s", probe.Count(p.ICMPs, "ICMP error"), icmpWords[e.Reason], who)}}
+	v := diagnose.Verdict{Checkpoint: probe.A3, Where: diagnose.WherePath,
+		Evidence: []evidence.Line{evidence.Secret.Decides("%s, the latest %s from %s", probe.Count(p.ICMPs, "ICMP error"),
+			icmpWords[e.Reason], who)}}
 	switch e.Reason {
 	case probe.ICMPPortUnreachable:
 		v.Code, v.Where = diagnose.EndpointPortClosed, diagnose.WherePeer
@@ -169,7 +172,7 @@ func (f facts) icmpSays(time.Time) *ruling {
 		if from.Addr().IsValid() && from.Addr() != p.Endpoint.Addr() {
 			v.Where = diagnose.WherePath
 			v.Summary = fmt.Sprintf("%s says that the port of %s is closed, which a host on the way says in place of a firewall rule", who, ep)
-			v.Certain = false
+			v.Evidence[0].Decides = false
 			v.Candidates = []diagnose.Candidate{
 				diagnose.Maybe(diagnose.EndpointProhibited, "on %s: nft list ruleset: is there a reject for UDP to %s?", who, ep),
 				diagnose.Maybe(diagnose.EndpointPortClosed, "on %s: wg show all listen-port", p.Label())}
@@ -193,7 +196,7 @@ func (f facts) icmpSays(time.Time) *ruling {
 				next = p.Route.Gateway
 			}
 			v.Summary = fmt.Sprintf("%s does not answer on the link: it is the next hop towards %s", next, ep)
-			v.Evidence = append(v.Evidence, "the error is this host's own: no neighbour was found")
+			v.Evidence = append(v.Evidence, evidence.Kernel.Says("the error is this host's own: no neighbour was found"))
 			v.Fix = fix.Steps{fix.Check("ip neighbour show %s", next)}
 		} else {
 			v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", p.Endpoint.Addr()).On(who)}
@@ -224,13 +227,14 @@ func (f facts) noResponse(now time.Time) *ruling {
 	ep := p.Endpoint
 	v := diagnose.Verdict{Code: diagnose.NoResponse, Checkpoint: probe.A3, Where: diagnose.WherePath,
 		Summary:  fmt.Sprintf("%s does not answer handshakes at %s", p.Label(), ep),
-		Evidence: []string{fmt.Sprintf("%s of 148 bytes left, nothing came back", probe.Count(h.Sent, "initiation"))},
+		Evidence: []evidence.Line{evidence.Inferred.Decides("%s of 148 bytes left, nothing came back", probe.Count(h.Sent, "initiation"))},
 	}
 	if h.Cookies > 0 {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%d cookie replies came: the other end is reachable, and under load", h.Cookies))
+		v.Evidence = append(v.Evidence, evidence.Secret.Says("%d cookie replies came: the other end is reachable, and under load", h.Cookies))
 	}
 	if !h.Established.IsZero() {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("the last handshake was completed %s ago", probe.Brief(now.Sub(h.Established))))
+		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("the last handshake was completed %s ago",
+			probe.Brief(now.Sub(h.Established))))
 	}
 	port := ep.Port()
 	v.Candidates = []diagnose.Candidate{
@@ -249,13 +253,14 @@ func (f facts) noResponse(now time.Time) *ruling {
 		v.Where = diagnose.WhereHere
 		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there",
 			p.Label(), ep)
-		v.Evidence = append(v.Evidence, fmt.Sprintf("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.Describe()))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.Describe()))
 		v.Fix = append(f.rightEndpoint(p),
 			fix.Note("or see to the program that passes on:"), fix.Check("ss -ulnp sport = :%d", ep.Port()))
 		return &ruling{v, settled}
 	}
 	if f.Kernel.On(evidence.ToWire).Passed == "postrouting" && f.Kernel.On(evidence.FromWire).Packets == 0 {
-		v.Evidence = append(v.Evidence, "netfilter trace: they pass this host's rules, and no answer came as far as prerouting")
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("netfilter trace: they pass this host's rules, and no answer "+
+			"came as far as prerouting"))
 	}
 	v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
 	return &ruling{v, settled}

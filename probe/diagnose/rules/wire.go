@@ -118,10 +118,11 @@ func (f facts) replyElsewhere(now time.Time) *ruling {
 		return nil
 	}
 	to := f.outerTarget(p.Handshake.LastAnswered)
-	return &ruling{diagnose.Verdict{Code: diagnose.ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: diagnose.WhereHere, Certain: true,
+	return &ruling{diagnose.Verdict{Code: diagnose.ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.Label(), in.In, elsewhere),
-		Evidence: []string{fmt.Sprintf("%d initiations came in on %s, and none of the answers to them led to data", p.Handshake.Answered, in.In),
-			fmt.Sprintf("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.Describe())},
+		Evidence: []evidence.Line{evidence.Kernel.Decides("%d initiations came in on %s, and none of the answers to them "+
+			"led to data", p.Handshake.Answered, in.In),
+			evidence.Kernel.Decides("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.Describe())},
 		Fix: append(fix.Steps{fix.Note("lead answers to " + to + " out of " + in.In + ":")},
 			routeFix(r, fix.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)},
 		f.current(p.Handshake.LastAnswered, now)}

@@ -56,7 +56,7 @@ func (b *Facts) Judge() diagnose.Verdict {
 			if why == "" {
 				why = b.NameB + " was not recorded"
 			}
-			v.Evidence = append(v.Evidence, "what only the other side can tell is not known: "+why)
+			v.Evidence = append(v.Evidence, evidence.Inferred.Says("what only the other side can tell is not known: %s", why))
 		}
 		return v
 	}
@@ -96,7 +96,7 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 	case calls.Arrived == 0 && calls.Lost > 0:
 		return b.lost(calls, probe.B1, "initiation")
 	case calls.Arrived == 0:
-		return b.unsure(va, fmt.Sprintf("%s was not recorded at the time, or its recording lacks events", b.NameB))
+		return b.unsure(va, evidence.Kernel.Says("%s was not recorded at the time, or its recording lacks events", b.NameB))
 	}
 	for _, r := range []probe.Reason{probe.UnknownPeer, probe.InvalidMAC1} {
 		if calls.Reasons[r] == 0 {
@@ -104,7 +104,7 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 		}
 		s := diagnose.Stranger{Reason: r, Count: calls.Reasons[r], Last: calls.Latest, Key: b.A.PublicKey}
 		s.From, _ = calls.Latest.Outer()
-		v := rules.Stranger(b.B, &s)
+		v := rules.Stranger(b.B, &s, evidence.Secret) // found in both recordings by its index
 		v.Evidence = append(v.Evidence, b.saw(calls, "initiation"))
 		return b.on(v, false)
 	}
@@ -116,11 +116,11 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 	case answers.Sent > 0 && answers.Arrived == 0 && answers.Lost > 0:
 		return b.lost(answers, probe.A3, "response")
 	case answers.Sent > 0 && answers.Arrived == 0:
-		return b.unsure(va, fmt.Sprintf("%s answers, and what became of the answers is not known", b.NameB))
+		return b.unsure(va, evidence.Kernel.Says("%s answers, and what became of the answers is not known", b.NameB))
 	case answers.Arrived > 0:
-		return b.unsure(va, fmt.Sprintf("%s of %s arrived, and none was accepted", probe.Count(answers.Arrived, "response"), b.NameB))
+		return b.unsure(va, evidence.Kernel.Says("%s of %s arrived, and none was accepted", probe.Count(answers.Arrived, "response"), b.NameB))
 	}
-	return b.unsure(va, b.saw(calls, "initiation"), fmt.Sprintf("%s has not answered, and not said why", b.NameB))
+	return b.unsure(va, b.saw(calls, "initiation"), evidence.Kernel.Says("%s has not answered, and not said why", b.NameB))
 }
 
 // data judges between A4 and A6.
@@ -134,22 +134,22 @@ func (b *Facts) data(va, vb diagnose.Verdict) diagnose.Verdict {
 	case !arrived && forth.Lost > 0:
 		return b.lost(forth, probe.B3, "data message")
 	case !arrived:
-		return b.unsure(va, fmt.Sprintf("%s was not recorded at the time, or its recording lacks events", b.NameB))
+		return b.unsure(va, evidence.Kernel.Says("%s was not recorded at the time, or its recording lacks events", b.NameB))
 	case vb.Certain && !vb.Healthy() && vb.Code != diagnose.Idle:
 		vb.Evidence = append(vb.Evidence, b.tally()...)
 		return b.on(vb, false)
 	case b.seenB(probe.B8) && back.Arrived == 0 && back.Lost > 0:
 		return b.lost(back, probe.A5, "data message")
 	case b.seenB(probe.B8):
-		return b.unsure(va, append(b.tally(), fmt.Sprintf("%s has sent the reply", b.NameB))...)
+		return b.unsure(va, append(b.tally(), evidence.Kernel.Says("%s has sent the reply", b.NameB))...)
 	case b.seenB(probe.B4) && vb.Code == diagnose.NoReplyFromDestination:
 		vb.Evidence = append(vb.Evidence, b.tally()...)
 		return b.on(vb, false)
 	}
-	var why []string
+	var why []evidence.Line
 	if f := b.B.Flow; f != nil && f.Dropped != nil {
 		d := f.Dropped
-		why = append(why, fmt.Sprintf("%s has dropped the latest of them at %s: %s", b.NameB, d.Checkpoint, d.Reason))
+		why = append(why, evidence.Kernel.Says("%s has dropped the latest of them at %s: %s", b.NameB, d.Checkpoint, d.Reason))
 	}
 	return b.unsure(va, append(b.tally(), why...)...)
 }
@@ -169,9 +169,9 @@ func (b *Facts) lost(w *Way, at probe.Checkpoint, what string) diagnose.Verdict 
 	}
 	v := diagnose.Verdict{Code: diagnose.LostOnPath, Checkpoint: at, Where: diagnose.WherePath,
 		Summary:  fmt.Sprintf("%s from %s do not reach %s: they are lost between the two", plural(what), from, to),
-		Evidence: diagnose.List[string]{fmt.Sprintf("%d %s left %s, none of them arrived at %s", w.Sent, plural(what), from, to)}}
+		Evidence: []evidence.Line{evidence.Kernel.Says("%d %s left %s, none of them arrived at %s", w.Sent, plural(what), from, to)}}
 	if w.Unknown > 0 {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("of %d of them it is not known", w.Unknown))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("of %d of them it is not known", w.Unknown))
 	}
 	k := receiver.Kernel
 	in := receiver.Kernel.On(evidence.FromWire)
@@ -181,8 +181,8 @@ func (b *Facts) lost(w *Way, at probe.Checkpoint, what string) diagnose.Verdict 
 	}
 	switch {
 	case k != nil && k.Blind == "" && k.Lost == 0 && (in.Packets == 0 || seen.Before(w.LatestLost)):
-		v.Certain = true
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: none came as far as prerouting when the latest of them was sent", to))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Decides("%s: netfilter trace: none came as far as prerouting when "+
+			"the latest of them was sent", to))
 	case k == nil || k.Blind != "":
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(diagnose.LostOnPath,
@@ -190,47 +190,48 @@ func (b *Facts) lost(w *Way, at probe.Checkpoint, what string) diagnose.Verdict 
 			diagnose.Maybe(diagnose.UnderlayInputFirewall,
 				"on %s, nft list ruleset: does it drop what comes to udp port %d?", to, receiver.ListenPort),
 			diagnose.Maybe(diagnose.ReversePathFilter, "on %s, nstat -az TcpExtIPReversePathFilter: does it grow?", to)}
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: nobody watched what its own firewall does with them", to))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: nobody watched what its own firewall does with them", to))
 	default:
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(diagnose.LostOnPath,
 				"on %s, tcpdump -ni any udp port %d shows whether they arrive", to, receiver.ListenPort),
 			diagnose.Maybe(diagnose.UnderlayInputFirewall,
 				"on %s, nft list ruleset: does it drop what comes to udp port %d from there?", to, receiver.ListenPort)}
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: other messages for the tunnel's port did arrive", to))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: other messages for the tunnel's port did arrive", to))
 	}
 	if p := sender.Kernel.On(evidence.ToWire); p.Passed == "postrouting" {
-		v.Evidence = append(v.Evidence, fmt.Sprintf("%s: netfilter trace: they pass its rules and leave by %s", from, p.Out))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: netfilter trace: they pass its rules and leave by %s", from, p.Out))
 	}
 	v.Fix = fix.Steps{fix.Notef("look for a firewall, or a NAT that has forgotten the two, between %s and %s: does it pass UDP to port %d?",
 		from, to, receiver.ListenPort)}
 	v.Evidence = append(v.Evidence, b.other(w)...)
+	v.Weigh()
 	return v
 }
 
 // other says what does get through, beside what is lost.
-func (b *Facts) other(w *Way) []string {
-	var lines []string
+func (b *Facts) other(w *Way) []evidence.Line {
+	var lines []evidence.Line
 	for _, o := range []struct {
 		w    *Way
 		what string
 	}{{&b.Calls, "initiation"}, {&b.Answers, "response"}, {&b.Forth, "data message"}, {&b.Back, "data message back"}} {
 		if o.w != w && o.w.Arrived > 0 {
-			lines = append(lines, fmt.Sprintf("%d %s did arrive", o.w.Arrived, plural(o.what)))
+			lines = append(lines, evidence.Kernel.Says("%d %s did arrive", o.w.Arrived, plural(o.what)))
 		}
 	}
 	return lines
 }
 
 // unsure keeps A's general verdict, with what the other side adds.
-func (b *Facts) unsure(va diagnose.Verdict, more ...string) diagnose.Verdict {
+func (b *Facts) unsure(va diagnose.Verdict, more ...evidence.Line) diagnose.Verdict {
 	v := b.on(va, true)
 	v.Evidence = append(v.Evidence, more...)
 	return v
 }
 
 // saw says what became of messages.
-func (b *Facts) saw(w *Way, what string) string {
+func (b *Facts) saw(w *Way, what string) evidence.Line {
 	from := ""
 	if w.Latest != nil {
 		src, _ := w.Latest.Outer()
@@ -239,12 +240,12 @@ func (b *Facts) saw(w *Way, what string) string {
 			from += ": not translated on the way"
 		}
 	}
-	return fmt.Sprintf("%d %s of %s arrived at %s%s", w.Arrived, plural(what), b.NameA, b.NameB, from)
+	return evidence.Kernel.Says("%d %s of %s arrived at %s%s", w.Arrived, plural(what), b.NameA, b.NameB, from)
 }
 
 // tally is evidence of what became of the flow's messages on both ways.
-func (b *Facts) tally() []string {
-	var lines []string
+func (b *Facts) tally() []evidence.Line {
+	var lines []evidence.Line
 	for _, o := range []struct {
 		w        *Way
 		from, to string
@@ -259,13 +260,14 @@ func (b *Facts) tally() []string {
 		if o.w.Unknown > 0 {
 			line += fmt.Sprintf("; of %d it is not known", o.w.Unknown)
 		}
-		lines = append(lines, line)
+		lines = append(lines, evidence.Kernel.Says("%s", line))
 	}
 	return lines
 }
 
 // on says whose verdict it is, now that there is more than one host.
 func (b *Facts) on(v diagnose.Verdict, a bool) diagnose.Verdict {
+	v.Weigh()
 	v.Host = b.NameB
 	if a {
 		v.Host = b.NameA
