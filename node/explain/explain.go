@@ -114,9 +114,8 @@ func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 	x.session.Run(wctx, x)
 	v := x.judge()
 	if v.Healthy() && x.Kernel && !x.req.Passive {
-		if x.facts.PathMTU = x.measure(ctx); x.facts.PathMTU != nil {
-			v = x.judge()
-		}
+		x.facts.PathMTU = x.measure(ctx)
+		v = x.judge()
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

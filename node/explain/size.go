@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sort"
 	"syscall"
 	"time"
 
@@ -26,8 +25,8 @@ import (
 const (
 	// sizeStep is how exactly the largest packet is found, in bytes.
 	sizeStep = 4
-	// leastSize is where the search begins: what every IPv4 host takes (RFC 791),
-	// and every IPv6 link (RFC 8200).
+	// leastSize4 and leastSize6 are what every IPv4 host takes (RFC 791), and every IPv6
+	// link (RFC 8200).
 	leastSize4, leastSize6 = 576, 1280
 	// sizeTries is how often a size is tried: one packet may be lost for other
 	// reasons.
@@ -39,48 +38,83 @@ const (
 )
 
 // measure finds the largest packet that gets through to the target and back.
-// It asks by ICMP echo: the answer is as large as the question. A nil result
-// says that nothing could be learnt, because nobody answers echo.
+// It asks by ICMP echo: the answer is as large as the question.
 func (x *explanation) measure(ctx context.Context) *diagnose.PathMTU {
-	ctx, cancel := context.WithTimeout(ctx, sizeTime)
-	defer cancel()
-	l, err := routing.TakeLink(x.Interface)
-	if err != nil || l == nil {
-		return nil
-	}
 	target := x.flow.Target.Addr()
+	m := &diagnose.PathMTU{To: target}
+	l, err := routing.TakeLink(x.Interface)
+	if err == nil && l == nil {
+		err = errors.New("it is gone")
+	}
+	if err != nil {
+		m.Untested = fmt.Sprintf("the MTU of %s: %v", x.Interface, err)
+		return m
+	}
+	m.Link = l.MTU
 	s, err := newSizer(target)
 	if err != nil {
-		return nil
+		m.Untested = err.Error()
+		return m
 	}
 	defer s.close()
+	ctx, cancel := context.WithTimeout(ctx, sizeTime)
+	defer cancel()
+	s.patience = max(leastPatience, 4*x.flow.Probe.Took)
 	least := leastSize4
 	if target.Is6() {
 		least = leastSize6
 	}
-	if l.MTU <= least {
-		return nil
+	echo := func(size int) bool { return s.echo(ctx, size) }
+	if m.Largest, m.Untested = largest(min(least, l.MTU), l.MTU, echo); ctx.Err() != nil {
+		m.Largest, m.Untested = 0, fmt.Sprintf("%v did not suffice", sizeTime)
 	}
-	s.patience = max(leastPatience, 4*x.flow.Probe.Took)
-	if !s.echo(ctx, least/2) {
-		return nil
+	if m.Untested == "" && m.Largest < m.Link {
+		m.ToldBy, m.Told = s.toldBy, s.told
+		m.Forth = s.oneWay(ctx, l.MTU)
 	}
-	m := &diagnose.PathMTU{Link: l.MTU, To: target}
-	if s.echo(ctx, l.MTU) {
-		m.Largest = l.MTU
-		return m
-	}
-	// Sizes from the least on, in steps; the first that does not get through.
-	n := sort.Search((l.MTU-least)/sizeStep+1, func(i int) bool { return ctx.Err() != nil || !s.echo(ctx, least+i*sizeStep) })
-	if ctx.Err() != nil {
-		return nil
-	}
-	if n > 0 {
-		m.Largest = least + (n-1)*sizeStep
-	}
-	m.ToldBy, m.Told = s.toldBy, s.told
-	m.Forth = s.oneWay(ctx, l.MTU)
 	return m
+}
+
+// largest finds the size of the largest packet up to the greatest that is answered, in
+// steps of sizeStep. least is a size below which nothing is expected. It returns why it
+// could not, "" if it could.
+//
+// A single loss must not pass for a limit, such as while a tunnel recovers. So the size
+// above what was found is tried once more, and if nothing as large as the least came back,
+// one that did before.
+func largest(least, greatest int, answered func(size int) bool) (size int, untested string) {
+	small := least / 2
+	if !answered(small) {
+		return 0, "the destination does not answer ICMP echo"
+	}
+	if answered(greatest) {
+		return greatest, ""
+	}
+	size = small
+	if answered(least) {
+		size = least
+	}
+	for fails := greatest; fails-size > 0; {
+		for fails-size > sizeStep {
+			middle := size + (fails-size)/(2*sizeStep)*sizeStep
+			if middle == size {
+				middle += sizeStep
+			}
+			if answered(middle) {
+				size = middle
+			} else {
+				fails = middle
+			}
+		}
+		if !answered(fails) {
+			break
+		}
+		size, fails = fails, greatest
+	}
+	if size < least && !answered(small) {
+		return 0, "the destination stopped answering ICMP echo meanwhile"
+	}
+	return size, ""
 }
 
 // sizer sends packets of exact sizes that nobody may fragment.

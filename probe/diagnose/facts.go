@@ -63,8 +63,10 @@ type PathMTU struct {
 	To   netip.Addr
 	Link int // the tunnel's MTU in bytes: the size that senders begin with
 	// Largest is the size of the largest inner packet that got there and back,
-	// in bytes; 0 if none did.
+	// in bytes; 0 if that is not known.
 	Largest int
+	// Untested says why it is not known, "" if it is. Then nothing of the rest is, either.
+	Untested string
 	// ToldBy is who told the sender that a packet was too big, invalid if nobody
 	// did, and Told the size that he takes. Then senders adapt.
 	ToldBy netip.Addr

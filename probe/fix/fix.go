@@ -58,14 +58,14 @@ func Notef(format string, args ...any) Step { return Note(fmt.Sprintf(format, ar
 // Command is a command. Its arguments become words of it, quoted where that is
 // necessary, as [harmless.Command] does.
 func Command(format string, args ...any) Step {
-	return Step{Kind: KindCommand, Command: harmless.Command(format, args...)}
+	return Step{Kind: KindCommand, Command: harmless.Command(format, args...)}.sound()
 }
 
 // Commands are commands that are whole already.
 func Commands(lines ...string) Steps {
 	steps := make(Steps, len(lines))
 	for i, line := range lines {
-		steps[i] = Step{Kind: KindCommand, Command: line}
+		steps[i] = Step{Kind: KindCommand, Command: line}.sound()
 	}
 	return steps
 }
@@ -79,7 +79,7 @@ func Check(format string, args ...any) Step {
 
 // Config is the line "key = value" of a configuration.
 func Config(where Where, key, value string) Step {
-	return Step{Kind: KindConfig, Where: where, Key: key, Value: value}
+	return Step{Kind: KindConfig, Where: where, Key: key, Value: value}.sound()
 }
 
 // Heading is the line that begins a section.

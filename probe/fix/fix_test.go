@@ -88,10 +88,10 @@ func TestOn(t *testing.T) {
 
 // The JSON form is a contract: names and what is left out.
 func TestJSON(t *testing.T) {
-	steps := Steps{Note("then:"), Config(Where{File: "f.conf", Section: "Peer", Peer: "KEY", Name: "bob"}, "MTU", "1"),
+	steps := Steps{Note("then:"), Config(Where{File: "f.conf", Section: "Peer", Peer: "KEY", Name: "bob"}, "MTU", "1400"),
 		Check("ss -ulnp").On("bob")}
 	const want = `[{"kind":"note","note":"then:"},` +
-		`{"kind":"config","where":{"file":"f.conf","section":"Peer","peer":"KEY","peer_name":"bob"},"key":"MTU","value":"1"},` +
+		`{"kind":"config","where":{"file":"f.conf","section":"Peer","peer":"KEY","peer_name":"bob"},"key":"MTU","value":"1400"},` +
 		`{"kind":"check","where":{"host":"bob"},"command":"ss -ulnp"}]`
 	b, err := json.Marshal(steps)
 	if err != nil || string(b) != want {

@@ -135,6 +135,8 @@ func ofNetworks() []findingCase {
 		}, want: diagnose.MTUTooLarge, says: "MTU = 1420"},
 		{name: "a way with too small an MTU", edit: func(f *Facts) { f.Peers[0].RouteMTU = 1300 }, want: diagnose.MTUTooLarge,
 			says: "IPv6 in the tunnel needs 1280"},
+		{name: "a way with next to no MTU", edit: func(f *Facts) { f.Peers[0].RouteMTU = 68 }, want: diagnose.MTUTooLarge,
+			says: "raise the MTU of the way"},
 		{name: "two ways with too small an MTU", edit: func(f *Facts) {
 			f.Peers = append(f.Peers, f.Peers[0])
 			f.Peers[0].RouteMTU, f.Peers[1].RouteMTU = 1450, 1400

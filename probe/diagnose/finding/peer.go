@@ -41,6 +41,9 @@ func overhead(ep netip.Addr) int {
 // minimum is the least MTU that a link must have for IPv6 (RFC 8200, section 5).
 const minimum = 1280
 
+// minimum4 is that of IPv4 (RFC 791).
+const minimum4 = 576
+
 // tooLarge looks for ways that full packets of the tunnel do not fit, and tells
 // of the one that has the least room. What a router further on cannot pass is not
 // known here, unless it has said so.
@@ -72,7 +75,10 @@ func tooLarge(f *Facts) []diagnose.Finding {
 			fix.Command("ip link set dev %s mtu %d", f.Interface, fits),
 			fix.Notef("and in %s:", f.ownSection()),
 			fix.Config(f.ownSection(), "MTU", strconv.Itoa(fits))}}
-	if fits < minimum {
+	switch {
+	case fits < minimum4:
+		finding.Fix = fix.Steps{fix.Notef("raise the MTU of the way: what is left for the tunnel is less than the %d that IPv4 needs", minimum4)}
+	case fits < minimum:
 		finding.Fix = append(fix.Steps{fix.Notef("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)},
 			finding.Fix...)
 	}

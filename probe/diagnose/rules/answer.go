@@ -23,9 +23,7 @@ func (f facts) answered(time.Time) *ruling {
 	}
 	v := healthy(fmt.Sprintf("%s answers through %s", f.target(), f.Peer.Label()),
 		evidence.Kernel.Decides("the probe was answered after %s", probe.Brief(f.Flow.Probe.Took)))
-	if m := f.PathMTU; m != nil {
-		v.Evidence = append(v.Evidence, measured(m))
-	}
+	v.Evidence = append(v.Evidence, measured(f.PathMTU))
 	return final(v)
 }
 

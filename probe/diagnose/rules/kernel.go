@@ -278,6 +278,9 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 
 // routeFix is what to add, if that helps, or else takes away what decided.
 func routeFix(r *evidence.RouteDecision, add fix.Step) fix.Steps {
+	if r.Local {
+		return fix.Steps{fix.Note("it is this host's own address: give one of the two hosts another one")}
+	}
 	if r.Remove != "" && !r.Beatable && r.Kind != evidence.RouteNone {
 		return diagnose.RemoveRoute(r)
 	}

@@ -206,7 +206,9 @@ func TestJudgeMTU(t *testing.T) {
 		code diagnose.Code
 		says string
 	}{
-		{name: "not measured", code: diagnose.Healthy},
+		{name: "not measured", code: diagnose.Healthy, says: "full-size packets were not tested"},
+		{name: "cannot be measured", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Untested: "no echo"}, code: diagnose.Healthy,
+			says: "full-size packets were not tested: no echo"},
 		{name: "all fits", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1420}, code: diagnose.Healthy,
 			says: "full size, 1420 bytes"},
 		{name: "told", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1400, ToldBy: router, Told: 1400}, code: diagnose.Healthy,
@@ -219,6 +221,14 @@ func TestJudgeMTU(t *testing.T) {
 			code: diagnose.MTUBlackhole, says: "the other end"},
 		{name: "next to nothing", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 600}, code: diagnose.MTUBlackhole,
 			says: "the way itself should be mended"},
+		{name: "less than every path takes", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 288}, code: diagnose.MTUBlackhole,
+			says: "no MTU helps"},
+		{name: "less than every path of IPv6 takes", m: &diagnose.PathMTU{To: netip.MustParseAddr("fd00::1"), Link: 1420, Largest: 640},
+			code: diagnose.MTUBlackhole, says: "no MTU helps"},
+		{name: "told too much", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1300, ToldBy: router, Told: 1400},
+			code: diagnose.MTUBlackhole, says: "1400, which 10.0.0.2 claims to pass"},
+		{name: "told in steps", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1396, ToldBy: router, Told: 1399},
+			code: diagnose.Healthy, says: "10.0.0.2 tells senders so"},
 	} {
 		v, settled := healthy(c.m).judge()
 		if v.Code != c.code || !settled || !v.Certain {

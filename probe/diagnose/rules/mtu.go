@@ -13,23 +13,24 @@ import (
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
-// leastIPv6 is the MTU in bytes that every link with IPv6 has (RFC 8200).
-const leastIPv6 = 1280
+// leastIPv4 and leastIPv6 are what every path with IPv4 should take (RFC 791), and what
+// every link with IPv6 does (RFC 8200), in bytes.
+const leastIPv4, leastIPv6 = 576, 1280
+
+// toldSlack is by how much what a router says may be above what was found to get through:
+// sizes are tried in steps, and encrypted packets padded.
+const toldSlack = 16
 
 // blackhole: small packets get through, full-size ones do not, and nobody says
 // so.
 func (f facts) blackhole(time.Time) *ruling {
 	m := f.PathMTU
-	if m == nil || m.Largest >= m.Link || m.ToldBy.IsValid() {
+	if m == nil || m.Untested != "" || m.Largest >= m.Link || m.ToldBy.IsValid() && m.Told <= m.Largest+toldSlack {
 		return nil
 	}
 	where := "there or back"
 	if m.Forth {
 		where = "on the way back"
-	}
-	mtu := m.Largest
-	if m.To.Is6() {
-		mtu = max(mtu, leastIPv6)
 	}
 	v := diagnose.Verdict{Code: diagnose.MTUBlackhole, Checkpoint: probe.A5, Where: diagnose.WherePath,
 		Summary: fmt.Sprintf("small packets to %s get through, "+
@@ -40,17 +41,18 @@ func (f facts) blackhole(time.Time) *ruling {
 		Evidence: []evidence.Line{
 			evidence.Authenticated.Decides("the largest ICMP echo that was answered has %d bytes, with its IP header", m.Largest),
 			evidence.Inferred.Says("one of %d bytes was not, and no packet-too-big came", m.Link)},
-		Fix: fix.Steps{fix.Note("at once:"), fix.Command("ip link set mtu %d dev %s", mtu, f.Interface),
-			fix.Notef("for good, in %s:", f.ownSection()), fix.Config(f.ownSection(), "MTU", strconv.Itoa(mtu)),
-			fix.Note("or, where the way cannot be mended and other hosts send through this one:"),
-			fix.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d",
-				quoted(f.Interface), mtu-tcpHeaders(m.To))}}
+		Fix: f.smaller(m)}
+	if m.ToldBy.IsValid() {
+		v.Summary = fmt.Sprintf("small packets to %s get through, packets of the tunnel's full size of %d bytes are lost %s: "+
+			"%s says that %d bytes pass, and they do not", m.To, m.Link, where, m.ToldBy, m.Told)
+		v.Evidence[1] = evidence.Inferred.Says("one of %d bytes was not, nor of %d, which %s claims to pass", m.Link, m.Told, m.ToldBy)
+	}
 	if m.Forth {
 		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("a datagram of %d bytes gets there: the small answer to "+
 			"it came back", m.Link))
 		v.Fix = append(fix.Steps{fix.Note("the other end sends what is too large; there, too:")}, v.Fix...)
 	}
-	if m.Largest < leastIPv6 {
+	if m.Largest < leastIPv6 && m.Largest >= least(m.To) {
 		v.Evidence = append(v.Evidence, evidence.Inferred.Says("%d is less than the %d bytes that IPv6 takes: the way "+
 			"itself should be mended", m.Largest,
 			leastIPv6))
@@ -59,8 +61,37 @@ func (f facts) blackhole(time.Time) *ruling {
 	return final(v)
 }
 
-// measured is what was found out about large packets, for evidence.
+// smaller is how to send what gets through. What a path of this family must take at least
+// is the least that an interface can be set to.
+func (f facts) smaller(m *diagnose.PathMTU) fix.Steps {
+	mtu := m.Largest
+	if mtu < least(m.To) {
+		return fix.Steps{fix.Notef("mend the way: %d bytes is less than the %d that every way must take, and no MTU helps", mtu, least(m.To))}
+	}
+	return fix.Steps{fix.Note("at once:"), fix.Command("ip link set mtu %d dev %s", mtu, f.Interface),
+		fix.Notef("for good, in %s:", f.ownSection()), fix.Config(f.ownSection(), "MTU", strconv.Itoa(mtu)),
+		fix.Note("or, where the way cannot be mended and other hosts send through this one:"),
+		fix.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d",
+			quoted(f.Interface), mtu-tcpHeaders(m.To))}
+}
+
+// least is what every path of an address's family takes.
+func least(a netip.Addr) int {
+	if a.Is4() {
+		return leastIPv4
+	}
+	return leastIPv6
+}
+
+// measured is what was found out about large packets, for evidence. Nothing may have been.
 func measured(m *diagnose.PathMTU) evidence.Line {
+	if m == nil || m.Untested != "" {
+		text := "full-size packets were not tested"
+		if m != nil {
+			text += ": " + m.Untested
+		}
+		return evidence.Kernel.Says("%s", text)
+	}
 	if m.ToldBy.IsValid() {
 		return evidence.Authenticated.Says("the largest packet that gets there and back has %d bytes, "+
 			"the tunnel's MTU is %d; %s tells senders so (%d), and they adapt",

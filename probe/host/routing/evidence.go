@@ -16,6 +16,9 @@ func (s *Snapshot) Evidence(w *Walk) evidence.RouteDecision {
 	d := &w.Decision
 	r := evidence.RouteDecision{Kind: d.Type.kind(), Interface: d.OutLink(), Gateway: d.Gateway(), Source: d.PrefSrc,
 		Local: d.Type == TypeLocal, Mark: w.Flow.Mark, Text: d.what(), Remove: d.Delete()}
+	if d.Table == Local {
+		r.Remove = "" // without it the host does not know its own address
+	}
 	if d.Route != nil {
 		r.Beatable = !d.Route.Dst.IsSingleIP() && (d.Table == Main || s.mainFirst(d.Rule))
 	}
