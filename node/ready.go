@@ -131,7 +131,7 @@ func (n *Node) checkUp(ctx context.Context) (*checkup, error) {
 // for the first time, and fails, keeps nobody from serving others.
 func missing(p *diagnose.PeerReport, conf *uapi.PeerStatus, written bool) bool {
 	if conf.PersistentKeepalive > 0 && (written || conf.Endpoint.IsValid()) {
-		return p.State != diagnose.StateUp
+		return p.State != diagnose.StateUp && p.State != diagnose.StateDegraded
 	}
 	return p.State == diagnose.StateFailing && (written || !conf.LastHandshake.IsZero())
 }

@@ -205,13 +205,14 @@ for that long.
 
 The state of a peer is
   up           it has a session: a handshake in the last 180 s
+  degraded     it is up, and a finding saw its packets fail
   handshaking  it has none, but a handshake began in the last 90 s
   stale        it had a session; the next packet starts another
   never-seen   it had no session since the node started
   failing      the verdict is a fault
 
 Below that are findings: problems of the configuration on this host, whether or
-not they hurt now. They do not affect the exit status.
+not they hurt now. Only one that saw packets fail affects the exit status.
 
 "wgnode explain CODE" says what a verdict or a finding means and how to mend it.
 

@@ -38,6 +38,7 @@ func (s *Subject) addFindings(ctx context.Context, r *diagnose.DoctorReport) {
 		told = append(told, &r.Peers[i].Verdict)
 	}
 	r.Findings, r.Unchecked = diagnose.Beside(g.findings(), told...), g.unchecked
+	r.Degrade()
 }
 
 // gathering collects the facts that findings are made of.
@@ -193,6 +194,7 @@ func (g *gathering) host() {
 			g.passedOn(snap, ipv6)
 		}
 	}
+	g.unmatched()
 }
 
 // inVRF reports whether a link's network has routing tables of its own.

@@ -31,6 +31,30 @@ func (g *gathering) opened() map[probe.PeerID]time.Time {
 	return at
 }
 
+// unmatched looks for packets that peers sent, that this host routed into the tunnel
+// again, and that were dropped there because no peer has their destination.
+func (g *gathering) unmatched() {
+	told := make(map[finding.PassedOn]bool)
+	for _, e := range g.Tunnel.Recorder().Snapshot(time.Now().Add(-history), func(e *probe.Event) bool {
+		return e.Reason == probe.NoAllowedIPsMatch && e.Seam == probe.SeamTUNRead
+	}) {
+		src, dst := e.Inner()
+		from, ok := g.Tunnel.Lookup(src.Addr())
+		if !ok || !dst.Addr().IsGlobalUnicast() || len(told) == unmatchedKept {
+			continue
+		}
+		ps := g.Tunnel.PeerState(from.Peer)
+		one := finding.PassedOn{Peer: diagnose.PeerLabel(ps.Key, ps.Name), Key: ps.Key, Dst: dst.Addr()}
+		if !told[one] {
+			told[one] = true
+			g.facts.Unmatched = append(g.facts.Unmatched, one)
+		}
+	}
+}
+
+// unmatchedKept bounds what peers can fill a report with.
+const unmatchedKept = 8
+
 // passedOn looks for packets that peers sent for other hosts. A destination that
 // answers all the same was translated into an address of this host.
 func (g *gathering) passedOn(snap *routing.Snapshot, ipv6 bool) {
@@ -49,7 +73,7 @@ func (g *gathering) passedOn(snap *routing.Snapshot, ipv6 bool) {
 			continue
 		}
 		ps := g.Tunnel.PeerState(e.Peer)
-		g.facts.PassedOn = append(g.facts.PassedOn, finding.PassedOn{Peer: diagnose.PeerLabel(ps.Key, ps.Name), Dst: dst})
+		g.facts.PassedOn = append(g.facts.PassedOn, finding.PassedOn{Peer: diagnose.PeerLabel(ps.Key, ps.Name), Key: ps.Key, Dst: dst})
 		return // one is enough
 	}
 }

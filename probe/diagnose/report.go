@@ -77,15 +77,27 @@ type PeerReport struct {
 	Drops map[string]uint64 `json:"drops,omitempty"`
 }
 
-// Healthy reports whether no peer has a fault; an idle one has none. Findings
-// do not count: one that does harm is also the verdict of a peer. A node that has
-// died has a fault, whatever its peers were.
+// Degrade gives the peers whose packets a finding has seen to fail that state, if they
+// are up. A finding about no peer in particular is about all.
+func (r *DoctorReport) Degrade() {
+	for i := range r.Peers {
+		p := &r.Peers[i]
+		if p.State == StateUp && slices.ContainsFunc(r.Findings, func(f Finding) bool {
+			return f.Failing && (f.Peer.IsZero() || f.Peer.String() == p.Peer)
+		}) {
+			p.State = StateDegraded
+		}
+	}
+}
+
+// Healthy reports whether no peer has a fault; an idle one has none. A finding counts
+// where it degrades a peer. A node that has died has a fault, whatever its peers were.
 func (r *DoctorReport) Healthy() bool {
 	if r.Dead {
 		return false
 	}
 	for i := range r.Peers {
-		if v := &r.Peers[i].Verdict; !v.Healthy() && v.Code != Idle {
+		if v := &r.Peers[i].Verdict; !v.Healthy() && v.Code != Idle || r.Peers[i].State == StateDegraded {
 			return false
 		}
 	}
@@ -164,6 +176,8 @@ type Finding struct {
 	Peer    key.Public // zero if it is about none
 	Summary string
 	Fix     fix.Steps
+	// Failing: packets were seen to fail because of it; otherwise it need not hurt now.
+	Failing bool
 }
 
 // Rung is one checkpoint of a ladder. Time is zero and Seam none where no
@@ -223,9 +237,10 @@ type (
 	}
 	findingJSON struct {
 		Code    Code       `json:"code"`
-		Peer    key.Public `json:"peer,omitzero"`
+		Peer    key.Public `json:"peer,omitzero"` // public key in base64, if it is about one
 		Summary string     `json:"summary"`
 		fixJSON
+		Failing bool `json:"failing,omitempty"` // packets were seen to fail because of it
 	}
 	// fixJSON is what to do, as lines and as steps.
 	fixJSON struct {
@@ -305,7 +320,7 @@ func (j *fixJSON) steps() fix.Steps {
 
 // MarshalJSON implements [json.Marshaler].
 func (f Finding) MarshalJSON() ([]byte, error) {
-	return json.Marshal(findingJSON{f.Code, f.Peer, f.Summary, writeFix(f.Fix)})
+	return json.Marshal(findingJSON{f.Code, f.Peer, f.Summary, writeFix(f.Fix), f.Failing})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -314,7 +329,7 @@ func (f *Finding) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*f = Finding{j.Code, j.Peer, j.Summary, j.steps()}
+	*f = Finding{j.Code, j.Peer, j.Summary, j.steps(), j.Failing}
 	return nil
 }
 

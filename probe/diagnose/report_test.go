@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // The codes and their classes are a public contract: this list is written out
@@ -171,6 +172,31 @@ func TestDoctorHealthy(t *testing.T) {
 	}
 	if r.Peers[1].Verdict.Class() != ClassConfig {
 		t.Error("class")
+	}
+}
+
+// A peer that is up while a finding has seen its packets fail is not well; a finding that
+// has not, or is about another peer, changes nothing.
+func TestDegraded(t *testing.T) {
+	k, other := key.GeneratePrivate().Public(), key.GeneratePrivate().Public()
+	for _, c := range []struct {
+		name    string
+		state   State
+		finding Finding
+		want    State
+	}{
+		{name: "its packets fail", state: StateUp, finding: Finding{Peer: k, Failing: true}, want: StateDegraded},
+		{name: "everybody's packets fail", state: StateUp, finding: Finding{Failing: true}, want: StateDegraded},
+		{name: "need not hurt", state: StateUp, finding: Finding{Peer: k}, want: StateUp},
+		{name: "another's packets fail", state: StateUp, finding: Finding{Peer: other, Failing: true}, want: StateUp},
+		{name: "no session", state: StateStale, finding: Finding{Peer: k, Failing: true}, want: StateStale},
+	} {
+		r := DoctorReport{Findings: []Finding{c.finding},
+			Peers: []PeerReport{{Peer: k.String(), State: c.state, Verdict: Verdict{Code: Healthy}}}}
+		r.Degrade()
+		if got := r.Peers[0].State; got != c.want || r.Healthy() != (c.want != StateDegraded) {
+			t.Errorf("%s: %s, healthy %v; want %s", c.name, got, r.Healthy(), c.want)
+		}
 	}
 }
 

@@ -13,6 +13,9 @@ type State string
 const (
 	// StateFailing: the verdict is a fault.
 	StateFailing State = "failing"
+	// StateDegraded: there is one, and a finding has seen packets of the peer fail. Only a
+	// whole report can say so: see [DoctorReport.Degrade].
+	StateDegraded State = "degraded"
 	// StateUp: there is a session, younger than sessionLife.
 	StateUp State = "up"
 	// StateHandshaking: there is none, and an initiation passed, either way, less

@@ -74,8 +74,9 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 // stateStyles are the colors of states; those that say nothing either way have
 // none.
 var stateStyles = map[diagnose.State]eventtext.Style{
-	diagnose.StateUp:      green,
-	diagnose.StateFailing: red,
+	diagnose.StateUp:       green,
+	diagnose.StateDegraded: red,
+	diagnose.StateFailing:  red,
 }
 
 // drops writes what was dropped, most first, if anything was.

@@ -33,6 +33,7 @@ type Facts struct {
 	Default      []Way        // where what no AllowedIPs cover goes, for each family that has a way
 	Forwarding   []Forwarding // of what comes out of the tunnel, for each family
 	PassedOn     []PassedOn
+	Unmatched    []PassedOn // what peers sent lately that came back to the tunnel, which knows no peer for it
 	Clock        Clock
 	SystemAsks   []Server // whom the system asks for names, in order
 	Resolver     string   // what asks them: "/etc/resolv.conf", "systemd-resolved"
@@ -90,6 +91,7 @@ type Forwarding struct {
 // PassedOn is a packet that a peer sent for another host than this one.
 type PassedOn struct {
 	Peer string // name or short key
+	Key  key.Public
 	Dst  netip.Addr
 }
 
@@ -141,6 +143,7 @@ var rules = []rule{
 	{code: diagnose.FullTunnelOneFamily, find: oneFamily},
 	{code: diagnose.NotAsApplied, find: notAsApplied},
 	{code: diagnose.ForwardingDisabled, find: forwarding},
+	{code: diagnose.NoAllowedIPsMatch, find: unmatched},
 	{code: diagnose.ClockSkew, find: clock},
 	{code: diagnose.DNSNotApplied, find: dnsNotApplied},
 	{code: diagnose.DNSLeak, find: dnsLeak},

@@ -189,11 +189,18 @@ func ofHost() []findingCase {
 		{name: "one half", edit: func(f *Facts) { fullTunnel(f, "0.0.0.0/1") }},
 
 		{name: "packets for others", edit: func(f *Facts) {
-			f.PassedOn = []PassedOn{{"alice", netip.MustParseAddr("192.168.7.7")}}
+			f.PassedOn = []PassedOn{{Peer: "alice", Key: keyOf("alice"), Dst: netip.MustParseAddr("192.168.7.7")}}
 			f.Forwarding = notForwarding(false)
 		}, want: diagnose.ForwardingDisabled, says: "net.ipv4.ip_forward = 1"},
+		{name: "packets for a peer that has no AllowedIPs", edit: func(f *Facts) {
+			f.Unmatched = []PassedOn{{Peer: "alice", Key: keyOf("alice"), Dst: netip.MustParseAddr("10.0.0.77")}}
+		}, want: diagnose.NoAllowedIPsMatch, says: "10.0.0.77 through this host"},
+		{name: "packets for a peer that has AllowedIPs by now", edit: func(f *Facts) {
+			f.Peers = append(f.Peers, caller("bob", "10.0.0.77/32"))
+			f.Unmatched = []PassedOn{{Peer: "alice", Key: keyOf("alice"), Dst: netip.MustParseAddr("10.0.0.77")}}
+		}},
 		{name: "packets for others are passed on", edit: func(f *Facts) {
-			f.PassedOn = []PassedOn{{"alice", netip.MustParseAddr("192.168.7.7")}}
+			f.PassedOn = []PassedOn{{Peer: "alice", Key: keyOf("alice"), Dst: netip.MustParseAddr("192.168.7.7")}}
 			f.Forwarding[0].On = true
 		}},
 		{name: "a hub with a site", edit: func(f *Facts) {
@@ -283,6 +290,9 @@ func TestFindings(t *testing.T) {
 			}
 			if len(found) != 1 || found[0].Code != test.want {
 				t.Fatalf("want %s alone: %+v", test.want, found)
+			}
+			if seen := strings.HasPrefix(test.name, "packets for"); found[0].Failing != seen {
+				t.Errorf("failing: %v", found[0].Failing)
 			}
 			if text := found[0].Summary + "\n" + strings.Join(found[0].Fix.Lines(), "\n"); !strings.Contains(text, test.says) {
 				t.Errorf("%q is not said in\n%s", test.says, text)

@@ -8,6 +8,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // oneFamily looks for a full tunnel of one family while packets of the other
@@ -58,8 +59,9 @@ func forwarding(f *Facts) []diagnose.Finding {
 		if fw.On {
 			continue
 		}
-		what := f.passedOn(fw.IPv6)
-		if what == "" {
+		what, sender := f.passedOn(fw.IPv6)
+		seen := what != ""
+		if !seen {
 			what = f.between(fw.IPv6)
 		}
 		if what == "" {
@@ -70,18 +72,49 @@ func forwarding(f *Facts) []diagnose.Finding {
 			steps = fix.Steps{fix.Command("sysctl -w %s=1", fw.Sysctl),
 				fix.Note("and to keep it so, in a file in /etc/sysctl.d:"), fix.Config(fix.Where{File: "/etc/sysctl.d"}, fw.Sysctl, "1")}
 		}
-		found = append(found, diagnose.Finding{Summary: what + "; " + fw.Evidence, Fix: steps})
+		found = append(found, diagnose.Finding{Peer: sender, Summary: what + "; " + fw.Evidence, Fix: steps, Failing: seen})
 	}
 	return found
 }
 
-func (f *Facts) passedOn(ipv6 bool) string {
+func (f *Facts) passedOn(ipv6 bool) (what string, sender key.Public) {
 	for _, p := range f.PassedOn {
 		if p.Dst.Is6() == ipv6 {
-			return fmt.Sprintf("%s sends packets for %s, which is another host, and they go no further", p.Peer, p.Dst)
+			return fmt.Sprintf("%s sends packets for %s, which is another host, and they go no further", p.Peer, p.Dst), p.Key
 		}
 	}
-	return ""
+	return "", key.Public{}
+}
+
+// unmatched looks for packets that peers sent through this host into the tunnel again,
+// to where no peer is.
+func unmatched(f *Facts) []diagnose.Finding {
+	var found []diagnose.Finding
+	for _, p := range f.Unmatched {
+		if f.owner(p.Dst) != nil {
+			continue // it is by now
+		}
+		found = append(found, diagnose.Finding{Peer: p.Key, Failing: true,
+			Summary: fmt.Sprintf("%s sends packets for %s through this host, and %s drops them: "+
+				"that address is in no peer's AllowedIPs", p.Peer, p.Dst, f.Interface),
+			Fix: fix.Steps{fix.Notef("add %s to the AllowedIPs of the peer that has it; who has what:", p.Dst),
+				fix.Check("wg show %s allowed-ips", f.Interface)}})
+	}
+	return found
+}
+
+// owner is the peer that an address belongs to by cryptokey routing, nil if none has it.
+func (f *Facts) owner(a netip.Addr) *Peer {
+	var best *Peer
+	length := -1
+	for i := range f.Peers {
+		for _, p := range f.Peers[i].AllowedIPs {
+			if p.Contains(a) && p.Bits() > length {
+				best, length = &f.Peers[i], p.Bits()
+			}
+		}
+	}
+	return best
 }
 
 func (f *Facts) between(ipv6 bool) string {
