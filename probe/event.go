@@ -86,9 +86,11 @@ type Event struct {
 	InnerSrcPort, InnerDstPort uint16
 	OuterSrcPort, OuterDstPort uint16
 
-	Receiver uint32 // receiver index of a data message, response or cookie
-	Sender   uint32 // sender index of an initiation or response
-	Peer     PeerID
+	// Receiver is the receiver index of a data message, response or cookie, Sender the
+	// sender index of an initiation or response. Of an ICMP error they are those of the
+	// message that it quotes, if that is one of ours; see [Event.Claimed].
+	Receiver, Sender uint32
+	Peer             PeerID
 
 	InnerLen, OuterLen uint16
 

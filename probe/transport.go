@@ -56,6 +56,14 @@ func (e *Event) ICMP() (typ, code uint8, ok bool) {
 	return e.Info, 0, true
 }
 
+// Claimed reports whether an event of [KindICMP] is of an error that anybody could have
+// sent: a message that does not quote an index of ours, which only the far end and hosts
+// on the path have seen.
+func (e *Event) Claimed() bool {
+	_, _, message := e.ICMP()
+	return message && e.Sender == 0 && e.Receiver == 0
+}
+
 // SetICMP records type and code of an ICMP error, where [Event.ICMP] finds them.
 func (e *Event) SetICMP(typ, code uint8) {
 	e.Info = typ

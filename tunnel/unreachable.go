@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"syscall"
 
@@ -20,8 +21,27 @@ func (t *Tunnel) ICMP(e udp.ICMPError) {
 	}
 	if !e.Local {
 		ev.SetICMP(e.Type, e.Code)
+		t.quotes(&ev, e.Data)
 	}
 	t.device(ev)
+}
+
+// quotes records the index of the message that an ICMP error quotes, if it is one of ours
+// to the event's peer: whoever is off the path cannot know it.
+func (t *Tunnel) quotes(ev *probe.Event, msg []byte) {
+	if len(msg) < 8 || ev.Peer == 0 {
+		return
+	}
+	table, at := t.local, &ev.Sender
+	switch index := binary.LittleEndian.Uint32(msg[4:]); binary.LittleEndian.Uint32(msg) {
+	case probe.TypeCookie, probe.TypeData:
+		table, at = t.remote, &ev.Receiver
+		fallthrough
+	case probe.TypeInitiation, probe.TypeResponse:
+		if p, _ := table.lookup(index); p == ev.Peer {
+			*at = index
+		}
+	}
 }
 
 // at returns the configured peer with that endpoint, or 0. Such errors are

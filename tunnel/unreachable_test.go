@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -55,8 +56,46 @@ func TestICMP(t *testing.T) {
 			}
 		})
 	}
+	testQuotes(t, tn, tn.peers.at(endpoint), watch, endpoint)
 	tn.ICMP(udp.ICMPError{Dst: netip.MustParseAddrPort("192.0.2.9:1"), Type: 3, Code: 3})
 	if e := await(t, watch, "stranger", func(*probe.Event) bool { return true }); e.Peer != 0 {
 		t.Errorf("an endpoint of nobody's is peer %d", e.Peer)
+	}
+}
+
+// An error that quotes an index of a message of ours to the peer comes from a host that
+// has seen it; all others anybody could have sent.
+func testQuotes(t *testing.T, tn *Tunnel, peer probe.PeerID, watch *probe.Subscription, endpoint netip.AddrPort) {
+	const ours, theirs = 0x01020304, 0x0a0b0c0d
+	tn.local.add(ours, peer, true, 1)
+	tn.remote.add(theirs, peer, true, 1)
+	tn.local.add(ours+1, peer+1, true, 1)
+	message := func(kind byte, index uint32) []byte {
+		return binary.LittleEndian.AppendUint32([]byte{kind, 0, 0, 0}, index)
+	}
+	for _, test := range []struct {
+		name             string
+		quoted           []byte
+		sender, receiver uint32
+	}{
+		{name: "eight bytes of the datagram, that is nothing of the message"},
+		{name: "cut off", quoted: message(probe.TypeInitiation, ours)[:7]},
+		{name: "initiation", quoted: message(probe.TypeInitiation, ours), sender: ours},
+		{name: "response", quoted: message(probe.TypeResponse, ours), sender: ours},
+		{name: "data", quoted: message(probe.TypeData, theirs), receiver: theirs},
+		{name: "initiation, guessed", quoted: message(probe.TypeInitiation, ours+7)},
+		{name: "initiation to another peer", quoted: message(probe.TypeInitiation, ours+1)},
+		{name: "data with our own index", quoted: message(probe.TypeData, ours)},
+		{name: "of no kind", quoted: message(9, ours)},
+	} {
+		tn.ICMP(udp.ICMPError{Dst: endpoint, From: endpoint.Addr(), Type: 3, Code: 3, Data: test.quoted})
+		e := await(t, watch, test.name, func(*probe.Event) bool { return true })
+		if e.Sender != test.sender || e.Receiver != test.receiver || e.Claimed() != (test.sender|test.receiver == 0) {
+			t.Errorf("%s: sender %#x, receiver %#x, claimed %v", test.name, e.Sender, e.Receiver, e.Claimed())
+		}
+	}
+	tn.ICMP(udp.ICMPError{Dst: endpoint, Local: true, Errno: syscall.ENETUNREACH})
+	if e := await(t, watch, "here", func(*probe.Event) bool { return true }); e.Claimed() {
+		t.Error("what this host's kernel says is no claim")
 	}
 }

@@ -32,6 +32,9 @@ func (x *run) gather() *walk.Facts {
 		f.NetworkError = fmt.Sprintf("ICMP error from %s, type %d code %d", p.First.Src, p.First.ICMPType, p.First.ICMPCode)
 		f.Complaint = traversal(p)
 	}
+	if e := j.claim; e != nil {
+		f.Claim = networkError(e)
+	}
 	if e := j.innerError; e != nil {
 		src, _ := e.Inner()
 		typ, code, _ := e.ICMP()

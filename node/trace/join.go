@@ -17,6 +17,7 @@ type joined struct {
 	dropped      *probe.Event // inside of the device, on the way out
 	sendError    *probe.Event
 	networkError *probe.Event
+	claim        *probe.Event // one that anybody could have sent
 	innerError   *probe.Event
 
 	out, in, sent, received, initiation, response *observe.Packet
@@ -103,7 +104,9 @@ func (j *joined) add(x *run, e *probe.Event, ids map[uint16]bool) {
 	to := probe.AddrFrom(x.to.Addr())
 	switch {
 	case e.Kind == probe.KindICMP:
-		if j.networkError == nil {
+		if e.Claimed() {
+			j.claim = e
+		} else if j.networkError == nil {
 			j.networkError = e
 		}
 	case e.Reason == probe.SendError:

@@ -152,8 +152,10 @@ type Peer struct {
 
 	SendErrno syscall.Errno // the latest that the socket refused a message with
 	SendError *probe.Event
-	ICMP      *probe.Event // the latest ICMP error about a message to it
+	ICMP      *probe.Event // the latest ICMP error about a message to it that is tied to one of ours
 	ICMPs     int
+	Claim     *probe.Event // the latest that anybody could have sent
+	Claims    int
 	// XfrmBlocks are what refuses messages to it before netfilter sees them.
 	XfrmBlocks []evidence.XfrmBlock
 

@@ -218,6 +218,13 @@ func (o *object) message(e *probe.Event) {
 		o.number("sender", uint64(e.Sender))
 	case probe.KindCookie:
 		o.number("receiver", uint64(e.Receiver))
+	case probe.KindICMP: // of the message that it quotes
+		if e.Sender != 0 {
+			o.number("sender", uint64(e.Sender))
+		}
+		if e.Receiver != 0 {
+			o.number("receiver", uint64(e.Receiver))
+		}
 	case probe.KindData, probe.KindKeepalive:
 		o.number("receiver", uint64(e.Receiver))
 		o.number("counter", e.Counter)

@@ -138,7 +138,14 @@ func (l *line) what(e *probe.Event) {
 	case probe.KindNetwork:
 		l.network(e)
 	case probe.KindICMP:
-		l.printf("icmp-error about %s says %s", addrPort(dst), sayer(src.Addr()))
+		verb := "says"
+		if e.Claimed() {
+			verb = "claims"
+		}
+		l.printf("icmp-error about %s %s %s", addrPort(dst), verb, sayer(src.Addr()))
+		if index := e.Sender | e.Receiver; index != 0 {
+			l.printf(" quotes %#08x", index)
+		}
 	default:
 		if e.Seam == probe.SeamDevice {
 			l.device(e)

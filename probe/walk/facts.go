@@ -42,6 +42,9 @@ type Facts struct {
 	// NetworkError is what a router or host, or this host's kernel, answered the
 	// encrypted packet with: "ICMP port unreachable from 203.0.113.2".
 	NetworkError string
+	// Claim is the same of an answer that does not quote the packet: anybody could have
+	// sent it.
+	Claim string
 	// Complaint is the traversal of that answer if the tunnel's socket has not got
 	// it, nil if it has.
 	Complaint *evidence.Traversal

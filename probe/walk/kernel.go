@@ -160,6 +160,9 @@ func (b *builder) wireOut(p *evidence.Traversal) Step {
 	if b.arrived() != nil {
 		return s
 	}
+	if b.f.Claim != "" {
+		s.Evidence = append(s.Evidence, "anybody could have sent this: "+b.f.Claim)
+	}
 	switch {
 	case b.f.NetworkError != "":
 		s.Status, s.Result = Lost, b.f.NetworkError+dropped(b.f.Complaint)

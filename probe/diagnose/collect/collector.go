@@ -93,6 +93,11 @@ func addToPeer(p *diagnose.Peer, e *probe.Event) {
 			p.Moves = p.Moves[1:]
 		}
 	case probe.KindICMP:
+		if e.Claimed() {
+			p.Claim = e
+			p.Claims++
+			return
+		}
 		p.ICMP = e
 		p.ICMPs++
 	}
@@ -115,6 +120,7 @@ func addData(p *diagnose.Peer, e *probe.Event) {
 
 // reached forgets why the peer could not be reached: it has been.
 func reached(p *diagnose.Peer) {
+	p.Claim, p.Claims = nil, 0
 	p.ICMP, p.ICMPs, p.SendErrno, p.SendError, p.NoEndpoint = nil, 0, 0, nil, nil
 }
 

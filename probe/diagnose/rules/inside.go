@@ -140,6 +140,7 @@ func (f facts) noReply(now time.Time) *ruling {
 		diagnose.Maybe(diagnose.NoReply,
 			"on %s, tcpdump -ni any udp port %d: do the data messages arrive? What lies between may let handshakes pass alone",
 			p.Label(), p.Endpoint.Port()))
+	f.claimed(&v)
 	if f.Flow.Target.Port() == 0 {
 		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.NoReplyFromDestination,
 			"here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst))

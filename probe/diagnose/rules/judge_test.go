@@ -125,9 +125,16 @@ func (s *story) connects() *story {
 	return s.add(probe.Event{Kind: probe.KindResponse, Seam: probe.SeamDevice, Checkpoint: probe.A3})
 }
 
+// icmp is an error that quotes the message that it is about, and claims one that does not.
 func (s *story) icmp(r probe.Reason, from string) *story {
-	return s.add(probe.Event{Kind: probe.KindICMP, Seam: probe.SeamDevice, Reason: r,
-		OuterSrc: probe.AddrFrom(netip.MustParseAddr(from)), OuterDst: probe.AddrFrom(endpoint.Addr()), OuterDstPort: endpoint.Port()})
+	return s.add(icmpError(r, from, 0x12345678))
+}
+
+func (s *story) claims(r probe.Reason, from string) *story { return s.add(icmpError(r, from, 0)) }
+
+func icmpError(r probe.Reason, from string, sender uint32) probe.Event {
+	return probe.Event{Kind: probe.KindICMP, Seam: probe.SeamDevice, Reason: r, Info: 3, Sender: sender,
+		OuterSrc: probe.AddrFrom(netip.MustParseAddr(from)), OuterDst: probe.AddrFrom(endpoint.Addr()), OuterDstPort: endpoint.Port()}
 }
 
 func (s *story) innerICMP(from string, typ uint8, code uint16) *story {
@@ -248,6 +255,14 @@ func handshakeCases() []judgeCase {
 			at: probe.A3, sure: true, says: "198.51.100.9", where: diagnose.WherePath},
 		{name: "prohibited", s: tell(probe.SideA).calls().icmp(probe.ICMPProhibited, "198.51.100.9"), code: diagnose.EndpointProhibited,
 			at: probe.A3, sure: true, says: "198.51.100.9", where: diagnose.WherePath},
+		{name: "prohibited, claims somebody", s: tell(probe.SideA).asks().calls().claims(probe.ICMPProhibited, "10.9.9.9").
+			after(5 * time.Second).calls(), code: diagnose.NoResponse, at: probe.A3, says: "10.9.9.9 claims: administratively prohibited",
+			where: diagnose.WherePath},
+		{name: "a claim behind a router's word", s: tell(probe.SideA).calls().icmp(probe.ICMPHostUnreachable, "198.51.100.9").
+			claims(probe.ICMPProhibited, "10.9.9.9"), code: diagnose.EndpointUnreachable, at: probe.A3, sure: true, says: "198.51.100.9",
+			where: diagnose.WherePath},
+		{name: "a claim, and it works", s: tell(probe.SideA).connects().asks().claims(probe.ICMPPortUnreachable, "203.0.113.2"),
+			code: diagnose.NoReply, at: probe.A5, says: "203.0.113.2 claims: port unreachable", where: diagnose.WherePeer},
 		{name: "nothing comes back", s: tell(probe.SideA).asks().calls().after(5 * time.Second).calls(), code: diagnose.NoResponse, at: probe.A3,
 			where: diagnose.WherePath},
 	}

@@ -150,7 +150,8 @@ func (f facts) pskMismatch(time.Time) *ruling {
 			fix.Config(f.sectionOf(p), "PresharedKey", "...")}})
 }
 
-// icmpSays: somebody on the way says why the datagram did not arrive.
+// icmpSays: a host on the way says why the datagram did not arrive. It quotes our
+// message; what does not is a claim, see claimed.
 func (f facts) icmpSays(time.Time) *ruling {
 	p := f.Peer
 	e := p.ICMP
@@ -160,8 +161,8 @@ func (f facts) icmpSays(time.Time) *ruling {
 	from, _ := e.Outer()
 	who, ep, in := from.Addr().String(), p.Endpoint.String(), f.sectionOf(p)
 	v := diagnose.Verdict{Checkpoint: probe.A3, Where: diagnose.WherePath,
-		Evidence: []evidence.Line{evidence.Secret.Decides("%s, the latest %s from %s", probe.Count(p.ICMPs, "ICMP error"),
-			icmpWords[e.Reason], who)}}
+		Evidence: []evidence.Line{evidence.Secret.Decides("%s, the latest %s from %s, which quotes our message",
+			probe.Count(p.ICMPs, "ICMP error"), icmpWords[e.Reason], who)}}
 	switch e.Reason {
 	case probe.ICMPPortUnreachable:
 		v.Code, v.Where = diagnose.EndpointPortClosed, diagnose.WherePeer
@@ -196,7 +197,8 @@ func (f facts) icmpSays(time.Time) *ruling {
 				next = p.Route.Gateway
 			}
 			v.Summary = fmt.Sprintf("%s does not answer on the link: it is the next hop towards %s", next, ep)
-			v.Evidence = append(v.Evidence, evidence.Kernel.Says("the error is this host's own: no neighbour was found"))
+			v.Evidence = []evidence.Line{evidence.Kernel.Decides("%s, the latest %s, of this host itself: no neighbour was found",
+				probe.Count(p.ICMPs, "ICMP error"), icmpWords[e.Reason])}
 			v.Fix = fix.Steps{fix.Check("ip neighbour show %s", next)}
 		} else {
 			v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", p.Endpoint.Addr()).On(who)}
@@ -258,6 +260,7 @@ func (f facts) noResponse(now time.Time) *ruling {
 			fix.Note("or see to the program that passes on:"), fix.Check("ss -ulnp sport = :%d", ep.Port()))
 		return &ruling{v, settled}
 	}
+	f.claimed(&v)
 	if f.Kernel.On(evidence.ToWire).Passed == "postrouting" && f.Kernel.On(evidence.FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("netfilter trace: they pass this host's rules, and no answer "+
 			"came as far as prerouting"))
