@@ -45,12 +45,12 @@ const maxExtensionHeaders = 8
 //
 // For an ICMP echo the ports are identifier and sequence number; for an ICMP
 // error InnerSrcPort is the code and InnerDstPort the destination port of the
-// packet that it quotes.
+// packet that it quotes; the rest of that is where [Event.Quoted] finds it.
 func (e *Event) DecodeInner(b []byte) bool {
 	e.InnerSrc, e.InnerDst = Addr{}, Addr{}
 	e.InnerSrcPort, e.InnerDstPort, e.Proto, e.Info = 0, 0, 0, 0
 	e.InnerLen = uint16(min(len(b), 0xffff))
-	e.Flags &^= FlagFragment | FlagTruncated
+	e.Flags &^= FlagFragment | FlagTruncated | FlagQuotes
 	l4, first, ok := e.decodeIP(b)
 	if !ok {
 		return false
@@ -165,7 +165,7 @@ func (e *Event) decodeTransport(b []byte) {
 		e.InnerSrcPort = uint16(b[1])
 		var quoted Event
 		if quoted.decodeQuoted(b[8:]) {
-			e.InnerDstPort = quoted.InnerDstPort
+			e.setQuoted(&quoted)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func TestDecodeInner(t *testing.T) {
 		{"first fragment", fragment4(packet4(here4, there4, ProtoUDP, 0, udp...), 0, true, 7), "17 5353>53 info 0 flags 0", false},
 		{"later fragment", fragment4(packet4(here4, there4, ProtoUDP, 0, udp...), 185, false, 7), "17 0>0 info 0 flags fragment", false},
 		{"echo", packet4(here4, there4, ProtoICMP, 0, icmpHeader(8, 0, 77, 3)...), "1 77>3 info 8 flags 0", false},
-		{"unreachable", packet4(here4, there4, ProtoICMP, 0, icmpHeader(3, 1, 0, 0, quote4...)...), "1 1>53 info 3 flags 0", false},
+		{"unreachable", packet4(here4, there4, ProtoICMP, 0, icmpHeader(3, 1, 0, 0, quote4...)...), "1 1>53 info 3 flags quotes", false},
 		{"unreachable, no quote", packet4(here4, there4, ProtoICMP, 0, icmpHeader(3, 1, 0, 0)...), "1 1>0 info 3 flags 0", false},
 		{"icmp cut off", packet4(here4, there4, ProtoICMP, 0, 8, 0, 0), "1 0>0 info 0 flags truncated", false},
 		{"other protocol", packet4(here4, there4, 47, 0, 1, 2, 3), "47 0>0 info 0 flags 0", false},
@@ -50,7 +50,7 @@ func TestDecodeInner(t *testing.T) {
 			"17 0>0 info 0 flags fragment", true},
 		{"extension cut off", packet6(here6, there6, protoHopByHop, extension(ProtoUDP, 3)[:16]...), "0 0>0 info 0 flags truncated", true},
 		{"echo 6", packet6(here6, there6, ProtoICMPv6, icmpHeader(129, 0, 77, 3)...), "58 77>3 info 129 flags 0", true},
-		{"packet too big", packet6(here6, there6, ProtoICMPv6, icmpHeader(2, 0, 0, 1280, quote6...)...), "58 0>443 info 2 flags 0", true},
+		{"packet too big", packet6(here6, there6, ProtoICMPv6, icmpHeader(2, 0, 0, 1280, quote6...)...), "58 0>443 info 2 flags quotes", true},
 	} {
 		var e Event
 		if !e.DecodeInner(c.b) {
@@ -61,7 +61,7 @@ func TestDecodeInner(t *testing.T) {
 		if c.v6 {
 			src, dst = here6, there6
 		}
-		flags := map[Flags]string{0: "0", FlagTruncated: "truncated", FlagFragment: "fragment"}[e.Flags]
+		flags := map[Flags]string{0: "0", FlagTruncated: "truncated", FlagFragment: "fragment", FlagQuotes: "quotes"}[e.Flags]
 		got := fmt.Sprintf("%d %d>%d info %d flags %s", e.Proto, e.InnerSrcPort, e.InnerDstPort, e.Info, flags)
 		if got != c.want || e.InnerSrc.Netip().String() != src || e.InnerDst.Netip().String() != dst || int(e.InnerLen) != len(c.b) {
 			t.Errorf("%s: %v > %v, %d bytes: %s, want %s", c.name, e.InnerSrc.Netip(), e.InnerDst.Netip(), e.InnerLen, got, c.want)

@@ -58,6 +58,9 @@ const (
 	FlagStaticKey Flags = 1 << 4
 	// FlagTruncated: the inner packet was too short for its own headers.
 	FlagTruncated Flags = 1 << 5
+	// FlagQuotes: the inner packet is an ICMP error, and OuterDst, OuterDstPort and Sender
+	// hold what it quotes, see [Event.Quoted]. Events of the TUN seams have it.
+	FlagQuotes Flags = 1 << 6
 )
 
 // NoPrefix in Event.PrefixBits says that no AllowedIPs prefix matched, or
@@ -128,6 +131,9 @@ func (e *Event) Inner() (src, dst netip.AddrPort) {
 // Outer returns source and destination of the UDP datagram. This host's side
 // may be unspecified: the kernel chooses it.
 func (e *Event) Outer() (src, dst netip.AddrPort) {
+	if e.Flags&FlagQuotes != 0 {
+		return netip.AddrPortFrom(e.OuterSrc.Netip(), e.OuterSrcPort), dst
+	}
 	return netip.AddrPortFrom(e.OuterSrc.Netip(), e.OuterSrcPort),
 		netip.AddrPortFrom(e.OuterDst.Netip(), e.OuterDstPort)
 }

@@ -1,6 +1,9 @@
 package probe
 
-import "syscall"
+import (
+	"net/netip"
+	"syscall"
+)
 
 // The fields Info, Counter and InnerSrcPort of an Event hold other things by its kind and
 // protocol. This file is where they are told apart.
@@ -72,6 +75,34 @@ func (e *Event) SetICMP(typ, code uint8) {
 	} else {
 		e.InnerSrcPort = uint16(code)
 	}
+}
+
+// Quoted returns what the inner packet, an ICMP error, quotes of the packet that it is
+// about: its protocol, where it came from, and where it was going. Ports are 0 where the
+// protocol has none; of an echo they are identifier and sequence number. ok is false if the
+// event does not say so, as those of messages do not.
+func (e *Event) Quoted() (proto uint8, src, dst netip.AddrPort, ok bool) {
+	if e.Flags&FlagQuotes == 0 || e.Kind != KindInner || !e.ICMPError() {
+		return 0, src, dst, false
+	}
+	return uint8(e.Sender), netip.AddrPortFrom(e.InnerDst.Netip(), e.OuterDstPort),
+		netip.AddrPortFrom(e.OuterDst.Netip(), e.InnerDstPort), true
+}
+
+// setQuoted records what an ICMP error quotes, if it is about a packet of the host that it
+// goes to: there is no room for another source, and no host is told of others' packets.
+func (e *Event) setQuoted(q *Event) {
+	e.InnerDstPort = q.InnerDstPort
+	if q.InnerSrc == e.InnerDst {
+		e.Quote(q.Proto, q.InnerSrcPort, netip.AddrPortFrom(q.InnerDst.Netip(), q.InnerDstPort))
+	}
+}
+
+// Quote records of the inner packet, an ICMP error, that it quotes one which the error's
+// destination sent: by a protocol, from a port, to dst. See [Event.Quoted].
+func (e *Event) Quote(proto uint8, srcPort uint16, dst netip.AddrPort) {
+	e.Flags |= FlagQuotes
+	e.Sender, e.OuterDst, e.OuterDstPort, e.InnerDstPort = uint32(proto), AddrFrom(dst.Addr()), srcPort, dst.Port()
 }
 
 // ICMPError reports whether the inner packet is an ICMP or ICMPv6 error (RFC

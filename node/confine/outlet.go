@@ -62,13 +62,13 @@ func (s *sockets) get(name4, name6 string, to netip.Addr) (*os.File, error) {
 
 // Connect implements [explain.Prober]. It ends the connection by a reset: so the
 // socket is free for the next one.
-func (s *sockets) Connect(ctx context.Context, to netip.AddrPort) error {
+func (s *sockets) Connect(ctx context.Context, to netip.AddrPort, ready explain.Ready) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	f, err := s.get(fileTCP4, fileTCP6, to.Addr())
 	if err == nil {
-		err = connect(ctx, f, to)
+		err = connect(ctx, f, to, ready)
 	}
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
@@ -76,7 +76,7 @@ func (s *sockets) Connect(ctx context.Context, to netip.AddrPort) error {
 	return nil
 }
 
-func connect(ctx context.Context, f *os.File, to netip.AddrPort) error {
+func connect(ctx context.Context, f *os.File, to netip.AddrPort, ready explain.Ready) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err
@@ -92,6 +92,7 @@ func connect(ctx context.Context, f *os.File, to netip.AddrPort) error {
 		if !begun {
 			begun = true
 			result = unix.Connect(int(fd), sockaddr(to))
+			ready(localPort(int(fd)))
 			return result != unix.EINPROGRESS
 		}
 		errno, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
@@ -122,6 +123,21 @@ func connect(ctx context.Context, f *os.File, to netip.AddrPort) error {
 	return errors.Join(result, derr)
 }
 
+// localPort is the port of a socket, 0 if it has none.
+func localPort(fd int) uint16 {
+	a, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0
+	}
+	switch a := a.(type) {
+	case *unix.SockaddrInet4:
+		return uint16(a.Port)
+	case *unix.SockaddrInet6:
+		return uint16(a.Port)
+	}
+	return 0
+}
+
 func sockaddr(to netip.AddrPort) unix.Sockaddr {
 	if to.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
@@ -130,7 +146,7 @@ func sockaddr(to netip.AddrPort) unix.Sockaddr {
 }
 
 // Ping implements [explain.Prober].
-func (s *sockets) Ping(ctx context.Context, to netip.Addr) error {
+func (s *sockets) Ping(ctx context.Context, to netip.Addr, ready explain.Ready) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to = to.Unmap()
@@ -143,5 +159,5 @@ func (s *sockets) Ping(ctx context.Context, to netip.Addr) error {
 		return fmt.Errorf("use socket for ICMP echo: %w", err)
 	}
 	defer c.Close() // a duplicate
-	return explain.Echo(ctx, c, to)
+	return explain.Echo(ctx, c, to, []byte("wgnode explain"), ready)
 }

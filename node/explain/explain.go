@@ -102,14 +102,8 @@ func newExplanation(ctx context.Context, s Subject, req Request) (*explanation, 
 func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 	wctx, cancel := context.WithTimeout(ctx, x.req.Timeout)
 	defer cancel()
-	if x.Kernel {
-		x.watchKernel(wctx)
-	}
-	if !x.req.Passive {
-		x.flow.Probe.Sent = true
-		if err := x.session.Start(wctx, observe.Attempt(x.probe), observe.Selection{}); err != nil {
-			return nil, err
-		}
+	if err := x.start(wctx); err != nil {
+		return nil, err
 	}
 	x.session.Run(wctx, x)
 	v := x.judge()
@@ -139,6 +133,13 @@ type explanation struct {
 	// recalled is the last handshake message that recall took, by its Seq.
 	recalled uint64
 
+	// id tells the probe from other packets, see [Ready].
+	id uint16
+	// asked is how often it was asked whether a connection is the probe's.
+	asked int
+	// translated says that the probe enters the tunnel with another id than it was sent
+	// with, and followed that the kernel is watched for that.
+	translated, followed bool
 	// forwardedTo is what this host translates the target to, invalid if it was
 	// not seen to.
 	forwardedTo netip.AddrPort
@@ -220,12 +221,45 @@ func (x *explanation) way() {
 	}
 }
 
-// probe sends what is then followed.
-func (x *explanation) probe(ctx context.Context) error {
-	if x.flow.Target.Port() == 0 {
-		return x.Prober.Ping(ctx, x.flow.Target.Addr())
+// start begins to watch the kernel, if there is one below, and to probe, unless that is
+// done by others: the probe leaves once it is known what tells it from other packets, and
+// those are watched for.
+func (x *explanation) start(ctx context.Context) error {
+	if x.req.Passive {
+		if x.Kernel {
+			x.watchKernel(ctx)
+		}
+		return nil
 	}
-	return x.Prober.Connect(ctx, x.flow.Target)
+	known, watched := make(chan uint16, 1), make(chan struct{})
+	x.flow.Probe.Sent = true
+	if err := x.session.Start(ctx, observe.Attempt(func(ctx context.Context) error {
+		defer close(known) // nothing leaves any more
+		return x.probe(ctx, func(id uint16) {
+			select {
+			case known <- id:
+			default: // it is sent once more
+			}
+			<-watched
+		})
+	}), observe.Selection{}); err != nil {
+		return err
+	}
+	x.id = <-known
+	x.flow.Client = netip.AddrPortFrom(netip.Addr{}, x.id)
+	if x.Kernel {
+		x.watchKernel(ctx)
+	}
+	close(watched)
+	return nil
+}
+
+// probe sends what is then followed.
+func (x *explanation) probe(ctx context.Context, ready Ready) error {
+	if x.flow.Target.Port() == 0 {
+		return x.Prober.Ping(ctx, x.flow.Target.Addr(), ready)
+	}
+	return x.Prober.Connect(ctx, x.flow.Target, ready)
 }
 
 // probed is what became of the probe.

@@ -35,7 +35,7 @@ func (x *explanation) watchKernel(ctx context.Context) {
 	}
 	was := x.facts.Kernel
 	x.facts.Kernel = x.session.WatchKernel(ctx, sel)
-	if x.forwardedTo.IsValid() { // it is the same flow, and what was seen of it counts
+	if x.forwardedTo.IsValid() || x.translated { // it is the same flow, and what was seen of it counts
 		for s := range evidence.FromTunnel + 1 {
 			*x.facts.Kernel.On(s) = *was.On(s)
 		}

@@ -20,8 +20,8 @@ func (x *explanation) matchesA(add func(evidence.Segment, ...netfilter.Match)) {
 		if x.req.From.IsValid() {
 			forth.Src = x.req.From
 		}
-		add(evidence.ToTunnel, forth)
-		add(evidence.FromTunnel, reply(forth))
+		add(evidence.ToTunnel, sentBy(forth, x.id))
+		add(evidence.FromTunnel, sentBy(reply(forth), x.flow.Client.Port()))
 	}
 	if p := x.facts.Peer; p != nil && p.Endpoint.IsValid() {
 		out := netfilter.To(p.Endpoint, probe.ProtoUDP)
@@ -106,6 +106,21 @@ func (x *explanation) requests() []netfilter.Match {
 	default:
 		return []netfilter.Match{netfilter.To(t, probe.ProtoTCP)}
 	}
+}
+
+// sentBy narrows m to the packets of the client with this id, see [Ready], or to the answers
+// that it gets; 0 is any.
+func sentBy(m netfilter.Match, id uint16) netfilter.Match {
+	switch {
+	case id == 0:
+	case m.Proto == probe.ProtoICMP || m.Proto == probe.ProtoICMPv6:
+		m.ICMPID = new(id)
+	case m.SrcPort == 0:
+		m.SrcPort = id
+	default:
+		m.DstPort = id
+	}
+	return m
 }
 
 // reply selects the answers to what m selects, by whichever link they come.

@@ -2,16 +2,19 @@ package explain
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
-	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/netstack"
@@ -19,12 +22,29 @@ import (
 
 // Host probes through this host's own network stack. Ping needs the right to
 // open raw sockets.
-type Host struct{}
+type Host struct {
+	// EchoData is the content of an echo request, whose length tells its encrypted packet
+	// from others.
+	EchoData []byte
+}
 
 // Connect implements [Prober].
-func (Host) Connect(ctx context.Context, to netip.AddrPort) error {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", to.String())
+func (Host) Connect(ctx context.Context, to netip.AddrPort, ready Ready) error {
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		var port uint16
+		var failed error
+		err := c.Control(func(fd uintptr) { port, failed = bindAny(int(fd), to.Addr().Is4()) })
+		if err := errors.Join(err, failed); err != nil {
+			return fmt.Errorf("choose a port: %w", err)
+		}
+		ready(port)
+		return nil
+	}}
+	network := "tcp6"
+	if to.Addr().Is4() {
+		network = "tcp4"
+	}
+	c, err := d.DialContext(ctx, network, to.String())
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
@@ -34,10 +54,30 @@ func (Host) Connect(ctx context.Context, to netip.AddrPort) error {
 	return nil
 }
 
-var pings atomic.Uint32
+// bindAny gives a socket a port, and leaves its address open.
+func bindAny(fd int, is4 bool) (port uint16, err error) {
+	var any unix.Sockaddr = &unix.SockaddrInet6{}
+	if is4 {
+		any = &unix.SockaddrInet4{}
+	}
+	if err := unix.Bind(fd, any); err != nil {
+		return 0, os.NewSyscallError("bind", err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockname", err)
+	}
+	switch a := bound.(type) {
+	case *unix.SockaddrInet4:
+		port = uint16(a.Port)
+	case *unix.SockaddrInet6:
+		port = uint16(a.Port)
+	}
+	return port, nil
+}
 
 // Ping implements [Prober].
-func (Host) Ping(ctx context.Context, to netip.Addr) error {
+func (h Host) Ping(ctx context.Context, to netip.Addr, ready Ready) error {
 	network, listen := "ip4:icmp", "0.0.0.0"
 	if to.Is6() {
 		network, listen = "ip6:ipv6-icmp", "::"
@@ -47,22 +87,29 @@ func (Host) Ping(ctx context.Context, to netip.Addr) error {
 		return fmt.Errorf("open socket for ICMP echo: %w", err)
 	}
 	defer c.Close()
-	return Echo(ctx, c, to)
+	data := h.EchoData
+	if data == nil {
+		data = []byte("wgnode explain")
+	}
+	return Echo(ctx, c, to, data, ready)
 }
 
-// Echo sends an ICMP echo request a second over c, a raw socket for the protocol
-// of to's family, until one is answered or ctx ends.
-func Echo(ctx context.Context, c net.PacketConn, to netip.Addr) error {
+// Echo sends ICMP echo requests with some content, one a second, over c, a raw socket for
+// the protocol of to's family, until one is answered or ctx ends.
+func Echo(ctx context.Context, c net.PacketConn, to netip.Addr, data []byte, ready Ready) error {
 	proto := probe.ProtoICMP
 	var request, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
 	if to.Is6() {
 		proto = probe.ProtoICMPv6
 		request, reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
 	}
-	id := (os.Getpid() + int(pings.Add(1))) & 0xffff
+	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Now()) }) // wakes the reader
+	defer stop()
+	id := echoID()
+	ready(id)
 	buf := make([]byte, 1500)
-	for seq := 1; ; seq++ {
-		msg := icmp.Message{Type: request, Body: &icmp.Echo{ID: id, Seq: seq, Data: []byte("wgnode explain")}}
+	for seq := 1; ctx.Err() == nil; seq++ {
+		msg := icmp.Message{Type: request, Body: &icmp.Echo{ID: int(id), Seq: seq, Data: data}}
 		b, err := msg.Marshal(nil)
 		if err != nil {
 			return fmt.Errorf("make ICMP echo: %w", err)
@@ -70,15 +117,11 @@ func Echo(ctx context.Context, c net.PacketConn, to netip.Addr) error {
 		if _, err := c.WriteTo(b, &net.IPAddr{IP: to.AsSlice(), Zone: to.Zone()}); err != nil {
 			return fmt.Errorf("send ICMP echo to %s: %w", to, err)
 		}
-		deadline := time.Now().Add(time.Second)
-		if err := c.SetReadDeadline(deadline); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 			return fmt.Errorf("await ICMP echo reply: %w", err)
 		}
-		for {
+		for ctx.Err() == nil {
 			n, from, err := c.ReadFrom(buf)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
 			if err != nil {
 				break // the deadline: send the next
 			}
@@ -86,12 +129,17 @@ func Echo(ctx context.Context, c net.PacketConn, to netip.Addr) error {
 			if err != nil || m.Type != reply {
 				continue
 			}
-			if e, ok := m.Body.(*icmp.Echo); ok && e.ID == id && sameHost(from, to) {
+			if e, ok := m.Body.(*icmp.Echo); ok && e.ID == int(id) && sameHost(from, to) {
 				return nil
 			}
 		}
 	}
+	return ctx.Err()
 }
+
+// echoID is the identifier of a series of echo requests: one that no other has, as a rule,
+// and that those of before did not have either.
+func echoID() uint16 { return uint16(1 + rand.N(0xffff)) }
 
 func sameHost(a net.Addr, b netip.Addr) bool {
 	ip, ok := a.(*net.IPAddr)
@@ -106,8 +154,8 @@ func sameHost(a net.Addr, b netip.Addr) bool {
 type Stack struct{ Net *netstack.Net }
 
 // Connect implements [Prober].
-func (s Stack) Connect(ctx context.Context, to netip.AddrPort) error {
-	c, err := s.Net.DialContext(ctx, "tcp", to.String())
+func (s Stack) Connect(ctx context.Context, to netip.AddrPort, ready Ready) error {
+	c, err := s.Net.Connect(ctx, to, ready)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
@@ -118,4 +166,6 @@ func (s Stack) Connect(ctx context.Context, to netip.AddrPort) error {
 }
 
 // Ping implements [Prober].
-func (s Stack) Ping(ctx context.Context, to netip.Addr) error { return s.Net.Ping(ctx, to) }
+func (s Stack) Ping(ctx context.Context, to netip.Addr, ready Ready) error {
+	return s.Net.Ping(ctx, to, ready)
+}

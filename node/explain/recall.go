@@ -28,6 +28,7 @@ func isHandshake(e *probe.Event) bool {
 // addEvent takes what the recorder delivers into account, once.
 func (x *explanation) addEvent(e *probe.Event) {
 	if !isHandshake(e) || e.Seq > x.recalled {
+		x.recognize(e)
 		x.col.Add(e)
 	}
 }

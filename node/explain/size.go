@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 	"time"
 
@@ -136,7 +135,7 @@ func newSizer(to netip.Addr) (*sizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open socket for ICMP echo: %w", err)
 	}
-	s := &sizer{to: to, conn: c, id: (os.Getpid() + int(pings.Add(1))) & 0xffff, patience: leastPatience}
+	s := &sizer{to: to, conn: c, id: int(echoID()), patience: leastPatience}
 	if err := dontFragment(s.raw(), to.Is6()); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

@@ -41,13 +41,20 @@ type Subject struct {
 	Changed func(ctx context.Context) ([]finding.Changed, error)
 }
 
-// Prober sends the packet that is then followed.
+// Prober sends the packet that is then followed. Each method calls ready, at least once
+// if anything leaves.
 type Prober interface {
 	// Connect opens a TCP connection and closes it again.
-	Connect(ctx context.Context, to netip.AddrPort) error
+	Connect(ctx context.Context, to netip.AddrPort, ready Ready) error
 	// Ping sends ICMP echo requests until one is answered.
-	Ping(ctx context.Context, to netip.Addr) error
+	Ping(ctx context.Context, to netip.Addr, ready Ready) error
 }
+
+// Ready is told by what the packet is known from others: the source port of the
+// connection, or the identifier of the echoes; 0 if it cannot be known. Where this host's
+// kernel is to be watched the packet leaves when Ready has returned; elsewhere it may have
+// left.
+type Ready func(id uint16)
 
 // nearest is the peer that comes closest to having dst in its AllowedIPs.
 func nearest(peers map[probe.PeerID]*diagnose.Peer, dst netip.Addr) *diagnose.Peer {

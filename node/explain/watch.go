@@ -104,6 +104,10 @@ func (x *explanation) update(ctx context.Context) {
 			x.passOn(id)
 		}
 	}
+	if x.kernel != nil && x.translated && !x.followed {
+		x.followed = true
+		x.watchKernel(ctx)
+	}
 	if x.kernel != nil {
 		x.kernel.update(x.facts)
 		if to := x.kernel.forth.Destination(); x.facts.Side == probe.SideB && !x.forwardedTo.IsValid() && to.IsValid() && to != x.flow.Target {

@@ -123,12 +123,23 @@ func (j *joined) add(x *run, e *probe.Event, ids map[uint16]bool) {
 		}
 	case e.InnerSrc == to && e.Proto == x.proto && mine(replyID(e)):
 		j.back(e, set)
-	case e.ICMPError() && j.seen[probe.A1] != nil && e.InnerDst == j.seen[probe.A1].InnerSrc &&
-		(x.to.Port() == 0 || e.InnerDstPort == x.to.Port()):
-		if j.back(e, set); e.Seam == probe.SeamTUNWrite && j.innerError == nil {
+	case e.ICMPError() && e.Seam == probe.SeamTUNWrite && j.seen[probe.A1] != nil && x.about(e, mine):
+		set(probe.A6)
+		if j.innerError == nil {
 			j.innerError = e
 		}
+		for i := range x.events { // the message that it came in
+			if m := &x.events[i]; m.Seam == probe.SeamUDPReceive && m.Kind == probe.KindData && m.Seq == e.Pair {
+				j.back(m, set)
+			}
+		}
 	}
+}
+
+// about reports whether an ICMP error is about the packet.
+func (x *run) about(e *probe.Event, mine func(id uint16) bool) bool {
+	proto, src, dst, ok := e.Quoted()
+	return ok && proto == x.proto && mine(src.Port()) && dst.Addr() == x.to.Addr() && (x.to.Port() == 0 || dst.Port() == x.to.Port())
 }
 
 // back takes an event of the reply into account.
@@ -141,7 +152,7 @@ func (j *joined) back(e *probe.Event, set func(probe.Checkpoint)) {
 	}
 }
 
-// replyID is what a reply has in the place of sender's id.
+// replyID is what a reply has in the place of the packet's id.
 func replyID(e *probe.Event) uint16 {
 	if e.Proto == probe.ProtoTCP {
 		return e.InnerDstPort

@@ -106,7 +106,7 @@ func (x *run) start(ctx context.Context) error {
 	}
 	id, watched, failed := make(chan uint16), make(chan struct{}), make(chan error, 1)
 	send := observe.Attempt(func(ctx context.Context) error {
-		err := senderOf(&x.Subject, x.to)(ctx, x.to, func(known uint16) {
+		err := x.send(ctx, func(known uint16) {
 			select {
 			case id <- known:
 				<-watched
@@ -135,7 +135,7 @@ type run struct {
 	explain.Subject
 	to    netip.AddrPort
 	proto uint8
-	id    uint16 // see sender
+	id    uint16 // see explain.Ready
 	peer  probe.PeerID
 	facts *diagnose.Facts // about the peer, as they are before the packet is sent
 

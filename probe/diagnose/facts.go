@@ -88,6 +88,9 @@ type Flow struct {
 	Source netip.Prefix           // invalid: any
 	Route  evidence.RouteDecision // of the target, without mark; zero where there is no kernel below
 	Probe  Probe
+	// Client is where its requests come from, as they enter the tunnel, as far as that is
+	// known: an invalid address, or port 0, is any. Of echoes the port is the identifier.
+	Client netip.AddrPort
 
 	// First event of the flow at each checkpoint (data and inner packets), and
 	// the latest at which it was dropped.
@@ -101,6 +104,8 @@ type Flow struct {
 	// SentData counts data messages of this flow, Replies those back.
 	SentData, Replies int
 
+	// Errors joins ICMP errors with the messages that carry them.
+	Errors Errors
 	// Answers tells whether what came back over TCP answers anything.
 	Answers Answers
 }

@@ -143,10 +143,34 @@ func (o *object) inner(e *probe.Event) {
 			o.number("icmp_seq", uint64(e.InnerDstPort))
 		} else if e.ICMPError() {
 			o.number("icmp_code", uint64(code))
+			o.quoted(e)
 		}
 	}
 	o.flag("fragment", e.Flags&probe.FlagFragment != 0)
 	o.flag("truncated", e.Flags&probe.FlagTruncated != 0)
+	o.close()
+}
+
+// quoted writes what an ICMP error says of the packet that it is about.
+func (o *object) quoted(e *probe.Event) {
+	proto, src, dst, ok := e.Quoted()
+	if !ok {
+		return
+	}
+	o.open("quoted")
+	o.text("src", src.Addr().String())
+	if dst.Addr().IsValid() {
+		o.text("dst", dst.Addr().String())
+	}
+	o.text("proto", protoName(proto))
+	switch proto {
+	case probe.ProtoTCP, probe.ProtoUDP:
+		o.number("sport", uint64(src.Port()))
+		o.number("dport", uint64(dst.Port()))
+	case probe.ProtoICMP, probe.ProtoICMPv6:
+		o.number("icmp_id", uint64(src.Port()))
+		o.number("icmp_seq", uint64(dst.Port()))
+	}
 	o.close()
 }
 

@@ -308,7 +308,14 @@ func (l *line) icmp(e *probe.Event) {
 		l.printf(" id %d seq %d", e.InnerSrcPort, e.InnerDstPort)
 	case e.ICMPError():
 		l.printf(" code %d", code)
-		if e.InnerDstPort != 0 {
+		switch proto, src, dst, quotes := e.Quoted(); {
+		case quotes && (proto == probe.ProtoTCP || proto == probe.ProtoUDP):
+			l.printf(" about %s %s > %s", protoName(proto), src, dst)
+		case quotes && dst.Port() != 0:
+			l.printf(" about %s %s > %s id %d seq %d", protoName(proto), src.Addr(), dst.Addr(), src.Port(), dst.Port())
+		case quotes:
+			l.printf(" about %s %s > %s", protoName(proto), src.Addr(), dst.Addr())
+		case e.InnerDstPort != 0:
 			l.printf(" about port %d", e.InnerDstPort)
 		}
 	}

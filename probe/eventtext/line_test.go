@@ -110,6 +110,21 @@ var cases = []eventCase{
 		inner(e, "10.9.0.1", "10.0.0.1")
 		e.InnerSrcPort, e.InnerDstPort = 3, 53
 	}},
+	{name: "inner icmp error with its quote", event: func(e *probe.Event) {
+		e.Seam, e.Checkpoint, e.Kind = probe.SeamTUNWrite, probe.A6, probe.KindInner
+		e.Proto, e.Info, e.InnerLen = probe.ProtoICMP, 3, 56
+		inner(e, "10.0.0.2", "10.0.0.1")
+		outer(e, "203.0.113.2:51820", "")
+		e.InnerSrcPort = 1
+		e.Quote(probe.ProtoTCP, 40000, netip.MustParseAddrPort("192.168.200.23:80"))
+	}},
+	{name: "inner icmp error about an echo", event: func(e *probe.Event) {
+		e.Seam, e.Checkpoint, e.Kind = probe.SeamTUNRead, probe.B7, probe.KindInner
+		e.Proto, e.Info, e.InnerLen = probe.ProtoICMPv6, 1, 96
+		inner(e, "fd00::2", "fd00::1")
+		e.InnerSrcPort = 3
+		e.Quote(probe.ProtoICMPv6, 77, netip.MustParseAddrPort("[fd00:9::23]:2"))
+	}},
 	{name: "fragment", event: func(e *probe.Event) {
 		e.Seam, e.Checkpoint, e.Kind = probe.SeamTUNWrite, probe.B4, probe.KindInner
 		e.Proto, e.InnerLen, e.Flags = probe.ProtoUDP, 1420, probe.FlagFragment

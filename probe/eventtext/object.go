@@ -42,19 +42,32 @@ type Object struct {
 
 	// Inner is the packet inside the tunnel.
 	Inner struct {
-		Src       string `json:"src,omitempty"`
-		Dst       string `json:"dst,omitempty"`
-		SPort     uint16 `json:"sport,omitempty"`
-		DPort     uint16 `json:"dport,omitempty"`
-		Proto     string `json:"proto,omitempty"`     // "tcp", "udp", "icmp", "icmp6", or a number as a string
-		Len       uint16 `json:"len,omitempty"`       // in bytes
-		TCPFlags  string `json:"tcp_flags,omitempty"` // as tcpdump writes them
-		ICMPType  uint8  `json:"icmp_type,omitempty"`
-		ICMPID    uint16 `json:"icmp_id,omitempty"`  // of an echo request or reply
-		ICMPSeq   uint16 `json:"icmp_seq,omitempty"` // of an echo request or reply
-		ICMPCode  uint16 `json:"icmp_code,omitempty"`
-		Fragment  bool   `json:"fragment,omitempty"`  // it is a fragment of an IP packet
-		Truncated bool   `json:"truncated,omitempty"` // there is less of it than its header says
+		Src      string `json:"src,omitempty"`
+		Dst      string `json:"dst,omitempty"`
+		SPort    uint16 `json:"sport,omitempty"`
+		DPort    uint16 `json:"dport,omitempty"`
+		Proto    string `json:"proto,omitempty"`     // "tcp", "udp", "icmp", "icmp6", or a number as a string
+		Len      uint16 `json:"len,omitempty"`       // in bytes
+		TCPFlags string `json:"tcp_flags,omitempty"` // as tcpdump writes them
+		ICMPType uint8  `json:"icmp_type,omitempty"`
+		ICMPID   uint16 `json:"icmp_id,omitempty"`  // of an echo request or reply
+		ICMPSeq  uint16 `json:"icmp_seq,omitempty"` // of an echo request or reply
+		ICMPCode uint16 `json:"icmp_code,omitempty"`
+
+		// Quoted is there if the packet is an ICMP error that is about a packet of the host
+		// that it goes to: that packet.
+		Quoted struct {
+			Src     string `json:"src,omitempty"`
+			Dst     string `json:"dst,omitempty"`
+			Proto   string `json:"proto,omitempty"` // as above
+			SPort   uint16 `json:"sport,omitempty"`
+			DPort   uint16 `json:"dport,omitempty"`
+			ICMPID  uint16 `json:"icmp_id,omitempty"`
+			ICMPSeq uint16 `json:"icmp_seq,omitempty"`
+		} `json:"quoted,omitzero"`
+
+		Fragment  bool `json:"fragment,omitempty"`  // it is a fragment of an IP packet
+		Truncated bool `json:"truncated,omitempty"` // there is less of it than its header says
 	} `json:"inner,omitzero"`
 
 	// Endpoint is there if this event is a change of the peer's endpoint.

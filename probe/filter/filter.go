@@ -112,12 +112,18 @@ func (t *addrTest) matches(e *probe.Event) bool {
 	src, dst := &e.InnerSrc, &e.InnerDst
 	if t.key.outer {
 		src, dst = &e.OuterSrc, &e.OuterDst
+		if e.Flags&probe.FlagQuotes != 0 {
+			dst = &noAddr
+		}
 	} else if !e.HasAddrs() {
 		return false
 	}
 	return t.key.side != sideDst && t.containsAddr(src) ||
 		t.key.side != sideSrc && t.containsAddr(dst)
 }
+
+// noAddr stands for an outer address where the event holds an ICMP error's quote.
+var noAddr probe.Addr
 
 func (t *addrTest) containsAddr(a *probe.Addr) bool {
 	hi, lo := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
@@ -138,6 +144,9 @@ func (t *addrTest) matchesPort(e *probe.Event) bool {
 	src, dst := e.InnerSrcPort, e.InnerDstPort
 	if t.key.outer {
 		src, dst = e.OuterSrcPort, e.OuterDstPort
+		if e.Flags&probe.FlagQuotes != 0 {
+			dst = 0
+		}
 	} else if e.Proto != probe.ProtoTCP && e.Proto != probe.ProtoUDP {
 		return false // ICMP echo keeps other things in the place of ports
 	}

@@ -42,14 +42,14 @@ func newConn(s *socket, remote tcpip.FullAddress) *Conn {
 	return &Conn{s}
 }
 
-// dialTCP connects to an address.
-func dialTCP(ctx context.Context, s *stack.Stack, to netip.AddrPort) (*Conn, error) {
+// dialTCP connects to an address. It calls begun with the port of this side.
+func dialTCP(ctx context.Context, s *stack.Stack, to netip.AddrPort, begun func(port uint16)) (*Conn, error) {
 	where := net.TCPAddrFromAddrPort(to)
 	sock, terr := open(s, tcp.ProtocolNumber, "tcp", to.Addr().Is6())
 	if terr != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: where, Err: told(terr)}
 	}
-	if err := sock.connect(ctx, to); err != nil {
+	if err := sock.connect(ctx, to, begun); err != nil {
 		_ = sock.Close() // there is nothing to be lost
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: where, Err: err}
 	}
@@ -57,7 +57,7 @@ func dialTCP(ctx context.Context, s *stack.Stack, to netip.AddrPort) (*Conn, err
 }
 
 // connect returns when the connection is there.
-func (s *socket) connect(ctx context.Context, to netip.AddrPort) error {
+func (s *socket) connect(ctx context.Context, to netip.AddrPort, begun func(port uint16)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -66,6 +66,7 @@ func (s *socket) connect(ctx context.Context, to netip.AddrPort) error {
 	if _, started := err.(*tcpip.ErrConnectStarted); !started {
 		return told(err)
 	}
+	begun(s.localPort())
 	for {
 		select {
 		case <-ctx.Done():

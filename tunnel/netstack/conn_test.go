@@ -318,13 +318,13 @@ func TestEcho(t *testing.T) {
 	a, _ := wire(t, nil)
 	ctx := patience.Context(t)
 	for _, to := range []string{"10.0.0.2", "10.0.1.2", "fd00::2"} {
-		if err := a.Ping(ctx, netip.MustParseAddr(to)); err != nil {
+		if err := a.Ping(ctx, netip.MustParseAddr(to), func(uint16) {}); err != nil {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := a.Ping(short, netip.MustParseAddr("10.0.0.3")); !errors.Is(err, context.DeadlineExceeded) {
+	if err := a.Ping(short, netip.MustParseAddr("10.0.0.3"), func(uint16) {}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("nobody: %v", err)
 	}
 }

@@ -48,6 +48,21 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 	return c, nil
 }
 
+// Connect opens a TCP connection to an address as DialContext does. It calls begun with the
+// port that the connection comes from as soon as the stack has chosen one.
+func (n *Net) Connect(ctx context.Context, to netip.AddrPort, begun func(port uint16)) (net.Conn, error) {
+	if n.check != nil {
+		if err := n.check(to.Addr()); err != nil {
+			return nil, err
+		}
+	}
+	c, err := dialTCP(ctx, n.stack, to, begun)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 // LookupNetIP returns the addresses of host as net.Resolver.LookupNetIP does;
 // network is ip, ip4 or ip6. It asks the resolver of SetResolver alone.
 func (n *Net) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
@@ -131,7 +146,7 @@ func (n *Net) dial(ctx context.Context, network string, to netip.AddrPort) (net.
 		}
 		return c, nil
 	}
-	c, err := dialTCP(ctx, n.stack, to)
+	c, err := dialTCP(ctx, n.stack, to, func(uint16) {})
 	if err != nil {
 		return nil, err
 	}

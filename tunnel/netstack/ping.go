@@ -16,8 +16,8 @@ import (
 )
 
 // Ping sends ICMP echo requests to an address, one a second, until one is
-// answered or ctx ends.
-func (n *Net) Ping(ctx context.Context, to netip.Addr) error {
+// answered or ctx ends. It calls begun with their identifier before the first.
+func (n *Net) Ping(ctx context.Context, to netip.Addr, begun func(id uint16)) error {
 	protocol, number := icmp.ProtocolNumber4, 1
 	var request, reply xicmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
 	if to.Is6() {
@@ -32,6 +32,7 @@ func (n *Net) Ping(ctx context.Context, to netip.Addr) error {
 	if terr := c.ep.Connect(full(netip.AddrPortFrom(to, 0))); terr != nil {
 		return fmt.Errorf("open socket for ICMP echo to %s: %w", to, told(terr))
 	}
+	begun(c.localPort())
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // never fails
 	defer stop()
 	buf := make([]byte, 1500)

@@ -186,6 +186,15 @@ func (s *socket) Close() error {
 	return nil
 }
 
+// localPort is the port of this side, or the identifier of its echoes; 0 if there is none.
+func (s *socket) localPort() uint16 {
+	a, err := s.ep.GetLocalAddress()
+	if err != nil {
+		return 0
+	}
+	return a.Port
+}
+
 // LocalAddr is that of [net.Conn].
 func (s *socket) LocalAddr() net.Addr {
 	a, err := s.ep.GetLocalAddress()

@@ -123,7 +123,7 @@ func TestTransit(t *testing.T) {
 			t.Errorf("UDP to %s: %v", host, err)
 		}
 		_ = c.Close()
-		if err := a.Ping(ctx, netip.MustParseAddr(host)); err != nil {
+		if err := a.Ping(ctx, netip.MustParseAddr(host), func(uint16) {}); err != nil {
 			t.Errorf("ping %s: %v", host, err)
 		}
 	}

@@ -50,6 +50,7 @@ func (w witness) refused() {
 	} else {
 		e.SetICMP(unreachable4, port4)
 	}
+	e.Quote(w.flow.Proto, w.flow.From.Port(), w.flow.To)
 	w.record(&e)
 }
 

@@ -170,6 +170,9 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 		f.Dropped = kept(e)
 		return
 	}
+	if forth && f.Client.Port() != 0 && !f.Client.Addr().IsValid() {
+		f.Client = netip.AddrPortFrom(e.InnerSrc.Netip(), f.Client.Port())
+	}
 	if e.ICMPError() && !e.Undelivered() {
 		return // a redirection, or the size of the path: no answer to a request
 	}
@@ -180,8 +183,11 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 		begin(f, e)
 		f.Answers.Add(e, forth)
 	}
-	if cp := e.Checkpoint; cp != probe.CheckpointNone && f.Seen[cp] == nil {
-		f.Seen[cp] = kept(e)
+	seen(f, e)
+	if e.ICMPError() && e.Kind == probe.KindInner {
+		if m := f.Errors.Inner(e); m != nil {
+			seen(f, m)
+		}
 	}
 	switch {
 	case forth && e.Kind == probe.KindData && e.Seam == probe.SeamUDPSend:
@@ -191,6 +197,12 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 		if e.ICMPError() || e.TCPFlags()&probe.TCPRst != 0 {
 			f.Answer = kept(e)
 		}
+	}
+}
+
+func seen(f *diagnose.Flow, e *probe.Event) {
+	if cp := e.Checkpoint; cp != probe.CheckpointNone && f.Seen[cp] == nil {
+		f.Seen[cp] = kept(e)
 	}
 }
 
@@ -217,14 +229,18 @@ func begin(f *diagnose.Flow, e *probe.Event) {
 func match(f *diagnose.Flow, e *probe.Event) (forth, ok bool) {
 	src, dst := e.Inner()
 	switch {
-	case dst.Addr() == f.Target.Addr() && portMatches(f, e, e.InnerDstPort) && from(f, src.Addr()):
+	case e.ICMPError():
+		return false, complains(f, e)
+	case dst.Addr() == f.Target.Addr() && portMatches(f, e, e.InnerDstPort) && from(f, src.Addr(), e.InnerSrcPort):
 		return true, true
-	case src.Addr() == f.Target.Addr() && portMatches(f, e, e.InnerSrcPort) && from(f, dst.Addr()):
-		return false, true
-	case e.ICMPError() && from(f, dst.Addr()) && (f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port()):
-		return false, true // from a host on the way, about a packet to the target's port
+	case src.Addr() != f.Target.Addr() || !portMatches(f, e, e.InnerSrcPort):
+		return false, false
 	}
-	return false, false
+	client := e.InnerDstPort
+	if _, reply := e.ICMPEcho(); reply {
+		client = e.InnerSrcPort
+	}
+	return false, from(f, dst.Addr(), client)
 }
 
 func portMatches(f *diagnose.Flow, e *probe.Event, port uint16) bool {
@@ -236,9 +252,30 @@ func portMatches(f *diagnose.Flow, e *probe.Event, port uint16) bool {
 	case probe.ProtoTCP, probe.ProtoUDP:
 		return port == f.Target.Port()
 	}
-	return e.ICMPError()
+	return false
 }
 
-func from(f *diagnose.Flow, a netip.Addr) bool {
-	return !f.Source.IsValid() || f.Source.Contains(a)
+// from reports whether the flow may have its requests from there.
+func from(f *diagnose.Flow, a netip.Addr, port uint16) bool {
+	c := f.Client
+	return (!f.Source.IsValid() || f.Source.Contains(a)) && (!c.Addr().IsValid() || c.Addr() == a) && (c.Port() == 0 || c.Port() == port)
+}
+
+// complains reports whether an ICMP error, from the target or from a host on the way, is
+// about a packet to the target. Of a message that carries one it is known only by what is
+// inside; an older recording does not say what errors quote, but for a port.
+func complains(f *diagnose.Flow, e *probe.Event) bool {
+	_, to := e.Inner()
+	proto, src, dst, ok := e.Quoted()
+	switch {
+	case e.Kind != probe.KindInner:
+		return f.Errors.Message(e)
+	case !ok:
+		return f.Client.Port() == 0 && from(f, to.Addr(), 0) && (f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port())
+	case dst.Addr() != f.Target.Addr() || !from(f, src.Addr(), src.Port()):
+		return false
+	case f.Target.Port() == 0:
+		return proto == probe.ProtoICMP || proto == probe.ProtoICMPv6
+	}
+	return dst.Port() == f.Target.Port() && (proto == probe.ProtoTCP || proto == probe.ProtoUDP)
 }

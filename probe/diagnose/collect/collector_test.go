@@ -61,6 +61,85 @@ func TestFlow(t *testing.T) {
 	}
 }
 
+// packet is an inner packet of TCP at a seam.
+func packet(seam probe.Seam, cp probe.Checkpoint, src, dst string, flags uint8) probe.Event {
+	from, to := netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst)
+	return probe.Event{Peer: 1, Kind: probe.KindInner, Seam: seam, Checkpoint: cp, Proto: probe.ProtoTCP, Info: flags, InnerLen: 60,
+		InnerSrc: probe.AddrFrom(from.Addr()), InnerSrcPort: from.Port(), InnerDst: probe.AddrFrom(to.Addr()), InnerDstPort: to.Port()}
+}
+
+// unreachable is an ICMP error that comes to 10.0.0.1, about a packet of TCP.
+func unreachable(srcPort uint16, dst string) probe.Event {
+	e := probe.Event{Peer: 1, Kind: probe.KindInner, Seam: probe.SeamTUNWrite, Checkpoint: probe.A6, Proto: probe.ProtoICMP, InnerLen: 88,
+		InnerSrc: probe.AddrFrom(netip.MustParseAddr("10.0.0.2")), InnerDst: probe.AddrFrom(netip.MustParseAddr("10.0.0.1"))}
+	e.SetICMP(3, 1)
+	e.Quote(probe.ProtoTCP, srcPort, netip.MustParseAddrPort(dst))
+	return e
+}
+
+// Packets of others are not of a flow whose client is known, however much they look
+// alike: from another port, another host, or ICMP errors about either.
+func TestFlowOfOneClient(t *testing.T) {
+	const client, target = "10.0.0.1:40000", "192.168.200.22:80"
+	request := packet(probe.SeamTUNRead, probe.A1, client, target, probe.TCPSyn)
+	for _, c := range []struct {
+		name  string
+		other probe.Event
+		ours  bool
+	}{
+		{"request from another port", packet(probe.SeamTUNRead, probe.A1, "10.0.0.1:40001", target, probe.TCPSyn), false},
+		{"answer to another port", packet(probe.SeamTUNWrite, probe.A6, target, "10.0.0.1:40001", probe.TCPAck), false},
+		{"answer to another host", packet(probe.SeamTUNWrite, probe.A6, target, "10.0.0.7:40000", probe.TCPAck), false},
+		{"answer from another port", packet(probe.SeamTUNWrite, probe.A6, "192.168.200.22:81", client, probe.TCPAck), false},
+		{"error about a neighbor", unreachable(40000, "192.168.200.23:80"), false},
+		{"error about another connection", unreachable(40001, target), false},
+		{"error about another service", unreachable(40000, "192.168.200.22:81"), false},
+		{"answer", packet(probe.SeamTUNWrite, probe.A6, target, client, probe.TCPAck), true},
+		{"error", unreachable(40000, target), true},
+	} {
+		f := &diagnose.Flow{Target: netip.MustParseAddrPort(target), Client: netip.AddrPortFrom(netip.Addr{}, 40000)}
+		AddToFlow(f, &request)
+		AddToFlow(f, &c.other)
+		if ours := f.Replies > 0; ours != c.ours || ours != (f.Seen[probe.A6] != nil) || f.Seen[probe.A1].InnerSrcPort != 40000 {
+			t.Errorf("%s: %d replies, %+v", c.name, f.Replies, f.Seen[probe.A6])
+		}
+		if said := c.ours && c.other.ICMPError(); said != (f.Answer != nil) {
+			t.Errorf("%s: answer %+v", c.name, f.Answer)
+		}
+	}
+}
+
+// What a message carries is known by the packet inside, whichever is met first.
+func TestErrorInMessage(t *testing.T) {
+	const target = "192.168.200.22:80"
+	for _, c := range []struct {
+		name  string
+		about string
+		first bool // the message
+		want  bool
+	}{
+		{"ours", target, true, true}, {"ours, inside first", target, false, true},
+		{"another's", "192.168.200.23:80", true, false}, {"another's, inside first", "192.168.200.23:80", false, false},
+	} {
+		inside := unreachable(40000, c.about)
+		inside.Pair = 7
+		message := inside
+		message.Kind, message.Seam, message.Checkpoint, message.Seq = probe.KindData, probe.SeamUDPReceive, probe.A5, 7
+		message.Flags &^= probe.FlagQuotes
+		f := &diagnose.Flow{Target: netip.MustParseAddrPort(target), Client: netip.MustParseAddrPort("10.0.0.1:40000")}
+		events := []*probe.Event{&inside, &message}
+		if c.first {
+			events[0], events[1] = events[1], events[0]
+		}
+		for _, e := range events {
+			AddToFlow(f, e)
+		}
+		if got := f.Seen[probe.A5] != nil; got != c.want || got != (f.Seen[probe.A6] != nil) {
+			t.Errorf("%s: A5 %+v, A6 %+v", c.name, f.Seen[probe.A5], f.Seen[probe.A6])
+		}
+	}
+}
+
 // Initiations of one host that is not a peer are counted, not listed one by one, and
 // there is a bound for those of all.
 func TestStrangers(t *testing.T) {

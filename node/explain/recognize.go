@@ -1,0 +1,41 @@
+//go:build linux
+
+package explain
+
+import (
+	"net/netip"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/host/conntrack"
+)
+
+// askedAtMost bounds how often connection tracking is asked: others may be busy with the
+// same service.
+const askedAtMost = 256
+
+// recognize finds out whether a packet that enters the tunnel for the target is the probe
+// although it comes from another port: this host may have translated its source.
+func (x *explanation) recognize(e *probe.Event) {
+	if x.id == 0 || !x.Kernel || x.translated || x.flow.Seen[probe.A1] != nil || x.asked >= askedAtMost ||
+		e.Seam != probe.SeamTUNRead || !e.Opens() || e.InnerSrcPort == x.id || e.InnerDst != probe.AddrFrom(x.flow.Target.Addr()) ||
+		e.Proto == probe.ProtoTCP && e.InnerDstPort != x.flow.Target.Port() {
+		return
+	}
+	x.asked++
+	src, dst := e.Inner()
+	answer := conntrack.Tuple{Src: dst.Addr(), Dst: src.Addr(), Proto: e.Proto}
+	if e.Proto == probe.ProtoTCP {
+		answer.SrcPort, answer.DstPort = dst.Port(), src.Port()
+	} else {
+		answer.ICMPType, answer.ICMPID = echoReply[e.Proto], e.InnerSrcPort
+	}
+	c, err := conntrack.Get(answer, 0)
+	if err != nil || c.Original.Dst != x.flow.Target.Addr() || max(c.Original.SrcPort, c.Original.ICMPID) != x.id {
+		return // without connection tracking nothing is translated
+	}
+	x.translated = true
+	x.flow.Client = netip.AddrPortFrom(netip.Addr{}, e.InnerSrcPort)
+}
+
+// echoReply is the type of ICMP and ICMPv6 echo replies.
+var echoReply = map[uint8]uint8{probe.ProtoICMP: 0, probe.ProtoICMPv6: 129}
