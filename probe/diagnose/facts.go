@@ -99,6 +99,8 @@ type Flow struct {
 	// Answer is an inner packet that came back and says no: a TCP reset or an
 	// ICMP error.
 	Answer *probe.Event
+	// Returned is a request that came out of the tunnel at the side that had sent it.
+	Returned *probe.Event
 	// XfrmBlocks are what refuses its packets before netfilter sees them.
 	XfrmBlocks []evidence.XfrmBlock
 	// SentData counts data messages of this flow, Replies those back.

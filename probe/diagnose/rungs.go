@@ -18,6 +18,8 @@ func (f *Facts) Ladder(v *Verdict, now time.Time) []Rung {
 		rungs = append(rungs, f.rung(cp, v, now))
 		if cp == probe.B5 && f.Onward != nil { // out of the tunnel, and into it again
 			rungs = append(rungs, f.Onward.Ladder(v, now)...)
+		} else if cp == probe.B5 && v.Checkpoint.Side() == probe.SideA { // dropped as it enters the tunnel again
+			rungs = append(rungs, f.rung(v.Checkpoint, v, now))
 		}
 	}
 	return rungs

@@ -173,6 +173,10 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 	if forth && f.Client.Port() != 0 && !f.Client.Addr().IsValid() {
 		f.Client = netip.AddrPortFrom(e.InnerSrc.Netip(), f.Client.Port())
 	}
+	if forth && e.Seam == probe.SeamTUNWrite && e.Checkpoint == probe.A6 {
+		f.Returned = kept(e)
+		return
+	}
 	if e.ICMPError() && !e.Undelivered() {
 		return // a redirection, or the size of the path: no answer to a request
 	}

@@ -34,6 +34,10 @@ func (f facts) noMatch(time.Time) *ruling {
 	if f.Peer != nil {
 		return nil
 	}
+	return &ruling{f.unmatched(), f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside()}
+}
+
+func (f facts) unmatched() diagnose.Verdict {
 	dst := f.Flow.Target.Addr()
 	v := diagnose.Verdict{Code: diagnose.NoAllowedIPsMatch, Checkpoint: probe.A1, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("%s is in no peer's AllowedIPs", dst),
@@ -55,8 +59,11 @@ func (f facts) noMatch(time.Time) *ruling {
 		if f.Flow.Route.Interface != f.Interface {
 			v.Fix = append(v.Fix, fix.Command("ip route add %s dev %s", host, f.Interface))
 		}
+	} else if f.Side == probe.SideB {
+		v.Fix = fix.Steps{fix.Notef("add %s to the AllowedIPs of the peer that has it; who has what:", dst),
+			fix.Check("wg show %s allowed-ips", f.Interface)}
 	}
-	return &ruling{v, f.Flow.Probe.Done || f.Flow.Dropped != nil || f.outside()}
+	return v
 }
 
 // notRouted: the kernel does not give the packet to the tunnel.

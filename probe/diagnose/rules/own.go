@@ -1,0 +1,69 @@
+package rules
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
+)
+
+// This file judges by what the node itself did with the packet under study. That outranks
+// every answer: an ICMP error about a packet that this node has dropped is its own word, in
+// whoever's name it comes.
+
+// droppedHere: the tunnel has no use for the packet.
+func (f facts) droppedHere(now time.Time) *ruling {
+	e, a1 := f.Flow.Dropped, f.Flow.Seen[probe.A1]
+	if e == nil || e.Seam != probe.SeamTUNRead || a1 != nil && a1.Time > e.Time || f.Flow.Probe.Answered ||
+		f.Flow.Works() && f.Flow.Answer == nil {
+		return nil
+	}
+	if _, dst := e.Inner(); dst.Addr() != f.Flow.Target.Addr() {
+		return nil // an answer, which belongs to the other direction
+	}
+	switch {
+	case e.Reason == probe.NoAllowedIPsMatch && viewOf(f) == asB:
+		return final(f.unmatched())
+	case e.Reason != probe.NoEndpoint:
+	case f.Onward != nil:
+		return facts{f.Onward}.noEndpoint(now)
+	case f.Peer != nil && viewOf(f) == asA:
+		return f.noEndpoint(now)
+	}
+	return nil
+}
+
+// sentBack: the packet goes to where it came from. To the kernel that it comes back to it
+// has a source of its own, which is dropped as a martian and is no fault of that host.
+func (f facts) sentBack(time.Time) *ruling {
+	dst := f.Flow.Target.Addr()
+	if f.Flow.Probe.Answered || f.Flow.Works() && f.Flow.Answer == nil {
+		return nil
+	}
+	if viewOf(f) == asB {
+		b4, a1 := f.Flow.Seen[probe.B4], f.Flow.Seen[probe.A1]
+		if b4 == nil || a1 == nil || b4.Peer == 0 || a1.Peer != b4.Peer || a1.Time < b4.Time {
+			return nil
+		}
+		return final(diagnose.Verdict{Code: diagnose.NoRouteOnward, Checkpoint: probe.B5, Where: diagnose.WhereHere,
+			Summary: fmt.Sprintf("this host sends the packet to %s back to %s, which it came from: it routes %s into %s, "+
+				"and the AllowedIPs of %s hold it", f.target(), f.Peer.Label(), dst, f.Interface, f.Peer.Label()),
+			Evidence: []evidence.Line{evidence.Kernel.Decides("it came out of the tunnel from %s, entered it again, and was encrypted for %s",
+				f.Peer.Label(), f.Peer.Label())},
+			Fix: fix.Steps{fix.Notef("if %s is behind another peer, put it into the AllowedIPs of that one; who has what:", dst),
+				fix.Check("wg show %s allowed-ips", f.Interface),
+				fix.Note("if it is on another link, give it a route there:"),
+				fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}})
+	}
+	if f.Flow.Returned == nil || f.Peer == nil {
+		return nil
+	}
+	return final(diagnose.Verdict{Code: diagnose.NoRouteOnward, Checkpoint: probe.B5, Where: diagnose.WherePeer,
+		Summary:  fmt.Sprintf("%s sends packets to %s back to this host: it takes %s for an address behind this one", f.Peer.Label(), f.target(), dst),
+		Evidence: []evidence.Line{evidence.Authenticated.Decides("a packet from this host to %s came back through %s", f.target(), f.Peer.Label())},
+		Fix: fix.Steps{fix.Notef("on %s: which peer has %s in its AllowedIPs, and where does its route lead?", f.Peer.Label(), dst),
+			fix.Check("wg show all allowed-ips").On(f.Peer.Label()), fix.Check("ip route get %s", dst).On(f.Peer.Label())}})
+}
