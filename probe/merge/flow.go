@@ -39,18 +39,19 @@ type hop struct {
 	a, b  int8 // the hosts; -1: not recorded
 	began int64
 
-	passed  [probe.NumCheckpoints]passed
-	drops   [2]map[probe.Reason]int
-	legs    [2]Leg // forth, and back
-	facts   [2]*diagnose.Flow
-	tail    [2]*diagnose.Flow // since a request was repeated after the last reply
-	asked   int               // requests since then
-	askedAt int64             // the first
-	askers  diagnose.Askers   // the connections that they are of
-	replies int
-	epoch   uint32 // what came before since began has another
-	since   [2]tally
-	strange int // messages that both hosts put down to the other's side
+	passed   [probe.NumCheckpoints]passed
+	passages [2]passage // forth, and back
+	drops    [2]map[probe.Reason]int
+	legs     [2]Leg // forth, and back
+	facts    [2]*diagnose.Flow
+	tail     [2]*diagnose.Flow // since a request was repeated after the last reply
+	asked    int               // requests since then
+	askedAt  int64             // the first
+	askers   diagnose.Askers   // the connections that they are of
+	replies  int
+	epoch    uint32 // what came before since began has another
+	since    [2]tally
+	strange  int // messages that both hosts put down to the other's side
 
 	arrows  []*Arrow
 	trouble int
@@ -90,6 +91,13 @@ func (m *merger) flowOf(h *host, e *probe.Event) (f *hop, forth bool) {
 	k.a, k.b = h.self, h.keys[e.Peer]
 	if !here {
 		k.a, k.b = k.b, k.a
+	}
+	if proto, _, about, ok := e.Quoted(); ok && !forth {
+		k.client, k.server, k.port, k.proto = e.InnerDst, probe.AddrFrom(about.Addr()), about.Port(), proto
+		if proto != probe.ProtoTCP && proto != probe.ProtoUDP {
+			k.port = 0
+		}
+		return m.hops[k], forth
 	}
 	if e.ICMPError() {
 		// It is about a packet of the other direction, or from a host on the way.
@@ -178,6 +186,7 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 			p.first = *e
 		}
 		p.n++
+		f.keep(e, forth)
 	}
 	collect.AddToFlow(f.facts[s], e)
 	switch {

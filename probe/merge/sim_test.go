@@ -118,6 +118,7 @@ func (w *world) message(i, j int, e probe.Event, cps [2]probe.Checkpoint, f fate
 		return at
 	}
 	got := e
+	got.Pair = 0
 	got.Seam, got.Checkpoint, got.Peer, got.Reason = probe.SeamUDPReceive, cps[1], probe.PeerID(i+1), f.reason
 	if f.reason == probe.InvalidMAC1 || f.reason == probe.UnknownPeer || f.reason == probe.UnknownIndex {
 		got.Peer = 0
@@ -192,6 +193,10 @@ func (s *wgSession) data(i int, p probe.Event, asks bool, f fate) uint64 {
 	in.Seam, in.Kind, in.Checkpoint, in.Peer = probe.SeamTUNRead, probe.KindInner, cps[0], probe.PeerID(j+1)
 	w.log(i, w.now, in)
 	e := p
+	if p.Flags&probe.FlagQuotes != 0 { // of which messages do not tell
+		e.Flags, e.Sender, e.OuterDst, e.OuterDstPort = p.Flags&^probe.FlagQuotes, 0, probe.Addr{}, 0
+	}
+	e.Pair = w.hosts[i].seq[probe.SeamTUNRead]
 	e.Kind, e.Receiver, e.Counter, e.OuterLen = probe.KindData, receiver, n, 96
 	at := w.message(i, j, e, [2]probe.Checkpoint{cps[1], cps[2]}, f)
 	if f.lost || f.reason != probe.ReasonNone {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,9 +71,23 @@ func TestOldConnectionRunsOn(t *testing.T) {
 				time.Sleep(20 * time.Millisecond) // the pace of the connection
 			}
 		}()
-		go func() { _, _ = io.Copy(io.Discard, old) }() // as above
-		sitetest.NFT(s.H, "forward", "ct state new tcp dport 8080 drop")
+		var echoed atomic.Int64
+		go func() {
+			buf := make([]byte, 512)
+			for {
+				n, err := old.Read(buf)
+				if err != nil {
+					return
+				}
+				echoed.Add(int64(n))
+			}
+		}()
+		sitetest.NFT(s.H, "forward", "tcp dport 8080 tcp flags syn / syn,ack drop") // conntrack may not know the old one
+		before := echoed.Load()
 		r := s.Explain(addr)
+		if echoed.Load() == before {
+			t.Error("the old connection does not run on")
+		}
 		s.Want(r, diagnose.NoReply, "")
 		if r.Verdict.Certain || r.Verdict.Checkpoint.String() != "A5" {
 			t.Errorf("%+v", r.Verdict)
