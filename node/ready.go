@@ -104,7 +104,7 @@ func (n *Node) checkUp(ctx context.Context) (*checkup, error) {
 	now := &c.ready
 	for i := range report.Peers {
 		p := &report.Peers[i]
-		conf := configured[p.Peer] // nil: a stranger who knocks
+		conf := configured[p.Peer] // nil: removed meanwhile
 		if conf == nil {
 			continue
 		}

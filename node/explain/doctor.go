@@ -65,6 +65,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	r := d.report()
 	if !req.VerdictsOnly {
 		s.addFindings(ctx, r)
+		r.Findings = append(r.Findings, rules.Strangers(d.facts, s.strangers(d.col.Strangers))...)
 	}
 	if d.wire != nil {
 		d.wire.complete(r)
@@ -169,9 +170,6 @@ func (d *doctor) report() *diagnose.DoctorReport {
 		one := peerReport(d.about(ps.ID, p), now)
 		one.Drops = dropsByName(ps.Drops)
 		r.Peers = append(r.Peers, one)
-	}
-	for i := range d.col.Strangers {
-		r.Peers = append(r.Peers, strangerPeer(d.facts, &d.col.Strangers[i], now))
 	}
 	return r
 }

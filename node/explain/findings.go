@@ -28,6 +28,7 @@ func (x *explanation) addFindings(ctx context.Context, r *diagnose.Report) {
 		g.ask(ctx, x.peer)
 	}
 	r.Findings, r.Unchecked = diagnose.Beside(g.findings(), &r.Verdict), g.unchecked
+	r.Findings = append(r.Findings, x.knocked(&r.Verdict)...)
 }
 
 // addFindings completes the report of a doctor.

@@ -150,8 +150,17 @@ func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error
 	q.decideSide()
 	v, _ := rules.Judge(q.facts, rec.end)
 	report := q.report(v, rec.end, rec.end)
-	report.Unchecked = []string{recordedHost}
+	report.Findings, report.Unchecked = q.knocked(&v), []string{recordedHost}
 	return report, nil
+}
+
+// knocked are findings beside a verdict that nothing was seen: one of them may be
+// whom the flow would have come from.
+func (q *inquiry) knocked(v *diagnose.Verdict) []diagnose.Finding {
+	if v.Code != diagnose.Idle || q.facts.Side != probe.SideB {
+		return nil
+	}
+	return rules.Strangers(q.facts, q.facts.Strangers)
 }
 
 // decideSide decides from the events of a flow who asked for it.
@@ -202,8 +211,6 @@ func DoctorRecording(r *recording.Reader) (*diagnose.DoctorReport, error) {
 		one.Drops = rec.drops[rec.meta.Peers[i].ID]
 		report.Peers = append(report.Peers, one)
 	}
-	for i := range rec.col.Strangers {
-		report.Peers = append(report.Peers, strangerPeer(rec.facts, &rec.col.Strangers[i], rec.end))
-	}
+	report.Findings = rules.Strangers(rec.facts, rec.col.Strangers)
 	return report, nil
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"time"
+	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
-	"github.com/wgnode/wgnode/probe/diagnose/rules"
-	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 )
@@ -90,17 +88,16 @@ func common(a, b netip.Addr) int {
 	return n
 }
 
-func strangerPeer(f *diagnose.Facts, s *diagnose.Stranger, now time.Time) diagnose.PeerReport {
-	v := rules.Stranger(f, s, evidence.Secret)
-	v.Weigh()
-	side := *f
-	side.Side, side.Peer = probe.SideB, &diagnose.Peer{Key: s.Key}
-	side.Peer.Seen[probe.B1] = s.Last
-	r := diagnose.PeerReport{Side: probe.SideB, State: diagnose.StateFailing, Verdict: v, Ladder: side.Ladder(&v, now)}
-	if s.Reason == probe.UnknownPeer { // else its key cannot be read
-		r.Peer = s.Key.String()
+// strangers are those of all who have not become peers meanwhile.
+func (s *Subject) strangers(all []diagnose.Stranger) []diagnose.Stranger {
+	if len(all) == 0 {
+		return nil // as a rule; and listing all peers takes time
 	}
-	return r
+	known := make(map[key.Public]bool)
+	for _, p := range s.Tunnel.Peers() {
+		known[p.Key] = p.Configured
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s diagnose.Stranger) bool { return known[s.Key] })
 }
 
 // errNoProber is for a node that cannot send.

@@ -12,7 +12,6 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/evidence"
-	"github.com/wgnode/wgnode/probe/key"
 )
 
 // Add implements [observe.Policy].
@@ -85,7 +84,7 @@ func (x *explanation) complete(v *diagnose.Verdict) bool {
 // update brings the facts up to date that no event tells, and asks the peer for
 // a sign of life where it is due.
 func (x *explanation) update(ctx context.Context) {
-	x.facts.Strangers = x.strangers()
+	x.facts.Strangers = x.strangers(x.col.Strangers)
 	if e := x.flow.Seen[probe.B4]; e != nil && x.facts.Side == probe.SideA && e.Peer != 0 {
 		// It comes from a peer, and goes to one: look at both halves.
 		x.passOn(e.Peer)
@@ -132,18 +131,6 @@ func (x *explanation) update(ctx context.Context) {
 		// until one leaves. Failure to send is an event, as any other.
 		_ = x.Tunnel.InitiateHandshake(x.Tunnel.PeerState(x.peer).Key)
 	}
-}
-
-// strangers are those who have not become peers meanwhile.
-func (x *explanation) strangers() []diagnose.Stranger {
-	if len(x.col.Strangers) == 0 {
-		return nil // as a rule; and listing all peers takes time
-	}
-	known := make(map[key.Public]bool)
-	for _, p := range x.Tunnel.Peers() {
-		known[p.Key] = p.Configured
-	}
-	return slices.DeleteFunc(slices.Clone(x.col.Strangers), func(s diagnose.Stranger) bool { return known[s.Key] })
 }
 
 // unanswered reports whether the flow has had no answer for a while, and

@@ -107,7 +107,8 @@ A peer with the kernel's WireGuard says what it refuses in its log, once that is
 		Title: "the preshared keys of the two ends differ",
 		Meaning: `A response to the latest initiation arrived, made for this host's public key, and it
 cannot be decrypted. Both public keys are right, or there would be no response: what
-remains is the preshared key. One end may have none.`,
+remains is the preshared key. One end may have none. A host on the path, which sees the
+initiation, can forge such a response; recordings of both ends show whether it did.`,
 		Wire: `Initiation (A2, 148 bytes) and response (92 bytes) both pass, again and again. The
 response is received and rejected; A3 does not happen, and no data follows. The peer
 believes that it has answered well.`,
@@ -142,8 +143,10 @@ they take for a VPN; another port may pass.`,
 	{Code: UnknownPeer, Class: ClassConfig, Doc: Doc{
 		Title: "a host with an unknown key attempts a handshake",
 		Meaning: `An initiation arrived that was made for this host's public key, and the sender's public
-key, which it contains encrypted, is not that of a configured peer. The verdict names key
-and address. An all-zero key means that the sender has no private key.`,
+key, which it contains encrypted, is not that of a configured peer. Anyone can send such a
+packet, so doctor and explain list it as a finding, with key and address; the verdict it is
+only where recordings of both ends show who sent it. An all-zero key means that the sender
+has no private key.`,
 		Wire: `Initiations of 148 bytes arrive (B1) and are dropped without an answer: B2 is missing.
 The sender sees silence: no-response.`,
 		Alike: []Candidate{
@@ -160,8 +163,8 @@ in its [Peer] section. If you do not know the host, do nothing: it gets no answe
 		Title: "the other host has a wrong public key for this one",
 		Meaning: `An initiation arrived whose first checksum (mac1) is not made with this host's public
 key. The sender has another key in the PublicKey of its peer section, or the packet was
-meant for another host. Anyone can send such a packet, so see whether the address is one
-of yours.`,
+meant for another host. Anyone can send such a packet, so doctor and explain list it as a
+finding; the verdict it is only where recordings of both ends show who sent it.`,
 		Wire: `Initiations of 148 bytes arrive (B1) and are dropped at once, without an answer: B2 is
 missing. The sender sees silence: no-response.`,
 		Alike: []Candidate{

@@ -278,6 +278,10 @@ func (f *fault) check(s *site, r *diagnose.Report) {
 	if certain := f.want == "" && f.first == ""; certain && !general[v.Code] != v.Certain {
 		s.T.Errorf("%s: certain is %v", v.Code, v.Certain)
 	}
+	found := func(found diagnose.Finding) bool { return found.Code == f.code && len(found.Fix) > 0 }
+	if f.want == diagnose.Idle && !slices.ContainsFunc(r.Findings, found) {
+		s.T.Errorf("%s is not among the findings: %+v", f.code, r.Findings)
+	}
 	if f.first != "" && (len(v.Candidates) == 0 || v.Candidates[0].Code != f.first) {
 		s.T.Errorf("the first of the candidates %+v is not %s", v.Candidates, f.first)
 	}

@@ -195,12 +195,12 @@ func faultsOfHandshake() []fault {
 		{code: diagnose.PSKMismatch, how: "another on H", side: "A", at: "A3", setup: both, fresh: true, inject: func(s *site) {
 			s.H.RunInput(lab.NewKey(s.T).Private, "wg", "set", "wg0", "peer", s.Alice.Public, "preshared-key", "/dev/stdin")
 		}},
-		{code: diagnose.UnknownPeer, how: "not in the file", side: "B", at: "B2", conf: (*site).Stranger, says: "PublicKey = "},
-		{code: diagnose.UnknownPeer, how: "taken out", side: "B", at: "B2", fresh: true,
+		{code: diagnose.UnknownPeer, want: diagnose.Idle, how: "not in the file", side: "B", conf: (*site).Stranger, says: "with the key"},
+		{code: diagnose.UnknownPeer, want: diagnose.Idle, how: "taken out", side: "B", fresh: true,
 			inject: func(s *site) { s.H.Run("wg", "set", "wg0", "peer", s.Alice.Public, "remove") }},
-		{code: diagnose.WrongPublicKey, how: "in the file", side: "B", at: "B2",
+		{code: diagnose.WrongPublicKey, want: diagnose.Idle, how: "in the file", side: "B",
 			conf: func(s *site) { s.ConfA.Replace(s.T, s.Gateway.Public, lab.NewKey(s.T).Public) }},
-		{code: diagnose.WrongPublicKey, how: "new key on H", side: "B", at: "B2", fresh: true, inject: func(s *site) {
+		{code: diagnose.WrongPublicKey, want: diagnose.Idle, how: "new key on H", side: "B", fresh: true, inject: func(s *site) {
 			s.H.RunInput(lab.NewKey(s.T).Private, "wg", "set", "wg0", "private-key", "/dev/stdin")
 		}},
 		{code: diagnose.ResponseNotAccepted, how: "preshared keys differ", side: "B", at: "B3", conf: func(s *site) { newPSK(s.ConfH, s) }},

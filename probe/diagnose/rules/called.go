@@ -22,35 +22,16 @@ func (f facts) replied(time.Time) *ruling {
 		evidence.Kernel.Decides("the packet was written to %s and its reply sent encrypted", f.Interface)))
 }
 
-// strangers: somebody shakes hands with us whom we do not know.
-func (f facts) strangers(time.Time) *ruling {
-	for i := len(f.Strangers) - 1; i >= 0; i-- {
-		if s := &f.Strangers[i]; f.concerns(s) {
-			return final(Stranger(f.Facts, s, evidence.Secret))
-		}
-	}
-	return nil
-}
-
-// concerns reports whether s may be whom the flow's source or the peer under
-// study is: where a source is asked for that is the stranger's own address, or
-// where no source is asked for. A stranger's inner address is not known.
-func (f facts) concerns(s *diagnose.Stranger) bool {
-	if f.Flow == nil {
-		return false
-	}
-	return !f.Flow.Source.IsValid() || f.Flow.Source.Contains(s.From.Addr()) || f.Flow.Seen[probe.B3] == nil
-}
-
-// Stranger judges somebody who is no peer of the node that the facts are about. Known is
-// how it is known who that is: anybody can send what it sent.
-func Stranger(of *diagnose.Facts, s *diagnose.Stranger, known evidence.Known) diagnose.Verdict {
+// Stranger judges a host that is not a peer of the node that the facts are about, where
+// the recording of its own end shows that the messages are that host's. Without that
+// anybody may have sent them: see [Strangers].
+func Stranger(of *diagnose.Facts, s *diagnose.Stranger) diagnose.Verdict {
 	f := facts{of}
 	from := s.From.Addr().String()
 	if s.Reason == probe.UnknownPeer && s.Key.IsZero() {
 		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WherePeer,
 			Summary: fmt.Sprintf("%s attempts a handshake without a private key of its own", s.From),
-			Evidence: []evidence.Line{known.Decides("%s, made for our public key, from the static key %s, which belongs to no private key",
+			Evidence: []evidence.Line{evidence.Secret.Decides("%s, made for our public key, from the static key %s, which belongs to no private key",
 				probe.Count(s.Count, "initiation"), s.Key)},
 			Fix: fix.Steps{fix.Note("on " + from + ", set PrivateKey in [Interface]; then add its public key here:"),
 				fix.Check("wg show all public-key").On(from)}}
@@ -58,8 +39,9 @@ func Stranger(of *diagnose.Facts, s *diagnose.Stranger, known evidence.Known) di
 	if s.Reason == probe.UnknownPeer {
 		added := fix.Where{File: f.Config, Section: "Peer", Peer: s.Key.String()}
 		return diagnose.Verdict{Code: diagnose.UnknownPeer, Checkpoint: probe.B2, Where: diagnose.WhereHere,
-			Summary:  fmt.Sprintf("%s attempts a handshake with the key %s, which is not a peer here", s.From, s.Key),
-			Evidence: []evidence.Line{known.Decides("%s, made for our public key, static key decrypted", probe.Count(s.Count, "initiation"))},
+			Summary: fmt.Sprintf("%s attempts a handshake with the key %s, which is not a peer here", s.From, s.Key),
+			Evidence: []evidence.Line{evidence.Secret.Decides("%s, made for our public key, static key decrypted",
+				probe.Count(s.Count, "initiation"))},
 			Fix: fix.Steps{fix.Note("if it is one of yours, add it" + added.InFile() + ":"),
 				fix.Heading(added), fix.Config(added, "PublicKey", s.Key.String()), fix.Config(added, "AllowedIPs", "ITS-TUNNEL-ADDRESS/32"),
 				fix.Note("or at once:"),
@@ -67,7 +49,7 @@ func Stranger(of *diagnose.Facts, s *diagnose.Stranger, known evidence.Known) di
 	}
 	return diagnose.Verdict{Code: diagnose.WrongPublicKey, Checkpoint: probe.B2, Where: diagnose.WherePeer,
 		Summary:  fmt.Sprintf("%s is configured with a different public key for this node", s.From),
-		Evidence: []evidence.Line{known.Decides("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
+		Evidence: []evidence.Line{evidence.Secret.Decides("%s whose mac1 is not made for %s", probe.Count(s.Count, "initiation"), f.PublicKey)},
 		Fix: fix.Steps{fix.Note("on " + from + ", in its [Peer] for this host:"),
 			fix.Config(fix.Where{Host: from, Section: "Peer"}, "PublicKey", f.PublicKey.String())}}
 }

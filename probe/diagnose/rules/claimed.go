@@ -35,3 +35,52 @@ func (f facts) claimed(v *diagnose.Verdict) {
 	}
 	v.Candidates = append([]diagnose.Candidate{first}, v.Candidates...)
 }
+
+// strangersTold bounds how many strangers are told of: one host can send in the name of
+// thousands.
+const strangersTold = 8
+
+// knocked adds to a verdict who attempts handshakes that are refused: perhaps one of them
+// is whom the flow would have come from.
+func (f facts) knocked(v *diagnose.Verdict) {
+	for i := range latest(f.Strangers) {
+		s := &f.Strangers[len(f.Strangers)-1-i]
+		code, what := knock(s)
+		v.Evidence = append(v.Evidence, evidence.Claimed.Says("%s", what))
+		check := fmt.Sprintf("on %s, wg show all public-key: is it %s? Then add it as a peer here", s.From.Addr(), s.Key)
+		if code == diagnose.WrongPublicKey {
+			check = fmt.Sprintf("on %s, wg show all peers must list %s for this host", s.From.Addr(), f.PublicKey)
+		}
+		v.Candidates = append(v.Candidates, diagnose.Candidate{Code: code, Check: check})
+	}
+}
+
+// Strangers are findings about hosts that are no peers of the node that the facts are
+// about, the latest first. Anybody can send what they send, so that it is no fault.
+func Strangers(of *diagnose.Facts, all []diagnose.Stranger) []diagnose.Finding {
+	var found []diagnose.Finding
+	for i := range latest(all) {
+		s := &all[len(all)-1-i]
+		v := Stranger(of, s)
+		_, what := knock(s)
+		found = append(found, diagnose.Finding{Code: v.Code, Peer: s.Key, Summary: what + "; anybody could have sent that", Fix: v.Fix})
+	}
+	if more := len(all) - strangersTold; more > 0 {
+		found[len(found)-1].Summary += fmt.Sprintf("; %d others did the like", more)
+	}
+	return found
+}
+
+func latest(all []diagnose.Stranger) int { return min(len(all), strangersTold) }
+
+// knock says what a stranger has sent, and what it would be called if that is true.
+func knock(s *diagnose.Stranger) (diagnose.Code, string) {
+	n := probe.Count(s.Count, "initiation")
+	switch {
+	case s.Reason != probe.UnknownPeer:
+		return diagnose.WrongPublicKey, fmt.Sprintf("%s from %s, made for another public key than this node's", n, s.From)
+	case s.Key.IsZero():
+		return diagnose.UnknownPeer, fmt.Sprintf("%s from %s, made without a private key", n, s.From)
+	}
+	return diagnose.UnknownPeer, fmt.Sprintf("%s from %s with the key %s, which is not a peer here", n, s.From, s.Key)
+}

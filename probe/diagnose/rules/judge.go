@@ -58,10 +58,14 @@ func (f facts) idle(now time.Time) diagnose.Verdict {
 			Summary: fmt.Sprintf("packets to %s entered the tunnel; the time was too short to say what becomes of them", f.target())}
 	}
 	if f.Flow != nil {
-		return diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere,
+		v := diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere,
 			Summary:  "no matching packet was seen",
 			Evidence: []evidence.Line{evidence.Inferred.Says("no packet to %s came out of %s or entered it", f.target(), f.Interface)},
 			Fix:      fix.Steps{fix.Note("on the host that asks, while this is watched:"), f.askingCommand()}}
+		if f.Side == probe.SideB {
+			f.knocked(&v)
+		}
+		return v
 	}
 	why := "no handshake was attempted"
 	if f.Peer != nil && f.Peer.Handshaking(now) {

@@ -22,7 +22,7 @@ func TestOrder(t *testing.T) {
 			response not decrypted, dropped on the way in, filtered on the way in, refused on the way in, ICMP error,
 			source of the reply not allowed, reply dropped behind the tunnel, no response, reply not delivered, no reply,
 			not entered`,
-		asB: `answer sent, dropped by the tunnel here, sent back, not routed by the node, refused by this host, answer says no, initiator is not a peer,
+		asB: `answer sent, dropped by the tunnel here, sent back, not routed by the node, refused by this host, answer says no, 
 			initiation replayed, endpoint flips, source not allowed, answers leave elsewhere, socket refuses,
 			dropped on the way out, initiated again and again, not forwarded, not returned, neighbor silent,
 			no answer behind this host, no answer to the node, no answer here, dropped on the way in,

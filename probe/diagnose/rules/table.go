@@ -48,9 +48,7 @@ var table = []rule{
 	// its packets say.
 	{name: "no private key", views: asA | peers, after: names("rewritten past the tunnel"), find: facts.noPrivateKey,
 		finds: finds{diagnose.NoPrivateKey: {probe.A2}}},
-	{name: "initiator is not a peer", views: asB, after: names("answer says no"), find: facts.strangers,
-		finds: finds{diagnose.UnknownPeer: {probe.B2}, diagnose.WrongPublicKey: {probe.B2}}},
-	{name: "initiation replayed", views: asB, after: names("initiator is not a peer"), find: facts.replayed,
+	{name: "initiation replayed", views: asB, after: names("answer says no"), find: facts.replayed,
 		finds: finds{diagnose.HandshakeReplay: {probe.B2}}},
 	{name: "endpoint flips", views: asB | peers, after: names("initiation replayed", "no private key"), find: facts.sharedKey,
 		finds: finds{diagnose.SharedKey: {probe.CheckpointNone}}},
@@ -127,6 +125,7 @@ var table = []rule{
 		finds: finds{diagnose.Healthy: {probe.CheckpointNone}}},
 
 	// What takes the facts of both hosts is found by package twosided.
+	{name: "initiator is not a peer", finds: finds{diagnose.UnknownPeer: {probe.B2}, diagnose.WrongPublicKey: {probe.B2}}},
 	{name: "lost between two hosts", finds: finds{diagnose.LostOnPath: {probe.B1, probe.A3, probe.B3, probe.A5}}},
 }
 

@@ -140,7 +140,8 @@ func (f facts) pskMismatch(time.Time) *ruling {
 	return final(diagnose.Verdict{Code: diagnose.PSKMismatch, Checkpoint: probe.A3, Where: diagnose.WherePeer,
 		Summary: fmt.Sprintf("%s answers, but its response cannot be decrypted: the preshared keys differ", p.Label()),
 		Evidence: []evidence.Line{
-			evidence.Secret.Decides("response from %s to our latest initiation, made for our public key, and not accepted",
+			evidence.Secret.Decides("response from %s to our latest initiation, made for our public key, and not accepted: it has our index, which "+
+				"is seen on the path",
 				f.outerSource(h.LastRejected)),
 			evidence.Secret.Says("both ends have each other's public key right, or there would be no response")},
 		Fix: fix.Steps{

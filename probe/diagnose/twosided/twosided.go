@@ -104,7 +104,7 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 		}
 		s := diagnose.Stranger{Reason: r, Count: calls.Reasons[r], Last: calls.Latest, Key: b.A.PublicKey}
 		s.From, _ = calls.Latest.Outer()
-		v := rules.Stranger(b.B, &s, evidence.Secret) // found in both recordings by its index
+		v := rules.Stranger(b.B, &s) // found in both recordings by its index
 		v.Evidence = append(v.Evidence, b.saw(calls, "initiation"))
 		return b.on(v, false)
 	}
