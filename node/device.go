@@ -41,7 +41,7 @@ func (n *Node) startDevice(files DeviceFiles) error {
 		n.name, n.Config().Name = real, real
 	}
 	n.fellBack(dev, n.name)
-	if err := n.newTunnel(dev); err != nil {
+	if err := n.newTunnel(dev, nil); err != nil {
 		return err
 	}
 	if err := n.serveUAPI(files.UAPI); err != nil {

@@ -48,7 +48,7 @@ func (n *Node) startElsewhere(ctx context.Context) error {
 		return err
 	}
 	n.fellBack(dev, n.name)
-	if err := n.newTunnel(dev); err != nil {
+	if err := n.newTunnel(dev, nil); err != nil {
 		return err
 	}
 	if err := n.serveUAPI(nil); err != nil {

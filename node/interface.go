@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync/atomic"
 
 	"golang.zx2c4.com/wireguard/conn"
@@ -27,7 +28,7 @@ func (d kernelDevice) Create(_ context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("create TUN device %s: %w", name, err)
 	}
-	if err := d.n.newTunnel(d.n.steady(dev, name)); err != nil {
+	if err := d.n.newTunnel(d.n.steady(dev, name), sendICMP); err != nil {
 		return err
 	}
 	return d.n.serveUAPI(nil)
@@ -35,12 +36,14 @@ func (d kernelDevice) Create(_ context.Context, name string) error {
 
 func (d kernelDevice) Configure(_ context.Context, mark uint32) error { return d.n.configure(mark) }
 
-// newTunnel makes the tunnel over dev, which is closed if that fails.
-func (n *Node) newTunnel(dev tun.Device) error {
+// newTunnel makes the tunnel over dev, which is closed if that fails. The last argument is
+// that of [tunnel.Options].
+func (n *Node) newTunnel(dev tun.Device, send func(to netip.Addr, message []byte) error) error {
 	var holder atomic.Pointer[tunnel.Tunnel]
 	log := n.opt.Logger.With("interface", n.name)
 	t, err := tunnel.New(dev, n.opt.newBind(&holder), tunnel.Options{
 		RecorderBytes: n.opt.RecorderBytes,
+		SendICMP:      send,
 		Debugf: func(format string, args ...any) {
 			if log.Enabled(noContext, slog.LevelDebug) {
 				log.Debug(fmt.Sprintf(format, args...))

@@ -355,7 +355,7 @@ func (n *Node) startStack() error {
 		return err
 	}
 	n.net = stack
-	if err := n.newTunnel(dev); err != nil {
+	if err := n.newTunnel(dev, nil); err != nil {
 		return err
 	}
 	if err := n.serveUAPI(nil); err != nil {

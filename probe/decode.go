@@ -50,7 +50,7 @@ func (e *Event) DecodeInner(b []byte) bool {
 	e.InnerSrc, e.InnerDst = Addr{}, Addr{}
 	e.InnerSrcPort, e.InnerDstPort, e.Proto, e.Info = 0, 0, 0, 0
 	e.InnerLen = uint16(min(len(b), 0xffff))
-	e.Flags &^= FlagFragment | FlagTruncated | FlagQuotes
+	e.Flags &^= FlagFragment | FlagTruncated | FlagQuotes | FlagNodeSays
 	l4, first, ok := e.decodeIP(b)
 	if !ok {
 		return false
@@ -166,6 +166,9 @@ func (e *Event) decodeTransport(b []byte) {
 		var quoted Event
 		if quoted.decodeQuoted(b[8:]) {
 			e.setQuoted(&quoted)
+		}
+		if why := nodeSays(b, e.Proto == ProtoICMPv6); why != ReasonNone {
+			e.SetNodeSays(why)
 		}
 	}
 }

@@ -61,6 +61,9 @@ const (
 	// FlagQuotes: the inner packet is an ICMP error, and OuterDst, OuterDstPort and Sender
 	// hold what it quotes, see [Event.Quoted]. Events of the TUN seams have it.
 	FlagQuotes Flags = 1 << 6
+	// FlagNodeSays: the inner packet is an ICMP error by which a node says that it has
+	// dropped the packet itself, see [Event.NodeSays].
+	FlagNodeSays Flags = 1 << 7
 )
 
 // NoPrefix in Event.PrefixBits says that no AllowedIPs prefix matched, or

@@ -256,7 +256,7 @@ func (e *Event) complete(w *Event) {
 	e.InnerSrc, e.InnerDst = w.InnerSrc, w.InnerDst
 	e.InnerSrcPort, e.InnerDstPort = w.InnerSrcPort, w.InnerDstPort
 	e.InnerLen, e.Proto, e.Info, e.PrefixBits = w.InnerLen, w.Proto, w.Info, w.PrefixBits
-	e.Peer, e.Flags = w.Peer, w.Flags&^(FlagEndpointMoved|FlagQuotes)
+	e.Peer, e.Flags = w.Peer, w.Flags&^(FlagEndpointMoved|FlagQuotes|FlagNodeSays)
 	e.Checkpoint = B3
 	if w.Flags&FlagInitiatedHere != 0 {
 		e.Checkpoint = A5

@@ -1,11 +1,14 @@
 package tunnel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 
 	"golang.org/x/time/rate"
 	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/wgnode/wgnode/probe"
 )
 
 const (
@@ -17,49 +20,64 @@ const (
 
 	icmp4Quote = 20 + 8 + 548 // whole error at most 576 bytes (RFC 1812, 4.3.2.3)
 	icmp6Quote = 1280 - 40 - 8
+
+	icmpExtension = 12 // what the reason takes of that
 )
 
-// refuser answers packets that can not be sent with ICMP destination
+// refuser answers packets that cannot be sent with ICMP destination
 // unreachable, so that programs fail at once instead of waiting: host
 // unreachable for IPv4, address unreachable for IPv6, as the kernel's
-// WireGuard does (drivers/net/wireguard/device.c, wg_xmit). The error comes
-// from the address that could not be reached, because the kernel takes no
-// packet from outside that bears its own source address.
+// WireGuard does (drivers/net/wireguard/device.c, wg_xmit). They say that it is
+// the node that says so, and why: see [probe.AppendNodeSays].
 type refuser struct {
 	tun   tun.Device
+	send  func(to netip.Addr, message []byte) error // nil: see Options.SendICMP
 	limit *rate.Limiter
-	queue chan []byte
+	queue chan refusal
 }
 
-func newRefuser(dev tun.Device) *refuser {
-	return &refuser{tun: dev, limit: rate.NewLimiter(icmpPerSecond, icmpBurst), queue: make(chan []byte, icmpQueue)}
+// refusal is a message of ICMP, with 8 bytes of header, and the packet that it answers.
+type refusal struct{ message, head []byte }
+
+func newRefuser(dev tun.Device, send func(netip.Addr, []byte) error) *refuser {
+	return &refuser{tun: dev, send: send, limit: rate.NewLimiter(icmpPerSecond, icmpBurst), queue: make(chan refusal, icmpQueue)}
 }
 
 // refuse answers pkt, if it is one that may be answered and the limits allow.
 // It copies what it needs.
-func (r *refuser) refuse(pkt []byte) {
+func (r *refuser) refuse(pkt []byte, why probe.Reason) {
 	if !answerable(pkt) || !r.limit.Allow() {
 		return
 	}
-	msg := unreachable(pkt)
 	select {
-	case r.queue <- msg:
+	case r.queue <- refusal{unreachable(pkt, why), bytes.Clone(pkt[:min(len(pkt), 40)])}:
 	default:
 	}
 }
 
-// run writes the answers until done is closed. It has a goroutine of its own:
+// run sends the answers until done is closed. It has a goroutine of its own:
 // the one that reads the TUN device must not wait for one that writes to it.
 func (r *refuser) run(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
 			return
-		case msg := <-r.queue:
-			// Not delivered is no worse than not sent: as ICMP always is.
-			_, _ = r.tun.Write([][]byte{msg}, headroom)
+		case a := <-r.queue:
+			r.answer(a)
 		}
 	}
+}
+
+// answer has the host send the message, from an address of its own. Where it cannot, the
+// message comes out of the tunnel from the address that could not be reached, because the
+// kernel takes no packet from outside that bears its own source address.
+func (r *refuser) answer(a refusal) {
+	src, dst := ends(a.head)
+	if r.send != nil && r.send(src, a.message) == nil {
+		return
+	}
+	// Not delivered is no worse than not sent: as ICMP always is.
+	_, _ = r.tun.Write([][]byte{outside(dst, src, a.message)}, headroom)
 }
 
 // answerable reports whether an ICMP error may be sent about pkt: not about an
@@ -88,33 +106,50 @@ func answerable(pkt []byte) bool {
 	return !dst.IsMulticast() && !src.IsMulticast() && !src.IsUnspecified() && !src.IsLoopback()
 }
 
-// unreachable returns a buffer with an ICMP error about pkt at headroom.
-func unreachable(pkt []byte) []byte {
+// ends are source and destination of a packet.
+func ends(pkt []byte) (src, dst netip.Addr) {
 	if pkt[0]>>4 == 4 {
-		quote := pkt[:min(len(pkt), icmp4Quote-28)]
-		b := make([]byte, headroom+28+len(quote))
-		ip, icmp := b[headroom:headroom+20], b[headroom+20:]
+		return netip.AddrFrom4([4]byte(pkt[12:16])), netip.AddrFrom4([4]byte(pkt[16:20]))
+	}
+	return netip.AddrFrom16([16]byte(pkt[8:24])), netip.AddrFrom16([16]byte(pkt[24:40]))
+}
+
+// unreachable returns an ICMP error about pkt, which was dropped for that reason: from the
+// header of ICMP on. An IPv6 one lacks its checksum, which has addresses in it.
+func unreachable(pkt []byte, why probe.Reason) []byte {
+	head := make([]byte, 8, icmp6Quote+8)
+	if pkt[0]>>4 == 4 {
+		head[0], head[1] = 3, 1
+		m := probe.AppendNodeSays(head, pkt, false, why, icmp4Quote-28-icmpExtension)
+		binary.BigEndian.PutUint16(m[2:], checksum(0, m))
+		return m
+	}
+	head[0], head[1] = 1, 3
+	return probe.AppendNodeSays(head, pkt, true, why, icmp6Quote-icmpExtension)
+}
+
+// outside returns a buffer with an ICMP message in a packet from src to dst at headroom.
+func outside(src, dst netip.Addr, message []byte) []byte {
+	if src.Is4() {
+		b := make([]byte, headroom+20+len(message))
+		ip := b[headroom : headroom+20]
 		ip[0], ip[1] = 0x45, 0xc0 // internetwork control, as the kernel's ICMP errors
-		binary.BigEndian.PutUint16(ip[2:], uint16(28+len(quote)))
+		binary.BigEndian.PutUint16(ip[2:], uint16(20+len(message)))
 		ip[8], ip[9] = 64, 1
-		copy(ip[12:], pkt[16:20])
-		copy(ip[16:], pkt[12:16])
+		copy(ip[12:], src.AsSlice())
+		copy(ip[16:], dst.AsSlice())
 		binary.BigEndian.PutUint16(ip[10:], checksum(0, ip))
-		icmp[0], icmp[1] = 3, 1
-		copy(icmp[8:], quote)
-		binary.BigEndian.PutUint16(icmp[2:], checksum(0, icmp))
+		copy(b[headroom+20:], message)
 		return b
 	}
-	quote := pkt[:min(len(pkt), icmp6Quote)]
-	b := make([]byte, headroom+48+len(quote))
+	b := make([]byte, headroom+40+len(message))
 	ip, icmp := b[headroom:headroom+40], b[headroom+40:]
 	ip[0] = 0x60
-	binary.BigEndian.PutUint16(ip[4:], uint16(8+len(quote)))
+	binary.BigEndian.PutUint16(ip[4:], uint16(len(message)))
 	ip[6], ip[7] = 58, 64
-	copy(ip[8:], pkt[24:40])
-	copy(ip[24:], pkt[8:24])
-	icmp[0], icmp[1] = 1, 3
-	copy(icmp[8:], quote)
+	copy(ip[8:], src.AsSlice())
+	copy(ip[24:], dst.AsSlice())
+	copy(icmp, message)
 	pseudo := uint32(len(icmp)) + 58
 	binary.BigEndian.PutUint16(icmp[2:], checksum(sum(pseudo, ip[8:40]), icmp))
 	return b

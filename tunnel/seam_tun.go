@@ -92,7 +92,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		}
 		if e.Reason != probe.ReasonNone {
 			cur.p.drop(e.Reason, 1)
-			t.icmp.refuse(pkt)
+			t.icmp.refuse(pkt, e.Reason)
 			tag.clear(t.magic)
 			continue
 		}

@@ -130,7 +130,7 @@ func (t tag) putOutbound(magic uint64, e *probe.Event, ordinal uint64) {
 	binary.NativeEndian.PutUint16(t[46:], e.InnerLen)
 	*(*probe.Addr)(t[48:]) = e.InnerSrc
 	binary.NativeEndian.PutUint16(t[64:], e.InnerDstPort)
-	t[66], t[67], t[68], t[69] = e.Proto, e.Info, e.PrefixBits, byte(e.Flags&^probe.FlagQuotes)
+	t[66], t[67], t[68], t[69] = e.Proto, e.Info, e.PrefixBits, byte(e.Flags&^(probe.FlagQuotes|probe.FlagNodeSays))
 }
 
 // getOutbound fills e with what putOutbound stored.

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -61,6 +62,11 @@ type Options struct {
 	// Debugf and Errorf, if set, get what the WireGuard device logs. They must
 	// be safe for concurrent use and not block. No key reaches them.
 	Debugf, Errorf func(format string, args ...any)
+	// SendICMP, if set, sends a message of ICMP, or of ICMPv6 without its checksum, to the
+	// sender of a packet that the tunnel has dropped: from the host's own address, whose
+	// word it is. It is called by one goroutine. If it fails or is nil, the message comes
+	// out of the tunnel in the name of the destination.
+	SendICMP func(to netip.Addr, message []byte) error
 }
 
 // New makes a tunnel over a TUN device and a UDP bind, which it owns from then
@@ -80,7 +86,7 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		magic: rand.Uint64() &^ tagStateMask, done: make(chan struct{}),
 	}
 	t.identity.Store(newIdentity(key.Private{}))
-	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev)
+	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev, o.SendICMP)
 	t.dev = device.NewDevice(
 		newTunSeam(dev, t),
 		&udpSeam{Bind: bind, t: t},

@@ -64,8 +64,11 @@ func (g *gathering) passedOn(snap *routing.Snapshot, ipv6 bool) {
 		answers[src.Addr()] = true
 	}
 	for _, e := range g.inner(probe.B4) {
-		_, to := e.Inner()
+		from, to := e.Inner()
 		dst := to.Addr()
+		if own, _ := snap.AddrType(from.Addr()); own == routing.TypeLocal {
+			continue // this host's own packet, which the peer has sent back
+		}
 		if !dst.IsGlobalUnicast() || dst.Is6() != ipv6 || answers[dst] {
 			continue
 		}

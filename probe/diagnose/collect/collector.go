@@ -173,7 +173,7 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 	if forth && f.Client.Port() != 0 && !f.Client.Addr().IsValid() {
 		f.Client = netip.AddrPortFrom(e.InnerSrc.Netip(), f.Client.Port())
 	}
-	if forth && e.Seam == probe.SeamTUNWrite && e.Checkpoint == probe.A6 {
+	if forth && returned(f, e) {
 		f.Returned = kept(e)
 		return
 	}
@@ -202,6 +202,14 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 			f.Answer = kept(e)
 		}
 	}
+}
+
+// returned reports whether a request that comes out of the tunnel has been sent from here,
+// to the peer that it comes from. A hub that passes requests on sees them come out first.
+func returned(f *diagnose.Flow, e *probe.Event) bool {
+	a1 := f.Seen[probe.A1]
+	return e.Seam == probe.SeamTUNWrite && a1 != nil && a1.Time <= e.Time && a1.Peer == e.Peer && a1.InnerSrc == e.InnerSrc &&
+		f.Seen[probe.B4] == nil
 }
 
 func seen(f *diagnose.Flow, e *probe.Event) {

@@ -77,6 +77,12 @@ func (f facts) refused(time.Time) *ruling {
 	v := diagnose.Verdict{Code: code, Where: diagnose.WhereBeyond,
 		Summary:  fmt.Sprintf("the tunnel works; %s says: %s", who, says),
 		Evidence: []evidence.Line{heard.Decides("ICMP type %d code %d (%s) from %s %s", icmpType, icmpCode, says, who, way)}}
+	if code == diagnose.NeighborUnreachable {
+		if own := f.nodeSays(e, who, heard, way); own != nil {
+			return &ruling{*own, settled}
+		}
+		f.orNode(e, who, &v)
+	}
 	v.Checkpoint = innerICMPCheckpoint[code]
 	switch code {
 	case diagnose.ConnectionRefused:
@@ -91,8 +97,8 @@ func (f facts) refused(time.Time) *ruling {
 	case diagnose.NoRouteOnward:
 		v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", f.Flow.Target.Addr()).On(who)}
 	case diagnose.NeighborUnreachable:
-		v.Fix = fix.Steps{fix.Note("on " + who + ": is the destination up, and on that link?"),
-			fix.Check("ip neighbour show %s", f.Flow.Target.Addr()).On(who)}
+		v.Fix = append(fix.Steps{fix.Note("on " + who + ": is the destination up, and on that link?"),
+			fix.Check("ip neighbour show %s", f.Flow.Target.Addr()).On(who)}, v.Fix...)
 	case diagnose.ForwardFirewall:
 		v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
 	}

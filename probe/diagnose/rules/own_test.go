@@ -49,7 +49,7 @@ func TestOwnDoingOutranksAnswers(t *testing.T) {
 			code: diagnose.NeighborUnreachable, at: probe.B6, says: "host unreachable"},
 		{name: "an answer alone", s: answer(asks()), code: diagnose.NeighborUnreachable, at: probe.B6, says: "host unreachable"},
 		{name: "sent back", s: asks().enters(bob, probe.ReasonNone), code: diagnose.NoRouteOnward, at: probe.B5, says: "back to bob"},
-		{name: "comes back", s: tell(probe.SideA).connects().asks().inner(probe.A6, probe.SeamTUNWrite, here, target, probe.TCPSyn),
+		{name: "comes back", s: tell(probe.SideA).connects().asks().inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn),
 			code: diagnose.NoRouteOnward, at: probe.B5, says: "back to this host"},
 		{name: "no endpoint, and an answer", s: noEndpoint(tell(probe.SideA)).innerICMP(target.Addr().String(), 3, 1), code: diagnose.NoEndpoint,
 			at: probe.A2, says: "bob has no endpoint"},
