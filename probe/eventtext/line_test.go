@@ -168,6 +168,14 @@ var cases = []eventCase{
 		e.Seam, e.Kind, e.Reason = probe.SeamDevice, probe.KindICMP, probe.ICMPHostUnreachable
 		outer(e, "192.0.2.1", there)
 	}},
+	{name: "icmp error that quotes our message", event: func(e *probe.Event) {
+		e.Seam, e.Kind, e.Reason, e.Info, e.Sender = probe.SeamDevice, probe.KindICMP, probe.ICMPHostUnreachable, 3, 0x1234
+		outer(e, "192.0.2.1", there)
+	}},
+	{name: "icmp error that anybody could have sent", event: func(e *probe.Event) {
+		e.Seam, e.Kind, e.Reason, e.Info = probe.SeamDevice, probe.KindICMP, probe.ICMPHostUnreachable, 3
+		outer(e, "192.0.2.1", there)
+	}},
 	{name: "stranger", event: func(e *probe.Event) {
 		e.Seam, e.Checkpoint, e.Kind, e.Peer = probe.SeamUDPReceive, probe.B1, probe.KindInitiation, 0
 		e.OuterLen, e.Sender, e.Reason = 148, 5, probe.UnknownPeer

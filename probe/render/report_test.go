@@ -84,6 +84,8 @@ func TestReportWithCandidates(t *testing.T) {
 		Interface: "wg0", Target: "10.9.0.1", Side: probe.SideA,
 		Verdict: diagnose.Verdict{Code: diagnose.NoResponse, Checkpoint: probe.A3, Where: diagnose.WherePath,
 			Summary: "Nothing comes back.",
+			Evidence: []evidence.Line{evidence.Kernel.Says("2 initiations left"), evidence.Inferred.Decides("no response came"),
+				evidence.Claimed.Says("10.9.9.9: port unreachable")},
 			Candidates: []diagnose.Candidate{
 				{Code: diagnose.UnknownPeer, Check: "on the peer, \"wgnode doctor\" shows the key of who is refused"},
 				{Code: diagnose.WrongPublicKey, Check: "compare the public key"},
@@ -103,6 +105,11 @@ x A3 udp-receive handshake response received: did not happen
 
 x no-response (network, at A3, between the two hosts, not certain)
   Nothing comes back.
+
+  Evidence
+    - 2 initiations left
+    - no response came (inferred)
+    - 10.9.9.9: port unreachable (a claim: anybody could have sent it)
 
   Possible causes, likeliest first
     1. unknown-peer: on the peer, "wgnode doctor" shows the key of who is

@@ -16,13 +16,13 @@ import (
 // change of verdicts.
 func TestOrder(t *testing.T) {
 	for v, want := range map[view]string{
-		asA: `large packets vanish, answered, another's packet answered, dropped by the tunnel here, sent back, answer says no, no peer for the destination,
-			dropped before the tunnel, not routed into the tunnel, rewritten past the tunnel, no private key, no endpoint,
+		asA: `large packets vanish, answered, another's packet answered, dropped by the tunnel here, sent back,
+			answer says no, no peer for the destination, dropped before the tunnel, not routed into the tunnel, rewritten past the tunnel, no private key, no endpoint,
 			endpoint routed into the tunnel, endpoint not routed, socket refuses, dropped on the way out,
 			response not decrypted, dropped on the way in, filtered on the way in, refused on the way in, ICMP error,
 			source of the reply not allowed, reply dropped behind the tunnel, no response, reply not delivered, no reply,
 			not entered`,
-		asB: `answer sent, dropped by the tunnel here, sent back, not routed by the node, refused by this host, answer says no, 
+		asB: `answer sent, dropped by the tunnel here, sent back, not routed by the node, refused by this host, answer says no,
 			initiation replayed, endpoint flips, source not allowed, answers leave elsewhere, socket refuses,
 			dropped on the way out, initiated again and again, not forwarded, not returned, neighbor silent,
 			no answer behind this host, no answer to the node, no answer here, dropped on the way in,
