@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
+	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
@@ -213,6 +216,48 @@ func TestStagedOverflow(t *testing.T) {
 	}
 	if s := a.PeerState(1); s.Waiting != deviceStaged {
 		t.Errorf("%d packets wait, want %d", s.Waiting, deviceStaged)
+	}
+}
+
+// What is dropped is answered by the host, in its own name, if it can; the message says
+// why, and nothing comes out of the tunnel beside it.
+func TestHostAnswersForTheNode(t *testing.T) {
+	type sent struct {
+		to      netip.Addr
+		message []byte
+	}
+	for _, fails := range []bool{false, true} {
+		answers := make(chan sent, 1)
+		dev := newMemTUN()
+		tn, err := New(dev, testBind(), Options{RecorderBytes: probe.MinRecorderBytes, SendICMP: func(to netip.Addr, message []byte) error {
+			if fails {
+				return syscall.EPERM
+			}
+			answers <- sent{to, message}
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(tn.Close)
+		e := &end{Tunnel: tn, tun: dev, key: key.GeneratePrivate(), addr: ip("10.0.0.1")}
+		e.start(t, Config{PrivateKey: e.key})
+		e.send(udp4(e.addr, ip("10.9.9.9"), 5, 6, 8))
+		var got probe.Event
+		got.Kind = probe.KindInner
+		if fails {
+			got.DecodeInner(e.receive(t)) // in the name of the destination
+		} else {
+			a := patience.Receive(t, "an answer by the host", answers)
+			if a.to != e.addr || sum(0, a.message)%0xffff != 0 {
+				t.Errorf("to %s: %x", a.to, a.message)
+			}
+			got.DecodeInner(outside(ip("10.0.0.7"), a.to, a.message)[headroom:])
+		}
+		_, from, to, _ := got.Quoted()
+		if why, ok := got.NodeSays(); !ok || why != probe.NoAllowedIPsMatch || from.String() != "10.0.0.1:5" || to.String() != "10.9.9.9:6" {
+			t.Errorf("fails %v: %v about %s > %s", fails, why, from, to)
+		}
 	}
 }
 

@@ -144,6 +144,7 @@ func (o *object) inner(e *probe.Event) {
 		} else if e.ICMPError() {
 			o.number("icmp_code", uint64(code))
 			o.quoted(e)
+			o.nodeSays(e)
 		}
 	}
 	o.flag("fragment", e.Flags&probe.FlagFragment != 0)
@@ -172,6 +173,13 @@ func (o *object) quoted(e *probe.Event) {
 		o.number("icmp_seq", uint64(dst.Port()))
 	}
 	o.close()
+}
+
+// nodeSays writes why a node says that it has dropped the packet that an ICMP error is about.
+func (o *object) nodeSays(e *probe.Event) {
+	if why, ok := e.NodeSays(); ok {
+		o.text("node_says", why.String())
+	}
 }
 
 func (o *object) outer(e *probe.Event) {

@@ -318,6 +318,9 @@ func (l *line) icmp(e *probe.Event) {
 		case e.InnerDstPort != 0:
 			l.printf(" about port %d", e.InnerDstPort)
 		}
+		if why, ok := e.NodeSays(); ok {
+			l.printf(", which the node dropped: %s", why)
+		}
 	}
 }
 

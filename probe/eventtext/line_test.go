@@ -118,6 +118,14 @@ var cases = []eventCase{
 		e.InnerSrcPort = 1
 		e.Quote(probe.ProtoTCP, 40000, netip.MustParseAddrPort("192.168.200.23:80"))
 	}},
+	{name: "inner icmp error by which a node speaks for itself", event: func(e *probe.Event) {
+		e.Seam, e.Checkpoint, e.Kind = probe.SeamTUNWrite, probe.A6, probe.KindInner
+		e.Proto, e.Info, e.InnerLen = probe.ProtoICMP, 3, 168
+		inner(e, "10.0.0.2", "10.0.0.1")
+		e.InnerSrcPort = 1
+		e.Quote(probe.ProtoTCP, 40000, netip.MustParseAddrPort("10.0.0.77:80"))
+		e.SetNodeSays(probe.NoAllowedIPsMatch)
+	}},
 	{name: "inner icmp error about an echo", event: func(e *probe.Event) {
 		e.Seam, e.Checkpoint, e.Kind = probe.SeamTUNRead, probe.B7, probe.KindInner
 		e.Proto, e.Info, e.InnerLen = probe.ProtoICMPv6, 1, 96

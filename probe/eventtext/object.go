@@ -65,6 +65,9 @@ type Object struct {
 			ICMPID  uint16 `json:"icmp_id,omitempty"`
 			ICMPSeq uint16 `json:"icmp_seq,omitempty"`
 		} `json:"quoted,omitzero"`
+		// NodeSays is there if a wgnode says by that error that it has dropped the packet
+		// itself: the reason, as of a drop.
+		NodeSays string `json:"node_says,omitempty"`
 
 		Fragment  bool `json:"fragment,omitempty"`  // it is a fragment of an IP packet
 		Truncated bool `json:"truncated,omitempty"` // there is less of it than its header says
