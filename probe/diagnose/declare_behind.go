@@ -60,7 +60,9 @@ Docker sets the forward policy to drop: use its chain DOCKER-USER.`,
 		Title: "the far host has no route to the destination",
 		Meaning: `The packet has arrived at the host behind the tunnel, and that host has no route for it,
 or one that rejects. Seen from the sender it is an ICMP "network unreachable" that came
-back through the tunnel.`,
+back through the tunnel. A host that sends the packet back to the peer that it came from,
+because its route leads into the tunnel and that peer's AllowedIPs hold the destination, has
+none either.`,
 		Wire: `The packet leaves the tunnel (B4); B5 is missing. Often an ICMP error goes back.`,
 		Alike: []Candidate{
 			{NeighborUnreachable, "there is a route, and the host on that link does not answer"},
@@ -114,7 +116,9 @@ or translate here, so that the destination answers to this host:
 		Title: "the destination does not answer on its link",
 		Meaning: `The packet was forwarded, and the next hop or the destination itself does not answer to
 ARP or neighbor discovery: it is off, elsewhere, or has another address. Seen from the
-sender it is an ICMP "host unreachable" that came back through the tunnel.`,
+sender it is an ICMP "host unreachable" that came back through the tunnel. A WireGuard on the
+far host says the same of a packet that it has no peer or no endpoint for, at once: if it
+comes so soon, or in the name of the destination, the verdict is not certain.`,
 		Wire: `The packet passes the far host's firewall (B5). On the link there are ARP or neighbor
 requests without an answer; the packet itself is not sent. B6 is missing.`,
 		Alike: []Candidate{

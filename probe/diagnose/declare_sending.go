@@ -84,9 +84,12 @@ wins against it.`,
 		Title: "the destination is in no peer's AllowedIPs",
 		Meaning: `WireGuard chooses the peer for a packet by its destination: the peer whose AllowedIPs
 have the longest matching prefix. No peer has one that matches, so the tunnel refuses the
-packet. (With the kernel's WireGuard the error is "Required key not available".)`,
+packet. (With the kernel's WireGuard the error is "Required key not available".) A hub that
+passes packets on from one peer to another may lack the prefix, too: it says so itself, and
+the sender is told by an ICMP error that has the reason in it, if the hub runs wgnode.`,
 		Wire: `No handshake and no data for this packet. If it is routed to the tunnel it is seen
-entering and is dropped there; its sender gets an ICMP error.`,
+entering and is dropped there; its sender gets an ICMP error. On the sender of what a hub
+drops B5 is missing.`,
 		Alike: []Candidate{
 			{RouteBypassesTunnel, "a peer has the prefix, but the route does not lead into the tunnel"},
 			{OverlappingAllowedIPs, "two peers were given the prefix; only the last one has it"},
@@ -138,9 +141,10 @@ If the key is set by a PostUp hook, the hook has failed: see the log.`,
 		Title: "the peer's address is not known",
 		Meaning: `The peer has no Endpoint in the configuration, and no authenticated packet of it has
 come from which its address could be learned. This host cannot start a handshake; only
-the peer can.`,
+the peer can. It may be the peer of a hub that passes packets on to it: then the hub says so
+itself, and by an ICMP error with its reason, if it runs wgnode, to the sender.`,
 		Wire: `The packet enters the tunnel (A1) and is dropped there; its sender gets "host
-unreachable". No initiation leaves: A2 is missing.`,
+unreachable". No initiation leaves: A2 is missing. On the sender of what a hub drops B5 is.`,
 		Alike: []Candidate{
 			{EndpointUnresolved, "an Endpoint is configured, but its name does not resolve"},
 			{NoResponse, "the address is known, and initiations leave"},

@@ -62,12 +62,26 @@ func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *ruling {
 	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Certain() {
 		return nil
 	}
+	if p.Source.Back.Local {
+		return final(ownSource(p, at, what))
+	}
 	v := diagnose.Verdict{Code: diagnose.ReversePathFilter, Checkpoint: at, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
 		Evidence: append([]evidence.Line{evidence.Kernel.Decides("netfilter trace: they pass prerouting and are seen no more")},
 			evidence.Kernel.Each(p.Source.Evidence)...),
 		Fix: fix.Commands(p.Source.Fix...)}
 	return final(v)
+}
+
+// ownSource is the verdict on packets from outside whose source is this host's own address.
+// No setting is at fault: somebody else uses the address.
+func ownSource(p *evidence.Traversal, at probe.Checkpoint, what string) diagnose.Verdict {
+	return diagnose.Verdict{Code: diagnose.ReversePathFilter, Checkpoint: at, Where: diagnose.WhereHere,
+		Summary: fmt.Sprintf("the kernel drops %s that come in on %s: their source %s is this host's own address, "+
+			"which another host uses, too", what, p.In, p.Src.Addr()),
+		Evidence: append([]evidence.Line{evidence.Kernel.Decides("netfilter trace: they pass prerouting and are seen no more")},
+			evidence.Kernel.Each(p.Source.Evidence)...),
+		Fix: fix.Steps{fix.Notef("who else has %s? Give one of the two another address", p.Src.Addr())}}
 }
 
 // blocked is the verdict on packets that netfilter has let pass and that are refused
