@@ -39,6 +39,9 @@ func (x *run) gather() *walk.Facts {
 		src, _ := e.Inner()
 		typ, code, _ := e.ICMP()
 		f.InnerError = fmt.Sprintf("ICMP error from %s, type %d code %d", src.Addr(), typ, code)
+		if why, ok := e.NodeSays(); ok {
+			f.InnerError += fmt.Sprintf(": the node there dropped it (%s)", why)
+		}
 	}
 	if x.Kernel {
 		x.innerRoutes(f, j)

@@ -148,6 +148,12 @@ func behindCases() []kernelCase {
 			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).kernel(evidence.ToTunnel,
 			evidence.Traversal{Lost: "prerouting", In: "lan0", Source: martian()}), code: diagnose.ReversePathFilter, at: probe.B7, sure: true,
 			says: "rp_filter = 1"},
+		{name: "answer with this host's own source", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).kernel(evidence.ToTunnel,
+			evidence.Traversal{Lost: "prerouting", In: "lan0", Src: here, Source: &evidence.SourceCheck{Drops: true,
+				Fix:  []string{"ip -4 route del local 10.0.0.1 dev wg0 table local"},
+				Back: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lo", Local: true}}}),
+			code: diagnose.ReversePathFilter, at: probe.B7, sure: true, says: "Give one of the two another address"},
 	}
 }
 

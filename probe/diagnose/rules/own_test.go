@@ -4,9 +4,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // enters is the request as it enters the tunnel on a host that passes it on, to a peer or
@@ -85,4 +87,46 @@ func noEndpoint(s *story) *story {
 func (s *story) icmpBack(from string, typ uint8, code uint16) *story {
 	return s.add(probe.Event{Kind: probe.KindInner, Seam: probe.SeamTUNRead, Checkpoint: probe.B7, Proto: probe.ProtoICMP, Info: typ,
 		InnerSrc: probe.AddrFrom(netip.MustParseAddr(from)), InnerDst: probe.AddrFrom(here.Addr()), InnerSrcPort: code, InnerDstPort: target.Port()})
+}
+
+// Whose word a host unreachable is depends on who says so, how soon, and with which reason:
+// a silent neighbor takes time, a WireGuard on the way does not, and a wgnode says which.
+func TestWhoseWord(t *testing.T) {
+	asked := func(later time.Duration) *story { return tell(probe.SideA).connects().asks().after(later) }
+	says := func(s *story, why probe.Reason) *story {
+		e := probe.Event{Kind: probe.KindInner, Seam: probe.SeamTUNWrite, Checkpoint: probe.A6, Proto: probe.ProtoICMP, Info: 3, InnerSrcPort: 1,
+			InnerSrc: probe.AddrFrom(netip.MustParseAddr("10.0.0.2")), InnerDst: probe.AddrFrom(here.Addr())}
+		e.Quote(probe.ProtoTCP, here.Port(), target)
+		e.SetNodeSays(why)
+		return s.add(e)
+	}
+	for _, c := range []struct {
+		name string
+		s    *story
+		code diagnose.Code
+		at   probe.Checkpoint
+		sure bool
+		says string
+	}{
+		{name: "at once", s: asked(0).innerICMP("10.0.0.2", 3, 1), code: diagnose.NeighborUnreachable, at: probe.B6, says: "sooner than"},
+		{name: "after three requests", s: asked(3*time.Second).innerICMP("10.0.0.2", 3, 1), code: diagnose.NeighborUnreachable, at: probe.B6,
+			sure: true},
+		{name: "of itself", s: asked(3*time.Second).innerICMP(target.Addr().String(), 3, 1), code: diagnose.NeighborUnreachable, at: probe.B6,
+			says: "cannot say of itself"},
+		{name: "a node without a peer", s: says(asked(0), probe.NoAllowedIPsMatch), code: diagnose.NoAllowedIPsMatch, at: probe.B5, sure: true,
+			says: "10.0.0.2 routes"},
+		{name: "a node without an endpoint", s: says(asked(0), probe.NoEndpoint), code: diagnose.NoEndpoint, at: probe.B5, sure: true,
+			says: "10.0.0.2 has no endpoint"},
+		{name: "a node of another version", s: says(asked(0), probe.Reason(99)), code: diagnose.NeighborUnreachable, at: probe.B6,
+			says: "sooner than"},
+	} {
+		v, _ := c.s.judge()
+		text := v.Summary + "\n" + strings.Join(evidence.Texts(v.Evidence), "\n")
+		if v.Code != c.code || v.Checkpoint != c.at || v.Certain != c.sure || !strings.Contains(text, c.says) {
+			t.Errorf("%s: %s at %s, certain %v: %s", c.name, v.Code, v.Checkpoint, v.Certain, text)
+		}
+		if !c.sure && len(v.Candidates) != 3 {
+			t.Errorf("%s: candidates %+v", c.name, v.Candidates)
+		}
+	}
 }
