@@ -2,8 +2,8 @@ package probe
 
 import "syscall"
 
-// The fields Info, Counter and InnerSrcPort of an Event hold other things by its kind and
-// protocol. This file is where they are told apart.
+// What the fields Info, Counter and InnerSrcPort of an Event hold depends on its kind and
+// protocol. This file is the one that knows.
 
 // TCP flags, as [Event.TCPFlags] returns them (RFC 9293, section 3.1).
 const (
