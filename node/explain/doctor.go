@@ -109,7 +109,7 @@ func since(t time.Time) func(*probe.Event) bool {
 func (s *Subject) provoke(c *collect.Collector) {
 	for id, p := range c.Peers {
 		if p.Endpoint.IsValid() && !p.Handshake.Alive(time.Now()) {
-			// What fails is told by an event, as any send that fails.
+			// There is an event of each that fails, as of any send.
 			_ = s.Tunnel.InitiateHandshake(key.Public(s.Tunnel.PeerState(id).Key))
 		}
 	}

@@ -38,10 +38,10 @@ type Request struct {
 	// Target is the destination; with port 0 it is probed by ICMP echo, else
 	// by a TCP connection.
 	Target netip.AddrPort `json:"target"`
-	// Passive sends nothing and waits for somebody else's packet.
+	// Passive sends nothing and waits for another program's packet, or another host's.
 	Passive bool `json:"passive,omitempty"`
 	// From narrows a passive explanation to flows from there: inner addresses,
-	// or the outer one of somebody who shakes hands. Invalid: any.
+	// or the outer one of a host that shakes hands. Invalid: any.
 	From netip.Prefix `json:"from,omitzero"`
 	// Timeout bounds the wait; DefaultTimeout if 0.
 	Timeout time.Duration `json:"timeout,omitempty"`

@@ -1,5 +1,5 @@
-// Package observe watches what happens to packets on this host, for whoever
-// explains it.
+// Package observe watches what happens to packets on this host, so that it can be
+// explained.
 //
 //	recorder ──┐
 //	netfilter ─┼─> Session ── Add ──> Policy

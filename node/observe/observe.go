@@ -75,7 +75,7 @@ type ruleFinder interface {
 	Rule(netfilter.Chain, netfilter.Step) (netfilter.Rule, error)
 }
 
-// GoOn adds what the packet met at the egress of a device, which netfilter tells as a
+// GoOn adds what the packet met at the egress of a device, which netfilter shows as a
 // packet of its own after this one has passed postrouting. It returns false, and adds
 // nothing, if next is another packet.
 func (p *Packet) GoOn(next *Packet) bool {

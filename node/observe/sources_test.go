@@ -71,7 +71,7 @@ func (k *keeper) Look(context.Context) State {
 
 var ping, web = netfilter.Match{Proto: probe.ProtoICMP}, netfilter.Match{Proto: probe.ProtoTCP}
 
-// A traced packet is told with what selected it. Another selection takes the place of
+// A traced packet comes with what selected it. Another selection takes the place of
 // the first, and what was lost under the first still counts.
 func TestNetfilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestRecorderNotStarted(t *testing.T) {
 	}
 }
 
-// An attempt is made once, and how it ended is told.
+// An attempt is made once, and its outcome is observed.
 func TestAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")

@@ -21,7 +21,7 @@ import (
 )
 
 // Lengths of inner packets in bytes. An echo request has one that is rare, so
-// that its encrypted packet is told from others by its length alone.
+// that its encrypted packet is recognized by its length alone.
 const (
 	echoData = 284
 	echoLen4 = 20 + 8 + echoData
@@ -33,7 +33,7 @@ const (
 )
 
 // sender sends the packet that is followed. It calls ready once it knows by what
-// the packet can be told: the TCP source port, or the identifier of the echo; 0
+// the packet is recognized: the TCP source port, or the identifier of the echo; 0
 // if it does not know. The packet leaves when ready has returned.
 type sender func(ctx context.Context, to netip.AddrPort, ready func(id uint16)) error
 

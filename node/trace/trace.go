@@ -70,7 +70,7 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 	}
 }
 
-// sure reports whether another packet would tell no more: the reply came, and each
+// sure reports whether another packet would show no more: the reply came, and each
 // source has observed this packet; or it did not come, and the cause may be gone with
 // the next.
 func (x *run) sure() bool {
