@@ -141,21 +141,18 @@ func ICMPReason(v6 bool, typ, code uint8) Reason {
 }
 
 // Errno returns what the socket refused to send a message with ([SendError]), 0 if it did
-// not or gave no number.
+// not or gave no number. The event holds Linux's number, whatever this system has.
 func (e *Event) Errno() syscall.Errno {
 	if e.Reason != SendError {
 		return 0
 	}
-	return syscall.Errno(e.Info)
+	return errnoOfLinux(e.Info)
 }
 
 // SetErrno records what the socket refused to send a message with. One of 256 or more
 // has no room, and is not recorded.
 func (e *Event) SetErrno(errno syscall.Errno) {
-	e.Reason, e.Info = SendError, 0
-	if errno < 256 {
-		e.Info = uint8(errno)
-	}
+	e.Reason, e.Info = SendError, numberOnLinux(errno)
 }
 
 // Opens reports whether the inner packet begins something for certain: a TCP connection,
