@@ -197,8 +197,9 @@ func outwardCases() []judgeCase {
 // sees it.
 func handshakeCases() []judgeCase {
 	return []judgeCase{
-		{name: "no private key", s: tell(probe.SideA).calls().calls(), edit: func(s *story) { s.PublicKey = key.Public{} }, code: diagnose.NoPrivateKey,
-			at: probe.A2, sure: true, says: "wgnode genkey", where: diagnose.WhereHere},
+		{name: "no private key", s: tell(probe.SideA).calls().calls(), edit: func(s *story) { s.PublicKey = key.Public{} },
+			code: diagnose.NoPrivateKey,
+			at:   probe.A2, sure: true, says: "wgnode genkey", where: diagnose.WhereHere},
 		{name: "no endpoint", s: tell(probe.SideA), edit: func(s *story) {
 			s.Peer.Endpoint, s.Peer.Written = netip.AddrPort{}, ""
 			s.Peer.NoEndpoint = &probe.Event{}

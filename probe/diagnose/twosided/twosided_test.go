@@ -52,7 +52,8 @@ func TestFixes(t *testing.T) {
 		f    *Facts
 	}{
 		{name: "one side alone", f: &Facts{A: unanswered()}},
-		{name: "lost on the path", f: &Facts{A: unanswered(), B: &diagnose.Facts{PublicKey: key.Public{0x0b}, ListenPort: 51820}, Calls: Way{Sent: 2, Lost: 2}}},
+		{name: "lost on the path", f: &Facts{A: unanswered(), B: &diagnose.Facts{PublicKey: key.Public{0x0b},
+			ListenPort: 51820}, Calls: Way{Sent: 2, Lost: 2}}},
 		{name: "the other side knows", f: &Facts{A: unanswered(), B: called(drops), Calls: Way{Sent: 2, Lost: 2}}},
 	} {
 		c.f.NameA, c.f.NameB, c.f.EndA, c.f.EndB = "left", "right", now, now
