@@ -83,7 +83,7 @@ func begin(ctx context.Context, s Subject, req Request) (*explanation, error) {
 func newExplanation(ctx context.Context, s Subject, req Request) (*explanation, error) {
 	started := time.Now()
 	session := observe.NewSession(look, linger)
-	events := observe.NewRecorder(s.Tunnel.Recorder(), probe.SubscribeOptions{})
+	events := observe.Recorder(s.Tunnel.Recorder(), probe.SubscribeOptions{})
 	err := session.Start(ctx, events, observe.Selection{})
 	var k collect.Knowledge
 	if err == nil {

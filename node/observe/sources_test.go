@@ -146,7 +146,7 @@ func TestRecorder(t *testing.T) {
 			rec.Record(probe.LaneControl, &probe.Event{Time: time.Now().UnixNano(), Kind: probe.KindInitiation, Sender: id})
 		}
 		record(1)
-		src := NewRecorder(rec, probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Sender != 3 }})
+		src := Recorder(rec, probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Sender != 3 }})
 		record(2)
 		record(3)
 		s := NewSession(0, 0)
@@ -171,7 +171,7 @@ func TestRecorderNotStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := NewRecorder(rec, probe.SubscribeOptions{}).Close(); err != nil {
+	if err := Recorder(rec, probe.SubscribeOptions{}).Close(); err != nil {
 		t.Error(err)
 	}
 }
