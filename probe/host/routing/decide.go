@@ -25,7 +25,7 @@ func (s *Snapshot) Walk(f Flow) Walk {
 	}
 	ipv6 := f.Dst.Is6()
 	k := s.key(&w)
-	if s.only != nil && !slices.Contains(s.only, f.Dst) {
+	if _, ok := slices.BinarySearchFunc(s.only, f.Dst, netip.Addr.Compare); s.only != nil && !ok {
 		w.Doubt = "the snapshot was not taken for " + f.Dst.String()
 	}
 	if s.onLink(&w, k) {
