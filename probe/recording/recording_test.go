@@ -73,8 +73,8 @@ func record(t *testing.T, m *Meta, lost uint64) []byte {
 	if err := w.Close(Loss{Events: 3, Contents: 2}); err != nil {
 		t.Fatal(err)
 	}
-	if int64(out.Len()) != w.Size() {
-		t.Errorf("Size says %d, is %d", w.Size(), out.Len())
+	if int64(out.Len()) != w.size {
+		t.Errorf("size says %d, is %d", w.size, out.Len())
 	}
 	return out.Bytes()
 }
