@@ -233,7 +233,7 @@ func TestNoMatchAndNoEndpoint(t *testing.T) {
 		if icmp[9] != 1 || icmp[20] != 3 || icmp[21] != 1 {
 			t.Errorf("to %s: answered %x, want ICMP host unreachable", c.dst, icmp[:28])
 		}
-		if sum(0, icmp[:20])%0xffff != 0 || sum(0, icmp[20:])%0xffff != 0 {
+		if probe.Checksum(icmp[:20]) != 0 || probe.Checksum(icmp[20:]) != 0 {
 			t.Errorf("to %s: wrong checksum in %x", c.dst, icmp)
 		}
 	}

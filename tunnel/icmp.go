@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/time/rate"
 	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/wgnode/wgnode/probe"
 )
 
 const (
@@ -99,10 +101,10 @@ func unreachable(pkt []byte) []byte {
 		ip[8], ip[9] = 64, 1
 		copy(ip[12:], pkt[16:20])
 		copy(ip[16:], pkt[12:16])
-		binary.BigEndian.PutUint16(ip[10:], checksum(0, ip))
+		binary.BigEndian.PutUint16(ip[10:], probe.Checksum(ip))
 		icmp[0], icmp[1] = 3, 1
 		copy(icmp[8:], quote)
-		binary.BigEndian.PutUint16(icmp[2:], checksum(0, icmp))
+		binary.BigEndian.PutUint16(icmp[2:], probe.Checksum(icmp))
 		return b
 	}
 	quote := pkt[:min(len(pkt), icmp6Quote)]
@@ -115,26 +117,7 @@ func unreachable(pkt []byte) []byte {
 	copy(ip[24:], pkt[8:24])
 	icmp[0], icmp[1] = 1, 3
 	copy(icmp[8:], quote)
-	pseudo := uint32(len(icmp)) + 58
-	binary.BigEndian.PutUint16(icmp[2:], checksum(sum(pseudo, ip[8:40]), icmp))
+	pseudo := []byte{0, 0, byte(len(icmp) >> 8), byte(len(icmp)), 0, 0, 0, 58} // behind the addresses
+	binary.BigEndian.PutUint16(icmp[2:], probe.Checksum(ip[8:40], pseudo, icmp))
 	return b
-}
-
-func sum(s uint32, b []byte) uint32 {
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint32(binary.BigEndian.Uint16(b))
-	}
-	if len(b) == 1 {
-		s += uint32(b[0]) << 8
-	}
-	return s
-}
-
-// checksum is the Internet checksum (RFC 1071) of b on top of s.
-func checksum(s uint32, b []byte) uint16 {
-	s = sum(s, b)
-	for s>>16 != 0 {
-		s = s&0xffff + s>>16
-	}
-	return ^uint16(s)
 }
