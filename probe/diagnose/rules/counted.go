@@ -23,23 +23,23 @@ func (f facts) blocks(p *evidence.Traversal) (why []string, mend fix.Steps) {
 	for _, c := range f.Kernel.Counters {
 		if strings.HasPrefix(c.Name, "XfrmIn") && c.Counted() == uint64(p.Packets) {
 			why = append(why, "the kernel counted as many as were followed: "+c.String())
-			mend = append(mend, mendCounted(c, p)...)
+			if c.Name != noPolicies {
+				mend = append(mend, fix.Check("ip xfrm policy"), fix.Check("ip xfrm state"))
+				continue
+			}
+			direction := "in"
+			if p.Lost != "" { // before they were forwarded
+				direction = "fwd"
+			}
+			why = append(why, "no policy of IPsec matches them, and the default is to block")
+			mend = append(mend, fix.Command("ip xfrm policy setdefault %s accept", direction))
 		}
 	}
 	return why, mend
 }
 
-func mendCounted(c evidence.Counter, p *evidence.Traversal) fix.Steps {
-	if c.Name != "XfrmInNoPols" {
-		return fix.Steps{fix.Check("ip xfrm policy"), fix.Check("ip xfrm state")}
-	}
-	direction := "in"
-	if p.Lost != "" { // before it was forwarded
-		direction = "fwd"
-	}
-	return fix.Steps{fix.Note("no policy of IPsec matches them, and the default is to block:"),
-		fix.Command("ip xfrm policy setdefault %s accept", direction)}
-}
+// noPolicies counts packets that no policy of IPsec matches, where the default is to block.
+const noPolicies = "XfrmInNoPols"
 
 // counted is what the kernel counted meanwhile, for a verdict that is not certain.
 func (f facts) counted() []string {
