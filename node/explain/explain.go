@@ -202,22 +202,15 @@ func (x *explanation) proto() uint8 {
 // choose is that of the inquiry, and looks up where packets to the peer's endpoint go.
 func (x *explanation) choose(id probe.PeerID) {
 	x.inquiry.choose(id)
-	x.way()
+	x.route(x.facts, x.facts.Peer)
 }
 
 // passOn is that of the inquiry, and looks up where packets to the peer's endpoint go.
 func (x *explanation) passOn(from probe.PeerID) {
 	onward := x.inquiry.passOn(from)
-	x.way()
+	x.route(x.facts, x.facts.Peer)
 	if onward != nil && x.Kernel {
 		onward.Kernel = &evidence.KernelEvidence{}
-	}
-}
-
-// way looks up where packets to the peer's endpoint go.
-func (x *explanation) way() {
-	if p := x.facts.Peer; p != nil {
-		x.route(x.facts, p)
 	}
 }
 

@@ -117,7 +117,7 @@ func (x *explanation) update(ctx context.Context) {
 	}
 	collect.Refresh(p, x.know.State(x.peer))
 	if p.SendErrno != 0 || p.Route.Kind == evidence.RouteUnknown {
-		x.way()
+		x.route(x.facts, x.facts.Peer)
 	}
 	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() && p.SendError != x.refused {
 		x.refused = p.SendError // once for each that is refused
