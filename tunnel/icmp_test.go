@@ -28,7 +28,8 @@ func TestUnreachable(t *testing.T) {
 			t.Fatalf("%s: not decoded: %x", test.name, answer)
 		}
 		if typ, code, ok := e.ICMP(); !ok || typ != test.typ || code != test.code ||
-			e.InnerSrc != asked.InnerDst || e.InnerDst != asked.InnerSrc || e.InnerDstPort != asked.InnerDstPort || !bytes.HasSuffix(answer, test.packet) {
+			e.InnerSrc != asked.InnerDst || e.InnerDst != asked.InnerSrc ||
+			e.InnerDstPort != asked.InnerDstPort || !bytes.HasSuffix(answer, test.packet) {
 			t.Errorf("%s: answered %+v", test.name, e)
 		}
 		icmp := answer[len(answer)-len(test.packet)-8:]
