@@ -41,8 +41,8 @@ func ByName(name string) (Link, error) {
 	return from(nl), nil
 }
 
-// ByIndex looks up an interface. The error wraps [ErrNotFound] if there is none.
-func ByIndex(index int) (Link, error) {
+// byIndex looks up an interface. The error wraps [ErrNotFound] if there is none.
+func byIndex(index int) (Link, error) {
 	nl, err := netlink.LinkByIndex(index)
 	if err != nil {
 		return Link{}, fmt.Errorf("look up link %d: %w", index, translate(err))

@@ -63,7 +63,7 @@ func TestCommentIsOneLine(t *testing.T) {
 	m.Peers[0].Name = "a\nlice\x1b[2J"
 	events, _ := session()
 	for i := range events {
-		text := newCommenter(m).append(nil, &events[i], InterfaceOf(&events[i]), true)
+		text := newCommenter(m).append(nil, &events[i], interfaceOf(&events[i]), true)
 		if bytes.ContainsAny(text, "\n\x1b") || !bytes.Contains(text, []byte("lice")) {
 			t.Errorf("%q", text)
 		}

@@ -52,7 +52,7 @@ func FuzzReader(f *testing.F) {
 				}
 				return
 			}
-			if len(p.Data) > p.Length || p.Interface > Note || p.Interface == Note && p.Data != nil || p.Interface != InterfaceOf(&p.Event) {
+			if len(p.Data) > p.Length || p.Interface > Note || p.Interface == Note && p.Data != nil || p.Interface != interfaceOf(&p.Event) {
 				t.Fatalf("%+v", p)
 			}
 			line := eventtext.AppendLine(nil, &p.Event, r.Meta(), &opt)

@@ -138,7 +138,7 @@ func TestMadePacketsDecode(t *testing.T) {
 	events, _ := session()
 	for _, want := range events[:3] {
 		var got probe.Event
-		if InterfaceOf(&want) == Inside {
+		if interfaceOf(&want) == Inside {
 			b, n := appendInside(nil, &want)
 			if !got.DecodeInner(append(b, make([]byte, n-len(b))...)) {
 				t.Fatal("no IP packet")

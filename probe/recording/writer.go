@@ -197,7 +197,7 @@ func endData(b []byte, at, length int) []byte {
 // if nothing was, then the packet is made from the event. lost is how many events
 // are missing since the previous one. Nothing is kept of either pointer.
 func (w *Writer) Event(e *probe.Event, captured []byte, lost uint64) error {
-	in := InterfaceOf(e)
+	in := interfaceOf(e)
 	captured = captured[:min(len(captured), maxCaptured-ipv6Header-udpHeader)]
 	b, at := w.beginPacket(in, e.Time)
 	var length int

@@ -151,7 +151,7 @@ func (s *Snapshot) reachable(ipv6 bool) []Table {
 	}
 	for _, r := range s.rules(ipv6) {
 		switch {
-		case r.Action != ActionTable:
+		case r.Action != actionTable:
 		case r.L3Mdev:
 			for _, l := range s.links {
 				add(l.vrf)
