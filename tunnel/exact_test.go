@@ -247,9 +247,9 @@ func TestHandshakeReasons(t *testing.T) {
 		want probe.Reason
 		here bool // seen by a, the initiator
 	}{
-		{"unknown peer", func(_, b *Config) { b.Peers = nil }, probe.UnknownPeer, false},
-		{"wrong public key", func(a, _ *Config) { a.Peers[0].PublicKey = stranger.key.Public() }, probe.InvalidMAC1, false},
-		{"preshared key", func(_, b *Config) { b.Peers[0].PresharedKey[0] = 1 }, probe.ResponseRejected, true},
+		{name: "unknown peer", edit: func(_, b *Config) { b.Peers = nil }, want: probe.UnknownPeer},
+		{name: "wrong public key", edit: func(a, _ *Config) { a.Peers[0].PublicKey = stranger.key.Public() }, want: probe.InvalidMAC1},
+		{name: "preshared key", edit: func(_, b *Config) { b.Peers[0].PresharedKey[0] = 1 }, want: probe.ResponseRejected, here: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, b := pair(t, func(ca, cb *Config) { c.edit(ca, cb) })
