@@ -139,9 +139,6 @@ func (w *Writer) write(b []byte) {
 	}
 }
 
-// packets is how many packets and notes were written.
-func (w *Writer) packets() uint64 { return w.counts[Wire] + w.counts[Inside] + w.counts[Note] }
-
 // addPeer writes down a peer that is new since the recording began. It must be called
 // before the first event that names it.
 func (w *Writer) addPeer(p Peer) error {
