@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/wgnode/wgnode/probe"
 )
@@ -32,6 +33,19 @@ const (
 
 // errFrame: what a node sent is not what was asked for.
 var errFrame = errors.New("the node's answer is not understood")
+
+// errOldClient is for a program of the first release: it wants a watch in lines of text,
+// and reads recordings of format 1 only.
+var errOldClient = errors.New("this program is older than the node: use the release that the node runs")
+
+// checkFrames reports in an error that a request is from a client that does not know the
+// frames of this release. One that knows them says which version it reads.
+func checkFrames(q url.Values) error {
+	if q.Get("frames") == "" {
+		return errOldClient
+	}
+	return nil
+}
 
 // frameWriter sends frames to a client, in portions as large as is sensible.
 type frameWriter struct {

@@ -111,15 +111,15 @@ func TestGoldenWatchFrames(t *testing.T) {
 	pin.Kept(t, goldenOf(t, "v2", "watch.jsonl"), out.Bytes())
 }
 
-// Who is too old for a recording's frames is told so: a client by the node, and a client
-// of a node that is newer by itself.
+// A client that is too old for the frames of a recording learns it from the node; of a
+// node that is too new it finds out by itself.
 func TestRecordVersions(t *testing.T) {
 	q := (&RecordRequest{}).query()
 	if _, err := parseRecordRequest(q); err != nil {
 		t.Error(err)
 	}
 	q.Del("frames")
-	if _, err := parseRecordRequest(q); !errors.Is(err, errOldRecord) {
+	if _, err := parseRecordRequest(q); !errors.Is(err, errOldClient) {
 		t.Errorf("a client of the first release: %v", err)
 	}
 	f := &recordFrames{into: recording.To(io.Discard)}

@@ -18,12 +18,13 @@ func TestMissing(t *testing.T) {
 		conf    uapi.PeerStatus
 		ready   []diagnose.State // all others are missing
 	}{
-		{"kept alive", true, uapi.PeerStatus{PersistentKeepalive: alive}, []diagnose.State{diagnose.StateUp}},
-		{"kept alive where it called from", false, uapi.PeerStatus{PersistentKeepalive: alive, Endpoint: at}, []diagnose.State{diagnose.StateUp}},
-		{"never called", false, uapi.PeerStatus{PersistentKeepalive: alive}, states},
-		{"called, and failed", false, uapi.PeerStatus{Endpoint: at}, states},
-		{"has an endpoint", true, uapi.PeerStatus{}, states[1:]},
-		{"had a session", false, uapi.PeerStatus{Endpoint: at, LastHandshake: time.Unix(1, 0)}, states[1:]},
+		{name: "kept alive", written: true, conf: uapi.PeerStatus{PersistentKeepalive: alive}, ready: []diagnose.State{diagnose.StateUp}},
+		{name: "kept alive where it called from", conf: uapi.PeerStatus{PersistentKeepalive: alive, Endpoint: at},
+			ready: []diagnose.State{diagnose.StateUp}},
+		{name: "never called", conf: uapi.PeerStatus{PersistentKeepalive: alive}, ready: states},
+		{name: "called, and failed", conf: uapi.PeerStatus{Endpoint: at}, ready: states},
+		{name: "has an endpoint", written: true, conf: uapi.PeerStatus{}, ready: states[1:]},
+		{name: "had a session", conf: uapi.PeerStatus{Endpoint: at, LastHandshake: time.Unix(1, 0)}, ready: states[1:]},
 	} {
 		ready := make(map[diagnose.State]bool)
 		for _, s := range tc.ready {

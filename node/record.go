@@ -46,12 +46,9 @@ func (r *RecordRequest) query() url.Values {
 	return q
 }
 
-// errOldRecord is for a client that reads format 1 only.
-var errOldRecord = errors.New("this program is older than the node: record with the release that the node runs")
-
 func parseRecordRequest(q url.Values) (r RecordRequest, err error) {
-	if q.Get("frames") == "" {
-		return r, errOldRecord
+	if err := checkFrames(q); err != nil {
+		return r, err
 	}
 	r.Filter, r.Keys = q["filter"], q.Get("keys") == "1"
 	r.NoKernel = q.Get("kernel") == "0"

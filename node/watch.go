@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -47,12 +46,9 @@ func (r *WatchRequest) query() url.Values {
 	return q
 }
 
-// errOldWatch is for a client that wants lines of text.
-var errOldWatch = errors.New("this program is older than the node: watch with the release that the node runs")
-
 func parseWatchRequest(q url.Values) (r WatchRequest, err error) {
-	if q.Get("frames") == "" {
-		return r, errOldWatch
+	if err := checkFrames(q); err != nil {
+		return r, err
 	}
 	r.Filter, r.Past, r.Every = q["filter"], q.Get("past") == "1", 1
 	if v := q.Get("every"); v != "" {

@@ -26,6 +26,12 @@
 //	A5 UDP receive encrypted reply  <------  B8 UDP send
 //	A6 TUN write   inner reply
 //
+// # Numbers
+//
+// Events are written to files and sent to other releases with the numbers of their seams,
+// checkpoints, kinds, reasons, changes and flags. These never change. Each of them stands
+// in a table with its name and what else there is to know; the names are public, too.
+//
 // # The flight recorder
 //
 // A [Recorder] always holds the latest events in a fixed amount of memory.

@@ -1,6 +1,13 @@
 package probe
 
-import "testing"
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
 
 // What a later release has written is read: the event keeps its numbers, and can be
 // written again.
@@ -80,5 +87,53 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		e.SetBinary((*[EventSize]byte)(buf))
+	}
+}
+
+// Each constant has a row in its table: without one it would be written as a number that
+// has no name.
+func TestEveryConstantHasARow(t *testing.T) {
+	tables := map[string][]string{"Seam": seamNames, "Checkpoint": checkpointNames, "Kind": kindNames, "Reason": reasonNames}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := make(map[string]map[int]string)
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 {
+				return true
+			}
+			typ, _ := spec.Type.(*ast.Ident)
+			value, _ := spec.Values[0].(*ast.BasicLit)
+			if typ == nil || value == nil || tables[typ.Name] == nil {
+				return true
+			}
+			i, err := strconv.Atoi(value.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if numbers[typ.Name] == nil {
+				numbers[typ.Name] = make(map[int]string)
+			}
+			if other := numbers[typ.Name][i]; other != "" {
+				t.Errorf("%s %d is %s and %s", typ.Name, i, other, spec.Names[0])
+			}
+			numbers[typ.Name][i] = spec.Names[0].Name
+			if i >= len(tables[typ.Name]) || i > 0 && tables[typ.Name][i] == "" {
+				t.Errorf("%s %s = %d has no row in its table", typ.Name, spec.Names[0], i)
+			}
+			return true
+		})
+	}
+	for typ, names := range tables {
+		if len(numbers[typ]) != len(names) {
+			t.Errorf("%s has %d constants and %d rows", typ, len(numbers[typ]), len(names))
+		}
 	}
 }

@@ -185,12 +185,12 @@ func firstSender(e *Event, outbound bool) (here, certain bool) {
 	if e.Flags&FlagFragment != 0 {
 		return outbound, false // there is no header to judge by
 	}
+	if e.Opens() {
+		return outbound, true
+	}
 	switch e.Proto {
 	case ProtoTCP:
-		switch e.Info & (TCPSyn | TCPAck) {
-		case TCPSyn:
-			return outbound, !e.ICMPError()
-		case TCPSyn | TCPAck:
+		if e.TCPFlags()&(TCPSyn|TCPAck) == TCPSyn|TCPAck {
 			return !outbound, true
 		}
 		// In the middle of a connection: the lower port is the server's, if
@@ -199,8 +199,8 @@ func firstSender(e *Event, outbound bool) (here, certain bool) {
 			return !outbound, false
 		}
 	case ProtoICMP, ProtoICMPv6:
-		if req, rep := e.ICMPEcho(); req || rep {
-			return outbound == req, true
+		if _, reply := e.ICMPEcho(); reply {
+			return !outbound, true
 		}
 	}
 	return outbound, false

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// The fields Info, Counter and InnerSrcPort of an Event hold other things by its kind and
-// protocol. This file is where they are told apart.
+// What the fields Info, Counter and InnerSrcPort of an Event hold depends on its kind and
+// protocol. This file is the one that knows.
 
 // TCP flags, as [Event.TCPFlags] returns them (RFC 9293, section 3.1).
 const (
@@ -180,21 +180,18 @@ func ICMPReason(v6 bool, typ, code uint8) Reason {
 }
 
 // Errno returns what the socket refused to send a message with ([SendError]), 0 if it did
-// not or gave no number.
+// not or gave no number. The event holds Linux's number, whatever this system has.
 func (e *Event) Errno() syscall.Errno {
 	if e.Reason != SendError {
 		return 0
 	}
-	return syscall.Errno(e.Info)
+	return errnoOfLinux(e.Info)
 }
 
 // SetErrno records what the socket refused to send a message with. One of 256 or more
 // has no room, and is not recorded.
 func (e *Event) SetErrno(errno syscall.Errno) {
-	e.Reason, e.Info = SendError, 0
-	if errno < 256 {
-		e.Info = uint8(errno)
-	}
+	e.Reason, e.Info = SendError, numberOnLinux(errno)
 }
 
 // Opens reports whether the inner packet begins something for certain: a TCP connection,

@@ -23,9 +23,12 @@ func TestGapIndex(t *testing.T) {
 		ordinal uint64
 		want    int // -1: in none
 	}{
-		{1, tagInbound4, 9, -1}, {1, tagInbound4, 10, 3}, {1, tagInbound4, 19, 3}, {1, tagInbound4, 20, -1},
-		{1, tagInbound4, 50, 0}, {1, tagInbound4, 51, -1}, {2, tagInbound4, 12, 1}, {2, tagInbound6, 12, -1},
-		{1, tagInbound6, 11, 4}, {1, tagOutbound, 11, -1}, {3, tagInbound4, 10, -1},
+		{peer: 1, state: tagInbound4, ordinal: 9, want: -1}, {peer: 1, state: tagInbound4, ordinal: 10, want: 3},
+		{peer: 1, state: tagInbound4, ordinal: 19, want: 3}, {peer: 1, state: tagInbound4, ordinal: 20, want: -1},
+		{peer: 1, state: tagInbound4, ordinal: 50}, {peer: 1, state: tagInbound4, ordinal: 51, want: -1},
+		{peer: 2, state: tagInbound4, ordinal: 12, want: 1}, {peer: 2, state: tagInbound6, ordinal: 12, want: -1},
+		{peer: 1, state: tagInbound6, ordinal: 11, want: 4}, {peer: 1, state: tagOutbound, ordinal: 11, want: -1},
+		{peer: 3, state: tagInbound4, ordinal: 10, want: -1},
 	} {
 		got, ok := index.find(gaps, gapWay{c.peer, c.state}, c.ordinal)
 		if !ok {

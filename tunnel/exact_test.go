@@ -249,7 +249,7 @@ func TestHostAnswersForTheNode(t *testing.T) {
 			got.DecodeInner(e.receive(t)) // in the name of the destination
 		} else {
 			a := patience.Receive(t, "an answer by the host", answers)
-			if a.to != e.addr || sum(0, a.message)%0xffff != 0 {
+			if a.to != e.addr || probe.Checksum(a.message) != 0 {
 				t.Errorf("to %s: %x", a.to, a.message)
 			}
 			got.DecodeInner(outside(ip("10.0.0.7"), a.to, a.message)[headroom:])
@@ -278,7 +278,7 @@ func TestNoMatchAndNoEndpoint(t *testing.T) {
 		if icmp[9] != 1 || icmp[20] != 3 || icmp[21] != 1 {
 			t.Errorf("to %s: answered %x, want ICMP host unreachable", c.dst, icmp[:28])
 		}
-		if sum(0, icmp[:20])%0xffff != 0 || sum(0, icmp[20:])%0xffff != 0 {
+		if probe.Checksum(icmp[:20]) != 0 || probe.Checksum(icmp[20:]) != 0 {
 			t.Errorf("to %s: wrong checksum in %x", c.dst, icmp)
 		}
 	}
@@ -292,9 +292,9 @@ func TestHandshakeReasons(t *testing.T) {
 		want probe.Reason
 		here bool // seen by a, the initiator
 	}{
-		{"unknown peer", func(_, b *Config) { b.Peers = nil }, probe.UnknownPeer, false},
-		{"wrong public key", func(a, _ *Config) { a.Peers[0].PublicKey = stranger.key.Public() }, probe.InvalidMAC1, false},
-		{"preshared key", func(_, b *Config) { b.Peers[0].PresharedKey[0] = 1 }, probe.ResponseRejected, true},
+		{name: "unknown peer", edit: func(_, b *Config) { b.Peers = nil }, want: probe.UnknownPeer},
+		{name: "wrong public key", edit: func(a, _ *Config) { a.Peers[0].PublicKey = stranger.key.Public() }, want: probe.InvalidMAC1},
+		{name: "preshared key", edit: func(_, b *Config) { b.Peers[0].PresharedKey[0] = 1 }, want: probe.ResponseRejected, here: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, b := pair(t, func(ca, cb *Config) { c.edit(ca, cb) })

@@ -121,7 +121,7 @@ func unreachable(pkt []byte, why probe.Reason) []byte {
 	if pkt[0]>>4 == 4 {
 		head[0], head[1] = 3, 1
 		m := probe.AppendNodeSays(head, pkt, false, why, icmp4Quote-28-icmpExtension)
-		binary.BigEndian.PutUint16(m[2:], checksum(0, m))
+		binary.BigEndian.PutUint16(m[2:], probe.Checksum(m))
 		return m
 	}
 	head[0], head[1] = 1, 3
@@ -138,7 +138,7 @@ func outside(src, dst netip.Addr, message []byte) []byte {
 		ip[8], ip[9] = 64, 1
 		copy(ip[12:], src.AsSlice())
 		copy(ip[16:], dst.AsSlice())
-		binary.BigEndian.PutUint16(ip[10:], checksum(0, ip))
+		binary.BigEndian.PutUint16(ip[10:], probe.Checksum(ip))
 		copy(b[headroom+20:], message)
 		return b
 	}
@@ -150,26 +150,7 @@ func outside(src, dst netip.Addr, message []byte) []byte {
 	copy(ip[8:], src.AsSlice())
 	copy(ip[24:], dst.AsSlice())
 	copy(icmp, message)
-	pseudo := uint32(len(icmp)) + 58
-	binary.BigEndian.PutUint16(icmp[2:], checksum(sum(pseudo, ip[8:40]), icmp))
+	pseudo := []byte{0, 0, byte(len(icmp) >> 8), byte(len(icmp)), 0, 0, 0, 58} // behind the addresses
+	binary.BigEndian.PutUint16(icmp[2:], probe.Checksum(ip[8:40], pseudo, icmp))
 	return b
-}
-
-func sum(s uint32, b []byte) uint32 {
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint32(binary.BigEndian.Uint16(b))
-	}
-	if len(b) == 1 {
-		s += uint32(b[0]) << 8
-	}
-	return s
-}
-
-// checksum is the Internet checksum (RFC 1071) of b on top of s.
-func checksum(s uint32, b []byte) uint16 {
-	s = sum(s, b)
-	for s>>16 != 0 {
-		s = s&0xffff + s>>16
-	}
-	return ^uint16(s)
 }

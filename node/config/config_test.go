@@ -317,12 +317,12 @@ func TestHookPlaces(t *testing.T) {
 		n    int
 		want string
 	}{
-		{conf, "PostUp", 0, "/etc/wireguard/wg0.conf:2"},
-		{conf, "PostUp", 1, "/etc/wireguard/wg0.conf:5"},
-		{conf, "PreUp", 0, "/etc/wireguard/wg0.conf:4"},
-		{conf, "PreUp", 1, ""},
-		{toml, "PreUp", 0, toml.Path + ":2"},
-		{toml, "PostUp", 1, toml.Path + ":5"},
+		{c: conf, key: "PostUp", want: "/etc/wireguard/wg0.conf:2"},
+		{c: conf, key: "PostUp", n: 1, want: "/etc/wireguard/wg0.conf:5"},
+		{c: conf, key: "PreUp", want: "/etc/wireguard/wg0.conf:4"},
+		{c: conf, key: "PreUp", n: 1},
+		{c: toml, key: "PreUp", want: toml.Path + ":2"},
+		{c: toml, key: "PostUp", n: 1, want: toml.Path + ":5"},
 	} {
 		if got := tc.c.HookPlace(tc.key, tc.n); got != tc.want {
 			t.Errorf("%s %d of %s is at %q, want %q", tc.key, tc.n, tc.c.Path, got, tc.want)

@@ -116,23 +116,23 @@ func WorldAccessible(f *os.File) (bool, error) {
 	return file.Mode()&folder.Mode()&0o007 != 0, nil
 }
 
-// A Finder turns what was given on the command line into the path of a file.
-type Finder struct {
+// finder turns what was given on the command line into the path of a file.
+type finder struct {
 	Dir string // where NAME means NAME.conf
 	Cwd string // where wgnode.toml is looked for
 }
 
-// Find is [Finder.Find] for [Dir] and the current folder.
+// Find returns the path of an existing file. The name of an interface means NAME.conf
+// in [Dir], as with wg-quick, and where there is none NAME.toml. One that ends in
+// .conf, for which there is none, is that of a file in the current folder. Other words
+// are paths, and so is what ends in .toml. Without a word it is wgnode.toml in the
+// current folder, or else the only .conf in Dir.
 func Find(arg string) (path string, err error) {
-	return Finder{Dir: Dir, Cwd: "."}.Find(arg)
+	return finder{Dir: Dir, Cwd: "."}.find(arg)
 }
 
-// Find returns the path of an existing file. The name of an interface means
-// NAME.conf in Dir, as with wg-quick, and where there is none NAME.toml. One that
-// ends in .conf, for which there is none, is that of a file in Cwd. Other words are
-// paths, and so is what ends in .toml. Without a word it is wgnode.toml in Cwd, or
-// else the only .conf in Dir.
-func (f Finder) Find(arg string) (path string, err error) {
+// find is [Find] in these folders.
+func (f finder) find(arg string) (path string, err error) {
 	if arg == "" {
 		return f.only()
 	}
@@ -164,7 +164,7 @@ type NotFoundError struct {
 	Word string
 	// Tried are the files that the word could have meant, none if it can mean none.
 	Tried []string
-	// Name is that of an interface whose file in [Finder.Dir] has the name Word: it
+	// Name is that of an interface whose file in [Dir] has the name Word: it
 	// is called by Name alone there. "" if there is no such file.
 	Name string
 }
@@ -182,7 +182,7 @@ func (e *NotFoundError) Error() string {
 // Unwrap makes it an error of the file system, too.
 func (e *NotFoundError) Unwrap() error { return fs.ErrNotExist }
 
-func (f Finder) notFound(word, path string, isName bool) error {
+func (f finder) notFound(word, path string, isName bool) error {
 	e := &NotFoundError{Word: word, Tried: []string{path}}
 	stem, isConf := strings.CutSuffix(word, ".conf")
 	switch {
@@ -201,7 +201,7 @@ func (f Finder) notFound(word, path string, isName bool) error {
 }
 
 // only finds the file that needs no naming.
-func (f Finder) only() (string, error) {
+func (f finder) only() (string, error) {
 	if path := filepath.Join(f.Cwd, "wgnode.toml"); exists(path) {
 		return path, nil
 	}

@@ -80,16 +80,16 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	etc, cwd := t.TempDir(), t.TempDir()
-	f := Finder{Dir: etc, Cwd: cwd}
+	f := finder{Dir: etc, Cwd: cwd}
 	expect := func(arg, want string) {
 		t.Helper()
-		if got, err := f.Find(arg); err != nil || got != want {
+		if got, err := f.find(arg); err != nil || got != want {
 			t.Errorf("Find(%q) = %q, %v; want %q", arg, got, err, want)
 		}
 	}
 	refuse := func(arg string, words ...string) {
 		t.Helper()
-		got, err := f.Find(arg)
+		got, err := f.find(arg)
 		if err == nil {
 			t.Errorf("Find(%q) = %q", arg, got)
 			return
@@ -115,7 +115,7 @@ func TestFind(t *testing.T) {
 	// wg-quick takes this word for an interface; so do we, if there is one.
 	refuse("my.conf", filepath.Join(cwd, "my.conf")+" does not exist")
 	refuse("wg0.conf", filepath.Join(cwd, "wg0.conf")+" does not exist")
-	if _, err := f.Find("wg0.conf"); !errors.Is(err, fs.ErrNotExist) || err.(*NotFoundError).Name != "wg0" {
+	if _, err := f.find("wg0.conf"); !errors.Is(err, fs.ErrNotExist) || err.(*NotFoundError).Name != "wg0" {
 		t.Errorf("of wg0.conf, which is wg0's, it says %#v", err)
 	}
 	my := write(t, cwd, "my.conf", "")
@@ -130,7 +130,7 @@ func TestFind(t *testing.T) {
 	expect("", toml)
 	refuse("other.toml", "other.toml does not exist")
 
-	if _, err := (Finder{Dir: filepath.Join(etc, "none"), Cwd: etc}).Find(""); err == nil {
+	if _, err := (finder{Dir: filepath.Join(etc, "none"), Cwd: etc}).find(""); err == nil {
 		t.Error("found something in a folder that does not exist")
 	}
 }

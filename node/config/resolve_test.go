@@ -262,22 +262,22 @@ func TestWriteFile(t *testing.T) {
 
 func TestFindTOML(t *testing.T) {
 	etc, cwd := t.TempDir(), t.TempDir()
-	f := Finder{Dir: etc, Cwd: cwd}
+	f := finder{Dir: etc, Cwd: cwd}
 	own := write(t, etc, "wg0.toml", "")
-	if got, err := f.Find("wg0"); err != nil || got != own {
+	if got, err := f.find("wg0"); err != nil || got != own {
 		t.Errorf("only a .toml: %q, %v", got, err)
 	}
-	if _, err := f.Find(""); err == nil || !strings.HasSuffix(err.Error(), "holds wg0.toml") {
+	if _, err := f.find(""); err == nil || !strings.HasSuffix(err.Error(), "holds wg0.toml") {
 		t.Errorf("a .toml is no .conf: %v", err)
 	}
 	conf := write(t, etc, "wg0.conf", "")
 	for _, arg := range []string{"wg0", ""} {
-		if got, err := f.Find(arg); err != nil || got != conf {
+		if got, err := f.find(arg); err != nil || got != conf {
 			t.Errorf("Find(%q) with both: %q, %v", arg, got, err)
 		}
 	}
 	write(t, etc, "wg1.conf", "")
-	if _, err := f.Find(""); err == nil || !strings.HasSuffix(err.Error(), "holds wg0.conf, wg0.toml, wg1.conf") {
+	if _, err := f.find(""); err == nil || !strings.HasSuffix(err.Error(), "holds wg0.conf, wg0.toml, wg1.conf") {
 		t.Errorf("more than one: %v", err)
 	}
 }

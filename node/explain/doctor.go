@@ -39,7 +39,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	defer session.Close()
 	session.Lazy = true // there may be thousands of peers to judge
 	past := probe.SubscribeOptions{Past: true, Match: since(time.Now().Add(-history))}
-	if err := session.Start(ctx, observe.NewRecorder(s.Tunnel.Recorder(), past), observe.Selection{}); err != nil {
+	if err := session.Start(ctx, observe.Recorder(s.Tunnel.Recorder(), past), observe.Selection{}); err != nil {
 		return nil, err
 	}
 	k, err := s.Knowledge()
@@ -110,7 +110,7 @@ func since(t time.Time) func(*probe.Event) bool {
 func (s *Subject) provoke(c *collect.Collector) {
 	for id, p := range c.Peers {
 		if p.Endpoint.IsValid() && !p.Handshake.Alive(time.Now()) {
-			// What fails is told by an event, as any send that fails.
+			// There is an event of each that fails, as of any send.
 			_ = s.Tunnel.InitiateHandshake(key.Public(s.Tunnel.PeerState(id).Key))
 		}
 	}

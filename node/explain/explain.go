@@ -38,10 +38,10 @@ type Request struct {
 	// Target is the destination; with port 0 it is probed by ICMP echo, else
 	// by a TCP connection.
 	Target netip.AddrPort `json:"target"`
-	// Passive sends nothing and waits for somebody else's packet.
+	// Passive sends nothing and waits for another program's packet, or another host's.
 	Passive bool `json:"passive,omitempty"`
 	// From narrows a passive explanation to flows from there: inner addresses,
-	// or the outer one of somebody who shakes hands. Invalid: any.
+	// or the outer one of a host that shakes hands. Invalid: any.
 	From netip.Prefix `json:"from,omitzero"`
 	// Timeout bounds the wait; DefaultTimeout if 0.
 	Timeout time.Duration `json:"timeout,omitempty"`
@@ -83,7 +83,7 @@ func begin(ctx context.Context, s Subject, req Request) (*explanation, error) {
 func newExplanation(ctx context.Context, s Subject, req Request) (*explanation, error) {
 	started := time.Now()
 	session := observe.NewSession(look, linger)
-	events := observe.NewRecorder(s.Tunnel.Recorder(), probe.SubscribeOptions{})
+	events := observe.Recorder(s.Tunnel.Recorder(), probe.SubscribeOptions{})
 	err := session.Start(ctx, events, observe.Selection{})
 	var k collect.Knowledge
 	if err == nil {
@@ -202,22 +202,15 @@ func (x *explanation) proto() uint8 {
 // choose is that of the inquiry, and looks up where packets to the peer's endpoint go.
 func (x *explanation) choose(id probe.PeerID) {
 	x.inquiry.choose(id)
-	x.way()
+	x.route(x.facts, x.facts.Peer)
 }
 
 // passOn is that of the inquiry, and looks up where packets to the peer's endpoint go.
 func (x *explanation) passOn(from probe.PeerID) {
 	onward := x.inquiry.passOn(from)
-	x.way()
+	x.route(x.facts, x.facts.Peer)
 	if onward != nil && x.Kernel {
 		onward.Kernel = &evidence.KernelEvidence{}
-	}
-}
-
-// way looks up where packets to the peer's endpoint go.
-func (x *explanation) way() {
-	if p := x.facts.Peer; p != nil {
-		x.route(x.facts, p)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
-// Knowledge is what the running tunnel knows. Who its peers are is that of now, their
-// states are always the present ones.
+// Knowledge is what the running tunnel knows. It lists the peers that it has now; their
+// states are those of when they are asked for.
 func (s *Subject) Knowledge() (collect.Knowledge, error) {
 	st, err := s.Tunnel.Status()
 	if err != nil {

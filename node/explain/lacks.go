@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -55,5 +54,5 @@ func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k key.Public) st
 	if peer == nil || peer.PublicKey == k {
 		return ""
 	}
-	return fmt.Sprintf("the configuration gives %s to %s, and %s does not", target, cmp.Or(peer.Name, peer.PublicKey.Short()), s.Interface)
+	return fmt.Sprintf("the configuration gives %s to %s, and %s does not", target, diagnose.PeerLabel(peer.PublicKey, peer.Name), s.Interface)
 }

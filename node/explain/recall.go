@@ -20,7 +20,7 @@ func (x *explanation) recall() {
 	x.col.Flow = x.flow
 }
 
-// isHandshake reports whether e tells of a handshake message, in whichever seam.
+// isHandshake reports whether e is about a handshake message, in any seam.
 func isHandshake(e *probe.Event) bool {
 	return e.Kind == probe.KindInitiation || e.Kind == probe.KindResponse || e.Kind == probe.KindCookie
 }

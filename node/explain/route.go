@@ -35,10 +35,10 @@ func (s *Subject) endpointRoutes(port uint16, mark uint32, endpoints []netip.Add
 	return routes
 }
 
-// route looks up where the node's encrypted packets to a peer go, if that is not for a
-// userspace stack to know.
+// route looks up where the node's encrypted packets to a peer go, if there is a kernel to
+// ask. It does nothing for a peer that is nil or has no endpoint.
 func (s *Subject) route(f *diagnose.Facts, p *diagnose.Peer) {
-	if s.Kernel && p.Endpoint.IsValid() {
+	if s.Kernel && p != nil && p.Endpoint.IsValid() {
 		p.Route = s.endpointRoutes(f.ListenPort, f.FwMark, []netip.AddrPort{p.Endpoint})[p.Endpoint].RouteDecision
 	}
 }

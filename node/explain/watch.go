@@ -74,14 +74,14 @@ func (x *explanation) ofAnother(e *probe.Event) bool {
 	return id != 0 && id != x.peer
 }
 
-// complete reports whether there is nothing more to wait for: each seam has told
-// of the flow. Events of different seams may be read out of order.
+// complete reports whether there is nothing more to wait for: each seam has
+// seen the flow. Events of different seams may be read out of order.
 func (x *explanation) complete(v *diagnose.Verdict) bool {
 	missing := func(c probe.Checkpoint) bool { return c.OfFlow() && x.flow.Seen[c] == nil }
 	return v.Healthy() && !slices.ContainsFunc(probe.Checkpoints(x.facts.Side), missing)
 }
 
-// update brings the facts up to date that no event tells, and asks the peer for
+// update brings the facts up to date that no observation changes, and asks the peer for
 // a sign of life where it is due.
 func (x *explanation) update(ctx context.Context) {
 	x.facts.Strangers = x.strangers(x.col.Strangers)
@@ -120,7 +120,7 @@ func (x *explanation) update(ctx context.Context) {
 	}
 	collect.Refresh(p, x.know.State(x.peer))
 	if p.SendErrno != 0 || p.Route.Kind == evidence.RouteUnknown {
-		x.way()
+		x.route(x.facts, x.facts.Peer)
 	}
 	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() && p.SendError != x.refused {
 		x.refused = p.SendError // once for each that is refused

@@ -22,7 +22,7 @@ type wireWatch struct {
 	watch   kernelWatch
 	seen    *evidence.KernelEvidence // what could not be seen
 	kernels map[probe.PeerID]*evidence.KernelEvidence
-	// strangers are drops of calls by nobody that is known, by address.
+	// strangers are drops of initiations by unknown hosts, by address.
 	strangers map[netip.Addr]*evidence.Traversal
 	crowd     bool // there were more
 }
@@ -64,7 +64,7 @@ func (w *wireWatch) stranger(from netip.Addr, p *evidence.Traversal) {
 	w.crowd = true
 }
 
-// of returns what was seen of a peer's packets; nil if nobody watches.
+// of returns what was seen of a peer's packets; nil where the kernel is not watched.
 func (w *wireWatch) of(id probe.PeerID) *evidence.KernelEvidence {
 	if w == nil {
 		return nil

@@ -22,8 +22,8 @@ func TestClassicReachesTheHubThroughNAT(t *testing.T) {
 		name             string
 		hub, seenAs, far string
 	}{
-		{"v4", c.Addr.HWan.V4.Addr().String(), c.Addr.RWan.V4.Addr().String(), c.Addr.B.V4.Addr().String()},
-		{"v6", c.Addr.HWan.V6.Addr().String(), c.Addr.RWan.V6.Addr().String(), c.Addr.B.V6.Addr().String()},
+		{name: "v4", hub: c.Addr.HWan.V4.Addr().String(), seenAs: c.Addr.RWan.V4.Addr().String(), far: c.Addr.B.V4.Addr().String()},
+		{name: "v6", hub: c.Addr.HWan.V6.Addr().String(), seenAs: c.Addr.RWan.V6.Addr().String(), far: c.Addr.B.V6.Addr().String()},
 	} {
 		t.Run(family.name, func(t *testing.T) {
 			c := c.With(t)

@@ -41,15 +41,6 @@ func ByName(name string) (Link, error) {
 	return from(nl), nil
 }
 
-// ByIndex looks up an interface. The error wraps [ErrNotFound] if there is none.
-func ByIndex(index int) (Link, error) {
-	nl, err := netlink.LinkByIndex(index)
-	if err != nil {
-		return Link{}, fmt.Errorf("look up link %d: %w", index, translate(err))
-	}
-	return from(nl), nil
-}
-
 // SetUp sets the MTU in bytes and brings the interface up.
 func SetUp(l Link, mtu int) error {
 	if err := SetMTU(l, mtu); err != nil {

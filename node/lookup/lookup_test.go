@@ -79,14 +79,14 @@ func TestServers(t *testing.T) {
 	r := &Resolver{avoid: []netip.Addr{inside}, mark: noMark, around: anyWay,
 		files: files{path("resolv.conf"), []string{path("none"), path("behind")}}}
 	for _, step := range []struct{ name, conf, behind, want string }{
-		{"no file", "", "", "[]"},
-		{"plain", "# a comment\nsearch example\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver what\nnameserver\n",
-			"", "[192.0.2.1 fe80::1%eth0]"},
-		{"the tunnel's", "nameserver 10.0.0.53\n", "", "[192.0.2.1 fe80::1%eth0]"},
-		{"another network", "nameserver 10.0.0.53\nnameserver 192.0.2.7\n", "", "[192.0.2.7]"},
-		{"a cache", "nameserver 127.0.0.53\n", "nameserver 10.0.0.53\nnameserver 192.0.2.8\n", "[192.0.2.8]"},
-		{"a cache, nothing known", "nameserver 127.0.0.1\n", "nameserver 127.0.0.1\n", "[127.0.0.1]"},
-		{"many", strings.Repeat("nameserver 192.0.2.9\n", 9), "", "[192.0.2.9 192.0.2.9 192.0.2.9]"},
+		{name: "no file", want: "[]"},
+		{name: "plain", conf: "# a comment\nsearch example\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver what\n" +
+			"nameserver\n", want: "[192.0.2.1 fe80::1%eth0]"},
+		{name: "the tunnel's", conf: "nameserver 10.0.0.53\n", want: "[192.0.2.1 fe80::1%eth0]"},
+		{name: "another network", conf: "nameserver 10.0.0.53\nnameserver 192.0.2.7\n", want: "[192.0.2.7]"},
+		{name: "a cache", conf: "nameserver 127.0.0.53\n", behind: "nameserver 10.0.0.53\nnameserver 192.0.2.8\n", want: "[192.0.2.8]"},
+		{name: "a cache, nothing known", conf: "nameserver 127.0.0.1\n", behind: "nameserver 127.0.0.1\n", want: "[127.0.0.1]"},
+		{name: "many", conf: strings.Repeat("nameserver 192.0.2.9\n", 9), want: "[192.0.2.9 192.0.2.9 192.0.2.9]"},
 	} {
 		if step.conf != "" {
 			write("resolv.conf", step.conf)

@@ -33,16 +33,15 @@ type counters struct {
 }
 
 // counted are the files of counters, and which of their counters are heeded: those
-// whose name begins with one of names.
+// whose name begins with name.
 var counted = []struct {
-	file  string
-	names []string
-	what  string // that is not known without them; "": nothing, where the file is missing
+	file, name string
+	what       string // that is not known without them; "": nothing
 }{
-	{file: "xfrm_stat", names: []string{"Xfrm"}, what: "which packets IPsec refuses"},
-	{file: "snmp", names: []string{"UdpRcvbufErrors"}, what: "which datagrams found no room in a socket's buffer"},
-	{file: "snmp6", names: []string{"Udp6RcvbufErrors"}}, // missing without IPv6
-	{file: "netstat", names: []string{"TcpExtIPReversePathFilter"}, what: "which packets rp_filter drops"},
+	{file: "xfrm_stat", name: "Xfrm", what: "which packets IPsec refuses"},
+	{file: "snmp", name: "UdpRcvbufErrors", what: "which datagrams found no room in a socket's buffer"},
+	{file: "snmp6", name: "Udp6RcvbufErrors"}, // missing without IPv6
+	{file: "netstat", name: "TcpExtIPReversePathFilter", what: "which packets rp_filter drops"},
 }
 
 // The counters are read every countEvery, and when they have been watched for long, as for
@@ -62,9 +61,7 @@ func newCounters() Source {
 func (c *counters) Start(ctx context.Context, _ Selection) error {
 	c.end()
 	if c.before == nil {
-		c.open()
-		var err error
-		if c.before, err = c.read(); err != nil {
+		if err := c.open(); err != nil {
 			return err
 		}
 	}
@@ -74,20 +71,32 @@ func (c *counters) Start(ctx context.Context, _ Selection) error {
 	return nil
 }
 
-// open opens the files: an open one stays that of its namespace.
-func (c *counters) open() {
+// open opens the files, each of which stays that of its namespace, and reads the counters
+// for the first time.
+func (c *counters) open() error {
+	before := make(map[string]uint64)
 	for _, k := range counted {
 		f, err := os.Open(c.dir + "/" + k.file)
-		switch {
-		case err == nil:
+		if err == nil {
 			c.files = append(c.files, f)
-		case k.what == "" && errors.Is(err, fs.ErrNotExist):
+			n := len(before)
+			if err := parseFile(f, before); err != nil {
+				return err
+			}
+			if len(before) == n {
+				err = fs.ErrNotExist // the file, but not the counter
+			}
+		}
+		switch {
+		case err == nil, k.what == "" && errors.Is(err, fs.ErrNotExist):
 		case errors.Is(err, fs.ErrNotExist):
-			c.miss("%s: this kernel does not count them (no /proc/net/%s)", k.what, k.file)
+			c.miss("%s: this kernel does not count them (no %s in /proc/net/%s)", k.what, k.name, k.file)
 		default:
 			c.miss("%s: %v", k.what, err)
 		}
 	}
+	c.before = before
+	return nil
 }
 
 func (c *counters) miss(format string, args ...any) {
@@ -100,11 +109,18 @@ func (c *counters) miss(format string, args ...any) {
 func (c *counters) read() (map[string]uint64, error) {
 	now := make(map[string]uint64)
 	for _, f := range c.files {
-		if err := parseCounters(io.NewSectionReader(f, 0, 1<<20), now); err != nil {
-			return nil, fmt.Errorf("read counters of %s: %w", f.Name(), err)
+		if err := parseFile(f, now); err != nil {
+			return nil, err
 		}
 	}
 	return now, nil
+}
+
+func parseFile(f *os.File, now map[string]uint64) error {
+	if err := parseCounters(io.NewSectionReader(f, 0, 1<<20), now); err != nil {
+		return fmt.Errorf("read counters of %s: %w", f.Name(), err)
+	}
+	return nil
 }
 
 // parseCounters reads counters into now: lines of a name and a number, or pairs of lines of
@@ -133,7 +149,7 @@ func parseCounters(r io.Reader, now map[string]uint64) error {
 
 func count(now map[string]uint64, name, value string) {
 	for _, k := range counted {
-		if slices.ContainsFunc(k.names, func(begin string) bool { return strings.HasPrefix(name, begin) }) {
+		if strings.HasPrefix(name, k.name) {
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
 				now[name] = n
 			}

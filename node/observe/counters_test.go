@@ -117,13 +117,16 @@ func TestCountersMissing(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "snmp"), []byte(snmp), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "netstat"), []byte("TcpExt: PruneCalled\nTcpExt: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	c := &counters{dir: dir, to: make(chan Observation)}
 	defer c.Close()
 	if err := c.Start(t.Context(), Selection{}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"which packets IPsec refuses: this kernel does not count them (no /proc/net/xfrm_stat)",
-		"which packets rp_filter drops: this kernel does not count them (no /proc/net/netstat)"}
+	want := []string{"which packets IPsec refuses: this kernel does not count them (no Xfrm in /proc/net/xfrm_stat)",
+		"which packets rp_filter drops: this kernel does not count them (no TcpExtIPReversePathFilter in /proc/net/netstat)"}
 	if got := c.Unseen(); !slices.Equal(got, want) {
 		t.Errorf("unseen %q, want %q", got, want)
 	}

@@ -1,12 +1,14 @@
-// Package observe watches what happens to packets on this host, for whoever
-// explains it.
+// Package observe watches what happens to packets on this host, so that it can be
+// explained.
 //
 //	recorder ──┐
 //	netfilter ─┼─> Session ── Add ──> Policy
-//	attempt  ──┘      <───── Look ──────┘
+//	counters ──┤      <───── Look ──────┘
+//	attempt  ──┘
 //
 // A [Source] delivers observations: the tunnel's events, the traversals of packets
-// through netfilter, how the sending of a probe ended. A [Session] owns the sources
+// through netfilter, what the kernel counts of packets that it drops, how the sending of a
+// probe ended. A [Session] owns the sources
 // of one observation and has the only loop that selects among them. What is to be
 // observed, what an observation means, and when there are enough of them is up to
 // a [Policy]: packages explain and trace have one for each question that they

@@ -10,8 +10,9 @@ import (
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
-// Source delivers observations of one kind. Only a [Session] calls its methods, one
-// at a time; the observations are received by another goroutine meanwhile.
+// Source delivers observations of one kind. A [Session] calls its methods, one at a
+// time; the observations are received by another goroutine meanwhile. Who makes a source
+// may ask for what is unseen between two calls of the session's.
 type Source interface {
 	// Start begins to observe what sel selects, until ctx ends or Close is
 	// called. An error says why nothing can be observed. Start may be called
@@ -75,7 +76,7 @@ type ruleFinder interface {
 	Rule(netfilter.Chain, netfilter.Step) (netfilter.Rule, error)
 }
 
-// GoOn adds what the packet met at the egress of a device, which netfilter tells as a
+// GoOn adds what the packet met at the egress of a device, which netfilter shows as a
 // packet of its own after this one has passed postrouting. It returns false, and adds
 // nothing, if next is another packet.
 func (p *Packet) GoOn(next *Packet) bool {

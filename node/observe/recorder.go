@@ -7,24 +7,23 @@ import (
 	"github.com/wgnode/wgnode/probe"
 )
 
-// Recorder is the source of a tunnel's events. It observes from the time that it is
-// made, so that nothing is missed until it is started.
-type Recorder struct {
+// recorder is the source of a tunnel's events.
+type recorder struct {
 	sub  *probe.Subscription
 	to   chan Observation
 	stop context.CancelFunc // nil before Start
 	done chan struct{}
 }
 
-// NewRecorder returns the source of the events that a flight recorder records from
-// now on and, as opt says, has recorded. Close must be called, as a rule by the
-// session that it is started in.
-func NewRecorder(rec *probe.Recorder, opt probe.SubscribeOptions) *Recorder {
-	return &Recorder{sub: rec.Subscribe(opt), to: make(chan Observation)}
+// Recorder returns the source of the events that a flight recorder records from now on
+// and, as opt says, has recorded: nothing is missed until it is started. Close must be
+// called, as a rule by the session that it is started in.
+func Recorder(rec *probe.Recorder, opt probe.SubscribeOptions) Source {
+	return &recorder{sub: rec.Subscribe(opt), to: make(chan Observation)}
 }
 
 // Start begins to deliver. What is delivered does not depend on the selection.
-func (r *Recorder) Start(ctx context.Context, _ Selection) error {
+func (r *recorder) Start(ctx context.Context, _ Selection) error {
 	if r.stop != nil {
 		return nil
 	}
@@ -36,7 +35,7 @@ func (r *Recorder) Start(ctx context.Context, _ Selection) error {
 
 const eventsAtOnce = 256 // in one observation, at most
 
-func (r *Recorder) read(ctx context.Context) {
+func (r *recorder) read(ctx context.Context) {
 	defer close(r.done)
 	for {
 		buf := make([]probe.Event, eventsAtOnce)
@@ -53,10 +52,10 @@ func (r *Recorder) read(ctx context.Context) {
 }
 
 // Observations implements [Source].
-func (r *Recorder) Observations() <-chan Observation { return r.to }
+func (r *recorder) Observations() <-chan Observation { return r.to }
 
 // Unseen says how many events were overwritten before they were read.
-func (r *Recorder) Unseen() []string {
+func (r *recorder) Unseen() []string {
 	if n := r.sub.Lost(); n > 0 {
 		return []string{fmt.Sprintf("%d events of the tunnel were not read in time", n)}
 	}
@@ -64,7 +63,7 @@ func (r *Recorder) Unseen() []string {
 }
 
 // Close ends the subscription. It may be called without Start.
-func (r *Recorder) Close() error {
+func (r *recorder) Close() error {
 	r.sub.Close()
 	if r.stop != nil {
 		r.stop()

@@ -11,7 +11,7 @@ import (
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
-// fake is a source that delivers what it is told to.
+// fake is a source that delivers what the test puts into it.
 type fake struct {
 	to      chan Observation
 	starts  int
@@ -27,7 +27,7 @@ func (f *fake) Unseen() []string                       { return []string{"what a
 func (f *fake) Close() error                           { f.closed = true; return nil }
 func (f *fake) deliver(id int)                         { f.to <- packet(id) }
 
-// packet is an observation that can be told from others.
+// packet is an observation with a number.
 func packet(id int) Observation {
 	return Observation{Packet: &Packet{Packet: &netfilter.Packet{Match: id}}}
 }

@@ -71,7 +71,7 @@ func (k *keeper) Look(context.Context) State {
 
 var ping, web = netfilter.Match{Proto: probe.ProtoICMP}, netfilter.Match{Proto: probe.ProtoTCP}
 
-// A traced packet is told with what selected it. Another selection takes the place of
+// A traced packet comes with what selected it. Another selection takes the place of
 // the first, and what was lost under the first still counts.
 func TestNetfilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestRecorder(t *testing.T) {
 			rec.Record(probe.LaneControl, &probe.Event{Time: time.Now().UnixNano(), Kind: probe.KindInitiation, Sender: id})
 		}
 		record(1)
-		src := NewRecorder(rec, probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Sender != 3 }})
+		src := Recorder(rec, probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Sender != 3 }})
 		record(2)
 		record(3)
 		s := NewSession(0, 0)
@@ -171,12 +171,12 @@ func TestRecorderNotStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := NewRecorder(rec, probe.SubscribeOptions{}).Close(); err != nil {
+	if err := Recorder(rec, probe.SubscribeOptions{}).Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// An attempt is made once, and how it ended is told.
+// An attempt is made once, and its outcome is observed.
 func TestAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")

@@ -36,17 +36,17 @@ var buildTests = []struct {
 	host        State
 	want        string
 }{
-	{"nothing but a link", "", "", State{}, linkAdded + linkUp},
+	{name: "nothing but a link", want: linkAdded + linkUp},
 	{
-		"addresses in the order of the file", "Address = fd00::1/64, 10.0.0.1/24\nAddress = 10.0.9.1", "", State{},
-		linkAdded + `ip -6 address add fd00::1/64 dev wg0
+		name: "addresses in the order of the file", iface: "Address = fd00::1/64, 10.0.0.1/24\nAddress = 10.0.9.1",
+		want: linkAdded + `ip -6 address add fd00::1/64 dev wg0
 ip -4 address add 10.0.0.1/24 dev wg0
 ip -4 address add 10.0.9.1/32 dev wg0
 ` + linkUp,
 	},
 	{
-		"routes longest first, families mixed", "", "AllowedIPs = 10.0.0.0/8, fd00::/48, 10.2.0.0/16, 10.1.0.0/16, 10.9.9.9, fd00::1", State{},
-		linkAdded + linkUp + `ip -6 route add fd00::1/128 dev wg0
+		name: "routes longest first, families mixed", peer: "AllowedIPs = 10.0.0.0/8, fd00::/48, 10.2.0.0/16, 10.1.0.0/16, 10.9.9.9, fd00::1",
+		want: linkAdded + linkUp + `ip -6 route add fd00::1/128 dev wg0
 ip -6 route add fd00::/48 dev wg0
 ip -4 route add 10.9.9.9/32 dev wg0
 ip -4 route add 10.2.0.0/16 dev wg0
@@ -55,44 +55,46 @@ ip -4 route add 10.0.0.0/8 dev wg0
 `,
 	},
 	{
-		"an address's network needs no route", "Address = 10.0.0.1/24, fd00::1/64",
-		"AllowedIPs = 10.0.0.0/24, 10.0.0.7, 10.0.0.0/23, fd00::7, fd01::/64", State{},
-		linkAdded + `ip -4 address add 10.0.0.1/24 dev wg0
+		name: "an address's network needs no route", iface: "Address = 10.0.0.1/24, fd00::1/64",
+		peer: "AllowedIPs = 10.0.0.0/24, 10.0.0.7, 10.0.0.0/23, fd00::7, fd01::/64",
+		want: linkAdded + `ip -4 address add 10.0.0.1/24 dev wg0
 ip -6 address add fd00::1/64 dev wg0
 ` + linkUp + `ip -6 route add fd01::/64 dev wg0
 ip -4 route add 10.0.0.0/23 dev wg0
 `,
 	},
 	{
-		"an IPv4 address of full length has no network, an IPv6 one has", "Address = 10.0.0.1, fd00::1",
-		"AllowedIPs = 10.0.0.1, fd00::1", State{},
-		linkAdded + `ip -4 address add 10.0.0.1/32 dev wg0
+		name: "an IPv4 address of full length has no network, an IPv6 one has", iface: "Address = 10.0.0.1, fd00::1",
+		peer: "AllowedIPs = 10.0.0.1, fd00::1",
+		want: linkAdded + `ip -4 address add 10.0.0.1/32 dev wg0
 ip -6 address add fd00::1/128 dev wg0
 ` + linkUp + "ip -4 route add 10.0.0.1/32 dev wg0\n",
 	},
 	{
-		"a link that has IPv6 has its link-local network", "", "AllowedIPs = fe80::/64, fe80::1, fe80::/10", State{},
-		linkAdded + linkUp + "ip -6 route add fe80::/10 dev wg0\n",
+		name: "a link that has IPv6 has its link-local network", peer: "AllowedIPs = fe80::/64, fe80::1, fe80::/10",
+		want: linkAdded + linkUp + "ip -6 route add fe80::/10 dev wg0\n",
 	},
 	{
-		"a link too small for IPv6 is well with IPv4", "MTU = 1000\nAddress = fd00::1/64", "AllowedIPs = 10.0.0.0/8, fd00::/64", State{},
-		linkAdded + "ip -6 address add fd00::1/64 dev wg0\nip link set mtu 1000 up dev wg0\nip -4 route add 10.0.0.0/8 dev wg0\n",
+		name: "a link too small for IPv6 is well with IPv4", iface: "MTU = 1000\nAddress = fd00::1/64",
+		peer: "AllowedIPs = 10.0.0.0/8, fd00::/64",
+		want: linkAdded + "ip -6 address add fd00::1/64 dev wg0\nip link set mtu 1000 up dev wg0\nip -4 route add 10.0.0.0/8 dev wg0\n",
 	},
 	{
-		"two peers with one prefix get one route", "", "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB +
-			"\nAllowedIPs = 10.0.0.0/8", State{},
-		linkAdded + linkUp + "ip -4 route add 10.0.0.0/8 dev wg0\n",
+		name: "two peers with one prefix get one route", peer: "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey=" + pubB +
+			"\nAllowedIPs = 10.0.0.0/8",
+		want: linkAdded + linkUp + "ip -4 route add 10.0.0.0/8 dev wg0\n",
 	},
 	{
-		"name servers before routes", "DNS = 10.0.0.1, corp.example", "AllowedIPs = 10.0.0.0/8",
-		State{Resolver: resolver.Choice{Kind: resolver.Resolvconf, Prefix: "tun."}},
-		linkAdded + linkUp + "resolvconf -a tun.wg0 -m 0 -x\nip -4 route add 10.0.0.0/8 dev wg0\n",
+		name: "name servers before routes", iface: "DNS = 10.0.0.1, corp.example", peer: "AllowedIPs = 10.0.0.0/8",
+		host: State{Resolver: resolver.Choice{Kind: resolver.Resolvconf, Prefix: "tun."}},
+		want: linkAdded + linkUp + "resolvconf -a tun.wg0 -m 0 -x\nip -4 route add 10.0.0.0/8 dev wg0\n",
 	},
-	{"search domains alone", "DNS = corp.example", "", State{}, linkAdded + linkUp},
-	{"MTU of the configuration", "MTU = 1280", "", State{EndpointMTUs: []int{9000}}, linkAdded + "ip link set mtu 1280 up dev wg0\n"},
-	{"MTU by the endpoints, the smallest", "", "", State{EndpointMTUs: []int{1492, 1400, 9000}, DefaultMTU: 1300},
-		linkAdded + "ip link set mtu 1320 up dev wg0\n"},
-	{"MTU by the default route", "", "", State{DefaultMTU: 9000}, linkAdded + "ip link set mtu 8920 up dev wg0\n"},
+	{name: "search domains alone", iface: "DNS = corp.example", want: linkAdded + linkUp},
+	{name: "MTU of the configuration", iface: "MTU = 1280", host: State{EndpointMTUs: []int{9000}},
+		want: linkAdded + "ip link set mtu 1280 up dev wg0\n"},
+	{name: "MTU by the endpoints, the smallest", host: State{EndpointMTUs: []int{1492, 1400, 9000}, DefaultMTU: 1300},
+		want: linkAdded + "ip link set mtu 1320 up dev wg0\n"},
+	{name: "MTU by the default route", host: State{DefaultMTU: 9000}, want: linkAdded + "ip link set mtu 8920 up dev wg0\n"},
 }
 
 func TestBuild(t *testing.T) {
@@ -162,29 +164,32 @@ func TestBuildRefuses(t *testing.T) {
 		host State
 		want string
 	}{
-		{"name taken", named("wg0"), State{LinkExists: true}, "`wg0' already exists"},
-		{"no name", named(""), State{}, `"" is not the name of an interface`},
-		{"long name", named("sixteen-letters-"), State{}, `"sixteen-letters-" is not the name of an interface`},
-		{"tiny MTU", named("wg0"), State{EndpointMTUs: []int{80}},
-			"compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
+		{name: "name taken", cfg: named("wg0"), host: State{LinkExists: true}, want: "`wg0' already exists"},
+		{name: "no name", cfg: named(""), want: `"" is not the name of an interface`},
+		{name: "long name", cfg: named("sixteen-letters-"), want: `"sixteen-letters-" is not the name of an interface`},
+		{name: "tiny MTU", cfg: named("wg0"), host: State{EndpointMTUs: []int{80}},
+			want: "compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
 		{
-			"an MTU too small for a route of IPv6", conf(t, "MTU = 1200", "AllowedIPs = fe80::/64"), State{},
-			"MTU 1200 is too small for the route to fe80::/64: IPv6 needs 1280 (it is the MTU that the configuration gives)",
+			name: "an MTU too small for a route of IPv6", cfg: conf(t, "MTU = 1200", "AllowedIPs = fe80::/64"),
+			want: "MTU 1200 is too small for the route to fe80::/64: IPv6 needs 1280 (it is the MTU that the configuration gives)",
 		},
 		{
-			"a way too narrow for a tunnel with IPv6", conf(t, "", "AllowedIPs = fd00::/64"), State{EndpointMTUs: []int{1300}},
-			"MTU 1220 is too small for the route to fd00::/64: IPv6 needs 1280 (it is 1300 (the smallest on the ways to the endpoints) less the " +
+			name: "a way too narrow for a tunnel with IPv6", cfg: conf(t, "", "AllowedIPs = fd00::/64"), host: State{EndpointMTUs: []int{1300}},
+			want: "MTU 1220 is too small for the route to fd00::/64: IPv6 needs 1280 (it is 1300 " +
+				"(the smallest on the ways to the endpoints) less the " +
 				"80 that WireGuard adds)",
 		},
 		{
-			"a default route in a container", conf(t, "", "AllowedIPs = 0.0.0.0/0"),
-			State{Default: DefaultState{FreeTable: 51820, V4: FamilyState{Priority: 32765}, SrcValidMarkFixed: "set sysctl: read-only file system"}},
-			"set sysctl: read-only file system; without it replies to a tunnel that has the default route may be dropped; " +
+			name: "a default route in a container", cfg: conf(t, "", "AllowedIPs = 0.0.0.0/0"),
+			host: State{Default: DefaultState{FreeTable: 51820, V4: FamilyState{Priority: 32765},
+				SrcValidMarkFixed: "set sysctl: read-only file system"}},
+			want: "set sysctl: read-only file system; without it replies to a tunnel that has the default route may be dropped; " +
 				"a container gets it by the option --sysctl net.ipv4.conf.all.src_valid_mark=1",
 		},
 		{
-			"no room for rules", conf(t, "", "AllowedIPs = ::/0"), State{Default: DefaultState{FreeTable: 51820, V6: FamilyState{Priority: 1}}},
-			"add rules for ::/0: there is no priority left between those of the local table and the next",
+			name: "no room for rules", cfg: conf(t, "", "AllowedIPs = ::/0"),
+			host: State{Default: DefaultState{FreeTable: 51820, V6: FamilyState{Priority: 1}}},
+			want: "add rules for ::/0: there is no priority left between those of the local table and the next",
 		},
 	} {
 		steps, err := Build(tc.cfg, tc.host)

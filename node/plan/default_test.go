@@ -28,29 +28,30 @@ func TestBuildTables(t *testing.T) {
 		mark        uint32
 		want        string
 	}{
-		{"off", "Table = off", v4, plainHost, 0, ""},
-		{"a number: no route is special", "Table = 1000\nAddress = 10.1.0.1/16\nFwMark = 7", v4 + ", ::/0", plainHost, 7,
-			`ip -4 address add 10.1.0.1/16 dev wg0
+		{name: "off", iface: "Table = off", peer: v4, host: plainHost},
+		{name: "a number: no route is special", iface: "Table = 1000\nAddress = 10.1.0.1/16\nFwMark = 7", peer: v4 + ", ::/0",
+			host: plainHost, mark: 7,
+			want: `ip -4 address add 10.1.0.1/16 dev wg0
 ip -4 route add 10.1.0.0/16 dev wg0 table 1000
 ip -6 route add ::/0 dev wg0 table 1000
 ip -4 route add 0.0.0.0/0 dev wg0 table 1000
 `},
-		{"default route", "", v4, plainHost, 51820, `ip -4 route add 10.1.0.0/16 dev wg0
+		{name: "default route", peer: v4, host: plainHost, mark: 51820, want: `ip -4 route add 10.1.0.0/16 dev wg0
 sysctl -q net.ipv4.conf.all.src_valid_mark=1
 ip -4 rule add pref 32765 not fwmark 51820 table 51820
 ip -4 rule add pref 32764 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 51820
 nft -f /dev/fd/63
 `},
-		{"the sysctl is set, the table and priorities are taken", "", "AllowedIPs = 0.0.0.0/0",
-			marked, 51822, `sysctl -q net.ipv4.conf.all.src_valid_mark=1
+		{name: "the sysctl is set, the table and priorities are taken", peer: "AllowedIPs = 0.0.0.0/0",
+			host: marked, mark: 51822, want: `sysctl -q net.ipv4.conf.all.src_valid_mark=1
 ip -4 rule add pref 32763 not fwmark 51822 table 51822
 ip -4 rule add pref 32762 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 51822
 nft -f /dev/fd/63
 `},
-		{"both families, a mark", "FwMark = 0x10", "AllowedIPs = 0.0.0.0/0, ::/0",
-			plainHost, 16, `ip -6 rule add pref 32765 not fwmark 16 table 16
+		{name: "both families, a mark", iface: "FwMark = 0x10", peer: "AllowedIPs = 0.0.0.0/0, ::/0",
+			host: plainHost, mark: 16, want: `ip -6 rule add pref 32765 not fwmark 16 table 16
 ip -6 rule add pref 32764 table main suppress_prefixlength 0
 ip -6 route add ::/0 dev wg0 table 16
 nft -f /dev/fd/63
@@ -60,7 +61,8 @@ ip -4 rule add pref 32764 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 16
 nft -f /dev/fd/63
 `},
-		{"halves are no default route", "", "AllowedIPs = 0.0.0.0/1, 128.0.0.0/1", plainHost, 0, `ip -4 route add 128.0.0.0/1 dev wg0
+		{name: "halves are no default route", peer: "AllowedIPs = 0.0.0.0/1, 128.0.0.0/1", host: plainHost,
+			want: `ip -4 route add 128.0.0.0/1 dev wg0
 ip -4 route add 0.0.0.0/1 dev wg0
 `},
 	} {
@@ -135,12 +137,12 @@ func TestBuildWarnsOfOneFamily(t *testing.T) {
 		switched    bool // the kill switch is on
 		want        string
 	}{
-		{"0.0.0.0/0", way, false, "all IPv4 packets go through the tunnel, but IPv6 ones leave outside of it: " + way},
-		{"0.0.0.0/0", "", false, ""},
-		{"0.0.0.0/0, ::/0", way, false, ""},
-		{"0.0.0.0/0, ::/1, 8000::/1", way, false, ""},
-		{"0.0.0.0/0", way, true, ""},
-		{"10.0.0.0/8", way, false, ""},
+		{allowed: "0.0.0.0/0", v6: way, want: "all IPv4 packets go through the tunnel, but IPv6 ones leave outside of it: " + way},
+		{allowed: "0.0.0.0/0"},
+		{allowed: "0.0.0.0/0, ::/0", v6: way},
+		{allowed: "0.0.0.0/0, ::/1, 8000::/1", v6: way},
+		{allowed: "0.0.0.0/0", v6: way, switched: true},
+		{allowed: "10.0.0.0/8", v6: way},
 	} {
 		host := plainHost
 		host.Default.V6.Default = tc.v6

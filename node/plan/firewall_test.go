@@ -86,42 +86,44 @@ var beyondTests = []struct {
 	mark        uint32
 	want        string
 }{
-	{"kill switch, without a default route", "", "AllowedIPs = 10.1.0.0/16", plainHost,
-		func(i *config.Interface) { i.KillSwitch = true }, 51820,
-		`nft -f /dev/fd/63
+	{name: "kill switch, without a default route", peer: "AllowedIPs = 10.1.0.0/16", host: plainHost,
+		set: func(i *config.Interface) { i.KillSwitch = true }, mark: 51820,
+		want: `nft -f /dev/fd/63
 ip link add dev wg0 type wireguard
 ip -4 route add 10.1.0.0/16 dev wg0
 `},
-	{"kill switch, with a mark", "FwMark = 7", "AllowedIPs = 10.1.0.0/16", plainHost,
-		func(i *config.Interface) { i.KillSwitch = true }, 7,
-		`nft -f /dev/fd/63
+	{name: "kill switch, with a mark", iface: "FwMark = 7", peer: "AllowedIPs = 10.1.0.0/16", host: plainHost,
+		set: func(i *config.Interface) { i.KillSwitch = true }, mark: 7,
+		want: `nft -f /dev/fd/63
 ip link add dev wg0 type wireguard
 ip -4 route add 10.1.0.0/16 dev wg0
 `},
-	{"exclude, from the main table", "Address = 10.0.0.1/24", "AllowedIPs = 10.0.0.0/8, 10.1.2.0/24, 192.0.2.0/24", plainHost,
-		func(i *config.Interface) { i.Exclude = prefixes("10.0.0.0/9", "198.51.100.0/24") }, 0, `ip link add dev wg0 type wireguard
+	{name: "exclude, from the main table", iface: "Address = 10.0.0.1/24",
+		peer: "AllowedIPs = 10.0.0.0/8, 10.1.2.0/24, 192.0.2.0/24", host: plainHost,
+		set: func(i *config.Interface) { i.Exclude = prefixes("10.0.0.0/9", "198.51.100.0/24") }, want: `ip link add dev wg0 type wireguard
 ip -4 address add 10.0.0.1/24 dev wg0
 ip -4 route add 192.0.2.0/24 dev wg0
 ip -4 route add 10.128.0.0/9 dev wg0
 `},
-	{"exclude, from another table", "Table = 9", "AllowedIPs = 10.0.0.0/8, 10.1.2.0/24, 192.0.2.0/24, ::/0", plainHost,
-		func(i *config.Interface) { i.Exclude = prefixes("10.1.0.0/16", "fd00::/8") }, 0, `ip link add dev wg0 type wireguard
+	{name: "exclude, from another table", iface: "Table = 9",
+		peer: "AllowedIPs = 10.0.0.0/8, 10.1.2.0/24, 192.0.2.0/24, ::/0", host: plainHost,
+		set: func(i *config.Interface) { i.Exclude = prefixes("10.1.0.0/16", "fd00::/8") }, want: `ip link add dev wg0 type wireguard
 ip -4 route add 192.0.2.0/24 dev wg0 table 9
 ip -4 route add throw 10.1.0.0/16 table 9
 ip -4 route add 10.0.0.0/8 dev wg0 table 9
 ip -6 route add throw fd00::/8 table 9
 ip -6 route add ::/0 dev wg0 table 9
 `},
-	{"forward, on already", "Address = 10.0.0.1/24", "", forwarding,
-		func(i *config.Interface) { i.Forward = true }, 0,
-		`sysctl -q net.ipv4.ip_forward=1
+	{name: "forward, on already", iface: "Address = 10.0.0.1/24", host: forwarding,
+		set: func(i *config.Interface) { i.Forward = true },
+		want: `sysctl -q net.ipv4.ip_forward=1
 ip link add dev wg0 type wireguard
 ip -4 address add 10.0.0.1/24 dev wg0
 nft -f /dev/fd/63
 `},
-	{"masquerade implies it; what it changes", "Address = 10.0.0.1/24, fd00::1/64", "", awkward,
-		func(i *config.Interface) { i.Masquerade = []string{"eth0"} }, 0,
-		`sysctl -q net.ipv4.conf.all.accept_redirects=0
+	{name: "masquerade implies it; what it changes", iface: "Address = 10.0.0.1/24, fd00::1/64", host: awkward,
+		set: func(i *config.Interface) { i.Masquerade = []string{"eth0"} },
+		want: `sysctl -q net.ipv4.conf.all.accept_redirects=0
 sysctl -q net/ipv4/conf/eth0.7/forwarding=1
 sysctl -q net.ipv4.ip_forward=1
 sysctl -q net/ipv6/conf/eth0.7/accept_ra=2
@@ -131,9 +133,9 @@ ip -4 address add 10.0.0.1/24 dev wg0
 ip -6 address add fd00::1/64 dev wg0
 nft -f /dev/fd/63
 `},
-	{"turned on by this node", "Address = 10.0.0.1/24", "", own,
-		func(i *config.Interface) { i.Forward = true }, 0,
-		`sysctl -q net.ipv4.ip_forward=1
+	{name: "turned on by this node", iface: "Address = 10.0.0.1/24", host: own,
+		set: func(i *config.Interface) { i.Forward = true },
+		want: `sysctl -q net.ipv4.ip_forward=1
 ip link add dev wg0 type wireguard
 ip -4 address add 10.0.0.1/24 dev wg0
 nft -f /dev/fd/63

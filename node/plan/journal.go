@@ -61,7 +61,7 @@ const journalVersion = 1
 //
 // config is the path of the configuration, if there is one.
 func CreateJournal(path, link, config string) (*Journal, error) {
-	self, err := Self()
+	self, err := self()
 	if err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
@@ -124,7 +124,7 @@ func OpenJournal(path string) (*Journal, error) {
 // interface up anew from the configuration at that path. What the journal holds,
 // which is a kill switch, stays done.
 func (j *Journal) TakeOver(config string) error {
-	self, err := Self()
+	self, err := self()
 	if err != nil {
 		return fmt.Errorf("take over journal: %w", err)
 	}

@@ -113,11 +113,11 @@ func TestDNSChange(t *testing.T) {
 		old, new       []Step
 		added, removed int
 	}{
-		{"the same", []Step{old}, []Step{dnsStep(t, "10.0.0.1", again.Resolver)}, 0, 0},
-		{"another server", []Step{old}, []Step{dnsStep(t, "10.0.0.2", again.Resolver)}, 1, 0},
-		{"another place", []Step{old}, []Step{dnsStep(t, "10.0.0.1", resolvconf)}, 1, 1},
-		{"none any more", []Step{old}, nil, 0, 1},
-		{"none before", nil, []Step{dnsStep(t, "10.0.0.1", resolvconf)}, 1, 0},
+		{name: "the same", old: []Step{old}, new: []Step{dnsStep(t, "10.0.0.1", again.Resolver)}},
+		{name: "another server", old: []Step{old}, new: []Step{dnsStep(t, "10.0.0.2", again.Resolver)}, added: 1},
+		{name: "another place", old: []Step{old}, new: []Step{dnsStep(t, "10.0.0.1", resolvconf)}, added: 1, removed: 1},
+		{name: "none any more", old: []Step{old}, removed: 1},
+		{name: "none before", new: []Step{dnsStep(t, "10.0.0.1", resolvconf)}, added: 1},
 	} {
 		d := change{old: c.old, steps: c.new}
 		d.compare()

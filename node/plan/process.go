@@ -19,8 +19,8 @@ type Process struct {
 	Start uint64 `json:"start"` // in clock ticks after boot, as in proc_pid_stat(5)
 }
 
-// Self returns the calling process.
-func Self() (Process, error) { return ProcessOf(os.Getpid()) }
+// self returns the calling process.
+func self() (Process, error) { return ProcessOf(os.Getpid()) }
 
 // ProcessOf returns the process that has a number now.
 func ProcessOf(pid int) (Process, error) {

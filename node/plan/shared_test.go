@@ -235,10 +235,10 @@ func TestParametersChangedByOthers(t *testing.T) {
 		name, initial, set string
 		alone              bool // it is no node's need, which another one's up would set again
 	}{
-		{srcValidMark, "1", "0", false},
-		{forward4, "1", "0", false},
-		{wanRA, "2", "0", true},
-		{lanForwarding, "1", "0", true},
+		{name: srcValidMark, initial: "1", set: "0"},
+		{name: forward4, initial: "1", set: "0"},
+		{name: wanRA, initial: "2", set: "0", alone: true},
+		{name: lanForwarding, initial: "1", set: "0", alone: true},
 	} {
 		for _, order := range orders(map[string]string{"a": "ud", "b": "ukr"}) {
 			for at := range len(order) + 1 {

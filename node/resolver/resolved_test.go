@@ -235,13 +235,14 @@ func TestChooseResolved(t *testing.T) {
 		want Kind
 		why  string
 	}{
-		{"link to the stub", link("/run/systemd/resolve/stub-resolv.conf"), Resolved, " is a link to /run/systemd/resolve/stub-resolv.conf"},
-		{"stub", stub("# x\nnameserver 127.0.0.53\noptions edns0\nsearch home\n"), Resolved, " names only 127.0.0.53"},
-		{"link to another stub", link(elsewhere), Resolved, " names only 127.0.0.53"},
-		{"one of two", stub("nameserver 127.0.0.53\nnameserver 192.168.1.1\n"), Resolvconf, ""},
-		{"no server", stub("search home\n"), Resolvconf, ""},
-		{"dangling link", link("/nonexistent"), Resolvconf, ""},
-		{"absent", originals["absent"], Resolvconf, ""},
+		{name: "link to the stub", make: link("/run/systemd/resolve/stub-resolv.conf"), want: Resolved,
+			why: " is a link to /run/systemd/resolve/stub-resolv.conf"},
+		{name: "stub", make: stub("# x\nnameserver 127.0.0.53\noptions edns0\nsearch home\n"), want: Resolved, why: " names only 127.0.0.53"},
+		{name: "link to another stub", make: link(elsewhere), want: Resolved, why: " names only 127.0.0.53"},
+		{name: "one of two", make: stub("nameserver 127.0.0.53\nnameserver 192.168.1.1\n"), want: Resolvconf},
+		{name: "no server", make: stub("search home\n"), want: Resolvconf},
+		{name: "dangling link", make: link("/nonexistent"), want: Resolvconf},
+		{name: "absent", make: originals["absent"], want: Resolvconf},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := fileHost(t)

@@ -16,10 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Path returns the file of a parameter. A name that holds a slash has slashes
+// path returns the file of a parameter. A name that holds a slash has slashes
 // between its parts, as in sysctl(8), because parts may hold dots themselves:
 // net/ipv4/conf/eth0.100/forwarding.
-func Path(name string) string {
+func path(name string) string {
 	if !strings.Contains(name, "/") {
 		name = strings.ReplaceAll(name, ".", "/")
 	}
@@ -39,7 +39,7 @@ func Name(parts ...string) string {
 // List returns the names of what is below a parameter's parent, such as the
 // interfaces below net.ipv4.conf.
 func List(name string) ([]string, error) {
-	entries, err := os.ReadDir(Path(name))
+	entries, err := os.ReadDir(path(name))
 	if err != nil {
 		return nil, fmt.Errorf("list sysctl %s: %w", name, err)
 	}
@@ -53,7 +53,7 @@ func List(name string) ([]string, error) {
 // Read returns the value of a parameter. The error wraps fs.ErrNotExist if this
 // kernel has no such parameter.
 func Read(name string) (string, error) {
-	b, err := os.ReadFile(Path(name))
+	b, err := os.ReadFile(path(name))
 	if err != nil {
 		return "", fmt.Errorf("read sysctl %s: %w", name, err)
 	}
@@ -63,7 +63,7 @@ func Read(name string) (string, error) {
 // Write sets a parameter. The error wraps EROFS where it is mounted read-only.
 func Write(name, value string) error {
 	// O_CREATE, as os.WriteFile has it, would hide EROFS behind other errors.
-	f, err := os.OpenFile(Path(name), os.O_WRONLY, 0)
+	f, err := os.OpenFile(path(name), os.O_WRONLY, 0)
 	if err == nil {
 		_, err = f.WriteString(value)
 		if closeErr := f.Close(); err == nil {
@@ -88,7 +88,7 @@ func Namespace() string {
 
 // Writable returns nil if the caller may set a parameter, and else why not.
 func Writable(name string) error {
-	if err := unix.Access(Path(name), unix.W_OK); err != nil {
+	if err := unix.Access(path(name), unix.W_OK); err != nil {
 		return fmt.Errorf("set sysctl %s: %w", name, err)
 	}
 	return nil

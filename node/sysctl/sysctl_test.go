@@ -52,7 +52,7 @@ func TestNames(t *testing.T) {
 		"/proc/sys/net/ipv6/conf/eth0/accept_ra":     {"net", "ipv6", "conf", "eth0", "accept_ra"},
 		"/proc/sys/net/ipv6/conf/eth0.100/accept_ra": {"net", "ipv6", "conf", "eth0.100", "accept_ra"},
 	} {
-		if got := Path(Name(parts...)); got != want {
+		if got := path(Name(parts...)); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

@@ -174,7 +174,7 @@ func (j *joined) handshake(x *run) {
 			j.seen[probe.A2] = e
 		case e.Kind != probe.KindResponse || e.Seam == probe.SeamUDPSend:
 		case e.Reason == probe.ResponseRejected:
-			j.seen[probe.A3] = e // told after its receipt
+			j.seen[probe.A3] = e // recorded after its receipt
 		case j.seen[probe.A3] == nil || j.seen[probe.A3].Reason == probe.ResponseStale:
 			j.seen[probe.A3] = e
 		}
@@ -224,7 +224,7 @@ func (x *run) encrypted(on evidence.Segment, e *probe.Event) (found *observe.Pac
 }
 
 // likelyReply finds what may be the reply among the packets that this host did
-// not deliver. What is in them nobody can read.
+// not deliver. What is in them cannot be read.
 func (x *run) likelyReply(sent *probe.Event) (*observe.Packet, string) {
 	var found *observe.Packet
 	for _, p := range x.packets {

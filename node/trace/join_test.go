@@ -67,7 +67,7 @@ func (x *run) see(on evidence.Segment, ms int, h netfilter.Header, end netfilter
 	return p
 }
 
-// In other traffic of the same session the packets are told by what they carry.
+// In other traffic of the same session the packets are recognized by what they carry.
 func TestJoinExact(t *testing.T) {
 	x := newTestRun()
 	out := x.see(evidence.ToTunnel, 0, netfilter.Header{SrcPort: 4000}, netfilter.Postrouting)

@@ -7,7 +7,7 @@ import (
 )
 
 // Lengths of inner packets in bytes. An echo request has one that is rare, so
-// that its encrypted packet is told from others by its length alone.
+// that its encrypted packet is recognized by its length alone.
 const (
 	echoData = 284
 	echoLen4 = 20 + 8 + echoData

@@ -70,7 +70,7 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 	}
 }
 
-// sure reports whether another packet would tell no more: the reply came, and each
+// sure reports whether another packet would show no more: the reply came, and each
 // source has observed this packet; or it did not come, and the cause may be gone with
 // the next.
 func (x *run) sure() bool {
@@ -100,7 +100,7 @@ func follow(ctx context.Context, s explain.Subject, req Request) (*run, error) {
 
 // start has the packet sent, once everything is ready to observe it.
 func (x *run) start(ctx context.Context) error {
-	x.recorder = observe.NewRecorder(x.Tunnel.Recorder(), probe.SubscribeOptions{Match: x.concerns})
+	x.recorder = observe.Recorder(x.Tunnel.Recorder(), probe.SubscribeOptions{Match: x.concerns})
 	if err := x.session.Start(ctx, x.recorder, observe.Selection{}); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ type run struct {
 	facts *diagnose.Facts // about the peer, as they are before the packet is sent
 
 	session  *observe.Session
-	recorder *observe.Recorder
+	recorder observe.Source
 	kernel   *evidence.KernelEvidence // what cannot be seen of netfilter; nil before it is watched
 
 	// What was observed, in order.

@@ -173,7 +173,7 @@ func Maybe(code Code, check string, args ...any) Candidate {
 // The JSON form has Fix twice, as that of a [Verdict].
 type Finding struct {
 	Code    Code
-	Peer    key.Public // zero if it is about none
+	Peer    key.Public // public key in base64, if it is about one
 	Summary string
 	Fix     fix.Steps
 	// Failing: packets were seen to fail because of it; otherwise it need not hurt now.

@@ -9,8 +9,8 @@
 package pin
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -32,22 +32,11 @@ func Check(t *testing.T, file string, values ...any) {
 	t.Helper()
 	var got strings.Builder
 	for _, v := range values {
-		typ := reflect.TypeOf(v).Elem()
-		fmt.Fprintln(&got, typ)
-		fill(reflect.ValueOf(v).Elem(), new(int), nil)
-		text := marshal(t, v)
-		again := reflect.New(typ).Interface()
-		if err := json.Unmarshal(text, again); err != nil {
-			t.Errorf("%v: %v in\n%s", typ, err, text)
-		} else if diff := cmp.Diff(string(text), string(marshal(t, again))); diff != "" {
-			t.Errorf("%v is not read as it was written:\n%s", typ, diff)
+		list, problems := look(v)
+		for _, p := range problems {
+			t.Error(p)
 		}
-		for _, line := range keys(t, text) {
-			if name := line[strings.LastIndexAny(line, ".\t")+1:]; name != strings.ToLower(name[:1])+name[1:] {
-				t.Errorf("%v: %s has no tag", typ, name)
-			}
-			fmt.Fprintln(&got, line)
-		}
+		got.WriteString(list)
 	}
 	if *rewrite {
 		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
@@ -63,26 +52,34 @@ func Check(t *testing.T, file string, values ...any) {
 	}
 }
 
-func marshal(t *testing.T, v any) []byte {
-	t.Helper()
+// look returns the list of a value's keys, and what is wrong with its JSON form.
+func look(v any) (list string, problems []string) {
+	typ := reflect.TypeOf(v).Elem()
+	fill(reflect.ValueOf(v).Elem(), new(int), nil)
 	text, err := json.Marshal(v)
 	if err != nil {
-		t.Fatal(err)
+		return "", []string{fmt.Sprintf("%v cannot be written: %v", typ, err)}
 	}
-	return text
+	again := reflect.New(typ).Interface()
+	err = json.Unmarshal(text, again)
+	rewritten, err2 := json.Marshal(again)
+	if err := errors.Join(err, err2); err != nil {
+		problems = append(problems, fmt.Sprintf("%v cannot be read: %v", typ, err))
+	} else if diff := cmp.Diff(string(text), string(rewritten)); diff != "" {
+		problems = append(problems, fmt.Sprintf("%v is not read as it was written:\n%s", typ, diff))
+	}
+	paths := keys(text)
+	for _, path := range paths {
+		if key, _, _ := strings.Cut(path, " "); key != strings.ToLower(key) {
+			problems = append(problems, fmt.Sprintf("%v: a field of %s has no tag", typ, key))
+		}
+	}
+	return fmt.Sprintf("%v\n\t%s\n", typ, strings.Join(paths, "\n\t")), problems
 }
 
-// keys lists the paths in a JSON text with the types of what is there: "	peers[].id
+// keys lists the paths in a JSON text with the types of what is there: "peers[].id
 // number".
-func keys(t *testing.T, text []byte) []string {
-	t.Helper()
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		t.Fatal(err)
-	}
-	var found []string
+func keys(text []byte) (found []string) {
 	var walk func(v any, at string)
 	walk = func(v any, at string) {
 		switch v := v.(type) {
@@ -94,12 +91,14 @@ func keys(t *testing.T, text []byte) []string {
 			for _, v := range v {
 				walk(v, at+"[]")
 			}
-		case json.Number:
-			found = append(found, "\t"+at+" number")
+		case float64:
+			found = append(found, at+" number")
 		default:
-			found = append(found, fmt.Sprintf("\t%s %T", at, v))
+			found = append(found, fmt.Sprintf("%s %T", at, v))
 		}
 	}
+	var v any
+	_ = json.Unmarshal(text, &v) // it was written just now
 	walk(v, "")
 	slices.Sort(found)
 	return slices.Compact(found)

@@ -20,7 +20,7 @@ func BenchmarkEvent(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.SetBytes(w.Size() / int64(b.N))
+			b.SetBytes(w.size / int64(b.N))
 		})
 	}
 }

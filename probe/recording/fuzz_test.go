@@ -26,7 +26,7 @@ func seed() []byte {
 	for i := range events {
 		_ = w.Event(&events[i], captured[i], uint64(i)) // into memory
 	}
-	_ = w.AddPeer(Peer{ID: 9, Name: "new\x1b[31m", PublicKey: key.Public{9}})
+	_ = w.addPeer(Peer{ID: 9, Name: "new\x1b[31m", PublicKey: key.Public{9}})
 	_ = w.Close(Loss{Events: 6})
 	return out.Bytes()
 }
@@ -52,7 +52,7 @@ func FuzzReader(f *testing.F) {
 				}
 				return
 			}
-			if len(p.Data) > p.Length || p.Interface > Note || p.Interface == Note && p.Data != nil || p.Interface != InterfaceOf(&p.Event) {
+			if len(p.Data) > p.Length || p.Interface > Note || p.Interface == Note && p.Data != nil || p.Interface != interfaceOf(&p.Event) {
 				t.Fatalf("%+v", p)
 			}
 			line := eventtext.AppendLine(nil, &p.Event, r.Meta(), &opt)

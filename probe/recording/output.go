@@ -142,12 +142,12 @@ func (o *Output) begin() error {
 }
 
 // count makes known how much was written.
-func (o *Output) count() { o.bytes.Store(o.before + o.w.Size()) }
+func (o *Output) count() { o.bytes.Store(o.before + o.w.size) }
 
 // Peer tells of a peer that is new.
 func (o *Output) Peer(p Peer) error {
 	o.meta.Peers = append(o.meta.Peers, p)
-	return o.w.AddPeer(p)
+	return o.w.addPeer(p)
 }
 
 // Secrets adds lines of a key log; see [Writer.Secrets].
@@ -163,7 +163,7 @@ func (o *Output) Observed(seen *evidence.Observations) error { return o.w.Observ
 // more room; the event is then not written.
 func (o *Output) Event(e *probe.Event, captured []byte, lost uint64) error {
 	// A block is a little larger than what it holds.
-	if need := int64(len(captured)) + 512; o.opt.MaxSize > 0 && o.w.Size()+need > o.opt.MaxSize {
+	if need := int64(len(captured)) + 512; o.opt.MaxSize > 0 && o.w.size+need > o.opt.MaxSize {
 		if o.opt.Files == 0 {
 			return ErrFull
 		}
@@ -195,7 +195,7 @@ func (o *Output) next() error {
 		o.done = o.done[1:]
 	}
 	o.told.Events += o.lost
-	o.before += o.w.Size()
+	o.before += o.w.size
 	o.lost = 0
 	o.meta.Part++
 	if err := o.open(); err != nil {

@@ -17,8 +17,8 @@ var interfaceNames = [...]string{"wire", "inside", "note"}
 
 func (i Interface) String() string { return interfaceNames[i] }
 
-// InterfaceOf says on which interface an event is recorded.
-func InterfaceOf(e *probe.Event) Interface {
+// interfaceOf says on which interface an event is recorded.
+func interfaceOf(e *probe.Event) Interface {
 	switch e.Seam {
 	case probe.SeamUDPSend, probe.SeamUDPReceive:
 		return Wire

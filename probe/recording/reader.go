@@ -300,7 +300,7 @@ func (r *Reader) tag(p *Packet, c custom) error {
 			return fmt.Errorf("event of %d bytes", len(c.content))
 		}
 		p.Event.SetBinary((*[probe.EventSize]byte)(c.content))
-		p.Interface, p.Made, p.kept = InterfaceOf(&p.Event), c.flags&flagMade != 0, true
+		p.Interface, p.Made, p.kept = interfaceOf(&p.Event), c.flags&flagMade != 0, true
 		if p.Interface == Note {
 			p.Data, p.Length = nil, 0
 		}

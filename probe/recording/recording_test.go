@@ -73,8 +73,8 @@ func record(t *testing.T, m *Meta, lost uint64) []byte {
 	if err := w.Close(Loss{Events: 3, Contents: 2}); err != nil {
 		t.Fatal(err)
 	}
-	if int64(out.Len()) != w.Size() {
-		t.Errorf("Size says %d, is %d", w.Size(), out.Len())
+	if int64(out.Len()) != w.size {
+		t.Errorf("size says %d, is %d", w.size, out.Len())
 	}
 	return out.Bytes()
 }
@@ -138,7 +138,7 @@ func TestMadePacketsDecode(t *testing.T) {
 	events, _ := session()
 	for _, want := range events[:3] {
 		var got probe.Event
-		if InterfaceOf(&want) == Inside {
+		if interfaceOf(&want) == Inside {
 			b, n := appendInside(nil, &want)
 			if !got.DecodeInner(append(b, make([]byte, n-len(b))...)) {
 				t.Fatal("no IP packet")

@@ -29,24 +29,12 @@ func appendIP(dst []byte, src, dst2 *probe.Addr, proto uint8, behind int) ([]byt
 		total := min(ipv4Header+behind, 0xffff)
 		dst = append(dst, 0x45, 0, byte(total>>8), byte(total), 0, 0, 0, 0, hopLimit, proto, 0, 0)
 		dst = append(append(dst, src[12:]...), dst2[12:]...)
-		binary.BigEndian.PutUint16(dst[at+10:], checksum(dst[at:]))
+		binary.BigEndian.PutUint16(dst[at+10:], probe.Checksum(dst[at:]))
 		return dst, ipv4Header
 	}
 	behind = min(behind, 0xffff)
 	dst = append(dst, 0x60, 0, 0, 0, byte(behind>>8), byte(behind), proto, hopLimit)
 	return append(append(dst, src[:]...), dst2[:]...), ipv6Header
-}
-
-// checksum is the Internet checksum (RFC 1071) of a header whose own is zero.
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for ; len(b) > 1; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }
 
 // appendWire appends a datagram with IP and UDP header and returns the length

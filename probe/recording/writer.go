@@ -42,9 +42,9 @@ type Writer struct {
 	meta    Meta
 	comment *commenter
 	known   map[probe.PeerID]bool
-	buf     []byte // the block that is being made
-	scratch []byte // the content of an option
-	size    int64
+	buf     []byte    // the block that is being made
+	scratch []byte    // the content of an option
+	size    int64     // of what was written, with what is still buffered
 	counts  [3]uint64 // packets by interface
 	first   int64     // time of the first event
 	last    int64
@@ -139,18 +139,9 @@ func (w *Writer) write(b []byte) {
 	}
 }
 
-// Size is how many bytes were written so far, those still buffered included.
-func (w *Writer) Size() int64 { return w.size }
-
-// Packets is how many packets and notes were written.
-func (w *Writer) Packets() uint64 { return w.counts[Wire] + w.counts[Inside] + w.counts[Note] }
-
-// Knows reports whether the recording has told of a peer.
-func (w *Writer) Knows(id probe.PeerID) bool { return id == 0 || w.known[id] }
-
-// AddPeer tells of a peer that is new since the recording began. It must be
-// called before the first event that names it.
-func (w *Writer) AddPeer(p Peer) error {
+// addPeer writes down a peer that is new since the recording began. It must be called
+// before the first event that names it.
+func (w *Writer) addPeer(p Peer) error {
 	if w.known[p.ID] {
 		return w.err
 	}
@@ -203,7 +194,7 @@ func endData(b []byte, at, length int) []byte {
 // if nothing was, then the packet is made from the event. lost is how many events
 // are missing since the previous one. Nothing is kept of either pointer.
 func (w *Writer) Event(e *probe.Event, captured []byte, lost uint64) error {
-	in := InterfaceOf(e)
+	in := interfaceOf(e)
 	captured = captured[:min(len(captured), maxCaptured-ipv6Header-udpHeader)]
 	b, at := w.beginPacket(in, e.Time)
 	var length int

@@ -179,16 +179,16 @@ func TestRefusals(t *testing.T) {
 		icmp, code byte // 0: none
 		want       syscall.Errno
 	}{
-		{b4, 0, 0, syscall.ECONNREFUSED},
-		{b6, 0, 0, syscall.ECONNREFUSED},
-		{b4, 3, 0, syscall.ENETUNREACH},
-		{b4, 3, 1, syscall.EHOSTUNREACH},
-		{b4, 3, 3, syscall.ECONNREFUSED},
-		{b4, 3, 13, syscall.EHOSTUNREACH},
-		{b6, 1, 0, syscall.ENETUNREACH},
-		{b6, 1, 1, syscall.ENETUNREACH}, // prohibited: all that gVisor can tell
-		{b6, 1, 3, syscall.ENETUNREACH},
-		{b6, 1, 4, syscall.ECONNREFUSED},
+		{to: b4, want: syscall.ECONNREFUSED},
+		{to: b6, want: syscall.ECONNREFUSED},
+		{to: b4, icmp: 3, want: syscall.ENETUNREACH},
+		{to: b4, icmp: 3, code: 1, want: syscall.EHOSTUNREACH},
+		{to: b4, icmp: 3, code: 3, want: syscall.ECONNREFUSED},
+		{to: b4, icmp: 3, code: 13, want: syscall.EHOSTUNREACH},
+		{to: b6, icmp: 1, want: syscall.ENETUNREACH},
+		{to: b6, icmp: 1, code: 1, want: syscall.ENETUNREACH}, // prohibited: all that gVisor can tell
+		{to: b6, icmp: 1, code: 3, want: syscall.ENETUNREACH},
+		{to: b6, icmp: 1, code: 4, want: syscall.ECONNREFUSED},
 	} {
 		if test.icmp != 0 {
 			codes <- [2]byte{test.icmp, test.code}

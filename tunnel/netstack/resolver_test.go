@@ -85,21 +85,21 @@ func TestResolver(t *testing.T) {
 		want          string
 		notFound      bool
 	}{
-		{r, "ip", "both.example", "[fd00::2 10.0.0.2]", false},
-		{first4, "ip", "both.example", "[10.0.0.2 fd00::2]", false},
-		{r, "ip4", "both.example", "[10.0.0.2]", false},
-		{r, "ip6", "both.example.", "[fd00::2]", false},
-		{r, "ip", "four.example", "[10.0.0.2]", false},
-		{r, "ip6", "four.example", "no such host", true},
-		{r, "ip", "web", "[fd00::2 10.0.0.2]", false},
-		{r, "ip", "web.", "no such host", true},
-		{r, "ip", "nowhere.example", "no such host", true},
-		{r, "ip", "broken.example", "ServerFailure", false},
-		{r, "ip", "10.0.0.9", "[10.0.0.9]", false},
-		{r, "ip6", "10.0.0.9", "no address of that family", true},
-		{r, "ip", "a..b", "not a name", true},
-		{r, "ip", strings.Repeat("a", 64) + ".example", "not a name", true},
-		{&netstack.Resolver{}, "ip", "both.example", "no DNS server", false},
+		{r: r, network: "ip", host: "both.example", want: "[fd00::2 10.0.0.2]"},
+		{r: first4, network: "ip", host: "both.example", want: "[10.0.0.2 fd00::2]"},
+		{r: r, network: "ip4", host: "both.example", want: "[10.0.0.2]"},
+		{r: r, network: "ip6", host: "both.example.", want: "[fd00::2]"},
+		{r: r, network: "ip", host: "four.example", want: "[10.0.0.2]"},
+		{r: r, network: "ip6", host: "four.example", want: "no such host", notFound: true},
+		{r: r, network: "ip", host: "web", want: "[fd00::2 10.0.0.2]"},
+		{r: r, network: "ip", host: "web.", want: "no such host", notFound: true},
+		{r: r, network: "ip", host: "nowhere.example", want: "no such host", notFound: true},
+		{r: r, network: "ip", host: "broken.example", want: "ServerFailure"},
+		{r: r, network: "ip", host: "10.0.0.9", want: "[10.0.0.9]"},
+		{r: r, network: "ip6", host: "10.0.0.9", want: "no address of that family", notFound: true},
+		{r: r, network: "ip", host: "a..b", want: "not a name", notFound: true},
+		{r: r, network: "ip", host: strings.Repeat("a", 64) + ".example", want: "not a name", notFound: true},
+		{r: &netstack.Resolver{}, network: "ip", host: "both.example", want: "no DNS server"},
 	} {
 		got, err := test.r.LookupNetIP(t.Context(), test.network, test.host)
 		says := fmt.Sprint(got)

@@ -42,16 +42,16 @@ func TestDeliversWhatWasSent(t *testing.T) {
 		mtu      int
 		unusual  bool
 	}{
-		{"ours", "ours", 1420, true},
-		{"ours", "ours", 1280, true},
-		{"ours", "ours", 9000, true},
-		{"ours", "ours", 60000, true},
-		{"wireguard-go", "ours", 1420, true},
-		{"wireguard-go", "ours", 9000, true},
-		{"ours", "wireguard-go", 1280, false},
-		{"ours", "wireguard-go", 9000, false},
-		{"wireguard-go", "wireguard-go", 1420, false},
-		{"ours", "ours", 1420, false},
+		{from: "ours", to: "ours", mtu: 1420, unusual: true},
+		{from: "ours", to: "ours", mtu: 1280, unusual: true},
+		{from: "ours", to: "ours", mtu: 9000, unusual: true},
+		{from: "ours", to: "ours", mtu: 60000, unusual: true},
+		{from: "wireguard-go", to: "ours", mtu: 1420, unusual: true},
+		{from: "wireguard-go", to: "ours", mtu: 9000, unusual: true},
+		{from: "ours", to: "wireguard-go", mtu: 1280},
+		{from: "ours", to: "wireguard-go", mtu: 9000},
+		{from: "wireguard-go", to: "wireguard-go", mtu: 1420},
+		{from: "ours", to: "ours", mtu: 1420},
 	} {
 		t.Run(fmt.Sprintf("%s to %s, MTU %d, unusual %v", test.from, test.to, test.mtu, test.unusual), func(t *testing.T) {
 			t.Parallel()

@@ -90,17 +90,18 @@ func TestReaction(t *testing.T) {
 		queue   drained
 		want    reaction
 	}{
-		{"interface without checksums", unix.EIO, 2, source{}, 0, drained{}, sendAnew},
-		{"single packet, disk error", unix.EIO, 1, source{}, 0, drained{}, giveUp},
-		{"longer than the path's MTU", unix.EINVAL, 2, src, 0, drained{}, sendAnew},
-		{"full queue", unix.ENOBUFS, 2, source{}, 0, drained{}, sendOthers},
-		{"pending", unix.ECONNREFUSED, 2, source{}, 0, drained{entries: 1}, sendAgain},
-		{"pending, another goroutine drained", unix.ECONNREFUSED, 2, source{}, 0, drained{}, sendAgain},
-		{"no route", unix.ENETUNREACH, 1, source{}, 1, drained{}, giveUp},
-		{"no route from this source", unix.ENETUNREACH, 1, src, 1, drained{}, sendAnew},
-		{"errors without end", unix.ECONNREFUSED, 1, source{}, maxTries, drained{entries: 1}, giveUp},
-		{"too long", unix.EMSGSIZE, 1, source{}, 0, drained{entries: 1, local: true}, sendOthers},
-		{"firewall", unix.EPERM, 1, src, 0, drained{entries: 1}, giveUp},
+		{name: "interface without checksums", errno: unix.EIO, packets: 2, src: source{}, queue: drained{}, want: sendAnew},
+		{name: "single packet, disk error", errno: unix.EIO, packets: 1, src: source{}, queue: drained{}, want: giveUp},
+		{name: "longer than the path's MTU", errno: unix.EINVAL, packets: 2, src: src, queue: drained{}, want: sendAnew},
+		{name: "full queue", errno: unix.ENOBUFS, packets: 2, src: source{}, queue: drained{}, want: sendOthers},
+		{name: "pending", errno: unix.ECONNREFUSED, packets: 2, src: source{}, queue: drained{entries: 1}, want: sendAgain},
+		{name: "pending, another goroutine drained", errno: unix.ECONNREFUSED, packets: 2, src: source{}, queue: drained{}, want: sendAgain},
+		{name: "no route", errno: unix.ENETUNREACH, packets: 1, src: source{}, tries: 1, queue: drained{}, want: giveUp},
+		{name: "no route from this source", errno: unix.ENETUNREACH, packets: 1, src: src, tries: 1, queue: drained{}, want: sendAnew},
+		{name: "errors without end", errno: unix.ECONNREFUSED, packets: 1, src: source{}, tries: maxTries,
+			queue: drained{entries: 1}, want: giveUp},
+		{name: "too long", errno: unix.EMSGSIZE, packets: 1, src: source{}, queue: drained{entries: 1, local: true}, want: sendOthers},
+		{name: "firewall", errno: unix.EPERM, packets: 1, src: src, queue: drained{entries: 1}, want: giveUp},
 	} {
 		m := &sender{socket: &socket{}, dst: &Endpoint{gen: new(generation)}, src: c.src, segment: true}
 		m.ends[0], m.count = c.packets, 1

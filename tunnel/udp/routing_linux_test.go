@@ -63,12 +63,12 @@ func TestRouterSaysWhy(t *testing.T) {
 		errno           unix.Errno
 		mtu             uint32
 	}{
-		{"prohibit", "10.66.0.9", "10.9.0.1", 100, 3, 13, unix.EHOSTUNREACH, 0},
-		{"unreachable", "10.67.0.9", "10.9.0.1", 100, 3, 1, unix.EHOSTUNREACH, 0},
-		{"nft reject", "10.68.0.9", "10.9.0.1", 100, 3, 10, unix.EHOSTUNREACH, 0},
-		{"narrow link", "10.69.0.9", "10.9.0.1", 1400, 3, 4, unix.EMSGSIZE, 1280},
-		{"prohibit v6", "fd66::9", "fd09::1", 100, 1, 1, unix.EACCES, 0},
-		{"unreachable v6", "fd67::9", "fd09::1", 100, 1, 0, unix.ENETUNREACH, 0},
+		{name: "prohibit", dst: "10.66.0.9", from: "10.9.0.1", size: 100, typ: 3, code: 13, errno: unix.EHOSTUNREACH},
+		{name: "unreachable", dst: "10.67.0.9", from: "10.9.0.1", size: 100, typ: 3, code: 1, errno: unix.EHOSTUNREACH},
+		{name: "nft reject", dst: "10.68.0.9", from: "10.9.0.1", size: 100, typ: 3, code: 10, errno: unix.EHOSTUNREACH},
+		{name: "narrow link", dst: "10.69.0.9", from: "10.9.0.1", size: 1400, typ: 3, code: 4, errno: unix.EMSGSIZE, mtu: 1280},
+		{name: "prohibit v6", dst: "fd66::9", from: "fd09::1", size: 100, typ: 1, code: 1, errno: unix.EACCES},
+		{name: "unreachable v6", dst: "fd67::9", from: "fd09::1", size: 100, typ: 1, errno: unix.ENETUNREACH},
 	} {
 		ep := n.endpoint(t, c.dst, 51820)
 		n.mustSend(t, ep, make([]byte, c.size))

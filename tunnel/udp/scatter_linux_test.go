@@ -145,13 +145,13 @@ func TestLayoutLearns(t *testing.T) {
 		trains         []train
 		width, segment int
 	}{
-		{"nothing", 5, nil, 1, firstSegment},
-		{"a long train", 1, []train{long}, 64, 1452},
-		{"acknowledgements in between", 3, []train{acks}, 64, 1452},
-		{"both", 1, []train{acks, long}, 64, 1452},
-		{"no long one any more", 100, []train{acks}, 4, 96},
-		{"packets that came alone", 100, []train{lone, lone}, 1, 1452},
-		{"longer ones", 1, []train{{bytes: 2 * 9000, segment: 9000}}, 2, 9000},
+		{name: "nothing", calls: 5, width: 1, segment: firstSegment},
+		{name: "a long train", calls: 1, trains: []train{long}, width: 64, segment: 1452},
+		{name: "acknowledgements in between", calls: 3, trains: []train{acks}, width: 64, segment: 1452},
+		{name: "both", calls: 1, trains: []train{acks, long}, width: 64, segment: 1452},
+		{name: "no long one any more", calls: 100, trains: []train{acks}, width: 4, segment: 96},
+		{name: "packets that came alone", calls: 100, trains: []train{lone, lone}, width: 1, segment: 1452},
+		{name: "longer ones", calls: 1, trains: []train{{bytes: 2 * 9000, segment: 9000}}, width: 2, segment: 9000},
 	} {
 		feed(step.calls, step.trains...)
 		if l.width != step.width || l.segment != step.segment {

@@ -133,6 +133,8 @@ var confined = []struct {
 		why: "it is for tests"},
 	{imported: module + "/probe/patience", by: []string{"node/lab/..."},
 		why: "a program waits for what happens, not for as long as tests do"},
+	{imported: module + "/probe/host/...", by: []string{"probe/host/...", "node/...", "cmd/..."},
+		why: "it asks this host's kernel, and the rest of probe reads recordings on any system"},
 	{imported: module + "/tunnel/...", by: []string{"tunnel/...", "node/...", "cmd/..."},
 		why: "what is under probe works on a recording as well, where there is no tunnel"},
 }
@@ -162,7 +164,7 @@ func TestConfinedImports(t *testing.T) {
 
 // pure are the rooms that decide by what they are given: no files, no network, no
 // processes, and no clock.
-var pure = []string{"probe/diagnose/...", "probe/walk", "probe/filter", "probe/harmless", "probe/picture"}
+var pure = []string{"probe/diagnose/...", "probe/evidence", "probe/fix", "probe/walk", "probe/filter", "probe/eventtext", "probe/harmless"}
 
 // impure are the packages, and impureNames what of others, that have no business there.
 var (
@@ -192,6 +194,25 @@ func TestPureRooms(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// observers look at a host, and import none of the rooms that change one.
+var (
+	observers = []string{"node/observe", "node/explain", "node/trace", "node/metrics", "node/remote", "probe/..."}
+	changers  = []string{"node/plan", "node/link", "node/address", "node/route", "node/rule", "node/nftables", "node/sysctl", "node/hook"}
+)
+
+func TestObserversChangeNothing(t *testing.T) {
+	for _, f := range theSource(t).files {
+		if f.test() || !slices.ContainsFunc(observers, func(p string) bool { return within(f.room(), p) }) {
+			continue
+		}
+		for _, imported := range f.imports() {
+			if room, ours := strings.CutPrefix(imported, module+"/"); ours && slices.Contains(changers, room) {
+				t.Errorf("%s imports %s, and %s only looks", f.path, room, f.room())
+			}
+		}
 	}
 }
 

@@ -32,10 +32,14 @@ func TestVerdictInFlood(t *testing.T) {
 		ask        func() *diagnose.Report
 		want       diagnose.Code
 	}{
-		{s.A, "output", "oifname wg0 tcp dport 80", func() *diagnose.Report { return s.Explain(s.Web()) }, diagnose.OutputFirewall},
-		{s.A, "input", "iifname wg0 tcp sport 80", func() *diagnose.Report { return s.Explain(s.Web()) }, diagnose.InputFirewall},
-		{s.H, "forward", "tcp dport 80", func() *diagnose.Report { return s.Overheard(s.Web()) }, diagnose.ForwardFirewall},
-		{s.H, "forward", "tcp sport 80", func() *diagnose.Report { return s.Overheard(s.Web()) }, diagnose.ReturnFirewall},
+		{host: s.A, hook: "output", rule: "oifname wg0 tcp dport 80",
+			ask: func() *diagnose.Report { return s.Explain(s.Web()) }, want: diagnose.OutputFirewall},
+		{host: s.A, hook: "input", rule: "iifname wg0 tcp sport 80", ask: func() *diagnose.Report { return s.Explain(s.Web()) },
+			want: diagnose.InputFirewall},
+		{host: s.H, hook: "forward", rule: "tcp dport 80", ask: func() *diagnose.Report { return s.Overheard(s.Web()) },
+			want: diagnose.ForwardFirewall},
+		{host: s.H, hook: "forward", rule: "tcp sport 80", ask: func() *diagnose.Report { return s.Overheard(s.Web()) },
+			want: diagnose.ReturnFirewall},
 	} {
 		// Another rule drops some of the flood meanwhile.
 		sitetest.NFT(c.host, c.hook, "udp dport 5201 numgen random mod 10 0 counter drop comment \"harmless-one\"\n "+c.rule+

@@ -27,25 +27,25 @@ func TestMTUBlackhole(t *testing.T) {
 		says  string
 	}{
 		// An inner packet of n bytes is one of n padded to 16, and 60 more; 80 with IPv6.
-		{"the way between, both ways", func(s *site) { sitetest.NFT(s.R, "forward", "udp length > 1350 drop") },
-			diagnose.MTUBlackhole, 1296, 1312, "ip link set mtu"},
-		{"the way there", func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 51820 udp length > 1350 drop") },
-			diagnose.MTUBlackhole, 1296, 1312, "there or back"},
-		{"the way back", func(s *site) { sitetest.NFT(s.R, "forward", "udp sport 51820 udp length > 1350 drop") },
-			diagnose.MTUBlackhole, 1296, 1312, "on the way back"},
-		{"behind the tunnel", func(s *site) { sitetest.NFT(s.H, "forward", "oifname lan meta length > 1340 drop") },
-			diagnose.MTUBlackhole, 1336, 1340, "maxseg"},
-		{"behind the tunnel, and said", func(s *site) {
+		{name: "the way between, both ways", fault: func(s *site) { sitetest.NFT(s.R, "forward", "udp length > 1350 drop") },
+			want: diagnose.MTUBlackhole, least: 1296, most: 1312, says: "ip link set mtu"},
+		{name: "the way there", fault: func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 51820 udp length > 1350 drop") },
+			want: diagnose.MTUBlackhole, least: 1296, most: 1312, says: "there or back"},
+		{name: "the way back", fault: func(s *site) { sitetest.NFT(s.R, "forward", "udp sport 51820 udp length > 1350 drop") },
+			want: diagnose.MTUBlackhole, least: 1296, most: 1312, says: "on the way back"},
+		{name: "behind the tunnel", fault: func(s *site) { sitetest.NFT(s.H, "forward", "oifname lan meta length > 1340 drop") },
+			want: diagnose.MTUBlackhole, least: 1336, most: 1340, says: "maxseg"},
+		{name: "behind the tunnel, and said", fault: func(s *site) {
 			s.H.Run("ip", "link", "set", "lan", "mtu", "1340")
 			s.B.Run("ip", "link", "set", "eth0", "mtu", "1340")
-		}, diagnose.Healthy, 0, 0, "tells senders so"},
-		{"drops of other large packets", func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 9 udp length > 600 drop") },
-			diagnose.Healthy, 0, 0, "full size, 1420 bytes"},
-		{"nobody answers echo", func(s *site) {
+		}, want: diagnose.Healthy, says: "tells senders so"},
+		{name: "drops of other large packets", fault: func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 9 udp length > 600 drop") },
+			want: diagnose.Healthy, says: "full size, 1420 bytes"},
+		{name: "nobody answers echo", fault: func(s *site) {
 			sitetest.NFT(s.R, "forward", "udp length > 1350 drop")
 			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nicmp type echo-request drop\n"+
 				"icmpv6 type echo-request drop\n}\n}\n", "nft", "-f", "-")
-		}, diagnose.Healthy, 0, 0, ""},
+		}, want: diagnose.Healthy},
 	} {
 		for _, v6 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/v6=%v", c.name, v6), func(t *testing.T) {

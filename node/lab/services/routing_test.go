@@ -297,10 +297,12 @@ func (r *routed) explained(host func(string) string) {
 		b5, b6 diagnose.Status
 		says   string
 	}{
-		{r.Web(), diagnose.Healthy, diagnose.Pass, diagnose.Pass, "reply"},
-		{r.at("81"), diagnose.ConnectionRefused, diagnose.Pass, diagnose.Pass, "refuses"},
-		{net.JoinHostPort(host("99"), "80"), diagnose.ForwardFirewall, diagnose.Fail, diagnose.Unknown, "does not let peers reach"},
-		{net.JoinHostPort(host("77"), "80"), diagnose.NeighborUnreachable, diagnose.Pass, diagnose.Fail, "cannot be reached from this host"},
+		{target: r.Web(), code: diagnose.Healthy, b5: diagnose.Pass, b6: diagnose.Pass, says: "reply"},
+		{target: r.at("81"), code: diagnose.ConnectionRefused, b5: diagnose.Pass, b6: diagnose.Pass, says: "refuses"},
+		{target: net.JoinHostPort(host("99"), "80"), code: diagnose.ForwardFirewall, b5: diagnose.Fail, b6: diagnose.Unknown,
+			says: "does not let peers reach"},
+		{target: net.JoinHostPort(host("77"), "80"), code: diagnose.NeighborUnreachable, b5: diagnose.Pass, b6: diagnose.Fail,
+			says: "cannot be reached from this host"},
 	} {
 		rep := onH(c.target, curl(c.target)...)
 		if v := &rep.Verdict; v.Code != c.code || !strings.Contains(strings.Join(append(evidence.Texts(v.Evidence), v.Summary), "\n"), c.says) {

@@ -163,18 +163,20 @@ func TestPreUpCounts(t *testing.T) {
 	const peer = "[Peer]\nPublicKey = A\nEndpoint = 203.0.113.2:51820\nAllowedIPs = "
 	wgnode := lab.Wgnode(t)
 	for _, tc := range []struct{ name, preUp, allowed, command, want string }{
-		{"an endpoint behind a smaller MTU", "wg set %i peer B endpoint 192.0.2.9:9", "10.7.0.0/16",
-			"ip -o link show wg0 | grep -o 'mtu [0-9]*'; ip route get 192.0.2.9 | grep -o eth1", "mtu 1320\neth1\n"},
-		{"a default route", "wg set %i peer B allowed-ips 0.0.0.0/0", "10.7.0.0/16",
-			"ip route show table 51820; wg show wg0 fwmark", "default dev wg0 scope link \n0xca6c\n"},
-		{"a mark", "wg set %i fwmark 0x99", "0.0.0.0/0", "ip route show table 153", "default dev wg0 scope link \n"},
-		{"an address", "ip address add 10.7.0.1/16 dev %i", "10.7.0.0/16, 10.7.3.0/24",
-			"ip route | grep -o '.* dev wg0 proto kernel'", "10.0.0.0/24 dev wg0 proto kernel\n10.7.0.0/16 dev wg0 proto kernel\n"},
-		{"a route in the first table", "ip route add 10.5.0.0/16 via 10.9.1.1 table 51820", "0.0.0.0/0",
-			"ip route show table 51821; wg show wg0 fwmark", "default dev wg0 scope link \n0xca6d\n"},
-		{"what the file states", "wg set %i peer A allowed-ips 10.1.0.0/16 persistent-keepalive 5 endpoint 192.0.2.9:9", "10.7.0.0/16",
-			"wg show wg0 allowed-ips; wg show wg0 endpoints; wg show wg0 persistent-keepalive",
-			fillKeys("A\t10.7.0.0/16\nA\t203.0.113.2:51820\nA\t5\n")},
+		{name: "an endpoint behind a smaller MTU", preUp: "wg set %i peer B endpoint 192.0.2.9:9", allowed: "10.7.0.0/16",
+			command: "ip -o link show wg0 | grep -o 'mtu [0-9]*'; ip route get 192.0.2.9 | grep -o eth1", want: "mtu 1320\neth1\n"},
+		{name: "a default route", preUp: "wg set %i peer B allowed-ips 0.0.0.0/0", allowed: "10.7.0.0/16",
+			command: "ip route show table 51820; wg show wg0 fwmark", want: "default dev wg0 scope link \n0xca6c\n"},
+		{name: "a mark", preUp: "wg set %i fwmark 0x99", allowed: "0.0.0.0/0", command: "ip route show table 153",
+			want: "default dev wg0 scope link \n"},
+		{name: "an address", preUp: "ip address add 10.7.0.1/16 dev %i", allowed: "10.7.0.0/16, 10.7.3.0/24",
+			command: "ip route | grep -o '.* dev wg0 proto kernel'", want: "10.0.0.0/24 dev wg0 proto kernel\n10.7.0.0/16 dev wg0 proto kernel\n"},
+		{name: "a route in the first table", preUp: "ip route add 10.5.0.0/16 via 10.9.1.1 table 51820", allowed: "0.0.0.0/0",
+			command: "ip route show table 51821; wg show wg0 fwmark", want: "default dev wg0 scope link \n0xca6d\n"},
+		{name: "what the file states", preUp: "wg set %i peer A allowed-ips 10.1.0.0/16 persistent-keepalive 5 endpoint " +
+			"192.0.2.9:9", allowed: "10.7.0.0/16",
+			command: "wg show wg0 allowed-ips; wg show wg0 endpoints; wg show wg0 persistent-keepalive",
+			want:    fillKeys("A\t10.7.0.0/16\nA\t203.0.113.2:51820\nA\t5\n")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -45,9 +45,9 @@ func TestHooksGiveTheirStatus(t *testing.T) {
 		name, hook, command string
 		want                int
 	}{
-		{"up", "PostUp = exit 37", "up", 37},
-		{"run", "PreUp = no-such-program", "run", 127},
-		{"down", "PreDown = exit 9", "down", 9},
+		{name: "up", hook: "PostUp = exit 37", command: "up", want: 37},
+		{name: "run", hook: "PreUp = no-such-program", command: "run", want: 127},
+		{name: "down", hook: "PreDown = exit 9", command: "down", want: 9},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, false)

@@ -37,8 +37,11 @@ func routed(s *story, r evidence.RouteDecision) *story     { s.Flow.Route = r; r
 func endpointBy(s *story, r evidence.RouteDecision) *story { s.Peer.Route = r; return s }
 func edited(s *story, edit func(s *story)) *story          { edit(s); return s }
 
+// sent has the socket refuse a message.
 func sent(s *story, errno syscall.Errno) *story {
-	return s.add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(errno)})
+	e := probe.Event{Kind: probe.KindData}
+	e.SetErrno(errno)
+	return s.add(e)
 }
 
 var (

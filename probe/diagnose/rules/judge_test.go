@@ -251,8 +251,7 @@ func handshakeCases() []judgeCase {
 		{name: "endpoint not routed", s: tell(probe.SideA).asks(),
 			edit: func(s *story) { s.Peer.Route = evidence.RouteDecision{Kind: evidence.RouteNone} }, code: diagnose.EndpointNotRouted,
 			at: probe.A2, sure: true, where: diagnose.WhereHere},
-		{name: "own firewall", s: tell(probe.SideA).calls().
-			add(probe.Event{Kind: probe.KindData, Reason: probe.SendError, Info: uint8(syscall.EPERM)}), code: diagnose.UnderlayOutputFirewall,
+		{name: "own firewall", s: sent(tell(probe.SideA).calls(), syscall.EPERM), code: diagnose.UnderlayOutputFirewall,
 			at: probe.A2, sure: true, where: diagnose.WhereHere},
 		{name: "preshared key", s: tell(probe.SideA).calls().
 			add(probe.Event{Kind: probe.KindResponse, Reason: probe.ResponseRejected, Checkpoint: probe.A3}), code: diagnose.PSKMismatch,

@@ -73,7 +73,7 @@ type Count struct{ Packets, Bytes uint64 }
 // linux/netfilter/nf_conntrack_common.h).
 type Status uint32
 
-// The flags that somebody asks for.
+// The flags that are asked for.
 const (
 	seenReply Status = 1 << 1  // packets went both ways
 	SrcNAT    Status = 1 << 4  // the source is translated

@@ -100,10 +100,10 @@ func ask(c *netlink.Conn, m netlink.Message) (netlink.Message, error) {
 	return m, nil
 }
 
-// All returns the entries of both families. Where a firewall tracks a million
+// all returns the entries of both families. Where a firewall tracks a million
 // flows it takes a second or so: prefer [Get]. The sequence ends after an
 // error.
-func All() iter.Seq2[Entry, error] {
+func all() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		fail := func(err error) { yield(Entry{}, fmt.Errorf("list connections: %w", err)) }
 		c, err := dial()
@@ -136,7 +136,7 @@ func All() iter.Seq2[Entry, error] {
 // Find returns the first entry that the function accepts. The error wraps
 // [ErrNotFound] if there is none.
 func Find(accept func(Entry) bool) (Entry, error) {
-	for e, err := range All() {
+	for e, err := range all() {
 		if err != nil {
 			return Entry{}, err
 		}

@@ -32,20 +32,22 @@ func TestMatchSelects(t *testing.T) {
 		match      netfilter.Match
 		fits, none flow
 	}{
-		{"source", netfilter.Match{Src: prefix("10.0.1.2/32")}, udp4, local},
-		{"source prefix", netfilter.Match{Src: prefix("10.0.1.2/25")}, udp4, local},
-		{"odd prefix", netfilter.Match{Src: prefix("fd00:1::/30"), Dst: prefix("fd00:2::/47")}, udp6, udp4},
-		{"any of a family", netfilter.Match{Src: prefix("10.0.0.0/8"), Dst: prefix("0.0.0.0/0")}, udp4, udp6},
-		{"destination", netfilter.Match{Dst: prefix("10.0.2.2/32")}, udp4, here},
-		{"protocol", netfilter.Match{Dst: prefix("10.0.2.2/32"), Proto: unix.IPPROTO_TCP}, tcp4, udp4},
-		{"destination port", netfilter.Match{Dst: prefix("10.0.2.2/32"), Proto: unix.IPPROTO_UDP, DstPort: 53}, udp4, port},
-		{"source port", netfilter.Match{Dst: prefix("10.0.2.2/32"), Proto: unix.IPPROTO_UDP, SrcPort: 4000}, udp4, source},
-		{"echo", netfilter.Match{Dst: prefix("fd00:2::/64"), Proto: unix.IPPROTO_ICMPV6, ICMPType: new(uint8(128)),
-			ICMPID: new(uint16(echoID))}, echo6, udp6},
-		{"interface in", netfilter.Match{Dst: prefix("10.0.2.2/32"), In: "a"}, udp4, local},
-		{"interface out", netfilter.Match{Dst: prefix("10.0.2.2/32"), Out: "b"}, local, udp4},
-		{"mark", netfilter.Match{Dst: prefix("10.0.2.2/32"), Mark: new(uint32(mark)), Out: "b"}, marked, local},
-		{"payload", netfilter.Match{Dst: prefix("10.0.2.2/32"), Proto: unix.IPPROTO_UDP, Payload: 5}, udp4, tcp4},
+		{name: "source", match: netfilter.Match{Src: prefix("10.0.1.2/32")}, fits: udp4, none: local},
+		{name: "source prefix", match: netfilter.Match{Src: prefix("10.0.1.2/25")}, fits: udp4, none: local},
+		{name: "odd prefix", match: netfilter.Match{Src: prefix("fd00:1::/30"), Dst: prefix("fd00:2::/47")}, fits: udp6, none: udp4},
+		{name: "any of a family", match: netfilter.Match{Src: prefix("10.0.0.0/8"), Dst: prefix("0.0.0.0/0")}, fits: udp4, none: udp6},
+		{name: "destination", match: netfilter.Match{Dst: prefix("10.0.2.2/32")}, fits: udp4, none: here},
+		{name: "protocol", match: netfilter.Match{Dst: prefix("10.0.2.2/32"), Proto: unix.IPPROTO_TCP}, fits: tcp4, none: udp4},
+		{name: "destination port", match: netfilter.Match{Dst: prefix("10.0.2.2/32"), Proto: unix.IPPROTO_UDP, DstPort: 53},
+			fits: udp4, none: port},
+		{name: "source port", match: netfilter.Match{Dst: prefix("10.0.2.2/32"), Proto: unix.IPPROTO_UDP, SrcPort: 4000},
+			fits: udp4, none: source},
+		{name: "echo", match: netfilter.Match{Dst: prefix("fd00:2::/64"), Proto: unix.IPPROTO_ICMPV6, ICMPType: new(uint8(128)),
+			ICMPID: new(uint16(echoID))}, fits: echo6, none: udp6},
+		{name: "interface in", match: netfilter.Match{Dst: prefix("10.0.2.2/32"), In: "a"}, fits: udp4, none: local},
+		{name: "interface out", match: netfilter.Match{Dst: prefix("10.0.2.2/32"), Out: "b"}, fits: local, none: udp4},
+		{name: "mark", match: netfilter.Match{Dst: prefix("10.0.2.2/32"), Mark: new(uint32(mark)), Out: "b"}, fits: marked, none: local},
+		{name: "payload", match: netfilter.Match{Dst: prefix("10.0.2.2/32"), Proto: unix.IPPROTO_UDP, Payload: 5}, fits: udp4, none: tcp4},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := n.with(t)

@@ -24,8 +24,8 @@ type Config struct {
 	Buffer int
 }
 
-// DefaultBuffer holds some thousand events.
-const DefaultBuffer = 4 << 20
+// defaultBuffer holds some thousand events.
+const defaultBuffer = 4 << 20
 
 // Tracer traces packets until it is closed. Next is for one goroutine at a
 // time; all other methods may be called from any.
@@ -100,7 +100,7 @@ func start(cfg Config, flags uint32) (_ *Tracer, err error) {
 	}
 	size := cfg.Buffer
 	if size == 0 {
-		size = DefaultBuffer
+		size = defaultBuffer
 	}
 	if err = t.events.SetReadBuffer(size); err != nil {
 		return nil, fmt.Errorf("set receive buffer: %w", err)

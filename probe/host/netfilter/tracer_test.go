@@ -28,8 +28,9 @@ func TestLostBetweenHooks(t *testing.T) {
 		name, sysctl, value string
 		flow                flow
 	}{
-		{"forwarding off", "net.ipv4.ip_forward", "0", flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}},
-		{"forwarding off, IPv6", "net.ipv6.conf.all.forwarding", "0", flow{"tcp", n.a, "[fd00:1::2]:4000", "[fd00:2::2]:80"}},
+		{name: "forwarding off", sysctl: "net.ipv4.ip_forward", value: "0", flow: flow{"udp", n.a, "10.0.1.2:4000", "10.0.2.2:53"}},
+		{name: "forwarding off, IPv6", sysctl: "net.ipv6.conf.all.forwarding", value: "0",
+			flow: flow{"tcp", n.a, "[fd00:1::2]:4000", "[fd00:2::2]:80"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := n.with(t)

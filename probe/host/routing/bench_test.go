@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // manyRoutes gives the namespace n routes beside those of fullTunnel.
@@ -56,5 +58,24 @@ func BenchmarkWalk(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A hub asks for the routes of all its peers' endpoints.
+func BenchmarkExplainAll(b *testing.B) {
+	var commands []string
+	var flows []Flow
+	for i := range 2000 {
+		hi, lo := i/200, i%200
+		commands = append(commands, fmt.Sprintf("route add 10.%d.%d.0/24 dev lo", hi, lo))
+		flows = append(flows, Flow{Dst: netip.AddrFrom4([4]byte{10, byte(hi), byte(lo), 1}), Proto: unix.IPPROTO_UDP}.Own())
+	}
+	ownNamespace(b, commands...)
+	for b.Loop() {
+		for _, e := range ExplainAll(flows) {
+			if e.Err != nil || !e.Walk.Verified {
+				b.Fatalf("%v: %+v", e.Err, e.Walk)
+			}
+		}
 	}
 }

@@ -25,7 +25,7 @@ func (s *Snapshot) Walk(f Flow) Walk {
 	}
 	ipv6 := f.Dst.Is6()
 	k := s.key(&w)
-	if s.only != nil && !slices.Contains(s.only, f.Dst) {
+	if _, ok := slices.BinarySearchFunc(s.only, f.Dst, netip.Addr.Compare); s.only != nil && !ok {
 		w.Doubt = "the snapshot was not taken for " + f.Dst.String()
 	}
 	if s.onLink(&w, k) {
@@ -95,22 +95,22 @@ func (w *Walk) rules(s *Snapshot, rules []Rule, k *key) {
 			continue
 		}
 		switch r.Action {
-		case ActionTable:
+		case actionTable:
 			if s.inTable(w, step, k) {
 				return
 			}
-		case ActionGoto:
-			step.Outcome = Passed
+		case actionGoto:
+			step.Outcome = passed
 			to := slices.IndexFunc(rules, func(o Rule) bool { return o.Priority == r.Goto })
 			if to <= i { // a goto leads forward only
 				step.Note = "there is no rule of that priority"
 				continue
 			}
 			i = to - 1
-		case ActionNop:
-			step.Outcome = Passed
+		case actionNop:
+			step.Outcome = passed
 		default:
-			step.Outcome = Decided
+			step.Outcome = decided
 			w.Decision = Decision{Type: r.rejects(), Rule: r}
 			return
 		}
@@ -133,29 +133,29 @@ func (s *Snapshot) inTable(w *Walk, step *Step, k *key) bool {
 	}
 	switch {
 	case f.route == nil:
-		step.Outcome = NoRoute
+		step.Outcome = lacking
 		if f.unusable != nil {
 			step.Note = "not used: " + f.unusable.String()
 		}
 		return false
 	case f.route.Type == TypeThrow:
-		step.Outcome = Thrown
+		step.Outcome = thrown
 		return false
 	case f.route.Type.Rejects():
 	case f.route.Dst.Bits() <= r.SuppressPrefix:
-		step.Outcome, step.Note = Suppressed, fmt.Sprintf("prefix length %d <= %d", f.route.Dst.Bits(), r.SuppressPrefix)
+		step.Outcome, step.Note = suppressed, fmt.Sprintf("prefix length %d <= %d", f.route.Dst.Bits(), r.SuppressPrefix)
 		return false
 	case r.SuppressGroup >= 0:
 		in, all := s.inGroup(&f, r)
 		if in != "" && all {
-			step.Outcome, step.Note = Suppressed, fmt.Sprintf("%s is in group %d", in, r.SuppressGroup)
+			step.Outcome, step.Note = suppressed, fmt.Sprintf("%s is in group %d", in, r.SuppressGroup)
 			return false
 		}
 		if in != "" {
 			w.Doubt = fmt.Sprintf("rule %d suppresses the route if the kernel chooses the way by %s", r.Priority, in)
 		}
 	}
-	step.Outcome = Decided
+	step.Outcome = decided
 	w.Decision.Rule = r
 	if r.findSource && r.From.IsValid() && !k.hasSource {
 		w.Doubt = "rule " + itoa(r.Priority) + " chooses a source address itself"

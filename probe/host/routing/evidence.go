@@ -14,7 +14,7 @@ import (
 // [Walk.Account], nor is Around, see [Snapshot.Around].
 func (s *Snapshot) Evidence(w *Walk) evidence.RouteDecision {
 	d := &w.Decision
-	r := evidence.RouteDecision{Kind: d.Type.kind(), Interface: d.OutLink(), Gateway: d.Gateway(), Source: d.PrefSrc,
+	r := evidence.RouteDecision{Kind: d.Type.kind(), Interface: d.OutLink(), Gateway: d.gateway(), Source: d.PrefSrc,
 		Local: d.Type == TypeLocal, Mark: w.Flow.Mark, Text: d.what(), Remove: d.Delete()}
 	if d.Table == Local {
 		r.Remove = "" // without it the host does not know its own address
@@ -55,7 +55,7 @@ func (s *Snapshot) mainFirst(decided *Rule) bool {
 		}
 		everything := !r.Not && !r.From.IsValid() && !r.To.IsValid() && r.Mark == 0 && r.MarkMask == 0 &&
 			r.IIF == "" && r.OIF == "" && r.IPProto == 0
-		if everything && r.Action == ActionTable && r.Table == Main {
+		if everything && r.Action == actionTable && r.Table == Main {
 			return true
 		}
 	}
@@ -102,7 +102,7 @@ func (s *Snapshot) Neighbor(w *Walk) (n *evidence.Neighbor, resolves bool) {
 }
 
 func (n *nextHop) evidence() *evidence.Neighbor {
-	return &evidence.Neighbor{Addr: n.Addr, Link: n.Dev, Unreachable: n.Unreachable(),
+	return &evidence.Neighbor{Addr: n.Addr, Link: n.Dev, Unreachable: n.unreachable(),
 		Pending: n.Resolves && n.known.State == stateIncomplete, Evidence: n.String()}
 }
 

@@ -181,8 +181,8 @@ func TestNextHop(t *testing.T) {
 		{"192.168.178.7", "ip -4 neigh show 192.168.178.7 dev eth0: no entry"},
 		{"10.7.0.1", "tun0 takes every packet: no neighbour is asked for"},
 	} {
-		if n := hop(tc.dst); n.String() != tc.evidence || n.Unreachable() {
-			t.Errorf("%s: %s, unreachable %t\nwant %s", tc.dst, n.String(), n.Unreachable(), tc.evidence)
+		if n := hop(tc.dst); n.String() != tc.evidence || n.unreachable() {
+			t.Errorf("%s: %s, unreachable %t\nwant %s", tc.dst, n.String(), n.unreachable(), tc.evidence)
 		}
 	}
 
@@ -198,10 +198,10 @@ func TestNextHop(t *testing.T) {
 	}
 	patience.See(t, "the kernel to have asked in vain", func() (string, bool) {
 		n := hop("192.168.178.7")
-		if n.known.State != 0 && !n.Unreachable() {
+		if n.known.State != 0 && !n.unreachable() {
 			t.Fatalf("asked in vain: %s", n.String())
 		}
-		return n.String(), n.Unreachable() && strings.HasSuffix(n.String(), "FAILED")
+		return n.String(), n.unreachable() && strings.HasSuffix(n.String(), "FAILED")
 	})
 }
 

@@ -203,7 +203,7 @@ func TestAgainstKernel(t *testing.T) {
 		}
 	}
 	t.Logf("outcomes of rules %v, decisions %v, %d not to be asked about, %d doubted and wrong", outcomes, types, refused, unexplained)
-	for o := NotMatched; o <= Decided; o++ {
+	for o := notMatched; o <= decided; o++ {
 		if outcomes[o] == 0 {
 			t.Errorf("no rule had outcome %d", o)
 		}

@@ -122,9 +122,9 @@ func (s *Snapshot) nextHop(dst netip.Addr, h Hop) nextHop {
 	return n
 }
 
-// Unreachable reports whether the next hop has been asked for its link address
+// unreachable reports whether the next hop has been asked for its link address
 // and does not answer, or has not yet.
-func (n *nextHop) Unreachable() bool {
+func (n *nextHop) unreachable() bool {
 	return n.Resolves && (n.known.State == stateFailed || n.known.State == stateIncomplete)
 }
 

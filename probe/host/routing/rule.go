@@ -15,12 +15,12 @@ import (
 type Action uint8
 
 const (
-	ActionTable       Action = unix.FR_ACT_TO_TBL
-	ActionGoto        Action = unix.FR_ACT_GOTO // goes on at the rule of another priority
-	ActionNop         Action = unix.FR_ACT_NOP
-	ActionBlackhole   Action = unix.FR_ACT_BLACKHOLE
-	ActionUnreachable Action = unix.FR_ACT_UNREACHABLE
-	ActionProhibit    Action = unix.FR_ACT_PROHIBIT
+	actionTable       Action = unix.FR_ACT_TO_TBL
+	actionGoto        Action = unix.FR_ACT_GOTO // goes on at the rule of another priority
+	actionNop         Action = unix.FR_ACT_NOP
+	actionBlackhole   Action = unix.FR_ACT_BLACKHOLE
+	actionUnreachable Action = unix.FR_ACT_UNREACHABLE
+	actionProhibit    Action = unix.FR_ACT_PROHIBIT
 )
 
 // Rule is one routing rule. A selector's zero value selects all packets, except
@@ -204,7 +204,7 @@ func (r *Rule) spec() string {
 		w.add(selector)
 	}
 	switch r.Action {
-	case ActionTable:
+	case actionTable:
 		if r.L3Mdev {
 			w.add("lookup [l3mdev-table]")
 		} else {
@@ -216,9 +216,9 @@ func (r *Rule) spec() string {
 		if r.SuppressGroup >= 0 {
 			w.add("suppress_ifgroup", itoa(uint32(r.SuppressGroup)))
 		}
-	case ActionGoto:
+	case actionGoto:
 		w.add("goto", itoa(r.Goto))
-	case ActionNop:
+	case actionNop:
 		w.add("nop")
 	default:
 		w.add(r.rejects().String())
@@ -283,11 +283,11 @@ func (r *Rule) Delete() string {
 // TypeNone for one that leads into a table.
 func (r *Rule) rejects() Type {
 	switch r.Action {
-	case ActionTable, ActionGoto, ActionNop:
+	case actionTable, actionGoto, actionNop:
 		return TypeNone
-	case ActionUnreachable:
+	case actionUnreachable:
 		return TypeUnreachable
-	case ActionProhibit:
+	case actionProhibit:
 		return TypeProhibit
 	}
 	return TypeBlackhole

@@ -128,7 +128,10 @@ func List(ipv6 bool, id Table) ([]Route, error) {
 	var arena []Hop
 	var r Route
 	err = s.sock.dump(unix.RTM_GETROUTE, body, unix.RTM_NEWROUTE, func() { routes = nil }, func(msg []byte) {
-		if len(msg) < unix.SizeofRtMsg || u32(msg[8:])&unix.RTM_F_CLONED != 0 || !parseRoute(msg, &r, &arena) || id != 0 && r.Table != id {
+		if len(msg) < unix.SizeofRtMsg || msg[0] != body[0] || u32(msg[8:])&unix.RTM_F_CLONED != 0 {
+			return // of another family, where the kernel does not know this one; or learned for one destination
+		}
+		if !parseRoute(msg, &r, &arena) || id != 0 && r.Table != id {
 			return
 		}
 		for i := range r.Hops {
@@ -179,7 +182,7 @@ func (r *Route) Advertised() bool { return r.protocol == unix.RTPROT_RA }
 
 // BypassLink returns the name of the link by which this host reaches dst but for the
 // link own; "" if packets with the mark do not go into that one as it is, or if no other
-// way is known. A socket that is bound to what is returned stays outside of own,
+// route is known. A socket that is bound to what is returned stays outside of own,
 // whatever routes lead into it.
 func BypassLink(dst netip.Addr, mark uint32, own string) (string, error) {
 	s, err := Begin()

@@ -92,7 +92,7 @@ func TestFirstDefault(t *testing.T) {
 	ip(t, "route add default via 192.0.2.3 metric 20", "route add default via 192.0.2.2 metric 10 mtu 1300",
 		"route add 0.0.0.0/1 via 192.0.2.4")
 	d, err := FirstDefault(false)
-	if err != nil || d.Gateway() != addr("192.0.2.2") || d.MTU != 1300 || d.OutLink() != "up0" {
+	if err != nil || d.gateway() != addr("192.0.2.2") || d.MTU != 1300 || d.OutLink() != "up0" {
 		t.Errorf("got %+v, %v", d, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,7 +27,7 @@ type Snapshot struct {
 	neighbors map[neighborID]neighbor
 	all4      conf4 // net.ipv4.conf.all
 	all6      conf6
-	only      []netip.Addr
+	only      []netip.Addr // sorted
 }
 
 // Options restrict a snapshot.
@@ -51,6 +52,7 @@ func Take(o Options) (*Snapshot, error) {
 			s.only = append(s.only, a.Unmap().WithZone(""))
 		}
 	}
+	slices.SortFunc(s.only, netip.Addr.Compare)
 	if err := s.readInterfaces(sock); err != nil {
 		return nil, err
 	}

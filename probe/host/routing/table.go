@@ -151,7 +151,7 @@ func (s *Snapshot) reachable(ipv6 bool) []Table {
 	}
 	for _, r := range s.rules(ipv6) {
 		switch {
-		case r.Action != ActionTable:
+		case r.Action != actionTable:
 		case r.L3Mdev:
 			for _, l := range s.links {
 				add(l.vrf)
@@ -169,7 +169,8 @@ func (s *Snapshot) wants(r *Route) bool {
 	if s.only == nil || r.Table == Local || r.Type == TypeLocal {
 		return true
 	}
-	return slices.ContainsFunc(s.only, r.Dst.Contains)
+	first, _ := slices.BinarySearchFunc(s.only, r.Dst.Masked().Addr(), netip.Addr.Compare)
+	return first < len(s.only) && r.Dst.Contains(s.only[first]) // the addresses of a prefix are all in a row
 }
 
 // Routes returns the routes of a table in the kernel's order. They belong to the

@@ -45,12 +45,12 @@ type Step struct {
 type Outcome uint8
 
 const (
-	NotMatched Outcome = iota
-	Passed             // goto, nop
-	NoRoute            // its table has none
-	Thrown             // its table has a route of type throw
-	Suppressed         // its table has one that the rule does not accept
-	Decided
+	notMatched Outcome = iota
+	passed             // goto, nop
+	lacking            // its table has none
+	thrown             // its table has a route of type throw
+	suppressed         // its table has one that the rule does not accept
+	decided
 )
 
 // Decision is the end of a walk.
@@ -82,8 +82,8 @@ func (d *Decision) OutLink() string {
 	return d.Hops[0].Dev
 }
 
-// Gateway returns the next router; invalid if there is none, or several.
-func (d *Decision) Gateway() netip.Addr {
+// gateway returns the next router; invalid if there is none, or several.
+func (d *Decision) gateway() netip.Addr {
 	if len(d.Hops) != 1 {
 		return netip.Addr{}
 	}
@@ -94,7 +94,7 @@ func (d *Decision) Gateway() netip.Addr {
 func (t *Step) String() string {
 	b := new(strings.Builder)
 	b.WriteString(t.Rule.String())
-	if t.Outcome == NotMatched {
+	if t.Outcome == notMatched {
 		b.WriteString(": does not apply: " + t.Why)
 		return b.String()
 	}
@@ -105,11 +105,11 @@ func (t *Step) String() string {
 		b.WriteString(" -> " + t.Route.String())
 	}
 	switch t.Outcome {
-	case NoRoute:
+	case lacking:
 		b.WriteString(" -> no route")
-	case Thrown:
+	case thrown:
 		b.WriteString(": on to the next rule")
-	case Suppressed:
+	case suppressed:
 		b.WriteString(": suppressed")
 	}
 	if t.Note != "" {

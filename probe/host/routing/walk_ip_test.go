@@ -77,9 +77,9 @@ func TestVRF(t *testing.T) {
 		links:  map[int]*Link{1: {Index: 1, Name: "lo", loopback: true}, 2: blue, 3: other, 10: red},
 		tables: make(map[tableID]*table),
 		Rules4: []Rule{
-			{Priority: 0, Action: ActionTable, Table: Local, UIDs: everyUID, SuppressPrefix: -1, SuppressGroup: -1},
-			{Priority: 1000, L3Mdev: true, Action: ActionTable, UIDs: everyUID, SuppressPrefix: -1, SuppressGroup: -1},
-			{Priority: 32766, Action: ActionTable, Table: Main, UIDs: everyUID, SuppressPrefix: -1, SuppressGroup: -1},
+			{Priority: 0, Action: actionTable, Table: Local, UIDs: everyUID, SuppressPrefix: -1, SuppressGroup: -1},
+			{Priority: 1000, L3Mdev: true, Action: actionTable, UIDs: everyUID, SuppressPrefix: -1, SuppressGroup: -1},
+			{Priority: 32766, Action: actionTable, Table: Main, UIDs: everyUID, SuppressPrefix: -1, SuppressGroup: -1},
 		},
 	}
 	for id, dev := range map[Table]*Link{100: blue, Main: other} {

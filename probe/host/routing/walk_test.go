@@ -148,7 +148,7 @@ func TestDecision(t *testing.T) {
 		"address add 192.168.178.49/24 dev eth0"})...)
 	w := verified(t, take(t), Flow{Dst: addr("123.123.123.123"), Mark: 51820})
 	d := w.Decision
-	if d.OutLink() != "eth0" || d.Gateway() != addr("192.168.178.1") || d.PrefSrc != addr("192.168.178.48") ||
+	if d.OutLink() != "eth0" || d.gateway() != addr("192.168.178.1") || d.PrefSrc != addr("192.168.178.48") ||
 		d.MTU != 1300 || d.Table != Main || d.Rule.Priority != 32766 {
 		t.Errorf("%+v", d)
 	}
@@ -255,7 +255,7 @@ func TestUntoldNextHops(t *testing.T) {
 		if w.Doubt == "" || w.Decision.OutLink() != "" {
 			t.Errorf("%s: no doubt: %+v", dst, w)
 		}
-		if w = verified(t, s, w.Flow); w.Decision.OutLink() != "eth0" || w.Decision.Gateway() != addr(gateway) {
+		if w = verified(t, s, w.Flow); w.Decision.OutLink() != "eth0" || w.Decision.gateway() != addr(gateway) {
 			t.Errorf("%s: %+v", dst, w.Decision)
 		}
 	}
@@ -289,7 +289,7 @@ func TestUnexplained(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.Verified || w.Unexplained == "" || w.Decision.Rule != nil || w.Decision.OutLink() != "eth0" ||
-		w.Decision.Gateway() != addr("192.168.178.1") {
+		w.Decision.gateway() != addr("192.168.178.1") {
 		t.Errorf("%+v", w)
 	}
 	if lines := account(&w); len(lines) != 2 || !strings.Contains(lines[1], "do not explain") {

@@ -130,7 +130,7 @@ func (g *generator) text(t reflect.Type) (*jsonschema.Schema, error) {
 }
 
 // define returns a reference to the definition of a named type, which is made once.
-func (g *generator) define(t reflect.Type, make func(reflect.Type) (*jsonschema.Schema, error)) (*jsonschema.Schema, error) {
+func (g *generator) define(t reflect.Type, build func(reflect.Type) (*jsonschema.Schema, error)) (*jsonschema.Schema, error) {
 	name := t.Name()
 	if other := g.names[name]; other != nil && other != t { // of another package
 		name = path.Base(t.PkgPath()) + "." + name
@@ -140,7 +140,7 @@ func (g *generator) define(t reflect.Type, make func(reflect.Type) (*jsonschema.
 		return ref, nil
 	}
 	g.names[name], g.defs[t] = t, ref // it may refer to itself
-	s, err := make(t)
+	s, err := build(t)
 	g.defs[t] = s
 	return ref, err
 }
