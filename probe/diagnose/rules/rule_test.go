@@ -17,7 +17,8 @@ import (
 func TestOrder(t *testing.T) {
 	for v, want := range map[view]string{
 		asA: `large packets vanish, answered, another's packet answered, dropped by the tunnel here, sent back,
-			answer says no, no peer for the destination, dropped before the tunnel, not routed into the tunnel, rewritten past the tunnel, no private key, no endpoint,
+			answer says no, no peer for the destination, dropped before the tunnel, not routed into the tunnel,
+			rewritten past the tunnel, no private key, no endpoint,
 			endpoint routed into the tunnel, endpoint not routed, socket refuses, dropped on the way out,
 			response not decrypted, dropped on the way in, filtered on the way in, refused on the way in, ICMP error,
 			source of the reply not allowed, reply dropped behind the tunnel, no response, reply not delivered, no reply,
