@@ -18,11 +18,18 @@ func (f *Facts) Ladder(v *Verdict, now time.Time) []Rung {
 		rungs = append(rungs, f.rung(cp, v, now))
 		if cp == probe.B5 && f.Onward != nil { // out of the tunnel, and into it again
 			rungs = append(rungs, f.Onward.Ladder(v, now)...)
-		} else if cp == probe.B5 && v.Checkpoint.Side() == probe.SideA { // dropped as it enters the tunnel again
+		} else if cp == probe.B5 && f.entered(v.Checkpoint) {
 			rungs = append(rungs, f.rung(v.Checkpoint, v, now))
 		}
 	}
 	return rungs
+}
+
+// entered reports whether what came out of the tunnel was dropped at a checkpoint of the
+// side that asks, as it entered the tunnel again. In a ladder of several hosts the verdict
+// may be about another one.
+func (f *Facts) entered(at probe.Checkpoint) bool {
+	return at.Side() == probe.SideA && f.Side == probe.SideB && f.Flow != nil && f.Flow.Dropped != nil && f.Flow.Dropped.Checkpoint == at
 }
 
 func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {

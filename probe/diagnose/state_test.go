@@ -41,3 +41,13 @@ func TestState(t *testing.T) {
 		})
 	}
 }
+
+// A verdict about the other host's half puts nothing into this one's ladder.
+func TestLadderOfTheOtherHost(t *testing.T) {
+	f := &Facts{Side: probe.SideB, Peer: &Peer{}, Flow: &Flow{}}
+	for _, r := range f.Ladder(&Verdict{Code: PSKMismatch, Checkpoint: probe.A3}, time.Now()) {
+		if r.Checkpoint.Side() != probe.SideB || r.Status == Fail {
+			t.Errorf("%s is %s", r.Checkpoint, r.Status)
+		}
+	}
+}

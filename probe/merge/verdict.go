@@ -142,7 +142,9 @@ func (m *merger) judge(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	d.Forth, d.Back = forth, back
 	v := d.Judge()
 	end := d.EndA
-	d.A.Flow, d.B.Flow = f.oneExchange(d.A.Flow, d.B.Flow)
+	if d.B != nil {
+		d.A.Flow, d.B.Flow = f.oneExchange(d.A.Flow, d.B.Flow)
+	}
 	rungs := m.rungs(a, d.A, f, &v, end)
 	if b != nil {
 		rungs = append(rungs, m.rungs(b, d.B, f, &v, d.EndB)...)
