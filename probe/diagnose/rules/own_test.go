@@ -130,3 +130,15 @@ func TestWhoseWord(t *testing.T) {
 		}
 	}
 }
+
+// A ladder of the called side stands also beside a verdict of the other host.
+func TestLadderBesideAnothersVerdict(t *testing.T) {
+	s := tell(probe.SideB).called().inner(probe.B4, probe.SeamTUNWrite, here, target, probe.TCPSyn)
+	for code, at := range map[diagnose.Code]probe.Checkpoint{diagnose.PSKMismatch: probe.A3, diagnose.NoAllowedIPsMatch: probe.A1} {
+		for _, r := range s.Ladder(&diagnose.Verdict{Code: code, Checkpoint: at}, now) {
+			if r.Checkpoint.Side() != probe.SideB {
+				t.Errorf("%s: rung %s", code, r.Checkpoint)
+			}
+		}
+	}
+}
