@@ -33,7 +33,7 @@ func AppendNodeSays(message, packet []byte, v6 bool, why Reason, limit int) []by
 	message = append(message, make([]byte, padded-len(quote))...)
 	x := [extensionLen]byte{0: extensionVersion, 5: 8, 6: extensionClass, 7: extensionType, 11: uint8(why)}
 	copy(x[8:], extensionMagic[:])
-	binary.BigEndian.PutUint16(x[2:], checksum(x[:]))
+	binary.BigEndian.PutUint16(x[2:], Checksum(x[:]))
 	return append(message, x[:]...)
 }
 
@@ -53,23 +53,10 @@ func nodeSays(message []byte, v6 bool) Reason {
 	}
 	x := message[8+quoted:][:extensionLen]
 	if x[0]>>4 != extensionVersion>>4 || x[6] != extensionClass || x[7] != extensionType || [3]byte(x[8:11]) != extensionMagic ||
-		checksum(x) != 0 {
+		Checksum(x) != 0 {
 		return ReasonNone
 	}
 	return Reason(x[11])
-}
-
-// checksum is the Internet checksum (RFC 1071) of an even number of bytes; 0 of bytes that
-// hold their own.
-func checksum(b []byte) uint16 {
-	s := uint32(0)
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint32(binary.BigEndian.Uint16(b))
-	}
-	for s>>16 != 0 {
-		s = s&0xffff + s>>16
-	}
-	return ^uint16(s)
 }
 
 // NodeSays returns, of the inner packet, an ICMP error, why a wgnode has dropped the packet
