@@ -14,7 +14,8 @@ import (
 // enters is the request as it enters the tunnel on a host that passes it on, to a peer or
 // to none.
 func (s *story) enters(to probe.PeerID, why probe.Reason) *story {
-	e := probe.Event{Kind: probe.KindInner, Seam: probe.SeamTUNRead, Checkpoint: probe.A1, Proto: probe.ProtoTCP, Info: probe.TCPSyn, Reason: why,
+	e := probe.Event{Kind: probe.KindInner, Seam: probe.SeamTUNRead, Checkpoint: probe.A1, Proto: probe.ProtoTCP, Info: probe.TCPSyn,
+		Reason:   why,
 		InnerSrc: probe.AddrFrom(here.Addr()), InnerSrcPort: here.Port(), InnerDst: probe.AddrFrom(target.Addr()), InnerDstPort: target.Port(),
 		Peer: to, Time: s.at.UnixNano() + 1}
 	s.c.Add(&e)
@@ -86,7 +87,8 @@ func noEndpoint(s *story) *story {
 // called.
 func (s *story) icmpBack(from string, typ uint8, code uint16) *story {
 	return s.add(probe.Event{Kind: probe.KindInner, Seam: probe.SeamTUNRead, Checkpoint: probe.B7, Proto: probe.ProtoICMP, Info: typ,
-		InnerSrc: probe.AddrFrom(netip.MustParseAddr(from)), InnerDst: probe.AddrFrom(here.Addr()), InnerSrcPort: code, InnerDstPort: target.Port()})
+		InnerSrc: probe.AddrFrom(netip.MustParseAddr(from)), InnerDst: probe.AddrFrom(here.Addr()), InnerSrcPort: code,
+		InnerDstPort: target.Port()})
 }
 
 // Whose word a host unreachable is depends on who says so, how soon, and with which reason:
