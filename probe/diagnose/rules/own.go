@@ -62,8 +62,10 @@ func (f facts) sentBack(time.Time) *ruling {
 		return nil
 	}
 	return final(diagnose.Verdict{Code: diagnose.NoRouteOnward, Checkpoint: probe.B5, Where: diagnose.WherePeer,
-		Summary:  fmt.Sprintf("%s sends packets to %s back to this host: it takes %s for an address behind this one", f.Peer.Label(), f.target(), dst),
-		Evidence: []evidence.Line{evidence.Authenticated.Decides("a packet from this host to %s came back through %s", f.target(), f.Peer.Label())},
+		Summary: fmt.Sprintf("%s sends packets to %s back to this host: it takes %s for an address behind this one",
+			f.Peer.Label(), f.target(), dst),
+		Evidence: []evidence.Line{evidence.Authenticated.Decides("a packet from this host to %s came back through %s",
+			f.target(), f.Peer.Label())},
 		Fix: fix.Steps{fix.Notef("on %s: which peer has %s in its AllowedIPs, and where does its route lead?", f.Peer.Label(), dst),
 			fix.Check("wg show all allowed-ips").On(f.Peer.Label()), fix.Check("ip route get %s", dst).On(f.Peer.Label())}})
 }
