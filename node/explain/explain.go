@@ -26,6 +26,9 @@ const (
 	// askAgain is how long a flow may go unanswered before the peer is asked
 	// for a fresh handshake.
 	askAgain = 2 * time.Second
+	// awaitNew is how long a passive explanation waits for a connection that begins, where
+	// it has seen only one that runs on.
+	awaitNew = 2500 * time.Millisecond
 	// memory is how far back a passive explanation looks at handshakes.
 	memory = 11 * time.Second
 	// look is how often the facts are judged when nothing passes.
@@ -140,6 +143,9 @@ type explanation struct {
 	// translated says that the probe enters the tunnel with another id than it was sent
 	// with, and followed that the kernel is watched for that.
 	translated, followed bool
+	// others are packets of the kernel that belong to the flow if it turns out to be
+	// another connection than it is.
+	others []*observe.Packet
 	// forwardedTo is what this host translates the target to, invalid if it was
 	// not seen to.
 	forwardedTo netip.AddrPort
@@ -173,6 +179,7 @@ func (x *explanation) prepare() {
 		f.Changed = x.changed(f, x.flow.Target.Addr(), k)
 		return
 	}
+	x.col.Follow = true
 	f.Side = probe.SideB
 	f.Changed = x.changed(f, netip.Addr{}, key.Public{})
 	if !x.flow.Route.Local {

@@ -102,7 +102,7 @@ func (rec *recorded) add(e *probe.Event) {
 				rec.seen = make(map[connection]bool)
 			}
 			rec.seen[c], rec.current = true, c
-			*rec.flow = diagnose.Flow{Target: rec.flow.Target, Source: rec.flow.Source}
+			*rec.flow = diagnose.Flow{Target: rec.flow.Target, Source: rec.flow.Source, Client: netip.AddrPortFrom(c.from, c.port)}
 		}
 		if c != rec.current {
 			rec.col.Flow = nil

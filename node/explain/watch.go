@@ -18,7 +18,7 @@ import (
 func (x *explanation) Add(o *observe.Observation) {
 	switch {
 	case o.Packet != nil:
-		x.kernel.add(x.facts, o.Packet)
+		x.addPacket(o.Packet)
 	case o.Outcome != nil:
 		x.flow.Probe = probed(o.Outcome)
 		if x.Kernel && x.flow.Probe.Errno == syscall.EPERM {
@@ -26,7 +26,10 @@ func (x *explanation) Add(o *observe.Observation) {
 		}
 	default:
 		for i := range o.Events {
-			x.addEvent(&o.Events[i])
+			was := x.flow.Client
+			if x.addEvent(&o.Events[i]); x.flow.Client != was && x.req.Passive && x.kernel != nil {
+				x.turn()
+			}
 		}
 	}
 }
@@ -39,7 +42,8 @@ func (x *explanation) Look(ctx context.Context) observe.State {
 	var v diagnose.Verdict
 	v, x.settled = rules.Judge(x.facts, time.Now())
 	switch {
-	case !x.settled || x.req.Passive && x.facts.Side == probe.SideA && !x.noticed():
+	case !x.settled || x.req.Passive && x.facts.Side == probe.SideA && !x.noticed(),
+		x.col.FollowsOld() && time.Since(x.started) < awaitNew:
 		x.settled = false
 		return observe.Open
 	case before && x.complete(&v):

@@ -83,6 +83,7 @@ func TestOldConnectionRunsOn(t *testing.T) {
 			}
 		}()
 		sitetest.NFT(s.H, "forward", "tcp dport 8080 tcp flags syn / syn,ack drop") // conntrack may not know the old one
+		s.Want(s.Overheard(addr), diagnose.ForwardFirewall, "tcp dport 8080")
 		before := echoed.Load()
 		r := s.Explain(addr)
 		if echoed.Load() == before {

@@ -22,10 +22,15 @@ type Collector struct {
 	Flow *diagnose.Flow
 	// Via is the peer through which Flow goes; 0 for any.
 	Via probe.PeerID
+	// Follow has Flow be one connection of those that match: see follow.go. It keeps
+	// Flow.Client.
+	Follow bool
 	// Latest keeps the latest packet that passed each checkpoint for a peer
 	// rather than the first handshake message.
 	Latest    bool
 	Strangers []diagnose.Stranger
+
+	followed followed
 }
 
 // Add takes one event into account. It keeps a copy, not the pointer.
@@ -41,6 +46,9 @@ func (c *Collector) Add(ev *probe.Event) {
 		c.stranger(&e)
 	}
 	if c.Flow != nil && (c.Via == 0 || e.Peer == c.Via || e.Peer == 0) {
+		if c.Follow {
+			c.follow(&e)
+		}
 		AddToFlow(c.Flow, &e)
 	}
 }
@@ -283,7 +291,7 @@ func complains(f *diagnose.Flow, e *probe.Event) bool {
 	case e.Kind != probe.KindInner:
 		return f.Errors.Message(e)
 	case !ok:
-		return f.Client.Port() == 0 && from(f, to.Addr(), 0) && (f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port())
+		return (!f.Probe.Sent || f.Client.Port() == 0) && from(f, to.Addr(), f.Client.Port()) && (f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port())
 	case dst.Addr() != f.Target.Addr() || !from(f, src.Addr(), src.Port()):
 		return false
 	case f.Target.Port() == 0:
