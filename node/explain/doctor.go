@@ -162,6 +162,7 @@ func (d *doctor) report() *diagnose.DoctorReport {
 	r := &diagnose.DoctorReport{Interface: d.Interface, MTU: d.MTU, Drops: dropsByName(d.Tunnel.PeerState(0).Drops)}
 	clear(d.looked) // the routes may have changed meanwhile
 	d.refresh()
+	d.col.Exchanges()
 	for _, ps := range d.Tunnel.Peers() {
 		p := d.col.Peers[ps.ID]
 		if p == nil {

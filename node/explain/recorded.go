@@ -199,6 +199,7 @@ func DoctorRecording(r *recording.Reader) (*diagnose.DoctorReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	rec.col.Exchanges()
 	report := &diagnose.DoctorReport{Interface: rec.meta.Interface, Drops: rec.drops[0], Unchecked: []string{recordedHost}}
 	for i := range rec.meta.Peers {
 		p := rec.col.Peers[rec.meta.Peers[i].ID]

@@ -31,6 +31,7 @@ type Collector struct {
 	Strangers []diagnose.Stranger
 
 	followed followed
+	recent   map[probe.PeerID]*recent // nil until there is any; see Exchanges
 }
 
 // Add takes one event into account. It keeps a copy, not the pointer.
@@ -40,6 +41,9 @@ func (c *Collector) Add(ev *probe.Event) {
 		addToPeer(p, &e)
 		if c.Latest && !e.Dropped() && e.Seam != probe.SeamDevice {
 			p.Seen[e.Checkpoint] = &e
+			if e.Checkpoint.OfFlow() {
+				c.remember(&e)
+			}
 		}
 	}
 	if e.Kind == probe.KindInitiation && (e.Reason == probe.UnknownPeer || e.Reason == probe.InvalidMAC1) {
