@@ -39,6 +39,8 @@ func (x *explanation) watchKernel(ctx context.Context) {
 		for s := range evidence.FromTunnel + 1 {
 			*x.facts.Kernel.On(s) = *was.On(s)
 		}
+	} else {
+		x.col.Since = time.Now().UnixNano()
 	}
 }
 

@@ -23,8 +23,10 @@ type Collector struct {
 	// Via is the peer through which Flow goes; 0 for any.
 	Via probe.PeerID
 	// Follow has Flow be one connection of those that match: see follow.go. It keeps
-	// Flow.Client.
+	// Flow.Client. One that began before Since, in Unix nanoseconds, gives way to any that
+	// begins later: the kernel was not watched by then.
 	Follow bool
+	Since  int64
 	// Latest keeps the latest packet that passed each checkpoint for a peer
 	// rather than the first handshake message.
 	Latest    bool
@@ -295,7 +297,8 @@ func complains(f *diagnose.Flow, e *probe.Event) bool {
 	case e.Kind != probe.KindInner:
 		return f.Errors.Message(e)
 	case !ok:
-		return (!f.Probe.Sent || f.Client.Port() == 0) && from(f, to.Addr(), f.Client.Port()) && (f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port())
+		return (!f.Probe.Sent || f.Client.Port() == 0) && from(f, to.Addr(), f.Client.Port()) &&
+			(f.Target.Port() == 0 || e.InnerDstPort == f.Target.Port())
 	case dst.Addr() != f.Target.Addr() || !from(f, src.Addr(), src.Port()):
 		return false
 	case f.Target.Port() == 0:

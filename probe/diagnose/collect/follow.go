@@ -42,7 +42,7 @@ func (c *Collector) follow(e *probe.Event) {
 	case !f.Client.IsValid():
 	case !begins:
 		return
-	case !now.old && (f.Works() || e.Checkpoint == probe.A1 || e.Time-now.since < giveUpAfter):
+	case !now.old && now.since >= c.Since && (f.Works() || e.Checkpoint == probe.A1 || e.Time-now.since < giveUpAfter):
 		return
 	}
 	c.followed = followed{e.Time, !begins}

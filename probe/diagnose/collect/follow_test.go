@@ -31,13 +31,23 @@ func TestFollowsOneConnection(t *testing.T) {
 	}{
 		{"the first that begins", []at{{0, out(first, probe.TCPSyn)}, {1, out(second, probe.TCPSyn)}, {2, back(second)}}, first, false},
 		{"its own answer", []at{{0, out(first, probe.TCPSyn)}, {1, out(second, probe.TCPSyn)}, {2, back(first)}}, first, true},
-		{"rather one that begins than an old one", []at{{0, out(old, probe.TCPAck|probe.TCPPsh)}, {0, back(old)}, {1, out(first, probe.TCPSyn)}, {2, back(old)}}, first, false},
+		{"rather one that begins than an old one", []at{
+			{0, out(old, probe.TCPAck|probe.TCPPsh)}, {0, back(old)}, {1, out(first, probe.TCPSyn)}, {2, back(old)},
+		}, first, false},
 		{"an old one if there is no other", []at{{0, out(old, probe.TCPAck|probe.TCPPsh)}, {2, back(old)}}, old, true},
-		{"the next where one is in vain", []at{{0, out(first, probe.TCPSyn)}, {1500, out(second, probe.TCPSyn)}, {1501, back(second)}}, second, true},
-		{"not the next where it was answered", []at{{0, out(first, probe.TCPSyn)}, {1, back(first)}, {1500, out(second, probe.TCPSyn)}}, first, true},
+		{"the next where one is in vain", []at{
+			{0, out(first, probe.TCPSyn)}, {1500, out(second, probe.TCPSyn)}, {1501, back(second)},
+		}, second, true},
+		{"not the next where it was answered", []at{
+			{0, out(first, probe.TCPSyn)}, {1, back(first)}, {1500, out(second, probe.TCPSyn)},
+		}, first, true},
+		{"the next where the kernel was not watched yet", []at{
+			{-9, out(first, probe.TCPSyn)}, {-8, back(first)}, {1, out(second, probe.TCPSyn)},
+		}, second, false},
 	} {
 		f := &diagnose.Flow{Target: netip.MustParseAddrPort(target)}
-		col := &Collector{Peers: map[probe.PeerID]*diagnose.Peer{1: new(diagnose.Peer)}, Flow: f, Follow: true}
+		col := &Collector{Peers: map[probe.PeerID]*diagnose.Peer{1: new(diagnose.Peer)}, Flow: f, Follow: true,
+			Since: time.Unix(1_700_000_000, 0).UnixNano()}
 		for _, a := range c.events {
 			a.e.Time = time.Unix(1_700_000_000, a.ms*1e6).UnixNano()
 			col.Add(&a.e)
