@@ -141,6 +141,7 @@ func ofNetworks() []findingCase {
 			f.Peers = append(f.Peers, f.Peers[0])
 			f.Peers[0].RouteMTU, f.Peers[1].RouteMTU = 1450, 1400
 		}, want: diagnose.MTUTooLarge, says: "gateway (and 1 more), whose MTU is 1400"},
+		{name: "an endpoint on this host", edit: func(f *Facts) { f.MTU, f.Peers[0].Route.Local = 65456, true }},
 		{name: "MTU of the way not known", edit: func(f *Facts) { f.Peers[0].RouteMTU = 0 }},
 	}
 }

@@ -52,7 +52,7 @@ func tooLarge(f *Facts) []diagnose.Finding {
 	fits, ways := f.MTU, 0
 	for i := range f.Peers {
 		p := &f.Peers[i]
-		if p.Route.Kind != evidence.RouteFound || p.Route.Interface == f.Interface || p.RouteMTU == 0 {
+		if p.Route.Kind != evidence.RouteFound || p.Route.Local || p.Route.Interface == f.Interface || p.RouteMTU == 0 {
 			continue
 		}
 		room := p.RouteMTU - overhead(p.Endpoint.Addr())
