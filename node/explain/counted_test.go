@@ -61,9 +61,9 @@ func dialFrom(t *testing.T, link, addr, to string) net.Conn {
 	return m.conn
 }
 
-// IPsec can refuse what no policy of its own is about; then only the kernel's counter says
-// so. It is evidence where it has counted exactly the packets that were followed: calls
-// that pass the input hook and do not arrive.
+// IPsec can refuse what no policy of its own is about: by its default. The kernel's counter
+// confirms it where it has counted exactly the packets that were followed: calls that pass
+// the input hook and do not arrive.
 func TestCountedByIPsec(t *testing.T) {
 	ownNamespace(t, "link add up0 type veth peer name far0", "link set up0 up", "address add 192.0.2.1/24 dev up0")
 	if out, err := exec.Command("ip", "xfrm", "policy", "setdefault", "in", "block").CombinedOutput(); err != nil {

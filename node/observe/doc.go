@@ -8,11 +8,10 @@
 //
 // A [Source] delivers observations: the tunnel's events, the traversals of packets
 // through netfilter, what the kernel counts of packets that it drops, how the sending of a
-// probe ended. A [Session] owns the sources
-// of one observation and has the only loop that selects among them. What is to be
-// observed, what an observation means, and when there are enough of them is up to
-// a [Policy]: packages explain and trace have one for each question that they
-// answer.
+// probe ended. A [Session] owns the sources and has the only loop that selects among
+// them. What is to be observed, what an observation means, and when there are enough
+// of them is up to a [Policy]: packages explain and trace have one for each question
+// that they answer.
 //
 // # When a session ends
 //
@@ -27,5 +26,6 @@
 //
 // A source of this host's kernel is one file here, and one line in the list
 // registered in host.go: each policy that watches the kernel starts all of them.
-// If what it observes does not fit in [Observation] yet, it adds a field there.
+// If what it observes does not fit in [Observation] yet, it adds a field there, which
+// Session.hand puts into the evidence of the session.
 package observe

@@ -41,6 +41,23 @@ func TestGoldenJournals(t *testing.T) {
 	}
 }
 
+// A step that only a later release knows is not taken for undone: the journal keeps it
+// for that release, and all the rest is undone.
+func TestUndoKeepsUnknownSteps(t *testing.T) {
+	j, err := OpenJournal(goldenCopy(t, "full-tunnel.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Steps = append(j.Steps[:1:1], Step{Op: "later"})
+	err = (&Runner{Kernel: &fake{}}).Undo(t.Context(), j) // the link is gone
+	if want := `undo unknown step "later": only the release of wgnode that did it knows how`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if kept, err := OpenJournal(j.path); err != nil || len(kept.Steps) != 1 || kept.Steps[0].Op != "later" {
+		t.Errorf("the journal holds %+v, %v", kept, err)
+	}
+}
+
 // The parameters that several nodes share are read as they were written.
 func TestGoldenParameters(t *testing.T) {
 	path := goldenCopy(t, "parameters")

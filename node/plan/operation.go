@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/wgnode/wgnode/node/link"
 )
@@ -85,7 +86,7 @@ func (r *Runner) undo(s Step, l link.Link) error {
 	o, ok := operations[s.Op]
 	switch {
 	case !ok:
-		return errors.New("undo " + s.String())
+		return fmt.Errorf("undo %s: only the release of wgnode that did it knows how", s)
 	case o.undo == nil:
 		return nil
 	}

@@ -279,16 +279,23 @@ func (r *Runner) look(j *Journal) (whatIs, error) {
 }
 
 // remains reports whether there may be something of a step to be undone. What
-// is on the link went with it.
+// is on the link went with it. Of a step that only a later release knows something may.
 func (w whatIs) remains(s Step) bool {
-	if stays := operations[s.Op].stays; stays != nil {
-		return stays(s, w)
+	o, ok := operations[s.Op]
+	switch {
+	case !ok:
+		return true
+	case o.stays != nil:
+		return o.stays(s, w)
 	}
 	return w.ours
 }
 
 // goesWithLink reports whether deleting the link undoes the step.
-func goesWithLink(s Step) bool { return s.Op != OpLink && operations[s.Op].stays == nil }
+func goesWithLink(s Step) bool {
+	o, ok := operations[s.Op]
+	return ok && s.Op != OpLink && o.stays == nil
+}
 
 // say prints one line. Nobody listening is no reason to stop half-way, so a
 // failed write is not an error.

@@ -19,6 +19,8 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/probe/harmless"
 )
@@ -47,7 +49,8 @@ type Packet struct {
 
 // Blocking returns the policies of some directions that do not let a plain packet
 // pass: they block it, or want it to have come encrypted. A policy of a better priority
-// may allow what one of them does not.
+// may allow what one of them does not. Where none of a direction selects the packet, the
+// default of that direction is one if it is to block.
 func Blocking(pkt Packet, dirs ...Direction) ([]Policy, error) {
 	family := netlink.FAMILY_V4
 	if pkt.Dst.Addr().Is6() {
@@ -65,12 +68,48 @@ func Blocking(pkt Packet, dirs ...Direction) ([]Policy, error) {
 		return nil, fmt.Errorf("list IPsec policies: %w", err)
 	}
 	var blocking []Policy
+	selected := make(map[Direction]bool)
 	for i := range all {
-		if p := &all[i]; slices.Contains(dirs, p.Dir) && refuses(p) && selects(p, &pkt) {
+		p := &all[i]
+		if !slices.Contains(dirs, p.Dir) || !selects(p, &pkt) {
+			continue
+		}
+		selected[p.Dir] = true
+		if refuses(p) {
 			blocking = append(blocking, describe(p, pkt.Dst.Addr()))
 		}
 	}
+	for _, d := range dirs {
+		if !selected[d] && slices.Contains(blockedByDefault(), d) {
+			blocking = append(blocking, Policy{Text: fmt.Sprintf("none selects them, and the default for dir %s is to block", directions[d]),
+				Delete: harmless.Command("ip xfrm policy setdefault %s accept", directions[d])})
+		}
+	}
 	return blocking, nil
+}
+
+// From linux/xfrm.h.
+const (
+	xfrmMsgGetDefault   = 0x28
+	xfrmUserpolicyBlock = 1
+)
+
+// blockedByDefault are the directions of which packets that no policy selects are refused:
+// struct xfrm_userpolicy_default. A kernel before Linux 5.15 has no such default.
+func blockedByDefault() []Direction {
+	req := nl.NewNetlinkRequest(xfrmMsgGetDefault, 0)
+	req.AddRawData([]byte{0, 0, 0})
+	answers, err := req.Execute(unix.NETLINK_XFRM, xfrmMsgGetDefault)
+	if err != nil || len(answers) != 1 {
+		return nil
+	}
+	var blocked []Direction
+	for i, d := range []Direction{In, Forward, Out} {
+		if i < len(answers[0]) && answers[0][i] == xfrmUserpolicyBlock {
+			blocked = append(blocked, d)
+		}
+	}
+	return blocked
 }
 
 // refuses reports whether a policy lets no plain packet pass.
