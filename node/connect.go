@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 )
 
 // streamProtocol is what a connection to the control socket becomes that leads

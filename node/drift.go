@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/tunnel/netchange"
 )
 

@@ -10,8 +10,8 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/plan"
-	"github.com/wgnode/wgnode/node/uplink"
 	"github.com/wgnode/wgnode/tunnel/tundev"
 )
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
 )

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/probe"
 )
 

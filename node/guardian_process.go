@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 )
 
 // guardianName is what the process is called, so that it is not taken for a node.

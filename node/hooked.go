@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/wgnode/wgnode/node/address"
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/internal/address"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/probe/key"

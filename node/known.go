@@ -13,8 +13,8 @@ import (
 	"syscall"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )

@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 )
 

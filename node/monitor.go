@@ -18,7 +18,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/metrics"
+	"github.com/wgnode/wgnode/node/internal/metrics"
 	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )

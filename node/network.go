@@ -6,10 +6,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
-	"github.com/wgnode/wgnode/node/uplink"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/netchange"

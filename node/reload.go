@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/endpoint"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/plan"
 )
 

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/proxy"
-	"github.com/wgnode/wgnode/node/proxy/transit"
+	"github.com/wgnode/wgnode/node/internal/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy/transit"
 	"github.com/wgnode/wgnode/probe"
 )
 

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/wgnode/wgnode/node/address"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/internal/address"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"

@@ -12,12 +12,12 @@ import (
 	"syscall"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/internal/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy/dns"
+	"github.com/wgnode/wgnode/node/internal/proxy/forward"
+	"github.com/wgnode/wgnode/node/internal/proxy/httpproxy"
+	"github.com/wgnode/wgnode/node/internal/proxy/socks5"
 	"github.com/wgnode/wgnode/node/port"
-	"github.com/wgnode/wgnode/node/proxy"
-	"github.com/wgnode/wgnode/node/proxy/dns"
-	"github.com/wgnode/wgnode/node/proxy/forward"
-	"github.com/wgnode/wgnode/node/proxy/httpproxy"
-	"github.com/wgnode/wgnode/node/proxy/socks5"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 

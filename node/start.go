@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/endpoint"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/lookup"
-	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/probe/host/routing"

@@ -11,10 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/wgnode/wgnode/node/address"
+	"github.com/wgnode/wgnode/node/internal/address"
+	"github.com/wgnode/wgnode/node/internal/sysctl"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/route"
-	"github.com/wgnode/wgnode/node/sysctl"
 )
 
 const tunPath = "/dev/net/tun"

@@ -13,9 +13,9 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/rule"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/nftables"
-	"github.com/wgnode/wgnode/node/rule"
 )
 
 // failing is the kernel of this host, whose n-th change fails.

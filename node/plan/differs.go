@@ -5,10 +5,10 @@ import (
 	"errors"
 	"net/netip"
 
+	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/rule"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
-	"github.com/wgnode/wgnode/node/rule"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 

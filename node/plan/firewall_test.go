@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 )
 
 func prefixes(texts ...string) (all []netip.Prefix) {

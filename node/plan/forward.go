@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/nftables"
-	"github.com/wgnode/wgnode/node/sysctl"
+	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/sysctl"
 )
 
 // Forwarding is turned on for all of the host, because packets come back by

@@ -9,11 +9,11 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/rule"
+	"github.com/wgnode/wgnode/node/internal/sysctl"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
-	"github.com/wgnode/wgnode/node/rule"
-	"github.com/wgnode/wgnode/node/sysctl"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
 

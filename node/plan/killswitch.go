@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 )
 
 // The kill switch is the first step, so that it is there before anything else

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/rule"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/nftables"
-	"github.com/wgnode/wgnode/node/rule"
 )
 
 // What a default route needs besides. It does not go with the link.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/nftables"
 )
 
 // The tables of the firewall that are wgnode's by their names. Neither goes with

@@ -8,12 +8,12 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/wgnode/wgnode/node/address"
+	"github.com/wgnode/wgnode/node/internal/address"
+	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/rule"
+	"github.com/wgnode/wgnode/node/internal/sysctl"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
-	"github.com/wgnode/wgnode/node/rule"
-	"github.com/wgnode/wgnode/node/sysctl"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
 

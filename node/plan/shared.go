@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/internal/sysctl"
 	"github.com/wgnode/wgnode/node/safefile"
-	"github.com/wgnode/wgnode/node/sysctl"
 )
 
 // parameters counts who uses which kernel parameter. What the first user found is

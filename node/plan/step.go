@@ -5,7 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/node/hook"
-	"github.com/wgnode/wgnode/node/nftables"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
 )
 

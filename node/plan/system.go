@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/wgnode/wgnode/node/address"
+	"github.com/wgnode/wgnode/node/internal/address"
+	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/rule"
+	"github.com/wgnode/wgnode/node/internal/sysctl"
 	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/nftables"
 	"github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/node/route"
-	"github.com/wgnode/wgnode/node/rule"
-	"github.com/wgnode/wgnode/node/sysctl"
 )
 
 // System is the kernel of this host, in the network namespace of the calling

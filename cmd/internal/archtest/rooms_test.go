@@ -117,7 +117,7 @@ var confined = []struct {
 		why: "tunnel stands at the device's three seams; all else asks the tunnel"},
 	{imported: "gvisor.dev/gvisor/...", by: []string{"tunnel/netstack"},
 		why: "the types of the network stack stay inside of it"},
-	{imported: "github.com/prometheus/client_golang/...", by: []string{"node", "node/metrics"},
+	{imported: "github.com/prometheus/client_golang/...", by: []string{"node", "node/internal/metrics"},
 		why: "a program that needs no metrics does without"},
 	{imported: "github.com/spf13/cobra/...", by: []string{"cmd/..."},
 		why: "commands are what cmd is for"},
@@ -199,8 +199,9 @@ func TestPureRooms(t *testing.T) {
 
 // observers look at a host, and import none of the rooms that change one.
 var (
-	observers = []string{"node/observe", "node/explain", "node/trace", "node/metrics", "node/remote", "probe/..."}
-	changers  = []string{"node/plan", "node/link", "node/address", "node/route", "node/rule", "node/nftables", "node/sysctl", "node/hook"}
+	observers = []string{"node/observe", "node/explain", "node/trace", "node/internal/metrics", "node/remote", "probe/..."}
+	changers  = []string{"node/plan", "node/link", "node/internal/address", "node/route", "node/internal/rule",
+		"node/internal/nftables", "node/internal/sysctl", "node/hook"}
 )
 
 func TestObserversChangeNothing(t *testing.T) {

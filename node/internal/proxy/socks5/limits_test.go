@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 )
 
 // Serve serves clients that connect to l, which it closes in the end, and

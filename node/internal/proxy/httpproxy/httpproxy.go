@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 )
 
 const (

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 )
 
 // TCP connects each connection that l accepts to target, HOST:PORT, through to.

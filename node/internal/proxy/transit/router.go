@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )

@@ -10,7 +10,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 )
 
 const (

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.zx2c4.com/wireguard/tun"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel/netstack"

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/wgnode/wgnode/node/proxy"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 )
 
 const (
