@@ -60,6 +60,7 @@ const (
 	ForwardingDisabled     Code = "forwarding-disabled"       // not local, and forwarding is off
 	ForwardFirewall        Code = "forward-firewall"          // dropped between the tunnel and the out interface
 	NoRouteOnward          Code = "no-route-onward"           // no route for the inner destination
+	TTLExceeded            Code = "ttl-exceeded"              // forwarded in circles, or with too low a TTL
 	ReversePathFilter      Code = "reverse-path-filter"       // rp_filter drops it as martian; also at A3
 	SNATMissing            Code = "snat-missing"              // forwarded untranslated into a network that knows no way back
 	NeighborUnreachable    Code = "neighbor-unreachable"      // no answer to ARP or NDP

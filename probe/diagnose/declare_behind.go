@@ -74,6 +74,27 @@ none either.`,
   ip route add PREFIX via GATEWAY dev INTERFACE
 If the destination is behind yet another peer, it must be in that peer's AllowedIPs.`,
 	}},
+	{Code: TTLExceeded, Class: ClassRouting, Doc: Doc{
+		Title: "the packet is forwarded until its TTL is used up",
+		Meaning: `Each router takes one from a packet's TTL (IPv6: hop limit) and drops it at 0. That a
+packet of an ordinary host gets that far means that routers send it in circles, as a rule
+two that each take the other for the next hop, or that a rule on the path has set the TTL
+to almost nothing. The router that dropped it says so by an ICMP "time exceeded" that came
+back through the tunnel.`,
+		Wire: `The packet leaves the tunnel (B4) and is forwarded; the destination does not get it.
+In a loop, tcpdump on the link shows the same packet again and again with a falling TTL.`,
+		Alike: []Candidate{
+			{NoRouteOnward, "there is no route, and the ICMP error says \"network unreachable\""},
+			{NeighborUnreachable, "the next hop is right, and the last host does not answer"},
+			{ForwardFirewall, "a rule rejects the packet, and the ICMP error says \"prohibited\""},
+		},
+		Mend: `On the host that says so, and then on the next hop, look where each sends the packet:
+  ip route get ADDRESS
+The two name each other in a loop: correct the route of the one that is wrong. If there is
+no loop, look for a rule that changes the TTL:
+  nft list ruleset | grep -E 'ttl set|hoplimit set'
+  iptables-save | grep -E 'TTL|HL'`,
+	}},
 	{Code: ReversePathFilter, Class: ClassRouting, Doc: Doc{
 		Title: "the kernel drops the packet because of its source address",
 		Meaning: `The kernel checks where an answer to the packet would go. With rp_filter = 1 it must be

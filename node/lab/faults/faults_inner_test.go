@@ -216,6 +216,16 @@ func faultsOfForwarding() []fault {
 			}},
 		{code: diagnose.NoRouteOnward, how: "no route", side: "A", at: "B5", inject: func(s *site) { ipH(s, "route", "del", s.HLan().String()) }},
 
+		{code: diagnose.TTLExceeded, how: "routers in circles", side: "A", at: "B5", says: "circles", conf: func(s *site) {
+			s.B.Sysctl("net.ipv4.ip_forward", "1")
+			s.B.Sysctl("net.ipv6.conf.all.forwarding", "1")
+			s.B.Run("ip", s.Flag(), "route", "add", nobodyInLAN(s), "via", s.IP(s.Addr.HLan))
+			ipH(s, "route", "add", nobodyInLAN(s), "via", addressB(s), "dev", "lan")
+		}, ask: func(s *site) *diagnose.Report { return s.Explain(net.JoinHostPort(nobodyInLAN(s), "80")) }},
+		{code: diagnose.TTLExceeded, how: "a rule sets the TTL", side: "A", at: "B5", says: "circles",
+			twin:   func(s *site) { setTTL(s, "64") },
+			inject: func(s *site) { setTTL(s, "1") }},
+
 		{code: diagnose.ReversePathFilter, how: "strict, source routed elsewhere", side: "B", at: "B5", only: 4, mends: true,
 			twin: func(s *site) { s.H.Sysctl("net.ipv4.conf.wg0.rp_filter", "1") },
 			inject: func(s *site) {
@@ -228,6 +238,18 @@ func faultsOfForwarding() []fault {
 				ipH(s, "rule", "add", "pref", "1000", "to", s.Inner(1), "lookup", "77")
 			}},
 	}
+}
+
+// nobodyInLAN is an address of the LAN that no host has.
+func nobodyInLAN(s *site) string {
+	return map[bool]string{false: "192.168.200.77", true: "fd00:200::77"}[s.V6]
+}
+
+// setTTL has H give packets from the tunnel a TTL before it forwards them.
+func setTTL(s *site, ttl string) {
+	field := map[bool]string{false: "ip ttl", true: "ip6 hoplimit"}[s.V6]
+	s.H.RunInput("table inet fault {\n chain c {\n  type filter hook prerouting priority -150\n"+
+		"  iifname wg0 tcp dport 80 "+field+" set "+ttl+"\n }\n}\n", "nft", "-f", "-")
 }
 
 // faultsBeyondH are those of B, and of the link to it.
@@ -254,7 +276,7 @@ func faultsBeyondH() []fault {
 
 		{code: diagnose.NeighborUnreachable, how: "nobody has the address", side: "B", at: "B6", conf: func(*site) {},
 			ask: func(s *site) *diagnose.Report {
-				return s.Overheard(net.JoinHostPort(map[bool]string{false: "192.168.200.77", true: "fd00:200::77"}[s.V6], "80"))
+				return s.Overheard(net.JoinHostPort(nobodyInLAN(s), "80"))
 			}},
 		{code: diagnose.NeighborUnreachable, how: "B is down", side: "B", at: "B6", inject: func(s *site) {
 			s.B.Run("ip", "link", "set", "eth0", "down")

@@ -96,6 +96,10 @@ func (f facts) refused(time.Time) *ruling {
 		v.Fix = fix.Steps{fix.Note("on " + dst + ": see what listens"), fix.Check("ss -ulnp").On(dst)}
 	case diagnose.NoRouteOnward:
 		v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", f.Flow.Target.Addr()).On(who)}
+	case diagnose.TTLExceeded:
+		dst := f.Flow.Target.Addr()
+		v.Fix = fix.Steps{fix.Note("on " + who + ": does the next hop send it back? Or does a rule set the TTL?"),
+			fix.Check("ip route get %s", dst).On(who), fix.Check("nft list ruleset").On(who)}
 	case diagnose.NeighborUnreachable:
 		v.Fix = append(fix.Steps{fix.Note("on " + who + ": is the destination up, and on that link?"),
 			fix.Check("ip neighbour show %s", f.Flow.Target.Addr()).On(who)}, v.Fix...)
@@ -107,7 +111,7 @@ func (f facts) refused(time.Time) *ruling {
 
 var innerICMPCheckpoint = map[diagnose.Code]probe.Checkpoint{
 	diagnose.NoRouteOnward: probe.B5, diagnose.ForwardFirewall: probe.B5, diagnose.NeighborUnreachable: probe.B6,
-	diagnose.NoReplyFromDestination: probe.B6,
+	diagnose.TTLExceeded: probe.B5, diagnose.NoReplyFromDestination: probe.B6,
 }
 
 // innerICMP reads an ICMP error that came back inside the tunnel.
@@ -125,5 +129,8 @@ func innerICMP(e *probe.Event) (diagnose.Code, string) {
 	if unreachable := v6 && typ == 1 || !v6 && typ == 3; unreachable {
 		return diagnose.NeighborUnreachable, "host unreachable"
 	}
-	return diagnose.NoReplyFromDestination, "time exceeded: the packet goes in circles, or its way is too long"
+	if code == 0 {
+		return diagnose.TTLExceeded, "time exceeded in transit: the packet goes in circles, or had too low a TTL"
+	}
+	return diagnose.NoReplyFromDestination, "time exceeded in reassembly: a fragment of the packet was lost"
 }

@@ -33,7 +33,7 @@ var table = []rule{
 	{name: "answer says no", views: asA | asB, after: names("sent back", "refused by this host"), find: facts.refused,
 		finds: finds{diagnose.ConnectionRefused: {probe.CheckpointNone}, diagnose.ForwardFirewall: {probe.B5},
 			diagnose.NoRouteOnward: {probe.B5}, diagnose.NeighborUnreachable: {probe.B6}, diagnose.NoReplyFromDestination: {probe.B6},
-			diagnose.NoAllowedIPsMatch: {probe.B5}, diagnose.NoEndpoint: {probe.B5}}},
+			diagnose.TTLExceeded: {probe.B5}, diagnose.NoAllowedIPsMatch: {probe.B5}, diagnose.NoEndpoint: {probe.B5}}},
 
 	// Up to the tunnel.
 	{name: "no peer for the destination", views: asA, after: names("answer says no"), find: facts.noMatch,

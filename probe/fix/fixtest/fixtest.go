@@ -6,6 +6,7 @@ package fixtest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -78,7 +79,22 @@ func (f Fixes) Compare(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(b.Bytes(), want) {
-		t.Errorf("%s: the fixes are others than they were; if that is meant: go test -run '^%s$' -update\n%s", file, t.Name(), b.Bytes())
+	if bytes.Equal(b.Bytes(), want) {
+		return
+	}
+	t.Errorf("%s: the fixes are others than they were; if that is meant: go test -run '^%s$' -update", file, t.Name())
+	var was, now map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(want, &was), json.Unmarshal(b.Bytes(), &now)); err != nil {
+		t.Fatal(err)
+	}
+	for name := range now {
+		if !bytes.Equal(was[name], now[name]) {
+			t.Errorf("%s: was %s, is %s", name, was[name], now[name])
+		}
+	}
+	for name := range was {
+		if now[name] == nil {
+			t.Errorf("%s: is not there any more", name)
+		}
 	}
 }
