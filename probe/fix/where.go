@@ -73,6 +73,8 @@ var tomlKeys = map[string]tomlKey{
 	"Endpoint":            {name: "endpoint", value: strconv.Quote},
 	"AllowedIPs":          {name: "allowed_ips", value: tomlArray},
 	"PersistentKeepalive": {name: "persistent_keepalive", value: tomlNumber},
+	"Address":             {name: "address", value: tomlArray},
+	"DNS":                 {name: "dns", value: tomlArray},
 	"MTU":                 {name: "mtu", value: tomlNumber},
 	"ListenPort":          {name: "listen_port", value: tomlNumber},
 	"allow":               {name: "allow", value: tomlArray}, // [route] is in TOML only
