@@ -61,9 +61,7 @@ func newCounters() Source {
 func (c *counters) Start(ctx context.Context, _ Selection) error {
 	c.end()
 	if c.before == nil {
-		if err := c.open(); err != nil {
-			return err
-		}
+		c.open()
 	}
 	ctx, c.stop = context.WithCancel(ctx)
 	c.done = make(chan struct{})
@@ -73,18 +71,19 @@ func (c *counters) Start(ctx context.Context, _ Selection) error {
 
 // open opens the files, each of which stays that of its namespace, and reads the counters
 // for the first time.
-func (c *counters) open() error {
-	before := make(map[string]uint64)
+func (c *counters) open() {
+	c.before = make(map[string]uint64)
 	for _, k := range counted {
 		f, err := os.Open(c.dir + "/" + k.file)
 		if err == nil {
-			c.files = append(c.files, f)
-			n := len(before)
-			if err := parseFile(f, before); err != nil {
-				return err
-			}
-			if len(before) == n {
+			n := len(c.before)
+			if err = parseFile(f, c.before); err == nil && len(c.before) == n {
 				err = fs.ErrNotExist // the file, but not the counter
+			}
+			if err == nil {
+				c.files = append(c.files, f)
+			} else {
+				_ = f.Close() // nothing was written
 			}
 		}
 		switch {
@@ -95,8 +94,6 @@ func (c *counters) open() error {
 			c.miss("%s: %v", k.what, err)
 		}
 	}
-	c.before = before
-	return nil
 }
 
 func (c *counters) miss(format string, args ...any) {
