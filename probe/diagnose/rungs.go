@@ -63,6 +63,10 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 
 // seenBehind words what was seen of the flow behind the tunnel, "" if nothing.
 func (f *Facts) seenBehind(cp probe.Checkpoint) string {
+	if cp == probe.B5 && f.Flow != nil && f.Flow.Dropped != nil && f.Flow.Dropped.Seam == probe.SeamForward &&
+		f.Flow.Dropped.Checkpoint == probe.B6 {
+		return "passed on by a socket of this host before this was watched" // which was told so
+	}
 	if f.Kernel == nil || f.Flow == nil || f.Side != probe.SideB {
 		return ""
 	}
