@@ -138,6 +138,14 @@ func readFrames(in io.Reader, take func(kind byte, body []byte) error) error {
 	}
 }
 
+// frameJSON reads the content of a frame that is JSON.
+func frameJSON(body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return errors.Join(errFrame, err)
+	}
+	return nil
+}
+
 // readEvent reads the content of a frameEvent: the event, and what was kept of its
 // packet, nil for nothing.
 func readEvent(e *probe.Event, body []byte) (captured []byte, err error) {

@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -56,8 +54,11 @@ type recordFrames struct {
 func (f *recordFrames) take(kind byte, body []byte) error {
 	if kind == frameMeta {
 		m := new(recording.Meta)
-		if err := json.Unmarshal(body, m); err != nil || f.begun {
-			return errors.Join(errFrame, err)
+		if f.begun {
+			return errFrame
+		}
+		if err := frameJSON(body, m); err != nil {
+			return err
 		}
 		if m.Format > recording.Format {
 			return fmt.Errorf("%w: it records in format %d, and this program reads formats up to %d", errFrame, m.Format, recording.Format)
@@ -79,28 +80,25 @@ func (f *recordFrames) take(kind byte, body []byte) error {
 		return out(f.into.Event(&f.event, captured, lost))
 	case framePeer:
 		var p recording.Peer
-		if err := json.Unmarshal(body, &p); err != nil {
-			return errors.Join(errFrame, err)
+		if err := frameJSON(body, &p); err != nil {
+			return err
 		}
 		return out(f.into.Peer(p))
 	case frameObservations:
 		var o evidence.Observations
-		if err := json.Unmarshal(body, &o); err != nil {
-			return errors.Join(errFrame, err)
+		if err := frameJSON(body, &o); err != nil {
+			return err
 		}
 		return out(f.into.Observed(&o))
 	case frameSecrets:
 		return out(f.into.Secrets(body))
 	case frameLoss:
-		if err := json.Unmarshal(body, &f.lost); err != nil {
-			return errors.Join(errFrame, err)
-		}
+		return frameJSON(body, &f.lost)
 	case frameIdle:
 		return out(f.into.Flush())
 	default:
 		return errFrame
 	}
-	return nil
 }
 
 // out marks an error as the taker's.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -86,14 +85,12 @@ func (f *watchFrames) take(kind byte, body []byte) error {
 		return out(f.into.Event(&f.event, f.names))
 	case framePeer:
 		var p watchPeer
-		if err := json.Unmarshal(body, &p); err != nil {
-			return errors.Join(errFrame, err)
+		if err := frameJSON(body, &p); err != nil {
+			return err
 		}
 		f.names[p.ID] = p
 	case frameLoss:
-		if err := json.Unmarshal(body, &f.lost); err != nil {
-			return errors.Join(errFrame, err)
-		}
+		return frameJSON(body, &f.lost)
 	case frameIdle:
 		return out(f.into.Flush())
 	default:
@@ -104,8 +101,11 @@ func (f *watchFrames) take(kind byte, body []byte) error {
 
 func (f *watchFrames) begin(body []byte) error {
 	var head watchHead
-	if err := json.Unmarshal(body, &head); err != nil || f.begun {
-		return errors.Join(errFrame, err)
+	if f.begun {
+		return errFrame
+	}
+	if err := frameJSON(body, &head); err != nil {
+		return err
 	}
 	if head.Version != watchVersion {
 		return fmt.Errorf("%w: it is of version %d, and this program reads %d", errFrame, head.Version, watchVersion)

@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"bytes"
 	"encoding/binary"
 	"net/netip"
 
@@ -36,8 +35,12 @@ type refuser struct {
 	queue chan refusal
 }
 
-// refusal is a message of ICMP, with 8 bytes of header, and the packet that it answers.
-type refusal struct{ message, head []byte }
+// refusal is a message of ICMP, with 8 bytes of header, and source and destination of the
+// packet that it answers.
+type refusal struct {
+	message  []byte
+	src, dst netip.Addr
+}
 
 func newRefuser(dev tun.Device, send func(netip.Addr, []byte) error) *refuser {
 	return &refuser{tun: dev, send: send, limit: rate.NewLimiter(icmpPerSecond, icmpBurst), queue: make(chan refusal, icmpQueue)}
@@ -49,8 +52,9 @@ func (r *refuser) refuse(pkt []byte, why probe.Reason) {
 	if !answerable(pkt) || !r.limit.Allow() {
 		return
 	}
+	src, dst := ends(pkt)
 	select {
-	case r.queue <- refusal{unreachable(pkt, why), bytes.Clone(pkt[:min(len(pkt), 40)])}:
+	case r.queue <- refusal{unreachable(pkt, why), src, dst}:
 	default:
 	}
 }
@@ -72,23 +76,20 @@ func (r *refuser) run(done <-chan struct{}) {
 // message comes out of the tunnel from the address that could not be reached, because the
 // kernel takes no packet from outside that bears its own source address.
 func (r *refuser) answer(a refusal) {
-	src, dst := ends(a.head)
-	if r.send != nil && r.send(src, a.message) == nil {
+	if r.send != nil && r.send(a.src, a.message) == nil {
 		return
 	}
 	// Not delivered is no worse than not sent: as ICMP always is.
-	_, _ = r.tun.Write([][]byte{outside(dst, src, a.message)}, headroom)
+	_, _ = r.tun.Write([][]byte{outside(a.dst, a.src, a.message)}, headroom)
 }
 
 // answerable reports whether an ICMP error may be sent about pkt: not about an
 // ICMP error, a later fragment, or to or from an address that is not one
 // host's (RFC 1122, 3.2.2; RFC 4443, 2.4).
 func answerable(pkt []byte) bool {
-	var src, dst netip.Addr
 	switch {
 	case len(pkt) >= 20 && pkt[0]>>4 == 4:
-		src, dst = netip.AddrFrom4([4]byte(pkt[12:16])), netip.AddrFrom4([4]byte(pkt[16:20]))
-		if binary.BigEndian.Uint16(pkt[6:])&0x1fff != 0 || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		if binary.BigEndian.Uint16(pkt[6:])&0x1fff != 0 || [4]byte(pkt[16:20]) == [4]byte{255, 255, 255, 255} {
 			return false
 		}
 		hlen := int(pkt[0]&0x0f) * 4
@@ -96,17 +97,17 @@ func answerable(pkt []byte) bool {
 			return false
 		}
 	case len(pkt) >= 40 && pkt[0]>>4 == 6:
-		src, dst = netip.AddrFrom16([16]byte(pkt[8:24])), netip.AddrFrom16([16]byte(pkt[24:40]))
 		if pkt[6] == 58 && (len(pkt) <= 40 || pkt[40] < 128) {
 			return false
 		}
 	default:
 		return false
 	}
+	src, dst := ends(pkt)
 	return !dst.IsMulticast() && !src.IsMulticast() && !src.IsUnspecified() && !src.IsLoopback()
 }
 
-// ends are source and destination of a packet.
+// ends are source and destination of a packet, which has a whole header.
 func ends(pkt []byte) (src, dst netip.Addr) {
 	if pkt[0]>>4 == 4 {
 		return netip.AddrFrom4([4]byte(pkt[12:16])), netip.AddrFrom4([4]byte(pkt[16:20]))
