@@ -345,7 +345,7 @@ func parseSource(s string) (netip.Prefix, error) {
 // textOptions are those for what cmd prints to.
 func textOptions(cmd *cobra.Command) render.Options {
 	out := cmd.OutOrStdout()
-	o := render.Options{Options: eventtext.Options{Color: colour(out), ASCII: !utf8Locale()}}
+	o := render.Options{Options: eventtext.Options{Color: usesColor(out), ASCII: !utf8Locale()}}
 	if f, ok := out.(*os.File); ok && isTerminal(out) {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			o.Width = min(width, 120)

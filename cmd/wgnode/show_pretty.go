@@ -17,22 +17,22 @@ type pretty struct {
 	b        *bytes.Buffer
 	now      int64 // seconds since 1970
 	showKeys bool
-	// Terminal sequences, all empty without colours.
+	// Terminal sequences, all empty without colors.
 	reset, bold, red, green, yellow, cyan string
 }
 
 // newPretty writes to b what will go to out, which decides with the
-// environment about colours and keys.
+// environment about colors and keys.
 func newPretty(b *bytes.Buffer, out io.Writer) *pretty {
 	p := &pretty{b: b, now: time.Now().Unix(), showKeys: os.Getenv("WG_HIDE_KEYS") == "never"}
-	coloured := colour(out)
+	colored := usesColor(out)
 	switch os.Getenv("WG_COLOR_MODE") {
 	case "always":
-		coloured = true
+		colored = true
 	case "never":
-		coloured = false
+		colored = false
 	}
-	if coloured {
+	if colored {
 		p.reset, p.bold = "\x1b[0m", "\x1b[1m"
 		p.red, p.green, p.yellow, p.cyan = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
 	}
@@ -81,8 +81,8 @@ func (p *pretty) peer(peer *uapi.PeerStatus) {
 	}
 }
 
-func (p *pretty) heading(colour, kind, name string) {
-	fmt.Fprintf(p.b, "%s%s%s%s: %s%s%s\n", colour, p.bold, kind, p.reset, colour, name, p.reset)
+func (p *pretty) heading(color, kind, name string) {
+	fmt.Fprintf(p.b, "%s%s%s%s: %s%s%s\n", color, p.bold, kind, p.reset, color, name, p.reset)
 }
 
 func (p *pretty) line(label, value string) {

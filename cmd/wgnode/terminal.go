@@ -13,8 +13,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// colour reports whether text for w should be coloured: w is a terminal that
+// usesColor reports whether text for w should be colored: w is a terminal that
 // can, and NO_COLOR (https://no-color.org/) is unset or empty.
-func colour(w io.Writer) bool {
+func usesColor(w io.Writer) bool {
 	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

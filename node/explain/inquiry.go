@@ -19,7 +19,7 @@ type inquiry struct {
 	col   *collect.Collector
 	flow  *diagnose.Flow
 	peer  probe.PeerID
-	// behind is the peer that somebody else's target is behind, 0 for none.
+	// behind is the peer that the target of another host is behind, 0 for none.
 	behind probe.PeerID
 }
 
@@ -49,7 +49,7 @@ func (q *inquiry) passOn(from probe.PeerID) *diagnose.Facts {
 	return &onward
 }
 
-// find looks for the peer that a flow turns out to be about which somebody else began.
+// find looks for the peer of a flow that another host began.
 func (q *inquiry) find() probe.PeerID {
 	for _, cp := range slices.Backward(probe.Checkpoints(probe.SideB)) {
 		if e := q.flow.Seen[cp]; e != nil && e.Peer != 0 {

@@ -57,7 +57,7 @@ func clientOf(h netfilter.Header, forth bool) netip.AddrPort {
 	return at
 }
 
-// turn begins the kernel's evidence anew where the flow has turned out to be another
+// turn starts the kernel's evidence over where the flow has turned out to be another
 // connection, with what was kept of it.
 func (x *explanation) turn() {
 	if x.facts.Side == probe.SideB || x.facts.Kernel.ToTunnel.Packets > 0 && x.facts.Kernel.ToTunnel.Src != x.flow.Client {
