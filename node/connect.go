@@ -118,7 +118,7 @@ func (c *Client) stream(ctx context.Context, conn *net.UnixConn, address string)
 		if !stop() {
 			return nil, ctx.Err()
 		}
-		return &tunnelConn{conn, r}, nil
+		return &tunnelConn{Conn: conn, r: r}, nil
 	}
 	defer res.Body.Close()
 	var answer errorAnswer
@@ -128,10 +128,15 @@ func (c *Client) stream(ctx context.Context, conn *net.UnixConn, address string)
 	return nil, errors.New(answer.Error)
 }
 
-// tunnelConn is a connection of which some may have been read already.
+// tunnelConn is a connection of which some may have been read already. It embeds an
+// interface so as to have no method but those: with the descriptor of a
+// [net.UnixConn], io.Copy to a file would splice past what r holds.
 type tunnelConn struct {
-	*net.UnixConn
-	r *bufio.Reader
+	net.Conn // a *net.UnixConn
+	r        *bufio.Reader
 }
 
 func (s *tunnelConn) Read(b []byte) (int, error) { return s.r.Read(b) }
+
+// CloseWrite ends the direction that is written to.
+func (s *tunnelConn) CloseWrite() error { return s.Conn.(*net.UnixConn).CloseWrite() }

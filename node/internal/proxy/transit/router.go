@@ -147,7 +147,7 @@ func (r *Router) tcp(a *netstack.Arrival) {
 		cancel()
 	})
 	defer stop()
-	if err := proxy.Relay(ctx, near, &witnessed{far.(*net.TCPConn), w}); err != nil {
+	if err := proxy.Relay(ctx, near, &witnessed{Conn: far, w: w}); err != nil {
 		r.opt.Logger.Debug("route: connection broke", "from", a.From.String(), "to", a.To.String(), "error", err)
 	}
 }

@@ -95,15 +95,22 @@ func refuse(record func(*probe.Event), f netstack.Flow) {
 	record(&e)
 }
 
-// witnessed is a connection of the host's whose data is told of.
+// witnessed is a connection of the host's whose data is told of. It embeds an interface
+// so that nothing can be read or written past it.
 type witnessed struct {
-	*net.TCPConn
-	w witness
+	net.Conn // a *net.TCPConn
+	w        witness
 }
+
+// CloseWrite ends the direction that is written to.
+func (c *witnessed) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
+
+// SetLinger is that of [net.TCPConn].
+func (c *witnessed) SetLinger(sec int) error { return c.Conn.(*net.TCPConn).SetLinger(sec) }
 
 // Read implements [net.Conn].
 func (c *witnessed) Read(b []byte) (int, error) {
-	n, err := c.TCPConn.Read(b)
+	n, err := c.Conn.Read(b)
 	if n > 0 {
 		c.w.got(n, probe.TCPAck)
 	}
@@ -112,7 +119,7 @@ func (c *witnessed) Read(b []byte) (int, error) {
 
 // Write implements [net.Conn].
 func (c *witnessed) Write(b []byte) (int, error) {
-	n, err := c.TCPConn.Write(b)
+	n, err := c.Conn.Write(b)
 	if n > 0 {
 		c.w.sent(n, probe.TCPAck)
 	}
