@@ -44,7 +44,8 @@ IPv4 also has a switch for each interface; the verdict names it if it is that on
 		Title: "a firewall drops the packet between the tunnel and its destination",
 		Meaning: `On the host at the far end, a rule, a chain's policy or an IPsec policy drops or rejects
 the packet on its way from the tunnel to another interface. Seen from the sender it is an
-ICMP "administratively prohibited" that came back through the tunnel.`,
+ICMP "administratively prohibited" that came back through the tunnel, or "port
+unreachable" from a host that is not the destination.`,
 		Wire: `The packet leaves the tunnel (B4), and does not leave the host: B5 is missing.`,
 		Alike: []Candidate{
 			{ForwardingDisabled, "no rule drops it: the host does not forward at all"},

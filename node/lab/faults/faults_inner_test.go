@@ -333,7 +333,7 @@ func faultsOfFirewallH() []fault {
 		setup: bridged(hostH, "lan")}, hostH, web,
 		ofBridge("postrouting"))...)
 	all = append(all, behind(fault{code: diagnose.ForwardFirewall, how: "rejected", side: "A", at: "B5"}, hostH, fromTunnel,
-		chain("inet filter forward 0", "reject with icmpx admin-prohibited"))...)
+		chain("inet filter forward 0", "reject with icmpx admin-prohibited"), chain("inet filter forward 5", "reject"))...)
 	all = append(all, behind(fault{code: diagnose.NoReply, how: "on H", side: "A"}, hostH, fromTunnel,
 		chain("inet filter forward 0", "drop"))...)
 	all = append(all, behind(fault{code: diagnose.NoReply, how: "on B", side: "A"}, hostB, web, iptables("filter INPUT DROP"))...)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -59,7 +60,8 @@ func (f facts) refused(time.Time) *ruling {
 	}
 	// On the side that is called this host may have said it itself. What it did to
 	// the request is told apart from the answer, and perhaps later.
-	settled := f.Side == probe.SideA || !f.traced() || f.Kernel.On(evidence.FromTunnel).Packets > 0
+	settled := f.Side == probe.SideA || !f.traced() ||
+		f.Kernel.On(evidence.FromTunnel).Packets > 0 && !f.Kernel.On(evidence.FromTunnel).Incomplete
 	src, _ := e.Inner()
 	who := src.Addr().String()
 	heard, way := evidence.Authenticated, "came back through "+f.Peer.Label()
@@ -71,6 +73,9 @@ func (f facts) refused(time.Time) *ruling {
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
 			Evidence: []evidence.Line{heard.Decides("TCP reset from %s %s", src, way)},
 			Fix:      fix.Steps{fix.Note("on " + who + ": start the service, or see what listens"), fix.Check("ss -tlnp").On(who)}}, settled}
+	}
+	if f.rejectedOnTheWay(e, src.Addr()) {
+		return &ruling{f.wayRejects(e, who, heard, way), settled}
 	}
 	code, says := innerICMP(e)
 	icmpType, icmpCode, _ := e.ICMP()
@@ -107,6 +112,35 @@ func (f facts) refused(time.Time) *ruling {
 		v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
 	}
 	return &ruling{v, settled}
+}
+
+// rejectedOnTheWay reports whether a port is said to be unreachable by another host than
+// the one whose port it is: only a firewall rule there does that ("reject").
+func (f facts) rejectedOnTheWay(e *probe.Event, who netip.Addr) bool {
+	code, _ := innerICMP(e)
+	return code == diagnose.ConnectionRefused && who.Unmap() != f.Flow.Target.Addr().Unmap()
+}
+
+// wayRejects is the verdict about such a rule. A translation that leaves the source of
+// ICMP errors as it is would look the same for UDP; to TCP the destination itself would
+// have answered with a reset.
+func (f facts) wayRejects(e *probe.Event, who string, heard evidence.Known, way string) diagnose.Verdict {
+	v := diagnose.Verdict{Code: diagnose.ForwardFirewall, Checkpoint: probe.B5, Where: diagnose.WhereBeyond,
+		Summary: fmt.Sprintf("the tunnel works; a firewall rule on %s, which is not the destination, rejects the packet: "+
+			"it says port unreachable", who),
+		Fix: fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}}
+	icmpType, icmpCode, _ := e.ICMP()
+	said := heard.Decides("ICMP type %d code %d (port unreachable) from %s %s", icmpType, icmpCode, who, way)
+	if proto, _, _, quoted := e.Quoted(); quoted && proto == probe.ProtoTCP {
+		v.Evidence = []evidence.Line{said}
+		return v
+	}
+	dst := f.Flow.Target.Addr().String()
+	v.Evidence = []evidence.Line{said, evidence.Inferred.Decides("%s is not %s, whose port it is about", who, dst)}
+	v.Candidates = []diagnose.Candidate{
+		{Code: diagnose.ForwardFirewall, Check: fmt.Sprintf("on %s: nft list ruleset", who)},
+		{Code: diagnose.ConnectionRefused, Check: fmt.Sprintf("on %s: ss -ulnp; %s may be another address of it", dst, who)}}
+	return v
 }
 
 var innerICMPCheckpoint = map[diagnose.Code]probe.Checkpoint{

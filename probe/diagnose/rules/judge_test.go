@@ -138,9 +138,7 @@ func icmpError(r probe.Reason, from string, sender uint32) probe.Event {
 }
 
 func (s *story) innerICMP(from string, typ uint8, code uint16) *story {
-	return s.add(probe.Event{Kind: probe.KindInner, Seam: probe.SeamTUNWrite, Checkpoint: probe.A6, Proto: probe.ProtoICMP, Info: typ,
-		InnerSrc: probe.AddrFrom(netip.MustParseAddr(from)), InnerDst: probe.AddrFrom(here.Addr()), InnerSrcPort: code,
-		InnerDstPort: target.Port()})
+	return s.add(innerError(from, typ, code))
 }
 
 func (s *story) refusedSource(src string, port uint16) *story {
@@ -202,6 +200,10 @@ func outwardCases() []judgeCase {
 			code: diagnose.NoReplyFromDestination, at: probe.B6, where: diagnose.WhereBeyond, sure: true},
 		{name: "prohibited behind the peer", s: tell(probe.SideA).connects().asks().innerICMP("10.0.0.2", 3, 13), code: diagnose.ForwardFirewall,
 			at: probe.B5, sure: true, where: diagnose.WhereBeyond},
+		{name: "rejected behind the peer", s: tell(probe.SideA).connects().asks().rejected("10.0.0.2", probe.ProtoTCP),
+			code: diagnose.ForwardFirewall, at: probe.B5, sure: true, says: "which is not the destination", where: diagnose.WhereBeyond},
+		{name: "a port of another address", s: tell(probe.SideA).connects().asks().rejected("10.0.0.2", probe.ProtoUDP),
+			code: diagnose.ForwardFirewall, at: probe.B5, says: "10.0.0.2 is not 192.168.200.22", where: diagnose.WhereBeyond},
 		{name: "no peer", s: tell(probe.SideA), edit: func(s *story) { s.Nearest, s.Peer = s.Peer, nil }, code: diagnose.NoAllowedIPsMatch,
 			at: probe.A1, sure: true, says: "192.168.200.0/24", where: diagnose.WhereHere},
 		{name: "routed elsewhere", s: tell(probe.SideA), edit: func(s *story) {

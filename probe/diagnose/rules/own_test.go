@@ -144,3 +144,16 @@ func TestLadderBesideAnothersVerdict(t *testing.T) {
 		}
 	}
 }
+
+// rejected is a port said to be unreachable, with what the error quotes.
+func (s *story) rejected(from string, proto uint8) *story {
+	e := innerError(from, 3, 3)
+	e.Quote(proto, here.Port(), target)
+	return s.add(e)
+}
+
+func innerError(from string, typ uint8, code uint16) probe.Event {
+	return probe.Event{Kind: probe.KindInner, Seam: probe.SeamTUNWrite, Checkpoint: probe.A6, Proto: probe.ProtoICMP, Info: typ,
+		InnerSrc: probe.AddrFrom(netip.MustParseAddr(from)), InnerDst: probe.AddrFrom(here.Addr()), InnerSrcPort: code,
+		InnerDstPort: target.Port()}
+}
