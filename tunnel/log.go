@@ -43,11 +43,16 @@ func (t *Tunnel) verbose(format string, args ...any) {
 	switch format {
 	case logKeepalive:
 		p.keepalives.Add(1)
+		p.heard.Store(t.clock.now())
 	case logReceivedInitiation:
-		p.handshake.established.Store(t.clock.now())
+		now := t.clock.now()
+		p.handshake.established.Store(now)
+		p.heard.Store(now)
 	case logReceivedResponse:
+		now := t.clock.now()
 		p.handshake.outstanding.Store(0)
-		p.handshake.established.Store(t.clock.now())
+		p.handshake.established.Store(now)
+		p.heard.Store(now)
 		t.device(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.id})
 	case logInvalidResponse:
 		t.hs.rejected(args[0].(string))

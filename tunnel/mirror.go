@@ -237,6 +237,7 @@ func (t *Tunnel) resync(client bool) error {
 func (t *Tunnel) endpointSet(p *peer, ep netip.AddrPort, client bool) {
 	ep = plainEndpoint(ep)
 	p.endpoint.Store(&ep)
+	p.settle(ep, false, t.clock.now())
 	if client {
 		p.clients.Store(&ep)
 	} else {
@@ -269,6 +270,7 @@ func (t *Tunnel) endpointMoved(p *peer, old *netip.AddrPort, ep netip.AddrPort, 
 		p.endpoint.Store(nil)
 		return
 	}
+	p.settle(ep, true, t.clock.now())
 	e := probe.Event{Kind: probe.KindEndpoint, Peer: p.id, Pair: seq, Flags: probe.FlagEndpointMoved,
 		OuterDst: probe.AddrFrom(ep.Addr()), OuterDstPort: ep.Port()}
 	if old != nil {

@@ -29,6 +29,9 @@ type peer struct {
 	out way    // inner packets from TUN read to UDP send
 	in  [2]way // data messages from UDP receive to TUN write, for each receive function
 
+	heard atomic.Int64 // nanoseconds since the epoch of the latest authenticated message from the peer
+	_     [56]byte
+
 	// Of the goroutine that reads the TUN device: since when no packet has left.
 	stillLeft  uint64
 	stillSince int64
@@ -43,6 +46,7 @@ type peer struct {
 
 	drops     [probe.NumReasons]atomic.Uint64
 	moves     atomic.Uint64 // times that the endpoint became another one
+	places    places
 	handshake handshakeState
 }
 

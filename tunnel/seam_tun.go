@@ -182,8 +182,10 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	b.End()
 	leaving.flush(t)
 	if last.peer != 0 {
+		p := t.peers.get(last.peer)
+		p.heard.Store(now)
 		from := netip.AddrPortFrom(last.from.Netip(), last.port)
-		t.endpointSeen(t.peers.get(last.peer), from, last.seq)
+		t.endpointSeen(p, from, last.seq)
 	}
 }
 

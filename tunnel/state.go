@@ -43,6 +43,10 @@ type PeerState struct {
 	Name       string
 	Configured bool
 	Endpoint   netip.AddrPort // zero if none is known
+	// Places are the endpoints that it has had, the present one last; a few of them.
+	Places []Place
+	// Heard is when its latest authenticated message came, zero if none did.
+	Heard time.Time
 	// ClientSet is the endpoint that a client of the UAPI socket has set, zero if the
 	// node itself was the last to set one.
 	ClientSet netip.AddrPort
@@ -70,6 +74,13 @@ type PeerState struct {
 	// Clock the latest, at ClockAt by this host's clock. Only for a peer that
 	// initiates.
 	ClockNewest, Clock, ClockAt time.Time
+}
+
+// Learned reports whether the peer's endpoint is known by its packets alone: nobody has
+// set it.
+func (s *PeerState) Learned() bool {
+	n := len(s.Places)
+	return n > 0 && s.Endpoint.IsValid() && s.Places[n-1].Endpoint == s.Endpoint && s.Places[n-1].Learned
 }
 
 // Peers returns the state of all peers, and of those that were removed last.
@@ -100,6 +111,10 @@ func (p *peer) state() PeerState {
 	s := PeerState{ID: p.id, Key: p.key, Name: p.displayName(), Configured: p.configured.Load(), Drops: make(map[probe.Reason]uint64)}
 	if ep := p.endpoint.Load(); ep != nil {
 		s.Endpoint = *ep
+	}
+	s.Places = p.known()
+	if ns := p.heard.Load(); ns != 0 {
+		s.Heard = time.Unix(0, ns)
 	}
 	if ep := p.clients.Load(); ep != nil {
 		s.ClientSet = *ep

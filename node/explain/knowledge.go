@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -57,7 +58,13 @@ func (l *live) Lookup(a netip.Addr) probe.PeerID {
 }
 
 func (s *Subject) stateOf(ps *tunnel.PeerState) collect.State {
-	state := collect.State{Endpoint: ps.Endpoint, Established: ps.Established, ClockNewest: ps.ClockNewest, Clock: ps.Clock}
+	state := collect.State{Endpoint: ps.Endpoint, Learned: ps.Learned(), Heard: ps.Heard, Established: ps.Established,
+		ClockNewest: ps.ClockNewest, Clock: ps.Clock}
+	for _, p := range ps.Places {
+		if p.Endpoint != ps.Endpoint {
+			state.Earlier = append(state.Earlier, diagnose.Place{Endpoint: p.Endpoint, Heard: p.Heard})
+		}
+	}
 	if s.Endpoint != nil {
 		written, err := s.Endpoint(ps.Key)
 		if state.Written = written; err != nil {

@@ -147,10 +147,16 @@ type Peer struct {
 	Name       string // "" if it has none
 	AllowedIPs []netip.Prefix
 
-	Endpoint netip.AddrPort         // now; zero if none is known
-	Written  string                 // as configured, "" if it is not
-	Resolve  string                 // why Written does not resolve; "" if it does
-	Route    evidence.RouteDecision // of the endpoint, with the tunnel's mark
+	Endpoint netip.AddrPort // now; zero if none is known
+	Written  string         // as configured, "" if it is not
+	Resolve  string         // why Written does not resolve; "" if it does
+	// Learned: the peer's packets alone tell where it is; nobody has set Endpoint.
+	Learned bool
+	// Heard is when its latest authenticated message came, zero if that is not known.
+	Heard time.Time
+	// Earlier are endpoints that it has had before, the latest last.
+	Earlier []Place
+	Route   evidence.RouteDecision // of the endpoint, with the tunnel's mark
 
 	// Handshake messages and what became of them.
 	Handshake Handshake
@@ -233,6 +239,19 @@ func (h *Handshake) Age(now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(h.Established)
+}
+
+// Hear notes that an authenticated message of the peer's came.
+func (p *Peer) Hear(at time.Time) {
+	if at.After(p.Heard) {
+		p.Heard = at
+	}
+}
+
+// Place is an endpoint that a peer has had.
+type Place struct {
+	Endpoint netip.AddrPort
+	Heard    time.Time // when the peer was heard from there last, zero if never
 }
 
 // Move is one change of a peer's endpoint.

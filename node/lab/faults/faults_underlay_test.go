@@ -134,6 +134,7 @@ func faultsOnPath() []fault {
 		{code: diagnose.EndpointProhibited, how: "prohibit route", side: "A", at: "A3", fresh: true,
 			inject: func(s *site) { s.R.Run("ip", s.Flag(), "route", "add", "prohibit", s.IP(s.Addr.HWan)) }},
 	}
+	all = append(all, faultsOfMapping()...)
 	all = append(all, behind(fault{code: diagnose.EndpointPortClosed, side: "A", at: "A3", fresh: true}, hostH, toH,
 		chain("inet filter input 0", "reject"), iptables("filter INPUT REJECT"))...)
 	all = append(all, behind(fault{code: diagnose.EndpointProhibited, side: "A", at: "A3", fresh: true}, hostR, toH,

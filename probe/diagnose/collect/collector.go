@@ -84,6 +84,7 @@ func addToPeer(p *diagnose.Peer, e *probe.Event) {
 			p.Seen[e.Checkpoint] = e
 		}
 		if e.Kind == probe.KindResponse && e.Seam == probe.SeamDevice && !e.Dropped() {
+			p.Hear(e.When())
 			reached(p)
 		}
 	case probe.KindData, probe.KindKeepalive:
@@ -93,6 +94,7 @@ func addToPeer(p *diagnose.Peer, e *probe.Event) {
 		case e.Reason == probe.NoEndpoint:
 			p.NoEndpoint = e
 		case e.Seam == probe.SeamTUNWrite && !e.Dropped():
+			p.Hear(e.When())
 			reached(p)
 			confirmed(&p.Handshake)
 		}

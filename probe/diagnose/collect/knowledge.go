@@ -45,9 +45,15 @@ type Peer struct {
 
 // State is what changes of a peer, with or without an event that says so.
 type State struct {
-	Endpoint   netip.AddrPort // zero if none is known
-	Written    string         // the endpoint as configured, "" if it is not
-	Unresolved string         // why Written does not resolve; "" if it does
+	Endpoint netip.AddrPort // zero if none is known
+	Written  string         // the endpoint as configured, "" if it is not
+	// Learned: the peer's packets alone tell where it is; nobody has set the endpoint.
+	Learned bool
+	// Heard is when its latest authenticated message came, zero if that is not known.
+	Heard time.Time
+	// Earlier are endpoints that it has had before, the latest last.
+	Earlier    []diagnose.Place
+	Unresolved string // why Written does not resolve; "" if it does
 	// Established is when the latest handshake was completed, zero if none was.
 	Established time.Time
 	// ClockNewest is the newest time that the peer stated in an initiation, Clock the
@@ -85,6 +91,8 @@ func Meet(c *Collector, k Knowledge) {
 // Refresh brings a peer up to date where no event does.
 func Refresh(p *diagnose.Peer, now State) {
 	p.Endpoint, p.Written, p.Resolve = now.Endpoint, now.Written, now.Unresolved
+	p.Learned, p.Earlier = now.Learned, now.Earlier
+	p.Hear(now.Heard)
 	h := &p.Handshake
 	if now.Established.After(h.Established) {
 		h.Established = now.Established

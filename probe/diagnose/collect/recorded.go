@@ -42,7 +42,8 @@ func (r recorded) State(id probe.PeerID) State {
 }
 
 func stateOf(p *recording.Peer) State {
-	return State{Endpoint: p.Endpoint, Written: p.Written, Established: p.Handshake}
+	return State{Endpoint: p.Endpoint, Written: p.Written, Established: p.Handshake,
+		Learned: p.Written == "" && p.Endpoint.IsValid()}
 }
 
 // Lookup implements [Knowledge], by what the recording knows of AllowedIPs.

@@ -153,7 +153,7 @@ func (f facts) pskMismatch(time.Time) *ruling {
 
 // icmpSays: a host on the way says why the datagram did not arrive. It quotes our
 // message; what does not is a claim, see claimed.
-func (f facts) icmpSays(time.Time) *ruling {
+func (f facts) icmpSays(now time.Time) *ruling {
 	p := f.Peer
 	e := p.ICMP
 	if e == nil {
@@ -206,6 +206,9 @@ func (f facts) icmpSays(time.Time) *ruling {
 		}
 	default:
 		return nil
+	}
+	if from.Addr() == p.Endpoint.Addr() {
+		f.mapping(&v, now)
 	}
 	return final(v)
 }
@@ -267,5 +270,6 @@ func (f facts) noResponse(now time.Time) *ruling {
 			"came as far as prerouting"))
 	}
 	v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
+	f.mapping(&v, now)
 	return &ruling{v, settled}
 }

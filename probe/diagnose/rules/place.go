@@ -1,0 +1,61 @@
+package rules
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
+)
+
+// This file is about where a peer is, and how this host knows it.
+
+// mappingLife is for how long NAT remembers one that sends nothing, at least: keepalives
+// every 25 s keep its memory fresh as a rule.
+const mappingLife = 25 * time.Second
+
+// mapping weakens a verdict that a peer is not reached where its packets came from. If NAT
+// is in between, its mapping may have expired: then it is the NAT that does not answer, or
+// says that a port is closed, and nothing is wrong with the peer.
+func (f facts) mapping(v *diagnose.Verdict, now time.Time) {
+	p := f.Peer
+	if !p.Learned || p.Route.Local {
+		return
+	}
+	heard := "not since it is known here"
+	silent := p.Heard.IsZero() || now.Sub(p.Heard) >= mappingLife
+	if !p.Heard.IsZero() {
+		heard = probe.Brief(now.Sub(p.Heard)) + " ago"
+	}
+	v.Evidence = append(v.Evidence, evidence.Authenticated.Says("that %s is at %s is learned from its packets; the latest was heard %s",
+		p.Label(), p.Endpoint, heard),
+		evidence.Inferred.Decides("whether %s or NAT in front of it is there cannot be seen from here", p.Label()))
+	if p.Written != "" {
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("the configuration has its endpoint at %s", p.Written))
+	}
+	expired := diagnose.Maybe(diagnose.NoKeepalive, "is %s behind NAT? Have it send something to this host: if it can be reached then, "+
+		"the mapping had expired", p.Label())
+	if len(v.Candidates) == 0 {
+		v.Candidates = []diagnose.Candidate{diagnose.Maybe(v.Code, "%s", f.elseThere(v.Code))}
+	}
+	if !silent {
+		v.Candidates = append(v.Candidates, expired)
+		return
+	}
+	v.Summary += fmt.Sprintf("; or NAT in front of %s has forgotten it, which was heard last %s", p.Label(), heard)
+	v.Candidates = append([]diagnose.Candidate{expired}, v.Candidates...)
+	there := fix.Where{Host: p.Label(), Section: "Peer", Peer: f.PublicKey.String()}
+	v.Fix = append(fix.Steps{fix.Notef("if %s is behind NAT: there, in the [Peer] with public key %s:", p.Label(), f.PublicKey),
+		fix.Config(there, "PersistentKeepalive", "25"), fix.Note("until then only it can begin. Else:")}, v.Fix...)
+}
+
+// elseThere is the check for what an ICMP error from the peer's own address says.
+func (f facts) elseThere(code diagnose.Code) string {
+	p := f.Peer
+	if code == diagnose.EndpointPortClosed {
+		return fmt.Sprintf("on %s, wg show all listen-port must say %d, unless NAT changes the port", p.Label(), p.Endpoint.Port())
+	}
+	return fmt.Sprintf("on %s, nft list ruleset; ip route get %s", p.Label(), p.Route.Source)
+}
