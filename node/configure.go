@@ -114,6 +114,10 @@ func (n *Node) Endpoint(k key.Public) (written string, err error) {
 	return n.endpoints.Load().Written(k)
 }
 
+// addressesOf are all addresses of the name that a peer's endpoint is written as, the
+// preferred one first; none where it is not a name.
+func (n *Node) addressesOf(k key.Public) []netip.AddrPort { return n.endpoints.Load().Addresses(k) }
+
 // follower returns what looks after the endpoints that are written as names.
 func (n *Node) follower() *endpoint.Follower {
 	return n.endpoints.Load().Follow(endpoint.Options{

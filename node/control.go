@@ -239,7 +239,7 @@ func (t controlTask) trace(w http.ResponseWriter, r *http.Request) {
 func (n *Node) Subject() explain.Subject {
 	cfg := n.Config()
 	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true,
-		Endpoint: n.Endpoint}
+		Endpoint: n.Endpoint, Addresses: n.addressesOf}
 	if n.opt.onHost() && !n.bare {
 		s.Changed = n.changed
 	}

@@ -180,7 +180,8 @@ func peerReport(of *diagnose.Facts, now time.Time) diagnose.PeerReport {
 	v, _ := rules.Judge(of, now)
 	of.Side = cmp.Or(v.Checkpoint.Side(), of.Side)
 	return diagnose.PeerReport{Peer: of.Peer.KeyText(), PeerName: of.Peer.Name, Side: of.Side,
-		State: of.State(&v, now), HandshakeAge: of.Peer.Handshake.Age(now), Verdict: v, Ladder: of.Ladder(&v, now)}
+		State: of.State(&v, now), HandshakeAge: of.Peer.Handshake.Age(now), Endpoint: of.Peer.Whereabouts(),
+		Verdict: v, Ladder: of.Ladder(&v, now)}
 }
 
 func dropsByName(drops map[probe.Reason]uint64) map[string]uint64 {

@@ -120,8 +120,9 @@ func (g *gathering) peers(st *uapi.Status) {
 			Keepalive: conf.PersistentKeepalive, Endpoint: ps.Endpoint, Opened: opened[ps.ID]}
 		if g.Endpoint != nil {
 			written, _ := g.Endpoint(ps.Key) // why it does not resolve is a verdict's matter
-			p.CallsIn = written == ""
+			p.CallsIn, p.Written = written == "", written
 		}
+		g.places(&p, &ps)
 		if since := time.Since(ps.ClockAt); since > -time.Minute && since < clockFresh {
 			p.Clock, p.ClockAt = ps.Clock, ps.ClockAt
 		}

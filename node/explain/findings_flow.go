@@ -8,6 +8,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/host/routing"
+	"github.com/wgnode/wgnode/tunnel"
 )
 
 // inner returns the packets between the tunnel and this host's stack that have
@@ -29,6 +30,20 @@ func (g *gathering) opened() map[probe.PeerID]time.Time {
 		}
 	}
 	return at
+}
+
+// places adds where a peer has been by the addresses of its name.
+func (g *gathering) places(p *finding.Peer, ps *tunnel.PeerState) {
+	n := len(ps.Places)
+	if g.Addresses == nil || n == 0 || ps.Learned() {
+		return
+	}
+	p.Addresses, p.Since, p.Heard = g.Addresses(ps.Key), ps.Places[n-1].Since, ps.Heard
+	for _, was := range ps.Places[:n-1] {
+		if !was.Learned {
+			p.Left = append(p.Left, was.Endpoint)
+		}
+	}
 }
 
 // unmatched looks for packets that peers sent, that this host routed into the tunnel

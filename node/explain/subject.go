@@ -34,6 +34,9 @@ type Subject struct {
 	// Endpoint returns the endpoint of a peer as it is configured, "" if none
 	// is, and why its name does not resolve, nil if it does. It may be nil.
 	Endpoint func(k key.Public) (written string, err error)
+	// Addresses returns all addresses of the name that a peer's endpoint is written as, the
+	// preferred one first. It may be nil.
+	Addresses func(k key.Public) []netip.AddrPort
 	// Changed returns what others have changed of what the node set on this host.
 	// It may be nil.
 	Changed func(ctx context.Context) ([]finding.Changed, error)

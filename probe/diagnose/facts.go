@@ -154,6 +154,11 @@ type Peer struct {
 	Learned bool
 	// Heard is when its latest authenticated message came, zero if that is not known.
 	Heard time.Time
+	// Set: a program has set Endpoint, in place of the configured one.
+	Set bool
+	// Addresses are all that the name has which the endpoint is written as, the preferred
+	// one first.
+	Addresses []netip.AddrPort
 	// Earlier are endpoints that it has had before, the latest last.
 	Earlier []Place
 	Route   evidence.RouteDecision // of the endpoint, with the tunnel's mark
@@ -246,12 +251,6 @@ func (p *Peer) Hear(at time.Time) {
 	if at.After(p.Heard) {
 		p.Heard = at
 	}
-}
-
-// Place is an endpoint that a peer has had.
-type Place struct {
-	Endpoint netip.AddrPort
-	Heard    time.Time // when the peer was heard from there last, zero if never
 }
 
 // Move is one change of a peer's endpoint.

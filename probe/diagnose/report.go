@@ -69,6 +69,8 @@ type PeerReport struct {
 	State    State      `json:"state"`
 	// HandshakeAge is how long ago the latest handshake was completed, 0 if none was.
 	HandshakeAge time.Duration `json:"handshake_age_ns,omitempty"`
+	// Endpoint is where it is, and how that is known; nil if it has no endpoint.
+	Endpoint *Whereabouts `json:"endpoint,omitempty"`
 
 	Verdict Verdict    `json:"verdict"`
 	Ladder  List[Rung] `json:"ladder"`

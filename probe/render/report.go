@@ -56,6 +56,7 @@ func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 			t.put(stateStyles[p.State], string(p.State))
 		}
 		t.newline()
+		t.whereabouts(p.Endpoint)
 		t.ladder(p.Ladder, 2)
 		t.verdict(&p.Verdict, 2)
 		t.drops("dropped: ", p.Drops, 2)

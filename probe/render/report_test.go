@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,10 @@ func TestDoctor(t *testing.T) {
 		Interface: "wg0", Unchecked: []string{"the host's networks: list links: permission denied"},
 		Peers: []diagnose.PeerReport{
 			{Peer: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", PeerName: "alice",
-				State:   diagnose.StateUp,
+				State: diagnose.StateUp,
+				Endpoint: &diagnose.Whereabouts{Endpoint: netip.MustParseAddrPort("203.0.113.2:51820"), Origin: diagnose.OriginResolved,
+					Written: "vpn.example:51820", Addresses: make([]netip.AddrPort, 2), Heard: time.Unix(1_700_000_000, 0),
+					Earlier: []diagnose.Place{{Endpoint: netip.MustParseAddrPort("[2001:db8::2]:51820")}}},
 				Verdict: diagnose.Verdict{Code: diagnose.Healthy, Certain: true, Summary: "Data passes both ways."},
 				Ladder:  []diagnose.Rung{{Checkpoint: probe.B8, Status: diagnose.Pass}}},
 			{Peer: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", PeerName: "bob", State: diagnose.StateStale,
@@ -140,6 +144,8 @@ func TestDoctor(t *testing.T) {
 wg0
 
 peer alice  xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  up
+  endpoint 203.0.113.2:51820, one of 2 addresses of vpn.example:51820; heard at
+    22:13:20; before [2001:db8::2]:51820, not heard there
   ✓ B8 udp-send    encrypted reply sent
 
   ✓ healthy

@@ -14,6 +14,8 @@ const (
 	// unanswered is for how long an address may leave our initiations, of which
 	// there is one every 5 s, without an answer.
 	unanswered = 15 * time.Second
+	// unansweredOfSeveral is the same where the name has other addresses: two initiations.
+	unansweredOfSeveral = 7 * time.Second
 	// tryingFor is how long after an initiation the device still counts as
 	// trying: it has given up if there was no other.
 	tryingFor = 20 * time.Second
@@ -82,7 +84,7 @@ func later(a, b time.Time) time.Time {
 
 // isStale reports whether a peer should be heard of and is not: it has not been
 // for long, or does not answer our initiations.
-func isStale(s tunnel.PeerState, keepalive bool, after time.Duration, now time.Time) bool {
+func isStale(s tunnel.PeerState, keepalive bool, after, unanswered time.Duration, now time.Time) bool {
 	if isTrying(s, now) && now.Sub(s.PendingSince) >= unanswered {
 		return true
 	}

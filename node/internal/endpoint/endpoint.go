@@ -25,6 +25,9 @@ import (
 // patience is how long Resolve waits for the names of endpoints.
 const patience = 5 * time.Second
 
+// shortly is how long a name may take whose other addresses are remembered.
+const shortly = 2 * time.Second
+
 // LookupFunc returns the addresses of a host, at least one, the preferred one
 // first, or an error.
 type LookupFunc func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -47,6 +50,9 @@ type endpoint struct {
 
 	addr netip.AddrPort // guarded by Set.mu: what it was resolved to last; zero until then
 	err  error          // guarded by Set.mu: of the latest attempt
+	// addrs are all addresses that its name had when that was last known, the preferred one
+	// first. Guarded by Set.mu.
+	addrs []netip.AddrPort
 
 	course course // the Follower's
 }
@@ -80,20 +86,20 @@ func (s *Set) Inherit(from *Set) {
 	defer s.mu.Unlock()
 	for _, e := range s.order {
 		if was := from.byKey[e.key]; was != nil && was.written == e.written && was.addr.IsValid() {
-			e.addr = was.addr
+			e.addr, e.addrs = was.addr, was.addrs
 		}
 	}
 }
 
 // Resolve tries all endpoints that are not known once, at most for patience, and
 // tells of those that do not resolve. Of several addresses it takes the first, as
-// wg does.
+// wg does; a Follower tries the others where that does not answer.
 func (s *Set) Resolve(ctx context.Context, say func(string, ...any)) {
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	unknown := slices.DeleteFunc(slices.Clone(s.order), func(e *endpoint) bool { return s.Of(e.key).IsValid() })
 	for e, answer := range s.ask(within, unknown) {
-		s.note(e, first(answer.addrs), answer.err)
+		s.note(e, first(answer.addrs), answer)
 	}
 	if ctx.Err() != nil {
 		return // the node does not start
@@ -134,7 +140,15 @@ func (s *Set) ask(ctx context.Context, whom []*endpoint) map[*endpoint]answer {
 	answers := make([]answer, len(whom))
 	var lookups sync.WaitGroup
 	for i, e := range whom {
-		lookups.Go(func() { answers[i].addrs, answers[i].err = s.askOne(ctx, e.written) })
+		lookups.Go(func() {
+			if len(s.Addresses(e.key)) > 1 {
+				within, cancel := context.WithTimeout(ctx, shortly)
+				defer cancel()
+				answers[i].addrs, answers[i].err = s.askOne(within, e.written)
+				return
+			}
+			answers[i].addrs, answers[i].err = s.askOne(ctx, e.written)
+		})
 	}
 	lookups.Wait()
 	byEndpoint := make(map[*endpoint]answer, len(whom))
@@ -164,13 +178,16 @@ func (s *Set) askOne(ctx context.Context, written string) ([]netip.AddrPort, err
 	return at, err
 }
 
-// note keeps what an endpoint was resolved to. An error leaves the earlier
-// address as it is.
-func (s *Set) note(e *endpoint, addr netip.AddrPort, err error) {
+// note keeps what became of a question, and which address is used, if any is known. An
+// error leaves the name's addresses as they are.
+func (s *Set) note(e *endpoint, addr netip.AddrPort, a answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.err = err; err == nil {
+	if addr.IsValid() {
 		e.addr = addr
+	}
+	if e.err = a.err; a.err == nil {
+		e.addrs = a.addrs
 	}
 }
 
@@ -205,6 +222,17 @@ func (s *Set) Of(k key.Public) netip.AddrPort {
 		return e.addr
 	}
 	return netip.AddrPort{}
+}
+
+// Addresses returns all addresses that the name of a peer's endpoint had when that was
+// last known, the preferred one first; none if it is not written as a name.
+func (s *Set) Addresses(k key.Public) []netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.byKey[k]; e != nil && e.isName() {
+		return slices.Clone(e.addrs)
+	}
+	return nil
 }
 
 // Written returns a peer's endpoint as the configuration has it, "" if it has

@@ -28,7 +28,8 @@ type Tunnel interface {
 // A name that does not resolve is tried again and again: even that there is no
 // such name is not final, many a name appears later. One that does is looked
 // up again when its peer's handshake is stale, for the peer may have moved.
-// Every address of the name, IPv4 or IPv6, gets its turn. A peer that is heard
+// Every address of the name, IPv4 or IPv6, gets its turn, after two handshakes that were
+// not answered, also while the name servers do not answer. A peer that is heard
 // of is left alone, wherever it has moved to by itself. Every change of an
 // endpoint is logged, and an event in the tunnel's flight recorder.
 type Follower struct {
@@ -148,7 +149,7 @@ func (f *Follower) isDue(e *endpoint, now time.Time) bool {
 		return !now.Before(e.course.next)
 	}
 	s, ok := f.o.Tunnel.StateOf(e.key)
-	if ok && isStale(s, e.keepalive, f.o.StaleAfter, now) {
+	if ok && isStale(s, e.keepalive, f.o.StaleAfter, f.patience(e), now) {
 		return !now.Before(e.course.next)
 	}
 	if c := &e.course; !s.Established.Before(c.asked) {
@@ -165,32 +166,40 @@ func (f *Follower) heed(e *endpoint, a answer) {
 	now, c, known := time.Now(), &e.course, f.set.Of(e.key)
 	c.wait(now, known.IsValid())
 	if a.err != nil {
-		f.set.note(e, netip.AddrPort{}, a.err)
+		f.set.note(e, netip.AddrPort{}, a)
 		f.logger(e).Debug("endpoint not resolved", "error", a.err)
-		return
+		// What does not answer the handshakes may be why. The name's other addresses are
+		// tried nevertheless.
+		if a.addrs = f.set.Addresses(e.key); len(a.addrs) < 2 {
+			return
+		}
 	}
 	s, ok := f.o.Tunnel.StateOf(e.key)
 	if !ok {
-		f.set.note(e, first(a.addrs), nil)
+		f.set.note(e, first(a.addrs), a)
 		return // somebody has removed the peer
 	}
 	if !known.IsValid() {
-		f.found(e, s, a.addrs)
+		f.found(e, s, a)
 		return
 	}
-	silent := isTrying(s, now) && now.Sub(later(s.PendingSince, c.set)) >= unanswered
+	silent := isTrying(s, now) && now.Sub(later(s.PendingSince, c.set)) >= f.patience(e)
 	to := c.choose(f.prefer(a.addrs), s.Endpoint, silent)
-	f.set.note(e, to, nil)
+	f.set.note(e, to, a)
 	if to != s.Endpoint {
-		f.move(e, s, to)
+		why := "its name has another address"
+		if silent && slices.Contains(a.addrs, s.Endpoint) {
+			why = "it does not answer handshakes; the next address of its name is tried"
+		}
+		f.move(e, s, to, why)
 	}
 }
 
 // found gives a peer the endpoint that has been looked for since the start,
 // unless it has got one meanwhile: it has called, or somebody has set it.
-func (f *Follower) found(e *endpoint, s tunnel.PeerState, addrs []netip.AddrPort) {
-	to := first(f.prefer(addrs))
-	f.set.note(e, to, nil)
+func (f *Follower) found(e *endpoint, s tunnel.PeerState, a answer) {
+	to := first(f.prefer(a.addrs))
+	f.set.note(e, to, a)
 	log := f.logger(e).With("address", to)
 	if s.Endpoint.IsValid() {
 		log.Info("endpoint resolved, but another is in use", "in_use", s.Endpoint)
@@ -211,8 +220,8 @@ func (f *Follower) found(e *endpoint, s tunnel.PeerState, addrs []netip.AddrPort
 }
 
 // move gives a peer that is not heard of another endpoint.
-func (f *Follower) move(e *endpoint, s tunnel.PeerState, to netip.AddrPort) {
-	log := f.logger(e).With("old", s.Endpoint, "new", to)
+func (f *Follower) move(e *endpoint, s tunnel.PeerState, to netip.AddrPort, why string) {
+	log := f.logger(e).With("old", s.Endpoint, "new", to, "why", why)
 	if err := f.o.Tunnel.SetEndpoint(e.key, to); err != nil {
 		log.Error("endpoint not changed", "error", err)
 		return
@@ -226,6 +235,14 @@ func (f *Follower) move(e *endpoint, s tunnel.PeerState, to netip.AddrPort) {
 	if err := handshake(e.key); err != nil {
 		log.Error("no handshake with the changed endpoint", "error", err)
 	}
+}
+
+// patience is for how long an endpoint may leave handshakes unanswered.
+func (f *Follower) patience(e *endpoint) time.Duration {
+	if len(f.set.Addresses(e.key)) > 1 {
+		return unansweredOfSeveral
+	}
+	return unanswered
 }
 
 // prefer puts addresses that the host has no way to behind the others.

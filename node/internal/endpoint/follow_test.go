@@ -216,6 +216,48 @@ func TestTriesEachAddress(t *testing.T) {
 	})
 }
 
+// The preferred address is dead: the next one is tried after two handshakes without an
+// answer, also where the name servers are silent, and the log says why.
+func TestFailsOver(t *testing.T) {
+	for name, hangs := range map[string]bool{"name servers answer": false, "name servers are silent": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{answers: []string{v6Old, v4Old}, alive: map[string]bool{v4Old: true}, traffic: true, hangs: hangs}
+				f := w.run(t, v6Old, 25)
+				f.set.mu.Lock()
+				f.set.order[0].addrs = []netip.AddrPort{netip.MustParseAddrPort(v6Old), netip.MustParseAddrPort(v4Old)}
+				f.set.mu.Unlock()
+				if at, _ := w.after(18 * time.Second); at != v4Old {
+					t.Errorf("at %s, tried %s", at, w.tried)
+				}
+				if s, _ := w.StateOf(key.Public{}); s.Established.IsZero() {
+					t.Error("no handshake")
+				}
+				if want := "why=\"it does not answer handshakes"; !strings.Contains(w.log.String(), want) {
+					t.Errorf("%q is not in the log:\n%s", want, &w.log)
+				}
+			})
+		})
+	}
+}
+
+// What a start has found of a name is remembered in full.
+func TestRemembersAddresses(t *testing.T) {
+	w := &world{answers: []string{v6Old, v4Old}}
+	k := key.GeneratePrivate().Public()
+	cfg := &config.Config{Peers: []config.Peer{{PublicKey: k, Endpoint: "hub.example:51820"}}}
+	s := New(cfg, w.lookup)
+	s.Resolve(t.Context(), t.Logf)
+	next := New(cfg, w.lookup)
+	next.Inherit(s)
+	if got := fmt.Sprint(next.Addresses(k)); got != fmt.Sprintf("[%s %s]", v6Old, v4Old) {
+		t.Errorf("got %s", got)
+	}
+	if s.note(s.order[0], netip.AddrPort{}, answer{err: errors.New("no answer")}); len(s.Addresses(k)) != 2 {
+		t.Error("an error has them forgotten")
+	}
+}
+
 // Peers that are heard of, or that nobody wants to hear of, are left alone.
 func TestLeavesAlone(t *testing.T) {
 	for name, test := range map[string]struct {

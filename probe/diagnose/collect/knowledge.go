@@ -51,6 +51,11 @@ type State struct {
 	Learned bool
 	// Heard is when its latest authenticated message came, zero if that is not known.
 	Heard time.Time
+	// Set: a program has set the endpoint, in place of the configured one.
+	Set bool
+	// Addresses are all that the name has which the endpoint is written as, the preferred
+	// one first.
+	Addresses []netip.AddrPort
 	// Earlier are endpoints that it has had before, the latest last.
 	Earlier    []diagnose.Place
 	Unresolved string // why Written does not resolve; "" if it does
@@ -91,7 +96,7 @@ func Meet(c *Collector, k Knowledge) {
 // Refresh brings a peer up to date where no event does.
 func Refresh(p *diagnose.Peer, now State) {
 	p.Endpoint, p.Written, p.Resolve = now.Endpoint, now.Written, now.Unresolved
-	p.Learned, p.Earlier = now.Learned, now.Earlier
+	p.Learned, p.Set, p.Addresses, p.Earlier = now.Learned, now.Set, now.Addresses, now.Earlier
 	p.Hear(now.Heard)
 	h := &p.Handshake
 	if now.Established.After(h.Established) {

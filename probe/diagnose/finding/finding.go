@@ -51,9 +51,14 @@ type Peer struct {
 	AllowedIPs []netip.Prefix
 	CallsIn    bool // no endpoint is configured: only the peer can begin
 	Keepalive  time.Duration
-	Endpoint   netip.AddrPort         // now; zero if none is known
-	Route      evidence.RouteDecision // of the endpoint, with the tunnel's mark
-	RouteMTU   int                    // bytes; of that route, 0 if not known
+	Endpoint   netip.AddrPort // now; zero if none is known
+	Written    string         // the endpoint as configured, "" if it is not
+	// Addresses are all that the name has which that is, the preferred one first; Left are
+	// those that the peer was given before and did not keep, the latest last.
+	Addresses, Left []netip.AddrPort
+	Since, Heard    time.Time              // when it was given Endpoint; when it was heard last
+	Route           evidence.RouteDecision // of the endpoint, with the tunnel's mark
+	RouteMTU        int                    // bytes; of that route, 0 if not known
 	// Opened is the latest connection that somebody behind the peer began
 	// towards this side; zero if none was seen.
 	Opened time.Time
@@ -138,6 +143,7 @@ var rules = []rule{
 	{code: diagnose.AddressConflict, find: conflicts},
 	{code: diagnose.DuplicateAddress, find: duplicates},
 	{code: diagnose.EndpointInTunnel, find: endpointInTunnel},
+	{code: diagnose.NoResponse, find: failedOver},
 	{code: diagnose.MTUTooLarge, find: tooLarge},
 	{code: diagnose.NoKeepalive, find: noKeepalive},
 	{code: diagnose.FullTunnelOneFamily, find: oneFamily},

@@ -127,6 +127,11 @@ func ofNetworks() []findingCase {
 			says: "ip route add 203.0.113.2/32"},
 		{name: "endpoint in AllowedIPs, routed past it", edit: func(f *Facts) { fullTunnel(f, "0.0.0.0/0 ::/0"); f.SystemAsks = nil }},
 
+		{name: "a name whose first address is dead", edit: named, want: diagnose.NoResponse,
+			says: "vpn.example, the endpoint of gateway, has several addresses: at 2001:db8::2 no handshake was answered"},
+		{name: "a name whose other address is not heard of either", edit: func(f *Facts) { named(f); f.Peers[0].Heard = time.Time{} }},
+		{name: "a name that has lost the address", edit: func(f *Facts) { named(f); f.Peers[0].Addresses = f.Peers[0].Addresses[1:] }},
+
 		{name: "MTU too large", edit: func(f *Facts) { f.MTU = 1441 }, want: diagnose.MTUTooLarge, says: "MTU = 1440"},
 		{name: "MTU just right", edit: func(f *Facts) { f.MTU = 1440 }},
 		{name: "MTU too large for IPv6", edit: func(f *Facts) {
@@ -144,6 +149,14 @@ func ofNetworks() []findingCase {
 		{name: "an endpoint on this host", edit: func(f *Facts) { f.MTU, f.Peers[0].Route.Local = 65456, true }},
 		{name: "MTU of the way not known", edit: func(f *Facts) { f.Peers[0].RouteMTU = 0 }},
 	}
+}
+
+// named gives the peer a name with two addresses, of which the second is in use.
+func named(f *Facts) {
+	p := &f.Peers[0]
+	dead := netip.MustParseAddrPort("[2001:db8::2]:51820")
+	p.Written, p.Addresses, p.Left = "vpn.example:51820", []netip.AddrPort{dead, p.Endpoint}, []netip.AddrPort{dead}
+	p.Since, p.Heard = now.Add(-time.Minute), now.Add(-time.Second)
 }
 
 // ofHost are about what others do on this host, and whom it lets through.

@@ -2,6 +2,8 @@ package rules
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -58,4 +60,27 @@ func (f facts) elseThere(code diagnose.Code) string {
 		return fmt.Sprintf("on %s, wg show all listen-port must say %d, unless NAT changes the port", p.Label(), p.Endpoint.Port())
 	}
 	return fmt.Sprintf("on %s, nft list ruleset; ip route get %s", p.Label(), p.Route.Source)
+}
+
+// otherAddresses adds to a verdict that a peer does not answer which other addresses its name
+// has: the node tries one after the other.
+func (f facts) otherAddresses(v *diagnose.Verdict) {
+	p := f.Peer
+	var others []string
+	for _, a := range p.Addresses {
+		if a != p.Endpoint {
+			heard := ""
+			if i := slices.IndexFunc(p.Earlier, func(was diagnose.Place) bool { return was.Endpoint == a }); i >= 0 {
+				heard = ", tried before"
+				if !p.Earlier[i].Heard.IsZero() {
+					heard = ", where it was heard at " + p.Earlier[i].Heard.Format(time.TimeOnly)
+				}
+			}
+			others = append(others, a.String()+heard)
+		}
+	}
+	if len(others) > 0 {
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s has other addresses, which are tried in turn: %s", hostOf(p.Written),
+			strings.Join(others, "; ")))
+	}
 }

@@ -207,6 +207,7 @@ func (f facts) icmpSays(now time.Time) *ruling {
 	default:
 		return nil
 	}
+	f.otherAddresses(&v)
 	if from.Addr() == p.Endpoint.Addr() {
 		f.mapping(&v, now)
 	}
@@ -270,6 +271,7 @@ func (f facts) noResponse(now time.Time) *ruling {
 			"came as far as prerouting"))
 	}
 	v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
+	f.otherAddresses(&v)
 	f.mapping(&v, now)
 	return &ruling{v, settled}
 }
