@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/trace"
@@ -240,6 +241,9 @@ func (n *Node) Subject() explain.Subject {
 	cfg := n.Config()
 	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true,
 		Endpoint: n.Endpoint, Addresses: n.addressesOf}
+	if cfg.Path != "" && !n.bare {
+		s.Load = func() (*config.Config, error) { return config.Read(cfg.Path) }
+	}
 	if n.opt.onHost() && !n.bare {
 		s.Changed = n.changed
 	}

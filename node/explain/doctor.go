@@ -5,8 +5,10 @@ import (
 	"context"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -47,7 +49,8 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 		return nil, err
 	}
 	d := &doctor{Subject: &s, req: req, know: k, facts: collect.FactsFrom(k), col: collect.CollectorFor(k),
-		looked: make(map[netip.AddrPort]found)}
+		now: s.filed(), looked: make(map[netip.AddrPort]found)}
+	d.otherwise = s.unapplied(d.now, d.facts.PublicKey)
 	d.col.Latest = true
 	if req.Provoke {
 		s.provoke(d.col)
@@ -65,7 +68,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	r := d.report()
 	if !req.VerdictsOnly {
 		s.addFindings(ctx, r)
-		r.Findings = append(r.Findings, rules.Strangers(d.facts, s.strangers(d.col.Strangers))...)
+		r.Findings = append(r.Findings, rules.Strangers(d.facts, known(d.now, s.strangers(d.col.Strangers)))...)
 	}
 	if d.wire != nil {
 		d.wire.complete(r)
@@ -76,12 +79,15 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 // doctor is one run of Doctor.
 type doctor struct {
 	*Subject
-	req    DoctorRequest
-	know   collect.Knowledge
-	facts  *diagnose.Facts
-	col    *collect.Collector
-	wire   *wireWatch               // nil: the kernel is not watched
-	looked map[netip.AddrPort]found // up, where messages to an endpoint go
+	req   DoctorRequest
+	know  collect.Knowledge
+	facts *diagnose.Facts
+	col   *collect.Collector
+	wire  *wireWatch     // nil: the kernel is not watched
+	now   *config.Config // the file, nil if nothing is to be said of it
+	// otherwise is what that says otherwise than the tunnel.
+	otherwise map[key.Public][]diagnose.Unapplied
+	looked    map[netip.AddrPort]found // up, where messages to an endpoint go
 }
 
 // Add implements [observe.Policy].
@@ -135,6 +141,7 @@ func (d *doctor) refresh() {
 func (d *doctor) about(id probe.PeerID, p *diagnose.Peer) *diagnose.Facts {
 	of := *d.facts
 	of.Peer, of.Side, of.Kernel = p, sideOf(p), d.wire.of(id)
+	of.Unapplied = slices.Concat(d.otherwise[key.Public{}], d.otherwise[p.Key])
 	return &of
 }
 

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -131,6 +132,8 @@ type explanation struct {
 	started time.Time
 	session *observe.Session
 	settled bool // the verdict was when it was last looked at
+	// now is the configuration's file, nil if nothing is to be said of it.
+	now *config.Config
 	// refused is the message whose refusal was looked into last.
 	refused *probe.Event
 	// recalled is the last handshake message that recall took, by its Seq.
@@ -157,6 +160,7 @@ type explanation struct {
 func (x *explanation) prepare() {
 	f := x.facts
 	x.lacks(f)
+	x.now = x.filed()
 	switch {
 	case x.Kernel:
 		x.flow.Route = routeTo(x.flow.Target, x.proto(), 0, x.Interface)
@@ -177,11 +181,13 @@ func (x *explanation) prepare() {
 			k = f.Peer.Key
 		}
 		f.Changed = x.changed(f, x.flow.Target.Addr(), k)
+		f.Unapplied = x.unappliedTo(x.now, f.PublicKey, x.flow.Target.Addr(), k)
 		return
 	}
 	x.col.Follow = true
 	f.Side = probe.SideB
 	f.Changed = x.changed(f, netip.Addr{}, key.Public{})
+	f.Unapplied = x.unappliedTo(x.now, f.PublicKey, x.flow.Target.Addr(), x.Tunnel.PeerState(to).Key)
 	if !x.flow.Route.Local {
 		x.behind = to
 	}

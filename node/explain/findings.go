@@ -72,6 +72,7 @@ func (s *Subject) gather(ctx context.Context) *gathering {
 			g.facts.Addresses = i.Addresses
 		}
 	}
+	g.facts.Unapplied = s.unappliedPeers(s.filed())
 	if s.Changed != nil {
 		if g.facts.Changed, err = s.Changed(ctx); err != nil {
 			g.failed("whether others have changed what the node set", err)

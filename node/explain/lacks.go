@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/probe/key"
@@ -34,7 +33,7 @@ func (s *Subject) lacks(f *diagnose.Facts) {
 
 // changed says in which respect the device is not what the configuration makes it,
 // of what concerns packets to a target, which the peer with the key k gets; invalid:
-// to any. As in the device the longest prefix wins, and of several the last.
+// to any.
 func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k key.Public) string {
 	if s.File == nil {
 		return ""
@@ -42,15 +41,7 @@ func (s *Subject) changed(f *diagnose.Facts, target netip.Addr, k key.Public) st
 	if own := s.File.Interface.PrivateKey; !own.IsZero() && own.Public() != f.PublicKey {
 		return s.Interface + " has another private key than the configuration"
 	}
-	var peer *config.Peer
-	length := -1
-	for i := range s.File.Peers {
-		for _, p := range s.File.Peers[i].AllowedIPs {
-			if p.Contains(target) && p.Bits() >= length {
-				peer, length = &s.File.Peers[i], p.Bits()
-			}
-		}
-	}
+	peer := holder(s.File, target)
 	if peer == nil || peer.PublicKey == k {
 		return ""
 	}

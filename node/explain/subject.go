@@ -19,7 +19,9 @@ type Subject struct {
 	Interface string
 	Config    string // path of its configuration, "" if it has none
 	// File is what that says, for findings. It may be nil.
-	File   *config.Config
+	File *config.Config
+	// Load reads the file of Config as it is now. It may be nil.
+	Load   func() (*config.Config, error)
 	Tunnel *tunnel.Tunnel
 	MTU    int // of the interface in bytes, 0 if not known
 	Prober Prober

@@ -88,7 +88,7 @@ func (x *explanation) complete(v *diagnose.Verdict) bool {
 // update brings the facts up to date that no observation changes, and asks the peer for
 // a sign of life where it is due.
 func (x *explanation) update(ctx context.Context) {
-	x.facts.Strangers = x.strangers(x.col.Strangers)
+	x.facts.Strangers = known(x.now, x.strangers(x.col.Strangers))
 	if e := x.flow.Seen[probe.B4]; e != nil && x.facts.Side == probe.SideA && e.Peer != 0 {
 		// It comes from a peer, and goes to one: look at both halves.
 		x.passOn(e.Peer)

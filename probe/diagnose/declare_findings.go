@@ -133,7 +133,8 @@ fragments, or not at all.`,
 		Title: "another program changed what the node had set on this host",
 		Meaning: `wgnode compares what it did (addresses, routes, rules, firewall, parameters, name
 servers) with what the kernel has now, and something is missing or different. The finding
-names it, since when, and if it can be known, which program did it.`,
+names it, since when, and if it can be known, which program did it. A file that has peers or
+prefixes by now which the tunnel lacks is named, too: it was changed after it was applied.`,
 		Wire: `Depends on what is missing: without a route, packets leave elsewhere; without the kill
 switch, they may leave unprotected.`,
 		Alike: []Candidate{

@@ -45,6 +45,8 @@ type Facts struct {
 	// Changed says in which respect that concerns the flow the device is not what
 	// the configuration makes it: somebody has changed it. "" if in none.
 	Changed string
+	// Unapplied is what the configuration's file says by now, and the tunnel does not.
+	Unapplied []Unapplied
 
 	// PathMTU is what was measured of large packets, nil if nothing was.
 	PathMTU *PathMTU
@@ -264,6 +266,7 @@ type Stranger struct {
 	From   netip.AddrPort
 	Key    key.Public // zero if it cannot be known, or if that is what it sends
 	Reason probe.Reason
+	Filed  string // its name in the configuration's file, which is not applied; "" if it is not there
 	Count  int
 	Last   *probe.Event
 }

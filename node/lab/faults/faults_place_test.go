@@ -23,3 +23,24 @@ func faultsOfMapping() []fault {
 	}
 	return []fault{closed, silent}
 }
+
+// faultsOfFile are those that A's file has mended, and that nobody has applied.
+func faultsOfFile() []fault {
+	const since = "has been changed since it was applied"
+	write := func(s *site, from, to string) {
+		s.ConfA.Replace(s.T, from, to)
+		s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
+	}
+	psk := func(s *site) string { return "PresharedKey = " + s.Alice.Public + "\nAllowedIPs" }
+	return []fault{
+		{code: diagnose.NoAllowedIPsMatch, how: "in the file, not applied", side: "A", at: "A1", says: since, mends: true,
+			conf:   func(s *site) { s.ConfA.Replace(s.T, ", "+s.HLan().String(), "") },
+			inject: func(s *site) { write(s, "fd0a::2/128", "fd0a::2/128, "+s.HLan().String()) }},
+		{code: diagnose.EndpointPortClosed, how: "the port in the file is not applied", side: "A", at: "A3", says: since, mends: true,
+			conf:   func(s *site) { s.ConfA.Replace(s.T, ":51820", ":51833") },
+			inject: func(s *site) { write(s, ":51833", ":51820") }},
+		{code: diagnose.PSKMismatch, how: "the key in the file is not applied", side: "A", at: "A3", says: since, mends: true,
+			conf:   func(s *site) { s.ConfH.Replace(s.T, "AllowedIPs", psk(s)) },
+			inject: func(s *site) { write(s, "AllowedIPs", psk(s)) }},
+	}
+}

@@ -33,6 +33,20 @@ func notAsApplied(f *Facts) []diagnose.Finding {
 	return found
 }
 
+// unapplied tells of a file that was changed since it was applied.
+func unapplied(f *Facts) []diagnose.Finding {
+	if len(f.Unapplied) == 0 {
+		return nil
+	}
+	named := f.Unapplied[:min(len(f.Unapplied), mostChanged)]
+	text := fmt.Sprintf("%s was changed since it was applied: it has %s, which %s has not", f.Config, strings.Join(named, ", "), f.Interface)
+	if more := len(f.Unapplied) - len(named); more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return []diagnose.Finding{{Summary: text,
+		Fix: fix.Steps{fix.Note("apply it:"), fix.Command("wgnode reload %s", f.Interface)}}}
+}
+
 func (f *Facts) changes(changed []Changed, protects bool) string {
 	var what, by []string
 	var since time.Time

@@ -42,6 +42,7 @@ type Facts struct {
 	ResolverSeen bool // SystemAsks is known
 	Asked        []Asked
 	Changed      []Changed
+	Unapplied    []string // peers and prefixes that the file has by now, and the tunnel lacks
 }
 
 // Peer is what is known of one peer.
@@ -148,6 +149,7 @@ var rules = []rule{
 	{code: diagnose.NoKeepalive, find: noKeepalive},
 	{code: diagnose.FullTunnelOneFamily, find: oneFamily},
 	{code: diagnose.NotAsApplied, find: notAsApplied},
+	{code: diagnose.NotAsApplied, find: unapplied},
 	{code: diagnose.ForwardingDisabled, find: forwarding},
 	{code: diagnose.NoAllowedIPsMatch, find: unmatched},
 	{code: diagnose.ClockSkew, find: clock},

@@ -168,6 +168,8 @@ func ofHost() []findingCase {
 			"); systemd-networkd could have done it"},
 		{name: "many routes were deleted", edit: func(f *Facts) { f.Changed = slices.Repeat([]Changed{{What: "x"}}, 7) },
 			want: diagnose.NotAsApplied, says: "x; x; x; x; x; and 2 more"},
+		{name: "the file has a peer more", edit: func(f *Facts) { f.Unapplied = []string{"peer carol", "10.7.0.0/16 for bob"} },
+			want: diagnose.NotAsApplied, says: "it has peer carol, 10.7.0.0/16 for bob, which wg0 has not"},
 		{name: "the kill switch was flushed", edit: func(f *Facts) {
 			f.Changed = []Changed{{What: "nft table inet x: it is missing", Protects: true}}
 		}, want: diagnose.NotAsApplied, says: "wgnode reload wg0"},

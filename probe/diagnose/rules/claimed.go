@@ -6,6 +6,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
 )
 
 // This file is about what anybody could have sent: it is told, and decides nothing.
@@ -51,6 +52,9 @@ func (f facts) knocked(v *diagnose.Verdict) {
 		if code == diagnose.WrongPublicKey {
 			check = fmt.Sprintf("on %s, wg show all peers must list %s for this host", s.From.Addr(), f.PublicKey)
 		}
+		if s.Filed != "" {
+			check = fmt.Sprintf("%s has that key as %s: wgnode reload %s", f.Config, s.Filed, f.Interface)
+		}
 		v.Candidates = append(v.Candidates, diagnose.Candidate{Code: code, Check: check})
 	}
 }
@@ -63,7 +67,12 @@ func Strangers(of *diagnose.Facts, all []diagnose.Stranger) []diagnose.Finding {
 		s := &all[len(all)-1-i]
 		v := Stranger(of, s)
 		_, what := knock(s)
-		found = append(found, diagnose.Finding{Code: v.Code, Peer: s.Key, Summary: what + "; anybody could have sent that", Fix: v.Fix})
+		one := diagnose.Finding{Code: v.Code, Peer: s.Key, Summary: what + "; anybody could have sent that", Fix: v.Fix}
+		if s.Filed != "" {
+			one.Summary += fmt.Sprintf("; %s has that key as %s, and is not applied", of.Config, s.Filed)
+			one.Fix = fix.Steps{fix.Note("apply the file as it is now:"), fix.Command("wgnode reload %s", of.Interface)}
+		}
+		found = append(found, one)
 	}
 	if more := len(all) - strangersTold; more > 0 {
 		found[len(found)-1].Summary += fmt.Sprintf("; %d others did the like", more)

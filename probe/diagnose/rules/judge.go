@@ -31,7 +31,25 @@ func Judge(of *diagnose.Facts, now time.Time) (v diagnose.Verdict, settled bool)
 		v.Fix = append(fix.Steps{fix.Note("restore the configured state:"), fix.Command("wgnode reload %s", f.Interface),
 			fix.Note("or:")}, v.Fix...)
 	}
+	f.unapplied(&v)
 	return v, settled
+}
+
+// unapplied says where the configuration's file, as it is now, is otherwise than the tunnel,
+// if that can be why: then to apply it comes first.
+func (f facts) unapplied(v *diagnose.Verdict) {
+	var said []evidence.Line
+	for i := range f.Unapplied {
+		if u := &f.Unapplied[i]; u.Explains(v.Code) {
+			said = append(said, evidence.Kernel.Says("%s, and %s does not: the file has been changed since it was applied", u.Text, f.Interface))
+		}
+	}
+	if len(said) == 0 {
+		return
+	}
+	v.Evidence = append(v.Evidence, said...)
+	v.Fix = append(fix.Steps{fix.Note("apply the file as it is now:"), fix.Command("wgnode reload %s", f.Interface), fix.Note("if that does not help:")},
+		v.Fix...)
 }
 
 func (f facts) judge(now time.Time) (v diagnose.Verdict, settled bool) {
