@@ -48,8 +48,8 @@ func (f facts) unapplied(v *diagnose.Verdict) {
 		return
 	}
 	v.Evidence = append(v.Evidence, said...)
-	v.Fix = append(fix.Steps{fix.Note("apply the file as it is now:"), fix.Command("wgnode reload %s", f.Interface), fix.Note("if that does not help:")},
-		v.Fix...)
+	v.Fix = append(fix.Steps{fix.Note("apply the file as it is now:"), fix.Command("wgnode reload %s", f.Interface),
+		fix.Note("if that does not help:")}, v.Fix...)
 }
 
 func (f facts) judge(now time.Time) (v diagnose.Verdict, settled bool) {
