@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +15,6 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
-	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
@@ -44,7 +40,8 @@ func newExplainCommand() *cobra.Command {
 		Short: "Say what becomes of the packets to a destination, and why",
 		Long: `Explain follows one flow through the tunnel NAME, checkpoint by checkpoint, and
 gives a verdict, its evidence and the commands that fix it. NAME can be omitted
-if only one node runs.
+if only one node runs, and may follow DEST. DEST is an address, a peer's name, which
+stands for the first address of the peer's own in its AllowedIPs, or else a host's name.
 
 It sends a probe from this host: a TCP connection if a port is given, else ICMP
 echo. With --passive it sends nothing and waits for a matching packet that another
@@ -116,19 +113,14 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 		return newUsageError(cmd, errFileAndName)
 	}
 	req := explain.Request{Passive: o.passive, Timeout: o.timeout}
-	var err error
-	if req.Target, err = lastTarget(cmd, args, o.file == ""); err != nil {
+	name, target, err := o.flow(cmd, args)
+	if err != nil {
 		if hint := likeCode(args[0], cmd.CommandPath()); hint != "" && len(args) == 1 {
 			return withHint(err, hint)
 		}
 		return err
 	}
-	var name string
-	if o.file == "" {
-		if name, err = nodeName(cmd, args[:len(args)-1]); err != nil {
-			return err
-		}
-	}
+	req.Target = target
 	if o.from != "" {
 		if !o.passive && o.file == "" {
 			return newUsageError(cmd, errors.New("--from needs --passive or -r: a probe always comes from this host"))
@@ -148,6 +140,18 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 		return explainRecording(cmd, o.file, req, o.json)
 	}
 	return runExplain(cmd, name, req, o.json)
+}
+
+// flow reads the node and the destination; of a recording there is no node.
+func (o *explainOptions) flow(cmd *cobra.Command, args []string) (string, netip.AddrPort, error) {
+	if o.file == "" {
+		return nodeAndTarget(cmd, args)
+	}
+	target, err := parseTarget(cmd.Context(), args[0])
+	if err != nil {
+		return "", target, newUsageError(cmd, err)
+	}
+	return "", target, nil
 }
 
 func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON bool) error {
@@ -307,30 +311,6 @@ func printReport(cmd *cobra.Command, report any, asJSON bool, text func() error)
 	return nil
 }
 
-// parseTarget reads ADDRESS, ADDRESS:PORT, [ADDRESS6]:PORT, or the same with a
-// host name, which this host's resolver is asked for.
-func parseTarget(ctx context.Context, s string) (netip.AddrPort, error) {
-	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return netip.AddrPortFrom(a, 0), nil
-	}
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap, nil
-	}
-	host, port := s, "0"
-	if h, p, err := net.SplitHostPort(s); err == nil {
-		host, port = h, p
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || host == "" {
-		return netip.AddrPort{}, fmt.Errorf("destination %q: want ADDRESS or ADDRESS:PORT", s)
-	}
-	addrs, err := lookup.System(ctx, host)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("cannot resolve destination %q: %w", s, err)
-	}
-	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(n)), nil
-}
-
 func parseSource(s string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
 		return p.Masked(), nil
@@ -376,23 +356,4 @@ func completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.S
 		return nil, cobra.ShellCompDirectiveError
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// completeExplain offers running nodes, and then the hosts that have a prefix
-// of their own in the AllowedIPs: these are addresses, as a rule the peers'.
-func completeExplain(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	if len(args) != 1 {
-		return completeNodes(cmd, args, toComplete)
-	}
-	var hosts []string
-	if status, _ := getStatus(deviceOf(args[0])); status != nil {
-		for i := range status.Peers {
-			for _, p := range status.Peers[i].AllowedIPs {
-				if p.IsSingleIP() {
-					hosts = append(hosts, p.Addr().String())
-				}
-			}
-		}
-	}
-	return hosts, cobra.ShellCompDirectiveNoFileComp
 }

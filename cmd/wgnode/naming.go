@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -170,23 +169,6 @@ func onlyNode(names []string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("more than one tunnel is running; choose one: %s", strings.Join(names, ", "))
-}
-
-// lastTarget is the destination that args end in. Where it is alone, and a node may stand
-// before it, a tunnel's name is not looked up as that of a host: what is missing then is
-// the destination, and the name would be asked for on the network.
-func lastTarget(cmd *cobra.Command, args []string, nodeFirst bool) (netip.AddrPort, error) {
-	word := args[len(args)-1]
-	if _, err := netip.ParseAddr(word); err != nil && nodeFirst && len(args) == 1 {
-		if name, err := interfaceOf(word); err == nil && present(name) {
-			return netip.AddrPort{}, newUsageError(cmd, fmt.Errorf("missing DEST: %s is the tunnel", word))
-		}
-	}
-	target, err := parseTarget(cmd.Context(), word)
-	if err != nil {
-		return target, newUsageError(cmd, err)
-	}
-	return target, nil
 }
 
 func beganNames(began []node.Beginning) []string {

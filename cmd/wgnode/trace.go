@@ -28,7 +28,8 @@ a port is given, else an ICMP echo request. It shows step by step what happens t
 it on this host: each routing rule, each netfilter chain with the rules that
 matched, cryptokey routing, encapsulation, and the same again for the encrypted
 packet, and for the reply. If the packet is lost, the last step names the rule.
-NAME can be omitted if only one node runs.
+NAME can be omitted if only one node runs, and may follow DEST, which is an address, the
+name of a peer or of a host, as for explain.
 
 Each step has its evidence. "Not visible" are steps that this host does not show,
 because privileges are missing or a userspace network stack has the packet.
@@ -40,11 +41,7 @@ reply was lost, and the last line says where; or the command line is wrong.`,
 		Example: `  wgnode trace wg0 192.168.200.22:80
   wgnode trace wg0 192.168.200.22 --svg walk.svg`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			target, err := lastTarget(cmd, args, true)
-			if err != nil {
-				return err
-			}
-			name, err := nodeName(cmd, args[:len(args)-1])
+			name, target, err := nodeAndTarget(cmd, args)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/lookup"
+	"github.com/wgnode/wgnode/probe/key"
+)
+
+// nodeAndTarget reads the arguments of a command that follows a flow: a destination, and
+// perhaps a node, in either order.
+func nodeAndTarget(cmd *cobra.Command, args []string) (name string, target netip.AddrPort, err error) {
+	nodes, dest := inOrder(args)
+	target, literal := literalTarget(dest)
+	if !literal && len(nodes) == 0 && isTunnel(dest) {
+		// A tunnel's name is not looked up as that of a host: what is missing is the
+		// destination, and the name would be asked for on the network.
+		return "", target, newUsageError(cmd, fmt.Errorf("missing DEST: %s is the tunnel", dest))
+	}
+	name, nodeErr := nodeName(cmd, nodes)
+	if !literal && nodeErr == nil {
+		target, literal, err = peerTarget(cmd.Context(), name, dest)
+	}
+	if !literal && err == nil {
+		target, err = parseTarget(cmd.Context(), dest)
+	}
+	if err != nil {
+		return "", target, newUsageError(cmd, err)
+	}
+	return name, target, nodeErr
+}
+
+// inOrder takes [CONF|NAME] DEST apart. They stand the other way round if the second is no
+// destination but a tunnel, or the first can be nothing but a destination.
+func inOrder(args []string) (nodes []string, dest string) {
+	nodes, dest = args[:len(args)-1], args[len(args)-1]
+	if len(nodes) == 0 {
+		return nodes, dest
+	}
+	_, first := literalTarget(nodes[0])
+	_, last := literalTarget(dest)
+	if !last && (first || isTunnel(dest) && !isTunnel(nodes[0])) {
+		return []string{dest}, nodes[0]
+	}
+	return nodes, dest
+}
+
+// isTunnel reports whether a word names an interface that is there.
+func isTunnel(word string) bool {
+	name, err := interfaceOf(word)
+	return err == nil && present(name)
+}
+
+// peerTarget is the destination that a peer's name stands for, with or without a port: the
+// first address in its AllowedIPs that is the peer's alone. It reports whether there is a peer
+// of that name.
+func peerTarget(ctx context.Context, name, s string) (target netip.AddrPort, found bool, err error) {
+	host, port, err := splitTarget(s)
+	if err != nil {
+		return target, false, err
+	}
+	c, err := node.Dial(name)
+	if err != nil {
+		return target, false, nil // who asks the node next says why
+	}
+	peers, err := c.Peers(ctx)
+	if err != nil {
+		return target, false, nil
+	}
+	i := slices.IndexFunc(peers, func(p node.PeerName) bool { return p.Name == host })
+	if i < 0 {
+		return target, false, nil
+	}
+	status, errno := getStatus(name)
+	if errno != 0 {
+		return target, true, fmt.Errorf("look up the addresses of the peer %s: %w", host, errno)
+	}
+	for _, p := range status.Peers {
+		if p.PublicKey != peers[i].PublicKey {
+			continue
+		}
+		for _, prefix := range p.AllowedIPs {
+			if prefix.IsSingleIP() {
+				return netip.AddrPortFrom(prefix.Addr(), port), true, nil
+			}
+		}
+	}
+	return target, true, fmt.Errorf("the peer %s has no address of its own in its AllowedIPs, only networks: give an address", host)
+}
+
+// literalTarget reads ADDRESS, ADDRESS:PORT or [ADDRESS6]:PORT.
+func literalTarget(s string) (netip.AddrPort, bool) {
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return netip.AddrPortFrom(a, 0), true
+	}
+	ap, err := netip.ParseAddrPort(s)
+	return ap, err == nil
+}
+
+// splitTarget reads HOST or HOST:PORT; the port is 0 without one.
+func splitTarget(s string) (host string, port uint16, err error) {
+	host, text := s, "0"
+	if h, p, err := net.SplitHostPort(s); err == nil {
+		host, text = h, p
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || host == "" {
+		return "", 0, fmt.Errorf("destination %q: want ADDRESS or ADDRESS:PORT", s)
+	}
+	return host, uint16(n), nil
+}
+
+// parseTarget reads ADDRESS, ADDRESS:PORT, [ADDRESS6]:PORT, or the same with a
+// host name, which this host's resolver is asked for.
+func parseTarget(ctx context.Context, s string) (netip.AddrPort, error) {
+	if target, ok := literalTarget(s); ok {
+		return target, nil
+	}
+	host, port, err := splitTarget(s)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	addrs, err := lookup.System(ctx, host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("cannot resolve destination %q: %w", s, err)
+	}
+	return netip.AddrPortFrom(addrs[0].Unmap(), port), nil
+}
+
+// completeExplain offers running nodes, and then the peers that have a name, and the hosts
+// that have a prefix of their own in the AllowedIPs: these are addresses, as a rule the peers'.
+func completeExplain(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return completeNodes(cmd, args, toComplete)
+	}
+	hosts := slices.DeleteFunc(peerNames(cmd, deviceOf(args[0])), func(word string) bool {
+		_, err := key.ParsePublic(word)
+		return err == nil // without a name it goes by its key
+	})
+	if status, _ := getStatus(deviceOf(args[0])); status != nil {
+		for i := range status.Peers {
+			for _, p := range status.Peers[i].AllowedIPs {
+				if p.IsSingleIP() {
+					hosts = append(hosts, p.Addr().String())
+				}
+			}
+		}
+	}
+	return hosts, cobra.ShellCompDirectiveNoFileComp
+}
