@@ -94,7 +94,7 @@ func (w *wireWatch) complete(r *diagnose.DoctorReport) {
 		if rule != "" {
 			rule = ": " + rule
 		}
-		r.Findings = append(r.Findings, diagnose.Finding{Code: diagnose.UnderlayInputFirewall, Fix: fix.Commands(p.Drop.Fix...),
+		r.Findings = append(r.Findings, diagnose.Finding{Code: diagnose.UnderlayInputFirewall, Fix: fix.FromLines(p.Drop.Fix),
 			Summary: fmt.Sprintf("%s what %s sends to the tunnel's port%s", p.Drop.By(), from, rule)})
 	}
 }

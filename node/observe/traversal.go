@@ -7,6 +7,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
+	"github.com/wgnode/wgnode/probe/host/owner"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
@@ -54,8 +55,43 @@ func (p *Packet) drop(fate netfilter.Fate, services Ports) *evidence.Drop {
 		rule = p.rule(fate.Chain, fate.Step)
 		d.Rule, d.Reject = rule.String(), rule.Reject
 	}
-	if services != nil {
-		d.Fix = accept(rule, p.at(len(p.Visits)-1), services)
+	at := p.at(len(p.Visits) - 1)
+	owned := p.owned(fate, rule, at)
+	by := owner.Of(owned)
+	if by != nil {
+		d.Owner = by.Name
+	}
+	if services == nil {
+		return d
+	}
+	d.Fix = accept(rule, at, services)
+	if by != nil {
+		if services(at.SrcPort) {
+			owned.SrcPort = at.SrcPort
+		}
+		if services(at.DstPort) {
+			owned.DstPort = at.DstPort
+		}
+		d.Fix = by.Admit(owned, d.Fix)
+	}
+	return d
+}
+
+// owned is a drop as its owner is recognized by it. h is the packet as it entered the
+// base chain.
+func (p *Packet) owned(fate netfilter.Fate, r netfilter.Rule, h netfilter.Header) *owner.Drop {
+	d := &owner.Drop{Family: r.Table.Family, Table: r.Table.Name, Chains: []string{fate.Chain.Name}, Rule: r.Text, Hook: fate.Hook.String(),
+		Packet: owner.Packet{In: routing.LinkName(h.In), Out: routing.LinkName(h.Out), Src: h.Src, Dst: h.Dst, Proto: h.Proto}}
+	if fate.Step.Kind == netfilter.RuleStep && d.Rule == "" {
+		d.Rule = r.NoText // a rule all the same
+	}
+	if len(p.Visits) == 0 {
+		return d
+	}
+	for _, step := range p.Visits[len(p.Visits)-1].Steps {
+		if step.Chain != d.Chains[len(d.Chains)-1] {
+			d.Chains = append(d.Chains, step.Chain)
+		}
 	}
 	return d
 }

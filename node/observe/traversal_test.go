@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -240,5 +241,43 @@ func TestDescribe(t *testing.T) {
 		if got := describe(tc.h); got != tc.want+" 10.0.0.1 > 10.0.0.2" {
 			t.Errorf("%q, want %q", got, tc.want)
 		}
+	}
+}
+
+// A drop in chains of a known program is let pass in that program's words, and a rule of
+// somebody else's beside them as ever.
+func TestOwner(t *testing.T) {
+	syn := header(probe.ProtoTCP, "10.0.0.1:4000", "10.0.0.2:80", 12)
+	forward := netfilter.Chain{Table: netfilter.Table{Family: "ip", Name: "filter"}, Name: "FORWARD", Type: "filter", Hook: netfilter.Forward}
+	in := func(chain string, s netfilter.Step) netfilter.Step {
+		s.Chain = chain
+		return s
+	}
+	user := in("DOCKER-USER", netfilter.Step{Kind: netfilter.EndStep, Verdict: netfilter.Verdict{Action: netfilter.Continue}})
+	words := []string{"# Docker owns these rules and keeps those in DOCKER-USER; a reboot needs them again (iptables-persistent):",
+		"iptables -I DOCKER-USER -s 10.0.0.1 -d 10.0.0.2 -p tcp --dport 80 -j ACCEPT",
+		"iptables -I DOCKER-USER -s 10.0.0.2 -d 10.0.0.1 -p tcp --sport 80 -j ACCEPT"}
+	for _, tc := range []struct {
+		name  string
+		last  netfilter.Step
+		owner string
+		fix   []string
+	}{
+		{name: "the policy", last: in("FORWARD", byPolicy(netfilter.Drop)), owner: "Docker", fix: words},
+		{name: "a rule of its chain", last: in("DOCKER-ISOLATION-STAGE-2", by(8, netfilter.Drop, 0)), owner: "Docker", fix: words},
+		{name: "a rule whose text is not known", last: in("DOCKER", by(6, netfilter.Drop, 0)), owner: "Docker", fix: words},
+		{name: "a rule beside its chains", last: in("FORWARD", by(8, netfilter.Drop, 0)),
+			fix: []string{"iptables -t filter -I FORWARD -s 10.0.0.1 -d 10.0.0.2 -p tcp --dport 80 -j ACCEPT"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := crossing(syn, netfilter.Visit{Chain: forward, Header: syn, Steps: []netfilter.Step{user, tc.last}})
+			d := p.Traversal(web80).Drop
+			if d.Owner != tc.owner || !slices.Equal(d.Fix, tc.fix) {
+				t.Errorf("owner %q, fix\n%s", d.Owner, strings.Join(d.Fix, "\n"))
+			}
+			if d := p.Traversal(nil).Drop; d.Owner != tc.owner || d.Fix != nil {
+				t.Errorf("without services: owner %q, fix %q", d.Owner, d.Fix)
+			}
+		})
 	}
 }

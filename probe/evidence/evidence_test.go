@@ -58,6 +58,7 @@ func full() evidence.Observations {
 		t.Packet, t.Incomplete = "udp 192.0.2.1:51820 > 192.0.2.2:51820, 124 bytes", true
 		t.Visits = []evidence.Visit{{Hook: "output", Chain: "inet filter output", Verdict: "accept", Lines: []string{"output handle 7: accept"}}}
 		t.Held = &evidence.Held{Hook: "output", By: "handle 8: queue", How: "queued"}
+		t.Drop.Owner = "ufw"
 		c := t.Source
 		c.Doubt, c.Setting = "it depends", "rp_filter = 1 (strict)"
 		c.Dst, c.Own, c.OwnRoute = netip.MustParseAddr("192.0.2.2"), true, "local 192.0.2.2"

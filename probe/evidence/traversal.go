@@ -121,11 +121,15 @@ type Drop struct {
 	// input priority 0, policy drop)".
 	Chain string `json:"chain"`
 	// Rule is the text of the rule, with its handle; "" if it was the policy.
-	Rule   string   `json:"rule,omitempty"`
-	Reject bool     `json:"reject,omitempty"` // the sender was sent an error
-	Data   bool     `json:"data,omitempty"`   // of an encrypted packet: it is no message of a handshake
-	Packet string   `json:"packet"`           // what was dropped: "udp 192.0.2.1:51820 > 192.0.2.2:51820"
-	Fix    []string `json:"fix,omitempty"`    // commands that let such packets pass
+	Rule   string `json:"rule,omitempty"`
+	Reject bool   `json:"reject,omitempty"` // the sender was sent an error
+	Data   bool   `json:"data,omitempty"`   // of an encrypted packet: it is no message of a handshake
+	Packet string `json:"packet"`           // what was dropped: "udp 192.0.2.1:51820 > 192.0.2.2:51820"
+	// Owner is the program that writes the rules of the chain, such as "ufw"; "" if it is
+	// none that is known.
+	Owner string `json:"owner,omitempty"`
+	// Fix are commands that let such packets pass, and comments, which begin with "# ".
+	Fix []string `json:"fix,omitempty"`
 }
 
 // By says who dropped a packet, for summaries.
@@ -146,7 +150,11 @@ func (d *Drop) Evidence() []Line {
 	if d.Rule == "" {
 		what = "no rule accepted it, and the policy is drop"
 	}
-	return []Line{Kernel.Decides("netfilter trace: %s was dropped in %s", d.Packet, d.Chain), Kernel.Says("%s", what)}
+	lines := []Line{Kernel.Decides("netfilter trace: %s was dropped in %s", d.Packet, d.Chain), Kernel.Says("%s", what)}
+	if d.Owner != "" {
+		lines = append(lines, Kernel.Says("by the names of its chains, tables or sets that is one of %s's", d.Owner))
+	}
+	return lines
 }
 
 // XfrmBlock is a policy of IPsec on this host that blocks packets.

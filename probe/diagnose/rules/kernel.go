@@ -22,7 +22,7 @@ const notForwarded = "it passes prerouting and is not forwarded"
 // dropVerdict is what all verdicts about a drop have in common.
 func dropVerdict(code diagnose.Code, at probe.Checkpoint, d *evidence.Drop, what string) diagnose.Verdict {
 	return diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere,
-		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.Evidence(), Fix: fix.Commands(d.Fix...)}
+		Summary: fmt.Sprintf("%s %s %s", d.By(), what, "on this host"), Evidence: d.Evidence(), Fix: fix.FromLines(d.Fix)}
 }
 
 // outputDropped: the inner packet does not get as far as the tunnel.
