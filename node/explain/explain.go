@@ -182,6 +182,7 @@ func (x *explanation) prepare() {
 		}
 		f.Changed = x.changed(f, x.flow.Target.Addr(), k)
 		f.Unapplied = x.unappliedTo(x.now, f.PublicKey, x.flow.Target.Addr(), k)
+		x.answeredBefore()
 		return
 	}
 	x.col.Follow = true

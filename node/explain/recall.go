@@ -1,6 +1,11 @@
 package explain
 
-import "github.com/wgnode/wgnode/probe"
+import (
+	"slices"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
 
 // This file looks back: at what passed before it was watched.
 
@@ -18,6 +23,31 @@ func (x *explanation) recall() {
 		x.col.Add(&e)
 	}
 	x.col.Flow = x.flow
+}
+
+// beforeKept bounds to how many sources earlier answers are remembered.
+const beforeKept = 32
+
+// answeredBefore looks for the latest answers of the target and of its host that came out
+// of the tunnel before this was watched.
+func (x *explanation) answeredBefore() {
+	host := probe.AddrFrom(x.flow.Target.Addr())
+	for _, e := range x.Tunnel.Recorder().Snapshot(x.started.Add(-history), func(e *probe.Event) bool {
+		return e.Seam == probe.SeamTUNWrite && e.Checkpoint == probe.A6 && e.InnerSrc == host && !e.Dropped() && !e.ICMPError()
+	}) {
+		if !e.When().Before(x.started) {
+			continue
+		}
+		_, echo := e.ICMPEcho()
+		port := x.flow.Target.Port()
+		one := diagnose.Before{To: e.InnerDst.Netip(), Target: port == 0 && echo || port != 0 && !echo && port == e.InnerSrcPort, At: e.When()}
+		same := func(b diagnose.Before) bool { return b.To == one.To && b.Target == one.Target }
+		if i := slices.IndexFunc(x.flow.Before, same); i >= 0 {
+			x.flow.Before[i] = one
+		} else if len(x.flow.Before) < beforeKept {
+			x.flow.Before = append(x.flow.Before, one)
+		}
+	}
 }
 
 // isHandshake reports whether e is about a handshake message, in any seam.

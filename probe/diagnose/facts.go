@@ -103,6 +103,9 @@ type Flow struct {
 	Answer *probe.Event
 	// Returned is a request that came out of the tunnel at the side that had sent it.
 	Returned *probe.Event
+	// Before are the latest answers of the target's address through the tunnel before this
+	// was watched, one to each source, and to each the target itself apart from others.
+	Before []Before
 	// XfrmBlocks are what refuses its packets before netfilter sees them.
 	XfrmBlocks []evidence.XfrmBlock
 	// SentData counts data messages of this flow, Replies those back.
@@ -112,6 +115,13 @@ type Flow struct {
 	Errors Errors
 	// Answers tells whether what came back over TCP answers anything.
 	Answers Answers
+}
+
+// Before is an answer that was given before a flow was watched.
+type Before struct {
+	To     netip.Addr
+	Target bool // by the target itself; else by another port of its address, or to pings
+	At     time.Time
 }
 
 // Works reports whether something came back that answers what was asked meanwhile.

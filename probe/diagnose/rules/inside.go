@@ -140,6 +140,7 @@ func (f facts) noReply(now time.Time) *ruling {
 		diagnose.Maybe(diagnose.NoReply,
 			"on %s, tcpdump -ni any udp port %d: do the data messages arrive? What lies between may let handshakes pass alone",
 			p.Label(), p.Endpoint.Port()))
+	f.answeredBefore(&v, now)
 	f.claimed(&v)
 	if f.Flow.Target.Port() == 0 {
 		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.NoReplyFromDestination,

@@ -256,6 +256,7 @@ func (f facts) noResponse(now time.Time) *ruling {
 		diagnose.Maybe(diagnose.ReplyLeavesElsewhere,
 			"on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.Label()),
 	}
+	f.workedBefore(&v, now)
 	if p.Route.Local {
 		v.Where = diagnose.WhereHere
 		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there",
