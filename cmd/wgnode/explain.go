@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +19,6 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
-	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/render"
 )
 
@@ -31,6 +31,7 @@ type explainOptions struct {
 	from, file    string
 	timeout       time.Duration
 	with          withOptions
+	fix           fixOptions
 }
 
 func newExplainCommand() *cobra.Command {
@@ -71,12 +72,20 @@ recording there ends with this command, however that ends. WGNODE_SSH replaces
 ssh and its options. --with-command is a shell command that runs wgnode there;
 arguments are appended. All this takes some seconds longer.
 
+With --fix it then applies the fix that it printed, after a question, and asks again.
+It does only steps that it knows how to undo, and undoes all of them if one fails. The
+others are listed, and left to you: what needs a value that only you know, or is only
+one of several ways. With --yes it does not ask, and applies only the fix of a verdict
+that is certain. With --with, the steps of the other host are applied there. What was
+applied is journaled in /run/wgnode; "wgnode undo" takes it back.
+
 Exit status: 0 healthy, 1 the check could not run or nothing that matches was seen,
 2 a fault was found.`,
 		Example: `  wgnode explain wg0 192.168.200.22:80
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1
   wgnode explain wg0 192.168.200.22:80 --with root@hub
   wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 22 me@hub sudo wgnode'
+  wgnode explain wg0 192.168.200.22:80 --fix
   wgnode explain -r wg0.pcapng 192.168.200.22:80
   wgnode explain psk-mismatch`,
 		RunE: o.run,
@@ -95,6 +104,7 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 	cmd.Flags().StringVar(&o.with.command, "with-command", "", "the same, by a shell `COMMAND` that runs wgnode there")
 	cmd.Flags().StringVar(&o.with.name, "with-name", "", "`NAME` of the interface there (default the only one)")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", explain.DefaultTimeout, "how long to wait for a verdict")
+	o.fix.flags(cmd)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -111,6 +121,12 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	if o.file != "" && len(args) > 1 {
 		return newUsageError(cmd, errFileAndName)
+	}
+	if o.fix.fix && o.file != "" {
+		return newUsageError(cmd, errFixRecording)
+	}
+	if err := o.fix.check(cmd); err != nil {
+		return err
 	}
 	req := explain.Request{Passive: o.passive, Timeout: o.timeout}
 	name, target, err := o.flow(cmd, args)
@@ -134,12 +150,12 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 			return newUsageError(cmd, errors.New(
 				"--with and --with-command exclude each other, --passive and -r: they need a probe from this host"))
 		}
-		return runExplainWith(cmd, name, req, o.with, o.json)
+		return o.explainWith(cmd, name, req)
 	}
 	if o.file != "" {
 		return explainRecording(cmd, o.file, req, o.json)
 	}
-	return runExplain(cmd, name, req, o.json)
+	return o.explain(cmd, name, req)
 }
 
 // flow reads the node and the destination; of a recording there is no node.
@@ -154,7 +170,7 @@ func (o *explainOptions) flow(cmd *cobra.Command, args []string) (string, netip.
 	return "", target, nil
 }
 
-func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON bool) error {
+func (o *explainOptions) explain(cmd *cobra.Command, name string, req explain.Request) error {
 	c, err := dialNode(cmd, name)
 	if err != nil {
 		return err
@@ -163,13 +179,61 @@ func runExplain(cmd *cobra.Command, name string, req explain.Request, asJSON boo
 	if req.Passive {
 		what = "waiting for packets to %s"
 	}
-	done := waiting(cmd, what+" for up to %v", probe.TargetText(req.Target), req.Timeout)
-	report, err := c.Explain(cmd.Context(), req)
-	done()
-	if err != nil {
-		return fmt.Errorf("explain %s on %s: %w", probe.TargetText(req.Target), name, err)
+	ask := func(ctx context.Context) (*bothReport, error) {
+		done := waiting(cmd, what+" for up to %v", probe.TargetText(req.Target), req.Timeout)
+		defer done()
+		report, err := c.Explain(ctx, req)
+		if err != nil {
+			return nil, fmt.Errorf("explain %s on %s: %w", probe.TargetText(req.Target), name, err)
+		}
+		return &bothReport{Report: report}, nil
 	}
-	return printExplanation(cmd, report, asJSON)
+	report, err := ask(cmd.Context())
+	if err != nil {
+		return err
+	}
+	return o.answer(cmd, report, ask)
+}
+
+// answer prints a report, and applies its fix if it is to. ask asks the question again.
+func (o *explainOptions) answer(cmd *cobra.Command, r *bothReport, ask func(context.Context) (*bothReport, error)) error {
+	text := func() error {
+		if r.Merge == nil {
+			return render.Report(cmd.OutOrStdout(), r.Report, textOptions(cmd))
+		}
+		return render.Both(cmd.OutOrStdout(), r.Report, r.Merge, textOptions(cmd))
+	}
+	v := &r.Verdict
+	if !o.fix.fix || v.Healthy() || v.Code == diagnose.Idle {
+		if err := printReport(cmd, r, o.json, text); err != nil {
+			return err
+		}
+		return verdictStatus(v)
+	}
+	if !o.json {
+		if err := text(); err != nil {
+			return err
+		}
+	}
+	p := &patient{link: r.Interface, code: string(v.Code), steps: v.Fix, certain: v.Certain,
+		again: func(ctx context.Context) (*diagnose.Verdict, error) {
+			r, err := ask(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return &r.Verdict, nil
+		}}
+	if o.with.used() && r.Merge != nil && len(r.Merge.Hosts) > 1 {
+		p.there, p.thereName = &o.with, r.Merge.Hosts[1].Name
+	}
+	var err error
+	if r.Applied, err = o.fix.apply(cmd, p); o.json {
+		err = errors.Join(err, printReport(cmd, r, true, nil))
+	}
+	if err != nil {
+		return err
+	}
+	return r.Applied.status(verdictStatus(v))
 }
 
 func printExplanation(cmd *cobra.Command, report *diagnose.Report, asJSON bool) error {
@@ -191,111 +255,6 @@ func verdictStatus(v *diagnose.Verdict) error {
 		return fmt.Errorf("no verdict: %s", v.Summary)
 	}
 	return statusFault
-}
-
-func newDoctorCommand() *cobra.Command {
-	var o struct {
-		json bool
-		file string
-		req  explain.DoctorRequest
-	}
-	cmd := &cobra.Command{
-		Use: "doctor [CONF|NAME]", Annotations: map[string]string{statusIsVerdict: "yes"},
-		Short: "Check every peer and the configuration",
-		Long: `Doctor gives a verdict for each peer of the tunnel NAME, and names unknown hosts
-that attempt a handshake. It sends nothing: it reads the node's flight recorder,
-the configuration and the kernel's state. With --for it also watches the traffic
-for that long.
-
-The state of a peer is
-  up           it has a session: a handshake in the last 180 s
-  degraded     it is up, and a finding saw its packets fail
-  handshaking  it has none, but a handshake began in the last 90 s
-  stale        it had a session; the next packet starts another
-  never-seen   it had no session since the node started
-  failing      the verdict is a fault
-
-Below that are findings: problems of the configuration on this host, whether or
-not they hurt now. Only one that saw packets fail affects the exit status.
-
-"wgnode explain CODE" says what a verdict or a finding means and how to mend it.
-
-With -r it judges by the end of a recording. It has no findings then: a recording
-does not hold the host's state.
-
-Exit status: 0 no fault, 1 the check could not run, 2 a fault was found.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.file != "" {
-				if len(args) > 0 || o.req.For != 0 {
-					return newUsageError(cmd, errFileAndName)
-				}
-				return doctorRecording(cmd, o.file, o.json)
-			}
-			report, err := runDoctor(cmd, args, o.req)
-			if err != nil {
-				return err
-			}
-			return printDoctor(cmd, report, o.json)
-		},
-		ValidArgsFunction: completeNodes,
-	}
-	cmd.Flags().DurationVar(&o.req.For, "for", 0, "also watch the traffic for this long")
-	readFlag(cmd, &o.file)
-	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
-	return cmd
-}
-
-// runDoctor asks the node that args name. What dead nodes have left on the host
-// is a finding, and all of the report if the dead one is that which was meant.
-func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*diagnose.DoctorReport, error) {
-	all, unseen := node.List()
-	var name string
-	var err error
-	if len(args) > 0 {
-		name, err = nodeName(cmd, args)
-	} else {
-		name, err = pickNode(cmd, all, unseen)
-	}
-	var c *node.Client
-	if err == nil {
-		c, err = dialNode(cmd, name)
-	}
-	var report *diagnose.DoctorReport
-	var dead *deadError
-	switch {
-	case errors.As(err, &dead):
-		report = &diagnose.DoctorReport{Interface: dead.node.Name, Dead: true}
-	case err != nil:
-		return nil, err
-	default:
-		done := waiting(cmd, "watching %s for %v", name, req.For)
-		report, err = c.Doctor(cmd.Context(), req)
-		if done(); err != nil {
-			return nil, fmt.Errorf("doctor of %s: %w", name, err)
-		}
-	}
-	for i := range all {
-		if k := &all[i]; k.State == node.StateDead && (len(k.Left) > 0 || k.Name == report.Interface) {
-			report.Findings = append(report.Findings, diagnose.Finding{
-				Code: diagnose.NodeDied, Summary: obituary(k), Fix: fix.Steps{fix.Command("wgnode recover %s", k.Name)}})
-		}
-	}
-	if unseen != nil {
-		report.Unchecked = append(report.Unchecked, unseen.Error())
-	}
-	return report, nil
-}
-
-func printDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, asJSON bool) error {
-	if err := printReport(cmd, report, asJSON, func() error {
-		return render.Doctor(cmd.OutOrStdout(), report, textOptions(cmd))
-	}); err != nil {
-		return err
-	}
-	if !report.Healthy() {
-		return statusFault
-	}
-	return nil
 }
 
 func printReport(cmd *cobra.Command, report any, asJSON bool, text func() error) error {

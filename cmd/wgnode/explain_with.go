@@ -20,7 +20,6 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/merge"
 	"github.com/wgnode/wgnode/probe/recording"
-	"github.com/wgnode/wgnode/probe/render"
 )
 
 const (
@@ -50,14 +49,19 @@ func (o *withOptions) args(limit time.Duration) []string {
 		record = append(record, o.name)
 	}
 	record = append(record, "-w", "-", "--until-eof", "--since", recordedBefore.String(), "--for", limit.String())
+	return o.wgnode(record...)
+}
+
+// wgnode is the command that runs wgnode on the other host.
+func (o *withOptions) wgnode(args ...string) []string {
 	if o.command != "" {
-		return append([]string{"sh", "-c", o.command + ` "$@"`, "sh"}, record...)
+		return append([]string{"sh", "-c", o.command + ` "$@"`, "sh"}, args...)
 	}
 	ssh := strings.Fields(os.Getenv(sshVariable))
 	if len(ssh) == 0 {
 		ssh = []string{"ssh"}
 	}
-	return append(append(ssh, o.host, "wgnode"), record...)
+	return append(append(ssh, o.host, "wgnode"), args...)
 }
 
 // there is how the other host is called in errors.
@@ -77,34 +81,42 @@ type bothReport struct {
 	*diagnose.Report
 	// Merge is what the recordings of both ends tell together: with --with only.
 	Merge *merge.Result `json:"merge,omitempty"`
+	// Applied is what became of the fix: with --fix only.
+	Applied *applied `json:"applied,omitempty"`
 }
 
-func runExplainWith(cmd *cobra.Command, name string, req explain.Request, with withOptions, asJSON bool) error {
+func (o *explainOptions) explainWith(cmd *cobra.Command, name string, req explain.Request) error {
 	c, err := dialNode(cmd, name)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "wgnode-explain-")
-	if err != nil {
-		return fmt.Errorf("make a place for recordings: %w", err)
-	}
-	defer os.RemoveAll(dir)
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	report, files, err := explainBoth(ctx, cmd, c, req, &with, dir)
+	ask := func(ctx context.Context) (*bothReport, error) { return askBoth(ctx, cmd, c, name, req, &o.with) }
+	both, err := ask(ctx)
 	if err != nil {
-		return fmt.Errorf("explain %s on %s: %w", probe.TargetText(req.Target), name, err)
+		return err
+	}
+	return o.answer(cmd, both, ask)
+}
+
+// askBoth explains here while both ends record, and combines what they saw.
+func askBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, name string, req explain.Request,
+	with *withOptions) (*bothReport, error) {
+	dir, err := os.MkdirTemp("", "wgnode-explain-")
+	if err != nil {
+		return nil, fmt.Errorf("make a place for recordings: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	report, files, err := explainBoth(ctx, cmd, c, req, with, dir)
+	if err != nil {
+		return nil, fmt.Errorf("explain %s on %s: %w", probe.TargetText(req.Target), name, err)
 	}
 	both, err := combine(ctx, report, files, req.Target)
 	if err != nil {
-		return fmt.Errorf("explain %s on %s with %s: %w", probe.TargetText(req.Target), name, with.there(), err)
+		return nil, fmt.Errorf("explain %s on %s with %s: %w", probe.TargetText(req.Target), name, with.there(), err)
 	}
-	if err := printReport(cmd, both, asJSON, func() error {
-		return render.Both(cmd.OutOrStdout(), both.Report, both.Merge, textOptions(cmd))
-	}); err != nil {
-		return err
-	}
-	return verdictStatus(&both.Verdict)
+	return both, nil
 }
 
 // explainBoth explains here while both ends record, and returns the recordings.
@@ -220,7 +232,7 @@ func combine(ctx context.Context, report *diagnose.Report, files []string, targe
 		}
 	}
 	if flow == nil {
-		return &bothReport{report, r}, nil
+		return &bothReport{Report: report, Merge: r}, nil
 	}
 	if !v.Certain {
 		*v = flow.Verdict
@@ -228,7 +240,7 @@ func combine(ctx context.Context, report *diagnose.Report, files []string, targe
 		v.Evidence = append(v.Evidence, flow.Verdict.Evidence...)
 	}
 	report.Ladder = merge.Mark(flow.Ladder, v)
-	return &bothReport{report, r}, nil
+	return &bothReport{Report: report, Merge: r}, nil
 }
 
 // withRemedy says what to do about another host that does not record.

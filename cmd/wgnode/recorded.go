@@ -20,6 +20,9 @@ import (
 
 var errFileAndName = errors.New("-r takes the place of NAME and of what is about a running node")
 
+// errFixRecording: a recording is of the past, and perhaps of another host.
+var errFixRecording = errors.New("--fix needs a running node: a recording does not say what this host is like now")
+
 // readFlag gives a command the flag -r.
 func readFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVarP(file, "read", "r", "", "read the recording `FILE` instead of a running node; \"-\" is standard input")

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the documents in docs/schema inst
 // documents are those of docs/schema: what each command prints with --json.
 var documents = []schematest.Document{
 	{Name: "explain", Title: "wgnode explain --json", Type: reflect.TypeFor[bothReport](), Forms: diagnose.JSONForms()},
-	{Name: "doctor", Title: "wgnode doctor --json", Type: reflect.TypeFor[diagnose.DoctorReport](), Forms: diagnose.JSONForms()},
+	{Name: "doctor", Title: "wgnode doctor --json", Type: reflect.TypeFor[doctorReport](), Forms: diagnose.JSONForms()},
 	{Name: "trace", Title: "wgnode trace --json", Type: reflect.TypeFor[walk.Walk]()},
 	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},
 	{Name: "code", Title: "wgnode explain CODE --json, wgnode help CODE --json", Type: reflect.TypeFor[codeReport]()},

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/render"
+)
+
+func newDoctorCommand() *cobra.Command {
+	var o struct {
+		json bool
+		file string
+		req  explain.DoctorRequest
+		fix  fixOptions
+	}
+	cmd := &cobra.Command{
+		Use: "doctor [CONF|NAME]", Annotations: map[string]string{statusIsVerdict: "yes"},
+		Short: "Check every peer and the configuration",
+		Long: `Doctor gives a verdict for each peer of the tunnel NAME, and names unknown hosts
+that attempt a handshake. It sends nothing: it reads the node's flight recorder,
+the configuration and the kernel's state. With --for it also watches the traffic
+for that long.
+
+The state of a peer is
+  up           it has a session: a handshake in the last 180 s
+  degraded     it is up, and a finding saw its packets fail
+  handshaking  it has none, but a handshake began in the last 90 s
+  stale        it had a session; the next packet starts another
+  never-seen   it had no session since the node started
+  failing      the verdict is a fault
+
+Below that are findings: problems of the configuration on this host, whether or
+not they hurt now. Only one that saw packets fail affects the exit status.
+
+"wgnode explain CODE" says what a verdict or a finding means and how to mend it.
+
+With -r it judges by the end of a recording. It has no findings then: a recording
+does not hold the host's state.
+
+With --fix it then applies the fixes of the faults that it found, as "wgnode explain
+--fix" does, and judges again. It sends nothing then either: where only fresh traffic
+can show that a fault has gone, say --for, or ask explain.
+
+Exit status: 0 no fault, 1 the check could not run, 2 a fault was found.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.file != "" {
+				if len(args) > 0 || o.req.For != 0 {
+					return newUsageError(cmd, errFileAndName)
+				}
+				if o.fix.fix {
+					return newUsageError(cmd, errFixRecording)
+				}
+				return doctorRecording(cmd, o.file, o.json)
+			}
+			if err := o.fix.check(cmd); err != nil {
+				return err
+			}
+			report, err := runDoctor(cmd, args, o.req)
+			if err != nil {
+				return err
+			}
+			if o.fix.fix && !report.Healthy() && !report.Dead {
+				return o.fix.cure(cmd, report, o.json, func() (*diagnose.DoctorReport, error) { return runDoctor(cmd, args, o.req) })
+			}
+			return printDoctor(cmd, report, o.json)
+		},
+		ValidArgsFunction: completeNodes,
+	}
+	cmd.Flags().DurationVar(&o.req.For, "for", 0, "also watch the traffic for this long")
+	readFlag(cmd, &o.file)
+	o.fix.flags(cmd)
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+// runDoctor asks the node that args name. What dead nodes have left on the host
+// is a finding, and all of the report if the dead one is that which was meant.
+func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*diagnose.DoctorReport, error) {
+	all, unseen := node.List()
+	var name string
+	var err error
+	if len(args) > 0 {
+		name, err = nodeName(cmd, args)
+	} else {
+		name, err = pickNode(cmd, all, unseen)
+	}
+	var c *node.Client
+	if err == nil {
+		c, err = dialNode(cmd, name)
+	}
+	var report *diagnose.DoctorReport
+	var dead *deadError
+	switch {
+	case errors.As(err, &dead):
+		report = &diagnose.DoctorReport{Interface: dead.node.Name, Dead: true}
+	case err != nil:
+		return nil, err
+	default:
+		done := waiting(cmd, "watching %s for %v", name, req.For)
+		report, err = c.Doctor(cmd.Context(), req)
+		if done(); err != nil {
+			return nil, fmt.Errorf("doctor of %s: %w", name, err)
+		}
+	}
+	for i := range all {
+		if k := &all[i]; k.State == node.StateDead && (len(k.Left) > 0 || k.Name == report.Interface) {
+			report.Findings = append(report.Findings, diagnose.Finding{
+				Code: diagnose.NodeDied, Summary: obituary(k), Fix: fix.Steps{fix.Command("wgnode recover %s", k.Name)}})
+		}
+	}
+	if unseen != nil {
+		report.Unchecked = append(report.Unchecked, unseen.Error())
+	}
+	return report, nil
+}
+
+func printDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, asJSON bool) error {
+	if err := printReport(cmd, report, asJSON, func() error {
+		return render.Doctor(cmd.OutOrStdout(), report, textOptions(cmd))
+	}); err != nil {
+		return err
+	}
+	if !report.Healthy() {
+		return statusFault
+	}
+	return nil
+}
+
+// doctorReport is what doctor says; without --fix it lacks Applied.
+type doctorReport struct {
+	*diagnose.DoctorReport
+	Applied []*applied `json:"applied,omitempty"`
+}
+
+// cure prints a report, and applies the fixes of its faults one after the other.
+func (o *fixOptions) cure(cmd *cobra.Command, r *diagnose.DoctorReport, asJSON bool, again func() (*diagnose.DoctorReport, error)) error {
+	if !asJSON {
+		if err := render.Doctor(cmd.OutOrStdout(), r, textOptions(cmd)); err != nil {
+			return err
+		}
+	}
+	whole := doctorReport{DoctorReport: r}
+	last, err := r, error(nil)
+	for _, fault := range faultsOf(r) {
+		fault.again = func(context.Context) (*diagnose.Verdict, error) {
+			if last, err = again(); err != nil {
+				return nil, err
+			}
+			for _, left := range faultsOf(last) {
+				if left.code == fault.code && left.of == fault.of {
+					return &diagnose.Verdict{Code: diagnose.Code(left.code), Summary: left.summary}, nil
+				}
+			}
+			return &diagnose.Verdict{Code: diagnose.Healthy, Summary: "doctor does not find " + fault.code + " any more", Certain: true}, nil
+		}
+		var a *applied
+		if a, err = o.apply(cmd, &fault.patient); a != nil {
+			whole.Applied = append(whole.Applied, a)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if asJSON {
+		err = errors.Join(err, printReport(cmd, whole, true, nil))
+	}
+	if err == nil && !last.Healthy() {
+		return statusFault
+	}
+	return err
+}
+
+// doctorFault is a fault of a doctor's report that has a fix.
+type doctorFault struct {
+	patient
+	of      string // the peer's key, "" of none in particular
+	summary string
+}
+
+// faultsOf are the faults that make a report one of a fault. Of two that have the same
+// fix one is enough.
+func faultsOf(r *diagnose.DoctorReport) []doctorFault {
+	var all []doctorFault
+	add := func(f doctorFault) {
+		if !slices.ContainsFunc(all, func(o doctorFault) bool { return slices.Equal(o.steps, f.steps) }) {
+			all = append(all, f)
+		}
+	}
+	for i := range r.Peers {
+		p := &r.Peers[i]
+		if v := &p.Verdict; !v.Healthy() && v.Code != diagnose.Idle {
+			add(doctorFault{patient{link: r.Interface, code: string(v.Code), steps: v.Fix, certain: v.Certain}, p.Peer, v.Summary})
+		}
+	}
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Failing && len(f.Fix) > 0 {
+			of := ""
+			if !f.Peer.IsZero() {
+				of = f.Peer.String()
+			}
+			add(doctorFault{patient{link: r.Interface, code: string(f.Code), steps: f.Fix, certain: true}, of, f.Summary})
+		}
+	}
+	return all
+}
