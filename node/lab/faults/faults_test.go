@@ -64,7 +64,7 @@ const (
 // faults is the matrix.
 func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
-		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile())
+		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners())
 }
 
 // elsewhere are the codes whose cases need other hosts or files than the matrix
