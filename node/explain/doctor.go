@@ -49,7 +49,10 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 		return nil, err
 	}
 	d := &doctor{Subject: &s, req: req, know: k, facts: collect.FactsFrom(k), col: collect.CollectorFor(k),
-		now: s.filed(), looked: make(map[netip.AddrPort]found)}
+		looked: make(map[netip.AddrPort]found)}
+	if !req.VerdictsOnly { // which are asked for often
+		d.now = s.filed()
+	}
 	d.otherwise = s.unapplied(d.now, d.facts.PublicKey)
 	d.col.Latest = true
 	if req.Provoke {
