@@ -225,6 +225,7 @@ func (o *explainOptions) answer(cmd *cobra.Command, r *bothReport, ask func(cont
 		}}
 	if o.with.used() && r.Merge != nil && len(r.Merge.Hosts) > 1 {
 		p.there, p.thereName = &o.with, r.Merge.Hosts[1].Name
+		p.steps = ownSteps(v.Fix, r.Merge.Hosts[0].Name)
 	}
 	var err error
 	if r.Applied, err = o.fix.apply(cmd, p); o.json {

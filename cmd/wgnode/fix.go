@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -130,6 +131,17 @@ func (o *fixOptions) apply(cmd *cobra.Command, p *patient) (*applied, error) {
 		}
 	}
 	return a, o.outcome(ctx, cmd, p, a)
+}
+
+// ownSteps are steps that call this host by its name, without that.
+func ownSteps(steps fix.Steps, here string) fix.Steps {
+	own := slices.Clone(steps)
+	for i := range own {
+		if own[i].Where.Host == here {
+			own[i].Where.Host = ""
+		}
+	}
+	return own
 }
 
 // stepsOf are the steps of one host, with the notes above them.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -138,16 +139,32 @@ func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; ")
 }
 
-// run runs a command, and returns what it says. The wg that is asked for may be this
-// program, which has its commands.
+// find is the path of a program. What logs in by ssh often lacks root's folders in its
+// PATH. The wg that is asked for may be this program, which has its commands.
+func find(program string) (string, error) {
+	path, err := exec.LookPath(program)
+	for _, folder := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if err == nil {
+			return path, nil
+		}
+		path, err = exec.LookPath(filepath.Join(folder, program))
+	}
+	switch {
+	case err != nil && program == "wg":
+		return os.Executable()
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", program, exec.ErrNotFound)
+	}
+	return path, nil
+}
+
+// run runs a command, and returns what it says.
 func run(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
-	program := args[0]
-	if _, err := exec.LookPath(program); err != nil && program == "wg" {
-		if program, err = os.Executable(); err != nil {
-			return "", fmt.Errorf("find this program: %w", err)
-		}
+	program, err := find(args[0])
+	if err != nil {
+		return "", err
 	}
 	cmd := exec.CommandContext(ctx, program, args[1:]...)
 	cmd.WaitDelay = time.Second

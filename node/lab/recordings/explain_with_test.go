@@ -5,6 +5,7 @@ package recordings
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,12 +73,32 @@ func TestExplainWith(t *testing.T) {
 	}
 	drop(hostH, "forward", "tcp dport 80")(s)
 	with(diagnose.ForwardFirewall, "B5", true)
+	s.fixThere(explain, with)
 	s.H.Run("nft", "delete", "table", "inet", "culprit")
 	drop(hostR, "forward", "udp dport 51820")(s)
 	with(diagnose.LostOnPath, "B1", true) // the data, and the handshake that is tried in its place
 	s.A.Run(s.Wgnode, "down", "wg0")
 	s.A.Run(s.Wgnode, "up", "wg0")
 	with(diagnose.LostOnPath, "B1", true)
+}
+
+// fixThere has a fix of H's applied from A, and taken back.
+func (s *site) fixThere(explain []string, with func(diagnose.Code, string, bool)) {
+	s.T.Helper()
+	out, status, err := s.A.Try(append(slices.Clip(explain), "--fix", "--yes")...)
+	if err != nil || status != 0 || !strings.Contains(out, "healthy now") {
+		s.T.Fatalf("fix there: status %d, %v\n%s", status, err, out)
+	}
+	to := explain[len(explain)-2:]
+	undo := append([]string{explain[0], explain[1], s.Wgnode, "undo"}, to...)
+	if list := s.A.Run(append(slices.Clip(undo), "--list")...); !strings.Contains(list, "forward-firewall") {
+		s.T.Errorf("undo --list there: %s", list)
+	}
+	if none := s.A.Run(s.Wgnode, "undo", "--yes"); !strings.Contains(none, "nothing that was applied") {
+		s.T.Errorf("applied here: %s", none)
+	}
+	s.A.Run(append(slices.Clip(undo), "--yes")...)
+	with(diagnose.ForwardFirewall, "B5", true)
 }
 
 // noRecorder wants no recording to be going on any more.
