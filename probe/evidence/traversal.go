@@ -152,7 +152,7 @@ func (d *Drop) Evidence() []Line {
 	}
 	lines := []Line{Kernel.Decides("netfilter trace: %s was dropped in %s", d.Packet, d.Chain), Kernel.Says("%s", what)}
 	if d.Owner != "" {
-		lines = append(lines, Kernel.Says("by the names of its chains, tables or sets that is one of %s's", d.Owner))
+		lines = append(lines, Kernel.Says("the names of its tables, chains or sets are those of %s", d.Owner))
 	}
 	return lines
 }

@@ -32,7 +32,7 @@ func docker(d *Drop, raw []string) []string {
 	lines := []string{"# Docker owns these rules and keeps those in DOCKER-USER; a reboot needs them again (iptables-persistent):"}
 	if !slices.Contains(d.Chains, chain) {
 		chain = "FORWARD"
-		lines = []string{"# Docker owns these rules, and has no DOCKER-USER here; a reboot needs these again (iptables-persistent):"}
+		lines = []string{"# Docker owns these rules, and the packet did not meet DOCKER-USER; a reload of Docker or a reboot needs these again:"}
 	}
 	return append(lines, d.insert(chain), d.reply().insert(chain))
 }

@@ -86,7 +86,8 @@ func firewalld(d *Drop, raw []string) []string {
 	}
 	policy := "wgnode-" + d.Hook
 	permanent := "firewall-cmd --permanent --policy=" + policy
-	return append(lines, "firewall-cmd --permanent --new-policy="+policy, permanent+" --set-priority=-1000",
+	return append(lines, "# if there is no such policy yet:", "firewall-cmd --permanent --new-policy="+policy,
+		"# and:", permanent+" --set-priority=-1000",
 		permanent+" --add-ingress-zone="+from, permanent+" --add-egress-zone="+to,
 		permanent+harmless.Command(" --add-rich-rule=%s", d.richRule("")),
 		"# a reload also takes away what was set without --permanent:", "firewall-cmd --reload")
