@@ -26,12 +26,12 @@ func (f facts) mapping(v *diagnose.Verdict, now time.Time) {
 	if !p.Learned || p.Route.Local {
 		return
 	}
-	heard := "not since it is known here"
+	heard := "it was not heard meanwhile"
 	silent := p.Heard.IsZero() || now.Sub(p.Heard) >= mappingLife
 	if !p.Heard.IsZero() {
-		heard = probe.Brief(now.Sub(p.Heard)) + " ago"
+		heard = "it was heard last " + probe.Brief(now.Sub(p.Heard)) + " ago"
 	}
-	v.Evidence = append(v.Evidence, evidence.Authenticated.Says("that %s is at %s is learned from its packets; the latest was heard %s",
+	v.Evidence = append(v.Evidence, evidence.Authenticated.Says("that %s is at %s is learned from its packets; %s",
 		p.Label(), p.Endpoint, heard),
 		evidence.Inferred.Decides("whether %s or NAT in front of it is there cannot be seen from here", p.Label()))
 	if p.Written != "" {
@@ -46,7 +46,7 @@ func (f facts) mapping(v *diagnose.Verdict, now time.Time) {
 		v.Candidates = append(v.Candidates, expired)
 		return
 	}
-	v.Summary += fmt.Sprintf("; or NAT in front of %s has forgotten it, which was heard last %s", p.Label(), heard)
+	v.Summary += fmt.Sprintf("; or NAT in front of %s has forgotten it: %s", p.Label(), heard)
 	v.Candidates = append([]diagnose.Candidate{expired}, v.Candidates...)
 	there := fix.Where{Host: p.Label(), Section: "Peer", Peer: f.PublicKey.String()}
 	v.Fix = append(fix.Steps{fix.Notef("if %s is behind NAT: there, in the [Peer] with public key %s:", p.Label(), f.PublicKey),
