@@ -59,7 +59,7 @@ func (f facts) elseThere(code diagnose.Code) string {
 	if code == diagnose.EndpointPortClosed {
 		return fmt.Sprintf("on %s, wg show all listen-port must say %d, unless NAT changes the port", p.Label(), p.Endpoint.Port())
 	}
-	return fmt.Sprintf("on %s, nft list ruleset; ip route get %s", p.Label(), p.Route.Source)
+	return fmt.Sprintf("on %s, nft list ruleset: does a rule reject UDP to port %d?", p.Label(), p.Endpoint.Port())
 }
 
 // otherAddresses adds to a verdict that a peer does not answer which other addresses its name
