@@ -28,6 +28,7 @@ require (
 )
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	github.com/google/jsonschema-go v0.4.3
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237
 )

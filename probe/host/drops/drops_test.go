@@ -1,0 +1,269 @@
+//go:build linux
+
+package drops
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe/patience"
+)
+
+// closedPort selects datagrams to a port that is closed, which the kernel drops.
+var closedPort = Match{Proto: unix.IPPROTO_UDP, Dst: netip.MustParsePrefix("127.0.0.9/32"), DstPort: 999}
+
+// watch begins to watch in an empty network namespace, which vanishes with the thread.
+func watch(t *testing.T, matches ...Match) *Watcher {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root: makes a network namespace")
+	}
+	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("needs network namespaces: %v", err)
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Start(Options{Matches: matches, Namespace: uint32(st.Ino)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.SetDeadline(patience.Deadline())
+	return w
+}
+
+// send sends datagrams from the thread's namespace.
+func send(t *testing.T, to, payload string, n int) {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "") // not connected: it does not hear that the port is closed
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range n {
+		if _, err := c.WriteTo([]byte(payload), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What is selected is reported with reason and place, and nothing else is, nor what the
+// packet carries.
+func TestReports(t *testing.T) {
+	w := watch(t, closedPort)
+	send(t, "127.0.0.9:998", "not asked for", 1)
+	send(t, "127.0.0.9:999", "a secret", 1)
+	d, err := w.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Reason != "NO_SOCKET" || d.Place != "__udp4_lib_rcv" || d.Hook() != "input" || d.Proves() || d.Length != 28+len("a secret") {
+		t.Errorf("%s in %s at %s, %d bytes", d.Reason, d.Place, d.Hook(), d.Length)
+	}
+	if port := int(d.Header[22])<<8 | int(d.Header[23]); port != 999 {
+		t.Errorf("port %d was dropped", port)
+	}
+	if !bytes.Equal(d.Header[28:], make([]byte, HeaderLen-28)) {
+		t.Errorf("there is more than headers: %q", d.Header[28:])
+	}
+}
+
+func TestReportsIPv6(t *testing.T) {
+	w := watch(t, closedPort, Match{Proto: unix.IPPROTO_UDP, Src: netip.MustParsePrefix("::1/128"), DstPort: 999})
+	send(t, "[::1]:999", "", 1)
+	d, err := w.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Place != "__udp6_lib_rcv" || d.Header[0]>>4 != 6 {
+		t.Errorf("%s in %s", d.Reason, d.Place)
+	}
+}
+
+// In a flood few are reported, and all are counted.
+func TestFlood(t *testing.T) {
+	const many = 5000
+	w := watch(t, closedPort)
+	send(t, "127.0.0.9:999", "", many)
+	patience.See(t, fmt.Sprintf("%d drops counted", many), func() (string, bool) {
+		places, err := w.Places()
+		return fmt.Sprintf("%v, %v", places, err), places[Place{"NO_SOCKET", "__udp4_lib_rcv"}] == many
+	})
+	if lost, err := w.Lost(); lost != 0 || err != nil {
+		t.Errorf("%d reports lost: %v", lost, err)
+	}
+}
+
+const holdEnv = "WGNODE_DROPS_TEST_HOLD"
+
+// init makes the test binary a process that watches until it is killed, or that says whether
+// it could.
+func init() {
+	switch os.Getenv(holdEnv) {
+	case "watch":
+		w, err := Start(Options{Matches: []Match{closedPort}})
+		if err == nil {
+			var info *ebpf.ProgramInfo
+			if info, err = w.maps.Programs["kfree_skb"].Info(); err == nil {
+				id, _ := info.ID()
+				fmt.Println(id)
+			}
+		}
+		if err != nil {
+			fmt.Println(err)
+		}
+		// Standard input ends with the test, if it does not kill us.
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	case "available":
+		fmt.Println(Available())
+		os.Exit(0)
+	}
+}
+
+func holder(how string, before ...string) *exec.Cmd {
+	args := append(before, "/proc/self/exe")
+	c := exec.Command(args[0], args[1:]...)
+	if len(before) > 0 {
+		c.Args[len(c.Args)-1] = os.Args[0]
+	}
+	c.Env = append(os.Environ(), holdEnv+"="+how)
+	return c
+}
+
+// Nothing is left of a process that was killed.
+func TestGoneWhenKilled(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: loads a BPF program")
+	}
+	for range 5 {
+		c := holder("watch")
+		in, err := c.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var id ebpf.ProgramID
+		if _, err := fmt.Fscan(out, &id); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := ebpf.NewProgramFromID(id); err != nil {
+			t.Errorf("program %d is not there: %v", id, err)
+		} else {
+			_ = p.Close()
+		}
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait() // it was killed
+		patience.See(t, fmt.Sprintf("no program %d", id), func() (string, bool) {
+			p, err := ebpf.NewProgramFromID(id)
+			if err == nil {
+				_ = p.Close()
+			}
+			return fmt.Sprint(err), errors.Is(err, os.ErrNotExist)
+		})
+	}
+}
+
+// An ordinary user is told what is missing.
+func TestNotAllowed(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: becomes another user")
+	}
+	out, err := holder("available", "setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "CAP_BPF and CAP_PERFMON") {
+		t.Errorf("%v: %q", err, out)
+	}
+}
+
+// Not more of a packet is kept than says what and whose it is.
+func TestKept(t *testing.T) {
+	four := func(proto byte, more ...byte) []byte {
+		b := make([]byte, HeaderLen)
+		b[0], b[9] = 0x45, proto
+		copy(b[20:], more)
+		return b
+	}
+	six := func(proto byte, more ...byte) []byte {
+		b := make([]byte, HeaderLen)
+		b[0], b[6] = 0x60, proto
+		copy(b[40:], more)
+		return b
+	}
+	later := four(unix.IPPROTO_UDP)
+	later[7] = 1
+	for _, test := range []struct {
+		name   string
+		packet []byte
+		want   int
+	}{
+		{"UDP", four(unix.IPPROTO_UDP), 28},
+		{"WireGuard's data", four(unix.IPPROTO_UDP, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0), 28 + 16},
+		{"looks like it", four(unix.IPPROTO_UDP, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0), 28},
+		{"WireGuard's data, IPv6", six(unix.IPPROTO_UDP, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0), 64},
+		{"TCP", four(unix.IPPROTO_TCP), 40},
+		{"TCP, IPv6", six(unix.IPPROTO_TCP), 60},
+		{"later fragment", later, 20},
+		{"echo", four(unix.IPPROTO_ICMP, 8), 28},
+		{"ICMP error", four(unix.IPPROTO_ICMP, 3), 64},
+		{"ICMPv6 error", six(unix.IPPROTO_ICMPV6, 1), 64},
+	} {
+		if got := kept(test.packet); got != test.want {
+			t.Errorf("%s: %d bytes, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// The reasons that healthy connections have prove nothing, and are noise; the same reason
+// elsewhere may prove something.
+func TestProof(t *testing.T) {
+	for _, test := range []struct {
+		reason, place string
+		proves, noise bool
+	}{
+		{reason: "NETFILTER_DROP", place: "nf_hook_slow", proves: true},
+		{reason: "NETFILTER_DROP", place: "elsewhere"},
+		{reason: "SOCKET_FILTER", place: "udp_queue_rcv_one_skb", proves: true},
+		{reason: "SOCKET_FILTER", place: "raw_rcv", noise: true},
+		{reason: "NO_SOCKET", place: "ping_rcv", noise: true},
+		{reason: "NO_SOCKET", place: "__udp4_lib_rcv"},
+		{reason: "NOT_SPECIFIED", place: "ip6_mc_input", noise: true},
+		{reason: "NOT_SPECIFIED", place: "do_xdp_generic", proves: true},
+		{reason: "TCP_OLD_DATA", place: "anywhere", noise: true},
+	} {
+		d := &Drop{Reason: test.reason, Place: test.place}
+		if d.Proves() != test.proves || d.Noise() != test.noise {
+			t.Errorf("%s in %s: proves %v, noise %v", test.reason, test.place, d.Proves(), d.Noise())
+		}
+	}
+}

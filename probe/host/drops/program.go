@@ -1,0 +1,402 @@
+//go:build linux
+
+package drops
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// The maps of the program.
+const (
+	mapReports = "reports" // ring buffer of records
+	mapPlaces  = "places"  // per processor: by reason and place how many, and how many reported lately
+	mapLost    = "lost"    // per processor: records that found no room
+)
+
+// The frame of the program: where it keeps what, from the frame pointer.
+const (
+	frameHeader  = -HeaderLen           // the packet from its network header
+	frameNetwork = frameHeader - 8      // where that is
+	frameWord    = frameNetwork - 8     // what was read last
+	framePorts   = frameWord - 8        // the first 8 bytes of the transport header
+	frameLater   = framePorts - 8       // not 0: a later fragment, which has none
+	frameContext = frameLater - 8       // the arguments
+	frameIndex   = frameContext - 8     // of the device, 0: none
+	frameSpace   = frameIndex - 8       // the inode number of the network namespace, 0: not known
+	frameKey     = frameSpace - 16      // of mapPlaces
+	frameValue   = frameKey - 24        // of mapPlaces, for a new key
+	frameEnd     = frameValue           // 512 bytes at most
+	_            = uint(frameEnd + 512) // does not compile otherwise
+)
+
+// Registers that keep their values in calls.
+const (
+	packet = asm.R6
+	place  = asm.R7
+	reason = asm.R8
+	report = asm.R9
+)
+
+// assembler collects the program.
+type assembler struct {
+	l    *layout
+	code asm.Instructions
+}
+
+func (a *assembler) add(ins ...asm.Instruction) { a.code = append(a.code, ins...) }
+
+// read has size bytes from an address of the kernel's, in a register, copied to the frame.
+func (a *assembler) read(frame, size int, from asm.Register, offset int32) {
+	a.add(
+		asm.Mov.Reg(asm.R3, from),
+		asm.Add.Imm(asm.R3, offset),
+		asm.Mov.Reg(asm.R1, asm.R10),
+		asm.Add.Imm(asm.R1, int32(frame)),
+		asm.Mov.Imm(asm.R2, int32(size)),
+		asm.FnProbeReadKernel.Call(),
+	)
+}
+
+// load reads a pointer to R1, 0 if it cannot be read.
+func (a *assembler) load(from asm.Register, offset int32) {
+	a.add(asm.Mov.Imm(asm.R0, 0), asm.StoreMem(asm.R10, frameWord, asm.R0, asm.DWord))
+	a.read(frameWord, 8, from, offset)
+	a.add(asm.LoadMem(asm.R1, asm.R10, frameWord, asm.DWord))
+}
+
+const done = "done"
+
+// program is what runs for each packet that the kernel drops.
+func program(l *layout, opt Options) (asm.Instructions, error) {
+	a := &assembler{l: l}
+	a.arguments()
+	a.headers()
+	if err := a.matches(opt.Matches); err != nil {
+		return nil, err
+	}
+	a.where(opt.Namespace)
+	a.limit()
+	a.send()
+	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol(done), asm.Return())
+	return a.code, nil
+}
+
+// arguments takes those of the tracepoint.
+func (a *assembler) arguments() {
+	a.add(
+		asm.StoreMem(asm.R10, frameContext, asm.R1, asm.DWord).WithSymbol("kfree_skb"),
+		asm.LoadMem(packet, asm.R1, 0, asm.DWord),
+		asm.LoadMem(place, asm.R1, 8, asm.DWord),
+		asm.LoadMem(reason, asm.R1, 16, asm.DWord),
+	)
+}
+
+// headers reads the packet's, and leaves alone what is no IP packet.
+func (a *assembler) headers() {
+	a.read(frameWord, 2, packet, a.l.protocol)
+	a.add(
+		asm.LoadMem(asm.R1, asm.R10, frameWord, asm.Half),
+		asm.HostTo(asm.BE, asm.R1, asm.Half),
+		asm.JEq.Imm(asm.R1, 0x0800, "ip"),
+		asm.JNE.Imm(asm.R1, 0x86dd, done),
+	)
+	// The header's offset from the buffer's head.
+	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("ip"), asm.StoreMem(asm.R10, frameNetwork, asm.R0, asm.DWord))
+	a.read(frameNetwork, 2, packet, a.l.networkHeader)
+	a.load(packet, a.l.head)
+	a.add(
+		asm.LoadMem(asm.R2, asm.R10, frameNetwork, asm.DWord),
+		asm.Add.Reg(asm.R1, asm.R2),
+		asm.StoreMem(asm.R10, frameNetwork, asm.R1, asm.DWord),
+		asm.Mov.Reg(asm.R3, asm.R1),
+	)
+	a.read(frameHeader, HeaderLen, asm.R3, 0)
+	a.add(asm.JNE.Imm(asm.R0, 0, done))
+	a.transport()
+}
+
+// transport reads the ports, which come after a header of 20 to 60 bytes.
+func (a *assembler) transport() {
+	a.add(
+		asm.Mov.Imm(asm.R0, 0),
+		asm.StoreMem(asm.R10, framePorts, asm.R0, asm.DWord),
+		asm.StoreMem(asm.R10, frameLater, asm.R0, asm.DWord),
+		asm.LoadMem(asm.R1, asm.R10, frameHeader, asm.Byte),
+		asm.LoadMem(asm.R3, asm.R10, frameNetwork, asm.DWord),
+		asm.Mov.Reg(asm.R2, asm.R1),
+		asm.RSh.Imm(asm.R2, 4),
+		asm.Mov.Imm(asm.R4, 40),
+		asm.JEq.Imm(asm.R2, 6, "ports"),
+		asm.JNE.Imm(asm.R2, 4, done),
+		asm.LoadMem(asm.R2, asm.R10, frameHeader+6, asm.Half),
+		asm.HostTo(asm.BE, asm.R2, asm.Half),
+		asm.And.Imm(asm.R2, 0x1fff),
+		asm.StoreMem(asm.R10, frameLater, asm.R2, asm.DWord),
+		asm.Mov.Reg(asm.R4, asm.R1),
+		asm.And.Imm(asm.R4, 0x0f),
+		asm.LSh.Imm(asm.R4, 2),
+		asm.Add.Reg(asm.R3, asm.R4).WithSymbol("ports"),
+	)
+	a.read(framePorts, 8, asm.R3, 0)
+}
+
+// matches leaves alone what no match selects.
+func (a *assembler) matches(all []Match) error {
+	for i, m := range all {
+		next := fmt.Sprintf("match %d", i+1)
+		if err := a.match(m, next); err != nil {
+			return err
+		}
+		a.add(asm.Ja.Label("matched"))
+		a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol(next))
+	}
+	if len(all) > 0 {
+		a.add(asm.Ja.Label(done))
+		a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("matched"))
+	}
+	return nil
+}
+
+// match jumps to other if the packet is not one of m.
+func (a *assembler) match(m Match, other string) error {
+	six := m.Src.IsValid() && m.Src.Addr().Is6() || m.Dst.IsValid() && m.Dst.Addr().Is6()
+	four := m.Src.IsValid() && m.Src.Addr().Is4() || m.Dst.IsValid() && m.Dst.Addr().Is4()
+	if six == four {
+		return fmt.Errorf("select dropped packets: %v is not of one family", m)
+	}
+	version, src, dst, proto := int32(4), 12, 16, 9
+	if six {
+		version, src, dst, proto = 6, 8, 24, 6
+	}
+	a.add(
+		asm.LoadMem(asm.R1, asm.R10, frameHeader, asm.Byte),
+		asm.RSh.Imm(asm.R1, 4),
+		asm.JNE.Imm(asm.R1, version, other),
+	)
+	if m.Proto != 0 {
+		a.add(asm.LoadMem(asm.R1, asm.R10, int16(frameHeader+proto), asm.Byte), asm.JNE.Imm(asm.R1, int32(m.Proto), other))
+	}
+	a.prefix(m.Src, src, other)
+	a.prefix(m.Dst, dst, other)
+	if m.SrcPort == 0 && m.DstPort == 0 {
+		return nil
+	}
+	skip := other + " has ports"
+	a.add(asm.LoadMem(asm.R1, asm.R10, frameLater, asm.DWord), asm.JNE.Imm(asm.R1, 0, skip))
+	a.port(m.SrcPort, 0, other)
+	a.port(m.DstPort, 2, other)
+	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol(skip))
+	return nil
+}
+
+// prefix compares an address word by word.
+func (a *assembler) prefix(p netip.Prefix, at int, other string) {
+	if !p.IsValid() {
+		return
+	}
+	addr := p.Addr().AsSlice()
+	for i, left := 0, p.Bits(); left > 0; i, left = i+4, left-32 {
+		mask := ^uint32(0)
+		if left < 32 {
+			mask <<= 32 - left
+		}
+		want := binary.BigEndian.Uint32(addr[i:]) & mask
+		a.add(
+			asm.LoadMem(asm.R1, asm.R10, int16(frameHeader+at+i), asm.Word),
+			asm.HostTo(asm.BE, asm.R1, asm.Word),
+			asm.LoadImm(asm.R2, int64(mask), asm.DWord),
+			asm.And.Reg(asm.R1, asm.R2),
+			asm.LoadImm(asm.R2, int64(want), asm.DWord),
+			asm.JNE.Reg(asm.R1, asm.R2, other),
+		)
+	}
+}
+
+func (a *assembler) port(port uint16, at int, other string) {
+	if port == 0 {
+		return
+	}
+	a.add(
+		asm.LoadMem(asm.R1, asm.R10, int16(framePorts+at), asm.Half),
+		asm.HostTo(asm.BE, asm.R1, asm.Half),
+		asm.JNE.Imm(asm.R1, int32(port), other),
+	)
+}
+
+// where finds the device and the namespace, which of a packet of this host's that has no
+// device yet is that of its socket, and leaves alone what is known to be of another.
+func (a *assembler) where(namespace uint32) {
+	a.add(
+		asm.Mov.Imm(asm.R0, 0),
+		asm.StoreMem(asm.R10, frameIndex, asm.R0, asm.DWord),
+		asm.StoreMem(asm.R10, frameSpace, asm.R0, asm.DWord),
+	)
+	a.load(packet, a.l.dev)
+	a.add(asm.JEq.Imm(asm.R1, 0, "no device"), asm.Mov.Reg(report, asm.R1))
+	a.read(frameIndex, 4, report, a.l.ifindex)
+	a.load(report, a.l.netOfDev)
+	a.add(asm.Ja.Label("space"))
+	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("no device"))
+	a.load(packet, a.l.sock)
+	a.add(asm.JEq.Imm(asm.R1, 0, "spaceless"), asm.Mov.Reg(report, asm.R1))
+	a.load(report, a.l.netOfSock)
+	a.add(asm.JEq.Imm(asm.R1, 0, "spaceless").WithSymbol("space"), asm.Mov.Reg(report, asm.R1))
+	a.read(frameSpace, 4, report, a.l.inum)
+	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("spaceless"))
+	if namespace != 0 {
+		a.add(
+			asm.LoadMem(asm.R1, asm.R10, frameSpace, asm.Word),
+			asm.JEq.Imm(asm.R1, 0, "ours"),
+			asm.LoadImm(asm.R2, int64(namespace), asm.DWord),
+			asm.JNE.Reg(asm.R1, asm.R2, done),
+			asm.Mov.Imm(asm.R0, 0).WithSymbol("ours"),
+		)
+	}
+}
+
+// limit counts the packet at its place, and reports no more than some of a flood from there.
+func (a *assembler) limit() {
+	a.add(
+		asm.StoreMem(asm.R10, frameKey, place, asm.DWord),
+		asm.Mov.Imm(asm.R0, 0),
+		asm.StoreMem(asm.R10, frameKey+8, asm.R0, asm.DWord),
+		asm.StoreMem(asm.R10, frameKey+8, reason, asm.Word),
+		asm.FnKtimeGetNs.Call(),
+		asm.StoreMem(asm.R10, frameWord, asm.R0, asm.DWord),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(mapPlaces),
+		asm.Mov.Reg(asm.R2, asm.R10),
+		asm.Add.Imm(asm.R2, frameKey),
+		asm.FnMapLookupElem.Call(),
+		asm.JNE.Imm(asm.R0, 0, "known place"),
+		asm.Mov.Imm(asm.R1, 1),
+		asm.StoreMem(asm.R10, frameValue, asm.R1, asm.DWord),
+		asm.StoreMem(asm.R10, frameValue+8, asm.R1, asm.DWord),
+		asm.LoadMem(asm.R2, asm.R10, frameWord, asm.DWord),
+		asm.StoreMem(asm.R10, frameValue+16, asm.R2, asm.DWord),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(mapPlaces),
+		asm.Mov.Reg(asm.R2, asm.R10),
+		asm.Add.Imm(asm.R2, frameKey),
+		asm.Mov.Reg(asm.R3, asm.R10),
+		asm.Add.Imm(asm.R3, frameValue),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnMapUpdateElem.Call(),
+		asm.Ja.Label("send"),
+
+		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord).WithSymbol("known place"),
+		asm.Add.Imm(asm.R1, 1),
+		asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
+		asm.LoadMem(asm.R1, asm.R10, frameWord, asm.DWord),
+		asm.LoadMem(asm.R2, asm.R0, 16, asm.DWord),
+		asm.Sub.Reg(asm.R1, asm.R2),
+		asm.JLT.Imm(asm.R1, int32(window), "in window"),
+		asm.LoadMem(asm.R1, asm.R10, frameWord, asm.DWord),
+		asm.StoreMem(asm.R0, 16, asm.R1, asm.DWord),
+		asm.Mov.Imm(asm.R1, 0),
+		asm.StoreMem(asm.R0, 8, asm.R1, asm.DWord),
+		asm.LoadMem(asm.R1, asm.R0, 8, asm.DWord).WithSymbol("in window"),
+		asm.JGE.Imm(asm.R1, perWindow, done),
+		asm.Add.Imm(asm.R1, 1),
+		asm.StoreMem(asm.R0, 8, asm.R1, asm.DWord),
+	)
+}
+
+// send reports the packet.
+func (a *assembler) send() {
+	a.add(
+		asm.LoadMapPtr(asm.R1, 0).WithReference(mapReports).WithSymbol("send"),
+		asm.Mov.Imm(asm.R2, recordLen),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.FnRingbufReserve.Call(),
+		asm.JNE.Imm(asm.R0, 0, "room"),
+	)
+	a.lost()
+	a.add(asm.Ja.Label(done))
+	a.add(asm.Mov.Reg(report, asm.R0).WithSymbol("room"))
+	a.add(
+		asm.FnKtimeGetNs.Call(),
+		asm.StoreMem(report, recordTime, asm.R0, asm.DWord),
+		asm.StoreMem(report, recordPlace, place, asm.DWord),
+		asm.StoreMem(report, recordReason, reason, asm.Word),
+		asm.LoadMem(asm.R1, asm.R10, frameIndex, asm.Word),
+		asm.StoreMem(report, recordDevice, asm.R1, asm.Word),
+		asm.LoadMem(asm.R1, asm.R10, frameSpace, asm.Word),
+		asm.StoreMem(report, recordSpace, asm.R1, asm.Word),
+		asm.Mov.Imm(asm.R0, 0),
+		asm.StoreMem(asm.R10, frameWord, asm.R0, asm.DWord),
+	)
+	a.read(frameWord, 4, packet, a.l.length)
+	a.add(
+		asm.LoadMem(asm.R1, asm.R10, frameWord, asm.Word),
+		asm.StoreMem(report, recordLength, asm.R1, asm.Word),
+		asm.Mov.Imm(asm.R1, 0),
+		asm.StoreMem(report, recordSocket, asm.R1, asm.DWord),
+	)
+	if a.l.receiver {
+		a.add(
+			asm.LoadMem(asm.R1, asm.R10, frameContext, asm.DWord),
+			asm.LoadMem(asm.R1, asm.R1, 24, asm.DWord),
+			asm.JEq.Imm(asm.R1, 0, "nobody's"),
+			asm.Mov.Imm(asm.R1, 1),
+			asm.StoreMem(report, recordSocket, asm.R1, asm.DWord),
+			asm.Mov.Imm(asm.R0, 0).WithSymbol("nobody's"),
+		)
+	}
+	for i := 0; i < HeaderLen; i += 8 {
+		a.add(asm.LoadMem(asm.R1, asm.R10, int16(frameHeader+i), asm.DWord),
+			asm.StoreMem(report, int16(recordHeader+i), asm.R1, asm.DWord))
+	}
+	for i := 0; i < stackLen; i += 8 {
+		a.add(asm.StoreMem(report, int16(recordStack+i), asm.R0, asm.DWord))
+	}
+	a.add(
+		asm.LoadMem(asm.R1, asm.R10, frameContext, asm.DWord),
+		asm.Mov.Reg(asm.R2, report),
+		asm.Add.Imm(asm.R2, recordStack),
+		asm.Mov.Imm(asm.R3, stackLen),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnGetStack.Call(),
+		asm.Mov.Reg(asm.R1, report),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.FnRingbufSubmit.Call(),
+	)
+}
+
+// lost counts a report that found no room.
+func (a *assembler) lost() {
+	a.add(
+		asm.Mov.Imm(asm.R1, 0),
+		asm.StoreMem(asm.R10, frameKey, asm.R1, asm.Word),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(mapLost),
+		asm.Mov.Reg(asm.R2, asm.R10),
+		asm.Add.Imm(asm.R2, frameKey),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, done),
+		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
+		asm.Add.Imm(asm.R1, 1),
+		asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
+	)
+}
+
+// collection is the program with its maps.
+func collection(l *layout, opt Options) (*ebpf.CollectionSpec, error) {
+	code, err := program(l, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &ebpf.CollectionSpec{
+		Maps: map[string]*ebpf.MapSpec{
+			mapReports: {Name: mapReports, Type: ebpf.RingBuf, MaxEntries: reportsLen},
+			mapPlaces:  {Name: mapPlaces, Type: ebpf.LRUCPUHash, KeySize: 16, ValueSize: 24, MaxEntries: 1024},
+			mapLost:    {Name: mapLost, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+		},
+		Programs: map[string]*ebpf.ProgramSpec{
+			"kfree_skb": {Name: "wgnode_drops", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: "kfree_skb",
+				License: "Dual MIT/GPL", Instructions: code},
+		},
+	}, nil
+}

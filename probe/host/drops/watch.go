@@ -1,0 +1,292 @@
+//go:build linux
+
+package drops
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+)
+
+// How much is reported.
+const (
+	reportsLen = 1 << 19 // bytes of the ring buffer
+	window     = 100 * time.Millisecond
+	perWindow  = 16 // reports of one reason and place, on one processor
+)
+
+// A record of the ring buffer: where is what, in bytes.
+const (
+	recordTime   = 0
+	recordPlace  = 8
+	recordReason = 16
+	recordDevice = 20
+	recordSpace  = 24
+	recordLength = 28
+	recordSocket = 32
+	recordHeader = 40
+	recordStack  = recordHeader + HeaderLen
+	recordLen    = recordStack + stackLen
+
+	stackLen = 16 * 8
+)
+
+// HeaderLen is how many bytes of a packet are kept: an IPv6 header, and of WireGuard's
+// message the index of the receiver and the counter.
+const HeaderLen = 64
+
+// errNoReasons is what kernels before 5.17 lack.
+var errNoReasons = errors.New("this kernel does not tell why it drops packets: that is Linux 5.17 or later")
+
+// Match selects packets by what their headers say. What is zero selects any.
+type Match struct {
+	Proto            uint8        // of the IP header: probe.ProtoTCP and so on
+	Src, Dst         netip.Prefix // at least one of them
+	SrcPort, DstPort uint16       // of TCP and UDP
+}
+
+// Options say which packets are watched.
+type Options struct {
+	// Matches select packets; one that any of them selects is reported. Later
+	// fragments have no ports: only their addresses count. None: all packets.
+	Matches []Match
+	// Namespace is the inode number of the network namespace, 0 for all. A packet
+	// whose namespace is not known is reported.
+	Namespace uint32
+}
+
+// Drop is a packet that the kernel has dropped.
+type Drop struct {
+	At     time.Time
+	Reason string // the kernel's: "NETFILTER_DROP"
+	Place  string // the function that dropped it: "nf_hook_slow"; "" if not known
+	// Stack are the functions that had called it, the innermost first.
+	Stack     []string
+	Device    uint32          // the index of the device that it was at, 0 if none
+	Namespace uint32          // the inode number of the network namespace, 0 if not known
+	Socket    bool            // it was to be received by a socket
+	Length    int             // bytes
+	Header    [HeaderLen]byte // from the IP header on
+}
+
+// Watcher reports dropped packets. Its methods can be called by several goroutines.
+type Watcher struct {
+	layout  *layout
+	maps    *ebpf.Collection
+	link    link.Link
+	reports *ringbuf.Reader
+	symbols *symbols
+	close   func() error
+}
+
+// Available says what keeps this process from watching, nil if nothing is known to.
+func Available() error {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		return fmt.Errorf("this kernel does not describe its types (CONFIG_DEBUG_INFO_BTF): %w", err)
+	}
+	head, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	if err := unix.Capget(&head, &data[0]); err != nil {
+		return fmt.Errorf("read this process's capabilities: %w", err)
+	}
+	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	if !has(unix.CAP_SYS_ADMIN) && !(has(unix.CAP_BPF) && has(unix.CAP_PERFMON)) {
+		return errors.New("the capabilities CAP_BPF and CAP_PERFMON are missing")
+	}
+	return nil
+}
+
+var kernelTypes = sync.OnceValues(btf.LoadKernelSpec)
+
+// Start begins to watch. Close ends it.
+func Start(opt Options) (*Watcher, error) {
+	if err := Available(); err != nil {
+		return nil, err
+	}
+	types, err := kernelTypes()
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's types: %w", err)
+	}
+	l, err := readLayout(types)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := collection(l, opt)
+	if err != nil {
+		return nil, err
+	}
+	w := &Watcher{layout: l, symbols: newSymbols()}
+	w.maps, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("load the program that watches drops: %w", err)
+	}
+	w.close = sync.OnceValue(w.end)
+	if w.link, err = link.AttachTracing(link.TracingOptions{Program: w.maps.Programs["kfree_skb"]}); err != nil {
+		return nil, errors.Join(fmt.Errorf("attach the program that watches drops: %w", err), w.Close())
+	}
+	if w.reports, err = ringbuf.NewReader(w.maps.Maps[mapReports]); err != nil {
+		return nil, errors.Join(fmt.Errorf("read reports of drops: %w", err), w.Close())
+	}
+	return w, nil
+}
+
+// Read waits for the next report. It returns [os.ErrClosed] after Close, and
+// [os.ErrDeadlineExceeded] after the time that SetDeadline was given.
+func (w *Watcher) Read() (*Drop, error) {
+	r, err := w.reports.Read()
+	if err != nil {
+		if errors.Is(err, ringbuf.ErrClosed) {
+			return nil, os.ErrClosed
+		}
+		return nil, fmt.Errorf("read reports of drops: %w", err)
+	}
+	if len(r.RawSample) < recordLen {
+		return nil, fmt.Errorf("read reports of drops: %d bytes, want %d", len(r.RawSample), recordLen)
+	}
+	return w.drop(r.RawSample), nil
+}
+
+// SetDeadline has Read give up at a time, zero: never.
+func (w *Watcher) SetDeadline(t time.Time) { w.reports.SetDeadline(t) }
+
+func (w *Watcher) drop(b []byte) *Drop {
+	word, long := binary.NativeEndian.Uint32, binary.NativeEndian.Uint64
+	d := &Drop{At: since(long(b[recordTime:])), Device: word(b[recordDevice:]), Namespace: word(b[recordSpace:]),
+		Socket: b[recordSocket] != 0, Length: int(word(b[recordLength:]))}
+	header := b[recordHeader : recordHeader+HeaderLen]
+	if n := ipLength(header); n > 0 {
+		d.Length = n // the other one is without headers that are done with
+	}
+	copy(d.Header[:], header[:min(kept(header), d.Length)])
+	reason := word(b[recordReason:])
+	var ok bool
+	if d.Reason, ok = w.layout.reasons[reason]; !ok {
+		d.Reason = fmt.Sprintf("reason %d", reason)
+	}
+	addrs := []uint64{long(b[recordPlace:])}
+	for i := 0; i < stackLen; i += 8 {
+		if a := long(b[recordStack+i:]); a != 0 {
+			addrs = append(addrs, a)
+		}
+	}
+	names := w.symbols.names(addrs)
+	d.Place, d.Stack = names[0], names[1:]
+	// What has called the tracepoint comes first.
+	for len(d.Stack) > 0 && (strings.HasPrefix(d.Stack[0], "bpf_") || strings.Contains(d.Stack[0], "skb_reason")) {
+		d.Stack = d.Stack[1:]
+	}
+	return d
+}
+
+// ipLength is what the IP header says that the packet has, 0 for one that is to be cut into
+// several.
+func ipLength(b []byte) int {
+	if b[0]>>4 == 4 {
+		return int(binary.BigEndian.Uint16(b[2:]))
+	}
+	if n := int(binary.BigEndian.Uint16(b[4:])); n > 0 {
+		return 40 + n
+	}
+	return 0
+}
+
+// kept is how much of a packet is headers: more is not to be seen. Of a datagram that may
+// be one of WireGuard's that includes the header of the message.
+func kept(b []byte) int {
+	at, proto := 40, b[6]
+	if b[0]>>4 == 4 {
+		at, proto = int(b[0]&0x0f)*4, b[9]
+		if binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
+			return min(at, len(b))
+		}
+	}
+	n := 8
+	switch {
+	case at+12 > len(b):
+	case proto == unix.IPPROTO_TCP:
+		n = 20
+	case proto == unix.IPPROTO_UDP && b[at+8] >= 1 && b[at+8] <= 4 && b[at+9]|b[at+10]|b[at+11] == 0:
+		n = 8 + 16
+	case proto == unix.IPPROTO_ICMP && b[at] != 0 && b[at] != 8, proto == unix.IPPROTO_ICMPV6 && b[at] < 128:
+		n = HeaderLen // an error: the headers of another packet
+	}
+	return min(at+n, len(b))
+}
+
+// since is the time at a reading of the clock that counts from the host's start.
+func since(ns uint64) time.Time {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // does not fail for this clock
+	return time.Now().Add(time.Duration(int64(ns) - ts.Nano()))
+}
+
+// Lost is how many reports found no room in the ring buffer so far.
+func (w *Watcher) Lost() (uint64, error) {
+	var each []uint64
+	if err := w.maps.Maps[mapLost].Lookup(uint32(0), &each); err != nil {
+		return 0, fmt.Errorf("read how many reports of drops were lost: %w", err)
+	}
+	var n uint64
+	for _, v := range each {
+		n += v
+	}
+	return n, nil
+}
+
+// Place is where packets are dropped, and why.
+type Place struct{ Reason, Name string }
+
+// Places is how many of the selected packets were dropped so far at each place, reported or
+// not. It remembers about a thousand places.
+func (w *Watcher) Places() (map[Place]uint64, error) {
+	type key struct {
+		Place  uint64
+		Reason uint32
+		_      uint32
+	}
+	type value struct{ All, Lately, Since uint64 }
+	var k key
+	var each []value
+	all := make(map[key]uint64)
+	it := w.maps.Maps[mapPlaces].Iterate()
+	for it.Next(&k, &each) {
+		for _, v := range each {
+			all[k] += v.All
+		}
+	}
+	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return nil, fmt.Errorf("read how many packets were dropped: %w", err)
+	}
+	places := make(map[Place]uint64)
+	for k, n := range all {
+		places[Place{w.layout.reasons[k.Reason], w.symbols.names([]uint64{k.Place})[0]}] += n
+	}
+	return places, nil
+}
+
+// Close ends the watch. It may be called again.
+func (w *Watcher) Close() error { return w.close() }
+
+func (w *Watcher) end() error {
+	var errs []error
+	if w.link != nil {
+		errs = append(errs, w.link.Close())
+	}
+	if w.reports != nil {
+		errs = append(errs, w.reports.Close())
+	}
+	w.maps.Close()
+	return errors.Join(errs...)
+}
+
+func trimReason(name string) string { return strings.TrimPrefix(name, "SKB_DROP_REASON_") }
