@@ -44,6 +44,13 @@ func (t *Tunnel) quotes(ev *probe.Event, msg []byte) {
 	}
 }
 
+// PeerByIndex returns the peer whose sessions or handshakes have this index of ours, 0 if
+// there is none: whoever is off the path cannot know it.
+func (t *Tunnel) PeerByIndex(index uint32) probe.PeerID {
+	p, _ := t.local.lookup(index)
+	return p
+}
+
 // at returns the configured peer with that endpoint, or 0. Such errors are
 // rare enough, the kernel limits their rate, to look at all peers.
 func (ps *peers) at(ep netip.AddrPort) probe.PeerID {

@@ -19,6 +19,8 @@ func (x *explanation) Add(o *observe.Observation) {
 	switch {
 	case o.Packet != nil:
 		x.addPacket(o.Packet)
+	case o.Dropped != nil:
+		x.addDrop(o.Dropped)
 	case o.Outcome != nil:
 		x.flow.Probe = probed(o.Outcome)
 		if x.Kernel && x.flow.Probe.Errno == syscall.EPERM {

@@ -57,6 +57,10 @@ type Observation struct {
 	Packet *Packet
 	// Outcome is how an attempt ended.
 	Outcome *Outcome
+	// Dropped is a packet that the kernel has dropped.
+	Dropped *Dropped
+	// Unseen says what has turned out not to be observable, in one sentence.
+	Unseen string
 	// Counters are the kernel's that have risen since watching began, all of them each
 	// time that one has.
 	Counters []evidence.Counter

@@ -142,6 +142,9 @@ func (s *Session) hand(p Policy, o *Observation) {
 	if o.Counters != nil {
 		s.evidence.Counters = o.Counters
 	}
+	if o.Unseen != "" {
+		s.evidence.Limits = append(s.evidence.Limits, o.Unseen)
+	}
 	p.Add(o)
 }
 

@@ -77,6 +77,14 @@ const (
 	MTUBlackhole      Code = "mtu-blackhole"      // small packets get through, full-size ones do not
 )
 
+// The kernel of this host drops a packet by itself: at any checkpoint.
+const (
+	BPFDrop          Code = "bpf-drop"           // a BPF program: tc, XDP, of a cgroup, of a socket
+	QueueFull        Code = "queue-full"         // of a device, or of the tunnel's interface
+	SocketBufferFull Code = "socket-buffer-full" // the program does not read as fast as packets arrive
+	Checksum         Code = "checksum"           // it is wrong
+)
+
 // Name resolution.
 const (
 	DNSUnreachable Code = "dns-unreachable" // the path is healthy, the configured server does not answer through it

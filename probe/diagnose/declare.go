@@ -23,7 +23,8 @@ type declaration struct {
 }
 
 // declarations holds every code, in the order of the manual.
-var declarations = slices.Concat(declaredNone, declaredSending, declaredHandshake, declaredBehind, declaredReply, declaredFindings)
+var declarations = slices.Concat(declaredNone, declaredSending, declaredHandshake, declaredBehind, declaredReply, declaredKernel,
+	declaredFindings)
 
 func (c Code) declaration() *declaration {
 	for i := range declarations {

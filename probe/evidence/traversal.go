@@ -30,6 +30,9 @@ type Traversal struct {
 
 	// Drop is what dropped it, nil if netfilter did not.
 	Drop *Drop `json:"drop,omitempty"`
+	// KernelDrop is the latest that the kernel has dropped by its own account, nil if it
+	// told of none.
+	KernelDrop *KernelDrop `json:"kernel_drop,omitempty"`
 	// Held is what has given it to a program, or to another part of the kernel, where
 	// it is still; nil if nothing has.
 	Held *Held `json:"held,omitempty"`
@@ -69,6 +72,7 @@ func (t *Traversal) Add(next *Traversal) {
 	was := *t
 	*t = *next
 	t.Packets += was.Packets
+	t.KernelDrop = was.KernelDrop
 	if t.DataAt.IsZero() {
 		t.DataAt = was.DataAt
 	}

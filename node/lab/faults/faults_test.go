@@ -64,7 +64,8 @@ const (
 // faults is the matrix.
 func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
-		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners())
+		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners(),
+		faultsOfKernel())
 }
 
 // elsewhere are the codes whose cases need other hosts or files than the matrix
@@ -72,6 +73,8 @@ func faults() []fault {
 var elsewhere = map[diagnose.Code]string{
 	diagnose.SharedKey:             "node/lab/faults TestVerdictSharedKey",
 	diagnose.LostOnPath:            "node/lab/recordings TestMergeFaults",
+	diagnose.SocketBufferFull:      "node/lab/faults TestSocketBufferFull",
+	diagnose.Checksum:              "node/lab/faults TestChecksum",
 	diagnose.MTUBlackhole:          "node/lab/faults TestMTUBlackhole",
 	diagnose.MTUTooLarge:           "node/lab/faults TestFindings",
 	diagnose.NoKeepalive:           "node/lab/faults TestFindings",

@@ -40,7 +40,9 @@ var table = []rule{
 		finds: finds{diagnose.NoAllowedIPsMatch: {probe.A1}}},
 	{name: "dropped before the tunnel", views: asA, after: names("no peer for the destination"), find: facts.outputDropped,
 		finds: finds{diagnose.OutputFirewall: {probe.A1}}},
-	{name: "not routed into the tunnel", views: asA, after: names("dropped before the tunnel"), find: facts.notRouted,
+	{name: "dropped by the kernel before the tunnel", views: asA, after: names("dropped before the tunnel"), find: facts.outputKernel,
+		finds: kernelDrops(diagnose.OutputFirewall, probe.A1)},
+	{name: "not routed into the tunnel", views: asA, after: names("dropped by the kernel before the tunnel"), find: facts.notRouted,
 		finds: finds{diagnose.RouteBypassesTunnel: {probe.A1}, diagnose.DestNotRouted: {probe.A1}}},
 	{name: "rewritten past the tunnel", views: asA, after: names("not routed into the tunnel"), find: facts.diverted,
 		finds: finds{diagnose.RouteBypassesTunnel: {probe.A1}}},
@@ -67,8 +69,10 @@ var table = []rule{
 		finds: finds{diagnose.EndpointNotRouted: {probe.A2}}},
 	{name: "answers leave elsewhere", views: asB, after: names("source not allowed"), find: facts.replyElsewhere,
 		finds: finds{diagnose.ReplyLeavesElsewhere: {probe.B2}}},
-	{name: "socket refuses", views: asA | asB | peers, after: names("endpoint routed into the tunnel", "endpoint not routed",
-		"answers leave elsewhere"), find: facts.cannotSend,
+	{name: "dropped by the kernel on the way out", views: asA | asB | peers, after: names("endpoint routed into the tunnel",
+		"endpoint not routed", "answers leave elsewhere"), find: facts.wireOutKernel,
+		finds: kernelDrops(diagnose.UnderlayOutputFirewall, probe.A2, probe.A4, probe.B2, probe.B8)},
+	{name: "socket refuses", views: asA | asB | peers, after: names("dropped by the kernel on the way out"), find: facts.cannotSend,
 		finds: finds{diagnose.UnderlayOutputFirewall: {probe.A2, probe.A4, probe.B2, probe.B8},
 			diagnose.EndpointNotRouted: {probe.A2, probe.A4, probe.B2, probe.B8}}},
 	{name: "dropped on the way out", views: asA | asB | peers, after: names("socket refuses"), find: facts.wireOutDropped,
@@ -80,10 +84,14 @@ var table = []rule{
 	{name: "not forwarded", views: asB, after: names("initiated again and again"), find: facts.forwarded,
 		finds: finds{diagnose.ForwardFirewall: {probe.B5}, diagnose.InputFirewall: {probe.B7}, diagnose.ReversePathFilter: {probe.B5},
 			diagnose.NoRouteOnward: {probe.B5}, diagnose.ForwardingDisabled: {probe.B5}}},
-	{name: "not returned", views: asB, after: names("not forwarded"), find: facts.returned,
+	{name: "dropped by the kernel behind the tunnel", views: asB, after: names("not forwarded"), find: facts.behindKernel,
+		finds: kernelDrops(diagnose.ForwardFirewall, probe.B5, probe.B7)},
+	{name: "not returned", views: asB, after: names("dropped by the kernel behind the tunnel"), find: facts.returned,
 		finds: finds{diagnose.ReturnFirewall: {probe.B7}, diagnose.ReversePathFilter: {probe.B7},
 			diagnose.ForwardingDisabled: {probe.B7}, diagnose.ReturnRouteWrong: {probe.B7}}},
-	{name: "neighbor silent", views: asB, after: names("not returned"), find: facts.neighborSilent,
+	{name: "dropped by the kernel on its way back", views: asB, after: names("not returned"), find: facts.returnKernel,
+		finds: kernelDrops(diagnose.ReturnFirewall, probe.B7)},
+	{name: "neighbor silent", views: asB, after: names("dropped by the kernel on its way back"), find: facts.neighborSilent,
 		finds: finds{diagnose.NeighborUnreachable: {probe.B6}}},
 	{name: "no answer behind this host", views: asB, after: names("neighbor silent"), find: facts.noAnswerBehind,
 		finds: finds{diagnose.NoReplyFromDestination: {probe.B6}}},
@@ -99,7 +107,9 @@ var table = []rule{
 	{name: "dropped on the way in", views: asA | asB | peers, after: names("response not decrypted", "no answer here"),
 		find:  facts.wireInDropped,
 		finds: finds{diagnose.UnderlayInputFirewall: {probe.A3, probe.A5, probe.B2, probe.B3}}},
-	{name: "filtered on the way in", views: asA | asB | peers, after: names("dropped on the way in"), find: facts.wireInFiltered,
+	{name: "dropped by the kernel on the way in", views: asA | asB | peers, after: names("dropped on the way in"),
+		find: facts.wireInKernel, finds: kernelDrops(diagnose.UnderlayInputFirewall, probe.A3, probe.A5, probe.B2, probe.B3)},
+	{name: "filtered on the way in", views: asA | asB | peers, after: names("dropped by the kernel on the way in"), find: facts.wireInFiltered,
 		finds: finds{diagnose.ReversePathFilter: {probe.A3, probe.B2}}},
 	{name: "refused on the way in", views: asA | asB | peers, after: names("filtered on the way in"), find: facts.wireInRefused,
 		finds: finds{diagnose.UnderlayInputFirewall: {probe.A3, probe.A5, probe.B2, probe.B3}}},
@@ -110,9 +120,11 @@ var table = []rule{
 		finds: finds{diagnose.DisallowedSource: {probe.A6}}},
 	{name: "reply dropped behind the tunnel", views: asA, after: names("source of the reply not allowed"), find: facts.innerInDropped,
 		finds: finds{diagnose.InputFirewall: {probe.A6}, diagnose.ReversePathFilter: {probe.A6}}},
+	{name: "reply dropped by the kernel", views: asA, after: names("reply dropped behind the tunnel"), find: facts.innerInKernel,
+		finds: kernelDrops(diagnose.InputFirewall, probe.A6)},
 
 	// What is only missing.
-	{name: "no response", views: asA | peers, after: names("reply dropped behind the tunnel", "ICMP error"), find: facts.noResponse,
+	{name: "no response", views: asA | peers, after: names("reply dropped by the kernel", "ICMP error"), find: facts.noResponse,
 		finds: finds{diagnose.NoResponse: {probe.A3}}},
 	{name: "reply not delivered", views: asA, after: names("no response"), find: facts.notDelivered,
 		finds: finds{diagnose.InputFirewall: {probe.A6}}},
@@ -128,6 +140,19 @@ var table = []rule{
 	// What takes the facts of both hosts is found by package twosided.
 	{name: "initiator is not a peer", finds: finds{diagnose.UnknownPeer: {probe.B2}, diagnose.WrongPublicKey: {probe.B2}}},
 	{name: "lost between two hosts", finds: finds{diagnose.LostOnPath: {probe.B1, probe.A3, probe.B3, probe.A5}}},
+}
+
+// kernelDrops are the verdicts on what the kernel says that it has dropped: a firewall's, or
+// one that the reason has.
+func kernelDrops(firewall diagnose.Code, at ...probe.Checkpoint) finds {
+	f := make(finds)
+	for _, c := range []diagnose.Code{firewall, diagnose.BPFDrop, diagnose.QueueFull, diagnose.SocketBufferFull, diagnose.Checksum} {
+		f[c] = at
+	}
+	if firewall == diagnose.ForwardFirewall {
+		f[diagnose.InputFirewall] = at // of this host itself
+	}
+	return f
 }
 
 func names(n ...string) []string { return n }

@@ -7,15 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-)
-
-// The maps of the program.
-const (
-	mapReports = "reports" // ring buffer of records
-	mapPlaces  = "places"  // per processor: by reason and place how many, and how many reported lately
-	mapLost    = "lost"    // per processor: records that found no room
 )
 
 // The frame of the program: where it keeps what, from the frame pointer.
@@ -380,23 +372,4 @@ func (a *assembler) lost() {
 		asm.Add.Imm(asm.R1, 1),
 		asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
 	)
-}
-
-// collection is the program with its maps.
-func collection(l *layout, opt Options) (*ebpf.CollectionSpec, error) {
-	code, err := program(l, opt)
-	if err != nil {
-		return nil, err
-	}
-	return &ebpf.CollectionSpec{
-		Maps: map[string]*ebpf.MapSpec{
-			mapReports: {Name: mapReports, Type: ebpf.RingBuf, MaxEntries: reportsLen},
-			mapPlaces:  {Name: mapPlaces, Type: ebpf.LRUCPUHash, KeySize: 16, ValueSize: 24, MaxEntries: 1024},
-			mapLost:    {Name: mapLost, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1},
-		},
-		Programs: map[string]*ebpf.ProgramSpec{
-			"kfree_skb": {Name: "wgnode_drops", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: "kfree_skb",
-				License: "Dual MIT/GPL", Instructions: code},
-		},
-	}, nil
 }

@@ -1,0 +1,192 @@
+package observe
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/host/drops"
+	"github.com/wgnode/wgnode/probe/host/netfilter"
+)
+
+// kernelDrops is the source of packets that the kernel drops, by its own account of where
+// and why: also what netfilter's trace does not show. The program that it attaches is
+// gone after Close, and when the process is killed.
+type kernelDrops struct {
+	to   chan Observation
+	stop context.CancelFunc // nil: nothing is watched
+	done chan struct{}
+}
+
+func newKernelDrops() Source { return &kernelDrops{to: make(chan Observation)} }
+
+// Start begins to watch for drops of the packets that are selected, in the network
+// namespace of the calling thread. It takes some hundredths of a second, some tenths the
+// first time: what is sent before the program is attached would be missed.
+func (k *kernelDrops) Start(ctx context.Context, sel Selection) error {
+	k.end()
+	opt, err := options(sel)
+	if err == nil && len(opt.Matches) == 0 {
+		return nil
+	}
+	var w *drops.Watcher
+	if err == nil {
+		w, err = drops.Start(opt)
+	}
+	if err != nil {
+		return fmt.Errorf("what the kernel drops outside of netfilter's rules: %w", err)
+	}
+	ctx, k.stop = context.WithCancel(ctx)
+	k.done = make(chan struct{})
+	go k.watch(ctx, w, sel.Packets)
+	return nil
+}
+
+func options(sel Selection) (drops.Options, error) {
+	space, err := namespace()
+	opt := drops.Options{Namespace: space}
+	for _, m := range sel.Packets {
+		if !m.Quoted {
+			opt.Matches = append(opt.Matches, drops.Match{Proto: m.Proto, Src: m.Src, Dst: m.Dst, SrcPort: m.SrcPort, DstPort: m.DstPort})
+		}
+	}
+	return opt, err
+}
+
+// namespace is the inode number of the calling thread's network namespace.
+func namespace() (uint32, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		return 0, fmt.Errorf("find this network namespace: %w", err)
+	}
+	return uint32(st.Ino), nil
+}
+
+func (k *kernelDrops) watch(ctx context.Context, w *drops.Watcher, matches []Match) {
+	defer close(k.done)
+	// What could not be removed goes with its file descriptors.
+	closing := sync.OnceFunc(func() { _ = w.Close() })
+	defer closing()
+	defer context.AfterFunc(ctx, closing)()
+	for {
+		d, err := w.Read()
+		if err != nil {
+			if !errors.Is(err, os.ErrClosed) {
+				k.deliver(ctx, Observation{Unseen: err.Error()})
+			}
+			return
+		}
+		if d.Noise() {
+			continue
+		}
+		if drop, ok := dropped(d, matches); ok && !k.deliver(ctx, Observation{Dropped: drop}) {
+			return
+		}
+	}
+}
+
+func (k *kernelDrops) deliver(ctx context.Context, o Observation) bool {
+	select {
+	case k.to <- o:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// dropped is a drop of a packet that one of the matches selects.
+func dropped(d *drops.Drop, matches []Match) (*Dropped, bool) {
+	var e probe.Event
+	if !e.DecodeInner(d.Header[:]) {
+		return nil, false
+	}
+	for _, m := range matches {
+		if !m.Quoted && selects(&m.Match, &e, d.Length) {
+			src, dst := e.Inner()
+			return &Dropped{On: m.On, Event: e, Header: d.Header, Device: d.Device, KernelDrop: evidence.KernelDrop{
+				At: d.At, Count: 1, Reason: d.Reason, Place: d.Place, Hook: d.Hook(),
+				Socket: d.Socket, Hint: !d.Proves(), Src: src, Dst: dst,
+				Packet: fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(e.Proto), src, dst, d.Length)}}, true
+		}
+	}
+	return nil, false
+}
+
+// selects reports whether m selects the packet that e tells of.
+func selects(m *netfilter.Match, e *probe.Event, length int) bool {
+	src, dst := e.Inner()
+	whole := e.Flags&probe.FlagFragment == 0
+	switch icmp := e.Proto == probe.ProtoICMP || e.Proto == probe.ProtoICMPv6; {
+	case m.Src.IsValid() && !m.Src.Contains(src.Addr()), m.Dst.IsValid() && !m.Dst.Contains(dst.Addr()),
+		m.Proto != 0 && m.Proto != e.Proto,
+		m.ICMPType != nil && (!icmp || *m.ICMPType != e.Info),
+		m.ICMPID != nil && (!icmp || *m.ICMPID != src.Port()):
+		return false
+	case whole && !icmp && (m.SrcPort != 0 && m.SrcPort != src.Port() || m.DstPort != 0 && m.DstPort != dst.Port()):
+		return false
+	}
+	headers := 20 + 8 // of a datagram
+	if src.Addr().Is6() {
+		headers = 40 + 8
+	}
+	return m.Payload == 0 || whole && int(m.Payload) == length-headers
+}
+
+// Dropped is a packet that the kernel has dropped. The name of the device is left to who
+// is in the network namespace.
+type Dropped struct {
+	evidence.KernelDrop
+	Device uint32 // the index, 0 if it was at none
+	On     evidence.Segment
+	Event  probe.Event // its inner fields say what the headers do
+	Header [drops.HeaderLen]byte
+}
+
+// Index returns the receiver index of an encrypted message, and of data the counter.
+func (d *Dropped) Index() (index uint32, counter uint64, ok bool) {
+	at := int(d.Header[0]&0x0f)*4 + 8
+	if d.Event.InnerSrc.Netip().Is6() {
+		at = 40 + 8
+	}
+	if d.Event.Proto != probe.ProtoUDP || d.Event.Flags&probe.FlagFragment != 0 || at+16 > len(d.Header) {
+		return 0, 0, false
+	}
+	message := d.Header[at:]
+	switch message[0] {
+	case 2: // response: its own index, then ours
+		return binary.LittleEndian.Uint32(message[8:]), 0, true
+	case 3:
+		return binary.LittleEndian.Uint32(message[4:]), 0, true
+	case 4:
+		return binary.LittleEndian.Uint32(message[4:]), binary.LittleEndian.Uint64(message[8:]), true
+	}
+	return 0, 0, false
+}
+
+// Observations implements [Source].
+func (k *kernelDrops) Observations() <-chan Observation { return k.to }
+
+// Unseen implements [Source].
+func (k *kernelDrops) Unseen() []string { return nil }
+
+// Close ends the watch.
+func (k *kernelDrops) Close() error {
+	k.end()
+	return nil
+}
+
+func (k *kernelDrops) end() {
+	if k.stop == nil {
+		return
+	}
+	k.stop()
+	<-k.done
+	k.stop = nil
+}

@@ -1,0 +1,174 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/fix"
+)
+
+// This file judges by what the kernel itself tells of a packet that it has dropped. Where
+// netfilter's trace names a rule, that says more.
+
+// mechanism is what makes the kernel drop packets for a reason.
+type mechanism struct {
+	code diagnose.Code // "": a firewall, with the code of the part of the path that it is on
+	by   string        // for summaries: "an XDP program at %s"; %s is the device
+	// checks show it; %s is the device here, too.
+	checks []string
+	// passing: it comes and goes, so that the next packet may pass.
+	passing bool
+}
+
+// mechanismOf is what a drop proves, false if nothing.
+func mechanismOf(d *evidence.KernelDrop) (mechanism, bool) {
+	if d == nil || d.Hint {
+		return mechanism{}, false
+	}
+	m, ok := mechanisms[d.Reason]
+	if at, special := mechanisms[d.Reason+" "+d.Place]; special {
+		m, ok = at, true
+	}
+	return m, ok
+}
+
+// mechanisms by reason, or by reason and place. Reasons that have rules of their own,
+// which read routes, neighbors and settings, are not among them.
+var mechanisms = map[string]mechanism{
+	"NETFILTER_DROP": {by: "a rule of legacy iptables, or of another program at a netfilter hook,",
+		checks: []string{"iptables-legacy-save -c", "ip6tables-legacy-save -c", "bpftool link show"}},
+	"NETFILTER_DROP nft_do_chain": {by: "a rule of nftables that its trace does not show",
+		checks: []string{"nft list ruleset"}},
+	"TC_EGRESS": {code: diagnose.BPFDrop, by: "a tc filter or tcx program at the egress of %s",
+		checks: []string{"tc filter show dev %s egress", "bpftool net show dev %s"}},
+	"TC_INGRESS": {code: diagnose.BPFDrop, by: "a tc filter or tcx program at the ingress of %s",
+		checks: []string{"tc filter show dev %s ingress", "bpftool net show dev %s"}},
+	"NOT_SPECIFIED veth_xdp_rcv_skb": xdp, "NOT_SPECIFIED do_xdp_generic": xdp, "NOT_SPECIFIED generic_xdp_tx": xdp,
+	"BPF_CGROUP_EGRESS": {code: diagnose.BPFDrop, by: "a BPF program of the sender's cgroup", checks: []string{"bpftool cgroup tree"}},
+	"SOCKET_FILTER": {code: diagnose.BPFDrop, by: "a filter of the socket, or a BPF program of its cgroup,",
+		checks: []string{"ss -0eumt --bpf", "bpftool cgroup tree"}},
+	"SOCKET_RCVBUFF": {code: diagnose.SocketBufferFull, by: "the full receive buffer of the socket", passing: true,
+		checks: []string{"ss -uamn", "nstat -az UdpRcvbufErrors"}},
+	"UDP_CSUM": checksum, "TCP_CSUM": checksum, "IP_CSUM": checksum,
+	"QDISC_DROP": {code: diagnose.QueueFull, by: "the full queue of %s", passing: true, checks: []string{"tc -s qdisc show dev %s"}},
+	"FULL_RING": {code: diagnose.QueueFull, by: "the full queue of %s, which is not read fast enough,", passing: true,
+		checks: []string{"ip -s link show dev %s"}},
+	"NOT_SPECIFIED nf_queue": queue, "NOT_SPECIFIED __nf_queue": queue, "NOT_SPECIFIED nf_hook_slow": queue,
+}
+
+var (
+	xdp = mechanism{code: diagnose.BPFDrop, by: "an XDP program at %s",
+		checks: []string{"ip link show dev %s", "bpftool net show dev %s"}}
+	checksum = mechanism{code: diagnose.Checksum, by: "the check of its checksum", passing: true,
+		checks: []string{"ethtool -k %s", "nstat -az UdpInCsumErrors TcpInCsumErrors"}}
+	queue = mechanism{by: "a queue rule (NFQUEUE) without a program that reads the queue", checks: []string{"nft list ruleset",
+		"cat /proc/net/netfilter/nfnetlink_queue"}}
+)
+
+// kernelDrop is the verdict on packets that the kernel says it has dropped on a segment.
+// One that comes and goes stands if the next packet meets it, too; one of netfilter's if its
+// trace has had the time to say more.
+func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.Code, at probe.Checkpoint,
+	what string) *ruling {
+	d := f.Kernel.On(on).KernelDrop
+	m, ok := mechanismOf(d)
+	if !ok || f.Kernel.On(on).Drop != nil {
+		return nil
+	}
+	v := diagnose.Verdict{Code: m.code, Checkpoint: at, Where: diagnose.WhereHere, Evidence: []evidence.Line{evidence.Kernel.Decides("%s", d)}}
+	if v.Code == "" {
+		v.Code = firewall
+	}
+	v.Summary = fmt.Sprintf("%s drops %s on this host", fmt.Sprintf(m.by, devices(m.by, d)...), what)
+	if d.Count > 1 {
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("that happened to %s", probe.Count(d.Count, "packet")))
+	}
+	if d.Claimed {
+		v.Evidence = append(v.Evidence, evidence.Claimed.Decides("that it is from %s", d.Src))
+		checks := strings.Join(m.checks, "; ")
+		v.Candidates = []diagnose.Candidate{diagnose.Maybe(v.Code, checks, devices(checks, d)...),
+			diagnose.Maybe(diagnose.NoResponse, "does the peer send at all? On it: tcpdump -ni any udp")}
+	}
+	v.Fix = fix.Steps{fix.Note("see what it is:")}
+	for _, c := range m.checks {
+		v.Fix = append(v.Fix, fix.Check(c, devices(c, d)...))
+	}
+	return &ruling{v, (!m.passing || d.Count > 1 || f.Peer != nil && f.Peer.SendErrno != 0) && !f.awaitsTrace(d, now)}
+}
+
+// traceTime is how long after a drop by a rule of nftables its trace may still name the
+// rule: that of the next attempt counts, too.
+const traceTime = 3 * time.Second
+
+func (f facts) awaitsTrace(d *evidence.KernelDrop, now time.Time) bool {
+	return d.Place == "nft_do_chain" && f.traced() && now.Sub(d.At) < traceTime
+}
+
+// devices is the device once for each place that a format has for it.
+func devices(format string, d *evidence.KernelDrop) []any {
+	return slices.Repeat([]any{cmp.Or(d.Device, "DEV")}, strings.Count(format, "%s"))
+}
+
+// outputKernel: the inner packet does not get as far as the tunnel.
+func (f facts) outputKernel(now time.Time) *ruling {
+	if f.Flow.Seen[probe.A1] != nil {
+		return nil
+	}
+	return f.kernelDrop(now, evidence.ToTunnel, diagnose.OutputFirewall, probe.A1, "the packet to "+f.target()+" before it reaches the tunnel")
+}
+
+// wireOutKernel: encrypted packets do not leave this host.
+func (f facts) wireOutKernel(now time.Time) *ruling {
+	d := f.Kernel.On(evidence.ToWire).KernelDrop
+	if d == nil || f.works() {
+		return nil
+	}
+	return f.kernelDrop(now, evidence.ToWire, diagnose.UnderlayOutputFirewall, f.sentAt(nil),
+		fmt.Sprintf("the encrypted packets to %s", d.Dst))
+}
+
+// wireInKernel: encrypted packets arrive, and do not come to the tunnel's socket.
+func (f facts) wireInKernel(now time.Time) *ruling {
+	d := f.Kernel.On(evidence.FromWire).KernelDrop
+	if d == nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+		return nil
+	}
+	return f.kernelDrop(now, evidence.FromWire, diagnose.UnderlayInputFirewall, f.missedAt(false, now),
+		fmt.Sprintf("encrypted packets from %s", d.Src))
+}
+
+// behindKernel: the request has left the tunnel, and goes no further.
+func (f facts) behindKernel(now time.Time) *ruling {
+	if f.Flow.Seen[probe.B4] == nil || f.Flow.Answer != nil {
+		return nil
+	}
+	d := f.Kernel.On(evidence.FromTunnel).KernelDrop
+	what := "the packet to " + f.target() + " after it has left the tunnel"
+	if d != nil && (d.Hook == "input" || f.Flow.Route.Local) {
+		return f.kernelDrop(now, evidence.FromTunnel, diagnose.InputFirewall, probe.B7, what)
+	}
+	return f.kernelDrop(now, evidence.FromTunnel, diagnose.ForwardFirewall, probe.B5, what)
+}
+
+// returnKernel: the answer does not get back into the tunnel.
+func (f facts) returnKernel(now time.Time) *ruling {
+	if f.Flow.Seen[probe.B4] == nil || f.Flow.Paired() {
+		return nil
+	}
+	return f.kernelDrop(now, evidence.ToTunnel, diagnose.ReturnFirewall, probe.B7, "the reply of "+f.target()+" on its way into the tunnel")
+}
+
+// innerInKernel: the reply has left the tunnel, and does not get to the application.
+func (f facts) innerInKernel(now time.Time) *ruling {
+	if f.Flow.Seen[probe.A6] == nil {
+		return nil
+	}
+	return f.kernelDrop(now, evidence.FromTunnel, diagnose.InputFirewall, probe.A6,
+		"the reply of "+f.target()+" after it has left the tunnel")
+}

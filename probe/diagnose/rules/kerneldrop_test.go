@@ -1,0 +1,79 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
+)
+
+// dropped is a packet that the kernel says it has dropped.
+func dropped(reason, place string, edit ...func(*evidence.KernelDrop)) evidence.Traversal {
+	d := &evidence.KernelDrop{At: now, Count: 1, Reason: reason, Place: place, Device: "eth0", Src: here, Dst: target,
+		Packet: "tcp 10.0.0.1:45734 > 192.168.200.22:80, 60 bytes"}
+	for _, e := range edit {
+		e(d)
+	}
+	return evidence.Traversal{Packets: 1, KernelDrop: d}
+}
+
+func twice(d *evidence.KernelDrop)   { d.Count = 2 }
+func hint(d *evidence.KernelDrop)    { d.Hint = true }
+func claimed(d *evidence.KernelDrop) { d.Claimed = true }
+
+// What the kernel says that it has dropped decides if it is known to prove that, and only
+// where netfilter's trace does not name the rule.
+func TestKernelDrops(t *testing.T) {
+	traced := dropped("NETFILTER_DROP", "nft_do_chain")
+	traced.Drop = aDrop("output")
+	for _, test := range []struct {
+		kernelCase
+		open bool // the verdict may still change
+	}{
+		{kernelCase: kernelCase{"tc", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("TC_EGRESS", "__dev_queue_xmit")),
+			diagnose.BPFDrop, probe.A1, true, "tc filter show dev eth0 egress"}},
+		{kernelCase: kernelCase{"legacy iptables", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("NETFILTER_DROP", "nf_hook_slow")),
+			diagnose.OutputFirewall, probe.A1, true, "iptables-legacy-save"}},
+		{kernelCase: kernelCase{"a rule that may yet be named", tell(probe.SideA).kernel(evidence.ToTunnel,
+			dropped("NETFILTER_DROP", "nft_do_chain")), diagnose.OutputFirewall, probe.A1, true, "nft list ruleset"}, open: true},
+		{kernelCase: kernelCase{"a rule that the trace has named", tell(probe.SideA).kernel(evidence.ToTunnel, traced),
+			diagnose.OutputFirewall, probe.A1, true, "handle 7"}},
+		{kernelCase: kernelCase{"a queue, once", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("QDISC_DROP", "__dev_queue_xmit")),
+			diagnose.QueueFull, probe.A1, true, "tc -s qdisc show dev eth0"}, open: true},
+		{kernelCase: kernelCase{"a queue", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("QDISC_DROP", "__dev_queue_xmit", twice)),
+			diagnose.QueueFull, probe.A1, true, "2 packets"}},
+		{kernelCase: kernelCase{"behind the tunnel", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, dropped("TC_INGRESS",
+			"__netif_receive_skb_core")), diagnose.BPFDrop, probe.B5, true, "bpftool net show dev eth0"}},
+		{kernelCase: kernelCase{"what proves nothing", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("TC_EGRESS", "elsewhere", hint)),
+			diagnose.OutputFirewall, probe.A1, false, ""}, open: true},
+		{kernelCase: kernelCase{"for a device that another names", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("TC_EGRESS",
+			"__dev_queue_xmit", func(d *evidence.KernelDrop) { d.Device = "eth0; touch owned" })), diagnose.BPFDrop, probe.A1, true,
+			"dev 'eth0; touch owned' egress"}},
+	} {
+		v, settled := test.s.judge()
+		if v.Code != test.code || v.Checkpoint != test.at || v.Certain != test.sure || settled == test.open {
+			t.Errorf("%s: %s at %s, certain %v, settled %v: %s", test.name, v.Code, v.Checkpoint, v.Certain, settled, v.Summary)
+		}
+		all := strings.Join(slices.Concat([]string{v.Summary}, evidence.Texts(v.Evidence), v.Fix.Lines()), "\n")
+		if !strings.Contains(all, test.says) {
+			t.Errorf("%s: %q is not said in\n%s", test.name, test.says, all)
+		}
+	}
+}
+
+// An encrypted packet without an index of ours may be anybody's.
+func TestClaimedDrop(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		edit []func(*evidence.KernelDrop)
+	}{{name: "ours"}, {"anybody's", []func(*evidence.KernelDrop){claimed}}} {
+		s := tell(probe.SideA).kernel(evidence.FromWire, dropped("NOT_SPECIFIED", "do_xdp_generic", test.edit...))
+		v, _ := s.judge()
+		if v.Code != diagnose.BPFDrop || v.Checkpoint != probe.A3 || v.Certain != (test.edit == nil) || v.Certain == (len(v.Candidates) > 0) {
+			t.Errorf("%s: %s at %s, certain %v: %v", test.name, v.Code, v.Checkpoint, v.Certain, v.Candidates)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package evidence
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// KernelDrop is a packet that the kernel has dropped, by its own account (the tracepoint
+// kfree_skb): also where netfilter's trace shows nothing.
+type KernelDrop struct {
+	At     time.Time `json:"at"`              // of the latest
+	Count  int       `json:"count"`           // how many were seen
+	Reason string    `json:"reason"`          // the kernel's: "TC_EGRESS"
+	Place  string    `json:"place,omitempty"` // the function that dropped it: "__dev_queue_xmit"
+	// Hook is the part of the path that it was on: "ingress", "prerouting", "input",
+	// "forward", "output", "postrouting" or "egress"; "" if that is not known.
+	Hook   string `json:"hook,omitempty"`
+	Device string `json:"device,omitempty"` // "" if it was at none
+	Socket bool   `json:"socket,omitempty"` // it was to be received by a socket
+	// Hint says that this reason at this place does not prove that anything is wrong.
+	Hint bool `json:"hint,omitempty"`
+	// Claimed says that anybody could have sent such a packet: it is an encrypted one that
+	// has no index of ours.
+	Claimed bool `json:"claimed,omitempty"`
+
+	Src    netip.AddrPort `json:"src"`
+	Dst    netip.AddrPort `json:"dst"`
+	Packet string         `json:"packet"` // "tcp 10.0.0.1:40000 > 192.168.200.22:80, 60 bytes"
+}
+
+// String is for evidence.
+func (d *KernelDrop) String() string {
+	where := d.Reason
+	if d.Place != "" {
+		where += " in " + d.Place
+	}
+	if d.Device != "" {
+		where += ", at " + d.Device
+	}
+	return fmt.Sprintf("the kernel dropped %s: %s", d.Packet, where)
+}
+
+// AddDrop takes one more into account. One that proves something counts more than a later
+// hint.
+func (t *Traversal) AddDrop(next KernelDrop) {
+	was := t.KernelDrop
+	if was != nil && !was.Hint && next.Hint {
+		return
+	}
+	if was != nil && was.Reason == next.Reason && was.Place == next.Place {
+		next.Count += was.Count
+	}
+	t.KernelDrop = &next
+}

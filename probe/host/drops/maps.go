@@ -1,0 +1,31 @@
+//go:build linux
+
+package drops
+
+import "github.com/cilium/ebpf"
+
+// The maps of the program.
+const (
+	mapReports = "reports" // ring buffer of records
+	mapPlaces  = "places"  // per processor: by reason and place how many, and how many reported lately
+	mapLost    = "lost"    // per processor: records that found no room
+)
+
+// collection is the program with its maps.
+func collection(l *layout, opt Options) (*ebpf.CollectionSpec, error) {
+	code, err := program(l, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &ebpf.CollectionSpec{
+		Maps: map[string]*ebpf.MapSpec{
+			mapReports: {Name: mapReports, Type: ebpf.RingBuf, MaxEntries: reportsLen},
+			mapPlaces:  {Name: mapPlaces, Type: ebpf.LRUCPUHash, KeySize: 16, ValueSize: 24, MaxEntries: 1024},
+			mapLost:    {Name: mapLost, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+		},
+		Programs: map[string]*ebpf.ProgramSpec{
+			"kfree_skb": {Name: "wgnode_drops", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: "kfree_skb",
+				License: "Dual MIT/GPL", Instructions: code},
+		},
+	}, nil
+}
