@@ -160,7 +160,7 @@ func (o *fixOptions) cure(cmd *cobra.Command, r *diagnose.DoctorReport, asJSON b
 					return &diagnose.Verdict{Code: diagnose.Code(left.code), Summary: left.summary}, nil
 				}
 			}
-			return &diagnose.Verdict{Code: diagnose.Healthy, Summary: "doctor does not find " + fault.code + " any more", Certain: true}, nil
+			return &diagnose.Verdict{Code: diagnose.Healthy, Summary: "doctor does not find " + fault.code + " any more"}, nil
 		}
 		var a *applied
 		if a, err = o.apply(cmd, &fault.patient); a != nil {
