@@ -49,3 +49,11 @@ func TargetText(t netip.AddrPort) string {
 	}
 	return t.String()
 }
+
+// FlowText is [TargetText] with what says that UDP is meant, and UDP alone.
+func FlowText(t netip.AddrPort, udp bool) string {
+	if udp {
+		return TargetText(t) + "/udp"
+	}
+	return TargetText(t)
+}

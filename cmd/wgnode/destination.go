@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/netip"
@@ -104,6 +105,39 @@ func literalTarget(s string) (netip.AddrPort, bool) {
 	}
 	ap, err := netip.ParseAddrPort(s)
 	return ap, err == nil
+}
+
+// cutUDP takes the protocol off the destination among args: DEST:PORT/udp. A file's path may
+// end so, too, but has no port.
+func cutUDP(args []string) (words []string, udp bool, err error) {
+	words = slices.Clone(args)
+	for i, word := range words {
+		dest, cut := strings.CutSuffix(word, "/udp")
+		if !cut {
+			continue
+		}
+		target, literal := literalTarget(dest)
+		if literal && target.Port() == 0 {
+			return nil, false, fmt.Errorf("destination %q: UDP needs a port: want ADDRESS:PORT/udp", word)
+		}
+		if _, port, err := splitTarget(dest); err == nil && port != 0 {
+			words[i], udp = dest, true
+		}
+	}
+	return words, udp, nil
+}
+
+// readPayload reads what a datagram is to have in it: text, or bytes as hex:0A0B.
+func readPayload(s string) ([]byte, error) {
+	digits, isHex := strings.CutPrefix(s, "hex:")
+	if !isHex {
+		return []byte(s), nil
+	}
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) == 0 {
+		return nil, fmt.Errorf("--payload %s: want pairs of hexadecimal digits", s)
+	}
+	return b, nil
 }
 
 // splitTarget reads HOST or HOST:PORT; the port is 0 without one.

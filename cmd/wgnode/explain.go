@@ -29,6 +29,7 @@ const statusFault = exitStatus(2)
 type explainOptions struct {
 	passive, json bool
 	from, file    string
+	payload       string
 	timeout       time.Duration
 	with          withOptions
 	fix           fixOptions
@@ -37,7 +38,7 @@ type explainOptions struct {
 func newExplainCommand() *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
-		Use: "explain [CONF|NAME] DEST[:PORT]", Annotations: map[string]string{statusIsVerdict: "yes"},
+		Use: "explain [CONF|NAME] DEST[:PORT[/udp]]", Annotations: map[string]string{statusIsVerdict: "yes"},
 		Short: "Say what becomes of the packets to a destination, and why",
 		Long: `Explain follows one flow through the tunnel NAME, checkpoint by checkpoint, and
 gives a verdict, its evidence and the commands that fix it. NAME can be omitted
@@ -45,7 +46,11 @@ if only one node runs, and may follow DEST. DEST is an address, a peer's name, w
 stands for the first address of the peer's own in its AllowedIPs, or else a host's name.
 
 It sends a probe from this host: a TCP connection if a port is given, else ICMP
-echo. With --passive it sends nothing and waits for a matching packet that another
+echo. With /udp behind the port it sends a datagram each second: a question of DNS to
+port 53, one of NTP to port 123, else some text, or what --payload says. Whatever
+comes back counts as an answer, and ICMP port unreachable as a refusal. Silence may
+be the service's own: many, WireGuard among them, answer only what they understand.
+With --passive it sends nothing and waits for a matching packet that another
 host sent, to explain the receiving side. --from narrows that to a source: an
 address inside the tunnel, or the outer address of a host that attempts a
 handshake.
@@ -82,6 +87,7 @@ applied is journaled in /run/wgnode; "wgnode undo" takes it back.
 Exit status: 0 healthy, 1 the check could not run or nothing that matches was seen,
 2 a fault was found.`,
 		Example: `  wgnode explain wg0 192.168.200.22:80
+  wgnode explain wg0 192.168.200.1:53/udp
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1
   wgnode explain wg0 192.168.200.22:80 --with root@hub
   wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 22 me@hub sudo wgnode'
@@ -99,6 +105,7 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 	}
 	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for a matching packet that another host sent")
 	cmd.Flags().StringVar(&o.from, "from", "", "with --passive or -r: only flows from this `ADDRESS or PREFIX`")
+	cmd.Flags().StringVar(&o.payload, "payload", "", "with /udp: send this `TEXT`, or bytes as hex:0A0B")
 	readFlag(cmd, &o.file)
 	cmd.Flags().StringVar(&o.with.host, "with", "", "also hear the other end, by ssh to `USER@HOST`")
 	cmd.Flags().StringVar(&o.with.command, "with-command", "", "the same, by a shell `COMMAND` that runs wgnode there")
@@ -129,7 +136,11 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	req := explain.Request{Passive: o.passive, Timeout: o.timeout}
-	name, target, err := o.flow(cmd, args)
+	words, err := o.protocol(&req, args)
+	if err != nil {
+		return newUsageError(cmd, err)
+	}
+	name, target, err := o.flow(cmd, words)
 	if err != nil {
 		if hint := likeCode(args[0], cmd.CommandPath()); hint != "" && len(args) == 1 {
 			return withHint(err, hint)
@@ -158,6 +169,19 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	return o.explain(cmd, name, req)
 }
 
+// protocol takes the protocol off the arguments, and reads the payload.
+func (o *explainOptions) protocol(req *explain.Request, args []string) (words []string, err error) {
+	words, req.UDP, err = cutUDP(args)
+	if err != nil || o.payload == "" {
+		return words, err
+	}
+	if !req.UDP || o.passive || o.file != "" {
+		return nil, errors.New("--payload needs a probe by UDP: DEST:PORT/udp, without --passive and -r")
+	}
+	req.Payload, err = readPayload(o.payload)
+	return words, err
+}
+
 // flow reads the node and the destination; of a recording there is no node.
 func (o *explainOptions) flow(cmd *cobra.Command, args []string) (string, netip.AddrPort, error) {
 	if o.file == "" {
@@ -180,11 +204,11 @@ func (o *explainOptions) explain(cmd *cobra.Command, name string, req explain.Re
 		what = "waiting for packets to %s"
 	}
 	ask := func(ctx context.Context) (*bothReport, error) {
-		done := waiting(cmd, what+" for up to %v", probe.TargetText(req.Target), req.Timeout)
+		done := waiting(cmd, what+" for up to %v", probe.FlowText(req.Target, req.UDP), req.Timeout)
 		defer done()
 		report, err := c.Explain(ctx, req)
 		if err != nil {
-			return nil, fmt.Errorf("explain %s on %s: %w", probe.TargetText(req.Target), name, err)
+			return nil, fmt.Errorf("explain %s on %s: %w", probe.FlowText(req.Target, req.UDP), name, err)
 		}
 		return &bothReport{Report: report}, nil
 	}

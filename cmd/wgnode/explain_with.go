@@ -110,11 +110,11 @@ func askBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, name strin
 	defer os.RemoveAll(dir)
 	report, files, err := explainBoth(ctx, cmd, c, req, with, dir)
 	if err != nil {
-		return nil, fmt.Errorf("explain %s on %s: %w", probe.TargetText(req.Target), name, err)
+		return nil, fmt.Errorf("explain %s on %s: %w", probe.FlowText(req.Target, req.UDP), name, err)
 	}
 	both, err := combine(ctx, report, files, req.Target)
 	if err != nil {
-		return nil, fmt.Errorf("explain %s on %s with %s: %w", probe.TargetText(req.Target), name, with.there(), err)
+		return nil, fmt.Errorf("explain %s on %s with %s: %w", probe.FlowText(req.Target, req.UDP), name, with.there(), err)
 	}
 	return both, nil
 }
@@ -148,7 +148,8 @@ func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req ex
 	if err != nil {
 		return nil, nil, err
 	}
-	done := waiting(cmd, "probing %s for up to %v, and recording here and on %s", probe.TargetText(req.Target), req.Timeout, with.there())
+	done := waiting(cmd, "probing %s for up to %v, and recording here and on %s",
+		probe.FlowText(req.Target, req.UDP), req.Timeout, with.there())
 	defer done()
 	report, err := c.Explain(ctx, req)
 	if err == nil {

@@ -17,8 +17,13 @@ func TestUsageErrors(t *testing.T) {
 		hint   string // the first hint, but for that of --help
 		status int
 	}{
-		{args: "explain", says: "missing DEST; usage: wgnode explain [CONF|NAME] DEST[:PORT]", status: 1},
-		{args: "explain wg0 10.0.0.1 x", says: `unexpected argument "x"; usage: wgnode explain [CONF|NAME] DEST[:PORT]`, status: 1},
+		{args: "explain", says: "missing DEST; usage: wgnode explain [CONF|NAME] DEST[:PORT[/udp]]", status: 1},
+		{args: "explain wg0 10.0.0.1 x", says: `unexpected argument "x"; usage: wgnode explain [CONF|NAME] DEST[:PORT[/udp]]`, status: 1},
+		{args: "explain wg0 10.0.0.1/udp", says: `destination "10.0.0.1/udp": UDP needs a port: want ADDRESS:PORT/udp`, status: 1},
+		{args: "explain wg0 10.0.0.1:53 --payload x",
+			says: "--payload needs a probe by UDP: DEST:PORT/udp, without --passive and -r", status: 1},
+		{args: "explain wg0 10.0.0.1:53/udp --payload hex:0", says: "--payload hex:0: want pairs of hexadecimal digits", status: 1},
+		{args: "explain wg0 10.0.0.1:53/udp --payload=", says: "--payload: missing value: want TEXT", status: 1},
 		{args: "up wg0 wg1", says: `unexpected argument "wg1"; usage: wgnode up [CONF|NAME]`, status: 2},
 		{args: "convert", says: "missing CONF or NAME; usage: wgnode convert CONF|NAME [OUT]", status: 2},
 		{args: "connect", says: "missing HOST:PORT; usage: wgnode connect [CONF|NAME] HOST:PORT", status: 2},

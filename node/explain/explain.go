@@ -40,8 +40,13 @@ const (
 // request.
 type Request struct {
 	// Target is the destination; with port 0 it is probed by ICMP echo, else
-	// by a TCP connection.
+	// by a TCP connection, or by UDP.
 	Target netip.AddrPort `json:"target"`
+	// UDP probes by datagrams, and looks at those alone; the target has a port then.
+	UDP bool `json:"udp,omitempty"`
+	// Payload is what the datagrams have in them, at most MaxPayload bytes; a question of the
+	// port's protocol, where one is known, if it is empty.
+	Payload []byte `json:"payload,omitempty"`
 	// Passive sends nothing and waits for another program's packet, or another host's.
 	Passive bool `json:"passive,omitempty"`
 	// From narrows a passive explanation to flows from there: inner addresses,
@@ -65,8 +70,8 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 // begin starts to watch: nothing that passes from now on is missed. The caller
 // closes the session.
 func begin(ctx context.Context, s Subject, req Request) (*explanation, error) {
-	if !req.Passive && s.Prober == nil {
-		return nil, errNoProber
+	if err := s.canProbe(&req); err != nil {
+		return nil, err
 	}
 	if req.Timeout <= 0 {
 		req.Timeout = DefaultTimeout
@@ -97,7 +102,7 @@ func newExplanation(ctx context.Context, s Subject, req Request) (*explanation, 
 		session.Close()
 		return nil, err
 	}
-	x := &explanation{Subject: s, inquiry: newInquiry(k, req.Target, req.From), req: req, started: started, session: session}
+	x := &explanation{Subject: s, inquiry: newInquiry(k, &req), req: req, started: started, session: session}
 	x.prepare()
 	return x, nil
 }
@@ -263,6 +268,9 @@ func (x *explanation) start(ctx context.Context) error {
 
 // probe sends what is then followed.
 func (x *explanation) probe(ctx context.Context, ready Ready) error {
+	if x.flow.UDP {
+		return x.Prober.(Exchanger).Exchange(ctx, x.flow.Target, x.req.payload(), ready)
+	}
 	if x.flow.Target.Port() == 0 {
 		return x.Prober.Ping(ctx, x.flow.Target.Addr(), ready)
 	}

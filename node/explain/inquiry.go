@@ -23,9 +23,9 @@ type inquiry struct {
 	behind probe.PeerID
 }
 
-func newInquiry(k collect.Knowledge, target netip.AddrPort, from netip.Prefix) inquiry {
-	flow := &diagnose.Flow{Target: netip.AddrPortFrom(target.Addr().Unmap(), target.Port()), Source: from}
-	q := inquiry{know: k, from: from, facts: collect.FactsFrom(k), col: collect.CollectorFor(k), flow: flow}
+func newInquiry(k collect.Knowledge, req *Request) inquiry {
+	flow := &diagnose.Flow{Target: netip.AddrPortFrom(req.Target.Addr().Unmap(), req.Target.Port()), UDP: req.UDP, Source: req.From}
+	q := inquiry{know: k, from: req.From, facts: collect.FactsFrom(k), col: collect.CollectorFor(k), flow: flow}
 	q.facts.Flow, q.col.Flow = flow, flow
 	return q
 }
@@ -73,7 +73,7 @@ func (q *inquiry) find() probe.PeerID {
 
 // report is what is said at the time now of a verdict on what was seen since began.
 func (q *inquiry) report(v diagnose.Verdict, began, now time.Time) *diagnose.Report {
-	r := &diagnose.Report{Interface: q.facts.Interface, Target: probe.TargetText(q.flow.Target), Side: q.facts.Side,
+	r := &diagnose.Report{Interface: q.facts.Interface, Target: probe.FlowText(q.flow.Target, q.flow.UDP), Side: q.facts.Side,
 		Verdict: v, Ladder: q.facts.Ladder(&v, began)}
 	if p := q.facts.Peer; p != nil {
 		r.Peer, r.PeerName, r.HandshakeAge = p.KeyText(), p.Name, p.Handshake.Age(now)

@@ -101,6 +101,10 @@ func (x *explanation) requests() []netfilter.Match {
 		return []netfilter.Match{netfilter.To(t, probe.ProtoICMP)}
 	case t.Port() == 0:
 		return []netfilter.Match{netfilter.To(t, probe.ProtoICMPv6)}
+	case x.flow.UDP && x.req.Passive:
+		return []netfilter.Match{busy(netfilter.To(t, probe.ProtoUDP))}
+	case x.flow.UDP:
+		return []netfilter.Match{netfilter.To(t, probe.ProtoUDP)}
 	case x.req.Passive: // of other programs, perhaps a lot, and perhaps of UDP
 		return []netfilter.Match{busy(netfilter.To(t, probe.ProtoTCP)), busy(netfilter.To(t, probe.ProtoUDP))}
 	default:

@@ -102,7 +102,8 @@ func (rec *recorded) add(e *probe.Event) {
 				rec.seen = make(map[connection]bool)
 			}
 			rec.seen[c], rec.current = true, c
-			*rec.flow = diagnose.Flow{Target: rec.flow.Target, Source: rec.flow.Source, Client: netip.AddrPortFrom(c.from, c.port)}
+			*rec.flow = diagnose.Flow{Target: rec.flow.Target, UDP: rec.flow.UDP, Source: rec.flow.Source,
+				Client: netip.AddrPortFrom(c.from, c.port)}
 		}
 		if c != rec.current {
 			rec.col.Flow = nil
@@ -141,7 +142,7 @@ func (rec *recorded) connection(e *probe.Event) (c connection, ok bool) {
 // req.Target, from req.From if that is valid. Nothing is sent, and req's other fields do not
 // count.
 func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error) {
-	q := newInquiry(collect.Recorded(r.Meta()), req.Target, req.From)
+	q := newInquiry(collect.Recorded(r.Meta()), &req)
 	rec, err := read(r, q.facts, q.col)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -104,6 +103,3 @@ func (s *Subject) strangers(all []diagnose.Stranger) []diagnose.Stranger {
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(s diagnose.Stranger) bool { return known[s.Key] })
 }
-
-// errNoProber is for a node that cannot send.
-var errNoProber = fmt.Errorf("explain: this node has no way to send a probe")

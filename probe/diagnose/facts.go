@@ -87,6 +87,7 @@ type Router struct {
 // Flow is the flow under study.
 type Flow struct {
 	Target netip.AddrPort         // port 0: ICMP echo
+	UDP    bool                   // of packets to the port those of UDP alone
 	Source netip.Prefix           // invalid: any
 	Route  evidence.RouteDecision // of the target, without mark; zero where there is no kernel below
 	Probe  Probe

@@ -277,7 +277,9 @@ func portMatches(f *diagnose.Flow, e *probe.Event, port uint16) bool {
 		return req || rep || e.Flags&probe.FlagFragment != 0
 	}
 	switch e.Proto {
-	case probe.ProtoTCP, probe.ProtoUDP:
+	case probe.ProtoTCP:
+		return port == f.Target.Port() && !f.UDP
+	case probe.ProtoUDP:
 		return port == f.Target.Port()
 	}
 	return false
@@ -306,5 +308,5 @@ func complains(f *diagnose.Flow, e *probe.Event) bool {
 	case f.Target.Port() == 0:
 		return proto == probe.ProtoICMP || proto == probe.ProtoICMPv6
 	}
-	return dst.Port() == f.Target.Port() && (proto == probe.ProtoTCP || proto == probe.ProtoUDP)
+	return dst.Port() == f.Target.Port() && (proto == probe.ProtoTCP && !f.UDP || proto == probe.ProtoUDP)
 }

@@ -159,3 +159,26 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("%d are kept, want %d", len(c.Strangers), strangersKept)
 	}
 }
+
+// A flow of UDP has no packets of TCP, though ports are the same.
+func TestFlowOfUDP(t *testing.T) {
+	const client, target = "10.0.0.1:40000", "192.168.200.22:53"
+	tcp := packet(probe.SeamTUNWrite, probe.A6, target, client, probe.TCPAck)
+	udp := tcp
+	udp.Proto = probe.ProtoUDP
+	for _, c := range []struct {
+		name    string
+		udp     bool
+		e       probe.Event
+		replies int
+	}{
+		{name: "UDP", udp: true, e: udp, replies: 1},
+		{name: "TCP beside it", udp: true, e: tcp},
+		{name: "either", e: tcp, replies: 1},
+	} {
+		f := &diagnose.Flow{Target: netip.MustParseAddrPort(target), UDP: c.udp, Client: netip.AddrPortFrom(netip.Addr{}, 40000)}
+		if AddToFlow(f, &c.e); f.Replies != c.replies {
+			t.Errorf("%s: %d replies, want %d", c.name, f.Replies, c.replies)
+		}
+	}
+}

@@ -46,5 +46,5 @@ func (c *Collector) follow(e *probe.Event) {
 		return
 	}
 	c.followed = followed{e.Time, !begins}
-	*f = diagnose.Flow{Target: f.Target, Source: f.Source, Client: client, Route: f.Route, XfrmBlocks: f.XfrmBlocks}
+	*f = diagnose.Flow{Target: f.Target, UDP: f.UDP, Source: f.Source, Client: client, Route: f.Route, XfrmBlocks: f.XfrmBlocks}
 }

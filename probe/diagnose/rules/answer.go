@@ -91,7 +91,7 @@ func (f facts) refused(time.Time) *ruling {
 	v.Checkpoint = innerICMPCheckpoint[code]
 	switch code {
 	case diagnose.ConnectionRefused:
-		if f.Flow.Probe.Sent && f.Flow.Target.Port() != 0 {
+		if f.Flow.Probe.Sent && f.Flow.Target.Port() != 0 && !f.Flow.UDP {
 			// To TCP a host answers a closed port with a reset.
 			v.Summary = fmt.Sprintf("the tunnel works; %s refuses the connection, by a firewall rule: it says %s, and not by a TCP reset", who, says)
 			v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}

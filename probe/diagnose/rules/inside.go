@@ -142,6 +142,9 @@ func (f facts) noReply(now time.Time) *ruling {
 			p.Label(), p.Endpoint.Port()))
 	f.answeredBefore(&v, now)
 	f.claimed(&v)
+	if f.Flow.UDP {
+		f.orSilent(&v)
+	}
 	if f.Flow.Target.Port() == 0 {
 		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.NoReplyFromDestination,
 			"here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst))
@@ -153,6 +156,17 @@ func (f facts) noReply(now time.Time) *ruling {
 	}
 	first := f.Flow.Seen[probe.A4]
 	return &ruling{v, first != nil && now.Sub(first.When()) > noReplyAfter}
+}
+
+// orSilent says that a service of UDP may have got what was sent and keep silent: most
+// answer only what they understand, and WireGuard nobody it does not know. A closed port
+// would have been refused.
+func (f facts) orSilent(v *diagnose.Verdict) {
+	dst := f.Flow.Target.Addr()
+	v.Summary += "; over UDP that may be the service's silence"
+	v.Candidates = append([]diagnose.Candidate{diagnose.Maybe(diagnose.NoReplyFromDestination,
+		"on %s, ss -ulnp sport = :%d: if it listens there, does it answer what was sent? --payload sends something else, "+
+			"and wgnode explain %s %s asks whether the host answers at all", dst, f.Flow.Target.Port(), f.Interface, dst)}, v.Candidates...)
 }
 
 func family(a netip.Addr) string {

@@ -100,4 +100,4 @@ func bracket(a netip.Addr) string {
 	return a.String()
 }
 
-func (f facts) target() string { return probe.TargetText(f.Flow.Target) }
+func (f facts) target() string { return probe.FlowText(f.Flow.Target, f.Flow.UDP) }
