@@ -138,7 +138,7 @@ func printDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, asJSON bool)
 // doctorReport is what doctor says; without --fix it lacks Applied.
 type doctorReport struct {
 	*diagnose.DoctorReport
-	Applied []*applied `json:"applied,omitempty"`
+	Applied []applied `json:"applied,omitempty"`
 }
 
 // cure prints a report, and applies the fixes of its faults one after the other.
@@ -157,16 +157,15 @@ func (o *fixOptions) cure(cmd *cobra.Command, r *diagnose.DoctorReport, asJSON b
 			}
 			for _, left := range faultsOf(last) {
 				if left.code == fault.code && left.of == fault.of {
-					return &diagnose.Verdict{Code: diagnose.Code(left.code), Summary: left.summary}, nil
+					return &diagnose.Verdict{Code: diagnose.Code(left.code), Where: diagnose.WhereHere, Summary: left.summary}, nil
 				}
 			}
-			return &diagnose.Verdict{Code: diagnose.Healthy, Summary: "doctor does not find " + fault.code + " any more"}, nil
+			return &diagnose.Verdict{Code: diagnose.Healthy, Where: diagnose.WhereHere,
+				Summary: "doctor does not find " + fault.code + " any more"}, nil
 		}
 		var a *applied
-		if a, err = o.apply(cmd, &fault.patient); a != nil {
-			whole.Applied = append(whole.Applied, a)
-		}
-		if err != nil {
+		a, err = o.apply(cmd, &fault.patient)
+		if whole.Applied = append(whole.Applied, *a); err != nil {
 			break
 		}
 	}

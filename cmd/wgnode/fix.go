@@ -92,7 +92,7 @@ type patient struct {
 }
 
 // apply does what can be done of a fix, asks again, and says what came of it on standard
-// error. It returns nil if nothing was done, or nothing was to do.
+// error. What it returns is never nil; its After is, if nothing was done.
 func (o *fixOptions) apply(cmd *cobra.Command, p *patient) (*applied, error) {
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
@@ -272,7 +272,7 @@ func (o *fixOptions) outcome(ctx context.Context, cmd *cobra.Command, p *patient
 // status is how a command ends that has applied a fix: as its question was answered
 // last.
 func (a *applied) status(before error) error {
-	if a == nil || a.After == nil {
+	if a.After == nil {
 		return before
 	}
 	return verdictStatus(a.After)

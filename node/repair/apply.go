@@ -12,8 +12,8 @@ import (
 )
 
 // Apply does steps, those of [Doable], in order, each after it has been written into the
-// journal. say is told of each line before it is done. If one fails, those before it are undone, and
-// the error says which. The record that is returned is nil then.
+// journal. say is told of each line before it is done. If one fails, those before it are
+// undone, and the error says which. The record that is returned is nil then.
 func (j Journal) Apply(ctx context.Context, link, code string, steps fix.Steps, say func(line string)) (*Record, error) {
 	unlock, err := j.lock()
 	if err != nil {
@@ -53,12 +53,11 @@ func (j Journal) step(ctx context.Context, r *Record, s fix.Step, say func(strin
 	}
 	say(d.Step)
 	last := &r.Deeds[len(r.Deeds)-1]
-	if err := last.do(context.WithoutCancel(ctx)); err != nil {
-		r.Deeds = r.Deeds[:len(r.Deeds)-1] // a command that fails has changed nothing
-		return errors.Join(err, j.write(r))
+	err = last.do(context.WithoutCancel(ctx))
+	if err != nil && !last.Done {
+		r.Deeds = r.Deeds[:len(r.Deeds)-1]
 	}
-	last.Done = true
-	return j.write(r)
+	return errors.Join(err, j.write(r))
 }
 
 // Undo undoes a fix, the latest step first. say is told of each step that is undone, and

@@ -81,20 +81,25 @@ func prepare(ctx context.Context, s fix.Step) (Deed, error) {
 	return d, nil
 }
 
-// do does it. What it has learned by that is in d.
+// do does it. What it has learned by that is in d. After an error Done says whether
+// anything has changed.
 func (d *Deed) do(ctx context.Context) error {
 	if d.File != nil {
-		return d.File.apply(false)
+		err := d.File.apply(false)
+		d.Done = err == nil
+		return err
 	}
 	out, err := run(ctx, d.Do...)
 	if err != nil {
 		return err
 	}
+	d.Done = true
 	if d.Rule != nil {
 		return d.Rule.learn(out)
 	}
 	if d.Look != nil {
 		if d.After, err = run(ctx, d.Look...); err != nil {
+			d.Look = nil // so that undo does not compare it
 			return fmt.Errorf("look what became of it: %w", err)
 		}
 	}

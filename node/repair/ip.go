@@ -4,10 +4,14 @@ package repair
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
+
+// errThere: undoing it would take away what somebody else has made.
+var errThere = errors.New("that is there already")
 
 // ofIP is a command of ip(8).
 func ofIP(ctx context.Context, args []string) (Deed, error) {
@@ -27,7 +31,7 @@ func ofIP(ctx context.Context, args []string) (Deed, error) {
 	case "rule":
 		return ofRule(ctx, ip, rest[1], rest[2:])
 	case "address":
-		return ofAddress(ip, rest[1], rest[2:])
+		return ofAddress(ctx, ip, rest[1], rest[2:])
 	case "link":
 		return ofLink(ctx, ip, rest[1:])
 	case "xfrm":
@@ -66,6 +70,8 @@ func ofRoute(ctx context.Context, ip []string, verb string, route []string) (Dee
 	there := slices.DeleteFunc(lines(out), func(line string) bool { return verb == "del" && !hasAll(line, dst[1:]) })
 	d := Deed{Look: show}
 	switch {
+	case verb == "add" && slices.ContainsFunc(there, func(line string) bool { return hasAll(line, dst[1:]) }):
+		return Deed{}, errThere
 	case verb == "add" || verb == "replace" && len(there) == 0:
 		d.Undo = [][]string{append(with(ip, "route", "del"), route...)}
 	case len(there) != 1:
@@ -137,10 +143,17 @@ func ofRule(ctx context.Context, ip []string, verb string, selectors []string) (
 }
 
 // ofAddress is ip address add PREFIX dev LINK.
-func ofAddress(ip []string, verb string, words []string) (Deed, error) {
+func ofAddress(ctx context.Context, ip []string, verb string, words []string) (Deed, error) {
 	link := after(words, "dev")
 	if verb != "add" || link == "" {
 		return Deed{}, errForeign
+	}
+	out, err := run(ctx, with(ip, "-o", "address", "show", "dev", link)...)
+	if err != nil {
+		return Deed{}, err
+	}
+	if slices.Contains(strings.Fields(out), words[0]) {
+		return Deed{}, errThere
 	}
 	return Deed{Undo: [][]string{append(with(ip, "address", "del"), words...)}}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe/fix"
+	"github.com/wgnode/wgnode/probe/pin"
 )
 
 // A command is split as a shell does it, or not run.
@@ -135,6 +136,11 @@ func TestEdit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a journal has is read by later versions: keys are added, and none is renamed.
+func TestWritten(t *testing.T) {
+	pin.Check(t, "testdata/written.txt", new(Record))
 }
 
 // What somebody has changed since is said, and left alone.

@@ -74,3 +74,37 @@ func (f *fault) fixAndUndo(s *site) {
 		s.T.Errorf("left in the journal: %s", left)
 	}
 }
+
+// A doctor who has watched applies the fix of what it found, and answers in JSON.
+func TestDoctorFix(t *testing.T) {
+	lab.Need(t, "nft")
+	t.Parallel()
+	s := newSite(t, false)
+	s.ConfA.Replace(t, "Endpoint", "PersistentKeepalive = 1\nEndpoint")
+	sitetest.NFT(s.A, "input", "udp sport 51820 drop")
+	s.UpBoth()
+	var r struct {
+		Peers   []struct{ Verdict struct{ Code diagnose.Code } }
+		Applied []struct {
+			ID    int
+			Steps []struct {
+				Line string
+				Done bool
+			}
+			After struct{ Code diagnose.Code }
+		}
+	}
+	out, status, err := s.A.Try("sh", "-c", s.Wgnode+" doctor wg0 --for 7s --fix --yes --json 2>/dev/null")
+	if err != nil || sitetest.Decode(t, "doctor", out, &r) != nil {
+		t.Fatalf("status %d, %v:\n%s", status, err, out)
+	}
+	if status != 0 || len(r.Peers) != 1 || len(r.Applied) != 1 || r.Peers[0].Verdict.Code != diagnose.UnderlayInputFirewall {
+		t.Fatalf("status %d, %+v", status, r)
+	}
+	if a := r.Applied[0]; a.ID == 0 || len(a.Steps) != 1 || !a.Steps[0].Done || a.After.Code != diagnose.Healthy {
+		t.Errorf("%+v", a)
+	}
+	if out := s.A.Run(s.Wgnode, "undo", "wg0", "--yes"); !strings.Contains(out, "undone: nft insert rule inet fault c") {
+		t.Errorf("undo: %s", out)
+	}
+}
