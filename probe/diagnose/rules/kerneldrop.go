@@ -65,7 +65,7 @@ var mechanisms = map[string]mechanism{
 var (
 	xdp = mechanism{code: diagnose.BPFDrop, by: "an XDP program at %s",
 		checks: []string{"ip link show dev %s", "bpftool net show dev %s"}}
-	checksum = mechanism{code: diagnose.Checksum, by: "the check of its checksum", passing: true,
+	checksum = mechanism{code: diagnose.Checksum, by: "the check of its checksum",
 		checks: []string{"ethtool -k %s", "nstat -az UdpInCsumErrors TcpInCsumErrors"}}
 	queue = mechanism{by: "a queue rule (NFQUEUE) without a program that reads the queue", checks: []string{"nft list ruleset",
 		"cat /proc/net/netfilter/nfnetlink_queue"}}
@@ -99,7 +99,16 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	for _, c := range m.checks {
 		v.Fix = append(v.Fix, fix.Check(c, devices(c, d)...))
 	}
-	return &ruling{v, (!m.passing || d.Count > 1 || f.Peer != nil && f.Peer.SendErrno != 0) && !f.awaitsTrace(d, now)}
+	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(d, now)) && !f.awaitsTrace(d, now)}
+}
+
+// givesWay is a little less than the time after which the side that is called goes on to
+// follow another connection, if the one that it follows is not answered.
+const givesWay = 700 * time.Millisecond
+
+// goneBy reports whether nothing more will come of the packet that was dropped.
+func (f facts) goneBy(d *evidence.KernelDrop, now time.Time) bool {
+	return f.Peer != nil && f.Peer.SendErrno != 0 || f.Side == probe.SideB && now.Sub(d.At) > givesWay
 }
 
 // traceTime is how long after a drop by a rule of nftables its trace may still name the
