@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,7 +111,7 @@ func askBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, name strin
 	if err != nil {
 		return nil, fmt.Errorf("explain %s on %s: %w", probe.FlowText(req.Target, req.UDP), name, err)
 	}
-	both, err := combine(ctx, report, files, req.Target)
+	both, err := combine(ctx, report, files, &req)
 	if err != nil {
 		return nil, fmt.Errorf("explain %s on %s with %s: %w", probe.FlowText(req.Target, req.UDP), name, with.there(), err)
 	}
@@ -213,8 +212,8 @@ const recordedBefore = 5 * time.Second
 
 // combine takes the ladder of both sides, and their verdict unless this side's is
 // certain: it has sent the probe, and knows best what became of it.
-func combine(ctx context.Context, report *diagnose.Report, files []string, target netip.AddrPort) (*bothReport, error) {
-	r, err := merge.Merge(ctx, files, merge.Options{Target: target})
+func combine(ctx context.Context, report *diagnose.Report, files []string, req *explain.Request) (*bothReport, error) {
+	r, err := merge.Merge(ctx, files, merge.Options{Target: req.Target})
 	if err != nil {
 		return nil, err
 	}
@@ -227,8 +226,9 @@ func combine(ctx context.Context, report *diagnose.Report, files []string, targe
 		report.Ladder[i].Host = here
 	}
 	var flow *merge.Flow
+	udp := probe.ProtocolName(probe.ProtoUDP)
 	for i := range r.Flows { // the latest is the probe's
-		if f := &r.Flows[i]; len(f.Hops) > 0 && f.Hops[0].A == here && (flow == nil || f.Began.After(flow.Began)) {
+		if f := &r.Flows[i]; (f.Proto == udp) == req.UDP && len(f.Hops) > 0 && f.Hops[0].A == here && (flow == nil || f.Began.After(flow.Began)) {
 			flow = f
 		}
 	}
