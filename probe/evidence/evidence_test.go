@@ -181,3 +181,30 @@ func TestAdd(t *testing.T) {
 		})
 	}
 }
+
+// A drop that proves something is not forgotten for one that does not.
+func TestAddDrop(t *testing.T) {
+	proof := evidence.KernelDrop{Reason: "TC_INGRESS", Place: "__netif_receive_skb_core", Count: 1}
+	hint, claimed := proof, proof
+	hint.Hint, claimed.Claimed = true, true
+	for _, test := range []struct {
+		name  string
+		drops []evidence.KernelDrop
+		want  evidence.KernelDrop
+	}{
+		{"hint", []evidence.KernelDrop{hint}, hint},
+		{"hint after proof", []evidence.KernelDrop{proof, hint}, proof},
+		{"proof after hint", []evidence.KernelDrop{hint, proof}, evidence.KernelDrop{Reason: proof.Reason, Place: proof.Place, Count: 2}},
+		{"anybody's after proof", []evidence.KernelDrop{proof, claimed}, proof},
+		{"anybody's", []evidence.KernelDrop{hint, claimed},
+			evidence.KernelDrop{Reason: proof.Reason, Place: proof.Place, Count: 2, Claimed: true}},
+	} {
+		var p evidence.Traversal
+		for _, d := range test.drops {
+			p.AddDrop(d)
+		}
+		if *p.KernelDrop != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, *p.KernelDrop, test.want)
+		}
+	}
+}

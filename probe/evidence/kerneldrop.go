@@ -29,8 +29,8 @@ type KernelDrop struct {
 	Packet string         `json:"packet"` // "tcp 10.0.0.1:40000 > 192.168.200.22:80, 60 bytes"
 }
 
-// String is for evidence.
-func (d *KernelDrop) String() string {
+// Where is the reason, and where it was: "TC_EGRESS in __dev_queue_xmit, at wg0".
+func (d *KernelDrop) Where() string {
 	where := d.Reason
 	if d.Place != "" {
 		where += " in " + d.Place
@@ -38,14 +38,19 @@ func (d *KernelDrop) String() string {
 	if d.Device != "" {
 		where += ", at " + d.Device
 	}
-	return fmt.Sprintf("the kernel dropped %s: %s", d.Packet, where)
+	return where
+}
+
+// String is for evidence.
+func (d *KernelDrop) String() string {
+	return fmt.Sprintf("the kernel dropped %s: %s", d.Packet, d.Where())
 }
 
 // AddDrop takes one more into account. One that proves something counts more than a later
-// hint.
+// hint, or one that may be anybody's.
 func (t *Traversal) AddDrop(next KernelDrop) {
 	was := t.KernelDrop
-	if was != nil && !was.Hint && next.Hint {
+	if was != nil && !was.Hint && (next.Hint || next.Claimed && !was.Claimed) {
 		return
 	}
 	if was != nil && was.Reason == next.Reason && was.Place == next.Place {

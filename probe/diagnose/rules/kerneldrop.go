@@ -99,7 +99,7 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	for _, c := range m.checks {
 		v.Fix = append(v.Fix, fix.Check(c, devices(c, d)...))
 	}
-	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(d, now)) && !f.awaitsTrace(d, now)}
+	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(d, now)) && !d.Claimed && !f.awaitsTrace(d, now)}
 }
 
 // givesWay is a little less than the time after which the side that is called goes on to
