@@ -43,27 +43,7 @@ func TestExplainWith(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
-	explain := []string{"env", "WGNODE_SSH=" + s.sshd(), s.Wgnode, "explain", "wg0", s.Web(), "--with", "root@" + s.IP(s.Addr.HWan)}
-	with := func(want diagnose.Code, at string, certain bool) {
-		t.Helper()
-		out, status, err := s.A.Try(append(explain, "--json")...)
-		var r diagnose.Report
-		if err != nil || sitetest.Decode(t, "explain", out, &r) != nil {
-			t.Fatalf("status %d, %v:\n%s", status, err, out)
-		}
-		v := &r.Verdict
-		if v.Code != want || v.Checkpoint.String() != at || v.Certain != certain || (status == 0) != v.Healthy() {
-			t.Errorf("status %d, verdict %+v", status, v)
-		}
-		hosts := make(map[string]bool)
-		for _, g := range r.Ladder {
-			hosts[g.Host] = true
-		}
-		if !hosts["a"] || !hosts["h"] {
-			t.Errorf("the ladder is of %v", hosts)
-		}
-		s.noRecorder(s.H)
-	}
+	explain, with := s.with()
 	with(diagnose.Healthy, "", true)
 	out := s.A.Run(explain...)
 	for _, want := range []string{"heard on a and h", "✓ B4 tun-write   h ", "A4-B3 a to h: ", "healthy"} {
@@ -73,7 +53,6 @@ func TestExplainWith(t *testing.T) {
 	}
 	drop(hostH, "forward", "tcp dport 80")(s)
 	with(diagnose.ForwardFirewall, "B5", true)
-	s.fixThere(explain, with)
 	s.H.Run("nft", "delete", "table", "inet", "culprit")
 	drop(hostR, "forward", "udp dport 51820")(s)
 	with(diagnose.LostOnPath, "B1", true) // the data, and the handshake that is tried in its place
@@ -82,20 +61,50 @@ func TestExplainWith(t *testing.T) {
 	with(diagnose.LostOnPath, "B1", true)
 }
 
-// fixThere has a fix of H's applied from A, and taken back.
-func (s *site) fixThere(explain []string, with func(diagnose.Code, string, bool)) {
-	s.T.Helper()
+// with is the command that explains with H, and a function that wants a verdict of it.
+func (s *site) with() (explain []string, want func(code diagnose.Code, at string, certain bool)) {
+	explain = []string{"env", "WGNODE_SSH=" + s.sshd(), s.Wgnode, "explain", "wg0", s.Web(), "--with", "root@" + s.IP(s.Addr.HWan)}
+	return explain, func(want diagnose.Code, at string, certain bool) {
+		s.T.Helper()
+		out, status, err := s.A.Try(append(explain, "--json")...)
+		var r diagnose.Report
+		if err != nil || sitetest.Decode(s.T, "explain", out, &r) != nil {
+			s.T.Fatalf("status %d, %v:\n%s", status, err, out)
+		}
+		v := &r.Verdict
+		if v.Code != want || v.Checkpoint.String() != at || v.Certain != certain || (status == 0) != v.Healthy() {
+			s.T.Errorf("status %d, verdict %+v", status, v)
+		}
+		hosts := make(map[string]bool)
+		for _, g := range r.Ladder {
+			hosts[g.Host] = true
+		}
+		if !hosts["a"] || !hosts["h"] {
+			s.T.Errorf("the ladder is of %v", hosts)
+		}
+		s.noRecorder(s.H)
+	}
+}
+
+// A fix of H's is applied from A, and taken back.
+func TestFixThere(t *testing.T) {
+	lab.Need(t, "curl", "nft", "ssh", "sshd", "ssh-keygen")
+	t.Parallel()
+	s := newSite(t, false)
+	s.UpBoth()
+	explain, with := s.with()
+	drop(hostH, "forward", "tcp dport 80")(s)
 	out, status, err := s.A.Try(append(slices.Clip(explain), "--fix", "--yes")...)
 	if err != nil || status != 0 || !strings.Contains(out, "healthy now") {
-		s.T.Fatalf("fix there: status %d, %v\n%s", status, err, out)
+		t.Fatalf("fix there: status %d, %v\n%s", status, err, out)
 	}
 	to := explain[len(explain)-2:]
 	undo := append([]string{explain[0], explain[1], s.Wgnode, "undo"}, to...)
 	if list := s.A.Run(append(slices.Clip(undo), "--list")...); !strings.Contains(list, "forward-firewall") {
-		s.T.Errorf("undo --list there: %s", list)
+		t.Errorf("undo --list there: %s", list)
 	}
 	if none := s.A.Run(s.Wgnode, "undo", "--yes"); !strings.Contains(none, "nothing that was applied") {
-		s.T.Errorf("applied here: %s", none)
+		t.Errorf("applied here: %s", none)
 	}
 	s.A.Run(append(slices.Clip(undo), "--yes")...)
 	with(diagnose.ForwardFirewall, "B5", true)
