@@ -151,23 +151,37 @@ type Dropped struct {
 
 // Index returns the receiver index of an encrypted message, and of data the counter.
 func (d *Dropped) Index() (index uint32, counter uint64, ok bool) {
+	m := d.message()
+	switch {
+	case m == nil:
+	case m[0] == probe.TypeResponse: // its own index, then ours
+		return binary.LittleEndian.Uint32(m[8:]), 0, true
+	case m[0] == probe.TypeCookie:
+		return binary.LittleEndian.Uint32(m[4:]), 0, true
+	case m[0] == probe.TypeData:
+		return binary.LittleEndian.Uint32(m[4:]), binary.LittleEndian.Uint64(m[8:]), true
+	}
+	return 0, 0, false
+}
+
+// Sender returns the sender's index of an initiation, 0 for other packets.
+func (d *Dropped) Sender() uint32 {
+	if m := d.message(); m != nil && m[0] == probe.TypeInitiation {
+		return binary.LittleEndian.Uint32(m[4:])
+	}
+	return 0
+}
+
+// message is the header of an encrypted message, nil if there is none.
+func (d *Dropped) message() []byte {
 	at := int(d.Header[0]&0x0f)*4 + 8
 	if d.Event.InnerSrc.Netip().Is6() {
 		at = 40 + 8
 	}
 	if d.Event.Proto != probe.ProtoUDP || d.Event.Flags&probe.FlagFragment != 0 || at+16 > len(d.Header) {
-		return 0, 0, false
+		return nil
 	}
-	message := d.Header[at:]
-	switch message[0] {
-	case 2: // response: its own index, then ours
-		return binary.LittleEndian.Uint32(message[8:]), 0, true
-	case 3:
-		return binary.LittleEndian.Uint32(message[4:]), 0, true
-	case 4:
-		return binary.LittleEndian.Uint32(message[4:]), binary.LittleEndian.Uint64(message[8:]), true
-	}
-	return 0, 0, false
+	return d.Header[at:]
 }
 
 // Observations implements [Source].

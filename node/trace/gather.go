@@ -20,6 +20,7 @@ func (x *run) gather() *walk.Facts {
 		Out: traversal(j.out), In: traversal(j.in), Sent: traversal(j.sent), Received: traversal(j.received),
 		Initiation: traversal(j.initiation), Response: traversal(j.response), SentOther: j.sentOther, ReceivedOther: j.receivedOther}
 	f.Packet = x.packet(j, f.Out)
+	x.addDrops(f)
 	if j.dropped != nil && f.Seen[probe.A4] == nil {
 		f.Seen[probe.A4] = j.dropped
 	}

@@ -147,6 +147,7 @@ type run struct {
 	sent    time.Time // when the packet left
 	events  []probe.Event
 	packets []*observe.Packet
+	drops   []*observe.Dropped
 	answer  walk.Answer
 	done    bool // no answer can come any more
 }
@@ -181,6 +182,10 @@ func (x *run) Add(o *observe.Observation) {
 	switch {
 	case o.Packet != nil:
 		x.take(o.Packet)
+	case o.Dropped != nil:
+		if len(x.drops) < maxDrops {
+			x.drops = append(x.drops, o.Dropped)
+		}
 	case o.Outcome != nil:
 		x.answer, x.done = answered(o.Outcome.Err, o.Outcome.End.Sub(x.sent)), true
 	default:

@@ -129,7 +129,7 @@ var ends = []struct {
 		until(f, probe.A4)
 		f.Received = stopped(evidence.SourceCheck{Evidence: []string{"passes"}})
 	}, place: walk.SourceCheck, zone: walk.Network, status: walk.Lost,
-		says: "no rule dropped it, routing did"},
+		says: "no rule that can be traced dropped it, routing or another"},
 	{name: "disallowed source", edit: func(f *walk.Facts) {
 		until(f, probe.A5)
 		f.Seen[probe.A5].Reason = probe.DisallowedSource

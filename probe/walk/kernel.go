@@ -53,7 +53,11 @@ var order = map[string]int{"ingress": 0, "prerouting": 1, "input": 2, "output": 
 // device adds what a packet met at a hook of a device, if it was seen to meet
 // something there.
 func (b *builder) device(leg Leg, zone Zone, at Place, p *evidence.Traversal) {
-	if p == nil || !slices.ContainsFunc(p.Visits, func(v evidence.Visit) bool { return v.Hook == string(at) }) {
+	if p == nil {
+		return
+	}
+	met := slices.ContainsFunc(p.Visits, func(v evidence.Visit) bool { return v.Hook == string(at) })
+	if hook, _ := stopped(p); !met && hook != string(at) {
 		return
 	}
 	link := p.In
@@ -104,7 +108,7 @@ func (b *builder) hook(p *evidence.Traversal, at Place) Step {
 		s.Status, s.Result = Lost, "dropped by "+by
 	case order[name] <= order[last]:
 	case p.Lost == string(Output) && !p.Incomplete:
-		s.Status, s.Result = Lost, "passed output and did not come here: no rule dropped it, another part of the kernel did"
+		s.Status, s.Result = Lost, "passed output and did not come here: no rule that can be traced dropped it, another part of the kernel did"
 	default:
 		s.Status, s.Result = Unknown, "it was not seen here"
 	}
@@ -132,6 +136,8 @@ func stopped(p *evidence.Traversal) (hook, by string) {
 	switch {
 	case p.Held != nil:
 		return p.Held.Hook, p.Held.By + " (" + p.Held.How + ")"
+	case p.Drop == nil && p.KernelDrop != nil && !p.KernelDrop.Hint && !sourceReasons[p.KernelDrop.Reason]:
+		return p.KernelDrop.Hook, "the kernel, " + p.KernelDrop.Where()
 	case p.Drop == nil:
 		return "", ""
 	case p.Drop.Rule == "":
@@ -139,6 +145,10 @@ func stopped(p *evidence.Traversal) (hook, by string) {
 	}
 	return p.Drop.Hook, p.Drop.Rule
 }
+
+// sourceReasons are the kernel's for packets whose source routing refuses. What routing
+// makes of the source says more.
+var sourceReasons = map[string]bool{"IP_RPFILTER": true, "IP_LOCAL_SOURCE": true}
 
 // unseen says why nothing is known of a hook.
 func (b *builder) unseen() string {
@@ -237,7 +247,8 @@ func (b *builder) check(p *evidence.Traversal) Step {
 	case p.Lost == string(Prerouting) && !p.Incomplete:
 		s.Status = Lost
 		if p.Source == nil || !p.Source.Drops {
-			s.Result = "passed prerouting and did not come to input: no rule dropped it, routing did"
+			s.Result = "passed prerouting and did not come to input: no rule that can be traced dropped it, routing or another part of " +
+				"the kernel did"
 		}
 	case hook == "":
 		s.Status = Unknown

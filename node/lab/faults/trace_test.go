@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/node/trace"
@@ -237,6 +239,24 @@ var traceLostTests = []struct {
 			program := map[bool]string{false: "iptables-nft", true: "ip6tables-nft"}[s.V6]
 			lab.Need(s.T, program)
 			s.A.Run(program, "-A", "INPUT", "-p", "tcp", "--sport", "80", "-j", "DROP")
+		}},
+	{name: "legacy output", want: place{walk.Out, walk.Application, walk.Output}, says: "NETFILTER_DROP in nf_hook_slow",
+		fault: func(s *site) { legacy("filter OUTPUT").put(s, s.A, packets{proto: "tcp", dport: 80}, culprit) }},
+	{name: "legacy prerouting", want: place{walk.Back, walk.Application, walk.Prerouting}, says: "NETFILTER_DROP in nf_hook_slow",
+		fault: func(s *site) { legacy("raw PREROUTING").put(s, s.A, packets{proto: "tcp", sport: 80}, culprit) }},
+	{name: "tcx egress", want: place{walk.Out, walk.Application, walk.Egress}, says: "TC_EGRESS",
+		fault: func(s *site) {
+			tcx("wg0", ebpf.AttachTCXEgress).put(s, s.A, packets{proto: "tcp", dport: 80}, culprit)
+		}},
+	{name: "tcx egress, encrypted", want: place{walk.Out, walk.Network, walk.Egress}, says: "TC_EGRESS",
+		fault: func(s *site) {
+			s.session()
+			tcx("eth0", ebpf.AttachTCXEgress).put(s, s.A, packets{proto: "udp", dport: 51820}, culprit)
+		}},
+	{name: "XDP, encrypted", want: place{walk.Back, walk.Network, walk.Ingress}, says: "do_xdp_generic",
+		fault: func(s *site) {
+			s.session()
+			xdp("eth0").put(s, s.A, packets{proto: "udp", sport: 51820}, culprit)
 		}},
 	{name: "preshared key", v4: true, want: place{walk.Back, walk.Tunnel, walk.Decrypt}, says: "preshared keys differ",
 		fault: func(s *site) {
