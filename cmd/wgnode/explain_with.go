@@ -107,30 +107,37 @@ func askBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, name strin
 		return nil, fmt.Errorf("make a place for recordings: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	report, files, err := explainBoth(ctx, cmd, c, req, with, dir)
+	heard, err := explainBoth(ctx, cmd, c, req, with, dir)
 	if err != nil {
 		return nil, fmt.Errorf("explain %s on %s: %w", probe.FlowText(req.Target, req.UDP), name, err)
 	}
-	both, err := combine(ctx, report, files, &req)
+	both, err := combine(ctx, heard, &req)
 	if err != nil {
 		return nil, fmt.Errorf("explain %s on %s with %s: %w", probe.FlowText(req.Target, req.UDP), name, with.there(), err)
 	}
 	return both, nil
 }
 
-// explainBoth explains here while both ends record, and returns the recordings.
+// heardBoth is what was explained here while both ends recorded.
+type heardBoth struct {
+	report *diagnose.Report
+	files  []string  // the recordings, this host's first
+	began  time.Time // when the probe was about to be sent
+}
+
+// explainBoth explains here while both ends record, into files in dir.
 func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req explain.Request, with *withOptions,
-	dir string) (*diagnose.Report, []string, error) {
+	dir string) (*heardBoth, error) {
 	here, there := filepath.Join(dir, "here.pcapng"), filepath.Join(dir, "there.pcapng")
 	file, err := os.OpenFile(there, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer file.Close()
 	args := with.args(remoteReady + 2*req.Timeout + time.Minute)
 	far, err := remote.Start(ctx, args, file)
 	if err != nil {
-		return nil, nil, withRemedy(err, with)
+		return nil, withRemedy(err, with)
 	}
 	finished := false
 	defer func() {
@@ -141,15 +148,16 @@ func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req ex
 	ready, cancel := context.WithTimeout(ctx, remoteReady)
 	defer cancel()
 	if err := far.Ready(ready); err != nil {
-		return nil, nil, withRemedy(fmt.Errorf("record on %s: %w", with.there(), err), with)
+		return nil, withRemedy(fmt.Errorf("record on %s: %w", with.there(), err), with)
 	}
 	near, err := recordHere(ctx, c, here)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	done := waiting(cmd, "probing %s for up to %v, and recording here and on %s",
 		probe.FlowText(req.Target, req.UDP), req.Timeout, with.there())
 	defer done()
+	began := time.Now()
 	report, err := c.Explain(ctx, req)
 	if err == nil {
 		select {
@@ -160,13 +168,13 @@ func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req ex
 	}
 	err = errors.Join(err, near())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	finished = true
 	if err := far.Finish(); err != nil {
-		return nil, nil, withRemedy(fmt.Errorf("record on %s: %w", with.there(), err), with)
+		return nil, withRemedy(fmt.Errorf("record on %s: %w", with.there(), err), with)
 	}
-	return report, []string{here, there}, nil
+	return &heardBoth{report, []string{here, there}, began}, nil
 }
 
 // begun is an output that tells when it has begun.
@@ -212,8 +220,9 @@ const recordedBefore = 5 * time.Second
 
 // combine takes the ladder of both sides, and their verdict unless this side's is
 // certain: it has sent the probe, and knows best what became of it.
-func combine(ctx context.Context, report *diagnose.Report, files []string, req *explain.Request) (*bothReport, error) {
-	r, err := merge.Merge(ctx, files, merge.Options{Target: req.Target})
+func combine(ctx context.Context, heard *heardBoth, req *explain.Request) (*bothReport, error) {
+	report := heard.report
+	r, err := merge.Merge(ctx, heard.files, merge.Options{Target: req.Target, Since: heard.began})
 	if err != nil {
 		return nil, err
 	}

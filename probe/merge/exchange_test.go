@@ -74,3 +74,35 @@ func TestErrorOfAnotherFlow(t *testing.T) {
 		}
 	}
 }
+
+// What passed before a probe does not count as the probe's: it arrived, the probe did not.
+func TestSince(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	w.start()
+	w.now += second
+	s := w.shake(0, 1)
+	s.data(s.i, packet(s.i, s.j, 40000, 80, probe.TCPSyn), true, fate{})
+	w.now += second
+	since := time.Unix(0, w.hosts[0].clock(w.now))
+	for range 3 {
+		w.now += second
+		s.data(s.i, packet(s.i, s.j, 40001, 80, probe.TCPSyn), true, fate{lost: true})
+	}
+	w.now += 5 * second
+	w.end()
+	for _, test := range []struct {
+		opt  Options
+		want diagnose.Status
+	}{{Options{}, diagnose.Pass}, {Options{Since: since}, diagnose.Fail}} {
+		r, err := merge(t.Context(), w.recordings(), test.opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := the(t, r)
+		for _, rung := range f.Ladder {
+			if rung.Checkpoint == probe.B3 && rung.Status != test.want {
+				t.Errorf("since %v: B3 %s (%s), want %s", test.opt.Since, rung.Status, rung.Detail, test.want)
+			}
+		}
+	}
+}

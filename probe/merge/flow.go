@@ -82,7 +82,7 @@ func (m *merger) flowOf(h *host, e *probe.Event) (f *hop, forth bool) {
 	if !e.HasAddrs() || e.InnerLen == 0 && e.InnerSrc == (probe.Addr{}) {
 		return nil, false
 	}
-	if !e.Checkpoint.OfFlow() {
+	if !e.Checkpoint.OfFlow() || m.now < m.since {
 		return nil, false
 	}
 	here := e.Checkpoint.Side() == probe.SideA // the host is the flow's A

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose/collect"
@@ -17,6 +18,9 @@ type Options struct {
 	// Target selects flows: those to this address, and this port unless it is 0.
 	// Invalid: all. Messages are counted whatever flow they are of.
 	Target netip.AddrPort
+	// Since leaves out of flows what passed before, by the first file's clock; zero: nothing.
+	// Handshakes and messages count all the same.
+	Since time.Time
 }
 
 // merger is one run of Merge.
@@ -29,6 +33,7 @@ type merger struct {
 	pairs map[[2]int8]*pair
 
 	now       int64 // reference time, which never goes back
+	since     int64 // what passed before is left out of flows
 	transits  *transits
 	crowded   uint64 // messages forgotten before the window was over
 	sessions  map[sessionKey]*session
@@ -86,9 +91,13 @@ func merge(ctx context.Context, recs []recorded, opt Options) (*Result, error) {
 
 func newMerger(recs []recorded, opt Options) *merger {
 	m := &merger{opt: opt, keys: make(map[key.Public]int32), names: []string{""}, of: []int8{-1}, pairs: make(map[[2]int8]*pair),
-		now: math.MinInt64, transits: newTransits(), sessions: make(map[sessionKey]*session), legs: make(map[[2]int8]*[whats]Leg),
+		now: math.MinInt64, since: math.MinInt64,
+		transits: newTransits(), sessions: make(map[sessionKey]*session), legs: make(map[[2]int8]*[whats]Leg),
 		shook: make(map[[2]int8]*recent), nat: make(map[[2]int8]*Translation), trips: make(map[[2]int8]int64), hops: make(map[hopKey]*hop),
 		asked: make(map[askedKey]*hop), calls: make(map[[2]int8][]*Arrow), lostAt: make(map[message]int)}
+	if !opt.Since.IsZero() {
+		m.since = opt.Since.UnixNano()
+	}
 	for i := range recs {
 		r := &recs[i]
 		h := &host{Meta: r.meta, rec: r, name: r.meta.Host, index: int8(i), others: make(map[probe.PeerID]int8),

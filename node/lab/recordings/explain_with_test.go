@@ -55,7 +55,7 @@ func TestExplainWith(t *testing.T) {
 	with(diagnose.ForwardFirewall, "B5", true)
 	s.H.Run("nft", "delete", "table", "inet", "culprit")
 	drop(hostR, "forward", "udp dport 51820")(s)
-	with(diagnose.LostOnPath, "B1", true) // the data, and the handshake that is tried in its place
+	with(diagnose.LostOnPath, "B3", true) // the data, and the handshake that is tried in its place
 	s.A.Run(s.Wgnode, "down", "wg0")
 	s.A.Run(s.Wgnode, "up", "wg0")
 	with(diagnose.LostOnPath, "B1", true)
