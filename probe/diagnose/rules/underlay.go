@@ -93,7 +93,7 @@ func (f facts) endpointNotRouted(time.Time) *ruling {
 }
 
 // cannotSend: the socket refuses, though there is a route.
-func (f facts) cannotSend(time.Time) *ruling {
+func (f facts) cannotSend(now time.Time) *ruling {
 	p := f.Peer
 	if p == nil || p.SendErrno == 0 || f.Side == probe.SideB && !f.Since.IsZero() && p.SendError.When().Before(f.Since) {
 		return nil
@@ -128,7 +128,8 @@ func (f facts) cannotSend(time.Time) *ruling {
 		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.Label(), ep, p.SendErrno)
 		v.Fix = fix.Steps{fix.Check("ip route get %s%s", p.Endpoint.Addr(), harmless.Raw(f.markText()))}
 	}
-	return final(v)
+	// The kernel's account of what it refused, which names more, comes a little later.
+	return &ruling{v, d != nil || !f.traced() || p.SendError == nil || now.Sub(p.SendError.When()) > time.Second}
 }
 
 func (f facts) pskMismatch(time.Time) *ruling {
