@@ -54,7 +54,7 @@ func (x *run) dropOn(f *walk.Facts, d *observe.Dropped) **evidence.Traversal {
 	case d.On == evidence.ToWire && data != nil && ok && index == data.Receiver && counter == data.Counter:
 		return &f.Sent
 	case d.On == evidence.FromWire && data != nil && f.Seen[probe.A5] == nil && ok && x.Tunnel.PeerByIndex(index) == x.peer:
-		f.ReceivedOther = "it is encrypted: an answer of the same peer, and nobody can tell whether it is the reply"
+		f.ReceivedOther = someAnswer
 		return &f.Received
 	}
 	return nil

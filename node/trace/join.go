@@ -223,6 +223,9 @@ func (x *run) encrypted(on evidence.Segment, e *probe.Event) (found *observe.Pac
 	return found, other
 }
 
+// someAnswer says of an encrypted packet that it stands in for the reply.
+const someAnswer = "it is encrypted: an answer of the same peer, and nobody can tell whether it is the reply"
+
 // likelyReply finds what may be the reply among the packets that this host did
 // not deliver. What is in them cannot be read.
 func (x *run) likelyReply(sent *probe.Event) (*observe.Packet, string) {
@@ -242,5 +245,5 @@ func (x *run) likelyReply(sent *probe.Event) (*observe.Packet, string) {
 	if found == nil {
 		return nil, ""
 	}
-	return found, "it is encrypted: an answer of the same peer, and nobody can tell whether it is the reply"
+	return found, someAnswer
 }

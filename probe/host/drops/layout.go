@@ -12,10 +12,10 @@ import (
 // layout is where the running kernel keeps what the program reads.
 type layout struct {
 	// Offsets in bytes, and what they are in.
-	head, data, networkHeader, protocol, length, dev, sock int32 // struct sk_buff
-	ifindex, netOfDev                                      int32 // struct net_device
-	netOfSock                                              int32 // struct sock
-	inum                                                   int32 // struct net
+	head, networkHeader, protocol, length, dev, sock int32 // struct sk_buff
+	ifindex, netOfDev                                int32 // struct net_device
+	netOfSock                                        int32 // struct sock
+	inum                                             int32 // struct net
 
 	// receiver says that the tracepoint tells which socket was to receive the packet: Linux 6.11.
 	receiver bool
@@ -31,7 +31,6 @@ func readLayout(types *btf.Spec) (*layout, error) {
 		to   *int32
 	}{
 		{"sk_buff", []string{"head"}, &l.head},
-		{"sk_buff", []string{"data"}, &l.data},
 		{"sk_buff", []string{"network_header"}, &l.networkHeader},
 		{"sk_buff", []string{"protocol"}, &l.protocol},
 		{"sk_buff", []string{"len"}, &l.length},
