@@ -106,7 +106,10 @@ func (x *explanation) requests() []netfilter.Match {
 	case x.flow.UDP:
 		return []netfilter.Match{netfilter.To(t, probe.ProtoUDP)}
 	case x.req.Passive: // of other programs, perhaps a lot, and perhaps of UDP
-		return []netfilter.Match{busy(netfilter.To(t, probe.ProtoTCP)), busy(netfilter.To(t, probe.ProtoUDP))}
+		tcp := netfilter.To(t, probe.ProtoTCP)
+		opening := tcp
+		opening.Opening = true // not to be missed among the packets of a connection that is busy
+		return []netfilter.Match{busy(opening), busy(tcp), busy(netfilter.To(t, probe.ProtoUDP))}
 	default:
 		return []netfilter.Match{netfilter.To(t, probe.ProtoTCP)}
 	}

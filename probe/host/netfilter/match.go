@@ -29,6 +29,9 @@ type Match struct {
 	// Payload is the length of the payload of a UDP datagram in bytes, by
 	// which kinds of encrypted packets are told apart; 0 is any.
 	Payload uint16
+	// Opening selects segments of TCP with SYN alone: what opens a connection, and the
+	// answer to it.
+	Opening bool
 	// Mark is the firewall mark; nil is any. Forwarded packets have it only if
 	// something at the very front gave it to them.
 	Mark *uint32
@@ -102,6 +105,8 @@ func (m Match) check() error {
 		return fmt.Errorf("interface name %s%s is too long", m.In, m.Out)
 	case m.Payload != 0 && m.Proto != unix.IPPROTO_UDP:
 		return errors.New("a payload length goes with UDP only")
+	case m.Opening && m.Proto != unix.IPPROTO_TCP:
+		return errors.New("connections are opened by TCP only")
 	case (m.ICMPType != nil || m.ICMPID != nil) && m.Proto != unix.IPPROTO_ICMP && m.Proto != unix.IPPROTO_ICMPV6:
 		return errors.New("an ICMP type or identifier goes with ICMP only")
 	case (m.SrcPort != 0 || m.DstPort != 0) && m.Proto == 0:
@@ -170,6 +175,13 @@ func (m Match) direct(b *builder) {
 	if m.Payload != 0 {
 		const udpHeader = 8
 		b.payload(expr.PayloadBaseTransportHeader, 4, binary.BigEndian.AppendUint16(nil, m.Payload+udpHeader))
+	}
+	if m.Opening {
+		const flags, syn = 13, 0x02 // RFC 9293, section 3.1
+		*b = append(*b,
+			&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: flags, Len: 1},
+			&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 1, Mask: []byte{syn}, Xor: []byte{0}},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: reg, Data: []byte{0}})
 	}
 }
 

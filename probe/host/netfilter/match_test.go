@@ -3,6 +3,7 @@
 package netfilter_test
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -70,4 +71,29 @@ func TestMatchSelects(t *testing.T) {
 	tr := n.start(m)
 	udp4.send(t)
 	none(t, tr)
+}
+
+// What opens a connection is told from what follows, in both directions.
+func TestMatchOpening(t *testing.T) {
+	n := newNetwork(t)
+	for _, addr := range []string{"10.0.2.2:80", "[fd00:2::2]:80"} {
+		server := netip.MustParseAddrPort(addr)
+		l := n.b.Listen("tcp", addr)
+		there := netfilter.To(server, unix.IPPROTO_TCP)
+		opening := there
+		opening.Opening = true
+		tr := n.start(opening, opening.Reverse(), there)
+		c, err := n.a.Dial(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for want := range 3 { // SYN, the answer, and the first segment of the connection
+			if p := n.next(tr); p.Match != want {
+				t.Errorf("packet %d, %+v, is selected by match %d", want, p.First, p.Match)
+			}
+		}
+		if err := errors.Join(c.Close(), l.Close(), tr.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
