@@ -43,7 +43,7 @@ func mechanismOf(d *evidence.KernelDrop) (mechanism, bool) {
 var mechanisms = map[string]mechanism{
 	"NETFILTER_DROP": {by: "a rule of legacy iptables, or of another program at a netfilter hook,",
 		checks: []string{"iptables-legacy-save -c", "ip6tables-legacy-save -c", "bpftool link show"}},
-	"NETFILTER_DROP nft_do_chain": {by: "a rule of nftables that its trace does not show",
+	"NETFILTER_DROP nft_do_chain": {by: "a rule of nftables, which its trace has not shown,",
 		checks: []string{"nft list ruleset"}},
 	"TC_EGRESS": {code: diagnose.BPFDrop, by: "a tc filter or tcx program at the egress of %s",
 		checks: []string{"tc filter show dev %s egress", "bpftool net show dev %s"}},
