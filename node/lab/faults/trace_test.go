@@ -311,52 +311,6 @@ func TestTraceLost(t *testing.T) {
 	}
 }
 
-// In a userspace network stack the kernel has no part in the packet, but it has
-// in the encrypted one.
-func TestTraceNetstack(t *testing.T) {
-	s := newSite(t, false)
-	s.Up(s.H, s.ConfH)
-	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
-	s.A.Run(s.Wgnode, "up", "wg0", "--netstack")
-	w := s.trace(s.Web())
-	if !w.Outcome.Answered {
-		t.Errorf("%s", steps(w))
-	}
-	says(t, step(t, w, walk.Out, walk.Application, walk.Stack), "the kernel has no part in it")
-	says(t, step(t, w, walk.Out, walk.Network, walk.Routing), "default via "+s.IP(s.Addr.RLan))
-	says(t, step(t, w, walk.Out, walk.Network, walk.Output), "udp 10.9.1.2:51821 > 203.0.113.2:51820")
-	sitetest.NFT(s.A, "output", "udp dport 51820 drop")
-	w = s.trace(s.Web())
-	lost := step(t, w, walk.Out, walk.Network, walk.Output)
-	says(t, lost, "udp dport 51820 drop")
-	if w.Outcome.Step != lost.Number {
-		t.Errorf("%+v", w.Outcome)
-	}
-}
-
-// Without privileges nothing is guessed.
-func TestTraceBlind(t *testing.T) {
-	lab.Need(t, "setpriv")
-	s := newSite(t, false)
-	s.Up(s.H, s.ConfH)
-	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
-	s.A.Run("setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin", s.Wgnode, "up", "wg0", "--netstack")
-	w := s.trace(s.Web())
-	if !w.Outcome.Answered {
-		t.Errorf("%s", steps(w))
-	}
-	says(t, step(t, w, walk.Out, walk.Network, walk.Routing), "default via "+s.IP(s.Addr.RLan))
-	says(t, step(t, w, walk.Out, walk.Network, walk.Output), "not visible: ")
-	sitetest.NFT(s.A, "input", "udp sport 51820 drop")
-	w = s.trace(s.Web())
-	first, last := step(t, w, walk.Out, walk.Network, walk.Output), step(t, w, walk.Back, walk.Tunnel, walk.Decrypt)
-	if first.Status != walk.Unknown || w.Outcome.Step != first.Number || last.Status != walk.NotReached ||
-		!strings.Contains(w.Outcome.Summary, "not visible") {
-		t.Errorf("%s", steps(w))
-	}
-	says(t, step(t, w, walk.Back, walk.Network, walk.Wire), "whether this host dropped it is not visible")
-}
-
 // Whoever loses patience leaves nothing behind.
 func TestTraceInterrupted(t *testing.T) {
 	s := fullTunnel(t, false)
