@@ -151,3 +151,12 @@ func LinkName(index uint32) string {
 	}
 	return i.Name
 }
+
+// LinkIndex is the index of the link of that name, 0 if there is none.
+func LinkIndex(name string) uint32 {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0
+	}
+	return uint32(i.Index)
+}
