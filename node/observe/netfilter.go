@@ -13,6 +13,7 @@ type tracing struct {
 	open   func([]netfilter.Match) (tracer, error)
 	tracer tracer // nil: nothing is traced
 	lost   uint64 // events that earlier tracers lost
+	dry    dryRules
 	to     chan Observation
 	stop   context.CancelFunc
 	done   chan struct{}
@@ -72,7 +73,7 @@ func (n *tracing) read(ctx context.Context, t tracer, matches []Match) {
 			return
 		}
 		select {
-		case n.to <- Observation{Packet: &Packet{Packet: p, Match: matches[p.Match], rules: t}}:
+		case n.to <- Observation{Packet: &Packet{Packet: p, Match: matches[p.Match], rules: t, dry: &n.dry}}:
 		case <-ctx.Done():
 			return
 		}

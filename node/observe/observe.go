@@ -71,8 +71,9 @@ type Packet struct {
 	*netfilter.Packet
 	// Match is the one that selected it.
 	Match Match
-	// rules finds the rules that it met.
+	// rules finds the rules that it met, dry tries others.
 	rules ruleFinder
+	dry   *dryRules
 }
 
 // ruleFinder finds the rule that took a step, see [netfilter.Tracer.Rule].

@@ -56,32 +56,41 @@ func (p *Packet) drop(fate netfilter.Fate, services Ports) *evidence.Drop {
 		d.Rule, d.Reject = rule.String(), rule.Reject
 	}
 	at := p.at(len(p.Visits) - 1)
-	owned := p.owned(fate, rule, at)
-	by := owner.Of(owned)
-	if by != nil {
-		d.Owner = by.Name
-	}
-	if services == nil {
-		return d
-	}
-	d.Fix = accept(rule, at, services)
-	if by != nil {
-		if services(at.SrcPort) {
-			owned.SrcPort = at.SrcPort
-		}
-		if services(at.DstPort) {
-			owned.DstPort = at.DstPort
-		}
-		d.Fix = by.Admit(owned, d.Fix)
+	d.Owner, d.Fix = admit(rule, p.owned(fate, rule, at), at, services)
+	if services != nil {
+		d.Fix = p.mended(d.Fix, fate, at, services)
 	}
 	return d
+}
+
+// admit returns who writes the rules that dropped a packet, "" if that is not known, and the
+// lines that let such packets pass, none without services.
+func admit(rule netfilter.Rule, d *owner.Drop, at netfilter.Header, services Ports) (by string, lines []string) {
+	o := owner.Of(d)
+	if o != nil {
+		by = o.Name
+	}
+	if services == nil {
+		return by, nil
+	}
+	lines = accept(rule, at, services)
+	if o == nil {
+		return by, lines
+	}
+	if services(at.SrcPort) {
+		d.SrcPort = at.SrcPort
+	}
+	if services(at.DstPort) {
+		d.DstPort = at.DstPort
+	}
+	return by, o.Admit(d, lines)
 }
 
 // owned is a drop as its owner is recognized by it. h is the packet as it entered the
 // base chain.
 func (p *Packet) owned(fate netfilter.Fate, r netfilter.Rule, h netfilter.Header) *owner.Drop {
 	d := &owner.Drop{Family: r.Table.Family, Table: r.Table.Name, Chains: []string{fate.Chain.Name}, Rule: r.Text, Hook: fate.Hook.String(),
-		Packet: owner.Packet{In: routing.LinkName(h.In), Out: routing.LinkName(h.Out), Src: h.Src, Dst: h.Dst, Proto: h.Proto}}
+		Packet: ownedPacket(h)}
 	if fate.Step.Kind == netfilter.RuleStep && d.Rule == "" {
 		d.Rule = r.NoText // a rule all the same
 	}
@@ -94,6 +103,10 @@ func (p *Packet) owned(fate netfilter.Fate, r netfilter.Rule, h netfilter.Header
 		}
 	}
 	return d
+}
+
+func ownedPacket(h netfilter.Header) owner.Packet {
+	return owner.Packet{In: routing.LinkName(h.In), Out: routing.LinkName(h.Out), Src: h.Src, Dst: h.Dst, Proto: h.Proto}
 }
 
 // rule returns the rule that took a step, as much of it as can be known.

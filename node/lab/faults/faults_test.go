@@ -65,7 +65,7 @@ const (
 func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
 		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners(),
-		faultsOfKernel())
+		faultsOfKernel(), faultsOfBothWays())
 }
 
 // elsewhere are the codes whose cases need other hosts or files than the matrix

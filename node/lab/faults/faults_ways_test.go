@@ -1,0 +1,46 @@
+//go:build linux
+
+package faults
+
+import (
+	"strings"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe/diagnose"
+)
+
+// faultsOfBothWays are drops that one rule more does not mend: something else would drop the
+// packet a chain further on, or its answer.
+func faultsOfBothWays() []fault {
+	const drop, too = "drop comment culprit", "let it pass, too"
+	behind := func(how string, inject func(s *site)) fault {
+		return fault{code: diagnose.ForwardFirewall, how: how, side: "B", at: "B5", says: too, mends: true, inject: inject}
+	}
+	return []fault{
+		behind("and the answer, by the policy", chains(hostH, "forward priority 0; policy drop", `iifname "wg0" tcp dport 22 accept`)),
+		behind("and again, in later chains", func(s *site) {
+			chains(hostH, "forward priority 0", "tcp dport 80 "+drop)(s)
+			chains(hostH, "forward priority 10", "tcp dport { 80, 443 } reject")(s)
+			chains(hostH, "postrouting priority 0", "tcp dport 80 drop")(s)
+		}),
+		behind("and the answer, by iptables", func(s *site) {
+			for _, line := range []string{"-N users", "-A FORWARD -j users", "-A users -i wg0 -p tcp --dport 22 -j ACCEPT", "-P FORWARD DROP"} {
+				s.H.Run(append([]string{"ip" + six(s) + "tables-nft"}, strings.Fields(line)...)...)
+			}
+		}),
+		behind("and the answer, by its state",
+			chains(hostH, "forward priority 0", "tcp dport 80 "+drop, "ct state established ct direction reply drop")),
+		{code: diagnose.OutputFirewall, how: "and the answer, by the policy of input", side: "A", at: "A1", says: too, mends: true,
+			inject: func(s *site) {
+				chains(hostA, "output priority 0", `oifname "wg0" tcp dport 80 `+drop)(s)
+				chains(hostA, "input priority 0; policy drop", "meta l4proto { udp, icmpv6 } accept", `iifname "lo" accept`)(s)
+			}},
+	}
+}
+
+// chains puts a chain into a table of its own, named after its hook and priority.
+func chains(h func(s *site) *lab.Host, hook string, rules ...string) func(s *site) {
+	name := strings.NewReplacer(" ", "_", ";", "", "-", "m").Replace(hook)
+	script := "table inet " + name + " {\nchain c {\ntype filter hook " + hook + "\n" + strings.Join(rules, "\n") + "\n}\n}\n"
+	return func(s *site) { h(s).RunInput(script, "nft", "-f", "-") }
+}
