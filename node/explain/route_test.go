@@ -46,7 +46,7 @@ func TestOneFixForARoute(t *testing.T) {
 		{name: "route in the main table", routes: []string{"route add 192.0.2.0/24 dev wg0"},
 			want: "ip -4 route add 192.0.2.7 via 198.51.100.1 dev up0"},
 		{name: "a rule before it", routes: []string{"route add 192.0.2.0/24 dev wg0 table 77", "rule add to 192.0.2.0/24 lookup 77 priority 100"},
-			want: "ip -4 route del 192.0.2.0/24 dev wg0 table 77"},
+			want: "ip -4 rule add pref 99 to 192.0.2.7 lookup main"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ownNamespace(t, append([]string{

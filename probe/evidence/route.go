@@ -48,6 +48,9 @@ type RouteDecision struct {
 	Remove string `json:"remove,omitempty"`
 	// Beatable: a more specific route in the main table would win.
 	Beatable bool `json:"beatable,omitempty"`
+	// Ahead are rules for this destination alone that would be asked before the one that
+	// decided, and lead elsewhere; none where that was by a rule or table of the kernel's own.
+	Ahead []RuleAhead `json:"ahead,omitempty"`
 	// Around is the command that would lead past the tunnel.
 	Around string `json:"around,omitempty"`
 
@@ -57,6 +60,12 @@ type RouteDecision struct {
 	// Neighbor is the one on the link that must take the packet; nil if there is
 	// none, or it was not looked up.
 	Neighbor *Neighbor `json:"neighbor,omitempty"`
+}
+
+// RuleAhead is a rule of routing that could be added.
+type RuleAhead struct {
+	Interface string `json:"interface"` // where it would lead
+	Command   string `json:"command"`   // which adds it
 }
 
 // Rejects reports whether the decision is to send nothing.

@@ -77,7 +77,7 @@ func (f facts) notRouted(time.Time) *ruling {
 		Summary: fmt.Sprintf("%s is in the AllowedIPs of %s, but its route leaves by %s, not %s", dst, f.Peer.Label(), r.Interface, f.Interface),
 		Evidence: []evidence.Line{evidence.Kernel.Decides("ip route get %s: %s", dst, r.Describe()),
 			evidence.Kernel.Says("no packet for it entered the tunnel")},
-		Fix: routeFix(&r, f.routeInto(dst))}
+		Fix: routeFix(&r, f.Interface, f.routeInto(dst))}
 	switch {
 	case r.Local:
 		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)

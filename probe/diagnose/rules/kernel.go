@@ -152,7 +152,7 @@ func (f facts) forwarded(time.Time) *ruling {
 	if r := filtered(p, probe.B5, what); r != nil {
 		// The answer takes that way, too: it is what must be mended.
 		if back := &p.Source.Back; back.Kind != evidence.RouteUnknown && !(back.Kind == evidence.RouteFound && back.Interface == f.Interface) {
-			r.Fix = routeFix(back, fix.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
+			r.Fix = routeFix(back, f.Interface, fix.Command("ip route add %s dev %s", hostPrefix(p.Src.Addr()), f.Interface))
 		}
 		return r
 	}
@@ -172,7 +172,7 @@ func (f facts) forwarded(time.Time) *ruling {
 		v.Fix = fix.Steps{fix.Notef("by the link or the gateway that %s is behind:", dst),
 			fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
 		if p.Route.Kind != evidence.RouteNone && p.Route.Remove != "" {
-			v.Fix = diagnose.RemoveRoute(&p.Route)
+			v.Fix = diagnose.RemoveRoute(&p.Route, f.elsewhere)
 		}
 	case p.Forwarding != nil && !p.Forwarding.On:
 		v.Code = diagnose.ForwardingDisabled
@@ -225,7 +225,7 @@ func (f facts) returned(time.Time) *ruling {
 	if p.Packets > 0 {
 		to = p.Dst.Addr()
 	}
-	v.Fix = routeFix(w, f.routeInto(to))
+	v.Fix = routeFix(w, f.Interface, f.routeInto(to))
 	if own {
 		v.Summary = fmt.Sprintf("%s is this host's own, and is routed to %s, not into %s", from, w.Interface, f.Interface)
 		v.Evidence[0] = evidence.Kernel.Decides("netfilter trace: the request passes the input hook, and no reply entered the tunnel")
@@ -290,13 +290,17 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 	return &ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
 }
 
-// routeFix is what to add, if that helps, or else takes away what decided.
-func routeFix(r *evidence.RouteDecision, add fix.Step) fix.Steps {
+// elsewhere reports whether a link is not the tunnel.
+func (f facts) elsewhere(link string) bool { return link != f.Interface }
+
+// routeFix is what to add so that packets leave by a link, if that helps, or else takes away
+// what decided.
+func routeFix(r *evidence.RouteDecision, link string, add fix.Step) fix.Steps {
 	if r.Local {
 		return fix.Steps{fix.Note("it is this host's own address: give one of the two hosts another one")}
 	}
 	if r.Remove != "" && !r.Beatable && r.Kind != evidence.RouteNone {
-		return diagnose.RemoveRoute(r)
+		return diagnose.RemoveRoute(r, func(l string) bool { return l == link })
 	}
 	return fix.Steps{add}
 }

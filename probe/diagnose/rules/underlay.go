@@ -84,7 +84,7 @@ func (f facts) endpointNotRouted(time.Time) *ruling {
 		Fix: fix.Steps{fix.Note("is the uplink up, and does it have a default route?"),
 			fix.Check("ip route get %s%s", ep, harmless.Raw(f.markText()))}}
 	if p.Route.Kind != evidence.RouteNone && p.Route.Remove != "" {
-		v.Fix = diagnose.RemoveRoute(&p.Route)
+		v.Fix = diagnose.RemoveRoute(&p.Route, f.elsewhere)
 	}
 	if p.SendErrno != 0 {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("sending failed: %v", p.SendErrno))

@@ -124,7 +124,7 @@ func (f facts) replyElsewhere(now time.Time) *ruling {
 			"led to data", p.Handshake.Answered, in.In),
 			evidence.Kernel.Decides("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.Describe())},
 		Fix: append(fix.Steps{fix.Note("lead answers to " + to + " out of " + in.In + ":")},
-			routeFix(r, fix.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)},
+			routeFix(r, in.In, fix.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)},
 		f.current(p.Handshake.LastAnswered, now)}
 }
 

@@ -23,7 +23,7 @@ func (s *Snapshot) Evidence(w *Walk) evidence.RouteDecision {
 		r.Beatable = !d.Route.Dst.IsSingleIP() && (d.Table == Main || s.mainFirst(d.Rule))
 	}
 	if d.Rule != nil {
-		r.By = d.Rule.String()
+		r.By, r.Ahead = d.Rule.String(), s.ahead(w)
 	}
 	return r
 }
