@@ -38,5 +38,12 @@ func faultsOfHub() []fault {
 			fault{code: f.code, how: f.how, side: "B", at: f.b, says: f.saysOf, conf: conf,
 				ask: func(s *site) *diagnose.Report { return s.Overheard(spoke(s)) }})
 	}
+	all = append(all, fault{code: diagnose.ForwardingDisabled, how: "and the hub knows no such spoke", side: "B", at: "B5",
+		says: "must be in the AllowedIPs of the peer that has it", conf: network,
+		inject: func(s *site) {
+			s.H.Sysctl("net.ipv4.ip_forward", "0")
+			s.H.Sysctl("net.ipv6.conf.all.forwarding", "0")
+		},
+		ask: func(s *site) *diagnose.Report { return s.Overheard(spoke(s)) }})
 	return all
 }

@@ -179,6 +179,10 @@ func (f facts) forwarded(time.Time) *ruling {
 		v.Summary = fmt.Sprintf("%s is not this host's own, and this host does not forward what comes in on %s", dst, f.Interface)
 		v.Evidence = []evidence.Line{seen, evidence.Kernel.Decides("%s", p.Forwarding.Evidence)}
 		v.Fix = fix.Commands(p.Forwarding.Fix...)
+		if p.Route.Interface == f.Interface && f.Onward == nil { // forwarded, it comes to nobody
+			v.Fix = append(v.Fix, fix.Notef("then %s goes into %s again: it must be in the AllowedIPs of the peer that has it; who has what:",
+				dst, f.Interface), fix.Check("wg show %s allowed-ips", f.Interface))
+		}
 	case p.Lost == "prerouting":
 		return f.blocked(p, diagnose.ForwardFirewall, probe.B5, what, notForwarded)
 	default:

@@ -29,7 +29,8 @@ func TestAhead(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ownNamespace(t, append([]string{"link add main0 type veth peer name main1", "link set main0 up", "link set main1 up",
-				"link add other0 type veth peer name other1", "link set other0 up", "link set other1 up", "address add 203.0.113.1/24 dev main0", "route add 192.0.2.0/24 dev main0",
+				"link add other0 type veth peer name other1", "link set other0 up", "link set other1 up", "address add 203.0.113.1/24 dev main0",
+				"route add 192.0.2.0/24 dev main0",
 				"-6 route add fd07::/64 dev main0"}, c.commands...)...)
 			flow := Flow{Dst: addr(c.dst)}.Own()
 			decide := func() (*Snapshot, Walk) {
