@@ -32,8 +32,10 @@ const (
 	sizeTries = 2
 	// leastPatience is how long an answer is awaited at least.
 	leastPatience = 250 * time.Millisecond
-	// sizeTime bounds the whole measurement.
-	sizeTime = 5 * time.Second
+	// sizeTime bounds the whole measurement, or that many times the patience where the way is
+	// long: two tries of each size that is too large.
+	sizeTime     = 5 * time.Second
+	sizePatience = 20
 )
 
 // measure finds the largest packet that gets through to the target and back.
@@ -56,16 +58,17 @@ func (x *explanation) measure(ctx context.Context) *diagnose.PathMTU {
 		return m
 	}
 	defer s.close()
-	ctx, cancel := context.WithTimeout(ctx, sizeTime)
-	defer cancel()
 	s.patience = max(leastPatience, 4*x.flow.Probe.Took)
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, max(sizeTime, sizePatience*s.patience))
+	defer cancel()
 	least := leastSize4
 	if target.Is6() {
 		least = leastSize6
 	}
 	echo := func(size int) bool { return s.echo(ctx, size) }
 	if m.Largest, m.Untested = largest(min(least, l.MTU), l.MTU, echo); ctx.Err() != nil {
-		m.Largest, m.Untested = 0, fmt.Sprintf("%v did not suffice", sizeTime)
+		m.Largest, m.Untested = 0, fmt.Sprintf("%v did not suffice", time.Since(began).Round(time.Second))
 	}
 	if m.Untested == "" && m.Largest < m.Link {
 		m.ToldBy, m.Told = s.toldBy, s.told

@@ -26,7 +26,7 @@ func faultsOfEndpoint() []fault {
 			s.A.Run("wg", "set", "wg0", "peer", s.Gateway.Public, "remove")
 			s.A.Run("wg", "set", "wg0", "peer", s.Gateway.Public, "allowed-ips", s.HLan().String())
 		}},
-		{code: diagnose.NoEndpoint, how: "the called side calls first", side: "B", at: "A2",
+		{code: diagnose.NoEndpoint, how: "the called side calls first", side: "B", quiet: true, at: "A2",
 			// Once called it has learned where.
 			twin: func(s *site) { s.A.Ping(s.Inner(2)) },
 			conf: func(*site) {},
@@ -257,15 +257,15 @@ func faultsOfAnswer() []fault {
 				s.H.Run("ip", "route", "add", toR(s), "via", s.IP(s.Addr.B), "dev", "lan")
 			}},
 
-		{code: diagnose.Idle, how: "nobody calls", side: "B",
+		{code: diagnose.Idle, how: "nobody calls", side: "B", quiet: true,
 			ask: func(s *site) *diagnose.Report { return s.ExplainOn(s.H, s.Web(), "--passive", "--timeout", "1s") }, conf: func(*site) {}},
 		{code: diagnose.Idle, how: "somebody else calls", side: "B", conf: func(*site) {},
 			ask: func(s *site) *diagnose.Report {
 				return s.Overheard(s.Web(), "--timeout", "2s", "--from", s.Inner(9))
 			}},
-		{code: diagnose.HandshakeReplay, how: "recorded", side: "B", at: "B2", conf: func(*site) {},
+		{code: diagnose.HandshakeReplay, how: "recorded", side: "B", quiet: true, at: "B2", conf: func(*site) {},
 			ask: func(s *site) *diagnose.Report { return replayed(s) }, only: 4},
-		{code: diagnose.HandshakeReplay, how: "recorded, and asked from where", side: "B", at: "B2", conf: func(*site) {}, only: 4,
+		{code: diagnose.HandshakeReplay, how: "recorded, and asked from where", side: "B", quiet: true, at: "B2", conf: func(*site) {}, only: 4,
 			ask: func(s *site) *diagnose.Report { return replayed(s, "--from", s.IP(s.Addr.RWan)) }},
 	}
 }

@@ -40,7 +40,7 @@ type Collector struct {
 func (c *Collector) Add(ev *probe.Event) {
 	e := *ev
 	if p := c.Peers[e.Peer]; p != nil {
-		addToPeer(p, &e)
+		addToPeer(p, &e, c.Flow)
 		if c.Latest && !e.Dropped() && e.Seam != probe.SeamDevice {
 			p.Seen[e.Checkpoint] = &e
 			if e.Checkpoint.OfFlow() {
@@ -76,7 +76,7 @@ func (c *Collector) stranger(e *probe.Event) {
 	}
 }
 
-func addToPeer(p *diagnose.Peer, e *probe.Event) {
+func addToPeer(p *diagnose.Peer, e *probe.Event, of *diagnose.Flow) {
 	switch e.Kind {
 	case probe.KindInitiation, probe.KindResponse, probe.KindCookie:
 		addToHandshake(&p.Handshake, e)
@@ -88,7 +88,7 @@ func addToPeer(p *diagnose.Peer, e *probe.Event) {
 			reached(p)
 		}
 	case probe.KindData, probe.KindKeepalive:
-		addData(p, e)
+		addData(p, e, of)
 	case probe.KindInner:
 		switch {
 		case e.Reason == probe.NoEndpoint:
@@ -119,12 +119,14 @@ func addToPeer(p *diagnose.Peer, e *probe.Event) {
 	}
 }
 
-func addData(p *diagnose.Peer, e *probe.Event) {
+func addData(p *diagnose.Peer, e *probe.Event, of *diagnose.Flow) {
 	switch {
 	case e.Reason == probe.SendError:
 		p.SendErrno, p.SendError = e.Errno(), e
 	case e.Reason == probe.DisallowedSource:
-		p.Disallowed = e
+		if p.Disallowed == nil || concerns(e, of) || !concerns(p.Disallowed, of) {
+			p.Disallowed = e
+		}
 		p.DisallowedN++
 		reached(p)
 		confirmed(&p.Handshake)
@@ -132,6 +134,20 @@ func addData(p *diagnose.Peer, e *probe.Event) {
 	case e.Seam == probe.SeamUDPReceive && e.Kind == probe.KindKeepalive:
 		confirmed(&p.Handshake)
 	}
+}
+
+// concerns reports whether a packet, whose source may be any, is of a flow: its request, or
+// what answers that.
+func concerns(e *probe.Event, f *diagnose.Flow) bool {
+	src, dst := e.Inner()
+	if f == nil || !dst.IsValid() {
+		return false
+	}
+	if a1 := f.Seen[probe.A1]; a1 != nil {
+		from, _ := a1.Inner()
+		return src.Port() == f.Target.Port() && dst.Addr() == from.Addr() && (f.Target.Port() == 0 || dst.Port() == from.Port())
+	}
+	return dst == f.Target
 }
 
 // reached forgets why the peer could not be reached: it has been.
