@@ -11,7 +11,7 @@
 // neighbors that do not answer. A [Watcher] attaches such a program, which picks out the
 // packets that it is asked for and copies their headers, 64 bytes from the IP header on.
 //
-//	kfree_skb ── program: Match, namespace, limit ──> ring buffer ──> Watcher.Read ──> Drop
+//	kfree_skb ── program: Match or Tunnel, namespace, limit ──> ring buffer ──> Watcher.Read ──> Drop
 //
 // The program is assembled here, for the running kernel: the offsets of what it reads are
 // those of the types that the kernel describes (BTF, /sys/kernel/btf/vmlinux). It changes

@@ -24,8 +24,15 @@ import (
 // closedPort selects datagrams to a port that is closed, which the kernel drops.
 var closedPort = Match{Proto: unix.IPPROTO_UDP, Dst: netip.MustParsePrefix("127.0.0.9/32"), DstPort: 999}
 
-// watch begins to watch in an empty network namespace, which vanishes with the thread.
+// watch begins to watch in an empty network namespace.
 func watch(t *testing.T, matches ...Match) *Watcher {
+	t.Helper()
+	return watchFor(t, Options{Namespace: enter(t), Matches: matches})
+}
+
+// enter enters an empty network namespace, which vanishes with the thread, and returns its
+// inode number.
+func enter(t *testing.T) uint32 {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes a network namespace")
@@ -41,7 +48,12 @@ func watch(t *testing.T, matches ...Match) *Watcher {
 	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
 		t.Fatal(err)
 	}
-	w, err := Start(Options{Matches: matches, Namespace: uint32(st.Ino)})
+	return uint32(st.Ino)
+}
+
+func watchFor(t *testing.T, opt Options) *Watcher {
+	t.Helper()
+	w, err := Start(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +121,7 @@ func TestFlood(t *testing.T) {
 	send(t, "127.0.0.9:999", "", many)
 	patience.See(t, fmt.Sprintf("%d drops counted", many), func() (string, bool) {
 		places, err := w.Places()
-		return fmt.Sprintf("%v, %v", places, err), places[Place{"NO_SOCKET", "__udp4_lib_rcv"}] == many
+		return fmt.Sprintf("%v, %v", places, err), places[Place{Reason: "NO_SOCKET", Name: "__udp4_lib_rcv", Device: 1}] == many
 	})
 	if lost, err := w.Lost(); lost != 0 || err != nil {
 		t.Errorf("%d reports lost: %v", lost, err)

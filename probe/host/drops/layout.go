@@ -4,6 +4,7 @@ package drops
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
@@ -16,6 +17,8 @@ type layout struct {
 	ifindex, netOfDev                                int32 // struct net_device
 	netOfSock                                        int32 // struct sock
 	inum                                             int32 // struct net
+	route                                            int32 // struct sk_buff
+	deviceOfRoute                                    int32 // struct dst_entry
 
 	// receiver says that the tracepoint tells which socket was to receive the packet: Linux 6.11.
 	receiver bool
@@ -40,6 +43,8 @@ func readLayout(types *btf.Spec) (*layout, error) {
 		{"net_device", []string{"nd_net", "net"}, &l.netOfDev},
 		{"sock", []string{"__sk_common", "skc_net", "net"}, &l.netOfSock},
 		{"net", []string{"ns", "inum"}, &l.inum},
+		{"sk_buff", []string{"_skb_refdst"}, &l.route},
+		{"dst_entry", []string{"dev"}, &l.deviceOfRoute},
 	} {
 		var s *btf.Struct
 		if err := types.TypeByName(f.of, &s); err != nil {
@@ -68,6 +73,22 @@ func readLayout(types *btf.Spec) (*layout, error) {
 		l.reasons[uint32(v.Value)] = trimReason(v.Name)
 	}
 	return &l, nil
+}
+
+// Reasons are the names of the reasons that this kernel may give. They are for everybody to
+// read.
+func Reasons() ([]string, error) {
+	types, err := kernelTypes()
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's types: %w", err)
+	}
+	l, err := readLayout(types)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Collect(maps.Values(l.reasons))
+	slices.Sort(names)
+	return names, nil
 }
 
 // arguments is how many the tracepoint has: the packet and the place, from Linux 5.17 the

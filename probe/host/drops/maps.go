@@ -9,6 +9,8 @@ const (
 	mapReports = "reports" // ring buffer of records
 	mapPlaces  = "places"  // per processor: by reason and place how many, and how many reported lately
 	mapLost    = "lost"    // per processor: records that found no room
+
+	mapAddresses = "addresses" // of a tunnel: classes by prefix
 )
 
 // collection is the program with its maps.
@@ -17,15 +19,19 @@ func collection(l *layout, opt Options) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ebpf.CollectionSpec{
+	spec := &ebpf.CollectionSpec{
 		Maps: map[string]*ebpf.MapSpec{
 			mapReports: {Name: mapReports, Type: ebpf.RingBuf, MaxEntries: reportsLen},
-			mapPlaces:  {Name: mapPlaces, Type: ebpf.LRUCPUHash, KeySize: 16, ValueSize: 24, MaxEntries: 1024},
+			mapPlaces:  {Name: mapPlaces, Type: ebpf.LRUCPUHash, KeySize: 24, ValueSize: 24, MaxEntries: 1024},
 			mapLost:    {Name: mapLost, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1},
 		},
 		Programs: map[string]*ebpf.ProgramSpec{
 			"kfree_skb": {Name: "wgnode_drops", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: "kfree_skb",
 				License: "Dual MIT/GPL", Instructions: code},
 		},
-	}, nil
+	}
+	if opt.Tunnel != nil {
+		spec.Maps[mapAddresses] = addressMap()
+	}
+	return spec, nil
 }

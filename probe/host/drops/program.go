@@ -12,18 +12,25 @@ import (
 
 // The frame of the program: where it keeps what, from the frame pointer.
 const (
-	frameHeader  = -HeaderLen           // the packet from its network header
-	frameNetwork = frameHeader - 8      // where that is
-	frameWord    = frameNetwork - 8     // what was read last
-	framePorts   = frameWord - 8        // the first 8 bytes of the transport header
-	frameLater   = framePorts - 8       // not 0: a later fragment, which has none
-	frameContext = frameLater - 8       // the arguments
-	frameIndex   = frameContext - 8     // of the device, 0: none
-	frameSpace   = frameIndex - 8       // the inode number of the network namespace, 0: not known
-	frameKey     = frameSpace - 16      // of mapPlaces
-	frameValue   = frameKey - 24        // of mapPlaces, for a new key
-	frameEnd     = frameValue           // 512 bytes at most
-	_            = uint(frameEnd + 512) // does not compile otherwise
+	frameHeader  = -HeaderLen       // the packet from its network header
+	frameNetwork = frameHeader - 8  // where that is
+	frameWord    = frameNetwork - 8 // what was read last
+	framePorts   = frameWord - 8    // the first 8 bytes of the transport header
+	frameLater   = framePorts - 8   // not 0: a later fragment, which has none
+	frameContext = frameLater - 8   // the arguments
+	frameIndex   = frameContext - 8 // of the device, 0: none
+	frameSpace   = frameIndex - 8   // the inode number of the network namespace, 0: not known
+	frameKey     = frameSpace - 24  // of mapPlaces
+	frameValue   = frameKey - 24    // of mapPlaces, for a new key
+	frameSegment = frameValue - 8   // 0: selected by a match
+
+	// Of a tunnel alone.
+	frameRoute       = frameSegment - 8              // the index of the device that it is routed to, 0: not known
+	frameProtocol    = frameRoute - 8                // of the IP header
+	frameSource      = frameProtocol - addressKeyLen // a key of mapAddresses, then the class
+	frameDestination = frameSource - addressKeyLen   // the same
+	frameEnd         = frameDestination              // 512 bytes at most
+	_                = uint(frameEnd + 512)          // does not compile otherwise
 )
 
 // Registers that keep their values in calls.
@@ -68,10 +75,16 @@ func program(l *layout, opt Options) (asm.Instructions, error) {
 	a := &assembler{l: l}
 	a.arguments()
 	a.headers()
-	if err := a.matches(opt.Matches); err != nil {
-		return nil, err
+	a.add(asm.Mov.Imm(asm.R0, 0), asm.StoreMem(asm.R10, frameSegment, asm.R0, asm.DWord))
+	if opt.Tunnel != nil {
+		a.where(opt.Namespace) // other hosts' packets are the most, and need no more than that
+		a.tunnel(opt.Tunnel)
+	} else {
+		if err := a.matches(opt.Matches); err != nil {
+			return nil, err
+		}
+		a.where(opt.Namespace)
 	}
-	a.where(opt.Namespace)
 	a.limit()
 	a.send()
 	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol(done), asm.Return())
@@ -258,6 +271,10 @@ func (a *assembler) limit() {
 		asm.Mov.Imm(asm.R0, 0),
 		asm.StoreMem(asm.R10, frameKey+8, asm.R0, asm.DWord),
 		asm.StoreMem(asm.R10, frameKey+8, reason, asm.Word),
+		asm.LoadMem(asm.R1, asm.R10, frameIndex, asm.Word),
+		asm.StoreMem(asm.R10, frameKey+12, asm.R1, asm.Word),
+		asm.LoadMem(asm.R1, asm.R10, frameSegment, asm.DWord),
+		asm.StoreMem(asm.R10, frameKey+16, asm.R1, asm.DWord),
 		asm.FnKtimeGetNs.Call(),
 		asm.StoreMem(asm.R10, frameWord, asm.R0, asm.DWord),
 		asm.LoadMapPtr(asm.R1, 0).WithReference(mapPlaces),
@@ -338,6 +355,7 @@ func (a *assembler) send() {
 			asm.Mov.Imm(asm.R0, 0).WithSymbol("nobody's"),
 		)
 	}
+	a.add(asm.LoadMem(asm.R1, asm.R10, frameSegment, asm.DWord), asm.StoreMem(report, recordSegment, asm.R1, asm.Word))
 	for i := 0; i < HeaderLen; i += 8 {
 		a.add(asm.LoadMem(asm.R1, asm.R10, int16(frameHeader+i), asm.DWord),
 			asm.StoreMem(report, int16(recordHeader+i), asm.R1, asm.DWord))

@@ -28,16 +28,17 @@ const (
 
 // A record of the ring buffer: where is what, in bytes.
 const (
-	recordTime   = 0
-	recordPlace  = 8
-	recordReason = 16
-	recordDevice = 20
-	recordSpace  = 24
-	recordLength = 28
-	recordSocket = 32
-	recordHeader = 40
-	recordStack  = recordHeader + HeaderLen
-	recordLen    = recordStack + stackLen
+	recordTime    = 0
+	recordPlace   = 8
+	recordReason  = 16
+	recordDevice  = 20
+	recordSpace   = 24
+	recordLength  = 28
+	recordSocket  = 32
+	recordSegment = 36
+	recordHeader  = 40
+	recordStack   = recordHeader + HeaderLen
+	recordLen     = recordStack + stackLen
 
 	stackLen = 16 * 8
 )
@@ -48,6 +49,9 @@ const HeaderLen = 64
 
 // errNoReasons is what kernels before 5.17 lack.
 var errNoReasons = errors.New("this kernel does not tell why it drops packets: that is Linux 5.17 or later")
+
+// errMissing is what other users than root lack.
+var errMissing = errors.New("the capabilities CAP_BPF and CAP_PERFMON are missing, and CAP_SYS_ADMIN, which has both")
 
 // Match selects packets by what their headers say. What is zero selects any.
 type Match struct {
@@ -61,6 +65,8 @@ type Options struct {
 	// Matches select packets; one that any of them selects is reported. Later
 	// fragments have no ports: only their addresses count. None: all packets.
 	Matches []Match
+	// Tunnel selects the packets of a tunnel, and takes the place of Matches.
+	Tunnel *Tunnel
 	// Namespace is the inode number of the network namespace, 0 for all. A packet
 	// whose namespace is not known is reported.
 	Namespace uint32
@@ -76,6 +82,7 @@ type Drop struct {
 	Device    uint32          // the index of the device that it was at, 0 if none
 	Namespace uint32          // the inode number of the network namespace, 0 if not known
 	Socket    bool            // it was to be received by a socket
+	Segment   Segment         // of a tunnel that selected it
 	Length    int             // bytes
 	Header    [HeaderLen]byte // from the IP header on
 }
@@ -101,7 +108,7 @@ func Available() error {
 	}
 	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
 	if !has(unix.CAP_SYS_ADMIN) && !(has(unix.CAP_BPF) && has(unix.CAP_PERFMON)) {
-		return errors.New("the capabilities CAP_BPF and CAP_PERFMON are missing")
+		return errMissing
 	}
 	return nil
 }
@@ -128,16 +135,30 @@ func Start(opt Options) (*Watcher, error) {
 	w := &Watcher{layout: l, symbols: newSymbols()}
 	w.maps, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("load the program that watches drops: %w", err)
+		return nil, fmt.Errorf("load the program that watches drops: %w", refused(err))
 	}
 	w.close = sync.OnceValue(w.end)
+	if opt.Tunnel != nil {
+		if err := w.SetAddresses(opt.Tunnel.Addresses); err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+	}
 	if w.link, err = link.AttachTracing(link.TracingOptions{Program: w.maps.Programs["kfree_skb"]}); err != nil {
-		return nil, errors.Join(fmt.Errorf("attach the program that watches drops: %w", err), w.Close())
+		return nil, errors.Join(fmt.Errorf("attach the program that watches drops: %w", refused(err)), w.Close())
 	}
 	if w.reports, err = ringbuf.NewReader(w.maps.Maps[mapReports]); err != nil {
 		return nil, errors.Join(fmt.Errorf("read reports of drops: %w", err), w.Close())
 	}
 	return w, nil
+}
+
+// refused says what a refusal lacks. Root of another user namespace seems to have all
+// capabilities.
+func refused(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !errors.As(err, new(*ebpf.VerifierError)) {
+		return fmt.Errorf("%w: it takes CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, of the host, not of a user namespace", err)
+	}
+	return err
 }
 
 // Read waits for the next report. It returns [os.ErrClosed] after Close, and
@@ -162,17 +183,13 @@ func (w *Watcher) SetDeadline(t time.Time) { w.reports.SetDeadline(t) }
 func (w *Watcher) drop(b []byte) *Drop {
 	word, long := binary.NativeEndian.Uint32, binary.NativeEndian.Uint64
 	d := &Drop{At: since(long(b[recordTime:])), Device: word(b[recordDevice:]), Namespace: word(b[recordSpace:]),
-		Socket: b[recordSocket] != 0, Length: int(word(b[recordLength:]))}
+		Socket: b[recordSocket] != 0, Segment: Segment(b[recordSegment]), Length: int(word(b[recordLength:]))}
 	header := b[recordHeader : recordHeader+HeaderLen]
 	if n := ipLength(header); n > 0 {
 		d.Length = n // the other one is without headers that are done with
 	}
 	copy(d.Header[:], header[:min(kept(header), d.Length)])
-	reason := word(b[recordReason:])
-	var ok bool
-	if d.Reason, ok = w.layout.reasons[reason]; !ok {
-		d.Reason = fmt.Sprintf("reason %d", reason)
-	}
+	d.Reason = w.layout.reason(word(b[recordReason:]))
 	addrs := []uint64{long(b[recordPlace:])}
 	for i := 0; i < stackLen; i += 8 {
 		if a := long(b[recordStack+i:]); a != 0 {
@@ -244,15 +261,20 @@ func (w *Watcher) Lost() (uint64, error) {
 }
 
 // Place is where packets are dropped, and why.
-type Place struct{ Reason, Name string }
+type Place struct {
+	Reason, Name string
+	Device       uint32 // the index of the device that they were at, 0 if none
+	Segment      Segment
+}
 
 // Places is how many of the selected packets were dropped so far at each place, reported or
 // not. It remembers about a thousand places.
 func (w *Watcher) Places() (map[Place]uint64, error) {
 	type key struct {
-		Place  uint64
-		Reason uint32
-		_      uint32
+		Place   uint64
+		Reason  uint32
+		Device  uint32
+		Segment uint64
 	}
 	type value struct{ All, Lately, Since uint64 }
 	var k key
@@ -269,7 +291,7 @@ func (w *Watcher) Places() (map[Place]uint64, error) {
 	}
 	places := make(map[Place]uint64)
 	for k, n := range all {
-		places[Place{w.layout.reasons[k.Reason], w.symbols.names([]uint64{k.Place})[0]}] += n
+		places[Place{w.layout.reason(k.Reason), w.symbols.names([]uint64{k.Place})[0], k.Device, Segment(k.Segment)}] += n
 	}
 	return places, nil
 }
@@ -287,6 +309,14 @@ func (w *Watcher) end() error {
 	}
 	w.maps.Close()
 	return errors.Join(errs...)
+}
+
+// reason is its name.
+func (l *layout) reason(n uint32) string {
+	if name, ok := l.reasons[n]; ok {
+		return name
+	}
+	return fmt.Sprintf("reason %d", n)
 }
 
 func trimReason(name string) string { return strings.TrimPrefix(name, "SKB_DROP_REASON_") }
