@@ -39,6 +39,9 @@
 // "tcp", "dropped", "in", "A4", "handshake", "no-endpoint". So may an address,
 // which means host, and a prefix, which means net.
 //
+// A filter of what the kernel drops ([Drops]) has the same terms, but for checkpoint, seam,
+// direction and verdict, and reason there is the kernel's: "reason TC_EGRESS".
+//
 // # Putting terms together
 //
 // Terms of different keys must all match. Terms of the same key are

@@ -29,11 +29,15 @@ type term struct {
 //
 // The error says which word is wrong, and what would be right in its place.
 func Compile(args []string, r Resolver) (*Filter, error) {
-	words, err := split(args)
-	if err != nil {
+	p := parser{resolve: r}
+	return p.compile(args)
+}
+
+func (p *parser) compile(args []string) (*Filter, error) {
+	var err error
+	if p.words, err = split(args); err != nil {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
-	p := parser{words: words, resolve: r}
 	for p.pos < len(p.words) {
 		if err := p.term(); err != nil {
 			// p.pos is behind the word that was looked at last.
@@ -81,6 +85,7 @@ type parser struct {
 	words   []string
 	pos     int // of the next word
 	resolve Resolver
+	kernel  *kernelReasons // of a filter of the kernel's drops
 	terms   []term
 }
 
@@ -128,17 +133,31 @@ func (p *parser) term() error {
 		if word, err = p.next(what.want()); err != nil {
 			return err
 		}
-	} else if k.what, err = bareKey(word, k); err != nil {
+	} else if k.what, err = p.bareKey(word, k); err != nil {
 		return err
+	}
+	if p.kernel == nil {
+		return p.add(k, not, word)
+	}
+	if err := p.kernel.takes(k.what); err != nil {
+		return err
+	}
+	if k.what == whatReason {
+		return p.kernel.add(not, word)
 	}
 	return p.add(k, not, word)
 }
 
 // bareKey returns the key of a value that stands without it; k is what went
 // before it.
-func bareKey(word string, k termKey) (what, error) {
+func (p *parser) bareKey(word string, k termKey) (what, error) {
 	first, _, _ := strings.Cut(word, ",")
 	if k == (termKey{}) {
+		if p.kernel != nil {
+			if _, ok := p.kernel.name(first); ok {
+				return whatReason, nil
+			}
+		}
 		if w, ok := keyOfName(first); ok {
 			return w, nil
 		}
@@ -151,10 +170,10 @@ func bareKey(word string, k termKey) (what, error) {
 			return w, nil
 		}
 	}
-	return 0, unknownWord(word, k)
+	return 0, p.unknownWord(word, k)
 }
 
-func unknownWord(word string, k termKey) error {
+func (p *parser) unknownWord(word string, k termKey) error {
 	if k != (termKey{}) {
 		want := []string{"host", "net", "port"}
 		if k.side == sideBoth {
@@ -180,6 +199,11 @@ func unknownWord(word string, k termKey) error {
 		}
 	}
 	known := firstWords()
+	if p.kernel != nil {
+		known = append(slices.DeleteFunc(keyWords(), func(w string) bool { k, ok := keyNamed(w); return ok && !isOfDrops(k) }), p.kernel.known...)
+		return fmt.Errorf("unknown word %q: %swant an address, a name such as tcp, data or NETFILTER_DROP, "+
+			"or one of src, dst, outer, not, peer, kind, reason, proto, host, net, port", word, didYouMean(word, known))
+	}
 	return fmt.Errorf("unknown word %q: %swant an address, a name such as tcp, dropped, in or A4, "+
 		"or one of %s", word, didYouMean(word, known), strings.Join(keyWords(), ", "))
 }
