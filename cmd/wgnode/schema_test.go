@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/merge"
@@ -24,6 +25,7 @@ var documents = []schematest.Document{
 	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},
 	{Name: "code", Title: "wgnode explain CODE --json, wgnode help CODE --json", Type: reflect.TypeFor[codeReport]()},
 	{Name: "watch", Title: "wgnode watch --json: each line", Type: reflect.TypeFor[eventtext.Object]()},
+	{Name: "drops", Title: "wgnode drops --json: each line", Type: reflect.TypeFor[droplist.Row]()},
 }
 
 // The documents say what the types say.

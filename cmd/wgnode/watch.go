@@ -114,6 +114,12 @@ func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
 }
 
 func completeWatch(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return completeFilter(cmd, args, func(args []string) []string { return filter.Complete(args, toComplete) })
+}
+
+// completeFilter offers names of nodes, and behind one the words that complete knows, and
+// peers.
+func completeFilter(cmd *cobra.Command, args []string, complete func([]string) []string) ([]string, cobra.ShellCompDirective) {
 	names, err := node.Running()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
@@ -131,7 +137,7 @@ func completeWatch(cmd *cobra.Command, args []string, toComplete string) ([]stri
 			node = names[0]
 		}
 	}
-	words = append(words, filter.Complete(args, toComplete)...)
+	words = append(words, complete(args)...)
 	if filter.WantsPeer(args) && node != "" {
 		words = append(words, peerNames(cmd, node)...)
 	}

@@ -52,6 +52,8 @@ var uses = map[string]string{
 	"node/repair/journal.go os.Remove":                "a record in a folder that was checked",
 	"node/repair/programs.go os.ReadFile":             "of the kernel",
 	"probe/host/drops/symbols.go os.Open":             "of the kernel",
+	"probe/host/drops/watch.go os.ReadFile":           "of the kernel",
+	"node/droplist/tunnel.go unix.Open":               "of the kernel: a network namespace",
 	"node/plan/process.go os.ReadFile":                "of the kernel",
 	"node/remote/terminal.go os.OpenFile":             "/dev/tty",
 	"node/resolver/file.go os.Open":                   "the folder of root's resolv.conf, to be locked",

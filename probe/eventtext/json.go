@@ -128,7 +128,7 @@ func (o *object) inner(e *probe.Event) {
 		o.number("sport", uint64(e.InnerSrcPort))
 		o.number("dport", uint64(e.InnerDstPort))
 	}
-	o.text("proto", protoName(e.Proto))
+	o.text("proto", ProtoName(e.Proto))
 	if e.InnerLen != 0 {
 		o.number("len", uint64(e.InnerLen))
 	}
@@ -163,7 +163,7 @@ func (o *object) quoted(e *probe.Event) {
 	if dst.Addr().IsValid() {
 		o.text("dst", dst.Addr().String())
 	}
-	o.text("proto", protoName(proto))
+	o.text("proto", ProtoName(proto))
 	switch proto {
 	case probe.ProtoTCP, probe.ProtoUDP:
 		o.number("sport", uint64(src.Port()))

@@ -280,14 +280,14 @@ func (l *line) inner(e *probe.Event) {
 		return
 	}
 	if !hasPorts(e) {
-		l.printf("%s > %s %s", address(src.Addr()), address(dst.Addr()), protoName(e.Proto))
+		l.printf("%s > %s %s", address(src.Addr()), address(dst.Addr()), ProtoName(e.Proto))
 		l.icmp(e)
 		return
 	}
 	l.addrPort("", src)
 	l.addrPort(" > ", dst)
 	l.text(" ")
-	l.text(protoName(e.Proto))
+	l.text(ProtoName(e.Proto))
 	if e.Proto == probe.ProtoTCP {
 		l.text(" [")
 		l.text(tcpFlags(e.TCPFlags()))
@@ -310,11 +310,11 @@ func (l *line) icmp(e *probe.Event) {
 		l.printf(" code %d", code)
 		switch proto, src, dst, quotes := e.Quoted(); {
 		case quotes && (proto == probe.ProtoTCP || proto == probe.ProtoUDP):
-			l.printf(" about %s %s > %s", protoName(proto), src, dst)
+			l.printf(" about %s %s > %s", ProtoName(proto), src, dst)
 		case quotes && dst.Port() != 0:
-			l.printf(" about %s %s > %s id %d seq %d", protoName(proto), src.Addr(), dst.Addr(), src.Port(), dst.Port())
+			l.printf(" about %s %s > %s id %d seq %d", ProtoName(proto), src.Addr(), dst.Addr(), src.Port(), dst.Port())
 		case quotes:
-			l.printf(" about %s %s > %s", protoName(proto), src.Addr(), dst.Addr())
+			l.printf(" about %s %s > %s", ProtoName(proto), src.Addr(), dst.Addr())
 		case e.InnerDstPort != 0:
 			l.printf(" about port %d", e.InnerDstPort)
 		}

@@ -6,9 +6,9 @@ import (
 	"github.com/wgnode/wgnode/probe"
 )
 
-// protoName names an IP protocol: those that people know by name, the others
+// ProtoName names an IP protocol: those that people know by name, the others
 // by number.
-func protoName(p uint8) string {
+func ProtoName(p uint8) string {
 	switch p {
 	case probe.ProtoTCP:
 		return "tcp"

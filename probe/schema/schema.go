@@ -1,7 +1,7 @@
 // Package schema numbers the JSON that wgnode prints for programs.
 //
 // Each object that explain, doctor, trace and merge print with --json, and each line
-// of watch, begins with "schema": 1. The number changes only if what a program relies
+// of watch and drops, begins with "schema": 1. The number changes only if what a program relies
 // on does: a key that is renamed, removed or comes to mean something else. New keys do
 // not change it. The documents in docs/schema say what each object holds; they are made
 // from the Go types by the tests of cmd/wgnode.

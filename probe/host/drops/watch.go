@@ -47,11 +47,15 @@ const (
 // message the index of the receiver and the counter.
 const HeaderLen = 64
 
-// errNoReasons is what kernels before 5.17 lack.
-var errNoReasons = errors.New("this kernel does not tell why it drops packets: that is Linux 5.17 or later")
+var (
+	// ErrRights: the process lacks capabilities on the host.
+	ErrRights = errors.New("the capabilities CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are missing")
+	// ErrKernel: the kernel does not tell what it drops, or not enough.
+	ErrKernel = errors.New("this kernel does not tell what it drops")
+)
 
-// errMissing is what other users than root lack.
-var errMissing = errors.New("the capabilities CAP_BPF and CAP_PERFMON are missing, and CAP_SYS_ADMIN, which has both")
+// errNoReasons is what kernels before 5.17 lack.
+var errNoReasons = fmt.Errorf("%w, and why: that is Linux 5.17 or later", ErrKernel)
 
 // Match selects packets by what their headers say. What is zero selects any.
 type Match struct {
@@ -100,7 +104,7 @@ type Watcher struct {
 // Available says what keeps this process from watching, nil if nothing is known to.
 func Available() error {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
-		return fmt.Errorf("this kernel does not describe its types (CONFIG_DEBUG_INFO_BTF): %w", err)
+		return fmt.Errorf("%w: it does not describe its types (CONFIG_DEBUG_INFO_BTF): %w", ErrKernel, err)
 	}
 	head, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
 	if err := unix.Capget(&head, &data[0]); err != nil {
@@ -108,7 +112,15 @@ func Available() error {
 	}
 	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
 	if !has(unix.CAP_SYS_ADMIN) && !(has(unix.CAP_BPF) && has(unix.CAP_PERFMON)) {
-		return errMissing
+		return ErrRights
+	}
+	// Root of a user namespace seems to have all, and has them there alone.
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return fmt.Errorf("read which user namespace this is: %w", err)
+	}
+	if f := strings.Fields(string(ids)); len(f) == 3 && f[2] != "4294967295" || len(f) > 3 {
+		return fmt.Errorf("%w: this is root of a user namespace, not of the host", ErrRights)
 	}
 	return nil
 }
@@ -152,11 +164,10 @@ func Start(opt Options) (*Watcher, error) {
 	return w, nil
 }
 
-// refused says what a refusal lacks. Root of another user namespace seems to have all
-// capabilities.
+// refused says what a refusal lacks.
 func refused(err error) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !errors.As(err, new(*ebpf.VerifierError)) {
-		return fmt.Errorf("%w: it takes CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, of the host, not of a user namespace", err)
+		return fmt.Errorf("%w: %w", err, ErrRights)
 	}
 	return err
 }

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/droplist"
+	"github.com/wgnode/wgnode/probe/filter"
+	"github.com/wgnode/wgnode/probe/host/drops"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+type dropsOptions struct {
+	json   bool
+	length time.Duration
+	filter []string
+}
+
+func newDropsCommand() *cobra.Command {
+	var o dropsOptions
+	cmd := &cobra.Command{
+		Use:   "drops [CONF|NAME] [FILTER]...",
+		Short: "List what the kernel drops of a tunnel's packets, and why",
+		Long: `Drops lists the packets of a tunnel that the kernel of this host drops, with the
+kernel's own reason and the function where it did it: netfilter of every kind,
+tc, XDP, BPF at cgroups and sockets, full queues and buffers, checksums, missing
+routes and neighbors. On a terminal it is a table that is kept up to date; else
+it is a line for each packet, and in a flood for some of them, with the count so
+far. Ctrl-C ends it.
+
+"inner" are packets inside the tunnel: those that are at its interface or routed
+to it, and those from or to one of its addresses or AllowedIPs (a default route
+among these does not count). "outer" are the encrypted ones: UDP from or to the
+listen port. "drop" is a reason and place that prove that the packet is lost;
+"hint" is one that packets of working connections have, too. What every healthy
+host drops, such as copies, is left out.
+
+Packets are looked at by a BPF program at the tracepoint kfree_skb, while the
+command runs. It reads headers and changes nothing, and the kernel removes it
+when the command ends, however it ends. It takes the capabilities CAP_BPF and
+CAP_PERFMON, or CAP_SYS_ADMIN, on the host; and Linux 5.17 with BTF.
+
+FILTER is that of "wgnode watch", with what the headers of a dropped packet say,
+and the kernel's reasons:
+
+  reason TC_EGRESS, peer NAME, kind inner|data|handshake|..., proto tcp,
+  host 10.0.0.1, net 10.0.0.0/8, port 80,443 (with src, dst, and outer in front)
+
+Counts are then of the packets that match and were reported; a + says that there
+were more.`,
+		Example: `  wgnode drops wg0
+  wgnode drops wg0 not reason NETFILTER_DROP
+  wgnode drops wg0 tcp port 443
+  wgnode drops wg0 --json --for 10s | jq -c '[.reason, .place, .count]'`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.length < 0 {
+				return newUsageError(cmd, errors.New("--for: want a time above zero, such as 10s or 2m"))
+			}
+			name, words, err := splitWatch(cmd, args)
+			if err != nil {
+				return err
+			}
+			o.filter = words
+			return runDrops(cmd, name, &o)
+		},
+		ValidArgsFunction: completeDrops,
+	}
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object a line")
+	cmd.Flags().DurationVar(&o.length, "for", 0, "end after this long")
+	return cmd
+}
+
+func runDrops(cmd *cobra.Command, name string, o *dropsOptions) error {
+	if len(o.filter) > 0 {
+		reasons, _ := drops.Reasons() // where they cannot be read, that is said below
+		if _, err := filter.CompileDrops(o.filter, anyPeer, reasons); err != nil {
+			return newUsageError(cmd, err)
+		}
+	}
+	if err := drops.Available(); err != nil {
+		return dropsError(cmd, err)
+	}
+	c, err := dialNode(cmd, name)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("drops of %s: %w", name, err)
+	}
+	list, err := droplist.New(ctx, droplist.Options{Look: lookAt(c, name), Namespace: fmt.Sprintf("/proc/%d/ns/net", status.PID),
+		Filter: o.filter})
+	if err != nil {
+		return dropsError(cmd, fmt.Errorf("drops of %s: %w", name, err))
+	}
+	err = followDrops(ctx, cmd, name, list, o)
+	if cerr := list.Close(); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("drops of %s: end the watch: %w", name, cerr))
+	}
+	if lost := list.Lost(); lost > 0 {
+		err = errors.Join(err, warn(cmd, "%d reports are missing: they came faster than they could be read; the counts have them", lost))
+	}
+	return err
+}
+
+func followDrops(ctx context.Context, cmd *cobra.Command, name string, list *droplist.List, o *dropsOptions) error {
+	if o.length > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.length)
+		defer cancel()
+	}
+	if list.Tunnel().Interface == "" {
+		if err := warn(cmd, "%s has no interface in this network: only its encrypted packets are looked at", name); err != nil {
+			return err
+		}
+	}
+	// Who starts it from a script waits for that.
+	if err := warn(cmd, "looking at what the kernel drops of %s", name); err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	opt := textOptions(cmd).Options
+	var into droplist.Taker = newDropLines(out, o.json, opt)
+	if f, ok := out.(*os.File); ok && !o.json && isTerminal(out) && os.Getenv("TERM") != "dumb" {
+		into = newDropTable(f, opt)
+	}
+	if err := list.Follow(ctx, into); err != nil {
+		return fmt.Errorf("drops of %s: %w", name, err)
+	}
+	return nil
+}
+
+// lookAt asks a node what its tunnel is. Which addresses are behind its peers only its
+// UAPI socket tells, and it has one if it has an interface.
+func lookAt(c *node.Client, name string) droplist.Look {
+	return func(ctx context.Context) (*droplist.Tunnel, error) {
+		status, err := c.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t := &droplist.Tunnel{Port: status.ListenPort}
+		device := &uapi.Status{}
+		if !status.Netstack && !status.Elsewhere {
+			t.Interface = status.Interface
+			if device, err = uapi.Get(name); err != nil {
+				return nil, fmt.Errorf("read the peers of %s: %w", name, err)
+			}
+		}
+		for i := range status.Peers {
+			p := &status.Peers[i]
+			if !p.Configured {
+				continue
+			}
+			peer := droplist.Peer{PublicKey: p.PublicKey, Name: p.Name, Endpoint: p.Endpoint}
+			if has := device.Peer(p.PublicKey); has != nil {
+				peer.AllowedIPs = has.AllowedIPs
+			}
+			t.Peers = append(t.Peers, peer)
+		}
+		return t, nil
+	}
+}
+
+// dropsError says how to get what the kernel or this process lacks.
+func dropsError(cmd *cobra.Command, err error) error {
+	err = fmt.Errorf("see what the kernel drops: %w", err)
+	switch {
+	case errors.Is(err, drops.ErrRights) && os.Geteuid() != 0:
+		return withHint(err, asRoot(cmd))
+	case errors.Is(err, drops.ErrRights):
+		return withHint(err, "in a container of Docker or podman: --cap-add BPF --cap-add PERFMON; "+
+			"in a unit of systemd: CapabilityBoundingSet=CAP_BPF CAP_PERFMON; `wgnode explain` does without")
+	case errors.Is(err, drops.ErrKernel):
+		return withHint(err, "`wgnode explain` does without, and sees what netfilter's rules drop")
+	}
+	return err
+}
+
+func completeDrops(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	reasons, _ := drops.Reasons() // of another kernel there are none to offer
+	return completeFilter(cmd, args, func(args []string) []string { return filter.CompleteDrops(args, toComplete, reasons) })
+}

@@ -1,0 +1,141 @@
+//go:build linux
+
+package droplist
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/host/drops"
+)
+
+// row is a Row and how its numbers come about.
+type row struct {
+	Row
+	seen    uint64 // reports of the place
+	matched uint64 // of them those that the filter wants
+	kernel  uint64 // packets by the kernel's count
+	last    uint64 // that count when it was read last
+
+	// Counts of one and two seconds ago.
+	before, older     uint64
+	beforeAt, olderAt time.Time
+}
+
+// counted takes the kernel's count. It has forgotten the place in between if that is lower.
+func (r *row) counted(n uint64) {
+	if n >= r.last {
+		r.kernel += n - r.last
+	} else {
+		r.kernel += n
+	}
+	r.last = n
+}
+
+// show brings the Row up to date.
+func (r *row) show(now time.Time, filtered bool, lost uint64) {
+	r.Lost = lost
+	if filtered {
+		r.Count, r.AtLeast = r.matched, r.kernel > r.seen
+	} else {
+		r.Count = max(r.kernel, r.seen)
+	}
+	since, at := r.older, r.olderAt
+	if now.Sub(r.beforeAt) >= second {
+		since, at = r.before, r.beforeAt
+	}
+	r.PerSecond = 0
+	if r.Count > since {
+		r.PerSecond = math.Round(10*float64(r.Count-since)/max(now.Sub(at), second).Seconds()) / 10
+	}
+}
+
+// shift moves on by a second.
+func (r *row) shift(now time.Time) {
+	r.older, r.olderAt = r.before, r.beforeAt
+	r.before, r.beforeAt = r.Count, now
+}
+
+// add takes a report into account. It returns nil if that is nothing to be listed.
+func (l *List) add(d *drops.Drop) *Row {
+	if d.Noise() {
+		return nil
+	}
+	var e probe.Event
+	if !l.decode(d, &e) {
+		return nil
+	}
+	place := drops.Place{Reason: d.Reason, Name: d.Place, Device: d.Device, Segment: d.Segment}
+	r := l.rows[place]
+	if r == nil {
+		if len(l.rows) == maxRows {
+			return nil
+		}
+		r = &row{beforeAt: d.At, olderAt: d.At}
+		l.rows[place] = r
+	}
+	r.seen++
+	if !l.filter.Match(&e, d.Reason) {
+		return nil
+	}
+	r.matched++
+	r.Time, r.Segment, r.Reason, r.Place, r.Hook = d.At.UTC(), d.Segment.String(), d.Reason, d.Place, d.Hook()
+	r.Device, r.Socket, r.Proven = l.device(d.Device), d.Socket, d.Proves()
+	r.Packet.describe(&e, d.Length)
+	if p, ok := l.peers.names[e.Peer]; ok {
+		r.Packet.Peer, r.Packet.PeerName = p.PublicKey.Base64(), p.Name
+	}
+	r.show(time.Now(), l.filter != nil, l.Lost())
+	return &r.Row
+}
+
+// device is the name of a device, "" for none.
+func (l *List) device(index uint32) string {
+	if index == 0 {
+		return ""
+	}
+	if name, ok := l.around.devices[index]; ok {
+		return name
+	}
+	return fmt.Sprintf("device %d", index)
+}
+
+// decode makes an event of a report: of what is inside of the tunnel, or of a message.
+func (l *List) decode(d *drops.Drop, e *probe.Event) bool {
+	if !e.DecodeInner(d.Header[:]) {
+		return false
+	}
+	e.PrefixBits = probe.NoPrefix
+	e.Flags &^= probe.FlagTruncated // all that is kept is the headers
+	e.Kind = probe.KindInner
+	if d.Segment == drops.SegmentOuter {
+		e.OuterSrc, e.OuterDst, e.OuterSrcPort, e.OuterDstPort = e.InnerSrc, e.InnerDst, e.InnerSrcPort, e.InnerDstPort
+		e.InnerSrc, e.InnerDst, e.InnerSrcPort, e.InnerDstPort, e.Proto = probe.Addr{}, probe.Addr{}, 0, 0, 0
+		l.decodeMessage(d, e)
+	}
+	e.Peer = l.peers.of(e)
+	return true
+}
+
+// decodeMessage reads the header of an encrypted message.
+func (l *List) decodeMessage(d *drops.Drop, e *probe.Event) {
+	at := int(d.Header[0]&0x0f) * 4
+	if d.Header[0]>>4 == 6 {
+		at = 40
+	}
+	e.Kind = probe.KindOther
+	if at+8 > len(d.Header) {
+		return
+	}
+	// Of its content there are zeros: what is asked is its length and its header.
+	n := int(binary.BigEndian.Uint16(d.Header[at+4:])) - 8
+	if n <= 0 {
+		return
+	}
+	clear(l.message[:64])
+	copy(l.message[:], d.Header[at+8:])
+	_ = e.DecodeOuter(l.message[:n]) // what is wrong with it is not asked
+}

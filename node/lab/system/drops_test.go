@@ -1,0 +1,188 @@
+//go:build linux
+
+package system
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
+)
+
+// kernelObjects are BPF programs, maps and links, by the name of their identifier in
+// /proc/PID/fdinfo: "prog_id 17".
+type kernelObjects map[string]bool
+
+// objectsOf are those that a process has.
+func objectsOf(t *testing.T, pid int) kernelObjects {
+	t.Helper()
+	all := make(kernelObjects)
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // the process may have closed it
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			switch f := strings.Fields(line); {
+			case len(f) == 2 && (f[0] == "prog_id:" || f[0] == "map_id:" || f[0] == "link_id:"):
+				all[strings.Replace(strings.Join(f, " "), ":", "", 1)] = true
+			}
+		}
+	}
+	return all
+}
+
+// gone waits until the kernel has none of them.
+func (all kernelObjects) gone(t *testing.T) {
+	t.Helper()
+	for object := range all {
+		var kind string
+		var id uint32
+		if _, err := fmt.Sscan(object, &kind, &id); err != nil {
+			t.Fatal(err)
+		}
+		patience.See(t, "no "+object, func() (string, bool) {
+			var c interface{ Close() error }
+			var err error
+			switch kind {
+			case "prog_id":
+				c, err = ebpf.NewProgramFromID(ebpf.ProgramID(id))
+			case "map_id":
+				c, err = ebpf.NewMapFromID(ebpf.MapID(id))
+			default:
+				c, err = link.NewFromID(link.ID(id))
+			}
+			if err == nil {
+				_ = c.Close() // it is there
+			}
+			return fmt.Sprint(err), errors.Is(err, os.ErrNotExist)
+		})
+	}
+}
+
+// Nothing is attached when the command has ended, whatever ended it.
+func TestDropsLeavesNothing(t *testing.T) {
+	s := newSite(t, false)
+	s.UpBoth()
+	before := sitetest.HostState(s.A)
+	start := func() *lab.Proc { return s.A.Start(s.Wgnode, "drops", "wg0") }
+	began := time.Now()
+	p := start()
+	p.WaitOutput(patience.Context(t), "looking at")
+	longest := time.Since(began)
+	objects := objectsOf(t, p.Pid())
+	if len(objects) < 5 { // a program, its link and three maps
+		t.Errorf("while it runs: %v", objects)
+	}
+	if err := p.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Errorf("Ctrl-C: %v", err)
+	}
+	objects.gone(t)
+	s.A.Run(s.Wgnode, "drops", "wg0", "--for", "10ms")
+	had := 0
+	for range 20 {
+		after := rand.N(2 * longest)
+		p := start()
+		time.Sleep(after)
+		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+			if signal == syscall.SIGKILL {
+				objects = objectsOf(t, p.Pid())
+			}
+			if err := p.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-p.Done()
+		had += len(objects)
+		objects.gone(t)
+	}
+	t.Logf("%d objects were there when it was killed", had)
+	sitetest.Unchanged(t, s.A, before)
+}
+
+// Who may not look, or has a kernel that does not tell, hears what it would take.
+func TestDropsNotAllowed(t *testing.T) {
+	lab.Need(t, "setpriv", "unshare", "mount")
+	s := newSite(t, false)
+	s.Up(s.A, s.ConfA)
+	const rights = "the capabilities CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are missing"
+	user := []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"}
+	sitetest.Fails(t, s.A, 1, rights, append(user, s.Wgnode, "drops", "wg0")...)
+	sitetest.Fails(t, s.A, 1, "hint: run it as root: sudo wgnode drops wg0", append(user, s.Wgnode, "drops", "wg0")...)
+	less := []string{"setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin"}
+	sitetest.Fails(t, s.A, 1, rights, append(less, s.Wgnode, "drops", "wg0")...)
+	sitetest.Fails(t, s.A, 1, "--cap-add BPF --cap-add PERFMON", append(less, s.Wgnode, "drops", "wg0")...)
+	sitetest.Fails(t, s.A, 1, rights+": this is root of a user namespace", "unshare", "--user", "--map-root-user", s.Wgnode, "drops", "wg0")
+	sitetest.Fails(t, s.A, 1, "this kernel does not tell what it drops: it does not describe its types", "unshare", "--mount", "sh", "-c",
+		"mount -t tmpfs none /sys/kernel/btf && exec "+s.Wgnode+" drops wg0")
+	sitetest.Fails(t, s.A, 2, `unknown reason "TC_EGRES": did you mean "TC_EGRESS"?`, s.Wgnode, "drops", "wg0", "reason", "TC_EGRES")
+	sitetest.Fails(t, s.A, 2, "has no checkpoint", s.Wgnode, "drops", "wg0", "A1")
+	s.A.Run("setpriv", "--bounding-set=-sys_admin", s.Wgnode, "drops", "wg0", "--for", "10ms") // the two are enough
+}
+
+// On a terminal it is a table that is drawn again, and elsewhere lines; the tunnel may be in
+// another network namespace than who asks.
+func TestDropsAtATerminal(t *testing.T) {
+	s := newSite(t, false)
+	s.UpBoth()
+	person, program := terminal(t)
+	cmd := s.A.Command(patience.Context(t), "unshare", "--net", s.Wgnode, "drops", "wg0")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := program.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(person)
+	await := func(want string) {
+		t.Helper()
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatalf("%s: %v", want, err)
+			}
+			if strings.Contains(line, want) {
+				return
+			}
+		}
+	}
+	await("nothing was dropped so far")
+	list := s.A.Start(s.Wgnode, "drops", "wg0")
+	list.WaitOutput(patience.Context(t), "looking at")
+	sitetest.NFT(s.A, "output", "ip daddr "+s.Inner(2)+" udp dport 999 drop")
+	_, _, err := s.A.Try("bash", "-c", "echo >/dev/udp/"+s.Inner(2)+"/999")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await("inner drop  NETFILTER_DROP     in nft_do_chain (output)")
+	list.WaitOutput(patience.Context(t), " inner drop NETFILTER_DROP in nft_do_chain (output): gateway "+s.Inner(1)+":")
+	list.Stop()
+	if _, err := person.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
