@@ -160,20 +160,27 @@ func (t monitorTask) serve(ctx context.Context, m *monitor) error {
 	mux.HandleFunc("GET /healthz", t.health)
 	mux.Handle("GET /readyz", ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
-	return serveHTTP(ctx, &http.Server{Handler: t.knownHosts(m.at, mux), ReadHeaderTimeout: requestTime, ReadTimeout: requestTime,
+	return m.serve(ctx, mux, func(host string) bool {
+		return slices.Contains(t.n.Config().Metrics.Hosts, host) || slices.Contains(t.n.opt.MetricsHosts, host)
+	})
+}
+
+// serve has h answer until ctx ends, and closes m.
+func (m *monitor) serve(ctx context.Context, h http.Handler, known func(host string) bool) error {
+	return serveHTTP(ctx, &http.Server{Handler: knownHosts(m.at, known, h), ReadHeaderTimeout: requestTime, ReadTimeout: requestTime,
 		WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxMonitorHeader}, netutil.LimitListener(m, maxMonitored))
 }
 
-// knownHosts has h answer requests that are for this host by its name. A page in a
-// browser of this host can have the browser ask for the page's own name, which leads to
-// loopback, and read the answer (DNS rebinding). Nothing leads a browser to a Unix socket.
-func (t monitorTask) knownHosts(at config.Listen, h http.Handler) http.Handler {
+// knownHosts has h answer requests that are for this host by its name, or by one that is
+// known. A page in a browser of this host can have the browser ask for the page's own name,
+// which leads to loopback, and read the answer (DNS rebinding). Nothing leads a browser to a
+// Unix socket.
+func knownHosts(at config.Listen, known func(host string) bool, h http.Handler) http.Handler {
 	if at.Network == "unix" {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host := hostOf(r.Host); host != "" && !isLoopbackName(host) && !slices.Contains(t.n.Config().Metrics.Hosts, host) &&
-			!slices.Contains(t.n.opt.MetricsHosts, host) {
+		if host := hostOf(r.Host); host != "" && !isLoopbackName(host) && !known(host) {
 			refuse(w, http.StatusMisdirectedRequest, errOtherHost)
 			return
 		}

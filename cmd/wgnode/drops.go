@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/host/drops"
@@ -17,9 +19,13 @@ import (
 )
 
 type dropsOptions struct {
-	json   bool
-	length time.Duration
-	filter []string
+	json         bool
+	length       time.Duration
+	metrics      string
+	metricsHosts []string
+	filter       []string
+
+	metricsAt config.Listen
 }
 
 func newDropsCommand() *cobra.Command {
@@ -53,15 +59,18 @@ and the kernel's reasons:
   host 10.0.0.1, net 10.0.0.0/8, port 80,443 (with src, dst, and outer in front)
 
 Counts are then of the packets that match and were reported; a + says that there
-were more.`,
+were more.
+
+With --metrics it prints nothing, and serves the counts to Prometheus for as long
+as it runs.`,
 		Example: `  wgnode drops wg0
   wgnode drops wg0 not reason NETFILTER_DROP
   wgnode drops wg0 tcp port 443
   wgnode drops wg0 --json --for 10s | jq -c '[.reason, .place, .count]'`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.length < 0 {
-				return newUsageError(cmd, errors.New("--for: want a time above zero, such as 10s or 2m"))
+			if err := o.check(cmd); err != nil {
+				return err
 			}
 			name, words, err := splitWatch(cmd, args)
 			if err != nil {
@@ -74,7 +83,25 @@ were more.`,
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object a line")
 	cmd.Flags().DurationVar(&o.length, "for", 0, "end after this long")
+	cmd.Flags().StringVar(&o.metrics, "metrics", "",
+		"print nothing, and serve /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
+	cmd.Flags().StringArrayVar(&o.metricsHosts, "metrics-host", nil,
+		"answer at --metrics also as `NAME`, for a proxy that passes its own name on")
 	return cmd
+}
+
+// check turns the flags into what is asked for.
+func (o *dropsOptions) check(cmd *cobra.Command) (err error) {
+	switch {
+	case o.length < 0:
+		return newUsageError(cmd, errors.New("--for: want a time above zero, such as 10s or 2m"))
+	case o.metrics != "" && o.json:
+		return newUsageError(cmd, errors.New("--json and --metrics: want one of them, or two commands"))
+	case o.metrics == "" && len(o.metricsHosts) > 0:
+		return newUsageError(cmd, errors.New("--metrics-host needs --metrics"))
+	}
+	o.metricsAt, err = metricsAt(cmd, o.metrics, o.metricsHosts)
+	return err
 }
 
 func runDrops(cmd *cobra.Command, name string, o *dropsOptions) error {
@@ -123,8 +150,10 @@ func followDrops(ctx context.Context, cmd *cobra.Command, name string, list *dro
 			return err
 		}
 	}
-	// Who starts it from a script waits for that.
-	if err := warn(cmd, "looking at what the kernel drops of %s", name); err != nil {
+	if !o.metricsAt.IsZero() {
+		return serveDrops(ctx, cmd, name, list, o)
+	}
+	if err := announceDrops(cmd, name); err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
@@ -137,6 +166,27 @@ func followDrops(ctx context.Context, cmd *cobra.Command, name string, list *dro
 		return fmt.Errorf("drops of %s: %w", name, err)
 	}
 	return nil
+}
+
+// announceDrops says that it begins: who starts it from a script waits for that.
+func announceDrops(cmd *cobra.Command, name string) error {
+	return warn(cmd, "looking at what the kernel drops of %s", name)
+}
+
+// serveDrops shows the list to Prometheus.
+func serveDrops(ctx context.Context, cmd *cobra.Command, name string, list *droplist.List, o *dropsOptions) error {
+	m, err := node.OpenDropMonitor(o.metricsAt, name)
+	if err != nil {
+		return fmt.Errorf("drops of %s: %w", name, err)
+	}
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return m.Serve(ctx, o.metricsHosts) })
+	both.Go(func() error { return list.Follow(ctx, m) })
+	err = announceDrops(cmd, name)
+	if served := both.Wait(); served != nil {
+		err = errors.Join(err, fmt.Errorf("drops of %s: %w", name, served))
+	}
+	return err
 }
 
 // lookAt asks a node what its tunnel is. Which addresses are behind its peers only its

@@ -128,15 +128,20 @@ An interface needs root, or a container with CAP_NET_ADMIN and /dev/net/tun.
 
 // listen is where --metrics says that health and metrics are served.
 func (f *upFlags) listen(cmd *cobra.Command) (at config.Listen, err error) {
-	for i, host := range f.metricsHosts {
-		if f.metricsHosts[i], err = config.ParseHost(host); err != nil {
+	return metricsAt(cmd, f.metrics, f.metricsHosts)
+}
+
+// metricsAt reads --metrics and --metrics-host.
+func metricsAt(cmd *cobra.Command, addr string, hosts []string) (at config.Listen, err error) {
+	for i, host := range hosts {
+		if hosts[i], err = config.ParseHost(host); err != nil {
 			return at, newUsageError(cmd, fmt.Errorf("--metrics-host: %w", err))
 		}
 	}
-	if f.metrics == "" {
+	if addr == "" {
 		return at, nil
 	}
-	if at, err = config.ParseListen(f.metrics); err != nil {
+	if at, err = config.ParseListen(addr); err != nil {
 		return at, newUsageError(cmd, fmt.Errorf("--metrics: %w", err))
 	}
 	return at, nil

@@ -186,3 +186,33 @@ func TestDropsAtATerminal(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Prometheus has the counts for as long as somebody runs the command for it.
+func TestDropsAsMetrics(t *testing.T) {
+	lab.Need(t, "curl")
+	s := newSite(t, false)
+	s.UpBoth()
+	sitetest.Fails(t, s.A, 2, "want one of them", s.Wgnode, "drops", "wg0", "--json", "--metrics", "127.0.0.1:9587")
+	sitetest.Fails(t, s.A, 2, "is not a loopback address", s.Wgnode, "drops", "wg0", "--metrics", "0.0.0.0:9587")
+	p := s.A.Start(s.Wgnode, "drops", "wg0", "--metrics", "127.0.0.1:9587")
+	p.WaitOutput(patience.Context(t), "looking at")
+	sitetest.NFT(s.A, "output", "ip daddr "+s.Inner(2)+" udp dport 999 drop")
+	if _, _, err := s.A.Try("bash", "-c", "echo >/dev/udp/"+s.Inner(2)+"/999"); err != nil {
+		t.Fatal(err)
+	}
+	const want = `wgnode_kernel_dropped_packets_total{device="",interface="wg0",place="nft_do_chain",proven="true",` +
+		`reason="NETFILTER_DROP",segment="inner"} 1`
+	patience.See(t, want, func() (string, bool) {
+		out := s.A.Run("curl", "-sS", "http://127.0.0.1:9587/metrics")
+		return out, strings.Contains(out, want+"\n") && strings.Contains(out, `wgnode_kernel_drop_reports_lost_total{interface="wg0"} 0`)
+	})
+	if out := s.A.Run("curl", "-sS", "-H", "Host: example.org", "http://127.0.0.1:9587/metrics"); !strings.Contains(out, "--metrics-host") {
+		t.Errorf("asked by another name: %s", out)
+	}
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Errorf("SIGTERM: %v; %s", err, p.Output())
+	}
+}
