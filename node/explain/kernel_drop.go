@@ -16,13 +16,40 @@ func (x *explanation) addDrop(d *observe.Dropped) {
 	if x.facts.Kernel == nil || !x.ofFlow(d) {
 		return
 	}
+	x.facts.Kernel.On(d.On).AddDrop(x.dropOn(d, d.On))
+}
+
+// dropOn is a drop on a segment as it is evidence.
+func (s *Subject) dropOn(d *observe.Dropped, on evidence.Segment) evidence.KernelDrop {
 	drop := d.KernelDrop
 	drop.Device = routing.LinkName(d.Device)
-	if d.On == evidence.FromWire {
+	if on == evidence.FromWire {
 		index, _, ok := d.Index()
-		drop.Claimed = !ok || x.Tunnel.PeerByIndex(index) == 0
+		drop.Claimed, drop.Sender = !ok || s.Tunnel.PeerByIndex(index) == 0, d.Sender()
 	}
-	x.facts.Kernel.On(d.On).AddDrop(drop)
+	return drop
+}
+
+// addDrop takes in what the kernel has dropped of all messages. Which way one went its ports
+// do not say, since both ends may have the same: the part of the path does that it was on.
+func (o *Observer) addDrop(d *observe.Dropped) {
+	port := o.facts.ListenPort
+	switch d.Hook {
+	case "output", "postrouting", "egress":
+		if d.Src.Port() != port {
+			return // of another program, to a port like ours
+		}
+		if k := o.kernel(d.Dst); k != nil {
+			k.ToWire.AddDrop(o.s.dropOn(d, evidence.ToWire))
+		}
+	case "ingress", "prerouting", "input":
+		if d.Dst.Port() != port {
+			return
+		}
+		if k := o.kernel(d.Src); k != nil {
+			k.FromWire.AddDrop(o.s.dropOn(d, evidence.FromWire))
+		}
+	}
 }
 
 // ofFlow reports whether a packet of a segment is one of the connection that is followed.

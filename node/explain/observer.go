@@ -106,25 +106,30 @@ func (o *Observer) endpoints() map[netip.AddrPort]string {
 
 // add takes in what the kernel does with an encrypted packet.
 func (o *Observer) add(seen *observe.Observation) {
-	pkt := seen.Packet
-	if pkt == nil {
-		return
-	}
-	remote := remoteOf(pkt)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	k := o.kernels[remote]
-	if k == nil {
-		if o.others >= remotesKept {
-			return
+	switch {
+	case seen.Packet != nil:
+		if k := o.kernel(remoteOf(seen.Packet)); k != nil {
+			f := *o.facts
+			f.Kernel = k
+			o.wire.add(&f, seen.Packet)
 		}
+	case seen.Dropped != nil:
+		o.addDrop(seen.Dropped)
+	}
+}
+
+// kernel is what the kernel does with packets from and to an address, nil if there is no
+// room for another one. o.mu must be held.
+func (o *Observer) kernel(remote netip.AddrPort) *evidence.KernelEvidence {
+	k := o.kernels[remote]
+	if k == nil && o.others < remotesKept {
 		o.others++
 		k = &evidence.KernelEvidence{}
 		o.kernels[remote] = k
 	}
-	f := *o.facts
-	f.Kernel = k
-	o.wire.add(&f, pkt)
+	return k
 }
 
 // Recorded takes an event that is recorded into account. It does not wait, and keeps

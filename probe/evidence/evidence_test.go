@@ -60,7 +60,7 @@ func full() evidence.Observations {
 		t.Held = &evidence.Held{Hook: "output", By: "handle 8: queue", How: "queued"}
 		t.Drop.Owner = "ufw"
 		t.KernelDrop = &evidence.KernelDrop{At: t.At, Count: 2, Reason: "TC_EGRESS", Place: "__dev_queue_xmit", Hook: "egress", Device: "eth0",
-			Socket: true, Hint: true, Claimed: true, Src: t.Src, Dst: t.Dst, Packet: t.Packet}
+			Socket: true, Hint: true, Claimed: true, Sender: 7, Src: t.Src, Dst: t.Dst, Packet: t.Packet}
 		c := t.Source
 		c.Doubt, c.Setting = "it depends", "rp_filter = 1 (strict)"
 		c.Dst, c.Own, c.OwnRoute = netip.MustParseAddr("192.0.2.2"), true, "local 192.0.2.2"

@@ -23,6 +23,8 @@ type KernelDrop struct {
 	// Claimed says that anybody could have sent such a packet: it is an encrypted one that
 	// has no index of ours.
 	Claimed bool `json:"claimed,omitempty"`
+	// Sender is the sender's index of an encrypted initiation: who sent it knows it.
+	Sender uint32 `json:"sender,omitempty"`
 
 	Src    netip.AddrPort `json:"src"`
 	Dst    netip.AddrPort `json:"dst"`

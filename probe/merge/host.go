@@ -237,7 +237,8 @@ func wireOf(t *evidence.Observations, p *diagnose.Peer, from netip.AddrPort) evi
 			strangers++
 		}
 	}
-	if of.From.Packets == 0 && strangers == 1 {
+	seen := of.From.Packets > 0 || of.From.KernelDrop != nil
+	if !seen && strangers == 1 {
 		way := of.Route
 		of.From = unclaimed.From
 		if of.To.Packets == 0 {
@@ -247,7 +248,7 @@ func wireOf(t *evidence.Observations, p *diagnose.Peer, from netip.AddrPort) evi
 			way = unclaimed.Route
 		}
 		of.Route = way
-	} else if of.From.Packets == 0 && strangers > 1 {
+	} else if !seen && strangers > 1 {
 		// Some of these may be the other's, before its address was known.
 		of.From.Packets = strangers
 	}

@@ -39,6 +39,8 @@ func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *twosided.F
 	}
 	d.B = m.facts(b, probe.SideB, fb, a.self, a)
 	d.NameB, d.EndB = b.label(), b.ended()
+	m.vouch(a, b, d.B)
+	m.vouch(b, a, d.A)
 	if r := m.shook[[2]int8{a.index, b.index}]; r != nil {
 		d.Calls, d.Answers = r.forth.way(b), r.back.way(a)
 	}
@@ -55,6 +57,23 @@ func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *twosided.F
 		}
 	}
 	return d
+}
+
+// vouch takes back that anybody could have sent what the kernel of a host has dropped, if it
+// is an initiation that the other host's recording has, by the index that this one drew.
+func (m *merger) vouch(from, to *host, f *diagnose.Facts) {
+	in := f.Kernel.On(evidence.FromWire)
+	if in.KernelDrop == nil || !in.KernelDrop.Claimed || in.KernelDrop.Sender == 0 {
+		return
+	}
+	for i := range m.lost {
+		if l := &m.lost[i]; l.What == Initiation && l.from == from.index && l.to == to.index && l.Sender == in.KernelDrop.Sender {
+			d := *in.KernelDrop
+			d.Claimed = false
+			in.KernelDrop = &d
+			return
+		}
+	}
 }
 
 func (m *merger) anyPair() bool { return len(m.pairs) > 0 }

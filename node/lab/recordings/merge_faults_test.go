@@ -41,6 +41,15 @@ func drop(host func(*site) *lab.Host, hook, match string) func(*site) {
 	}
 }
 
+// legacy has a host drop datagrams by a rule of iptables as it was before nftables, which
+// netfilter's trace does not show: "raw PREROUTING".
+func legacy(host func(*site) *lab.Host, place, match string) func(*site) {
+	return func(s *site) {
+		host(s).Run(append(append([]string{"iptables-legacy", "-w", "-t"}, strings.Fields(strings.Replace(place, " ", " -A ", 1))...),
+			append([]string{"-p", "udp"}, append(strings.Fields(match), "-j", "DROP")...)...)...)
+	}
+}
+
 func pairFaults() []pairFault {
 	const toH, fromH = "udp dport 51820", "udp sport 51820"
 	b := func(s *site) string { return s.IP(s.Addr.B) }
@@ -71,6 +80,19 @@ func pairFaults() []pairFault {
 			at: "A3", host: "a", says: "culprit"},
 		{name: "firewall of A, outgoing", inject: drop(hostA, "output", toH), fresh: true,
 			code: diagnose.UnderlayOutputFirewall, at: "A2", host: "a", says: "culprit"},
+		{name: "legacy firewall of H, session stands", inject: legacy(hostH, "raw PREROUTING", "--dport 51820"),
+			code: diagnose.UnderlayInputFirewall, at: "B3", host: "h", says: "legacy"},
+		{name: "legacy firewall of H, outgoing", inject: legacy(hostH, "filter OUTPUT", "--sport 51820"), fresh: true,
+			code: diagnose.UnderlayOutputFirewall, at: "B2", host: "h", says: "legacy"},
+		{name: "legacy firewall of A, outgoing", inject: legacy(hostA, "filter OUTPUT", "--dport 51820"), fresh: true,
+			code: diagnose.UnderlayOutputFirewall, at: "A2", host: "a", says: "legacy"},
+		{name: "legacy firewall of A", inject: legacy(hostA, "raw PREROUTING", "--sport 51820"), fresh: true,
+			code: diagnose.UnderlayInputFirewall, at: "A3", host: "a", says: "legacy"},
+		{name: "legacy firewall of H", inject: legacy(hostH, "raw PREROUTING", "--dport 51820"), fresh: true,
+			code: diagnose.UnderlayInputFirewall, at: "B2", host: "h", says: "legacy"},
+		{name: "full queue of A", inject: func(s *site) {
+			s.A.Run("tc", "qdisc", "replace", "dev", "eth0", "root", "pfifo", "limit", "0")
+		}, code: diagnose.QueueFull, at: "A2", host: "a", says: "eth0"},
 		{name: "disallowed source", conf: func(s *site) {
 			s.ConfH.Replace(s.T, "AllowedIPs = 10.0.0.1/32, fd0a::1/128", "AllowedIPs = 10.0.0.7/32, fd0a::7/128")
 		}, fresh: true, code: diagnose.DisallowedSource, at: "B4", host: "h", says: "10.0.0.1"},
@@ -102,7 +124,7 @@ func pairFaults() []pairFault {
 
 // Two recordings name for certain what A alone cannot.
 func TestMergeFaults(t *testing.T) {
-	lab.Need(t, "curl", "nft", "ip")
+	lab.Need(t, "curl", "nft", "ip", "iptables-legacy", "tc")
 	var lanes errgroup.Group
 	lanes.SetLimit(sitetest.Lanes())
 	for _, f := range pairFaults() {

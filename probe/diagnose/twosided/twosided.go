@@ -5,6 +5,7 @@ package twosided
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -91,7 +92,7 @@ func (b *Facts) dataLost() bool {
 func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 	calls, answers := &b.Calls, &b.Answers
 	switch {
-	case calls.Arrived == 0 && firewalled(&vb):
+	case calls.Arrived == 0 && b.firewalled(&vb, calls):
 		return b.on(vb, false)
 	case calls.Arrived == 0 && calls.Lost > 0:
 		return b.lost(calls, probe.B1, "initiation")
@@ -128,7 +129,7 @@ func (b *Facts) data(va, vb diagnose.Verdict) diagnose.Verdict {
 	forth, back := &b.Forth, &b.Back
 	arrived := forth.Arrived > 0 || b.seenB(probe.B3) || b.seenB(probe.B4)
 	switch {
-	case !arrived && firewalled(&vb):
+	case !arrived && b.firewalled(&vb, forth):
 		vb.Checkpoint = probe.B3 // also if the latest that it dropped was a call
 		return b.on(vb, false)
 	case !arrived && forth.Lost > 0:
@@ -154,14 +155,30 @@ func (b *Facts) data(va, vb diagnose.Verdict) diagnose.Verdict {
 	return b.unsure(va, append(b.tally(), why...)...)
 }
 
-// firewalled reports whether the host itself keeps messages from its tunnel.
-func firewalled(v *diagnose.Verdict) bool {
-	return v.Certain && (v.Code == diagnose.UnderlayInputFirewall || v.Code == diagnose.ReversePathFilter && v.Checkpoint == probe.B2)
+// dropAge is how much older what a kernel has dropped may be than the latest message that is
+// lost: the clocks of two hosts.
+const dropAge = time.Second
+
+// firewalled reports whether B itself keeps messages from its tunnel, those of w.
+func (b *Facts) firewalled(v *diagnose.Verdict, w *Way) bool {
+	in := b.B.Kernel.On(evidence.FromWire)
+	if d := in.KernelDrop; d != nil && in.Drop == nil && d.At.Before(w.LatestLost.Add(-dropAge)) {
+		return false // later ones are lost elsewhere
+	}
+	switch v.Code {
+	case diagnose.UnderlayInputFirewall:
+		return v.Certain
+	case diagnose.ReversePathFilter:
+		return v.Certain && v.Checkpoint == probe.B2
+	case diagnose.BPFDrop, diagnose.QueueFull, diagnose.SocketBufferFull, diagnose.Checksum:
+		return v.Certain && (v.Checkpoint == probe.B1 || v.Checkpoint == probe.B2 || v.Checkpoint == probe.B3)
+	}
+	return false
 }
 
 // lost: messages leave one host and do not reach the other's socket. That it was on
-// the way is certain only if the receiver's kernel was watched, and has not seen
-// them either.
+// the way is certain only if the receiver's kernel was watched in full, and has neither seen
+// them nor dropped any.
 func (b *Facts) lost(w *Way, at probe.Checkpoint, what string) diagnose.Verdict {
 	from, to, receiver, sender := b.NameA, b.NameB, b.B, b.A
 	if at == probe.A3 || at == probe.A5 {
@@ -179,10 +196,24 @@ func (b *Facts) lost(w *Way, at probe.Checkpoint, what string) diagnose.Verdict 
 	if at == probe.B3 || at == probe.A5 {
 		seen = in.DataAt // a handshake may come through all the same
 	}
+	none := k != nil && k.Blind == "" && (in.Packets == 0 || seen.Before(w.LatestLost))
 	switch {
-	case k != nil && k.Blind == "" && k.Lost == 0 && (in.Packets == 0 || seen.Before(w.LatestLost)):
+	case in.KernelDrop != nil:
+		v.Candidates = []diagnose.Candidate{
+			diagnose.Maybe(diagnose.UnderlayInputFirewall, "on %s, wgnode drops shows what its kernel drops, and where", to),
+			diagnose.Maybe(diagnose.LostOnPath,
+				"on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort)}
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: %s; whether that is one of them is not known", to, in.KernelDrop))
+	case none && len(k.Missed()) == 0:
 		v.Evidence = append(v.Evidence, evidence.Kernel.Decides("%s: netfilter trace: none came as far as prerouting when "+
 			"the latest of them was sent", to))
+	case none: // something may have dropped them before that
+		v.Candidates = []diagnose.Candidate{
+			diagnose.Maybe(diagnose.LostOnPath,
+				"on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort),
+			diagnose.Maybe(diagnose.BPFDrop, "on %s, as root, wgnode drops shows what its kernel drops, and where", to)}
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: netfilter trace: none came as far as prerouting when the latest of them was "+
+			"sent; not looked at: %s", to, strings.Join(k.Missed(), "; ")))
 	case k == nil || k.Blind != "":
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(diagnose.LostOnPath,

@@ -83,3 +83,35 @@ func TestOtherSideWithoutFlow(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// What the other side's kernel has dropped outweighs that nothing arrived, if it is what is
+// missing; and nothing is certain that was not looked at.
+func TestDroppedOverThere(t *testing.T) {
+	drop := func(age time.Duration) *evidence.KernelEvidence {
+		return &evidence.KernelEvidence{FromWire: evidence.Traversal{KernelDrop: &evidence.KernelDrop{At: now.Add(-age), Count: 2,
+			Reason: "TC_INGRESS", Place: "__netif_receive_skb_core", Hook: "ingress", Device: "wan"}}}
+	}
+	claimed, hint := drop(3*time.Second), drop(3*time.Second)
+	claimed.FromWire.KernelDrop.Claimed = true
+	hint.FromWire.KernelDrop.Hint, hint.FromWire.KernelDrop.Place = true, "elsewhere"
+	for name, test := range map[string]struct {
+		k       *evidence.KernelEvidence
+		code    diagnose.Code
+		certain bool
+	}{
+		"dropped":                  {drop(3 * time.Second), diagnose.BPFDrop, true},
+		"others were dropped":      {drop(8 * time.Second), diagnose.LostOnPath, false},
+		"may be anybody's":         {claimed, diagnose.LostOnPath, false},
+		"a hint":                   {hint, diagnose.LostOnPath, false},
+		"nothing was seen":         {&evidence.KernelEvidence{}, diagnose.LostOnPath, true},
+		"not all was looked at":    {&evidence.KernelEvidence{Limits: []string{"drops: no rights"}}, diagnose.LostOnPath, false},
+		"nobody looked":            {&evidence.KernelEvidence{Blind: "no rights"}, diagnose.LostOnPath, false},
+		"not all of it was traced": {&evidence.KernelEvidence{Lost: 3}, diagnose.LostOnPath, false},
+	} {
+		v := (&Facts{A: caller(8*time.Second, 3*time.Second), B: called(test.k), NameA: "left", NameB: "right", EndA: now, EndB: now,
+			Calls: Way{Sent: 2, Lost: 2, LatestLost: now.Add(-3 * time.Second)}}).Judge()
+		if v.Code != test.code || v.Certain != test.certain {
+			t.Errorf("%s: %s, certain %v; want %s, %v: %q", name, v.Code, v.Certain, test.code, test.certain, evidence.Texts(v.Evidence))
+		}
+	}
+}
