@@ -216,3 +216,33 @@ func TestDropsAsMetrics(t *testing.T) {
 		t.Errorf("SIGTERM: %v; %s", err, p.Output())
 	}
 }
+
+// Of a node without an interface the encrypted packets are looked at, and that is said.
+func TestDropsWithoutInterface(t *testing.T) {
+	lab.Need(t, "curl")
+	s := newSite(t, false)
+	s.Up(s.H, s.ConfH)
+	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
+	s.A.Run(s.Wgnode, "up", "wg0", "--netstack", "--socks5", "1080")
+	list := s.A.Start(s.Wgnode, "drops", "wg0")
+	list.WaitOutput(patience.Context(t), "wg0 has no interface in this network: only its encrypted packets are looked at")
+	list.WaitOutput(patience.Context(t), "looking at")
+	sitetest.NFT(s.A, "output", "udp dport 51820 drop")
+	calls := s.A.Start("curl", "-sS", "--socks5-hostname", "127.0.0.1:1080", "http://"+s.Web())
+	list.WaitOutput(patience.Context(t), " outer drop NETFILTER_DROP in nft_do_chain (output): gateway ")
+	calls.Stop()
+}
+
+// The tunnel may get another port and other AllowedIPs while it is looked at.
+func TestDropsFollowsTheTunnel(t *testing.T) {
+	s := newSite(t, false)
+	s.UpBoth()
+	list := s.A.Start(s.Wgnode, "drops", "wg0", "--json")
+	list.WaitOutput(patience.Context(t), "looking at")
+	s.A.Run(s.Wgnode, "set", "wg0", "listen-port", "50001", "peer", s.Gateway.Public, "allowed-ips", "10.0.0.2/32,198.51.100.128/25")
+	sitetest.NFT(s.A, "output", "udp sport 50001 drop; udp dport 999 drop")
+	calls := s.A.Start("bash", "-c", "while :; do echo >/dev/udp/198.51.100.200/999; echo >/dev/udp/"+s.Inner(2)+"/998; sleep 0.2; done")
+	list.WaitOutput(patience.Context(t), `"segment":"outer","reason":"NETFILTER_DROP"`)
+	list.WaitOutput(patience.Context(t), `"dst":"198.51.100.200"`)
+	calls.Stop()
+}
