@@ -36,6 +36,12 @@ func (a Addr) Netip() netip.Addr {
 // Is4 reports whether a is an IPv4 address.
 func (a *Addr) Is4() bool { return [12]byte(a[:12]) == v4Prefix }
 
+// Multicast reports whether a packet to a is for more than one host: a multicast address, or
+// that of all on a link.
+func (a *Addr) Multicast() bool {
+	return a[0] == 0xff || a.Is4() && (a[12]>>4 == 0xe || [4]byte(a[12:]) == [4]byte{255, 255, 255, 255})
+}
+
 var v4Prefix = [12]byte{10: 0xff, 11: 0xff}
 
 // Flags qualify an [Event]. Their bits are written, and never change.

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"syscall"
@@ -197,6 +198,41 @@ func TestDisallowedSource(t *testing.T) {
 	if src.Addr() != spoofed || e.Peer == 0 {
 		t.Errorf("named %v of peer %d, want %v", src, e.Peer, spoofed)
 	}
+}
+
+// Multicast that a host sends by itself is told from packets that somebody misses: on its way
+// into a tunnel none of whose peers has it, and from a source that the peer may not have.
+func TestHostMulticast(t *testing.T) {
+	a, b := pair(t, nil)
+	for _, c := range []struct {
+		dst  string
+		want probe.Reason
+	}{{"224.0.0.251", probe.HostMulticast}, {"255.255.255.255", probe.HostMulticast}, {"10.9.9.9", probe.NoAllowedIPsMatch}} {
+		a.send(udp4(a.addr, ip(c.dst), 5353, 5353, 8))
+		awaitCount(t, a, 0, c.want)
+	}
+	if n := a.PeerState(0).Drops; n[probe.HostMulticast] != 2 || n[probe.NoAllowedIPsMatch] != 1 {
+		t.Errorf("counted %v", n)
+	}
+	if err := a.set(fmt.Sprintf("public_key=%s\nallowed_ip=224.0.0.0/4\n", b.key.Public().Hex())); err != nil {
+		t.Fatal(err)
+	}
+	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+	a.send(udp4(ip("169.254.7.7"), ip("224.0.0.251"), 5353, 5353, 8))
+	e := await(t, w, "a drop", func(e *probe.Event) bool { return e.Dropped() })
+	if raceEnabled && e.Reason == probe.DisallowedSource {
+		t.Skip("the race detector made the device's pool throw the packet away")
+	}
+	if e.Reason != probe.HostMulticast || b.PeerState(e.Peer).Drops[probe.DisallowedSource] != 0 {
+		t.Errorf("dropped for %v: %v", e.Reason, b.PeerState(e.Peer).Drops)
+	}
+}
+
+// awaitCount waits until a drop of a peer's is counted.
+func awaitCount(t *testing.T, e *end, id probe.PeerID, why probe.Reason) {
+	t.Helper()
+	until(t, "a drop for "+why.String(), func() bool { return e.PeerState(id).Drops[why] > 0 })
 }
 
 // While there is no session the device keeps 128 batches; the oldest give way.

@@ -127,10 +127,13 @@ func (s *tunSeam) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
 		e.Checkpoint = probe.A1
 		e.Flags |= probe.FlagInitiatedHere
 	}
-	if e.Peer == 0 {
-		return probe.NoAllowedIPsMatch
+	switch {
+	case e.Peer != 0:
+		return probe.ReasonNone
+	case e.InnerDst.Multicast():
+		return probe.HostMulticast
 	}
-	return probe.ReasonNone
+	return probe.NoAllowedIPsMatch
 }
 
 // Write hands decrypted packets to the host. All are from one peer, in the

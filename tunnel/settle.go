@@ -240,6 +240,9 @@ func (a *accountant) cause(e *probe.Event, again bool) {
 		e.Reason = probe.DisallowedSource
 		e.InnerSrc, e.InnerDst, e.InnerLen, e.Proto = r.inner.InnerSrc, r.inner.InnerDst, r.inner.InnerLen, r.inner.Proto
 		e.InnerSrcPort, e.InnerDstPort, e.Info = r.inner.InnerSrcPort, r.inner.InnerDstPort, r.inner.Info
+		if e.InnerDst.Multicast() {
+			e.Reason = probe.HostMulticast
+		}
 	case examined:
 		if e.Reason = r.reason; r.reason == probe.BadInnerPacket {
 			takeOne(&p.badVersion)

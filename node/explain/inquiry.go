@@ -27,6 +27,11 @@ func newInquiry(k collect.Knowledge, req *Request) inquiry {
 	flow := &diagnose.Flow{Target: netip.AddrPortFrom(req.Target.Addr().Unmap(), req.Target.Port()), UDP: req.UDP, Source: req.From}
 	q := inquiry{know: k, from: req.From, facts: collect.FactsFrom(k), col: collect.CollectorFor(k), flow: flow}
 	q.facts.Flow, q.col.Flow = flow, flow
+	for _, p := range q.col.Peers {
+		if p.Endpoint.Addr().Unmap() == flow.Target.Addr() {
+			q.facts.Outside = p
+		}
+	}
 	return q
 }
 

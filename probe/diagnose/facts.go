@@ -36,6 +36,9 @@ type Facts struct {
 	// the only peer, or the one with the longest common prefix.
 	Nearest *Peer
 
+	// Outside is the peer whose endpoint has the target's address; nil if none has.
+	Outside *Peer
+
 	Strangers []Stranger
 
 	// LinkDown: the interface is not up. Missing are addresses that the

@@ -39,8 +39,9 @@ type RouteDecision struct {
 	Gateway   netip.Addr `json:"gateway,omitzero"`
 	Source    netip.Addr `json:"source,omitzero"`
 	Local     bool       `json:"local,omitempty"` // the address is this host's own
-	Mark      uint32     `json:"mark,omitempty"`  // the firewall mark that it was looked up with
-	Text      string     `json:"text,omitempty"`  // as "ip route get" words it, for evidence
+	Broadcast bool       `json:"broadcast,omitempty"`
+	Mark      uint32     `json:"mark,omitempty"` // the firewall mark that it was looked up with
+	Text      string     `json:"text,omitempty"` // as "ip route get" words it, for evidence
 
 	// By is the rule that led there, and Remove the command that would remove
 	// what decided; "" where that is not known.

@@ -130,6 +130,9 @@ func addData(p *diagnose.Peer, e *probe.Event, of *diagnose.Flow) {
 		p.DisallowedN++
 		reached(p)
 		confirmed(&p.Handshake)
+	case e.Reason == probe.HostMulticast: // nobody misses it, and it is authenticated
+		reached(p)
+		confirmed(&p.Handshake)
 	case e.Dropped():
 	case e.Seam == probe.SeamUDPReceive && e.Kind == probe.KindKeepalive:
 		confirmed(&p.Handshake)

@@ -211,6 +211,12 @@ func ofHost() []findingCase {
 		{name: "packets for a peer that has no AllowedIPs", edit: func(f *Facts) {
 			f.Unmatched = []PassedOn{{Peer: "alice", Key: keyOf("alice"), Dst: netip.MustParseAddr("10.0.0.77")}}
 		}, want: diagnose.NoAllowedIPsMatch, says: "10.0.0.77 through this host"},
+		{name: "packets for a peer's endpoint", edit: func(f *Facts) {
+			bob := caller("bob", "10.0.0.3/32")
+			bob.Endpoint = netip.MustParseAddrPort("203.0.113.9:51820")
+			f.Peers = append(f.Peers, bob)
+			f.Unmatched = []PassedOn{{Peer: "alice", Key: keyOf("alice"), Dst: netip.MustParseAddr("203.0.113.9")}}
+		}, want: diagnose.NoAllowedIPsMatch, says: "203.0.113.9 through this host"},
 		{name: "packets for a peer that has AllowedIPs by now", edit: func(f *Facts) {
 			f.Peers = append(f.Peers, caller("bob", "10.0.0.77/32"))
 			f.Unmatched = []PassedOn{{Peer: "alice", Key: keyOf("alice"), Dst: netip.MustParseAddr("10.0.0.77")}}

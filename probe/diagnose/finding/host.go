@@ -94,13 +94,28 @@ func unmatched(f *Facts) []diagnose.Finding {
 		if f.owner(p.Dst) != nil {
 			continue // it is by now
 		}
+		steps := fix.Steps{fix.Notef("add %s to the AllowedIPs of the peer that has it; who has what:", p.Dst),
+			fix.Check("wg show %s allowed-ips", f.Interface)}
+		if at := f.at(p.Dst); at != nil {
+			steps = fix.Steps{fix.Notef("%s is the endpoint of %s, which must be reached past the tunnel: what leads it into %s?",
+				p.Dst, at.label(), f.Interface), fix.Check("ip route get %s", p.Dst)}
+		}
 		found = append(found, diagnose.Finding{Peer: p.Key, Failing: true,
 			Summary: fmt.Sprintf("%s sends packets for %s through this host, and %s drops them: "+
 				"that address is in no peer's AllowedIPs", p.Peer, p.Dst, f.Interface),
-			Fix: fix.Steps{fix.Notef("add %s to the AllowedIPs of the peer that has it; who has what:", p.Dst),
-				fix.Check("wg show %s allowed-ips", f.Interface)}})
+			Fix: steps})
 	}
 	return found
+}
+
+// at is the peer whose endpoint has an address, nil if none has.
+func (f *Facts) at(a netip.Addr) *Peer {
+	for i := range f.Peers {
+		if f.Peers[i].Endpoint.Addr().Unmap() == a {
+			return &f.Peers[i]
+		}
+	}
+	return nil
 }
 
 // owner is the peer that an address belongs to by cryptokey routing, nil if none has it.

@@ -42,12 +42,14 @@ func (f facts) unmatched() diagnose.Verdict {
 	v := diagnose.Verdict{Code: diagnose.NoAllowedIPsMatch, Checkpoint: probe.A1, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("%s is in no peer's AllowedIPs", dst),
 		Evidence: []evidence.Line{evidence.Kernel.Decides("cryptokey routing of %s finds no peer for %s", f.Interface, dst)}}
-	if e := f.Flow.Dropped; e != nil && e.Reason == probe.NoAllowedIPsMatch {
+	if e := f.Flow.Dropped; e != nil && unmatchedReason(e.Reason) {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("the packet entered the tunnel and was refused there"))
 	}
 	f.answeredOutside(&v)
 	host := hostPrefix(dst)
-	if p := f.Nearest; p != nil {
+	if what := f.unfit(dst); what != "" {
+		f.unfitTarget(&v, what)
+	} else if p := f.Nearest; p != nil {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("nearest: %s has %s", p.Label(), joinPrefixes(p.AllowedIPs)))
 		all := append(slices.Clone(p.AllowedIPs), host)
 		v.Fix = fix.Steps{
@@ -66,6 +68,11 @@ func (f facts) unmatched() diagnose.Verdict {
 	return v
 }
 
+// unmatchedReason reports whether the node drops for want of a peer for the destination.
+func unmatchedReason(r probe.Reason) bool {
+	return r == probe.NoAllowedIPsMatch || r == probe.HostMulticast
+}
+
 // notRouted: the kernel does not give the packet to the tunnel.
 func (f facts) notRouted(time.Time) *ruling {
 	r := f.Flow.Route
@@ -78,6 +85,7 @@ func (f facts) notRouted(time.Time) *ruling {
 		Evidence: []evidence.Line{evidence.Kernel.Decides("ip route get %s: %s", dst, r.Describe()),
 			evidence.Kernel.Says("no packet for it entered the tunnel")},
 		Fix: routeFix(&r, f.Interface, f.routeInto(dst))}
+	what := f.unfit(dst)
 	switch {
 	case r.Local:
 		v.Summary = fmt.Sprintf("%s is this host's own address: no packet for it leaves", dst)
@@ -86,7 +94,13 @@ func (f facts) notRouted(time.Time) *ruling {
 		v.Code = diagnose.DestNotRouted
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, r.Kind)
 	}
-	f.incomplete(&v)
+	switch {
+	case r.Local:
+	case what != "":
+		f.unfitTarget(&v, what)
+	default:
+		f.incomplete(&v)
+	}
 	f.answeredOutside(&v)
 	return final(v)
 }

@@ -61,6 +61,12 @@ func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
 	if src.Addr().IsValid() {
 		v.Summary = fmt.Sprintf("%s sends packets from %s, which is not in its AllowedIPs here", p.Label(), src.Addr())
 		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("the latest: %s to %s", src, dst))
+		if what := f.unfit(src.Addr()); what != "" {
+			v.Summary += ": it is " + what
+			v.Fix = fix.Steps{fix.Notef("make %s send from its address in the tunnel; there:", p.Label()),
+				fix.Check("ip route get %s", dst.Addr()).On(p.Label())}
+			return v
+		}
 		all = append(append([]netip.Prefix(nil), all...), hostPrefix(src.Addr()))
 		v.Fix = fix.Steps{
 			fix.Notef("in %s:", in),

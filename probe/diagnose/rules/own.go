@@ -25,7 +25,7 @@ func (f facts) droppedHere(now time.Time) *ruling {
 		return nil // an answer, which belongs to the other direction
 	}
 	switch {
-	case e.Reason == probe.NoAllowedIPsMatch && viewOf(f) == asB:
+	case unmatchedReason(e.Reason) && viewOf(f) == asB:
 		return final(f.unmatched())
 	case e.Reason != probe.NoEndpoint:
 	case f.Onward != nil:
@@ -86,6 +86,9 @@ func (f facts) nodeSays(e *probe.Event, who string, heard evidence.Known, way st
 		v.Summary = fmt.Sprintf("%s routes the packet to %s into its tunnel, where %s is in no peer's AllowedIPs", who, f.target(), dst)
 		v.Fix = fix.Steps{fix.Notef("on %s: add %s to the AllowedIPs of the peer that has it; who has what:", who, dst),
 			fix.Check("wg show all allowed-ips").On(who)}
+		if what := f.unfit(dst); what != "" {
+			v.Fix = f.askInside(what)
+		}
 	case ok && why == probe.NoEndpoint:
 		v.Code = diagnose.NoEndpoint
 		v.Summary = fmt.Sprintf("%s has no endpoint for the peer that %s is behind: only that peer can initiate", who, dst)

@@ -15,7 +15,7 @@ import (
 func (s *Snapshot) Evidence(w *Walk) evidence.RouteDecision {
 	d := &w.Decision
 	r := evidence.RouteDecision{Kind: d.Type.kind(), Interface: d.OutLink(), Gateway: d.gateway(), Source: d.PrefSrc,
-		Local: d.Type == TypeLocal, Mark: w.Flow.Mark, Text: d.what(), Remove: d.Delete()}
+		Local: d.Type == TypeLocal, Broadcast: d.Type == TypeBroadcast, Mark: w.Flow.Mark, Text: d.what(), Remove: d.Delete()}
 	if d.Table == Local {
 		r.Remove = "" // without it the host does not know its own address
 	}

@@ -1,0 +1,50 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/fix"
+)
+
+// This file keeps addresses out of a tunnel that never belong in one: a fix that leads them
+// there breaks the host, or the tunnel itself.
+
+// unfit says what a is, if it is of that kind; "" if it may be behind a peer. The endpoint of
+// a peer may be in AllowedIPs and yet must have its way past the tunnel.
+func (f facts) unfit(a netip.Addr) string {
+	switch {
+	case a.IsUnspecified():
+		return "the unspecified address"
+	case a.IsLoopback():
+		return "a loopback address, which each host has to itself"
+	case a.IsMulticast():
+		return "a multicast address"
+	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "a broadcast address"
+	case a.IsLinkLocalUnicast():
+		return "a link-local address, which is of one link alone"
+	case f.Flow != nil && a == f.Flow.Target.Addr() && f.Flow.Route.Broadcast:
+		return "a broadcast address"
+	}
+	for _, p := range []*diagnose.Peer{f.Outside, f.Peer} {
+		if p != nil && p.Endpoint.Addr().Unmap() == a {
+			return "the endpoint of " + p.Label()
+		}
+	}
+	return ""
+}
+
+// askInside is what to do where the target is not for a tunnel.
+func (f facts) askInside(what string) fix.Steps {
+	s := fix.Steps{fix.Notef("%s is %s: leave it out of the tunnel, and ask about an address that is behind a peer; who has what:",
+		f.Flow.Target.Addr(), what)}
+	return append(s, fix.Check("wg show %s allowed-ips", f.Interface))
+}
+
+// unfitTarget words a verdict on packets to an address that does not belong in the tunnel.
+func (f facts) unfitTarget(v *diagnose.Verdict, what string) {
+	v.Summary = fmt.Sprintf("%s is %s: packets to it do not belong in %s", f.Flow.Target.Addr(), what, f.Interface)
+	v.Fix = f.askInside(what)
+}
