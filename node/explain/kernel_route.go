@@ -32,7 +32,10 @@ func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.T
 	if p.Lost != "" {
 		p.Source = a.Source()
 	}
-	if a.Own() || s == evidence.FromWire {
+	if own := a.Own(); own || s == evidence.FromWire {
+		if r := a.Route(); own && r.Overruled != "" {
+			p.Route = r
+		}
 		return
 	}
 	p.Route, p.Forwarding = a.Route(), a.Forwarding()

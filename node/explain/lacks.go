@@ -21,6 +21,10 @@ func (s *Subject) lacks(f *diagnose.Facts) {
 		return
 	}
 	f.LinkDown = !l.Up
+	f.NoIPv6, f.EnableIPv6 = l.NoIPv6()
+	for _, a := range l.Addrs {
+		f.Addresses = append(f.Addresses, a.Prefix)
+	}
 	if s.File == nil {
 		return
 	}

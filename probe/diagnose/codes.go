@@ -83,6 +83,9 @@ const (
 	QueueFull        Code = "queue-full"         // of a device, or of the tunnel's interface
 	SocketBufferFull Code = "socket-buffer-full" // the program does not read as fast as packets arrive
 	Checksum         Code = "checksum"           // it is wrong
+
+	LocalTableBypassed Code = "local-table-bypassed" // a policy rule ahead of table local leads this host's own packets elsewhere
+	IPv6Disabled       Code = "ipv6-disabled"        // the device that it came in on has no IPv6
 )
 
 // Name resolution.

@@ -67,4 +67,42 @@ sent that is usual: the device computes it later.`,
 		Mend: `Have the sending host's kernel compute it, to see whether that is it:
   ethtool -K DEV tx off`,
 	}},
+	{Code: LocalTableBypassed, Class: ClassRouting, Doc: Doc{
+		Title: "a policy rule takes what is for this host itself",
+		Meaning: `The packet is for an address of this host, which table local has, and a policy rule that
+is asked before that table leads it elsewhere: it is forwarded, or dropped by the route, in
+place of being taken in. By default table local comes first, with priority 0. VRFs are often
+set up with table local behind their own rule (l3mdev), and some scripts move it to have
+traffic between this host's own addresses leave.`,
+		Wire: `The packet arrives, and passes the prerouting hook; it does not come to the input hook.
+tcpdump shows it once more on another device, or not at all.`,
+		Alike: []Candidate{
+			{InputFirewall, "a rule of the packet filter drops it in the input hook"},
+			{NoRouteOnward, "the address is another host's"},
+			{ReversePathFilter, "it is dropped because of its source"},
+		},
+		Mend: `See which rules come before "lookup local":
+  ip rule
+  ip -6 rule
+Have table local asked first, for this address, or for all (priority 0):
+  ip rule add pref NUMBER to ADDRESS lookup local
+For good, where the rules are made: the configuration of the VRF, or of the network.`,
+	}},
+	{Code: IPv6Disabled, Class: ClassConfig, Doc: Doc{
+		Title: "the device has no IPv6",
+		Meaning: `IPv6 is off on the device that the packet came in on: by disable_ipv6, or because its MTU
+is less than 1280, the least that IPv6 takes. The kernel drops all IPv6 packets that come in
+there, before any rule sees them, and takes no IPv6 address.`,
+		Wire: `IPv6 packets come out of the tunnel and go no further. IPv4 works.`,
+		Alike: []Candidate{
+			{InputFirewall, "a rule drops them"},
+			{ForwardingDisabled, "they arrive, and are not passed on"},
+		},
+		Mend: `Allow it, or raise the MTU; then add the addresses again that were lost by it:
+  sysctl -w net.ipv6.conf.DEV.disable_ipv6=0
+  ip link set DEV mtu 1280
+  ip address add ADDRESS/LENGTH dev DEV
+wgnode reload NAME restores the addresses of a configuration. For good, in a file in
+/etc/sysctl.d: net.ipv6.conf.all.disable_ipv6 applies to all devices.`,
+	}},
 }

@@ -45,6 +45,10 @@ type Facts struct {
 	// configuration gives it and that it does not have.
 	LinkDown bool
 	Missing  []netip.Prefix
+	// Addresses are those that it has; none if that is not known. NoIPv6 says why it has no
+	// IPv6, and EnableIPv6 is the command that gives it back; "" where it has.
+	Addresses          []netip.Prefix
+	NoIPv6, EnableIPv6 string
 	// Changed says in which respect that concerns the flow the device is not what
 	// the configuration makes it: somebody has changed it. "" if in none.
 	Changed string

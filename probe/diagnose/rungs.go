@@ -111,7 +111,8 @@ func (f *Facts) seen(cp probe.Checkpoint) *probe.Event {
 func (f *Facts) notNeeded(cp probe.Checkpoint, now time.Time) bool {
 	switch {
 	case cp.Seam() == probe.SeamForward:
-		return f.Flow != nil && f.Flow.Route.Local && f.Kernel.On(evidence.FromTunnel).Out == "" // else it is a port forward
+		own := f.Flow != nil && (f.Flow.Route.Local || f.Flow.Route.Overruled != "")
+		return own && f.Kernel.On(evidence.FromTunnel).Out == "" // else it is a port forward
 	case cp.OfFlow():
 		return false
 	}

@@ -68,6 +68,7 @@ func full() evidence.Observations {
 	}
 	for _, r := range routes {
 		r.Ahead = []evidence.RuleAhead{{Interface: "eth1", Command: "ip rule add ..."}}
+		r.Overruled, r.LocalFirst = "local 192.0.2.1", "ip rule add"
 		r.Broadcast, r.Mark, r.Steps = true, 7, []string{"0: from all lookup local -> no route"}
 		r.Neighbor = &evidence.Neighbor{Addr: netip.MustParseAddr("192.0.2.254"), Link: "eth0", Unreachable: true, Pending: true,
 			Evidence: "FAILED"}

@@ -55,6 +55,12 @@ type RouteDecision struct {
 	// Around is the command that would lead past the tunnel.
 	Around string `json:"around,omitempty"`
 
+	// Overruled is the route of table local that says that the address is this host's own,
+	// where By is asked before that table and leads elsewhere; "" else. LocalFirst is the
+	// command that has table local asked first for this address.
+	Overruled  string `json:"overruled,omitempty"`
+	LocalFirst string `json:"local_first,omitempty"`
+
 	// Steps are the rules that were tried and what came of each, one line each; empty
 	// where only the decision was asked for.
 	Steps []string `json:"steps,omitempty"`

@@ -92,12 +92,6 @@ func faultsOfRoute() []fault {
 func faultsBeyondRoute() []fault {
 	closed := func(s *site) *diagnose.Report { return s.Explain(net.JoinHostPort(addressB(s), "81")) }
 	return []fault{
-		{code: diagnose.NoAllowedIPsMatch, how: "the peer's endpoint", side: "A", at: "A1", says: "is the endpoint of gateway",
-			conf: func(*site) {}, ask: func(s *site) *diagnose.Report { return s.Explain(s.HWan().Addr().String()) }},
-		{code: diagnose.NoAllowedIPsMatch, how: "a multicast address", side: "A", at: "A1", says: "is a multicast address",
-			conf: func(*site) {}, ask: func(s *site) *diagnose.Report {
-				return s.Explain(map[bool]string{false: "224.0.0.251", true: "ff05::fb"}[s.V6])
-			}},
 		{code: diagnose.NoAllowedIPsMatch, how: "not in the file", side: "A", at: "A1", mends: true,
 			twin: func(*site) {},
 			conf: func(s *site) { s.ConfA.Replace(s.T, ", "+s.HLan().String(), "") }},

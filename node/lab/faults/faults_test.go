@@ -66,7 +66,7 @@ const (
 func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
 		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners(),
-		faultsOfKernel(), faultsOfBothWays())
+		faultsOfKernel(), faultsOfBothWays(), faultsOfHost())
 }
 
 // elsewhere are the codes whose cases need other hosts or files than the matrix

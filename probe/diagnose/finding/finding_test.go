@@ -203,7 +203,12 @@ func ofHost() []findingCase {
 				true
 		}},
 		{name: "one half", edit: func(f *Facts) { fullTunnel(f, "0.0.0.0/1") }},
+	}
+}
 
+// ofOthers are about packets that peers send through this host.
+func ofOthers() []findingCase {
+	return []findingCase{
 		{name: "packets for others", edit: func(f *Facts) {
 			f.PassedOn = []PassedOn{{Peer: "alice", Key: keyOf("alice"), Dst: netip.MustParseAddr("192.168.7.7")}}
 			f.Forwarding = notForwarding(false)
@@ -299,7 +304,7 @@ func ofTimeAndNames() []findingCase {
 
 func TestFindings(t *testing.T) {
 	fixes := make(fixtest.Fixes)
-	for _, test := range slices.Concat(ofNetworks(), ofHost(), ofTimeAndNames()) {
+	for _, test := range slices.Concat(ofNetworks(), ofHost(), ofOthers(), ofTimeAndNames()) {
 		t.Run(test.name, func(t *testing.T) {
 			f := good()
 			test.edit(f)

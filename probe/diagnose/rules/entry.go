@@ -113,6 +113,10 @@ func (f facts) incomplete(v *diagnose.Verdict) {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s is down: routes by it are gone, or out of use", f.Interface))
 		first = append(first, fix.Command("ip link set %s up", f.Interface))
 	}
+	if f.NoIPv6 != "" && (f.Flow.Target.Addr().Is6() || slices.ContainsFunc(f.Missing, func(p netip.Prefix) bool { return p.Addr().Is6() })) {
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s has no IPv6: %s", f.Interface, f.NoIPv6))
+		first = append(first, fix.Commands(f.EnableIPv6)...)
+	}
 	for _, p := range f.Missing {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s, which the configuration gives it, is no address of %s", p, f.Interface))
 		first = append(first, fix.Command("ip address add %s dev %s", p, f.Interface))
@@ -123,7 +127,7 @@ func (f facts) incomplete(v *diagnose.Verdict) {
 // routeInto is the route that leads packets to dst into the interface. Where that is
 // incomplete, one that was there may come back as it is mended.
 func (f facts) routeInto(dst netip.Addr) fix.Step {
-	if f.LinkDown || len(f.Missing) > 0 {
+	if f.LinkDown || len(f.Missing) > 0 || f.NoIPv6 != "" && dst.Is6() {
 		return fix.Command("ip route replace %s dev %s", hostPrefix(dst), f.Interface)
 	}
 	return fix.Command("ip route add %s dev %s", hostPrefix(dst), f.Interface)

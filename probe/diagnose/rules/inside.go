@@ -146,6 +146,7 @@ func (f facts) noReply(now time.Time) *ruling {
 		diagnose.Maybe(diagnose.NoReply,
 			"on %s, tcpdump -ni any udp port %d: do the data messages arrive? What lies between may let handshakes pass alone",
 			p.Label(), p.Endpoint.Port()))
+	foreign := f.foreignSource(&v)
 	f.answeredBefore(&v, now)
 	f.claimed(&v)
 	if f.Flow.UDP {
@@ -157,6 +158,9 @@ func (f facts) noReply(now time.Time) *ruling {
 	}
 	v.Fix = fix.Steps{fix.Note("the far host can tell; on " + p.Label() + ":"),
 		fix.Check("wgnode explain %s --passive --from %s", f.target(), src).On(p.Label())}
+	if len(foreign) > 0 {
+		v.Fix = foreign
+	}
 	if slices.ContainsFunc(f.Missing, func(m netip.Prefix) bool { return m.Addr().Is4() == dst.Is4() }) {
 		f.incomplete(&v) // so that they have a source that nobody there expects
 	}

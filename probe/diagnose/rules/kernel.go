@@ -108,6 +108,9 @@ func (f facts) innerInDropped(time.Time) *ruling {
 		if p.Passed == "input" {
 			return f.blocked(p, diagnose.InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
 		}
+		if r := overruled(p, probe.A6, what); r != nil {
+			return r
+		}
 		return filtered(p, probe.A6, what)
 	}
 	// A reply without its request may be one to somebody whose request is yet to
@@ -145,6 +148,9 @@ func (f facts) forwarded(time.Time) *ruling {
 	}
 	if p.Passed == "input" {
 		return f.blocked(p, diagnose.InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
+	}
+	if r := overruled(p, probe.B7, fmt.Sprintf("packets to %s", f.target())); r != nil {
+		return r
 	}
 	if p.Passed == "postrouting" {
 		return nil

@@ -55,6 +55,8 @@ var mechanisms = map[string]mechanism{
 		checks: []string{"ss -0eumt --bpf", "bpftool cgroup tree"}},
 	"SOCKET_RCVBUFF": {code: diagnose.SocketBufferFull, by: "the full receive buffer of the socket", passing: true,
 		checks: []string{"ss -uamn", "nstat -az UdpRcvbufErrors"}},
+	"IPV6DISABLED": {code: diagnose.IPv6Disabled, by: "IPv6, which is off on %s,",
+		checks: []string{"sysctl net.ipv6.conf.%s.disable_ipv6", "ip link show dev %s"}},
 	"UDP_CSUM": checksum, "TCP_CSUM": checksum, "IP_CSUM": checksum,
 	"QDISC_DROP": {code: diagnose.QueueFull, by: "the full queue of %s", passing: true, checks: []string{"tc -s qdisc show dev %s"}},
 	"FULL_RING": {code: diagnose.QueueFull, by: "the full queue of %s, which is not read fast enough,", passing: true,
@@ -94,6 +96,10 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 		checks := strings.Join(m.checks, "; ")
 		v.Candidates = []diagnose.Candidate{diagnose.Maybe(v.Code, checks, devices(checks, d)...),
 			diagnose.Maybe(diagnose.NoResponse, "does the peer send at all? On it: tcpdump -ni any udp")}
+	}
+	if m.code == diagnose.IPv6Disabled && d.Device == f.Interface && f.NoIPv6 != "" {
+		f.incomplete(&v)
+		return final(v)
 	}
 	v.Fix = fix.Steps{fix.Note("see what it is:")}
 	for _, c := range m.checks {

@@ -29,7 +29,8 @@ var table = []rule{
 			diagnose.NoRouteOnward: {probe.B5, probe.B6}, diagnose.NeighborUnreachable: {probe.B5, probe.B6}}},
 	{name: "refused by this host", views: asB, after: names("not routed by the node"), find: facts.rejected,
 		finds: finds{diagnose.ForwardFirewall: {probe.B5}, diagnose.InputFirewall: {probe.B7}, diagnose.ReversePathFilter: {probe.B5},
-			diagnose.NoRouteOnward: {probe.B5}, diagnose.ForwardingDisabled: {probe.B5}, diagnose.NeighborUnreachable: {probe.B6}}},
+			diagnose.NoRouteOnward: {probe.B5}, diagnose.ForwardingDisabled: {probe.B5}, diagnose.NeighborUnreachable: {probe.B6},
+			diagnose.LocalTableBypassed: {probe.B7}}},
 	{name: "answer says no", views: asA | asB, after: names("sent back", "refused by this host"), find: facts.refused,
 		finds: finds{diagnose.ConnectionRefused: {probe.CheckpointNone}, diagnose.ForwardFirewall: {probe.B5},
 			diagnose.NoRouteOnward: {probe.B5}, diagnose.NeighborUnreachable: {probe.B6}, diagnose.NoReplyFromDestination: {probe.B6},
@@ -83,7 +84,7 @@ var table = []rule{
 		finds: finds{diagnose.ResponseNotAccepted: {probe.B3}}},
 	{name: "not forwarded", views: asB, after: names("initiated again and again"), find: facts.forwarded,
 		finds: finds{diagnose.ForwardFirewall: {probe.B5}, diagnose.InputFirewall: {probe.B7}, diagnose.ReversePathFilter: {probe.B5},
-			diagnose.NoRouteOnward: {probe.B5}, diagnose.ForwardingDisabled: {probe.B5}}},
+			diagnose.NoRouteOnward: {probe.B5}, diagnose.ForwardingDisabled: {probe.B5}, diagnose.LocalTableBypassed: {probe.B7}}},
 	{name: "dropped by the kernel behind the tunnel", views: asB, after: names("not forwarded"), find: facts.behindKernel,
 		finds: kernelDrops(diagnose.ForwardFirewall, probe.B5, probe.B7)},
 	{name: "not returned", views: asB, after: names("dropped by the kernel behind the tunnel"), find: facts.returned,
@@ -110,7 +111,7 @@ var table = []rule{
 	{name: "dropped by the kernel on the way in", views: asA | asB | peers, after: names("dropped on the way in"),
 		find: facts.wireInKernel, finds: kernelDrops(diagnose.UnderlayInputFirewall, probe.A3, probe.A5, probe.B2, probe.B3)},
 	{name: "filtered on the way in", views: asA | asB | peers, after: names("dropped by the kernel on the way in"), find: facts.wireInFiltered,
-		finds: finds{diagnose.ReversePathFilter: {probe.A3, probe.B2}}},
+		finds: finds{diagnose.ReversePathFilter: {probe.A3, probe.B2}, diagnose.LocalTableBypassed: {probe.A3, probe.A5, probe.B2, probe.B3}}},
 	{name: "refused on the way in", views: asA | asB | peers, after: names("filtered on the way in"), find: facts.wireInRefused,
 		finds: finds{diagnose.UnderlayInputFirewall: {probe.A3, probe.A5, probe.B2, probe.B3}}},
 	{name: "ICMP error", views: asA | peers, after: names("refused on the way in"), find: facts.icmpSays,
@@ -119,7 +120,7 @@ var table = []rule{
 	{name: "source of the reply not allowed", views: asA, after: names("ICMP error"), find: facts.replyDisallowed,
 		finds: finds{diagnose.DisallowedSource: {probe.A6}}},
 	{name: "reply dropped behind the tunnel", views: asA, after: names("source of the reply not allowed"), find: facts.innerInDropped,
-		finds: finds{diagnose.InputFirewall: {probe.A6}, diagnose.ReversePathFilter: {probe.A6}}},
+		finds: finds{diagnose.InputFirewall: {probe.A6}, diagnose.ReversePathFilter: {probe.A6}, diagnose.LocalTableBypassed: {probe.A6}}},
 	{name: "reply dropped by the kernel", views: asA, after: names("reply dropped behind the tunnel"), find: facts.innerInKernel,
 		finds: kernelDrops(diagnose.InputFirewall, probe.A6)},
 
@@ -146,7 +147,8 @@ var table = []rule{
 // one that the reason has.
 func kernelDrops(firewall diagnose.Code, at ...probe.Checkpoint) finds {
 	f := make(finds)
-	for _, c := range []diagnose.Code{firewall, diagnose.BPFDrop, diagnose.QueueFull, diagnose.SocketBufferFull, diagnose.Checksum} {
+	for _, c := range []diagnose.Code{firewall, diagnose.BPFDrop, diagnose.QueueFull, diagnose.SocketBufferFull, diagnose.Checksum,
+		diagnose.IPv6Disabled} {
 		f[c] = at
 	}
 	if firewall == diagnose.ForwardFirewall {

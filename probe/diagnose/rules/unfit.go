@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -47,4 +49,34 @@ func (f facts) askInside(what string) fix.Steps {
 func (f facts) unfitTarget(v *diagnose.Verdict, what string) {
 	v.Summary = fmt.Sprintf("%s is %s: packets to it do not belong in %s", f.Flow.Target.Addr(), what, f.Interface)
 	v.Fix = f.askInside(what)
+}
+
+// foreignSource says where this host's own packets enter the tunnel with a source that is
+// not an address of the interface: the peer is not likely to allow it. It returns what gives
+// them one that is; nil where they have one, or were sent by others.
+func (f facts) foreignSource(v *diagnose.Verdict) fix.Steps {
+	a1 := f.Flow.Seen[probe.A1]
+	if a1 == nil || !f.Flow.Probe.Sent || f.Kernel.On(evidence.ToTunnel).Translated != "" {
+		return nil
+	}
+	from, _ := a1.Inner()
+	src, dst := from.Addr(), f.Flow.Target.Addr()
+	var own netip.Addr
+	for _, a := range f.Addresses {
+		switch a := a.Addr(); {
+		case a == src:
+			return nil
+		case a.Is4() == dst.Is4() && !a.IsLinkLocalUnicast() && !own.IsValid():
+			own = a
+		}
+	}
+	if !own.IsValid() {
+		return nil // none that it could have: see incomplete
+	}
+	v.Evidence = append(v.Evidence, evidence.Kernel.Says("they have the source %s, which is no address of %s: %s", src, f.Interface,
+		f.Flow.Route.Describe()))
+	last(v, diagnose.ForwardingDisabled, diagnose.ForwardFirewall, diagnose.NoRouteOnward, diagnose.NoReplyFromDestination,
+		diagnose.ReturnRouteWrong, diagnose.NoReply)
+	return fix.Steps{fix.Notef("send from an address of %s: without a source in the route (src), or with this one", f.Interface),
+		fix.Command("ip route replace %s dev %s src %s", hostPrefix(dst), f.Interface, own)}
 }

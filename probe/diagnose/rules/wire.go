@@ -87,12 +87,16 @@ func (f facts) wireInRefused(now time.Time) *ruling {
 
 // wireInFiltered: encrypted packets arrive, and the check of their source
 // drops them.
-func (f facts) wireInFiltered(time.Time) *ruling {
+func (f facts) wireInFiltered(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
 	if f.works() {
 		return nil
 	}
-	at := probe.A3
+	at := f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now)
+	if r := overruled(p, at, fmt.Sprintf("encrypted packets from %s", p.Src)); r != nil {
+		return r
+	}
+	at = probe.A3
 	if f.Side == probe.SideB {
 		at = probe.B2
 	}

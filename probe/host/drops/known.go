@@ -22,6 +22,7 @@ var proof = map[string][]string{
 	"QDISC_DROP":      {"__dev_queue_xmit", "__dev_xmit_skb", "tun_net_xmit", "net_tx_action", "__qdisc_run", "dev_qdisc_enqueue"},
 	"FULL_RING":       {"tun_net_xmit"},
 	"XFRM_POLICY":     {"ip_forward", "ip6_forward", "udp_queue_rcv_one_skb", "udpv6_queue_rcv_one_skb", "tcp_v4_rcv", "tcp_v6_rcv"},
+	"IPV6DISABLED":    {"ip6_rcv_core"},
 	"IP_RPFILTER":     {"ip_rcv_finish_core"},
 	"IP_LOCAL_SOURCE": {"ip_rcv_finish_core"},
 	// Without a reason of its own, by the place alone.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // Evidence returns what a walk through the snapshot came to. Steps are not set, see
@@ -25,7 +26,33 @@ func (s *Snapshot) Evidence(w *Walk) evidence.RouteDecision {
 	if d.Rule != nil {
 		r.By, r.Ahead = d.Rule.String(), s.ahead(w)
 	}
+	s.overruled(w, &r)
 	return r
+}
+
+// overruled notes that the packet is for this host itself, and that a rule which is asked
+// before table local sends it elsewhere: it was put ahead of that, as VRFs have it, or
+// table local has no rule any more. What belongs to a VRF is in that one's table.
+func (s *Snapshot) overruled(w *Walk, r *evidence.RouteDecision) {
+	d := &w.Decision
+	dst := w.Flow.Dst
+	if d.Rule == nil || d.Table == Local || d.Type == TypeLocal || d.Type == TypeBroadcast || d.Type == TypeMulticast {
+		return
+	}
+	f := s.lookup(dst.Is6(), Local, &key{dst: dst, src: unspecified(dst.Is6())})
+	if f.route == nil || f.route.Type != TypeLocal {
+		return
+	}
+	r.Overruled = f.route.String()
+	if d.Rule.Priority == 0 { // nothing comes before it
+		r.LocalFirst = d.Rule.Delete()
+		return
+	}
+	family := "-4"
+	if dst.Is6() {
+		family = "-6"
+	}
+	r.LocalFirst = harmless.Command("ip %s rule add pref %d to %s lookup local", family, d.Rule.Priority-1, dst)
 }
 
 // kind is the type for evidence.

@@ -4,12 +4,15 @@ package routing
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe/harmless"
 )
 
 // Link is a network interface.
@@ -53,6 +56,7 @@ type conf4 struct {
 type conf6 struct {
 	forwarding      int // of "all" only: that of a single link does not count
 	forceForwarding int
+	disabled        int  // disable_ipv6
 	hasForce        bool // the kernel knows force_forwarding (Linux 6.17)
 }
 
@@ -66,6 +70,7 @@ const (
 	devconf4AcceptLocal   = 23 // IPV4_DEVCONF_ACCEPT_LOCAL
 	devconf4SrcValidMark  = 24 // IPV4_DEVCONF_SRC_VMARK
 	devconf4RouteLocalnet = 26 // IPV4_DEVCONF_ROUTE_LOCALNET
+	devconf6Disabled      = 26 // DEVCONF_DISABLE_IPV6
 	devconf6Force         = 59 // DEVCONF_FORCE_FORWARDING
 )
 
@@ -145,7 +150,7 @@ func (l *Link) parseConf(b []byte) {
 					routeLocalnet: at(devconf4RouteLocalnet - 1),
 				}
 			case family == unix.AF_INET6 && kind == unix.IFLA_INET6_CONF:
-				l.conf6 = conf6{forceForwarding: at(devconf6Force), hasForce: len(v) > 4*devconf6Force}
+				l.conf6 = conf6{disabled: at(devconf6Disabled), forceForwarding: at(devconf6Force), hasForce: len(v) > 4*devconf6Force}
 			}
 		}
 	}
@@ -217,6 +222,22 @@ func (s *Snapshot) l3Master(index int) int {
 		return m.Index
 	}
 	return 0
+}
+
+// leastMTU6 is the MTU that IPv6 takes at least (RFC 8200, section 5). On links that have
+// less Linux has none.
+const leastMTU6 = 1280
+
+// NoIPv6 says why a link has no IPv6, and the command that gives it back: until then it takes
+// no address, and drops what comes in. Both are "" where it has.
+func (l *Link) NoIPv6() (why, fix string) {
+	switch name := sysctlName("ipv6", l.Name, "disable_ipv6"); {
+	case l.conf6.disabled != 0:
+		return fmt.Sprintf("%s = %d", name, l.conf6.disabled), harmless.Command("sysctl -w %s=0", name)
+	case l.MTU < leastMTU6:
+		return fmt.Sprintf("its MTU is %d, and IPv6 needs %d", l.MTU, leastMTU6), harmless.Command("ip link set %s mtu %d", l.Name, leastMTU6)
+	}
+	return "", ""
 }
 
 // sysctlName puts a link's name into the name of a sysctl. Dots in it would be

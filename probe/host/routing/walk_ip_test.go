@@ -3,6 +3,7 @@
 package routing
 
 import (
+	"cmp"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -104,6 +105,25 @@ func TestVRF(t *testing.T) {
 		w := s.Walk(tc.flow)
 		if got := w.Steps[1].String(); w.Decision.OutLink() != tc.out || got != tc.step {
 			t.Errorf("%s: out of %q, want %q\n got %s\nwant %s", tc.flow, w.Decision.OutLink(), tc.out, got, tc.step)
+		}
+	}
+
+	// Table local behind the VRF's rule, as for VRFs that are to be apart: the VRF's table
+	// takes what is for this host's own address of no VRF.
+	local := &table{first: make(map[netip.Prefix]ends)}
+	local.add(Route{Dst: netip.MustParsePrefix("9.9.9.9/32"), Type: TypeLocal, Table: Local, next: -1, Hops: []Hop{{Link: 3, Dev: "eth1"}}})
+	local.index()
+	s.tables[tableID{false, Local}] = local
+	for _, first := range []bool{true, false} {
+		want := ""
+		if !first {
+			want = "ip -4 rule add pref 999 to 9.9.9.9 lookup local"
+			s.Rules4[0].Priority = 2000
+			slices.SortFunc(s.Rules4, func(a, b Rule) int { return cmp.Compare(a.Priority, b.Priority) })
+		}
+		w := s.Walk(Flow{Dst: addr("9.9.9.9"), IIF: "eth0"})
+		if r := s.Evidence(&w); r.LocalFirst != want {
+			t.Errorf("table local first %t: %q, want %q", first, r.LocalFirst, want)
 		}
 	}
 }
