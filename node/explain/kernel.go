@@ -57,6 +57,9 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
 	if s == evidence.ToTunnel && f.Side == probe.SideA && next.Passed != "" && next.Out != w.link {
 		pkt.Diversion(&next, ports)
 	}
+	if s != evidence.FromWire {
+		next.Lowered = pkt.Lowered(ports)
+	}
 	p.Add(&next)
 	p.XfrmBlocks = pkt.Blocks(p)
 	w.route(f, s, p, pkt)

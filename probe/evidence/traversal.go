@@ -55,6 +55,9 @@ type Traversal struct {
 	ChangedBy string   `json:"changed_by,omitempty"`
 	Spare     []string `json:"spare,omitempty"`
 
+	// Lowered says how a rule of this host has lowered its TTL; nil if none has.
+	Lowered *Lowered `json:"lowered,omitempty"`
+
 	// Route is where routing leads it.
 	Route RouteDecision `json:"route,omitzero"`
 	// Source is what its source means for it; nil if that was not looked up.
@@ -87,6 +90,9 @@ func (t *Traversal) Add(next *Traversal) {
 	}
 	if next.Passed == "" {
 		t.Changed, t.ChangedBy, t.Spare = was.Changed, was.ChangedBy, was.Spare
+		if t.Lowered == nil {
+			t.Lowered = was.Lowered
+		}
 	}
 	if t.Route.Kind == RouteUnknown {
 		t.Route = was.Route
@@ -100,6 +106,15 @@ func (t *Traversal) Add(next *Traversal) {
 	if t.Conntrack == nil {
 		t.Conntrack = was.Conntrack
 	}
+}
+
+// Lowered is a TTL (of IPv6 the hop limit) that a rule has lowered.
+type Lowered struct {
+	From int    `json:"from"` // as the packet came
+	To   int    `json:"to"`
+	By   string `json:"by,omitempty"` // the rule, "" if that is not known
+	// Spare are commands that leave such packets alone.
+	Spare []string `json:"spare,omitempty"`
 }
 
 // Visit is what a packet met in one base chain.

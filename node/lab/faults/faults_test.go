@@ -66,7 +66,8 @@ const (
 func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
 		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners(),
-		faultsOfKernel(), faultsOfBothWays(), faultsOfHost())
+		faultsOfKernel(), faultsOfBothWays(), faultsOfHost(), faultsOfTTL(),
+		faultsOfForcedForwarding())
 }
 
 // elsewhere are the codes whose cases need other hosts or files than the matrix

@@ -102,6 +102,10 @@ func (f facts) refused(time.Time) *ruling {
 	case diagnose.NoRouteOnward:
 		v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", f.Flow.Target.Addr()).On(who)}
 	case diagnose.TTLExceeded:
+		if l := f.lowered(); l != nil {
+			lowered := loweredTTL(l, v.Checkpoint, "packets to "+f.target(), v.Evidence...)
+			return &ruling{lowered, settled}
+		}
 		dst := f.Flow.Target.Addr()
 		v.Fix = fix.Steps{fix.Note("on " + who + ": does the next hop send it back? Or does a rule set the TTL?"),
 			fix.Check("ip route get %s", dst).On(who), fix.Check("nft list ruleset").On(who)}

@@ -155,6 +155,9 @@ func (f facts) forwarded(time.Time) *ruling {
 	if p.Passed == "postrouting" {
 		return nil
 	}
+	if r := f.onwardTTL(p, "packets to "+f.target()); r != nil {
+		return r
+	}
 	if r := filtered(p, probe.B5, what); r != nil {
 		// The answer takes that way, too: it is what must be mended.
 		if back := &p.Source.Back; back.Kind != evidence.RouteUnknown && !(back.Kind == evidence.RouteFound && back.Interface == f.Interface) {

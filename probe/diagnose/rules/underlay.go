@@ -206,7 +206,12 @@ func (f facts) icmpSays(now time.Time) *ruling {
 			v.Fix = fix.Steps{fix.Note("on " + who + ":"), fix.Check("ip route get %s", p.Endpoint.Addr()).On(who)}
 		}
 	default:
-		return nil
+		l := f.Kernel.On(evidence.ToWire).Lowered
+		if l == nil || !timeExceeded(e) {
+			return nil
+		}
+		return final(loweredTTL(l, probe.A3, "the encrypted packets to "+ep,
+			evidence.Secret.Decides("ICMP time exceeded from %s, which quotes our message", who)))
 	}
 	f.otherAddresses(&v)
 	if from.Addr() == p.Endpoint.Addr() {

@@ -141,12 +141,12 @@ func (h *Header) decode(network, transport []byte) {
 	case len(network) >= 20 && network[0]>>4 == 4:
 		h.Length = be.Uint16(network[2:])
 		h.Fragment = be.Uint16(network[6:])&0x3fff != 0 // more fragments, or an offset
-		h.Proto = network[9]
+		h.TTL, h.Proto = network[8], network[9]
 		h.Src = netip.AddrFrom4([4]byte(network[12:16]))
 		h.Dst = netip.AddrFrom4([4]byte(network[16:20]))
 	case len(network) >= 40 && network[0]>>4 == 6:
 		h.Length = be.Uint16(network[4:]) + 40
-		h.Proto = network[6]
+		h.Proto, h.TTL = network[6], network[7]
 		h.Fragment = h.Proto == unix.IPPROTO_FRAGMENT
 		h.Src = netip.AddrFrom16([16]byte(network[8:24]))
 		h.Dst = netip.AddrFrom16([16]byte(network[24:40]))

@@ -44,6 +44,7 @@ type Header struct {
 	// Data are the first bytes of a UDP datagram's content, by which messages of
 	// WireGuard tell what they are and whose; zero where there are none.
 	Data   [12]byte
+	TTL    uint8  // or hop limit; 0 if it is not known
 	Length uint16 // of the packet with its headers, in bytes
 	// Fragment says that it is a fragment, so that it may go on as a part of a
 	// packet put together again.

@@ -45,10 +45,14 @@ func (s *Snapshot) Forwarding(ipv6 bool, iif string) Forwarding {
 		const all = "net.ipv6.conf.all.forwarding"
 		f.On = s.all6.forwarding != 0 || l.conf6.forceForwarding != 0
 		f.Settings = []Setting{{all, s.all6.forwarding}}
-		if l.conf6.hasForce {
-			f.Settings = append(f.Settings, Setting{sysctlName("ipv6", iif, "force_forwarding"), l.conf6.forceForwarding})
-		}
 		f.Sysctl = all
+		if l.conf6.hasForce {
+			force := sysctlName("ipv6", iif, "force_forwarding")
+			f.Settings = append(f.Settings, Setting{force, l.conf6.forceForwarding})
+			if s.forcesSome() {
+				f.Sysctl = force
+			}
+		}
 	} else {
 		one := sysctlName("ipv4", iif, "forwarding")
 		f.On = l.conf4.forwarding != 0
@@ -69,6 +73,17 @@ func (s *Snapshot) Forwarding(ipv6 bool, iif string) Forwarding {
 		f.Evidence += ", " + more.String()
 	}
 	return f
+}
+
+// forcesSome reports whether IPv6 is forwarded by some links, of a host that is no router: with
+// the setting for all it would take no more router advertisements.
+func (s *Snapshot) forcesSome() bool {
+	for _, l := range s.links {
+		if l.conf6.forceForwarding != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func familyName(ipv6 bool) string {

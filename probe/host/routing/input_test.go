@@ -164,6 +164,9 @@ func TestForwarding(t *testing.T) {
 	if f := take(t).Forwarding(true, "eth0.5"); err != nil || !f.On {
 		t.Errorf("forced: %+v, %v", f, err)
 	}
+	if f := take(t).Forwarding(true, "far"); f.On || len(f.Fix) != 1 || f.Fix[0] != "sysctl -w net.ipv6.conf.far.force_forwarding=1" {
+		t.Errorf("forced for another link: %+v", f)
+	}
 }
 
 func TestNextHop(t *testing.T) {
