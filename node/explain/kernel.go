@@ -60,6 +60,9 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
 	if s != evidence.FromWire {
 		next.Lowered = pkt.Lowered(ports)
 	}
+	if f.Side == probe.SideB && s == evidence.ToTunnel {
+		next.Untracked = pkt.Untracked(ports)
+	}
 	p.Add(&next)
 	p.XfrmBlocks = pkt.Blocks(p)
 	w.route(f, s, p, pkt)
@@ -82,16 +85,23 @@ func half(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) *diagnose.
 // same service to other hosts.
 func (w *kernelWatch) ours(f *diagnose.Facts, pkt *observe.Packet) bool {
 	h, was := pkt.Last, w.forth
+	// The latest request counts: what an earlier one is answered has its connection.
 	switch s := pkt.Match.On; {
 	case f.Side == probe.SideB && s == evidence.FromTunnel:
 		w.forth = h
 	case f.Side == probe.SideB && s == evidence.ToTunnel:
-		if was.Conntrack.Known && h.Conntrack.Known {
-			return was.Conntrack.ID == h.Conntrack.ID
-		}
-		return pkt.First.Dst == was.Src
+		known := was.Conntrack.Known && h.Conntrack.Known && was.Conntrack.ID != 0
+		return known && was.Conntrack.ID == h.Conntrack.ID || answers(pkt.First, was)
 	}
 	return true
+}
+
+// answers reports whether a packet, as it comes in, has the addresses of an answer to the
+// request, as that left. Connection tracking need not know it, and may take it for the
+// beginning of another connection.
+func answers(reply, request netfilter.Header) bool {
+	return reply.Proto == request.Proto && reply.Source() == request.Destination() && reply.Destination() == request.Source() &&
+		reply.ICMPID == request.ICMPID
 }
 
 // services are the ports that stand for a service: the others were chosen for one

@@ -44,6 +44,7 @@ func (w *kernelWatch) route(f *diagnose.Facts, s evidence.Segment, p *evidence.T
 	}
 	if f.Side == probe.SideB && s == evidence.FromTunnel {
 		p.Conntrack = pkt.Conntrack()
+		p.Proxy = a.Proxy(p.Route.Interface)
 	}
 }
 

@@ -81,6 +81,9 @@ func (a Arrival) Route() evidence.RouteDecision {
 	return r
 }
 
+// Proxy is whether this host answers for the packet's source on the link that it leaves by.
+func (a Arrival) Proxy(link string) *evidence.Proxy { return a.tables.Proxy(a.flow.Src, link) }
+
 // Conntrack is what connection tracking has of the packet's flow, nil if it does not
 // know it or cannot be asked.
 func (p *Packet) Conntrack() *evidence.Conntrack {

@@ -63,6 +63,7 @@ const (
 	TTLExceeded            Code = "ttl-exceeded"              // forwarded in circles, or with too low a TTL
 	ReversePathFilter      Code = "reverse-path-filter"       // rp_filter drops it as martian; also at A3
 	SNATMissing            Code = "snat-missing"              // forwarded untranslated into a network that knows no way back
+	ProxyARPMissing        Code = "proxy-arp-missing"         // nobody answers for the client on the destination's network
 	NeighborUnreachable    Code = "neighbor-unreachable"      // no answer to ARP or NDP
 	NoReplyFromDestination Code = "no-reply-from-destination" // general: forwarded, and nothing came back
 	ReturnFirewall         Code = "return-firewall"           // the reply is dropped before the tunnel

@@ -134,6 +134,26 @@ on the destination:
 or translate here, so that the destination answers to this host:
   nft add rule inet nat postrouting oifname LINK ip saddr PREFIX masquerade`,
 	}},
+	{Code: ProxyARPMissing, Class: ClassRouting, Doc: Doc{
+		Title: "nobody answers for the client on the destination's network",
+		Meaning: `The client has an address of the network that the destination is in. The destination takes
+it for a neighbor, and asks on the link for its link address (ARP, or NDP for IPv6). This
+host does not answer for it, so that no answer comes. That the destination asks is not seen,
+only that nothing comes back: the verdict is not certain.`,
+		Wire: `The request leaves the far host with the client's own address (B5). On the link there are
+ARP or neighbor requests for that address without an answer: B6 is missing.`,
+		Alike: []Candidate{
+			{SNATMissing, "the client's address is not of the destination's network"},
+			{NoReplyFromDestination, "the destination is down, or drops it"},
+			{NeighborUnreachable, "it is the destination that does not answer to ARP"},
+		},
+		Mend: `Have this host answer for the client, on the link of the destination. IPv4:
+  sysctl -w net.ipv4.conf.LINK.proxy_arp=1
+IPv6, which has a list of addresses:
+  sysctl -w net.ipv6.conf.LINK.proxy_ndp=1
+  ip -6 neigh add proxy ADDRESS dev LINK
+Or give the tunnel a network of its own, and the destination a route to it.`,
+	}},
 	{Code: NeighborUnreachable, Class: ClassNetwork, Doc: Doc{
 		Title: "the destination does not answer on its link",
 		Meaning: `The packet was forwarded, and the next hop or the destination itself does not answer to

@@ -59,6 +59,9 @@ func full() evidence.Observations {
 		t.Visits = []evidence.Visit{{Hook: "output", Chain: "inet filter output", Verdict: "accept", Lines: []string{"output handle 7: accept"}}}
 		t.Held = &evidence.Held{Hook: "output", By: "handle 8: queue", How: "queued"}
 		t.Drop.Owner = "ufw"
+		t.Untracked = &evidence.Untracked{State: "untracked", By: "handle 3: notrack", Spare: []string{"nft ..."}}
+		t.Proxy = &evidence.Proxy{Addr: netip.MustParseAddr("192.0.2.77"), Link: "eth0", Answers: true, Evidence: "proxy_arp = 1",
+			Fix: []string{"sysctl -w"}}
 		t.Lowered = &evidence.Lowered{From: 64, To: 1, By: "handle 9: ip ttl set 1", Spare: []string{"nft ..."}}
 		t.KernelDrop = &evidence.KernelDrop{At: t.At, Count: 2, Reason: "TC_EGRESS", Place: "__dev_queue_xmit", Hook: "egress", Device: "eth0",
 			Socket: true, Hint: true, Claimed: true, Sender: 7, Src: t.Src, Dst: t.Dst, Packet: t.Packet}

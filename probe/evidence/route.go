@@ -113,6 +113,16 @@ type SourceCheck struct {
 // Certain reports whether the source is known to have the packet dropped.
 func (c *SourceCheck) Certain() bool { return c.Drops && c.Doubt == "" }
 
+// Proxy is whether this host answers on a link for an address of the link's network that is
+// elsewhere, behind the tunnel.
+type Proxy struct {
+	Addr     netip.Addr `json:"addr,omitzero"`
+	Link     string     `json:"link,omitempty"`
+	Answers  bool       `json:"answers,omitempty"`
+	Evidence string     `json:"evidence,omitempty"`
+	Fix      []string   `json:"fix,omitempty"`
+}
+
 // Forwarding is whether the host forwards.
 type Forwarding struct {
 	On       bool     `json:"on,omitempty"`

@@ -67,6 +67,12 @@ type Traversal struct {
 	Forwarding *Forwarding `json:"forwarding,omitempty"`
 	// Conntrack is what connection tracking has of the flow, nil if nothing.
 	Conntrack *Conntrack `json:"conntrack,omitempty"`
+	// Untracked says that connection tracking does not know the packet; nil if it does, or if
+	// that is not known.
+	Untracked *Untracked `json:"untracked,omitempty"`
+	// Proxy is whether this host answers for the packet's source where it leaves; nil if the
+	// source is not of that link's network.
+	Proxy *Proxy `json:"proxy,omitempty"`
 }
 
 // Add takes the traversal of one more packet on the same segment into account. How
@@ -106,6 +112,17 @@ func (t *Traversal) Add(next *Traversal) {
 	if t.Conntrack == nil {
 		t.Conntrack = was.Conntrack
 	}
+	if t.Proxy == nil {
+		t.Proxy = was.Proxy
+	}
+}
+
+// Untracked is why connection tracking does not know a packet.
+type Untracked struct {
+	State string `json:"state"`        // "untracked" by a rule, or "invalid": of no connection
+	By    string `json:"by,omitempty"` // the rule, "" if that is not known
+	// Spare are commands that have such packets tracked.
+	Spare []string `json:"spare,omitempty"`
 }
 
 // Lowered is a TTL (of IPv6 the hop limit) that a rule has lowered.

@@ -215,6 +215,9 @@ func (f facts) returned(time.Time) *ruling {
 	if r := filtered(p, probe.B7, from); r != nil {
 		return r
 	}
+	if r := f.notReversed(p, from); r != nil {
+		return r
+	}
 	w := &p.Route
 	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
 		return final(diagnose.Verdict{Code: diagnose.ForwardingDisabled, Checkpoint: probe.B7, Where: diagnose.WhereHere,
@@ -300,6 +303,7 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 	}
 	v.Fix = fix.Steps{fix.Notef("the destination can tell; on %s:", dst),
 		fix.Check("tcpdump -ni any host %s", dst).On(dst.String())}
+	f.unanswered(&v, p)
 	return &ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}
 }
 

@@ -97,7 +97,7 @@ var table = []rule{
 	{name: "neighbor silent", views: asB, after: names("dropped by the kernel on its way back"), find: facts.neighborSilent,
 		finds: finds{diagnose.NeighborUnreachable: {probe.B6}}},
 	{name: "no answer behind this host", views: asB, after: names("neighbor silent"), find: facts.noAnswerBehind,
-		finds: finds{diagnose.NoReplyFromDestination: {probe.B6}}},
+		finds: finds{diagnose.NoReplyFromDestination: {probe.B6}, diagnose.ProxyARPMissing: {probe.B6}}},
 	{name: "no answer to the node", views: asB, after: names("no answer behind this host"), find: facts.routerWaits,
 		finds: finds{diagnose.NoReplyFromDestination: {probe.B6}}},
 	{name: "no answer here", views: asB, after: names("no answer to the node"), find: facts.noAnswerHere,

@@ -49,12 +49,13 @@ type Addr struct {
 
 // conf4 is the part of net.ipv4.conf.NAME that routing heeds.
 type conf4 struct {
-	forwarding, rpFilter, acceptLocal, srcValidMark, routeLocalnet int
+	forwarding, proxyARP, rpFilter, acceptLocal, srcValidMark, routeLocalnet int
 }
 
 // conf6 is the same of net.ipv6.conf.NAME.
 type conf6 struct {
-	forwarding      int // of "all" only: that of a single link does not count
+	forwarding      int // of a link it is not asked about packets that it forwards
+	proxyNDP        int
 	forceForwarding int
 	disabled        int  // disable_ipv6
 	hasForce        bool // the kernel knows force_forwarding (Linux 6.17)
@@ -66,10 +67,13 @@ const iflaInetConf = 1 // IFLA_INET_CONF in linux/if_link.h
 // from 1, and linux/ipv6.h.
 const (
 	devconf4Forwarding    = 1  // IPV4_DEVCONF_FORWARDING
+	devconf4ProxyARP      = 3  // IPV4_DEVCONF_PROXY_ARP
 	devconf4RPFilter      = 8  // IPV4_DEVCONF_RP_FILTER
 	devconf4AcceptLocal   = 23 // IPV4_DEVCONF_ACCEPT_LOCAL
 	devconf4SrcValidMark  = 24 // IPV4_DEVCONF_SRC_VMARK
 	devconf4RouteLocalnet = 26 // IPV4_DEVCONF_ROUTE_LOCALNET
+	devconf6Forwarding    = 0  // DEVCONF_FORWARDING
+	devconf6ProxyNDP      = 22 // DEVCONF_PROXY_NDP
 	devconf6Disabled      = 26 // DEVCONF_DISABLE_IPV6
 	devconf6Force         = 59 // DEVCONF_FORCE_FORWARDING
 )
@@ -144,13 +148,15 @@ func (l *Link) parseConf(b []byte) {
 			case family == unix.AF_INET && kind == iflaInetConf:
 				l.conf4 = conf4{
 					forwarding:    at(devconf4Forwarding - 1),
+					proxyARP:      at(devconf4ProxyARP - 1),
 					rpFilter:      at(devconf4RPFilter - 1),
 					acceptLocal:   at(devconf4AcceptLocal - 1),
 					srcValidMark:  at(devconf4SrcValidMark - 1),
 					routeLocalnet: at(devconf4RouteLocalnet - 1),
 				}
 			case family == unix.AF_INET6 && kind == unix.IFLA_INET6_CONF:
-				l.conf6 = conf6{disabled: at(devconf6Disabled), forceForwarding: at(devconf6Force), hasForce: len(v) > 4*devconf6Force}
+				l.conf6 = conf6{forwarding: at(devconf6Forwarding), proxyNDP: at(devconf6ProxyNDP), disabled: at(devconf6Disabled),
+					forceForwarding: at(devconf6Force), hasForce: len(v) > 4*devconf6Force}
 			}
 		}
 	}

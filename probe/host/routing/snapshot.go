@@ -115,11 +115,13 @@ func (s *Snapshot) readAll() error {
 		to   *int
 	}{
 		{"ipv4/conf/all/forwarding", &s.all4.forwarding},
+		{"ipv4/conf/all/proxy_arp", &s.all4.proxyARP},
 		{"ipv4/conf/all/rp_filter", &s.all4.rpFilter},
 		{"ipv4/conf/all/accept_local", &s.all4.acceptLocal},
 		{"ipv4/conf/all/src_valid_mark", &s.all4.srcValidMark},
 		{"ipv4/conf/all/route_localnet", &s.all4.routeLocalnet},
 		{"ipv6/conf/all/forwarding", &s.all6.forwarding},
+		{"ipv6/conf/all/proxy_ndp", &s.all6.proxyNDP},
 	} {
 		b, err := os.ReadFile("/proc/sys/net/" + v.name)
 		if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(v.name, "ipv6") {
