@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -71,27 +72,71 @@ func (g *gathering) ask(ctx context.Context, via probe.PeerID) {
 			servers = append(servers, a)
 		}
 	}
-	errs := make([]error, len(servers))
+	answers := make([]answer, len(servers))
+	began := time.Now()
 	var all sync.WaitGroup
 	for i, a := range servers {
-		all.Go(func() { errs[i] = query(ctx, netip.AddrPortFrom(a, dnsPort)) })
+		all.Go(func() { answers[i] = g.question(ctx, netip.AddrPortFrom(a, dnsPort)) })
 	}
 	all.Wait()
-	for i, err := range errs {
-		refused := errors.Is(err, syscall.ECONNREFUSED)
+	for i := range answers {
+		a := &answers[i]
+		asked := finding.Asked{Server: servers[i], Took: askTime, Refused: errors.Is(a.err, syscall.ECONNREFUSED),
+			Rejects: a.err == nil && a.code == dnsmessage.RCodeRefused}
+		silent := errors.Is(a.err, context.DeadlineExceeded)
 		switch {
-		case err == nil || ctx.Err() != nil:
-		case refused || errors.Is(err, context.DeadlineExceeded):
-			g.facts.Asked = append(g.facts.Asked, finding.Asked{Server: servers[i], Took: askTime, Refused: refused})
-		default:
-			g.failed("name server "+servers[i].String(), err)
+		case ctx.Err() != nil, a.err == nil && !asked.Rejects:
+			continue
+		case a.err != nil && !asked.Refused && !silent:
+			g.failed("name server "+servers[i].String(), a.err)
+			continue
+		case silent:
+			asked.From, asked.Disallowed = g.elsewhere(a.local, servers[i], began)
 		}
+		g.facts.Asked = append(g.facts.Asked, asked)
 	}
 }
 
-// query asks a name server for those of the root, which every one has an answer
-// to, if only that it refuses. Any answer will do.
-func query(ctx context.Context, server netip.AddrPort) error {
+// question asks a name server for those of the root, which every one has an answer to. One
+// that refuses that may be there for names of its own alone: then those are asked for.
+func (g *gathering) question(ctx context.Context, server netip.AddrPort) answer {
+	a := query(ctx, server, ".", dnsmessage.TypeNS)
+	if a.err == nil && a.code == dnsmessage.RCodeRefused && g.File != nil && len(g.File.Interface.Search) > 0 {
+		return query(ctx, server, strings.TrimSuffix(g.File.Interface.Search[0], ".")+".", dnsmessage.TypeSOA)
+	}
+	return a
+}
+
+// elsewhere looks for an answer to a question that came from another address than the
+// server's, which the socket does not take: either it came out of the tunnel, or its source
+// is not in the peer's AllowedIPs. The address is invalid if there is none.
+func (g *gathering) elsewhere(asker netip.AddrPort, server netip.Addr, since time.Time) (from netip.Addr, disallowed bool) {
+	for _, e := range g.Tunnel.Recorder().Snapshot(since, func(e *probe.Event) bool {
+		return e.Proto == probe.ProtoUDP && e.InnerSrcPort == dnsPort && e.InnerDstPort == asker.Port() &&
+			(e.Reason == probe.DisallowedSource || e.Kind == probe.KindInner && e.Seam == probe.SeamTUNWrite && !e.Dropped())
+	}) {
+		if src, dst := e.Inner(); dst.Addr() == asker.Addr() && src.Addr() != server {
+			return src.Addr(), e.Dropped()
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// answer is what became of a question.
+type answer struct {
+	local netip.AddrPort // that it was asked from
+	code  dnsmessage.RCode
+	err   error
+}
+
+// query asks a name server a question. Any answer to it will do.
+func query(ctx context.Context, server netip.AddrPort, name string, kind dnsmessage.Type) answer {
+	var a answer
+	a.err = a.query(ctx, server, name, kind)
+	return a
+}
+
+func (a *answer) query(ctx context.Context, server netip.AddrPort, name string, kind dnsmessage.Type) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
@@ -99,10 +144,16 @@ func query(ctx context.Context, server netip.AddrPort) error {
 		return fmt.Errorf("ask %s: %w", server, err)
 	}
 	defer c.Close() // nothing is left to be sent
+	a.local = c.LocalAddr().(*net.UDPAddr).AddrPort()
+	a.local = netip.AddrPortFrom(a.local.Addr().Unmap(), a.local.Port())
+	asked, err := dnsmessage.NewName(name)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", server, err)
+	}
 	id := uint16(rand.Uint32())
 	question, err := (&dnsmessage.Message{
 		Header:    dnsmessage.Header{ID: id, RecursionDesired: true},
-		Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName("."), Type: dnsmessage.TypeNS, Class: dnsmessage.ClassINET}},
+		Questions: []dnsmessage.Question{{Name: asked, Type: kind, Class: dnsmessage.ClassINET}},
 	}).Pack()
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", server, err)
@@ -130,6 +181,7 @@ func query(ctx context.Context, server netip.AddrPort) error {
 			}
 			var p dnsmessage.Parser
 			if h, err := p.Start(buf[:n]); err == nil && h.Response && h.ID == id {
+				a.code = h.RCode
 				return nil
 			}
 		}

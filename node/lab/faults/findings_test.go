@@ -115,6 +115,20 @@ var findingTests = []struct {
 		withDNS(s)
 		sitetest.NFT(s.H, "input", "udp dport 53 drop")
 	}, ask: explained, want: diagnose.DNSUnreachable, says: func(*site) string { return "did not answer" }},
+	{name: "name server refuses", fault: withDNS, then: func(s *site) { refusing(s) }, ask: explained, want: diagnose.DNSUnreachable,
+		says: func(*site) string { return "REFUSED" }},
+	{name: "name server of some names alone", fault: func(s *site) {
+		s.ConfA.Replace(s.T, "ListenPort", "DNS = corp.example\nListenPort")
+		withDNS(s)
+	}, then: func(s *site) { refusing(s, "corp.example.") }, ask: explained},
+	{name: "name server answers from another address", fault: withDNS, then: func(s *site) {
+		answering(s, s.IP(s.Addr.HLan))
+	}, ask: explained, want: diagnose.DNSUnreachable, says: func(s *site) string { return "another address, " + s.IP(s.Addr.HLan) }},
+	{name: "name server answers from an address that is not allowed", fault: withDNS, then: func(s *site) {
+		ipH(s, "address", "add", s.Inner(9), "dev", "wg0")
+		s.H.Settle()
+		answering(s, s.Inner(9))
+	}, ask: explained, want: diagnose.DNSUnreachable, says: func(s *site) string { return s.Inner(9) + ", which is not in the AllowedIPs" }},
 	{name: "name server", fault: withDNS, then: func(s *site) {
 		s.ServeNames(s.H, net.JoinHostPort(s.Inner(2), "53"), s.Addr.B.V4.Addr())
 	}, ask: explained},

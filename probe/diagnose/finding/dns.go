@@ -69,16 +69,37 @@ func dnsUnreachable(f *Facts) []diagnose.Finding {
 	var found []diagnose.Finding
 	for _, a := range f.Asked {
 		what := fmt.Sprintf("did not answer within %v", a.Took)
-		if a.Refused {
+		steps := fix.Steps{
+			fix.Note("does it run, and does it listen to and allow questions from the tunnel? There:"),
+			fix.Check("ss -ulnp sport = 53").On(a.Server.String())}
+		switch {
+		case a.Refused:
 			what = "has nothing that listens on UDP port 53"
+		case a.Rejects:
+			what = "refuses to answer this host (REFUSED)"
+			steps = fix.Steps{fix.Note("on it, allow questions from the addresses of the tunnel " +
+				"(BIND: allow-query and allow-recursion; Unbound: access-control)")}
+		case a.From.IsValid():
+			what = fmt.Sprintf("answers from another address, %s, and such answers are not taken", a.From)
+			if a.Disallowed {
+				what = fmt.Sprintf("answers from another address, %s, which is not in the AllowedIPs of its peer", a.From)
+			}
+			steps = f.answersElsewhere(&a)
 		}
 		found = append(found, diagnose.Finding{
-			Summary: fmt.Sprintf("the tunnel works, but the configured name server %s %s", a.Server, what),
-			Fix: fix.Steps{
-				fix.Note("does it run, and does it listen to and allow questions from the tunnel? There:"),
-				fix.Check("ss -ulnp sport = 53").On(a.Server.String())}})
+			Summary: fmt.Sprintf("the tunnel works, but the configured name server %s %s", a.Server, what), Fix: steps})
 	}
 	return found
+}
+
+// answersElsewhere is what to do about a server that does not answer from where it was asked.
+func (f *Facts) answersElsewhere(a *Asked) fix.Steps {
+	steps := fix.Steps{fix.Notef("on it, have it answer from the address that it was asked at, %s: let it listen there "+
+		"(dnsmasq: bind-dynamic; Unbound: interface-automatic), and translate nothing that leaves by the tunnel", a.Server)}
+	if !a.Disallowed {
+		steps = append(steps, fix.Notef("or ask it at the other; in %s:", f.ownSection()), fix.Config(f.ownSection(), "DNS", a.From.String()))
+	}
+	return steps
 }
 
 func addresses(as []netip.Addr) string {

@@ -121,6 +121,11 @@ type Asked struct {
 	Server  netip.Addr
 	Took    time.Duration
 	Refused bool // nothing listens there
+	Rejects bool // it has answered that it refuses to answer
+	// From is the other address that the answer came from, invalid if there was none, and
+	// Disallowed says that this is not in the peer's AllowedIPs.
+	From       netip.Addr
+	Disallowed bool
 }
 
 // Changed is something that the node set on this host and that is no longer so.

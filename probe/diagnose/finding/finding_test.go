@@ -297,6 +297,14 @@ func ofTimeAndNames() []findingCase {
 			says: "ip route get 10.0.0.2"},
 		{name: "DNS silent", edit: func(f *Facts) { f.Asked = []Asked{{Server: netip.MustParseAddr("10.0.0.2"), Took: 2 * time.Second}} },
 			want: diagnose.DNSUnreachable, says: "10.0.0.2 did not answer within 2s"},
+		{name: "DNS rejects", edit: func(f *Facts) { f.Asked = []Asked{{Server: netip.MustParseAddr("10.0.0.2"), Rejects: true}} },
+			want: diagnose.DNSUnreachable, says: "REFUSED"},
+		{name: "DNS from another address", edit: func(f *Facts) {
+			f.Asked = []Asked{{Server: netip.MustParseAddr("10.0.0.2"), From: netip.MustParseAddr("10.9.0.1")}}
+		}, want: diagnose.DNSUnreachable, says: "answers from another address, 10.9.0.1"},
+		{name: "DNS from an address that is not allowed", edit: func(f *Facts) {
+			f.Asked = []Asked{{Server: netip.MustParseAddr("10.0.0.2"), From: netip.MustParseAddr("10.9.0.1"), Disallowed: true}}
+		}, want: diagnose.DNSUnreachable, says: "not in the AllowedIPs"},
 		{name: "DNS refused", edit: func(f *Facts) { f.Asked = []Asked{{Server: netip.MustParseAddr("10.0.0.2"), Refused: true}} },
 			want: diagnose.DNSUnreachable, says: "nothing that listens"},
 	}
