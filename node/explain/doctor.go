@@ -144,6 +144,10 @@ func (d *doctor) refresh() {
 func (d *doctor) about(id probe.PeerID, p *diagnose.Peer) *diagnose.Facts {
 	of := *d.facts
 	of.Peer, of.Side, of.Kernel = p, sideOf(p), d.wire.of(id)
+	if p.Disallowed != nil {
+		src, _ := p.Disallowed.Inner()
+		of.Owner = d.col.Peers[d.know.Lookup(src.Addr())]
+	}
 	of.Unapplied = slices.Concat(d.otherwise[key.Public{}], d.otherwise[p.Key])
 	return &of
 }

@@ -190,7 +190,7 @@ func (x *explanation) prepare() {
 		x.answeredBefore()
 		return
 	}
-	x.col.Follow = true
+	x.col.Follow, x.col.From = true, x.from
 	f.Side = probe.SideB
 	f.Changed = x.changed(f, netip.Addr{}, key.Public{})
 	f.Unapplied = x.unappliedTo(x.now, f.PublicKey, x.flow.Target.Addr(), x.Tunnel.PeerState(to).Key)

@@ -61,19 +61,59 @@ func (q *inquiry) find() probe.PeerID {
 			return e.Peer
 		}
 	}
+	if id := q.disallowed(); id != 0 {
+		return id
+	}
 	for id, p := range q.col.Peers {
-		if e := p.Disallowed; e != nil {
-			src, _ := e.Inner()
-			if !q.from.IsValid() || q.from.Contains(src.Addr()) {
-				return id
-			}
-		}
 		h := &p.Handshake
 		if (h.Replays > 0 || h.Answered > 1) && (!q.from.IsValid() || q.from.Contains(p.Endpoint.Addr())) {
 			return id
 		}
 	}
 	return 0
+}
+
+// disallowed is the peer that has sent a packet of the flow whose source is not its own, so
+// that it was dropped, 0 for none. Whoever's the source is by AllowedIPs may be another peer,
+// or none: keys are swapped, two peers have the address, or the sender has a foreign one.
+func (q *inquiry) disallowed() probe.PeerID {
+	for id, p := range q.col.Peers {
+		if p.Disallowed == nil {
+			continue
+		}
+		switch src, dst := p.Disallowed.Inner(); {
+		case !src.Addr().IsValid():
+			if !q.from.IsValid() { // it may be the flow's
+				return id
+			}
+		case q.from.IsValid() && !q.from.Contains(src.Addr()):
+		case q.flow.Toward(dst):
+			return id
+		}
+	}
+	return 0
+}
+
+// elsewhere makes the peer that has sent packets of the flow, all of which were dropped
+// because of their source, the one that the facts are about, in place of the one that the
+// source belongs to.
+func (q *inquiry) elsewhere() {
+	if q.flow.Seen[probe.B4] != nil || q.flow.Seen[probe.A1] != nil || !q.from.IsValid() {
+		return
+	}
+	if id := q.disallowed(); id != 0 && id != q.peer {
+		q.behind, q.facts.Onward = 0, nil
+		q.passOn(id)
+	}
+}
+
+// owner notes whose the source of the packets is that the peer may not send.
+func (q *inquiry) owner() {
+	q.facts.Owner = nil
+	if p := q.facts.Peer; p != nil && p.Disallowed != nil {
+		src, _ := p.Disallowed.Inner()
+		q.facts.Owner = q.col.Peers[q.know.Lookup(src.Addr())]
+	}
 }
 
 // report is what is said at the time now of a verdict on what was seen since began.

@@ -149,6 +149,7 @@ func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error
 	}
 	q.know = collect.Recorded(rec.meta)
 	q.decideSide()
+	q.owner()
 	v, _ := rules.Judge(q.facts, rec.end)
 	report := q.report(v, rec.end, rec.end)
 	report.Findings, report.Unchecked = q.knocked(&v), []string{recordedHost}
@@ -189,6 +190,7 @@ func (q *inquiry) decideSide() {
 			q.passOn(id)
 		}
 	}
+	q.elsewhere()
 }
 
 // DoctorRecording gives the verdict of each peer at the end of a recording.

@@ -109,6 +109,10 @@ func (x *explanation) update(ctx context.Context) {
 			x.passOn(id)
 		}
 	}
+	if x.req.Passive {
+		x.elsewhere()
+	}
+	x.owner()
 	if x.kernel != nil && x.translated && !x.followed {
 		x.followed = true
 		x.watchKernel(ctx)

@@ -36,6 +36,9 @@ type Facts struct {
 	// the only peer, or the one with the longest common prefix.
 	Nearest *Peer
 
+	// Owner is the peer that the source of Peer.Disallowed belongs to by AllowedIPs; nil if it is
+	// no peer's, or not known.
+	Owner *Peer
 	// Outside is the peer whose endpoint has the target's address; nil if none has.
 	Outside *Peer
 
@@ -130,6 +133,13 @@ type Before struct {
 	To     netip.Addr
 	Target bool // by the target itself; else by another port of its address, or to pings
 	At     time.Time
+}
+
+// Toward reports whether a packet with that destination goes to the target, as far as the
+// destination is known.
+func (f *Flow) Toward(dst netip.AddrPort) bool {
+	return !dst.Addr().IsValid() || dst.Addr() == f.Target.Addr() &&
+		(f.Target.Port() == 0 || dst.Port() == 0 || dst.Port() == f.Target.Port())
 }
 
 // Works reports whether something came back that answers what was asked meanwhile.

@@ -67,7 +67,7 @@ func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
 		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners(),
 		faultsOfKernel(), faultsOfBothWays(), faultsOfHost(), faultsOfTTL(),
-		faultsOfForcedForwarding(), faultsOfTracking(), faultsOfProxy())
+		faultsOfForcedForwarding(), faultsOfTracking(), faultsOfProxy(), faultsOfPeers())
 }
 
 // elsewhere are the codes whose cases need other hosts or files than the matrix

@@ -41,11 +41,7 @@ func faultsOfProxy() []fault {
 				"10.0.0.1/32, fd0a::1/128", "10.0.0.1/32, fd0a::1/128, 192.168.200.77/32, fd00:200::77/128").Replace(c.Text)
 		}
 	}
-	ask := func(s *site) *diagnose.Report {
-		calls := s.A.Start("sh", "-c", "while :; do curl -s -o /dev/null -m 2 --interface "+nobodyInLAN(s)+" http://"+s.Web()+"; sleep 0.2; done")
-		defer calls.Stop()
-		return s.ExplainOn(s.H, s.Web(), "--passive", "--from", nobodyInLAN(s))
-	}
+	ask := func(s *site) *diagnose.Report { return askedFrom(s, nobodyInLAN(s), s.Web()) }
 	ndp := func(s *site) { s.H.Sysctl("net.ipv6.conf.lan.proxy_ndp", "1") }
 	listed := func(s *site) { ipH(s, "neigh", "add", "proxy", nobodyInLAN(s), "dev", "lan") }
 	return []fault{

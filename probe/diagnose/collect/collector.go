@@ -27,6 +27,9 @@ type Collector struct {
 	// begins later: the kernel was not watched by then.
 	Follow bool
 	Since  int64
+	// From is where the packets of disallowed sources come from that matter; invalid: they are
+	// those of the flow, if any.
+	From netip.Prefix
 	// Latest keeps the latest packet that passed each checkpoint for a peer
 	// rather than the first handshake message.
 	Latest    bool
@@ -40,7 +43,7 @@ type Collector struct {
 func (c *Collector) Add(ev *probe.Event) {
 	e := *ev
 	if p := c.Peers[e.Peer]; p != nil {
-		addToPeer(p, &e, c.Flow)
+		addToPeer(p, &e, c.concerns)
 		if c.Latest && !e.Dropped() && e.Seam != probe.SeamDevice {
 			p.Seen[e.Checkpoint] = &e
 			if e.Checkpoint.OfFlow() {
@@ -76,7 +79,7 @@ func (c *Collector) stranger(e *probe.Event) {
 	}
 }
 
-func addToPeer(p *diagnose.Peer, e *probe.Event, of *diagnose.Flow) {
+func addToPeer(p *diagnose.Peer, e *probe.Event, concerns func(*probe.Event) bool) {
 	switch e.Kind {
 	case probe.KindInitiation, probe.KindResponse, probe.KindCookie:
 		addToHandshake(&p.Handshake, e)
@@ -88,7 +91,7 @@ func addToPeer(p *diagnose.Peer, e *probe.Event, of *diagnose.Flow) {
 			reached(p)
 		}
 	case probe.KindData, probe.KindKeepalive:
-		addData(p, e, of)
+		addData(p, e, concerns)
 	case probe.KindInner:
 		switch {
 		case e.Reason == probe.NoEndpoint:
@@ -119,12 +122,12 @@ func addToPeer(p *diagnose.Peer, e *probe.Event, of *diagnose.Flow) {
 	}
 }
 
-func addData(p *diagnose.Peer, e *probe.Event, of *diagnose.Flow) {
+func addData(p *diagnose.Peer, e *probe.Event, concerns func(*probe.Event) bool) {
 	switch {
 	case e.Reason == probe.SendError:
 		p.SendErrno, p.SendError = e.Errno(), e
 	case e.Reason == probe.DisallowedSource:
-		if p.Disallowed == nil || concerns(e, of) || !concerns(p.Disallowed, of) {
+		if p.Disallowed == nil || concerns(e) || !concerns(p.Disallowed) {
 			p.Disallowed = e
 		}
 		p.DisallowedN++
@@ -139,11 +142,17 @@ func addData(p *diagnose.Peer, e *probe.Event, of *diagnose.Flow) {
 	}
 }
 
-// concerns reports whether a packet, whose source may be any, is of a flow: its request, or
-// what answers that.
-func concerns(e *probe.Event, f *diagnose.Flow) bool {
+// concerns reports whether a packet, whose source may be any, is what is asked about: from the
+// addresses that are, or of the flow, its request or what answers that.
+func (c *Collector) concerns(e *probe.Event) bool {
 	src, dst := e.Inner()
-	if f == nil || !dst.IsValid() {
+	f := c.Flow
+	switch {
+	case !dst.IsValid():
+		return false
+	case c.From.IsValid():
+		return c.From.Contains(src.Addr())
+	case f == nil:
 		return false
 	}
 	if a1 := f.Seen[probe.A1]; a1 != nil {

@@ -182,3 +182,26 @@ func TestFlowOfUDP(t *testing.T) {
 		}
 	}
 }
+
+// Of packets from disallowed sources the latest from where is asked is kept, and all count.
+func TestDisallowedFrom(t *testing.T) {
+	from := func(src string) probe.Event {
+		return probe.Event{Peer: 1, Kind: probe.KindData, Reason: probe.DisallowedSource, InnerSrc: probe.AddrFrom(netip.MustParseAddr(src))}
+	}
+	for _, c := range []struct {
+		asked string // "": from anywhere
+		want  string
+	}{{"", "10.0.0.7"}, {"10.0.0.9/32", "10.0.0.9"}, {"10.0.0.0/24", "10.0.0.7"}} {
+		col, p, _ := gathered()
+		if c.asked != "" {
+			col.From = netip.MustParsePrefix(c.asked)
+		}
+		for _, src := range []string{"10.0.0.8", "10.0.0.9", "10.0.0.7"} {
+			e := from(src)
+			col.Add(&e)
+		}
+		if src, _ := p.Disallowed.Inner(); src.Addr().String() != c.want || p.DisallowedN != 3 {
+			t.Errorf("from %q: %s is kept of %d, want %s", c.asked, src.Addr(), p.DisallowedN, c.want)
+		}
+	}
+}

@@ -44,7 +44,25 @@ func (f facts) sourceDisallowed(time.Time) *ruling {
 	if f.Peer == nil || f.Peer.Disallowed == nil {
 		return nil
 	}
+	if src, dst := f.Peer.Disallowed.Inner(); f.Flow != nil && src.Addr().IsValid() && !f.Flow.Toward(dst) {
+		return nil // another packet's
+	}
 	return final(f.disallowed(f.Peer.Disallowed))
+}
+
+// ofAnother is what to do about a peer that sends from an address which is another's.
+func (f facts) ofAnother(v *diagnose.Verdict, src netip.Addr, in fix.Where, all []netip.Prefix) {
+	p, owner := f.Peer, f.Owner
+	v.Summary = fmt.Sprintf("%s sends packets from %s, which belongs to %s here", p.Label(), src, owner.Label())
+	v.Evidence = append(v.Evidence, evidence.Kernel.Says("AllowedIPs of %s: %s", owner.Label(), joinPrefixes(owner.AllowedIPs)))
+	v.Fix = fix.Steps{
+		fix.Notef("whose is %s? If the keys of %s and %s are swapped, swap PublicKey in their sections; "+
+			"an address can only be in the AllowedIPs of one peer, the last that was given it", src, p.Label(), owner.Label()),
+		fix.Check("wg show %s allowed-ips", f.Interface),
+		fix.Notef("if it is that of %s, give it to that one (it is taken from %s); in %s:", p.Label(), owner.Label(), in),
+		fix.Config(in, "AllowedIPs", joinPrefixes(all)),
+		fix.Note("or at once:"),
+		fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all))}
 }
 
 func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
@@ -68,6 +86,10 @@ func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
 			return v
 		}
 		all = append(append([]netip.Prefix(nil), all...), hostPrefix(src.Addr()))
+		if f.Owner != nil && f.Owner != p {
+			f.ofAnother(&v, src.Addr(), in, all)
+			return v
+		}
 		v.Fix = fix.Steps{
 			fix.Notef("in %s:", in),
 			fix.Config(in, "AllowedIPs", joinPrefixes(all)),

@@ -142,8 +142,12 @@ func (s *story) innerICMP(from string, typ uint8, code uint16) *story {
 }
 
 func (s *story) refusedSource(src string, port uint16) *story {
+	dst := here
+	if s.Side == probe.SideB {
+		dst = target
+	}
 	return s.add(probe.Event{Kind: probe.KindData, Seam: probe.SeamDevice, Checkpoint: probe.A5, Reason: probe.DisallowedSource,
-		InnerSrc: probe.AddrFrom(netip.MustParseAddr(src)), InnerSrcPort: port, InnerDst: probe.AddrFrom(here.Addr()), InnerDstPort: here.Port()})
+		InnerSrc: probe.AddrFrom(netip.MustParseAddr(src)), InnerSrcPort: port, InnerDst: probe.AddrFrom(dst.Addr()), InnerDstPort: dst.Port()})
 }
 
 func (s *story) moves(addrs ...string) *story {

@@ -56,3 +56,19 @@ func TestUnfitSources(t *testing.T) {
 		}
 	}
 }
+
+// A source that is another peer's names that one. A packet to another target is no part of
+// the flow, whoever may not send it.
+func TestSourceOfAnotherPeer(t *testing.T) {
+	s := tell(probe.SideB).called().refusedSource("192.168.99.22", 5000)
+	s.Owner = &diagnose.Peer{Name: "carol", AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.168.99.0/24")}}
+	v, _ := s.judge()
+	if v.Code != diagnose.DisallowedSource || !v.Certain || !strings.Contains(v.Summary, "belongs to carol") ||
+		!strings.Contains(strings.Join(v.Fix.Lines(), "\n"), "it is taken from carol") {
+		t.Errorf("%s: %s\n%q", v.Code, v.Summary, v.Fix.Lines())
+	}
+	s.Flow.Target = netip.AddrPortFrom(target.Addr(), target.Port()+1)
+	if v, _ := s.judge(); v.Code == diagnose.DisallowedSource {
+		t.Errorf("of another flow: %s", v.Summary)
+	}
+}
