@@ -72,6 +72,7 @@ var uses = map[string]string{
 	"probe/schema/schematest/validate.go os.ReadFile": "of the repository, in tests",
 	"probe/host/netfilter/ruleset.go os.ReadFile":     "of the kernel",
 	"probe/host/netfilter/sweep.go os.ReadFile":       "of the kernel",
+	"probe/host/attached/attached.go os.ReadFile":     "of the kernel",
 	"probe/host/routing/snapshot.go os.ReadFile":      "of the kernel",
 	"probe/recording/output.go os.Link":               "it fails if the name is taken, and follows no link",
 	"probe/recording/file.go os.Open":                 "recordings, of which nothing is believed but what a verdict shows",

@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/evidence"
 )
 
 // faultsOfKernel are drops that netfilter's trace does not show: by legacy iptables, and by
@@ -218,4 +219,29 @@ func droppingEarly(p packets, six bool) asm.Instructions {
 		asm.Mov.Imm(asm.R0, 1), asm.Return(),
 		asm.Mov.Imm(asm.R0, 2).WithSymbol("pass"), asm.Return(),
 	}
+}
+
+// Where nothing is seen it is said what may have taken it: here a filter that gives away what
+// comes in, which is no drop.
+func TestNothingSeen(t *testing.T) {
+	eachFamily(t, func(t *testing.T, s *site) {
+		s.UpBoth()
+		const hides = "a tc filter at the ingress of wan"
+		ask := func() string {
+			return strings.Join(evidence.Texts(s.ExplainOn(s.H, s.Web(), "--passive", "--timeout", "2s").Verdict.Evidence), "\n")
+		}
+		if text := ask(); strings.Contains(text, "tc filter") {
+			t.Errorf("without one: %s", text)
+		}
+		s.H.Run("ip", "link", "add", "away", "type", "veth", "peer", "name", "nowhere")
+		s.H.Run("ip", "link", "set", "away", "up")
+		s.H.Run("tc", "qdisc", "add", "dev", "wan", "clsact")
+		s.H.Run("tc", "filter", "add", "dev", "wan", "ingress", "protocol", "all", "u32", "match", "u32", "0", "0",
+			"action", "mirred", "egress", "redirect", "dev", "away")
+		calls := s.Calls(s.Web())
+		defer calls.Stop()
+		if text := ask(); !strings.Contains(text, hides) {
+			t.Errorf("%q is not said in %s", hides, text)
+		}
+	})
 }

@@ -23,7 +23,7 @@ func Judge(of *diagnose.Facts, now time.Time) (v diagnose.Verdict, settled bool)
 		v, settled = facts{f.Onward}.judge(now)
 	}
 	v.Weigh()
-	if !v.Certain && v.Code != diagnose.Idle {
+	if !v.Certain && (v.Code != diagnose.Idle || f.Flow != nil && f.Flow.Seen[probe.A1] == nil) {
 		f.blind(&v)
 	}
 	if f.Changed != "" && !v.Healthy() && v.Code != diagnose.ConnectionRefused {
