@@ -148,11 +148,9 @@ func (c *Collector) concerns(e *probe.Event) bool {
 	src, dst := e.Inner()
 	f := c.Flow
 	switch {
-	case !dst.IsValid():
-		return false
 	case c.From.IsValid():
 		return c.From.Contains(src.Addr())
-	case f == nil:
+	case f == nil || !dst.IsValid():
 		return false
 	}
 	if a1 := f.Seen[probe.A1]; a1 != nil {
