@@ -147,6 +147,7 @@ func (d *doctor) about(id probe.PeerID, p *diagnose.Peer) *diagnose.Facts {
 	if p.Disallowed != nil {
 		src, _ := p.Disallowed.Inner()
 		of.Owner = d.col.Peers[d.know.Lookup(src.Addr())]
+		of.Back, _ = d.back(p, nil, netip.Addr{})
 	}
 	of.Unapplied = slices.Concat(d.otherwise[key.Public{}], d.otherwise[p.Key])
 	return &of

@@ -139,6 +139,8 @@ type explanation struct {
 	settled bool // the verdict was when it was last looked at
 	// now is the configuration's file, nil if nothing is to be said of it.
 	now *config.Config
+	// backOf is the address that facts.Back is about.
+	backOf netip.Addr
 	// refused is the message whose refusal was looked into last.
 	refused *probe.Event
 	// recalled is the last handshake message that recall took, by its Seq.

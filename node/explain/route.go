@@ -54,6 +54,20 @@ func routeFrom(src netip.Addr, dst netip.AddrPort, proto uint8, mark uint32, lin
 	return routesOf([]routing.Flow{f}, link)[0].RouteDecision
 }
 
+// back is where answers to a packet would go that a peer may not send; nil if there is none.
+// It looks that up once for each source.
+func (s *Subject) back(p *diagnose.Peer, was *evidence.RouteDecision, of netip.Addr) (*evidence.RouteDecision, netip.Addr) {
+	if p == nil || p.Disallowed == nil || !s.Kernel {
+		return nil, netip.Addr{}
+	}
+	src, _ := p.Disallowed.Inner()
+	if !src.Addr().IsValid() || src.Addr() == of {
+		return was, of
+	}
+	r := routeTo(netip.AddrPortFrom(src.Addr(), 0), 0, 0, s.Interface)
+	return &r, src.Addr()
+}
+
 // routesOf looks packets up, those that routing leads into link also past it. There is
 // one result for each flow, in their order.
 func routesOf(flows []routing.Flow, link string) []found {

@@ -113,6 +113,7 @@ func (x *explanation) update(ctx context.Context) {
 		x.elsewhere()
 	}
 	x.owner()
+	x.facts.Back, x.backOf = x.back(x.facts.Peer, x.facts.Back, x.backOf)
 	if x.kernel != nil && x.translated && !x.followed {
 		x.followed = true
 		x.watchKernel(ctx)

@@ -39,6 +39,8 @@ type Facts struct {
 	// Owner is the peer that the source of Peer.Disallowed belongs to by AllowedIPs; nil if it is
 	// no peer's, or not known.
 	Owner *Peer
+	// Back is where answers to Peer.Disallowed would go; nil if it is not known.
+	Back *evidence.RouteDecision
 	// Outside is the peer whose endpoint has the target's address; nil if none has.
 	Outside *Peer
 

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/wgnode/wgnode/node/lab"
@@ -35,6 +36,23 @@ func faultsOfBothWays() []fault {
 				chains(hostA, "output priority 0", `oifname "wg0" tcp dport 80 `+drop)(s)
 				chains(hostA, "input priority 0; policy drop", "meta l4proto { udp, icmpv6 } accept", `iifname "lo" accept`)(s)
 			}},
+		{code: diagnose.DisallowedSource, how: "an address of its own choice", side: "B", at: "B4", says: "past the tunnel", mends: true,
+			setup: func(s *site) { s.H.Run("ip", "route", "replace", "default", "via", s.IP(s.Addr.RWan), "dev", "wan") },
+			twin: func(s *site) {
+				s.A.Run("ip", "address", "add", s.other(), "dev", "wg0")
+				s.H.Run("wg", "set", "wg0", "peer", s.Alice.Public, "allowed-ips", "10.0.0.1/32,fd0a::1/128,"+s.other())
+				s.H.Run("ip", "route", "add", s.other(), "dev", "wg0")
+			},
+			inject: func(s *site) {
+				s.H.Run("wg", "set", "wg0", "peer", s.Alice.Public, "allowed-ips", "10.0.0.1/32,fd0a::1/128")
+				s.H.Run("ip", "route", "del", s.other(), "dev", "wg0")
+			},
+			ask: func(s *site) *diagnose.Report {
+				c := s.A.Start("sh", "-c", fmt.Sprintf("while :; do curl -s -o /dev/null -m 2 --interface %s http://%s; sleep 0.2; done",
+					s.other(), s.Web()))
+				defer c.Stop()
+				return s.ExplainOn(s.H, s.Web(), "--passive")
+			}},
 	}
 }
 
@@ -43,4 +61,12 @@ func chains(h func(s *site) *lab.Host, hook string, rules ...string) func(s *sit
 	name := strings.NewReplacer(" ", "_", ";", "", "-", "m").Replace(hook)
 	script := "table inet " + name + " {\nchain c {\ntype filter hook " + hook + "\n" + strings.Join(rules, "\n") + "\n}\n}\n"
 	return func(s *site) { h(s).RunInput(script, "nft", "-f", "-") }
+}
+
+// other is an address that A may have besides its own.
+func (s *site) other() string {
+	if s.V6 {
+		return "fd77::5"
+	}
+	return "10.77.0.5"
 }

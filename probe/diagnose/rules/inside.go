@@ -65,6 +65,23 @@ func (f facts) ofAnother(v *diagnose.Verdict, src netip.Addr, in fix.Where, all 
 		fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all))}
 }
 
+// wayBack is what leads answers to a peer's other address into the tunnel, where they would
+// leave by another link, and unencrypted.
+func (f facts) wayBack(src netip.Addr) fix.Steps {
+	b := f.Back
+	switch {
+	case b == nil || b.Kind == evidence.RouteUnknown || b.Kind == evidence.RouteFound && b.Interface == f.Interface:
+		return nil
+	case b.Kind == evidence.RouteFound && !b.Gateway.IsValid():
+		return fix.Steps{fix.Notef("but answers to %s leave by %s, whose network it belongs to: who has it there?", src, b.Interface)}
+	case b.Kind == evidence.RouteFound:
+		return append(fix.Steps{fix.Notef("answers to %s would leave by %s, past the tunnel, until it has a route:", src, b.Interface)},
+			routeFix(b, f.Interface, f.routeInto(src))...)
+	}
+	return append(fix.Steps{fix.Notef("answers to %s have no way until it has a route:", src)},
+		routeFix(b, f.Interface, f.routeInto(src))...)
+}
+
 func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
 	p := f.Peer
 	src, dst := e.Inner()
@@ -94,8 +111,8 @@ func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
 			fix.Notef("in %s:", in),
 			fix.Config(in, "AllowedIPs", joinPrefixes(all)),
 			fix.Note("or at once:"),
-			fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all)),
-			fix.Notef("or make %s send from an address that is allowed", p.Label())}
+			fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all))}
+		v.Fix = append(append(v.Fix, f.wayBack(src.Addr())...), fix.Notef("or make %s send from an address that is allowed", p.Label()))
 		return v
 	}
 	v.Fix = fix.Steps{fix.Notef("in %s add what it sends from:", in),
