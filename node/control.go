@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/sender"
 	"github.com/wgnode/wgnode/node/trace"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -246,6 +247,15 @@ func (n *Node) Subject() explain.Subject {
 	}
 	if n.opt.onHost() && !n.bare {
 		s.Changed = n.changed
+	}
+	if n.opt.Sender != nil && n.net == nil && n.link == nil {
+		s.As = func(pid int) (explain.Prober, error) {
+			p, err := sender.Of(pid)
+			if err != nil {
+				return nil, err
+			}
+			return explain.As{Process: p, Command: n.opt.Sender}, nil
+		}
 	}
 	switch {
 	case n.net != nil:

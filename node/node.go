@@ -76,6 +76,9 @@ type Options struct {
 	// the kill switch of that interface when this process has died; if nil, the kill
 	// switch still stands then, but another program may flush it.
 	Guardian func(link string) *exec.Cmd
+	// Sender returns a command that runs [sender.Pass]; nil: no probe is sent as another
+	// process.
+	Sender func() *exec.Cmd
 	// Services are more than those of the configuration. They take Netstack.
 	Services config.Services
 	// OpenTables leaves the kill switch open to changes by other programs, as kernels

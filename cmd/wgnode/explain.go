@@ -29,7 +29,7 @@ const statusFault = exitStatus(2)
 type explainOptions struct {
 	passive, json bool
 	from, file    string
-	payload       string
+	payload, as   string
 	timeout       time.Duration
 	with          withOptions
 	fix           fixOptions
@@ -50,6 +50,9 @@ echo. With /udp behind the port it sends a datagram each second: a question of D
 port 53, one of NTP to port 123, else some text, or what --payload says. Whatever
 comes back counts as an answer, and ICMP port unreachable as a refusal. Silence may
 be the service's own: many, WireGuard among them, answer only what they understand.
+With --as it sends the probe as the process PID, or the main process of the systemd
+unit UNIT, would: with a socket of its user and its control group, which rules and
+BPF programs may tell from others. Without it the probe is the node's, as a rule root's.
 With --passive it sends nothing and waits for a matching packet that another
 host sent, to explain the receiving side. --from narrows that to a source: an
 address inside the tunnel, or the outer address of a host that attempts a
@@ -89,6 +92,7 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 		Example: `  wgnode explain wg0 192.168.200.22:80
   wgnode explain wg0 192.168.200.1:53/udp
   wgnode explain wg0 192.168.200.22:80 --passive --from 10.0.0.1
+  wgnode explain wg0 192.168.200.22:443 --as nginx.service
   wgnode explain wg0 192.168.200.22:80 --with root@hub
   wgnode explain wg0 10.0.0.2 --with-command 'ssh -p 22 me@hub sudo wgnode'
   wgnode explain wg0 192.168.200.22:80 --fix
@@ -103,9 +107,15 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 			return offered, directive
 		},
 	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *explainOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.passive, "passive", false, "send nothing; wait for a matching packet that another host sent")
 	cmd.Flags().StringVar(&o.from, "from", "", "with --passive or -r: only flows from this `ADDRESS or PREFIX`")
 	cmd.Flags().StringVar(&o.payload, "payload", "", "with /udp: send this `TEXT`, or bytes as hex:0A0B")
+	cmd.Flags().StringVar(&o.as, "as", "", "send the probe as the process `PID or UNIT` would")
 	readFlag(cmd, &o.file)
 	cmd.Flags().StringVar(&o.with.host, "with", "", "also hear the other end, by ssh to `USER@HOST`")
 	cmd.Flags().StringVar(&o.with.command, "with-command", "", "the same, by a shell `COMMAND` that runs wgnode there")
@@ -113,7 +123,6 @@ Exit status: 0 healthy, 1 the check could not run or nothing that matches was se
 	cmd.Flags().DurationVar(&o.timeout, "timeout", explain.DefaultTimeout, "how long to wait for a verdict")
 	o.fix.flags(cmd)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
-	return cmd
 }
 
 // run reads what args name and explains it: with this host, a recording, or both ends.
@@ -148,6 +157,14 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	req.Target = target
+	if o.as != "" {
+		if o.passive || o.file != "" {
+			return newUsageError(cmd, errors.New("--as needs a probe from this host: it excludes --passive and -r"))
+		}
+		if req.As, err = processOf(cmd.Context(), o.as); err != nil {
+			return err
+		}
+	}
 	if o.from != "" {
 		if !o.passive && o.file == "" {
 			return newUsageError(cmd, errors.New("--from needs --passive or -r: a probe always comes from this host"))

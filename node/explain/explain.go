@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"syscall"
 	"time"
@@ -49,6 +50,8 @@ type Request struct {
 	Payload []byte `json:"payload,omitempty"`
 	// Passive sends nothing and waits for another program's packet, or another host's.
 	Passive bool `json:"passive,omitempty"`
+	// As is the process that the probe is sent as, 0: as the node's own.
+	As int `json:"as,omitempty"`
 	// From narrows a passive explanation to flows from there: inner addresses,
 	// or the outer one of a host that shakes hands. Invalid: any.
 	From netip.Prefix `json:"from,omitzero"`
@@ -72,6 +75,13 @@ func Explain(ctx context.Context, s Subject, req Request) (*diagnose.Report, err
 func begin(ctx context.Context, s Subject, req Request) (*explanation, error) {
 	if err := s.canProbe(&req); err != nil {
 		return nil, err
+	}
+	if req.As != 0 {
+		p, err := s.As(req.As)
+		if err != nil {
+			return nil, fmt.Errorf("explain: %w", err)
+		}
+		s.Prober = p
 	}
 	if req.Timeout <= 0 {
 		req.Timeout = DefaultTimeout
@@ -124,6 +134,9 @@ func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 		return nil, err
 	}
 	r := x.report(v, x.started, time.Now())
+	if a, ok := x.Prober.(As); ok {
+		r.As = a.String()
+	}
 	r.MTU = x.MTU
 	x.addFindings(ctx, r)
 	return r, nil

@@ -87,11 +87,15 @@ func (h Host) Ping(ctx context.Context, to netip.Addr, ready Ready) error {
 		return fmt.Errorf("open socket for ICMP echo: %w", err)
 	}
 	defer c.Close()
-	data := h.EchoData
-	if data == nil {
-		data = []byte("wgnode explain")
+	return Echo(ctx, c, to, h.data(), ready)
+}
+
+// data is the content of an echo request.
+func (h Host) data() []byte {
+	if h.EchoData == nil {
+		return []byte("wgnode explain")
 	}
-	return Echo(ctx, c, to, data, ready)
+	return h.EchoData
 }
 
 // Echo sends ICMP echo requests with some content, one a second, over c, a raw socket for

@@ -24,6 +24,8 @@ type Subject struct {
 	Tunnel *tunnel.Tunnel
 	MTU    int // of the interface in bytes, 0 if not known
 	Prober Prober
+	// As returns one that probes as the process with that number would; nil if there is none.
+	As func(pid int) (Prober, error)
 	// Kernel says that the interface is the kernel's, so that its routing can
 	// be asked; not so for a userspace stack.
 	Kernel bool

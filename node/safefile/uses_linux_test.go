@@ -85,6 +85,8 @@ var uses = map[string]string{
 	"node/plan/shared.go os.ReadFile":                 "in a run folder that was checked",
 	"node/plan/shared.go os.Remove":                   "in a run folder that was checked",
 	"node/port/port.go os.Open":                       "of the kernel",
+	"node/sender/sender.go os.Open":                   "of the kernel: a control group",
+	"node/sender/sender.go os.ReadFile":               "of the kernel",
 	"node/port/port.go os.ReadFile":                   "of the kernel",
 	"node/sockets.go os.Remove":                       "a socket in root's folder, which the module has just made",
 	"node/hook/hook.go os.ReadFile":                   "of the kernel",

@@ -28,6 +28,9 @@ type Report struct {
 	Onward     string `json:"onward,omitempty"`
 	OnwardName string `json:"onward_name,omitempty"`
 
+	// As is the process that the probe was sent as, with its user and control group; "" for the
+	// node's own.
+	As string `json:"as,omitempty"`
 	// RTT is how long the answer to the probe took, 0 if none came.
 	RTT time.Duration `json:"rtt_ns,omitempty"`
 	// MTU is the tunnel's in bytes, and PathMTU the size of the largest packet in it

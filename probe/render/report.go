@@ -21,6 +21,10 @@ import (
 func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	t := text{opt: &opt}
 	t.heading(r.Interface, r.Target, r.Peer, r.PeerName)
+	if r.As != "" {
+		t.put(dim, "probed as "+r.As)
+		t.newline()
+	}
 	switch r.Side {
 	case probe.SideA:
 		t.put(dim, " (this host sends: side A)")

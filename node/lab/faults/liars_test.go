@@ -44,8 +44,11 @@ func (s *site) liars() (stop func()) {
 	return s.forge(forged...)
 }
 
-// forge has R send packets ten times a second. It returns what ends that.
+// forge has R send packets ten times a second. R takes no notice of them itself: it translates
+// what others send, and what it had seen come would not be new. It returns what ends that.
 func (s *site) forge(packets ...[]byte) (stop func()) {
+	s.R.RunInput(fmt.Sprintf("table inet liars {\nchain c {\ntype filter hook output priority -300\nmeta mark %d notrack\n}\n}\n", forgedMark),
+		"nft", "-f", "-")
 	fd, err := rawSocket(s.R, s.V6)
 	if err != nil {
 		s.T.Fatal(err)
@@ -72,6 +75,9 @@ func (s *site) forge(packets ...[]byte) (stop func()) {
 	}
 }
 
+// forgedMark is the firewall mark of what is forged.
+const forgedMark = 0x1a5
+
 // rawSocket is one that sends packets with headers of our own.
 func rawSocket(h *lab.Host, v6 bool) (fd int, err error) {
 	err = h.Do(func() error {
@@ -82,6 +88,9 @@ func rawSocket(h *lab.Host, v6 bool) (fd int, err error) {
 		fd, err = unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_RAW)
 		if err != nil {
 			return fmt.Errorf("open a raw socket: %w", err)
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, forgedMark); err != nil {
+			return fmt.Errorf("mark a raw socket: %w", err)
 		}
 		return nil
 	})
