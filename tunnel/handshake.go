@@ -43,6 +43,7 @@ type handshakes struct {
 	t     *Tunnel
 	queue chan received
 	limit *rate.Limiter
+	heard *rate.Limiter // of those that are read for others
 
 	mu        sync.Mutex
 	responses map[string]response      // guarded by mu: the latest from each source
@@ -64,6 +65,7 @@ type response struct {
 func newHandshakes(t *Tunnel) *handshakes {
 	return &handshakes{
 		t: t, queue: make(chan received, inspectQueue), limit: rate.NewLimiter(inspectPerSecond, inspectBurst),
+		heard:     rate.NewLimiter(inspectPerSecond, inspectBurst),
 		responses: make(map[string]response), recipient: make(map[netip.AddrPort]*peer),
 	}
 }
@@ -173,6 +175,31 @@ func (h *handshakes) inspect(r *received) {
 		return
 	}
 	p.handshake.saw(ts, r.e.When())
+}
+
+// Initiator returns the peer that has made an initiation for this node, which need not have
+// come to its socket; 0 if none has. Only who has a peer's private key, or has seen it
+// pass, can send one that is the peer's. It returns false if there are too many to be read.
+func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
+	own := t.identity.Load()
+	if len(msg) != probe.LenInitiation || !mac1Valid(msg, &own.mac1) {
+		return 0, true
+	}
+	if !t.hs.heard.Allow() {
+		return 0, false
+	}
+	in := readInitiation(msg, own.private)
+	if !in.ok {
+		return 0, true
+	}
+	p := t.peers.find(in.static)
+	if p == nil || !p.configured.Load() {
+		return 0, true
+	}
+	if _, ok := in.timestamp(own.private); !ok {
+		return 0, true
+	}
+	return p.id, true
 }
 
 // sent notes an initiation of ours.

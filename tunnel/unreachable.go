@@ -32,22 +32,40 @@ func (t *Tunnel) quotes(ev *probe.Event, msg []byte) {
 	if len(msg) < 8 || ev.Peer == 0 {
 		return
 	}
-	table, at := t.local, &ev.Sender
+	if t.PeerOf(msg, true) != ev.Peer {
+		return
+	}
 	switch index := binary.LittleEndian.Uint32(msg[4:]); binary.LittleEndian.Uint32(msg) {
 	case probe.TypeCookie, probe.TypeData:
-		table, at = t.remote, &ev.Receiver
-		fallthrough
-	case probe.TypeInitiation, probe.TypeResponse:
-		if p, _ := table.lookup(index); p == ev.Peer {
-			*at = index
-		}
+		ev.Receiver = index
+	default:
+		ev.Sender = index
 	}
 }
 
-// PeerByIndex returns the peer whose sessions or handshakes have this index of ours, 0 if
-// there is none: whoever is off the path cannot know it.
-func (t *Tunnel) PeerByIndex(index uint32) probe.PeerID {
-	p, _ := t.local.lookup(index)
+// HeadLen is how many bytes of a message show whose it is.
+const HeadLen = 12
+
+// PeerOf returns the peer that a message was sent to or came from, by an index in its head
+// that whoever is off the path cannot know; 0 if it has none of a peer's. An initiation that
+// comes in has none before it was answered: see [Tunnel.Initiator].
+func (t *Tunnel) PeerOf(head []byte, sent bool) probe.PeerID {
+	if len(head) < 8 {
+		return 0
+	}
+	table, at := t.local, 4
+	switch kind := binary.LittleEndian.Uint32(head); {
+	case kind == probe.TypeResponse && !sent: // its own index, then ours
+		at = 8
+	case kind == probe.TypeInitiation && !sent, sent && (kind == probe.TypeCookie || kind == probe.TypeData):
+		table = t.remote
+	case kind < probe.TypeInitiation || kind > probe.TypeData:
+		return 0
+	}
+	if len(head) < at+4 {
+		return 0
+	}
+	p, _ := table.lookup(binary.LittleEndian.Uint32(head[at:]))
 	return p
 }
 
@@ -81,4 +99,11 @@ func errnoReason(errno syscall.Errno) probe.Reason {
 		return probe.ICMPProhibited
 	}
 	return probe.ICMPOther
+}
+
+// PeerByIndex returns the peer whose sessions or handshakes have this index of ours, 0 if
+// there is none: whoever is off the path cannot know it.
+func (t *Tunnel) PeerByIndex(index uint32) probe.PeerID {
+	p, _ := t.local.lookup(index)
+	return p
 }

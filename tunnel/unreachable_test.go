@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"syscall"
@@ -97,5 +98,52 @@ func testQuotes(t *testing.T, tn *Tunnel, peer probe.PeerID, watch *probe.Subscr
 	tn.ICMP(udp.ICMPError{Dst: endpoint, Local: true, Errno: syscall.ENETUNREACH})
 	if e := await(t, watch, "here", func(*probe.Event) bool { return true }); e.Claimed() {
 		t.Error("what this host's kernel says is no claim")
+	}
+}
+
+// Whose an initiation is shows who has the node's private key, wherever the message is found;
+// an index shows it of every other message.
+func TestInitiator(t *testing.T) {
+	a, b := pair(t, nil)
+	tap := newRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+		t.Fatal(err)
+	}
+	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	b.receive(t)
+	call := tap.awaitInitiation(t)
+	edited := bytes.Clone(call)
+	edited[len(edited)-40] ^= 1
+	for _, c := range []struct {
+		name string
+		at   *end
+		msg  []byte
+		want probe.PeerID
+	}{{"a peer's", b, call, 1}, {"edited", b, edited, 0}, {"of zeros", b, make([]byte, probe.LenInitiation), 0},
+		{"cut short", b, call[:100], 0}, {"for another node", a, call, 0}} {
+		if p, read := c.at.Initiator(c.msg); p != c.want || !read {
+			t.Errorf("%s: peer %d, read %v, want %d", c.name, p, read, c.want)
+		}
+	}
+	stranger := newEnd(t, "10.0.0.3")
+	stranger.start(t, stranger.configFor(b))
+	if p, _ := stranger.Initiator(call); p != 0 {
+		t.Errorf("a node that is not called reads that it is peer %d's", p)
+	}
+	for _, c := range []struct {
+		name string
+		at   *end
+		sent bool
+		want probe.PeerID
+	}{{"sent", a, true, 1}, {"received, and answered", b, false, 1}, {"not sent there", b, true, 0}, {"not received there", a, false, 0}} {
+		if p := c.at.PeerOf(call[:HeadLen], c.sent); p != c.want {
+			t.Errorf("%s: peer %d, want %d", c.name, p, c.want)
+		}
+	}
+	for range 2 * inspectBurst {
+		b.Initiator(call)
+	}
+	if _, read := b.Initiator(call); read {
+		t.Error("any number of initiations is read")
 	}
 }
