@@ -172,6 +172,15 @@ func (d *Dropped) Sender() uint32 {
 	return 0
 }
 
+// Head is the beginning of an encrypted message, by which it tells whose it is; nil if there
+// is none.
+func (d *Dropped) Head() []byte {
+	if m := d.message(); m != nil {
+		return m[:headLen]
+	}
+	return nil
+}
+
 // message is the header of an encrypted message, nil if there is none.
 func (d *Dropped) message() []byte {
 	at := int(d.Header[0]&0x0f)*4 + 8

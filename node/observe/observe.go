@@ -59,6 +59,8 @@ type Observation struct {
 	Outcome *Outcome
 	// Dropped is a packet that the kernel has dropped.
 	Dropped *Dropped
+	// Initiation is one that has come in at a device, as it was there.
+	Initiation []byte
 	// Unseen says what has turned out not to be observable, in one sentence.
 	Unseen string
 	// Counters are the kernel's that have risen since watching began, all of them each
@@ -75,6 +77,18 @@ type Packet struct {
 	rules ruleFinder
 	dry   *dryRules
 }
+
+// Head is the beginning of an encrypted message, by which it tells whose it is; nil if there
+// is none.
+func (p *Packet) Head() []byte {
+	if h := p.First; h.Proto == probe.ProtoUDP && !h.Fragment && h.Payload() >= headLen {
+		return h.Data[:]
+	}
+	return nil
+}
+
+// headLen is how many bytes that are.
+const headLen = 12
 
 // ruleFinder finds the rule that took a step, see [netfilter.Tracer.Rule].
 type ruleFinder interface {
