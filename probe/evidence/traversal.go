@@ -19,6 +19,12 @@ type Traversal struct {
 	// Src and Dst are as the packet was first seen.
 	Src netip.AddrPort `json:"src,omitzero"`
 	Dst netip.AddrPort `json:"dst,omitzero"`
+	// Whose is how it is known that it is the peer's, of an encrypted packet: by an index or
+	// a message of the peer's, or not at all, where anybody could have sent it. "" if nobody
+	// has looked.
+	Whose Known `json:"whose,omitempty"`
+	// Peer is how people know the peer, "" if it is not known.
+	Peer string `json:"peer,omitempty"`
 	// In and Out are the links that it came in by and left by, "" for none.
 	In  string `json:"in,omitempty"`
 	Out string `json:"out,omitempty"`
@@ -75,10 +81,25 @@ type Traversal struct {
 	Proxy *Proxy `json:"proxy,omitempty"`
 }
 
+// Claimed reports whether anybody could have sent the packet.
+func (t *Traversal) Claimed() bool { return t.Whose == Claimed }
+
 // Add takes the traversal of one more packet on the same segment into account. How
-// that ended counts only if it is known.
+// that ended counts only if it is known. A packet that anybody could have sent says nothing
+// beside one that is the peer's.
 func (t *Traversal) Add(next *Traversal) {
 	was := *t
+	switch {
+	case next.Claimed() && was.Packets > 0 && !was.Claimed():
+		t.Packets += next.Packets
+		t.At = next.At
+		if !next.DataAt.IsZero() {
+			t.DataAt = next.DataAt
+		}
+		return
+	case was.Claimed() && !next.Claimed():
+		was = Traversal{Packets: was.Packets, DataAt: was.DataAt, KernelDrop: was.KernelDrop}
+	}
 	*t = *next
 	t.Packets += was.Packets
 	t.KernelDrop = was.KernelDrop

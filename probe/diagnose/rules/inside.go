@@ -187,6 +187,7 @@ func (f facts) noReply(now time.Time) *ruling {
 			p.Label(), p.Endpoint.Port()))
 	foreign := f.foreignSource(&v)
 	f.answeredBefore(&v, now)
+	f.orClaimed(&v, now)
 	f.claimed(&v)
 	if f.Flow.UDP {
 		f.orSilent(&v)

@@ -91,12 +91,6 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	if d.Count > 1 {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("that happened to %s", probe.Count(d.Count, "packet")))
 	}
-	if d.Claimed {
-		v.Evidence = append(v.Evidence, evidence.Claimed.Decides("that it is from %s", d.Src))
-		checks := strings.Join(m.checks, "; ")
-		v.Candidates = []diagnose.Candidate{diagnose.Maybe(v.Code, checks, devices(checks, d)...),
-			diagnose.Maybe(diagnose.NoResponse, "does the peer send at all? On it: tcpdump -ni any udp")}
-	}
 	if m.code == diagnose.IPv6Disabled && d.Device == f.Interface && f.NoIPv6 != "" {
 		f.incomplete(&v)
 		return final(v)
@@ -105,7 +99,7 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	for _, c := range m.checks {
 		v.Fix = append(v.Fix, fix.Check(c, devices(c, d)...))
 	}
-	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(d, now)) && !d.Claimed && !f.awaitsTrace(d, now)}
+	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(d, now)) && !f.awaitsTrace(d, now)}
 }
 
 // givesWay is a little less than the time after which the side that is called goes on to
@@ -141,15 +135,22 @@ func (f facts) outputKernel(now time.Time) *ruling {
 // wireOutKernel: encrypted packets do not leave this host.
 func (f facts) wireOutKernel(now time.Time) *ruling {
 	d := f.Kernel.On(evidence.ToWire).KernelDrop
-	if d == nil || f.works() {
+	if d == nil || d.Claimed || f.works() {
 		return nil
 	}
 	return f.kernelDrop(now, evidence.ToWire, diagnose.UnderlayOutputFirewall, f.sentAt(nil),
 		fmt.Sprintf("the encrypted packets to %s", d.Dst))
 }
 
-// wireInKernel: encrypted packets arrive, and do not come to the tunnel's socket.
+// wireInKernel: the peer's encrypted packets arrive, and do not come to the tunnel's socket.
 func (f facts) wireInKernel(now time.Time) *ruling {
+	if d := f.Kernel.On(evidence.FromWire).KernelDrop; d == nil || d.Claimed {
+		return nil
+	}
+	return f.kernelIn(now)
+}
+
+func (f facts) kernelIn(now time.Time) *ruling {
 	d := f.Kernel.On(evidence.FromWire).KernelDrop
 	if d == nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil

@@ -64,16 +64,64 @@ func TestKernelDrops(t *testing.T) {
 	}
 }
 
-// An encrypted packet without an index of ours may be anybody's.
+// What the kernel drops of packets to the tunnel's port is this peer's fault only if they are
+// the peer's: they have an index of ours, or were read. What anybody could have sent is a
+// candidate beside what is missing, and a verdict that is not certain where nothing is known
+// to be.
 func TestClaimedDrop(t *testing.T) {
-	for _, test := range []struct {
+	dropIn := evidence.Traversal{Drop: aDrop("input")}
+	filtered := evidence.Traversal{Lost: "prerouting", Source: martian()}
+	refused := evidence.Traversal{Passed: "input", XfrmBlocks: []evidence.XfrmBlock{{Text: "IPsec policy", Fix: "ip xfrm policy delete"}}}
+	xdp := dropped("NOT_SPECIFIED", "do_xdp_generic")
+	for _, c := range []struct {
 		name string
-		edit []func(*evidence.KernelDrop)
-	}{{name: "ours"}, {"anybody's", []func(*evidence.KernelDrop){claimed}}} {
-		s := tell(probe.SideA).kernel(evidence.FromWire, dropped("NOT_SPECIFIED", "do_xdp_generic", test.edit...))
-		v, _ := s.judge()
-		if v.Code != diagnose.BPFDrop || v.Checkpoint != probe.A3 || v.Certain != (test.edit == nil) || v.Certain == (len(v.Candidates) > 0) {
-			t.Errorf("%s: %s at %s, certain %v: %v", test.name, v.Code, v.Checkpoint, v.Certain, v.Candidates)
+		in   evidence.Traversal
+		code diagnose.Code
+	}{
+		{"a rule", dropIn, diagnose.UnderlayInputFirewall}, {"the check of the source", filtered, diagnose.ReversePathFilter},
+		{"IPsec", refused, diagnose.UnderlayInputFirewall}, {"XDP", xdp, diagnose.BPFDrop},
+	} {
+		for _, whose := range []evidence.Known{evidence.Secret, evidence.Authenticated, evidence.Claimed} {
+			c.in.Whose = whose
+			if d := c.in.KernelDrop; d != nil {
+				was := *d
+				was.Claimed = whose == evidence.Claimed
+				c.in.KernelDrop, c.in.Whose = &was, ""
+			}
+			for _, s := range []*story{tell(probe.SideB), tell(probe.SideA).calls()} {
+				s.kernel(evidence.FromWire, c.in)
+				v, settled := s.judge()
+				want := c.code
+				if whose == evidence.Claimed && s.Side == probe.SideA {
+					want = diagnose.NoResponse
+				}
+				if sure := whose != evidence.Claimed; v.Code != want || v.Certain != sure || settled != sure {
+					t.Errorf("%s, %s, side %v: %s, certain %v, settled %v: %s", c.name, whose, s.Side, v.Code, v.Certain, settled, v.Summary)
+				}
+				if whose == evidence.Claimed && (len(v.Candidates) < 2 || v.Candidates[0].Code != c.code) {
+					t.Errorf("%s, side %v: candidates %+v", c.name, s.Side, v.Candidates)
+				}
+				if whose != evidence.Claimed && c.in.KernelDrop == nil && !slices.ContainsFunc(v.Evidence, func(l evidence.Line) bool {
+					return l.Known == whose && l.Decides
+				}) {
+					t.Errorf("%s, side %v: whose they are is not said: %q", c.name, s.Side, v.Evidence)
+				}
+			}
 		}
+	}
+}
+
+// A stranger that this host drops is not in the way of what else is known.
+func TestClaimedDropBesideAnother(t *testing.T) {
+	s := tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, evidence.Traversal{Drop: aDrop("forward")}).
+		kernel(evidence.FromWire, evidence.Traversal{Drop: aDrop("input"), Whose: evidence.Claimed})
+	if v, settled := s.judge(); v.Code != diagnose.ForwardFirewall || !v.Certain || !settled {
+		t.Errorf("%s, certain %v, settled %v: %s", v.Code, v.Certain, settled, v.Summary)
+	}
+	s = tell(probe.SideB).called().called()
+	s.kernel(evidence.FromWire, evidence.Traversal{Passed: "input", In: "lan", Whose: evidence.Claimed})
+	s.Peer.Route = evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "wan"}
+	if v, _ := s.judge(); v.Code == diagnose.ReplyLeavesElsewhere {
+		t.Errorf("an answer leaves elsewhere than a stranger's packet came in: %s", v.Summary)
 	}
 }

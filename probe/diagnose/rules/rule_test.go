@@ -26,20 +26,20 @@ func TestOrder(t *testing.T) {
 			filtered on the way in, refused on the way in, ICMP error,
 			source of the reply not allowed, reply dropped behind the tunnel,
 			reply dropped by the kernel, no response, reply not delivered, no reply,
-			not entered`,
+			not entered, claimed on the way in`,
 		asB: `answer sent, dropped by the tunnel here, sent back, not routed by the node, refused by this host, answer says no,
 			initiation replayed, endpoint flips, source not allowed, answers leave elsewhere,
 			dropped by the kernel on the way out, socket refuses,
 			dropped on the way out, initiated again and again, not forwarded, dropped by the kernel behind the tunnel,
 			not returned, dropped by the kernel on its way back, neighbor silent,
 			no answer behind this host, no answer to the node, no answer here, dropped on the way in, dropped by the kernel on the way in,
-			filtered on the way in, refused on the way in`,
+			filtered on the way in, refused on the way in, claimed on the way in`,
 		peers: `no private key, endpoint flips, source not allowed, initiations of a peer replayed, no endpoint,
 			endpoint routed into the tunnel, endpoint not routed,
 			dropped by the kernel on the way out, socket refuses, dropped on the way out,
 			response not decrypted, dropped on the way in, dropped by the kernel on the way in,
 			filtered on the way in, refused on the way in, ICMP error,
-			no response, peer initiates again and again, session up`,
+			no response, peer initiates again and again, session up, claimed on the way in`,
 	} {
 		want := strings.Join(strings.Fields(want), " ")
 		if diff := cmp.Diff(strings.Split(want, ", "), inOrder(t, table, v)); diff != "" {

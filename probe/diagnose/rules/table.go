@@ -139,6 +139,10 @@ var table = []rule{
 		finds: finds{diagnose.ResponseNotAccepted: {probe.B3}}},
 	{name: "session up", views: peers, after: names("peer initiates again and again"), find: facts.alive,
 		finds: finds{diagnose.Healthy: {probe.CheckpointNone}}},
+	// What may be the peer's, where nothing is known to be.
+	{name: "claimed on the way in", views: asA | asB | peers, after: names("not entered", "session up", "refused on the way in"),
+		find:  facts.wireInClaimed,
+		finds: claimedDrops(kernelDrops(diagnose.UnderlayInputFirewall, probe.A3, probe.A5, probe.B2, probe.B3))},
 
 	// What takes the facts of both hosts is found by package twosided.
 	{name: "initiator is not a peer", finds: finds{diagnose.UnknownPeer: {probe.B2}, diagnose.WrongPublicKey: {probe.B2}}},
@@ -156,6 +160,12 @@ func kernelDrops(firewall diagnose.Code, at ...probe.Checkpoint) finds {
 	if firewall == diagnose.ForwardFirewall {
 		f[diagnose.InputFirewall] = at // of this host itself
 	}
+	return f
+}
+
+// claimedDrops are those, and the ones that the check of sources finds.
+func claimedDrops(f finds) finds {
+	f[diagnose.ReversePathFilter] = []probe.Checkpoint{probe.A3, probe.B2}
 	return f
 }
 

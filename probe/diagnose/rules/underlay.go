@@ -272,6 +272,7 @@ func (f facts) noResponse(now time.Time) *ruling {
 			fix.Note("or see to the program that passes on:"), fix.Check("ss -ulnp sport = :%d", ep.Port()))
 		return &ruling{v, settled}
 	}
+	f.orClaimed(&v, now)
 	f.claimed(&v)
 	if f.Kernel.On(evidence.ToWire).Passed == "postrouting" && f.Kernel.On(evidence.FromWire).Packets == 0 {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("netfilter trace: they pass this host's rules, and no answer "+

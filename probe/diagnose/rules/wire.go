@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // too, see cannotSend, unless a hook drops it so that nobody notices.
 func (f facts) wireOutDropped(time.Time) *ruling {
 	p := f.Kernel.On(evidence.ToWire)
-	if p.Drop == nil || f.works() || f.Side == probe.SideA && f.Peer == nil {
+	if p.Drop == nil || p.Claimed() || f.works() || f.Side == probe.SideA && f.Peer == nil {
 		return nil
 	}
 	v := dropVerdict(diagnose.UnderlayOutputFirewall, f.sentAt(p.Drop), p.Drop, "the encrypted packets to "+p.Dst.String())
@@ -44,8 +45,25 @@ func (f facts) works() bool {
 	return f.Flow != nil && f.Flow.Works() || f.Flow == nil && f.Peer != nil && f.Peer.Handshake.EstablishedNow
 }
 
-// wireInDropped: encrypted packets arrive, and this host drops them.
-func (f facts) wireInDropped(now time.Time) *ruling {
+// wireInDropped: the peer's encrypted packets arrive, and this host drops them.
+func (f facts) wireInDropped(now time.Time) *ruling { return f.proven(f.droppedIn(now)) }
+
+// proven is a ruling on encrypted packets that came in, if they are known to be the peer's.
+func (f facts) proven(r *ruling) *ruling {
+	p := f.Kernel.On(evidence.FromWire)
+	if r == nil || p.Claimed() {
+		return nil
+	}
+	switch who := cmp.Or(p.Peer, f.Peer.Label()); p.Whose {
+	case evidence.Authenticated:
+		r.Evidence = append(r.Evidence, p.Whose.Decides("the initiation was read as it came in: %s has made it", who))
+	case evidence.Secret:
+		r.Evidence = append(r.Evidence, p.Whose.Decides("it has an index that %s alone, and the path to it, can know", who))
+	}
+	return r
+}
+
+func (f facts) droppedIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
 	if p.Drop == nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
@@ -71,9 +89,11 @@ func (f facts) missedAt(data bool, now time.Time) probe.Checkpoint {
 	return probe.A3
 }
 
-// wireInRefused: encrypted packets arrive, pass the firewall, and something behind it
-// does not let the socket have them.
-func (f facts) wireInRefused(now time.Time) *ruling {
+// wireInRefused: the peer's encrypted packets arrive, pass the firewall, and something behind
+// it does not let the socket have them.
+func (f facts) wireInRefused(now time.Time) *ruling { return f.proven(f.refusedIn(now)) }
+
+func (f facts) refusedIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
 	if p.Passed != "input" || p.Drop != nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
@@ -85,9 +105,11 @@ func (f facts) wireInRefused(now time.Time) *ruling {
 		fmt.Sprintf("encrypted packets from %s", p.Src), "they pass the input hook, and none came to the tunnel's socket")
 }
 
-// wireInFiltered: encrypted packets arrive, and the check of their source
+// wireInFiltered: the peer's encrypted packets arrive, and the check of their source
 // drops them.
-func (f facts) wireInFiltered(now time.Time) *ruling {
+func (f facts) wireInFiltered(now time.Time) *ruling { return f.proven(f.filteredIn(now)) }
+
+func (f facts) filteredIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
 	if f.works() {
 		return nil
@@ -108,7 +130,7 @@ func (f facts) wireInFiltered(now time.Time) *ruling {
 func (f facts) replyElsewhere(now time.Time) *ruling {
 	p := f.Peer
 	in, out := f.Kernel.On(evidence.FromWire), f.Kernel.On(evidence.ToWire)
-	if p == nil || p.Handshake.Answered < 2 || in.In == "" || out.Drop != nil {
+	if p == nil || p.Handshake.Answered < 2 || in.In == "" || in.Claimed() || out.Drop != nil {
 		return nil
 	}
 	r := &p.Route
@@ -130,6 +152,40 @@ func (f facts) replyElsewhere(now time.Time) *ruling {
 		Fix: append(fix.Steps{fix.Note("lead answers to " + to + " out of " + in.In + ":")},
 			routeFix(r, in.In, fix.Command("ip route add %s via GATEWAY dev %s", hostPrefix(p.Endpoint.Addr()), in.In))...)},
 		f.current(p.Handshake.LastAnswered, now)}
+}
+
+// wireInClaimed: this host drops packets to the tunnel's port that may be the peer's, or
+// anybody's.
+func (f facts) wireInClaimed(now time.Time) *ruling {
+	p := f.Kernel.On(evidence.FromWire)
+	var r *ruling
+	src := p.Src
+	switch d := p.KernelDrop; {
+	case p.Claimed():
+		r = cmp.Or(f.droppedIn(now), f.filteredIn(now), f.refusedIn(now))
+	case d != nil && d.Claimed:
+		r, src = f.kernelIn(now), d.Src
+	}
+	if r == nil {
+		return nil
+	}
+	r.settled = false
+	who := f.Peer.Label()
+	r.Evidence = append(r.Evidence, evidence.Claimed.Decides("%s may be %s, or anybody in its place: "+
+		"nothing in the packet shows who has sent it", src, who))
+	r.Candidates = []diagnose.Candidate{
+		diagnose.Maybe(r.Code, "on %s, tcpdump -ni any udp dst port %d: does it send, and do packets come from there? Then they are these",
+			who, f.ListenPort),
+		diagnose.Maybe(diagnose.NoResponse, "if %s does not send, or from elsewhere, they are another's: wgnode doctor there", who)}
+	return r
+}
+
+// orClaimed adds to a verdict that something is missing what was dropped here that may be it.
+func (f facts) orClaimed(v *diagnose.Verdict, now time.Time) {
+	if r := f.wireInClaimed(now); r != nil {
+		v.Evidence = append(v.Evidence, evidence.Claimed.Says("%s, or what anybody sends in their place", r.Summary))
+		v.Candidates = append(r.Candidates[:1], v.Candidates...)
+	}
 }
 
 // heard reports whether any message of the peer's has come in.
