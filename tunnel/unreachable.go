@@ -100,10 +100,3 @@ func errnoReason(errno syscall.Errno) probe.Reason {
 	}
 	return probe.ICMPOther
 }
-
-// PeerByIndex returns the peer whose sessions or handshakes have this index of ours, 0 if
-// there is none: whoever is off the path cannot know it.
-func (t *Tunnel) PeerByIndex(index uint32) probe.PeerID {
-	p, _ := t.local.lookup(index)
-	return p
-}

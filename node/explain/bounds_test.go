@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/observe"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
@@ -24,7 +25,7 @@ func stranger(i int) netip.AddrPort {
 // Anyone can call from any number of addresses. Of those there are some in a report,
 // and the report says that there were more.
 func TestStrangersAreBounded(t *testing.T) {
-	w := newWireWatch("wg0", &evidence.KernelEvidence{})
+	w := newWireWatch("wg0", &evidence.KernelEvidence{}, nil)
 	for i := range 10000 {
 		w.stranger(stranger(i).Addr(), &evidence.Traversal{Drop: &evidence.Drop{}})
 	}
@@ -41,7 +42,9 @@ func TestStrangersAreBounded(t *testing.T) {
 // A flood of strangers takes no peer's place in what a recording's observer keeps.
 func TestObserverOfAFlood(t *testing.T) {
 	peer := netip.MustParseAddrPort("192.0.2.1:51820")
-	w := &Observer{facts: &diagnose.Facts{}, kernels: map[netip.AddrPort]*evidence.KernelEvidence{peer: {}}}
+	w := &Observer{facts: &diagnose.Facts{}, wire: kernelWatch{whose: newWhose(newStackNode(t, "10.0.0.1").Tunnel)},
+		peers:   make(map[netip.AddrPort]probe.PeerID),
+		kernels: map[netip.AddrPort]*evidence.KernelEvidence{peer: {}}}
 	for i := range 10000 {
 		w.add(passed(stranger(i)))
 	}

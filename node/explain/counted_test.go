@@ -61,15 +61,41 @@ func dialFrom(t *testing.T, link, addr, to string) net.Conn {
 	return m.conn
 }
 
+// initiation is one of a's to b, which has not arrived.
+func initiation(t *testing.T, a, b *stackNode) []byte {
+	t.Helper()
+	in, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := a.Tunnel.SetEndpoint(b.key.Public(), in.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Tunnel.InitiateHandshake(b.key.Public()); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 2*probe.LenInitiation)
+	if err := in.SetReadDeadline(time.Now().Add(patience.Times(5 * time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	n, _, err := in.ReadFrom(buf)
+	if err != nil || n != probe.LenInitiation {
+		t.Fatalf("read an initiation: %d bytes, %v", n, err)
+	}
+	return buf[:n]
+}
+
 // IPsec can refuse what no policy of its own is about: by its default. The kernel's counter
 // confirms it where it has counted exactly the packets that were followed: calls that pass
 // the input hook and do not arrive.
 func TestCountedByIPsec(t *testing.T) {
-	ownNamespace(t, "link add up0 type veth peer name far0", "link set up0 up", "address add 192.0.2.1/24 dev up0")
+	ownNamespace(t, "link set lo up", "link add up0 type veth peer name far0", "link set up0 up", "address add 192.0.2.1/24 dev up0")
 	if out, err := exec.Command("ip", "xfrm", "policy", "setdefault", "in", "block").CombinedOutput(); err != nil {
 		t.Skipf("needs a default policy of IPsec (Linux 5.14): %v\n%s", err, out)
 	}
-	_, b := nodes(t, nil)
+	a, b := nodes(t, nil)
+	call := initiation(t, a, b)
 	s := b.Subject
 	s.Interface, s.Kernel, s.Local = "wg0", true, nil
 	far := dialFrom(t, "far0", "192.0.2.2/24", fmt.Sprintf("192.0.2.1:%d", s.Tunnel.ListenPort()))
@@ -86,7 +112,7 @@ func TestCountedByIPsec(t *testing.T) {
 	}
 	const calls = 3
 	for range calls {
-		if _, err := far.Write(make([]byte, probe.LenInitiation)); err != nil {
+		if _, err := far.Write(call); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -62,9 +62,12 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	wctx, cancel := context.WithTimeout(ctx, max(req.For, linger))
 	defer cancel()
 	if s.Kernel && req.For > 0 {
-		d.wire = newWireWatch(s.Interface, session.WatchKernel(wctx, messages(d.facts.ListenPort)))
+		d.wire = newWireWatch(s.Interface, session.WatchKernel(wctx, messages(d.facts.ListenPort)), newWhose(s.Tunnel))
 	}
 	session.Run(wctx, d)
+	if d.wire != nil {
+		d.wire.watch.whose.end()
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -98,6 +101,9 @@ func (d *doctor) Add(o *observe.Observation) {
 	if o.Packet != nil {
 		d.wire.add(d.facts, d.col, o.Packet)
 	}
+	if o.Initiation != nil {
+		d.wire.watch.whose.heard(o.Initiation)
+	}
 	for i := range o.Events {
 		d.col.Add(&o.Events[i])
 	}
@@ -105,6 +111,9 @@ func (d *doctor) Add(o *observe.Observation) {
 
 // Look implements [observe.Policy].
 func (d *doctor) Look(context.Context) observe.State {
+	if d.wire != nil {
+		d.wire.watch.whose.late(time.Now())
+	}
 	if d.req.Settled && d.settled() {
 		return observe.Complete
 	}

@@ -125,6 +125,9 @@ func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 		return nil, err
 	}
 	x.session.Run(wctx, x)
+	if x.kernel != nil {
+		x.kernel.whose.end()
+	}
 	v := x.judge()
 	if v.Healthy() && x.Kernel && !x.req.Passive {
 		x.facts.PathMTU = x.measure(ctx)
@@ -241,6 +244,9 @@ func (x *explanation) choose(id probe.PeerID) {
 
 // passOn is that of the inquiry, and looks up where packets to the peer's endpoint go.
 func (x *explanation) passOn(from probe.PeerID) {
+	if from != 0 {
+		x.only(from)
+	}
 	onward := x.inquiry.passOn(from)
 	x.route(x.facts, x.facts.Peer)
 	if onward != nil && x.Kernel {

@@ -19,13 +19,17 @@ type kernelWatch struct {
 	forth  netfilter.Header // the latest request of the flow, on the side that is called
 	asked  time.Time        // when the next hop was first looked at
 	looked time.Time        // and when the last time
+	// whose finds out whose encrypted packets are, and peer is the one that those seen are of,
+	// 0 if that is not known.
+	whose *whose
+	peer  probe.PeerID
 }
 
 // watchKernel begins to follow packets, or goes on with others than before. What
 // cannot be followed is noted in the facts.
 func (x *explanation) watchKernel(ctx context.Context) {
 	if x.kernel == nil {
-		x.kernel = &kernelWatch{link: x.Interface}
+		x.kernel = &kernelWatch{link: x.Interface, whose: newWhose(x.Tunnel)}
 	}
 	var sel observe.Selection
 	if x.facts.Side == probe.SideB {
@@ -44,16 +48,19 @@ func (x *explanation) watchKernel(ctx context.Context) {
 	}
 }
 
-// add takes the walk of one packet into account, in the facts' Kernel.
-func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
+// add takes the walk of one packet into account, in the facts' Kernel. known is how it is
+// known to be the peer's, "" of what is not encrypted.
+func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet, known evidence.Known, peer *diagnose.Peer) {
 	if !w.ours(f, pkt) {
 		return
 	}
 	s := pkt.Match.On
-	f = half(f, s, pkt)
 	p := f.Kernel.On(s)
 	ports := services(f, s, pkt)
 	next := pkt.Traversal(ports)
+	if next.Whose = known; peer != nil && known.Proves() {
+		next.Peer = peer.Label()
+	}
 	if s == evidence.ToTunnel && f.Side == probe.SideA && next.Passed != "" && next.Out != w.link {
 		pkt.Diversion(&next, ports)
 	}
@@ -66,19 +73,6 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet) {
 	p.Add(&next)
 	p.XfrmBlocks = pkt.Blocks(p)
 	w.route(f, s, p, pkt)
-}
-
-// half is the half of a flow that an encrypted packet belongs to, where the flow is
-// passed on from one peer to another.
-func half(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) *diagnose.Facts {
-	if f.Onward == nil {
-		return f
-	}
-	endpoint := f.Onward.Peer.Endpoint
-	if s == evidence.ToWire && pkt.First.Destination() == endpoint || s == evidence.FromWire && pkt.First.Source() == endpoint {
-		return f.Onward
-	}
-	return f
 }
 
 // ours reports whether a packet is of the flow. Others look alike: those from the

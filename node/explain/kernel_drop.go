@@ -4,6 +4,7 @@ package explain
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
@@ -16,40 +17,48 @@ func (x *explanation) addDrop(d *observe.Dropped) {
 	if x.facts.Kernel == nil || !x.ofFlow(d) {
 		return
 	}
-	x.facts.Kernel.On(d.On).AddDrop(x.dropOn(d, d.On))
+	if d.On != evidence.FromWire && d.On != evidence.ToWire {
+		x.facts.Kernel.On(d.On).AddDrop(dropOn(d, d.On, belongs{}))
+		return
+	}
+	x.kernel.whose.ask(d.Head(), d.On == evidence.ToWire, time.Now(), func(b belongs) {
+		if f := x.half(d.On, d.Src, d.Dst, b); f != nil {
+			f.Kernel.On(d.On).AddDrop(dropOn(d, d.On, b))
+		}
+	})
 }
 
-// dropOn is a drop on a segment as it is evidence.
-func (s *Subject) dropOn(d *observe.Dropped, on evidence.Segment) evidence.KernelDrop {
+// dropOn is a drop on a segment as it is evidence. b says whose an encrypted packet is.
+func dropOn(d *observe.Dropped, on evidence.Segment, b belongs) evidence.KernelDrop {
 	drop := d.KernelDrop
 	drop.Device = routing.LinkName(d.Device)
+	drop.Claimed = b.known == evidence.Claimed
 	if on == evidence.FromWire {
-		index, _, ok := d.Index()
-		drop.Claimed, drop.Sender = !ok || s.Tunnel.PeerByIndex(index) == 0, d.Sender()
+		drop.Sender = d.Sender()
 	}
 	return drop
 }
 
 // addDrop takes in what the kernel has dropped of all messages. Which way one went its ports
 // do not say, since both ends may have the same: the part of the path does that it was on.
-func (o *Observer) addDrop(d *observe.Dropped) {
-	port := o.facts.ListenPort
+// o.mu must be held.
+func (o *Observer) addDrop(d *observe.Dropped, now time.Time) {
+	on, remote, own := evidence.FromWire, d.Src, d.Dst
 	switch d.Hook {
 	case "output", "postrouting", "egress":
-		if d.Src.Port() != port {
-			return // of another program, to a port like ours
-		}
-		if k := o.kernel(d.Dst); k != nil {
-			k.ToWire.AddDrop(o.s.dropOn(d, evidence.ToWire))
-		}
+		on, remote, own = evidence.ToWire, d.Dst, d.Src
 	case "ingress", "prerouting", "input":
-		if d.Dst.Port() != port {
-			return
-		}
-		if k := o.kernel(d.Src); k != nil {
-			k.FromWire.AddDrop(o.s.dropOn(d, evidence.FromWire))
-		}
+	default:
+		return
 	}
+	if own.Port() != o.facts.ListenPort {
+		return // of another program, to a port like ours
+	}
+	o.wire.whose.ask(d.Head(), on == evidence.ToWire, now, func(b belongs) {
+		if k := o.kernel(remote, b); k != nil {
+			k.On(on).AddDrop(dropOn(d, on, b))
+		}
+	})
 }
 
 // ofFlow reports whether a packet of a segment is one of the connection that is followed.

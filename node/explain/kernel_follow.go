@@ -4,9 +4,12 @@ package explain
 
 import (
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
@@ -18,13 +21,67 @@ const othersKept = 64
 // that is followed. The kernel's word may come before the tunnel's event, which says which
 // connection that is.
 func (x *explanation) addPacket(pkt *observe.Packet) {
+	if on := pkt.Match.On; on == evidence.ToWire || on == evidence.FromWire {
+		x.kernel.whose.ask(pkt.Head(), on == evidence.ToWire, time.Now(), func(b belongs) {
+			if f := x.half(on, pkt.First.Source(), pkt.First.Destination(), b); f != nil {
+				x.kernel.add(f, pkt, b.known, x.col.Peers[b.peer])
+			}
+		})
+		return
+	}
 	if x.req.Passive && !x.ofClient(pkt) {
 		if x.others = append(x.others, pkt); len(x.others) > othersKept {
 			x.others = x.others[1:]
 		}
 		return
 	}
-	x.kernel.add(x.facts, pkt)
+	x.kernel.add(x.facts, pkt, "", nil)
+}
+
+// half is the half of the flow that an encrypted packet belongs to: it has one where a peer's
+// packets are passed on to another. nil: it is none of the flow's.
+func (x *explanation) half(on evidence.Segment, src, dst netip.AddrPort, b belongs) *diagnose.Facts {
+	f, onward := x.facts, x.facts.Onward
+	switch {
+	case b.peer != 0 && onward != nil && b.peer == x.behind:
+		return onward
+	case b.peer != 0 && x.peer == 0:
+		x.only(b.peer)
+		return f
+	case b.peer != 0 && b.peer == x.peer:
+		return f
+	case b.peer != 0, b.known != evidence.Claimed, on == evidence.ToWire:
+		return nil // of another peer, of none, or of another host
+	case onward != nil && livesAt(onward.Peer, src):
+		return onward
+	case f.Peer == nil || livesAt(f.Peer, src):
+		return f
+	}
+	return nil
+}
+
+// livesAt reports whether a packet from an address may be a peer's: it is there or has been,
+// or nobody knows where it is.
+func livesAt(p *diagnose.Peer, at netip.AddrPort) bool {
+	same := func(a netip.AddrPort) bool { return a.Addr() == at.Addr() }
+	if !p.Endpoint.IsValid() && len(p.Earlier)+len(p.Addresses) == 0 {
+		return true
+	}
+	return same(p.Endpoint) || slices.ContainsFunc(p.Addresses, same) ||
+		slices.ContainsFunc(p.Earlier, func(e diagnose.Place) bool { return same(e.Endpoint) })
+}
+
+// only forgets what was seen of encrypted packets that are not of this peer, or cannot be.
+func (x *explanation) only(peer probe.PeerID) {
+	w := x.kernel
+	if w == nil || w.peer == peer {
+		return
+	}
+	k := x.facts.Kernel
+	if p := x.col.Peers[peer]; w.peer != 0 || k.FromWire.Claimed() && p != nil && !livesAt(p, k.FromWire.Src) {
+		k.FromWire, k.ToWire = evidence.Traversal{}, evidence.Traversal{}
+	}
+	w.peer = peer
 }
 
 // ofClient reports whether a packet may be of the connection that is followed.

@@ -47,6 +47,7 @@ type Observer struct {
 	mu       sync.Mutex
 	kernels  map[netip.AddrPort]*evidence.KernelEvidence // guarded by mu: by the other end
 	others   int                                         // guarded by mu: of them that were no peer's endpoint
+	peers    map[netip.AddrPort]probe.PeerID             // guarded by mu: who was found to be at the other end
 	found    []evidence.Observations                     // guarded by mu: of flows
 	followed map[followedFlow]bool                       // guarded by mu: false once that is over
 	facts    *diagnose.Facts
@@ -81,9 +82,9 @@ func NewObserver(ctx context.Context, s Subject) (*Observer, error) {
 		return nil, err
 	}
 	f := collect.FactsFrom(k)
-	o := &Observer{s: s, facts: f, session: observe.NewSession(0, 0), wire: kernelWatch{link: s.Interface},
-		kernels: make(map[netip.AddrPort]*evidence.KernelEvidence), followed: make(map[followedFlow]bool),
-		requests: make(map[request]time.Time)}
+	o := &Observer{s: s, facts: f, session: observe.NewSession(0, 0), wire: kernelWatch{link: s.Interface, whose: newWhose(s.Tunnel)},
+		kernels: make(map[netip.AddrPort]*evidence.KernelEvidence), peers: make(map[netip.AddrPort]probe.PeerID),
+		followed: make(map[followedFlow]bool), requests: make(map[request]time.Time)}
 	for ep := range o.endpoints() {
 		o.kernels[ep] = &evidence.KernelEvidence{} // there is room for them, whatever else comes
 	}
@@ -106,28 +107,52 @@ func (o *Observer) endpoints() map[netip.AddrPort]string {
 
 // add takes in what the kernel does with an encrypted packet.
 func (o *Observer) add(seen *observe.Observation) {
+	now := time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case seen.Packet != nil:
-		if k := o.kernel(remoteOf(seen.Packet)); k != nil {
-			f := *o.facts
-			f.Kernel = k
-			o.wire.add(&f, seen.Packet)
-		}
+	o.wire.whose.late(now)
+	switch pkt := seen.Packet; {
+	case seen.Initiation != nil:
+		o.wire.whose.heard(seen.Initiation)
+	case pkt != nil:
+		o.wire.whose.ask(pkt.Head(), pkt.Match.On == evidence.ToWire, now, func(b belongs) { o.put(pkt, b) })
 	case seen.Dropped != nil:
-		o.addDrop(seen.Dropped)
+		o.addDrop(seen.Dropped, now)
 	}
 }
 
-// kernel is what the kernel does with packets from and to an address, nil if there is no
-// room for another one. o.mu must be held.
-func (o *Observer) kernel(remote netip.AddrPort) *evidence.KernelEvidence {
+// put takes in a packet of which it is known whose it is. o.mu must be held.
+func (o *Observer) put(pkt *observe.Packet, b belongs) {
+	k := o.kernel(remoteOf(pkt), b)
+	if k == nil {
+		return
+	}
+	known := evidence.Claimed
+	if b.peer != 0 {
+		known = b.known
+	}
+	f := *o.facts
+	f.Kernel = k
+	o.wire.add(&f, pkt, known, nil) // Close says who it is
+}
+
+// kernel is what the kernel does with packets from and to an address, of which one has turned
+// out to be somebody's; nil if there is no room for another address. o.mu must be held.
+func (o *Observer) kernel(remote netip.AddrPort, b belongs) *evidence.KernelEvidence {
 	k := o.kernels[remote]
-	if k == nil && o.others < remotesKept {
+	if k == nil {
+		if o.others >= remotesKept {
+			return nil
+		}
 		o.others++
 		k = &evidence.KernelEvidence{}
 		o.kernels[remote] = k
+	}
+	if b.peer != 0 {
+		if was := o.peers[remote]; was != 0 && was != b.peer {
+			*k = evidence.KernelEvidence{} // another is there now
+		}
+		o.peers[remote] = b.peer
 	}
 	return k
 }
@@ -208,6 +233,7 @@ func (s *Subject) observeFlow(ctx context.Context, req Request) []evidence.Obser
 	defer cancel()
 	x.watchKernel(ctx)
 	x.session.Run(ctx, x)
+	x.kernel.whose.end()
 	found := []evidence.Observations{{Target: x.flow.Target, Side: x.facts.Side, Route: x.flow.Route, Kernel: x.facts.Kernel}}
 	if on := x.facts.Onward; on != nil {
 		found = append(found, evidence.Observations{Target: x.flow.Target, Side: on.Side, Route: x.flow.Route, Kernel: on.Kernel})
@@ -226,11 +252,17 @@ func (o *Observer) Close() []evidence.Observations {
 	o.wg.Wait()
 	o.session.Drain(observe.Collect(o.add)) // what was traced before
 	o.session.Close()
+	o.wire.whose.end()
 	all := evidence.Observations{Kernel: o.seen}
 	peers := o.endpoints()
 	for ep := range peers {
 		if o.kernels[ep] == nil {
 			o.kernels[ep] = &evidence.KernelEvidence{}
+		}
+	}
+	for remote, id := range o.peers {
+		if ps := o.s.Tunnel.PeerState(id); ps.Configured {
+			peers[remote] = ps.Key.Base64()
 		}
 	}
 	var routed []netip.AddrPort

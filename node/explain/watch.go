@@ -21,6 +21,8 @@ func (x *explanation) Add(o *observe.Observation) {
 		x.addPacket(o.Packet)
 	case o.Dropped != nil:
 		x.addDrop(o.Dropped)
+	case o.Initiation != nil:
+		x.kernel.whose.heard(o.Initiation)
 	case o.Outcome != nil:
 		x.flow.Probe = probed(o.Outcome)
 		if x.Kernel && x.flow.Probe.Errno == syscall.EPERM {
@@ -119,6 +121,7 @@ func (x *explanation) update(ctx context.Context) {
 		x.watchKernel(ctx)
 	}
 	if x.kernel != nil {
+		x.kernel.whose.late(time.Now())
 		x.kernel.update(x.facts)
 		if to := x.kernel.forth.Destination(); x.facts.Side == probe.SideB && !x.forwardedTo.IsValid() && to.IsValid() && to != x.flow.Target {
 			x.forwardedTo = to

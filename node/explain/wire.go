@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
@@ -30,25 +31,32 @@ type wireWatch struct {
 // strangersKept bounds how many addresses of strangers are remembered.
 const strangersKept = 16
 
-func newWireWatch(link string, seen *evidence.KernelEvidence) *wireWatch {
-	return &wireWatch{watch: kernelWatch{link: link}, seen: seen, kernels: make(map[probe.PeerID]*evidence.KernelEvidence),
+func newWireWatch(link string, seen *evidence.KernelEvidence, whose *whose) *wireWatch {
+	return &wireWatch{watch: kernelWatch{link: link, whose: whose}, seen: seen, kernels: make(map[probe.PeerID]*evidence.KernelEvidence),
 		strangers: make(map[netip.Addr]*evidence.Traversal)}
 }
 
-// add puts a walk down to the peer that it is about.
+// add puts a walk down to the peer that it is of, once that is known.
 func (w *wireWatch) add(f *diagnose.Facts, c *collect.Collector, pkt *observe.Packet) {
+	sent := pkt.Match.On == evidence.ToWire
+	w.watch.whose.ask(pkt.Head(), sent, time.Now(), func(b belongs) { w.put(f, c, pkt, b) })
+}
+
+// put is add of a packet of which it is known whose it is. One that anybody could have sent is
+// put down to the peer that is where it came from.
+func (w *wireWatch) put(f *diagnose.Facts, c *collect.Collector, pkt *observe.Packet, b belongs) {
 	remote := remoteOf(pkt)
 	for id, p := range c.Peers {
-		if p.Endpoint == remote {
+		if id == b.peer || b.peer == 0 && b.known == evidence.Claimed && p.Endpoint == remote {
 			of := *f
 			of.Peer, of.Kernel = p, w.of(id)
-			w.watch.add(&of, pkt)
+			w.watch.add(&of, pkt, b.known, p)
 			return
 		}
 	}
 	of := *f
 	of.Kernel = &evidence.KernelEvidence{}
-	w.watch.add(&of, pkt)
+	w.watch.add(&of, pkt, b.known, nil)
 	if p := &of.Kernel.FromWire; p.Drop != nil {
 		w.stranger(remote.Addr(), p)
 	}

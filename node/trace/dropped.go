@@ -53,7 +53,7 @@ func (x *run) dropOn(f *walk.Facts, d *observe.Dropped) **evidence.Traversal {
 		return &f.Response
 	case d.On == evidence.ToWire && data != nil && ok && index == data.Receiver && counter == data.Counter:
 		return &f.Sent
-	case d.On == evidence.FromWire && data != nil && f.Seen[probe.A5] == nil && ok && x.Tunnel.PeerByIndex(index) == x.peer:
+	case d.On == evidence.FromWire && data != nil && f.Seen[probe.A5] == nil && ok && x.whose(d.Head(), false) == x.peer:
 		f.ReceivedOther = someAnswer
 		return &f.Received
 	}

@@ -232,7 +232,8 @@ func (x *run) likelyReply(sent *probe.Event) (*observe.Packet, string) {
 	var found *observe.Packet
 	for _, p := range x.packets {
 		if p.Match.On != evidence.FromWire || p.Last.Data[0] != probe.TypeData || p.Incomplete ||
-			p.Time.Before(sent.When()) || p.Fate().Outcome == netfilter.Passed {
+			p.Time.Before(sent.When()) || p.Fate().Outcome == netfilter.Passed ||
+			x.whose(p.Last.Data[:], false) != x.peer {
 			continue
 		}
 		if x.replyLength(p.First.Payload()) {

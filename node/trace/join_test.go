@@ -22,7 +22,13 @@ var (
 
 // newTestRun is a run of TCP from port 4000 to remote:80.
 func newTestRun() *run {
-	return &run{Subject: explain.Subject{Kernel: true}, to: netip.AddrPortFrom(remote, 80), proto: probe.ProtoTCP, id: 4000, peer: 1}
+	return &run{Subject: explain.Subject{Kernel: true}, to: netip.AddrPortFrom(remote, 80), proto: probe.ProtoTCP, id: 4000, peer: 1,
+		whose: func(head []byte, _ bool) probe.PeerID { // 9 is an index of its sessions
+			if head[4] == 9 {
+				return 1
+			}
+			return 0
+		}}
 }
 
 // hear adds an event, some milliseconds after noon.
@@ -111,6 +117,8 @@ func TestJoinOthers(t *testing.T) {
 	x.see(evidence.FromWire, 1, netfilter.Header{Data: message(probe.TypeData, 9, 1)}, netfilter.HookUnknown) // too early
 	x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 2)}, netfilter.Input)       // delivered
 	x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 3), Length: 1400}, netfilter.HookUnknown)
+	// A stranger's.
+	x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 8, 4), Length: 20 + 8 + 96}, netfilter.HookUnknown)
 	reply := x.see(evidence.FromWire, 4, netfilter.Header{Data: message(probe.TypeData, 9, 4), Length: 20 + 8 + 96}, netfilter.HookUnknown)
 	j := x.join()
 	if j.sent != other || !strings.Contains(j.sentOther, "counter 40") {

@@ -137,6 +137,8 @@ type run struct {
 	proto uint8
 	id    uint16 // see explain.Ready
 	peer  probe.PeerID
+	// whose is the peer of a message, see tunnel.PeerOf.
+	whose func(head []byte, sent bool) probe.PeerID
 	facts *diagnose.Facts // about the peer, as they are before the packet is sent
 
 	session  *observe.Session
@@ -157,7 +159,7 @@ func newRun(s explain.Subject, req Request) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &run{Subject: s, to: netip.AddrPortFrom(req.Target.Addr().Unmap(), req.Target.Port()), proto: probe.ProtoTCP,
+	x := &run{Subject: s, whose: s.Tunnel.PeerOf, to: netip.AddrPortFrom(req.Target.Addr().Unmap(), req.Target.Port()), proto: probe.ProtoTCP,
 		facts: collect.FactsFrom(k), answer: walk.Answer{Text: "nothing came"}}
 	switch {
 	case !x.to.IsValid():
