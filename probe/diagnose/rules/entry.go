@@ -150,12 +150,19 @@ func (f facts) notEntered(time.Time) *ruling {
 			evidence.Kernel.Decides("the probe failed with %q and no packet had left: that is this host's own answer", errno))
 	}
 	switch {
+	case errno == syscall.EPERM:
+		v.Summary += ": this host refuses to send it"
+		return &ruling{f.notPermitted(v, evidence.ToTunnel, f.Flow.XfrmBlocks), f.Flow.Probe.Done}
 	case refused && f.traced() && p.Packets == 0:
 		v.Summary += ": this host refuses to send it"
 		return &ruling{refusal(v, f.Flow.XfrmBlocks, "output"), f.Flow.Probe.Done}
 	case refused:
-		v.Summary += ": netfilter on this host drops or rejects it"
-		return final(v)
+		v.Summary += ": this host rejects it"
+		v.Evidence = append(v.Evidence, evidence.Inferred.Decides("a rule that rejects does that, and a closed port of this host that "+
+			"a rule translates it to"))
+		v.Candidates = append(hooks(v.Code), diagnose.Maybe(diagnose.RouteBypassesTunnel,
+			"nft list ruleset; iptables-legacy-save -t nat: is it redirected?"))
+		return &ruling{v, f.Flow.Probe.Done}
 	case p.Lost != "":
 		v.Evidence = append(v.Evidence,
 			evidence.Kernel.Says("netfilter trace: it is seen last in the %s hook, and no rule that is traced has dropped it", p.Lost))

@@ -235,7 +235,7 @@ func outwardCases() []judgeCase {
 			edit: func(s *story) { s.Flow.SentData = 0 }, code: diagnose.Idle, says: "the time was too short", where: diagnose.WhereHere},
 		{name: "did not enter", s: tell(probe.SideA),
 			edit: func(s *story) { s.Flow.Probe = diagnose.Probe{Sent: true, Done: true, Errno: syscall.EPERM} }, code: diagnose.OutputFirewall,
-			at: probe.A1, sure: true, where: diagnose.WhereHere},
+			at: probe.A1, says: "bpftool cgroup tree", where: diagnose.WhereHere},
 		{name: "reply not delivered", s: tell(probe.SideA).connects().asks().
 			inner(probe.A6, probe.SeamTUNWrite, target, here, probe.TCPSyn|probe.TCPAck), code: diagnose.InputFirewall, at: probe.A6,
 			where: diagnose.WhereHere},
@@ -262,7 +262,7 @@ func handshakeCases() []judgeCase {
 			edit: func(s *story) { s.Peer.Route = evidence.RouteDecision{Kind: evidence.RouteNone} }, code: diagnose.EndpointNotRouted,
 			at: probe.A2, sure: true, where: diagnose.WhereHere},
 		{name: "own firewall", s: sent(tell(probe.SideA).calls(), syscall.EPERM), code: diagnose.UnderlayOutputFirewall,
-			at: probe.A2, sure: true, where: diagnose.WhereHere},
+			at: probe.A2, says: "bpftool cgroup tree", where: diagnose.WhereHere},
 		{name: "preshared key", s: tell(probe.SideA).calls().
 			add(probe.Event{Kind: probe.KindResponse, Reason: probe.ResponseRejected, Checkpoint: probe.A3}), code: diagnose.PSKMismatch,
 			at: probe.A3, sure: true, where: diagnose.WherePeer},

@@ -76,7 +76,7 @@ var table = []rule{
 		finds: kernelDrops(diagnose.UnderlayOutputFirewall, probe.A2, probe.A4, probe.B2, probe.B8)},
 	{name: "socket refuses", views: asA | asB | peers, after: names("dropped by the kernel on the way out"), find: facts.cannotSend,
 		finds: finds{diagnose.UnderlayOutputFirewall: {probe.A2, probe.A4, probe.B2, probe.B8},
-			diagnose.EndpointNotRouted: {probe.A2, probe.A4, probe.B2, probe.B8}}},
+			diagnose.BPFDrop: {probe.A2, probe.A4, probe.B2, probe.B8}, diagnose.EndpointNotRouted: {probe.A2, probe.A4, probe.B2, probe.B8}}},
 	{name: "dropped on the way out", views: asA | asB | peers, after: names("socket refuses"), find: facts.wireOutDropped,
 		finds: finds{diagnose.UnderlayOutputFirewall: {probe.A2, probe.A4, probe.B2, probe.B8}}},
 
@@ -134,7 +134,7 @@ var table = []rule{
 	{name: "no reply", views: asA, after: names("reply not delivered"), find: facts.noReply,
 		finds: finds{diagnose.NoReply: {probe.A5}}},
 	{name: "not entered", views: asA, after: names("no reply"), find: facts.notEntered,
-		finds: finds{diagnose.OutputFirewall: {probe.A1}}},
+		finds: finds{diagnose.OutputFirewall: {probe.A1}, diagnose.BPFDrop: {probe.A1}}},
 	{name: "peer initiates again and again", views: peers, after: names("no response"), find: facts.responseNotAccepted,
 		finds: finds{diagnose.ResponseNotAccepted: {probe.B3}}},
 	{name: "session up", views: peers, after: names("peer initiates again and again"), find: facts.alive,

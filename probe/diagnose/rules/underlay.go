@@ -106,10 +106,10 @@ func (f facts) cannotSend(now time.Time) *ruling {
 	case (p.SendErrno == syscall.EPERM || p.SendErrno == syscall.ENOBUFS) && d != nil:
 		v = dropVerdict(diagnose.UnderlayOutputFirewall, v.Checkpoint, d, "the encrypted packets to "+ep)
 		v.Evidence = append(v.Evidence, failed)
-	case p.SendErrno == syscall.EPERM && f.traced() && f.Kernel.On(evidence.ToWire).Packets == 0 && len(p.XfrmBlocks) > 0:
+	case p.SendErrno == syscall.EPERM:
 		v.Code = diagnose.UnderlayOutputFirewall
 		v.Summary = fmt.Sprintf("this host refuses to send the encrypted packets to %s, %s", p.Label(), ep)
-		v = refusal(v, p.XfrmBlocks, "output")
+		v = f.notPermitted(v, evidence.ToWire, p.XfrmBlocks)
 	case p.SendErrno == syscall.ENOBUFS: // a queue that is full, or what is behind all hooks
 		v.Code = diagnose.UnderlayOutputFirewall
 		v.Evidence[0].Decides = false // it does not say what drops them
@@ -118,11 +118,6 @@ func (f facts) cannotSend(now time.Time) *ruling {
 			diagnose.Maybe(diagnose.UnderlayOutputFirewall, "nft list ruleset: is there a drop in an egress hook?"),
 			diagnose.Maybe(diagnose.UnderlayOutputFirewall, "tc -s qdisc; tc filter show dev %s egress: do they drop?", p.Route.Interface)}
 		v.Fix = fix.Steps{fix.Check("tc -s qdisc show dev %s", p.Route.Interface), fix.Check("nft list ruleset")}
-	case p.SendErrno == syscall.EPERM:
-		v.Code = diagnose.UnderlayOutputFirewall
-		v.Summary = fmt.Sprintf("this host's own firewall drops the encrypted packets to %s, %s", p.Label(), ep)
-		v.Evidence = append(v.Evidence, evidence.Kernel.Says("that is how the kernel reports a drop in the output or postrouting hook"))
-		v.Fix = fix.Steps{fix.Notef("find the rule that drops UDP from port %d to %s:", f.ListenPort, ep), fix.Check("nft list ruleset")}
 	default:
 		v.Code = diagnose.EndpointNotRouted
 		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.Label(), ep, p.SendErrno)

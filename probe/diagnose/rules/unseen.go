@@ -26,10 +26,54 @@ func refusal(v diagnose.Verdict, known []evidence.XfrmBlock, hook string) diagno
 	if len(known) == 0 {
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(v.Code, "ip xfrm policy: does a policy of IPsec block it?"),
-			diagnose.Maybe(v.Code, "bpftool cgroup tree: does a program of a control group refuse to send?")}
+			diagnose.Maybe(diagnose.BPFDrop, "bpftool cgroup tree: does a program of a control group refuse to send?")}
 		v.Fix = fix.Steps{fix.Check("ip xfrm policy")}
 	}
 	return v
+}
+
+// notPermitted is a verdict on packets on a segment that the kernel refuses to send with
+// EPERM. Several parts of it do; how far netfilter has seen them come tells them apart. v has
+// the code of a firewall there. What the kernel tells of its drops has rules of its own.
+func (f facts) notPermitted(v diagnose.Verdict, on evidence.Segment, known []evidence.XfrmBlock) diagnose.Verdict {
+	cgroup := diagnose.Maybe(diagnose.BPFDrop, "bpftool cgroup tree: does a program of the sender's control group refuse to send?")
+	p := f.Kernel.On(on)
+	switch {
+	case f.traced() && p.Packets == 0 && len(known) == 0: // the policies of IPsec have been read
+		firewall := v.Code
+		v = refusal(v, nil, "output")
+		v.Code = diagnose.BPFDrop
+		v.Candidates = []diagnose.Candidate{cgroup, diagnose.Maybe(firewall, "ip xfrm policy: does a policy of IPsec block it?")}
+		v.Fix = fix.Steps{fix.Check("bpftool cgroup tree"), fix.Check("ip xfrm policy")}
+		return v
+	case f.traced() && p.Packets == 0:
+		return refusal(v, known, "output")
+	case f.traced() && p.Passed == "postrouting":
+		v.Candidates = append([]diagnose.Candidate{cgroup}, hooks(v.Code)...)
+		v.Code = diagnose.BPFDrop
+		v.Evidence = append(v.Evidence,
+			evidence.Kernel.Decides("netfilter trace: such packets pass the postrouting hook: no rule has dropped them"),
+			evidence.Inferred.Decides("what refuses with that error later is a BPF program of the sender's control group, as a rule"))
+		v.Fix = fix.Steps{fix.Note("look for a program at egress:"), fix.Check("bpftool cgroup tree")}
+		return v
+	case f.traced() && p.Lost != "":
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("netfilter trace: seen last in the %s hook, and no rule that is traced "+
+			"has dropped it", p.Lost))
+	}
+	v.Evidence = append(v.Evidence, evidence.Inferred.Decides("rules in the output and postrouting hooks do that, and BPF programs of "+
+		"the sender's control group"))
+	v.Candidates = append(hooks(v.Code), cgroup)
+	v.Fix = fix.Steps{fix.Note("find what drops it:"), fix.Check("nft list ruleset"),
+		fix.Check("iptables-legacy-save -c; ip6tables-legacy-save -c"),
+		fix.Check("bpftool cgroup tree")}
+	return v
+}
+
+// hooks are the rules that may drop what this host sends, as candidates.
+func hooks(firewall diagnose.Code) []diagnose.Candidate {
+	return []diagnose.Candidate{
+		diagnose.Maybe(firewall, "nft list ruleset: is there a drop or reject in the output or postrouting hook?"),
+		diagnose.Maybe(firewall, "iptables-legacy-save -c; ip6tables-legacy-save -c: does the count of a rule in OUTPUT or POSTROUTING rise?")}
 }
 
 // blind adds to a verdict that is not certain what could not be seen, and what was counted.
