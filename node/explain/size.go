@@ -33,9 +33,9 @@ const (
 	// leastPatience is how long an answer is awaited at least.
 	leastPatience = 250 * time.Millisecond
 	// sizeTime bounds the whole measurement, or that many times the patience where the way is
-	// long: two tries of each size that is too large.
-	sizeTime     = 5 * time.Second
-	sizePatience = 20
+	// long: a search may meet ten sizes that are not answered, each tried twice.
+	sizeTime     = 10 * time.Second
+	sizePatience = 30
 )
 
 // measure finds the largest packet that gets through to the target and back.

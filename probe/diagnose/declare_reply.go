@@ -71,6 +71,7 @@ packet is 60 bytes larger than the packet in it over IPv4, 80 over IPv6.`,
 		Alike: []Candidate{
 			{MTUTooLarge, "the MTU does not even fit the first link: known without a measurement"},
 			{NoReply, "small packets are lost too"},
+			{NoReplyFromDestination, "the destination answers small pings alone: tcpdump there shows that the large ones arrive"},
 			{LostOnPath, "messages of all sizes are lost"},
 		},
 		Mend: `Lower the tunnel's MTU to what the verdict says, at both ends:

@@ -41,6 +41,10 @@ func TestMTUBlackhole(t *testing.T) {
 		}, want: diagnose.Healthy, says: "tells senders so"},
 		{name: "drops of other large packets", fault: func(s *site) { sitetest.NFT(s.R, "forward", "udp dport 9 udp length > 600 drop") },
 			want: diagnose.Healthy, says: "full size, 1420 bytes"},
+		{name: "the destination answers small pings alone", fault: func(s *site) {
+			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nmeta l4proto { icmp, ipv6-icmp } meta length > 1340 drop\n"+
+				"}\n}\n", "nft", "-f", "-")
+		}, want: diagnose.MTUBlackhole, least: 1336, most: 1340, says: "maxseg"},
 		{name: "nobody answers echo", fault: func(s *site) {
 			sitetest.NFT(s.R, "forward", "udp length > 1350 drop")
 			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nicmp type echo-request drop\n"+
@@ -57,6 +61,10 @@ func TestMTUBlackhole(t *testing.T) {
 				s.Want(r, c.want, c.says)
 				if c.want != diagnose.MTUBlackhole {
 					return
+				}
+				// Nobody knows it who sees only that something is missing.
+				if cs := r.Verdict.Candidates; r.Verdict.Certain || len(cs) < 2 || cs[1].Code != diagnose.NoReplyFromDestination {
+					t.Errorf("certain %v: %+v", r.Verdict.Certain, cs)
 				}
 				m := regexp.MustCompile(`answered has (\d+) bytes`).FindStringSubmatch(fmt.Sprint(r.Verdict.Evidence))
 				if m == nil {

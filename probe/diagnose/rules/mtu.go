@@ -22,7 +22,7 @@ const leastIPv4, leastIPv6 = 576, 1280
 const toldSlack = 16
 
 // blackhole: small packets get through, full-size ones do not, and nobody says
-// so.
+// so. That they are lost is known by what does not come: it is never certain.
 func (f facts) blackhole(time.Time) *ruling {
 	m := f.PathMTU
 	if m == nil || m.Untested != "" || m.Largest >= m.Link || m.ToldBy.IsValid() && m.Told <= m.Largest+toldSlack {
@@ -36,16 +36,19 @@ func (f facts) blackhole(time.Time) *ruling {
 		Summary: fmt.Sprintf("small packets to %s get through, "+
 			"packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
 			m.To, m.Link, where),
-		// Sizes are tried in turns, each several times: what decides is what got through beside
-		// what did not.
 		Evidence: []evidence.Line{
 			evidence.Authenticated.Decides("the largest ICMP echo that was answered has %d bytes, with its IP header", m.Largest),
-			evidence.Inferred.Says("one of %d bytes was not, and no packet-too-big came", m.Link)},
+			evidence.Inferred.Decides("one of %d bytes was not, each time that it was sent, and no packet-too-big came", m.Link)},
+		Candidates: []diagnose.Candidate{
+			diagnose.Maybe(diagnose.MTUBlackhole, "ping -M do -c 9 -s %d %s, then with -s %d: of the larger none is answered, of the smaller all",
+				m.Link-echoHeaders(m.To), m.To, m.Largest-echoHeaders(m.To)),
+			diagnose.Maybe(diagnose.NoReplyFromDestination, "on %s, tcpdump -ni any %s and greater %d: if the larger ones arrive, "+
+				"it or its firewall does not answer large pings, or the answers are lost on the way back", m.To, icmpOf(m.To), m.Largest)},
 		Fix: f.smaller(m)}
 	if m.ToldBy.IsValid() {
 		v.Summary = fmt.Sprintf("small packets to %s get through, packets of the tunnel's full size of %d bytes are lost %s: "+
 			"%s says that %d bytes pass, and they do not", m.To, m.Link, where, m.ToldBy, m.Told)
-		v.Evidence[1] = evidence.Inferred.Says("one of %d bytes was not, nor of %d, which %s claims to pass", m.Link, m.Told, m.ToldBy)
+		v.Evidence[1] = evidence.Inferred.Decides("one of %d bytes was not, nor of %d, which %s claims to pass", m.Link, m.Told, m.ToldBy)
 	}
 	if m.Forth {
 		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("a datagram of %d bytes gets there: the small answer to "+
@@ -99,6 +102,14 @@ func measured(m *diagnose.PathMTU) evidence.Line {
 	}
 	return evidence.Authenticated.Says("packets of the tunnel's full size, %d bytes, get there and back", m.Link)
 }
+
+// echoHeaders is what IP and ICMP take of an echo, in bytes.
+func echoHeaders(a netip.Addr) int { return tcpHeaders(a) - tcpHeader + icmpHeader }
+
+const tcpHeader, icmpHeader = 20, 8
+
+// icmpOf is the protocol of an address's family as tcpdump writes it.
+func icmpOf(a netip.Addr) string { return "icmp" + six(a) }
 
 // tcpHeaders is what IP and TCP take of a packet, in bytes.
 func tcpHeaders(a netip.Addr) int {
