@@ -40,7 +40,7 @@ func controlGroup(at ebpf.AttachType) firewall {
 		s.T.Helper()
 		at, code := at, dropping(p, s.V6, 1, 0)
 		if kind == ebpf.CGroupSockAddr {
-			if code = refusing(p.dport); s.V6 {
+			if code = sendingNone(p.dport); s.V6 {
 				at = ebpf.AttachCGroupUDP6Sendmsg
 			}
 		}
@@ -57,8 +57,8 @@ func controlGroup(at ebpf.AttachType) firewall {
 	}}
 }
 
-// refusing is a program that lets nothing be sent to a port.
-func refusing(port int) asm.Instructions {
+// sendingNone is a program that lets nothing be sent to a port.
+func sendingNone(port int) asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R1, 24, asm.Word), // user_port of struct bpf_sock_addr
 		asm.HostTo(asm.BE, asm.R2, asm.Half),
