@@ -25,6 +25,8 @@ type builder struct {
 	steps []Step
 	// astray says that the packet was not lost but did not take the tunnel.
 	astray bool
+	// end is the place of the step where it was lost, or else of the last that is known of.
+	end int
 }
 
 // add appends a step, and gives it its number.

@@ -141,8 +141,13 @@ var ends = []struct {
 		says: "lost behind the tunnel: ICMP error from 10.0.0.2"},
 	{name: "blind, well", edit: func(f *walk.Facts) {
 		f.Blind, f.Out, f.In, f.Sent, f.Received = "no privileges", nil, nil, nil, nil
-	}, place: walk.Output, zone: walk.Network, status: walk.Pass,
+	}, place: walk.Output, zone: walk.Network, status: walk.Unknown,
 		says: "the reply came back"},
+	{name: "what is not traced", edit: func(f *walk.Facts) {
+		until(f, probe.A4)
+		f.Received = stopped(evidence.SourceCheck{Own: true, Evidence: []string{"passes"}})
+	}, place: walk.Input, zone: walk.Network, status: walk.Lost,
+		says: "though routing takes it in"},
 	{name: "blind, not well", edit: func(f *walk.Facts) {
 		until(f, probe.A4)
 		f.Blind, f.Out, f.Sent = "no privileges", nil, nil
@@ -177,14 +182,23 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// orderly checks what holds for every walk: passed, then lost or hidden, then not
-// reached.
+// orderly checks what holds for every walk: passed or hidden, then lost or hidden, then not
+// reached. What is hidden and was passed is so because of what is seen later.
 func orderly(t *testing.T, w *walk.Walk) {
 	t.Helper()
 	rank := map[walk.Status]int{walk.Pass: 0, walk.Lost: 1, walk.Unknown: 1, walk.NotReached: 2}
+	later := false
+	for i := len(w.Steps) - 1; i >= 0; i-- {
+		s := &w.Steps[i]
+		later = later || s.Status == walk.Pass
+		if s.Status == walk.Unknown && strings.HasSuffix(s.Result, "it is seen later") != later && w.Outcome.Step != s.Number {
+			t.Errorf("step %d says %q, seen later: %t", s.Number, s.Result, later)
+		}
+	}
 	for i := 1; i < len(w.Steps); i++ {
 		a, b := &w.Steps[i-1], &w.Steps[i]
-		if rank[a.Status] > rank[b.Status] || a.Status == walk.Lost && b.Status != walk.NotReached || b.Number != i+1 {
+		hidden := a.Status == walk.Unknown && strings.HasSuffix(a.Result, "it is seen later")
+		if rank[a.Status] > rank[b.Status] && !hidden || a.Status == walk.Lost && b.Status != walk.NotReached || b.Number != i+1 {
 			t.Errorf("step %d is %s after %s", b.Number, b.Status, a.Status)
 		}
 		if b.Status == walk.NotReached && (b.Result != "" || len(b.Evidence) > 0) {

@@ -107,12 +107,22 @@ func (b *builder) hook(p *evidence.Traversal, at Place) Step {
 	case by != "" && hook == name:
 		s.Status, s.Result = Lost, "dropped by "+by
 	case order[name] <= order[last]:
+	case at == Input && routed(p):
+		s.Status, s.Result = Lost, "passed prerouting and was not seen here, though routing takes it in: no rule that can be traced "+
+			"dropped it, another part of the kernel did"
 	case p.Lost == string(Output) && !p.Incomplete:
 		s.Status, s.Result = Lost, "passed output and did not come here: no rule that can be traced dropped it, another part of the kernel did"
 	default:
 		s.Status, s.Result = Unknown, "it was not seen here"
 	}
 	return s
+}
+
+// routed reports whether a packet that was seen last in prerouting is this host's own by the
+// routing tables, so that what takes it lies before or behind them.
+func routed(p *evidence.Traversal) bool {
+	c := p.Source
+	return p.Lost == string(Prerouting) && !p.Incomplete && c != nil && c.Own && !c.Drops && p.Route.Overruled == ""
 }
 
 // packet is what was seen on a segment.
@@ -243,6 +253,8 @@ func (b *builder) check(p *evidence.Traversal) Step {
 		s.Evidence = append(s.Evidence, "and yet it came to input: the routes have changed, or were read wrongly")
 		s.Status = Pass
 	case passed:
+		s.Status = Pass
+	case routed(p):
 		s.Status = Pass
 	case p.Lost == string(Prerouting) && !p.Incomplete:
 		s.Status = Lost

@@ -6,23 +6,27 @@ import (
 	"time"
 )
 
-// settle makes the statuses agree. What comes after a loss was not reached, and
-// what comes before something that was seen was passed. In between is what was not
-// seen: that ends at the next event of the tunnel, which would have been seen.
+// settle makes the statuses agree. What comes after a loss was not reached. What comes
+// before something that was seen, and was not seen itself, stays so: that it was passed is
+// said, and not what met the packet there. In between is what was not seen at all: that ends
+// at the next event of the tunnel, which would have been seen.
 func (b *builder) settle() {
 	end := b.first(Lost)
 	hidden := end < 0
 	if hidden {
 		end = b.lastSeen()
 	}
+	b.end = end
 	for i := range b.steps {
 		s := &b.steps[i]
 		if i > end+1 && s.Checkpoint != "" {
 			hidden = false
 		}
 		switch {
-		case i <= end && s.Status == Unknown:
-			s.Status = Pass
+		case i <= end && s.Status == Unknown && s.Place == Stack:
+			s.Status = Pass // there is nothing to be seen
+		case i < end && s.Status == Unknown && b.passedBefore(i, end):
+			s.Result += "; it is seen later"
 		case i > end && hidden:
 			s.Status = Unknown
 		case i > end:
@@ -35,6 +39,12 @@ func (b *builder) settle() {
 			s.Evidence = []string{}
 		}
 	}
+}
+
+// passedBefore reports whether the packet, or its answer, was seen between a step and the
+// last that is known of.
+func (b *builder) passedBefore(step, end int) bool {
+	return slices.ContainsFunc(b.steps[step+1:end+1], func(s Step) bool { return s.Status == Pass })
 }
 
 // lastSeen returns the place of the last step that the packet is known to have
@@ -56,7 +66,10 @@ func (b *builder) first(st Status) int {
 }
 
 func (b *builder) outcome() Outcome {
-	lost, hidden := b.first(Lost), b.first(Unknown)
+	lost, hidden := b.first(Lost), -1
+	if i := slices.IndexFunc(b.steps[b.end+1:], func(s Step) bool { return s.Status == Unknown }); i >= 0 {
+		hidden = b.end + 1 + i
+	}
 	switch {
 	case b.f.InnerError != "" && lost == len(b.steps)-1:
 		return Outcome{Step: lost + 1, Summary: "lost behind the tunnel: " + b.f.InnerError}

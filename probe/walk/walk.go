@@ -99,6 +99,6 @@ type Status string
 const (
 	Pass       Status = "pass"
 	Lost       Status = "lost"        // it went no further: dropped, misled, or unanswered
-	Unknown    Status = "unknown"     // it could not be seen
+	Unknown    Status = "unknown"     // it was not seen: where that is known all the same, it was passed, since it is seen later
 	NotReached Status = "not-reached" // it was lost before
 )
