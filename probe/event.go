@@ -42,6 +42,9 @@ func (a *Addr) Multicast() bool {
 	return a[0] == 0xff || a.Is4() && (a[12]>>4 == 0xe || [4]byte(a[12:]) == [4]byte{255, 255, 255, 255})
 }
 
+// LinkLocal reports whether a is an address of one link alone, of a single host.
+func (a *Addr) LinkLocal() bool { return a.Netip().IsLinkLocalUnicast() }
+
 var v4Prefix = [12]byte{10: 0xff, 11: 0xff}
 
 // Flags qualify an [Event]. Their bits are written, and never change.

@@ -42,7 +42,7 @@ const (
 	ResponseStale        Reason = 31 // answers no outstanding initiation of ours
 	CookieRejected       Reason = 32 // cookie reply that does not decrypt
 	LostInDevice         Reason = 33 // entered the device and never left it; cause not known
-	HostMulticast        Reason = 34 // multicast that a host sends by itself, and no AllowedIPs have
+	LinkScope            Reason = 34 // multicast or link-local: what a host sends by itself, and no AllowedIPs have
 )
 
 // NumReasons is the number of reasons that this release knows, ReasonNone included: the
@@ -88,7 +88,7 @@ var reasons = [...]struct{ name, meaning string }{
 	ResponseStale:        {"response-stale", "that answer a handshake too late"},
 	CookieRejected:       {"cookie-rejected", "with a cookie that does not decrypt"},
 	LostInDevice:         {"lost-in-device", "lost in the device, cause not known"},
-	HostMulticast:        {"host-multicast", "of hosts' own multicast, which no AllowedIPs have"},
+	LinkScope:            {"link-scope", "of hosts' own multicast and link-local traffic, which no AllowedIPs have"},
 }
 
 func (r Reason) String() string { return nameOf(reasonNames, uint8(r)) }

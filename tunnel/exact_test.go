@@ -202,16 +202,16 @@ func TestDisallowedSource(t *testing.T) {
 
 // Multicast that a host sends by itself is told from packets that somebody misses: on its way
 // into a tunnel none of whose peers has it, and from a source that the peer may not have.
-func TestHostMulticast(t *testing.T) {
+func TestLinkScope(t *testing.T) {
 	a, b := pair(t, nil)
 	for _, c := range []struct {
 		dst  string
 		want probe.Reason
-	}{{"224.0.0.251", probe.HostMulticast}, {"255.255.255.255", probe.HostMulticast}, {"10.9.9.9", probe.NoAllowedIPsMatch}} {
+	}{{"224.0.0.251", probe.LinkScope}, {"255.255.255.255", probe.LinkScope}, {"10.9.9.9", probe.NoAllowedIPsMatch}} {
 		a.send(udp4(a.addr, ip(c.dst), 5353, 5353, 8))
 		awaitCount(t, a, 0, c.want)
 	}
-	if n := a.PeerState(0).Drops; n[probe.HostMulticast] != 2 || n[probe.NoAllowedIPsMatch] != 1 {
+	if n := a.PeerState(0).Drops; n[probe.LinkScope] != 2 || n[probe.NoAllowedIPsMatch] != 1 {
 		t.Errorf("counted %v", n)
 	}
 	if err := a.set(fmt.Sprintf("public_key=%s\nallowed_ip=224.0.0.0/4\n", b.key.Public().Hex())); err != nil {
@@ -219,13 +219,15 @@ func TestHostMulticast(t *testing.T) {
 	}
 	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer w.Close()
-	a.send(udp4(ip("169.254.7.7"), ip("224.0.0.251"), 5353, 5353, 8))
-	e := await(t, w, "a drop", func(e *probe.Event) bool { return e.Dropped() })
-	if raceEnabled && e.Reason == probe.DisallowedSource {
-		t.Skip("the race detector made the device's pool throw the packet away")
-	}
-	if e.Reason != probe.HostMulticast || b.PeerState(e.Peer).Drops[probe.DisallowedSource] != 0 {
-		t.Errorf("dropped for %v: %v", e.Reason, b.PeerState(e.Peer).Drops)
+	for _, c := range []struct{ src, dst string }{{"192.0.2.7", "224.0.0.251"}, {"169.254.7.7", b.addr.String()}} {
+		a.send(udp4(ip(c.src), ip(c.dst), 5353, 5353, 8))
+		e := await(t, w, "a drop", func(e *probe.Event) bool { return e.Dropped() })
+		if raceEnabled && e.Reason == probe.DisallowedSource {
+			t.Skip("the race detector made the device's pool throw the packet away")
+		}
+		if e.Reason != probe.LinkScope || b.PeerState(e.Peer).Drops[probe.DisallowedSource] != 0 {
+			t.Errorf("%s > %s dropped for %v: %v", c.src, c.dst, e.Reason, b.PeerState(e.Peer).Drops)
+		}
 	}
 }
 

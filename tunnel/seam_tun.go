@@ -131,7 +131,7 @@ func (s *tunSeam) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
 	case e.Peer != 0:
 		return probe.ReasonNone
 	case e.InnerDst.Multicast():
-		return probe.HostMulticast
+		return probe.LinkScope
 	}
 	return probe.NoAllowedIPsMatch
 }

@@ -240,8 +240,8 @@ func (a *accountant) cause(e *probe.Event, again bool) {
 		e.Reason = probe.DisallowedSource
 		e.InnerSrc, e.InnerDst, e.InnerLen, e.Proto = r.inner.InnerSrc, r.inner.InnerDst, r.inner.InnerLen, r.inner.Proto
 		e.InnerSrcPort, e.InnerDstPort, e.Info = r.inner.InnerSrcPort, r.inner.InnerDstPort, r.inner.Info
-		if e.InnerDst.Multicast() {
-			e.Reason = probe.HostMulticast
+		if e.InnerDst.Multicast() || e.InnerSrc.LinkLocal() {
+			e.Reason = probe.LinkScope
 		}
 	case examined:
 		if e.Reason = r.reason; r.reason == probe.BadInnerPacket {

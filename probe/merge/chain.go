@@ -57,7 +57,7 @@ func noise(f *hop) bool {
 func oneChain(hops []*hop) (chain, rest []*hop) {
 	first := 0
 	for i, f := range hops { // where none ends
-		if !slices.ContainsFunc(hops, func(g *hop) bool { return g != f && g.key.b == f.key.a && g.key.a != f.key.b }) {
+		if !slices.ContainsFunc(hops, func(g *hop) bool { return g != f && follows(g, f) && g.key.a != f.key.b }) {
 			first = i
 			break
 		}
@@ -67,7 +67,7 @@ func oneChain(hops []*hop) (chain, rest []*hop) {
 	rest = append(rest, hops[first+1:]...)
 	for {
 		last := chain[len(chain)-1]
-		i := slices.IndexFunc(rest, func(g *hop) bool { return g.key.a == last.key.b && last.key.b != 0 })
+		i := slices.IndexFunc(rest, func(g *hop) bool { return follows(last, g) })
 		if i < 0 {
 			return chain, rest
 		}
@@ -86,6 +86,12 @@ func (m *merger) flow(chain []*hop) Flow {
 		switch {
 		case i == 0:
 			out.Verdict, out.Ladder = v, rungs
+			if len(chain) == 1 {
+				m.notThere(&out.Verdict, g)
+			}
+		case unrecorded(chain[i-1], g):
+			out.Ladder = between(out.Ladder, rungs)
+			m.infer(&out.Verdict, g, v)
 		default:
 			out.Ladder = between(passedOn(out.Ladder, g, m.nameOf(g.key.b)), rungs)
 			// The packet has come as far as this: what is wrong is further on.
@@ -116,9 +122,13 @@ func passedOn(rungs []diagnose.Rung, next *hop, to string) []diagnose.Rung {
 // ends reports whether a verdict is sure of a fault on its own hop.
 func ends(v *diagnose.Verdict) bool { return v.Certain && !v.Healthy() }
 
-// between puts the rungs of the next hop where the packet leaves the one before.
+// between puts the rungs of the next hop where the packet leaves the one before: behind B5, or,
+// of a host that was not recorded, before the answer comes back.
 func between(rungs, next []diagnose.Rung) []diagnose.Rung {
 	at := len(rungs)
+	if i := slices.IndexFunc(rungs, func(r diagnose.Rung) bool { return r.Checkpoint == probe.A5 }); i >= 0 {
+		at = i
+	}
 	for i := len(rungs) - 1; i >= 0; i-- {
 		if rungs[i].Checkpoint == probe.B5 {
 			at = i + 1

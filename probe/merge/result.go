@@ -280,9 +280,14 @@ func (m *merger) remarks() (lines []string) {
 				say("no message is both in the recording of %s and in that of %s: how their clocks lie is what the hosts say",
 					a.label(), b.label())
 			}
+			if through, shared := m.between(a, b); shared && m.pairOf(a, b) == nil && !knows {
+				say("%s and %s have no message in common: what both saw of a flow through %s, which was not recorded, "+
+					"is joined by its inner addresses and times (inferred)", a.label(), b.label(), m.nameOf(m.keys[through]))
+			}
 		}
 		if alone := !slices.ContainsFunc(m.hosts, func(b *host) bool {
-			return a != b && (m.pairOf(a, b) != nil || a.knows(b.PublicKey) || b.knows(a.PublicKey))
+			_, shared := m.between(a, b)
+			return a != b && (m.pairOf(a, b) != nil || a.knows(b.PublicKey) || b.knows(a.PublicKey) || shared)
 		}); alone {
 			say("the recording of %s has nothing in common with the others", a.label())
 		}

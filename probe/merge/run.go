@@ -142,8 +142,8 @@ func (m *merger) number(k key.Public, name string) int32 {
 
 func (m *merger) hostOf(key int32) int8 { return m.of[key] }
 
-// related refuses recordings that have neither a message nor a peer in common, or
-// no time.
+// related refuses recordings that have neither a message nor a peer in common, nor lie behind
+// one peer, or have no time in common.
 func (m *merger) related() error {
 	if len(m.pairs) > 0 {
 		return nil
@@ -152,11 +152,15 @@ func (m *merger) related() error {
 	for _, a := range m.hosts {
 		for _, b := range m.hosts {
 			known = known || a != b && a.knows(b.PublicKey)
+			if _, shared := m.between(a, b); a != b && shared {
+				known = true
+			}
 		}
 	}
 	if !known {
 		a, b := m.hosts[0], m.hosts[1]
-		return fmt.Errorf("merge %s and %s: %w: no message is in both, and neither %s nor %s is a peer of the other",
+		return fmt.Errorf("merge %s and %s: %w: no message is in both, and neither %s nor %s is a peer of the other; "+
+			"nor has either a peer that both have",
 			a.rec.name, b.rec.name, errUnrelated, a.label(), b.label())
 	}
 	return m.overlap()

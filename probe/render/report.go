@@ -87,7 +87,7 @@ var stateStyles = map[diagnose.State]eventtext.Style{
 // drops writes what was dropped, most first, if anything was.
 func (t *text) drops(label string, drops map[string]uint64, indent int) {
 	drops = maps.Clone(drops)
-	delete(drops, probe.HostMulticast.String()) // which is no trouble
+	delete(drops, probe.LinkScope.String()) // which is no trouble
 	if len(drops) == 0 {
 		return
 	}

@@ -35,7 +35,7 @@ func (b *builder) cryptokey() Step {
 	}
 	s := at(probe.A1, e, "AllowedIPs %s of %s", e.Prefix(), b.peer())
 	switch e.Reason {
-	case probe.NoAllowedIPsMatch, probe.HostMulticast:
+	case probe.NoAllowedIPsMatch, probe.LinkScope:
 		s.Result = "dropped: the destination is in no peer's AllowedIPs"
 	case probe.NoEndpoint:
 		s.Result = fmt.Sprintf("dropped: AllowedIPs %s of %s, and %s has no endpoint", e.Prefix(), b.peer(), b.peer())

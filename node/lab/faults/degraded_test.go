@@ -63,7 +63,7 @@ func TestDoctorMulticast(t *testing.T) {
 				r.Drops[probe.NoAllowedIPsMatch.String()]+r.Peers[0].Drops[probe.DisallowedSource.String()] > 0 {
 				t.Errorf("%+v", r)
 			}
-			if h == s.A && r.Drops[probe.HostMulticast.String()] == 0 || h == s.H && r.Peers[0].Drops[probe.HostMulticast.String()] == 0 {
+			if h == s.A && r.Drops[probe.LinkScope.String()] == 0 || h == s.H && r.Peers[0].Drops[probe.LinkScope.String()] == 0 {
 				t.Errorf("not counted: %+v", r)
 			}
 		}

@@ -29,22 +29,24 @@ type merged struct {
 		}
 		Verdict *diagnose.Verdict
 	}
-	Flows []struct {
-		Client, Target, Proto string
-		Verdict               diagnose.Verdict
-		Ladder                []diagnose.Rung
-		Hops                  []struct {
-			A, B        string
-			Forth, Back mergedLeg
-			Passed      map[string]int
-		}
-	}
-	Lost []struct {
+	Flows []mergedFlow
+	Lost  []struct {
 		From, To, What, Leg string
 		Receiver, Sender    uint32
 		Counter             uint64
 	}
 	Remarks []string
+}
+
+type mergedFlow struct {
+	Client, Target, Proto string
+	Verdict               diagnose.Verdict
+	Ladder                []diagnose.Rung
+	Hops                  []struct {
+		A, B        string
+		Forth, Back mergedLeg
+		Passed      map[string]int
+	}
 }
 
 type mergedLeg struct {

@@ -133,7 +133,7 @@ func addData(p *diagnose.Peer, e *probe.Event, concerns func(*probe.Event) bool)
 		p.DisallowedN++
 		reached(p)
 		confirmed(&p.Handshake)
-	case e.Reason == probe.HostMulticast: // nobody misses it, and it is authenticated
+	case e.Reason == probe.LinkScope: // nobody misses it, and it is authenticated
 		reached(p)
 		confirmed(&p.Handshake)
 	case e.Dropped():

@@ -70,7 +70,7 @@ func (f facts) unmatched() diagnose.Verdict {
 
 // unmatchedReason reports whether the node drops for want of a peer for the destination.
 func unmatchedReason(r probe.Reason) bool {
-	return r == probe.NoAllowedIPsMatch || r == probe.HostMulticast
+	return r == probe.NoAllowedIPsMatch || r == probe.LinkScope
 }
 
 // notRouted: the kernel does not give the packet to the tunnel.
