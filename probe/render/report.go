@@ -21,10 +21,6 @@ import (
 func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	t := text{opt: &opt}
 	t.heading(r.Interface, r.Target, r.Peer, r.PeerName)
-	if r.As != "" {
-		t.put(dim, "probed as "+r.As)
-		t.newline()
-	}
 	switch r.Side {
 	case probe.SideA:
 		t.put(dim, " (this host sends: side A)")
@@ -32,6 +28,10 @@ func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 		t.put(dim, " (this host receives: side B)")
 	}
 	t.newline()
+	if r.As != "" {
+		t.put(dim, "probed as "+r.As)
+		t.newline()
+	}
 	t.newline()
 	t.ladder(r.Ladder, 0)
 	t.verdict(&r.Verdict, 0)
