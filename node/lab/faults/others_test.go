@@ -116,7 +116,10 @@ func TestTranslatedOnTheWayIn(t *testing.T) {
 // eachFamily runs a test on a site of each family.
 func eachFamily(t *testing.T, test func(t *testing.T, s *site)) {
 	for _, v6 := range []bool{false, true} {
-		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) { test(t, newSite(t, v6)) })
+		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
+			t.Parallel()
+			test(t, newSite(t, v6))
+		})
 	}
 }
 
