@@ -5,7 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +26,18 @@ type kernelDrops struct {
 	to   chan Observation
 	stop context.CancelFunc // nil: nothing is watched
 	done chan struct{}
+
+	mu      sync.Mutex
+	watcher *drops.Watcher // guarded by mu: nil while nothing is watched
+	past    missed         // guarded by mu: by earlier watchers
+	unnamed int            // guarded by mu: how many reports had no place
+	failed  string         // guarded by mu: why it is not known how many were missed
+}
+
+// missed are reports of drops that there might have been.
+type missed struct {
+	lost, unreported uint64
+	places           map[string]bool // of those that were not reported
 }
 
 func newKernelDrops() Source { return &kernelDrops{to: make(chan Observation)} }
@@ -43,6 +58,9 @@ func (k *kernelDrops) Start(ctx context.Context, sel Selection) error {
 	if err != nil {
 		return fmt.Errorf("what the kernel drops outside of netfilter's rules: %w", err)
 	}
+	k.mu.Lock()
+	k.watcher = w
+	k.mu.Unlock()
 	ctx, k.stop = context.WithCancel(ctx)
 	k.done = make(chan struct{})
 	go k.watch(ctx, w, sel.Packets)
@@ -72,7 +90,12 @@ func namespace() (uint32, error) {
 func (k *kernelDrops) watch(ctx context.Context, w *drops.Watcher, matches []Match) {
 	defer close(k.done)
 	// What could not be removed goes with its file descriptors.
-	closing := sync.OnceFunc(func() { _ = w.Close() })
+	closing := sync.OnceFunc(func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.past, k.watcher = k.missed(), nil
+		_ = w.Close()
+	})
 	defer closing()
 	defer context.AfterFunc(ctx, closing)()
 	for {
@@ -86,7 +109,16 @@ func (k *kernelDrops) watch(ctx context.Context, w *drops.Watcher, matches []Mat
 		if d.Noise() {
 			continue
 		}
-		if drop, ok := dropped(d, matches); ok && !k.deliver(ctx, Observation{Dropped: drop}) {
+		drop, ok := dropped(d, matches)
+		if !ok {
+			continue
+		}
+		if drop.Place == "" {
+			k.mu.Lock()
+			k.unnamed++
+			k.mu.Unlock()
+		}
+		if !k.deliver(ctx, Observation{Dropped: drop}) {
 			return
 		}
 	}
@@ -196,8 +228,52 @@ func (d *Dropped) message() []byte {
 // Observations implements [Source].
 func (k *kernelDrops) Observations() <-chan Observation { return k.to }
 
-// Unseen implements [Source].
-func (k *kernelDrops) Unseen() []string { return nil }
+// Unseen says which reports were lost or not made, and which say too little.
+func (k *kernelDrops) Unseen() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var all []string
+	m := k.missed()
+	if m.lost > 0 {
+		all = append(all, fmt.Sprintf("%d reports of packets that the kernel dropped were lost", m.lost))
+	}
+	if m.unreported > 0 {
+		all = append(all, fmt.Sprintf("of dropped packets that look like these, %d were counted and not looked at: %s", m.unreported,
+			strings.Join(slices.Sorted(maps.Keys(m.places)), "; ")))
+	}
+	if k.unnamed > 0 {
+		all = append(all, fmt.Sprintf("where the kernel dropped %s of these is not known, so that they prove nothing: the names of its "+
+			"functions take CAP_SYSLOG, or kernel.kptr_restrict=0", probe.Count(k.unnamed, "packet")))
+	}
+	if k.failed != "" {
+		all = append(all, k.failed)
+	}
+	return all
+}
+
+// missed is what was missed up to now. k.mu must be held.
+func (k *kernelDrops) missed() missed {
+	m := k.past
+	if k.watcher == nil {
+		return m
+	}
+	lost, err := k.watcher.Lost()
+	unreported, err2 := k.watcher.Unreported()
+	if err := errors.Join(err, err2); err != nil {
+		k.failed = err.Error()
+		return m
+	}
+	m.lost += lost
+	m.places = maps.Clone(m.places)
+	for place, n := range unreported {
+		if m.places == nil {
+			m.places = make(map[string]bool)
+		}
+		m.unreported += n
+		m.places[strings.TrimSuffix(place.Reason+" in "+place.Name, " in ")] = true
+	}
+	return m
+}
 
 // Close ends the watch.
 func (k *kernelDrops) Close() error {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"slices"
 
 	"github.com/wgnode/wgnode/probe/evidence"
 )
@@ -27,18 +28,32 @@ func (s *Session) WatchKernel(ctx context.Context, sel Selection) *evidence.Kern
 		k.Counters = s.evidence.Counters // those go on
 	}
 	s.evidence = k
+	s.limits, s.sources = nil, nil
 	if err := s.Start(ctx, s.netfilter, sel); err != nil {
 		k.Blind = err.Error()
 	} else {
-		k.Limits = s.netfilter.Unseen()
+		s.limits = s.netfilter.Unseen()
 	}
 	for _, src := range s.kernel {
 		if err := s.Start(ctx, src, sel); err != nil {
-			k.Limits = append(k.Limits, err.Error())
+			s.limits = append(s.limits, err.Error())
 		} else {
-			k.Limits = append(k.Limits, src.Unseen()...)
+			s.sources = append(s.sources, src)
 		}
 	}
 	s.count()
 	return k
+}
+
+// count notes what was missed up to now: how many events of netfilter's trace were lost,
+// and what the other sources say.
+func (s *Session) count() {
+	if s.evidence == nil {
+		return
+	}
+	s.evidence.Lost = s.netfilter.Lost()
+	s.evidence.Limits = slices.Clone(s.limits)
+	for _, src := range s.sources {
+		s.evidence.Limits = append(s.evidence.Limits, src.Unseen()...)
+	}
 }

@@ -51,6 +51,8 @@ type Session struct {
 
 	netfilter *tracing                 // nil until WatchKernel is called
 	kernel    []Source                 // those registered
+	sources   []Source                 // of them, those that observe
+	limits    []string                 // what is not observed, beside what the sources say
 	evidence  *evidence.KernelEvidence // of the latest WatchKernel; nil before
 }
 
@@ -129,13 +131,6 @@ func (s *Session) Drain(p Policy) {
 	s.count()
 }
 
-// count notes how many events of netfilter's trace were lost up to now.
-func (s *Session) count() {
-	if s.evidence != nil {
-		s.evidence.Lost = s.netfilter.Lost()
-	}
-}
-
 // hand hands an observation to a policy. What concerns the kernel as a whole is put down
 // for it.
 func (s *Session) hand(p Policy, o *Observation) {
@@ -143,7 +138,7 @@ func (s *Session) hand(p Policy, o *Observation) {
 		s.evidence.Counters = o.Counters
 	}
 	if o.Unseen != "" {
-		s.evidence.Limits = append(s.evidence.Limits, o.Unseen)
+		s.limits = append(s.limits, o.Unseen)
 	}
 	p.Add(o)
 }

@@ -48,6 +48,15 @@ func (d *KernelDrop) String() string {
 	return fmt.Sprintf("the kernel dropped %s: %s", d.Packet, d.Where())
 }
 
+// Hinted says what a drop may mean that proves nothing, "" if there is none or it proves
+// something.
+func (t *Traversal) Hinted() string {
+	if t == nil || t.KernelDrop == nil || !t.KernelDrop.Hint {
+		return ""
+	}
+	return t.KernelDrop.String() + "; that alone does not prove that anything is wrong"
+}
+
 // AddDrop takes one more into account. One that proves something counts more than a later
 // hint, or one that may be anybody's.
 func (t *Traversal) AddDrop(next KernelDrop) {

@@ -48,7 +48,7 @@ func TestKernelDrops(t *testing.T) {
 		{kernelCase: kernelCase{"behind the tunnel", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, dropped("TC_INGRESS",
 			"__netif_receive_skb_core")), diagnose.BPFDrop, probe.B5, true, "bpftool net show dev eth0"}},
 		{kernelCase: kernelCase{"what proves nothing", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("TC_EGRESS", "elsewhere", hint)),
-			diagnose.OutputFirewall, probe.A1, false, ""}, open: true},
+			diagnose.OutputFirewall, probe.A1, false, "TC_EGRESS in elsewhere, at eth0; that alone does not prove"}, open: true},
 		{kernelCase: kernelCase{"for a device that another names", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("TC_EGRESS",
 			"__dev_queue_xmit", func(d *evidence.KernelDrop) { d.Device = "eth0; touch owned" })), diagnose.BPFDrop, probe.A1, true,
 			"dev 'eth0; touch owned' egress"}},

@@ -84,6 +84,11 @@ func (f facts) blind(v *diagnose.Verdict) {
 	if f.Kernel.Blind != "" {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("what netfilter does here is not known: %s", f.Kernel.Blind))
 	}
+	for s := range evidence.FromTunnel + 1 {
+		if hint := f.Kernel.On(s).Hinted(); hint != "" {
+			v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s", hint))
+		}
+	}
 	v.Evidence = append(v.Evidence, f.counted()...)
 	v.Evidence = append(v.Evidence, evidence.Kernel.Each(f.Kernel.Missed())...)
 }

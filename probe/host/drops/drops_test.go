@@ -114,7 +114,7 @@ func TestReportsIPv6(t *testing.T) {
 	}
 }
 
-// In a flood few are reported, and all are counted.
+// In a flood few are reported, all are counted, and so is what was not reported.
 func TestFlood(t *testing.T) {
 	const many = 5000
 	w := watch(t, closedPort)
@@ -125,6 +125,15 @@ func TestFlood(t *testing.T) {
 	})
 	if lost, err := w.Lost(); lost != 0 || err != nil {
 		t.Errorf("%d reports lost: %v", lost, err)
+	}
+	unreported, err := w.Unreported()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range many - unreported[Place{Reason: "NO_SOCKET", Name: "__udp4_lib_rcv", Device: 1}] {
+		if _, err := w.Read(); err != nil {
+			t.Fatalf("of %d, %v are said not to be reported: %v", many, unreported, err)
+		}
 	}
 }
 

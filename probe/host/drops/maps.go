@@ -7,11 +7,15 @@ import "github.com/cilium/ebpf"
 // The maps of the program.
 const (
 	mapReports = "reports" // ring buffer of records
-	mapPlaces  = "places"  // per processor: by reason and place how many, and how many reported lately
+	mapPlaces  = "places"  // per processor: by reason and place how many, and how many were reported
 	mapLost    = "lost"    // per processor: records that found no room
 
 	mapAddresses = "addresses" // of a tunnel: classes by prefix
 )
+
+// placeLen is the length of a value of mapPlaces: how many were dropped, reported since a
+// time, that time, and how many reported in all.
+const placeLen = 4 * 8
 
 // collection is the program with its maps.
 func collection(l *layout, opt Options) (*ebpf.CollectionSpec, error) {
@@ -22,7 +26,7 @@ func collection(l *layout, opt Options) (*ebpf.CollectionSpec, error) {
 	spec := &ebpf.CollectionSpec{
 		Maps: map[string]*ebpf.MapSpec{
 			mapReports: {Name: mapReports, Type: ebpf.RingBuf, MaxEntries: reportsLen},
-			mapPlaces:  {Name: mapPlaces, Type: ebpf.LRUCPUHash, KeySize: 24, ValueSize: 24, MaxEntries: 1024},
+			mapPlaces:  {Name: mapPlaces, Type: ebpf.LRUCPUHash, KeySize: 24, ValueSize: placeLen, MaxEntries: 1024},
 			mapLost:    {Name: mapLost, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1},
 		},
 		Programs: map[string]*ebpf.ProgramSpec{

@@ -12,17 +12,17 @@ import (
 
 // The frame of the program: where it keeps what, from the frame pointer.
 const (
-	frameHeader  = -HeaderLen       // the packet from its network header
-	frameNetwork = frameHeader - 8  // where that is
-	frameWord    = frameNetwork - 8 // what was read last
-	framePorts   = frameWord - 8    // the first 8 bytes of the transport header
-	frameLater   = framePorts - 8   // not 0: a later fragment, which has none
-	frameContext = frameLater - 8   // the arguments
-	frameIndex   = frameContext - 8 // of the device, 0: none
-	frameSpace   = frameIndex - 8   // the inode number of the network namespace, 0: not known
-	frameKey     = frameSpace - 24  // of mapPlaces
-	frameValue   = frameKey - 24    // of mapPlaces, for a new key
-	frameSegment = frameValue - 8   // 0: selected by a match
+	frameHeader  = -HeaderLen          // the packet from its network header
+	frameNetwork = frameHeader - 8     // where that is
+	frameWord    = frameNetwork - 8    // what was read last
+	framePorts   = frameWord - 8       // the first 8 bytes of the transport header
+	frameLater   = framePorts - 8      // not 0: a later fragment, which has none
+	frameContext = frameLater - 8      // the arguments
+	frameIndex   = frameContext - 8    // of the device, 0: none
+	frameSpace   = frameIndex - 8      // the inode number of the network namespace, 0: not known
+	frameKey     = frameSpace - 24     // of mapPlaces
+	frameValue   = frameKey - placeLen // of mapPlaces, for a new key
+	frameSegment = frameValue - 8      // 0: selected by a match
 
 	// Of a tunnel alone.
 	frameRoute       = frameSegment - 8              // the index of the device that it is routed to, 0: not known
@@ -287,6 +287,7 @@ func (a *assembler) limit() {
 		asm.StoreMem(asm.R10, frameValue+8, asm.R1, asm.DWord),
 		asm.LoadMem(asm.R2, asm.R10, frameWord, asm.DWord),
 		asm.StoreMem(asm.R10, frameValue+16, asm.R2, asm.DWord),
+		asm.StoreMem(asm.R10, frameValue+24, asm.R1, asm.DWord),
 		asm.LoadMapPtr(asm.R1, 0).WithReference(mapPlaces),
 		asm.Mov.Reg(asm.R2, asm.R10),
 		asm.Add.Imm(asm.R2, frameKey),
@@ -311,6 +312,9 @@ func (a *assembler) limit() {
 		asm.JGE.Imm(asm.R1, perWindow, done),
 		asm.Add.Imm(asm.R1, 1),
 		asm.StoreMem(asm.R0, 8, asm.R1, asm.DWord),
+		asm.LoadMem(asm.R1, asm.R0, 24, asm.DWord),
+		asm.Add.Imm(asm.R1, 1),
+		asm.StoreMem(asm.R0, 24, asm.R1, asm.DWord),
 	)
 }
 

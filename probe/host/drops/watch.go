@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"strings"
@@ -281,20 +282,36 @@ type Place struct {
 // Places is how many of the selected packets were dropped so far at each place, reported or
 // not. It remembers about a thousand places.
 func (w *Watcher) Places() (map[Place]uint64, error) {
+	return w.count(func(v placeCount) uint64 { return v.All })
+}
+
+// Unreported is how many of them were not reported, because too many came from one place at
+// a time. What happens to connections that work is not among them.
+func (w *Watcher) Unreported() (map[Place]uint64, error) {
+	places, err := w.count(func(v placeCount) uint64 { return v.All - v.Reported })
+	maps.DeleteFunc(places, func(p Place, n uint64) bool {
+		return n == 0 || (&Drop{Reason: p.Reason, Place: p.Name}).Noise()
+	})
+	return places, err
+}
+
+// placeCount is a value of mapPlaces.
+type placeCount struct{ All, Lately, Since, Reported uint64 }
+
+func (w *Watcher) count(what func(placeCount) uint64) (map[Place]uint64, error) {
 	type key struct {
 		Place   uint64
 		Reason  uint32
 		Device  uint32
 		Segment uint64
 	}
-	type value struct{ All, Lately, Since uint64 }
 	var k key
-	var each []value
+	var each []placeCount
 	all := make(map[key]uint64)
 	it := w.maps.Maps[mapPlaces].Iterate()
 	for it.Next(&k, &each) {
 		for _, v := range each {
-			all[k] += v.All
+			all[k] += what(v)
 		}
 	}
 	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
@@ -302,7 +319,9 @@ func (w *Watcher) Places() (map[Place]uint64, error) {
 	}
 	places := make(map[Place]uint64)
 	for k, n := range all {
-		places[Place{w.layout.reason(k.Reason), w.symbols.names([]uint64{k.Place})[0], k.Device, Segment(k.Segment)}] += n
+		if n > 0 {
+			places[Place{w.layout.reason(k.Reason), w.symbols.names([]uint64{k.Place})[0], k.Device, Segment(k.Segment)}] += n
+		}
 	}
 	return places, nil
 }
