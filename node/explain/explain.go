@@ -169,9 +169,9 @@ type explanation struct {
 	// translated says that the probe enters the tunnel with another id than it was sent
 	// with, and followed that the kernel is watched for that.
 	translated, followed bool
-	// others are packets of the kernel that belong to the flow if it turns out to be
-	// another connection than it is.
-	others []*observe.Packet
+	// others are packets of the kernel, traced or dropped, that belong to the flow if it
+	// turns out to be another connection than it is.
+	others []observe.Observation
 	// forwardedTo is what this host translates the target to, invalid if it was
 	// not seen to.
 	forwardedTo netip.AddrPort

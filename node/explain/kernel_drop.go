@@ -14,7 +14,13 @@ import (
 
 // addDrop takes in what the kernel says that it has dropped, if it is of the flow.
 func (x *explanation) addDrop(d *observe.Dropped) {
-	if x.facts.Kernel == nil || !x.ofFlow(d) {
+	if x.facts.Kernel == nil {
+		return
+	}
+	if !x.ofFlow(d) {
+		if x.req.Passive { // the tunnel's event, which says which connection it is, may come later
+			x.keepOther(observe.Observation{Dropped: d})
+		}
 		return
 	}
 	if d.On != evidence.FromWire && d.On != evidence.ToWire {

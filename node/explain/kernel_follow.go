@@ -14,8 +14,15 @@ import (
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
-// othersKept bounds how many packets are kept that are not known to be the flow's.
+// othersKept bounds how many observations are kept that are not known to be of the flow.
 const othersKept = 64
+
+// keepOther keeps what is not known to be of the flow.
+func (x *explanation) keepOther(o observe.Observation) {
+	if x.others = append(x.others, o); len(x.others) > othersKept {
+		x.others = x.others[1:]
+	}
+}
 
 // addPacket takes in what a packet met in this host's kernel, if it is of the connection
 // that is followed. The kernel's word may come before the tunnel's event, which says which
@@ -30,9 +37,7 @@ func (x *explanation) addPacket(pkt *observe.Packet) {
 		return
 	}
 	if x.req.Passive && !x.ofClient(pkt) {
-		if x.others = append(x.others, pkt); len(x.others) > othersKept {
-			x.others = x.others[1:]
-		}
+		x.keepOther(observe.Observation{Packet: pkt})
 		return
 	}
 	x.kernel.add(x.facts, pkt, "", nil)
@@ -123,7 +128,11 @@ func (x *explanation) turn() {
 	}
 	kept := x.others
 	x.others = nil
-	for _, pkt := range kept {
-		x.addPacket(pkt)
+	for _, o := range kept {
+		if o.Dropped != nil {
+			x.addDrop(o.Dropped)
+		} else {
+			x.addPacket(o.Packet)
+		}
 	}
 }

@@ -142,10 +142,15 @@ func dropped(d *drops.Drop, matches []Match) (*Dropped, bool) {
 	for _, m := range matches {
 		if !m.Quoted && selects(&m.Match, &e, d.Length) {
 			src, dst := e.Inner()
-			return &Dropped{On: m.On, Event: e, Header: d.Header, Device: d.Device, KernelDrop: evidence.KernelDrop{
+			drop := &Dropped{On: m.On, Event: e, Header: d.Header, Device: d.Device, KernelDrop: evidence.KernelDrop{
 				At: d.At, Count: 1, Reason: d.Reason, Place: d.Place, Hook: d.Hook(),
 				Socket: d.Socket, Hint: !d.Proves(), Src: src, Dst: dst,
-				Packet: fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(e.Proto), src, dst, d.Length)}}, true
+				Packet: fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(e.Proto), src, dst, d.Length)}}
+			if m.On == evidence.ToWire || m.On == evidence.FromWire {
+				msg := drop.message()
+				drop.Data = msg != nil && msg[0] == probe.TypeData
+			}
+			return drop, true
 		}
 	}
 	return nil, false

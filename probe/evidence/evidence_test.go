@@ -65,7 +65,7 @@ func full() evidence.Observations {
 			Fix: []string{"sysctl -w"}}
 		t.Lowered = &evidence.Lowered{From: 64, To: 1, By: "handle 9: ip ttl set 1", Spare: []string{"nft ..."}}
 		t.KernelDrop = &evidence.KernelDrop{At: t.At, Count: 2, Reason: "TC_EGRESS", Place: "__dev_queue_xmit", Hook: "egress", Device: "eth0",
-			Socket: true, Hint: true, Claimed: true, Sender: 7, Src: t.Src, Dst: t.Dst, Packet: t.Packet}
+			Socket: true, Hint: true, Claimed: true, Sender: 7, Data: true, Src: t.Src, Dst: t.Dst, Packet: t.Packet}
 		c := t.Source
 		c.Doubt, c.Setting = "it depends", "rp_filter = 1 (strict)"
 		c.Dst, c.Own, c.OwnRoute = netip.MustParseAddr("192.0.2.2"), true, "local 192.0.2.2"

@@ -25,6 +25,7 @@ type KernelDrop struct {
 	Claimed bool `json:"claimed,omitempty"`
 	// Sender is the sender's index of an encrypted initiation: who sent it knows it.
 	Sender uint32 `json:"sender,omitempty"`
+	Data   bool   `json:"data,omitempty"` // of an encrypted packet: it is no message of a handshake
 
 	Src    netip.AddrPort `json:"src"`
 	Dst    netip.AddrPort `json:"dst"`

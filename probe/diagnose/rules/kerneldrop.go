@@ -90,6 +90,8 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	v.Summary = fmt.Sprintf("%s drops %s on this host", fmt.Sprintf(m.by, devices(m.by, d)...), what)
 	if d.Count > 1 {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("that happened to %s", probe.Count(d.Count, "packet")))
+	} else if m.passing {
+		v.Evidence = append(v.Evidence, evidence.Inferred.Says("it was one packet so far: the next may pass"))
 	}
 	if m.code == diagnose.IPv6Disabled && d.Device == f.Interface && f.NoIPv6 != "" {
 		f.incomplete(&v)
@@ -99,25 +101,38 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	for _, c := range m.checks {
 		v.Fix = append(v.Fix, fix.Check(c, devices(c, d)...))
 	}
-	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(d, now)) && !f.awaitsTrace(d, now)}
+	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(on, d, now)) && !f.awaitsTrace(on, d, now)}
 }
 
 // givesWay is a little less than the time after which the side that is called goes on to
 // follow another connection, if the one that it follows is not answered.
 const givesWay = 700 * time.Millisecond
 
-// goneBy reports whether nothing more will come of the packet that was dropped.
-func (f facts) goneBy(d *evidence.KernelDrop, now time.Time) bool {
-	return f.Peer != nil && f.Peer.SendErrno != 0 || f.Side == probe.SideB && now.Sub(d.At) > givesWay
+// goneBy reports whether nothing more will come of the packet that was dropped: of a message
+// of a handshake the next attempt is another one, 5 s later.
+func (f facts) goneBy(on evidence.Segment, d *evidence.KernelDrop, now time.Time) bool {
+	handshake := !d.Data && (on == evidence.ToWire || on == evidence.FromWire)
+	return f.Peer != nil && f.Peer.SendErrno != 0 || (f.Side == probe.SideB || handshake) && now.Sub(d.At) > givesWay
 }
 
 // traceTime is how long after a drop by a rule of nftables its trace may still name the
 // rule: that of the next attempt counts, too.
 const traceTime = 3 * time.Second
 
-func (f facts) awaitsTrace(d *evidence.KernelDrop, now time.Time) bool {
-	return d.Place == "nft_do_chain" && f.traced() && now.Sub(d.At) < traceTime
+// awaitsTrace reports whether netfilter's trace may still name the rule. It does not, if it
+// has shown that packet, or a later one, and no rule that drops it, or two were dropped.
+func (f facts) awaitsTrace(on evidence.Segment, d *evidence.KernelDrop, now time.Time) bool {
+	if d.Place != "nft_do_chain" || !f.traced() {
+		return false
+	}
+	const apart = 10 * time.Millisecond // the clocks' readings, of one packet
+	p, since := f.Kernel.On(on), now.Sub(d.At)
+	shown := p.Packets > 0 && !p.Incomplete && !p.At.Before(d.At.Add(-apart))
+	return !shown && (since < traceTime && d.Count == 1 || since < traceSlack)
 }
+
+// traceSlack is how much later than the kernel's word its trace may be read.
+const traceSlack = 300 * time.Millisecond
 
 // devices is the device once for each place that a format has for it.
 func devices(format string, d *evidence.KernelDrop) []any {
@@ -138,7 +153,7 @@ func (f facts) wireOutKernel(now time.Time) *ruling {
 	if d == nil || d.Claimed || f.works() {
 		return nil
 	}
-	return f.kernelDrop(now, evidence.ToWire, diagnose.UnderlayOutputFirewall, f.sentAt(nil),
+	return f.kernelDrop(now, evidence.ToWire, diagnose.UnderlayOutputFirewall, f.sentAt(&evidence.Drop{Data: d.Data}),
 		fmt.Sprintf("the encrypted packets to %s", d.Dst))
 }
 
@@ -155,7 +170,7 @@ func (f facts) kernelIn(now time.Time) *ruling {
 	if d == nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
 	}
-	return f.kernelDrop(now, evidence.FromWire, diagnose.UnderlayInputFirewall, f.missedAt(false, now),
+	return f.kernelDrop(now, evidence.FromWire, diagnose.UnderlayInputFirewall, f.missedAt(d.Data, now),
 		fmt.Sprintf("encrypted packets from %s", d.Src))
 }
 

@@ -3,71 +3,77 @@
 package drops
 
 import (
-	"bufio"
 	"bytes"
+	"cmp"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 )
 
-// symbols names addresses of the kernel's functions. It reads all of the kernel's symbols
-// only for addresses that it has not met.
+// symbols names addresses of the kernel's functions. All of them are read once, which takes
+// some hundredths of a second.
 type symbols struct {
-	file  string
-	mu    sync.Mutex
-	known map[uint64]string // guarded by mu
+	file string
+	read sync.Once
+
+	// The functions, in the order of their addresses. text has the names, each up to the
+	// end of its line.
+	functions []function
+	text      []byte
 }
 
-func newSymbols() *symbols { return &symbols{file: "/proc/kallsyms", known: make(map[uint64]string)} }
+// function is one of the kernel's.
+type function struct {
+	at   uint64
+	name uint32 // where its name begins
+}
+
+func newSymbols() *symbols { return &symbols{file: "/proc/kallsyms"} }
+
+// load reads the file. Its lines are not in order. What cannot be read has no names: they
+// only say more.
+func (s *symbols) load() {
+	s.read.Do(func() {
+		text, err := os.ReadFile(s.file)
+		if err != nil {
+			return
+		}
+		s.text = text
+		for at := 0; at < len(text); {
+			line := text[at:]
+			if end := bytes.IndexByte(line, '\n'); end >= 0 {
+				line = line[:end]
+			}
+			addr, rest, ok := bytes.Cut(line, []byte{' '})
+			if ok && len(rest) > 2 && (rest[0]|0x20 == 't' || rest[0]|0x20 == 'w') {
+				if a, err := strconv.ParseUint(string(addr), 16, 64); err == nil && a != 0 {
+					s.functions = append(s.functions, function{a, uint32(at + len(addr) + 3)})
+				}
+			}
+			at += len(line) + 1
+		}
+		slices.SortStableFunc(s.functions, func(a, b function) int { return cmp.Compare(a.at, b.at) })
+	})
+}
 
 // names are those of the functions that addresses are in, "" for what is not known.
 func (s *symbols) names(addrs []uint64) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var ask []uint64
-	for _, a := range addrs {
-		if _, ok := s.known[a]; !ok {
-			ask = append(ask, a)
-		}
-	}
-	if len(ask) > 0 {
-		s.look(ask)
-	}
+	s.load()
 	names := make([]string, len(addrs))
 	for i, a := range addrs {
-		names[i] = s.known[a]
+		at, exact := slices.BinarySearchFunc(s.functions, a, func(f function, a uint64) int { return cmp.Compare(f.at, a) })
+		if !exact {
+			at--
+		}
+		if at < 0 {
+			continue
+		}
+		name := s.text[s.functions[at].name:]
+		if end := bytes.IndexAny(name, "\t\n"); end >= 0 { // what follows is a module
+			name = name[:end]
+		}
+		names[i] = plain(string(name))
 	}
 	return names
-}
-
-// look finds for each address the last function that begins at or before it. The file is not
-// in order. What cannot be read has no names: they only say more.
-func (s *symbols) look(ask []uint64) {
-	type symbol struct {
-		at   uint64
-		name string
-	}
-	best := make([]symbol, len(ask))
-	if f, err := os.Open(s.file); err == nil {
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			at, rest, ok := bytes.Cut(lines.Bytes(), []byte{' '})
-			if !ok || len(rest) < 3 || (rest[0]|0x20 != 't' && rest[0]|0x20 != 'w') {
-				continue // no code
-			}
-			addr, err := strconv.ParseUint(string(at), 16, 64)
-			if err != nil || addr == 0 {
-				continue
-			}
-			for i, a := range ask {
-				if addr <= a && addr > best[i].at {
-					name, _, _ := bytes.Cut(rest[2:], []byte{'\t'}) // what follows is a module
-					best[i] = symbol{addr, plain(string(name))}
-				}
-			}
-		}
-	}
-	for i, a := range ask {
-		s.known[a] = best[i].name
-	}
 }

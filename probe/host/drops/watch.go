@@ -146,6 +146,7 @@ func Start(opt Options) (*Watcher, error) {
 		return nil, err
 	}
 	w := &Watcher{layout: l, symbols: newSymbols()}
+	go w.symbols.load() // while nothing is reported yet
 	w.maps, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("load the program that watches drops: %w", refused(err))
