@@ -84,5 +84,6 @@ func (x *explanation) ofFlow(d *observe.Dropped) bool {
 	if h := x.kernel.forth; x.facts.Side == probe.SideB && h.Dst.IsValid() && at == clientOf(h, true) {
 		return true // as this host has translated it
 	}
-	return at == client || !client.IsValid() && forth
+	// What does not get as far as the tunnel has no event that says which connection it is.
+	return at == client || !client.IsValid() && forth && x.facts.Side == probe.SideA
 }
