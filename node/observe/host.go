@@ -29,17 +29,18 @@ func (s *Session) WatchKernel(ctx context.Context, sel Selection) *evidence.Kern
 	}
 	s.evidence = k
 	s.limits, s.sources = nil, nil
-	if err := s.Start(ctx, s.netfilter, sel); err != nil {
-		k.Blind = err.Error()
-	} else {
-		s.limits = s.netfilter.Unseen()
-	}
 	for _, src := range s.kernel {
 		if err := s.Start(ctx, src, sel); err != nil {
 			s.limits = append(s.limits, err.Error())
 		} else {
 			s.sources = append(s.sources, src)
 		}
+	}
+	// The trace comes last: what it shows the others have seen as well.
+	if err := s.Start(ctx, s.netfilter, sel); err != nil {
+		k.Blind = err.Error()
+	} else {
+		s.limits = append(s.limits, s.netfilter.Unseen()...)
 	}
 	s.count()
 	return k

@@ -51,7 +51,7 @@ var uses = map[string]string{
 	"node/repair/journal.go os.MkdirAll":              "a folder in the run folder, which is checked then",
 	"node/repair/journal.go os.Remove":                "a record in a folder that was checked",
 	"node/repair/programs.go os.ReadFile":             "of the kernel",
-	"probe/host/drops/symbols.go os.Open":             "of the kernel",
+	"probe/host/drops/symbols.go os.ReadFile":         "of the kernel",
 	"probe/host/drops/watch.go os.ReadFile":           "of the kernel",
 	"node/droplist/tunnel.go unix.Open":               "of the kernel: a network namespace",
 	"node/plan/process.go os.ReadFile":                "of the kernel",

@@ -32,6 +32,21 @@ type KernelDrop struct {
 	Packet string         `json:"packet"` // "tcp 10.0.0.1:40000 > 192.168.200.22:80, 60 bytes"
 }
 
+// OfRouting reports whether routing has refused the packet, for its destination or its
+// source. What the tables make of it says more.
+func (d *KernelDrop) OfRouting() bool {
+	if d == nil || d.Hint {
+		return false
+	}
+	switch d.Reason {
+	case "IP_RPFILTER", "IP_LOCAL_SOURCE", "IP_INADDRERRORS", "IP_INNOROUTES":
+		return true
+	case "NOT_SPECIFIED":
+		return d.Place == "ip_error" || d.Place == "dst_discard_out" || d.Place == "dst_discard"
+	}
+	return false
+}
+
 // Where is the reason, and where it was: "TC_EGRESS in __dev_queue_xmit, at wg0".
 func (d *KernelDrop) Where() string {
 	where := d.Reason

@@ -146,7 +146,7 @@ func stopped(p *evidence.Traversal) (hook, by string) {
 	switch {
 	case p.Held != nil:
 		return p.Held.Hook, p.Held.By + " (" + p.Held.How + ")"
-	case p.Drop == nil && p.KernelDrop != nil && !p.KernelDrop.Hint && !sourceReasons[p.KernelDrop.Reason]:
+	case p.Drop == nil && p.KernelDrop != nil && !p.KernelDrop.Hint && !p.KernelDrop.OfRouting():
 		return p.KernelDrop.Hook, "the kernel, " + p.KernelDrop.Where()
 	case p.Drop == nil:
 		return "", ""
@@ -155,10 +155,6 @@ func stopped(p *evidence.Traversal) (hook, by string) {
 	}
 	return p.Drop.Hook, p.Drop.Rule
 }
-
-// sourceReasons are the kernel's for packets whose source routing refuses. What routing
-// makes of the source says more.
-var sourceReasons = map[string]bool{"IP_RPFILTER": true, "IP_LOCAL_SOURCE": true}
 
 // unseen says why nothing is known of a hook.
 func (b *builder) unseen() string {

@@ -129,7 +129,11 @@ func xdp(device string) firewall {
 func attach(s *site, h *lab.Host, device string, kind ebpf.ProgramType, code asm.Instructions,
 	to func(index int, program *ebpf.Program) (link.Link, error)) {
 	s.T.Helper()
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: kind, Instructions: code, License: "Dual MIT/GPL"})
+	spec := &ebpf.ProgramSpec{Name: "wgnode_lab", Type: kind, Instructions: code, License: "Dual MIT/GPL"}
+	if kind == ebpf.Netfilter {
+		spec.AttachType = ebpf.AttachNetfilter
+	}
+	program, err := ebpf.NewProgram(spec)
 	if err != nil {
 		s.T.Fatal(err)
 	}

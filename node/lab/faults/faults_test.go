@@ -66,7 +66,7 @@ const (
 func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
 		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners(),
-		faultsOfKernel(), faultsOfControlGroup(), faultsOfBothWays(), faultsOfHost(), faultsOfTTL(),
+		faultsOfKernel(), faultsOfDrops(), faultsOfControlGroup(), faultsOfBothWays(), faultsOfHost(), faultsOfTTL(),
 		faultsOfForcedForwarding(), faultsOfTracking(), faultsOfProxy(), faultsOfPeers())
 }
 
@@ -303,7 +303,7 @@ func (f *fault) check(s *site, r *diagnose.Report) {
 			s.T.Errorf("a rule is blamed that did nothing:\n%s", text)
 		}
 	}
-	if v.Class() == diagnose.ClassFirewall && v.Code != diagnose.BPFDrop && strings.Contains(text, "trace") &&
+	if v.Class() == diagnose.ClassFirewall && v.Code != diagnose.BPFDrop && strings.Contains(text, "netfilter trace") &&
 		!strings.Contains(text, culprit) && !strings.Contains(text, "policy") {
 		s.T.Errorf("the rule is not named in\n%s", text)
 	}

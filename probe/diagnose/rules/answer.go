@@ -69,6 +69,9 @@ func (f facts) refused(time.Time) *ruling {
 		heard, way = evidence.Kernel, "was the answer to a socket of this host"
 	}
 	if !e.ICMPError() {
+		if d := f.Kernel.On(evidence.FromTunnel).KernelDrop; d != nil && d.Reason == "NO_SOCKET" && d.Dst == f.Flow.Target {
+			return &ruling{f.nothingListens(d, heard.Decides("TCP reset from %s %s", src, way)), settled}
+		}
 		return &ruling{diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereBeyond,
 			Summary:  fmt.Sprintf("the tunnel works; %s refuses the connection: nothing listens there, or a firewall there rejects it", f.target()),
 			Evidence: []evidence.Line{heard.Decides("TCP reset from %s %s", src, way)},
@@ -116,6 +119,15 @@ func (f facts) refused(time.Time) *ruling {
 		v.Fix = fix.Steps{fix.Note("on " + who + ": a firewall rule rejects it"), fix.Check("nft list ruleset").On(who)}
 	}
 	return &ruling{v, settled}
+}
+
+// nothingListens is the verdict where this host's kernel says that it has no socket for the
+// packet: no firewall has anything to do with it.
+func (f facts) nothingListens(d *evidence.KernelDrop, heard evidence.Line) diagnose.Verdict {
+	return diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereHere,
+		Summary:  fmt.Sprintf("the tunnel works; nothing listens at %s, which is this host's own", f.target()),
+		Evidence: []evidence.Line{heard, evidence.Kernel.Decides("%s", d)},
+		Fix:      fix.Steps{fix.Note("start the service, or see what listens:"), fix.Check("ss -tlnp")}}
 }
 
 // rejectedOnTheWay reports whether a port is said to be unreachable by another host than

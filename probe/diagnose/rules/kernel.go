@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -59,15 +60,18 @@ func (f facts) diverted(time.Time) *ruling {
 // filtered is the verdict on packets that were lost behind prerouting, where
 // the kernel checks sources, and whose source does not pass.
 func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *ruling {
-	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Certain() {
+	said := confirms(p, "IP_RPFILTER", "IP_LOCAL_SOURCE")
+	if p.Lost != "prerouting" || p.Source == nil || !p.Source.Certain() && said == nil || otherwise(p) {
 		return nil
 	}
 	if p.Source.Back.Local {
-		return final(ownSource(p, at, what))
+		v := ownSource(p, at, what)
+		v.Evidence = append(said, v.Evidence...)
+		return final(v)
 	}
 	v := diagnose.Verdict{Code: diagnose.ReversePathFilter, Checkpoint: at, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
-		Evidence: append([]evidence.Line{evidence.Kernel.Decides("netfilter trace: they pass prerouting and are seen no more")},
+		Evidence: append(append(said, evidence.Kernel.Decides("netfilter trace: they pass prerouting and are seen no more")),
 			evidence.Kernel.Each(p.Source.Evidence)...),
 		Fix: fix.Commands(p.Source.Fix...)}
 	return final(v)
@@ -88,12 +92,13 @@ func ownSource(p *evidence.Traversal, at probe.Checkpoint, what string) diagnose
 // after that.
 func (f facts) blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, what, seen string) *ruling {
 	why, mend := f.blocks(p)
-	if len(why) == 0 {
+	if len(why) == 0 || otherwise(p) {
 		return nil
 	}
 	return final(diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere,
 		Summary:  "IPsec on this host refuses " + what,
-		Evidence: append([]evidence.Line{evidence.Kernel.Decides("netfilter trace: %s", seen)}, why...), Fix: mend})
+		Evidence: slices.Concat(confirms(p, "XFRM_POLICY"), []evidence.Line{evidence.Kernel.Decides("netfilter trace: %s", seen)}, why),
+		Fix:      mend})
 }
 
 // innerInDropped: the reply has left the tunnel, and does not get to the
@@ -128,6 +133,9 @@ func (f facts) rejected(now time.Time) *ruling {
 	}
 	if r := f.forwarded(now); r != nil {
 		return r
+	}
+	if d := f.Kernel.On(evidence.FromTunnel).KernelDrop; d != nil && d.Reason == "IP_INHDR" {
+		return f.behindKernel(now)
 	}
 	return f.neighborSilent(now)
 }
@@ -165,7 +173,7 @@ func (f facts) forwarded(time.Time) *ruling {
 		}
 		return r
 	}
-	if p.Lost != "prerouting" && f.Kernel.Blind == "" {
+	if p.Lost != "prerouting" && f.Kernel.Blind == "" || otherwise(p) {
 		return nil
 	}
 	v := diagnose.Verdict{Checkpoint: probe.B5, Where: diagnose.WhereHere}
@@ -177,7 +185,8 @@ func (f facts) forwarded(time.Time) *ruling {
 	case p.Route.Kind != evidence.RouteFound && p.Route.Kind != evidence.RouteUnknown:
 		v.Code = diagnose.NoRouteOnward
 		v.Summary = fmt.Sprintf("this host has no route to %s: %s", dst, p.Route.Kind)
-		v.Evidence = []evidence.Line{seen, evidence.Kernel.Decides("for packets that come in on %s: %s", f.Interface, p.Route.Describe())}
+		v.Evidence = append(confirms(p, "IP_INNOROUTES", "NOT_SPECIFIED"), seen,
+			evidence.Kernel.Decides("for packets that come in on %s: %s", f.Interface, p.Route.Describe()))
 		v.Fix = fix.Steps{fix.Notef("by the link or the gateway that %s is behind:", dst),
 			fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(dst))}
 		if p.Route.Kind != evidence.RouteNone && p.Route.Remove != "" {
@@ -186,7 +195,7 @@ func (f facts) forwarded(time.Time) *ruling {
 	case p.Forwarding != nil && !p.Forwarding.On:
 		v.Code = diagnose.ForwardingDisabled
 		v.Summary = fmt.Sprintf("%s is not this host's own, and this host does not forward what comes in on %s", dst, f.Interface)
-		v.Evidence = []evidence.Line{seen, evidence.Kernel.Decides("%s", p.Forwarding.Evidence)}
+		v.Evidence = append(confirms(p, "IP_INADDRERRORS"), seen, evidence.Kernel.Decides("%s", p.Forwarding.Evidence))
 		v.Fix = fix.Commands(p.Forwarding.Fix...)
 		if p.Route.Interface == f.Interface && f.Onward == nil { // forwarded, it comes to nobody
 			v.Fix = append(v.Fix, fix.Notef("then %s goes into %s again: it must be in the AllowedIPs of the peer that has it; who has what:",
@@ -218,12 +227,15 @@ func (f facts) returned(time.Time) *ruling {
 	if r := f.notReversed(p, from); r != nil {
 		return r
 	}
+	if otherwise(p) {
+		return nil
+	}
 	w := &p.Route
 	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
 		return final(diagnose.Verdict{Code: diagnose.ForwardingDisabled, Checkpoint: probe.B7, Where: diagnose.WhereHere,
 			Summary: fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
-			Evidence: []evidence.Line{evidence.Kernel.Decides("netfilter trace: %s", notForwarded),
-				evidence.Kernel.Decides("%s", p.Forwarding.Evidence)},
+			Evidence: append(confirms(p, "IP_INADDRERRORS"), evidence.Kernel.Decides("netfilter trace: %s", notForwarded),
+				evidence.Kernel.Decides("%s", p.Forwarding.Evidence)),
 			Fix: fix.Commands(p.Forwarding.Fix...)})
 	}
 	if w.Kind == evidence.RouteUnknown || w.Kind == evidence.RouteFound && w.Interface == f.Interface {

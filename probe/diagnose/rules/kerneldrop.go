@@ -24,6 +24,8 @@ type mechanism struct {
 	checks []string
 	// passing: it comes and goes, so that the next packet may pass.
 	passing bool
+	// or is what else it may be, "" if the kernel's word is enough.
+	or string
 }
 
 // mechanismOf is what a drop proves, false if nothing.
@@ -38,8 +40,8 @@ func mechanismOf(d *evidence.KernelDrop) (mechanism, bool) {
 	return m, ok
 }
 
-// mechanisms by reason, or by reason and place. Reasons that have rules of their own,
-// which read routes, neighbors and settings, are not among them.
+// mechanisms by reason, or by reason and place. For what routing and IPsec refuse there are
+// rules of their own, which read routes, policies and settings and so say more.
 var mechanisms = map[string]mechanism{
 	"NETFILTER_DROP": {by: "a rule of legacy iptables, or of another program at a netfilter hook,",
 		checks: []string{"iptables-legacy-save -c", "ip6tables-legacy-save -c", "bpftool link show"}},
@@ -62,15 +64,30 @@ var mechanisms = map[string]mechanism{
 	"FULL_RING": {code: diagnose.QueueFull, by: "the full queue of %s, which is not read fast enough,", passing: true,
 		checks: []string{"ip -s link show dev %s"}},
 	"NOT_SPECIFIED nf_queue": queue, "NOT_SPECIFIED __nf_queue": queue, "NOT_SPECIFIED nf_hook_slow": queue,
+	"IP_RPFILTER": {code: diagnose.ReversePathFilter, by: "the check of the source (rp_filter) at %s",
+		checks: []string{"sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.%s.rp_filter", "ip rule", "ip route show table all"}},
+	"IP_LOCAL_SOURCE": {code: diagnose.ReversePathFilter, by: "the check of the source, which is an address of this host's own,",
+		checks: []string{"ip address"}},
+	"IP_INADDRERRORS": {code: diagnose.ForwardingDisabled, by: "the kernel, which does not forward what comes in on %s,",
+		checks: []string{"sysctl net.ipv4.conf.all.forwarding net.ipv6.conf.all.forwarding net.ipv4.conf.%s.forwarding"}},
+	"IP_INNOROUTES": noRoute, "NOT_SPECIFIED ip_error": noRoute, "NOT_SPECIFIED dst_discard_out": noRoute,
+	"NOT_SPECIFIED dst_discard": noRoute,
+	"XFRM_POLICY":               {by: "an IPsec policy", checks: []string{"ip xfrm policy"}},
+	"IP_INHDR": {code: diagnose.TTLExceeded, by: "the kernel, since its TTL has run out (it goes in circles, or had too low a TTL),",
+		checks: []string{"ip route show table all", "nft list ruleset"}},
+	"NOT_SPECIFIED __dev_forward_skb2": {code: diagnose.MTUBlackhole, by: "the other end of %s (veth), whose MTU is smaller,",
+		checks: []string{"ip -s link show dev %s", "ip -all netns exec ip -s link"}, or: "that its MTU is smaller, and it is not down"},
 }
 
 var (
+	noRoute = mechanism{code: diagnose.NoRouteOnward, by: "the kernel, which has no route for it,",
+		checks: []string{"ip rule", "ip route show table all"}}
 	xdp = mechanism{code: diagnose.BPFDrop, by: "an XDP program at %s",
 		checks: []string{"ip link show dev %s", "bpftool net show dev %s"}}
 	checksum = mechanism{code: diagnose.Checksum, by: "the check of its checksum",
 		checks: []string{"ethtool -k %s", "nstat -az UdpInCsumErrors TcpInCsumErrors"}}
 	queue = mechanism{by: "a queue rule (NFQUEUE) without a program that reads the queue", checks: []string{"nft list ruleset",
-		"cat /proc/net/netfilter/nfnetlink_queue"}}
+		"iptables-legacy-save -c", "ip6tables-legacy-save -c", "cat /proc/net/netfilter/nfnetlink_queue"}}
 )
 
 // kernelDrop is the verdict on packets that the kernel says it has dropped on a segment.
@@ -80,12 +97,15 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	what string) *ruling {
 	d := f.Kernel.On(on).KernelDrop
 	m, ok := mechanismOf(d)
-	if !ok || f.Kernel.On(on).Drop != nil {
+	if !ok || f.Kernel.On(on).Drop != nil || !f.mayRefuse(on, m, d, now) {
 		return nil
 	}
 	v := diagnose.Verdict{Code: m.code, Checkpoint: at, Where: diagnose.WhereHere, Evidence: []evidence.Line{evidence.Kernel.Decides("%s", d)}}
-	if v.Code == "" {
+	switch {
+	case v.Code == "":
 		v.Code = firewall
+	case v.Code == diagnose.NoRouteOnward && on == evidence.ToTunnel:
+		v.Code = diagnose.ReturnRouteWrong
 	}
 	v.Summary = fmt.Sprintf("%s drops %s on this host", fmt.Sprintf(m.by, devices(m.by, d)...), what)
 	if d.Count > 1 {
@@ -97,11 +117,52 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 		f.incomplete(&v)
 		return final(v)
 	}
+	if m.or != "" {
+		v.Evidence = append(v.Evidence, evidence.Inferred.Decides("%s", m.or))
+		v.Candidates = append(v.Candidates, diagnose.Maybe(v.Code, m.checks[0]+": is it up at both ends?", devices(m.checks[0], d)...))
+	}
 	v.Fix = fix.Steps{fix.Note("see what it is:")}
 	for _, c := range m.checks {
 		v.Fix = append(v.Fix, fix.Check(c, devices(c, d)...))
 	}
 	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(on, d, now)) && !f.awaitsTrace(on, d, now)}
+}
+
+// mayRefuse reports whether a mechanism is to be judged by the kernel's word alone. What
+// routing and IPsec refuse has rules that read their tables; they take netfilter's trace,
+// which comes a little later, and the direction of the flow.
+func (f facts) mayRefuse(on evidence.Segment, m mechanism, d *evidence.KernelDrop, now time.Time) bool {
+	ofTables := d.OfRouting() || d.Reason == "XFRM_POLICY"
+	if ofTables && f.traced() && now.Sub(d.At) < traceSlack {
+		return false
+	}
+	inner := on == evidence.ToTunnel || on == evidence.FromTunnel
+	switch m.code {
+	case diagnose.ForwardingDisabled, diagnose.NoRouteOnward, diagnose.TTLExceeded:
+		return inner && f.Side == probe.SideB
+	case diagnose.ReversePathFilter:
+		return on == evidence.FromTunnel || on == evidence.FromWire || f.Side == probe.SideB && inner
+	case diagnose.MTUBlackhole:
+		return on == evidence.ToWire || on == evidence.FromTunnel
+	}
+	return true
+}
+
+// confirms is what the kernel itself says of a packet that was refused for one of these
+// reasons: nothing if it says nothing of the kind.
+func confirms(p *evidence.Traversal, reasons ...string) []evidence.Line {
+	d := p.KernelDrop
+	if d == nil || d.Hint || !slices.Contains(reasons, d.Reason) || d.Reason == "NOT_SPECIFIED" && !d.OfRouting() {
+		return nil
+	}
+	return []evidence.Line{evidence.Kernel.Decides("%s", d)}
+}
+
+// otherwise reports whether the kernel proves that something else has dropped a packet than
+// routing and IPsec, of which the tables would tell.
+func otherwise(p *evidence.Traversal) bool {
+	_, known := mechanismOf(p.KernelDrop)
+	return known && p.Drop == nil && !p.KernelDrop.OfRouting() && p.KernelDrop.Reason != "XFRM_POLICY"
 }
 
 // givesWay is a little less than the time after which the side that is called goes on to
@@ -170,13 +231,17 @@ func (f facts) kernelIn(now time.Time) *ruling {
 	if d == nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
 	}
-	return f.kernelDrop(now, evidence.FromWire, diagnose.UnderlayInputFirewall, f.missedAt(d.Data, now),
+	at := f.missedAt(d.Data, now)
+	if f.Side == probe.SideB && f.Peer == nil && d.Data && !d.Claimed {
+		at = probe.B3 // of a session that this node has, whosever it is
+	}
+	return f.kernelDrop(now, evidence.FromWire, diagnose.UnderlayInputFirewall, at,
 		fmt.Sprintf("encrypted packets from %s", d.Src))
 }
 
 // behindKernel: the request has left the tunnel, and goes no further.
 func (f facts) behindKernel(now time.Time) *ruling {
-	if f.Flow.Seen[probe.B4] == nil || f.Flow.Answer != nil {
+	if f.Flow.Seen[probe.B4] == nil {
 		return nil
 	}
 	d := f.Kernel.On(evidence.FromTunnel).KernelDrop

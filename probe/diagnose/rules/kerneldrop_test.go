@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -20,9 +21,17 @@ func dropped(reason, place string, edit ...func(*evidence.KernelDrop)) evidence.
 	return evidence.Traversal{Packets: 1, KernelDrop: d}
 }
 
-func twice(d *evidence.KernelDrop)   { d.Count = 2 }
-func hint(d *evidence.KernelDrop)    { d.Hint = true }
-func claimed(d *evidence.KernelDrop) { d.Claimed = true }
+func twice(d *evidence.KernelDrop)     { d.Count = 2 }
+func hint(d *evidence.KernelDrop)      { d.Hint = true }
+func claimed(d *evidence.KernelDrop)   { d.Claimed = true }
+func early(d *evidence.KernelDrop)     { d.At = now.Add(-time.Second) }
+func ofMessage(d *evidence.KernelDrop) { d.Data = true }
+
+// shown is what the trace has shown of a packet that it does not say to be dropped.
+func shown(t evidence.Traversal) evidence.Traversal {
+	t.At, t.Passed = now, "prerouting"
+	return t
+}
 
 // What the kernel says that it has dropped decides if it is known to prove that, and only
 // where netfilter's trace does not name the rule.
@@ -39,6 +48,24 @@ func TestKernelDrops(t *testing.T) {
 			diagnose.OutputFirewall, probe.A1, true, "iptables-legacy-save"}},
 		{kernelCase: kernelCase{"a rule that may yet be named", tell(probe.SideA).kernel(evidence.ToTunnel,
 			dropped("NETFILTER_DROP", "nft_do_chain")), diagnose.OutputFirewall, probe.A1, true, "nft list ruleset"}, open: true},
+		{kernelCase: kernelCase{"a rule that the trace does not name", tell(probe.SideA).kernel(evidence.ToTunnel,
+			shown(dropped("NETFILTER_DROP", "nft_do_chain"))), diagnose.OutputFirewall, probe.A1, true, "nft list ruleset"}},
+		{kernelCase: kernelCase{"a rule that it has not named twice", tell(probe.SideA).kernel(evidence.ToTunnel,
+			dropped("NETFILTER_DROP", "nft_do_chain", twice, early)), diagnose.OutputFirewall, probe.A1, true, "2 packets"}},
+		{kernelCase: kernelCase{"a queue, of a handshake, which is not sent again soon", tell(probe.SideA).kernel(evidence.ToWire,
+			dropped("QDISC_DROP", "__dev_queue_xmit", early)), diagnose.QueueFull, probe.A2, true, "the next may pass"}},
+		{kernelCase: kernelCase{"a queue, of data, which is", tell(probe.SideA).kernel(evidence.ToWire,
+			dropped("QDISC_DROP", "__dev_queue_xmit", early, ofMessage)), diagnose.QueueFull, probe.A4, true, ""}, open: true},
+		{kernelCase: kernelCase{"a source that nobody has looked up", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			dropped("IP_RPFILTER", "ip_rcv_finish_core", early)), diagnose.ReversePathFilter, probe.B5, true, "conf.eth0.rp_filter"}},
+		{kernelCase: kernelCase{"a route that nobody has looked up", tell(probe.SideB).comesIn().kernel(evidence.ToTunnel,
+			dropped("IP_INNOROUTES", "ip_error", early)), diagnose.ReturnRouteWrong, probe.B7, true, "ip rule"}},
+		{kernelCase: kernelCase{"no route for what this host does not forward", tell(probe.SideA).kernel(evidence.ToTunnel,
+			dropped("IP_INNOROUTES", "ip_error", early)), diagnose.OutputFirewall, probe.A1, false, ""}, open: true},
+		{kernelCase: kernelCase{"TTL", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, dropped("IP_INHDR", "ip_forward")),
+			diagnose.TTLExceeded, probe.B5, true, "TTL has run out"}},
+		{kernelCase: kernelCase{"the other end of a cable", tell(probe.SideA).kernel(evidence.ToWire,
+			dropped("NOT_SPECIFIED", "__dev_forward_skb2")), diagnose.MTUBlackhole, probe.A2, false, "MTU is smaller"}},
 		{kernelCase: kernelCase{"a rule that the trace has named", tell(probe.SideA).kernel(evidence.ToTunnel, traced),
 			diagnose.OutputFirewall, probe.A1, true, "handle 7"}},
 		{kernelCase: kernelCase{"a queue, once", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("QDISC_DROP", "__dev_queue_xmit")),

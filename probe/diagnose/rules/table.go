@@ -43,7 +43,7 @@ var table = []rule{
 	{name: "dropped before the tunnel", views: asA, after: names("no peer for the destination"), find: facts.outputDropped,
 		finds: finds{diagnose.OutputFirewall: {probe.A1}}},
 	{name: "dropped by the kernel before the tunnel", views: asA, after: names("dropped before the tunnel"), find: facts.outputKernel,
-		finds: kernelDrops(diagnose.OutputFirewall, probe.A1)},
+		finds: kernelDrops(diagnose.OutputFirewall, nil, probe.A1)},
 	{name: "not routed into the tunnel", views: asA, after: names("dropped by the kernel before the tunnel"), find: facts.notRouted,
 		finds: finds{diagnose.RouteBypassesTunnel: {probe.A1}, diagnose.DestNotRouted: {probe.A1}}},
 	{name: "rewritten past the tunnel", views: asA, after: names("not routed into the tunnel"), find: facts.diverted,
@@ -73,7 +73,7 @@ var table = []rule{
 		finds: finds{diagnose.ReplyLeavesElsewhere: {probe.B2}}},
 	{name: "dropped by the kernel on the way out", views: asA | asB | peers, after: names("endpoint routed into the tunnel",
 		"endpoint not routed", "answers leave elsewhere"), find: facts.wireOutKernel,
-		finds: kernelDrops(diagnose.UnderlayOutputFirewall, probe.A2, probe.A4, probe.B2, probe.B8)},
+		finds: kernelDrops(diagnose.UnderlayOutputFirewall, codes(diagnose.MTUBlackhole), probe.A2, probe.A4, probe.B2, probe.B8)},
 	{name: "socket refuses", views: asA | asB | peers, after: names("dropped by the kernel on the way out"), find: facts.cannotSend,
 		finds: finds{diagnose.UnderlayOutputFirewall: {probe.A2, probe.A4, probe.B2, probe.B8},
 			diagnose.BPFDrop: {probe.A2, probe.A4, probe.B2, probe.B8}, diagnose.EndpointNotRouted: {probe.A2, probe.A4, probe.B2, probe.B8}}},
@@ -88,12 +88,14 @@ var table = []rule{
 			diagnose.NoRouteOnward: {probe.B5}, diagnose.ForwardingDisabled: {probe.B5}, diagnose.LocalTableBypassed: {probe.B7},
 			diagnose.TTLExceeded: {probe.B5}}},
 	{name: "dropped by the kernel behind the tunnel", views: asB, after: names("not forwarded"), find: facts.behindKernel,
-		finds: kernelDrops(diagnose.ForwardFirewall, probe.B5, probe.B7)},
+		finds: kernelDrops(diagnose.ForwardFirewall, codes(diagnose.InputFirewall, diagnose.ReversePathFilter, diagnose.NoRouteOnward,
+			diagnose.ForwardingDisabled, diagnose.TTLExceeded, diagnose.MTUBlackhole), probe.B5, probe.B7)},
 	{name: "not returned", views: asB, after: names("dropped by the kernel behind the tunnel"), find: facts.returned,
 		finds: finds{diagnose.ReturnFirewall: {probe.B7}, diagnose.ReversePathFilter: {probe.B7},
 			diagnose.ForwardingDisabled: {probe.B7}, diagnose.ReturnRouteWrong: {probe.B7}}},
 	{name: "dropped by the kernel on its way back", views: asB, after: names("not returned"), find: facts.returnKernel,
-		finds: kernelDrops(diagnose.ReturnFirewall, probe.B7)},
+		finds: kernelDrops(diagnose.ReturnFirewall, codes(diagnose.ReversePathFilter, diagnose.ForwardingDisabled,
+			diagnose.ReturnRouteWrong, diagnose.TTLExceeded), probe.B7)},
 	{name: "neighbor silent", views: asB, after: names("dropped by the kernel on its way back"), find: facts.neighborSilent,
 		finds: finds{diagnose.NeighborUnreachable: {probe.B6}}},
 	{name: "no answer behind this host", views: asB, after: names("neighbor silent"), find: facts.noAnswerBehind,
@@ -110,13 +112,13 @@ var table = []rule{
 	{name: "dropped on the way in", views: asA | asB | peers, after: names("response not decrypted", "no answer here"),
 		find:  facts.wireInDropped,
 		finds: finds{diagnose.UnderlayInputFirewall: {probe.A3, probe.A5, probe.B2, probe.B3}}},
-	{name: "dropped by the kernel on the way in", views: asA | asB | peers, after: names("dropped on the way in"),
-		find: facts.wireInKernel, finds: kernelDrops(diagnose.UnderlayInputFirewall, probe.A3, probe.A5, probe.B2, probe.B3)},
-	{name: "filtered on the way in", views: asA | asB | peers, after: names("dropped by the kernel on the way in"), find: facts.wireInFiltered,
+	{name: "filtered on the way in", views: asA | asB | peers, after: names("dropped on the way in"), find: facts.wireInFiltered,
 		finds: finds{diagnose.ReversePathFilter: {probe.A3, probe.B2}, diagnose.LocalTableBypassed: {probe.A3, probe.A5, probe.B2, probe.B3}}},
 	{name: "refused on the way in", views: asA | asB | peers, after: names("filtered on the way in"), find: facts.wireInRefused,
 		finds: finds{diagnose.UnderlayInputFirewall: {probe.A3, probe.A5, probe.B2, probe.B3}}},
-	{name: "ICMP error", views: asA | peers, after: names("refused on the way in"), find: facts.icmpSays,
+	{name: "dropped by the kernel on the way in", views: asA | asB | peers, after: names("refused on the way in"), find: facts.wireInKernel,
+		finds: kernelDrops(diagnose.UnderlayInputFirewall, codes(diagnose.ReversePathFilter), probe.A3, probe.A5, probe.B2, probe.B3)},
+	{name: "ICMP error", views: asA | peers, after: names("dropped by the kernel on the way in"), find: facts.icmpSays,
 		finds: finds{diagnose.EndpointPortClosed: {probe.A3}, diagnose.EndpointProhibited: {probe.A3},
 			diagnose.EndpointUnreachable: {probe.A3}, diagnose.TTLExceeded: {probe.A3}}},
 	{name: "source of the reply not allowed", views: asA, after: names("ICMP error"), find: facts.replyDisallowed,
@@ -124,7 +126,7 @@ var table = []rule{
 	{name: "reply dropped behind the tunnel", views: asA, after: names("source of the reply not allowed"), find: facts.innerInDropped,
 		finds: finds{diagnose.InputFirewall: {probe.A6}, diagnose.ReversePathFilter: {probe.A6}, diagnose.LocalTableBypassed: {probe.A6}}},
 	{name: "reply dropped by the kernel", views: asA, after: names("reply dropped behind the tunnel"), find: facts.innerInKernel,
-		finds: kernelDrops(diagnose.InputFirewall, probe.A6)},
+		finds: kernelDrops(diagnose.InputFirewall, codes(diagnose.ReversePathFilter), probe.A6)},
 
 	// What is only missing.
 	{name: "no response", views: asA | peers, after: names("reply dropped by the kernel", "ICMP error"), find: facts.noResponse,
@@ -140,33 +142,26 @@ var table = []rule{
 	{name: "session up", views: peers, after: names("peer initiates again and again"), find: facts.alive,
 		finds: finds{diagnose.Healthy: {probe.CheckpointNone}}},
 	// What may be the peer's, where nothing is known to be.
-	{name: "claimed on the way in", views: asA | asB | peers, after: names("not entered", "session up", "refused on the way in"),
+	{name: "claimed on the way in", views: asA | asB | peers, after: names("not entered", "session up", "dropped by the kernel on the way in"),
 		find:  facts.wireInClaimed,
-		finds: claimedDrops(kernelDrops(diagnose.UnderlayInputFirewall, probe.A3, probe.A5, probe.B2, probe.B3))},
+		finds: kernelDrops(diagnose.UnderlayInputFirewall, codes(diagnose.ReversePathFilter), probe.A3, probe.A5, probe.B2, probe.B3)},
 
 	// What takes the facts of both hosts is found by package twosided.
 	{name: "initiator is not a peer", finds: finds{diagnose.UnknownPeer: {probe.B2}, diagnose.WrongPublicKey: {probe.B2}}},
 	{name: "lost between two hosts", finds: finds{diagnose.LostOnPath: {probe.B1, probe.A3, probe.B3, probe.A5}}},
 }
 
-// kernelDrops are the verdicts on what the kernel says that it has dropped: a firewall's, or
-// one that the reason has.
-func kernelDrops(firewall diagnose.Code, at ...probe.Checkpoint) finds {
+// kernelDrops are the verdicts on what the kernel says that it has dropped: a firewall's, one
+// that the reason has anywhere, or one of those that it has there.
+func kernelDrops(firewall diagnose.Code, there []diagnose.Code, at ...probe.Checkpoint) finds {
 	f := make(finds)
-	for _, c := range []diagnose.Code{firewall, diagnose.BPFDrop, diagnose.QueueFull, diagnose.SocketBufferFull, diagnose.Checksum,
-		diagnose.IPv6Disabled} {
+	for _, c := range append(codes(firewall, diagnose.BPFDrop, diagnose.QueueFull, diagnose.SocketBufferFull, diagnose.Checksum,
+		diagnose.IPv6Disabled), there...) {
 		f[c] = at
-	}
-	if firewall == diagnose.ForwardFirewall {
-		f[diagnose.InputFirewall] = at // of this host itself
 	}
 	return f
 }
 
-// claimedDrops are those, and the ones that the check of sources finds.
-func claimedDrops(f finds) finds {
-	f[diagnose.ReversePathFilter] = []probe.Checkpoint{probe.A3, probe.B2}
-	return f
-}
+func codes(c ...diagnose.Code) []diagnose.Code { return c }
 
 func names(n ...string) []string { return n }

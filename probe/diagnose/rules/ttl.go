@@ -45,7 +45,8 @@ func (f facts) onwardTTL(p *evidence.Traversal, what string) *ruling {
 	if !expires(p.Lowered) || p.Lost == "" || p.Route.Kind != evidence.RouteFound || p.Route.Local {
 		return nil
 	}
-	v := loweredTTL(p.Lowered, probe.B5, what, evidence.Kernel.Decides("netfilter trace: they are seen last in the %s hook", p.Lost))
+	v := loweredTTL(p.Lowered, probe.B5, what, append(confirms(p, "IP_INHDR"),
+		evidence.Kernel.Decides("netfilter trace: they are seen last in the %s hook", p.Lost))...)
 	v.Summary = fmt.Sprintf("a rule of this host sets the TTL of %s to %d, so that this host does not pass them on", what, p.Lowered.To)
 	return final(v)
 }

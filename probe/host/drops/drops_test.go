@@ -281,6 +281,10 @@ func TestProof(t *testing.T) {
 		{reason: "NO_SOCKET", place: "__udp4_lib_rcv"},
 		{reason: "NOT_SPECIFIED", place: "ip6_mc_input", noise: true},
 		{reason: "NOT_SPECIFIED", place: "do_xdp_generic", proves: true},
+		{reason: "NOT_SPECIFIED", place: "inet_rtm_getroute", noise: true},
+		{reason: "NOT_SPECIFIED", place: "ip_error", proves: true},
+		{reason: "IP_INHDR", place: "ip_forward", proves: true},
+		{reason: "IP_INHDR", place: "ip_rcv_core"},
 		{reason: "TCP_OLD_DATA", place: "anywhere", noise: true},
 	} {
 		d := &Drop{Reason: test.reason, Place: test.place}

@@ -25,8 +25,12 @@ var proof = map[string][]string{
 	"IPV6DISABLED":    {"ip6_rcv_core"},
 	"IP_RPFILTER":     {"ip_rcv_finish_core"},
 	"IP_LOCAL_SOURCE": {"ip_rcv_finish_core"},
+	"IP_INHDR":        {"ip_forward", "ip6_forward"},
+	"IP_INADDRERRORS": {"ip_error", "ip6_forward"},
+	"IP_INNOROUTES":   {"ip_error", "ip6_pkt_discard", "ip6_pkt_prohibit"},
 	// Without a reason of its own, by the place alone.
-	"NOT_SPECIFIED": {"veth_xdp_rcv_skb", "do_xdp_generic", "generic_xdp_tx", "nf_queue", "__nf_queue", "nf_hook_slow"},
+	"NOT_SPECIFIED": {"veth_xdp_rcv_skb", "do_xdp_generic", "generic_xdp_tx", "nf_queue", "__nf_queue", "nf_hook_slow",
+		"ip_error", "dst_discard_out", "dst_discard", "__dev_forward_skb2"},
 }
 
 // Proves reports whether the kernel's reason, at that place, proves that the packet is
@@ -45,7 +49,8 @@ func (d *Drop) Proves() bool {
 var noise = map[string][]string{
 	"NO_SOCKET":     {"ping_rcv"},
 	"SOCKET_FILTER": {"raw_rcv", "raw_local_deliver", "rawv6_rcv", "packet_rcv", "tpacket_rcv"},
-	"NOT_SPECIFIED": {"ip6_mc_input"},
+	// The others are questions about routes, this program's own too, which look like packets.
+	"NOT_SPECIFIED": {"ip6_mc_input", "inet_rtm_getroute", "inet6_rtm_getroute"},
 	"TCP_OLD_DATA":  nil, "TCP_OLD_SEQUENCE": nil, "TCP_OFO_DROP": nil, "TCP_ACK_UNSENT_DATA": nil, "TCP_OLD_ACK": nil,
 	"QUEUE_PURGE": nil, "CONSUMED": nil, "SOCKET_CLOSE": nil, "TCP_CLOSE": nil,
 }
