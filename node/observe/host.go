@@ -10,7 +10,7 @@ import (
 // registered are the sources of this host's kernel beside netfilter. A policy that
 // watches the kernel hears all of them; what one cannot see does not keep a verdict
 // from being given.
-var registered = []func() Source{newCounters, newKernelDrops, newHiding, newInitiations}
+var registered = []func() Source{newCounters, newKernelDrops, newHiding, newListing, newInitiations}
 
 // WatchKernel starts the sources of this host's kernel, or has them go on with
 // another selection, until ctx ends. It returns evidence that holds nothing yet but
@@ -25,13 +25,16 @@ func (s *Session) WatchKernel(ctx context.Context, sel Selection) *evidence.Kern
 	}
 	k := new(evidence.KernelEvidence)
 	if s.evidence != nil {
-		k.Counters = s.evidence.Counters // those go on
+		k.Counters, k.Hooks = s.evidence.Counters, s.evidence.Hooks // those go on
 	}
 	s.evidence = k
 	s.limits, s.sources = nil, nil
 	for _, src := range s.kernel {
 		if err := s.Start(ctx, src, sel); err != nil {
 			s.limits = append(s.limits, err.Error())
+			if _, ok := src.(*kernelDrops); ok {
+				k.DropsBlind = err.Error()
+			}
 		} else {
 			s.sources = append(s.sources, src)
 		}

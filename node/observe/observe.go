@@ -63,6 +63,8 @@ type Observation struct {
 	Initiation []byte
 	// Unseen says what has turned out not to be observable, in one sentence.
 	Unseen string
+	// Hooks are what is on the way of packets and may drop them unseen.
+	Hooks []evidence.Hook
 	// Counters are the kernel's that have risen since watching began, all of them each
 	// time that one has.
 	Counters []evidence.Counter

@@ -137,6 +137,9 @@ func (s *Session) hand(p Policy, o *Observation) {
 	if o.Counters != nil {
 		s.evidence.Counters = o.Counters
 	}
+	if o.Hooks != nil {
+		s.evidence.Hooks = o.Hooks
+	}
 	if o.Unseen != "" {
 		s.limits = append(s.limits, o.Unseen)
 	}

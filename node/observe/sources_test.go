@@ -228,3 +228,28 @@ func TestGoOn(t *testing.T) {
 		})
 	}
 }
+
+// What is on the way of packets is looked for once, and is part of the evidence, also of
+// what is watched later; what could not be looked at is said.
+func TestListing(t *testing.T) {
+	n, _ := fakeNetfilter()
+	looked := 0
+	a := newListing().(*listing)
+	a.list = func() ([]evidence.Hook, []string) {
+		looked++
+		return []evidence.Hook{{Kind: evidence.HookXDP, Text: "a program"}}, []string{"no cgroups"}
+	}
+	s := NewSession(0, 0)
+	s.netfilter, s.kernel = n, []Source{a}
+	defer s.Close()
+	k := s.WatchKernel(t.Context(), Selection{})
+	s.Run(t.Context(), &keeper{want: 1})
+	for _, k := range []*evidence.KernelEvidence{k, s.WatchKernel(t.Context(), Selection{})} {
+		if len(k.Hooks) != 1 || !slices.Contains(k.Limits, "no cgroups") || k.DropsBlind != "" {
+			t.Errorf("%+v", k)
+		}
+	}
+	if looked != 1 {
+		t.Errorf("looked %d times", looked)
+	}
+}

@@ -51,6 +51,10 @@ func first() evidence.Observations {
 func full() evidence.Observations {
 	o := first()
 	o.Kernel.Counters = []evidence.Counter{{Name: "XfrmInNoPols", Before: 2, After: 5}}
+	o.Kernel.DropsBlind = "this kernel does not tell why"
+	o.Kernel.Hooks = []evidence.Hook{{Kind: evidence.HookTCEgress, Device: "eth0", Family: "ip", Own: true,
+		Text: "tcx program x (id 7)", Show: "bpftool net show",
+		Remove: "bpftool link detach id 8"}}
 	routes := []*evidence.RouteDecision{&o.Route, &o.Wire[0].Route}
 	for _, t := range []*evidence.Traversal{
 		&o.Kernel.ToTunnel, &o.Kernel.ToWire, &o.Kernel.FromWire, &o.Kernel.FromTunnel, &o.Wire[0].From, &o.Wire[0].To,

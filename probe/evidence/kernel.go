@@ -27,6 +27,11 @@ type KernelEvidence struct {
 	// Lost is how many events of the trace were lost because they were not read
 	// in time.
 	Lost uint64 `json:"lost,omitempty"`
+	// DropsBlind is why the kernel's own account of drops could not be had, "" if it was. It
+	// is among the limits, too.
+	DropsBlind string `json:"drops_blind,omitempty"`
+	// Hooks are what is on the way of packets through this host and may drop them unseen.
+	Hooks []Hook `json:"hooks,omitempty"`
 	// Counters are those of the kernel that have risen meanwhile, in the order of their
 	// names.
 	Counters []Counter `json:"counters,omitempty"`

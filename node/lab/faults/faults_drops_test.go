@@ -44,7 +44,7 @@ func dropsOnA() []fault {
 	each(&all, fault{code: code, side: "A", at: "A1", says: "nftables"}, hostA, web, hidden("inet filter output 0"),
 		hidden("inet filter postrouting 10"))
 	each(&all, fault{code: code, side: "A", at: "A1", says: nobody}, hostA, web, unread("filter OUTPUT NFQUEUE"), legacyQueue("filter OUTPUT"))
-	each(&all, fault{code: code, side: "A", at: "A1", says: "bpftool link"}, hostA, web, netfilterLink(netfilterOutput))
+	each(&all, fault{code: code, side: "A", at: "A1", says: "BPF program wgnode_lab"}, hostA, web, netfilterLink(netfilterOutput))
 	code = diagnose.InputFirewall
 	each(&all, fault{code: code, side: "A", at: "A6", says: "nftables"}, hostA, reply, hidden("inet filter input 0"))
 	each(&all, fault{code: code, side: "A", at: "A6", says: nobody}, hostA, reply, unread("filter INPUT NFQUEUE"))
@@ -56,10 +56,10 @@ func dropsOnA() []fault {
 	each(&all, fault{code: code, side: "A", at: "A3", fresh: true, says: nobody}, hostA, fromH, unread("filter INPUT NFQUEUE"))
 
 	code = diagnose.BPFDrop
-	each(&all, fault{code: code, how: "inner", side: "A", at: "A1", says: "cgroup", twin: grouped}, hostA, web, out)
-	each(&all, fault{code: code, how: "inner", side: "A", at: "A6", says: "cgroup", twin: grouped}, hostA, reply, in)
-	each(&all, fault{code: code, how: "encrypted", side: "A", at: "A4", says: "cgroup", twin: grouped}, hostA, toH, out)
-	each(&all, fault{code: code, how: "encrypted", side: "A", at: "A5", says: "cgroup", twin: grouped}, hostA, fromH, in)
+	each(&all, fault{code: code, how: "inner", side: "A", at: "A1", says: "wgnode_lab", twin: grouped}, hostA, web, out)
+	each(&all, fault{code: code, how: "inner", side: "A", at: "A6", says: "wgnode_lab", twin: grouped}, hostA, reply, in)
+	each(&all, fault{code: code, how: "encrypted", side: "A", at: "A4", says: "wgnode_lab", twin: grouped}, hostA, toH, out)
+	each(&all, fault{code: code, how: "encrypted", side: "A", at: "A5", says: "wgnode_lab", twin: grouped}, hostA, fromH, in)
 
 	return append(all,
 		fault{code: diagnose.QueueFull, how: "the tunnel's own", side: "A", at: "A1", says: "queue of wg0", inject: func(s *site) {
@@ -79,14 +79,14 @@ func dropsOnH() []fault {
 	var all []fault
 	each(&all, fault{code: diagnose.UnderlayInputFirewall, side: "B", at: "B2", fresh: true, says: "nftables"}, hostH, toH,
 		hidden("inet filter input 0"))
-	each(&all, fault{code: diagnose.BPFDrop, how: "encrypted", side: "B", at: "B3", says: "cgroup",
+	each(&all, fault{code: diagnose.BPFDrop, how: "encrypted", side: "B", at: "B3", says: "wgnode_lab",
 		twin: func(s *site) { inCgroup(s, s.H) }}, hostH, toH, onCgroup(ebpf.AttachCGroupInetIngress))
 	code := diagnose.ForwardFirewall
 	each(&all, fault{code: code, side: "B", at: "B5", says: "nftables"}, hostH, web, hidden("inet filter forward 0"),
 		hidden("ip filter prerouting -150"))
 	each(&all, fault{code: code, side: "B", at: "B5", says: nobody}, hostH, web, unread("filter FORWARD NFQUEUE"),
 		legacyQueue("filter FORWARD"), legacyQueue("raw PREROUTING"))
-	each(&all, fault{code: code, side: "B", at: "B5", says: "bpftool link"}, hostH, web, netfilterLink(netfilterForward))
+	each(&all, fault{code: code, side: "B", at: "B5", says: "BPF program wgnode_lab"}, hostH, web, netfilterLink(netfilterForward))
 	code = diagnose.ReturnFirewall
 	each(&all, fault{code: code, side: "B", at: "B7", says: "nftables"}, hostH, reply, hidden("inet filter forward 0"))
 	each(&all, fault{code: code, side: "B", at: "B7", says: nobody}, hostH, reply, unread("filter FORWARD NFQUEUE"))

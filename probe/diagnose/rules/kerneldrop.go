@@ -43,8 +43,8 @@ func mechanismOf(d *evidence.KernelDrop) (mechanism, bool) {
 // mechanisms by reason, or by reason and place. For what routing and IPsec refuse there are
 // rules of their own, which read routes, policies and settings and so say more.
 var mechanisms = map[string]mechanism{
-	"NETFILTER_DROP": {by: "a rule of legacy iptables, or of another program at a netfilter hook,",
-		checks: []string{"iptables-legacy-save -c", "ip6tables-legacy-save -c", "bpftool link show"}},
+	"NETFILTER_DROP": {by: "a rule of legacy iptables, or what else is at a netfilter hook,",
+		checks: []string{"iptables-legacy-save -c", "ip6tables-legacy-save -c", "bpftool link show", "conntrack -S"}},
 	"NETFILTER_DROP nft_do_chain": {by: "a rule of nftables, which its trace has not shown,",
 		checks: []string{"nft list ruleset"}},
 	"TC_EGRESS": {code: diagnose.BPFDrop, by: "a tc filter or tcx program at the egress of %s",
@@ -117,14 +117,16 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 		f.incomplete(&v)
 		return final(v)
 	}
+	f.attached(&v, on, d)
 	if m.or != "" {
 		v.Evidence = append(v.Evidence, evidence.Inferred.Decides("%s", m.or))
 		v.Candidates = append(v.Candidates, diagnose.Maybe(v.Code, m.checks[0]+": is it up at both ends?", devices(m.checks[0], d)...))
 	}
-	v.Fix = fix.Steps{fix.Note("see what it is:")}
+	v.Fix = append(fix.Steps{fix.Note("see what it is:")}, v.Fix...)
 	for _, c := range m.checks {
 		v.Fix = append(v.Fix, fix.Check(c, devices(c, d)...))
 	}
+	v.Fix = once(v.Fix)
 	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(on, d, now)) && !f.awaitsTrace(on, d, now)}
 }
 
@@ -163,6 +165,17 @@ func confirms(p *evidence.Traversal, reasons ...string) []evidence.Line {
 func otherwise(p *evidence.Traversal) bool {
 	_, known := mechanismOf(p.KernelDrop)
 	return known && p.Drop == nil && !p.KernelDrop.OfRouting() && p.KernelDrop.Reason != "XFRM_POLICY"
+}
+
+// once leaves out steps that are there before.
+func once(steps fix.Steps) fix.Steps {
+	var all fix.Steps
+	for _, s := range steps {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // givesWay is a little less than the time after which the side that is called goes on to

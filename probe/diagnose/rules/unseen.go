@@ -89,6 +89,9 @@ func (f facts) blind(v *diagnose.Verdict) {
 			v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s", hint))
 		}
 	}
+	if !v.Healthy() {
+		f.mayDrop(v)
+	}
 	v.Evidence = append(v.Evidence, f.counted()...)
 	v.Evidence = append(v.Evidence, evidence.Kernel.Each(f.Kernel.Missed())...)
 }
