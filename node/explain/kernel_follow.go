@@ -40,6 +40,10 @@ func (x *explanation) addPacket(pkt *observe.Packet) {
 		x.keepOther(observe.Observation{Packet: pkt})
 		return
 	}
+	if c := x.flow.Client; x.req.Passive && x.facts.Side == probe.SideB && pkt.Match.On == evidence.ToTunnel &&
+		clientOf(pkt.First, false) != c && clientOf(pkt.Last, false) != c {
+		x.keepOther(observe.Observation{Packet: pkt}) // an answer to the connection that follows, perhaps
+	}
 	x.kernel.add(x.facts, pkt, "", nil)
 }
 

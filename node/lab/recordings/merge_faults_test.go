@@ -92,7 +92,7 @@ func pairFaults() []pairFault {
 			code: diagnose.UnderlayInputFirewall, at: "B2", host: "h", says: "legacy"},
 		{name: "full queue of A", inject: func(s *site) {
 			s.A.Run("tc", "qdisc", "replace", "dev", "eth0", "root", "pfifo", "limit", "0")
-		}, code: diagnose.QueueFull, at: "A2", host: "a", says: "eth0"},
+		}, code: diagnose.QueueFull, at: "A4", host: "a", says: "eth0"},
 		{name: "disallowed source", conf: func(s *site) {
 			s.ConfH.Replace(s.T, "AllowedIPs = 10.0.0.1/32, fd0a::1/128", "AllowedIPs = 10.0.0.7/32, fd0a::7/128")
 		}, fresh: true, code: diagnose.DisallowedSource, at: "B4", host: "h", says: "10.0.0.1"},

@@ -206,7 +206,7 @@ func (f facts) awaitsTrace(on evidence.Segment, d *evidence.KernelDrop, now time
 }
 
 // traceSlack is how much later than the kernel's word its trace may be read.
-const traceSlack = 300 * time.Millisecond
+const traceSlack = 700 * time.Millisecond
 
 // devices is the device once for each place that a format has for it.
 func devices(format string, d *evidence.KernelDrop) []any {
