@@ -239,6 +239,9 @@ func (f *fault) run(t *testing.T, v6 bool, row *faultRow) {
 	r := f.question(s)
 	row.took, row.got = time.Since(start), r.Verdict.Code
 	f.check(s, r)
+	if *faultDoctor && !f.quiet {
+		s.agrees(f, r)
+	}
 	if f.mends && !t.Failed() {
 		s.mend(f.host(s), r.Verdict.Fix)
 		r := f.question(s)

@@ -23,7 +23,6 @@ func dropped(reason, place string, edit ...func(*evidence.KernelDrop)) evidence.
 
 func twice(d *evidence.KernelDrop)     { d.Count = 2 }
 func hint(d *evidence.KernelDrop)      { d.Hint = true }
-func claimed(d *evidence.KernelDrop)   { d.Claimed = true }
 func early(d *evidence.KernelDrop)     { d.At = now.Add(-time.Second) }
 func ofMessage(d *evidence.KernelDrop) { d.Data = true }
 
