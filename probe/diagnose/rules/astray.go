@@ -34,17 +34,19 @@ func (f facts) notReversed(p *evidence.Traversal, from string) *ruling {
 	return final(v)
 }
 
-// unanswered makes the verdict on a request without an answer one on a source that nobody
-// answers for on the link: whoever answers asks there for it, since it is of that network.
+// unanswered turns the verdict on a request without an answer into one on its source, where
+// this host does not answer for that on the link: whoever replies to an address of the link's
+// network asks there for it.
 func (f facts) unanswered(v *diagnose.Verdict, p *evidence.Traversal) {
 	x := p.Proxy
 	if x == nil || x.Answers || p.Translated != "" || p.Conntrack != nil && p.Conntrack.SNAT {
 		return
 	}
 	v.Code, v.Where = diagnose.ProxyARPMissing, diagnose.WhereHere
-	v.Summary = fmt.Sprintf("%s is of the network of %s, and this host does not answer for it there, so that no answer comes to it",
+	v.Summary = fmt.Sprintf("%s is an address of the network on %s, and this host does not answer for it there: no answer comes back",
 		x.Addr, x.Link)
-	v.Evidence = append(v.Evidence, evidence.Kernel.Says("for answers %s is asked for on %s: %s", x.Addr, x.Link, x.Evidence))
+	v.Evidence = append(v.Evidence, evidence.Kernel.Says("who answers asks on %s for %s; whether this host replies: %s",
+		x.Link, x.Addr, x.Evidence))
 	for i := range v.Candidates {
 		if v.Candidates[i].Code == diagnose.SNATMissing {
 			v.Candidates[i].Code = diagnose.ProxyARPMissing

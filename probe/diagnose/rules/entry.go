@@ -158,9 +158,9 @@ func (f facts) notEntered(time.Time) *ruling {
 		return &ruling{refusal(v, f.Flow.XfrmBlocks, "output"), f.Flow.Probe.Done}
 	case refused:
 		v.Summary += ": this host rejects it"
-		v.Evidence = append(v.Evidence, evidence.Inferred.Decides("a rule that rejects does that, and a closed port of this host that "+
-			"a rule translates it to"))
-		v.Candidates = append(hooks(v.Code), diagnose.Maybe(diagnose.RouteBypassesTunnel,
+		v.Evidence = append(v.Evidence, evidence.Inferred.Decides("a rule that rejects does that, and so does a closed port of this host "+
+			"that a rule redirects it to"))
+		v.Candidates = append(outgoing(v.Code), diagnose.Maybe(diagnose.RouteBypassesTunnel,
 			"nft list ruleset; iptables-legacy-save -t nat: is it redirected?"))
 		return &ruling{v, f.Flow.Probe.Done}
 	case p.Lost != "":

@@ -51,7 +51,7 @@ func (f facts) suspects(on evidence.Segment, d *evidence.KernelDrop) []evidence.
 }
 
 // attached adds to a verdict about a drop who may have done it, and how to see and remove
-// that. A full table of connections may have, as well as a rule: then it is one of the two.
+// that. Where the table of connections is full either that or a rule may have dropped it.
 func (f facts) attached(v *diagnose.Verdict, on evidence.Segment, d *evidence.KernelDrop) {
 	full := false
 	for i, h := range f.suspects(on, d) {
@@ -64,7 +64,7 @@ func (f facts) attached(v *diagnose.Verdict, on evidence.Segment, d *evidence.Ke
 			v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s", h.Text))
 			continue
 		}
-		v.Evidence = append(v.Evidence, evidence.Kernel.Says("on its way: %s", h.Text))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("on the packet's way: %s", h.Text))
 		v.Fix = append(v.Fix, fix.Check("%s", harmless.Raw(harmless.Line(h.Show))))
 		if h.Remove != "" {
 			v.Fix = append(v.Fix, fix.Note("if nothing else needs it, this takes it away: "+harmless.Line(h.Remove)))
@@ -72,7 +72,7 @@ func (f facts) attached(v *diagnose.Verdict, on evidence.Segment, d *evidence.Ke
 	}
 	if full {
 		v.Evidence = append(v.Evidence,
-			evidence.Inferred.Decides("whether a rule or the full table of connections has dropped it is not told apart"))
+			evidence.Inferred.Decides("a rule has dropped it, or the full table of connections: the kernel does not say which"))
 		v.Candidates = append(v.Candidates,
 			diagnose.Maybe(v.Code, "conntrack -S: does drop rise? Then the table is full: raise net.netfilter.nf_conntrack_max"),
 			diagnose.Maybe(v.Code, "iptables-legacy-save -c: which counter rises?"))

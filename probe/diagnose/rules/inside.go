@@ -59,7 +59,7 @@ func (f facts) ofAnother(v *diagnose.Verdict, src netip.Addr, in fix.Where, all 
 		fix.Notef("whose is %s? If the keys of %s and %s are swapped, swap PublicKey in their sections; "+
 			"an address can only be in the AllowedIPs of one peer, the last that was given it", src, p.Label(), owner.Label()),
 		fix.Check("wg show %s allowed-ips", f.Interface),
-		fix.Notef("if it is that of %s, give it to that one (it is taken from %s); in %s:", p.Label(), owner.Label(), in),
+		fix.Notef("if it belongs to %s, give it to that peer (%s loses it); in %s:", p.Label(), owner.Label(), in),
 		fix.Config(in, "AllowedIPs", joinPrefixes(all)),
 		fix.Note("or at once:"),
 		fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all))}

@@ -43,7 +43,7 @@ func mechanismOf(d *evidence.KernelDrop) (mechanism, bool) {
 // mechanisms by reason, or by reason and place. For what routing and IPsec refuse there are
 // rules of their own, which read routes, policies and settings and so say more.
 var mechanisms = map[string]mechanism{
-	"NETFILTER_DROP": {by: "a rule of legacy iptables, or what else is at a netfilter hook,",
+	"NETFILTER_DROP": {by: "a rule of legacy iptables, or something else at a netfilter hook,",
 		checks: []string{"iptables-legacy-save -c", "ip6tables-legacy-save -c", "bpftool link show", "conntrack -S"}},
 	"NETFILTER_DROP nft_do_chain": {by: "a rule of nftables, which its trace has not shown,",
 		checks: []string{"nft list ruleset"}},
@@ -57,7 +57,7 @@ var mechanisms = map[string]mechanism{
 		checks: []string{"ss -0eumt --bpf", "bpftool cgroup tree"}},
 	"SOCKET_RCVBUFF": {code: diagnose.SocketBufferFull, by: "the full receive buffer of the socket", passing: true,
 		checks: []string{"ss -uamn", "nstat -az UdpRcvbufErrors"}},
-	"IPV6DISABLED": {code: diagnose.IPv6Disabled, by: "IPv6, which is off on %s,",
+	"IPV6DISABLED": {code: diagnose.IPv6Disabled, by: "the kernel, since IPv6 is off on %s,",
 		checks: []string{"sysctl net.ipv6.conf.%s.disable_ipv6", "ip link show dev %s"}},
 	"UDP_CSUM": checksum, "TCP_CSUM": checksum, "IP_CSUM": checksum,
 	"QDISC_DROP": {code: diagnose.QueueFull, by: "the full queue of %s", passing: true, checks: []string{"tc -s qdisc show dev %s"}},
@@ -73,10 +73,11 @@ var mechanisms = map[string]mechanism{
 	"IP_INNOROUTES": noRoute, "NOT_SPECIFIED ip_error": noRoute, "NOT_SPECIFIED dst_discard_out": noRoute,
 	"NOT_SPECIFIED dst_discard": noRoute,
 	"XFRM_POLICY":               {by: "an IPsec policy", checks: []string{"ip xfrm policy"}},
-	"IP_INHDR": {code: diagnose.TTLExceeded, by: "the kernel, since its TTL has run out (it goes in circles, or had too low a TTL),",
+	"IP_INHDR": {code: diagnose.TTLExceeded, by: "the kernel, since the TTL has run out (it was too low, or routers send packets in circles),",
 		checks: []string{"ip route show table all", "nft list ruleset"}},
 	"NOT_SPECIFIED __dev_forward_skb2": {code: diagnose.MTUBlackhole, by: "the other end of %s (veth), whose MTU is smaller,",
-		checks: []string{"ip -s link show dev %s", "ip -all netns exec ip -s link"}, or: "that its MTU is smaller, and it is not down"},
+		checks: []string{"ip -s link show dev %s", "ip -all netns exec ip -s link"},
+		or:     "that end may be down instead: the kernel has the same reason for both"},
 }
 
 var (
@@ -111,7 +112,7 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	if d.Count > 1 {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("that happened to %s", probe.Count(d.Count, "packet")))
 	} else if m.passing {
-		v.Evidence = append(v.Evidence, evidence.Inferred.Says("it was one packet so far: the next may pass"))
+		v.Evidence = append(v.Evidence, evidence.Inferred.Says("that happened to one packet so far: the next may pass"))
 	}
 	if m.code == diagnose.IPv6Disabled && d.Device == f.Interface && f.NoIPv6 != "" {
 		f.incomplete(&v)

@@ -17,7 +17,7 @@ func overruled(p *evidence.Traversal, at probe.Checkpoint, what string) *ruling 
 	if r.Overruled == "" || p.Drop != nil || p.Passed == "input" || p.Passed == "" && p.Lost == "" {
 		return nil
 	}
-	where := "nowhere: " + r.Kind.String()
+	where := "nowhere (" + r.Kind.String() + ")"
 	if r.Kind == evidence.RouteFound {
 		where = "out of " + r.Interface
 	}

@@ -27,7 +27,7 @@ func TestOverruled(t *testing.T) {
 			evidence.RouteFound)),
 			diagnose.LocalTableBypassed, probe.B7, true, "out of lan by policy rule 100"},
 		{"prohibited", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, taken(evidence.Traversal{Lost: "prerouting"},
-			evidence.RouteProhibited)), diagnose.LocalTableBypassed, probe.B7, true, "nowhere: a prohibit route"},
+			evidence.RouteProhibited)), diagnose.LocalTableBypassed, probe.B7, true, "nowhere (a prohibit route)"},
 		{"with priority 0", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, zero), diagnose.LocalTableBypassed, probe.B7, true,
 			"nothing comes before priority 0"},
 		{"of a handshake", tell(probe.SideA).calls().kernel(evidence.FromWire, taken(evidence.Traversal{Lost: "prerouting"},

@@ -64,7 +64,7 @@ func TestSourceOfAnotherPeer(t *testing.T) {
 	s.Owner = &diagnose.Peer{Name: "carol", AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.168.99.0/24")}}
 	v, _ := s.judge()
 	if v.Code != diagnose.DisallowedSource || !v.Certain || !strings.Contains(v.Summary, "belongs to carol") ||
-		!strings.Contains(strings.Join(v.Fix.Lines(), "\n"), "it is taken from carol") {
+		!strings.Contains(strings.Join(v.Fix.Lines(), "\n"), "carol loses it") {
 		t.Errorf("%s: %s\n%q", v.Code, v.Summary, v.Fix.Lines())
 	}
 	s.Flow.Target = netip.AddrPortFrom(target.Addr(), target.Port()+1)

@@ -49,28 +49,28 @@ func (f facts) notPermitted(v diagnose.Verdict, on evidence.Segment, known []evi
 	case f.traced() && p.Packets == 0:
 		return refusal(v, known, "output")
 	case f.traced() && p.Passed == "postrouting":
-		v.Candidates = append([]diagnose.Candidate{cgroup}, hooks(v.Code)...)
+		v.Candidates = append([]diagnose.Candidate{cgroup}, outgoing(v.Code)...)
 		v.Code = diagnose.BPFDrop
 		v.Evidence = append(v.Evidence,
 			evidence.Kernel.Decides("netfilter trace: such packets pass the postrouting hook: no rule has dropped them"),
-			evidence.Inferred.Decides("what refuses with that error later is a BPF program of the sender's control group, as a rule"))
+			evidence.Inferred.Decides("what refuses with that error behind that hook is usually a BPF program of the sender's control group"))
 		v.Fix = fix.Steps{fix.Note("look for a program at egress:"), fix.Check("bpftool cgroup tree")}
 		return v
 	case f.traced() && p.Lost != "":
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("netfilter trace: seen last in the %s hook, and no rule that is traced "+
 			"has dropped it", p.Lost))
 	}
-	v.Evidence = append(v.Evidence, evidence.Inferred.Decides("rules in the output and postrouting hooks do that, and BPF programs of "+
-		"the sender's control group"))
-	v.Candidates = append(hooks(v.Code), cgroup)
+	v.Evidence = append(v.Evidence, evidence.Inferred.Decides("rules in the output and postrouting hooks refuse like that, and "+
+		"BPF programs of the sender's control group"))
+	v.Candidates = append(outgoing(v.Code), cgroup)
 	v.Fix = fix.Steps{fix.Note("find what drops it:"), fix.Check("nft list ruleset"),
 		fix.Check("iptables-legacy-save -c; ip6tables-legacy-save -c"),
 		fix.Check("bpftool cgroup tree")}
 	return v
 }
 
-// hooks are the rules that may drop what this host sends, as candidates.
-func hooks(firewall diagnose.Code) []diagnose.Candidate {
+// outgoing are the rules that may drop what this host sends, as candidates.
+func outgoing(firewall diagnose.Code) []diagnose.Candidate {
 	return []diagnose.Candidate{
 		diagnose.Maybe(firewall, "nft list ruleset: is there a drop or reject in the output or postrouting hook?"),
 		diagnose.Maybe(firewall, "iptables-legacy-save -c; ip6tables-legacy-save -c: does the count of a rule in OUTPUT or POSTROUTING rise?")}

@@ -56,9 +56,9 @@ func (f facts) proven(r *ruling) *ruling {
 	}
 	switch who := cmp.Or(p.Peer, f.Peer.Label()); p.Whose {
 	case evidence.Authenticated:
-		r.Evidence = append(r.Evidence, p.Whose.Decides("the initiation was read as it came in: %s has made it", who))
+		r.Evidence = append(r.Evidence, p.Whose.Decides("the initiation was read as it came in: %s made it", who))
 	case evidence.Secret:
-		r.Evidence = append(r.Evidence, p.Whose.Decides("it has an index that %s alone, and the path to it, can know", who))
+		r.Evidence = append(r.Evidence, p.Whose.Decides("it has an index that only %s can know, and who is on the path to it", who))
 	}
 	return r
 }
@@ -174,9 +174,10 @@ func (f facts) wireInClaimed(now time.Time) *ruling {
 	r.Evidence = append(r.Evidence, evidence.Claimed.Decides("%s may be %s, or anybody in its place: "+
 		"nothing in the packet shows who has sent it", src, who))
 	r.Candidates = []diagnose.Candidate{
-		diagnose.Maybe(r.Code, "on %s, tcpdump -ni any udp dst port %d: does it send, and do packets come from there? Then they are these",
-			who, f.ListenPort),
-		diagnose.Maybe(diagnose.NoResponse, "if %s does not send, or from elsewhere, they are another's: wgnode doctor there", who)}
+		diagnose.Maybe(r.Code, "on %s, tcpdump -ni any udp dst port %d: does it send? If %s is its address as seen from here, "+
+			"these are its packets", who, f.ListenPort, src.Addr()),
+		diagnose.Maybe(diagnose.NoResponse, "if %s does not send, or sends from another address, they are a stranger's; on it: wgnode doctor",
+			who)}
 	return r
 }
 
