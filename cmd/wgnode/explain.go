@@ -52,7 +52,8 @@ comes back counts as an answer, and ICMP port unreachable as a refusal. Silence 
 be the service's own: many, WireGuard among them, answer only what they understand.
 With --as it sends the probe as the process PID, or the main process of the systemd
 unit UNIT, would: with a socket of its user and its control group, which rules and
-BPF programs may tell from others. Without it the probe is the node's, as a rule root's.
+BPF programs may tell from others. Without it the probe is the node's own, which
+usually runs as root.
 With --passive it sends nothing and waits for a matching packet that another
 host sent, to explain the receiving side. --from narrows that to a source: an
 address inside the tunnel, or the outer address of a host that attempts a

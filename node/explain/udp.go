@@ -34,7 +34,7 @@ func (s *Subject) canProbe(req *Request) error {
 	case len(req.Payload) > MaxPayload:
 		return fmt.Errorf("explain: a payload of %d bytes is too large: %d at most", len(req.Payload), MaxPayload)
 	case req.As != 0 && (req.Passive || s.As == nil):
-		return errors.New("explain: to probe as another process takes a probe, and a node with an interface on this host")
+		return errors.New("explain: to probe as another process needs a probe, and a node with an interface on this host")
 	case req.Passive:
 		return nil
 	case s.Prober == nil:

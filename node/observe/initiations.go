@@ -36,7 +36,7 @@ func (n *initiations) Start(ctx context.Context, sel Selection) error {
 	}
 	f, err := listenInitiations(sel.Packets[i].DstPort) // the tunnel's, of all that there are
 	if err != nil {
-		return fmt.Errorf("whose the handshakes are that do not come to the tunnel: %w", err)
+		return fmt.Errorf("who sends handshakes that do not come to the tunnel is not known: %w", err)
 	}
 	ctx, n.stop = context.WithCancel(ctx)
 	n.done = make(chan struct{})

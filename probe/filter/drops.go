@@ -99,7 +99,7 @@ func (k *kernelReasons) name(word string) (string, bool) {
 // takes refuses the keys that ask for something else.
 func (k *kernelReasons) takes(w what) error {
 	if !isOfDrops(w) {
-		return fmt.Errorf("a packet that the kernel has dropped has no %s: %q is of `wgnode watch`", w, w)
+		return fmt.Errorf("a packet that the kernel has dropped has no %s: %q is for `wgnode watch`", w, w)
 	}
 	return nil
 }

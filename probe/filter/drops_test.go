@@ -50,7 +50,8 @@ func TestDrops(t *testing.T) {
 
 func TestDropsErrors(t *testing.T) {
 	for words, want := range map[string]string{
-		"checkpoint A1":         `filter, word 2: a packet that the kernel has dropped has no checkpoint: "checkpoint" is of ` + "`wgnode watch`",
+		"checkpoint A1": `filter, word 2: a packet that the kernel has dropped has no checkpoint: ` +
+			"\"checkpoint\" is for `wgnode watch`",
 		"tcp dropped":           "has no verdict",
 		"in":                    "has no direction",
 		"reason NETFILTER_DORP": `filter, word 2: unknown reason "NETFILTER_DORP": did you mean "NETFILTER_DROP"? want one of the kernel's`,

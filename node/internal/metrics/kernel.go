@@ -10,7 +10,7 @@ import (
 
 var (
 	kernelDrops = desc("wgnode_kernel_dropped_packets_total",
-		"Packets of the tunnel that the kernel of this host has dropped, since it is looked at. Where proven is false, "+
+		"Packets of the tunnel that the kernel of this host has dropped since `wgnode drops` began to look. Where proven is false, "+
 			"packets of connections that work may be among them.",
 		"interface", "segment", "reason", "place", "device", "proven")
 	kernelLost = desc("wgnode_kernel_drop_reports_lost_total", "Reports of dropped packets that came faster than they could be read.",

@@ -104,7 +104,8 @@ func Full(ports ...uint16) ([]string, error) {
 	var all []string
 	for _, port := range slices.Sorted(slices.Values(ports)) {
 		if n := refused[port]; n > 0 {
-			all = append(all, fmt.Sprintf("a socket at UDP port %d that has refused %d datagrams: its buffer was full, or by a filter", port, n))
+			all = append(all, fmt.Sprintf("the sockets at UDP port %d have refused %d datagrams since they were opened: "+
+				"a buffer was full, or a filter refused them", port, n))
 			delete(refused, port)
 		}
 	}

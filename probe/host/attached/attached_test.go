@@ -125,7 +125,7 @@ func TestFull(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := Full(port, port, 9); err != nil || len(got) != 1 || !strings.Contains(got[0], "has refused") {
+	if got, err := Full(port, port, 9); err != nil || len(got) != 1 || !strings.Contains(got[0], "have refused") {
 		t.Errorf("%q, %v", got, err)
 	}
 }
