@@ -9,8 +9,8 @@
 // A [Source] delivers observations: the tunnel's events, the traversals of packets
 // through netfilter, what the kernel drops and what it counts of that, what is on the way and
 // may drop packets unseen, the initiations that come in, how the sending of a probe ended. A
-// [Session] owns the sources and has the only loop that selects among
-// them. What is to be observed, what an observation means, and when there are enough
+// [Session] owns the sources and has the only loop that selects among them. What is to be
+// observed, what an observation means, and when there are enough
 // of them is up to a [Policy]: packages explain and trace have one for each question
 // that they answer.
 //
