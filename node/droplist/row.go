@@ -28,7 +28,7 @@ type Row struct {
 	Proven    bool    `json:"proven"`
 	Count     uint64  `json:"count"`              // of packets, since the list began
 	AtLeast   bool    `json:"at_least,omitempty"` // there were more, of which the filter has seen nothing
-	PerSecond float64 `json:"per_second"`         // lately
+	PerSecond float64 `json:"per_second"`         // over the last one or two seconds
 	Packet    Packet  `json:"packet"`             // the latest
 	// Lost is how many reports of the list, of any row, found no room. Count has their packets.
 	Lost uint64 `json:"lost,omitempty"`

@@ -12,7 +12,7 @@ const (
 	HookCgroupEgress  HookKind = "cgroup egress"
 	HookNetfilter     HookKind = "netfilter" // a BPF program at a hook of netfilter's
 	HookLegacy        HookKind = "legacy"    // a table of legacy iptables that has rules
-	HookConntrack     HookKind = "conntrack" // the table of connections, if it is full
+	HookConntrack     HookKind = "conntrack" // the connection tracking table, if it is full
 	HookQueues        HookKind = "queues"    // the queues (NFQUEUE) that programs read
 )
 

@@ -51,7 +51,7 @@ func (f facts) suspects(on evidence.Segment, d *evidence.KernelDrop) []evidence.
 }
 
 // attached adds to a verdict about a drop who may have done it, and how to see and remove
-// that. Where the table of connections is full either that or a rule may have dropped it.
+// that. Where the connection tracking table is full either that or a rule may have dropped it.
 func (f facts) attached(v *diagnose.Verdict, on evidence.Segment, d *evidence.KernelDrop) {
 	full := false
 	for i, h := range f.suspects(on, d) {
@@ -72,7 +72,7 @@ func (f facts) attached(v *diagnose.Verdict, on evidence.Segment, d *evidence.Ke
 	}
 	if full {
 		v.Evidence = append(v.Evidence,
-			evidence.Inferred.Decides("a rule has dropped it, or the full table of connections: the kernel does not say which"))
+			evidence.Inferred.Decides("a rule has dropped it, or the full connection tracking table: the kernel does not say which"))
 		v.Candidates = append(v.Candidates,
 			diagnose.Maybe(v.Code, "conntrack -S: does drop rise? Then the table is full: raise net.netfilter.nf_conntrack_max"),
 			diagnose.Maybe(v.Code, "iptables-legacy-save -c: which counter rises?"))

@@ -16,7 +16,7 @@ var (
 	tcThere = evidence.Hook{Kind: evidence.HookTCEgress, Device: "eth9", Text: "tcx program elsewhere", Show: "bpftool net show"}
 	oldRule = evidence.Hook{Kind: evidence.HookLegacy, Family: "ip", Text: "rules of legacy iptables in table ip filter",
 		Show: "iptables-legacy-save -c"}
-	full = evidence.Hook{Kind: evidence.HookConntrack, Text: "the full table of connections: 4 of 4", Show: "conntrack -S"}
+	full = evidence.Hook{Kind: evidence.HookConntrack, Text: "the full connection tracking table: 4 of 4", Show: "conntrack -S"}
 )
 
 // with has what is attached beside what was seen.

@@ -2,8 +2,8 @@
 //
 // A fix is worth printing only if it mends: where one rule drops a packet, another may drop
 // it a hook further on, or drop the answer. So before a command is shown that lets a packet
-// pass one chain, the chains after it are run in the mind, and those that the answer will
-// meet: [Rules.Run] goes through the base chains of a hook as the kernel does, with the
+// pass one chain, the chains after it are run with nothing sent, and those that the answer
+// will meet: [Rules.Run] goes through the base chains of a hook as the kernel does, with the
 // kernel's own expressions (nf_tables, and the matches of iptables that are common).
 //
 // What cannot be known is not guessed. An expression that depends on more than the packet's

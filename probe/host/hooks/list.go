@@ -29,7 +29,7 @@ func List() (found []evidence.Hook, unseen []string) {
 		{"BPF programs and filters at devices", l.devices},
 		{"BPF programs of cgroups", l.cgroups},
 		{"rules of legacy iptables", l.legacy},
-		{"the table of connections", l.conntrack},
+		{"the connection tracking table", l.conntrack},
 		{"queues that programs read", l.queues},
 	} {
 		if err := kind.list(); err != nil {
@@ -131,7 +131,7 @@ func (l *lister) filters(dev netlink.Link) error {
 	}{{evidence.HookTCIngress, "ingress", netlink.HANDLE_MIN_INGRESS}, {evidence.HookTCEgress, "egress", netlink.HANDLE_MIN_EGRESS}} {
 		all, err := netlink.FilterList(dev, way.parent)
 		if err != nil {
-			return fmt.Errorf("list filters of tc at %s: %w", dev.Attrs().Name, err)
+			return fmt.Errorf("list tc filters at %s: %w", dev.Attrs().Name, err)
 		}
 		for _, f := range all {
 			what := f.Type()
@@ -181,7 +181,7 @@ func hookName(nf *link.NetfilterInfo) string {
 	return family + strconv.Itoa(int(nf.Hook))
 }
 
-// conntrack looks whether the table of connections has no room: then a packet of a new
+// conntrack looks whether the connection tracking table has no room: then a packet of a new
 // connection is dropped.
 func (l *lister) conntrack() error {
 	const dir = "/proc/sys/net/netfilter/nf_conntrack_"
@@ -194,7 +194,7 @@ func (l *lister) conntrack() error {
 		return err
 	}
 	if limit > 0 && count >= limit {
-		l.add(evidence.Hook{Kind: evidence.HookConntrack, Text: fmt.Sprintf("the full table of connections: %d of %d", count, limit),
+		l.add(evidence.Hook{Kind: evidence.HookConntrack, Text: fmt.Sprintf("the full connection tracking table: %d of %d", count, limit),
 			Show: "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max"})
 	}
 	return nil
