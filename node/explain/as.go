@@ -4,6 +4,7 @@ package explain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -49,42 +50,46 @@ func (a As) Connect(ctx context.Context, to netip.AddrPort, ready Ready) error {
 	if err != nil {
 		return err
 	}
+	ready(port)
+	// Begun before the runtime polls it: a socket that is not connected counts as writable.
+	begun := unix.Connect(fd, sockaddr(to))
 	f := os.NewFile(uintptr(fd), "socket")
 	defer f.Close()
-	ready(port)
-	if err := dial(ctx, f, to); err != nil {
+	if err := dial(ctx, f, begun); err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
 	return nil
 }
 
-// dial connects a socket that does not block.
-func dial(ctx context.Context, f *os.File, to netip.AddrPort) error {
+// dial waits for a connection that was begun, with what that has returned.
+func dial(ctx context.Context, f *os.File, begun error) error {
+	if begun == nil || !errors.Is(begun, unix.EINPROGRESS) {
+		return os.NewSyscallError("connect", begun)
+	}
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = f.Close() }) // wakes the writer
 	defer stop()
-	begun, failed := false, error(nil)
-	if err := raw.Write(func(fd uintptr) bool {
-		if !begun {
-			begun = true
-			failed = unix.Connect(int(fd), sockaddr(to))
-			return failed != unix.EINPROGRESS //nolint:errorlint // as the kernel returns it
-		}
+	var failed error
+	err = raw.Write(func(fd uintptr) bool {
 		var errno int
 		if errno, failed = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); failed == nil && errno != 0 {
 			failed = unix.Errno(errno)
 		}
-		return true
-	}); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if failed == nil {
+			// It may have been woken for nothing.
+			if _, err := unix.Getpeername(int(fd)); errors.Is(err, unix.ENOTCONN) {
+				return false
+			}
 		}
-		return err
+		return true
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return os.NewSyscallError("connect", failed)
+	return errors.Join(err, os.NewSyscallError("connect", failed))
 }
 
 func sockaddr(to netip.AddrPort) unix.Sockaddr {

@@ -265,7 +265,7 @@ func (x *explanation) start(ctx context.Context) error {
 		return nil
 	}
 	known, watched := make(chan uint16, 1), make(chan struct{})
-	x.flow.Probe.Sent = true
+	x.flow.Probe.Sent, x.flow.Probe.As = true, x.req.As != 0
 	if err := x.session.Start(ctx, observe.Attempt(func(ctx context.Context) error {
 		defer close(known) // nothing leaves any more
 		return x.probe(ctx, func(id uint16) {

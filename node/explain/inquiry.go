@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -76,18 +77,27 @@ func (q *inquiry) find() probe.PeerID {
 // disallowed is the peer that has sent a packet of the flow whose source is not its own, so
 // that it was dropped, 0 for none. Whoever's the source is by AllowedIPs may be another peer,
 // or none: keys are swapped, two peers have the address, or the sender has a foreign one.
+// Of several it is the one that the facts are about, or the first that the node had.
 func (q *inquiry) disallowed() probe.PeerID {
-	for id, p := range q.col.Peers {
-		if p.Disallowed == nil {
-			continue
+	of := func(id probe.PeerID) bool {
+		p := q.col.Peers[id]
+		if p == nil || p.Disallowed == nil {
+			return false
 		}
-		switch src, dst := p.Disallowed.Inner(); {
+		src, dst := p.Disallowed.Inner()
+		switch {
 		case !src.Addr().IsValid():
-			if !q.from.IsValid() { // it may be the flow's
-				return id
-			}
+			return !q.from.IsValid() // it may be the flow's
 		case q.from.IsValid() && !q.from.Contains(src.Addr()):
-		case q.flow.Toward(dst):
+			return false
+		}
+		return q.flow.Toward(dst)
+	}
+	if of(q.peer) {
+		return q.peer
+	}
+	for _, id := range slices.Sorted(maps.Keys(q.col.Peers)) {
+		if of(id) {
 			return id
 		}
 	}

@@ -141,10 +141,12 @@ func (o *Observer) put(pkt *observe.Packet, b belongs) {
 func (o *Observer) kernel(remote netip.AddrPort, b belongs) *evidence.KernelEvidence {
 	k := o.kernels[remote]
 	if k == nil {
-		if o.others >= remotesKept {
-			return nil
+		if b.peer == 0 {
+			if o.others >= remotesKept {
+				return nil
+			}
+			o.others++
 		}
-		o.others++
 		k = &evidence.KernelEvidence{}
 		o.kernels[remote] = k
 	}

@@ -10,7 +10,7 @@ import (
 // registered are the sources of this host's kernel beside netfilter. A policy that
 // watches the kernel hears all of them; what one cannot see does not keep a verdict
 // from being given.
-var registered = []func() Source{newCounters, newKernelDrops, newHiding, newListing, newInitiations}
+var registered = []func() Source{newCounters, newKernelDrops, newRefusing, newListing, newInitiations}
 
 // WatchKernel starts the sources of this host's kernel, or has them go on with
 // another selection, until ctx ends. It returns evidence that holds nothing yet but

@@ -1,12 +1,15 @@
 package observe
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"sync"
+	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -46,14 +49,20 @@ func (n *initiations) Start(ctx context.Context, sel Selection) error {
 
 func (n *initiations) read(ctx context.Context, f *os.File) {
 	defer close(n.done)
-	defer context.AfterFunc(ctx, func() { _ = f.Close() })() // which ends Read; nothing was written
+	closing := sync.OnceFunc(func() { _ = f.Close() }) // nothing was written
+	defer closing()
+	defer context.AfterFunc(ctx, closing)() // which ends Read
 	buf := make([]byte, 1<<16)
+	var since time.Time
+	heard := 0
 	for {
 		size, err := f.Read(buf)
+		if errors.Is(err, unix.ENETDOWN) { // a device is gone
+			continue
+		}
 		if err != nil {
-			_ = f.Close()
-			if errors.Is(err, unix.ENETDOWN) { // a device is gone
-				continue
+			if ctx.Err() == nil {
+				n.tell(ctx, Observation{Unseen: fmt.Sprintf("handshakes as they come in are not read any more: %v", err)})
 			}
 			return
 		}
@@ -61,13 +70,33 @@ func (n *initiations) read(ctx context.Context, f *os.File) {
 		if msg == nil {
 			continue
 		}
-		select {
-		case n.to <- Observation{Initiation: append([]byte(nil), msg...)}:
-		case <-ctx.Done():
+		if now := time.Now(); now.Sub(since) > heardWindow {
+			since, heard = now, 0
+		}
+		if heard++; heard > heardAtMost {
+			continue // anybody can send them: the rest count as anybody's
+		}
+		if !n.tell(ctx, Observation{Initiation: bytes.Clone(msg)}) {
 			return
 		}
 	}
 }
+
+// tell delivers an observation, unless it is over first.
+func (n *initiations) tell(ctx context.Context, o Observation) bool {
+	select {
+	case n.to <- o:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// How many messages are heard in a time at most.
+const (
+	heardWindow = 100 * time.Millisecond
+	heardAtMost = 20
+)
 
 // initiationOf is the message in an IP packet that initiationsTo has let pass; nil if it is
 // cut short.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -81,16 +82,19 @@ func TestInitiationsHeard(t *testing.T) {
 		if err := src.Start(ctx, sel); err != nil {
 			t.Skip(err)
 		}
-		c, err := net.Dial("udp", net.JoinHostPort(address, "51820"))
+		to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), 51820))
+		c, err := net.ListenUDP("udp", &net.UDPAddr{IP: to.IP}) // not connected: nobody listens, and no error comes back
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 		for i := range 3 {
 			msg := append([]byte{probe.TypeInitiation, 0, 0, 0, byte(i)}, make([]byte, probe.LenInitiation-5)...)
-			// Nobody listens: the error is of the one before.
-			_, _ = c.Write(msg)
-			_, _ = c.Write(msg[:100])
+			for _, m := range [][]byte{msg, msg[:100]} {
+				if _, err := c.WriteToUDP(m, to); err != nil {
+					t.Fatal(err)
+				}
+			}
 			select {
 			case o := <-src.Observations():
 				if string(o.Initiation) != string(msg) {

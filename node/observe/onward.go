@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/dryrun"
@@ -13,8 +14,19 @@ import (
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
-// dryRules is the ruleset of this host, read again when it has changed.
-type dryRules struct{ rules *dryrun.Rules }
+// dryRules is the ruleset of this host, read again when it has changed, and what it came to
+// for packets of late. Anybody can have packets dropped: a second has only so many runs.
+type dryRules struct {
+	rules *dryrun.Rules
+	fixes map[string][]string
+	since time.Time
+	runs  int
+}
+
+const (
+	dryRunsAtMost = 20 // in a second
+	dryFixesKept  = 64
+)
 
 func (d *dryRules) get() (*dryrun.Rules, error) {
 	now, err := netfilter.Generation()
@@ -22,11 +34,21 @@ func (d *dryRules) get() (*dryrun.Rules, error) {
 		return nil, err
 	}
 	if d.rules == nil || d.rules.Generation() != now {
+		d.fixes = make(map[string][]string)
 		if d.rules, err = dryrun.Read(); err != nil {
 			return nil, err
 		}
 	}
 	return d.rules, nil
+}
+
+// spent reports whether there were as many runs lately as there may be, and counts one.
+func (d *dryRules) spent(now time.Time) bool {
+	if now.Sub(d.since) > time.Second {
+		d.since, d.runs = now, 0
+	}
+	d.runs++
+	return d.runs > dryRunsAtMost
 }
 
 // onward is what is said of a packet that a fix would let pass the chain that dropped it: what
@@ -41,15 +63,34 @@ type onward struct {
 // mended returns the lines of a fix with those for whatever else is in the way of the packet,
 // or of its answer. fate is how the packet ended, and at its header where that was.
 func (p *Packet) mended(fix []string, fate netfilter.Fate, at netfilter.Header, services Ports) []string {
-	path, from, tables := p.path(fate.Hook, at)
-	if p.dry == nil || len(path) == 0 {
+	if p.dry == nil {
 		return fix
 	}
 	rules, err := p.dry.get()
 	if err != nil { // then this fix is all that is known
 		return fix
 	}
-	o := &onward{packet: p, rules: rules, services: services, lines: fix}
+	key := fmt.Sprint(fix, fate.Hook, fate.Chain, p.Start, at.Conntrack.State, at.In, at.Out, at.Mark)
+	if known, ok := p.dry.fixes[key]; ok {
+		return known
+	}
+	if p.dry.spent(time.Now()) {
+		return fix
+	}
+	if len(p.dry.fixes) == dryFixesKept {
+		clear(p.dry.fixes)
+	}
+	all := p.onward(rules, fix, fate, at, services)
+	p.dry.fixes[key] = all
+	return all
+}
+
+func (p *Packet) onward(rules *dryrun.Rules, fix []string, fate netfilter.Fate, at netfilter.Header, services Ports) []string {
+	path, from, tables := p.path(fate.Hook, at)
+	if len(path) == 0 {
+		return fix
+	}
+	o := &onward{packet: p, rules: rules, services: services, lines: slices.Clone(fix)}
 	pk := p.dryPacket(at, tables)
 	var passed []netfilter.Chain
 	for i := range p.Visits {

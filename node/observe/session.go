@@ -99,7 +99,7 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 			return
 		case o := <-s.heard:
 			s.hand(p, &o)
-			if s.Lazy {
+			if s.Lazy || o.Initiation != nil { // which anybody can send: the next look is soon enough
 				continue
 			}
 		case <-tick:

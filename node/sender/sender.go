@@ -83,6 +83,9 @@ func number(s string) (uint32, error) {
 // here says why sockets for the process cannot be made here, nil if they can.
 func (p *Process) here(dir string) error {
 	theirs, err := os.Readlink(filepath.Join(dir, "ns", "net"))
+	if errors.Is(err, os.ErrPermission) {
+		err = fmt.Errorf("%w: %w", ErrRights, err)
+	}
 	if err != nil {
 		return fmt.Errorf("find the network namespace of process %d: %w", p.PID, err)
 	}
@@ -95,6 +98,11 @@ func (p *Process) here(dir string) error {
 	}
 	return nil
 }
+
+// ErrRights is for a node that may not do what another process would: one of a unit that
+// confines it, as a rule.
+var ErrRights = errors.New("the node lacks the rights to act as another process " +
+	"(CAP_SYS_PTRACE, CAP_SETUID, CAP_SETGID, and its unit must not protect control groups or restrict namespaces)")
 
 // ErrElsewhere is for a process in another network namespace.
 var ErrElsewhere = errors.New("it is in another network namespace: to this host its packets are those of another one")
@@ -138,7 +146,9 @@ func (p *Process) Socket(ctx context.Context, cmd *exec.Cmd, family, kind, proto
 	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if p.UID != uint32(os.Geteuid()) || p.GID != uint32(os.Getegid()) {
 		attr.Credential = &syscall.Credential{Uid: p.UID, Gid: p.GID, Groups: p.Groups}
-		attr.AmbientCaps = []uintptr{unix.CAP_NET_RAW} // for ICMP
+		if kind == unix.SOCK_RAW {
+			attr.AmbientCaps = []uintptr{unix.CAP_NET_RAW}
+		}
 	}
 	if dir, err := p.group(); err != nil {
 		return fail(errors.Join(err, theirs.Close()))
@@ -150,6 +160,9 @@ func (p *Process) Socket(ctx context.Context, cmd *exec.Cmd, family, kind, proto
 	cmd.Args = append(slices.Clip(cmd.Args), strconv.Itoa(family), strconv.Itoa(kind), strconv.Itoa(proto))
 	cmd.Dir, cmd.SysProcAttr, cmd.ExtraFiles, cmd.Stderr = "/", attr, []*os.File{theirs}, &said
 	err = errors.Join(cmd.Start(), theirs.Close())
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOSYS) {
+		err = fmt.Errorf("%w: %w", ErrRights, err)
+	}
 	if err != nil {
 		return fail(err)
 	}

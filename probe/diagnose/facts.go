@@ -167,6 +167,7 @@ func (f *Flow) Paired() bool {
 // Probe is what became of the packet that was sent to find out.
 type Probe struct {
 	Sent     bool
+	As       bool // it was sent as another process than the node
 	Done     bool // Answered or failed; otherwise still waiting
 	Answered bool
 	Errno    syscall.Errno // of a connect that failed

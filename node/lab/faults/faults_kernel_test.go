@@ -230,7 +230,7 @@ func droppingEarly(p packets, six bool) asm.Instructions {
 func TestNothingSeen(t *testing.T) {
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
-		const hides = "a tc filter at the ingress of wan"
+		const hides = "tc filter (u32) at the ingress of wan"
 		ask := func() string {
 			return strings.Join(evidence.Texts(s.ExplainOn(s.H, s.Web(), "--passive", "--timeout", "2s").Verdict.Evidence), "\n")
 		}

@@ -44,7 +44,7 @@ func (f facts) suspects(on evidence.Segment, d *evidence.KernelDrop) []evidence.
 			own = append(own, h)
 		}
 	}
-	if len(own) > 0 && (on == evidence.ToWire || on == evidence.FromWire || f.Flow != nil && f.Flow.Probe.Sent) {
+	if len(own) > 0 && (on == evidence.ToWire || on == evidence.FromWire || f.Flow != nil && f.Flow.Probe.Sent && !f.Flow.Probe.As) {
 		return own
 	}
 	return found

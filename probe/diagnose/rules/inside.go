@@ -65,6 +65,11 @@ func (f facts) ofAnother(v *diagnose.Verdict, src netip.Addr, in fix.Where, all 
 		fix.Command("wg set %s peer %s allowed-ips %s", f.Interface, p.Key, commaPrefixes(all))}
 }
 
+// leads reports whether one of some rules of routing leads to a link.
+func leads(ahead []evidence.RuleAhead, link string) bool {
+	return slices.ContainsFunc(ahead, func(a evidence.RuleAhead) bool { return a.Interface == link })
+}
+
 // wayBack is what leads answers to a peer's other address into the tunnel, where they would
 // leave by another link, and unencrypted.
 func (f facts) wayBack(src netip.Addr) fix.Steps {
@@ -72,6 +77,10 @@ func (f facts) wayBack(src netip.Addr) fix.Steps {
 	switch {
 	case b == nil || b.Kind == evidence.RouteUnknown || b.Kind == evidence.RouteFound && b.Interface == f.Interface:
 		return nil
+	case b.Remove != "" && !b.Beatable && b.Kind != evidence.RouteNone && !leads(b.Ahead, f.Interface):
+		// What decides serves other traffic, too.
+		return fix.Steps{fix.Notef("answers to %s would not come back through %s, by %s: lead them there, by a route in the same table",
+			src, f.Interface, b.By)}
 	case b.Kind == evidence.RouteFound && !b.Gateway.IsValid():
 		return fix.Steps{fix.Notef("but answers to %s leave by %s, whose network it belongs to: who has it there?", src, b.Interface)}
 	case b.Kind == evidence.RouteFound:
@@ -98,8 +107,10 @@ func (f facts) disallowed(e *probe.Event) diagnose.Verdict {
 		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("the latest: %s to %s", src, dst))
 		if what := f.unfit(src.Addr()); what != "" {
 			v.Summary += ": it is " + what
-			v.Fix = fix.Steps{fix.Notef("make %s send from its address in the tunnel; there:", p.Label()),
-				fix.Check("ip route get %s", dst.Addr()).On(p.Label())}
+			v.Fix = fix.Steps{fix.Notef("make %s send from its address in the tunnel; there:", p.Label())}
+			if dst.IsValid() {
+				v.Fix = append(v.Fix, fix.Check("ip route get %s", dst.Addr()).On(p.Label()))
+			}
 			return v
 		}
 		all = append(append([]netip.Prefix(nil), all...), hostPrefix(src.Addr()))

@@ -141,7 +141,12 @@ func (f facts) mayRefuse(on evidence.Segment, m mechanism, d *evidence.KernelDro
 	}
 	inner := on == evidence.ToTunnel || on == evidence.FromTunnel
 	switch m.code {
-	case diagnose.ForwardingDisabled, diagnose.NoRouteOnward, diagnose.TTLExceeded:
+	case diagnose.ForwardingDisabled:
+		// IPv6 has the same reason for sources that are never forwarded.
+		src, on := d.Src.Addr(), f.Kernel.On(on).Forwarding
+		return inner && f.Side == probe.SideB && (on == nil || !on.On) &&
+			!src.IsLinkLocalUnicast() && !src.IsMulticast() && !src.IsUnspecified() && !src.IsLoopback()
+	case diagnose.NoRouteOnward, diagnose.TTLExceeded:
 		return inner && f.Side == probe.SideB
 	case diagnose.ReversePathFilter:
 		return on == evidence.FromTunnel || on == evidence.FromWire || f.Side == probe.SideB && inner

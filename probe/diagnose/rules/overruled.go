@@ -14,7 +14,7 @@ import (
 // table local leads elsewhere; nil if none does, or if they have come to the input hook.
 func overruled(p *evidence.Traversal, at probe.Checkpoint, what string) *ruling {
 	r := &p.Route
-	if r.Overruled == "" || p.Drop != nil || p.Passed == "input" || p.Passed == "" && p.Lost == "" {
+	if r.Overruled == "" || p.Drop != nil || otherwise(p) || p.Passed == "input" || p.Passed == "" && p.Lost == "" {
 		return nil
 	}
 	where := "nowhere (" + r.Kind.String() + ")"

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -30,12 +31,22 @@ func (f facts) unfit(a netip.Addr) string {
 	case f.Flow != nil && a == f.Flow.Target.Addr() && f.Flow.Route.Broadcast:
 		return "a broadcast address"
 	}
+	if slices.ContainsFunc(f.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) ||
+		f.Back != nil && f.Back.Local && f.Peer != nil && f.Peer.Disallowed != nil && sourceOf(f.Peer.Disallowed) == a {
+		return "this host's own address"
+	}
 	for _, p := range []*diagnose.Peer{f.Outside, f.Peer} {
 		if p != nil && p.Endpoint.Addr().Unmap() == a {
 			return "the endpoint of " + p.Label()
 		}
 	}
 	return ""
+}
+
+// sourceOf is the inner source of a packet.
+func sourceOf(e *probe.Event) netip.Addr {
+	src, _ := e.Inner()
+	return src.Addr()
 }
 
 // askInside is what to do where the target is not for a tunnel.

@@ -289,7 +289,9 @@ func (w *Watcher) Places() (map[Place]uint64, error) {
 // Unreported is how many of them were not reported, because too many came from one place at
 // a time. What happens to connections that work is not among them.
 func (w *Watcher) Unreported() (map[Place]uint64, error) {
-	places, err := w.count(func(v placeCount) uint64 { return v.All - v.Reported })
+	places, err := w.count(func(v placeCount) uint64 {
+		return v.All - min(v.All, v.Reported) // one of them may be of a moment later
+	})
 	maps.DeleteFunc(places, func(p Place, n uint64) bool {
 		return n == 0 || (&Drop{Reason: p.Reason, Place: p.Name}).Noise()
 	})

@@ -56,7 +56,9 @@ func here(t *testing.T) []evidence.Hook {
 	t.Helper()
 	all, unseen := List()
 	for _, u := range unseen {
-		t.Error(u)
+		if !strings.HasPrefix(u, "of ") { // the machine has many of them, in other namespaces
+			t.Error(u)
+		}
 	}
 	var found []evidence.Hook
 	for _, h := range all {
