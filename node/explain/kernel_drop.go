@@ -24,7 +24,9 @@ func (x *explanation) addDrop(d *observe.Dropped) {
 		return
 	}
 	if d.On != evidence.FromWire && d.On != evidence.ToWire {
-		x.facts.Kernel.On(d.On).AddDrop(dropOn(d, d.On, belongs{}))
+		drop := dropOn(d, d.On, belongs{})
+		refused(&drop, d.Event.Proto)
+		x.facts.Kernel.On(d.On).AddDrop(drop)
 		return
 	}
 	x.kernel.whose.ask(d.Head(), d.On == evidence.ToWire, time.Now(), func(b belongs) {
@@ -32,6 +34,29 @@ func (x *explanation) addDrop(d *observe.Dropped) {
 			f.Kernel.On(d.On).AddDrop(dropOn(d, d.On, b))
 		}
 	})
+}
+
+// refused looks up why routing refuses a packet that comes in: netfilter's trace, which tells
+// as much, may be late.
+func refused(drop *evidence.KernelDrop, proto uint8) {
+	if drop.Hint || drop.Device == "" || drop.Reason != "IP_INADDRERRORS" && drop.Reason != "IP_RPFILTER" {
+		return
+	}
+	src, dst := drop.Src.Addr(), drop.Dst.Addr()
+	s, err := routing.Take(routing.Options{Only: []netip.Addr{src, dst}})
+	if err != nil {
+		return // then the kernel's word stands alone
+	}
+	if drop.Reason == "IP_RPFILTER" {
+		c := s.SourceCheck(routing.Flow{Src: src, Dst: dst, Proto: proto, SPort: drop.Src.Port(), DPort: drop.Dst.Port(), IIF: drop.Device})
+		if c.Drops && c.Doubt == "" {
+			drop.Tables, drop.Fix = c.Evidence, c.Fix
+		}
+		return
+	}
+	if f := s.Forwarding(dst.Is6(), drop.Device); !f.On {
+		drop.Tables, drop.Fix = []string{f.Evidence}, f.Fix
+	}
 }
 
 // dropOn is a drop on a segment as it is evidence. b says whose an encrypted packet is.

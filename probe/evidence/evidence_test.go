@@ -69,7 +69,8 @@ func full() evidence.Observations {
 			Fix: []string{"sysctl -w"}}
 		t.Lowered = &evidence.Lowered{From: 64, To: 1, By: "handle 9: ip ttl set 1", Spare: []string{"nft ..."}}
 		t.KernelDrop = &evidence.KernelDrop{At: t.At, Count: 2, Reason: "TC_EGRESS", Place: "__dev_queue_xmit", Hook: "egress", Device: "eth0",
-			Socket: true, Hint: true, Claimed: true, Sender: 7, Data: true, Src: t.Src, Dst: t.Dst, Packet: t.Packet}
+			Socket: true, Hint: true, Claimed: true,
+			Tables: []string{"forwarding is off"}, Fix: []string{"sysctl -w"}, Sender: 7, Data: true, Src: t.Src, Dst: t.Dst, Packet: t.Packet}
 		c := t.Source
 		c.Doubt, c.Setting = "it depends", "rp_filter = 1 (strict)"
 		c.Dst, c.Own, c.OwnRoute = netip.MustParseAddr("192.0.2.2"), true, "local 192.0.2.2"
@@ -214,7 +215,7 @@ func TestAddDrop(t *testing.T) {
 		for _, d := range test.drops {
 			p.AddDrop(d)
 		}
-		if *p.KernelDrop != test.want {
+		if !cmp.Equal(*p.KernelDrop, test.want, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })) {
 			t.Errorf("%s: %+v, want %+v", test.name, *p.KernelDrop, test.want)
 		}
 	}

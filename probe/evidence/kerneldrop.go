@@ -27,9 +27,13 @@ type KernelDrop struct {
 	Sender uint32 `json:"sender,omitempty"`
 	Data   bool   `json:"data,omitempty"` // of an encrypted packet: it is no message of a handshake
 
-	Src    netip.AddrPort `json:"src"`
-	Dst    netip.AddrPort `json:"dst"`
-	Packet string         `json:"packet"` // "tcp 10.0.0.1:40000 > 192.168.200.22:80, 60 bytes"
+	Src netip.AddrPort `json:"src"`
+	Dst netip.AddrPort `json:"dst"`
+	// Tables is what this host's tables and settings say of what routing has refused, and Fix
+	// the commands that have it taken; empty where nothing was found there.
+	Tables []string `json:"tables,omitempty"`
+	Fix    []string `json:"fix,omitempty"`
+	Packet string   `json:"packet"` // "tcp 10.0.0.1:40000 > 192.168.200.22:80, 60 bytes"
 }
 
 // OfRouting reports whether routing has refused the packet, for its destination or its

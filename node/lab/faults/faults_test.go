@@ -244,9 +244,10 @@ func (f *fault) run(t *testing.T, v6 bool, row *faultRow) {
 	}
 	if f.mends && !t.Failed() {
 		s.mend(f.host(s), r.Verdict.Fix)
-		r := f.question(s)
-		if row.mended = r.Verdict.Healthy(); !row.mended {
-			t.Errorf("after\n%s\nthe verdict is %s: %s", strings.Join(r.Verdict.Fix.Lines(), "\n"), r.Verdict.Code, r.Verdict.Summary)
+		now := f.question(s)
+		if row.mended = now.Verdict.Healthy(); !row.mended {
+			t.Errorf("%q\nafter\n%s\nthe verdict is %s: %s\n%q", evidence.Texts(r.Verdict.Evidence), strings.Join(r.Verdict.Fix.Lines(), "\n"),
+				now.Verdict.Code, now.Verdict.Summary, evidence.Texts(now.Verdict.Evidence))
 		}
 	}
 }

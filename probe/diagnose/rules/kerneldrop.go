@@ -123,7 +123,8 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 		v.Evidence = append(v.Evidence, evidence.Inferred.Decides("%s", m.or))
 		v.Candidates = append(v.Candidates, diagnose.Maybe(v.Code, m.checks[0]+": is it up at both ends?", devices(m.checks[0], d)...))
 	}
-	v.Fix = append(fix.Steps{fix.Note("see what it is:")}, v.Fix...)
+	v.Evidence = append(v.Evidence, evidence.Kernel.Each(d.Tables)...)
+	v.Fix = slices.Concat(fix.Commands(d.Fix...), fix.Steps{fix.Note("see what it is:")}, v.Fix)
 	for _, c := range m.checks {
 		v.Fix = append(v.Fix, fix.Check(c, devices(c, d)...))
 	}

@@ -149,6 +149,21 @@ func (l *lister) filters(dev netlink.Link) error {
 
 // netfilter lists BPF programs at netfilter's hooks, which Linux 6.4 has.
 func (l *lister) netfilter() error {
+	var err error
+	for range linkTries {
+		before := l.found
+		if err = l.bpfLinks(); !errors.Is(err, unix.EAGAIN) {
+			return err
+		}
+		l.found = before // a link is about to go: it keeps the others from being listed
+	}
+	return err
+}
+
+// linkTries is how often links are listed while some come and go.
+const linkTries = 20
+
+func (l *lister) bpfLinks() error {
 	it := new(link.Iterator)
 	defer it.Close()
 	for it.Next() {
