@@ -25,7 +25,8 @@ type KernelDrop struct {
 	Claimed bool `json:"claimed,omitempty"`
 	// Sender is the sender's index of an encrypted initiation: who sent it knows it.
 	Sender uint32 `json:"sender,omitempty"`
-	Data   bool   `json:"data,omitempty"` // of an encrypted packet: it is no message of a handshake
+	// Data says of encrypted packets that there were some that are no message of a handshake.
+	Data bool `json:"data,omitempty"`
 
 	Src netip.AddrPort `json:"src"`
 	Dst netip.AddrPort `json:"dst"`
@@ -86,6 +87,7 @@ func (t *Traversal) AddDrop(next KernelDrop) {
 	}
 	if was != nil && was.Reason == next.Reason && was.Place == next.Place {
 		next.Count += was.Count
+		next.Data = next.Data || was.Data // where data was lost, what was lost is more than a handshake
 	}
 	t.KernelDrop = &next
 }
