@@ -42,7 +42,7 @@ func loweredTTL(l *evidence.Lowered, at probe.Checkpoint, what string, seen ...e
 // onwardTTL: this host's kernel drops the packet in place of passing it on, since a rule has
 // lowered its TTL.
 func (f facts) onwardTTL(p *evidence.Traversal, what string) *ruling {
-	if d := p.KernelDrop; otherwise(p) || d.OfRouting() && d.Reason != "IP_INHDR" {
+	if d := p.KernelDrop; d != nil && d.Reason != "IP_INHDR" && (otherwise(p) || d.OfRouting()) {
 		return nil // the kernel says that it was something else
 	}
 	if !expires(p.Lowered) || p.Lost == "" || p.Route.Kind != evidence.RouteFound || p.Route.Local {
