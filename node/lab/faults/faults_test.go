@@ -357,6 +357,8 @@ func (s *site) mend(h *lab.Host, steps fix.Steps) {
 // goes on by the way that its packets took, until the node takes notice of a new one.
 func (s *site) unreached(addr string) {
 	s.T.Helper()
-	s.A.Run("sh", "-c", fmt.Sprintf("for i in $(seq 1000); do curl -s -o /dev/null -m 2 --interface %s http://%s || exit 0; done; exit 1",
+	// A packet that is under way when the node takes notice has it go on by the old way: nothing
+	// tells that it has, so it is given a moment without any.
+	s.A.Run("sh", "-c", fmt.Sprintf("sleep 0.5; for i in $(seq 1000); do curl -s -o /dev/null -m 2 --interface %s http://%s || exit 0; done; exit 1",
 		s.Inner(1), addr))
 }
