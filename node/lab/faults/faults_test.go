@@ -359,6 +359,7 @@ func (s *site) unreached(addr string) {
 	s.T.Helper()
 	// A packet that is under way when the node takes notice has it go on by the old way: nothing
 	// tells that it has, so it is given a moment without any.
-	s.A.Run("sh", "-c", fmt.Sprintf("sleep 0.5; for i in $(seq 1000); do curl -s -o /dev/null -m 2 --interface %s http://%s || exit 0; done; exit 1",
+	s.A.Run("sh", "-c", fmt.Sprintf("sleep 0.5; for i in $(seq 1000); do "+
+		"curl -s -o /dev/null -m 2 --interface %s http://%s || exit 0; done; exit 1",
 		s.Inner(1), addr))
 }
