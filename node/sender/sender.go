@@ -26,6 +26,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe/host/hooks"
 )
 
 // Process is who a socket is made as.
@@ -121,9 +123,6 @@ func cgroup(file string) (string, error) {
 	return "", nil
 }
 
-// cgroupRoot is where cgroup v2 is mounted, see file-hierarchy(7).
-const cgroupRoot = "/sys/fs/cgroup"
-
 // String says who that is: "process 7 (curl): user 1000, control group /user.slice".
 func (p *Process) String() string {
 	s := fmt.Sprintf("process %d (%s): user %d", p.PID, p.Name, p.UID)
@@ -185,11 +184,14 @@ func (p *Process) group() (*os.File, error) {
 	if err != nil || p.Cgroup == "" || p.Cgroup == own {
 		return nil, err
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(cgroupRoot, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
-		return nil, fmt.Errorf("control group %s cannot be entered: there is no cgroup v2 at %s", p.Cgroup, cgroupRoot)
+	root, err := hooks.CgroupRoot()
+	if err != nil {
+		return nil, err
 	}
-	dir, err := os.Open(filepath.Join(cgroupRoot, p.Cgroup))
+	if root == "" {
+		return nil, fmt.Errorf("control group %s cannot be entered: cgroup v2 is not mounted", p.Cgroup)
+	}
+	dir, err := os.Open(filepath.Join(root, p.Cgroup))
 	if err != nil {
 		return nil, fmt.Errorf("enter the control group: %w", err)
 	}

@@ -28,7 +28,7 @@ var errTooMany = fmt.Errorf("there are more than %d cgroups", cgroupsLooked)
 // cgroups lists the programs of all cgroups that can be seen. A host without the second
 // version of cgroups has none.
 func (l *lister) cgroups() error {
-	root, err := cgroupRoot()
+	root, err := CgroupRoot()
 	if err != nil || root == "" {
 		return err
 	}
@@ -107,8 +107,8 @@ func (l *lister) cgroup(root, dir string, own bool) error {
 	return nil
 }
 
-// cgroupRoot is where the second version of cgroups is mounted, "" if nowhere.
-func cgroupRoot() (string, error) {
+// CgroupRoot is where the second version of cgroups is mounted, "" if nowhere.
+func CgroupRoot() (string, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return "", fmt.Errorf("find where cgroups are mounted: %w", err)

@@ -126,7 +126,7 @@ func TestList(t *testing.T) {
 // A program of a cgroup is found where it is attached.
 func TestCgroup(t *testing.T) {
 	namespace(t)
-	root, err := cgroupRoot()
+	root, err := CgroupRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
