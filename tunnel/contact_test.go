@@ -1,12 +1,15 @@
 package tunnel
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // What the node itself does to an endpoint is an event, but not a packet's
@@ -68,6 +71,75 @@ func TestSetEndpoint(t *testing.T) {
 		if err == nil {
 			t.Error("nobody to send to, and no error")
 		}
+	}
+}
+
+// A packet that was on its way to the old endpoint as the node set another shows no move of the
+// peer's; one that follows a message of the peer's does.
+func TestSetEndpointUnderWay(t *testing.T) {
+	a, b := pair(t, nil)
+	w := a.Recorder().Subscribe(probe.SubscribeOptions{})
+	defer w.Close()
+	moved := func(e *probe.Event) bool { return e.Kind == probe.KindEndpoint }
+	old, to := b.endpoint(), netip.MustParseAddrPort("127.0.0.2:9")
+	if err := a.SetEndpoint(b.key.Public(), to); err != nil {
+		t.Fatal(err)
+	}
+	await(t, w, "endpoint set", moved)
+	p := a.peers.find(b.key.Public())
+	a.endpointUsed(p, old, 1)
+	if s, _ := a.StateOf(b.key.Public()); s.Endpoint != to {
+		t.Errorf("the endpoint is %s, want %s", s.Endpoint, to)
+	}
+	p.heard.Store(a.clock.now())
+	a.endpointUsed(p, old, 2)
+	if e := await(t, w, "move", moved); e.Flags&probe.FlagEndpointMoved == 0 || e.Pair != 2 {
+		t.Errorf("flags %b, because of event %d", e.Flags, e.Pair)
+	}
+}
+
+// A peer that is added is known from its first message on, also if it answers before the device
+// has taken in the whole operation; and where that goes is no move of its endpoint.
+func TestPeerAnswersAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		edit func(a, b *Config)
+	}{
+		{"never known", func(a, _ *Config) { a.Peers = nil }},
+		{"removed before", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, b := pair(t, test.edit)
+			k := b.key.Public()
+			if err := a.set(fmt.Sprintf("public_key=%x\nremove=true\n", k[:])); err != nil {
+				t.Fatal(err)
+			}
+			w := a.Recorder().Subscribe(probe.SubscribeOptions{})
+			defer w.Close()
+			var config strings.Builder
+			fmt.Fprintf(&config, "public_key=%x\nendpoint=%s\npersistent_keepalive_interval=25\n", k[:], b.endpoint())
+			for range 3000 { // others, which take the device longer than a handshake
+				guest := key.GeneratePrivate().Public()
+				fmt.Fprintf(&config, "public_key=%x\npersistent_keepalive_interval=0\n", guest[:])
+			}
+			if err := a.set(config.String()); err != nil {
+				t.Fatal(err)
+			}
+			s, ok := a.StateOf(k)
+			if !ok {
+				t.Fatal("b is no peer")
+			}
+			first := await(t, w, "initiation", func(e *probe.Event) bool { return e.Kind == probe.KindInitiation })
+			session := await(t, w, "session", func(e *probe.Event) bool {
+				if e.Kind == probe.KindEndpoint {
+					t.Errorf("endpoint event, flags %b", e.Flags)
+				}
+				return e.Kind == probe.KindResponse && e.Seam == probe.SeamDevice
+			})
+			if first.Peer != s.ID || session.Peer != s.ID || session.Dropped() {
+				t.Errorf("initiation of peer %d, session of peer %d (%v); b is %d", first.Peer, session.Peer, session.Reason, s.ID)
+			}
+		})
 	}
 }
 

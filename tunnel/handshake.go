@@ -163,7 +163,7 @@ func (h *handshakes) inspect(r *received) {
 		return
 	}
 	p := h.t.peers.find(in.static)
-	if p == nil || !p.configured.Load() {
+	if p == nil || !p.present() {
 		r.e.Reason = probe.UnknownPeer
 		r.e.SetStaticKey(in.static)
 		return
@@ -193,7 +193,7 @@ func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 		return 0, true
 	}
 	p := t.peers.find(in.static)
-	if p == nil || !p.configured.Load() {
+	if p == nil || !p.present() {
 		return 0, true
 	}
 	if _, ok := in.timestamp(own.private); !ok {
@@ -255,7 +255,7 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 	t.sessionKeys.note(msg, e, p.key)
 	seq := t.messages.record(t.rec, e, msg)
 	if p.id != 0 {
-		t.endpointSeen(p, to, seq)
+		t.endpointUsed(p, to, seq)
 	}
 	return p.id
 }
@@ -271,7 +271,7 @@ func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
 		return p
 	}
 	for p := range h.t.peers.all() {
-		if p.configured.Load() && mac1Valid(msg, &p.mac1) {
+		if p.present() && mac1Valid(msg, &p.mac1) {
 			h.mu.Lock()
 			if len(h.recipient) > 2*h.t.peers.count() {
 				clear(h.recipient)

@@ -12,6 +12,7 @@ import (
 // logger with the format and the arguments, so that they can be told apart
 // without parsing text; a test compares them with the module's source.
 const (
+	logCreated            = "%v - UAPI: Created"
 	logReceivedInitiation = "%v - Received handshake initiation"
 	logReceivedResponse   = "%v - Received handshake response"
 	logInvalidResponse    = "Received invalid response message from %s"
@@ -41,6 +42,8 @@ func (t *Tunnel) verbose(format string, args ...any) {
 		p = t.peers.named(args[0])
 	}
 	switch format {
+	case logCreated:
+		t.created(args[0])
 	case logKeepalive:
 		p.keepalives.Add(1)
 		p.heard.Store(t.clock.now())

@@ -25,7 +25,9 @@ func (t *Tunnel) set(config string) error { return t.setFor(config, false) }
 func (t *Tunnel) setFor(config string, client bool) error {
 	t.config.Lock()
 	defer t.config.Unlock()
-	err := t.dev.IpcSet(config)
+	op := t.begin()
+	defer op.end()
+	err := op.set(config)
 	m := mirror{t: t, own: t.identity.Load().public, client: client, touched: make(map[*peer]struct{})}
 	if err != nil || !m.apply(config) {
 		if rerr := t.resync(client); rerr != nil {
@@ -49,12 +51,14 @@ const part = 1000
 func (t *Tunnel) setInParts(change *uapi.Change, progress func(peers int)) error {
 	t.config.Lock()
 	defer t.config.Unlock()
+	op := t.begin()
+	defer op.end()
 	var err error
 	rest := *change
 	for done := 0; ; {
 		now := rest
 		now.Peers = rest.Peers[:min(part, len(rest.Peers))]
-		if err = t.dev.IpcSet(now.Text()); err != nil {
+		if err = op.set(now.Text()); err != nil {
 			break
 		}
 		done += len(now.Peers)
@@ -237,7 +241,9 @@ func (t *Tunnel) resync(client bool) error {
 func (t *Tunnel) endpointSet(p *peer, ep netip.AddrPort, client bool) {
 	ep = plainEndpoint(ep)
 	p.endpoint.Store(&ep)
-	p.settle(ep, false, t.clock.now())
+	now := t.clock.now()
+	p.placed.Store(now)
+	p.settle(ep, false, now)
 	if client {
 		p.clients.Store(&ep)
 	} else {
@@ -249,7 +255,7 @@ func plainEndpoint(ep netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
 }
 
-// endpointSeen notes where a peer's packets come from or go to. A change is
+// endpointSeen notes where an authenticated packet of a peer's came from. A change is
 // recorded as an event of its own, beside the one with Seq seq that shows it.
 func (t *Tunnel) endpointSeen(p *peer, ep netip.AddrPort, seq uint64) {
 	old := p.endpoint.Load()
@@ -262,6 +268,17 @@ func (t *Tunnel) endpointSeen(p *peer, ep netip.AddrPort, seq uint64) {
 	}
 }
 
+// endpointUsed notes where a packet to a peer goes. That shows where the device has learned
+// that the peer is, if the peer was heard since its endpoint last became another one. If not,
+// the packet was on its way already then.
+func (t *Tunnel) endpointUsed(p *peer, ep netip.AddrPort, seq uint64) {
+	old := p.endpoint.Load()
+	if old != nil && (*old == ep || p.heard.Load() <= p.placed.Load()) || p.changing.Load() {
+		return
+	}
+	t.endpointSeen(p, ep, seq)
+}
+
 // endpointMoved is the rare part of endpointSeen, apart from it because ep
 // escapes here.
 func (t *Tunnel) endpointMoved(p *peer, old *netip.AddrPort, ep netip.AddrPort, seq uint64) {
@@ -270,7 +287,9 @@ func (t *Tunnel) endpointMoved(p *peer, old *netip.AddrPort, ep netip.AddrPort, 
 		p.endpoint.Store(nil)
 		return
 	}
-	p.settle(ep, true, t.clock.now())
+	now := t.clock.now()
+	p.placed.Store(now)
+	p.settle(ep, true, now)
 	e := probe.Event{Kind: probe.KindEndpoint, Peer: p.id, Pair: seq, Flags: probe.FlagEndpointMoved,
 		OuterDst: probe.AddrFrom(ep.Addr()), OuterDstPort: ep.Port()}
 	if old != nil {

@@ -22,6 +22,7 @@ import (
 type peer struct {
 	id         probe.PeerID
 	configured atomic.Bool
+	changing   atomic.Bool                    // an operation that names it is under way, see operation
 	endpoint   atomic.Pointer[netip.AddrPort] // mirror of the device's; nil: none
 	clients    atomic.Pointer[netip.AddrPort] // the endpoint that a client of the UAPI socket set last; nil: the node itself did
 	key        key.Public
@@ -29,8 +30,9 @@ type peer struct {
 	out way    // inner packets from TUN read to UDP send
 	in  [2]way // data messages from UDP receive to TUN write, for each receive function
 
-	heard atomic.Int64 // nanoseconds since the epoch of the latest authenticated message from the peer
-	_     [56]byte
+	heard  atomic.Int64 // nanoseconds since the epoch of the latest authenticated message from the peer
+	placed atomic.Int64 // the same of the latest change of endpoint
+	_      [48]byte
 
 	// Of the goroutine that reads the TUN device: since when no packet has left.
 	stillLeft  uint64
@@ -170,6 +172,9 @@ func (ps *peers) forget() {
 	ps.gone = append(ps.gone[:0], ps.gone[len(ps.gone)-removedKept:]...)
 	ps.byID.Store(&list)
 }
+
+// present reports whether p is a peer, or is becoming one.
+func (p *peer) present() bool { return p.configured.Load() || p.changing.Load() }
 
 func (ps *peers) find(k key.Public) *peer {
 	ps.mu.Lock()

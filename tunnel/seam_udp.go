@@ -270,7 +270,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	b.End()
 	leaving.flush(t)
 	if peer != 0 {
-		t.endpointSeen(t.peers.get(peer), to, last)
+		t.endpointUsed(t.peers.get(peer), to, last)
 	}
 	return peer
 }

@@ -36,6 +36,7 @@ type Tunnel struct {
 	mark     atomic.Uint32
 
 	config sync.Mutex // serialises changes of the configuration
+	under  *operation // guarded by config: the one that the device is given, nil if none
 	hs     *handshakes
 	acct   *accountant
 	icmp   *refuser

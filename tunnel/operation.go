@@ -1,0 +1,83 @@
+package tunnel
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"golang.zx2c4.com/wireguard/device"
+
+	"github.com/wgnode/wgnode/probe/key"
+)
+
+// operation is a change of the configuration that the device is given, in one or more
+// parts. The device begins with it at once: the first messages to a new peer are sent, and
+// can be answered, before it has taken the whole in, and so before the mirror follows. The
+// peers that an operation names are known meanwhile, and nothing is concluded from where
+// packets to them go. The caller of all of it holds Tunnel.config.
+type operation struct {
+	t     *Tunnel
+	keys  []key.Public // that the device has yet to come to, in the order of the text
+	named map[*peer]bool
+}
+
+func (t *Tunnel) begin() *operation {
+	t.under = &operation{t: t, named: make(map[*peer]bool)}
+	return t.under
+}
+
+// end is for when the mirror has followed.
+func (op *operation) end() {
+	op.t.under = nil
+	for p, created := range op.named {
+		p.changing.Store(false)
+		if created && !p.configured.Load() {
+			op.t.peers.removed(p)
+		}
+	}
+}
+
+// set gives the device a part.
+func (op *operation) set(config string) error {
+	op.keys = op.keys[:0]
+	for line := range strings.Lines(config) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if name != "public_key" {
+			continue
+		}
+		raw, err := hex.DecodeString(value)
+		if err != nil || len(raw) != len(key.Public{}) {
+			break // as far as the device goes
+		}
+		k := key.Public(raw)
+		op.keys = append(op.keys, k)
+		if p := op.t.peers.find(k); p != nil {
+			op.name(p, false)
+		}
+	}
+	return op.t.dev.IpcSet(config)
+}
+
+func (op *operation) name(p *peer, created bool) {
+	op.named[p] = op.named[p] || created
+	p.changing.Store(true)
+}
+
+// created is called as the device says, in the course of an operation, that it has a new
+// peer, which its log names by arg from now on.
+func (t *Tunnel) created(arg any) {
+	ptr, ok := arg.(*device.Peer)
+	op := t.under
+	if !ok || op == nil {
+		return
+	}
+	for len(op.keys) > 0 {
+		k := op.keys[0]
+		op.keys = op.keys[1:] // those before were peers already
+		if t.dev.LookupPeer(device.NoisePublicKey(k)) == ptr {
+			p := t.peers.ensure(k)
+			t.peers.bind(ptr, p)
+			op.name(p, true)
+			return
+		}
+	}
+}
