@@ -109,15 +109,16 @@ func services(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) observ
 	case s == evidence.ToTunnel, s == evidence.FromTunnel:
 		translated = h.SrcPort
 	}
+	wire := s == evidence.ToWire || s == evidence.FromWire
 	return func(port uint16) bool {
 		switch {
 		case port == 0:
 			return false
+		case wire: // a program's own port may be the same by chance
+			return port == f.ListenPort || f.Peer != nil && port == f.Peer.Endpoint.Port()
 		case port == translated:
 			return true
-		case f.Flow != nil && port == f.Flow.Target.Port(), port == f.ListenPort:
-			return true
 		}
-		return f.Peer != nil && port == f.Peer.Endpoint.Port()
+		return f.Flow != nil && port == f.Flow.Target.Port()
 	}
 }

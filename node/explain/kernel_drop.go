@@ -24,24 +24,41 @@ func (x *explanation) addDrop(d *observe.Dropped) {
 		return
 	}
 	if d.On != evidence.FromWire && d.On != evidence.ToWire {
-		drop := dropOn(d, d.On, belongs{})
-		refused(&drop, d.Event.Proto)
-		x.facts.Kernel.On(d.On).AddDrop(drop)
+		x.facts.Kernel.On(d.On).AddDrop(dropOn(d, d.On, belongs{}, x.facts.Kernel))
 		return
 	}
 	x.kernel.whose.ask(d.Head(), d.On == evidence.ToWire, time.Now(), func(b belongs) {
 		if f := x.half(d.On, d.Src, d.Dst, b); f != nil {
-			f.Kernel.On(d.On).AddDrop(dropOn(d, d.On, b))
+			f.Kernel.On(d.On).AddDrop(dropOn(d, d.On, b, f.Kernel))
 		}
 	})
 }
 
-// refused looks up why routing refuses a packet that comes in: netfilter's trace, which tells
-// as much, may be late.
-func refused(drop *evidence.KernelDrop, proto uint8) {
-	if drop.Hint || drop.Device == "" || drop.Reason != "IP_INADDRERRORS" && drop.Reason != "IP_RPFILTER" {
+// refused looks up why routing or IPsec refuses a packet: netfilter's trace, which tells as
+// much, may be late. Another one of the same was looked up when it came, as before says.
+func refused(drop, before *evidence.KernelDrop, proto uint8) {
+	if drop.Hint {
 		return
 	}
+	if before != nil && before.Reason == drop.Reason && before.Place == drop.Place && before.Device == drop.Device &&
+		before.Src.Addr() == drop.Src.Addr() && before.Dst == drop.Dst && drop.At.Sub(before.At) < time.Second {
+		drop.Tables, drop.Fix = before.Tables, before.Fix
+		return
+	}
+	switch drop.Reason {
+	case "XFRM_POLICY":
+		for _, b := range observe.DropBlocks(drop, proto) {
+			drop.Tables, drop.Fix = append(drop.Tables, b.Text), append(drop.Fix, b.Fix)
+		}
+	case "IP_INADDRERRORS", "IP_RPFILTER":
+		if drop.Device != "" {
+			unrouted(drop, proto)
+		}
+	}
+}
+
+// unrouted is refused of what routing refuses that comes in.
+func unrouted(drop *evidence.KernelDrop, proto uint8) {
 	src, dst := drop.Src.Addr(), drop.Dst.Addr()
 	s, err := routing.Take(routing.Options{Only: []netip.Addr{src, dst}})
 	if err != nil {
@@ -59,14 +76,16 @@ func refused(drop *evidence.KernelDrop, proto uint8) {
 	}
 }
 
-// dropOn is a drop on a segment as it is evidence. b says whose an encrypted packet is.
-func dropOn(d *observe.Dropped, on evidence.Segment, b belongs) evidence.KernelDrop {
+// dropOn is a drop on a segment as it is evidence, beside what is known. b says whose an
+// encrypted packet is.
+func dropOn(d *observe.Dropped, on evidence.Segment, b belongs, known *evidence.KernelEvidence) evidence.KernelDrop {
 	drop := d.KernelDrop
 	drop.Device = routing.LinkName(d.Device)
 	drop.Claimed = b.known == evidence.Claimed
 	if on == evidence.FromWire {
 		drop.Sender = d.Sender()
 	}
+	refused(&drop, known.On(on).KernelDrop, d.Event.Proto)
 	return drop
 }
 
@@ -87,7 +106,7 @@ func (o *Observer) addDrop(d *observe.Dropped, now time.Time) {
 	}
 	o.wire.whose.ask(d.Head(), on == evidence.ToWire, now, func(b belongs) {
 		if k := o.kernel(remote, b); k != nil {
-			k.On(on).AddDrop(dropOn(d, on, b))
+			k.On(on).AddDrop(dropOn(d, on, b, k))
 		}
 	})
 }

@@ -4,6 +4,7 @@ package explain
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/wgnode/wgnode/node/observe"
@@ -52,6 +53,33 @@ func TestOursByAddresses(t *testing.T) {
 		w.ours(f, packet(c.left, server, c.request, evidence.FromTunnel))
 		if got := w.ours(f, packet(server, c.to, c.answer, evidence.ToTunnel)); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// A client's port that is that of WireGuard by chance stands for no service: the next
+// connection has another.
+func TestServices(t *testing.T) {
+	f := &diagnose.Facts{Side: probe.SideB, ListenPort: 51820, Flow: &diagnose.Flow{Target: netip.MustParseAddrPort("192.168.200.22:80")},
+		Peer: &diagnose.Peer{Endpoint: netip.MustParseAddrPort("198.51.100.1:51821")}}
+	for _, c := range []struct {
+		on       evidence.Segment
+		src, dst uint16
+		want     []uint16
+	}{
+		{evidence.FromTunnel, 51820, 80, []uint16{80}},
+		{evidence.FromTunnel, 51821, 80, []uint16{80}},
+		{evidence.FromTunnel, 51820, 8080, []uint16{8080}}, // a port forward leads there
+		{evidence.ToTunnel, 80, 51820, []uint16{80}},
+		{evidence.FromWire, 51821, 51820, []uint16{51820, 51821}},
+		{evidence.ToWire, 51820, 80, []uint16{51820}},
+	} {
+		p := &observe.Packet{Packet: &netfilter.Packet{Last: netfilter.Header{SrcPort: c.src, DstPort: c.dst}}}
+		service := services(f, c.on, p)
+		for _, port := range []uint16{0, c.src, c.dst} {
+			if got := service(port); got != slices.Contains(c.want, port) {
+				t.Errorf("%v, %d > %d: port %d: %v", c.on, c.src, c.dst, port, got)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
@@ -24,6 +25,15 @@ func (p *Packet) Blocks(t *evidence.Traversal) []evidence.XfrmBlock {
 		return xfrmBlocks(last, xfrm.In)
 	}
 	return nil
+}
+
+// DropBlocks are the policies of IPsec for which the kernel has dropped a packet.
+func DropBlocks(d *evidence.KernelDrop, proto uint8) []evidence.XfrmBlock {
+	pkt := xfrm.Packet{Src: d.Src, Dst: d.Dst, Proto: proto}
+	if strings.HasSuffix(d.Place, "_forward") {
+		return xfrmBlocks(pkt, xfrm.Forward, xfrm.Out)
+	}
+	return xfrmBlocks(pkt, xfrm.In)
 }
 
 func xfrmBlocks(p xfrm.Packet, dirs ...xfrm.Direction) []evidence.XfrmBlock {
