@@ -155,7 +155,7 @@ func faultsOnPath() []fault {
 	all = append(all, fault{code: diagnose.UnderlayInputFirewall, how: "IPsec default, in, block", side: "A", at: "A3", only: 4, fresh: true,
 		mends: true, says: "the default for dir in is to block",
 		inject: func(s *site) { s.A.Run("ip", "xfrm", "policy", "setdefault", "in", "block") },
-		twin: func(s *site) { s.A.Run("ip", "xfrm", "policy", "setdefault", "fwd", "block") }})
+		twin:   func(s *site) { s.A.Run("ip", "xfrm", "policy", "setdefault", "fwd", "block") }})
 	all = append(all, behind(fault{code: diagnose.UnderlayInputFirewall, how: "bridge", side: "A", at: "A3", fresh: true,
 		mends: true, setup: bridged(hostA, "eth0")}, hostA, fromH,
 		ofBridge("prerouting"), ofBridge("input"))...)
