@@ -23,6 +23,7 @@ type kernelWatch struct {
 	// 0 if that is not known.
 	whose *whose
 	peer  probe.PeerID
+	rules observe.Finder
 }
 
 // watchKernel begins to follow packets, or goes on with others than before. What
@@ -56,7 +57,7 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet, known evidence
 	}
 	s := pkt.Match.On
 	p := f.Kernel.On(s)
-	ports := services(f, s, pkt)
+	ports := services(f, s, pkt.Last.SrcPort, pkt.Last.DstPort)
 	next := pkt.Traversal(ports)
 	if next.Whose = known; peer != nil && known.Proves() {
 		next.Peer = peer.Label()
@@ -100,14 +101,13 @@ func answers(reply, request netfilter.Header) bool {
 
 // services are the ports that stand for a service: the others were chosen for one
 // connection, and the next one has another.
-func services(f *diagnose.Facts, s evidence.Segment, pkt *observe.Packet) observe.Ports {
-	h := pkt.Last
+func services(f *diagnose.Facts, s evidence.Segment, src, dst uint16) observe.Ports {
 	translated := uint16(0) // the service's, where a port forward leads to it
 	switch {
 	case f.Side == probe.SideB && s == evidence.FromTunnel, f.Side == probe.SideA && s == evidence.ToTunnel:
-		translated = h.DstPort
+		translated = dst
 	case s == evidence.ToTunnel, s == evidence.FromTunnel:
-		translated = h.SrcPort
+		translated = src
 	}
 	wire := s == evidence.ToWire || s == evidence.FromWire
 	return func(port uint16) bool {

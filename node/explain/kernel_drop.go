@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
@@ -24,27 +25,26 @@ func (x *explanation) addDrop(d *observe.Dropped) {
 		return
 	}
 	if d.On != evidence.FromWire && d.On != evidence.ToWire {
-		x.facts.Kernel.On(d.On).AddDrop(dropOn(d, d.On, belongs{}, x.facts.Kernel))
+		x.facts.Kernel.On(d.On).AddDrop(x.kernel.dropOn(x.facts, d, d.On, belongs{}))
 		return
 	}
 	x.kernel.whose.ask(d.Head(), d.On == evidence.ToWire, time.Now(), func(b belongs) {
 		if f := x.half(d.On, d.Src, d.Dst, b); f != nil {
-			f.Kernel.On(d.On).AddDrop(dropOn(d, d.On, b, f.Kernel))
+			f.Kernel.On(d.On).AddDrop(x.kernel.dropOn(f, d, d.On, b))
 		}
 	})
 }
 
+// alike reports whether what a drop is due to was found out of one shortly before.
+func alike(before, drop *evidence.KernelDrop) bool {
+	return before != nil && before.Reason == drop.Reason && before.Place == drop.Place && before.Device == drop.Device &&
+		before.Hook == drop.Hook && before.Src.Addr() == drop.Src.Addr() && before.Dst == drop.Dst &&
+		drop.At.Sub(before.At) < time.Second
+}
+
 // refused looks up why routing or IPsec refuses a packet: netfilter's trace, which tells as
-// much, may be late. Another one of the same was looked up when it came, as before says.
-func refused(drop, before *evidence.KernelDrop, proto uint8) {
-	if drop.Hint {
-		return
-	}
-	if before != nil && before.Reason == drop.Reason && before.Place == drop.Place && before.Device == drop.Device &&
-		before.Src.Addr() == drop.Src.Addr() && before.Dst == drop.Dst && drop.At.Sub(before.At) < time.Second {
-		drop.Tables, drop.Fix = before.Tables, before.Fix
-		return
-	}
+// much, may be late.
+func refused(drop *evidence.KernelDrop, proto uint8) {
 	switch drop.Reason {
 	case "XFRM_POLICY":
 		for _, b := range observe.DropBlocks(drop, proto) {
@@ -76,16 +76,21 @@ func unrouted(drop *evidence.KernelDrop, proto uint8) {
 	}
 }
 
-// dropOn is a drop on a segment as it is evidence, beside what is known. b says whose an
-// encrypted packet is.
-func dropOn(d *observe.Dropped, on evidence.Segment, b belongs, known *evidence.KernelEvidence) evidence.KernelDrop {
+// dropOn is a drop on a segment as it is evidence, beside what the facts have already. b says
+// whose an encrypted packet is.
+func (w *kernelWatch) dropOn(f *diagnose.Facts, d *observe.Dropped, on evidence.Segment, b belongs) evidence.KernelDrop {
 	drop := d.KernelDrop
 	drop.Device = routing.LinkName(d.Device)
 	drop.Claimed = b.known == evidence.Claimed
 	if on == evidence.FromWire {
 		drop.Sender = d.Sender()
 	}
-	refused(&drop, known.On(on).KernelDrop, d.Event.Proto)
+	if before := f.Kernel.On(on).KernelDrop; alike(before, &drop) {
+		drop.Tables, drop.Fix, drop.Named = before.Tables, before.Fix, before.Named
+	} else if !drop.Hint {
+		refused(&drop, d.Event.Proto)
+		drop.Named = w.rules.Find(d, drop.Device, services(f, on, d.Src.Port(), d.Dst.Port()))
+	}
 	return drop
 }
 
@@ -106,7 +111,9 @@ func (o *Observer) addDrop(d *observe.Dropped, now time.Time) {
 	}
 	o.wire.whose.ask(d.Head(), on == evidence.ToWire, now, func(b belongs) {
 		if k := o.kernel(remote, b); k != nil {
-			k.On(on).AddDrop(dropOn(d, on, b, k))
+			of := *o.facts
+			of.Kernel = k
+			k.On(on).AddDrop(o.wire.dropOn(&of, d, on, b))
 		}
 	})
 }

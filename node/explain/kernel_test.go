@@ -74,8 +74,7 @@ func TestServices(t *testing.T) {
 		{evidence.FromWire, 51821, 51820, []uint16{51820, 51821}},
 		{evidence.ToWire, 51820, 80, []uint16{51820}},
 	} {
-		p := &observe.Packet{Packet: &netfilter.Packet{Last: netfilter.Header{SrcPort: c.src, DstPort: c.dst}}}
-		service := services(f, c.on, p)
+		service := services(f, c.on, c.src, c.dst)
 		for _, port := range []uint16{0, c.src, c.dst} {
 			if got := service(port); got != slices.Contains(c.want, port) {
 				t.Errorf("%v, %d > %d: port %d: %v", c.on, c.src, c.dst, port, got)

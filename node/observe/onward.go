@@ -164,12 +164,7 @@ func (p *Packet) dryPacket(h netfilter.Header, tables *routing.Snapshot) *dryPac
 	d := &dryPacket{Packet: dryrun.Packet{Src: h.Src, Dst: h.Dst, Proto: h.Proto, SrcPort: h.SrcPort, DstPort: h.DstPort,
 		ICMPType: h.ICMPType, TCPFlags: h.TCPFlags, In: routing.LinkName(h.In), InIndex: h.In, Mark: h.Mark,
 		State: h.Conntrack.State, Reply: h.Conntrack.Reply}, out: routing.LinkName(h.Out), outIndex: h.Out}
-	d.AddrType = func(a netip.Addr) (uint8, bool) {
-		if kind, _ := tables.AddrType(a); kind != routing.TypeNone {
-			return uint8(kind), true
-		}
-		return uint8(routing.TypeUnicast), true // as the kernel says of all that it has nothing about
-	}
+	d.AddrType = addrType(tables)
 	if d.State == 0 { // a raw chain, or a kernel that does not tell it
 		switch c := p.Conntrack(); {
 		case c == nil || c.Unreplied:
@@ -184,6 +179,16 @@ func (p *Packet) dryPacket(h netfilter.Header, tables *routing.Snapshot) *dryPac
 		d.outIndex = routing.LinkIndex(d.out)
 	}
 	return d
+}
+
+// addrType is what the tables say of addresses.
+func addrType(tables *routing.Snapshot) func(netip.Addr) (uint8, bool) {
+	return func(a netip.Addr) (uint8, bool) {
+		if kind, _ := tables.AddrType(a); kind != routing.TypeNone {
+			return uint8(kind), true
+		}
+		return uint8(routing.TypeUnicast), true // as the kernel says of all that it has nothing about
+	}
 }
 
 // leave gives the packet the links that it has at a hook of its path.

@@ -70,7 +70,8 @@ func full() evidence.Observations {
 		t.Lowered = &evidence.Lowered{From: 64, To: 1, By: "handle 9: ip ttl set 1", Spare: []string{"nft ..."}}
 		t.KernelDrop = &evidence.KernelDrop{At: t.At, Count: 2, Reason: "TC_EGRESS", Place: "__dev_queue_xmit", Hook: "egress", Device: "eth0",
 			Socket: true, Hint: true, Claimed: true,
-			Tables: []string{"forwarding is off"}, Fix: []string{"sysctl -w"}, Sender: 7, Data: true, Src: t.Src, Dst: t.Dst, Packet: t.Packet}
+			Tables: []string{"forwarding is off"}, Fix: []string{"sysctl -w"}, Sender: 7, Data: true, Src: t.Src, Dst: t.Dst, Packet: t.Packet,
+			Named: t.Drop}
 		c := t.Source
 		c.Doubt, c.Setting = "it depends", "rp_filter = 1 (strict)"
 		c.Dst, c.Own, c.OwnRoute = netip.MustParseAddr("192.0.2.2"), true, "local 192.0.2.2"

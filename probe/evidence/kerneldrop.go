@@ -34,7 +34,10 @@ type KernelDrop struct {
 	// the commands that have it taken; empty where nothing was found there.
 	Tables []string `json:"tables,omitempty"`
 	Fix    []string `json:"fix,omitempty"`
-	Packet string   `json:"packet"` // "tcp 10.0.0.1:40000 > 192.168.200.22:80, 60 bytes"
+	// Named is the rule of nftables that did it, found by elimination where the trace has not
+	// shown it; nil if that is not known.
+	Named  *Drop  `json:"named,omitempty"`
+	Packet string `json:"packet"` // "tcp 10.0.0.1:40000 > 192.168.200.22:80, 60 bytes"
 }
 
 // OfRouting reports whether routing has refused the packet, for its destination or its

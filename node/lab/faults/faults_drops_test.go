@@ -41,18 +41,21 @@ func dropsOnA() []fault {
 
 	var all []fault
 	code := diagnose.OutputFirewall
-	each(&all, fault{code: code, side: "A", at: "A1", says: "nftables"}, hostA, web, hidden("inet filter output 0"),
+	each(&all, fault{code: code, side: "A", at: "A1", says: eliminated, mends: true}, hostA, web, hidden("inet filter output 0"),
 		hidden("inet filter postrouting 10"))
 	each(&all, fault{code: code, side: "A", at: "A1", says: nobody}, hostA, web, unread("filter OUTPUT NFQUEUE"), legacyQueue("filter OUTPUT"))
 	each(&all, fault{code: code, side: "A", at: "A1", says: "BPF program wgnode_lab"}, hostA, web, netfilterLink(netfilterOutput))
 	code = diagnose.InputFirewall
-	each(&all, fault{code: code, side: "A", at: "A6", says: "nftables"}, hostA, reply, hidden("inet filter input 0"))
+	each(&all, fault{code: code, side: "A", at: "A6", says: eliminated, mends: true},
+		hostA, reply, hidden("inet filter input 0"))
 	each(&all, fault{code: code, side: "A", at: "A6", says: nobody}, hostA, reply, unread("filter INPUT NFQUEUE"))
 	code = diagnose.UnderlayOutputFirewall
-	each(&all, fault{code: code, side: "A", at: "A2", fresh: true, says: "nftables"}, hostA, toH, hidden("inet filter output 0"))
+	each(&all, fault{code: code, side: "A", at: "A2", fresh: true, says: eliminated, mends: true},
+		hostA, toH, hidden("inet filter output 0"))
 	each(&all, fault{code: code, side: "A", at: "A2", fresh: true, says: nobody}, hostA, toH, unread("filter OUTPUT NFQUEUE"))
 	code = diagnose.UnderlayInputFirewall
-	each(&all, fault{code: code, side: "A", at: "A3", fresh: true, says: "nftables"}, hostA, fromH, hidden("inet filter input 0"))
+	each(&all, fault{code: code, side: "A", at: "A3", fresh: true, says: eliminated, mends: true},
+		hostA, fromH, hidden("inet filter input 0"))
 	each(&all, fault{code: code, side: "A", at: "A3", fresh: true, says: nobody}, hostA, fromH, unread("filter INPUT NFQUEUE"))
 
 	code = diagnose.BPFDrop
@@ -77,18 +80,19 @@ func dropsOnH() []fault {
 	askH := func(s *site) *diagnose.Report { return s.Overheard(net.JoinHostPort(s.Inner(2), "8080")) }
 
 	var all []fault
-	each(&all, fault{code: diagnose.UnderlayInputFirewall, side: "B", at: "B2", fresh: true, says: "nftables"}, hostH, toH,
+	each(&all, fault{code: diagnose.UnderlayInputFirewall, side: "B", at: "B2", fresh: true, says: eliminated, mends: true}, hostH, toH,
 		hidden("inet filter input 0"))
 	each(&all, fault{code: diagnose.BPFDrop, how: "encrypted", side: "B", at: "B3", says: "wgnode_lab",
 		twin: func(s *site) { inCgroup(s, s.H) }}, hostH, toH, onCgroup(ebpf.AttachCGroupInetIngress))
 	code := diagnose.ForwardFirewall
-	each(&all, fault{code: code, side: "B", at: "B5", says: "nftables"}, hostH, web, hidden("inet filter forward 0"),
+	each(&all, fault{code: code, side: "B", at: "B5", says: eliminated, mends: true}, hostH, web, hidden("inet filter forward 0"),
 		hidden("ip filter prerouting -150"))
 	each(&all, fault{code: code, side: "B", at: "B5", says: nobody}, hostH, web, unread("filter FORWARD NFQUEUE"),
 		legacyQueue("filter FORWARD"), legacyQueue("raw PREROUTING"))
 	each(&all, fault{code: code, side: "B", at: "B5", says: "BPF program wgnode_lab"}, hostH, web, netfilterLink(netfilterForward))
 	code = diagnose.ReturnFirewall
-	each(&all, fault{code: code, side: "B", at: "B7", says: "nftables"}, hostH, reply, hidden("inet filter forward 0"))
+	each(&all, fault{code: code, side: "B", at: "B7", says: eliminated, mends: true},
+		hostH, reply, hidden("inet filter forward 0"))
 	each(&all, fault{code: code, side: "B", at: "B7", says: nobody}, hostH, reply, unread("filter FORWARD NFQUEUE"))
 
 	return append(all,
@@ -100,6 +104,9 @@ func dropsOnH() []fault {
 		fault{code: diagnose.ConnectionRefused, how: "nothing listens on H, by its kernel's word", side: "B",
 			says: "NO_SOCKET in tcp_v", conf: func(*site) {}, ask: askH})
 }
+
+// eliminated is said of a rule that no trace has shown.
+const eliminated = "only one of nftables"
 
 // hidden is a rule of nft's in a chain whose trace is turned off before it.
 func hidden(spec string) firewall {

@@ -109,6 +109,9 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 		v.Code = diagnose.ReturnRouteWrong
 	}
 	v.Summary = fmt.Sprintf("%s drops %s on this host", fmt.Sprintf(m.by, devices(m.by, d)...), what)
+	if d.Named != nil {
+		return f.named(&v, on, d, what, now)
+	}
 	if d.Count > 1 {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("that happened to %s", probe.Count(d.Count, "packet")))
 	} else if m.passing {
@@ -130,6 +133,24 @@ func (f facts) kernelDrop(now time.Time, on evidence.Segment, firewall diagnose.
 	}
 	v.Fix = once(v.Fix)
 	return &ruling{v, (!m.passing || d.Count > 1 || f.goneBy(on, d, now)) && !f.awaitsTrace(on, d, now)}
+}
+
+// named is the verdict on a packet that a rule of nftables has dropped, which was found by
+// elimination.
+func (f facts) named(v *diagnose.Verdict, on evidence.Segment, d *evidence.KernelDrop, what string, now time.Time) *ruling {
+	by := d.Named
+	v.Summary = fmt.Sprintf("%s %s on this host", by.By(), what)
+	rule := by.Rule
+	if rule == "" {
+		rule = "the policy of chain " + by.Chain
+	}
+	v.Evidence = append(v.Evidence, evidence.Kernel.Decides("of all rules at the %s hook only one of nftables drops such a packet: %s",
+		by.Hook, rule))
+	if by.Owner != "" {
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("the names of its tables, chains or sets are those of %s", by.Owner))
+	}
+	v.Fix = fix.FromLines(by.Fix)
+	return &ruling{*v, !f.awaitsTrace(on, d, now)}
 }
 
 // mayRefuse reports whether a mechanism is to be judged by the kernel's word alone. What
@@ -203,7 +224,7 @@ const traceTime = 3 * time.Second
 // awaitsTrace reports whether netfilter's trace may still name the rule. It does not, if it
 // has shown that packet, or a later one, and no rule that drops it, or two were dropped.
 func (f facts) awaitsTrace(on evidence.Segment, d *evidence.KernelDrop, now time.Time) bool {
-	if d.Place != "nft_do_chain" || !f.traced() {
+	if d.Place != "nft_do_chain" || !f.traced() || d.Named != nil {
 		return false
 	}
 	const apart = 10 * time.Millisecond // the clocks' readings, of one packet

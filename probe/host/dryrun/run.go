@@ -61,6 +61,8 @@ type End struct {
 	Why string
 	// Translated says that a chain of type nat translates it, or may do so.
 	Translated bool
+	// Unsure says of one that is dropped that it may be so in an earlier chain already.
+	Unsure bool
 }
 
 // maxSteps bounds how many rules a packet meets in one chain and those that it calls.
@@ -81,7 +83,7 @@ func (r *Rules) Run(hook netfilter.Hook, p *Packet, but ...netfilter.Chain) End 
 		translated = translated || e.Translated
 		switch {
 		case e.Outcome == Dropped:
-			e.Translated = translated
+			e.Translated, e.Unsure = translated, unknown.Outcome == Unknown
 			return e
 		case e.Outcome == Unknown && unknown.Outcome == Passed:
 			unknown = e

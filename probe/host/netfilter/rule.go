@@ -59,6 +59,20 @@ type rules struct {
 	listings   map[Table]*listing
 }
 
+// Finder looks rules up that no trace has shown. The zero Finder is ready. It may be used
+// concurrently.
+type Finder struct{ rules rules }
+
+// Rule is [Tracer.Rule].
+func (f *Finder) Rule(c Chain, s Step) (Rule, error) {
+	conn, err := dial()
+	if err != nil {
+		return Rule{}, fmt.Errorf("open nfnetlink: %w", err)
+	}
+	defer conn.Close()
+	return f.rules.find(conn, c.Table, s.Chain, s.Handle)
+}
+
 // find returns a rule. It works in the namespace of c, and of the calling
 // thread for running programs.
 func (rs *rules) find(c *netlink.Conn, table Table, chain string, handle uint64) (Rule, error) {

@@ -65,7 +65,7 @@ func (w *walks) addOwn(e *event, now time.Time) {
 		if !ok || e.step.Kind != RuleStep {
 			return // traced by someone else, and not selected by us
 		}
-		w.begin(e, match, hookNamed(name), now)
+		w.begin(e, match, HookNamed(name), now)
 		if len(w.open) >= maxOpen {
 			w.finishOldest()
 		}
@@ -79,7 +79,7 @@ func (w *walks) addOwn(e *event, now time.Time) {
 		return
 	}
 	p := open.packet
-	p.End = hookNamed(name)
+	p.End = HookNamed(name)
 	if e.full {
 		p.saw(p.End, e.header)
 	}
@@ -207,7 +207,8 @@ func (w *walks) caughtUp() {
 	w.lossy = false
 }
 
-func hookNamed(name string) Hook {
+// HookNamed is the hook of that name, HookUnknown if there is none.
+func HookNamed(name string) Hook {
 	for h, n := range hookNames {
 		if n == name {
 			return Hook(h)

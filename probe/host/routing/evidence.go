@@ -179,6 +179,19 @@ func LinkName(index uint32) string {
 	return i.Name
 }
 
+// LinkNames are the names of all links, nil if they cannot be listed.
+func LinkNames() []string {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	return names
+}
+
 // LinkIndex is the index of the link of that name, 0 if there is none.
 func LinkIndex(name string) uint32 {
 	i, err := net.InterfaceByName(name)
