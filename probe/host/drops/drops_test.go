@@ -280,6 +280,7 @@ func TestProof(t *testing.T) {
 		{reason: "NO_SOCKET", place: "ping_rcv", noise: true},
 		{reason: "NO_SOCKET", place: "__udp4_lib_rcv"},
 		{reason: "NOT_SPECIFIED", place: "ip6_mc_input", noise: true},
+		{reason: "NOT_SPECIFIED", place: "tcp_v6_rcv", noise: true}, // in TIME_WAIT
 		{reason: "NOT_SPECIFIED", place: "do_xdp_generic", proves: true},
 		{reason: "NOT_SPECIFIED", place: "inet_rtm_getroute", noise: true},
 		{reason: "NOT_SPECIFIED", place: "ip_error", proves: true},

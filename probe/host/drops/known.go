@@ -49,8 +49,9 @@ func (d *Drop) Proves() bool {
 var noise = map[string][]string{
 	"NO_SOCKET":     {"ping_rcv"},
 	"SOCKET_FILTER": {"raw_rcv", "raw_local_deliver", "rawv6_rcv", "packet_rcv", "tpacket_rcv"},
-	// The others are questions about routes, this program's own too, which look like packets.
-	"NOT_SPECIFIED": {"ip6_mc_input", "inet_rtm_getroute", "inet6_rtm_getroute"},
+	// Questions about routes, this program's own too, look like packets. TCP's entry drops what
+	// comes late for a connection that is over, and gives all else that it drops a reason.
+	"NOT_SPECIFIED": {"ip6_mc_input", "inet_rtm_getroute", "inet6_rtm_getroute", "tcp_v4_rcv", "tcp_v6_rcv"},
 	"TCP_OLD_DATA":  nil, "TCP_OLD_SEQUENCE": nil, "TCP_OFO_DROP": nil, "TCP_ACK_UNSENT_DATA": nil, "TCP_OLD_ACK": nil,
 	"QUEUE_PURGE": nil, "CONSUMED": nil, "SOCKET_CLOSE": nil, "TCP_CLOSE": nil,
 }
