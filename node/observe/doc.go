@@ -19,9 +19,12 @@
 // After each observation, and every so often when there is none, the policy is
 // asked how far it is. If it is Open the session goes on. If it is Settled more
 // observations may add details, but change nothing: the session goes on for a
-// while, the linger, since sources do not report at the same time. If it is
-// Complete the session ends at once. It ends at its deadline whatever the policy
-// says.
+// while, the linger, for what has yet to happen. If it is Complete nothing more is awaited.
+//
+// Sources do not report at the same time, however, and what one of them has yet to say of the
+// very packet may tell more, or something else. So before a session ends all sources that are
+// late by nature, each a [Syncer], deliver what has happened up to then, and the policy is
+// asked once more. The session ends at its deadline whatever the policy says.
 //
 // # A new source
 //

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,7 @@ type kernelDrops struct {
 	to   chan Observation
 	stop context.CancelFunc // nil: nothing is watched
 	done chan struct{}
+	mark atomic.Int64 // that was asked for last
 
 	mu      sync.Mutex
 	watcher *drops.Watcher // guarded by mu: nil while nothing is watched
@@ -100,6 +102,12 @@ func (k *kernelDrops) watch(ctx context.Context, w *drops.Watcher, matches []Mat
 	defer context.AfterFunc(ctx, closing)()
 	for {
 		d, err := w.Read()
+		if errors.Is(err, drops.ErrSynced) {
+			if !k.deliver(ctx, Observation{mark: k.mark.Load()}) {
+				return
+			}
+			continue
+		}
 		if err != nil {
 			if !errors.Is(err, os.ErrClosed) {
 				k.deliver(ctx, Observation{Unseen: err.Error()})
@@ -228,6 +236,17 @@ func (d *Dropped) message() []byte {
 		return nil
 	}
 	return d.Header[at:]
+}
+
+// Sync implements [Syncer].
+func (k *kernelDrops) Sync(mark int64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.watcher == nil {
+		return false
+	}
+	k.mark.Store(mark)
+	return k.watcher.Sync() == nil
 }
 
 // Observations implements [Source].

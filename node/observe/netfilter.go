@@ -2,6 +2,8 @@ package observe
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
@@ -15,6 +17,7 @@ type tracing struct {
 	lost   uint64 // events that earlier tracers lost
 	dry    dryRules
 	to     chan Observation
+	mark   atomic.Int64 // that was asked for last
 	stop   context.CancelFunc
 	done   chan struct{}
 }
@@ -23,6 +26,7 @@ type tracing struct {
 type tracer interface {
 	ruleFinder
 	Next(context.Context) (*netfilter.Packet, error)
+	Sync()
 	Unseen() []string
 	Lost() uint64
 	Close() error
@@ -69,11 +73,17 @@ func (n *tracing) read(ctx context.Context, t tracer, matches []Match) {
 	defer close(n.done)
 	for {
 		p, err := t.Next(ctx)
-		if err != nil {
+		var o Observation
+		switch {
+		case errors.Is(err, netfilter.ErrSynced):
+			o.mark = n.mark.Load()
+		case err != nil:
 			return
+		default:
+			o.Packet = &Packet{Packet: p, Match: matches[p.Match], rules: t, dry: &n.dry}
 		}
 		select {
-		case n.to <- Observation{Packet: &Packet{Packet: p, Match: matches[p.Match], rules: t, dry: &n.dry}}:
+		case n.to <- o:
 		case <-ctx.Done():
 			return
 		}
@@ -97,6 +107,16 @@ func (n *tracing) end() error {
 			return err
 		}
 	}
+}
+
+// Sync implements [Syncer].
+func (n *tracing) Sync(mark int64) bool {
+	if n.tracer == nil {
+		return false
+	}
+	n.mark.Store(mark)
+	n.tracer.Sync()
+	return true
 }
 
 // Observations implements [Source].

@@ -28,6 +28,14 @@ type Source interface {
 	Close() error
 }
 
+// Syncer is a source that hears of things some time after they have happened.
+type Syncer interface {
+	Source
+	// Sync has the source deliver an observation that has the mark, behind all of what had
+	// happened before the call. It returns false if it does not: it observes nothing.
+	Sync(mark int64) bool
+}
+
 // Selection is what to observe. A source takes what concerns it.
 type Selection struct {
 	// Packets select the packets that are followed through netfilter. A packet
@@ -68,6 +76,8 @@ type Observation struct {
 	// Counters are the kernel's that have risen since watching began, all of them each
 	// time that one has.
 	Counters []evidence.Counter
+
+	mark int64 // see Syncer
 }
 
 // Packet is the traversal of one packet through this host's netfilter hooks.

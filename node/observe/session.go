@@ -26,7 +26,7 @@ type State int
 const (
 	Open     State = iota // an observation may change the result
 	Settled               // what comes now adds details only
-	Complete              // nothing more is to be expected
+	Complete              // nothing more is to be expected, but what sources have yet to report
 )
 
 // Collect is a policy that never has enough: it calls the function with each
@@ -49,10 +49,11 @@ type Session struct {
 	heard        chan Observation
 	hearings     []*hearing
 
-	netfilter *tracing                 // nil until WatchKernel is called
-	kernel    []Source                 // those registered
-	sources   []Source                 // of them, those that observe
-	limits    []string                 // what is not observed, beside what the sources say
+	netfilter *tracing // nil until WatchKernel is called
+	kernel    []Source // those registered
+	sources   []Source // of them, those that observe
+	limits    []string // what is not observed, beside what the sources say
+	round     round
 	evidence  *evidence.KernelEvidence // of the latest WatchKernel; nil before
 }
 
@@ -80,6 +81,7 @@ func (s *Session) Start(ctx context.Context, src Source, sel Selection) error {
 		return err
 	}
 	h.begin(ctx, s.heard)
+	s.round.over() // what was to be delivered may be lost
 	return nil
 }
 
@@ -97,7 +99,13 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.round.enough:
+			s.round.waiting = 0
 		case o := <-s.heard:
+			if o.mark != 0 {
+				s.round.reached(o.mark)
+				break
+			}
 			s.hand(p, &o)
 			if s.Lazy || o.Initiation != nil { // which anybody can send: the next look is soon enough
 				continue
@@ -107,16 +115,60 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 		s.count()
 		switch p.Look(ctx) {
 		case Complete:
-			return
+			if s.synced() {
+				return
+			}
 		case Open:
 			until = time.Time{}
+			s.round.over()
 		case Settled:
 			if until.IsZero() {
 				until = time.Now().Add(s.linger)
-			} else if time.Now().After(until) {
+			} else if time.Now().After(until) && s.synced() {
 				return
 			}
 		}
+	}
+}
+
+// synced reports whether the sources have delivered all that had happened when a policy had
+// enough, and asks them to.
+func (s *Session) synced() bool {
+	r := &s.round
+	if r.begun {
+		return r.waiting == 0
+	}
+	r.begun, r.waiting = true, 0
+	r.mark++
+	for _, h := range s.hearings {
+		if src, ok := h.src.(Syncer); ok && h.stop != nil && src.Sync(r.mark) {
+			r.waiting++
+		}
+	}
+	if r.waiting == 0 {
+		return true
+	}
+	r.enough = time.After(syncTime)
+	return false
+}
+
+// syncTime bounds how long sources are waited for: in a flood they may never have read all.
+const syncTime = 3 * time.Second
+
+// round is one in which all sources report what has happened up to now.
+type round struct {
+	begun   bool
+	mark    int64
+	waiting int // sources that have not reported it
+	enough  <-chan time.Time
+}
+
+// over has the next round begin anew.
+func (r *round) over() { r.begun, r.enough = false, nil }
+
+func (r *round) reached(mark int64) {
+	if r.begun && mark == r.mark {
+		r.waiting--
 	}
 }
 

@@ -103,6 +103,66 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// late is a source that reports late what has happened.
+type late struct {
+	*fake
+	happened []int
+	after    time.Duration
+}
+
+func (l *late) Sync(mark int64) bool {
+	if l.after < 0 {
+		return false
+	}
+	time.AfterFunc(l.after, func() {
+		for _, id := range l.happened {
+			l.deliver(id)
+		}
+		l.happened = nil
+		l.to <- Observation{mark: mark}
+	})
+	return true
+}
+
+// A policy that has enough hears first what the sources have yet to say of what has happened,
+// and is asked again.
+func TestLateSources(t *testing.T) {
+	once := func(state State) func(*policy) State { // until something is heard, and for a second after that
+		return func(p *policy) State {
+			if len(p.heard) > 0 && p.looks < 15 {
+				return Open
+			}
+			return state
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		state func(*policy) State
+		after time.Duration
+		want  time.Duration
+	}{
+		{"complete", func(*policy) State { return Complete }, time.Second, testLook + time.Second},
+		{"settled", func(*policy) State { return Settled }, time.Second, 2*testLook + testLinger + time.Second},
+		{"changes its mind", once(Complete), time.Millisecond, 1201 * time.Millisecond},
+		{"observes nothing", func(*policy) State { return Complete }, -1, testLook},
+		{"hangs", func(*policy) State { return Complete }, time.Hour, testLook + syncTime},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src := &late{newFake(2), []int{7, 8}, c.after}
+				p := &policy{state: c.state}
+				took := run(t, p, src, newFake(0))
+				if heard := c.after >= 0 && c.after < time.Hour; heard != (len(p.heard) == 2) {
+					t.Errorf("heard %v", p.heard)
+				}
+				if took != c.want {
+					t.Errorf("ended after %v, want %v", took, c.want)
+				}
+			})
+		})
+	}
+}
+
 // A lazy session asks its policy at each look only.
 func TestLazy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 type fakeTracer struct {
 	matches []netfilter.Match
 	packets chan *netfilter.Packet
+	syncs   chan struct{}
 	lost    uint64
 	closed  chan struct{}
 }
@@ -27,6 +28,8 @@ func (t *fakeTracer) Next(ctx context.Context) (*netfilter.Packet, error) {
 	select {
 	case p := <-t.packets:
 		return p, nil
+	case <-t.syncs:
+		return nil, netfilter.ErrSynced
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-t.closed:
@@ -38,6 +41,8 @@ func (t *fakeTracer) Rule(netfilter.Chain, netfilter.Step) (netfilter.Rule, erro
 	return netfilter.Rule{Text: "drop"}, nil
 }
 
+func (t *fakeTracer) Sync() { t.syncs <- struct{}{} }
+
 func (t *fakeTracer) Unseen() []string { return []string{"legacy iptables"} }
 func (t *fakeTracer) Lost() uint64     { return t.lost }
 func (t *fakeTracer) Close() error     { close(t.closed); return nil }
@@ -47,7 +52,7 @@ func fakeNetfilter() (*tracing, *[]*fakeTracer) {
 	var all []*fakeTracer
 	n := newTracing()
 	n.open = func(matches []netfilter.Match) (tracer, error) {
-		t := &fakeTracer{matches: matches, packets: make(chan *netfilter.Packet), closed: make(chan struct{})}
+		t := &fakeTracer{matches: matches, packets: make(chan *netfilter.Packet), syncs: make(chan struct{}, 1), closed: make(chan struct{})}
 		all = append(all, t)
 		return t, nil
 	}

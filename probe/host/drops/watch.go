@@ -174,13 +174,22 @@ func refused(err error) error {
 	return err
 }
 
-// Read waits for the next report. It returns [os.ErrClosed] after Close, and
-// [os.ErrDeadlineExceeded] after the time that SetDeadline was given.
+// ErrSynced says that Read has returned all that had happened before the call of Sync.
+var ErrSynced = errors.New("all earlier reports have been read")
+
+// Sync has Read return [ErrSynced] once. It may be called while another goroutine reads.
+func (w *Watcher) Sync() error { return w.reports.Flush() }
+
+// Read waits for the next report. It returns [os.ErrClosed] after Close,
+// [os.ErrDeadlineExceeded] after the time that SetDeadline was given, and see Sync.
 func (w *Watcher) Read() (*Drop, error) {
 	r, err := w.reports.Read()
 	if err != nil {
-		if errors.Is(err, ringbuf.ErrClosed) {
+		switch {
+		case errors.Is(err, ringbuf.ErrClosed):
 			return nil, os.ErrClosed
+		case errors.Is(err, ringbuf.ErrFlushed):
+			return nil, ErrSynced
 		}
 		return nil, fmt.Errorf("read reports of drops: %w", err)
 	}
