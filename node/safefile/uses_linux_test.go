@@ -55,6 +55,7 @@ var uses = map[string]string{
 	"probe/host/hooks/cgroup.go os.ReadFile":          "of the kernel",
 	"probe/host/hooks/legacy.go os.ReadFile":          "of the kernel",
 	"probe/host/hooks/list.go os.ReadFile":            "of the kernel",
+	"probe/host/drops/symbols.go os.Open":             "of the kernel",
 	"probe/host/drops/symbols.go os.ReadFile":         "of the kernel",
 	"probe/host/drops/watch.go os.ReadFile":           "of the kernel",
 	"node/droplist/tunnel.go unix.Open":               "of the kernel: a network namespace",

@@ -78,11 +78,11 @@ func readLayout(types *btf.Spec) (*layout, error) {
 // Reasons are the names of the reasons that this kernel may give. They are for everybody to
 // read.
 func Reasons() ([]string, error) {
-	types, err := kernelTypes()
+	kernel, err := kernelTypes()
 	if err != nil {
-		return nil, fmt.Errorf("read the kernel's types: %w", err)
+		return nil, err
 	}
-	l, err := readLayout(types)
+	l, err := readLayout(kernel)
 	if err != nil {
 		return nil, err
 	}

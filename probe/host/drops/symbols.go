@@ -3,8 +3,11 @@
 package drops
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
+	"errors"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -14,11 +17,12 @@ import (
 // symbols names addresses of the kernel's functions. All of them are read once, which takes
 // some hundredths of a second.
 type symbols struct {
-	file string
-	read sync.Once
+	file    string
+	modules string // what was loaded before they were read
+	read    sync.Once
 
-	// The functions, in the order of their addresses. text has the names, each up to the
-	// end of its line.
+	// The functions, in the order of their addresses. text has their names, one after the
+	// other, each with a newline.
 	functions []function
 	text      []byte
 }
@@ -29,32 +33,69 @@ type function struct {
 	name uint32 // where its name begins
 }
 
-func newSymbols() *symbols { return &symbols{file: "/proc/kallsyms"} }
+// latest are the symbols that were read last, by whichever watcher.
+var latest struct {
+	mu      sync.Mutex
+	symbols *symbols // guarded by mu
+}
+
+// kernelSymbols are those of the running kernel. The watchers of a process share them for as
+// long as the kernel has the same modules, at the same addresses: its own functions stay.
+func kernelSymbols() *symbols {
+	modules, err := os.ReadFile("/proc/modules")
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without modules has no such file
+		return newSymbols("")
+	}
+	latest.mu.Lock()
+	defer latest.mu.Unlock()
+	if latest.symbols == nil || latest.symbols.modules != string(modules) {
+		latest.symbols = newSymbols(string(modules))
+	}
+	return latest.symbols
+}
+
+func newSymbols(modules string) *symbols { return &symbols{file: "/proc/kallsyms", modules: modules} }
 
 // load reads the file. Its lines are not in order. What cannot be read has no names: they
 // only say more.
 func (s *symbols) load() {
 	s.read.Do(func() {
-		text, err := os.ReadFile(s.file)
+		f, err := os.Open(s.file)
 		if err != nil {
 			return
 		}
-		s.text = text
-		for at := 0; at < len(text); {
-			line := text[at:]
-			if end := bytes.IndexByte(line, '\n'); end >= 0 {
-				line = line[:end]
-			}
-			addr, rest, ok := bytes.Cut(line, []byte{' '})
-			if ok && len(rest) > 2 && (rest[0]|0x20 == 't' || rest[0]|0x20 == 'w') {
-				if a, err := strconv.ParseUint(string(addr), 16, 64); err == nil && a != 0 {
-					s.functions = append(s.functions, function{a, uint32(at + len(addr) + 3)})
-				}
-			}
-			at += len(line) + 1
+		defer f.Close()
+		functions, text, err := readSymbols(f)
+		if err != nil {
+			return
 		}
-		slices.SortStableFunc(s.functions, func(a, b function) int { return cmp.Compare(a.at, b.at) })
+		slices.SortFunc(functions, func(a, b function) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.name, b.name)) })
+		s.functions, s.text = functions, text
 	})
+}
+
+// readSymbols takes the functions out of lines with address, type, name, and the module.
+func readSymbols(r io.Reader) ([]function, []byte, error) {
+	// A kernel has some 100,000.
+	functions, text := make([]function, 0, 1<<17), make([]byte, 0, 1<<21)
+	lines := bufio.NewReaderSize(r, 1<<16)
+	for {
+		line, err := lines.ReadSlice('\n')
+		addr, rest, ok := bytes.Cut(bytes.TrimSuffix(line, []byte{'\n'}), []byte{' '})
+		if ok && len(rest) > 2 && (rest[0]|0x20 == 't' || rest[0]|0x20 == 'w') {
+			if a, err := strconv.ParseUint(string(addr), 16, 64); err == nil && a != 0 {
+				name, _, _ := bytes.Cut(rest[2:], []byte{'\t'})
+				functions = append(functions, function{a, uint32(len(text))})
+				text = append(append(text, name...), '\n')
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return functions, text, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 // names are those of the functions that addresses are in, "" for what is not known.
@@ -69,10 +110,7 @@ func (s *symbols) names(addrs []uint64) []string {
 		if at < 0 {
 			continue
 		}
-		name := s.text[s.functions[at].name:]
-		if end := bytes.IndexAny(name, "\t\n"); end >= 0 { // what follows is a module
-			name = name[:end]
-		}
+		name, _, _ := bytes.Cut(s.text[s.functions[at].name:], []byte{'\n'})
 		names[i] = plain(string(name))
 	}
 	return names

@@ -126,18 +126,27 @@ func Available() error {
 	return nil
 }
 
-var kernelTypes = sync.OnceValues(btf.LoadKernelSpec)
+// types are the kernel's, decoded once: that takes longer than to load the program.
+var types = btf.NewCache()
+
+func kernelTypes() (*btf.Spec, error) {
+	t, err := types.Kernel()
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's types: %w", err)
+	}
+	return t, nil
+}
 
 // Start begins to watch. Close ends it.
 func Start(opt Options) (*Watcher, error) {
 	if err := Available(); err != nil {
 		return nil, err
 	}
-	types, err := kernelTypes()
+	kernel, err := kernelTypes()
 	if err != nil {
-		return nil, fmt.Errorf("read the kernel's types: %w", err)
+		return nil, err
 	}
-	l, err := readLayout(types)
+	l, err := readLayout(kernel)
 	if err != nil {
 		return nil, err
 	}
@@ -145,9 +154,9 @@ func Start(opt Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Watcher{layout: l, symbols: newSymbols()}
+	w := &Watcher{layout: l, symbols: kernelSymbols()}
 	go w.symbols.load() // while nothing is reported yet
-	w.maps, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{})
+	w.maps, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
 	if err != nil {
 		return nil, fmt.Errorf("load the program that watches drops: %w", refused(err))
 	}
