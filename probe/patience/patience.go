@@ -113,9 +113,10 @@ func Receive[T any](t testing.TB, what string, c <-chan T) T {
 }
 
 // Lanes is how many things that mostly wait are to be done at a time: so many for each
-// processor, fewer where others keep the processors busy, but two.
+// processor, fewer where others keep the processors busy now, but two.
 func Lanes(each int) int {
-	return max(2*runtime.NumCPU(), int(float64(each*runtime.NumCPU())/max(1, load())))
+	n := runtime.NumCPU()
+	return max(2*n, int(float64(each*n)*idle()))
 }
 
 // factor is what all durations are multiplied by.
@@ -164,4 +165,36 @@ func load() float64 {
 		return 0
 	}
 	return f / float64(runtime.NumCPU())
+}
+
+// idle is the share of the processors' time that nobody takes. The load average would still
+// tell of what has just ended, as the tests of another package.
+func idle() float64 {
+	idle, all := processorTime()
+	time.Sleep(pause * 4) // it is counted in hundredths of a second
+	idleThen, allThen := processorTime()
+	if allThen <= all {
+		return 1
+	}
+	return float64(idleThen-idle) / float64(allThen-all)
+}
+
+// processorTime is how long the processors have been idle, and all of it; 0 where the system
+// does not tell.
+func processorTime() (idle, all uint64) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	for i, f := range strings.Fields(first) {
+		n, err := strconv.ParseUint(f, 10, 64)
+		if err != nil || i > 8 { // the first is a name, and what guests take is in another
+			continue
+		}
+		if all += n; i == 4 || i == 5 {
+			idle += n // waiting for disks, too
+		}
+	}
+	return idle, all
 }

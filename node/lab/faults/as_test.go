@@ -16,6 +16,7 @@ import (
 // as a process of that user.
 func TestExplainAs(t *testing.T) {
 	lab.Need(t, "setpriv")
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
 		const user = "65534"

@@ -14,6 +14,7 @@ import (
 // A hub whose session with a peer is up, while what the peer sends goes no further, is not
 // healthy: the state, the exit status and the finding say so. Once it is mended they do not.
 func TestDoctorDegraded(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()
@@ -43,6 +44,7 @@ func TestDoctorDegraded(t *testing.T) {
 // What hosts multicast by themselves troubles nobody, on its way in or out of a tunnel: no
 // verdict, finding or state speaks of it, and no other drop counts it.
 func TestDoctorMulticast(t *testing.T) {
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.ConfA.Replace(s.T, "10.0.0.2/32, fd0a::2/128", "10.0.0.2/32, fd0a::2/128, 224.0.0.251/32, ff05::fb/128")
 		s.UpBoth()

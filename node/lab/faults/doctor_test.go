@@ -19,6 +19,7 @@ import (
 // own peers, wherever they are now, and with what strangers send.
 func TestDoctorSeesDrops(t *testing.T) {
 	lab.Need(t, "nft", "ip")
+	t.Parallel()
 	t.Run("answers", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, false)

@@ -80,6 +80,7 @@ func matches(want, said string) bool {
 // What the kernel drops of a tunnel's packets is listed with its reason and its place, while
 // the same mechanism for others, and traffic that passes, are not.
 func TestDrops(t *testing.T) {
+	t.Parallel()
 	web, reply := packets{proto: "tcp", dport: 80}, packets{proto: "tcp", sport: 80}
 	toH, fromH := packets{proto: "udp", dport: 51820}, packets{proto: "udp", sport: 51820}
 	const encrypted = `(data|keepalive|initiation|response) true`
@@ -129,6 +130,7 @@ func TestDrops(t *testing.T) {
 // What is routed to the tunnel is its own before it is there, also with a default route,
 // which says nothing of an address.
 func TestDropsOfFullTunnel(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Replace(t, "AllowedIPs = ", "AllowedIPs = 0.0.0.0/0, ")
 	s.UpBoth()
@@ -150,6 +152,7 @@ func TestDropsOfFullTunnel(t *testing.T) {
 
 // A filter says which; all packets are counted, and of a filter's those that it has seen.
 func TestDropsCounts(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
 	all, some := s.lists(s.A), s.lists(s.A, "reason", "netfilter_drop", "dst", "port", "999")

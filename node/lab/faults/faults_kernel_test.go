@@ -63,6 +63,7 @@ func full(h *lab.Host, device, queue string) {
 
 // Datagrams find no room in the buffer of a service that does not read them.
 func TestSocketBufferFull(t *testing.T) {
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
 		addr := net.JoinHostPort("::", "9999")
@@ -78,6 +79,7 @@ func TestSocketBufferFull(t *testing.T) {
 
 // The checksum of what comes to a service is wrong.
 func TestChecksum(t *testing.T) {
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
 		s.H.ServeHTTP("[::]:8080", "hello")
@@ -228,6 +230,7 @@ func droppingEarly(p packets, six bool) asm.Instructions {
 // Where nothing is seen it is said what may have taken it: here a filter that gives away what
 // comes in, which is no drop.
 func TestNothingSeen(t *testing.T) {
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
 		const hides = "tc filter (u32) at the ingress of wan"

@@ -15,10 +15,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/fix"
@@ -141,10 +138,12 @@ type faultRow struct {
 
 func TestFaults(t *testing.T) {
 	lab.Need(t, "conntrack")
+	t.Parallel()
 	var mu sync.Mutex
 	var rows []faultRow
-	var lanes errgroup.Group
-	lanes.SetLimit(sitetest.Lanes())
+	if *faultTable {
+		t.Cleanup(func() { printFaults(rows) })
+	}
 	for _, f := range faults() {
 		for _, v6 := range []bool{false, true} {
 			if f.only == 4 && v6 || f.only == 6 && !v6 {
@@ -154,26 +153,18 @@ func TestFaults(t *testing.T) {
 			if !strings.Contains(name, *faultOnly) {
 				continue
 			}
-			lanes.Go(func() error {
-				t.Run(name, func(t *testing.T) {
-					row := faultRow{code: f.code, how: f.how + familySuffix(v6), side: f.side, want: cmp.Or(f.want, f.code)}
-					defer func() {
-						row.failed = t.Failed()
-						mu.Lock()
-						defer mu.Unlock()
-						rows = append(rows, row)
-					}()
-					f.run(t, v6, &row)
-				})
-				return nil
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				row := faultRow{code: f.code, how: f.how + familySuffix(v6), side: f.side, want: cmp.Or(f.want, f.code)}
+				defer func() {
+					row.failed = t.Failed()
+					mu.Lock()
+					defer mu.Unlock()
+					rows = append(rows, row)
+				}()
+				f.run(t, v6, &row)
 			})
 		}
-	}
-	if err := lanes.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	if *faultTable {
-		printFaults(rows)
 	}
 }
 

@@ -137,6 +137,7 @@ var findingTests = []struct {
 // Each finding is looked for where it is, and where something much like it is no
 // fault.
 func TestFindings(t *testing.T) {
+	t.Parallel()
 	for _, c := range findingTests {
 		for _, v6 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/v6=%v", c.name, v6), func(t *testing.T) {
@@ -190,6 +191,7 @@ func explained(s *site) []diagnose.Finding {
 // A site without faults has no findings, on either host, and its peers' states
 // are told.
 func TestDoctorHealthySite(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()
@@ -219,6 +221,7 @@ func TestDoctorHealthySite(t *testing.T) {
 // What is wrong with a file is told before anything is changed, and stays a
 // finding until it is put right.
 func TestFileFindings(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Text += fmt.Sprintf("[Peer]\n# Name = twin\nPublicKey = %s\nAllowedIPs = 192.168.200.0/24\n[Peer]\n# Name = self\n"+
 		"PublicKey = %s\nAllowedIPs = 10.0.0.9/32\n",

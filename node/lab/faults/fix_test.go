@@ -16,6 +16,7 @@ import (
 // What is asked of A with --fix is mended, and undo puts the fault back.
 func TestFixAndUndo(t *testing.T) {
 	lab.Need(t, "nft", "ip", "wg", "iptables-nft", "conntrack")
+	t.Parallel()
 	for _, c := range []struct {
 		code diagnose.Code
 		how  string // the case of the matrix

@@ -20,6 +20,7 @@ import (
 // Errors that anybody can send make no verdict certain, and not another one: what they
 // claim is told.
 func TestForgedICMP(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +46,7 @@ func TestForgedICMP(t *testing.T) {
 
 // A datagram of random bytes, of the length of an initiation, is a finding and no fault.
 func TestRandomDatagram(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()

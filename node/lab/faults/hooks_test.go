@@ -17,6 +17,7 @@ import (
 // the packet's way, and none of another device.
 func TestHooksAreCandidates(t *testing.T) {
 	lab.Need(t, "setpriv")
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.Up(s.H, s.ConfH)
 		s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)

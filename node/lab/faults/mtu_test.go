@@ -17,6 +17,7 @@ import (
 // One that says what it takes is none, and neither is one that takes all.
 func TestMTUBlackhole(t *testing.T) {
 	lab.Need(t, "nft", "ip", "ping")
+	t.Parallel()
 	ask := func(s *site) *diagnose.Report { return s.Explain(s.Web()) }
 	for _, c := range []struct {
 		name  string

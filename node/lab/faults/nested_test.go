@@ -33,6 +33,7 @@ func spokes(t *testing.T, v6 bool) *site {
 
 // From spoke to spoke the hub is both: called by the one, and calling the other.
 func TestSpokes(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()
@@ -77,6 +78,7 @@ func TestSpokes(t *testing.T) {
 // One interface with a full tunnel, one with a split one whose encrypted packets
 // go through the first.
 func TestTunnelThroughTunnel(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()

@@ -22,6 +22,7 @@ import (
 // A neighbor of the target is down, and H says so to A all the time: about packets to
 // the same port, by the way. The packets to the target itself are dropped.
 func TestOthersFailOtherwise(t *testing.T) {
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
 		s.Want(s.Explain(s.Web()), diagnose.Healthy, "")
@@ -43,6 +44,7 @@ func TestOthersFailOtherwise(t *testing.T) {
 
 // An old connection to the same port runs on while new ones are dropped.
 func TestOldConnectionRunsOn(t *testing.T) {
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
 		addr := net.JoinHostPort(s.IP(s.Addr.B), "8080")
@@ -103,6 +105,7 @@ func TestOldConnectionRunsOn(t *testing.T) {
 
 // This host gives the probe another port on its way into the tunnel.
 func TestTranslatedOnTheWayIn(t *testing.T) {
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
 		s.A.RunInput("table inet t {\n chain c {\n  type nat hook postrouting priority 100\n"+

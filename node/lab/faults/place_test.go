@@ -19,6 +19,7 @@ import (
 // and watch say so.
 func TestNameWithDeadAddress(t *testing.T) {
 	lab.Need(t, "curl")
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()

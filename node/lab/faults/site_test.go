@@ -16,3 +16,5 @@ type site struct {
 }
 
 func newSite(t *testing.T, v6 bool) *site { return &site{Site: sitetest.New(t, v6)} }
+
+func TestMain(m *testing.M) { sitetest.Main(m) }

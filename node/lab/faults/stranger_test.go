@@ -62,6 +62,7 @@ func blames(v *diagnose.Verdict, rule string) bool {
 
 // H drops strangers. What is wrong is something else, or nothing that H can know.
 func TestStrangerDropped(t *testing.T) {
+	t.Parallel()
 	// Of A's packets those to H pass: R translates them, and it is R that sends the others.
 	others := "udp dport 51820 udp length 156 ct state new limit rate over 1/day burst 1 packets drop"
 	t.Run("A is down", func(t *testing.T) {
@@ -112,6 +113,7 @@ func TestStrangerDropped(t *testing.T) {
 
 // R sends in H's name to A, which drops that. H's own packets are lost on the way.
 func TestStrangerInAPeersName(t *testing.T) {
+	t.Parallel()
 	eachFamily(t, func(t *testing.T, s *site) {
 		s.UpBoth()
 		s.Want(s.Explain(s.Web()), diagnose.Healthy, "")

@@ -14,6 +14,7 @@ import (
 // In a userspace network stack the kernel has no part in the packet, but it has
 // in the encrypted one.
 func TestTraceNetstack(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.H, s.ConfH)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
@@ -37,6 +38,7 @@ func TestTraceNetstack(t *testing.T) {
 // Without privileges nothing is guessed.
 func TestTraceBlind(t *testing.T) {
 	lab.Need(t, "setpriv")
+	t.Parallel()
 	s := newSite(t, false)
 	s.upWithout("net_admin", "sys_admin", "bpf", "perfmon")
 	w := s.trace(s.Web())
@@ -58,6 +60,7 @@ func TestTraceBlind(t *testing.T) {
 // Who may not have packets traced, but may attach programs, still learns of the drop.
 func TestTraceByDropsAlone(t *testing.T) {
 	lab.Need(t, "setpriv")
+	t.Parallel()
 	s := newSite(t, false)
 	s.upWithout("net_admin")
 	to := s.IP(s.Addr.B) // an echo request is sent once all is ready to see it

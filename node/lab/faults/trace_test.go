@@ -96,6 +96,7 @@ func says(t *testing.T, s *walk.Step, want ...string) {
 }
 
 func TestTrace(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()
@@ -285,6 +286,7 @@ var traceLostTests = []struct {
 
 // Each fault ends the walk at its place, with the rule that did it.
 func TestTraceLost(t *testing.T) {
+	t.Parallel()
 	for _, c := range traceLostTests {
 		for _, v6 := range []bool{false, true} {
 			if v6 && c.v4 {
@@ -314,6 +316,7 @@ func TestTraceLost(t *testing.T) {
 
 // Whoever loses patience leaves nothing behind.
 func TestTraceInterrupted(t *testing.T) {
+	t.Parallel()
 	s := fullTunnel(t, false)
 	s.session()
 	sitetest.NFT(s.H, "input", "udp dport 51820 drop")

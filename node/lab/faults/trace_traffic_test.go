@@ -34,6 +34,7 @@ func essence(w *walk.Walk) string {
 // neither to a walk that ends well nor to one that does not.
 func TestTraceInTraffic(t *testing.T) {
 	lab.Need(t, "iperf3")
+	t.Parallel()
 	s := fullTunnel(t, false)
 	s.session()
 	target := s.IP(s.Addr.B)

@@ -30,6 +30,7 @@ func rewriteSource(s *site) {
 
 // Two hosts with one key: H sees the endpoint go back and forth.
 func TestVerdictSharedKey(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfH.Replace(t, "AllowedIPs", "PersistentKeepalive = 25\nAllowedIPs")
 	s.UpBoth()
@@ -61,6 +62,7 @@ func TestVerdictSharedKey(t *testing.T) {
 // back.
 func TestVerdictReplay(t *testing.T) {
 	lab.Need(t, "tcpdump")
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.H, s.ConfH)
 	pcap := t.TempDir() + "/initiation.pcap"

@@ -7,10 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/wgnode/wgnode/node/lab"
-	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 )
@@ -125,20 +122,14 @@ func pairFaults() []pairFault {
 // Two recordings name for certain what A alone cannot.
 func TestMergeFaults(t *testing.T) {
 	lab.Need(t, "curl", "nft", "ip", "iptables-legacy", "tc")
-	var lanes errgroup.Group
-	lanes.SetLimit(sitetest.Lanes())
+	t.Parallel()
 	for _, f := range pairFaults() {
-		lanes.Go(func() error {
-			t.Run(f.name, f.run)
-			return nil
-		})
-	}
-	if err := lanes.Wait(); err != nil {
-		t.Fatal(err)
+		t.Run(f.name, f.run)
 	}
 }
 
 func (f *pairFault) run(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	if f.conf != nil {
 		f.conf(s)

@@ -19,6 +19,7 @@ import (
 // The recordings of two spokes tell together what became of a flow between them, though that
 // of the hub is missing: what is joined is called inferred.
 func TestMergeSpokes(t *testing.T) {
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		for _, lost := range []bool{false, true} {
 			t.Run(fmt.Sprintf("v6=%v/lost=%v", v6, lost), func(t *testing.T) {

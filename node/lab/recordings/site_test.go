@@ -17,3 +17,5 @@ func newSite(t *testing.T, v6 bool) *site { return &site{sitetest.New(t, v6)} }
 func hostA(s *site) *lab.Host { return s.A }
 func hostR(s *site) *lab.Host { return s.R }
 func hostH(s *site) *lab.Host { return s.H }
+
+func TestMain(m *testing.M) { sitetest.Main(m) }

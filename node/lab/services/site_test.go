@@ -12,3 +12,5 @@ import (
 type site struct{ *sitetest.Site }
 
 func newSite(t *testing.T, v6 bool) *site { return &site{sitetest.New(t, v6)} }
+
+func TestMain(m *testing.M) { sitetest.Main(m) }

@@ -109,6 +109,7 @@ var ofSecret = regexp.MustCompile(`S{20}|Z{20}`)
 // What is wrong is refused with its place and a remedy, and nothing is done.
 func TestBadConfs(t *testing.T) {
 	lab.Need(t, "ip", "nft", "ps", "wg")
+	t.Parallel()
 	h := newQuickHost(t)
 	wgnode := lab.Wgnode(t)
 	before, all := h.state(quickTest{}), sitetest.HostState(h.Host)
@@ -153,6 +154,7 @@ func TestBadConfs(t *testing.T) {
 // However a good configuration is spoilt, it is read, or refused with a place;
 // and no secret is shown.
 func TestSpoiltConfs(t *testing.T) {
+	t.Parallel()
 	tests := quickTests(t, "testdata/wg-quick/configs.txtar")
 	random := rand.New(rand.NewPCG(1, 2))
 	place := regexp.MustCompile(`(?m)^wg0\.conf:([0-9]+): .`)

@@ -73,6 +73,7 @@ var changes = []change{
 // reload puts it back, and says so.
 func TestChangedByHand(t *testing.T) {
 	lab.Need(t, "ip", "nft", "sysctl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/resolv.conf", sitetest.OriginalResolv, 0o644)
 	s.toml(fullIPs+`, "10.7.0.0/16", "fd07::/48"`, `mtu = 1400
@@ -145,6 +146,7 @@ to = "10.0.0.2:80"`, "")
 // say, and a reload leaves it.
 func TestChangedByHooks(t *testing.T) {
 	lab.Need(t, "bash", "ip")
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Replace(t, "ListenPort", "PostUp = ip link set %i mtu 1300; ip route del "+s.Addr.B.V4.Masked().String()+" dev %i\nListenPort")
 	s.Up(s.A, s.ConfA)

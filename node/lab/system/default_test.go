@@ -26,6 +26,7 @@ func (s *site) wgQuick(args ...string) string {
 // tunnel with a default route.
 func TestForeignRulesStay(t *testing.T) {
 	lab.Need(t, "wg", "wg-quick", "ip", "nft", "sysctl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Text = regexp.MustCompile(`AllowedIPs = .*`).ReplaceAllString(s.ConfA.Text, "AllowedIPs = 0.0.0.0/0, ::/0")
 	s.A.Run("ip", "rule", "add", "table", "main", "suppress_prefixlength", "0")
@@ -48,6 +49,7 @@ func TestForeignRulesStay(t *testing.T) {
 // the number of the table. Down then leaves wg-quick's tunnel as it is.
 func TestKilledThenWgQuick(t *testing.T) {
 	lab.Need(t, "wg", "wg-quick", "ip", "nft", "sysctl", "curl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Text = regexp.MustCompile(`AllowedIPs = .*`).ReplaceAllString(s.ConfA.Text, "AllowedIPs = 0.0.0.0/0, ::/0")
 	s.Up(s.H, s.ConfH)
@@ -75,6 +77,7 @@ func TestKilledThenWgQuick(t *testing.T) {
 // addresses of what comes back are checked.
 func TestFullTunnel(t *testing.T) {
 	lab.Need(t, "curl", "ping", "ip", "nft", "sysctl")
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			s := newSite(t, v6)
@@ -114,6 +117,7 @@ func TestFullTunnel(t *testing.T) {
 // Without IPv6 and without nftables the rest is done, and what is left out is
 // named.
 func TestFullTunnelWithoutIPv6(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Text = regexp.MustCompile(`AllowedIPs = .*`).ReplaceAllString(s.ConfA.Text, "AllowedIPs = 0.0.0.0/0, ::/0")
 	s.A.Sysctl("net.ipv6.conf.all.disable_ipv6", "1")
@@ -135,6 +139,7 @@ func TestFullTunnelWithoutIPv6(t *testing.T) {
 // A container's sysctls are read-only.
 func TestReadOnlySysctl(t *testing.T) {
 	lab.Need(t, "mount", "unshare", "ip", "nft", "sysctl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Text = regexp.MustCompile(`AllowedIPs = .*`).ReplaceAllString(s.ConfA.Text, "AllowedIPs = 0.0.0.0/0")
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)

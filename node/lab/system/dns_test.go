@@ -20,6 +20,7 @@ func (s *site) etc() string {
 // to do about it; with nothing to set there it does not matter.
 func TestResolvConfReadOnly(t *testing.T) {
 	lab.Need(t, "mount", "ip")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.Mount("/etc/resolv.conf", sitetest.OriginalResolv, 0o644)
 	s.A.Run("sh", "-c", "mkdir /run/bin; ln -s $(command -v bash) /run/bin/; mount -o remount,bind,ro /etc/resolv.conf")
@@ -40,6 +41,7 @@ func TestResolvConfReadOnly(t *testing.T) {
 // after it: whatever /etc/resolv.conf is, and however the node ended.
 func TestResolvConf(t *testing.T) {
 	lab.Need(t, "getent", "ip", "curl")
+	t.Parallel()
 	for name, prepare := range map[string]func(a *lab.Host){
 		"file":    func(a *lab.Host) { a.Run("sh", "-c", "chown 1234:4321 /etc/resolv.conf; chmod 640 /etc/resolv.conf") },
 		"mounted": func(a *lab.Host) { a.Mount("/etc/resolv.conf", sitetest.OriginalResolv, 0o644) },
@@ -107,6 +109,7 @@ func TestResolvConf(t *testing.T) {
 // The program resolvconf is called as wg-quick calls it.
 func TestResolvconfAsWgQuick(t *testing.T) {
 	lab.Need(t, "wg", "wg-quick", "ip")
+	t.Parallel()
 	const fake = "#!/bin/sh\n{ echo \"$# $*\"; [ \"$1\" != -a ] || cat; } >> /run/log\n"
 	for name, test := range map[string]struct{ dns, order string }{
 		"one server":           {"DNS = 10.0.0.2", ""},
@@ -147,6 +150,7 @@ func TestResolvconfAsWgQuick(t *testing.T) {
 // A wgnode.toml settles where name servers are set.
 func TestResolverForced(t *testing.T) {
 	lab.Need(t, "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/resolv.conf", sitetest.OriginalResolv, 0o644)
 	s.A.WriteFile("/run/bin/resolvconf", "#!/bin/sh\ntouch /run/called\n", 0o755)
@@ -188,6 +192,7 @@ func TestResolverForced(t *testing.T) {
 // Without an interface there is nothing to resolve names for.
 func TestNetstackSkipsDNS(t *testing.T) {
 	lab.Need(t, "ip")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/resolv.conf", sitetest.OriginalResolv, 0o644)
 	s.ConfA.Replace(t, "ListenPort = 51821\n", "ListenPort = 51821\nDNS = 10.0.0.2\n")

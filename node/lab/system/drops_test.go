@@ -79,6 +79,7 @@ func (all kernelObjects) gone(t *testing.T) {
 
 // Nothing is attached when the command has ended, whatever ended it.
 func TestDropsLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
 	before := sitetest.HostState(s.A)
@@ -123,6 +124,7 @@ func TestDropsLeavesNothing(t *testing.T) {
 // Who may not look, or has a kernel that does not tell, hears what it would take.
 func TestDropsNotAllowed(t *testing.T) {
 	lab.Need(t, "setpriv", "unshare", "mount")
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.A, s.ConfA)
 	const rights = "the capabilities CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are missing"
@@ -143,6 +145,7 @@ func TestDropsNotAllowed(t *testing.T) {
 // On a terminal it is a table that is drawn again, and elsewhere lines; the tunnel may be in
 // another network namespace than who asks.
 func TestDropsAtATerminal(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
 	person, program := terminal(t)
@@ -190,6 +193,7 @@ func TestDropsAtATerminal(t *testing.T) {
 // Prometheus has the counts for as long as somebody runs the command for it.
 func TestDropsAsMetrics(t *testing.T) {
 	lab.Need(t, "curl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
 	sitetest.Fails(t, s.A, 2, "want one of them", s.Wgnode, "drops", "wg0", "--json", "--metrics", "127.0.0.1:9587")
@@ -220,6 +224,7 @@ func TestDropsAsMetrics(t *testing.T) {
 // Of a node without an interface the encrypted packets are looked at, and that is said.
 func TestDropsWithoutInterface(t *testing.T) {
 	lab.Need(t, "curl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.H, s.ConfH)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
@@ -235,6 +240,7 @@ func TestDropsWithoutInterface(t *testing.T) {
 
 // The tunnel may get another port and other AllowedIPs while it is looked at.
 func TestDropsFollowsTheTunnel(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
 	list := s.A.Start(s.Wgnode, "drops", "wg0", "--json")

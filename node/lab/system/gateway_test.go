@@ -34,6 +34,7 @@ allowed_ips = ["10.0.0.1/32", "fd0a::1/128"]
 // leaves all of the hub as it was, also what turning forwarding off changes.
 func TestGateway(t *testing.T) {
 	lab.Need(t, "curl", "nft", "ip", "sysctl")
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			s := newSite(t, v6)
@@ -104,6 +105,7 @@ to = "INNER:80"`, "INNER:80", net.JoinHostPort(s.Inner(1), "80")))
 // Of two nodes that forward the last to end turns it off.
 func TestForwardShared(t *testing.T) {
 	lab.Need(t, "ip", "sysctl", "nft")
+	t.Parallel()
 	s := newSite(t, false)
 	before := everything(s.A)
 	s.toml(`"10.0.0.2/32"`, "forward = true", "")
@@ -133,6 +135,7 @@ func TestForwardShared(t *testing.T) {
 // tables, and follow it when it changes.
 func TestExclude(t *testing.T) {
 	lab.Need(t, "ip", "curl")
+	t.Parallel()
 	for name, test := range map[string]struct{ allowed, keys, want string }{
 		"full tunnel": {fullIPs, "", "[#] ip -4 route add throw 203.0.112.0/20 table 51820\n"},
 		"halves":      {`"0.0.0.0/1", "128.0.0.0/1", "::/1"`, "", "[#] ip -4 route add 203.0.128.0/17 dev wg0\n"},
@@ -180,6 +183,7 @@ func TestExclude(t *testing.T) {
 // network that this host comes into; all else stays shut.
 func TestKillSwitchLAN(t *testing.T) {
 	lab.Need(t, "nft", "ip", "curl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.R.ServeHTTP(net.JoinHostPort(s.Addr.RLan.V4.Addr().String(), "80"), "router")
 	s.R.ServeHTTP(net.JoinHostPort(s.Addr.RLan.V6.Addr().String(), "80"), "router")

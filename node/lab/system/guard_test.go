@@ -40,6 +40,7 @@ const killSwitchTable = "inet wgnode-killswitch-wg0"
 // dead.
 func TestKillSwitchInterfered(t *testing.T) {
 	lab.Need(t, "nft", "sh", "sed")
+	t.Parallel()
 	for _, tc := range []struct {
 		name  string
 		owned bool // the table is the node's, which takes Linux 6.9
@@ -128,6 +129,7 @@ func (s *site) interfere(traffic *chatter, times int) {
 // metric.
 func TestFirewallRestored(t *testing.T) {
 	lab.Need(t, "nft", "curl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.toml(fullIPs, "", "[metrics]\nlisten = \"unix:/run/wg0.metrics\"")
 	node := s.A.Start(s.Wgnode, "run", tomlPath)
@@ -153,6 +155,7 @@ func TestFirewallRestored(t *testing.T) {
 // have.
 func TestGuardianReplaced(t *testing.T) {
 	lab.Need(t, "nft", "pgrep")
+	t.Parallel()
 	s := newSite(t, false)
 	s.toml(fullIPs, "kill_switch = true", "")
 	s.A.Run(s.Wgnode, "up", tomlPath)

@@ -49,6 +49,7 @@ func ofDevice(s *site) string {
 // rules follow it, as with upstream's wg-quick, which adds the file to it.
 func TestPreUpSurvives(t *testing.T) {
 	lab.Need(t, "bash", "ip", "nft", "ps", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Replace(t, "AllowedIPs = ", "AllowedIPs = 0.0.0.0/0, ")
 	_, other := hookedDevice(t, s, "PreUp")
@@ -92,6 +93,7 @@ func TestPreUpSurvives(t *testing.T) {
 // what the file stated, and states no more, it takes back.
 func TestReloadLeavesWhatHooksSet(t *testing.T) {
 	lab.Need(t, "bash", "ip", "nft", "ps", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	set, other := hookedDevice(t, s, "PostUp")
 	plain := s.ConfA.Text
@@ -159,6 +161,7 @@ func TestReloadLeavesWhatHooksSet(t *testing.T) {
 // this is what upstream's was seen to do.
 func TestPreUpCounts(t *testing.T) {
 	lab.Need(t, "bash", "wg", "ip", "nft", "ps")
+	t.Parallel()
 	const iface = "[Interface]\nPrivateKey = KEY\nListenPort = 51821\nAddress = 10.0.0.1/24\n"
 	const peer = "[Peer]\nPublicKey = A\nEndpoint = 203.0.113.2:51820\nAllowedIPs = "
 	wgnode := lab.Wgnode(t)
@@ -199,6 +202,7 @@ func TestPreUpCounts(t *testing.T) {
 // the hook runs, and is changed.
 func TestPreUpMarkAndKillSwitch(t *testing.T) {
 	lab.Need(t, "bash", "ip", "nft", "ping", "ps", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.H, s.ConfH)
 	s.toml(fullIPs, "kill_switch = true\npre_up = [\"wg set %i fwmark 0x99\"]", "")

@@ -15,6 +15,7 @@ import (
 // node that stays behind has none.
 func TestNodeHasNoTerminal(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "script")
+	t.Parallel()
 	s := newSite(t, false)
 	hooked(t, s, "PostUp = ps -o tty= -p $$ | sed 's/[0-9].*//' >> /etc/log")
 	s.A.Run("script", "-qec", s.Wgnode+" up wg0", os.DevNull)
@@ -28,6 +29,7 @@ func TestNodeHasNoTerminal(t *testing.T) {
 // Neither a hook nor the node itself gets what the caller of up has open.
 func TestHooksInheritNothing(t *testing.T) {
 	lab.Need(t, "bash", "flock", "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	list := `for fd in /proc/$$/fd/*; do test ! -L $fd || echo "${fd##*/} $(readlink $fd)"; done | grep -v '^[012] ' >> /etc/log || true`
 	hooked(t, s, "PreUp = "+list, "PostUp = "+list, "PostDown = "+list)
@@ -41,6 +43,7 @@ func TestHooksInheritNothing(t *testing.T) {
 // The status of a hook that fails is that of the command, as with wg-quick.
 func TestHooksGiveTheirStatus(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps")
+	t.Parallel()
 	for _, tc := range []struct {
 		name, hook, command string
 		want                int
@@ -63,6 +66,7 @@ func TestHooksGiveTheirStatus(t *testing.T) {
 // $CONFIG_FILE is the path of the file itself, wherever a hook runs.
 func TestHooksKnowTheirFile(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	hooked(t, s, `PostUp = echo "up $CONFIG_FILE" >> /etc/log`, `PostDown = echo "down $CONFIG_FILE" >> /etc/log`)
 	s.A.Run("sh", "-ec", `cd /etc; mv wireguard/wg0.conf real.conf; ln -s ../real.conf wireguard/wg0.conf

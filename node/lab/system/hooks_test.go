@@ -48,6 +48,7 @@ const (
 // ends the node decides who runs those of going down, not whether.
 func TestHooks(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	hooked(t, s)
 	before := sitetest.HostState(s.A)
@@ -83,6 +84,7 @@ func TestHooks(t *testing.T) {
 // What hooks have done before one fails only their author can undo: each is named.
 func TestHooksThatAreNotUndone(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	s.ConfA.Replace(t, "[Interface]\n", "[Interface]\nPreUp = true\nPostUp = ip route add blackhole 192.0.2.9 # %i\nPostUp = false\n"+
 		"PostUp = echo never\nPostDown = ip route delete blackhole 192.0.2.9\n")
@@ -113,6 +115,7 @@ func TestHooksThatAreNotUndone(t *testing.T) {
 // A hook that fails keeps a tunnel from coming up, or from going down.
 func TestHooksFail(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
+	t.Parallel()
 	for _, tc := range []struct {
 		hook, log string
 		status    int
@@ -143,6 +146,7 @@ func TestHooksFail(t *testing.T) {
 // Saved is what the interface does by then, and what only the file knew.
 func TestSave(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	hooked(t, s, "# stays", "MTU = 1380")
 	s.ConfA.Replace(t, "[Peer]\n", "[Peer]\n# Name = the gateway\n")
@@ -202,6 +206,7 @@ func TestSave(t *testing.T) {
 // The plan is printed, and nothing is done.
 func TestDryRun(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	hooked(t, s)
 	before := sitetest.HostState(s.A)

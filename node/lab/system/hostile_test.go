@@ -76,6 +76,7 @@ func (h *hostile) unharmed() {
 // is not followed, a file of theirs gets nothing, and no name can be waited for.
 func TestWritesBesideStrangers(t *testing.T) {
 	lab.Need(t, "ip", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
 	s.A.Run(s.Wgnode, "record", "wg0", "-w", "/run/one.pcapng", "--for", "1s", "icmp")
@@ -149,6 +150,7 @@ func TestWritesBesideStrangers(t *testing.T) {
 // touched: the commands of it are not run, and the error says what to type.
 func TestTakesNothingFromStrangers(t *testing.T) {
 	lab.Need(t, "ip", "wg", "setpriv")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
 	before := sitetest.HostState(s.A)
@@ -213,6 +215,7 @@ func TestTakesNothingFromStrangers(t *testing.T) {
 // first.
 func TestRunFolderOfStrangers(t *testing.T) {
 	lab.Need(t, "setpriv")
+	t.Parallel()
 	s := newSite(t, false)
 	const tmp, ran = "/run/tmp", "/run/tmp/ran"
 	const dir = tmp + "/wgnode-65534"
@@ -239,6 +242,7 @@ func TestRunFolderOfStrangers(t *testing.T) {
 // Whatever command has a key in its memory, no other process of its user may look.
 func TestMemoryIsHidden(t *testing.T) {
 	lab.Need(t, "setpriv")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.Run("cp", s.Wgnode, "/run/wgnode")
 	// The kernel gives such a process's files below /proc to root.

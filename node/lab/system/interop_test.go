@@ -60,6 +60,7 @@ func (s *site) parseEvents(out string) (events []watched) {
 
 // A node talks to wireguard-go as to itself, and shows every checkpoint.
 func TestInterop(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name         string
 		nodeA, nodeH bool
@@ -103,6 +104,7 @@ func (s *site) passed(events []watched, peer string) {
 // Both hosts see the same messages: each data message that one sends the other
 // receives, by receiver index and counter.
 func TestHostsAgree(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.UpBoth()
 	wa, wh := s.startWatch(s.A), s.startWatch(s.H)

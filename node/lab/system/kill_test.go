@@ -50,6 +50,7 @@ allowed_ips = ["0.0.0.0/0", "::/0", "10.7.0.0/16"]
 // However far a node has come when it is killed, down leaves nothing of it.
 func TestKilledAtRandom(t *testing.T) {
 	lab.Need(t, "bash", "ip", "nft", "wg")
+	t.Parallel()
 	for name, conf := range killed() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

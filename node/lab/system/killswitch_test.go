@@ -162,6 +162,7 @@ func (s *site) noLeak(when string) {
 // and until it is up again; in both families.
 func TestKillSwitch(t *testing.T) {
 	lab.Need(t, "nft", "ncat", "curl", "ip", "pgrep")
+	t.Parallel()
 	s := newSite(t, false)
 	c := s.behindA()
 	s.Up(s.H, s.ConfH)
@@ -239,6 +240,7 @@ func TestKillSwitch(t *testing.T) {
 // by name all the same, although nothing else on the host can ask.
 func TestKillSwitchFindsEndpoint(t *testing.T) {
 	lab.Need(t, "curl", "getent")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/resolv.conf", sitetest.OriginalResolv, 0o644)
 	s.ServeNames(s.R, "10.9.1.1:53", s.Addr.HWan.V4.Addr())

@@ -35,6 +35,7 @@ func says(t *testing.T, h *lab.Host, status int, args []string, wanted ...string
 // it has left, and what undoes that, from every command.
 func TestKnowsDeadNodes(t *testing.T) {
 	lab.Need(t, "nft", "ip")
+	t.Parallel()
 	s := newSite(t, false)
 	wgnode := func(args ...string) []string { return append([]string{s.Wgnode}, args...) }
 	s.toml(fullIPs, "kill_switch = true", "")
@@ -115,6 +116,7 @@ func TestKnowsDeadNodes(t *testing.T) {
 // A tunnel of another user is known, whoever asks, and the way to ask it.
 func TestKnowsNodesOfOthers(t *testing.T) {
 	lab.Need(t, "setpriv", "install")
+	t.Parallel()
 	s := newSite(t, false)
 	dir := t.TempDir()
 	for d := dir; d != os.TempDir(); d = filepath.Dir(d) {
@@ -169,6 +171,7 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 // A node that is stopped is not waited for: commands say so, and what lets it go on.
 func TestKnowsStoppedNodes(t *testing.T) {
 	lab.Need(t, "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.A, s.ConfA)
 	pid := sitetest.PidOf(t, s.A)

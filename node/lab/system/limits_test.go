@@ -15,6 +15,7 @@ import (
 // nothing: no socket file either, by which others would take it for running.
 func TestFewFiles(t *testing.T) {
 	lab.Need(t, "ip")
+	t.Parallel()
 	s := newSite(t, false)
 	before := sitetest.HostState(s.A)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
@@ -37,6 +38,7 @@ func TestFewFiles(t *testing.T) {
 // endpoint is a name, nor one that has name servers, nor a question.
 func TestPipeAsResolvConf(t *testing.T) {
 	lab.Need(t, "ip", "mkfifo", "mount", "timeout")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", strings.Replace(s.ConfA.Text, "Endpoint = ", "# Endpoint = ", 1)+"Endpoint = hub.example:51820\n",
 		0o600)

@@ -14,6 +14,7 @@ import (
 // each handshake only where that is asked for. It has no key.
 func TestLogLevels(t *testing.T) {
 	lab.Need(t, "ip", "curl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.H, s.ConfH)
 	logged := func(flags ...string) string {

@@ -222,6 +222,7 @@ var pidInText = regexp.MustCompile(`pid [0-9]+`)
 
 func TestMessages(t *testing.T) {
 	lab.Need(t, "bash", "cp", "ip", "ps", "wg")
+	t.Parallel()
 	wgnode, key, peer, other := lab.Wgnode(t), lab.NewKey(t), lab.NewKey(t), lab.NewKey(t)
 	fill := strings.NewReplacer("=K\n", "="+key.Private+"\n", "=P\n", "="+peer.Public+"\n", "=Q\n", "="+other.Public+"\n").Replace
 	for _, m := range messages {

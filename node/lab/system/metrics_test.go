@@ -19,6 +19,7 @@ import (
 // that a .toml names, and at an address of the command line.
 func TestHealthAndMetrics(t *testing.T) {
 	lab.Need(t, "curl", "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	before := sitetest.HostState(s.A)
 	s.Up(s.H, s.ConfH)

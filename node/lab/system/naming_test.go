@@ -58,6 +58,7 @@ const (
 
 func TestEveryCommandTakesEveryWord(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
+	t.Parallel()
 	h := lab.New(t).Host("h")
 	wgnode, keys, other := lab.Wgnode(t), lab.NewKey(t), lab.NewKey(t)
 	h.Run("sh", "-c", "mkdir -p /run/bin && ln -s "+wgnode+" /run/bin/wgnode && ip link set lo up")
@@ -139,6 +140,7 @@ func TestEveryCommandTakesEveryWord(t *testing.T) {
 // a node keeps its name when its file gets another one, or goes.
 func TestWhichNodeIsMeant(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps")
+	t.Parallel()
 	h, wgnode, dir := lab.New(t).Host("h"), lab.Wgnode(t), t.TempDir()
 	write := func(path, format, name string) {
 		text := strings.NewReplacer("KEY", lab.NewKey(t).Private, "PUBLIC", lab.NewKey(t).Public, "wgs", name, "51998", "0").Replace(format)

@@ -24,6 +24,7 @@ import (
 
 func TestUpWatchDown(t *testing.T) {
 	lab.Need(t, "wg", "curl", "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	beforeA, beforeH := sitetest.HostState(s.A), sitetest.HostState(s.H)
 	s.UpBoth()
@@ -77,6 +78,7 @@ func TestUpWatchDown(t *testing.T) {
 // What a killed node leaves behind is undone by down, and by the next up.
 func TestKilledNode(t *testing.T) {
 	lab.Need(t, "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	before := sitetest.HostState(s.A)
 	s.Up(s.A, s.ConfA)
@@ -95,6 +97,7 @@ func TestKilledNode(t *testing.T) {
 
 func TestUpFails(t *testing.T) {
 	lab.Need(t, "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	private := s.Alice.Private
 	other := s.A.ListenPacket("udp", ":51999")
@@ -139,6 +142,7 @@ func childPid(t *testing.T, h *lab.Host) string {
 // that was to stay in the background dies, up says so.
 func TestUpInterrupted(t *testing.T) {
 	lab.Need(t, "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/resolv.conf", "nameserver 127.0.0.1\n", 0o644)
 	s.ConfA.Replace(t, s.IP(s.Addr.HWan)+":", "hub.example:")
@@ -175,6 +179,7 @@ func TestUpInterrupted(t *testing.T) {
 
 func TestRunInForeground(t *testing.T) {
 	lab.Need(t, "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	before := sitetest.HostState(s.A)
 	dir := t.TempDir()
@@ -229,6 +234,7 @@ func TestRunInForeground(t *testing.T) {
 }
 
 func TestUpExplains(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.H, s.ConfH)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
@@ -246,6 +252,7 @@ func TestUpExplains(t *testing.T) {
 
 // The name of an endpoint that appears only later does not stop the node.
 func TestEndpointNameAppears(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.H, s.ConfH)
 	s.ConfA.Replace(t, s.IP(s.Addr.HWan)+":", "hub.example:")
@@ -266,6 +273,7 @@ func TestEndpointNameAppears(t *testing.T) {
 // device is what wireguard-go is, to wg and to wg-quick.
 func TestDevice(t *testing.T) {
 	lab.Need(t, "wg", "wg-quick", "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	before := sitetest.HostState(s.A)
 	s.A.Run(s.Wgnode, "device", "wg0")

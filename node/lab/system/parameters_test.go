@@ -33,6 +33,7 @@ func mixed(a, b string) (all []string) {
 // order: the last one leaves the host as the first one found it.
 func TestFullTunnelsInAnyOrder(t *testing.T) {
 	lab.Need(t, "ip", "nft", "sysctl")
+	t.Parallel()
 	s := newSite(t, false)
 	for i, name := range []string{"a", "b", "c"} {
 		s.A.WriteFile("/etc/wireguard/"+name+".conf", fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.%d.0.1/24\n"+

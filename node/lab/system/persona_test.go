@@ -21,6 +21,7 @@ func linked(s *site) {
 // the first line is compared: what follows describes another program.
 func TestAsWgAndWgQuick(t *testing.T) {
 	lab.Need(t, "bash", "ip", "wg", "wg-quick")
+	t.Parallel()
 	s := newSite(t, false)
 	linked(s)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
@@ -75,6 +76,7 @@ func TestAsWgAndWgQuick(t *testing.T) {
 // A tunnel comes up, is reloaded and goes down as wg-quick@.service does it.
 func TestUnitOfWgQuick(t *testing.T) {
 	lab.Need(t, "bash", "curl", "ip", "ps")
+	t.Parallel()
 	s := newSite(t, false)
 	linked(s)
 	before := sitetest.HostState(s.A)

@@ -27,6 +27,7 @@ func everythingOf(s *site) string {
 // peer that stays goes on.
 func TestReload(t *testing.T) {
 	lab.Need(t, "bash", "ip", "nft", "ps", "wg", "curl")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/resolv.conf", "nameserver 192.0.2.1\n", 0o644)
 	before := sitetest.HostState(s.A)
@@ -87,6 +88,7 @@ func TestReload(t *testing.T) {
 // SIGHUP reloads, too, and a peer that has moved keeps its endpoint.
 func TestReloadBySignal(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	s.A.WriteFile("/etc/wireguard/wg0.conf", s.ConfA.Text, 0o600)
 	node := s.A.Start(s.Wgnode, "run", "wg0")

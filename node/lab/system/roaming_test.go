@@ -61,6 +61,7 @@ func (s *site) watched(h *lab.Host, filter ...string) *lab.Proc {
 // download pauses nothing but A itself can tell H where it is now.
 func TestRoaming(t *testing.T) {
 	lab.Need(t, "curl", "ip", "nft")
+	t.Parallel()
 	for _, v6 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			const size = 32 << 20
@@ -110,6 +111,7 @@ func TestRoaming(t *testing.T) {
 // An MTU that the configuration gives, or that somebody has set, stays.
 func TestRoamingLeavesMTU(t *testing.T) {
 	lab.Need(t, "ip")
+	t.Parallel()
 	for name, set := range map[string]func(s *site){
 		"configured": func(s *site) {
 			s.ConfA.Replace(t, "ListenPort = 51821\n", "ListenPort = 51821\nMTU = 1390\n")
@@ -143,6 +145,7 @@ func TestRoamingLeavesMTU(t *testing.T) {
 // question, neither by its routes nor by its name server.
 func TestHubMoves(t *testing.T) {
 	lab.Need(t, "curl", "ip", "nft")
+	t.Parallel()
 	s := newSite(t, false)
 	var zone lab.Zone
 	zone.Set("hub.example", "203.0.113.2")
@@ -194,6 +197,7 @@ func TestHubMoves(t *testing.T) {
 // outside: the tunnel cannot come up without the answer.
 func TestLookUpStaysOutside(t *testing.T) {
 	lab.Need(t, "bash", "curl", "ip")
+	t.Parallel()
 	for _, test := range []struct {
 		name, allowed, more string
 		v6                  bool

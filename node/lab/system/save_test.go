@@ -17,6 +17,7 @@ import (
 // the name of the endpoint, hooks that were edited meanwhile.
 func TestSaveKeepsWhatTheFileKnows(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	kim, eve := lab.NewKey(t).Public, lab.NewKey(t).Public
 	hub := s.IP(s.Addr.HWan)
@@ -64,6 +65,7 @@ func TestSaveKeepsWhatTheFileKnows(t *testing.T) {
 // A peer that moves by itself keeps the name of its endpoint.
 func TestSaveOfAPeerThatMoved(t *testing.T) {
 	lab.Need(t, "curl", "ip", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	s.H.WriteFile("/etc/hosts", "127.0.0.1 localhost\n192.0.2.9 alice.example\n", 0o644)
 	s.ConfH.Replace(t, "AllowedIPs", "Endpoint = alice.example:51821\nAllowedIPs")
@@ -84,6 +86,7 @@ func TestSaveOfAPeerThatMoved(t *testing.T) {
 // Without comments the file is what wg-quick makes of it.
 func TestSaveAsWgQuick(t *testing.T) {
 	lab.Need(t, "bash", "ip", "wg", "wg-quick")
+	t.Parallel()
 	s := newSite(t, false)
 	text := regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(s.ConfA.Text, "")
 	text = strings.Replace(text, "ListenPort", "MTU=1400\nPostDown=true\nPostUp = true %i\nPostUp = :\nTable=auto\nListenPort", 1)

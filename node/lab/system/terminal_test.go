@@ -44,6 +44,7 @@ func terminal(t *testing.T) (person, program *os.File) {
 // tunnel or nothing at all.
 func TestUpAtATerminal(t *testing.T) {
 	lab.Need(t, "bash", "ip", "nft", "ps", "wg")
+	t.Parallel()
 	for _, tc := range []struct {
 		name string
 		then func(person *os.File) error

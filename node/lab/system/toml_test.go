@@ -14,6 +14,7 @@ import (
 // its key from a command and its peers from a file that both hosts could share.
 func TestUpFromTOML(t *testing.T) {
 	lab.Need(t, "bash", "curl", "ip", "ps", "wg")
+	t.Parallel()
 	s := newSite(t, false)
 	before := sitetest.HostState(s.A)
 	s.Up(s.H, s.ConfH)

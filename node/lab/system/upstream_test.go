@@ -63,6 +63,7 @@ var upstream = []struct {
 
 // What the list of upstream's commits calls a proof is there.
 func TestUpstreamsCommits(t *testing.T) {
+	t.Parallel()
 	const root = "../../.."
 	configs := make(map[string]bool)
 	for _, test := range quickTests(t, "testdata/wg-quick/configs.txtar") {

@@ -15,6 +15,7 @@ import (
 // show. A script is not.
 func TestSaysWhatItWaitsFor(t *testing.T) {
 	lab.Need(t, "script")
+	t.Parallel()
 	s := newSite(t, false)
 	s.Up(s.A, s.ConfA)
 	// That nothing was seen is no fault that was found, and no health either.

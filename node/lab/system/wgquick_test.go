@@ -227,6 +227,7 @@ func (h *quickHost) upAndDown(test quickTest, env, program string) (up, down str
 // nothing at all after down.
 func TestAsWgQuick(t *testing.T) {
 	lab.Need(t, "bash", "wg", "wg-quick", "ip", "nft", "sysctl", "ps")
+	t.Parallel()
 	installed := installedVersion(t)
 	wgnode, quick := lab.Wgnode(t), "WG_QUICK_USERSPACE_IMPLEMENTATION="+lab.WireguardGo(t)
 	for _, test := range quickTests(t, "testdata/wg-quick/configs.txtar") {
@@ -285,6 +286,7 @@ func (test quickTest) allow(t *testing.T, installed, theirs string) string {
 // carriage return for a part of the value.
 func TestCarriageReturns(t *testing.T) {
 	lab.Need(t, "bash", "wg", "ip", "nft", "sysctl", "ps")
+	t.Parallel()
 	inLab := []string{"every key", "hooks with bashisms", "both default routes"}
 	for _, test := range quickTests(t, "testdata/wg-quick/configs.txtar") {
 		crlf := test
