@@ -164,13 +164,14 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 	if o.untilEOF {
 		ctx = endsWith(ctx, cmd.InOrStdin())
 	}
-	if o.length > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.length)
-		defer cancel()
-	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	quiet := showProgress(cmd.ErrOrStderr(), out)
-	lost, err := c.Record(ctx, o.req, announced{out, cmd.ErrOrStderr()})
+	lost, err := c.Record(ctx, o.req, announced{out, cmd.ErrOrStderr(), func() {
+		if o.length > 0 {
+			time.AfterFunc(o.length, end)
+		}
+	}})
 	quiet()
 	switch {
 	case errors.Is(err, recording.ErrFull):
@@ -212,7 +213,8 @@ func endsWith(ctx context.Context, in io.Reader) context.Context {
 // a script waits for that.
 type announced struct {
 	*recording.Output
-	w io.Writer
+	w     io.Writer
+	begun func()
 }
 
 // Begin is Output's.
@@ -223,6 +225,7 @@ func (a announced) Begin(m *recording.Meta) error {
 	if _, err := fmt.Fprintf(a.w, "wgnode: recording %s\n", m.Interface); err != nil {
 		return fmt.Errorf("say that it begins: %w", err)
 	}
+	a.begun()
 	return nil
 }
 

@@ -59,11 +59,9 @@ const (
 func TestEveryCommandTakesEveryWord(t *testing.T) {
 	lab.Need(t, "bash", "ip", "ps", "wg")
 	t.Parallel()
-	h := lab.New(t).Host("h")
 	wgnode, keys, other := lab.Wgnode(t), lab.NewKey(t), lab.NewKey(t)
-	h.Run("sh", "-c", "mkdir -p /run/bin && ln -s "+wgnode+" /run/bin/wgnode && ip link set lo up")
 	var commands []string
-	for line := range strings.Lines(h.Run(wgnode, "__complete", "")) {
+	for line := range strings.Lines(lab.New(t).Host("h").Run(wgnode, "__complete", "")) {
 		name, _, ok := strings.Cut(line, "\t")
 		_, takes := namingCommands[name]
 		if ok && !takes && !slices.Contains(notNaming, name) {
@@ -88,7 +86,9 @@ func TestEveryCommandTakesEveryWord(t *testing.T) {
 		"nothing, for the only":  {"", "/etc/wireguard/wgs.conf"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, dir := h.With(t), t.TempDir()
+			t.Parallel()
+			h, dir := lab.New(t).Host("h"), t.TempDir()
+			h.Run("sh", "-c", "mkdir -p /run/bin && ln -s "+wgnode+" /run/bin/wgnode && ip link set lo up")
 			text := wordConf
 			if strings.HasSuffix(test.file, ".toml") {
 				text = wordTOML
@@ -102,7 +102,7 @@ func TestEveryCommandTakesEveryWord(t *testing.T) {
 				}
 				return out, status
 			}
-			h.Run("sh", "-c", "rm -f /etc/wireguard/*; mkdir "+dir+"/sub "+dir+"/links; ln -s other.conf "+dir+"/links/wgs.conf")
+			h.Run("sh", "-c", "mkdir "+dir+"/sub "+dir+"/links; ln -s other.conf "+dir+"/links/wgs.conf")
 			file := test.file
 			if file[0] != '/' {
 				file = dir + "/" + file
