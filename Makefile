@@ -45,7 +45,7 @@ demo: ## two nodes in one process, no privileges: a healthy path, then a fault f
 build: ## bin/wgnode, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(PROGRAM) ./cmd/wgnode
 
-test: lint race packaging ## all checks and tests, some 20 minutes; those that need root are skipped without it
+test: lint race packaging ## all checks and tests, some 15 minutes; those that need root are skipped without it
 	.ci/test $(TESTFLAGS)
 
 check: lint race ## what needs neither root nor a laboratory, in two minutes
