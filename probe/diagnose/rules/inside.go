@@ -19,7 +19,7 @@ import (
 // the peer's.
 func (f facts) replyDisallowed(time.Time) *ruling {
 	e := f.Peer.Disallowed
-	if e == nil || f.Flow.Works() {
+	if e == nil || f.Flow.Works() || f.allowedByNow() {
 		return nil
 	}
 	src, dst := e.Inner()
@@ -41,7 +41,7 @@ func (f facts) replyDisallowed(time.Time) *ruling {
 
 // sourceDisallowed is the same as the side that is asked sees it.
 func (f facts) sourceDisallowed(time.Time) *ruling {
-	if f.Peer == nil || f.Peer.Disallowed == nil {
+	if f.Peer == nil || f.Peer.Disallowed == nil || f.allowedByNow() {
 		return nil
 	}
 	if src, dst := f.Peer.Disallowed.Inner(); f.Flow != nil && src.Addr().IsValid() && !f.Flow.Toward(dst) {
@@ -49,6 +49,10 @@ func (f facts) sourceDisallowed(time.Time) *ruling {
 	}
 	return final(f.disallowed(f.Peer.Disallowed))
 }
+
+// allowedByNow reports whether the peer may send what was dropped: its AllowedIPs have changed
+// since.
+func (f facts) allowedByNow() bool { return f.Owner != nil && f.Owner == f.Peer }
 
 // ofAnother is what to do about a peer that sends from an address which is another's.
 func (f facts) ofAnother(v *diagnose.Verdict, src netip.Addr, in fix.Where, all []netip.Prefix) {
