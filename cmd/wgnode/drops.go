@@ -124,7 +124,7 @@ func runDrops(cmd *cobra.Command, name string, o *dropsOptions) error {
 	if err != nil {
 		return fmt.Errorf("drops of %s: %w", name, err)
 	}
-	list, err := droplist.New(ctx, droplist.Options{Look: lookAt(c, name), Namespace: fmt.Sprintf("/proc/%d/ns/net", status.PID),
+	list, err := droplist.New(ctx, droplist.Options{Look: lookAt(c, name), Namespace: netOf(status.PID),
 		Filter: o.filter})
 	if err != nil {
 		return dropsError(cmd, fmt.Errorf("drops of %s: %w", name, err))

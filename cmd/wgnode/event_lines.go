@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"sync"
 
+	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/eventtext"
 )
@@ -13,8 +15,9 @@ import (
 const maxPeerWidth = 16
 
 // eventLines prints events, of a node or of a recording, a line each. It implements
-// node.Watcher.
+// node.Watcher. What the kernel drops may come from another goroutine.
 type eventLines struct {
+	mu   sync.Mutex // held by its methods
 	out  *bufio.Writer
 	json bool
 	opt  eventtext.Options
@@ -27,12 +30,16 @@ func newEventLines(out io.Writer, asJSON bool, opt eventtext.Options) *eventLine
 
 // Begin makes room for the names of peers.
 func (l *eventLines) Begin(longestName int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.opt.PeerWidth = min(longestName, maxPeerWidth)
 	return nil
 }
 
 // Event prints one.
 func (l *eventLines) Event(e *probe.Event, names eventtext.Names) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.json {
 		l.line = eventtext.AppendJSON(l.line[:0], e, names)
 	} else {
@@ -43,14 +50,39 @@ func (l *eventLines) Event(e *probe.Event, names eventtext.Names) error {
 	return err
 }
 
+// Drop prints a packet that the kernel has dropped.
+func (l *eventLines) Drop(r *droplist.Row) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := r.Drop()
+	if l.json {
+		l.line = eventtext.AppendDropJSON(l.line[:0], r.Event(), r.Reason, &d, r)
+	} else {
+		l.line = eventtext.AppendDropLine(l.line[:0], r.Event(), r.Reason, &d, r, &l.opt)
+	}
+	l.line = append(l.line, '\n')
+	if _, err := l.out.Write(l.line); err != nil {
+		return fmt.Errorf("print drops: %w", err)
+	}
+	return l.flush()
+}
+
 // Line prints one that a node of an earlier release has made.
 func (l *eventLines) Line(line []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	_, err := l.out.Write(line)
 	return err
 }
 
 // Flush prints what has been collected.
-func (l *eventLines) Flush() error { return l.out.Flush() }
+func (l *eventLines) Flush() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flush()
+}
+
+func (l *eventLines) flush() error { return l.out.Flush() }
 
 // missingEvents says that there are no lines of n events, because they came faster than
 // they could be shown, or written.

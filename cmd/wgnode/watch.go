@@ -10,11 +10,13 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/probe/filter"
+	"github.com/wgnode/wgnode/probe/host/drops"
 )
 
 func newWatchCommand() *cobra.Command {
 	var req node.WatchRequest
 	var file string
+	var kernel bool
 	cmd := &cobra.Command{
 		Use:   "watch [CONF|NAME] [FILTER]...",
 		Short: "Show the packets as they pass, one line each",
@@ -35,16 +37,26 @@ key are alternatives, and "not" excludes.
 
 You can omit the key, except for peer names: "tcp", "dropped", "A4".
 
+With --drops, or a reason of the kernel's such as TC_EGRESS, it also shows what
+the kernel of this host drops of the tunnel's packets, inside of it and
+encrypted, at no seam: see "wgnode drops", and there for the rights that it
+takes. Without these it says so, and shows the rest.
+
 -r prints a recording of "wgnode record".`,
 		Example: `  wgnode watch wg0
   wgnode watch wg0 peer alice tcp port 80,443
   wgnode watch dropped not reason replayed
+  wgnode watch wg0 --drops tcp port 443 dropped
   wgnode watch wg0 handshake --past --json
   wgnode watch -r wg0.pcapng peer alice`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if req.Every == 0 {
 				return newUsageError(cmd, errors.New("--every 0: want a number of at least 1"))
+			}
+			if file != "" && kernel {
+				return newUsageError(cmd, errors.New("--drops: the kernel tells of its drops while they happen; "+
+					"`wgnode merge` has those that a recording has noted"))
 			}
 			if file != "" {
 				req.Filter = args
@@ -55,13 +67,14 @@ You can omit the key, except for peer names: "tcp", "dropped", "A4".
 				return err
 			}
 			req.Filter = words
-			return runWatch(cmd, name, req)
+			return runWatch(cmd, name, req, kernel)
 		},
 		ValidArgsFunction: completeWatch,
 	}
 	cmd.Flags().BoolVar(&req.JSON, "json", false, "print one JSON object a line")
 	cmd.Flags().UintVar(&req.Every, "every", 1, "show only one packet of `N`")
 	cmd.Flags().BoolVar(&req.Past, "past", false, "begin with the contents of the flight recorder")
+	cmd.Flags().BoolVar(&kernel, "drops", false, "also show what the kernel drops of the tunnel's packets")
 	readFlag(cmd, &file)
 	return cmd
 }
@@ -87,12 +100,12 @@ func splitWatch(cmd *cobra.Command, args []string) (name string, words []string,
 	return name, args, warnOfDead(cmd, all)
 }
 
-func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
-	// A filter that is wrong whatever the peers are is an error of usage. One
-	// that names peers can only be judged by the node.
-	if _, err := filter.Compile(req.Filter, anyPeer); err != nil {
-		return newUsageError(cmd, err)
+func runWatch(cmd *cobra.Command, name string, req node.WatchRequest, asked bool) error {
+	parts, kernel, err := watchParts(cmd, req.Filter, asked)
+	if err != nil {
+		return err
 	}
+	req.Filter = parts.Events
 	c, err := dialNode(cmd, name)
 	if err != nil {
 		return err
@@ -102,7 +115,13 @@ func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
 	out, done := untilOutput(cmd, cmd.OutOrStdout(), "waiting for packets of %s; Ctrl-C ends", name)
 	opt := textOptions(cmd).Options
 	req.Color = opt.Color
-	lost, err := c.Watch(ctx, req, newEventLines(out, req.JSON, opt))
+	lines := newEventLines(out, req.JSON, opt)
+	var lost uint64
+	if kernel {
+		lost, err = watchBoth(ctx, cmd, c, name, req, parts, lines)
+	} else {
+		lost, err = c.Watch(ctx, req, lines)
+	}
 	done()
 	if err != nil {
 		err = fmt.Errorf("watch %s: %w", name, err)
@@ -114,7 +133,8 @@ func runWatch(cmd *cobra.Command, name string, req node.WatchRequest) error {
 }
 
 func completeWatch(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return completeFilter(cmd, args, func(args []string) []string { return filter.Complete(args, toComplete) })
+	reasons, _ := drops.Reasons() // of another kernel there are none to offer
+	return completeFilter(cmd, args, func(args []string) []string { return filter.CompleteBoth(args, toComplete, reasons) })
 }
 
 // completeFilter offers names of nodes, and behind one the words that complete knows, and

@@ -85,8 +85,9 @@ func (l *List) add(d *drops.Drop) *Row {
 	r.Time, r.Segment, r.Reason, r.Place, r.Hook = d.At.UTC(), d.Segment.String(), d.Reason, d.Place, d.Hook()
 	r.Device, r.Socket, r.Proven = l.device(d.Device), d.Socket, d.Proves()
 	r.Packet.describe(&e, d.Length)
-	if p, ok := l.peers.names[e.Peer]; ok {
-		r.Packet.Peer, r.Packet.PeerName = p.PublicKey.Base64(), p.Name
+	r.event, r.peer = e, l.peers.names[e.Peer]
+	if e.Peer != 0 {
+		r.Packet.Peer, r.Packet.PeerName = r.peer.PublicKey.Base64(), r.peer.Name
 	}
 	r.show(time.Now(), l.filter != nil, l.Lost())
 	return &r.Row
@@ -116,7 +117,7 @@ func (l *List) decode(d *drops.Drop, e *probe.Event) bool {
 		e.InnerSrc, e.InnerDst, e.InnerSrcPort, e.InnerDstPort, e.Proto = probe.Addr{}, probe.Addr{}, 0, 0, 0
 		l.decodeMessage(d, e)
 	}
-	e.Peer = l.peers.of(e)
+	e.Peer, e.Time = l.peers.of(e), d.At.UnixNano()
 	return true
 }
 

@@ -4,11 +4,11 @@ package droplist
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/schema"
 )
 
@@ -32,6 +32,9 @@ type Row struct {
 	Packet    Packet  `json:"packet"`             // the latest
 	// Lost is how many reports of the list, of any row, found no room. Count has their packets.
 	Lost uint64 `json:"lost,omitempty"`
+
+	event probe.Event // of the latest packet
+	peer  Peer
 }
 
 // Packet is what the headers say of a dropped packet. Of an encrypted one the addresses
@@ -58,19 +61,20 @@ type Packet struct {
 func (p *Packet) Detail() string { return p.detail }
 
 // Where is the place, and the part of the path.
-func (r *Row) Where() string {
-	var words []string
-	if r.Place != "" {
-		words = append(words, "in "+r.Place)
-	}
-	if r.Device != "" {
-		words = append(words, "at "+r.Device)
-	}
-	where := strings.Join(words, ", ")
-	if r.Hook != "" {
-		where = strings.TrimSpace(where + " (" + r.Hook + ")")
-	}
-	return where
+func (r *Row) Where() string { d := r.Drop(); return d.Where() }
+
+// Drop is what the kernel says of the latest packet.
+func (r *Row) Drop() eventtext.Drop {
+	return eventtext.Drop{Segment: r.Segment, Place: r.Place, Hook: r.Hook, Device: r.Device, Proven: r.Proven,
+		Count: r.Count, AtLeast: r.AtLeast}
+}
+
+// Event has the headers of the latest packet. Its peer is one of the row's, see [Row.Peer].
+func (r *Row) Event() *probe.Event { return &r.event }
+
+// Peer implements [eventtext.Names] for the latest packet.
+func (r *Row) Peer(probe.PeerID) (k key.Public, name string, ok bool) {
+	return r.peer.PublicKey, r.peer.Name, !r.peer.PublicKey.IsZero()
 }
 
 // describe fills the packet from an event that has its headers.

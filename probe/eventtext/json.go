@@ -17,12 +17,7 @@ import (
 // escaped.
 func AppendJSON(dst []byte, e *probe.Event, names Names) []byte {
 	o := object{buf: append(dst, '{')}
-	o.number("schema", schema.Number)
-	o.key("time")
-	o.buf = append(o.buf, '"')
-	o.buf = e.When().UTC().AppendFormat(o.buf, time.RFC3339Nano)
-	o.buf = append(o.buf, '"')
-	o.number("seq", e.Seq)
+	o.head(e)
 	if e.Pair != 0 {
 		o.number("pair", e.Pair)
 	}
@@ -36,10 +31,7 @@ func AppendJSON(dst []byte, e *probe.Event, names Names) []byte {
 		o.text("verdict", "passed")
 	}
 	o.name("direction", e.Seam.Direction())
-	if k, name, ok := names.Peer(e.Peer); ok && e.Peer != 0 {
-		o.text("peer", k.String())
-		o.name("peer_name", name)
-	}
+	o.peer(e, names)
 	if c, ok := e.Network(); ok {
 		o.network(c)
 		return append(o.buf, '}')
@@ -101,6 +93,23 @@ func (o *object) flag(k string, set bool) {
 func (o *object) addrPort(k string, a netip.AddrPort) {
 	if a.Addr().IsValid() && !a.Addr().IsUnspecified() {
 		o.text(k, a.String())
+	}
+}
+
+// head is what each object begins with.
+func (o *object) head(e *probe.Event) {
+	o.number("schema", schema.Number)
+	o.key("time")
+	o.buf = append(o.buf, '"')
+	o.buf = e.When().UTC().AppendFormat(o.buf, time.RFC3339Nano)
+	o.buf = append(o.buf, '"')
+	o.number("seq", e.Seq)
+}
+
+func (o *object) peer(e *probe.Event, names Names) {
+	if k, name, ok := names.Peer(e.Peer); ok && e.Peer != 0 {
+		o.text("peer", k.String())
+		o.name("peer_name", name)
 	}
 }
 

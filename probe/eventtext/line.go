@@ -33,16 +33,20 @@ type Names interface {
 // the reason.
 func AppendLine(dst []byte, e *probe.Event, names Names, opt *Options) []byte {
 	l := line{dst, opt}
-	l.buf = opt.begin(l.buf, Dim)
-	l.buf = opt.AppendClock(l.buf, e.When())
-	l.buf = opt.end(l.buf, Dim)
-	l.buf = append(l.buf, ' ')
-	l.column(SideStyle(e.Checkpoint), e.Checkpoint.String(), 2)
-	l.column(Plain, e.Seam.String(), len("udp-receive"))
-	l.column(Bold, PeerName(e.Peer, names, opt), opt.peerWidth())
+	l.columns(e, e.Seam.String(), names)
 	l.what(e)
 	l.dropped(e)
 	return l.buf
+}
+
+func (l *line) columns(e *probe.Event, seam string, names Names) {
+	l.buf = l.opt.begin(l.buf, Dim)
+	l.buf = l.opt.AppendClock(l.buf, e.When())
+	l.buf = l.opt.end(l.buf, Dim)
+	l.buf = append(l.buf, ' ')
+	l.column(SideStyle(e.Checkpoint), e.Checkpoint.String(), 2)
+	l.column(Plain, seam, len("udp-receive"))
+	l.column(Bold, PeerName(e.Peer, names, l.opt), l.opt.peerWidth())
 }
 
 // AppendDetail appends what a line says of e behind the columns: what passed, or

@@ -88,6 +88,10 @@ type Object struct {
 		Len uint16 `json:"len,omitempty"` // of the UDP payload, in bytes
 	} `json:"outer,omitzero"`
 
+	// Kernel is there if the kernel of this host has dropped the packet, which then is at no
+	// seam: seq is 0, and reason is the kernel's, such as TC_EGRESS.
+	Kernel Drop `json:"kernel,omitzero"`
+
 	AllowedIP     string `json:"allowed_ip,omitempty"`     // the prefix of AllowedIPs that matched
 	Receiver      uint32 `json:"receiver,omitempty"`       // index of a session
 	Sender        uint32 `json:"sender,omitempty"`         // index of a session

@@ -41,6 +41,8 @@
 //
 // A filter of what the kernel drops ([Drops]) has the same terms, but for checkpoint, seam,
 // direction and verdict, and reason there is the kernel's: "reason TC_EGRESS".
+// A filter of both ([Split]) has the reasons of both; what the kernel drops is at no checkpoint and
+// seam, and its verdict is dropped.
 //
 // # Putting terms together
 //

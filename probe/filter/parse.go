@@ -86,6 +86,8 @@ type parser struct {
 	pos     int // of the next word
 	resolve Resolver
 	kernel  *kernelReasons // of a filter of the kernel's drops
+	parts   *Parts         // of a filter that is taken apart
+	begun   int            // the first word of the term
 	terms   []term
 }
 
@@ -100,6 +102,7 @@ func (p *parser) next(want string) (string, error) {
 
 // term reads one term: [not] [outer] [src|dst] KEY VALUE, or a bare value.
 func (p *parser) term() error {
+	p.begun = p.pos
 	word, err := p.next("a term")
 	if err != nil {
 		return err
@@ -136,7 +139,10 @@ func (p *parser) term() error {
 	} else if k.what, err = p.bareKey(word, k); err != nil {
 		return err
 	}
-	if p.kernel == nil {
+	switch {
+	case p.parts != nil:
+		return p.parts.take(p, k, not, word)
+	case p.kernel == nil:
 		return p.add(k, not, word)
 	}
 	if err := p.kernel.takes(k.what); err != nil {
@@ -153,7 +159,7 @@ func (p *parser) term() error {
 func (p *parser) bareKey(word string, k termKey) (what, error) {
 	first, _, _ := strings.Cut(word, ",")
 	if k == (termKey{}) {
-		if p.kernel != nil {
+		if p.kernel != nil && p.parts == nil {
 			if _, ok := p.kernel.name(first); ok {
 				return whatReason, nil
 			}
@@ -163,6 +169,11 @@ func (p *parser) bareKey(word string, k termKey) (what, error) {
 		}
 		if _, ok := probe.ParseCheckpoint(first); ok {
 			return whatCheckpoint, nil // in lower case
+		}
+		if p.parts != nil {
+			if _, ok := p.kernel.name(first); ok {
+				return whatReason, nil
+			}
 		}
 	}
 	for _, w := range []what{whatHost, whatNet} {
@@ -199,7 +210,9 @@ func (p *parser) unknownWord(word string, k termKey) error {
 		}
 	}
 	known := firstWords()
-	if p.kernel != nil {
+	if p.parts != nil {
+		known = append(known, p.kernel.known...)
+	} else if p.kernel != nil {
 		known = append(slices.DeleteFunc(keyWords(), func(w string) bool { k, ok := keyNamed(w); return ok && !isOfDrops(k) }), p.kernel.known...)
 		return fmt.Errorf("unknown word %q: %swant an address, a name such as tcp, data or NETFILTER_DROP, "+
 			"or one of src, dst, outer, not, peer, kind, reason, proto, host, net, port", word, didYouMean(word, known))

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
@@ -218,6 +220,73 @@ func TestDropsAsMetrics(t *testing.T) {
 	}
 	if err := p.Wait(); err != nil {
 		t.Errorf("SIGTERM: %v; %s", err, p.Output())
+	}
+}
+
+// A watch shows what the kernel drops among what passes the node; who may not see it hears
+// that once, and has the rest.
+func TestDropsInWatch(t *testing.T) {
+	lab.Need(t, "setpriv")
+	s := newSite(t, false)
+	s.UpBoth()
+	watch := func(before []string, args ...string) *lab.Proc {
+		return s.A.Start(slices.Concat(before, []string{s.Wgnode, "watch", "wg0"}, args)...)
+	}
+	both, kernel := watch(nil, "--drops", "--json", "dst", "port", "998,999"), watch(nil, "reason", "netfilter_drop")
+	for _, p := range []*lab.Proc{both, kernel} {
+		p.WaitOutput(patience.Context(t), "looking at what the kernel drops of wg0")
+	}
+	for _, less := range [][]string{
+		{"setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin"},
+		{"unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" \"$@\""},
+	} {
+		events := watch(less, "--drops", "--past")
+		events.WaitOutput(patience.Context(t), "A1 tun-read")
+		if out := events.Output(); strings.Count(out, "what the kernel drops is not shown") != 1 {
+			t.Errorf("%s: %s", less, out)
+		}
+		events.Stop()
+		sitetest.Fails(t, s.A, 1, "see what the kernel drops: ", slices.Concat(less, []string{s.Wgnode, "watch", "wg0", "NETFILTER_DROP"})...)
+	}
+	sitetest.Fails(t, s.A, 2, "wants none of it", s.Wgnode, "watch", "wg0", "--drops", "A1")
+	sitetest.NFT(s.A, "output", "ip daddr "+s.Inner(2)+" udp dport 999 drop")
+	for _, port := range []string{"998", "999"} {
+		if _, _, err := s.A.Try("bash", "-c", "echo >/dev/udp/"+s.Inner(2)+"/"+port); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kernel.WaitOutput(patience.Context(t), "kernel      gateway")
+	kernel.WaitOutput(patience.Context(t), ":999 udp len 29 DROP NETFILTER_DROP in nft_do_chain (output)\n")
+	both.WaitOutput(patience.Context(t), `"dport":999`)
+	both.WaitOutput(patience.Context(t), `"dport":998`)
+	passed, dropped := 0, 0
+	for line := range strings.Lines(both.Output()) {
+		var e eventtext.Object
+		if !strings.HasPrefix(line, "{") {
+			continue
+		}
+		if err := sitetest.Decode(t, "watch", line, &e); err != nil {
+			t.Fatal(err)
+		}
+		if k := e.Kernel; e.Reason != "NETFILTER_DROP" {
+			passed++
+		} else if dropped++; e.Verdict != "dropped" || e.PeerName != "gateway" || e.Inner.DPort != 999 || k.Segment != "inner" ||
+			k.Place != "nft_do_chain" || k.Hook != "output" || !k.Proven || k.Count != 1 {
+			t.Errorf("%+v", e)
+		}
+	}
+	if passed == 0 || dropped != 1 {
+		t.Errorf("%d packets passed, and %d were dropped: %s", passed, dropped, both.Output())
+	}
+	for _, p := range []*lab.Proc{both, kernel} {
+		objects := objectsOf(t, p.Pid())
+		if err := p.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Wait(); err != nil || len(objects) == 0 {
+			t.Errorf("Ctrl-C: %v; it had %v", err, objects)
+		}
+		objects.gone(t)
 	}
 }
 
