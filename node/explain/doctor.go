@@ -101,6 +101,9 @@ func (d *doctor) Add(o *observe.Observation) {
 	if o.Packet != nil {
 		d.wire.add(d.facts, d.col, o.Packet)
 	}
+	if o.Dropped != nil {
+		d.wire.addDrop(d.facts, d.col, o.Dropped)
+	}
 	if o.Initiation != nil {
 		d.wire.watch.whose.heard(o.Initiation)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/node/observe"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/collect"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/routing"
 )
@@ -94,26 +95,51 @@ func (w *kernelWatch) dropOn(f *diagnose.Facts, d *observe.Dropped, on evidence.
 	return drop
 }
 
-// addDrop takes in what the kernel has dropped of all messages. Which way one went its ports
-// do not say, since both ends may have the same: the part of the path does that it was on.
-// o.mu must be held.
-func (o *Observer) addDrop(d *observe.Dropped, now time.Time) {
+// ends says on which segment a dropped message was, and where its ends are. Which way one went
+// its ports do not say, since both ends may have the same: the part of the path does that it was
+// on. It is false for what is of another program, to a port like ours.
+func ends(d *observe.Dropped, port uint16) (on evidence.Segment, remote netip.AddrPort, ok bool) {
 	on, remote, own := evidence.FromWire, d.Src, d.Dst
 	switch d.Hook {
 	case "output", "postrouting", "egress":
 		on, remote, own = evidence.ToWire, d.Dst, d.Src
 	case "ingress", "prerouting", "input":
 	default:
-		return
+		return 0, remote, false
 	}
-	if own.Port() != o.facts.ListenPort {
-		return // of another program, to a port like ours
+	return on, remote, own.Port() == port
+}
+
+// addDrop takes in what the kernel has dropped of all messages. o.mu must be held.
+func (o *Observer) addDrop(d *observe.Dropped, now time.Time) {
+	on, remote, ok := ends(d, o.facts.ListenPort)
+	if !ok {
+		return
 	}
 	o.wire.whose.ask(d.Head(), on == evidence.ToWire, now, func(b belongs) {
 		if k := o.kernel(remote, b); k != nil {
 			of := *o.facts
 			of.Kernel = k
 			k.On(on).AddDrop(o.wire.dropOn(&of, d, on, b))
+		}
+	})
+}
+
+// addDrop puts a message that the kernel has dropped down to the peer that it is of, once that
+// is known. One that anybody could have sent is put down to the peer that is where it came from.
+func (w *wireWatch) addDrop(f *diagnose.Facts, c *collect.Collector, d *observe.Dropped) {
+	on, remote, ok := ends(d, f.ListenPort)
+	if !ok {
+		return
+	}
+	w.watch.whose.ask(d.Head(), on == evidence.ToWire, time.Now(), func(b belongs) {
+		for id, p := range c.Peers {
+			if id == b.peer || b.peer == 0 && b.known == evidence.Claimed && p.Endpoint == remote {
+				of := *f
+				of.Peer, of.Kernel = p, w.of(id)
+				of.Kernel.On(on).AddDrop(w.watch.dropOn(&of, d, on, b))
+				return
+			}
 		}
 	})
 }

@@ -82,7 +82,7 @@ func (w *wireWatch) of(id probe.PeerID) *evidence.KernelEvidence {
 		k = &evidence.KernelEvidence{}
 		w.kernels[id] = k
 	}
-	k.Counters = w.seen.Counters // of all peers' packets
+	k.Counters, k.Hooks = w.seen.Counters, w.seen.Hooks // of all peers' packets
 	return k
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe"
@@ -50,6 +52,29 @@ func TestDoctorSeesDrops(t *testing.T) {
 		text := strings.Join(append(evidence.Texts(v.Evidence), v.Summary), "\n")
 		if v.Code != diagnose.UnderlayInputFirewall || !v.Certain || !strings.Contains(text, "udp dport 51820 drop") ||
 			!strings.Contains(text, s.Addr.RWan.V6.Addr().String()) {
+			t.Errorf("%+v", v)
+		}
+	})
+	t.Run("of a session that is up, by the kernel's word alone", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, false)
+		s.UpBoth()
+		s.A.Ping(s.Inner(2))
+		wall, toH := tcx("wan", ebpf.AttachTCXIngress), packets{proto: "udp", dport: 51820}
+		defer s.A.Start("ping", "-q", "-i", "0.2", s.Inner(2)).Stop()
+		wall.put(s, s.H, toH.other(), harmless)
+		var r diagnose.DoctorReport
+		if status := s.Ask(s.H, &r, "doctor", "wg0", "--for", "1s"); status != 0 || len(r.Peers) != 1 || r.Peers[0].State != diagnose.StateUp {
+			t.Errorf("status %d, %+v", status, r)
+		}
+		wall.put(s, s.H, toH, culprit)
+		r = diagnose.DoctorReport{}
+		if status := s.Ask(s.H, &r, "doctor", "wg0", "--for", "5s"); status != 2 || len(r.Peers) != 1 {
+			t.Fatalf("status %d, %+v", status, r)
+		}
+		v := r.Peers[0].Verdict
+		if text := strings.Join(evidence.Texts(v.Evidence), "\n"); v.Code != diagnose.BPFDrop || !v.Certain || v.Checkpoint != probe.B3 ||
+			!strings.Contains(text, "TC_INGRESS") || !strings.Contains(text, "tcx program") {
 			t.Errorf("%+v", v)
 		}
 	})

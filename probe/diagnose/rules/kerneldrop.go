@@ -250,10 +250,21 @@ func (f facts) outputKernel(now time.Time) *ruling {
 	return f.kernelDrop(now, evidence.ToTunnel, diagnose.OutputFirewall, probe.A1, "the packet to "+f.target()+" before it reaches the tunnel")
 }
 
+// worksSince reports whether encrypted packets pass on a segment, so that one that was dropped is
+// no fault. Of a peer whose flows are not known that is if the handshake was completed after the
+// drop, or, if it is one that came in or that comes and goes, if the peer was heard since.
+func (f facts) worksSince(on evidence.Segment, d *evidence.KernelDrop) bool {
+	if f.Flow != nil || f.Peer == nil {
+		return f.works()
+	}
+	m, _ := mechanismOf(d)
+	return f.Peer.Handshake.Established.After(d.At) || (on == evidence.FromWire || m.passing) && f.Peer.Heard.After(d.At)
+}
+
 // wireOutKernel: encrypted packets do not leave this host.
 func (f facts) wireOutKernel(now time.Time) *ruling {
 	d := f.Kernel.On(evidence.ToWire).KernelDrop
-	if d == nil || d.Claimed || f.works() {
+	if d == nil || d.Claimed || f.worksSince(evidence.ToWire, d) {
 		return nil
 	}
 	return f.kernelDrop(now, evidence.ToWire, diagnose.UnderlayOutputFirewall, f.sentAt(&evidence.Drop{Data: d.Data}),
@@ -270,7 +281,7 @@ func (f facts) wireInKernel(now time.Time) *ruling {
 
 func (f facts) kernelIn(now time.Time) *ruling {
 	d := f.Kernel.On(evidence.FromWire).KernelDrop
-	if d == nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+	if d == nil || f.worksSince(evidence.FromWire, d) || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
 	}
 	at := f.missedAt(d.Data, now)

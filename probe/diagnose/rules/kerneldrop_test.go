@@ -151,3 +151,41 @@ func TestClaimedDropBesideAnother(t *testing.T) {
 		t.Errorf("an answer leaves elsewhere than a stranger's packet came in: %s", v.Summary)
 	}
 }
+
+// Of a peer whose flows are not known, what the kernel dropped is a fault if nothing shows that
+// its packets passed afterwards.
+func TestKernelDropsOfPeer(t *testing.T) {
+	tc := func(edit ...func(*evidence.KernelDrop)) evidence.Traversal {
+		return dropped("TC_INGRESS", "__netif_receive_skb_core", append(edit, early, ofMessage)...)
+	}
+	queue := func(edit ...func(*evidence.KernelDrop)) evidence.Traversal {
+		return dropped("QDISC_DROP", "__dev_queue_xmit", append(edit, early, ofMessage)...)
+	}
+	later, before := now.Add(-time.Millisecond), now.Add(-time.Minute)
+	for _, test := range []struct {
+		name        string
+		on          evidence.Segment
+		drop        evidence.Traversal
+		established time.Time
+		heard       time.Time
+		want        diagnose.Code
+	}{
+		{"of what comes in", evidence.FromWire, tc(), before, before, diagnose.BPFDrop},
+		{"and others came later", evidence.FromWire, tc(twice), before, later, diagnose.Healthy},
+		{"and a handshake was completed later", evidence.FromWire, tc(twice), later, later, diagnose.Healthy},
+		{"of what goes out, where nothing says that it arrives", evidence.ToWire,
+			dropped("TC_EGRESS", "__dev_queue_xmit", early, ofMessage), before, later, diagnose.BPFDrop},
+		{"and a handshake was completed", evidence.ToWire, dropped("TC_EGRESS", "__dev_queue_xmit", early, ofMessage), later, later,
+			diagnose.Healthy},
+		{"a queue, while there are answers", evidence.ToWire, queue(twice), before, later, diagnose.Healthy},
+		{"a queue, and no answer", evidence.ToWire, queue(twice), before, before, diagnose.QueueFull},
+		{"a hint", evidence.FromWire, tc(hint), before, before, diagnose.Healthy},
+	} {
+		s := tell(probe.SideB)
+		s.Flow, s.Peer.Heard = nil, test.heard
+		s.Peer.Handshake.Established, s.Peer.Handshake.EstablishedNow = test.established, true
+		if v, _ := s.kernel(test.on, test.drop).judge(); v.Code != test.want || v.Certain != (test.want != diagnose.Healthy) && !v.Healthy() {
+			t.Errorf("%s: %s, certain %v, want %s", test.name, v.Code, v.Certain, test.want)
+		}
+	}
+}
