@@ -55,6 +55,12 @@ func (d *KernelDrop) OfRouting() bool {
 	return false
 }
 
+// NextHopSilent reports whether the packet has waited for the address of its next hop on the link,
+// and that has not answered.
+func (d *KernelDrop) NextHopSilent() bool {
+	return d != nil && !d.Hint && d.Reason == "NEIGH_FAILED"
+}
+
 // Where is the reason, and where it was: "TC_EGRESS in __dev_queue_xmit, at wg0".
 func (d *KernelDrop) Where() string {
 	where := d.Reason
@@ -72,10 +78,15 @@ func (d *KernelDrop) String() string {
 	return fmt.Sprintf("the kernel dropped %s: %s", d.Packet, d.Where())
 }
 
-// Hinted says what a drop may mean that proves nothing, "" if there is none or it proves
-// something.
+// Hinted says what a drop may mean that proves nothing of this host, "" if there is none or it
+// proves something.
 func (t *Traversal) Hinted() string {
-	if t == nil || t.KernelDrop == nil || !t.KernelDrop.Hint {
+	switch {
+	case t == nil || t.KernelDrop == nil:
+		return ""
+	case t.KernelDrop.NextHopSilent():
+		return t.KernelDrop.String() + "; its next hop on the link does not answer"
+	case !t.KernelDrop.Hint:
 		return ""
 	}
 	return t.KernelDrop.String() + "; that alone does not prove that anything is wrong"

@@ -146,7 +146,7 @@ func stopped(p *evidence.Traversal) (hook, by string) {
 	switch {
 	case p.Held != nil:
 		return p.Held.Hook, p.Held.By + " (" + p.Held.How + ")"
-	case p.Drop == nil && p.KernelDrop != nil && !p.KernelDrop.Hint && !p.KernelDrop.OfRouting():
+	case p.Drop == nil && p.KernelDrop != nil && !p.KernelDrop.Hint && !p.KernelDrop.OfRouting() && !p.KernelDrop.NextHopSilent():
 		return p.KernelDrop.Hook, "the kernel, " + p.KernelDrop.Where()
 	case p.Drop == nil:
 		return "", ""

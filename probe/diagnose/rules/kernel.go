@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -265,20 +266,36 @@ func (f facts) returned(time.Time) *ruling {
 	return final(v)
 }
 
-// neighborSilent: the request went on, and the next hop does not take it: B6.
+// neighborSilent: the request went on, and the next hop does not take it: B6. The kernel says so
+// of the packet itself once it has asked in vain.
 func (f facts) neighborSilent(time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromTunnel)
-	n := p.Route.Neighbor
-	if f.Flow.Seen[probe.B4] == nil || p.Passed != "postrouting" || n == nil || !n.Unreachable || f.Kernel.On(evidence.ToTunnel).Packets > 0 {
+	n, failed := p.Route.Neighbor, p.KernelDrop.NextHopSilent()
+	if f.Flow.Seen[probe.B4] == nil || f.Kernel.On(evidence.ToTunnel).Packets > 0 ||
+		!failed && (p.Passed != "postrouting" || n == nil || !n.Unreachable) {
 		return nil
 	}
-	v := diagnose.Verdict{Code: diagnose.NeighborUnreachable, Checkpoint: probe.B6, Where: diagnose.WhereBeyond,
-		Summary: fmt.Sprintf("%s does not answer on %s: no host there has that address, or it is down", n.Addr, n.Link),
-		Evidence: []evidence.Line{
-			evidence.Kernel.Decides("netfilter trace: the packet to %s was forwarded out of %s%s", f.target(), p.Out, comma(p.Translated)),
-			evidence.Kernel.Decides("%s", n.Evidence)},
-		Fix: fix.Steps{fix.Note("is it up, and on that link?"), fix.Check("ip neighbour show %s dev %s", n.Addr, n.Link),
-			fix.Note("if it is elsewhere:"), fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}}
+	var known []evidence.Line
+	if p.Passed == "postrouting" {
+		known = append(known, evidence.Kernel.Decides("netfilter trace: the packet to %s was forwarded out of %s%s",
+			f.target(), p.Out, comma(p.Translated)))
+	}
+	if failed {
+		known = append(known, evidence.Kernel.Decides("%s", p.KernelDrop))
+	}
+	v := diagnose.Verdict{Code: diagnose.NeighborUnreachable, Checkpoint: probe.B6, Where: diagnose.WhereBeyond}
+	if n == nil || !n.Unreachable { // the table has forgotten it, or was not read
+		link := cmp.Or(p.KernelDrop.Device, p.Out)
+		v.Evidence = known
+		v.Summary = fmt.Sprintf("the next hop to %s does not answer on %s: no host there has that address, or it is down", f.target(), link)
+		v.Fix = fix.Steps{fix.Note("is it up, and on that link?"), fix.Check("ip route get %s", f.Flow.Target.Addr()),
+			fix.Check("ip neighbour show dev %s", link)}
+		return final(v)
+	}
+	v.Summary = fmt.Sprintf("%s does not answer on %s: no host there has that address, or it is down", n.Addr, n.Link)
+	v.Evidence = append(known, evidence.Kernel.Decides("%s", n.Evidence))
+	v.Fix = fix.Steps{fix.Note("is it up, and on that link?"), fix.Check("ip neighbour show %s dev %s", n.Addr, n.Link),
+		fix.Note("if it is elsewhere:"), fix.Command("ip route add %s via GATEWAY dev LINK", hostPrefix(f.Flow.Target.Addr()))}
 	return final(v)
 }
 

@@ -192,7 +192,7 @@ func confirms(p *evidence.Traversal, reasons ...string) []evidence.Line {
 // routing and IPsec, of which the tables would tell.
 func otherwise(p *evidence.Traversal) bool {
 	_, known := mechanismOf(p.KernelDrop)
-	return known && p.Drop == nil && !p.KernelDrop.OfRouting() && p.KernelDrop.Reason != "XFRM_POLICY"
+	return (known || p.KernelDrop.NextHopSilent()) && p.Drop == nil && !p.KernelDrop.OfRouting() && p.KernelDrop.Reason != "XFRM_POLICY"
 }
 
 // once leaves out steps that are there before.

@@ -189,3 +189,41 @@ func TestKernelDropsOfPeer(t *testing.T) {
 		}
 	}
 }
+
+// That the next hop does not answer the kernel says of the packet itself, also where nobody has
+// traced it or the table of neighbors has forgotten it. Of encrypted packets it is no verdict.
+func TestNextHopSilent(t *testing.T) {
+	failed := func(edit ...func(*evidence.KernelDrop)) evidence.Traversal {
+		return dropped("NEIGH_FAILED", "neigh_invalidate", append(edit, func(d *evidence.KernelDrop) { d.Device = "lan" })...)
+	}
+	known := failed()
+	known.Passed, known.Out = "postrouting", "lan"
+	known.Route = evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lan", Neighbor: &evidence.Neighbor{Addr: target.Addr(),
+		Link: "lan", Unreachable: true, Evidence: "ip neighbour: FAILED"}}
+	for _, test := range []struct {
+		name string
+		s    *story
+		want diagnose.Code
+		says []string
+	}{
+		{"and the table says so", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, known), diagnose.NeighborUnreachable,
+			[]string{"forwarded out of lan", "NEIGH_FAILED in neigh_invalidate, at lan", "ip neighbour: FAILED"}},
+		{"by the kernel's word alone", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, failed()), diagnose.NeighborUnreachable,
+			[]string{"NEIGH_FAILED in neigh_invalidate, at lan", "does not answer on lan"}},
+		{"at a place that proves nothing", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, failed(hint)), "", nil},
+		{"of an encrypted packet", tell(probe.SideA).asks().calls().kernel(evidence.ToWire, failed(early)), diagnose.NoResponse,
+			[]string{"its next hop on the link does not answer"}},
+	} {
+		v, settled := test.s.judge()
+		text := strings.Join(append(evidence.Texts(v.Evidence), v.Summary), "\n")
+		if sure := test.want == diagnose.NeighborUnreachable; test.want != "" && v.Code != test.want || v.Certain != sure || settled && !sure ||
+			test.want == "" && v.Code == diagnose.NeighborUnreachable {
+			t.Errorf("%s: %s, certain %v, want %s", test.name, v.Code, v.Certain, test.want)
+		}
+		for _, says := range test.says {
+			if !strings.Contains(text, says) {
+				t.Errorf("%s: does not say %q:\n%s", test.name, says, text)
+			}
+		}
+	}
+}

@@ -286,6 +286,7 @@ func TestProof(t *testing.T) {
 		{reason: "NOT_SPECIFIED", place: "ip_error", proves: true},
 		{reason: "IP_INHDR", place: "ip_forward", proves: true},
 		{reason: "IP_INHDR", place: "ip_rcv_core"},
+		{reason: "NEIGH_FAILED", place: "neigh_invalidate", proves: true},
 		{reason: "TCP_OLD_DATA", place: "anywhere", noise: true},
 	} {
 		d := &Drop{Reason: test.reason, Place: test.place}

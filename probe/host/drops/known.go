@@ -28,6 +28,7 @@ var proof = map[string][]string{
 	"IP_INHDR":        {"ip_forward", "ip6_forward"},
 	"IP_INADDRERRORS": {"ip_error", "ip6_forward"},
 	"IP_INNOROUTES":   {"ip_error", "ip6_pkt_discard", "ip6_pkt_prohibit"},
+	"NEIGH_FAILED":    {"neigh_invalidate"}, // it has waited for a neighbor that does not answer
 	// Without a reason of its own, by the place alone.
 	"NOT_SPECIFIED": {"veth_xdp_rcv_skb", "do_xdp_generic", "generic_xdp_tx", "nf_queue", "__nf_queue", "nf_hook_slow",
 		"ip_error", "dst_discard_out", "dst_discard", "__dev_forward_skb2"},
