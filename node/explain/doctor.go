@@ -76,8 +76,11 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 		s.addFindings(ctx, r)
 		r.Findings = append(r.Findings, rules.Strangers(d.facts, known(d.now, s.strangers(d.col.Strangers)))...)
 	}
-	if d.wire != nil {
+	switch {
+	case d.wire != nil:
 		d.wire.complete(r)
+	case req.For > 0 && !req.VerdictsOnly:
+		r.Unchecked = append(r.Unchecked, kernelUnasked)
 	}
 	return r, nil
 }

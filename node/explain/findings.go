@@ -29,7 +29,14 @@ func (x *explanation) addFindings(ctx context.Context, r *diagnose.Report) {
 	}
 	r.Findings, r.Unchecked = diagnose.Beside(g.findings(), &r.Verdict), g.unchecked
 	r.Findings = append(r.Findings, x.knocked(&r.Verdict)...)
+	if !x.Kernel && !r.Verdict.Certain && !r.Verdict.Healthy() {
+		r.Unchecked = append(r.Unchecked, kernelUnasked)
+	}
 }
+
+// kernelUnasked is what is said where a node has no interface.
+const kernelUnasked = "what this host's kernel does with the encrypted packets: of a node without an interface " +
+	"`wgnode trace` and `wgnode drops` look at that"
 
 // addFindings completes the report of a doctor.
 func (s *Subject) addFindings(ctx context.Context, r *diagnose.DoctorReport) {

@@ -16,4 +16,8 @@
 //
 //	go test -tags bench -run Compare -timeout 30m -v ./node/lab/compare \
 //		-entry 'wireguard-go' -entry 'wgnode=/tmp/wgnode device -f {}' -rounds 5
+//
+// What `wgnode drops` costs other traffic, and what a flood of dropped packets costs it:
+//
+//	go test -tags bench -run TestDropsCost -timeout 30m -v ./node/lab/compare -rounds 6 -seconds 2
 package compare

@@ -45,7 +45,7 @@ type metric struct {
 var metrics = []metric{
 	{"received", "Gbit/s", func(s Sample) bool { return s.Bytes > 0 && s.Packets == 0 }, Sample.gigabits},
 	{"received", "kpackets/s", func(s Sample) bool { return s.Packets > 0 }, func(s Sample) float64 { return s.Packets / s.Seconds / 1e3 }},
-	{"CPU", "s/GB", func(s Sample) bool { return s.Bytes > 0 }, func(s Sample) float64 { return s.CPU / (s.Bytes / 1e9) }},
+	{"CPU", "s/GB", func(s Sample) bool { return s.Bytes > 0 && s.CPU > 0 }, func(s Sample) float64 { return s.CPU / (s.Bytes / 1e9) }},
 	{"p50", "ms", func(s Sample) bool { return s.P50 > 0 }, func(s Sample) float64 { return s.P50 }},
 	{"p99", "ms", func(s Sample) bool { return s.P99 > 0 }, func(s Sample) float64 { return s.P99 }},
 	{"memory", "MB", func(s Sample) bool { return s.Memory > 0 }, func(s Sample) float64 { return s.Memory / 1e6 }},

@@ -57,19 +57,19 @@ func ParseWorkloads(text string) (chosen []Workload, err error) {
 func iperf(args ...string) func(testing.TB, *pair, int) Sample {
 	return func(t testing.TB, p *pair, seconds int) Sample {
 		t.Helper()
-		return startIperf(t, p, seconds, args...)()
+		return startIperf(t, p, farAddr, seconds, args...)()
 	}
 }
 
-// startIperf starts a client and its server, and returns a function that waits
-// for what they have measured.
-func startIperf(t testing.TB, p *pair, seconds int, args ...string) func() Sample {
+// startIperf starts a client and its server, at an address of the far host, and returns a
+// function that waits for what they have measured.
+func startIperf(t testing.TB, p *pair, at string, seconds int, args ...string) func() Sample {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(seconds)*time.Second+time.Minute)
-	server := p.far.Start("iperf3", "-s", "-1", "--forceflush", "-B", farAddr)
+	server := p.far.Start("iperf3", "-s", "-1", "--forceflush", "-B", at)
 	server.WaitOutput(ctx, "Server listening")
 	var out strings.Builder
-	args = append([]string{"iperf3", "-J", "-c", farAddr, "-t", strconv.Itoa(seconds)}, args...)
+	args = append([]string{"iperf3", "-J", "-c", at, "-t", strconv.Itoa(seconds)}, args...)
 	client := p.near.Command(ctx, args...)
 	client.Stdout = &out
 	if err := client.Start(); err != nil {
@@ -153,7 +153,7 @@ func ping(t testing.TB, p *pair, seconds int) Sample {
 
 func pingLoaded(t testing.TB, p *pair, seconds int) Sample {
 	t.Helper()
-	wait := startIperf(t, p, seconds+2)
+	wait := startIperf(t, p, farAddr, seconds+2)
 	s := ping(t, p, seconds)
 	wait()
 	return s

@@ -5,6 +5,7 @@ package faults
 import (
 	"context"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,16 +84,38 @@ func TestExplainKilled(t *testing.T) {
 	patience.Until(s.T, "what was there before, and nothing else",
 		func() bool { return look() == before && len(strings.Fields(files())) <= len(strings.Fields(open)) })
 
+	had := 0
 	for range 5 {
 		p := s.A.Start(s.Wgnode, "explain", "wg0", s.Web())
 		patience.Until(s.T, "a trace", func() bool { return strings.Contains(look(), "wgnode-trace") })
+		s.A.Run("pkill", "-STOP", "-o", "wgnode")
+		objects := s.objectsOfNode()
 		s.A.Run("pkill", "-KILL", "-o", "wgnode")
 		_ = p.Wait() // the connection to its node is gone
+		had += len(objects)
+		objects.Gone(t)
 		patience.Until(s.T, "no trace of a dead node",
 			func() bool { return !strings.Contains(look(), "wgnode-trace") && !strings.Contains(look(), "wg0") })
 		s.A.Run(s.Wgnode, "up", "wg0")
 	}
 	patience.Until(s.T, "the same routes and rules as before:\n"+before, func() bool { return look() == before })
+	t.Logf("%d BPF programs, maps and links were there when the node was killed", had)
+}
+
+// objectsOfNode are what the node of A has in the kernel.
+func (s *site) objectsOfNode() (objects sitetest.KernelObjects) {
+	s.T.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(s.A.Run("pgrep", "-o", "wgnode")))
+	if err == nil {
+		err = s.A.Do(func() error {
+			objects = sitetest.ObjectsOf(s.T, pid)
+			return nil
+		})
+	}
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return objects
 }
 
 // killExplain kills an explanation after a while.

@@ -4,80 +4,18 @@ package system
 
 import (
 	"bufio"
-	"errors"
-	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
-
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/patience"
 )
-
-// kernelObjects are BPF programs, maps and links, by the name of their identifier in
-// /proc/PID/fdinfo: "prog_id 17".
-type kernelObjects map[string]bool
-
-// objectsOf are those that a process has.
-func objectsOf(t *testing.T, pid int) kernelObjects {
-	t.Helper()
-	all := make(kernelObjects)
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil && !errors.Is(err, os.ErrNotExist) { // the process may have closed it
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			switch f := strings.Fields(line); {
-			case len(f) == 2 && (f[0] == "prog_id:" || f[0] == "map_id:" || f[0] == "link_id:"):
-				all[strings.Replace(strings.Join(f, " "), ":", "", 1)] = true
-			}
-		}
-	}
-	return all
-}
-
-// gone waits until the kernel has none of them.
-func (all kernelObjects) gone(t *testing.T) {
-	t.Helper()
-	for object := range all {
-		var kind string
-		var id uint32
-		if _, err := fmt.Sscan(object, &kind, &id); err != nil {
-			t.Fatal(err)
-		}
-		patience.See(t, "no "+object, func() (string, bool) {
-			var c interface{ Close() error }
-			var err error
-			switch kind {
-			case "prog_id":
-				c, err = ebpf.NewProgramFromID(ebpf.ProgramID(id))
-			case "map_id":
-				c, err = ebpf.NewMapFromID(ebpf.MapID(id))
-			default:
-				c, err = link.NewFromID(link.ID(id))
-			}
-			if err == nil {
-				_ = c.Close() // it is there
-			}
-			return fmt.Sprint(err), errors.Is(err, os.ErrNotExist)
-		})
-	}
-}
 
 // Nothing is attached when the command has ended, whatever ended it.
 func TestDropsLeavesNothing(t *testing.T) {
@@ -90,7 +28,7 @@ func TestDropsLeavesNothing(t *testing.T) {
 	p := start()
 	p.WaitOutput(patience.Context(t), "looking at")
 	longest := time.Since(began)
-	objects := objectsOf(t, p.Pid())
+	objects := sitetest.ObjectsOf(t, p.Pid())
 	if len(objects) < 5 { // a program, its link and three maps
 		t.Errorf("while it runs: %v", objects)
 	}
@@ -100,7 +38,7 @@ func TestDropsLeavesNothing(t *testing.T) {
 	if err := p.Wait(); err != nil {
 		t.Errorf("Ctrl-C: %v", err)
 	}
-	objects.gone(t)
+	objects.Gone(t)
 	s.A.Run(s.Wgnode, "drops", "wg0", "--for", "10ms")
 	had := 0
 	for range 20 {
@@ -109,7 +47,7 @@ func TestDropsLeavesNothing(t *testing.T) {
 		time.Sleep(after)
 		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
 			if signal == syscall.SIGKILL {
-				objects = objectsOf(t, p.Pid())
+				objects = sitetest.ObjectsOf(t, p.Pid())
 			}
 			if err := p.Signal(signal); err != nil {
 				t.Fatal(err)
@@ -117,7 +55,7 @@ func TestDropsLeavesNothing(t *testing.T) {
 		}
 		<-p.Done()
 		had += len(objects)
-		objects.gone(t)
+		objects.Gone(t)
 	}
 	t.Logf("%d objects were there when it was killed", had)
 	sitetest.Unchanged(t, s.A, before)
@@ -279,14 +217,14 @@ func TestDropsInWatch(t *testing.T) {
 		t.Errorf("%d packets passed, and %d were dropped: %s", passed, dropped, both.Output())
 	}
 	for _, p := range []*lab.Proc{both, kernel} {
-		objects := objectsOf(t, p.Pid())
+		objects := sitetest.ObjectsOf(t, p.Pid())
 		if err := p.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.Wait(); err != nil || len(objects) == 0 {
 			t.Errorf("Ctrl-C: %v; it had %v", err, objects)
 		}
-		objects.gone(t)
+		objects.Gone(t)
 	}
 }
 
