@@ -108,6 +108,9 @@ func beside(t testing.TB, p *pair, e Entry, w dropsWorkload, seconds int) (s Sam
 			list.WaitOutput(patience.Context(t), "looking at")
 			lists = append(lists, list)
 		}
+		for _, list := range lists {
+			settle(t, list)
+		}
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -126,7 +129,7 @@ func beside(t testing.TB, p *pair, e Entry, w dropsWorkload, seconds int) (s Sam
 	}
 	before := cpuSeconds(t, p.daemons)
 	s = w.measure(t, p, seconds)
-	if !w.outside {
+	if !w.outside { // there it is what both ends of iperf3 take
 		s.CPU = cpuSeconds(t, p.daemons) - before
 	}
 	stop()
@@ -145,6 +148,25 @@ func beside(t testing.TB, p *pair, e Entry, w dropsWorkload, seconds int) (s Sam
 	}
 	f.Watched = len(lists) > 0
 	return s, f
+}
+
+// settle waits until a program does nothing: what it takes to begin is not what it costs.
+func settle(t testing.TB, p *lab.Proc) {
+	t.Helper()
+	const quiet = 300 * time.Millisecond
+	was := -1.0
+	patience.See(t, "nothing to do for "+p.String(), func() (string, bool) {
+		now, err := processSeconds(p.Pid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now == was {
+			return "", true
+		}
+		was = now
+		time.Sleep(quiet)
+		return fmt.Sprintf("%.2f s of CPU time", now), false
+	})
 }
 
 // count takes the lines of a list.

@@ -107,6 +107,10 @@ func parseIperf(out []byte) (Sample, error) {
 		End struct {
 			Sent     sum `json:"sum_sent"`
 			Received sum `json:"sum_received"`
+			CPU      struct {
+				Near float64 `json:"host_total"`
+				Far  float64 `json:"remote_total"`
+			} `json:"cpu_utilization_percent"`
 		}
 	}
 	if err := json.Unmarshal(out, &report); err != nil {
@@ -116,7 +120,8 @@ func parseIperf(out []byte) (Sample, error) {
 	if report.Error != "" || received.Seconds <= 0 || received.Bytes <= 0 {
 		return Sample{}, fmt.Errorf("iperf3 measured nothing: %s", report.Error)
 	}
-	s := Sample{Bytes: received.Bytes, Seconds: received.Seconds}
+	// Of iperf3 itself, both ends; where there is a daemon between them its time takes the place.
+	s := Sample{Bytes: received.Bytes, Seconds: received.Seconds, CPU: (report.End.CPU.Near + report.End.CPU.Far) / 100 * received.Seconds}
 	if report.Start.TestStart.Protocol == "UDP" {
 		// "packets" is what was sent in either sum.
 		s.Packets = received.Bytes / report.Start.TestStart.Blksize
