@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,7 +52,7 @@ func (l *listing) rows() []droplist.Row {
 	return all
 }
 
-// wants waits for a row, and wants it to be proven and no other to be there.
+// wants waits for a row, and wants no other to be there that is proven.
 func (l *listing) wants(want string) {
 	l.s.T.Helper()
 	said := func(r *droplist.Row) string {
@@ -66,11 +67,17 @@ func (l *listing) wants(want string) {
 		}
 		return out, false
 	})
-	for _, r := range l.rows() {
+	for _, r := range proven(l.rows()) {
 		if !matches(want, said(&r)) {
 			l.s.T.Errorf("want %s, and there is also %s: %+v", want, said(&r), r)
 		}
 	}
+}
+
+// proven are those that are no hints: connections that work have these, too, such as of a SYN that
+// a slow machine has sent again.
+func proven(rows []droplist.Row) []droplist.Row {
+	return slices.DeleteFunc(rows, func(r droplist.Row) bool { return !r.Proven })
 }
 
 func matches(want, said string) bool {
@@ -116,7 +123,7 @@ func TestDrops(t *testing.T) {
 				}
 				s.A.Run("curl", "-sS", "http://"+s.Web())
 				s.A.Ping(s.Inner(2))
-				if rows := list.rows(); len(rows) > 0 {
+				if rows := proven(list.rows()); len(rows) > 0 {
 					t.Errorf("listed, while the tunnel loses nothing: %+v", rows)
 				}
 				c.wall.put(s, h, c.p, culprit)
