@@ -45,7 +45,8 @@ const maxExtensionHeaders = 8
 //
 // For an ICMP echo the ports are identifier and sequence number; for an ICMP
 // error InnerSrcPort is the code and InnerDstPort the destination port of the
-// packet that it quotes; the rest of that is where [Event.Quoted] finds it.
+// packet that it quotes; the rest of that is where [Event.Quoted] finds it. The numbers of
+// a segment of TCP are where [Event.Segment] finds them.
 func (e *Event) DecodeInner(b []byte) bool {
 	e.InnerSrc, e.InnerDst = Addr{}, Addr{}
 	e.InnerSrcPort, e.InnerDstPort, e.Proto, e.Info = 0, 0, 0, 0
@@ -144,6 +145,7 @@ func (e *Event) decodeTransport(b []byte) {
 		e.Info = b[13]
 		e.InnerSrcPort = binary.BigEndian.Uint16(b)
 		e.InnerDstPort = binary.BigEndian.Uint16(b[2:])
+		e.decodeSegment(b)
 	case ProtoUDP:
 		if len(b) < 4 {
 			e.Flags |= FlagTruncated

@@ -70,6 +70,9 @@ const (
 	// FlagQuotes: the inner packet is an ICMP error, and OuterDst, OuterDstPort and Sender
 	// hold what it quotes, see [Event.Quoted]. Events of the TUN seams have it.
 	FlagQuotes Flags = 1 << 6
+	// FlagSegment: the inner packet is of TCP, and OuterDst and OuterDstPort hold what tells
+	// which segment it is, see [Event.Segment]. It is the same bit: neither has an OuterDst.
+	FlagSegment = FlagQuotes
 	// FlagNodeSays: the inner packet is an ICMP error by which a node says that it has
 	// dropped the packet itself, see [Event.NodeSays].
 	FlagNodeSays Flags = 1 << 7

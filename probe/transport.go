@@ -228,6 +228,9 @@ func (e *Event) tcpContent() bool {
 	if e.Flags&(FlagFragment|FlagTruncated) != 0 || e.Info&TCPRst != 0 {
 		return false
 	}
+	if s, ok := e.Segment(); ok {
+		return s.Content > 0
+	}
 	headers := uint16(maxHeaders4)
 	if !e.InnerSrc.Is4() {
 		headers = maxHeaders6

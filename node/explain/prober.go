@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func Echo(ctx context.Context, c net.PacketConn, to netip.Addr, data []byte, rea
 			if err != nil || m.Type != reply {
 				continue
 			}
-			if e, ok := m.Body.(*icmp.Echo); ok && e.ID == int(id) && sameHost(from, to) {
+			if e, ok := m.Body.(*icmp.Echo); ok && e.ID == int(id) && e.Seq >= 1 && e.Seq <= seq && bytes.Equal(e.Data, data) && sameHost(from, to) {
 				return nil
 			}
 		}

@@ -48,6 +48,7 @@ type hop struct {
 	asked    int               // requests since then
 	askedAt  int64             // the first
 	askers   diagnose.Askers   // the connections that they are of
+	answers  diagnose.Answers  // to what is asked since the last reply
 	replies  int
 	epoch    uint32 // what came before since began has another
 	since    [2]tally
@@ -189,14 +190,17 @@ func (f *hop) see(h *host, e *probe.Event, forth bool, at int64) {
 		f.keep(e, forth)
 	}
 	collect.AddToFlow(f.facts[s], e)
+	of := e.Kind == probe.KindInner && !e.Dropped() && (e.Checkpoint == probe.A1 || e.Checkpoint == probe.A6)
+	answers := of && f.answers.Add(e, forth)
 	switch {
 	case e.Checkpoint == probe.A6 && e.Kind == probe.KindInner && !e.Dropped():
-		if f.asked > 0 && !f.waits(e, forth) {
-			return // an older connection's: what it repeats in vain is no answer
+		if f.asked > 0 && !(answers && f.waits(e, forth)) {
+			return // what a connection repeats in vain is no answer
 		}
 		f.replies++
 		f.tail, f.asked = [2]*diagnose.Flow{}, 0
 		f.askers.Reset()
+		f.answers.Reset()
 		f.since = [2]tally{}
 		f.epoch++
 		return

@@ -222,13 +222,18 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 	if e.ICMPError() && !e.Undelivered() {
 		return // a redirection, or the size of the path: no answer to a request
 	}
-	if e.Kind == probe.KindInner && e.Proto == probe.ProtoTCP {
+	if !forth && f.Answers.Stale(e) {
+		return // to what was asked before
+	}
+	if e.Kind == probe.KindInner {
 		if e.TCPFlags()&probe.TCPFin != 0 {
 			return // the end of a connection that is older than what may be wrong
 		}
-		begin(f, e)
-		f.Answers.Add(e, forth)
+		if e.Proto == probe.ProtoTCP {
+			begin(f, e)
+		}
 	}
+	latest(f, e, forth)
 	seen(f, e)
 	if e.ICMPError() && e.Kind == probe.KindInner {
 		if m := f.Errors.Inner(e); m != nil {
@@ -252,6 +257,21 @@ func returned(f *diagnose.Flow, e *probe.Event) bool {
 	a1 := f.Seen[probe.A1]
 	return e.Seam == probe.SeamTUNWrite && a1 != nil && a1.Time <= e.Time && a1.Peer == e.Peer && a1.InnerSrc == e.InnerSrc &&
 		f.Seen[probe.B4] == nil
+}
+
+// latest has what is seen of the way back be the latest packet, until one answers.
+func latest(f *diagnose.Flow, e *probe.Event, forth bool) {
+	unanswered := f.Replies > 0 && !f.Answers.Given()
+	if e.Kind == probe.KindInner {
+		f.Answers.Add(e, forth)
+	}
+	if !unanswered || forth || e.ICMPError() {
+		return
+	}
+	f.Seen[e.Checkpoint] = nil
+	if e.Checkpoint == probe.B7 {
+		f.Seen[probe.B8] = nil
+	}
 }
 
 func seen(f *diagnose.Flow, e *probe.Event) {

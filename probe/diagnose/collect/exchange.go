@@ -112,5 +112,10 @@ func answers(e, asked *probe.Event) bool {
 	if _, reply := e.ICMPEcho(); reply {
 		return e.InnerSrcPort == asked.InnerSrcPort && e.InnerDstPort == asked.InnerDstPort
 	}
+	if s, told := asked.Segment(); told {
+		if yes, told := e.Acknowledges(s.End(asked), s.Stamp); told && !yes {
+			return false // it was sent before
+		}
+	}
 	return e.InnerSrcPort == asked.InnerDstPort && e.InnerDstPort == asked.InnerSrcPort
 }
