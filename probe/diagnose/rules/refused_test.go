@@ -79,3 +79,52 @@ func TestRejectedHere(t *testing.T) {
 		t.Errorf("%s, certain %v, settled %v: %+v", v.Code, v.Certain, settled, v.Candidates)
 	}
 }
+
+// An error with which a socket refuses to send proves what it seems to mean only beside a
+// route that agrees; others have several causes, and an ICMP error of anybody may be one.
+func TestSendErrors(t *testing.T) {
+	none := evidence.RouteDecision{Kind: evidence.RouteNone}
+	for _, c := range []struct {
+		name   string
+		errno  syscall.Errno
+		route  *evidence.RouteDecision // nil: there is one
+		side   probe.Side
+		want   diagnose.Code
+		others []diagnose.Code
+	}{
+		{"no route, says the socket alone", syscall.ENETUNREACH, nil, probe.SideA, diagnose.EndpointNotRouted,
+			[]diagnose.Code{diagnose.EndpointNotRouted, diagnose.EndpointUnreachable, diagnose.BPFDrop}},
+		{"unreachable", syscall.EHOSTUNREACH, nil, probe.SideA, diagnose.EndpointNotRouted,
+			[]diagnose.Code{diagnose.EndpointNotRouted, diagnose.EndpointUnreachable, diagnose.BPFDrop}},
+		{"prohibited", syscall.EACCES, nil, probe.SideB, diagnose.EndpointNotRouted,
+			[]diagnose.Code{diagnose.EndpointNotRouted, diagnose.EndpointUnreachable, diagnose.BPFDrop}},
+		{"refused", syscall.ECONNREFUSED, nil, probe.SideA, diagnose.EndpointUnreachable,
+			[]diagnose.Code{diagnose.EndpointUnreachable, diagnose.EndpointNotRouted, diagnose.BPFDrop}},
+		{"no address", syscall.EADDRNOTAVAIL, nil, probe.SideA, diagnose.EndpointNotRouted,
+			[]diagnose.Code{diagnose.EndpointNotRouted, diagnose.BPFDrop}},
+		{"one that is not known", syscall.EIO, nil, probe.SideA, diagnose.EndpointNotRouted,
+			[]diagnose.Code{diagnose.EndpointNotRouted, diagnose.BPFDrop}},
+		{"a full queue", syscall.ENOBUFS, nil, probe.SideA, diagnose.UnderlayOutputFirewall,
+			[]diagnose.Code{diagnose.UnderlayOutputFirewall, diagnose.UnderlayOutputFirewall}},
+		{"no socket of that family", syscall.EAFNOSUPPORT, nil, probe.SideA, diagnose.EndpointNotRouted, nil},
+		{"no route, says routing", syscall.ENETUNREACH, &none, probe.SideA, diagnose.EndpointNotRouted, nil},
+		{"no route for the answer", syscall.ENETUNREACH, &none, probe.SideB, diagnose.EndpointNotRouted, nil},
+		{"no route, by another error", syscall.EINVAL, &none, probe.SideB, diagnose.EndpointNotRouted, nil},
+	} {
+		s := tell(c.side)
+		if c.side == probe.SideA {
+			s = s.calls()
+		}
+		if s = sent(s, c.errno); c.route != nil {
+			s.Peer.Route = *c.route
+		}
+		v, settled := s.judge()
+		var others []diagnose.Code
+		for _, o := range v.Candidates {
+			others = append(others, o.Code)
+		}
+		if v.Code != c.want || v.Certain != (c.others == nil) || !settled || !slices.Equal(others, c.others) {
+			t.Errorf("%s: %s, certain %t, settled %t, candidates %v: %s", c.name, v.Code, v.Certain, settled, others, v.Summary)
+		}
+	}
+}

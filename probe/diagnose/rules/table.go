@@ -76,7 +76,8 @@ var table = []rule{
 		finds: kernelDrops(diagnose.UnderlayOutputFirewall, codes(diagnose.MTUBlackhole), probe.A2, probe.A4, probe.B2, probe.B8)},
 	{name: "socket refuses", views: asA | asB | peers, after: names("dropped by the kernel on the way out"), find: facts.cannotSend,
 		finds: finds{diagnose.UnderlayOutputFirewall: {probe.A2, probe.A4, probe.B2, probe.B8},
-			diagnose.BPFDrop: {probe.A2, probe.A4, probe.B2, probe.B8}, diagnose.EndpointNotRouted: {probe.A2, probe.A4, probe.B2, probe.B8}}},
+			diagnose.BPFDrop: {probe.A2, probe.A4, probe.B2, probe.B8}, diagnose.EndpointNotRouted: {probe.A2, probe.A4, probe.B2, probe.B8},
+			diagnose.EndpointUnreachable: {probe.A2, probe.A4, probe.B2, probe.B8}}},
 	{name: "dropped on the way out", views: asA | asB | peers, after: names("socket refuses"), find: facts.wireOutDropped,
 		finds: finds{diagnose.UnderlayOutputFirewall: {probe.A2, probe.A4, probe.B2, probe.B8}}},
 

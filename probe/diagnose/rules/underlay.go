@@ -119,9 +119,7 @@ func (f facts) cannotSend(now time.Time) *ruling {
 			diagnose.Maybe(diagnose.UnderlayOutputFirewall, "tc -s qdisc; tc filter show dev %s egress: do they drop?", p.Route.Interface)}
 		v.Fix = fix.Steps{fix.Check("tc -s qdisc show dev %s", p.Route.Interface), fix.Check("nft list ruleset")}
 	default:
-		v.Code = diagnose.EndpointNotRouted
-		v.Summary = fmt.Sprintf("this host cannot send to the endpoint of %s, %s: %v", p.Label(), ep, p.SendErrno)
-		v.Fix = fix.Steps{fix.Check("ip route get %s%s", p.Endpoint.Addr(), harmless.Raw(f.markText()))}
+		v = f.unsent(v)
 	}
 	// The kernel's account of what it refused, which names more, comes a little later.
 	return &ruling{v, d != nil || !f.traced() || p.SendError == nil || now.Sub(p.SendError.When()) > time.Second}
