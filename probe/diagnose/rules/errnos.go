@@ -33,6 +33,8 @@ var sendErrors = map[syscall.Errno]sendError{
 	syscall.ECONNREFUSED:  {"the port is closed, says an ICMP error", diagnose.EndpointUnreachable, true},
 }
 
+var families = map[bool]string{true: "IPv4", false: "IPv6"} // by whether an address is of IPv4
+
 // unsent is the verdict on messages that the kernel refuses to send with an error for which
 // no part of it is known. That its routing refuses them is proven by a route alone.
 func (f facts) unsent(v diagnose.Verdict) diagnose.Verdict {
@@ -47,7 +49,7 @@ func (f facts) unsent(v diagnose.Verdict) diagnose.Verdict {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Decides("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe()))
 		return v
 	case p.SendErrno == syscall.EAFNOSUPPORT: // the tunnel's own word: it has no socket of that family
-		v.Summary = fmt.Sprintf("this host has no %s: it cannot send to the endpoint of %s, %s", family(ep), p.Label(), p.Endpoint)
+		v.Summary = fmt.Sprintf("this host has no socket for %s: it cannot send to the endpoint of %s, %s", families[ep.Is4()], p.Label(), p.Endpoint)
 		return v
 	}
 	failed.Decides = false // it does not say what refuses
