@@ -49,12 +49,20 @@ func controlGroup(at ebpf.AttachType) firewall {
 			s.T.Fatal(err)
 		}
 		defer program.Close()
-		l, err := link.AttachCgroup(link.CgroupOptions{Path: confined(s, h), Attach: at, Program: program})
-		if err != nil {
-			s.T.Fatal(err)
-		}
-		s.T.Cleanup(func() { _ = l.Close() }) // it goes with the group
+		attachToGroup(s, confined(s, h), at, program)
 	}}
+}
+
+// attachToGroup adds a program to a control group, which it goes with, or the func that is returned
+// takes it away.
+func attachToGroup(s *site, group string, at ebpf.AttachType, program *ebpf.Program) (detach func()) {
+	s.T.Helper()
+	l, err := link.AttachCgroup(link.CgroupOptions{Path: group, Attach: at, Program: program})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.T.Cleanup(func() { _ = l.Close() })
+	return func() { _ = l.Close() }
 }
 
 // sendingNone is a program that lets nothing be sent to a port.
@@ -69,9 +77,8 @@ func sendingNone(port int) asm.Instructions {
 	}
 }
 
-// confined has a host's node begin anew in a control group of its own, and returns the group's
-// folder.
-func confined(s *site, h *lab.Host) string {
+// newGroup makes a control group that goes with the test, and returns its folder.
+func newGroup(s *site) string {
 	s.T.Helper()
 	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		var st unix.Statfs_t
@@ -95,12 +102,20 @@ func confined(s *site, h *lab.Host) string {
 				s.T.Errorf("remove %s: %v", group, err)
 			}
 		})
-		// Sockets stay in the group that they were made in. Hosts do not see what is mounted here.
-		h.Run(s.Wgnode, "down", "wg0")
-		h.Run("sh", "-c", fmt.Sprintf("mkdir -p /run/groups && mount -t cgroup2 none /run/groups && echo $$ > /run/groups/%s/cgroup.procs && "+
-			"umount /run/groups && exec %s up wg0", filepath.Base(group), s.Wgnode))
 		return group
 	}
 	s.T.Skip("needs control groups of version 2")
 	return ""
+}
+
+// confined has a host's node begin anew in a control group of its own, and returns the group's
+// folder.
+func confined(s *site, h *lab.Host) string {
+	s.T.Helper()
+	group := newGroup(s)
+	// Sockets stay in the group that they were made in. Hosts do not see what is mounted here.
+	h.Run(s.Wgnode, "down", "wg0")
+	h.Run("sh", "-c", fmt.Sprintf("mkdir -p /run/groups && mount -t cgroup2 none /run/groups && echo $$ > /run/groups/%s/cgroup.procs && "+
+		"umount /run/groups && exec %s up wg0", filepath.Base(group), s.Wgnode))
+	return group
 }
