@@ -5,6 +5,7 @@ package faults
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -19,14 +20,17 @@ type ruleset struct {
 	// words of nft or iptables: it is the twin.
 	admit string
 	says  string
-	mends bool // by commands that are there without the program
+	mends bool   // by commands that are there without the program
+	port  string // what the program's own command for the tunnel's port says; "" for no such case
 }
 
 // rulesets drop what H should forward.
 var rulesets = []ruleset{
 	{owner: "ufw", file: "ufw-iptables.rules", file6: "ufw-ip6tables.rules", says: "ufw route allow in on wg0 out on lan from ",
+		port:  "ufw allow in on wan from ",
 		admit: "IPTABLES -A UFW-user-forward -i wg0 -o lan -p tcp --dport 80 -j ACCEPT"},
 	{owner: "firewalld", file: "firewalld.nft", says: "firewall-cmd --permanent --policy=wgnode-forward --add-rich-rule=",
+		port:  "firewall-cmd --permanent --zone=public --add-rich-rule=",
 		admit: "nft add rule inet firewalld filter_FWD_public_allow oifname lan accept"},
 	{owner: "Docker", file: "docker.rules", says: "tables -I DOCKER-USER ", mends: true,
 		admit: "IPTABLES -I DOCKER-USER -i wg0 -j ACCEPT; IPTABLES -I DOCKER-USER -o wg0 -j ACCEPT"},
@@ -37,21 +41,25 @@ var rulesets = []ruleset{
 }
 
 // load puts the ruleset into H, in place of what it has of it.
-func (r *ruleset) load(s *site) {
+func (r *ruleset) load(s *site) { r.loadWithout(s, "\x00") }
+
+// loadWithout is load, but for the lines that contain a text.
+func (r *ruleset) loadWithout(s *site, text string) {
 	s.T.Helper()
 	file := r.file
 	if s.V6 && r.file6 != "" {
 		file = r.file6
 	}
-	text, err := os.ReadFile(filepath.Join("testdata", "owners", file))
+	content, err := os.ReadFile(filepath.Join("testdata", "owners", file))
 	if err != nil {
 		s.T.Fatal(err)
 	}
+	lines := slices.DeleteFunc(slices.Collect(strings.Lines(string(content))), func(l string) bool { return strings.Contains(l, text) })
 	network := s.Addr.B.V4
 	if s.V6 {
 		network = s.Addr.B.V6
 	}
-	rules := strings.NewReplacer("NETWORK", network.Masked().String(), "BANNED", s.Inner(1)).Replace(string(text))
+	rules := strings.NewReplacer("NETWORK", network.Masked().String(), "BANNED", s.Inner(1)).Replace(strings.Join(lines, ""))
 	switch {
 	case strings.HasSuffix(file, ".nft"):
 		// nft adds a table that is there already, so that it can be deleted.
@@ -80,6 +88,17 @@ func faultsOfOwners() []fault {
 		all = append(all, fault{code: diagnose.ForwardFirewall, how: r.owner + "'s rules", side: "B", at: "B5", says: r.says, mends: r.mends,
 			twin:   func(s *site) { r.load(s); r.let(s) },
 			inject: r.load})
+		if r.port != "" {
+			all = append(all, fault{code: diagnose.UnderlayInputFirewall, how: r.owner + "'s rules", side: "B", at: "B2", says: r.port, fresh: true,
+				twin: func(s *site) { r.load(s); r.let(s) },
+				inject: func(s *site) {
+					// What is established passes, and what H calls itself would be: it is to know no way to A.
+					s.H.Run(s.Wgnode, "down", "wg0")
+					r.loadWithout(s, "dport 51820")
+					s.H.Run("conntrack", "-F")
+					s.H.Run(s.Wgnode, "up", "wg0")
+				}})
+		}
 	}
 	return all
 }

@@ -64,7 +64,8 @@ func faults() []fault {
 	return slices.Concat(faultsBeforeTunnel(), faultsOfEndpoint(), faultsOfFirewallToPeer(), faultsOnPath(),
 		faultsOfHandshake(), faultsOfAnswer(), faultsBehindTunnel(), faultsOnReturn(), faultsOfHub(), faultsOfFile(), faultsOfOwners(),
 		faultsOfKernel(), faultsOfDrops(), faultsOfControlGroup(), faultsOfBothWays(), faultsOfHost(), faultsOfTTL(),
-		faultsOfForcedForwarding(), faultsOfTracking(), faultsOfFullTable(), faultsOfProxy(), faultsOfPeers())
+		faultsOfForcedForwarding(), faultsOfTracking(), faultsOfFullTable(), faultsOfProxy(), faultsOfPeers(),
+		faultsOfSpokes(), faultsOfTunnelInTunnel())
 }
 
 // elsewhere are the codes whose cases need other hosts or files than the matrix

@@ -83,20 +83,7 @@ func TestTunnelThroughTunnel(t *testing.T) {
 		t.Run(fmt.Sprintf("v6=%v", v6), func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, v6)
-			carol, outer := lab.NewKey(t), lab.NewKey(t)
-			for _, c := range []*sitetest.Conf{s.ConfA, s.ConfH} {
-				c.Replace(t, "ListenPort", "MTU = 1320\nListenPort")
-			}
-			s.H.WriteFile("/etc/wireguard/wg1.conf",
-				fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.1.0.2/24, fd1a::2/64\nListenPort = 51830\n[Peer]\n"+
-					"PublicKey = %s\nAllowedIPs = 10.1.0.1/32, fd1a::1/128\n",
-					outer.Private, carol.Public), 0o600)
-			s.A.WriteFile("/etc/wireguard/wg1.conf",
-				fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = 10.1.0.1/24, fd1a::1/64\n[Peer]\n# Name = outer\n"+
-					"PublicKey = %s\nEndpoint = %s\nAllowedIPs = 0.0.0.0/0, ::/0\n",
-					carol.Private, outer.Public, net.JoinHostPort(s.IP(s.Addr.HWan), "51830")), 0o600)
-			s.H.Run(s.Wgnode, "up", "wg1")
-			s.A.Run(s.Wgnode, "up", "wg1")
+			tunnelOutside(s)
 			s.UpBoth()
 			far := map[bool]string{false: "10.1.0.2", true: "fd1a::2"}[v6]
 			wg1 := func() *diagnose.Report {
