@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
@@ -152,6 +153,9 @@ func (d *doctor) refresh() {
 	maps.Copy(d.looked, d.endpointRoutes(d.facts.ListenPort, d.facts.FwMark, lacking))
 	for _, p := range d.col.Peers {
 		p.Route = d.looked[p.Endpoint].RouteDecision
+		if p.XfrmBlocks = nil; d.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() {
+			p.XfrmBlocks = observe.SendBlocks(p.Endpoint, probe.ProtoUDP)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -272,5 +273,43 @@ func TestJudgeSaysWhatItMissed(t *testing.T) {
 	s.Kernel.Lost = 7
 	if v, _ := s.judge(); !v.Certain || strings.Contains(strings.Join(evidence.Texts(v.Evidence), "\n"), "were lost") {
 		t.Errorf("a certain verdict doubts: %v", v.Evidence)
+	}
+}
+
+// A session that stands is no sign that all is well where this host drops the peer's calls and
+// has heard nothing from it since: the peer has that session no more.
+func TestCallsDroppedBesideSession(t *testing.T) {
+	ipsec := func(p *evidence.Traversal) {
+		p.Passed, p.XfrmBlocks = "input", []evidence.XfrmBlock{{Text: "IPsec policy", Fix: "ip xfrm policy delete"}}
+	}
+	for _, c := range []struct {
+		name  string
+		at    time.Duration // of the drop, before now
+		heard time.Duration // of what came from the peer last
+		edit  func(p *evidence.Traversal)
+		want  diagnose.Code
+	}{
+		{"dropped, and silent", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) { p.Drop = aDrop("prerouting") },
+			diagnose.UnderlayInputFirewall},
+		{"dropped, and heard since", 2 * time.Second, time.Second, func(p *evidence.Traversal) { p.Drop = aDrop("prerouting") }, diagnose.Healthy},
+		{"data dropped", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) { p.Drop = ofData(aDrop("prerouting")) }, diagnose.Healthy},
+		{"dropped by the kernel's account", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) {
+			p.KernelDrop = dropped("NETFILTER_DROP", "nf_hook_slow").KernelDrop
+			p.KernelDrop.At = now.Add(-2 * time.Second)
+		}, diagnose.UnderlayInputFirewall},
+		{"behind all hooks", 2 * time.Second, 20 * time.Second, ipsec, diagnose.UnderlayInputFirewall},
+		{"on its way to the socket", time.Millisecond, 20 * time.Second, ipsec, diagnose.Healthy},
+	} {
+		s := tell(probe.SideB).called()
+		s.Flow = nil
+		h := &s.Peer.Handshake
+		h.Received, h.Answered, h.Established, h.EstablishedNow = 0, 0, now.Add(-20*time.Second), true
+		s.Peer.Heard = now.Add(-c.heard)
+		p := evidence.Traversal{Packets: 1, At: now.Add(-c.at), Whose: evidence.Authenticated, Src: endpoint}
+		c.edit(&p)
+		s.kernel(evidence.FromWire, p)
+		if v, _ := s.judge(); v.Code != c.want {
+			t.Errorf("%s: %s: %s", c.name, v.Code, v.Summary)
+		}
 	}
 }

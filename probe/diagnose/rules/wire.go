@@ -45,6 +45,16 @@ func (f facts) works() bool {
 	return f.Flow != nil && f.Flow.Works() || f.Flow == nil && f.Peer != nil && f.Peer.Handshake.EstablishedNow
 }
 
+// worksIn is works as to what comes from the peer: not if this host has dropped a message of
+// a handshake of its, and nothing has come from it since. The session that stands is one that
+// the peer has no more, then.
+func (f facts) worksIn(data bool, at time.Time) bool {
+	return f.works() && (f.Flow != nil || data || !at.After(f.Peer.Heard))
+}
+
+// latestIsData reports whether the latest packet is no message of a handshake.
+func latestIsData(p *evidence.Traversal) bool { return !p.DataAt.IsZero() && !p.DataAt.Before(p.At) }
+
 // wireInDropped: the peer's encrypted packets arrive, and this host drops them.
 func (f facts) wireInDropped(now time.Time) *ruling { return f.proven(f.droppedIn(now)) }
 
@@ -65,7 +75,7 @@ func (f facts) proven(r *ruling) *ruling {
 
 func (f facts) droppedIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
-	if p.Drop == nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+	if p.Drop == nil || f.worksIn(p.Drop.Data, p.At) || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
 	}
 	v := dropVerdict(diagnose.UnderlayInputFirewall, f.missedAt(p.Drop.Data, now), p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
@@ -95,13 +105,14 @@ func (f facts) wireInRefused(now time.Time) *ruling { return f.proven(f.refusedI
 
 func (f facts) refusedIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
-	if p.Passed != "input" || p.Drop != nil || f.works() || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+	data := latestIsData(p)
+	if p.Passed != "input" || p.Drop != nil || f.worksIn(data || now.Sub(p.At) < answerTime, p.At) || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
 	}
-	if f.Peer != nil && heard(&f.Peer.Handshake) {
+	if f.Peer != nil && (heard(&f.Peer.Handshake) || f.Flow != nil && f.Peer.Handshake.EstablishedNow) {
 		return nil
 	}
-	return f.blocked(p, diagnose.UnderlayInputFirewall, f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now),
+	return f.blocked(p, diagnose.UnderlayInputFirewall, f.missedAt(data, now),
 		fmt.Sprintf("encrypted packets from %s", p.Src), "they pass the input hook, and none came to the tunnel's socket")
 }
 
@@ -111,10 +122,11 @@ func (f facts) wireInFiltered(now time.Time) *ruling { return f.proven(f.filtere
 
 func (f facts) filteredIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
-	if f.works() {
+	data := latestIsData(p)
+	if f.worksIn(data || now.Sub(p.At) < answerTime, p.At) {
 		return nil
 	}
-	at := f.missedAt(!p.DataAt.IsZero() && !p.DataAt.Before(p.At), now)
+	at := f.missedAt(data, now)
 	if r := overruled(p, at, fmt.Sprintf("encrypted packets from %s", p.Src)); r != nil {
 		return r
 	}
@@ -191,5 +203,5 @@ func (f facts) orClaimed(v *diagnose.Verdict, now time.Time) {
 
 // heard reports whether any message of the peer's has come in.
 func heard(h *diagnose.Handshake) bool {
-	return h.EstablishedNow || h.Rejected+h.Stale+h.Cookies+h.Received > 0
+	return h.Rejected+h.Stale+h.Cookies+h.Received > 0
 }
