@@ -85,8 +85,8 @@ func faultsOfTunnelInTunnel() []fault {
 	out := fault{code: diagnose.UnderlayOutputFirewall, how: "into the tunnel outside", side: "A", says: culprit, setup: tunnelOutside,
 		fresh: true, mends: true, only: 4}
 	out.twin, out.inject = rule(hostA, "output", "oifname wg1")
-	in := fault{code: diagnose.UnderlayInputFirewall, how: "out of the tunnel outside", side: "B", at: "B2", says: culprit, setup: tunnelOutside,
-		fresh: true, mends: true}
+	in := fault{code: diagnose.UnderlayInputFirewall, how: "out of the tunnel outside", side: "B", at: "B2", says: culprit,
+		setup: tunnelOutside, fresh: true, mends: true}
 	in.twin, in.inject = rule(hostH, "input", "iifname wg1")
 	return []fault{out, in}
 }

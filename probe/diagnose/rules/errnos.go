@@ -49,7 +49,8 @@ func (f facts) unsent(v diagnose.Verdict) diagnose.Verdict {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Decides("ip route get %s%s: %s", ep, f.markText(), p.Route.Describe()))
 		return v
 	case p.SendErrno == syscall.EAFNOSUPPORT: // the tunnel's own word: it has no socket of that family
-		v.Summary = fmt.Sprintf("this host has no socket for %s: it cannot send to the endpoint of %s, %s", families[ep.Is4()], p.Label(), p.Endpoint)
+		v.Summary = fmt.Sprintf("this host has no socket for %s: it cannot send to the endpoint of %s, %s", families[ep.Is4()],
+			p.Label(), p.Endpoint)
 		return v
 	}
 	failed.Decides = false // it does not say what refuses

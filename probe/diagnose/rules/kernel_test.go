@@ -279,6 +279,7 @@ func TestJudgeSaysWhatItMissed(t *testing.T) {
 // A session that stands is no sign that all is well where this host drops the peer's calls and
 // has heard nothing from it since: the peer has that session no more.
 func TestCallsDroppedBesideSession(t *testing.T) {
+	drop := func(p *evidence.Traversal) { p.Drop = aDrop("prerouting") }
 	ipsec := func(p *evidence.Traversal) {
 		p.Passed, p.XfrmBlocks = "input", []evidence.XfrmBlock{{Text: "IPsec policy", Fix: "ip xfrm policy delete"}}
 	}
@@ -289,10 +290,9 @@ func TestCallsDroppedBesideSession(t *testing.T) {
 		edit  func(p *evidence.Traversal)
 		want  diagnose.Code
 	}{
-		{"dropped, and silent", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) { p.Drop = aDrop("prerouting") },
-			diagnose.UnderlayInputFirewall},
-		{"dropped, and heard since", 2 * time.Second, time.Second, func(p *evidence.Traversal) { p.Drop = aDrop("prerouting") }, diagnose.Healthy},
-		{"data dropped", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) { p.Drop = ofData(aDrop("prerouting")) }, diagnose.Healthy},
+		{"dropped, and silent", 2 * time.Second, 20 * time.Second, drop, diagnose.UnderlayInputFirewall},
+		{"dropped, and heard since", 2 * time.Second, time.Second, drop, diagnose.Healthy},
+		{"data dropped", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) { p.Drop = ofData(aDrop("input")) }, diagnose.Healthy},
 		{"dropped by the kernel's account", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) {
 			p.KernelDrop = dropped("NETFILTER_DROP", "nf_hook_slow").KernelDrop
 			p.KernelDrop.At = now.Add(-2 * time.Second)

@@ -106,7 +106,10 @@ func (f facts) wireInRefused(now time.Time) *ruling { return f.proven(f.refusedI
 func (f facts) refusedIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
 	data := latestIsData(p)
-	if p.Passed != "input" || p.Drop != nil || f.worksIn(data || now.Sub(p.At) < answerTime, p.At) || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+	if p.Passed != "input" || p.Drop != nil || f.worksIn(data || now.Sub(p.At) < answerTime, p.At) {
+		return nil
+	}
+	if f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
 		return nil
 	}
 	if f.Peer != nil && (heard(&f.Peer.Handshake) || f.Flow != nil && f.Peer.Handshake.EstablishedNow) {
