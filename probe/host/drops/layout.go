@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/wgnode/wgnode/probe/host/bpf"
 )
 
 // layout is where the running kernel keeps what the program reads.
@@ -28,33 +30,21 @@ type layout struct {
 // readLayout reads it from the types that the kernel describes (BTF).
 func readLayout(types *btf.Spec) (*layout, error) {
 	var l layout
-	for _, f := range []struct {
-		of   string
-		path []string
-		to   *int32
-	}{
-		{"sk_buff", []string{"head"}, &l.head},
-		{"sk_buff", []string{"network_header"}, &l.networkHeader},
-		{"sk_buff", []string{"protocol"}, &l.protocol},
-		{"sk_buff", []string{"len"}, &l.length},
-		{"sk_buff", []string{"dev"}, &l.dev},
-		{"sk_buff", []string{"sk"}, &l.sock},
-		{"net_device", []string{"ifindex"}, &l.ifindex},
-		{"net_device", []string{"nd_net", "net"}, &l.netOfDev},
-		{"sock", []string{"__sk_common", "skc_net", "net"}, &l.netOfSock},
-		{"net", []string{"ns", "inum"}, &l.inum},
-		{"sk_buff", []string{"_skb_refdst"}, &l.route},
-		{"dst_entry", []string{"dev"}, &l.deviceOfRoute},
-	} {
-		var s *btf.Struct
-		if err := types.TypeByName(f.of, &s); err != nil {
-			return nil, fmt.Errorf("find struct %s in the kernel's types: %w", f.of, err)
-		}
-		at, err := offset(s, f.path)
-		if err != nil {
-			return nil, fmt.Errorf("find %s in struct %s of the kernel: %w", f.path, f.of, err)
-		}
-		*f.to = at
+	if err := bpf.Find(types, []bpf.Field{
+		{Of: "sk_buff", Path: []string{"head"}, To: &l.head},
+		{Of: "sk_buff", Path: []string{"network_header"}, To: &l.networkHeader},
+		{Of: "sk_buff", Path: []string{"protocol"}, To: &l.protocol},
+		{Of: "sk_buff", Path: []string{"len"}, To: &l.length},
+		{Of: "sk_buff", Path: []string{"dev"}, To: &l.dev},
+		{Of: "sk_buff", Path: []string{"sk"}, To: &l.sock},
+		{Of: "net_device", Path: []string{"ifindex"}, To: &l.ifindex},
+		{Of: "net_device", Path: []string{"nd_net", "net"}, To: &l.netOfDev},
+		{Of: "sock", Path: []string{"__sk_common", "skc_net", "net"}, To: &l.netOfSock},
+		{Of: "net", Path: []string{"ns", "inum"}, To: &l.inum},
+		{Of: "sk_buff", Path: []string{"_skb_refdst"}, To: &l.route},
+		{Of: "dst_entry", Path: []string{"dev"}, To: &l.deviceOfRoute},
+	}); err != nil {
+		return nil, err
 	}
 	n, err := arguments(types)
 	if err != nil {
@@ -78,7 +68,7 @@ func readLayout(types *btf.Spec) (*layout, error) {
 // Reasons are the names of the reasons that this kernel may give. They are for everybody to
 // read.
 func Reasons() ([]string, error) {
-	kernel, err := kernelTypes()
+	kernel, err := bpf.KernelTypes()
 	if err != nil {
 		return nil, err
 	}
@@ -104,38 +94,4 @@ func arguments(types *btf.Spec) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("find the tracepoint kfree_skb: it is %v", t.Type)
-}
-
-// offset is where a member of a member is, through unnamed structs and unions.
-func offset(t btf.Type, path []string) (int32, error) {
-	var at btf.Bits
-	for _, name := range path {
-		in, next, ok := member(t, name)
-		if !ok {
-			return 0, fmt.Errorf("there is no %s", name)
-		}
-		at, t = at+in, next
-	}
-	return int32(at.Bytes()), nil
-}
-
-func member(t btf.Type, name string) (btf.Bits, btf.Type, bool) {
-	var members []btf.Member
-	switch t := btf.UnderlyingType(t).(type) {
-	case *btf.Struct:
-		members = t.Members
-	case *btf.Union:
-		members = t.Members
-	}
-	if i := slices.IndexFunc(members, func(m btf.Member) bool { return m.Name == name }); i >= 0 {
-		return members[i].Offset, members[i].Type, true
-	}
-	for _, m := range members {
-		if m.Name == "" {
-			if at, found, ok := member(m.Type, name); ok {
-				return m.Offset + at, found, true
-			}
-		}
-	}
-	return 0, nil, false
 }

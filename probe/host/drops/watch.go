@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/probe/host/bpf"
 )
 
 // How much is reported.
@@ -50,7 +51,7 @@ const HeaderLen = 64
 
 var (
 	// ErrRights: the process lacks capabilities on the host.
-	ErrRights = errors.New("the capabilities CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are missing")
+	ErrRights = bpf.ErrRights
 	// ErrKernel: the kernel does not tell what it drops, or not enough.
 	ErrKernel = errors.New("this kernel does not tell what it drops")
 )
@@ -104,37 +105,11 @@ type Watcher struct {
 
 // Available says what keeps this process from watching, nil if nothing is known to.
 func Available() error {
-	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
-		return fmt.Errorf("%w: it does not describe its types (CONFIG_DEBUG_INFO_BTF): %w", ErrKernel, err)
+	err := bpf.Available()
+	if errors.Is(err, bpf.ErrTypes) {
+		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
-	head, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
-	if err := unix.Capget(&head, &data[0]); err != nil {
-		return fmt.Errorf("read this process's capabilities: %w", err)
-	}
-	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
-	if !has(unix.CAP_SYS_ADMIN) && !(has(unix.CAP_BPF) && has(unix.CAP_PERFMON)) {
-		return ErrRights
-	}
-	// Root of a user namespace seems to have all, and has them there alone.
-	ids, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		return fmt.Errorf("read which user namespace this is: %w", err)
-	}
-	if f := strings.Fields(string(ids)); len(f) == 3 && f[2] != "4294967295" || len(f) > 3 {
-		return fmt.Errorf("%w: this is root of a user namespace, not of the host", ErrRights)
-	}
-	return nil
-}
-
-// types are the kernel's, decoded once: that takes longer than to load the program.
-var types = btf.NewCache()
-
-func kernelTypes() (*btf.Spec, error) {
-	t, err := types.Kernel()
-	if err != nil {
-		return nil, fmt.Errorf("read the kernel's types: %w", err)
-	}
-	return t, nil
+	return err
 }
 
 // Start begins to watch. Close ends it.
@@ -142,7 +117,7 @@ func Start(opt Options) (*Watcher, error) {
 	if err := Available(); err != nil {
 		return nil, err
 	}
-	kernel, err := kernelTypes()
+	kernel, err := bpf.KernelTypes()
 	if err != nil {
 		return nil, err
 	}
@@ -156,9 +131,9 @@ func Start(opt Options) (*Watcher, error) {
 	}
 	w := &Watcher{layout: l, symbols: kernelSymbols()}
 	go w.symbols.load() // while nothing is reported yet
-	w.maps, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
+	w.maps, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: bpf.Types})
 	if err != nil {
-		return nil, fmt.Errorf("load the program that watches drops: %w", refused(err))
+		return nil, fmt.Errorf("load the program that watches drops: %w", bpf.Refused(err))
 	}
 	w.close = sync.OnceValue(w.end)
 	if opt.Tunnel != nil {
@@ -167,20 +142,12 @@ func Start(opt Options) (*Watcher, error) {
 		}
 	}
 	if w.link, err = link.AttachTracing(link.TracingOptions{Program: w.maps.Programs["kfree_skb"]}); err != nil {
-		return nil, errors.Join(fmt.Errorf("attach the program that watches drops: %w", refused(err)), w.Close())
+		return nil, errors.Join(fmt.Errorf("attach the program that watches drops: %w", bpf.Refused(err)), w.Close())
 	}
 	if w.reports, err = ringbuf.NewReader(w.maps.Maps[mapReports]); err != nil {
 		return nil, errors.Join(fmt.Errorf("read reports of drops: %w", err), w.Close())
 	}
 	return w, nil
-}
-
-// refused says what a refusal lacks.
-func refused(err error) error {
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !errors.As(err, new(*ebpf.VerifierError)) {
-		return fmt.Errorf("%w: %w", err, ErrRights)
-	}
-	return err
 }
 
 // ErrSynced says that Read has returned all that had happened before the call of Sync.
@@ -213,7 +180,7 @@ func (w *Watcher) SetDeadline(t time.Time) { w.reports.SetDeadline(t) }
 
 func (w *Watcher) drop(b []byte) *Drop {
 	word, long := binary.NativeEndian.Uint32, binary.NativeEndian.Uint64
-	d := &Drop{At: since(long(b[recordTime:])), Device: word(b[recordDevice:]), Namespace: word(b[recordSpace:]),
+	d := &Drop{At: bpf.Since(long(b[recordTime:])), Device: word(b[recordDevice:]), Namespace: word(b[recordSpace:]),
 		Socket: b[recordSocket] != 0, Segment: Segment(b[recordSegment]), Length: int(word(b[recordLength:]))}
 	header := b[recordHeader : recordHeader+HeaderLen]
 	if n := ipLength(header); n > 0 {
@@ -269,13 +236,6 @@ func kept(b []byte) int {
 		n = HeaderLen // an error: the headers of another packet
 	}
 	return min(at+n, len(b))
-}
-
-// since is the time at a reading of the clock that counts from the host's start.
-func since(ns uint64) time.Time {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // does not fail for this clock
-	return time.Now().Add(time.Duration(int64(ns) - ts.Nano()))
 }
 
 // Lost is how many reports found no room in the ring buffer so far.

@@ -1,0 +1,135 @@
+//go:build linux
+
+// Package bpf has what programs that watch the kernel have in common: whether this process
+// may load them, and where the running kernel keeps what they read.
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrRights: the process lacks capabilities on the host.
+	ErrRights = errors.New("the capabilities CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are missing")
+	// ErrTypes: the kernel does not describe its types, so that nobody knows where is what.
+	ErrTypes = errors.New("it does not describe its types (CONFIG_DEBUG_INFO_BTF)")
+)
+
+// Available says what keeps this process from watching the kernel, nil if nothing is known to.
+func Available() error {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		return fmt.Errorf("%w: %w", ErrTypes, err)
+	}
+	head, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	if err := unix.Capget(&head, &data[0]); err != nil {
+		return fmt.Errorf("read this process's capabilities: %w", err)
+	}
+	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	if !has(unix.CAP_SYS_ADMIN) && !(has(unix.CAP_BPF) && has(unix.CAP_PERFMON)) {
+		return ErrRights
+	}
+	// Root of a user namespace seems to have all, and has them there alone.
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return fmt.Errorf("read which user namespace this is: %w", err)
+	}
+	if f := strings.Fields(string(ids)); len(f) == 3 && f[2] != "4294967295" || len(f) > 3 {
+		return fmt.Errorf("%w: this is root of a user namespace, not of the host", ErrRights)
+	}
+	return nil
+}
+
+// Refused says what a refusal of the kernel's lacks.
+func Refused(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !errors.As(err, new(*ebpf.VerifierError)) {
+		return fmt.Errorf("%w: %w", err, ErrRights)
+	}
+	return err
+}
+
+// Types are the kernel's and its modules', decoded once: that takes longer than to load a
+// program, which is to be given them (ebpf.CollectionOptions.Cache).
+var Types = btf.NewCache()
+
+// KernelTypes are those that the kernel itself describes.
+func KernelTypes() (*btf.Spec, error) {
+	types, err := Types.Kernel()
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's types: %w", err)
+	}
+	return types, nil
+}
+
+// Field is a member of a struct, and where it is to be stored how many bytes from the struct's
+// beginning it has been found.
+type Field struct {
+	Of   string // struct
+	Path []string
+	To   *int32
+}
+
+// Find finds fields in the kernel's types.
+func Find(types *btf.Spec, fields []Field) error {
+	for _, f := range fields {
+		var s *btf.Struct
+		if err := types.TypeByName(f.Of, &s); err != nil {
+			return fmt.Errorf("find struct %s in the kernel's types: %w", f.Of, err)
+		}
+		at, err := offset(s, f.Path)
+		if err != nil {
+			return fmt.Errorf("find %s in struct %s of the kernel: %w", f.Path, f.Of, err)
+		}
+		*f.To = at
+	}
+	return nil
+}
+
+// offset is where a member of a member is, through unnamed structs and unions.
+func offset(t btf.Type, path []string) (int32, error) {
+	var at btf.Bits
+	for _, name := range path {
+		in, next, ok := member(t, name)
+		if !ok {
+			return 0, fmt.Errorf("there is no %s", name)
+		}
+		at, t = at+in, next
+	}
+	return int32(at.Bytes()), nil
+}
+
+func member(t btf.Type, name string) (btf.Bits, btf.Type, bool) {
+	var members []btf.Member
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		members = t.Members
+	case *btf.Union:
+		members = t.Members
+	}
+	if i := slices.IndexFunc(members, func(m btf.Member) bool { return m.Name == name }); i >= 0 {
+		return members[i].Offset, members[i].Type, true
+	}
+	for _, m := range members {
+		if m.Name == "" {
+			if at, found, ok := member(m.Type, name); ok {
+				return m.Offset + at, found, true
+			}
+		}
+	}
+	return 0, nil, false
+}
+
+// Since is the time at a reading of the clock that counts from the host's start.
+func Since(ns uint64) time.Time {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // does not fail for this clock
+	return time.Now().Add(time.Duration(int64(ns) - ts.Nano()))
+}
