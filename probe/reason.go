@@ -43,6 +43,7 @@ const (
 	CookieRejected       Reason = 32 // cookie reply that does not decrypt
 	LostInDevice         Reason = 33 // entered the device and never left it; cause not known
 	LinkScope            Reason = 34 // multicast or link-local: what a host sends by itself, and no AllowedIPs have
+	InitiationRefused    Reason = 35 // has a peer's key, and the kernel took it for old, repeated, one too many, or forged
 )
 
 // NumReasons is the number of reasons that this release knows, ReasonNone included: the
@@ -89,6 +90,7 @@ var reasons = [...]struct{ name, meaning string }{
 	CookieRejected:       {"cookie-rejected", "with a cookie that does not decrypt"},
 	LostInDevice:         {"lost-in-device", "lost in the device, cause not known"},
 	LinkScope:            {"link-scope", "of hosts' own multicast and link-local traffic, which no AllowedIPs have"},
+	InitiationRefused:    {"initiation-refused", "that begin a handshake and are old, repeated, too many, or forged"},
 }
 
 func (r Reason) String() string { return nameOf(reasonNames, uint8(r)) }

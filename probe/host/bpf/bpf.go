@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -56,17 +57,44 @@ func Refused(err error) error {
 	return err
 }
 
-// Types are the kernel's and its modules', decoded once: that takes longer than to load a
-// program, which is to be given them (ebpf.CollectionOptions.Cache).
-var Types = btf.NewCache()
+// types are those that the kernel and its modules describe: each is read once, which takes
+// some tenths of a second.
+var (
+	typesMu sync.Mutex
+	types   = btf.NewCache() // guarded by typesMu
+)
 
 // KernelTypes are those that the kernel itself describes.
 func KernelTypes() (*btf.Spec, error) {
-	types, err := Types.Kernel()
+	typesMu.Lock()
+	defer typesMu.Unlock()
+	spec, err := types.Kernel()
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's types: %w", err)
 	}
-	return types, nil
+	return spec, nil
+}
+
+// ModuleTypes are those that a module describes, with the kernel's.
+func ModuleTypes(module string) (*btf.Spec, error) {
+	typesMu.Lock()
+	defer typesMu.Unlock()
+	spec, err := types.Module(module)
+	if err != nil {
+		return nil, fmt.Errorf("read the types of the kernel's module %s: %w", module, err)
+	}
+	return spec, nil
+}
+
+// Load loads programs and their maps.
+func Load(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
+	typesMu.Lock()
+	defer typesMu.Unlock()
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
+	if err != nil {
+		return nil, Refused(err)
+	}
+	return c, nil
 }
 
 // Field is a member of a struct, and where it is to be stored how many bytes from the struct's
@@ -77,11 +105,11 @@ type Field struct {
 	To   *int32
 }
 
-// Find finds fields in the kernel's types.
-func Find(types *btf.Spec, fields []Field) error {
+// Find finds fields in types.
+func Find(spec *btf.Spec, fields []Field) error {
 	for _, f := range fields {
 		var s *btf.Struct
-		if err := types.TypeByName(f.Of, &s); err != nil {
+		if err := spec.TypeByName(f.Of, &s); err != nil {
 			return fmt.Errorf("find struct %s in the kernel's types: %w", f.Of, err)
 		}
 		at, err := offset(s, f.Path)

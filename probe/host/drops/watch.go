@@ -131,9 +131,9 @@ func Start(opt Options) (*Watcher, error) {
 	}
 	w := &Watcher{layout: l, symbols: kernelSymbols()}
 	go w.symbols.load() // while nothing is reported yet
-	w.maps, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: bpf.Types})
+	w.maps, err = bpf.Load(spec)
 	if err != nil {
-		return nil, fmt.Errorf("load the program that watches drops: %w", bpf.Refused(err))
+		return nil, fmt.Errorf("load the program that watches drops: %w", err)
 	}
 	w.close = sync.OnceValue(w.end)
 	if opt.Tunnel != nil {

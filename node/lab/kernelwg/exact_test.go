@@ -1,0 +1,118 @@
+//go:build linux
+
+package kernelwg
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// message tells messages from one host apart.
+type message struct {
+	index   uint32
+	counter uint64
+}
+
+// content is what is known of what is in one.
+func content(e *probe.Event) string {
+	src, dst := e.Inner()
+	return fmt.Sprintf("%v > %v protocol %d, %d bytes in %d", src, dst, e.Proto, e.InnerLen, e.OuterLen)
+}
+
+// messages are the data messages of one direction, with what is in them.
+func (w *watched) messages(seam probe.Seam) map[message]string {
+	all := make(map[message]string)
+	for i := range w.all {
+		if e := &w.all[i]; e.Seam == seam && e.Kind == probe.KindData {
+			all[message{e.Receiver, e.Counter}] = content(e)
+		}
+	}
+	return all
+}
+
+// compare wants every message that one host has sent among those that the other has received,
+// with the same packet in it, and none besides.
+func compare(t *testing.T, way string, sent, received map[message]string) {
+	t.Helper()
+	for m, in := range sent {
+		if got, ok := received[m]; !ok {
+			t.Errorf("%s: index %x counter %d (%s) was sent and not received", way, m.index, m.counter, in)
+		} else if got != in {
+			t.Errorf("%s: index %x counter %d was sent as %s, received as %s", way, m.index, m.counter, in, got)
+		}
+	}
+	if len(received) != len(sent) {
+		t.Errorf("%s: %d were sent, %d received", way, len(sent), len(received))
+	}
+	t.Logf("%s: %d data messages, %d of them found at the other end", way, len(sent), len(received))
+}
+
+// between awaits a last packet at both ends, so that all that came before it has been seen.
+func (s *site) between(t *testing.T, k, p *watched) {
+	t.Helper()
+	s.K.Run("ping", "-c1", "-W60", "-s", "77", "10.7.0.2")
+	last := func(e *probe.Event) bool {
+		_, reply := e.ICMPEcho()
+		return reply && e.InnerLen == 77+28
+	}
+	k.await(t, "the reply in the tunnel", func(e *probe.Event) bool { return last(e) && e.Checkpoint == probe.A6 })
+	p.await(t, "the reply sent", func(e *probe.Event) bool { return last(e) && e.Checkpoint == probe.B8 })
+}
+
+// nothingLost wants that no record was lost.
+func (w *watched) nothingLost(t *testing.T) {
+	t.Helper()
+	if n, err := w.Lost(); n != 0 || err != nil {
+		t.Errorf("%d records were lost: %v", n, err)
+	}
+	if n := w.sub.Lost(); n != 0 {
+		t.Errorf("%d events were read too late", n)
+	}
+}
+
+// Which packet is in which message is known at both ends, whatever the kernel cuts the
+// packets into, and over a new session.
+func TestKernelAgainstKernel(t *testing.T) {
+	s := newSite(t)
+	s.bothKernel(t)
+	k, p := watch(t, s.K), watch(t, s.P)
+	s.transfer(t, "10.7.0.2:5001", 1<<20)
+	s.newSession(t)
+	s.transfer(t, "[fd07::2]:5001", 1<<20)
+	s.between(t, k, p)
+	compare(t, "K to P", k.messages(probe.SeamUDPSend), p.messages(probe.SeamUDPReceive))
+	compare(t, "P to K", p.messages(probe.SeamUDPSend), k.messages(probe.SeamUDPReceive))
+	k.nothingLost(t)
+	p.nothingLost(t)
+	sessions, cut := make(map[uint32]bool), false
+	for i := range k.all {
+		e := &k.all[i]
+		if e.Seam == probe.SeamUDPSend && e.Kind == probe.KindData {
+			sessions[e.Receiver] = true
+		}
+		cut = cut || e.Seam == probe.SeamTUNRead && e.InnerLen > 1420
+		if e.Dropped() && e.Reason != probe.LinkScope {
+			t.Errorf("dropped: %s %s", content(e), e.Reason)
+		}
+	}
+	if len(sessions) < 2 {
+		t.Errorf("there was %d session, want two", len(sessions))
+	}
+	if !cut {
+		t.Error("the kernel has cut no packet: this shows less than it should")
+	}
+	if t.Failed() {
+		t.Logf("\n%s\n\n%s", k.text(), p.text())
+	}
+}
+
+// newSession has K begin a new session: a device that was down has none.
+func (s *site) newSession(t *testing.T) {
+	t.Helper()
+	s.K.Run("ip", "link", "set", "wg0", "down")
+	s.K.Run("ip", "link", "set", "wg0", "up")
+	// What was configured by hand for IPv6 goes with the link.
+	s.K.Run("ip", "address", "replace", "fd07::1/64", "dev", "wg0", "nodad")
+}

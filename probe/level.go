@@ -1,0 +1,22 @@
+package probe
+
+// Level says how much is known of a tunnel's packets, and so how much can be certain. Its
+// words are public: JSON and recordings have them.
+type Level string
+
+// The levels, from the one that says most.
+const (
+	// LevelDevice is that of wgnode's own device: every packet at each seam, and what
+	// became of it.
+	LevelDevice Level = "device"
+	// LevelExact is of the kernel's WireGuard, watched in its own functions: which packet
+	// is in which message, whose it is, and what was refused.
+	LevelExact Level = "exact"
+	// LevelHalf is of the kernel's WireGuard, watched where it meets the rest of the
+	// kernel: which packet was in a message that was received, not which is in one that
+	// is sent.
+	LevelHalf Level = "half"
+	// LevelCapture is of copies of the packets inside of the tunnel and of the messages
+	// outside of it: not which is in which.
+	LevelCapture Level = "capture"
+)
