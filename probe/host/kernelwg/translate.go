@@ -337,6 +337,7 @@ func (t *translator) delivered(r raw) {
 	}
 	e := t.event(r, probe.SeamTUNWrite, probe.KindInner)
 	e.Pair, e.Receiver, e.Counter = from.seq, from.event.Receiver, from.event.Counter
+	e.OuterSrc, e.OuterSrcPort, e.OuterDstPort, e.OuterLen = from.event.OuterSrc, from.event.OuterSrcPort, r.port(), from.event.OuterLen
 	if e.Peer != from.event.Peer {
 		e.Reason = probe.DisallowedSource
 	}
