@@ -8,17 +8,11 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/bpf"
-	"github.com/wgnode/wgnode/probe/key"
 )
 
 const (
-	familyIPv4 = unix.AF_INET
-	familyIPv6 = unix.AF_INET6
-
 	maxMessage = 1 << 16
 
 	// What is known of packets on their way through the device. The kernel keeps 1,024
@@ -33,6 +27,7 @@ type translator struct {
 	rec   *probe.Recorder
 	flows *probe.Flows
 	peers *Peers
+	allow allowed       // the AllowedIPs
 	lost  func() uint64 // how many records were lost
 
 	entered    *waiting[uint64, uint64]        // by packet: the Seq of its event as it entered
@@ -71,29 +66,6 @@ func newTranslator(rec *probe.Recorder, flows *probe.Flows) *translator {
 	t.sealed = newWaiting[message, probe.Event](packetsKept, nil)
 	t.opened = newWaiting(packetsKept, t.undelivered)
 	return t
-}
-
-// raw is a record of the ring buffer.
-type raw []byte
-
-func (r raw) word(at int) uint32  { return binary.NativeEndian.Uint32(r[at:]) }
-func (r raw) long(at int) uint64  { return binary.NativeEndian.Uint64(r[at:]) }
-func (r raw) port() uint16        { return binary.NativeEndian.Uint16(r[atPort:]) }
-func (r raw) index() uint32       { return binary.LittleEndian.Uint32(r[atIndex:]) }
-func (r raw) result() int32       { return int32(r.word(atResult)) }
-func (r raw) initiator() bool     { return r[atInitiator] != 0 }
-func (r raw) key() (k key.Public) { copy(k[:], r[atKey:]); return k }
-func (r raw) message() message    { return message{r.long(atPeer), r.index(), r.long(atCounter)} }
-func (r raw) endpoint() (a netip.AddrPort, ok bool) {
-	b := r[atEndpoint:]
-	port := binary.BigEndian.Uint16(b[2:])
-	switch binary.NativeEndian.Uint16(b) {
-	case familyIPv4:
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), port), true
-	case familyIPv6:
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[8:24])).Unmap(), port), true
-	}
-	return a, false
 }
 
 // packet is the packet of a record: its length, and as much of its beginning as the
@@ -189,6 +161,7 @@ func (t *translator) routed(r raw) {
 		return
 	}
 	t.side(&e, b, true, probe.A1, probe.B7)
+	t.allow.prefix(&e, &e.InnerDst)
 	_, reachable := r.endpoint()
 	switch {
 	case e.Peer == 0 && e.InnerDst.Multicast():
@@ -216,6 +189,7 @@ func (t *translator) encrypted(r raw) {
 		}
 	case e.DecodeInner(b):
 		t.side(&e, b, true, probe.A4, probe.B8)
+		t.allow.prefix(&e, &e.InnerDst)
 	}
 	// A packet that was cut into several has other memory.
 	e.Pair, _ = t.entered.take(r.long(atSkb))
@@ -238,7 +212,7 @@ func (t *translator) sent(r raw) {
 	default:
 		lane = probe.LaneUDPSend
 		if in, ok := t.sealed.take(message{r.long(atPeer), e.Receiver, e.Counter}); ok {
-			e.Checkpoint, e.Pair, e.Flags = in.Checkpoint, in.Pair, in.Flags
+			e.Checkpoint, e.Pair, e.PrefixBits = in.Checkpoint, in.Pair, in.PrefixBits
 			inner(&e, &in)
 		}
 	}
@@ -297,15 +271,20 @@ func (t *translator) decrypted(r raw) {
 	}
 	if b = unpadded(b); e.DecodeInner(b) {
 		t.side(&e, b, false, probe.A5, probe.B3)
+		t.allow.prefix(&e, &e.InnerSrc)
 	}
 	// The fields of what an ICMP error quotes are the message's here.
 	e.Flags &^= probe.FlagQuotes
 	t.from(&e, r)
 	e.OuterDst, e.Sender = probe.Addr{}, 0
 	seq := t.rec.Record(probe.LaneUDPReceive, &e)
-	now := int64(r.long(atTime))
 	// An index of this host's own is no other peer's.
-	t.opened.put(message{index: e.Receiver, counter: e.Counter}, opened{seq, now, e}, now)
+	m, o := message{index: e.Receiver, counter: e.Counter}, opened{seq, int64(r.long(atTime)), e}
+	if t.opened.has(m) {
+		t.dropped(o, probe.Replayed) // of two with one counter one is delivered at the most
+		return
+	}
+	t.opened.put(m, o, o.at)
 }
 
 // tooOld reports whether a message that could not be decrypted was not tried: then its
@@ -345,6 +324,7 @@ func (t *translator) delivered(r raw) {
 	b := t.packet(r)
 	if e.DecodeInner(b) {
 		t.side(&e, b, false, probe.A6, probe.B4)
+		t.allow.prefix(&e, &e.InnerSrc)
 	}
 	t.rec.Record(probe.LaneTUNWrite, &e)
 	if e.Reason == probe.ReasonNone {
@@ -361,11 +341,17 @@ func (t *translator) undelivered(_ message, o opened) {
 	if o.at <= t.doubtful || t.now-o.at < undelivered {
 		return // a record that was lost may have said so, or there was no room to wait
 	}
-	e := o.event
-	e.Time, e.Pair, e.Seam, e.Reason = time.Now().UnixNano(), o.seq, probe.SeamDevice, probe.Replayed
-	if e.InnerSrc == (probe.Addr{}) {
-		e.Reason = probe.BadInnerPacket
+	if o.event.InnerSrc == (probe.Addr{}) {
+		t.dropped(o, probe.BadInnerPacket)
+		return
 	}
+	t.dropped(o, probe.Replayed)
+}
+
+// dropped records what has become of a packet after it was decrypted.
+func (t *translator) dropped(o opened, why probe.Reason) {
+	e := o.event
+	e.Time, e.Pair, e.Seam, e.Reason = time.Now().UnixNano(), o.seq, probe.SeamDevice, why
 	t.rec.Record(probe.LaneControl, &e)
 }
 

@@ -35,6 +35,9 @@ func (w *waiting[K, V]) put(k K, v V, since int64) {
 	w.next++
 }
 
+// has reports whether a value waits.
+func (w *waiting[K, V]) has(k K) bool { _, ok := w.at[k]; return ok }
+
 // take ends the wait of a value.
 func (w *waiting[K, V]) take(k K) (v V, ok bool) {
 	n, ok := w.at[k]

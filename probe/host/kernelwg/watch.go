@@ -143,6 +143,10 @@ func (w *Watcher) Level() probe.Level { return probe.LevelExact }
 // Peers are those that events have named.
 func (w *Watcher) Peers() *Peers { return w.events.peers }
 
+// Know takes in what the kernel has told of the device: from then on events name the
+// prefix of the AllowedIPs that has matched.
+func (w *Watcher) Know(d *Device) { w.events.allow.set(d, w.events.peers) }
+
 // Lost is how many records found no room so far: of each, one event is missing or lacks
 // something.
 func (w *Watcher) Lost() (uint64, error) {

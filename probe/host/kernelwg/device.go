@@ -1,0 +1,121 @@
+//go:build linux
+
+package kernelwg
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.zx2c4.com/wireguard/wgctrl"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"github.com/wgnode/wgnode/probe/key"
+)
+
+// Device is what the kernel tells of one of its WireGuard devices. It has no secrets.
+type Device struct {
+	Name   string
+	Index  uint32
+	Public key.Public // zero: it has no key
+	Port   uint16
+	Mark   uint32
+	Peers  []Peer // in the kernel's order
+}
+
+// Peer is a peer of a device.
+type Peer struct {
+	Public     key.Public
+	Preshared  bool           // there is a preshared key
+	Endpoint   netip.AddrPort // invalid: none
+	AllowedIPs []netip.Prefix
+	Handshake  time.Time // the latest that was completed, zero: none
+	Sent       uint64    // bytes of messages
+	Received   uint64
+	Keepalive  time.Duration // between those that are sent by themselves, 0: none
+}
+
+// ErrNotKernel: the kernel has no WireGuard device of the name.
+var ErrNotKernel = errors.New("is no WireGuard device of the kernel's")
+
+// Names are those of the kernel's WireGuard devices in the calling thread's network
+// namespace, in order. They are for everybody to read.
+func Names() ([]string, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list network devices: %w", err)
+	}
+	var names []string
+	for _, l := range links {
+		if l.Type() == module {
+			names = append(names, l.Attrs().Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Read reads what the kernel tells of a device in the calling thread's network namespace,
+// which takes CAP_NET_ADMIN.
+func Read(name string) (*Device, error) {
+	l, err := netlink.LinkByName(name)
+	if errors.As(err, new(netlink.LinkNotFoundError)) || err == nil && l.Type() != module {
+		return nil, fmt.Errorf("%s %w", name, ErrNotKernel)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find network device %s: %w", name, err)
+	}
+	c, err := wgctrl.New()
+	if err != nil {
+		return nil, fmt.Errorf("ask the kernel for WireGuard devices: %w", err)
+	}
+	defer c.Close()
+	d, err := c.Device(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s %w", name, ErrNotKernel)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the kernel for the WireGuard device %s: %w", name, err)
+	}
+	return withoutSecrets(d, uint32(l.Attrs().Index)), nil
+}
+
+// withoutSecrets is what is not secret of what the library has read: it asks for all.
+func withoutSecrets(d *wgtypes.Device, index uint32) *Device {
+	clear(d.PrivateKey[:])
+	own := &Device{Name: d.Name, Index: index, Public: key.Public(d.PublicKey), Port: uint16(d.ListenPort), Mark: uint32(d.FirewallMark)}
+	for i := range d.Peers {
+		p := &d.Peers[i]
+		mine := Peer{
+			Public: key.Public(p.PublicKey), Preshared: p.PresharedKey != wgtypes.Key{},
+			Sent: uint64(p.TransmitBytes), Received: uint64(p.ReceiveBytes), Keepalive: p.PersistentKeepaliveInterval,
+		}
+		clear(p.PresharedKey[:])
+		// The kernel says that there was none by a time of zero.
+		if p.LastHandshakeTime.Unix() > 0 {
+			mine.Handshake = p.LastHandshakeTime
+		}
+		if p.Endpoint != nil {
+			ep := p.Endpoint.AddrPort()
+			mine.Endpoint = netip.AddrPortFrom(ep.Addr().Unmap(), ep.Port())
+		}
+		for _, n := range p.AllowedIPs {
+			a, ok := netip.AddrFromSlice(n.IP)
+			bits, of := n.Mask.Size()
+			if of == 32 {
+				a = a.Unmap()
+			}
+			if ok {
+				mine.AllowedIPs = append(mine.AllowedIPs, netip.PrefixFrom(a, bits))
+			}
+		}
+		slices.SortFunc(mine.AllowedIPs, func(a, b netip.Prefix) int { return strings.Compare(a.String(), b.String()) })
+		own.Peers = append(own.Peers, mine)
+	}
+	return own
+}
