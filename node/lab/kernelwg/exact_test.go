@@ -65,6 +65,16 @@ func (s *site) between(t *testing.T, k, p *watched) {
 	p.await(t, "the reply sent", func(e *probe.Event) bool { return last(e) && e.Checkpoint == probe.B8 })
 }
 
+// last is the latest event of a seam.
+func (w *watched) last(seam probe.Seam) (e probe.Event) {
+	for i := range w.all {
+		if w.all[i].Seam == seam {
+			e = w.all[i]
+		}
+	}
+	return e
+}
+
 // nothingLost wants that no record was lost.
 func (w *watched) nothingLost(t *testing.T) {
 	t.Helper()
@@ -81,7 +91,7 @@ func (w *watched) nothingLost(t *testing.T) {
 func TestKernelAgainstKernel(t *testing.T) {
 	s := newSite(t)
 	s.bothKernel(t)
-	k, p := watch(t, s.K), watch(t, s.P)
+	k, p := watch(t, s.K, probe.LevelExact), watch(t, s.P, probe.LevelExact)
 	s.transfer(t, "10.7.0.2:5001", transferred)
 	s.newSession(t)
 	s.transfer(t, "[fd07::2]:5001", transferred)

@@ -68,7 +68,7 @@ func (r *refusals) file(name, secret string) string {
 func TestRefused(t *testing.T) {
 	s := newSite(t)
 	s.bothKernel(t)
-	r := &refusals{s, t, watch(t, s.K), watch(t, s.P)}
+	r := &refusals{s, t, watch(t, s.K, probe.LevelExact), watch(t, s.P, probe.LevelExact)}
 
 	r.say(s.P, "10.7.0.1:9")
 	r.wantPeer(r.p, r.refused(r.p, probe.NoEndpoint), s.keyK)

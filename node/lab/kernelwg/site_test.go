@@ -75,14 +75,14 @@ func (s *site) bothKernel(t *testing.T) {
 
 // watched is a host's device that is watched.
 type watched struct {
-	*kernelwg.Watcher
+	kernelwg.Source
 	rec *probe.Recorder
 	sub *probe.Subscription
 	all []probe.Event
 }
 
-// watch watches a host's wg0.
-func watch(t *testing.T, h *lab.Host) *watched {
+// watch watches a host's wg0 at a level.
+func watch(t *testing.T, h *lab.Host, level probe.Level) *watched {
 	t.Helper()
 	rec, err := probe.NewRecorder(probe.DefaultRecorderBytes)
 	if err != nil {
@@ -93,20 +93,26 @@ func watch(t *testing.T, h *lab.Host) *watched {
 		t.Fatal(err)
 	}
 	opt := kernelwg.Options{Recorder: rec, Namespace: uint32(st.Ino)}
-	if err := h.Do(func() error {
-		link, err := netlink.LinkByName("wg0")
-		if err != nil {
+	var w kernelwg.Source
+	var d *kernelwg.Device
+	start := func() (err error) { w, err = kernelwg.StartAt(level, opt); return err }
+	err = h.Do(func() (err error) {
+		if d, err = kernelwg.Read("wg0"); err != nil {
 			return err
 		}
-		opt.Device = uint32(link.Attrs().Index)
+		opt.Device, opt.Port = d.Index, d.Port
+		if level == probe.LevelCapture {
+			return start()
+		}
 		return nil
-	}); err != nil {
-		t.Fatal(err)
+	})
+	if err == nil && level != probe.LevelCapture {
+		err = start() // in a host /proc is not this process's
 	}
-	w, err := kernelwg.Start(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Know(d)
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)
@@ -114,7 +120,7 @@ func watch(t *testing.T, h *lab.Host) *watched {
 	})
 	sub := rec.Subscribe(probe.SubscribeOptions{Past: true})
 	t.Cleanup(sub.Close)
-	return &watched{Watcher: w, rec: rec, sub: sub}
+	return &watched{Source: w, rec: rec, sub: sub}
 }
 
 // await waits for an event, and keeps all that come before it.

@@ -69,7 +69,7 @@ func (s *site) record(t *testing.T) (end func() []probe.Event) {
 func TestKernelAgainstWgnode(t *testing.T) {
 	s := newSite(t)
 	s.withWgnode(t)
-	k := watch(t, s.K)
+	k := watch(t, s.K, probe.LevelExact)
 	end := s.record(t)
 	s.transfer(t, "10.7.0.2:5001", transferred)
 	s.newSession(t)

@@ -14,6 +14,8 @@ import (
 var (
 	// ErrModule: the kernel has no WireGuard of its own, or has not loaded it.
 	ErrModule = errors.New("this kernel's own WireGuard is not loaded")
+	// ErrCopies: the process may not have copies of packets.
+	ErrCopies = errors.New("the capability CAP_NET_RAW is missing")
 	// ErrTypes: the kernel does not describe the types of its WireGuard.
 	ErrTypes = errors.New("this kernel does not describe the types of its WireGuard (CONFIG_DEBUG_INFO_BTF_MODULES)")
 )

@@ -41,10 +41,10 @@ const (
 
 // Registers that keep their values in calls. Of those that share one, the earlier is done with.
 const (
-	packet  = asm.R6
-	peer    = asm.R7
-	device  = asm.R8
-	context = asm.R9
+	packet    = asm.R6
+	peer      = asm.R7
+	device    = asm.R8
+	arguments = asm.R9
 
 	pair      = asm.R8
 	transport = asm.R8
@@ -67,7 +67,7 @@ func (a *assembler) add(ins ...asm.Instruction) { a.code = append(a.code, ins...
 
 // argument has an argument of the function, or what it has returned, which comes after them.
 func (a *assembler) argument(to asm.Register, n int16) {
-	a.add(asm.LoadMem(to, context, 8*n, asm.DWord))
+	a.add(asm.LoadMem(to, arguments, 8*n, asm.DWord))
 }
 
 // boolean takes what the function has returned: of a bool 8 bits say something.
@@ -101,7 +101,7 @@ const done = "done"
 func program(l *layout, opt *Options, h *hook) asm.Instructions {
 	a := &assembler{l: l, opt: opt}
 	a.add(
-		asm.Mov.Reg(context, asm.R1).WithSymbol(h.function),
+		asm.Mov.Reg(arguments, asm.R1).WithSymbol(h.function),
 		asm.Mov.Imm(asm.R1, 0),
 	)
 	for at := frameKey; at < 0; at += 8 {

@@ -22,18 +22,8 @@ import (
 // recordsLen is the size of the ring buffer in bytes: some 16,000 records.
 const recordsLen = 1 << 22
 
-// Options say which device is watched.
-type Options struct {
-	Device    uint32 // its index
-	Namespace uint32 // the inode number of the network namespace that it is in
-	// Recorder takes the events.
-	Recorder *probe.Recorder
-	// Flows tell which side began a flow. nil: own ones.
-	Flows *probe.Flows
-}
-
-// Watcher records events of a device until it is closed.
-type Watcher struct {
+// functions is a watch at level exact.
+type functions struct {
 	maps    *ebpf.Collection
 	links   []link.Link
 	records *ringbuf.Reader
@@ -43,8 +33,8 @@ type Watcher struct {
 	close   func() error
 }
 
-// Start begins to watch at level exact. Close ends it.
-func Start(opt Options) (*Watcher, error) {
+// startFunctions begins to watch at level exact.
+func startFunctions(opt *Options) (*functions, error) {
 	if err := exact(); err != nil {
 		return nil, err
 	}
@@ -60,12 +50,9 @@ func Start(opt Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt.Flows == nil {
-		opt.Flows = probe.NewFlows(probe.DefaultFlows)
-	}
-	w := &Watcher{events: newTranslator(opt.Recorder, opt.Flows), done: make(chan struct{})}
+	w := &functions{events: newTranslator(opt.Recorder, opt.Flows), done: make(chan struct{})}
 	w.close = sync.OnceValue(w.end)
-	w.maps, err = bpf.Load(collection(l, &opt))
+	w.maps, err = bpf.Load(collection(l, opt))
 	if err != nil {
 		return nil, fmt.Errorf("load the programs that watch WireGuard: %w", err)
 	}
@@ -103,7 +90,7 @@ func moduleTypes() (*btf.Spec, error) {
 }
 
 // read makes events of the records until there are no more.
-func (w *Watcher) read() {
+func (w *functions) read() {
 	defer close(w.done)
 	var r ringbuf.Record
 	for waits := false; ; {
@@ -137,19 +124,17 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// Level is how much the events say.
-func (w *Watcher) Level() probe.Level { return probe.LevelExact }
+// Level implements [Source].
+func (w *functions) Level() probe.Level { return probe.LevelExact }
 
-// Peers are those that events have named.
-func (w *Watcher) Peers() *Peers { return w.events.peers }
+// Peers implements [Source].
+func (w *functions) Peers() *Peers { return w.events.peers }
 
-// Know takes in what the kernel has told of the device: from then on events name the
-// prefix of the AllowedIPs that has matched.
-func (w *Watcher) Know(d *Device) { w.events.allow.set(d, w.events.peers) }
+// Know implements [Source].
+func (w *functions) Know(d *Device) { w.events.allow.set(d, w.events.peers) }
 
-// Lost is how many records found no room so far: of each, one event is missing or lacks
-// something.
-func (w *Watcher) Lost() (uint64, error) {
+// Lost implements [Source].
+func (w *functions) Lost() (uint64, error) {
 	var each []uint64
 	if err := w.maps.Maps[mapLost].Lookup(uint32(0), &each); err != nil {
 		return 0, fmt.Errorf("read how many records of WireGuard's packets were lost: %w", err)
@@ -161,10 +146,10 @@ func (w *Watcher) Lost() (uint64, error) {
 	return n, nil
 }
 
-// Close ends the watch. It may be called again.
-func (w *Watcher) Close() error { return w.close() }
+// Close implements [Source].
+func (w *functions) Close() error { return w.close() }
 
-func (w *Watcher) end() error {
+func (w *functions) end() error {
 	var errs []error
 	for _, at := range w.links {
 		errs = append(errs, at.Close())

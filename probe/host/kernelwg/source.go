@@ -1,0 +1,87 @@
+//go:build linux
+
+package kernelwg
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
+// Options say which device is watched.
+type Options struct {
+	Device    uint32 // its index
+	Namespace uint32 // the inode number of the network namespace that it is in
+	Port      uint16 // of its encrypted packets, 0: none yet, and nothing can be captured
+	// Recorder takes the events.
+	Recorder *probe.Recorder
+	// Flows tell which side began a flow. nil: own ones.
+	Flows *probe.Flows
+}
+
+// Source records events of a device until it is closed. Its methods can be called by
+// several goroutines.
+type Source interface {
+	// Level is how much the events say.
+	Level() probe.Level
+	// Peers are those that events have named.
+	Peers() *Peers
+	// Know takes in what the kernel has told of the device. From then on events name
+	// the prefix of the AllowedIPs that has matched; below level exact, the peer.
+	Know(*Device)
+	// Lost is how much of what the kernel had to tell found no room so far: of each, an
+	// event is missing, or lacks something.
+	Lost() (uint64, error)
+	// Close ends the watch. It may be called again.
+	Close() error
+}
+
+// Start begins to watch at the highest level that this host allows, in the network namespace
+// of the calling thread, which must be the device's. less says why that is not exact, nil if
+// it is. Close ends the watch.
+func Start(opt Options) (s Source, less, err error) {
+	if opt.Flows == nil {
+		opt.Flows = probe.NewFlows(probe.DefaultFlows)
+	}
+	f, less := startFunctions(&opt)
+	if less == nil {
+		return f, nil, nil
+	}
+	less = fmt.Errorf("level %s is not possible: %w", probe.LevelExact, less)
+	c, err := startCapture(&opt)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; level %s is not possible: %w", less, probe.LevelCapture, err)
+	}
+	return c, less, nil
+}
+
+// StartAt is Start at one level, and no other.
+func StartAt(level probe.Level, opt Options) (Source, error) {
+	if opt.Flows == nil {
+		opt.Flows = probe.NewFlows(probe.DefaultFlows)
+	}
+	var s Source
+	var err error
+	switch level {
+	case probe.LevelExact:
+		s, err = startFunctions(&opt)
+	case probe.LevelCapture:
+		s, err = startCapture(&opt)
+	default:
+		err = errors.New("there is no such level of a kernel device")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("level %s is not possible: %w", level, err)
+	}
+	return s, nil
+}
+
+// Possible says which level this host allows for a device of the kernel's, as far as is known
+// before it is tried, and, where that is not exact, why not.
+func Possible() (probe.Level, error) {
+	if err := exact(); err != nil {
+		return probe.LevelCapture, fmt.Errorf("level %s is not possible: %w", probe.LevelExact, err)
+	}
+	return probe.LevelExact, nil
+}
