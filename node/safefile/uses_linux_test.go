@@ -57,7 +57,7 @@ var uses = map[string]string{
 	"probe/host/hooks/list.go os.ReadFile":            "of the kernel",
 	"probe/host/drops/symbols.go os.Open":             "of the kernel",
 	"probe/host/drops/symbols.go os.ReadFile":         "of the kernel",
-	"probe/host/drops/watch.go os.ReadFile":           "of the kernel",
+	"probe/host/bpf/bpf.go os.ReadFile":               "of the kernel",
 	"node/droplist/tunnel.go unix.Open":               "of the kernel: a network namespace",
 	"node/plan/process.go os.ReadFile":                "of the kernel",
 	"node/remote/terminal.go os.OpenFile":             "/dev/tty",

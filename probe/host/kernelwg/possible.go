@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/wgnode/wgnode/probe/host/bpf"
 )
@@ -42,6 +41,6 @@ func exact() error {
 
 // builtin reports whether WireGuard is no module of this kernel's but a part of it.
 func builtin() bool {
-	modules, err := os.ReadFile("/proc/modules")
-	return err == nil && !strings.HasPrefix(string(modules), module+" ") && !strings.Contains(string(modules), "\n"+module+" ")
+	_, err := os.Stat("/sys/module/" + module + "/initstate") // that modules have
+	return err != nil
 }
