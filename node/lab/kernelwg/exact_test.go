@@ -4,6 +4,7 @@ package kernelwg
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
@@ -94,12 +95,21 @@ func TestKernelAgainstKernel(t *testing.T) {
 	k, p := watch(t, s.K, probe.LevelExact), watch(t, s.P, probe.LevelExact)
 	s.transfer(t, "10.7.0.2:5001", transferred)
 	s.newSession(t)
+	// From here on K sends over IPv6, and P follows.
+	s.K.Run("wg", "set", "wg0", "peer", s.keyP.Public, "endpoint", "[2001:db8::2]:51820")
 	s.transfer(t, "[fd07::2]:5001", transferred)
 	s.between(t, k, p)
 	compare(t, "K to P", k.messages(probe.SeamUDPSend), p.messages(probe.SeamTUNWrite))
 	compare(t, "P to K", p.messages(probe.SeamUDPSend), k.messages(probe.SeamTUNWrite))
 	k.nothingLost(t)
 	p.nothingLost(t)
+	moved := func(e probe.Event) bool {
+		from, to := e.Outer()
+		return e.Kind == probe.KindEndpoint && from.String() == "192.0.2.1:51820" && to.String() == "[2001:db8::1]:51820"
+	}
+	if !slices.ContainsFunc(p.all, moved) {
+		t.Error("P has not told that K's endpoint has moved")
+	}
 	sessions, cut := make(map[uint32]bool), false
 	for i := range k.all {
 		e := &k.all[i]

@@ -20,7 +20,15 @@
 // So it is not guessed which packet is in which message: that is level exact. A packet that
 // the kernel cuts into several (GSO) is one event as it enters the tunnel, and one for each message.
 //
-// # What is not seen
+// # Where that is not possible
+//
+// [Start] falls back to level capture: copies of the packets that pass the device, and of the
+// messages that pass this host's other devices (AF_PACKET). They tell which messages there
+// are, whose they are by their index and address, and which packets entered and left the tunnel;
+// not which packet is in which message, nor what the kernel has refused. What it joins it
+// joins later: a packet that it delivers may be several that came one by one.
+//
+// # What is not seen at level exact
 //
 // Packets that are not IP; messages that are shorter than any of WireGuard's, or for a
 // session that is no more; packets that wait for a handshake and are discarded. A message is
@@ -30,5 +38,6 @@
 //
 // A kernel from 5.11 on that describes the types of its modules, and has fentry; CAP_BPF and
 // CAP_PERFMON and, to find the module's types, CAP_SYS_ADMIN in the initial user
-// namespace. [Possible] says what lacks. No keys are read but public ones.
+// namespace. [Possible] says what lacks. Of keys the programs read public ones alone. Level
+// capture takes CAP_NET_RAW.
 package kernelwg

@@ -26,7 +26,7 @@ const (
 	atHeader    = 120               // the packet's first bytes
 	recordLen   = atHeader + header // a multiple of 8
 
-	header    = 128 // an ICMP error and the headers that it quotes
+	header    = 192 // an ICMP error with what a wgnode says in it
 	cookieLen = 64
 )
 

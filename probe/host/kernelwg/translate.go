@@ -220,11 +220,14 @@ func (t *translator) sent(r raw) {
 	t.endpoint(e.Peer, r, e.Time, seq)
 }
 
+// ofErrors are the flags of ICMP errors.
+const ofErrors = probe.FlagQuotes | probe.FlagNodeSays
+
 // inner takes over what is known of the inner packet.
 func inner(e, in *probe.Event) {
 	e.InnerSrc, e.InnerDst, e.InnerSrcPort, e.InnerDstPort = in.InnerSrc, in.InnerDst, in.InnerSrcPort, in.InnerDstPort
 	e.InnerLen, e.Proto, e.Info = in.InnerLen, in.Proto, in.Info
-	e.Flags = in.Flags &^ probe.FlagQuotes // its fields are the message's here
+	e.Flags = in.Flags &^ ofErrors // their fields are the message's here
 }
 
 // failed is a message that the socket has refused.
@@ -273,8 +276,8 @@ func (t *translator) decrypted(r raw) {
 		t.side(&e, b, false, probe.A5, probe.B3)
 		t.allow.prefix(&e, &e.InnerSrc)
 	}
-	// The fields of what an ICMP error quotes are the message's here.
-	e.Flags &^= probe.FlagQuotes
+	// The fields of what an ICMP error says are the message's here.
+	e.Flags &^= ofErrors
 	t.from(&e, r)
 	e.OuterDst, e.Sender = probe.Addr{}, 0
 	seq := t.rec.Record(probe.LaneUDPReceive, &e)
@@ -316,7 +319,7 @@ func (t *translator) delivered(r raw) {
 	}
 	e := t.event(r, probe.SeamTUNWrite, probe.KindInner)
 	e.Pair, e.Receiver, e.Counter = from.seq, from.event.Receiver, from.event.Counter
-	e.OuterSrc, e.OuterSrcPort, e.OuterDstPort, e.OuterLen = from.event.OuterSrc, from.event.OuterSrcPort, r.port(), from.event.OuterLen
+	e.OuterSrc, e.OuterSrcPort, e.OuterLen = from.event.OuterSrc, from.event.OuterSrcPort, from.event.OuterLen
 	if e.Peer != from.event.Peer {
 		e.Reason = probe.DisallowedSource
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/wgnode/wgnode/probe/host/bpf"
 )
 
-// recordsLen is the size of the ring buffer in bytes: some 16,000 records.
+// recordsLen is the size of the ring buffer in bytes: some 13,000 records.
 const recordsLen = 1 << 22
 
 // functions is a watch at level exact.
