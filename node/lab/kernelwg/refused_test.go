@@ -42,9 +42,15 @@ func (r *refusals) begin() {
 	r.say(r.K, "10.7.0.2:9")
 }
 
-// refused awaits an event with a reason.
+// refused is the first event with a reason, which may have come before another one that was
+// awaited.
 func (r *refusals) refused(w *watched, reason probe.Reason) probe.Event {
 	r.t.Helper()
+	for _, e := range w.all {
+		if e.Reason == reason {
+			return e
+		}
+	}
 	return w.await(r.t, reason.String(), func(e *probe.Event) bool { return e.Reason == reason })
 }
 
