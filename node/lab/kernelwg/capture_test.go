@@ -45,7 +45,7 @@ func TestCaptureAgainstExact(t *testing.T) {
 		copies.await(t, "the message with the reply", received)
 	}
 	for _, seam := range []probe.Seam{probe.SeamUDPSend, probe.SeamUDPReceive} {
-		compare(t, seam.String(), k.numbered(seam), copies.numbered(seam))
+		compare(t, seam.String(), k.last(seam).Receiver, k.numbered(seam), copies.numbered(seam))
 	}
 	for i := range copies.all {
 		if e := &copies.all[i]; e.Kind == probe.KindData && e.InnerLen != 0 {
@@ -84,5 +84,35 @@ func TestRead(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%+v", d); strings.Contains(text, s.keyK.Private) {
 		t.Error("a secret is told")
+	}
+}
+
+// At level half each packet that leaves the tunnel is told with the message that it was in, and
+// no packet is with a message that is sent.
+func TestHalfAgainstExact(t *testing.T) {
+	s := newSite(t)
+	s.bothKernel(t)
+	k, p := watch(t, s.K, probe.LevelExact), watch(t, s.P, probe.LevelExact)
+	half := watch(t, s.P, probe.LevelHalf)
+	s.transfer(t, "10.7.0.2:5001", transferred)
+	s.between(t, k, p)
+	last := p.last(probe.SeamTUNWrite)
+	half.await(t, "the last packet out of the tunnel", func(e *probe.Event) bool {
+		return e.Seam == probe.SeamTUNWrite && e.Receiver == last.Receiver && e.Counter == last.Counter
+	})
+	compare(t, "out of the tunnel", last.Receiver, p.messages(probe.SeamTUNWrite), half.messages(probe.SeamTUNWrite))
+	for m, in := range half.messages(probe.SeamUDPReceive) {
+		if p.messages(probe.SeamUDPReceive)[m] != in {
+			t.Errorf("received index %x counter %d: %s", m.index, m.counter, in)
+		}
+	}
+	for i := range half.all {
+		if e := &half.all[i]; e.Seam == probe.SeamUDPSend && e.InnerLen != 0 {
+			t.Errorf("it is told what was sent: %s", content(e))
+		}
+	}
+	half.nothingLost(t)
+	if t.Failed() {
+		t.Logf("\n%s\n\n%s", p.text(), half.text())
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -95,20 +97,14 @@ func watch(t *testing.T, h *lab.Host, level probe.Level) *watched {
 	opt := kernelwg.Options{Recorder: rec, Namespace: uint32(st.Ino)}
 	var w kernelwg.Source
 	var d *kernelwg.Device
-	start := func() (err error) { w, err = kernelwg.StartAt(level, opt); return err }
-	err = h.Do(func() (err error) {
+	err = inNetwork(h, func() (err error) {
 		if d, err = kernelwg.Read("wg0"); err != nil {
 			return err
 		}
 		opt.Device, opt.Port = d.Index, d.Port
-		if level == probe.LevelCapture {
-			return start()
-		}
-		return nil
+		w, err = kernelwg.StartAt(level, opt)
+		return err
 	})
-	if err == nil && level != probe.LevelCapture {
-		err = start() // in a host /proc is not this process's
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +117,25 @@ func watch(t *testing.T, h *lab.Host, level probe.Level) *watched {
 	sub := rec.Subscribe(probe.SubscribeOptions{Past: true})
 	t.Cleanup(sub.Close)
 	return &watched{Source: w, rec: rec, sub: sub}
+}
+
+// inNetwork runs a function in a host's network alone: a process that watches has its own /proc.
+func inNetwork(h *lab.Host, fn func() error) error {
+	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", h.Pid()))
+	if err != nil {
+		return err
+	}
+	defer space.Close()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if err := unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- err
+			return
+		}
+		done <- fn()
+	}()
+	return <-done
 }
 
 // await waits for an event, and keeps all that come before it.

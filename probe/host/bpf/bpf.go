@@ -7,6 +7,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -40,6 +41,9 @@ func Available() error {
 	}
 	// Root of a user namespace seems to have all, and has them there alone.
 	ids, err := os.ReadFile("/proc/self/uid_map")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // no /proc, or that of another PID namespace: the kernel will say
+	}
 	if err != nil {
 		return fmt.Errorf("read which user namespace this is: %w", err)
 	}

@@ -36,8 +36,8 @@ type capture struct {
 const captureBuffer = 4 << 20
 
 // startCapture begins to watch at level capture, in the network namespace of the calling
-// thread.
-func startCapture(opt *Options) (*capture, error) {
+// thread; whole, or without the packets that leave the tunnel.
+func startCapture(opt *Options, whole bool) (*capture, error) {
 	if opt.Port == 0 {
 		return nil, errors.New("copy packets: the device has no port yet")
 	}
@@ -46,6 +46,7 @@ func startCapture(opt *Options) (*capture, error) {
 		return nil, err
 	}
 	c := &capture{events: newCaptured(opt, own.has), own: own}
+	c.events.outward = !whole
 	c.close = sync.OnceValue(c.end)
 	if c.inner, err = packets(int(opt.Device), nil); err != nil {
 		own.ask.Close()

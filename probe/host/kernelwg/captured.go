@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/host/bpf"
 )
 
 // copied is a copy of a packet.
@@ -35,10 +36,15 @@ type captured struct {
 	allow allowed
 	at    atomic.Pointer[map[netip.AddrPort]probe.PeerID] // whose endpoint an address is
 
+	known   begun // guarded by mu
+	outward bool  // of packets at the device, those that enter the tunnel alone
+
 	mu       sync.Mutex
-	sessions map[index]session   // guarded by mu
-	seen     map[seenMessage]int // guarded by mu: at which device a message was seen
-	later    map[seenMessage]int // guarded by mu: those before, which go next
+	received *waiting[message, probe.Event] // guarded by mu: messages, until what was in them is told
+	early    *waiting[message, probe.Event] // guarded by mu: what was in messages that have not been told yet
+	sessions map[index]session              // guarded by mu
+	seen     map[seenMessage]int            // guarded by mu: at which device a message was seen
+	later    map[seenMessage]int            // guarded by mu: those before, which go next
 }
 
 // index is that of a session, of this host's own or of a peer's.
@@ -62,8 +68,11 @@ type seenMessage struct {
 }
 
 func newCaptured(opt *Options, local func(netip.Addr) bool) *captured {
-	return &captured{rec: opt.Recorder, flows: opt.Flows, peers: newPeers(), port: opt.Port, local: local,
-		sessions: make(map[index]session), seen: make(map[seenMessage]int)}
+	c := &captured{rec: opt.Recorder, flows: opt.Flows, peers: newPeers(), port: opt.Port, local: local,
+		sessions: make(map[index]session), seen: make(map[seenMessage]int),
+		received: newWaiting[message, probe.Event](packetsKept, nil)}
+	c.early = newWaiting(packetsKept, func(_ message, e probe.Event) { c.rec.Record(probe.LaneTUNWrite, &e) })
+	return c
 }
 
 // know takes in what the kernel has told of the device.
@@ -93,6 +102,9 @@ func (c *captured) whose(a netip.AddrPort) probe.PeerID {
 
 // inner is a packet that enters the tunnel, or has left it.
 func (c *captured) inner(p *copied) {
+	if c.outward && !p.out {
+		return
+	}
 	e := probe.Event{Time: p.at, Seam: probe.SeamTUNWrite, Kind: probe.KindInner, PrefixBits: probe.NoPrefix}
 	a, other, lane, addr := probe.A6, probe.B4, probe.LaneTUNWrite, &e.InnerSrc
 	if p.out {
@@ -201,7 +213,68 @@ func (c *captured) message(e *probe.Event, out bool, src, dst netip.AddrPort, de
 			e.Checkpoint = either(out, either(s.initiator, probe.A4, probe.B8), either(s.initiator, probe.A5, probe.B3))
 		}
 	}
-	c.rec.Record(lane, e)
+	seq := c.rec.Record(lane, e)
+	if m := (message{index: e.Receiver, counter: e.Counter}); c.outward && lane == probe.LaneUDPReceive {
+		e.Seq = seq
+		if in, ok := c.early.take(m); ok {
+			c.deliver(e, &in)
+		} else if e.Kind == probe.KindData {
+			c.received.put(m, *e, 0)
+		}
+	}
+}
+
+// take is delivered.
+func (c *captured) take(r raw) {
+	c.delivered(r)
+	c.expire(int64(r.long(atTime)))
+}
+
+func (c *captured) waits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.early.all) > 0
+}
+
+// expire gives up packets whose messages were not copied.
+func (c *captured) expire(now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.early.until(now - undelivered)
+}
+
+// delivered is a packet that has left the tunnel, with the message that it was in. The copy
+// of that may come later.
+func (c *captured) delivered(r raw) {
+	e := probe.Event{Time: bpf.Since(r.long(atTime)).UnixNano(), Seam: probe.SeamTUNWrite, Kind: probe.KindInner, PrefixBits: probe.NoPrefix}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.known.packet(r)
+	if !e.DecodeInner(b) {
+		return
+	}
+	e.Receiver, e.Counter = r.index(), r.long(atCounter)
+	if r, ok, _ := c.allow.find(e.InnerSrc.Netip()); ok {
+		e.Peer, e.PrefixBits = r.peer, r.bits
+	}
+	k, quoted := c.flows.Key(&e, b)
+	e.Checkpoint = probe.B4
+	if c.flows.Here(k, &e, false, quoted, e.Time) {
+		e.Checkpoint = probe.A6
+		e.Flags |= probe.FlagInitiatedHere
+	}
+	m := message{index: e.Receiver, counter: e.Counter}
+	if from, ok := c.received.take(m); ok {
+		c.deliver(&from, &e)
+		return
+	}
+	c.early.put(m, e, int64(r.long(atTime)))
+}
+
+// deliver records a packet beside the message that it was in.
+func (c *captured) deliver(from, e *probe.Event) {
+	e.Pair, e.OuterSrc, e.OuterSrcPort, e.OuterLen = from.Seq, from.OuterSrc, from.OuterSrcPort, from.OuterLen
+	c.rec.Record(probe.LaneTUNWrite, e)
 }
 
 func either(first bool, a, b probe.Checkpoint) probe.Checkpoint {

@@ -22,11 +22,14 @@
 //
 // # Where that is not possible
 //
-// [Start] falls back to level capture: copies of the packets that pass the device, and of the
-// messages that pass this host's other devices (AF_PACKET). They tell which messages there
-// are, whose they are by their index and address, and which packets entered and left the tunnel;
-// not which packet is in which message, nor what the kernel has refused. What it joins it
-// joins later: a packet that it delivers may be several that came one by one.
+// [Start] falls back to level half, and then to capture. Both have copies of the packets that
+// pass the device, and of the messages that pass this host's other devices (AF_PACKET). They
+// tell which messages there are, whose they are by their index and address, and which packets
+// entered and left the tunnel; not which packet is in a message that is sent, nor what the kernel
+// has refused. At level capture a packet that leaves the tunnel may be several that
+// came one by one. At level half it is told which message it was in: a BPF program at the
+// tracepoint napi_gro_receive_entry, which wants no types of modules, has each packet alone,
+// with the message's header before it.
 //
 // # What is not seen at level exact
 //

@@ -16,7 +16,7 @@ const module = "wireguard"
 // layout is where the running kernel and its WireGuard keep what the programs read. Offsets
 // are in bytes.
 type layout struct {
-	head, data, length, dataLength, network, transport, control int32 // struct sk_buff
+	head, data, length, dataLength, network, transport, control, dev int32 // struct sk_buff
 
 	nonce, pair int32 // struct packet_cb, which is in sk_buff.cb
 
@@ -40,6 +40,7 @@ func (l *layout) fields() (kernel, wireguard []bpf.Field) {
 		{Of: "sk_buff", Path: []string{"network_header"}, To: &l.network},
 		{Of: "sk_buff", Path: []string{"transport_header"}, To: &l.transport},
 		{Of: "sk_buff", Path: []string{"cb"}, To: &l.control},
+		{Of: "sk_buff", Path: []string{"dev"}, To: &l.dev},
 		{Of: "net_device", Path: []string{"ifindex"}, To: &l.ifindex},
 		{Of: "net_device", Path: []string{"nd_net", "net"}, To: &l.netOfDev},
 		{Of: "net", Path: []string{"ns", "inum"}, To: &l.inum},

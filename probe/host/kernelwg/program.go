@@ -118,6 +118,11 @@ func (a *assembler) ours() {
 	a.read(record+atPort, 2, device, a.l.port)
 	a.load(device, a.l.device)
 	a.add(asm.Mov.Reg(device, asm.R1))
+	a.here()
+}
+
+// here goes on only for the network device that is watched.
+func (a *assembler) here() {
 	a.read(frameWord, 4, device, a.l.ifindex)
 	a.add(
 		asm.LoadMem(asm.R1, asm.R10, frameWord, asm.Word),
@@ -223,13 +228,17 @@ func (a *assembler) submit(w what) {
 	)
 }
 
+func maps() map[string]*ebpf.MapSpec {
+	return map[string]*ebpf.MapSpec{
+		mapRecords: {Name: mapRecords, Type: ebpf.RingBuf, MaxEntries: recordsLen},
+		mapLost:    {Name: mapLost, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+	}
+}
+
 // collection is the programs with their maps.
 func collection(l *layout, opt *Options) *ebpf.CollectionSpec {
 	spec := &ebpf.CollectionSpec{
-		Maps: map[string]*ebpf.MapSpec{
-			mapRecords: {Name: mapRecords, Type: ebpf.RingBuf, MaxEntries: recordsLen},
-			mapLost:    {Name: mapLost, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1},
-		},
+		Maps:     maps(),
 		Programs: make(map[string]*ebpf.ProgramSpec, len(hooks)),
 	}
 	for i := range hooks {

@@ -38,3 +38,22 @@ func (r raw) endpoint() (a netip.AddrPort, ok bool) {
 	}
 	return a, false
 }
+
+// begun is a packet of which the beginning is known. The rest is zero.
+type begun struct {
+	scratch [maxMessage]byte
+	clean   int // from here on scratch is zero
+}
+
+// packet is the packet of a record: its length, and as much of its beginning as the
+// record has. What is behind that is zero.
+func (t *begun) packet(r raw) []byte {
+	n := int(min(r.word(atLength), maxMessage-1))
+	known := min(n, int(r.word(atLinear)), header)
+	copy(t.scratch[:known], r[atHeader:])
+	if t.clean > known {
+		clear(t.scratch[known:t.clean])
+	}
+	t.clean = known
+	return t.scratch[:n]
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/host/bpf"
 )
 
 // Options say which device is watched.
@@ -49,7 +50,12 @@ func Start(opt Options) (s Source, less, err error) {
 		return f, nil, nil
 	}
 	less = fmt.Errorf("level %s is not possible: %w", probe.LevelExact, less)
-	c, err := startCapture(&opt)
+	h, err := startHalf(&opt)
+	if err == nil {
+		return h, less, nil
+	}
+	less = fmt.Errorf("%w; level %s is not possible: %w", less, probe.LevelHalf, err)
+	c, err := startCapture(&opt, true)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w; level %s is not possible: %w", less, probe.LevelCapture, err)
 	}
@@ -67,7 +73,9 @@ func StartAt(level probe.Level, opt Options) (Source, error) {
 	case probe.LevelExact:
 		s, err = startFunctions(&opt)
 	case probe.LevelCapture:
-		s, err = startCapture(&opt)
+		s, err = startCapture(&opt, true)
+	case probe.LevelHalf:
+		s, err = startHalf(&opt)
 	default:
 		err = errors.New("there is no such level of a kernel device")
 	}
@@ -80,8 +88,13 @@ func StartAt(level probe.Level, opt Options) (Source, error) {
 // Possible says which level this host allows for a device of the kernel's, as far as is known
 // before it is tried, and, where that is not exact, why not.
 func Possible() (probe.Level, error) {
-	if err := exact(); err != nil {
-		return probe.LevelCapture, fmt.Errorf("level %s is not possible: %w", probe.LevelExact, err)
+	err := exact()
+	if err == nil {
+		return probe.LevelExact, nil
 	}
-	return probe.LevelExact, nil
+	err = fmt.Errorf("level %s is not possible: %w", probe.LevelExact, err)
+	if less := bpf.Available(); less != nil {
+		return probe.LevelCapture, fmt.Errorf("%w; level %s is not possible: %w", err, probe.LevelHalf, less)
+	}
+	return probe.LevelHalf, err
 }

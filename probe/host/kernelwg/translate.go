@@ -36,11 +36,21 @@ type translator struct {
 	endpoints  map[probe.PeerID]netip.AddrPort // the latest
 	handshakes map[uint32]*handshake           // by the thread that reads them
 
-	now      int64            // the time of the latest record, or later
-	lostThen uint64           // how many were lost when that was looked at last
-	doubtful int64            // of what was before that nobody knows what has become of it
-	scratch  [maxMessage]byte // a packet of which the beginning is known
-	clean    int              // from here on scratch is zero
+	now      int64  // the time of the latest record, or later
+	lostThen uint64 // how many were lost when that was looked at last
+	doubtful int64  // of what was before that nobody knows what has become of it
+	begun
+}
+
+// watch has what the records lack taken into account.
+func (t *translator) watch(p *programs) {
+	t.lost = func() uint64 {
+		n, err := p.lost()
+		if err != nil {
+			return ^uint64(0) // not known: as many as can be
+		}
+		return n
+	}
 }
 
 // message tells messages of a device apart.
@@ -66,19 +76,6 @@ func newTranslator(rec *probe.Recorder, flows *probe.Flows) *translator {
 	t.sealed = newWaiting[message, probe.Event](packetsKept, nil)
 	t.opened = newWaiting(packetsKept, t.undelivered)
 	return t
-}
-
-// packet is the packet of a record: its length, and as much of its beginning as the
-// record has. What is behind that is zero.
-func (t *translator) packet(r raw) []byte {
-	n := int(min(r.word(atLength), maxMessage-1))
-	known := min(n, int(r.word(atLinear)), header)
-	copy(t.scratch[:known], r[atHeader:])
-	if t.clean > known {
-		clear(t.scratch[known:t.clean])
-	}
-	t.clean = known
-	return t.scratch[:n]
 }
 
 // event is one of the record's time, peer and device.
