@@ -54,6 +54,7 @@ func TestDoctorMulticast(t *testing.T) {
 			group, other = "ff05::fb", "ff05::fc"
 		}
 		s.A.Run("ip", s.Flag(), "address", "add", s.Inner(77), "dev", "lo")
+		s.A.Settle()
 		for _, to := range []string{group, other} { // of which H's peer has the first, from a source that H does not expect
 			if _, _, err := s.A.Try("ping", "-c", "1", "-W", "1", "-I", s.Inner(77), "-I", "wg0", to); err != nil {
 				t.Fatal(err)

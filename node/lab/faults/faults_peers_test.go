@@ -19,7 +19,10 @@ func faultsOfPeers() []fault {
 		s.ConfH.Text += fmt.Sprintf("[Peer]\n# Name = bob\nPublicKey = %s\nAllowedIPs = %s\n", lab.NewKey(s.T).Public, allowed)
 	}
 	ask := func(s *site) *diagnose.Report { return askedFrom(s, s.Inner(1), s.Web()) }
-	foreign := func(s *site) { ipA(s, "address", "add", s.Inner(9), "dev", "wg0") }
+	foreign := func(s *site) {
+		ipA(s, "address", "add", s.Inner(9), "dev", "wg0")
+		s.A.Settle()
+	}
 	behindBob := func(s *site) string {
 		return net.JoinHostPort(map[bool]string{false: "192.168.77.5", true: "fd00:77::5"}[s.V6], "80")
 	}

@@ -40,6 +40,7 @@ func faultsOfBothWays() []fault {
 			setup: func(s *site) { s.H.Run("ip", "route", "replace", "default", "via", s.IP(s.Addr.RWan), "dev", "wan") },
 			twin: func(s *site) {
 				s.A.Run("ip", "address", "add", s.other(), "dev", "wg0")
+				s.A.Settle()
 				s.H.Run("wg", "set", "wg0", "peer", s.Alice.Public, "allowed-ips", "10.0.0.1/32,fd0a::1/128,"+s.other())
 				s.H.Run("ip", "route", "add", s.other(), "dev", "wg0")
 			},
