@@ -101,8 +101,8 @@ func (a *Answers) sent(e *probe.Event) {
 	switch {
 	case asks && (!c.asks || e.Opens() && told && end != c.end): // a new connection may have an old one's ports
 		c.asks, c.told, c.end, c.stamp = true, told, end, s.Stamp
-		if c.begun && told && !e.Opens() && int32(s.Seq-c.high) >= 0 {
-			c.stamp = 0
+		if e.Opens() || c.begun && told && int32(s.Seq-c.high) >= 0 {
+			c.stamp = 0 // each copy of the first segment is answered with the first one's time
 		}
 		a.asked++
 	case !asks && !c.asks && !c.told && told && s.Stamp != 0:

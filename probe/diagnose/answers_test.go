@@ -77,6 +77,7 @@ func TestAnswers(t *testing.T) {
 		{"but not if it asks as well", []step{heard, ask, more}, false},
 		{"opened", []step{syn, synAck}, true},
 		{"opened, asked again", []step{syn, syn, synAck}, true},
+		{"asked again, with the first one's time", []step{tcp(forth, probe.TCPSyn, probe.Segment{Seq: 5000, Stamp: 9000}), synAck}, true},
 		{"opened over one that ran before", []step{ask, syn, repeat, synAck}, true},
 		{"over one that runs on", []step{ask, syn, repeat}, false},
 		{"refused", []step{syn, reset}, true}, // nothing that could have been an answer
