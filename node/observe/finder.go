@@ -66,30 +66,32 @@ func (f *Finder) Find(d *Dropped, device string, services Ports) *evidence.Drop 
 	return p.drop(netfilter.Fate{Outcome: netfilter.Dropped, Hook: hook, Chain: end.Chain, Step: step}, services)
 }
 
-// eliminate returns where all runs end that do not pass, and the packet of one of them.
+// eliminate returns where all runs end that do not pass, and the packet that did. That it did
+// with the links that routing gives it must be among what is possible.
 func eliminate(rules *dryrun.Rules, hook netfilter.Hook, d *Dropped, device string) (end dryrun.End, last netfilter.Header, ok bool) {
-	ins, outs := links(hook, device)
-	if len(ins)*len(outs)*len(states) > maxRuns {
-		return end, last, false
-	}
 	tables, err := routing.Take(routing.Options{Only: []netip.Addr{d.Src.Addr(), d.Dst.Addr()}})
 	if err != nil {
 		return end, last, false
 	}
-	for _, in := range ins {
-		for _, out := range outs {
-			for _, state := range states {
-				p := d.dry(in, out, tables)
-				p.State, p.Reply = state.state, state.reply
-				e := rules.Run(hook, &p)
-				switch {
-				case e.Outcome == dryrun.Passed:
-					continue
-				case e.Outcome == dryrun.Unknown, e.Unsure, ok && !sameEnd(e, end):
-					return end, last, false
-				case !ok:
-					end, last, ok = e, headerOf(&p), true
-				}
+	way, any := d.links(hook, device, tables)
+	if len(any) == 0 || len(any)*len(states) > maxRuns {
+		return end, last, false
+	}
+	found := false
+	for _, l := range any {
+		for _, state := range states {
+			p := d.dry(l.in, l.out, tables)
+			p.State, p.Reply = state.state, state.reply
+			e := rules.Run(hook, &p)
+			switch {
+			case e.Outcome == dryrun.Passed:
+				continue
+			case e.Outcome == dryrun.Unknown, e.Unsure, found && !sameEnd(e, end):
+				return end, last, false
+			}
+			end, found = e, true
+			if l == way {
+				last, ok = headerOf(&p), true
 			}
 		}
 	}
@@ -120,24 +122,47 @@ func sameEnd(a, b dryrun.End) bool {
 		a.Chain.Name == b.Chain.Name && a.Chain.Table.Handle == b.Chain.Table.Handle
 }
 
-// links are those that a packet may have come in by and be about to leave by at a hook, "" for
-// none, if it was dropped at a device.
-func links(hook netfilter.Hook, device string) (ins, outs []string) {
-	none, all, here := []string{""}, routing.LinkNames(), []string{device}
+// ways are the links that a packet comes in and leaves by, "" for none.
+type ways struct{ in, out string }
+
+// links are those of a packet that was dropped at a hook and a device, as routing has it, and
+// as they may have been.
+func (d *Dropped) links(hook netfilter.Hook, device string, tables *routing.Snapshot) (way ways, any []ways) {
+	to := func(dst, src netip.Addr, in string) string {
+		w := tables.Walk(routing.Flow{Src: src, Dst: dst, Proto: d.Event.Proto, SPort: d.Src.Port(), DPort: d.Dst.Port(), IIF: in})
+		return tables.Evidence(&w).Interface
+	}
+	src, dst := d.Src.Addr(), d.Dst.Addr()
+	kind, _ := tables.AddrType(src)
+	own := kind == routing.TypeLocal
 	switch hook {
 	case netfilter.Prerouting, netfilter.Input:
-		ins, outs = here, none
+		way = ways{in: device}
+		any = []ways{way}
 	case netfilter.Forward:
-		ins, outs = here, all
+		way = ways{device, to(dst, src, device)}
+		for _, name := range routing.LinkNames() {
+			any = append(any, ways{device, name})
+		}
 	case netfilter.Output:
-		ins, outs = none, all
+		way = ways{out: to(dst, src, "")}
+		for _, name := range routing.LinkNames() {
+			any = append(any, ways{out: name})
+		}
 	case netfilter.Postrouting:
-		ins, outs = append(none, all...), here
+		if way = (ways{out: device}); own {
+			any = []ways{way}
+			break
+		}
+		way.in = to(src, dst, "")
+		for _, name := range routing.LinkNames() {
+			any = append(any, ways{name, device})
+		}
 	default:
-		return nil, nil // of a device: those are not run
+		return way, nil // of a device: those are not run
 	}
 	if device == "" && hook != netfilter.Output {
-		return nil, nil
+		return way, nil
 	}
-	return ins, outs
+	return way, any
 }

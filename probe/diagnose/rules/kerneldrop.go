@@ -229,7 +229,8 @@ func (f facts) awaitsTrace(on evidence.Segment, d *evidence.KernelDrop, now time
 	}
 	const apart = 10 * time.Millisecond // the clocks' readings, of one packet
 	p, since := f.Kernel.On(on), now.Sub(d.At)
-	ended := p.Passed != "" || p.Lost != "" // its walk may still go on
+	ended := p.Passed != "" || p.Lost != ""                    // its walk may still go on
+	ended = ended && d.Hook != "ingress" && d.Hook != "egress" // of a device or a bridge: those are walks of their own
 	shown := p.Packets > 0 && !p.Incomplete && ended && !p.At.Before(d.At.Add(-apart))
 	return !shown && (since < traceTime && d.Count == 1 || since < traceSlack)
 }
