@@ -160,11 +160,10 @@ func (m *mirror) line(name, value string) bool {
 }
 
 func (m *mirror) begin(value string) bool {
-	raw, err := hex.DecodeString(value)
-	if err != nil || len(raw) != len(key.Public{}) {
+	k, ok := hexKey(value)
+	if !ok {
 		return false
 	}
-	k := key.Public(raw)
 	if k == m.own {
 		m.cur = nil
 		return true
@@ -173,6 +172,15 @@ func (m *mirror) begin(value string) bool {
 	m.created = !m.cur.configured.Swap(true)
 	m.touched[m.cur] = struct{}{}
 	return true
+}
+
+// hexKey is a public key as the configuration protocol has it.
+func hexKey(value string) (key.Public, bool) {
+	raw, err := hex.DecodeString(value)
+	if err != nil || len(raw) != len(key.Public{}) {
+		return key.Public{}, false
+	}
+	return key.Public(raw), true
 }
 
 func (m *mirror) remove(p *peer) {

@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"encoding/hex"
 	"strings"
 
 	"golang.zx2c4.com/wireguard/device"
@@ -44,11 +43,10 @@ func (op *operation) set(config string) error {
 		if name != "public_key" {
 			continue
 		}
-		raw, err := hex.DecodeString(value)
-		if err != nil || len(raw) != len(key.Public{}) {
+		k, ok := hexKey(value)
+		if !ok {
 			break // as far as the device goes
 		}
-		k := key.Public(raw)
 		op.keys = append(op.keys, k)
 		if p := op.t.peers.find(k); p != nil {
 			op.name(p, false)

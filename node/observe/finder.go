@@ -79,8 +79,9 @@ func eliminate(rules *dryrun.Rules, hook netfilter.Hook, d *Dropped, device stri
 	}
 	found := false
 	for _, l := range any {
+		packet := d.dry(l.in, l.out, tables)
 		for _, state := range states {
-			p := d.dry(l.in, l.out, tables)
+			p := packet
 			p.State, p.Reply = state.state, state.reply
 			e := rules.Run(hook, &p)
 			switch {

@@ -163,7 +163,7 @@ type round struct {
 	enough  <-chan time.Time
 }
 
-// over has the next round begin anew.
+// over ends a round: the next one starts from the beginning.
 func (r *round) over() { r.begun, r.enough = false, nil }
 
 func (r *round) reached(mark int64) {

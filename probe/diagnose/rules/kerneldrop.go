@@ -227,11 +227,11 @@ func (f facts) awaitsTrace(on evidence.Segment, d *evidence.KernelDrop, now time
 	if d.Place != "nft_do_chain" || !f.traced() || d.Named != nil {
 		return false
 	}
-	const apart = 10 * time.Millisecond // the clocks' readings, of one packet
+	const slack = 10 * time.Millisecond // the clocks' readings, of one packet
 	p, since := f.Kernel.On(on), now.Sub(d.At)
-	ended := p.Passed != "" || p.Lost != ""                    // its walk may still go on
-	ended = ended && d.Hook != "ingress" && d.Hook != "egress" // of a device or a bridge: those are walks of their own
-	shown := p.Packets > 0 && !p.Incomplete && ended && !p.At.Before(d.At.Add(-apart))
+	ended := p.Passed != "" || p.Lost != ""            // its walk may still go on
+	apart := d.Hook == "ingress" || d.Hook == "egress" // of a device or a bridge: those are walks of their own
+	shown := p.Packets > 0 && !p.Incomplete && ended && !apart && !p.At.Before(d.At.Add(-slack))
 	return !shown && (since < traceTime && d.Count == 1 || since < traceSlack)
 }
 
@@ -282,7 +282,7 @@ func (f facts) wireInKernel(now time.Time) *ruling {
 
 func (f facts) kernelIn(now time.Time) *ruling {
 	d := f.Kernel.On(evidence.FromWire).KernelDrop
-	if d == nil || f.worksSince(evidence.FromWire, d) || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+	if d == nil || f.worksSince(evidence.FromWire, d) || f.arrived() {
 		return nil
 	}
 	at := f.missedAt(d.Data, now)

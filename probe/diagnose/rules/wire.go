@@ -52,6 +52,12 @@ func (f facts) worksIn(data bool, at time.Time) bool {
 	return f.works() && (f.Flow != nil || data || !at.After(f.Peer.Heard))
 }
 
+// arrived reports whether a message that may hold the flow's request has come to the tunnel of
+// the host that is called.
+func (f facts) arrived() bool {
+	return f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil
+}
+
 // latestIsData reports whether the latest packet is no message of a handshake.
 func latestIsData(p *evidence.Traversal) bool { return !p.DataAt.IsZero() && !p.DataAt.Before(p.At) }
 
@@ -75,7 +81,7 @@ func (f facts) proven(r *ruling) *ruling {
 
 func (f facts) droppedIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
-	if p.Drop == nil || f.worksIn(p.Drop.Data, p.At) || f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+	if p.Drop == nil || f.worksIn(p.Drop.Data, p.At) || f.arrived() {
 		return nil
 	}
 	v := dropVerdict(diagnose.UnderlayInputFirewall, f.missedAt(p.Drop.Data, now), p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
@@ -109,7 +115,7 @@ func (f facts) refusedIn(now time.Time) *ruling {
 	if p.Passed != "input" || p.Drop != nil || f.worksIn(data || now.Sub(p.At) < answerTime, p.At) {
 		return nil
 	}
-	if f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil {
+	if f.arrived() {
 		return nil
 	}
 	if f.Peer != nil && (heard(&f.Peer.Handshake) || f.Flow != nil && f.Peer.Handshake.EstablishedNow) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +23,7 @@ import (
 var (
 	// ErrRights: the process lacks capabilities on the host.
 	ErrRights = errors.New("the capabilities CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are missing")
-	// ErrTypes: the kernel does not describe its types, so that nobody knows where is what.
+	// ErrTypes: the kernel does not describe its types, so that it is not known where their fields are.
 	ErrTypes = errors.New("it does not describe its types (CONFIG_DEBUG_INFO_BTF)")
 )
 
@@ -159,9 +160,39 @@ func member(t btf.Type, name string) (btf.Bits, btf.Type, bool) {
 	return 0, nil, false
 }
 
-// Since is the time at a reading of the clock that counts from the host's start.
-func Since(ns uint64) time.Time {
+// Monotonic is the reading, in nanoseconds, of the clock that counts from the host's start,
+// which programs read.
+func Monotonic() int64 {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // does not fail for this clock
-	return time.Now().Add(time.Duration(int64(ns) - ts.Nano()))
+	return ts.Nano()
+}
+
+// Since is the time at a reading of that clock.
+func Since(ns uint64) time.Time { return time.Now().Add(time.Duration(int64(ns) - Monotonic())) }
+
+// Read has a program copy size bytes from an address of the kernel's, in a register, to the
+// frame: zeros where it cannot be read.
+func Read(frame, size int, from asm.Register, offset int32) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Reg(asm.R3, from),
+		asm.Add.Imm(asm.R3, offset),
+		asm.Mov.Reg(asm.R1, asm.R10),
+		asm.Add.Imm(asm.R1, int32(frame)),
+		asm.Mov.Imm(asm.R2, int32(size)),
+		asm.FnProbeReadKernel.Call(),
+	}
+}
+
+// Total is the sum over all processors of the first entry of a map that counts for each.
+func Total(m *ebpf.Map) (uint64, error) {
+	var each []uint64
+	if err := m.Lookup(uint32(0), &each); err != nil {
+		return 0, err
+	}
+	var n uint64
+	for _, v := range each {
+		n += v
+	}
+	return n, nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 
 	"github.com/cilium/ebpf/asm"
+
+	"github.com/wgnode/wgnode/probe/host/bpf"
 )
 
 // The frame of the program: where it keeps what, from the frame pointer.
@@ -51,14 +53,7 @@ func (a *assembler) add(ins ...asm.Instruction) { a.code = append(a.code, ins...
 
 // read has size bytes from an address of the kernel's, in a register, copied to the frame.
 func (a *assembler) read(frame, size int, from asm.Register, offset int32) {
-	a.add(
-		asm.Mov.Reg(asm.R3, from),
-		asm.Add.Imm(asm.R3, offset),
-		asm.Mov.Reg(asm.R1, asm.R10),
-		asm.Add.Imm(asm.R1, int32(frame)),
-		asm.Mov.Imm(asm.R2, int32(size)),
-		asm.FnProbeReadKernel.Call(),
-	)
+	a.add(bpf.Read(frame, size, from, offset)...)
 }
 
 // load reads a pointer to R1, 0 if it cannot be read.

@@ -240,13 +240,9 @@ func kept(b []byte) int {
 
 // Lost is how many reports found no room in the ring buffer so far.
 func (w *Watcher) Lost() (uint64, error) {
-	var each []uint64
-	if err := w.maps.Maps[mapLost].Lookup(uint32(0), &each); err != nil {
+	n, err := bpf.Total(w.maps.Maps[mapLost])
+	if err != nil {
 		return 0, fmt.Errorf("read how many reports of drops were lost: %w", err)
-	}
-	var n uint64
-	for _, v := range each {
-		n += v
 	}
 	return n, nil
 }

@@ -196,8 +196,8 @@ func (a *assembler) checked() {
 	)
 }
 
-// looked: wg_pubkey_hashtable_lookup(table, key) returns the peer. Of which device the table
-// is nobody says: the thread that asks tells.
+// looked: wg_pubkey_hashtable_lookup(table, key) returns the peer. Which device the table
+// belongs to is not known here: the thread that asks tells.
 func (a *assembler) looked() {
 	a.argument(peer, 1)
 	a.read(record+atKey, 32, peer, 0)

@@ -5,6 +5,8 @@ package kernelwg
 import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+
+	"github.com/wgnode/wgnode/probe/host/bpf"
 )
 
 // A record of the ring buffer: where is what, in bytes. What a hook does not know is zero.
@@ -79,14 +81,7 @@ func (a *assembler) boolean(n int16) {
 // read has size bytes from an address of the kernel's copied to the frame, zeros where it
 // cannot be read.
 func (a *assembler) read(frame, size int, from asm.Register, offset int32) {
-	a.add(
-		asm.Mov.Reg(asm.R3, from),
-		asm.Add.Imm(asm.R3, offset),
-		asm.Mov.Reg(asm.R1, asm.R10),
-		asm.Add.Imm(asm.R1, int32(frame)),
-		asm.Mov.Imm(asm.R2, int32(size)),
-		asm.FnProbeReadKernel.Call(),
-	)
+	a.add(bpf.Read(frame, size, from, offset)...)
 }
 
 // load reads a pointer to R1, 0 if it cannot be read.

@@ -11,7 +11,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/probe/host/bpf"
 )
@@ -79,7 +78,7 @@ func (p *programs) read(to taker) {
 		switch err := p.records.ReadInto(&r); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			waits = false
-			to.expire(monotonic())
+			to.expire(bpf.Monotonic())
 		case errors.Is(err, ringbuf.ErrClosed):
 			return
 		case err != nil:
@@ -91,22 +90,11 @@ func (p *programs) read(to taker) {
 	}
 }
 
-// monotonic is the time of the clock that records have.
-func monotonic() int64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // does not fail for this clock
-	return ts.Nano()
-}
-
 // lost is how many records found no room.
 func (p *programs) lost() (uint64, error) {
-	var each []uint64
-	if err := p.maps.Maps[mapLost].Lookup(uint32(0), &each); err != nil {
+	n, err := bpf.Total(p.maps.Maps[mapLost])
+	if err != nil {
 		return 0, fmt.Errorf("read how many records of WireGuard's packets were lost: %w", err)
-	}
-	var n uint64
-	for _, v := range each {
-		n += v
 	}
 	return n, nil
 }
