@@ -187,6 +187,9 @@ func (t *Tunnel) SendApart() (end func()) {
 // NetworkChanged records what happened to this host's network.
 func (t *Tunnel) NetworkChanged(c probe.NetworkChange) { t.device(c.Event()) }
 
+// Level is that of a device whose every seam is watched.
+func (t *Tunnel) Level() probe.Level { return probe.LevelDevice }
+
 // PublicKey is the key that this node's private key belongs to.
 func (t *Tunnel) PublicKey() key.Public { return t.identity.Load().public }
 

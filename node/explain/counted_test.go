@@ -69,7 +69,7 @@ func initiation(t *testing.T, a, b *stackNode) []byte {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	if err := a.Tunnel.SetEndpoint(b.key.Public(), in.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
+	if err := a.tun.SetEndpoint(b.key.Public(), in.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Tunnel.InitiateHandshake(b.key.Public()); err != nil {
@@ -98,7 +98,7 @@ func TestCountedByIPsec(t *testing.T) {
 	call := initiation(t, a, b)
 	s := b.Subject
 	s.Interface, s.Kernel, s.Local = "wg0", true, nil
-	far := dialFrom(t, "far0", "192.0.2.2/24", fmt.Sprintf("192.0.2.1:%d", s.Tunnel.ListenPort()))
+	far := dialFrom(t, "far0", "192.0.2.2/24", fmt.Sprintf("192.0.2.1:%d", b.tun.ListenPort()))
 	x, err := begin(t.Context(), s, Request{Target: web.Target, Passive: true})
 	if err != nil {
 		t.Fatal(err)

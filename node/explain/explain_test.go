@@ -21,6 +21,7 @@ type stackNode struct {
 	Subject
 	net *netstack.Net
 	key key.Private
+	tun *tunnel.Tunnel // that of Subject
 }
 
 func newStackNode(t *testing.T, addr string) *stackNode {
@@ -31,11 +32,12 @@ func newStackNode(t *testing.T, addr string) *stackNode {
 		t.Fatal(err)
 	}
 	n := &stackNode{net: stack, key: key.GeneratePrivate()}
-	tn, err := tunnel.New(dev, udp.New(udp.Options{OnICMP: func(e udp.ICMPError) { n.Tunnel.ICMP(e) }}), tunnel.Options{})
+	tn, err := tunnel.New(dev, udp.New(udp.Options{OnICMP: func(e udp.ICMPError) { n.tun.ICMP(e) }}), tunnel.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(tn.Close)
+	n.tun = tn
 	n.Subject = Subject{Interface: "test", Tunnel: tn, Prober: Stack{stack}, Local: func(x netip.Addr) bool { return x == a }}
 	return n
 }
@@ -50,10 +52,10 @@ func nodes(t *testing.T, edit func(a, b *tunnel.Config)) (a, b *stackNode) {
 	}
 	ca, cb := config(a, b, "bob", "10.0.0.2/32"), config(b, a, "alice", "10.0.0.1/32")
 	start := func(n *stackNode, c tunnel.Config) {
-		if err := n.Tunnel.Configure(c); err != nil {
+		if err := n.tun.Configure(c); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Tunnel.Up(); err != nil {
+		if err := n.tun.Up(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,7 +63,7 @@ func nodes(t *testing.T, edit func(a, b *tunnel.Config)) (a, b *stackNode) {
 		edit(&ca, &cb)
 	}
 	start(b, cb)
-	ca.Peers[0].Endpoint = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), b.Tunnel.ListenPort())
+	ca.Peers[0].Endpoint = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), b.tun.ListenPort())
 	start(a, ca)
 	return a, b
 }
@@ -171,7 +173,7 @@ func TestSessionWithoutPeer(t *testing.T) {
 	if r := ask(t, a, web); !r.Verdict.Healthy() {
 		t.Fatalf("%+v", r.Verdict)
 	}
-	b.Tunnel.Close()
+	b.tun.Close()
 	if r := ask(t, a, web); r.Verdict.Code != diagnose.EndpointPortClosed {
 		t.Errorf("%+v", r.Verdict)
 	}
@@ -188,8 +190,8 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("after a handshake: %v, %+v", err, r)
 	}
 	stranger := key.GeneratePrivate()
-	if err := a.Tunnel.Configure(tunnel.Config{PrivateKey: stranger, Peers: []tunnel.PeerConfig{{PublicKey: b.key.Public(),
-		Endpoint: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), b.Tunnel.ListenPort())}}}); err != nil {
+	if err := a.tun.Configure(tunnel.Config{PrivateKey: stranger, Peers: []tunnel.PeerConfig{{PublicKey: b.key.Public(),
+		Endpoint: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), b.tun.ListenPort())}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Tunnel.InitiateHandshake(b.key.Public()); err != nil {

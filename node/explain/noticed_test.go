@@ -28,7 +28,7 @@ func TestHalfSeen(t *testing.T) {
 	peer := func(name, addr string) tunnel.PeerConfig {
 		return tunnel.PeerConfig{Name: name, PublicKey: key.GeneratePrivate().Public(), AllowedIPs: []netip.Prefix{netip.MustParsePrefix(addr)}}
 	}
-	err := hub.Tunnel.Configure(tunnel.Config{
+	err := hub.tun.Configure(tunnel.Config{
 		PrivateKey: hub.key, Peers: []tunnel.PeerConfig{peer("alice", "10.0.0.1/32"), peer("bob", "10.0.0.3/32")}})
 	if err != nil {
 		t.Fatal(err)

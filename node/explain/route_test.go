@@ -59,7 +59,7 @@ func TestOneFixForARoute(t *testing.T) {
 			s := a.Subject
 			s.Interface, s.Kernel, s.Local = "wg0", true, nil
 			peer := s.Tunnel.Peers()[0].Key
-			if err := s.Tunnel.SetEndpoint(peer, netip.MustParseAddrPort("192.0.2.7:51820")); err != nil {
+			if err := a.tun.SetEndpoint(peer, netip.MustParseAddrPort("192.0.2.7:51820")); err != nil {
 				t.Fatal(err)
 			}
 			doctor, err := Doctor(t.Context(), s, DoctorRequest{})

@@ -10,7 +10,6 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/tunnel"
 )
 
 // Subject is the node that is looked at.
@@ -21,7 +20,7 @@ type Subject struct {
 	File *config.Config
 	// Load reads the file of Config as it is now. It may be nil.
 	Load   func() (*config.Config, error)
-	Tunnel *tunnel.Tunnel
+	Tunnel Tunnel
 	MTU    int // of the interface in bytes, 0 if not known
 	Prober Prober
 	// As returns one that probes as the process with that number would; nil if there is none.

@@ -15,7 +15,7 @@ import (
 // anybody's name: a packet is a peer's if it has an index that only the two ends and the
 // path between them know, or if it is an initiation that was read.
 type whose struct {
-	tunnel *tunnel.Tunnel
+	tunnel Tunnel
 	// read are the initiations that were: whose they are, 0 for nobody's.
 	read map[call]probe.PeerID
 	// waiting are packets that may belong to an initiation that is yet to be read.
@@ -50,7 +50,7 @@ const (
 	readTime = time.Second
 )
 
-func newWhose(t *tunnel.Tunnel) *whose { return &whose{tunnel: t, read: make(map[call]probe.PeerID)} }
+func newWhose(t Tunnel) *whose { return &whose{tunnel: t, read: make(map[call]probe.PeerID)} }
 
 // ask calls then once it is known whose the message is that begins with head, at once as a
 // rule. sent is one of this host's.

@@ -1,0 +1,216 @@
+//go:build linux
+
+// Package kerneltunnel is a WireGuard device of the kernel's, as who explains a tunnel looks
+// at one: the same events, and of each peer what wgnode's own device would tell.
+//
+//	kernelwg.Source ──> Recorder ──> whoever looks
+//	kernelwg.Read   ──┐    └──┐
+//	peernames.Find  ──┴─────> states of peers
+//
+// Nothing about the device is changed, nothing is sent by it, and no private key is read. How
+// much the events tell is its [Tunnel.Level].
+package kerneltunnel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/peernames"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/host/kernelwg"
+	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// ErrNotAsked: only the device itself begins a handshake.
+var ErrNotAsked = errors.New("the kernel's WireGuard begins handshakes by itself alone")
+
+// Tunnel is a device of the kernel's that is watched until it is closed. It belongs to the
+// network namespace of the thread that opened it. Its methods can be called by several
+// goroutines.
+type Tunnel struct {
+	name     string
+	config   string // the file that the peers' names are from, "" for none
+	recorder *probe.Recorder
+	source   kernelwg.Source
+	less     error
+
+	mu     sync.Mutex
+	device *kernelwg.Device      // guarded by mu: as last read
+	names  map[key.Public]string // guarded by mu
+	read   time.Time             // guarded by mu: when device was
+}
+
+var _ explain.Tunnel = (*Tunnel)(nil)
+
+// readAge is how old what was read of the device may be where more is known by events.
+const readAge = time.Second
+
+// Open begins to watch a device of the calling thread's network namespace, which must stay
+// the process's. The error wraps [kernelwg.ErrNotKernel] if the kernel has none of the name.
+// Close must be called.
+func Open(name string) (*Tunnel, error) {
+	device, err := kernelwg.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	recorder, err := probe.NewRecorder(probe.DefaultRecorderBytes)
+	if err != nil {
+		return nil, err
+	}
+	space, err := namespace()
+	if err != nil {
+		return nil, err
+	}
+	source, less, err := kernelwg.Start(kernelwg.Options{Device: device.Index, Namespace: space, Port: device.Port, Recorder: recorder})
+	if err != nil {
+		return nil, fmt.Errorf("watch %s: %w", name, err)
+	}
+	t := &Tunnel{name: name, recorder: recorder, source: source, less: less}
+	t.names, t.config = peernames.Find(name)
+	t.take(device)
+	return t, nil
+}
+
+// namespace is the inode number of the calling thread's network namespace.
+func namespace() (uint32, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		return 0, fmt.Errorf("find the network namespace: %w", err)
+	}
+	return uint32(st.Ino), nil
+}
+
+// Close ends the watch. The device goes on.
+func (t *Tunnel) Close() error { return t.source.Close() }
+
+// Name is the device's.
+func (t *Tunnel) Name() string { return t.name }
+
+// Config is the path of the file that the peers' names are from, "" if there is none.
+func (t *Tunnel) Config() string { return t.config }
+
+// Less says why the level is not exact, nil if it is.
+func (t *Tunnel) Less() error { return t.less }
+
+// Level implements [explain.Tunnel].
+func (t *Tunnel) Level() probe.Level { return t.source.Level() }
+
+// Recorder implements [explain.Tunnel].
+func (t *Tunnel) Recorder() *probe.Recorder { return t.recorder }
+
+// take takes in what was read of the device.
+func (t *Tunnel) take(d *kernelwg.Device) {
+	t.source.Know(d)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.device, t.read = d, time.Now()
+}
+
+// now is the device as it was at most readAge ago.
+func (t *Tunnel) now() *kernelwg.Device {
+	t.mu.Lock()
+	d, read := t.device, t.read
+	t.mu.Unlock()
+	if time.Since(read) < readAge {
+		return d
+	}
+	newer, err := kernelwg.Read(t.name)
+	if err != nil {
+		return d // it has gone: what is known of it is what it was
+	}
+	t.take(newer)
+	return newer
+}
+
+// Status implements [explain.Tunnel]. It has no private key, and no preshared one.
+func (t *Tunnel) Status() (*uapi.Status, error) {
+	d, err := kernelwg.Read(t.name)
+	if err != nil {
+		return nil, err
+	}
+	t.take(d)
+	s := &uapi.Status{PublicKey: d.Public, ListenPort: d.Port, FwMark: d.Mark}
+	for i := range d.Peers {
+		p := &d.Peers[i]
+		s.Peers = append(s.Peers, uapi.PeerStatus{PublicKey: p.Public, Endpoint: p.Endpoint, LastHandshake: p.Handshake,
+			RxBytes: p.Received, TxBytes: p.Sent, PersistentKeepalive: p.Keepalive, AllowedIPs: p.AllowedIPs})
+	}
+	return s, nil
+}
+
+// Peers implements [explain.Tunnel].
+func (t *Tunnel) Peers() []tunnel.PeerState {
+	var all []tunnel.PeerState
+	d := t.now()
+	for i := range d.Peers {
+		all = append(all, t.state(&d.Peers[i]))
+	}
+	return all
+}
+
+func (t *Tunnel) state(p *kernelwg.Peer) tunnel.PeerState {
+	return tunnel.PeerState{ID: t.source.Peers().ID(p.Public), Key: p.Public, Name: t.names[p.Public], Configured: true,
+		Endpoint: p.Endpoint, Established: p.Handshake, Drops: map[probe.Reason]uint64{}}
+}
+
+// PeerState implements [explain.Tunnel].
+func (t *Tunnel) PeerState(id probe.PeerID) tunnel.PeerState {
+	k := t.source.Peers().Key(id)
+	if s, ok := t.StateOf(k); ok {
+		return s
+	}
+	return tunnel.PeerState{ID: id, Key: k, Name: t.names[k]}
+}
+
+// StateOf implements [explain.Tunnel].
+func (t *Tunnel) StateOf(k key.Public) (tunnel.PeerState, bool) {
+	d := t.now()
+	for i := range d.Peers {
+		if d.Peers[i].Public == k {
+			return t.state(&d.Peers[i]), true
+		}
+	}
+	return tunnel.PeerState{}, false
+}
+
+// Peer is the key and the name of a peer that events name; false: there is none.
+func (t *Tunnel) Peer(id probe.PeerID) (k key.Public, name string, ok bool) {
+	k = t.source.Peers().Key(id)
+	return k, t.names[k], k != key.Public{}
+}
+
+// Lookup implements [explain.Tunnel].
+func (t *Tunnel) Lookup(a netip.Addr) (tunnel.Route, bool) {
+	a = a.Unmap()
+	var best tunnel.Route
+	d := t.now()
+	for i := range d.Peers {
+		for _, prefix := range d.Peers[i].AllowedIPs {
+			if prefix.Contains(a) && (best.Peer == 0 || prefix.Bits() > best.Prefix.Bits()) {
+				best = tunnel.Route{Peer: t.source.Peers().ID(d.Peers[i].Public), Prefix: prefix}
+			}
+		}
+	}
+	return best, best.Peer != 0
+}
+
+// PeerOf implements [explain.Tunnel].
+func (t *Tunnel) PeerOf([]byte, bool) probe.PeerID { return 0 }
+
+// Initiator implements [explain.Tunnel]: to read an initiation takes the private key, which is
+// not asked for.
+func (t *Tunnel) Initiator([]byte) (probe.PeerID, bool) { return 0, false }
+
+// InitiateHandshake implements [explain.Tunnel].
+func (t *Tunnel) InitiateHandshake(key.Public) error { return ErrNotAsked }
+
+// SendApart implements [explain.Tunnel].
+func (t *Tunnel) SendApart() (end func()) { return func() {} }
