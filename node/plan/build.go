@@ -45,8 +45,8 @@ const (
 	fallbackMTU = 1500
 )
 
-// Build returns the steps that bring cfg up, in wg-quick's order. The error
-// says why it cannot be.
+// Build returns the steps that bring cfg up, in wg-quick's order but for the firewall's
+// tables, which come earlier. The error says why it cannot be.
 func Build(cfg *config.Config, host State) ([]Step, error) {
 	if !config.ValidName(cfg.Name) {
 		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
@@ -76,6 +76,7 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.firewalls()
 	b.add(Step{Op: OpUp, MTU: mtu, Why: why})
 	if err := b.dns(); err != nil {
 		return nil, err

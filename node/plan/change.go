@@ -117,6 +117,9 @@ func (c *change) compare() {
 		case s.Op == OpHook || s.Op == OpLink || s.Skip != "":
 		case s.Op == OpConfigure, !in(has[s.String()], s):
 			c.added = append(c.added, s)
+			if f := operations[s.Op].follows; slices.ContainsFunc(c.removed, func(old Step) bool { return old.Op == f }) {
+				c.again = append(c.again, s) // it is done before those are gone
+			}
 		case changed[operations[s.Op].follows]:
 			c.again = append(c.again, s)
 		default:
@@ -273,7 +276,9 @@ func (c *change) rollBack(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	replaced := slices.Clone(c.again)
+	replaced := slices.DeleteFunc(slices.Clone(c.again), func(s Step) bool {
+		return slices.ContainsFunc(c.added, func(new Step) bool { return same(new, s) })
+	})
 	for _, s := range slices.Backward(c.done) {
 		if s.Op == OpConfigure {
 			continue

@@ -15,6 +15,8 @@ var plainHost = State{Default: DefaultState{
 	V6:        FamilyState{Priority: 32765},
 }}
 
+// The firewall's table is there before the link is up, and with it the first packet that leaves
+// encrypted.
 func TestBuildTables(t *testing.T) {
 	marked := plainHost
 	marked.Default.SrcValidMark, marked.Default.SrcValidMarkFixed = true, "read-only"
@@ -28,41 +30,46 @@ func TestBuildTables(t *testing.T) {
 		mark        uint32
 		want        string
 	}{
-		{name: "off", iface: "Table = off", peer: v4, host: plainHost},
+		{name: "off", iface: "Table = off", peer: v4, host: plainHost, want: "up\n"},
 		{name: "a number: no route is special", iface: "Table = 1000\nAddress = 10.1.0.1/16\nFwMark = 7", peer: v4 + ", ::/0",
 			host: plainHost, mark: 7,
 			want: `ip -4 address add 10.1.0.1/16 dev wg0
+up
 ip -4 route add 10.1.0.0/16 dev wg0 table 1000
 ip -6 route add ::/0 dev wg0 table 1000
 ip -4 route add 0.0.0.0/0 dev wg0 table 1000
 `},
-		{name: "default route", peer: v4, host: plainHost, mark: 51820, want: `ip -4 route add 10.1.0.0/16 dev wg0
+		{name: "default route", peer: v4, host: plainHost, mark: 51820, want: `nft -f /dev/fd/63
+up
+ip -4 route add 10.1.0.0/16 dev wg0
 sysctl -q net.ipv4.conf.all.src_valid_mark=1
 ip -4 rule add pref 32765 not fwmark 51820 table 51820
 ip -4 rule add pref 32764 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 51820
-nft -f /dev/fd/63
 `},
 		{name: "the sysctl is set, the table and priorities are taken", peer: "AllowedIPs = 0.0.0.0/0",
-			host: marked, mark: 51822, want: `sysctl -q net.ipv4.conf.all.src_valid_mark=1
+			host: marked, mark: 51822, want: `nft -f /dev/fd/63
+up
+sysctl -q net.ipv4.conf.all.src_valid_mark=1
 ip -4 rule add pref 32763 not fwmark 51822 table 51822
 ip -4 rule add pref 32762 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 51822
-nft -f /dev/fd/63
 `},
 		{name: "both families, a mark", iface: "FwMark = 0x10", peer: "AllowedIPs = 0.0.0.0/0, ::/0",
-			host: plainHost, mark: 16, want: `ip -6 rule add pref 32765 not fwmark 16 table 16
+			host: plainHost, mark: 16, want: `nft -f /dev/fd/63
+nft -f /dev/fd/63
+up
+ip -6 rule add pref 32765 not fwmark 16 table 16
 ip -6 rule add pref 32764 table main suppress_prefixlength 0
 ip -6 route add ::/0 dev wg0 table 16
-nft -f /dev/fd/63
 sysctl -q net.ipv4.conf.all.src_valid_mark=1
 ip -4 rule add pref 32765 not fwmark 16 table 16
 ip -4 rule add pref 32764 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 16
-nft -f /dev/fd/63
 `},
 		{name: "halves are no default route", peer: "AllowedIPs = 0.0.0.0/1, 128.0.0.0/1", host: plainHost,
-			want: `ip -4 route add 128.0.0.0/1 dev wg0
+			want: `up
+ip -4 route add 128.0.0.0/1 dev wg0
 ip -4 route add 0.0.0.0/1 dev wg0
 `},
 	} {
@@ -78,7 +85,9 @@ ip -4 route add 0.0.0.0/1 dev wg0
 					if s.Mark != tc.mark {
 						t.Errorf("the mark is %d, want %d", s.Mark, tc.mark)
 					}
-				case OpLink, OpUp:
+				case OpLink:
+				case OpUp:
+					got.WriteString("up\n")
 				default:
 					got.WriteString(s.String() + "\n")
 				}

@@ -32,7 +32,7 @@ type Kernel interface {
 	DeleteRoute(l link.Link, p netip.Prefix, table int) error
 	AddRule(r rule.Rule) error
 	DeleteRule(r rule.Rule) error
-	// AddFirewall adds the table, with the addresses that the link has.
+	// AddFirewall adds the table, with the addresses that the link has and others can reach.
 	AddFirewall(l link.Link, t nftables.Table) error
 	DeleteFirewall(t nftables.Table) error
 	// AddKillSwitch adds the table, or changes it without a moment in which it

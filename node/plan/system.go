@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/wgnode/wgnode/node/internal/address"
 	"github.com/wgnode/wgnode/node/internal/nftables"
@@ -118,6 +119,8 @@ func (s System) AddFirewall(l link.Link, t nftables.Table) error {
 	if t.Addresses, err = address.List(l, t.IPv6); err != nil {
 		return fmt.Errorf("add nft table %s %s: %w", t.Family(), t.Name(), err)
 	}
+	// What comes in on another link is never taken for a link-local address of this one.
+	t.Addresses = slices.DeleteFunc(t.Addresses, func(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() })
 	return s.tables(func(k *nftables.Keeper) error { return k.AddTable(t) })
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/patience"
 )
 
 // These tests are about what a default route needs, and what of it is somebody
@@ -111,6 +112,28 @@ func TestFullTunnel(t *testing.T) {
 				t.Errorf("the router reaches A's address in the tunnel: %v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// A reply to an encrypted packet that left as soon as the link was up is taken in, however long it
+// takes: the check of source addresses then has the rules that lead everything into the tunnel.
+func TestFullTunnelHearsFirstReply(t *testing.T) {
+	lab.Need(t, "nft")
+	t.Parallel()
+	s := newSite(t, false)
+	s.ConfA.Text = regexp.MustCompile(`AllowedIPs = .*`).ReplaceAllString(s.ConfA.Text, "AllowedIPs = 0.0.0.0/0\nPersistentKeepalive = 25")
+	s.A.Sysctl("net.ipv4.conf.all.rp_filter", "1")
+	s.Up(s.H, s.ConfH)
+	pid := sitetest.PidOf(t, s.H)
+	s.H.Run("kill", "-STOP", pid) // the initiation waits in its socket
+	s.Up(s.A, s.ConfA)
+	watch := s.A.Start(s.Wgnode, "watch", "wg0", "--past")
+	watch.WaitOutput(patience.Context(t), "initiation")
+	s.H.Run("kill", "-CONT", pid)
+	watch.WaitOutput(patience.Context(t), "session established")
+	first := regexp.MustCompile(`initiation .* sender (0x[0-9a-f]+)`).FindStringSubmatch(watch.Output())
+	if first == nil || !strings.Contains(watch.Output(), "receiver "+first[1]) {
+		t.Errorf("want the first initiation answered in\n%s", watch.Output())
 	}
 }
 

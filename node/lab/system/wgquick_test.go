@@ -43,6 +43,10 @@ var meant = map[string]struct {
 		since: "1.0.20260223",
 		old:   `(?m)^first$`, new: "first\na#b",
 	},
+	"link-local address unprotected": {
+		why: "others on this host's networks cannot reach it; the kernel has not made it when the table comes, before the link is up",
+		old: `(?m)^.* ip6 daddr fe80: fib saddr .*\n`, new: "",
+	},
 	"mark not saved": {
 		why: "a mark that was chosen automatically, once saved, is a given one, and its table is no longer looked for",
 		old: `(?m)^FwMark = .*\n`, new: "",
