@@ -15,31 +15,34 @@ var plainHost = State{Default: DefaultState{
 	V6:        FamilyState{Priority: 32765},
 }}
 
-// The firewall's table is there before the link is up, and with it the first packet that leaves
-// encrypted.
-func TestBuildTables(t *testing.T) {
+// markedHost is one with marks and a table of others'.
+func markedHost() State {
 	marked := plainHost
 	marked.Default.SrcValidMark, marked.Default.SrcValidMarkFixed = true, "read-only"
 	marked.Default.FreeTable = 51822
 	marked.Default.V4.Priority = 32763
-	const v4 = "AllowedIPs = 0.0.0.0/0, 10.1.0.0/16"
-	for _, tc := range []struct {
-		name        string
-		iface, peer string
-		host        State
-		mark        uint32
-		want        string
-	}{
-		{name: "off", iface: "Table = off", peer: v4, host: plainHost, want: "up\n"},
-		{name: "a number: no route is special", iface: "Table = 1000\nAddress = 10.1.0.1/16\nFwMark = 7", peer: v4 + ", ::/0",
-			host: plainHost, mark: 7,
-			want: `ip -4 address add 10.1.0.1/16 dev wg0
+	return marked
+}
+
+const v4Routes = "AllowedIPs = 0.0.0.0/0, 10.1.0.0/16"
+
+var buildTablesTests = []struct {
+	name        string
+	iface, peer string
+	host        State
+	mark        uint32
+	want        string
+}{
+	{name: "off", iface: "Table = off", peer: v4Routes, host: plainHost, want: "up\n"},
+	{name: "a number: no route is special", iface: "Table = 1000\nAddress = 10.1.0.1/16\nFwMark = 7", peer: v4Routes + ", ::/0",
+		host: plainHost, mark: 7,
+		want: `ip -4 address add 10.1.0.1/16 dev wg0
 up
 ip -4 route add 10.1.0.0/16 dev wg0 table 1000
 ip -6 route add ::/0 dev wg0 table 1000
 ip -4 route add 0.0.0.0/0 dev wg0 table 1000
 `},
-		{name: "default route", peer: v4, host: plainHost, mark: 51820, want: `nft -f /dev/fd/63
+	{name: "default route", peer: v4Routes, host: plainHost, mark: 51820, want: `nft -f /dev/fd/63
 up
 ip -4 route add 10.1.0.0/16 dev wg0
 sysctl -q net.ipv4.conf.all.src_valid_mark=1
@@ -47,16 +50,16 @@ ip -4 rule add pref 32765 not fwmark 51820 table 51820
 ip -4 rule add pref 32764 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 51820
 `},
-		{name: "the sysctl is set, the table and priorities are taken", peer: "AllowedIPs = 0.0.0.0/0",
-			host: marked, mark: 51822, want: `nft -f /dev/fd/63
+	{name: "the sysctl is set, the table and priorities are taken", peer: "AllowedIPs = 0.0.0.0/0",
+		host: markedHost(), mark: 51822, want: `nft -f /dev/fd/63
 up
 sysctl -q net.ipv4.conf.all.src_valid_mark=1
 ip -4 rule add pref 32763 not fwmark 51822 table 51822
 ip -4 rule add pref 32762 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 51822
 `},
-		{name: "both families, a mark", iface: "FwMark = 0x10", peer: "AllowedIPs = 0.0.0.0/0, ::/0",
-			host: plainHost, mark: 16, want: `nft -f /dev/fd/63
+	{name: "both families, a mark", iface: "FwMark = 0x10", peer: "AllowedIPs = 0.0.0.0/0, ::/0",
+		host: plainHost, mark: 16, want: `nft -f /dev/fd/63
 nft -f /dev/fd/63
 up
 ip -6 rule add pref 32765 not fwmark 16 table 16
@@ -67,12 +70,17 @@ ip -4 rule add pref 32765 not fwmark 16 table 16
 ip -4 rule add pref 32764 table main suppress_prefixlength 0
 ip -4 route add 0.0.0.0/0 dev wg0 table 16
 `},
-		{name: "halves are no default route", peer: "AllowedIPs = 0.0.0.0/1, 128.0.0.0/1", host: plainHost,
-			want: `up
+	{name: "halves are no default route", peer: "AllowedIPs = 0.0.0.0/1, 128.0.0.0/1", host: plainHost,
+		want: `up
 ip -4 route add 128.0.0.0/1 dev wg0
 ip -4 route add 0.0.0.0/1 dev wg0
 `},
-	} {
+}
+
+// The firewall's table is there before the link is up, and with it the first packet that leaves
+// encrypted.
+func TestBuildTables(t *testing.T) {
+	for _, tc := range buildTablesTests {
 		t.Run(tc.name, func(t *testing.T) {
 			steps, err := Build(conf(t, tc.iface, tc.peer), tc.host)
 			if err != nil {
