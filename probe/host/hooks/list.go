@@ -147,44 +147,6 @@ func (l *lister) filters(dev netlink.Link) error {
 	return nil
 }
 
-// netfilter lists BPF programs at netfilter's hooks, which Linux 6.4 has.
-func (l *lister) netfilter() error {
-	var err error
-	for range linkTries {
-		before := l.found
-		if err = l.bpfLinks(); !errors.Is(err, unix.EAGAIN) {
-			return err
-		}
-		l.found = before // a link is about to go: it keeps the others from being listed
-	}
-	return err
-}
-
-// linkTries is how often links are listed while some come and go.
-const linkTries = 20
-
-func (l *lister) bpfLinks() error {
-	it := new(link.Iterator)
-	defer it.Close()
-	for it.Next() {
-		info, err := it.Link.Info()
-		if err == nil && (info.XDP() != nil || info.Cgroup() != nil) {
-			l.links[info.Program] = info.ID
-		}
-		if err != nil || info.Netfilter() == nil {
-			continue // it is gone, or another's
-		}
-		nf := info.Netfilter()
-		l.add(evidence.Hook{Kind: evidence.HookNetfilter, Family: strings.TrimSpace(families[nf.ProtocolFamily]),
-			Text: fmt.Sprintf("BPF program %s at netfilter's hook %s, of a network namespace of this host", l.program(info.Program), hookName(nf)),
-			Show: "bpftool link show", Remove: fmt.Sprintf("bpftool link detach id %d", info.ID)})
-	}
-	if err := it.Err(); err != nil {
-		return fmt.Errorf("list BPF links: %w", err)
-	}
-	return nil
-}
-
 var families = map[link.NetfilterProtocolFamily]string{unix.NFPROTO_IPV4: "ip ", unix.NFPROTO_IPV6: "ip6 "}
 
 func hookName(nf *link.NetfilterInfo) string {
