@@ -295,3 +295,43 @@ func TestProof(t *testing.T) {
 		}
 	}
 }
+
+// What TCP drops of another host's packets is not reported either, though it has taken the device
+// off them.
+func TestReportsNoOther(t *testing.T) {
+	w := watch(t, Match{Proto: unix.IPPROTO_TCP, Dst: netip.MustParsePrefix("127.0.0.9/32")})
+	if !w.layout.receiver {
+		t.Skip("this kernel does not tell which socket was to receive a packet")
+	}
+	enter(t)
+	l, err := net.Listen("tcp", "127.0.0.9:999")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", "127.0.0.9:999")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	// The acknowledgment of what is sent over a connection that is half closed is dropped, once it
+	// is taken in.
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, s)
+	if _, err := s.Write(make([]byte, 1<<16)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := w.Read(); !errors.Is(err, ErrSynced) {
+		t.Errorf("%v: %+v", err, d)
+	}
+}

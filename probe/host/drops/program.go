@@ -228,8 +228,8 @@ func (a *assembler) port(port uint16, at int, other string) {
 	)
 }
 
-// where finds the device and the namespace, which of a packet of this host's that has no
-// device yet is that of its socket, and leaves alone what is known to be of another.
+// where finds the device and the namespace, which of a packet that has no device is that of
+// the socket that sent it or was to receive it, and leaves alone what is known to be of another.
 func (a *assembler) where(namespace uint32) {
 	a.add(
 		asm.Mov.Imm(asm.R0, 0),
@@ -243,7 +243,11 @@ func (a *assembler) where(namespace uint32) {
 	a.add(asm.Ja.Label("space"))
 	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("no device"))
 	a.load(packet, a.l.sock)
-	a.add(asm.JEq.Imm(asm.R1, 0, "spaceless"), asm.Mov.Reg(report, asm.R1))
+	a.add(asm.JNE.Imm(asm.R1, 0, "socket"))
+	if a.l.receiver { // TCP takes the device off what it has received
+		a.add(asm.LoadMem(asm.R1, asm.R10, frameContext, asm.DWord), asm.LoadMem(asm.R1, asm.R1, 24, asm.DWord))
+	}
+	a.add(asm.JEq.Imm(asm.R1, 0, "spaceless"), asm.Mov.Reg(report, asm.R1).WithSymbol("socket"))
 	a.load(report, a.l.netOfSock)
 	a.add(asm.JEq.Imm(asm.R1, 0, "spaceless").WithSymbol("space"), asm.Mov.Reg(report, asm.R1))
 	a.read(frameSpace, 4, report, a.l.inum)
