@@ -65,7 +65,7 @@ func (l *List) add(d *drops.Drop) *Row {
 		return nil
 	}
 	var e probe.Event
-	if !l.decode(d, &e) {
+	if !l.decode(d, &e) || d.Usual() && !l.repeats.stuck(d, &e) {
 		return nil
 	}
 	place := drops.Place{Reason: d.Reason, Name: d.Place, Device: d.Device, Segment: d.Segment}

@@ -35,7 +35,7 @@ func datagram(src, dst string, length int, payload ...byte) *drops.Drop {
 
 func newList(t *testing.T, words ...string) *List {
 	t.Helper()
-	l := &List{rows: make(map[drops.Place]*row), around: &surroundings{devices: map[uint32]string{3: "eth0"}}}
+	l := &List{rows: make(map[drops.Place]*row), repeats: make(repeats), around: &surroundings{devices: map[uint32]string{3: "eth0"}}}
 	l.peers.update([]Peer{
 		{PublicKey: key.Public{1}, Name: "alice", Endpoint: netip.MustParseAddrPort("203.0.113.2:51820"),
 			AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
@@ -89,6 +89,37 @@ func TestAdd(t *testing.T) {
 			got.Count != test.want.Count || got.Packet != test.want.Packet {
 			t.Errorf("got  %+v\nwant %+v", got, test.want)
 		}
+	}
+}
+
+// What TCP drops of connections that work is listed only where one does not get on.
+func TestUsual(t *testing.T) {
+	l, start := newList(t), datagram("10.9.0.1:1", "10.0.0.2:2", 9).At
+	for _, test := range []struct {
+		after time.Duration
+		seq   byte
+		want  bool
+	}{
+		{0, 1, false}, {time.Millisecond, 1, false}, {2 * time.Millisecond, 1, false}, // copies that came together
+		{3 * time.Second, 2, false}, {3 * time.Second, 1, true}, {4 * time.Second, 1, true},
+		{5 * time.Second, 2, false}, {6 * time.Second, 2, true},
+	} {
+		d := datagram("10.9.0.1:40000", "10.0.0.2:443", 32)
+		d.Reason, d.Place, d.At = "TCP_RFC7323_PAWS", "tcp_validate_incoming", start.Add(test.after)
+		d.Header[9], d.Header[20+7], d.Header[20+13] = probe.ProtoTCP, test.seq, 0x10
+		if got := l.add(d); (got != nil) != test.want {
+			t.Errorf("after %v: %+v", test.after, got)
+		}
+	}
+	for i := range 3 * maxSegments {
+		d := datagram("10.9.0.1:40000", "10.0.0.2:443", 32)
+		d.Reason, d.Place = "TCP_RFC7323_PAWS", "tcp_validate_incoming"
+		binary.BigEndian.PutUint32(d.Header[24:], uint32(i))
+		d.Header[9] = probe.ProtoTCP
+		l.add(d)
+	}
+	if len(l.repeats) > maxSegments {
+		t.Errorf("%d segments are remembered", len(l.repeats))
 	}
 }
 

@@ -53,6 +53,7 @@ type List struct {
 	failed  chan error
 	stop    chan struct{} // closed: nobody takes reports
 	rows    map[drops.Place]*row
+	repeats repeats
 	lost    uint64 // of watchers that have ended
 	losing  uint64 // of this one
 	message [1 << 16]byte
@@ -61,7 +62,7 @@ type List struct {
 // New looks at the tunnel and begins to watch. Close ends it.
 func New(ctx context.Context, opt Options) (*List, error) {
 	l := &List{opt: opt, reports: make(chan *drops.Drop), failed: make(chan error, 1), stop: make(chan struct{}),
-		rows: make(map[drops.Place]*row)}
+		rows: make(map[drops.Place]*row), repeats: make(repeats)}
 	var err error
 	if l.space, err = inode(opt.Namespace); err != nil {
 		return nil, err

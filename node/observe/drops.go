@@ -152,7 +152,7 @@ func dropped(d *drops.Drop, matches []Match) (*Dropped, bool) {
 			src, dst := e.Inner()
 			drop := &Dropped{On: m.On, Event: e, Header: d.Header, Device: d.Device, KernelDrop: evidence.KernelDrop{
 				At: d.At, Count: 1, Reason: d.Reason, Place: d.Place, Hook: d.Hook(),
-				Socket: d.Socket, Hint: !d.Proves(), Src: src, Dst: dst,
+				Socket: d.Socket, Hint: !d.Proves(), Usual: d.Usual(), Src: src, Dst: dst,
 				Packet: fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(e.Proto), src, dst, d.Length)}}
 			if m.On == evidence.ToWire || m.On == evidence.FromWire {
 				msg := drop.message()

@@ -41,6 +41,14 @@ func (x *run) dropOn(f *walk.Facts, d *observe.Dropped) **evidence.Traversal {
 		id = d.Dst.Port()
 	}
 	index, counter, ok := d.Index()
+	for i := range f.Unanswered {
+		switch a := &f.Unanswered[i]; {
+		case d.On == evidence.ToWire && d.Sender() == a.Event.Sender:
+			return &a.Sent
+		case d.On == evidence.FromWire && ok && counter == 0 && index == a.Event.Sender:
+			return &a.Response
+		}
+	}
 	initiation, data := f.Seen[probe.A2], f.Seen[probe.A4]
 	switch {
 	case d.On == evidence.ToTunnel && id == x.id:

@@ -18,7 +18,8 @@ func (x *run) gather() *walk.Facts {
 	f := &walk.Facts{Interface: x.Interface, Target: probe.TargetText(x.to), Peer: x.facts.Peer.KeyText(), PeerName: x.facts.Peer.Name,
 		Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: j.seen, Answer: x.answer,
 		Out: traversal(j.out), In: traversal(j.in), Sent: traversal(j.sent), Received: traversal(j.received),
-		Initiation: traversal(j.initiation), Response: traversal(j.response), SentOther: j.sentOther, ReceivedOther: j.receivedOther}
+		Initiation: traversal(j.initiation), Response: traversal(j.response), Unanswered: j.attempts(),
+		SentOther: j.sentOther, ReceivedOther: j.receivedOther}
 	f.Packet = x.packet(j, f.Out)
 	x.addDrops(f)
 	if j.dropped != nil && f.Seen[probe.A4] == nil {

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/wgnode/wgnode/node/observe"
@@ -21,6 +20,8 @@ type joined struct {
 	innerError   *probe.Event
 
 	out, in, sent, received, initiation, response *observe.Packet
+	// unanswered are the initiations before that at A2, of the same attempt.
+	unanswered []unanswered
 	// complaint is an ICMP error about an encrypted packet.
 	complaint *observe.Packet
 	// sentOther and receivedOther say why another packet stands in.
@@ -159,44 +160,6 @@ func replyID(e *probe.Event) uint16 {
 	}
 	return e.InnerSrcPort
 }
-
-// handshake picks the handshake that the packet waited for, if any.
-func (j *joined) handshake(x *run) {
-	a1, a4 := j.seen[probe.A1], j.seen[probe.A4]
-	if a1 == nil {
-		return
-	}
-	for i := range x.events {
-		e := &x.events[i]
-		switch {
-		case e.Time < a1.Time || a4 != nil && e.Time > a4.Time:
-		case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPSend && j.seen[probe.A2] == nil:
-			j.seen[probe.A2] = e
-		case e.Kind != probe.KindResponse || e.Seam == probe.SeamUDPSend:
-		case e.Reason == probe.ResponseRejected:
-			j.seen[probe.A3] = e // recorded after its receipt
-		case j.seen[probe.A3] == nil || j.seen[probe.A3].Reason == probe.ResponseStale:
-			j.seen[probe.A3] = e
-		}
-	}
-	init := j.seen[probe.A2]
-	if init == nil {
-		j.seen[probe.A3] = nil
-		return
-	}
-	for _, p := range x.packets {
-		d := &p.Last.Data
-		switch on := p.Match.On; {
-		case on == evidence.ToWire && d[0] == probe.TypeInitiation && index(d[4:]) == init.Sender && j.initiation == nil:
-			j.initiation = p
-		case on == evidence.FromWire && d[0] == probe.TypeResponse && index(d[8:]) == init.Sender && j.response == nil:
-			j.response = p
-		}
-	}
-}
-
-// index reads an index as the protocol writes it.
-func index(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 
 // encrypted finds the encrypted packet of an event among those that the kernel
 // showed: every one begins with the receiver's index and a counter. If it is not

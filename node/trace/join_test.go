@@ -159,6 +159,42 @@ func TestJoinHandshake(t *testing.T) {
 	}
 }
 
+// Of several initiations it is the one that was answered; those before are told apart, also one
+// that left before the packet.
+func TestJoinUnanswered(t *testing.T) {
+	x := newTestRun()
+	at := func(ms int, e probe.Event) probe.Event {
+		e.Time, e.Peer = noon.Add(time.Duration(ms)*time.Millisecond).UnixNano(), 1
+		return e
+	}
+	initiation := func(seq uint64, sender uint32) probe.Event {
+		return probe.Event{Seq: seq, Kind: probe.KindInitiation, Seam: probe.SeamUDPSend, Peer: 1, Sender: sender}
+	}
+	response := func(seq uint64, receiver uint32) probe.Event {
+		return probe.Event{Seq: seq, Kind: probe.KindResponse, Seam: probe.SeamUDPReceive, Peer: 1, Receiver: receiver}
+	}
+	x.earlier = []probe.Event{at(-9000, initiation(1, 1)), at(-8990, response(2, 1)), at(-200, initiation(3, 3))}
+	x.hear(-200, initiation(3, 3)) // it is delivered once more
+	x.hear(0, forth(probe.SeamTUNRead, 4000, probe.Event{Seq: 7}))
+	x.hear(4900, initiation(4, 4))
+	x.hear(10000, initiation(5, 5))
+	sent := x.see(evidence.ToWire, 4900, netfilter.Header{Data: message(probe.TypeInitiation, 4, 0)}, netfilter.Postrouting)
+	lost := x.see(evidence.FromWire, 4901, netfilter.Header{Data: message(probe.TypeResponse, 70, 4)}, netfilter.Prerouting)
+	if j := x.join(); j.seen[probe.A2] == nil || j.seen[probe.A2].Sender != 4 || len(j.unanswered) != 1 {
+		t.Errorf("before the response: A2 %+v, unanswered %+v", j.seen[probe.A2], j.unanswered)
+	}
+	x.hear(10001, response(6, 5))
+	x.hear(10002, forth(probe.SeamUDPSend, 4000, probe.Event{Pair: 7}))
+	j := x.join()
+	if j.seen[probe.A2] == nil || j.seen[probe.A2].Sender != 5 || j.seen[probe.A3] == nil || len(j.unanswered) != 2 {
+		t.Fatalf("A2 %+v, A3 %+v, unanswered %+v", j.seen[probe.A2], j.seen[probe.A3], j.unanswered)
+	}
+	if one, two := j.unanswered[0], j.unanswered[1]; one.event.Sender != 3 || one.sent != nil || two.event.Sender != 4 || two.sent != sent ||
+		two.response != lost {
+		t.Errorf("%+v %+v", one, two)
+	}
+}
+
 // A packet whose port is translated on its way into the tunnel is still ours, and
 // so is what comes back.
 func TestJoinTranslated(t *testing.T) {

@@ -125,6 +125,7 @@ func (x *run) start(ctx context.Context) error {
 		return err
 	}
 	x.watch(ctx)
+	x.recall()
 	x.sent = time.Now()
 	close(watched)
 	return nil
@@ -146,7 +147,8 @@ type run struct {
 	kernel   *evidence.KernelEvidence // what cannot be seen of netfilter; nil before it is watched
 
 	// What was observed, in order.
-	sent    time.Time // when the packet left
+	sent    time.Time     // when the packet left
+	earlier []probe.Event // handshakes, from before it left
 	events  []probe.Event
 	packets []*observe.Packet
 	drops   []*observe.Dropped

@@ -69,7 +69,7 @@ func full() evidence.Observations {
 			Fix: []string{"sysctl -w"}}
 		t.Lowered = &evidence.Lowered{From: 64, To: 1, By: "handle 9: ip ttl set 1", Spare: []string{"nft ..."}}
 		t.KernelDrop = &evidence.KernelDrop{At: t.At, Count: 2, Reason: "TC_EGRESS", Place: "__dev_queue_xmit", Hook: "egress", Device: "eth0",
-			Socket: true, Hint: true, Claimed: true,
+			Socket: true, Hint: true, Usual: true, Claimed: true,
 			Tables: []string{"forwarding is off"}, Fix: []string{"sysctl -w"}, Sender: 7, Data: true, Src: t.Src, Dst: t.Dst, Packet: t.Packet,
 			Named: t.Drop}
 		c := t.Source
@@ -195,11 +195,32 @@ func TestAdd(t *testing.T) {
 	}
 }
 
+// Of a connection that works it is not said that TCP has dropped a copy.
+func TestHinted(t *testing.T) {
+	hint := evidence.KernelDrop{Reason: "NO_SOCKET", Place: "__udp4_lib_rcv", Hint: true}
+	usual := evidence.KernelDrop{Reason: "TCP_RFC7323_PAWS", Place: "tcp_validate_incoming", Hint: true, Usual: true}
+	for _, test := range []struct {
+		drop  *evidence.KernelDrop
+		works bool
+		want  string
+	}{
+		{nil, false, ""},
+		{&evidence.KernelDrop{Reason: "TC_INGRESS"}, false, ""},
+		{&hint, false, "does not prove that anything is wrong"}, {&hint, true, "does not prove that anything is wrong"},
+		{&usual, false, "TCP_RFC7323_PAWS in tcp_validate_incoming; connections that work have that, too"}, {&usual, true, ""},
+	} {
+		if got := (&evidence.Traversal{KernelDrop: test.drop}).Hinted(test.works); !strings.Contains(got, test.want) || test.want == "" && got != "" {
+			t.Errorf("%+v, works %v: %q, want %q", test.drop, test.works, got, test.want)
+		}
+	}
+}
+
 // A drop that proves something is not forgotten for one that does not.
 func TestAddDrop(t *testing.T) {
 	proof := evidence.KernelDrop{Reason: "TC_INGRESS", Place: "__netif_receive_skb_core", Count: 1}
 	hint, claimed := proof, proof
 	hint.Hint, claimed.Claimed = true, true
+	usual := evidence.KernelDrop{Reason: "TCP_INVALID_SYN", Place: "tcp_validate_incoming", Count: 1, Hint: true, Usual: true}
 	for _, test := range []struct {
 		name  string
 		drops []evidence.KernelDrop
@@ -208,6 +229,10 @@ func TestAddDrop(t *testing.T) {
 		{"hint", []evidence.KernelDrop{hint}, hint},
 		{"hint after proof", []evidence.KernelDrop{proof, hint}, proof},
 		{"proof after hint", []evidence.KernelDrop{hint, proof}, evidence.KernelDrop{Reason: proof.Reason, Place: proof.Place, Count: 2}},
+		{"usual", []evidence.KernelDrop{usual}, usual},
+		{"usual after hint", []evidence.KernelDrop{hint, usual}, hint},
+		{"usual after proof", []evidence.KernelDrop{proof, usual}, proof},
+		{"hint after usual", []evidence.KernelDrop{usual, hint}, hint},
 		{"anybody's after proof", []evidence.KernelDrop{proof, claimed}, proof},
 		{"anybody's", []evidence.KernelDrop{hint, claimed},
 			evidence.KernelDrop{Reason: proof.Reason, Place: proof.Place, Count: 2, Claimed: true}},

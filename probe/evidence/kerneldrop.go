@@ -20,6 +20,9 @@ type KernelDrop struct {
 	Socket bool   `json:"socket,omitempty"` // it was to be received by a socket
 	// Hint says that this reason at this place does not prove that anything is wrong.
 	Hint bool `json:"hint,omitempty"`
+	// Usual says of a hint that connections that work have it, too: TCP drops copies of what it has
+	// and what comes late.
+	Usual bool `json:"usual,omitempty"`
 	// Claimed says that anybody could have sent such a packet: it is an encrypted one that
 	// has no index of ours.
 	Claimed bool `json:"claimed,omitempty"`
@@ -79,11 +82,13 @@ func (d *KernelDrop) String() string {
 }
 
 // Hinted says what a drop may mean that proves nothing of this host, "" if there is none or it
-// proves something.
-func (t *Traversal) Hinted() string {
+// proves something, or if the connection works and such a drop is usual.
+func (t *Traversal) Hinted(works bool) string {
 	switch {
-	case t == nil || t.KernelDrop == nil:
+	case t == nil || t.KernelDrop == nil, works && t.KernelDrop.Usual:
 		return ""
+	case t.KernelDrop.Usual:
+		return t.KernelDrop.String() + "; connections that work have that, too"
 	case t.KernelDrop.NextHopSilent():
 		return t.KernelDrop.String() + "; its next hop on the link does not answer"
 	case !t.KernelDrop.Hint:
@@ -93,10 +98,10 @@ func (t *Traversal) Hinted() string {
 }
 
 // AddDrop takes one more into account. One that proves something counts more than a later
-// hint, or one that may be anybody's.
+// hint, or one that may be anybody's, and every hint more than one that is usual.
 func (t *Traversal) AddDrop(next KernelDrop) {
 	was := t.KernelDrop
-	if was != nil && !was.Hint && (next.Hint || next.Claimed && !was.Claimed) {
+	if was != nil && (!was.Hint && (next.Hint || next.Claimed && !was.Claimed) || !was.Usual && next.Usual) {
 		return
 	}
 	if was != nil && was.Reason == next.Reason && was.Place == next.Place {

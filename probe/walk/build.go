@@ -16,12 +16,12 @@ func Build(f *Facts) *Walk {
 	b.settle()
 	w := &Walk{Interface: f.Interface, Target: f.Target, Peer: f.Peer, PeerName: f.PeerName, Steps: b.steps,
 		Notes: append([]string{}, f.Limits...)}
+	w.Outcome = b.outcome()
 	for _, t := range []*evidence.Traversal{f.Out, f.Initiation, f.Sent, f.Response, f.Received, f.In} {
-		if hint := t.Hinted(); hint != "" {
+		if hint := t.Hinted(w.Outcome.Answered); hint != "" {
 			w.Notes = append(w.Notes, hint)
 		}
 	}
-	w.Outcome = b.outcome()
 	return w
 }
 

@@ -31,6 +31,8 @@ type Facts struct {
 	// Sent and Received are those of the encrypted packets, Initiation and
 	// Response those of the handshake.
 	Sent, Received, Initiation, Response *evidence.Traversal
+	// Unanswered are the initiations before Initiation, in order: the packet waited for them, too.
+	Unanswered []Attempt
 	// SentOther and ReceivedOther say in which respect Sent and Received are not of
 	// the very packets but of some like them, "" if they are.
 	SentOther, ReceivedOther string
@@ -52,6 +54,13 @@ type Facts struct {
 	InnerError string
 
 	Answer Answer
+}
+
+// Attempt is a handshake initiation whose response did not come to the tunnel.
+type Attempt struct {
+	Event *probe.Event
+	// Sent and Response are the traversals of the two, nil if they were not seen.
+	Sent, Response *evidence.Traversal
 }
 
 // Answer is what the application got.

@@ -47,7 +47,10 @@ func (b *builder) cryptokey() Step {
 func (b *builder) handshake() Step {
 	init, res := b.f.Seen[probe.A2], b.f.Seen[probe.A3]
 	_, to := init.Outer()
-	s := at(probe.A2, init, "there was no session: initiation to %s, %d bytes; the packet waits", to, init.OuterLen)
+	s := at(probe.A2, init, "there was no session: %s; the packet waits", b.initiation(""))
+	for i := range b.f.Unanswered {
+		s.Evidence = append(s.Evidence, b.attempt(&b.f.Unanswered[i])...)
+	}
 	s.Evidence = append(s.Evidence, fmt.Sprintf("A2 initiation to %s, sender %#08x", to, init.Sender))
 	if !b.data() {
 		return s // its walk is that of the steps that follow
@@ -55,11 +58,54 @@ func (b *builder) handshake() Step {
 	s.Evidence = append(s.Evidence, b.brief(b.f.Initiation)...)
 	if res != nil {
 		from, _ := res.Outer()
-		s.Result = fmt.Sprintf("there was no session: initiation to %s, answered after %s", to, probe.Brief(time.Duration(res.Time-init.Time)))
+		s.Result = "there was no session: " + b.initiation(probe.Brief(time.Duration(res.Time-init.Time)))
 		s.Evidence = append(s.Evidence, fmt.Sprintf("A3 response from %s, %d bytes, sender %#08x", from, res.OuterLen, res.Sender))
 		s.Evidence = append(s.Evidence, b.brief(b.f.Response)...)
 	}
 	return s
+}
+
+// initiation says which one the packet waited for, after how long it was answered, "" if it was
+// not, and what came of those before.
+func (b *builder) initiation(answered string) string {
+	init, n := b.f.Seen[probe.A2], len(b.f.Unanswered)
+	_, to := init.Outer()
+	if n == 0 {
+		if answered == "" {
+			return fmt.Sprintf("initiation to %s, %d bytes", to, init.OuterLen)
+		}
+		return fmt.Sprintf("initiation to %s, answered after %s", to, answered)
+	}
+	before := fmt.Sprintf("an earlier initiation to %s was not answered", to)
+	if n > 1 {
+		before = fmt.Sprintf("%d earlier initiations to %s were not answered", n, to)
+	}
+	later := probe.Brief(time.Duration(init.Time - b.f.Unanswered[n-1].Event.Time))
+	if answered == "" {
+		return fmt.Sprintf("%s; the next left %s later", before, later)
+	}
+	return fmt.Sprintf("%s; the next, %s later, was answered after %s", before, later, answered)
+}
+
+// attempt is what is known of an initiation that was not answered.
+func (b *builder) attempt(a *Attempt) []string {
+	_, to := a.Event.Outer()
+	when, waits := "before the packet came", a.Event.Time-b.f.Seen[probe.A1].Time
+	if waits >= 0 {
+		when = "after it"
+	}
+	lines := append([]string{fmt.Sprintf("initiation to %s, sender %#08x, %s %s: no response came to the tunnel", to, a.Event.Sender,
+		probe.Brief(time.Duration(waits).Abs()), when)}, b.brief(a.Sent)...)
+	if a.Response == nil {
+		return lines
+	}
+	lines = append(append(lines, "  its response came to this host"), b.brief(a.Response)...)
+	if _, by := stopped(a.Response); by != "" {
+		lines = append(lines, "  dropped by "+by)
+	} else if a.Response.KernelDrop != nil {
+		lines = append(lines, "  "+a.Response.KernelDrop.String())
+	}
+	return lines
 }
 
 // brief says in a line which hooks a packet passed.

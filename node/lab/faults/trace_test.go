@@ -111,6 +111,36 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+// A handshake that takes a second attempt has TCP send its first segment several times. The walk says
+// what the packet waited for, and nothing of the copies that the kernel drops.
+func TestTraceSecondInitiation(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	s.UpBoth()
+	sitetest.NFT(s.H, "input", "udp dport 51820 drop")
+	drops := s.A.Start(s.Wgnode, "drops", "wg0", "--json")
+	initiations := s.A.Start(s.Wgnode, "watch", "wg0", "--past", "kind", "initiation")
+	p := s.A.Start(s.Wgnode, "trace", "wg0", "--json", "--timeout", patience.Times(trace.DefaultTimeout).String(), s.Web())
+	initiations.WaitOutput(patience.Context(t), "initiation")
+	s.H.Run("nft", "delete", "table", "inet", "fault")
+	if err := p.Wait(); err != nil {
+		t.Errorf("%v: %s", err, p.Output())
+	}
+	var w walk.Walk
+	if err := json.Unmarshal([]byte(p.Output()), &w); err != nil {
+		t.Fatalf("%v in %s", err, p.Output())
+	}
+	if !w.Outcome.Answered || len(w.Notes) > 0 {
+		t.Errorf("%+v, %q\n%s", w.Outcome, w.Notes, steps(&w))
+	}
+	says(t, step(t, &w, walk.Out, walk.Tunnel, walk.Handshake), "an earlier initiation to 203.0.113.2:51820 was not answered; the next, ",
+		" later, was answered after ", "after it: no response came to the tunnel")
+	drops.Stop()
+	if strings.Contains(drops.Output(), "TCP_") {
+		t.Errorf("drops says\n%s", drops.Output())
+	}
+}
+
 // healthy checks a walk of a full tunnel, step by step.
 func healthy(t *testing.T, s *site, w *walk.Walk) {
 	t.Helper()

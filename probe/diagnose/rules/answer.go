@@ -69,7 +69,7 @@ func (f facts) refused(time.Time) *ruling {
 		heard, way = evidence.Kernel, "was the answer to a socket of this host"
 	}
 	if !e.ICMPError() {
-		if d := f.Kernel.On(evidence.FromTunnel).KernelDrop; d != nil && d.Reason == "NO_SOCKET" && d.Dst == f.Flow.Target {
+		if d := f.Kernel.On(evidence.FromTunnel).KernelDrop; d != nil && d.Reason == "NO_SOCKET" && !d.Usual && d.Dst == f.Flow.Target {
 			return &ruling{f.nothingListens(d, heard.Decides("TCP reset from %s %s", src, way)), settled}
 		}
 		return &ruling{diagnose.Verdict{Code: diagnose.ConnectionRefused, Where: diagnose.WhereBeyond,

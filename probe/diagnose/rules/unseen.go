@@ -85,7 +85,7 @@ func (f facts) blind(v *diagnose.Verdict) {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("what netfilter does here is not known: %s", f.Kernel.Blind))
 	}
 	for s := range evidence.FromTunnel + 1 {
-		if hint := f.Kernel.On(s).Hinted(); hint != "" {
+		if hint := f.Kernel.On(s).Hinted(v.Healthy()); hint != "" {
 			v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s", hint))
 		}
 	}

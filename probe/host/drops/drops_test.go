@@ -269,29 +269,63 @@ func TestKept(t *testing.T) {
 // The reasons that healthy connections have prove nothing, and are noise; the same reason
 // elsewhere may prove something.
 func TestProof(t *testing.T) {
-	for _, test := range []struct {
-		reason, place string
-		proves, noise bool
-	}{
-		{reason: "NETFILTER_DROP", place: "nf_hook_slow", proves: true},
-		{reason: "NETFILTER_DROP", place: "elsewhere"},
-		{reason: "SOCKET_FILTER", place: "udp_queue_rcv_one_skb", proves: true},
-		{reason: "SOCKET_FILTER", place: "raw_rcv", noise: true},
-		{reason: "NO_SOCKET", place: "ping_rcv", noise: true},
-		{reason: "NO_SOCKET", place: "__udp4_lib_rcv"},
-		{reason: "NOT_SPECIFIED", place: "ip6_mc_input", noise: true},
-		{reason: "NOT_SPECIFIED", place: "tcp_v6_rcv", noise: true}, // in TIME_WAIT
-		{reason: "NOT_SPECIFIED", place: "do_xdp_generic", proves: true},
-		{reason: "NOT_SPECIFIED", place: "inet_rtm_getroute", noise: true},
-		{reason: "NOT_SPECIFIED", place: "ip_error", proves: true},
-		{reason: "IP_INHDR", place: "ip_forward", proves: true},
-		{reason: "IP_INHDR", place: "ip_rcv_core"},
-		{reason: "NEIGH_FAILED", place: "neigh_invalidate", proves: true},
-		{reason: "TCP_OLD_DATA", place: "anywhere", noise: true},
+	const proves, noise, usual, hint = "proves", "noise", "usual", "hint"
+	for _, test := range []struct{ reason, place, want string }{
+		{"NETFILTER_DROP", "nf_hook_slow", proves},
+		{"NETFILTER_DROP", "elsewhere", hint},
+		{"SOCKET_FILTER", "udp_queue_rcv_one_skb", proves},
+		{"SOCKET_FILTER", "raw_rcv", noise},
+		{"NO_SOCKET", "ping_rcv", noise},
+		{"NO_SOCKET", "__udp4_lib_rcv", hint},
+		{"NOT_SPECIFIED", "ip6_mc_input", noise},
+		{"NOT_SPECIFIED", "tcp_v6_rcv", noise}, // in TIME_WAIT
+		{"NOT_SPECIFIED", "tcp_rcv_state_process", noise},
+		{"NOT_SPECIFIED", "do_xdp_generic", proves},
+		{"NOT_SPECIFIED", "inet_rtm_getroute", noise},
+		{"NOT_SPECIFIED", "ip_error", proves},
+		{"IP_INHDR", "ip_forward", proves},
+		{"IP_INHDR", "ip_rcv_core", hint},
+		{"NEIGH_FAILED", "neigh_invalidate", proves},
+		{"TCP_OLD_DATA", "anywhere", noise},
+		{"TCP_OFOMERGE", "tcp_data_queue_ofo", noise},
+		{"TCP_RFC7323_PAWS_ACK", "tcp_validate_incoming", noise},
+		{"TCP_RFC7323_PAWS", "tcp_validate_incoming", usual},
+		{"TCP_RFC7323_TW_PAWS", "tcp_v4_rcv", usual},
+		{"TCP_INVALID_SYN", "tcp_validate_incoming", usual},
+		{"TCP_INVALID_SEQUENCE", "tcp_validate_incoming", usual},
+		{"TCP_INVALID_ACK_SEQUENCE", "tcp_rcv_state_process", usual},
+		{"TCP_TOO_OLD_ACK", "tcp_rcv_established", usual},
+		{"TCP_RESET", "tcp_validate_incoming", usual},
+		{"TCP_ZEROWINDOW", "tcp_data_queue", usual},
+		{"TCP_LISTEN_OVERFLOW", "tcp_v4_rcv", hint}, // the server is overloaded
+		{"TCP_MD5FAILURE", "tcp_v4_rcv", hint},
+		{"TCP_MINTTL", "tcp_v4_rcv", hint},
+		{"SOCKET_BACKLOG", "tcp_add_backlog", hint},
 	} {
-		d := &Drop{Reason: test.reason, Place: test.place}
-		if d.Proves() != test.proves || d.Noise() != test.noise {
-			t.Errorf("%s in %s: proves %v, noise %v", test.reason, test.place, d.Proves(), d.Noise())
+		d, got := &Drop{Reason: test.reason, Place: test.place}, hint
+		switch {
+		case d.Proves():
+			got = proves
+		case d.Noise():
+			got = noise
+		case d.Usual():
+			got = usual
+		}
+		if got != test.want || d.Proves() && (d.Noise() || d.Usual()) {
+			t.Errorf("%s in %s: %s, want %s", test.reason, test.place, got, test.want)
+		}
+	}
+}
+
+// A closed port refuses what begins a connection; everything else is late.
+func TestUsualWithoutSocket(t *testing.T) {
+	const syn, ack, rst = 0x02, 0x10, 0x04
+	for flags, usual := range map[byte]bool{syn: false, syn | ack: true, ack: true, rst: true} {
+		four, six := Drop{Reason: "NO_SOCKET", Place: "tcp_v4_rcv"}, Drop{Reason: "NO_SOCKET", Place: "tcp_v6_rcv"}
+		four.Header[0], four.Header[20+13] = 0x45, flags
+		six.Header[0], six.Header[40+13] = 0x60, flags
+		if four.Usual() != usual || six.Usual() != usual {
+			t.Errorf("flags %#x: %v %v", flags, four.Usual(), six.Usual())
 		}
 	}
 }

@@ -51,9 +51,11 @@ var noise = map[string][]string{
 	"NO_SOCKET":     {"ping_rcv"},
 	"SOCKET_FILTER": {"raw_rcv", "raw_local_deliver", "rawv6_rcv", "packet_rcv", "tpacket_rcv"},
 	// Questions about routes, this program's own too, look like packets. TCP's entry drops what
-	// comes late for a connection that is over, and gives all else that it drops a reason.
-	"NOT_SPECIFIED": {"ip6_mc_input", "inet_rtm_getroute", "inet6_rtm_getroute", "tcp_v4_rcv", "tcp_v6_rcv"},
-	"TCP_OLD_DATA":  nil, "TCP_OLD_SEQUENCE": nil, "TCP_OFO_DROP": nil, "TCP_ACK_UNSENT_DATA": nil, "TCP_OLD_ACK": nil,
+	// comes late for a connection that is over, and gives all else that it drops a reason; where a
+	// connection is half closed it drops acknowledgments once it has taken them in.
+	"NOT_SPECIFIED": {"ip6_mc_input", "inet_rtm_getroute", "inet6_rtm_getroute", "tcp_v4_rcv", "tcp_v6_rcv", "tcp_rcv_state_process"},
+	"TCP_OLD_DATA":  nil, "TCP_OLD_SEQUENCE": nil, "TCP_OFO_DROP": nil, "TCP_OFOMERGE": nil, "TCP_ACK_UNSENT_DATA": nil,
+	"TCP_OLD_ACK": nil, "TCP_RFC7323_PAWS_ACK": nil, "DUP_FRAG": nil,
 	"QUEUE_PURGE": nil, "CONSUMED": nil, "SOCKET_CLOSE": nil, "TCP_CLOSE": nil,
 }
 
@@ -69,6 +71,37 @@ func (d *Drop) Noise() bool {
 		}
 	}
 	return places == nil
+}
+
+// usual are the reasons for which TCP drops packets of connections that work: where something was
+// slow, or was sent twice, and where a connection before had the same ports. TCP says what it expects,
+// and goes on. Of a connection that does not work they may be the cause.
+var usual = map[string]bool{
+	"TCP_INVALID_SYN":  true,                                                         // a copy of the first segment, or of its answer
+	"TCP_RFC7323_PAWS": true, "TCP_RFC7323_TW_PAWS": true, "TCP_RFC7323_TSECR": true, // older than what came before it
+	"TCP_INVALID_SEQUENCE": true, "TCP_INVALID_END_SEQUENCE": true, "TCP_INVALID_ACK_SEQUENCE": true, "TCP_TOO_OLD_ACK": true,
+	"TCP_RESET": true, "TCP_FLAGS": true, "TCP_FASTOPEN": true,
+	"TCP_ZEROWINDOW": true, "TCP_OVERWINDOW": true, // the program does not read as fast as the other end sends
+	"TCP_ABORT_ON_DATA": true, // it has closed, and does not read any more
+}
+
+// Usual reports whether packets of connections that work are dropped like that, too, and it says
+// something only where one does not work.
+func (d *Drop) Usual() bool {
+	if d.Reason == "NO_SOCKET" && (d.Place == "tcp_v4_rcv" || d.Place == "tcp_v6_rcv") {
+		return !d.begins() // it is of a connection that has ended
+	}
+	return usual[d.Reason]
+}
+
+// begins reports whether it is the first segment of a connection, as far as that is known.
+func (d *Drop) begins() bool {
+	const flags, syn, ack = 13, 0x02, 0x10 // of the header of TCP
+	at := flags + int(d.Header[0]&0x0f)*4
+	if d.Header[0]>>4 == 6 {
+		at = flags + 40
+	}
+	return at >= len(d.Header) || d.Header[at]&(syn|ack) == syn
 }
 
 // hooks are the functions in which a packet is on a part of its path, the innermost that

@@ -267,7 +267,8 @@ func (w *Watcher) Unreported() (map[Place]uint64, error) {
 		return v.All - min(v.All, v.Reported) // one of them may be of a moment later
 	})
 	maps.DeleteFunc(places, func(p Place, n uint64) bool {
-		return n == 0 || (&Drop{Reason: p.Reason, Place: p.Name}).Noise()
+		d := &Drop{Reason: p.Reason, Place: p.Name}
+		return n == 0 || d.Noise() || usual[p.Reason]
 	})
 	return places, err
 }
