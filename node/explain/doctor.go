@@ -146,13 +146,15 @@ func (d *doctor) refresh() {
 	var lacking []netip.AddrPort
 	for id, p := range d.col.Peers {
 		collect.Refresh(p, d.know.State(id))
-		if _, ok := d.looked[p.Endpoint]; !ok && p.Endpoint.IsValid() {
-			lacking = append(lacking, p.Endpoint)
+		for _, to := range []netip.AddrPort{p.Endpoint, sayer(p)} {
+			if _, ok := d.looked[to]; !ok && to.IsValid() && !slices.Contains(lacking, to) {
+				lacking = append(lacking, to)
+			}
 		}
 	}
 	maps.Copy(d.looked, d.endpointRoutes(d.facts.ListenPort, d.facts.FwMark, lacking))
 	for _, p := range d.col.Peers {
-		p.Route = d.looked[p.Endpoint].RouteDecision
+		p.Route, p.ICMPHere = d.looked[p.Endpoint].RouteDecision, d.looked[sayer(p)].Local
 		if p.XfrmBlocks = nil; d.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() {
 			p.XfrmBlocks = observe.SendBlocks(p.Endpoint, probe.ProtoUDP)
 		}

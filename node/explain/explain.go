@@ -159,6 +159,7 @@ type explanation struct {
 	backOf netip.Addr
 	// refused is the message whose refusal was looked into last.
 	refused *probe.Event
+	sayer   netip.AddrPort // whose ICMP error was looked at last, see sayer
 	// recalled is the last handshake message that recall took, by its Seq.
 	recalled uint64
 

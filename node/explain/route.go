@@ -43,6 +43,15 @@ func (s *Subject) route(f *diagnose.Facts, p *diagnose.Peer) {
 	}
 }
 
+// sayer is who the latest ICMP error about a peer's messages is from, without a port.
+func sayer(p *diagnose.Peer) netip.AddrPort {
+	if p.ICMP == nil {
+		return netip.AddrPort{}
+	}
+	from, _ := p.ICMP.Outer()
+	return netip.AddrPortFrom(from.Addr(), 0)
+}
+
 // routeTo looks up where this host's own packets to an address go.
 func routeTo(dst netip.AddrPort, proto uint8, mark uint32, link string) evidence.RouteDecision {
 	return routeFrom(netip.Addr{}, dst, proto, mark, link)

@@ -136,6 +136,10 @@ func (x *explanation) update(ctx context.Context) {
 	if p.SendErrno != 0 || p.Route.Kind == evidence.RouteUnknown {
 		x.route(x.facts, x.facts.Peer)
 	}
+	if from := sayer(p); x.Kernel && from != x.sayer {
+		x.sayer = from
+		p.ICMPHere = routeTo(from, probe.ProtoUDP, x.facts.FwMark, x.Interface).Local
+	}
 	if x.Kernel && p.SendErrno == syscall.EPERM && p.Endpoint.IsValid() && p.SendError != x.refused {
 		x.refused = p.SendError // once for each that is refused
 		p.XfrmBlocks = observe.SendBlocks(p.Endpoint, probe.ProtoUDP)

@@ -205,6 +205,7 @@ type Peer struct {
 	SendError *probe.Event
 	ICMP      *probe.Event // the latest ICMP error about a message to it that is tied to one of ours
 	ICMPs     int
+	ICMPHere  bool         // the address that it came from is this host's own
 	Claim     *probe.Event // the latest that anybody could have sent
 	Claims    int
 	// XfrmBlocks are what refuses messages to it before netfilter sees them.

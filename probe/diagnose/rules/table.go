@@ -63,14 +63,15 @@ var table = []rule{
 		finds: finds{diagnose.HandshakeReplay: {probe.B2}}},
 
 	// Out to the network.
-	{name: "no endpoint", views: asA | peers, after: names("no private key", "initiations of a peer replayed"), find: facts.noEndpoint,
+	{name: "answers leave elsewhere", views: asB | peers, after: names("source not allowed", "initiations of a peer replayed"),
+		find:  facts.replyElsewhere,
+		finds: finds{diagnose.ReplyLeavesElsewhere: {probe.B2}}},
+	{name: "no endpoint", views: asA | peers, after: names("no private key", "answers leave elsewhere"), find: facts.noEndpoint,
 		finds: finds{diagnose.NoEndpoint: {probe.A2}, diagnose.EndpointUnresolved: {probe.A2}}},
 	{name: "endpoint routed into the tunnel", views: asA | peers, after: names("no endpoint"), find: facts.endpointInTunnel,
 		finds: finds{diagnose.EndpointInTunnel: {probe.A2}}},
 	{name: "endpoint not routed", views: asA | peers, after: names("no endpoint"), find: facts.endpointNotRouted,
 		finds: finds{diagnose.EndpointNotRouted: {probe.A2}}},
-	{name: "answers leave elsewhere", views: asB, after: names("source not allowed"), find: facts.replyElsewhere,
-		finds: finds{diagnose.ReplyLeavesElsewhere: {probe.B2}}},
 	{name: "dropped by the kernel on the way out", views: asA | asB | peers, after: names("endpoint routed into the tunnel",
 		"endpoint not routed", "answers leave elsewhere"), find: facts.wireOutKernel,
 		finds: kernelDrops(diagnose.UnderlayOutputFirewall, codes(diagnose.MTUBlackhole), probe.A2, probe.A4, probe.B2, probe.B8)},

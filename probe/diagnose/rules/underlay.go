@@ -185,7 +185,7 @@ func (f facts) icmpSays(now time.Time) *ruling {
 	case probe.ICMPHostUnreachable, probe.ICMPNetUnreachable:
 		v.Code = diagnose.EndpointUnreachable
 		v.Summary = fmt.Sprintf("%s says that %s cannot be reached", who, p.Endpoint.Addr())
-		if !from.Addr().IsValid() || from.Addr() == p.Route.Source {
+		if !from.Addr().IsValid() || p.ICMPHere || from.Addr() == p.Route.Source {
 			v.Where = diagnose.WhereHere
 			next := p.Endpoint.Addr()
 			if p.Route.Gateway.IsValid() {
