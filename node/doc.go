@@ -28,7 +28,7 @@
 // # Files
 //
 //	/run/wgnode/NAME.json          the journal
-//	/run/wgnode/NAME.sock          the control socket, see [Client]
+//	/run/wgnode/NAME.sock          the control socket, see package control
 //	/var/run/wireguard/NAME.sock   WireGuard's own protocol, for wg(8)
 //
 // # Health

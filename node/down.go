@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/safefile"
@@ -132,7 +133,7 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 
 // end asks a process to end, by its control socket if there is a client for it,
 // and waits until it has. One that is not there any more is no error.
-func end(ctx context.Context, p plan.Process, c *Client) error {
+func end(ctx context.Context, p plan.Process, c *control.Client) error {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil

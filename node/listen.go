@@ -1,11 +1,9 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"syscall"
 
@@ -97,27 +95,4 @@ func served(path string) bool {
 	}
 	_ = c.Close()
 	return true
-}
-
-// serveHTTP answers those who connect to l until ctx ends, which is no error.
-// Then it closes l, and the contexts of requests under way have ended.
-func serveHTTP(ctx context.Context, srv *http.Server, l net.Listener) error {
-	srv.BaseContext = func(net.Listener) context.Context { return ctx }
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-	defer cancel()
-	if err := srv.Shutdown(sctx); err != nil {
-		err = srv.Close() // a client that takes nothing is cut off
-		if err != nil {
-			return err
-		}
-	}
-	<-ended
-	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/internal/metrics"
 	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -167,8 +168,9 @@ func (t monitorTask) serve(ctx context.Context, m *monitor) error {
 
 // serve has h answer until ctx ends, and closes m.
 func (m *monitor) serve(ctx context.Context, h http.Handler, known func(host string) bool) error {
-	return serveHTTP(ctx, &http.Server{Handler: knownHosts(m.at, known, h), ReadHeaderTimeout: requestTime, ReadTimeout: requestTime,
-		WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxMonitorHeader}, netutil.LimitListener(m, maxMonitored))
+	return control.ServeHTTP(ctx, &http.Server{Handler: knownHosts(m.at, known, h), MaxHeaderBytes: maxMonitorHeader,
+		ReadHeaderTimeout: control.RequestTime, ReadTimeout: control.RequestTime, WriteTimeout: answerTime, IdleTimeout: idleTime},
+		netutil.LimitListener(m, maxMonitored))
 }
 
 // knownHosts has h answer requests that are for this host by its name, or by one that is
@@ -181,7 +183,7 @@ func knownHosts(at config.Listen, known func(host string) bool, h http.Handler) 
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if host := hostOf(r.Host); host != "" && !isLoopbackName(host) && !known(host) {
-			refuse(w, http.StatusMisdirectedRequest, errOtherHost)
+			control.Refuse(w, http.StatusMisdirectedRequest, errOtherHost)
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -215,5 +217,5 @@ type Health struct {
 }
 
 func (t monitorTask) health(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, Health{Status: "ok", Interface: t.n.name, PID: os.Getpid(), Netstack: t.n.net != nil})
+	control.Answer(w, http.StatusOK, Health{Status: "ok", Interface: t.n.name, PID: os.Getpid(), Netstack: t.n.net != nil})
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
@@ -74,7 +75,7 @@ func startMonitored(t *testing.T, dir string, cfg *config.Config, at config.List
 	return s
 }
 
-func (s *stackNode) dial() *Client {
+func (s *stackNode) dial() *control.Client {
 	s.t.Helper()
 	c, err := DialIn(s.dir, s.Name())
 	if err != nil {
@@ -130,24 +131,6 @@ func (l lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// endsWhenAsked wants a node to end a stream because it is asked to, not because its
-// reader waits no longer.
-func endsWhenAsked(t *testing.T, c *Client) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	req := WatchRequest{Past: true}
-	err := c.follow(ctx, "watch?"+req.query().Encode(), patience.Limit(), func(res *http.Response) error {
-		cancel()
-		if _, err := io.Copy(io.Discard, res.Body); err != nil {
-			t.Errorf("the stream ends with %v", err)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-}
-
 func TestTwoNodes(t *testing.T) {
 	alice, bob := pair(t)
 	c := alice.dial()
@@ -155,7 +138,7 @@ func TestTwoNodes(t *testing.T) {
 	defer cancel()
 	seen, ended := make(lines, 1000), make(chan error, 1)
 	go func() {
-		lost, err := c.Watch(ctx, WatchRequest{Filter: []string{"peer", "bob", "tcp"}, JSON: true, Past: true}, &eventLines{w: seen})
+		lost, err := c.Watch(ctx, control.WatchRequest{Filter: []string{"peer", "bob", "tcp"}, JSON: true, Past: true}, &eventLines{w: seen})
 		ended <- errors.Join(err, map[bool]error{true: fmt.Errorf("%d events lost", lost)}[lost > 0])
 	}()
 	if got := alice.get("http://10.0.0.2/"); got != "hello" {
@@ -182,7 +165,6 @@ func TestTwoNodes(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("watch ends with %v", err)
 	}
-	endsWhenAsked(t, c)
 
 	st, err := c.Status(t.Context())
 	if err != nil {
@@ -219,7 +201,7 @@ func TestTwoNodes(t *testing.T) {
 func TestWatchSaysWhatIsWrong(t *testing.T) {
 	alice, bob := pair(t)
 	c := bob.dial()
-	_, err := c.Watch(t.Context(), WatchRequest{Filter: []string{"peer", "carol"}}, &eventLines{w: io.Discard})
+	_, err := c.Watch(t.Context(), control.WatchRequest{Filter: []string{"peer", "carol"}}, &eventLines{w: io.Discard})
 	if err == nil || !strings.Contains(err.Error(), "carol") {
 		t.Errorf("an unknown peer: %v", err)
 	}
@@ -227,7 +209,7 @@ func TestWatchSaysWhatIsWrong(t *testing.T) {
 	seen := make(lines, 1000)
 	alice.get("http://10.0.0.2/")
 	go func() {
-		_, err := c.Watch(t.Context(), WatchRequest{Past: true}, &eventLines{w: seen})
+		_, err := c.Watch(t.Context(), control.WatchRequest{Past: true}, &eventLines{w: seen})
 		ended <- err
 	}()
 	select {
@@ -238,7 +220,7 @@ func TestWatchSaysWhatIsWrong(t *testing.T) {
 	if err := bob.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; !errors.Is(err, ErrEnded) {
+	if err := <-ended; !errors.Is(err, control.ErrEnded) {
 		t.Errorf("the node went down: %v", err)
 	}
 	if _, err := c.Status(t.Context()); !errors.Is(err, ErrNotRunning) {

@@ -3,16 +3,11 @@ package node
 import (
 	"testing"
 
-	"github.com/wgnode/wgnode/node/explain"
-	"github.com/wgnode/wgnode/node/trace"
 	"github.com/wgnode/wgnode/probe/pin"
 )
 
-// What goes over the control socket, to who asks for health, and to the guardian. The
-// reports of explain, doctor and trace are not here: docs/schema describes them.
+// What goes to who asks for health, and to the guardian. What goes over the control socket
+// package control holds.
 func TestWritten(t *testing.T) {
-	pin.Check(t, "testdata/written.txt",
-		new(Status), new(PeerName), new(ReloadRequest), new(ReloadAnswer), new(ConnectRequest), new(errorAnswer),
-		new(explain.Request), new(explain.DoctorRequest), new(trace.Request), new(watchHead), new(watchPeer),
-		new(Health), new(Readiness), new(guardianMessage))
+	pin.Check(t, "testdata/written.txt", new(Health), new(Readiness), new(guardianMessage))
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -64,11 +65,11 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	now, err := r.now(req.Context())
 	switch {
 	case err != nil:
-		refuse(w, http.StatusInternalServerError, err)
+		control.Refuse(w, http.StatusInternalServerError, err)
 	case now.ready.Status == statusReady:
-		answer(w, http.StatusOK, now.ready)
+		control.Answer(w, http.StatusOK, now.ready)
 	default:
-		answer(w, http.StatusServiceUnavailable, now.ready)
+		control.Answer(w, http.StatusServiceUnavailable, now.ready)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -69,7 +70,7 @@ func BenchmarkRecord(b *testing.B) {
 	events := 0
 	for b.Loop() {
 		into := &count{recording.To(io.Discard), 2 * n}
-		if _, err := c.Record(b.Context(), RecordRequest{Since: time.Hour, Snaplen: recording.Headers}, into); err == nil {
+		if _, err := c.Record(b.Context(), control.RecordRequest{Since: time.Hour, Snaplen: recording.Headers}, into); err == nil {
 			b.Fatal("it ended by itself")
 		}
 		events += 2 * n

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
@@ -89,7 +90,7 @@ func TestRecord(t *testing.T) {
 	var lost recording.Loss
 	go func() {
 		var err error
-		lost, err = alice.dial().Record(ctx, RecordRequest{Since: time.Hour, Snaplen: 0}, rec)
+		lost, err = alice.dial().Record(ctx, control.RecordRequest{Since: time.Hour, Snaplen: 0}, rec)
 		ended <- err
 	}()
 	rec.until(t, "the past", func(e *probe.Event) bool { return e.Kind == probe.KindInitiation })
@@ -151,27 +152,28 @@ func TestRecordEnds(t *testing.T) {
 	alice.get("http://10.0.0.2/")
 	full := newKept(io.Discard)
 	full.err = recording.ErrFull
-	if _, err := alice.dial().Record(t.Context(), RecordRequest{Since: time.Hour}, full); !errors.Is(err, recording.ErrFull) {
+	if _, err := alice.dial().Record(t.Context(), control.RecordRequest{Since: time.Hour}, full); !errors.Is(err, recording.ErrFull) {
 		t.Errorf("a recording that is full: %v", err)
 	}
-	_, err := alice.dial().Record(t.Context(), RecordRequest{Filter: []string{"peer", "carol"}}, newKept(io.Discard))
-	if err == nil || errors.Is(err, ErrEnded) {
+	_, err := alice.dial().Record(t.Context(), control.RecordRequest{Filter: []string{"peer", "carol"}}, newKept(io.Discard))
+	if err == nil || errors.Is(err, control.ErrEnded) {
 		t.Errorf("a peer that there is none of: %v", err)
 	}
-	if _, err := alice.dial().Record(t.Context(), RecordRequest{Keys: true}, newKept(io.Discard)); err == nil || errors.Is(err, ErrEnded) {
+	_, err = alice.dial().Record(t.Context(), control.RecordRequest{Keys: true}, newKept(io.Discard))
+	if err == nil || errors.Is(err, control.ErrEnded) {
 		t.Errorf("keys of a node that keeps none: %v", err)
 	}
 	rec := newKept(io.Discard)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := bob.dial().Record(context.Background(), RecordRequest{}, rec)
+		_, err := bob.dial().Record(context.Background(), control.RecordRequest{}, rec)
 		ended <- err
 	}()
 	<-rec.begun
 	if err := bob.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; !errors.Is(err, ErrEnded) {
+	if err := <-ended; !errors.Is(err, control.ErrEnded) {
 		t.Errorf("a node that ends: %v", err)
 	}
 }
@@ -200,7 +202,7 @@ func TestRecordCountsWhatIsLost(t *testing.T) {
 	var lost recording.Loss
 	go func() {
 		var err error
-		lost, err = alice.dial().Record(ctx, RecordRequest{Filter: []string{"seam", "tun-read"}}, rec)
+		lost, err = alice.dial().Record(ctx, control.RecordRequest{Filter: []string{"seam", "tun-read"}}, rec)
 		ended <- err
 	}()
 	<-rec.begun

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/internal/address"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/lookup"
@@ -36,7 +37,7 @@ func Save(ctx context.Context, cfg *config.Config, dir string) error {
 	defer cancel()
 	if c, err := DialIn(dir, cfg.Name); err == nil {
 		if status, err := c.Status(ctx); err == nil {
-			return save(cfg, dir, status.replaced())
+			return save(cfg, dir, setByClient(status))
 		}
 	}
 	return save(cfg, dir, lookedUp(ctx))
@@ -49,17 +50,17 @@ const askTime = 5 * time.Second
 // save is Save for a node that serves itself.
 func (n *Node) save() error {
 	status := n.Status()
-	return save(n.Config(), n.opt.RunDir, status.replaced())
+	return save(n.Config(), n.opt.RunDir, setByClient(&status))
 }
 
 // A replaced says whether the address at which a peer is, not the name of its
 // endpoint, is what was meant last.
 type replaced func(p *config.Peer, at netip.AddrPort) bool
 
-// replaced goes by what a node knows.
-func (s *Status) replaced() replaced {
+// setByClient goes by what a node knows.
+func setByClient(s *control.Status) replaced {
 	return func(p *config.Peer, _ netip.AddrPort) bool {
-		return slices.ContainsFunc(s.Peers, func(ps PeerStatus) bool { return ps.PublicKey == p.PublicKey && ps.Set.IsValid() })
+		return slices.ContainsFunc(s.Peers, func(ps control.PeerStatus) bool { return ps.PublicKey == p.PublicKey && ps.Set.IsValid() })
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe/key"
 )
@@ -77,7 +78,7 @@ func peerTarget(ctx context.Context, name, s string) (target netip.AddrPort, fou
 	if err != nil {
 		return target, false, nil
 	}
-	i := slices.IndexFunc(peers, func(p node.PeerName) bool { return p.Name == host })
+	i := slices.IndexFunc(peers, func(p control.PeerName) bool { return p.Name == host })
 	if i < 0 {
 		return target, false, nil
 	}

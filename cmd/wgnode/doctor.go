@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/fix"
@@ -93,7 +94,7 @@ func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*d
 	} else {
 		name, err = pickNode(cmd, all, unseen)
 	}
-	var c *node.Client
+	var c *control.Client
 	if err == nil {
 		c, err = dialNode(cmd, name)
 	}

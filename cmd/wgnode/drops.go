@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/host/drops"
@@ -191,7 +192,7 @@ func serveDrops(ctx context.Context, cmd *cobra.Command, name string, list *drop
 
 // lookAt asks a node what its tunnel is. Which addresses are behind its peers only its
 // UAPI socket tells, and it has one if it has an interface.
-func lookAt(c *node.Client, name string) droplist.Look {
+func lookAt(c *control.Client, name string) droplist.Look {
 	return func(ctx context.Context) (*droplist.Tunnel, error) {
 		status, err := c.Status(ctx)
 		if err != nil {

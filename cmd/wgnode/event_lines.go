@@ -15,7 +15,7 @@ import (
 const maxPeerWidth = 16
 
 // eventLines prints events, of a node or of a recording, a line each. It implements
-// node.Watcher. What the kernel drops may come from another goroutine.
+// control.Watcher. What the kernel drops may come from another goroutine.
 type eventLines struct {
 	mu   sync.Mutex // held by its methods
 	out  *bufio.Writer

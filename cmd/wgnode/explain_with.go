@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/remote"
 	"github.com/wgnode/wgnode/probe"
@@ -100,7 +100,7 @@ func (o *explainOptions) explainWith(cmd *cobra.Command, name string, req explai
 }
 
 // askBoth explains here while both ends record, and combines what they saw.
-func askBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, name string, req explain.Request,
+func askBoth(ctx context.Context, cmd *cobra.Command, c *control.Client, name string, req explain.Request,
 	with *withOptions) (*bothReport, error) {
 	dir, err := os.MkdirTemp("", "wgnode-explain-")
 	if err != nil {
@@ -126,7 +126,7 @@ type heardBoth struct {
 }
 
 // explainBoth explains here while both ends record, into files in dir.
-func explainBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, req explain.Request, with *withOptions,
+func explainBoth(ctx context.Context, cmd *cobra.Command, c *control.Client, req explain.Request, with *withOptions,
 	dir string) (*heardBoth, error) {
 	here, there := filepath.Join(dir, "here.pcapng"), filepath.Join(dir, "there.pcapng")
 	file, err := os.OpenFile(there, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -191,7 +191,7 @@ func (b begun) Begin(m *recording.Meta) error {
 
 // recordHere records this host into a file until the function that it returns is
 // called.
-func recordHere(ctx context.Context, c *node.Client, path string) (end func() error, err error) {
+func recordHere(ctx context.Context, c *control.Client, path string) (end func() error, err error) {
 	out, err := recording.Create(path, recording.OutputOptions{})
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func recordHere(ctx context.Context, c *node.Client, path string) (end func() er
 	ctx, cancel := context.WithCancel(ctx)
 	into, result := begun{out, make(chan struct{})}, make(chan error, 1)
 	go func() {
-		lost, err := c.Record(ctx, node.RecordRequest{Since: recordedBefore, Snaplen: recording.Headers}, into)
+		lost, err := c.Record(ctx, control.RecordRequest{Since: recordedBefore, Snaplen: recording.Headers}, into)
 		result <- errors.Join(err, out.Close(lost))
 	}()
 	select {

@@ -10,13 +10,14 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // dialNode connects to a running node. Where there is none of that name, the
 // error says what is known of it.
-func dialNode(cmd *cobra.Command, name string) (*node.Client, error) {
+func dialNode(cmd *cobra.Command, name string) (*control.Client, error) {
 	c, err := node.Dial(name)
 	if stopped := whileStopped(err); stopped != nil {
 		return nil, stopped

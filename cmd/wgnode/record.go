@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -34,7 +34,7 @@ type recordOptions struct {
 	since    time.Duration
 	snaplen  int
 	out      recording.OutputOptions
-	req      node.RecordRequest
+	req      control.RecordRequest
 }
 
 func newRecordCommand() *cobra.Command {
@@ -176,7 +176,7 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 	switch {
 	case errors.Is(err, recording.ErrFull):
 		err = out.Close(lost)
-	case err == nil || errors.Is(err, node.ErrEnded):
+	case err == nil || errors.Is(err, control.ErrEnded):
 		err = errors.Join(err, out.Close(lost))
 	default:
 		err = errors.Join(err, out.Abort())

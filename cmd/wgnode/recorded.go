@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/filter"
@@ -75,7 +75,7 @@ func warn(cmd *cobra.Command, format string, args ...any) error {
 }
 
 // watchRecording prints the events of a recording, as watch does.
-func watchRecording(cmd *cobra.Command, path string, req node.WatchRequest) error {
+func watchRecording(cmd *cobra.Command, path string, req control.WatchRequest) error {
 	if _, err := filter.Compile(req.Filter, anyPeer); err != nil {
 		return newUsageError(cmd, err)
 	}
@@ -91,7 +91,7 @@ func watchRecording(cmd *cobra.Command, path string, req node.WatchRequest) erro
 	return nil
 }
 
-func printEvents(ctx context.Context, lines *eventLines, r *recording.Reader, req *node.WatchRequest) error {
+func printEvents(ctx context.Context, lines *eventLines, r *recording.Reader, req *control.WatchRequest) error {
 	w := recordedWatch{r: r, words: req.Filter}
 	if err := w.update(lines); err != nil {
 		return err

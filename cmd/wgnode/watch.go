@@ -9,12 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/host/drops"
 )
 
 func newWatchCommand() *cobra.Command {
-	var req node.WatchRequest
+	var req control.WatchRequest
 	var file string
 	var kernel bool
 	cmd := &cobra.Command{
@@ -100,7 +101,7 @@ func splitWatch(cmd *cobra.Command, args []string) (name string, words []string,
 	return name, args, warnOfDead(cmd, all)
 }
 
-func runWatch(cmd *cobra.Command, name string, req node.WatchRequest, asked bool) error {
+func runWatch(cmd *cobra.Command, name string, req control.WatchRequest, asked bool) error {
 	parts, kernel, err := watchParts(cmd, req.Filter, asked)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/host/drops"
@@ -42,7 +42,7 @@ var noEvents = []string{"not verdict passed,dropped"}
 
 // watchBoth shows events, and in between what the kernel drops. Where that cannot be seen it
 // is said, once, and the events are shown all the same.
-func watchBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, name string, req node.WatchRequest, parts *filter.Parts,
+func watchBoth(ctx context.Context, cmd *cobra.Command, c *control.Client, name string, req control.WatchRequest, parts *filter.Parts,
 	lines *eventLines) (lost uint64, err error) {
 	list, err := newWatchedDrops(ctx, c, name, parts.Drops)
 	switch {
@@ -83,7 +83,7 @@ func watchBoth(ctx context.Context, cmd *cobra.Command, c *node.Client, name str
 	return lost, errors.Join(err, failed)
 }
 
-func newWatchedDrops(ctx context.Context, c *node.Client, name string, words []string) (*droplist.List, error) {
+func newWatchedDrops(ctx context.Context, c *control.Client, name string, words []string) (*droplist.List, error) {
 	if err := drops.Available(); err != nil {
 		return nil, err
 	}

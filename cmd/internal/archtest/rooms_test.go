@@ -199,7 +199,7 @@ func TestPureRooms(t *testing.T) {
 
 // observers look at a host, and import none of the rooms that change one.
 var (
-	observers = []string{"node/observe", "node/explain", "node/trace", "node/internal/metrics", "node/remote", "probe/..."}
+	observers = []string{"node/observe", "node/explain", "node/trace", "node/control", "node/internal/metrics", "node/remote", "probe/..."}
 	changers  = []string{"node/plan", "node/link", "node/internal/address", "node/route", "node/internal/rule",
 		"node/internal/nftables", "node/internal/sysctl", "node/hook"}
 )

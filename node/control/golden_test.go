@@ -1,4 +1,4 @@
-package node
+package control
 
 import (
 	"bytes"
@@ -23,6 +23,26 @@ import (
 // What is in testdata/v1 was sent over the control socket by the first release of the
 // protocol: a client of a later one must understand it, as a node that runs may be
 // older than the program that asks it.
+
+func readAll(t *testing.T, b []byte) (*recording.Reader, []recording.Packet) {
+	t.Helper()
+	r, err := recording.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packets []recording.Packet
+	for {
+		p, err := r.Next()
+		if err == io.EOF {
+			return r, packets
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets = append(packets, *p)
+		packets[len(packets)-1].Data = bytes.Clone(p.Data)
+	}
+}
 
 func goldenFile(t *testing.T, name string) []byte {
 	t.Helper()

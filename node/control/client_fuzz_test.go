@@ -1,4 +1,4 @@
-package node
+package control
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func FuzzClientAnswer(f *testing.F) {
 				_ = c.Close()
 			}
 		}()
-		c := newClient("s", filepath.Join(dir, "s"))
+		c := clientOf("s", filepath.Join(dir, "s"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		switch what % 7 {

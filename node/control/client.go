@@ -1,4 +1,4 @@
-package node
+package control
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -20,72 +19,38 @@ import (
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
-var (
-	// ErrNotRunning: there is no node of that name, or it is not served.
-	ErrNotRunning = errors.New("not running")
-	// ErrEnded: the node went down in the middle of an answer.
-	ErrEnded = errors.New("the node went down")
-)
+// ErrEnded: what was asked went down in the middle of an answer.
+var ErrEnded = errors.New("the node went down")
 
 // maxAnswer bounds what a client reads of an answer, in bytes: the state of a hundred
 // thousand peers fits.
 const maxAnswer = 256 << 20
 
-// noContext is for what does not wait.
-var noContext = context.Background()
+// Dial makes a connection to who is asked: one of which either half can be shut down.
+type Dial func(ctx context.Context) (*net.UnixConn, error)
 
-// Client talks to a running node, perhaps in another process, over its control
-// socket. It is safe for concurrent use, keeps no connection open, and needs no
-// closing.
+// Client talks to who is served over a control socket, perhaps in another process. It is safe
+// for concurrent use, keeps no connection open, and needs no closing.
 type Client struct {
-	name, path string
-	http       *http.Client
+	name string
+	dial Dial
+	http *http.Client
 }
 
-// Dial returns a client for the node of that name in [RunDir]. The error wraps
-// [ErrNotRunning] if there is none, and fs.ErrPermission if it is not ours. It is a
-// [StoppedError] if the node's process is stopped, and a [safefile.Untrusted] if others could have put the socket there.
-func Dial(name string) (*Client, error) { return DialIn(RunDir(), name) }
-
-// DialIn is Dial for another folder, see [Options.RunDir].
-func DialIn(dir, name string) (*Client, error) {
-	if err := checkDir(dir); err != nil {
-		return nil, fmt.Errorf("node %s: %w", name, err)
-	}
-	c := newClient(name, socketPath(dir, name))
-	conn, err := c.connect(noContext)
-	if err != nil {
-		return nil, err
-	}
-	_ = conn.Close() // nothing was sent
-	return c, nil
-}
-
-func newClient(name, path string) *Client {
-	c := &Client{name: name, path: path}
+// NewClient returns a client for the WireGuard of that name.
+func NewClient(name string, dial Dial) *Client {
+	c := &Client{name: name, dial: dial}
 	c.http = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := dial(ctx)
+			if err != nil {
+				return nil, err // not a nil pointer in an interface
+			}
+			return conn, nil
+		},
 	}}
 	return c
-}
-
-func (c *Client) connect(ctx context.Context) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", c.path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("node %s: %w", c.name, ErrNotRunning)
-	}
-	if err == nil {
-		if err = checkServer(c.name, conn.(*net.UnixConn)); err != nil {
-			_ = conn.Close() // nothing was sent
-			return nil, err
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", c.name, err)
-	}
-	return conn, nil
 }
 
 // Status asks for the node's present state.
@@ -199,7 +164,7 @@ func ended(ctx context.Context, err error) error {
 // answer until ctx ends, which is no error, the node goes down, which is
 // [ErrEnded], or take returns an error that wraps errOut.
 func (c *Client) follow(ctx context.Context, what string, last time.Duration, take func(*http.Response) error) error {
-	conn, err := c.connect(ctx)
+	conn, err := c.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -207,7 +172,7 @@ func (c *Client) follow(ctx context.Context, what string, last time.Duration, ta
 	// Shutting down our half asks for the last words.
 	stop := context.AfterFunc(ctx, func() {
 		_ = conn.SetReadDeadline(time.Now().Add(last)) // they may fail to come
-		_ = conn.(*net.UnixConn).CloseWrite()
+		_ = conn.CloseWrite()
 	})
 	defer stop()
 	hreq, err := http.NewRequest(http.MethodGet, "http://node/v1/"+what, nil)

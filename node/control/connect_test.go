@@ -1,4 +1,4 @@
-package node
+package control
 
 import (
 	"errors"
@@ -30,7 +30,7 @@ func TestConnectDeliversBanner(t *testing.T) {
 		_ = c.(*net.UnixConn).CloseWrite()
 		_, _ = io.Copy(io.Discard, c)
 	}()
-	c, err := newClient("s", path).Connect(patience.Context(t), "a:22")
+	c, err := clientOf("s", path).Connect(patience.Context(t), "a:22")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package node
+package control
 
 import (
 	"context"
@@ -76,36 +76,36 @@ const watchBatch = 256 // events
 // is being served. The last one says how many events were lost because the client was
 // too slow; it comes when the client shuts down its half of the connection, or the
 // node ends.
-func (t controlTask) watch(w http.ResponseWriter, r *http.Request) {
+func (s server) watch(w http.ResponseWriter, r *http.Request) {
 	req, err := parseWatchRequest(r.URL.Query())
 	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
+		Refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	match, err := t.n.compile(req.Filter)
+	match, err := s.compile(req.Filter)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
+		Refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	sub := t.n.tun.Recorder().Subscribe(probe.SubscribeOptions{Past: req.Past, Match: match, Every: uint64(req.Every)})
+	sub := s.Subject().Tunnel.Recorder().Subscribe(probe.SubscribeOptions{Past: req.Past, Match: match, Every: uint64(req.Every)})
 	defer sub.Close()
-	s := watchStream{frameWriter: newFrameWriter(w), n: t.n, named: make(map[probe.PeerID]string)}
-	if err := s.run(r.Context(), sub); err != nil {
-		t.n.opt.Logger.Debug("watcher gone", "interface", t.n.name, "error", err)
+	stream := watchStream{frameWriter: newFrameWriter(w), of: s.Served, named: make(map[probe.PeerID]string)}
+	if err := stream.run(r.Context(), sub); err != nil {
+		s.log.Debug("watcher gone", "interface", s.Subject().Interface, "error", err)
 	}
 }
 
 // watchStream is one watch on its way to a client.
 type watchStream struct {
 	frameWriter
-	n     *Node
+	of    Served
 	named map[probe.PeerID]string // what the client knows peers by
 }
 
 // run sends events until ctx ends or the client is gone.
 func (s *watchStream) run(ctx context.Context, sub *probe.Subscription) error {
 	head := watchHead{Version: watchVersion}
-	for _, p := range s.n.tun.Peers() {
+	for _, p := range s.of.Subject().Tunnel.Peers() {
 		head.LongestName = max(head.LongestName, len([]rune(p.Name)))
 	}
 	if err := s.json(frameWatch, head); err != nil {
@@ -137,7 +137,7 @@ func (s *watchStream) run(ctx context.Context, sub *probe.Subscription) error {
 
 // event sends an event, and before it what its peer is called, if that is new.
 func (s *watchStream) event(e *probe.Event) error {
-	if k, name, ok := s.n.tun.Peer(e.Peer); ok && e.Peer != 0 {
+	if k, name, ok := s.of.Peer(e.Peer); ok && e.Peer != 0 {
 		if was, known := s.named[e.Peer]; !known || was != name {
 			s.named[e.Peer] = name
 			if err := s.json(framePeer, watchPeer{ID: e.Peer, PublicKey: k, Name: name}); err != nil {

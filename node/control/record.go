@@ -1,8 +1,7 @@
-package node
+package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/recording"
-	"github.com/wgnode/wgnode/tunnel"
 )
 
 // RecordRequest says what to record.
@@ -75,58 +73,57 @@ const drainTime = 150*time.Millisecond + 2*recordPace
 
 // record streams a recording as frames; see RecordRequest for the parameters. Like
 // watch it ends when the client shuts down its half of the connection.
-func (t controlTask) record(w http.ResponseWriter, r *http.Request) {
+func (s server) record(w http.ResponseWriter, r *http.Request) {
 	req, err := parseRecordRequest(r.URL.Query())
 	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
+		Refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	match, err := t.n.compile(req.Filter)
-	if err == nil && req.Keys && !tunnel.KeepsSessionKeys() {
-		err = errNoSessionKeys
+	match, err := s.compile(req.Filter)
+	rec := &recorder{req: &req, of: s.Served, known: make(map[probe.PeerID]bool)}
+	if err == nil && req.Keys {
+		rec.keys, err = s.Keys()
 	}
 	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
+		Refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	meta, err := t.n.recordingMeta(&req)
+	meta, err := recordingMeta(s.Served, &req)
 	if err != nil {
-		refuse(w, http.StatusInternalServerError, err)
+		Refuse(w, http.StatusInternalServerError, err)
 		return
 	}
-	rec := t.n.newRecorder(w, &req)
+	rec.frameWriter = newFrameWriter(w)
 	if err := rec.run(r.Context(), meta, match); err != nil {
-		t.n.opt.Logger.Debug("recorder gone", "interface", t.n.name, "error", err)
+		s.log.Debug("recorder gone", "interface", meta.Interface, "error", err)
 	}
 }
 
 // recorder is one recording on its way to a client.
 type recorder struct {
 	frameWriter
-	n        *Node
+	of       Served
 	req      *RecordRequest
-	tap      *tunnel.Tap
+	tap      Tap
+	keys     Keys              // nil: none are asked for
 	observer *explain.Observer // nil: nobody watches the kernel
 	known    map[probe.PeerID]bool
 	lost     recording.Loss
 }
 
-func (n *Node) newRecorder(w http.ResponseWriter, req *RecordRequest) *recorder {
-	return &recorder{frameWriter: newFrameWriter(w), n: n, req: req, known: make(map[probe.PeerID]bool)}
-}
-
 func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*probe.Event) bool) error {
-	r.tap = r.n.tun.Tap(r.req.Snaplen) // before the first event that is to have content
+	subject := r.of.Subject()
+	r.tap = r.of.Tap(r.req.Snaplen) // before the first event that is to have content
 	defer r.tap.Close()
 	if !r.req.NoKernel {
-		observer, err := explain.NewObserver(ctx, r.n.Subject())
+		observer, err := explain.NewObserver(ctx, subject)
 		if err != nil {
 			return err
 		}
 		r.observer = observer
 		defer observer.Close()
 	}
-	past, missed, sub := r.n.tun.Recorder().SubscribeSince(time.Now().Add(-r.req.Since), match)
+	past, missed, sub := subject.Tunnel.Recorder().SubscribeSince(time.Now().Add(-r.req.Since), match)
 	defer sub.Close()
 	r.lost.Events = missed
 	for i := range meta.Peers {
@@ -135,8 +132,8 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*pr
 	if err := r.json(frameMeta, meta); err != nil {
 		return err
 	}
-	if r.req.Keys {
-		if err := r.frame(frameSecrets, r.n.tun.StaticKeyLog(nil)); err != nil {
+	if r.keys != nil {
+		if err := r.frame(frameSecrets, r.keys.StaticKeyLog(nil)); err != nil {
 			return err
 		}
 	}
@@ -170,7 +167,10 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 			if err := r.idle(); err != nil {
 				return err
 			}
-			pause(ctx, recordPace)
+			select {
+			case <-ctx.Done():
+			case <-time.After(recordPace):
+			}
 		}
 		n, err := sub.Read(ctx, events)
 		if err != nil && end != 1<<63-1 {
@@ -204,14 +204,14 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 func (r *recorder) event(e *probe.Event, kept bool) error {
 	if e.Peer != 0 && !r.known[e.Peer] {
 		r.known[e.Peer] = true
-		if p := r.n.recordingPeer(e.Peer); p != nil {
+		if p := recordingPeer(r.of, e.Peer); p != nil {
 			if err := r.json(framePeer, p); err != nil {
 				return err
 			}
 		}
 	}
-	if r.req.Keys {
-		if err := r.keys(e); err != nil {
+	if r.keys != nil {
+		if err := r.secrets(e); err != nil {
 			return err
 		}
 	}
@@ -226,16 +226,12 @@ func (r *recorder) event(e *probe.Event, kept bool) error {
 	return r.end(at)
 }
 
-// keys sends what decrypts the session that the event begins, if it is one that
+// secrets sends what decrypts the session that the event begins, if it is one that
 // does.
-func (r *recorder) keys(e *probe.Event) error {
-	lines, err := r.n.tun.KeyLog(nil, e)
+func (r *recorder) secrets(e *probe.Event) error {
+	lines, err := r.keys.KeyLog(nil, e)
 	if err != nil || len(lines) == 0 {
 		return err
 	}
 	return r.frame(frameSecrets, lines)
 }
-
-// errNoSessionKeys: without them the long-term keys decrypt nothing, and would be
-// given away for nothing.
-var errNoSessionKeys = errors.New("this node does not keep session keys, and nothing can be decrypted without them")
