@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -36,6 +37,10 @@ var ErrNotAsked = errors.New("the kernel's WireGuard begins handshakes by itself
 // network namespace of the thread that opened it. Its methods can be called by several
 // goroutines.
 type Tunnel struct {
+	// Sender returns a command that runs [sender.Pass]; nil: no probe is sent as another
+	// process's. It is set before the tunnel is used.
+	Sender func() *exec.Cmd
+
 	name     string
 	config   string // the file that the peers' names are from, "" for none
 	recorder *probe.Recorder
