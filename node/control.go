@@ -57,6 +57,9 @@ func (s looked) Peer(id probe.PeerID) (k key.Public, name string, ok bool) { ret
 
 func (s looked) Addresses() []netip.Addr { return s.n.ownAddrs() }
 
+// Unseen: the device's seams write into the flight recorder itself.
+func (looked) Unseen() uint64 { return 0 }
+
 func (s looked) Tap(snaplen int) control.Tap { return s.n.tun.Tap(snaplen) }
 
 // Keys are those of sessions: without them the long-term keys decrypt nothing, and would be
@@ -73,7 +76,8 @@ var errNoSessionKeys = errors.New("this node does not keep session keys, and not
 // Status is the present state of the node. It holds no secrets.
 func (n *Node) Status() control.Status {
 	s := control.Status{Interface: n.name, Config: n.Config().Path, PID: os.Getpid(), Netstack: n.net != nil, Elsewhere: n.link != nil,
-		PublicKey: n.tun.PublicKey(), ListenPort: n.tun.ListenPort(), Counters: n.tun.Counters(), Peers: []control.PeerStatus{}}
+		Level: n.tun.Level(), PublicKey: n.tun.PublicKey(), ListenPort: n.tun.ListenPort(), Counters: n.tun.Counters(),
+		Peers: []control.PeerStatus{}}
 	for _, p := range n.tun.Peers() {
 		if !p.Configured && len(p.Drops) == 0 {
 			continue

@@ -65,16 +65,7 @@ func (e *StoppedError) Error() string {
 // checkServer makes sure that who listens at the socket of a node is root or this
 // user, and that the process is not stopped: it would be waited for without end.
 func checkServer(name string, c *net.UnixConn) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var server *unix.Ucred
-	if cerr := raw.Control(func(fd uintptr) {
-		server, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); cerr != nil {
-		return cerr
-	}
+	server, err := peerOf(c)
 	if err != nil {
 		return fmt.Errorf("node %s: find out who serves the socket: %w", name, err)
 	}
@@ -85,6 +76,20 @@ func checkServer(name string, c *net.UnixConn) error {
 		return &StoppedError{name, pid}
 	}
 	return nil
+}
+
+// peerOf is who is at the other end of a connection.
+func peerOf(c *net.UnixConn) (peer *unix.Ucred, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	if cerr := raw.Control(func(fd uintptr) {
+		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); cerr != nil {
+		return nil, cerr
+	}
+	return peer, err
 }
 
 // served reports whether somebody accepts connections at a socket.

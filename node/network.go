@@ -90,8 +90,17 @@ func (t *networkTask) Run(ctx context.Context) error {
 // announcements tells that the network has changed; once, however often it does
 // before somebody looks. The watcher is to be closed.
 func announcements() (*netchange.Watcher, <-chan struct{}, error) {
+	return announced(netchange.Watch)
+}
+
+// linkAnnouncements is announcements for links alone.
+func linkAnnouncements() (*netchange.Watcher, <-chan struct{}, error) {
+	return announced(netchange.WatchLinks)
+}
+
+func announced(watch func(func()) (*netchange.Watcher, error)) (*netchange.Watcher, <-chan struct{}, error) {
 	changed := make(chan struct{}, 1)
-	w, err := netchange.Watch(func() {
+	w, err := watch(func() {
 		select {
 		case changed <- struct{}{}:
 		default: // it is known already

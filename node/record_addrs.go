@@ -14,6 +14,11 @@ func (n *Node) ownAddrs() (own []netip.Addr) {
 		}
 		return own
 	}
+	return hostAddrs()
+}
+
+// hostAddrs are this host's.
+func hostAddrs() (own []netip.Addr) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 )
@@ -15,11 +16,16 @@ type Status struct {
 	PID        int             `json:"pid"`
 	Netstack   bool            `json:"netstack,omitempty"`
 	Elsewhere  bool            `json:"elsewhere,omitempty"` // the interface is not this host's
+	Level      probe.Level     `json:"level,omitempty"`     // how much is known of its packets; "": it is of an earlier release's node
+	Less       string          `json:"less,omitempty"`      // why it is not more, of a device of the kernel's
 	PublicKey  key.Public      `json:"public_key"`
 	ListenPort uint16          `json:"listen_port"`
 	Counters   tunnel.Counters `json:"counters"`
 	Peers      []PeerStatus    `json:"peers"`
 }
+
+// OfKernel reports whether it is a device of the kernel's that is looked at.
+func (s *Status) OfKernel() bool { return s.Level != "" && s.Level != probe.LevelDevice }
 
 // PeerStatus is one peer of a [Status], also one that was removed since the
 // node started if anything of it was dropped.
@@ -34,6 +40,8 @@ type PeerStatus struct {
 	Handshake  time.Time         `json:"handshake,omitzero"`
 	Waiting    uint64            `json:"waiting,omitempty"` // packets inside the device
 	Drops      map[string]uint64 `json:"drops,omitempty"`   // packets, by reason
+	// AllowedIPs are those of a peer of the kernel's: a node's UAPI socket tells its own.
+	AllowedIPs []netip.Prefix `json:"allowed_ips,omitempty"`
 }
 
 // PeerName is one peer of the answer to GET /v1/peers.

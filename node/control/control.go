@@ -36,6 +36,8 @@ type Served interface {
 	eventtext.Names
 	// Addresses are those that it has, or its host; none where they cannot be listed.
 	Addresses() []netip.Addr
+	// Unseen is how many events were lost before they came to the flight recorder so far.
+	Unseen() uint64
 	// Tap begins to keep the first snaplen bytes of each packet that passes, as
 	// [RecordRequest] has it.
 	Tap(snaplen int) Tap

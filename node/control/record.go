@@ -161,6 +161,7 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*pr
 // follow sends what passes until ctx ends, and then what passed before that.
 func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed uint64) error {
 	events := make([]probe.Event, recordBatch)
+	unseen := r.of.Unseen()
 	end := int64(1<<63 - 1)
 	for {
 		if !sub.Behind() {
@@ -182,7 +183,7 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 			defer cancel()
 			ctx = drain
 		}
-		if now := missed + sub.Lost(); now != r.lost.Events {
+		if now := missed + sub.Lost() + r.of.Unseen() - unseen; now != r.lost.Events {
 			r.lost.Events = now
 			if err := r.json(frameLoss, r.lost); err != nil {
 				return err

@@ -112,13 +112,14 @@ func (s *watchStream) run(ctx context.Context, sub *probe.Subscription) error {
 		return err
 	}
 	events := make([]probe.Event, watchBatch)
+	unseen := s.of.Unseen()
 	var loss recording.Loss
 	for {
 		if err := s.idle(); err != nil {
 			return err
 		}
 		n, err := sub.Read(ctx, events)
-		if now := sub.Lost(); now != loss.Events || err != nil {
+		if now := sub.Lost() + s.of.Unseen() - unseen; now != loss.Events || err != nil {
 			loss.Events = now
 			if err := s.json(frameLoss, loss); err != nil {
 				return err

@@ -61,12 +61,15 @@ const readAge = time.Second
 // Open begins to watch a device of the calling thread's network namespace, which must stay
 // the process's. The error wraps [kernelwg.ErrNotKernel] if the kernel has none of the name.
 // Close must be called.
-func Open(name string) (*Tunnel, error) {
+func Open(name string) (*Tunnel, error) { return OpenSized(name, probe.DefaultRecorderBytes) }
+
+// OpenSized is Open with a flight recorder of so many bytes.
+func OpenSized(name string, recorderBytes int) (*Tunnel, error) {
 	device, err := kernelwg.Read(name)
 	if err != nil {
 		return nil, err
 	}
-	recorder, err := probe.NewRecorder(probe.DefaultRecorderBytes)
+	recorder, err := probe.NewRecorder(recorderBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -142,13 +145,7 @@ func (t *Tunnel) Status() (*uapi.Status, error) {
 		return nil, err
 	}
 	t.take(d)
-	s := &uapi.Status{PublicKey: d.Public, ListenPort: d.Port, FwMark: d.Mark}
-	for i := range d.Peers {
-		p := &d.Peers[i]
-		s.Peers = append(s.Peers, uapi.PeerStatus{PublicKey: p.Public, Endpoint: p.Endpoint, LastHandshake: p.Handshake,
-			RxBytes: p.Received, TxBytes: p.Sent, PersistentKeepalive: p.Keepalive, AllowedIPs: p.AllowedIPs})
-	}
-	return s, nil
+	return StatusOf(d), nil
 }
 
 // Peers implements [explain.Tunnel].

@@ -26,7 +26,12 @@ type Watcher struct {
 
 // Watch starts to watch the network namespace of the calling thread. changed is
 // called by one goroutine, many times for some changes; it should be quick.
-func Watch(changed func()) (*Watcher, error) {
+func Watch(changed func()) (*Watcher, error) { return watch(groups, changed) }
+
+// WatchLinks is Watch for links alone.
+func WatchLinks(changed func()) (*Watcher, error) { return watch(unix.RTMGRP_LINK, changed) }
+
+func watch(groups uint32, changed func()) (*Watcher, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open route netlink socket: %w", err)

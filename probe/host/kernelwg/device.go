@@ -5,6 +5,7 @@ package kernelwg
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -46,18 +47,35 @@ var ErrNotKernel = errors.New("is no WireGuard device of the kernel's")
 // Names are those of the kernel's WireGuard devices in the calling thread's network
 // namespace, in order. They are for everybody to read.
 func Names() ([]string, error) {
-	links, err := netlink.LinkList()
+	links, err := Links()
+	var names []string
+	for name := range links {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// Link is a WireGuard device of the kernel's among this host's links.
+type Link struct {
+	Index uint32
+	Up    bool // only then packets pass, and it has a port
+}
+
+// Links are those in the calling thread's network namespace, by name. They are for everybody
+// to read.
+func Links() (map[string]Link, error) {
+	all, err := netlink.LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("list network devices: %w", err)
 	}
-	var names []string
-	for _, l := range links {
-		if l.Type() == module {
-			names = append(names, l.Attrs().Name)
+	links := make(map[string]Link)
+	for _, l := range all {
+		if at := l.Attrs(); l.Type() == module {
+			links[at.Name] = Link{Index: uint32(at.Index), Up: at.Flags&net.FlagUp != 0}
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	return links, nil
 }
 
 // Read reads what the kernel tells of a device in the calling thread's network namespace,
