@@ -27,6 +27,7 @@ const (
 	StateRunning State = "running" // it answers
 	StateBusy    State = "busy"    // its process lives and does not answer: it comes up, or goes down
 	StateDead    State = "dead"    // its process has ended, and something of it is left
+	StateKernel  State = "kernel"  // no node: the kernel's WireGuard serves it
 	StateForeign State = "foreign" // another user's, or in another run folder: it cannot be asked from here
 )
 
@@ -49,8 +50,8 @@ type Known struct {
 }
 
 // List returns the nodes that this host knows of, by name: those of [RunDir],
-// dead or alive, kill switches that no node is known for, and those of other
-// users as far as they can be seen from here. What could not be looked at is in
+// dead or alive, kill switches that no node is known for, devices of the kernel's, and those
+// of other users as far as they can be seen from here. What could not be looked at is in
 // the error; the rest is returned nevertheless.
 func List() ([]Known, error) { return list(RunDir()) }
 
@@ -84,7 +85,7 @@ func Running() ([]string, error) {
 func list(dir string) ([]Known, error) {
 	all, err := ownNodes(dir)
 	errs := []error{err}
-	for _, more := range []func(string) ([]Known, error){abandoned, foreignDevices, foreignFolders} {
+	for _, more := range []func(string) ([]Known, error){kernelDevices, abandoned, foreignDevices, foreignFolders} {
 		found, err := more(dir)
 		errs = append(errs, err)
 		for _, k := range found {
@@ -184,6 +185,16 @@ func look(dir, name string) (Known, error) {
 		k.State = StateBusy
 	}
 	return k, nil
+}
+
+// kernelDevices are those that the kernel's WireGuard serves.
+func kernelDevices(string) ([]Known, error) {
+	names, err := KernelDevices()
+	var found []Known
+	for _, name := range names {
+		found = append(found, Known{Name: name, State: StateKernel})
+	}
+	return found, err
 }
 
 // abandoned are kill switches that no journal tells of and that have no

@@ -43,6 +43,9 @@ time can use the keys of a file.`,
 			if err == nil {
 				return pipe(ctx, c.Connect, to, cmd.InOrStdin(), cmd.OutOrStdout())
 			}
+			if isOnlyKernels(name) {
+				return notOfKernel(name, "its network is this host's: connect as to any other host, with nc or ssh")
+			}
 			if !errors.Is(err, node.ErrNotRunning) || len(args) < 2 {
 				return err
 			}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe/key"
@@ -70,21 +69,17 @@ func peerTarget(ctx context.Context, name, s string) (target netip.AddrPort, fou
 	if err != nil {
 		return target, false, err
 	}
-	c, err := node.Dial(name)
+	peers, err := peersOf(ctx, name)
 	if err != nil {
-		return target, false, nil // who asks the node next says why
-	}
-	peers, err := c.Peers(ctx)
-	if err != nil {
-		return target, false, nil
+		return target, false, nil // who asks next says why
 	}
 	i := slices.IndexFunc(peers, func(p control.PeerName) bool { return p.Name == host })
 	if i < 0 {
 		return target, false, nil
 	}
-	status, errno := getStatus(name)
-	if errno != 0 {
-		return target, true, fmt.Errorf("look up the addresses of the peer %s: %w", host, errno)
+	status, err := deviceStatus(name)
+	if err != nil {
+		return target, true, fmt.Errorf("look up the addresses of the peer %s: %w", host, err)
 	}
 	for _, p := range status.Peers {
 		if p.PublicKey != peers[i].PublicKey {
@@ -181,7 +176,7 @@ func completeExplain(cmd *cobra.Command, args []string, toComplete string) ([]st
 		_, err := key.ParsePublic(word)
 		return err == nil // without a name it goes by its key
 	})
-	if status, _ := getStatus(deviceOf(args[0])); status != nil {
+	if status, _ := deviceStatus(deviceOf(args[0])); status != nil {
 		for i := range status.Peers {
 			for _, p := range status.Peers[i].AllowedIPs {
 				if p.IsSingleIP() {

@@ -190,8 +190,8 @@ func serveDrops(ctx context.Context, cmd *cobra.Command, name string, list *drop
 	return err
 }
 
-// lookAt asks a node what its tunnel is. Which addresses are behind its peers only its
-// UAPI socket tells, and it has one if it has an interface.
+// lookAt asks what a tunnel is. Which addresses are behind a node's peers only its UAPI
+// socket tells, and it has one if it has an interface.
 func lookAt(c *control.Client, name string) droplist.Look {
 	return func(ctx context.Context) (*droplist.Tunnel, error) {
 		status, err := c.Status(ctx)
@@ -200,7 +200,10 @@ func lookAt(c *control.Client, name string) droplist.Look {
 		}
 		t := &droplist.Tunnel{Port: status.ListenPort}
 		device := &uapi.Status{}
-		if !status.Netstack && !status.Elsewhere {
+		switch {
+		case status.OfKernel():
+			t.Interface = status.Interface
+		case !status.Netstack && !status.Elsewhere:
 			t.Interface = status.Interface
 			if device, err = uapi.Get(name); err != nil {
 				return nil, fmt.Errorf("read the peers of %s: %w", name, err)
@@ -211,7 +214,7 @@ func lookAt(c *control.Client, name string) droplist.Look {
 			if !p.Configured {
 				continue
 			}
-			peer := droplist.Peer{PublicKey: p.PublicKey, Name: p.Name, Endpoint: p.Endpoint}
+			peer := droplist.Peer{PublicKey: p.PublicKey, Name: p.Name, Endpoint: p.Endpoint, AllowedIPs: p.AllowedIPs}
 			if has := device.Peer(p.PublicKey); has != nil {
 				peer.AllowedIPs = has.AllowedIPs
 			}

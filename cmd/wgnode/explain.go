@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
@@ -348,12 +347,12 @@ func utf8Locale() bool {
 	return true
 }
 
-// completeNodes offers the names of running nodes as first argument.
+// completeNodes offers the names of what can be looked at as first argument.
 func completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	names, err := node.Running()
+	names, err := lookable()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

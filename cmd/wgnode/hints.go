@@ -118,18 +118,12 @@ func linkHints(name string) []string {
 	switch k, err := node.Find(name); {
 	case err == nil && k != nil && k.State == node.StateRunning:
 		return []string{"to apply changes: wgnode reload " + name, "to take it down: wgnode down " + name}
-	case isKernelTunnel(name):
+	case node.IsKernelDevice(name):
 		return []string{"the kernel's WireGuard serves it; to take it down: wg-quick down " + name, other}
 	case servedElsewhere(name):
 		return []string{"another program serves it; to take it down: wg-quick down " + name, other}
 	}
 	return []string{name + " is an interface of this host, not a tunnel: give the file of the tunnel another name"}
-}
-
-// isKernelTunnel reports whether the kernel's WireGuard serves an interface.
-func isKernelTunnel(name string) bool {
-	about, err := os.ReadFile(filepath.Join("/sys/class/net", name, "uevent"))
-	return err == nil && strings.Contains(string(about), "DEVTYPE=wireguard\n")
 }
 
 // routeHints say what to do about a route that is in the way.
@@ -139,12 +133,12 @@ func routeHints(e *route.ExistsError) []string {
 	switch {
 	case e.Link == "":
 		return nil
-	case (ours || isKernelTunnel(e.Link) || servedElsewhere(e.Link)) && e.Prefix.Bits() == 0:
+	case (ours || node.IsKernelDevice(e.Link) || servedElsewhere(e.Link)) && e.Prefix.Bits() == 0:
 		return []string{fmt.Sprintf("%s has its default route in that table, too: leave FwMark and Table out of one of the two files", e.Link)}
 	case ours:
 		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wgnode down %s",
 			e.Link, e.Prefix, e.Link)}
-	case isKernelTunnel(e.Link) || servedElsewhere(e.Link):
+	case node.IsKernelDevice(e.Link) || servedElsewhere(e.Link):
 		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wg-quick down %s",
 			e.Link, e.Prefix, e.Link)}
 	case e.Connected:

@@ -22,19 +22,31 @@ func dialNode(cmd *cobra.Command, name string) (*control.Client, error) {
 	if stopped := whileStopped(err); stopped != nil {
 		return nil, stopped
 	}
+	if errors.Is(err, node.ErrNotRunning) && node.IsKernelDevice(name) {
+		return dialKernel(cmd, name)
+	}
 	k, kerr := node.Find(name) // a process that is dying still has its socket
 	switch {
 	case k != nil && k.State == node.StateDead, err != nil && k != nil && k.State != node.StateRunning:
 		return nil, unusable(cmd, k)
 	case err == nil:
 		return c, nil
-	case servedElsewhere(name), isKernelTunnel(name):
+	case servedElsewhere(name):
 		return nil, withHint(fmt.Errorf("%s is a WireGuard interface of another program", name),
-			"`wgnode show "+name+"` shows it; what passes can be seen of wgnode's own interfaces only")
+			"`wgnode show "+name+"` shows it; what passes can be seen of wgnode's own interfaces and of the kernel's only")
 	case config.ValidName(name) && fileExists("/sys/class/net/"+name):
 		return nil, noTunnel(name)
 	}
-	return nil, withHint(errors.Join(err, kerr), "bring it up with: wgnode up "+config.ShellQuote(name))
+	return nil, withHint(errors.Join(err, kerr), "bring it up with: wgnode up "+config.ShellQuote(name), thereAre())
+}
+
+// thereAre names the tunnels that can be looked at.
+func thereAre() string {
+	names, err := lookable()
+	if err != nil || len(names) == 0 {
+		return "no tunnel is running"
+	}
+	return "running: " + strings.Join(names, ", ")
 }
 
 // servedElsewhere reports whether a program without a control socket serves the
@@ -70,7 +82,7 @@ func (e noneError) Unwrap() error      { return e.error }
 func noneRuns(cmd *cobra.Command, all []node.Known, unseen error) error {
 	var errs []error
 	for i := range all {
-		if all[i].State != node.StateRunning {
+		if !canBeLookedAt(&all[i]) {
 			errs = append(errs, unusable(cmd, &all[i]))
 		}
 	}
@@ -86,9 +98,16 @@ func noneRuns(cmd *cobra.Command, all []node.Known, unseen error) error {
 	return withHint(errNoNode, remedy)
 }
 
+// canBeLookedAt reports whether who looks gets an answer: of a node that runs, and of a device of
+// the kernel's, which needs none.
+func canBeLookedAt(k *node.Known) bool {
+	return k.State == node.StateRunning || k.State == node.StateKernel
+}
+
+// runningOf are the names of what can be looked at.
 func runningOf(all []node.Known) (names []string) {
 	for i := range all {
-		if all[i].State == node.StateRunning {
+		if canBeLookedAt(&all[i]) {
 			names = append(names, all[i].Name)
 		}
 	}
@@ -119,6 +138,8 @@ func unusable(cmd *cobra.Command, k *node.Known) error {
 		return withHint(&deadError{k}, hints...)
 	case node.StateForeign:
 		return foreign(cmd, k)
+	case node.StateKernel:
+		return notOfKernel(k.Name, quickDown(k.Name))
 	}
 	return withHint(fmt.Errorf("%s (pid %d) does not answer", k.Name, k.PID), "it is coming up or going down: try again in a moment")
 }

@@ -168,7 +168,14 @@ func onlyNode(names []string) (string, error) {
 			return it.name, nil
 		}
 	}
-	return "", fmt.Errorf("more than one tunnel is running; choose one: %s", strings.Join(names, ", "))
+	return "", &severalError{names}
+}
+
+// severalError: it is not clear which tunnel is meant.
+type severalError struct{ names []string }
+
+func (e *severalError) Error() string {
+	return "more than one tunnel is running; choose one: " + strings.Join(e.names, ", ")
 }
 
 func beganNames(began []node.Beginning) []string {

@@ -40,12 +40,17 @@ func completeFile(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 
 // completeDown offers what there is to take down, also the dead.
 func completeDown(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return completeKnown(args, func(k *node.Known) bool { return k.State != node.StateForeign })
+	return completeKnown(args, func(k *node.Known) bool { return k.State != node.StateForeign && k.State != node.StateKernel })
 }
 
 // completeDead offers what there is to recover.
 func completeDead(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return completeKnown(args, func(k *node.Known) bool { return k.State == node.StateDead })
+}
+
+// completeRunning offers the nodes that run.
+func completeRunning(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeKnown(args, func(k *node.Known) bool { return k.State == node.StateRunning })
 }
 
 // completeKnown offers as first argument those of the nodes that match, as far
@@ -122,13 +127,9 @@ func keyHints(err error) []string {
 	return hints
 }
 
-// peerNames returns what the peers of a node can be called by, for completion.
+// peerNames returns what the peers of a tunnel can be called by, for completion.
 func peerNames(cmd *cobra.Command, name string) []string {
-	c, err := node.Dial(name)
-	if err != nil {
-		return nil
-	}
-	peers, err := c.Peers(cmd.Context())
+	peers, err := peersOf(cmd.Context(), name)
 	if err != nil {
 		return nil
 	}

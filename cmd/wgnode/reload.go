@@ -40,6 +40,9 @@ If something fails, all changes are undone. SIGHUP makes a node reload, too.`,
 				}
 				path = it.file
 			}
+			if isOnlyKernels(name) {
+				return notOfKernel(name, "to change it: wg set, wg syncconf, or what brought it up")
+			}
 			c, err := dialNode(cmd, name)
 			if err != nil {
 				return err
@@ -50,6 +53,6 @@ If something fails, all changes are undone. SIGHUP makes a node reload, too.`,
 			defer done()
 			return c.Reload(ctx, path, out)
 		},
-		ValidArgsFunction: completeNodes,
+		ValidArgsFunction: completeRunning,
 	}
 }

@@ -262,7 +262,7 @@ func notUp(cmd *cobra.Command, name string) error {
 	if k, err := node.Find(name); err == nil && k != nil && k.State != node.StateRunning {
 		return unusable(cmd, k)
 	}
-	if isKernelTunnel(name) || servedElsewhere(name) {
+	if node.IsKernelDevice(name) || servedElsewhere(name) {
 		return withHint(fmt.Errorf("`%s' is not a WireGuard interface that wgnode brought up", name), "to take it down: wg-quick down "+name)
 	}
 	return noTunnel(name)

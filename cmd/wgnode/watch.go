@@ -96,9 +96,24 @@ func splitWatch(cmd *cobra.Command, args []string) (name string, words []string,
 		}
 	}
 	if name, err = pickNode(cmd, all, unseen); err != nil {
+		if several, ok := errors.AsType[*severalError](err); ok && len(args) > 0 && !beginsFilter(args) {
+			err = fmt.Errorf("there is no tunnel %s; running: %s", args[0], strings.Join(several.names, ", "))
+		}
 		return "", nil, err
 	}
 	return name, args, warnOfDead(cmd, all)
+}
+
+// beginsFilter reports whether words are a filter, of events or of the kernel's drops, or become one
+// by more words.
+func beginsFilter(words []string) bool {
+	for n := len(words); n > 0; n-- {
+		if _, err := filter.Split(words[:n], anyPeer, nil); err == nil {
+			return true
+		}
+	}
+	_, err := filter.Split(append(slices.Clone(words[:1]), "x"), anyPeer, nil)
+	return err == nil
 }
 
 func runWatch(cmd *cobra.Command, name string, req control.WatchRequest, asked bool) error {
@@ -141,7 +156,7 @@ func completeWatch(cmd *cobra.Command, args []string, toComplete string) ([]stri
 // completeFilter offers names of nodes, and behind one the words that complete knows, and
 // peers.
 func completeFilter(cmd *cobra.Command, args []string, complete func([]string) []string) ([]string, cobra.ShellCompDirective) {
-	names, err := node.Running()
+	names, err := lookable()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
