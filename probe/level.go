@@ -20,3 +20,7 @@ const (
 	// outside of it: not which is in which.
 	LevelCapture Level = "capture"
 )
+
+// Copies reports whether messages are known by copies alone: what came in is not known to be
+// authentic, nor to have been accepted, and not what is in a message that is sent.
+func (l Level) Copies() bool { return l == LevelHalf || l == LevelCapture }

@@ -45,6 +45,7 @@ type Tunnel struct {
 	config   string // the file that the peers' names are from, "" for none
 	recorder *probe.Recorder
 	source   kernelwg.Source
+	seen     *mirror
 	less     error
 
 	mu     sync.Mutex
@@ -59,12 +60,24 @@ var _ explain.Tunnel = (*Tunnel)(nil)
 const readAge = time.Second
 
 // Open begins to watch a device of the calling thread's network namespace, which must stay
-// the process's. The error wraps [kernelwg.ErrNotKernel] if the kernel has none of the name.
-// Close must be called.
+// the process's, at the highest level that this host allows. The error wraps
+// [kernelwg.ErrNotKernel] if the kernel has none of the name. Close must be called.
 func Open(name string) (*Tunnel, error) { return OpenSized(name, probe.DefaultRecorderBytes) }
 
 // OpenSized is Open with a flight recorder of so many bytes.
 func OpenSized(name string, recorderBytes int) (*Tunnel, error) {
+	return open(name, recorderBytes, kernelwg.Start)
+}
+
+// OpenAt is Open at one level, and no other.
+func OpenAt(level probe.Level, name string) (*Tunnel, error) {
+	return open(name, probe.DefaultRecorderBytes, func(opt kernelwg.Options) (s kernelwg.Source, less, err error) {
+		s, err = kernelwg.StartAt(level, opt)
+		return s, nil, err
+	})
+}
+
+func open(name string, recorderBytes int, start func(kernelwg.Options) (s kernelwg.Source, less, err error)) (*Tunnel, error) {
 	device, err := kernelwg.Read(name)
 	if err != nil {
 		return nil, err
@@ -77,11 +90,12 @@ func OpenSized(name string, recorderBytes int) (*Tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, less, err := kernelwg.Start(kernelwg.Options{Device: device.Index, Namespace: space, Port: device.Port, Recorder: recorder})
+	t := &Tunnel{name: name, recorder: recorder, seen: newMirror()}
+	t.source, t.less, err = start(kernelwg.Options{Device: device.Index, Namespace: space, Port: device.Port,
+		Recorder: recorder, Saw: t.seen.add})
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", name, err)
 	}
-	t := &Tunnel{name: name, recorder: recorder, source: source, less: less}
 	t.names, t.config = peernames.Find(name)
 	t.take(device)
 	return t, nil
@@ -159,8 +173,10 @@ func (t *Tunnel) Peers() []tunnel.PeerState {
 }
 
 func (t *Tunnel) state(p *kernelwg.Peer) tunnel.PeerState {
-	return tunnel.PeerState{ID: t.source.Peers().ID(p.Public), Key: p.Public, Name: t.names[p.Public], Configured: true,
-		Endpoint: p.Endpoint, Established: p.Handshake, Drops: map[probe.Reason]uint64{}}
+	s := tunnel.PeerState{ID: t.source.Peers().ID(p.Public), Key: p.Public, Name: t.names[p.Public], Configured: true,
+		Endpoint: p.Endpoint, Established: p.Handshake}
+	t.seen.fill(&s)
+	return s
 }
 
 // PeerState implements [explain.Tunnel].
@@ -169,7 +185,9 @@ func (t *Tunnel) PeerState(id probe.PeerID) tunnel.PeerState {
 	if s, ok := t.StateOf(k); ok {
 		return s
 	}
-	return tunnel.PeerState{ID: id, Key: k, Name: t.names[k]}
+	s := tunnel.PeerState{ID: id, Key: k, Name: t.names[k]}
+	t.seen.fill(&s)
+	return s
 }
 
 // StateOf implements [explain.Tunnel].
@@ -205,7 +223,7 @@ func (t *Tunnel) Lookup(a netip.Addr) (tunnel.Route, bool) {
 }
 
 // PeerOf implements [explain.Tunnel].
-func (t *Tunnel) PeerOf([]byte, bool) probe.PeerID { return 0 }
+func (t *Tunnel) PeerOf(head []byte, sent bool) probe.PeerID { return t.seen.peerOf(head, sent) }
 
 // Initiator implements [explain.Tunnel]: to read an initiation takes the private key, which is
 // not asked for.

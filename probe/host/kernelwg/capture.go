@@ -45,7 +45,11 @@ func startCapture(opt *Options, whole bool) (*capture, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &capture{events: newCaptured(opt, own.has), own: own}
+	level := probe.LevelHalf
+	if whole {
+		level = probe.LevelCapture
+	}
+	c := &capture{events: newCaptured(opt, level, own.has), own: own}
 	c.events.outward = !whole
 	c.close = sync.OnceValue(c.end)
 	if c.inner, err = packets(int(opt.Device), nil); err != nil {

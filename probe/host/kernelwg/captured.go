@@ -28,7 +28,7 @@ const sessionsKept = 4096
 
 // captured makes events of copies. What is in a message it does not say.
 type captured struct {
-	rec   *probe.Recorder
+	rec   log
 	flows *probe.Flows
 	peers *Peers
 	port  uint16
@@ -67,8 +67,8 @@ type seenMessage struct {
 	counter uint64
 }
 
-func newCaptured(opt *Options, local func(netip.Addr) bool) *captured {
-	c := &captured{rec: opt.Recorder, flows: opt.Flows, peers: newPeers(), port: opt.Port, local: local,
+func newCaptured(opt *Options, level probe.Level, local func(netip.Addr) bool) *captured {
+	c := &captured{rec: opt.log(level), flows: opt.Flows, peers: newPeers(), port: opt.Port, local: local,
 		sessions: make(map[index]session), seen: make(map[seenMessage]int),
 		received: newWaiting[message, probe.Event](packetsKept, nil)}
 	c.early = newWaiting(packetsKept, func(_ message, e probe.Event) { c.rec.Record(probe.LaneTUNWrite, &e) })

@@ -100,7 +100,14 @@ func (t *translator) consumed(h *handshake, r raw) {
 		e.Peer, e.Reason = h.claimed, probe.InitiationRefused
 	}
 	seq := t.rec.Record(probe.LaneControl, e)
-	if from, _ := e.Outer(); e.Reason == probe.ReasonNone && from.IsValid() {
-		t.moved(e.Peer, from, e.Time, seq)
+	if e.Reason != probe.ReasonNone {
+		return
+	}
+	if from, _ := e.Outer(); from.IsValid() {
+		t.moved(e.Peer, from, e.Time, seq, true)
+	}
+	if e.Kind == probe.KindResponse { // as wgnode's device says that it has a session
+		t.rec.Record(probe.LaneControl, &probe.Event{Time: e.Time, Seam: probe.SeamDevice, Kind: probe.KindResponse,
+			Checkpoint: probe.A3, Peer: e.Peer, PrefixBits: probe.NoPrefix})
 	}
 }

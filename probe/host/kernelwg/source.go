@@ -17,8 +17,29 @@ type Options struct {
 	Port      uint16 // of its encrypted packets, 0: none yet, and nothing can be captured
 	// Recorder takes the events.
 	Recorder *probe.Recorder
+	// Saw is told of each as it is recorded, by the goroutines of the source, and at which
+	// level that watches. It must not keep the pointer. It may be nil.
+	Saw func(probe.Level, *probe.Event)
 	// Flows tell which side began a flow. nil: own ones.
 	Flows *probe.Flows
+}
+
+// log is where events are written to.
+type log struct {
+	*probe.Recorder
+	level probe.Level
+	saw   func(probe.Level, *probe.Event)
+}
+
+func (o *Options) log(level probe.Level) log { return log{o.Recorder, level, o.Saw} }
+
+// Record records an event, and has others see it.
+func (l log) Record(lane probe.Lane, e *probe.Event) uint64 {
+	seq := l.Recorder.Record(lane, e)
+	if l.saw != nil {
+		l.saw(l.level, e)
+	}
+	return seq
 }
 
 // Source records events of a device until it is closed. Its methods can be called by

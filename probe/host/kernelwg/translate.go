@@ -24,7 +24,7 @@ const (
 
 // translator makes events of records. It is used by one goroutine.
 type translator struct {
-	rec   *probe.Recorder
+	rec   log
 	flows *probe.Flows
 	peers *Peers
 	allow allowed       // the AllowedIPs
@@ -67,7 +67,7 @@ type opened struct {
 	event probe.Event
 }
 
-func newTranslator(rec *probe.Recorder, flows *probe.Flows) *translator {
+func newTranslator(rec log, flows *probe.Flows) *translator {
 	t := &translator{
 		rec: rec, flows: flows, peers: newPeers(), lost: func() uint64 { return 0 },
 		endpoints: make(map[probe.PeerID]netip.AddrPort), handshakes: make(map[uint32]*handshake),
@@ -214,7 +214,7 @@ func (t *translator) sent(r raw) {
 		}
 	}
 	seq := t.rec.Record(lane, &e)
-	t.endpoint(e.Peer, r, e.Time, seq)
+	t.endpoint(e.Peer, r, e.Time, seq, false)
 }
 
 // ofErrors are the flags of ICMP errors.
@@ -266,7 +266,8 @@ func (t *translator) decrypted(r raw) {
 	}
 	if len(b) == 0 {
 		e.Kind = probe.KindKeepalive
-		t.rec.Record(probe.LaneUDPReceive, &e)
+		seq := t.rec.Record(probe.LaneUDPReceive, &e)
+		t.endpoint(e.Peer, r, e.Time, seq, true)
 		return
 	}
 	if b = unpadded(b); e.DecodeInner(b) {
@@ -317,18 +318,23 @@ func (t *translator) delivered(r raw) {
 	e := t.event(r, probe.SeamTUNWrite, probe.KindInner)
 	e.Pair, e.Receiver, e.Counter = from.seq, from.event.Receiver, from.event.Counter
 	e.OuterSrc, e.OuterSrcPort, e.OuterLen = from.event.OuterSrc, from.event.OuterSrcPort, from.event.OuterLen
-	if e.Peer != from.event.Peer {
-		e.Reason = probe.DisallowedSource
-	}
+	allowed := e.Peer == from.event.Peer
 	e.Peer = from.event.Peer
 	b := t.packet(r)
 	if e.DecodeInner(b) {
 		t.side(&e, b, false, probe.A6, probe.B4)
 		t.allow.prefix(&e, &e.InnerSrc)
 	}
+	switch {
+	case allowed:
+	case e.InnerDst.Multicast() || e.InnerSrc.LinkLocal():
+		e.Reason = probe.LinkScope
+	default:
+		e.Reason = probe.DisallowedSource
+	}
 	t.rec.Record(probe.LaneTUNWrite, &e)
 	if e.Reason == probe.ReasonNone {
-		t.endpoint(e.Peer, r, e.Time, from.seq)
+		t.endpoint(e.Peer, r, e.Time, from.seq, true)
 	}
 }
 
@@ -356,22 +362,25 @@ func (t *translator) dropped(o opened, why probe.Reason) {
 }
 
 // endpoint notes where a peer's packets come from or go to, as a record says it.
-func (t *translator) endpoint(id probe.PeerID, r raw, at int64, seq uint64) {
+func (t *translator) endpoint(id probe.PeerID, r raw, at int64, seq uint64, peers bool) {
 	if ep, ok := r.endpoint(); ok && id != 0 {
-		t.moved(id, ep, at, seq)
+		t.moved(id, ep, at, seq, peers)
 	}
 }
 
-// moved records a change of a peer's endpoint beside the event that shows it.
-func (t *translator) moved(id probe.PeerID, ep netip.AddrPort, at int64, seq uint64) {
+// moved records a change of a peer's endpoint beside the event that shows it: a message of the
+// peer's, or one to it, whose endpoint somebody has set then.
+func (t *translator) moved(id probe.PeerID, ep netip.AddrPort, at int64, seq uint64, peers bool) {
 	old, known := t.endpoints[id]
 	if known && old == ep {
 		return
 	}
 	t.endpoints[id] = ep
 	e := probe.Event{Time: at, Seam: probe.SeamDevice, Kind: probe.KindEndpoint, PrefixBits: probe.NoPrefix,
-		Peer: id, Pair: seq, Flags: probe.FlagEndpointMoved,
-		OuterDst: probe.AddrFrom(ep.Addr()), OuterDstPort: ep.Port()}
+		Peer: id, Pair: seq, OuterDst: probe.AddrFrom(ep.Addr()), OuterDstPort: ep.Port()}
+	if peers {
+		e.Flags |= probe.FlagEndpointMoved
+	}
 	if known {
 		e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(old.Addr()), old.Port()
 	}

@@ -92,13 +92,13 @@ func newTranslation(t *testing.T) *translation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &translation{newTranslator(rec, probe.NewFlows(64)), t}
+	return &translation{newTranslator(log{Recorder: rec}, probe.NewFlows(64)), t}
 }
 
 // events are those of all lanes.
 func (t *translation) events() (all []probe.Event) {
 	for lane := probe.LaneTUNRead; lane <= probe.LaneControl; lane++ {
-		t.rec.Scan(lane, func(e *probe.Event) bool { all = append(all, *e); return true })
+		t.rec.Recorder.Scan(lane, func(e *probe.Event) bool { all = append(all, *e); return true })
 	}
 	return all
 }

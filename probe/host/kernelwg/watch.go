@@ -36,7 +36,7 @@ func startFunctions(opt *Options) (*functions, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &functions{events: newTranslator(opt.Recorder, opt.Flows)}
+	w := &functions{events: newTranslator(opt.log(probe.LevelExact), opt.Flows)}
 	if w.program, err = loadPrograms(collection(l, opt)); err != nil {
 		return nil, err
 	}
