@@ -21,6 +21,22 @@ const (
 	LevelCapture Level = "capture"
 )
 
+// Meaning says for people what the level is, and what it cannot tell; "" for that of wgnode's
+// own device, which tells all, and for one that this release does not know.
+func (l Level) Meaning() string {
+	switch l {
+	case LevelExact:
+		return "the kernel's WireGuard, watched in its own functions: what it discards while it waits for a handshake is not told"
+	case LevelHalf:
+		return "copies of the messages of the kernel's WireGuard, and the packets that came out of them: which packet is in a message " +
+			"that is sent is not told, nor what the kernel refuses"
+	case LevelCapture:
+		return "copies of the packets and messages of the kernel's WireGuard: which packet is in which message is not told, " +
+			"nor what the kernel refuses"
+	}
+	return ""
+}
+
 // Copies reports whether messages are known by copies alone: what came in is not known to be
 // authentic, nor to have been accepted, and not what is in a message that is sent.
 func (l Level) Copies() bool { return l == LevelHalf || l == LevelCapture }

@@ -195,7 +195,7 @@ func (d *doctor) settled() bool {
 
 func (d *doctor) report() *diagnose.DoctorReport {
 	now := time.Now()
-	r := &diagnose.DoctorReport{Interface: d.Interface, MTU: d.MTU, Drops: dropsByName(d.Tunnel.PeerState(0).Drops)}
+	r := &diagnose.DoctorReport{Interface: d.Interface, Level: d.facts.Level, MTU: d.MTU, Drops: dropsByName(d.Tunnel.PeerState(0).Drops)}
 	clear(d.looked) // the routes may have changed meanwhile
 	d.refresh()
 	d.col.Exchanges()

@@ -128,8 +128,8 @@ func (q *inquiry) owner() {
 
 // report is what is said at the time now of a verdict on what was seen since began.
 func (q *inquiry) report(v diagnose.Verdict, began, now time.Time) *diagnose.Report {
-	r := &diagnose.Report{Interface: q.facts.Interface, Target: probe.FlowText(q.flow.Target, q.flow.UDP), Side: q.facts.Side,
-		Verdict: v, Ladder: q.facts.Ladder(&v, began)}
+	r := &diagnose.Report{Interface: q.facts.Interface, Level: q.facts.Level, Target: probe.FlowText(q.flow.Target, q.flow.UDP),
+		Side: q.facts.Side, Verdict: v, Ladder: q.facts.Ladder(&v, began)}
 	if p := q.facts.Peer; p != nil {
 		r.Peer, r.PeerName, r.HandshakeAge = p.KeyText(), p.Name, p.Handshake.Age(now)
 	}

@@ -29,7 +29,7 @@ type live struct {
 // Node implements [collect.Knowledge].
 func (l *live) Node() collect.Node {
 	return collect.Node{Interface: l.Interface, Config: l.Config, PublicKey: l.status.PublicKey,
-		ListenPort: l.status.ListenPort, FwMark: l.status.FwMark, Router: l.Router}
+		ListenPort: l.status.ListenPort, FwMark: l.status.FwMark, Router: l.Router, Level: l.Tunnel.Level()}
 }
 
 // Peers implements [collect.Knowledge]. They are those that are configured.

@@ -203,7 +203,8 @@ func DoctorRecording(r *recording.Reader) (*diagnose.DoctorReport, error) {
 		return nil, err
 	}
 	rec.col.Exchanges()
-	report := &diagnose.DoctorReport{Interface: rec.meta.Interface, Drops: rec.drops[0], Unchecked: []string{recordedHost}}
+	report := &diagnose.DoctorReport{Interface: rec.meta.Interface, Level: rec.facts.Level, Drops: rec.drops[0],
+		Unchecked: []string{recordedHost}}
 	for i := range rec.meta.Peers {
 		p := rec.col.Peers[rec.meta.Peers[i].ID]
 		if !rec.meta.Peers[i].Configured {

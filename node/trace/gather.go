@@ -15,8 +15,8 @@ import (
 // gather turns what was observed into facts.
 func (x *run) gather() *walk.Facts {
 	j := x.join()
-	f := &walk.Facts{Interface: x.Interface, Target: probe.TargetText(x.to), Peer: x.facts.Peer.KeyText(), PeerName: x.facts.Peer.Name,
-		Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: j.seen, Answer: x.answer,
+	f := &walk.Facts{Interface: x.Interface, Level: x.facts.Level, Target: probe.TargetText(x.to), Peer: x.facts.Peer.KeyText(),
+		PeerName: x.facts.Peer.Name, Stack: !x.Kernel, Blind: x.kernel.Blind, Limits: x.limits(), Seen: j.seen, Answer: x.answer,
 		Out: traversal(j.out), In: traversal(j.in), Sent: traversal(j.sent), Received: traversal(j.received),
 		Initiation: traversal(j.initiation), Response: traversal(j.response), Unanswered: j.attempts(),
 		SentOther: j.sentOther, ReceivedOther: j.receivedOther}

@@ -19,6 +19,8 @@ type Facts struct {
 	ListenPort uint16
 	FwMark     uint32
 	Config     string // path of the configuration file, "" if there is none
+	// Level is how much the tunnel's events tell; "" is that of wgnode's own device.
+	Level probe.Level
 
 	// Since is when watching began. What is older is remembered: it may have been
 	// mended meanwhile. Zero: nothing is.

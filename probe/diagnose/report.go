@@ -19,10 +19,13 @@ import (
 type Report struct {
 	Schema    schema.Version `json:"schema"`
 	Interface string         `json:"interface"`
-	Target    string         `json:"target"`              // destination of the flow, "192.168.200.22:80" or an address
-	Peer      string         `json:"peer"`                // public key in base64, "" where no peer matches
-	PeerName  string         `json:"peer_name,omitempty"` // as configured, "" if it has none
-	Side      probe.Side     `json:"side,omitempty"`      // which half of the ladder was seen from here
+	// Level is how much is known of the tunnel's packets, and so how much can be certain:
+	// "device" is wgnode's own, "exact", "half" and "capture" are of the kernel's WireGuard.
+	Level    probe.Level `json:"level,omitempty"`
+	Target   string      `json:"target"`              // destination of the flow, "192.168.200.22:80" or an address
+	Peer     string      `json:"peer"`                // public key in base64, "" where no peer matches
+	PeerName string      `json:"peer_name,omitempty"` // as configured, "" if it has none
+	Side     probe.Side  `json:"side,omitempty"`      // which half of the ladder was seen from here
 	// Onward is the public key of the peer that the flow goes on to where it comes
 	// from another, and OnwardName its name. The ladder then holds both halves.
 	Onward     string `json:"onward,omitempty"`
@@ -53,7 +56,8 @@ type Report struct {
 type DoctorReport struct {
 	Schema    schema.Version   `json:"schema"`
 	Interface string           `json:"interface"`
-	MTU       int              `json:"mtu,omitempty"` // of the tunnel, in bytes; 0 if not known
+	Level     probe.Level      `json:"level,omitempty"` // as in a Report; "" where Dead
+	MTU       int              `json:"mtu,omitempty"`   // of the tunnel, in bytes; 0 if not known
 	Findings  List[Finding]    `json:"findings"`
 	Unchecked List[string]     `json:"unchecked,omitempty"` // as in a Report
 	Peers     List[PeerReport] `json:"peers"`

@@ -40,9 +40,11 @@ type HostResult struct {
 	File      string     `json:"file"`
 	Interface string     `json:"interface"`
 	PublicKey key.Public `json:"public_key"`
-	Start     time.Time  `json:"start"` // by its own clock
-	End       time.Time  `json:"end"`
-	Events    int        `json:"events"`
+	// Level is how much its recording tells of the tunnel's packets, as in a report of "explain".
+	Level  probe.Level `json:"level,omitempty"`
+	Start  time.Time   `json:"start"` // by its own clock
+	End    time.Time   `json:"end"`
+	Events int         `json:"events"`
 	// Missing is how many events the recorder lost: they are not called lost on the
 	// way.
 	Missing  uint64 `json:"missing_events"`
@@ -108,7 +110,7 @@ func (m *merger) result() *Result {
 	m.finishDelays()
 	for _, h := range m.hosts {
 		r.Hosts = append(r.Hosts, HostResult{Name: h.label(), File: h.rec.name, Interface: h.Interface, PublicKey: h.PublicKey,
-			Start: h.own(h.Clock.Started, h.scanned.first), End: h.ended(), Events: h.scanned.events,
+			Level: cmp.Or(h.Level, probe.LevelDevice), Start: h.own(h.Clock.Started, h.scanned.first), End: h.ended(), Events: h.scanned.events,
 			Missing: h.lost, Filtered: h.filtered(), Elsewhere: h.elsewhere})
 	}
 	r.Clocks = m.clocks()

@@ -30,8 +30,11 @@ type Meta struct {
 	FwMark     uint32     `json:"fwmark,omitempty"`
 	// Kernel: the interface is the host's. Otherwise the tunnel ends in a
 	// network stack inside the process.
-	Kernel bool  `json:"kernel"`
-	Clock  Clock `json:"clock"`
+	Kernel bool `json:"kernel"`
+	// Level is how much the events tell of the tunnel's packets; "", as older releases wrote,
+	// is that of wgnode's own device.
+	Level probe.Level `json:"level,omitempty"`
+	Clock Clock       `json:"clock"`
 	// Addrs are the host's own addresses.
 	Addrs []netip.Addr `json:"addrs,omitempty"`
 	// Filter is what was asked for, in the words of `watch`; empty: everything.

@@ -54,6 +54,9 @@ func Both(w io.Writer, r *diagnose.Report, m *merge.Result, opt Options) error {
 	}
 	t.put(dim, " (heard on "+strings.Join(names, " and ")+")")
 	t.newline()
+	for i := range m.Hosts {
+		t.hostLevel(&m.Hosts[i])
+	}
 	t.newline()
 	t.rungs(r.Ladder, 0)
 	for i := range m.Flows {
@@ -73,6 +76,14 @@ func Both(w io.Writer, r *diagnose.Report, m *merge.Result, opt Options) error {
 	return t.writeTo(w)
 }
 
+// hostLevel says how much is known of the packets of a host's tunnel, where that is not all.
+func (t *text) hostLevel(h *merge.HostResult) {
+	if says := h.Level.Meaning(); says != "" {
+		t.to(2)
+		t.wrap(dim, h.Name+" is known at level "+string(h.Level)+": "+says, 4, "")
+	}
+}
+
 func (t *text) hosts(r *merge.Result) {
 	for i := range r.Hosts {
 		h := &r.Hosts[i]
@@ -81,6 +92,7 @@ func (t *text) hosts(r *merge.Result) {
 		t.put(dim, fmt.Sprintf("  %s, %s to %s, %s", h.File, t.opt.AppendClock(nil, h.Start), t.opt.AppendClock(nil, h.End),
 			probe.Count(h.Events, "event")))
 		t.newline()
+		t.hostLevel(h)
 	}
 	for i := range r.Clocks {
 		t.to(2)

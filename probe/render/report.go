@@ -28,6 +28,7 @@ func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 		t.put(dim, " (this host receives: side B)")
 	}
 	t.newline()
+	t.level(r.Level)
 	if r.As != "" {
 		t.put(dim, "probed as "+r.As)
 		t.newline()
@@ -40,12 +41,20 @@ func Report(w io.Writer, r *diagnose.Report, opt Options) error {
 	return t.writeTo(w)
 }
 
+// level says how much is known of the tunnel's packets, where that is not all.
+func (t *text) level(l probe.Level) {
+	if says := l.Meaning(); says != "" {
+		t.wrap(dim, "level "+string(l)+": "+says, 0, "")
+	}
+}
+
 // Doctor writes r as text: of each peer the ladder and the verdict, then the
 // findings. See [Report].
 func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
 	t := text{opt: &opt}
 	t.put(bold, r.Interface)
 	t.newline()
+	t.level(r.Level)
 	for i := range r.Peers {
 		p := &r.Peers[i]
 		t.newline()

@@ -15,6 +15,7 @@ func Walk(out io.Writer, w *walk.Walk, opt Options) error {
 	t := text{opt: &opt}
 	t.heading(w.Interface, w.Target, w.Peer, w.PeerName)
 	t.newline()
+	t.level(w.Level)
 	var leg walk.Leg
 	var zone walk.Zone
 	for i := range w.Steps {

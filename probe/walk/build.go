@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/wgnode/wgnode/probe"
@@ -14,8 +15,8 @@ func Build(f *Facts) *Walk {
 	b.out()
 	b.back()
 	b.settle()
-	w := &Walk{Interface: f.Interface, Target: f.Target, Peer: f.Peer, PeerName: f.PeerName, Steps: b.steps,
-		Notes: append([]string{}, f.Limits...)}
+	w := &Walk{Interface: f.Interface, Level: cmp.Or(f.Level, probe.LevelDevice), Target: f.Target, Peer: f.Peer,
+		PeerName: f.PeerName, Steps: b.steps, Notes: append([]string{}, f.Limits...)}
 	w.Outcome = b.outcome()
 	for _, t := range []*evidence.Traversal{f.Out, f.Initiation, f.Sent, f.Response, f.Received, f.In} {
 		if hint := t.Hinted(w.Outcome.Answered); hint != "" {

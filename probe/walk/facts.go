@@ -11,8 +11,10 @@ import (
 // or empty.
 type Facts struct {
 	Interface, Target string
-	Peer, PeerName    string // that cryptokey routing gives the target to
-	Packet            string // in words: "tcp 10.0.0.1:4000 > 192.0.2.1:80"
+	// Level is how much the tunnel's events tell; "" is that of wgnode's own device.
+	Level          probe.Level
+	Peer, PeerName string // that cryptokey routing gives the target to
+	Packet         string // in words: "tcp 10.0.0.1:4000 > 192.0.2.1:80"
 
 	// Stack says that inner packets pass a userspace network stack, so that the
 	// kernel has no part in them.

@@ -3,6 +3,7 @@ package walk
 import (
 	"time"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/schema"
 )
 
@@ -10,10 +11,13 @@ import (
 type Walk struct {
 	Schema    schema.Version `json:"schema"`
 	Interface string         `json:"interface"`
-	Target    string         `json:"target"`
-	Peer      string         `json:"peer"` // base64, "" where none matches
-	PeerName  string         `json:"peer_name,omitempty"`
-	Steps     []Step         `json:"steps"`
+	// Level is how much is known of the tunnel's packets: "device" is wgnode's own, "exact",
+	// "half" and "capture" are of the kernel's WireGuard.
+	Level    probe.Level `json:"level,omitempty"`
+	Target   string      `json:"target"`
+	Peer     string      `json:"peer"` // base64, "" where none matches
+	PeerName string      `json:"peer_name,omitempty"`
+	Steps    []Step      `json:"steps"`
 	// Notes are what may have happened unseen, one sentence each.
 	Notes   []string `json:"notes"`
 	Outcome Outcome  `json:"outcome"`

@@ -18,6 +18,8 @@ type Collector struct {
 	// Peers are the peers to gather facts of, by the ID that events name them
 	// with.
 	Peers map[probe.PeerID]*diagnose.Peer
+	// Level is how much events tell; "" is that of wgnode's own device.
+	Level probe.Level
 	// Flow is the flow to gather facts of, or nil.
 	Flow *diagnose.Flow
 	// Via is the peer through which Flow goes; 0 for any.

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -30,6 +31,7 @@ type Node struct {
 	Config     string     // path of its configuration, "" if it has none
 	PublicKey  key.Public // zero if it has no private one
 	ListenPort uint16
+	Level      probe.Level      // how much its events tell; "" is that of wgnode's own device
 	FwMark     uint32           // of its encrypted packets, 0 for none
 	Router     *diagnose.Router // what it forwards for its peers itself; nil where that is the kernel's task
 }
@@ -71,12 +73,12 @@ type State struct {
 func FactsFrom(k Knowledge) *diagnose.Facts {
 	n := k.Node()
 	return &diagnose.Facts{Interface: n.Interface, Config: n.Config, PublicKey: n.PublicKey,
-		ListenPort: n.ListenPort, FwMark: n.FwMark, Router: n.Router}
+		ListenPort: n.ListenPort, FwMark: n.FwMark, Router: n.Router, Level: cmp.Or(n.Level, probe.LevelDevice)}
 }
 
 // CollectorFor returns a collector of facts about all peers that k knows.
 func CollectorFor(k Knowledge) *Collector {
-	c := &Collector{Peers: make(map[probe.PeerID]*diagnose.Peer)}
+	c := &Collector{Peers: make(map[probe.PeerID]*diagnose.Peer), Level: k.Node().Level}
 	Meet(c, k)
 	return c
 }

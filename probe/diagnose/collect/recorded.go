@@ -17,7 +17,8 @@ type recorded struct{ meta *recording.Meta }
 // Node implements [Knowledge].
 func (r recorded) Node() Node {
 	m := r.meta
-	return Node{Interface: m.Interface, Config: m.Config, PublicKey: m.PublicKey, ListenPort: m.ListenPort, FwMark: m.FwMark}
+	return Node{Interface: m.Interface, Config: m.Config, PublicKey: m.PublicKey, ListenPort: m.ListenPort, FwMark: m.FwMark,
+		Level: m.Level}
 }
 
 // Peers implements [Knowledge]. Those that were removed are among them: events may be
