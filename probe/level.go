@@ -37,6 +37,10 @@ func (l Level) Meaning() string {
 	return ""
 }
 
+// Kernel reports whether it is a level of the kernel's WireGuard, which alone decides when it
+// begins a handshake.
+func (l Level) Kernel() bool { return l == LevelExact || l.Copies() }
+
 // Copies reports whether messages are known by copies alone: what came in is not known to be
 // authentic, nor to have been accepted, and not what is in a message that is sent.
 func (l Level) Copies() bool { return l == LevelHalf || l == LevelCapture }

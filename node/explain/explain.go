@@ -18,8 +18,21 @@ import (
 	"github.com/wgnode/wgnode/probe/key"
 )
 
-// DefaultTimeout is how long a verdict may take: two attempts at a handshake.
-const DefaultTimeout = 9 * time.Second
+// DefaultTimeout is how long a verdict may take: two attempts at a handshake. KernelTimeout is
+// that of a device of the kernel's, which begins these by itself alone: 15 s after a packet
+// that nothing has answered.
+const (
+	DefaultTimeout = 9 * time.Second
+	KernelTimeout  = 25 * time.Second
+)
+
+// DefaultTimeout is how long a verdict on the tunnel may take unless something else is said.
+func (s *Subject) DefaultTimeout() time.Duration {
+	if s.Tunnel.Level().Kernel() {
+		return KernelTimeout
+	}
+	return DefaultTimeout
+}
 
 const (
 	// linger is how long events are awaited after the probe's answer: those
@@ -55,7 +68,7 @@ type Request struct {
 	// From narrows a passive explanation to flows from there: inner addresses,
 	// or the outer one of a host that shakes hands. Invalid: any.
 	From netip.Prefix `json:"from,omitzero"`
-	// Timeout bounds the wait; DefaultTimeout if 0.
+	// Timeout bounds the wait; that of [Subject.DefaultTimeout] if 0.
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
@@ -84,7 +97,7 @@ func begin(ctx context.Context, s Subject, req Request) (*explanation, error) {
 		s.Prober = p
 	}
 	if req.Timeout <= 0 {
-		req.Timeout = DefaultTimeout
+		req.Timeout = s.DefaultTimeout()
 	}
 	x, err := newExplanation(ctx, s, req)
 	if err != nil {

@@ -60,7 +60,7 @@ func (l *live) Lookup(a netip.Addr) probe.PeerID {
 func (s *Subject) stateOf(ps *tunnel.PeerState) collect.State {
 	state := collect.State{Endpoint: ps.Endpoint, Set: ps.ClientSet.IsValid() && ps.ClientSet == ps.Endpoint,
 		Learned: ps.Learned(), Heard: ps.Heard, Established: ps.Established,
-		ClockNewest: ps.ClockNewest, Clock: ps.Clock}
+		ClockNewest: ps.ClockNewest, Clock: ps.Clock, Complete: s.Tunnel.Level().Copies()}
 	for _, p := range ps.Places {
 		if p.Endpoint != ps.Endpoint {
 			state.Earlier = append(state.Earlier, diagnose.Place{Endpoint: p.Endpoint, Heard: p.Heard})

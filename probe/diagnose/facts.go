@@ -125,11 +125,21 @@ type Flow struct {
 	XfrmBlocks []evidence.XfrmBlock
 	// SentData counts data messages of this flow, Replies those back.
 	SentData, Replies int
+	// Unpaired are messages of which one may have the flow's packet, at levels that do not tell
+	// what is in a message.
+	Unpaired Unpaired
 
 	// Errors joins ICMP errors with the messages that carry them.
 	Errors Errors
 	// Answers tells whether what came back over TCP answers anything.
 	Answers Answers
+}
+
+// Unpaired counts data messages to a peer since a packet for it has entered the tunnel: the
+// first request of a flow, or the first answer. First is the first of those for the request.
+type Unpaired struct {
+	Forth, Back int
+	First       *probe.Event
 }
 
 // Before is an answer that was given before a flow was watched.
@@ -253,8 +263,13 @@ type Handshake struct {
 	Sent, Rejected, Stale, Cookies int // by us: initiations, responses we could not use, cookies
 	Received, Answered             int // from the peer: initiations, and our responses
 	Replays                        int
-	LastRejected                   *probe.Event
-	LastAnswered                   *probe.Event
+	// Refused are initiations with the peer's key that the kernel's WireGuard has refused, for a
+	// reason that it does not tell. Answers are copies of responses that came to this host, of
+	// which it is not known whether the device has got and taken them.
+	Refused, Answers int
+	LastRejected     *probe.Event
+	LastRefused      *probe.Event
+	LastAnswered     *probe.Event
 
 	Established time.Time // latest completed handshake, zero if none
 	// EstablishedNow: it was completed while this was watched.

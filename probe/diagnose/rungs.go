@@ -41,6 +41,8 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 		r.Status, r.Detail = NotNeeded, f.why(cp, now)
 	} else if seen := f.seenBehind(cp); seen != "" {
 		r.Status, r.Detail = Pass, seen
+	} else if f.untold(cp) {
+		r.Detail = fmt.Sprintf("level %s does not tell which message has it", f.Level)
 	}
 	switch {
 	case cp != v.Checkpoint:
@@ -49,7 +51,7 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 	case r.Status == Pass && v.Code == InputFirewall:
 		// It left the tunnel, and what lies behind belongs to this rung.
 		r.Status, r.Detail = Fail, r.Detail+"; it did not reach the application"
-	case v.Code == PSKMismatch:
+	case v.Code == PSKMismatch && f.Peer.Handshake.LastRejected != nil:
 		e := f.Peer.Handshake.LastRejected
 		r.Status, r.Time, r.Seam, r.Detail = Fail, e.When(), probe.SeamUDPReceive, "response arrived and could not be decrypted"
 	default:
@@ -59,6 +61,21 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 		}
 	}
 	return r
+}
+
+// untold reports whether which message passed a checkpoint is not known at the facts' level, though
+// what is on both sides of it is.
+func (f *Facts) untold(cp probe.Checkpoint) bool {
+	if !f.Level.Copies() || !cp.OfFlow() {
+		return false
+	}
+	switch cp.Seam() {
+	case probe.SeamUDPSend:
+		return true
+	case probe.SeamUDPReceive:
+		return f.Level == probe.LevelCapture
+	}
+	return false
 }
 
 // seenBehind words what was seen of the flow behind the tunnel, "" if nothing.

@@ -45,7 +45,7 @@ type Collector struct {
 func (c *Collector) Add(ev *probe.Event) {
 	e := *ev
 	if p := c.Peers[e.Peer]; p != nil {
-		addToPeer(p, &e, c.concerns)
+		c.addToPeer(p, &e)
 		if c.Latest && !e.Dropped() && e.Seam != probe.SeamDevice {
 			p.Seen[e.Checkpoint] = &e
 			if e.Checkpoint.OfFlow() {
@@ -61,6 +61,9 @@ func (c *Collector) Add(ev *probe.Event) {
 			c.follow(&e)
 		}
 		AddToFlow(c.Flow, &e)
+		if c.Level.Copies() {
+			AddUnpaired(c.Flow, &e)
+		}
 	}
 }
 
@@ -81,10 +84,14 @@ func (c *Collector) stranger(e *probe.Event) {
 	}
 }
 
-func addToPeer(p *diagnose.Peer, e *probe.Event, concerns func(*probe.Event) bool) {
+func (c *Collector) addToPeer(p *diagnose.Peer, e *probe.Event) {
 	switch e.Kind {
 	case probe.KindInitiation, probe.KindResponse, probe.KindCookie:
-		addToHandshake(&p.Handshake, e)
+		if c.Level.Copies() {
+			addCopy(&p.Handshake, e)
+		} else {
+			addToHandshake(&p.Handshake, e)
+		}
 		if p.Seen[e.Checkpoint] == nil && !e.Dropped() && e.Seam != probe.SeamDevice {
 			p.Seen[e.Checkpoint] = e
 		}
@@ -93,11 +100,13 @@ func addToPeer(p *diagnose.Peer, e *probe.Event, concerns func(*probe.Event) boo
 			reached(p)
 		}
 	case probe.KindData, probe.KindKeepalive:
-		addData(p, e, concerns)
+		c.addData(p, e)
 	case probe.KindInner:
 		switch {
 		case e.Reason == probe.NoEndpoint:
 			p.NoEndpoint = e
+		case e.Reason == probe.DisallowedSource, e.Reason == probe.LinkScope && e.Seam == probe.SeamTUNWrite:
+			c.addData(p, e) // the kernel's WireGuard looks as it delivers
 		case e.Seam == probe.SeamTUNWrite && !e.Dropped():
 			p.Hear(e.When())
 			reached(p)
@@ -124,12 +133,12 @@ func addToPeer(p *diagnose.Peer, e *probe.Event, concerns func(*probe.Event) boo
 	}
 }
 
-func addData(p *diagnose.Peer, e *probe.Event, concerns func(*probe.Event) bool) {
+func (c *Collector) addData(p *diagnose.Peer, e *probe.Event) {
 	switch {
 	case e.Reason == probe.SendError:
 		p.SendErrno, p.SendError = e.Errno(), e
 	case e.Reason == probe.DisallowedSource:
-		if p.Disallowed == nil || concerns(e) || !concerns(p.Disallowed) {
+		if p.Disallowed == nil || c.concerns(e) || !c.concerns(p.Disallowed) {
 			p.Disallowed = e
 		}
 		p.DisallowedN++
@@ -139,6 +148,7 @@ func addData(p *diagnose.Peer, e *probe.Event, concerns func(*probe.Event) bool)
 		reached(p)
 		confirmed(&p.Handshake)
 	case e.Dropped():
+	case c.Level.Copies(): // anybody can have sent it
 	case e.Seam == probe.SeamUDPReceive && e.Kind == probe.KindKeepalive:
 		confirmed(&p.Handshake)
 	}
@@ -162,45 +172,22 @@ func (c *Collector) concerns(e *probe.Event) bool {
 	return dst == f.Target
 }
 
-// reached forgets why the peer could not be reached: it has been.
-func reached(p *diagnose.Peer) {
-	p.Claim, p.Claims = nil, 0
-	p.ICMP, p.ICMPs, p.SendErrno, p.SendError, p.NoEndpoint = nil, 0, 0, nil, nil
-}
-
-func addToHandshake(h *diagnose.Handshake, e *probe.Event) {
-	switch {
-	case e.Reason == probe.HandshakeReplay:
-		h.Replays++
-	case e.Reason == probe.ResponseRejected:
-		h.Rejected++
-		h.LastRejected = e
-	case e.Reason == probe.ResponseStale:
-		h.Stale++
-	case e.Dropped():
-	case e.Kind == probe.KindCookie && e.Seam == probe.SeamUDPReceive:
-		h.Cookies++
-	case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPSend:
-		h.Sent++
-	case e.Kind == probe.KindInitiation && e.Seam == probe.SeamUDPReceive:
-		h.Received++
-	case e.Kind == probe.KindResponse && e.Seam == probe.SeamUDPSend:
-		h.Answered++
-		h.LastAnswered = e
-	case e.Kind == probe.KindResponse && e.Seam == probe.SeamDevice:
-		h.Sent, h.Rejected, h.Stale, h.Cookies = 0, 0, 0, 0
-		h.LastRejected = nil
-		h.Established, h.EstablishedNow = e.When(), true
+// AddUnpaired takes an event of a flow's peer into account, of which it is not known whether it
+// is the flow's.
+func AddUnpaired(f *diagnose.Flow, e *probe.Event) {
+	if e.Kind != probe.KindData || e.Seam != probe.SeamUDPSend || e.Dropped() {
+		return
 	}
-}
-
-// confirmed notes that the peer uses the session that we answered it with.
-func confirmed(h *diagnose.Handshake) {
-	if h.Answered > 0 {
-		h.Established, h.EstablishedNow = h.LastAnswered.When(), true
+	u := &f.Unpaired
+	follows := func(in *probe.Event) bool { return in != nil && in.Peer == e.Peer && in.Time <= e.Time }
+	if follows(f.Seen[probe.A1]) {
+		if u.Forth++; u.First == nil {
+			u.First = kept(e)
+		}
 	}
-	h.Received, h.Answered, h.Replays = 0, 0, 0
-	h.Sent, h.Rejected = 0, 0
+	if follows(f.Seen[probe.B7]) {
+		u.Back++
+	}
 }
 
 // AddToFlow takes an event into account if it is of the flow f. It keeps a copy, not the

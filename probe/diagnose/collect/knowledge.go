@@ -63,6 +63,9 @@ type State struct {
 	Unresolved string // why Written does not resolve; "" if it does
 	// Established is when the latest handshake was completed, zero if none was.
 	Established time.Time
+	// Complete: the kernel says that of the latest handshake. Its session is known at both ends,
+	// whatever events have told of it.
+	Complete bool
 	// ClockNewest is the newest time that the peer stated in an initiation, Clock the
 	// latest; zero if that is not known.
 	ClockNewest, Clock time.Time
@@ -91,6 +94,7 @@ func Meet(c *Collector, k Knowledge) {
 		}
 		d := &diagnose.Peer{Key: p.Key, Name: p.Name, AllowedIPs: p.AllowedIPs}
 		Refresh(d, p.State)
+		d.Handshake.EstablishedNow = false // it was before
 		c.Peers[p.ID] = d
 	}
 }
@@ -101,6 +105,9 @@ func Refresh(p *diagnose.Peer, now State) {
 	p.Learned, p.Set, p.Addresses, p.Earlier = now.Learned, now.Set, now.Addresses, now.Earlier
 	p.Hear(now.Heard)
 	h := &p.Handshake
+	if now.Complete && now.Established.After(h.Established) {
+		complete(p, now.Established)
+	}
 	if now.Established.After(h.Established) {
 		h.Established = now.Established
 	}

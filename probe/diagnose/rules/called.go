@@ -15,8 +15,11 @@ import (
 
 // replied: the flow's packet came in and its answer went out.
 func (f facts) replied(time.Time) *ruling {
-	if f.Flow.Seen[probe.B8] == nil || !f.Flow.Paired() || f.Flow.Answer != nil {
+	if !f.Flow.Paired() || f.Flow.Answer != nil {
 		return nil
+	}
+	if f.Flow.Seen[probe.B8] == nil {
+		return f.repliedUnpaired()
 	}
 	return final(healthy(fmt.Sprintf("%s answers, and the answer goes back to %s", f.target(), f.Peer.Label()),
 		evidence.Kernel.Decides("the packet was written to %s and its reply sent encrypted", f.Interface)))
@@ -58,7 +61,10 @@ func Stranger(of *diagnose.Facts, s *diagnose.Stranger) diagnose.Verdict {
 // while its session stands, may be anybody's who recorded it.
 func (f facts) replayed(now time.Time) *ruling {
 	p := f.Peer
-	if p == nil || p.Handshake.Replays == 0 || p.Handshake.Replays == 1 && p.Handshake.Alive(now) {
+	if p != nil && p.Handshake.Replays == 0 {
+		return f.refusedByKernel()
+	}
+	if p == nil || p.Handshake.Replays == 1 && p.Handshake.Alive(now) {
 		return nil
 	}
 	h := &p.Handshake

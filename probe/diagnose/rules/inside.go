@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -158,7 +159,7 @@ const noReplyAfter = 7500 * time.Millisecond
 
 // noReply is the general code: data leaves, and nothing comes back for it.
 func (f facts) noReply(now time.Time) *ruling {
-	if f.Flow.SentData == 0 {
+	if f.Flow.SentData == 0 && f.unpaired() == 0 {
 		return nil
 	}
 	p := f.Peer
@@ -173,6 +174,10 @@ func (f facts) noReply(now time.Time) *ruling {
 		Evidence: []evidence.Line{evidence.Kernel.Says("%s of the flow were sent to %s",
 			probe.Count(f.Flow.SentData, "data message"), p.Endpoint),
 			evidence.Inferred.Decides("nothing that answers them was received")}}
+	if f.Flow.SentData == 0 {
+		v.Evidence[0] = evidence.Inferred.Decides("%s were sent to %s since; level %s does not tell which of them has the packet",
+			probe.Count(f.unpaired(), "data message"), p.Endpoint, f.Level)
+	}
 	if p.Handshake.EstablishedNow {
 		v.Evidence = append(v.Evidence,
 			evidence.Authenticated.Says("a handshake was completed meanwhile: the path works both ways, and so do the keys"))
@@ -219,8 +224,12 @@ func (f facts) noReply(now time.Time) *ruling {
 	if slices.ContainsFunc(f.Missing, func(m netip.Prefix) bool { return m.Addr().Is4() == dst.Is4() }) {
 		f.incomplete(&v) // so that they have a source that nobody there expects
 	}
-	first := f.Flow.Seen[probe.A4]
-	return &ruling{v, first != nil && now.Sub(first.When()) > noReplyAfter}
+	first := cmp.Or(f.Flow.Seen[probe.A4], f.Flow.Unpaired.First)
+	settled := first != nil && now.Sub(first.When()) > noReplyAfter
+	if f.Level.Kernel() {
+		settled = f.ownHandshake(&v, first, now) && settled
+	}
+	return &ruling{v, settled}
 }
 
 // orSilent says that a service of UDP may have got what was sent and keep silent: most

@@ -89,16 +89,19 @@ func ownSource(p *evidence.Traversal, at probe.Checkpoint, what string) diagnose
 		Fix: fix.Steps{fix.Notef("who else has %s? Give one of the two another address", p.Src.Addr())}}
 }
 
+// traced is a line of netfilter's trace that decides.
+func traced(seen string) evidence.Line { return evidence.Kernel.Decides("netfilter trace: %s", seen) }
+
 // blocked is the verdict on packets that netfilter has let pass and that are refused
 // after that.
-func (f facts) blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, what, seen string) *ruling {
+func (f facts) blocked(p *evidence.Traversal, code diagnose.Code, at probe.Checkpoint, what string, seen evidence.Line) *ruling {
 	why, mend := f.blocks(p)
 	if len(why) == 0 || otherwise(p) {
 		return nil
 	}
 	return final(diagnose.Verdict{Code: code, Checkpoint: at, Where: diagnose.WhereHere,
 		Summary:  "IPsec on this host refuses " + what,
-		Evidence: slices.Concat(confirms(p, "XFRM_POLICY"), []evidence.Line{evidence.Kernel.Decides("netfilter trace: %s", seen)}, why),
+		Evidence: slices.Concat(confirms(p, "XFRM_POLICY"), []evidence.Line{seen}, why),
 		Fix:      mend})
 }
 
@@ -112,7 +115,7 @@ func (f facts) innerInDropped(time.Time) *ruling {
 	if p.Drop == nil {
 		what := fmt.Sprintf("the replies of %s", f.target())
 		if p.Passed == "input" {
-			return f.blocked(p, diagnose.InputFirewall, probe.A6, what, "they pass the input hook, and did not reach the application")
+			return f.blocked(p, diagnose.InputFirewall, probe.A6, what, traced("they pass the input hook, and did not reach the application"))
 		}
 		if r := overruled(p, probe.A6, what); r != nil {
 			return r
@@ -156,7 +159,7 @@ func (f facts) forwarded(time.Time) *ruling {
 		return final(dropVerdict(diagnose.ForwardFirewall, probe.B5, p.Drop, what+" between the tunnel and its way out"))
 	}
 	if p.Passed == "input" {
-		return f.blocked(p, diagnose.InputFirewall, probe.B7, what, "it passes the input hook, and nothing answers")
+		return f.blocked(p, diagnose.InputFirewall, probe.B7, what, traced("it passes the input hook, and nothing answers"))
 	}
 	if r := overruled(p, probe.B7, fmt.Sprintf("packets to %s", f.target())); r != nil {
 		return r
@@ -203,7 +206,7 @@ func (f facts) forwarded(time.Time) *ruling {
 				dst, f.Interface), fix.Check("wg show %s allowed-ips", f.Interface))
 		}
 	case p.Lost == "prerouting":
-		return f.blocked(p, diagnose.ForwardFirewall, probe.B5, what, notForwarded)
+		return f.blocked(p, diagnose.ForwardFirewall, probe.B5, what, traced(notForwarded))
 	default:
 		return nil
 	}
@@ -241,7 +244,7 @@ func (f facts) returned(time.Time) *ruling {
 	}
 	if w.Kind == evidence.RouteUnknown || w.Kind == evidence.RouteFound && w.Interface == f.Interface {
 		if p.Lost == "prerouting" {
-			return f.blocked(p, diagnose.ReturnFirewall, probe.B7, from, notForwarded)
+			return f.blocked(p, diagnose.ReturnFirewall, probe.B7, from, traced(notForwarded))
 		}
 		return nil
 	}

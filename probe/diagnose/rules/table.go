@@ -132,7 +132,7 @@ var table = []rule{
 
 	// What is only missing.
 	{name: "no response", views: asA | peers, after: names("reply dropped by the kernel", "ICMP error"), find: facts.noResponse,
-		finds: finds{diagnose.NoResponse: {probe.A3}}},
+		finds: finds{diagnose.NoResponse: {probe.A3}, diagnose.PSKMismatch: {probe.A3}}},
 	{name: "reply not delivered", views: asA, after: names("no response"), find: facts.notDelivered,
 		finds: finds{diagnose.InputFirewall: {probe.A6}}},
 	{name: "no reply", views: asA, after: names("reply not delivered"), find: facts.noReply,

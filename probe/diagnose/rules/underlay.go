@@ -256,6 +256,7 @@ func (f facts) noResponse(now time.Time) *ruling {
 			"on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.Label()),
 	}
 	f.workedBefore(&v, now)
+	f.notTaken(&v)
 	if p.Route.Local {
 		v.Where = diagnose.WhereHere
 		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there",
@@ -271,7 +272,9 @@ func (f facts) noResponse(now time.Time) *ruling {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("netfilter trace: they pass this host's rules, and no answer "+
 			"came as far as prerouting"))
 	}
-	v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
+	if len(v.Fix) == 0 {
+		v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
+	}
 	f.otherAddresses(&v)
 	f.mapping(&v, now)
 	return &ruling{v, settled}

@@ -55,7 +55,7 @@ func (f facts) worksIn(data bool, at time.Time) bool {
 // arrived reports whether a message that may hold the flow's request has come to the tunnel of
 // the host that is called.
 func (f facts) arrived() bool {
-	return f.Side == probe.SideB && f.Flow != nil && f.Flow.Seen[probe.B3] != nil
+	return f.Side == probe.SideB && f.Flow != nil && (f.Flow.Seen[probe.B3] != nil || f.Level.Copies() && f.Flow.Seen[probe.B4] != nil)
 }
 
 // latestIsData reports whether the latest packet is no message of a handshake.
@@ -122,7 +122,8 @@ func (f facts) refusedIn(now time.Time) *ruling {
 		return nil
 	}
 	return f.blocked(p, diagnose.UnderlayInputFirewall, f.missedAt(data, now),
-		fmt.Sprintf("encrypted packets from %s", p.Src), "they pass the input hook, and none came to the tunnel's socket")
+		fmt.Sprintf("encrypted packets from %s", p.Src),
+		f.seen(evidence.Kernel).Decides("netfilter trace: they pass the input hook, and none came to the tunnel's socket"))
 }
 
 // wireInFiltered: the peer's encrypted packets arrive, and the check of their source
@@ -167,7 +168,7 @@ func (f facts) replyElsewhere(now time.Time) *ruling {
 	to := f.outerTarget(p.Handshake.LastAnswered)
 	return &ruling{diagnose.Verdict{Code: diagnose.ReplyLeavesElsewhere, Checkpoint: probe.B2, Where: diagnose.WhereHere,
 		Summary: fmt.Sprintf("%s's packets arrive on %s, but replies would leave via %s", p.Label(), in.In, elsewhere),
-		Evidence: []evidence.Line{evidence.Kernel.Decides("%d initiations came in on %s, and none of the answers to them "+
+		Evidence: []evidence.Line{f.seen(evidence.Kernel).Decides("%d initiations came in on %s, and none of the answers to them "+
 			"led to data", p.Handshake.Answered, in.In),
 			evidence.Kernel.Decides("ip route get %s%s: %s", p.Endpoint.Addr(), f.markText(), p.Route.Describe())},
 		Fix: append(fix.Steps{fix.Note("lead answers to " + to + " out of " + in.In + ":")},

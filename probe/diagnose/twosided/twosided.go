@@ -65,7 +65,8 @@ func (b *Facts) Judge() diagnose.Verdict {
 	if b.B.Peer != nil || b.B.Flow != nil {
 		vb, _ = rules.Judge(b.B, b.EndB)
 	}
-	stuck := va.Code == diagnose.NoResponse || va.Code == diagnose.Idle && b.A.Peer != nil && b.A.Peer.Handshake.Sent > 0 && !b.seenA(probe.A4)
+	stuck := va.Code == diagnose.NoResponse || va.Code == diagnose.PSKMismatch && !va.Certain ||
+		va.Code == diagnose.Idle && b.A.Peer != nil && b.A.Peer.Handshake.Sent > 0 && !b.seenA(probe.A4)
 	switch {
 	case va.Healthy() || va.Certain && va.Code != diagnose.Idle:
 		v := b.on(va, true)
@@ -73,10 +74,16 @@ func (b *Facts) Judge() diagnose.Verdict {
 		return v
 	case stuck && !b.dataLost():
 		return b.handshake(va, vb)
-	case b.seenA(probe.A4):
+	case b.seenA(probe.A4), b.sentUntold():
 		return b.data(va, vb)
 	}
 	return b.on(va, true)
+}
+
+// sentUntold reports whether A has sent the flow's packet, where it is not told there in which
+// message: it has come to B.
+func (b *Facts) sentUntold() bool {
+	return b.A.Level.Copies() && b.seenA(probe.A1) && (b.seenB(probe.B3) || b.seenB(probe.B4))
 }
 
 func (b *Facts) seenA(cp probe.Checkpoint) bool { return b.A.Flow != nil && b.A.Flow.Seen[cp] != nil }
@@ -106,6 +113,11 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 		s := diagnose.Stranger{Reason: r, Count: calls.Reasons[r], Last: calls.Latest, Key: b.A.PublicKey}
 		s.From, _ = calls.Latest.Outer()
 		v := rules.Stranger(b.B, &s) // found in both recordings by its index
+		v.Evidence = append(v.Evidence, b.saw(calls, "initiation"))
+		return b.on(v, false)
+	}
+	if n := calls.Reasons[probe.InitiationRefused]; n > 0 && n == calls.Arrived && b.B.Peer != nil {
+		v := rules.Refused(b.B, n) // found in both recordings, so that nobody else has made them
 		v.Evidence = append(v.Evidence, b.saw(calls, "initiation"))
 		return b.on(v, false)
 	}
