@@ -38,7 +38,8 @@ func (j *joined) complete(x *run) bool {
 	}
 	inner := !x.Kernel || j.out != nil && j.in != nil
 	handshake := j.seen[probe.A2] == nil || j.initiation != nil && j.response != nil
-	return inner && handshake && j.sent != nil && j.sentOther == "" && j.received != nil && j.receivedOther == ""
+	told := x.copies() || j.sentOther == "" && j.receivedOther == ""
+	return inner && handshake && j.sent != nil && j.received != nil && told
 }
 
 // concerns selects the events to be read. It may select some too many.
@@ -57,6 +58,8 @@ func (x *run) concerns(e *probe.Event) bool {
 	switch {
 	case !e.HasAddrs():
 		return false
+	case x.copies() && untold(e):
+		return e.Peer == x.peer
 	case e.InnerDst == to && e.Proto == x.proto:
 		return x.to.Port() == 0 || e.InnerDstPort == x.to.Port()
 	case e.InnerSrc == to && e.Proto == x.proto:
@@ -84,9 +87,15 @@ func (x *run) join() *joined {
 	for i := range x.events {
 		j.add(x, &x.events[i], ids)
 	}
+	if x.copies() {
+		j.likely(x)
+	}
 	j.handshake(x)
 	j.sent, j.sentOther = x.encrypted(evidence.ToWire, j.seen[probe.A4])
 	j.received, j.receivedOther = x.encrypted(evidence.FromWire, j.seen[probe.A5])
+	if x.copies() {
+		j.guessed(x)
+	}
 	if j.received == nil && j.seen[probe.A4] != nil && j.seen[probe.A5] == nil {
 		j.received, j.receivedOther = x.likelyReply(j.seen[probe.A4])
 	}

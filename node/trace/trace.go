@@ -75,7 +75,7 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 // the next.
 func (x *run) sure() bool {
 	j := x.join()
-	return !x.answer.Answered || j.sentOther == "" && j.receivedOther == ""
+	return !x.answer.Answered || x.copies() || j.sentOther == "" && j.receivedOther == ""
 }
 
 // follow sends one packet and observes what becomes of it. The caller closes the

@@ -28,6 +28,11 @@ func (b *builder) peer() string {
 	return "no peer"
 }
 
+// untold reports whether it is not told what is in a message.
+func (b *builder) untold(e *probe.Event) bool {
+	return b.f.Level.Copies() && e.InnerDst == (probe.Addr{})
+}
+
 func (b *builder) cryptokey() Step {
 	e := b.f.Seen[probe.A1]
 	if e == nil {
@@ -126,9 +131,17 @@ func (b *builder) encapsulation() Step {
 		if b.f.Seen[probe.A1] == nil {
 			return Step{Checkpoint: "A4"}
 		}
+		if b.f.Level.Copies() {
+			return Step{Checkpoint: "A4", Result: "no message of its length left for " + b.peer()}
+		}
 		return Step{Checkpoint: "A4", Result: "the packet waits in the device for a handshake, and none left"}
 	}
 	_, to := e.Outer()
+	if b.untold(e) {
+		s := at(probe.A4, e, "likely in a datagram of %d bytes to %s: %s", e.OuterLen, to, b.f.SentOther)
+		s.Evidence = append(s.Evidence, fmt.Sprintf("receiver index %#08x, counter %d", e.Receiver, e.Counter))
+		return s
+	}
 	s := at(probe.A4, e, "%d bytes in a datagram of %d to %s", e.InnerLen, e.OuterLen, to)
 	s.Evidence = append(s.Evidence, fmt.Sprintf("receiver index %#08x, counter %d", e.Receiver, e.Counter))
 	if padding := int(e.OuterLen) - probe.LenKeepalive - int(e.InnerLen); padding > 0 {
@@ -156,8 +169,17 @@ func (b *builder) decryption() Step {
 		return s
 	}
 	e := b.f.Seen[probe.A5]
-	if e == nil {
+	switch {
+	case e == nil:
 		return Step{Checkpoint: "A5", Result: "no such packet came to the tunnel"}
+	case b.untold(e):
+		from, _ := e.Outer()
+		s := at(probe.A5, e, "likely the message from %s of %d bytes: %s", from, e.OuterLen, b.f.ReceivedOther)
+		if b.f.Seen[probe.A6] == nil {
+			s.Status = Unknown
+			s.Result += fmt.Sprintf("; whether the device has taken it, level %s does not tell", b.f.Level)
+		}
+		return s
 	}
 	s := at(probe.A5, e, "AllowedIPs %s of %s allow the source", e.Prefix(), b.peer())
 	if e.Reason == probe.DisallowedSource {
