@@ -1,7 +1,7 @@
 package tunnel
 
 import (
-	"maps"
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +51,7 @@ type accountant struct {
 	evidence notes[remains]  // guarded by mu
 
 	idle map[probe.PeerID]*[3]idleness // used by run only
+	work rounds                        // used by run only
 }
 
 type idleness struct {
@@ -64,6 +65,7 @@ func newAccountant(t *Tunnel) *accountant {
 
 // missing notes a gap. It is called by the seams.
 func (a *accountant) missing(g gap) {
+	defer a.t.busy() // once it is noted, so that the accountant does not sleep over it
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.gaps) >= accountQueue {
@@ -107,7 +109,7 @@ func (a *accountant) flushed(id probe.PeerID, reason probe.Reason) {
 	a.kick()
 }
 
-// kick makes the accountant look soon rather than at its next round.
+// kick makes the accountant look soon rather than at its next round, or wakes it.
 func (a *accountant) kick() {
 	select {
 	case a.kicks <- struct{}{}:
@@ -157,6 +159,9 @@ func (t *Tunnel) examine(e *probe.Event, buf []byte) (remains, bool) {
 	if end <= headroom || end > len(buf) {
 		return remains{}, false // a keepalive: nothing in it to judge by
 	}
+	if peer, _ := t.local.lookup(binary.LittleEndian.Uint32(buf[4:])); peer != e.Peer || !isData(buf) {
+		return remains{}, false // the device has made a keepalive of its own in it since
+	}
 	inner := buf[headroom:end]
 	if allZero(inner) {
 		return remains{reason: probe.AuthenticationFailed}, true
@@ -195,48 +200,6 @@ func allZero(b []byte) bool {
 	return true
 }
 
-// run does the accounts until done is closed.
-func (a *accountant) run(done <-chan struct{}) {
-	ticker := time.NewTicker(accountEvery)
-	defer ticker.Stop()
-	quiet, rounds := false, 0
-	for {
-		select {
-		case <-done:
-			return
-		case <-a.kicks:
-		case <-ticker.C:
-			a.t.clock.sync()
-			if rounds++; rounds%accountForget == 0 {
-				a.forget()
-				maps.DeleteFunc(a.idle, func(id probe.PeerID, _ *[3]idleness) bool { return a.t.peers.get(id).id == 0 })
-			}
-			if a.t.active.Swap(false) || !quiet {
-				quiet = a.sweep()
-			}
-		}
-		start := time.Now()
-		a.mu.Lock()
-		due := a.due
-		a.due, a.gaps = a.gaps, nil // by the next round more is known of them
-		a.mu.Unlock()
-		a.settle(due)
-		if !rest(done, max(accountPause, accountRest*time.Since(start))) {
-			return
-		}
-	}
-}
-
-// rest waits for d, and reports false if done is closed by then.
-func rest(done <-chan struct{}, d time.Duration) bool {
-	select {
-	case <-done:
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
 // forget drops what nobody has asked about for long.
 func (a *accountant) forget() {
 	a.mu.Lock()
@@ -246,7 +209,7 @@ func (a *accountant) forget() {
 }
 
 // sweep looks for packets whose drop no later packet has shown, and reports
-// whether nothing is inside the device.
+// whether nothing is inside the device that another look could tell of.
 func (a *accountant) sweep() (quiet bool) {
 	quiet = true
 	for p := range a.t.peers.all() {
@@ -267,7 +230,6 @@ func (a *accountant) sweepPeer(p *peer) (quiet bool) {
 			}
 			continue
 		}
-		quiet = false
 		idle := a.idle[p.id]
 		if idle == nil {
 			idle = new([3]idleness)
@@ -275,15 +237,21 @@ func (a *accountant) sweepPeer(p *peer) (quiet bool) {
 		}
 		if idle[i].left != left || idle[i].rounds == 0 {
 			idle[i] = idleness{left, 1}
+			quiet = false
 			continue
 		}
 		if idle[i].rounds++; idle[i].rounds <= accountIdle {
+			quiet = false
 			continue
 		}
 		if i == 0 {
 			a.overflow(p, left, entered)
+			// Fewer wait for a session, and for nothing of ours: they leave, or give
+			// way to what comes later, or the device says that it discards them.
+			quiet = quiet && entered-left <= deviceStaged
 			continue
 		}
+		quiet = false
 		idle[i].rounds = 1
 		state := tagInbound4 + tagState(i-1)
 		if from, to := w.leave(entered+1, entered); from <= to {

@@ -45,7 +45,7 @@ type Tunnel struct {
 	sessionKeys sessionKeys
 	taps        atomic.Pointer[taps] // nil or empty: nobody records; changed under config
 
-	active      atomic.Bool // packets passed since the accountant last looked; see busy
+	active      atomic.Uint32 // what has passed since the accountant last looked; see busy
 	untagged    atomic.Uint64
 	mismatches  atomic.Uint64
 	uninspected atomic.Uint64
@@ -96,14 +96,6 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		t.workers.Go(func() { run(t.done) })
 	}
 	return t, nil
-}
-
-// busy notes that packets pass. The word is shared by all processors, so it is
-// written only when it changes.
-func (t *Tunnel) busy() {
-	if !t.active.Load() {
-		t.active.Store(true)
-	}
 }
 
 // Up opens the sockets and starts the peers; Down does the reverse.
