@@ -325,7 +325,7 @@ func (s *Snapshot) askOne(sock *socket, f Flow, flags uint32, r *Route) error {
 			body = body.with(unix.RTA_DPORT, binary.BigEndian.AppendUint16(nil, f.DPort))
 		}
 	}
-	var arena []Hop
+	arena := make([]Hop, 0, 1) // as a rule there is one
 	ok := false
 	err := sock.request(unix.RTM_GETROUTE, 0, body, unix.RTM_NEWROUTE, func(msg []byte) {
 		ok = parseRoute(msg, r, &arena)
