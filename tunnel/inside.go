@@ -62,10 +62,13 @@ func (g *gate) wait() {
 	if g.still == w && g.left == left {
 		return
 	}
-	start := time.Now()
+	start, before := time.Now(), left
 	for idle := 0; idle < roomMoves && w.inside() > maxInside; idle++ {
 		if time.Since(start) > roomWait {
-			return
+			if left != before {
+				return // it is slow, and not still
+			}
+			break
 		}
 		time.Sleep(roomPause)
 		if now := w.left.Load(); now != left {

@@ -26,7 +26,7 @@ func recordingMeta(it Served, req *RecordRequest) (*recording.Meta, error) {
 		return nil, fmt.Errorf("record: %w", err)
 	}
 	m := &recording.Meta{Format: recording.Format, ID: rand.Uint64(), Version: moduleVersion(), Host: host,
-		Interface: s.Interface, Config: s.Config,
+		Interface: s.Interface, Config: s.Config, Level: s.Tunnel.Level(),
 		PublicKey: status.PublicKey, ListenPort: status.ListenPort, FwMark: status.FwMark,
 		Kernel: s.Kernel, Clock: hostClock(), Addrs: it.Addresses(), Filter: req.Filter, Snaplen: req.Snaplen}
 	for _, p := range s.Tunnel.Peers() {

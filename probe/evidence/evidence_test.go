@@ -209,7 +209,8 @@ func TestHinted(t *testing.T) {
 		{&hint, false, "does not prove that anything is wrong"}, {&hint, true, "does not prove that anything is wrong"},
 		{&usual, false, "TCP_RFC7323_PAWS in tcp_validate_incoming; connections that work have that, too"}, {&usual, true, ""},
 	} {
-		if got := (&evidence.Traversal{KernelDrop: test.drop}).Hinted(test.works); !strings.Contains(got, test.want) || test.want == "" && got != "" {
+		got := (&evidence.Traversal{KernelDrop: test.drop}).Hinted(test.works)
+		if !strings.Contains(got, test.want) || test.want == "" && got != "" {
 			t.Errorf("%+v, works %v: %q, want %q", test.drop, test.works, got, test.want)
 		}
 	}

@@ -25,7 +25,8 @@ func TestRepliesElsewhereOfAPeer(t *testing.T) {
 				s.Flow = nil
 			}
 			v, _ := s.judge()
-			if v.Code != diagnose.ReplyLeavesElsewhere || !v.Certain || !strings.Contains(v.Summary, "arrive on wan, but replies would leave via lan") {
+			const want = "arrive on wan, but replies would leave via lan"
+			if v.Code != diagnose.ReplyLeavesElsewhere || !v.Certain || !strings.Contains(v.Summary, want) {
 				t.Errorf("side %v, flow %v: %s, certain %v: %s", side, flow, v.Code, v.Certain, v.Summary)
 			}
 		}
