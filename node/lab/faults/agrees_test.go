@@ -17,7 +17,7 @@ var faultDoctor = flag.Bool("faults.doctor", false, "have doctor look, too, and 
 // of the tunnel it need not know, and says nothing else that is certain.
 func (s *site) agrees(f *fault, r *diagnose.Report) {
 	s.T.Helper()
-	calls := s.Calls(s.Web())
+	calls := s.Calls(f.service(s))
 	defer calls.Stop()
 	var d diagnose.DoctorReport
 	s.Ask(f.host(s), &d, "doctor", "wg0", "--for", "7s")

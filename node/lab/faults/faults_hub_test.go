@@ -33,10 +33,8 @@ func faultsOfHub() []fault {
 	} {
 		conf := func(s *site) { network(s); f.conf(s) }
 		all = append(all,
-			fault{code: f.code, how: f.how, side: "A", at: f.a, says: f.saysOf, conf: conf,
-				ask: func(s *site) *diagnose.Report { return s.Explain(spoke(s)) }},
-			fault{code: f.code, how: f.how, side: "B", at: f.b, says: f.saysOf, conf: conf,
-				ask: func(s *site) *diagnose.Report { return s.Overheard(spoke(s)) }})
+			fault{code: f.code, how: f.how, side: "A", at: f.a, says: f.saysOf, conf: conf, web: spoke},
+			fault{code: f.code, how: f.how, side: "B", at: f.b, says: f.saysOf, conf: conf, web: spoke})
 	}
 	all = append(all, fault{code: diagnose.ForwardingDisabled, how: "and the hub knows no such spoke", side: "B", at: "B5",
 		says: "must be in the AllowedIPs of the peer that has it", conf: network,
@@ -44,6 +42,6 @@ func faultsOfHub() []fault {
 			s.H.Sysctl("net.ipv4.ip_forward", "0")
 			s.H.Sysctl("net.ipv6.conf.all.forwarding", "0")
 		},
-		ask: func(s *site) *diagnose.Report { return s.Overheard(spoke(s)) }})
+		web: spoke})
 	return all
 }

@@ -45,15 +45,13 @@ func faultsOfSpokes() []fault {
 				"\niifname wg0 oifname wg0 "+end+" comment "+culprit)
 		}
 	}
-	one := fault{code: diagnose.ForwardFirewall, at: "B5", setup: hubOfThree, twin: func(s *site) {
+	one := fault{code: diagnose.ForwardFirewall, at: "B5", setup: hubOfThree, web: bob, twin: func(s *site) {
 		sitetest.NFT(s.H, "forward", between(s, 4, 3)+"drop comment "+harmless)
 	}}
 	hub, told := one, one
 	told.only = 6 // A hears of it as of every other rejection
 	hub.how, hub.side, hub.says, hub.mends, hub.inject = "spokes are kept apart", "B", culprit, true, apart("drop")
-	hub.ask = func(s *site) *diagnose.Report { return s.Overheard(bob(s)) }
 	told.how, told.side, told.inject = "spokes are kept apart, and told so", "A", apart("reject with icmpx admin-prohibited")
-	told.ask = func(s *site) *diagnose.Report { return s.Explain(bob(s)) }
 	return []fault{hub, told}
 }
 

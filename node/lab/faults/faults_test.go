@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,7 +43,8 @@ type fault struct {
 	inject func(s *site) // breaks it when all is well
 	fresh  bool          // there is no session when the question is asked
 
-	ask   func(s *site) *diagnose.Report // nil: as side says, for B's web server
+	ask   func(s *site) *diagnose.Report // nil: as side says, for web
+	web   func(s *site) string           // that is asked about, and that others call, too; nil: B's web server
 	want  diagnose.Code                  // "": code; another where one host cannot know
 	first diagnose.Code                  // the candidate that comes first
 	at    string                         // the checkpoint
@@ -260,14 +262,22 @@ func (f *fault) host(s *site) *lab.Host {
 	return s.A
 }
 
+// service is what is asked about.
+func (f *fault) service(s *site) string {
+	if f.web != nil {
+		return f.web(s)
+	}
+	return s.Web()
+}
+
 func (f *fault) question(s *site) *diagnose.Report {
 	switch {
 	case f.ask != nil:
 		return f.ask(s)
 	case f.side == "B":
-		return s.Overheard(s.Web())
+		return s.Overheard(f.service(s))
 	}
-	return s.Explain(s.Web())
+	return s.Explain(f.service(s))
 }
 
 func (f *fault) check(s *site, r *diagnose.Report) {
@@ -324,7 +334,7 @@ func (s *site) disturb(f *fault) (stop func()) {
 	switch {
 	case f.quiet:
 	case *faultNoise:
-		stop = s.noise()
+		stop = s.noise(netip.MustParseAddrPort(f.service(s)))
 	case *faultForged:
 		stop = s.liars()
 	}

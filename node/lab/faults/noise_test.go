@@ -21,12 +21,12 @@ var faultNoise = flag.Bool("faults.noise", false, "ask in the midst of 200 other
 // datagrams a second from the same source, a fifth each to the same service, to ports of the
 // same host that are closed, to a neighbor of it that is not there, and to H. It returns what
 // ends them.
-func (s *site) noise() (stop func()) {
-	dead := s.HLan().Addr().Next()
-	for slices.Contains([]netip.Addr{s.Addr.HLan.V4.Addr(), s.Addr.HLan.V6.Addr(), s.Addr.B.V4.Addr(), s.Addr.B.V6.Addr()}, dead) {
+func (s *site) noise(service netip.AddrPort) (stop func()) {
+	host, hub := service.Addr(), netip.MustParseAddr(s.Inner(2))
+	dead := host.Next()
+	for slices.Contains([]netip.Addr{s.Addr.HLan.V4.Addr(), s.Addr.HLan.V6.Addr()}, dead) {
 		dead = dead.Next()
 	}
-	host, hub := netip.MustParseAddr(s.IP(s.Addr.B)), netip.MustParseAddr(s.Inner(2))
 	done, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		const perTick, life = 4, 10 // of each kind, ten times a second; ticks that each is held open
@@ -49,8 +49,8 @@ func (s *site) noise() (stop func()) {
 						kind int
 						at   netip.AddrPort
 					}{
-						{unix.SOCK_STREAM, netip.AddrPortFrom(host, 80)}, {unix.SOCK_STREAM, netip.AddrPortFrom(host, 8099)},
-						{unix.SOCK_DGRAM, netip.AddrPortFrom(host, 9099)}, {unix.SOCK_STREAM, netip.AddrPortFrom(dead, 80)},
+						{unix.SOCK_STREAM, service}, {unix.SOCK_STREAM, netip.AddrPortFrom(host, 8099)},
+						{unix.SOCK_DGRAM, netip.AddrPortFrom(host, 9099)}, {unix.SOCK_STREAM, netip.AddrPortFrom(dead, service.Port())},
 						{unix.SOCK_DGRAM, netip.AddrPortFrom(hub, 9099)},
 					} {
 						fd, err := begin(to.kind, to.at)

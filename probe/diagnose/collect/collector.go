@@ -138,7 +138,12 @@ func (c *Collector) addData(p *diagnose.Peer, e *probe.Event) {
 	case e.Reason == probe.SendError:
 		p.SendErrno, p.SendError = e.Errno(), e
 	case e.Reason == probe.DisallowedSource:
-		if p.Disallowed == nil || c.concerns(e) || !c.concerns(p.Disallowed) {
+		// The latest, but one whose source is known says more, and one of the flow most.
+		says := func(e *probe.Event) int {
+			src, _ := e.Inner()
+			return map[bool]int{true: 1}[src.Addr().IsValid()] + map[bool]int{true: 2}[c.concerns(e)]
+		}
+		if p.Disallowed == nil || says(e) >= says(p.Disallowed) {
 			p.Disallowed = e
 		}
 		p.DisallowedN++

@@ -45,10 +45,23 @@ func (f facts) sourceDisallowed(time.Time) *ruling {
 	if f.Peer == nil || f.Peer.Disallowed == nil || f.allowedByNow() {
 		return nil
 	}
-	if src, dst := f.Peer.Disallowed.Inner(); f.Flow != nil && src.Addr().IsValid() && !f.Flow.Toward(dst) {
+	src, dst := f.Peer.Disallowed.Inner()
+	known := src.Addr().IsValid()
+	switch {
+	case !known && (f.Flow == nil || f.Flow.Seen[probe.B4] != nil):
+		return nil // it may be what hosts send by themselves, which nobody misses
+	case known && f.Flow != nil && !f.Flow.Toward(dst):
 		return nil // another packet's
 	}
-	return final(f.disallowed(f.Peer.Disallowed))
+	r := final(f.disallowed(f.Peer.Disallowed))
+	if !known {
+		r.Evidence = append(r.Evidence, evidence.Inferred.Decides("the source is not known; link-local ones, of what hosts send by "+
+			"themselves, are dropped like that, too"))
+		r.Candidates = []diagnose.Candidate{diagnose.Maybe(diagnose.DisallowedSource,
+			"on %s, tcpdump -ni any shows the source of what enters the tunnel", f.Peer.Label())}
+		r.settled = false
+	}
+	return r
 }
 
 // allowedByNow reports whether the peer may send what was dropped: its AllowedIPs have changed

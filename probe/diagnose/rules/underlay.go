@@ -59,9 +59,15 @@ func (f facts) noEndpoint(now time.Time) *ruling {
 	return final(v)
 }
 
+// refusedHere reports whether this host itself has refused a message to the peer since the latest
+// handshake, so that this does not show that its route is of no consequence.
+func refusedHere(p *diagnose.Peer) bool {
+	return p.SendErrno != 0 || p.ICMP != nil && p.ICMPHere
+}
+
 func (f facts) endpointInTunnel(time.Time) *ruling {
 	p := f.Peer
-	if p.Handshake.EstablishedNow || p.Route.Kind != evidence.RouteFound || p.Route.Interface != f.Interface {
+	if p.Handshake.EstablishedNow && !refusedHere(p) || p.Route.Kind != evidence.RouteFound || p.Route.Interface != f.Interface {
 		return nil
 	}
 	ep := p.Endpoint.Addr()
@@ -74,7 +80,7 @@ func (f facts) endpointInTunnel(time.Time) *ruling {
 
 func (f facts) endpointNotRouted(time.Time) *ruling {
 	p := f.Peer
-	if p.Handshake.EstablishedNow || p.Route.Kind == evidence.RouteUnknown || p.Route.Kind == evidence.RouteFound {
+	if p.Handshake.EstablishedNow && !refusedHere(p) || p.Route.Kind == evidence.RouteUnknown || p.Route.Kind == evidence.RouteFound {
 		return nil
 	}
 	ep := p.Endpoint.Addr()
