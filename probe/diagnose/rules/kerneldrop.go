@@ -221,10 +221,11 @@ func (f facts) goneBy(on evidence.Segment, d *evidence.KernelDrop, now time.Time
 // rule: that of the next attempt counts, too.
 const traceTime = 3 * time.Second
 
-// awaitsTrace reports whether netfilter's trace may still name the rule. It does not, if it
-// has shown that packet, or a later one, and no rule that drops it, or two were dropped.
+// awaitsTrace reports whether netfilter's trace may still name the rule, one that drops the packet or
+// that has lowered its TTL. It does not, if it has shown that packet, or a later one, and no rule that
+// does, or two were dropped.
 func (f facts) awaitsTrace(on evidence.Segment, d *evidence.KernelDrop, now time.Time) bool {
-	if d.Place != "nft_do_chain" || !f.traced() || d.Named != nil {
+	if d.Place != "nft_do_chain" && d.Reason != "IP_INHDR" || !f.traced() || d.Named != nil {
 		return false
 	}
 	const slack = 10 * time.Millisecond // the clocks' readings, of one packet

@@ -62,7 +62,9 @@ func TestKernelDrops(t *testing.T) {
 		{kernelCase: kernelCase{"no route for what this host does not forward", tell(probe.SideA).kernel(evidence.ToTunnel,
 			dropped("IP_INNOROUTES", "ip_error", early)), diagnose.OutputFirewall, probe.A1, false, ""}, open: true},
 		{kernelCase: kernelCase{"TTL", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, dropped("IP_INHDR", "ip_forward")),
-			diagnose.TTLExceeded, probe.B5, true, "TTL has run out"}},
+			diagnose.TTLExceeded, probe.B5, true, "TTL has run out"}, open: true}, // a rule may have set it
+		{kernelCase: kernelCase{"TTL, and the trace shows no rule", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
+			shown(dropped("IP_INHDR", "ip_forward"))), diagnose.TTLExceeded, probe.B5, true, "TTL has run out"}},
 		{kernelCase: kernelCase{"the other end of a cable", tell(probe.SideA).kernel(evidence.ToWire,
 			dropped("NOT_SPECIFIED", "__dev_forward_skb2")), diagnose.MTUBlackhole, probe.A2, false, "MTU is smaller"}},
 		{kernelCase: kernelCase{"a rule that the trace has named", tell(probe.SideA).kernel(evidence.ToTunnel, traced),

@@ -45,11 +45,14 @@ func (f facts) onwardTTL(p *evidence.Traversal, what string) *ruling {
 	if d := p.KernelDrop; d != nil && d.Reason != "IP_INHDR" && (otherwise(p) || d.OfRouting()) {
 		return nil // the kernel says that it was something else
 	}
-	if !expires(p.Lowered) || p.Lost == "" || p.Route.Kind != evidence.RouteFound || p.Route.Local {
+	confirmed := confirms(p, "IP_INHDR") // what became of it the trace may not know yet
+	if !expires(p.Lowered) || p.Lost == "" && confirmed == nil || p.Route.Kind != evidence.RouteFound || p.Route.Local {
 		return nil
 	}
-	v := loweredTTL(p.Lowered, probe.B5, what, append(confirms(p, "IP_INHDR"),
-		evidence.Kernel.Decides("netfilter trace: they are seen last in the %s hook", p.Lost))...)
+	if p.Lost != "" {
+		confirmed = append(confirmed, evidence.Kernel.Decides("netfilter trace: they are seen last in the %s hook", p.Lost))
+	}
+	v := loweredTTL(p.Lowered, probe.B5, what, confirmed...)
 	v.Summary = fmt.Sprintf("a rule of this host sets the TTL of %s to %d, so that this host does not pass them on", what, p.Lowered.To)
 	return final(v)
 }

@@ -17,6 +17,8 @@ func TestLoweredTTL(t *testing.T) {
 			Route:   evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "lan"},
 			Lowered: &evidence.Lowered{From: 64, To: ttl, By: "handle 4: ip ttl set", Spare: []string{"nft insert rule x"}}}
 	}
+	early := to(1) // what became of it the kernel has told, and the trace not yet
+	early.Lost, early.KernelDrop = "", &evidence.KernelDrop{Reason: "IP_INHDR", Place: "ip_forward", At: now, Count: 1}
 	exceeded := func() *story { return tell(probe.SideA).connects().asks().innerICMP("10.0.0.2", 11, 0) }
 	const ours = "a rule of this host"
 	for _, c := range []struct {
@@ -29,6 +31,8 @@ func TestLoweredTTL(t *testing.T) {
 			probe.B5, true, "goes in circles"}, diagnose.WhereBeyond},
 		{kernelCase{"not forwarded", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, to(1)), diagnose.TTLExceeded, probe.B5, true, ours},
 			diagnose.WhereHere},
+		{kernelCase{"not forwarded, as the kernel says", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, early), diagnose.TTLExceeded,
+			probe.B5, true, ours}, diagnose.WhereHere},
 		{kernelCase{"to 9, and not forwarded", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, to(9)), diagnose.NoReplyFromDestination,
 			probe.B7, false, ""}, diagnose.WhereHere},
 	} {
