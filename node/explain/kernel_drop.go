@@ -29,7 +29,7 @@ func (x *explanation) addDrop(d *observe.Dropped) {
 		x.facts.Kernel.On(d.On).AddDrop(x.kernel.dropOn(x.facts, d, d.On, belongs{}))
 		return
 	}
-	x.kernel.whose.ask(d.Head(), d.On == evidence.ToWire, time.Now(), func(b belongs) {
+	x.kernel.whose.ask(d.Head(), d.On == evidence.ToWire, ownTo(d), time.Now(), func(b belongs) {
 		if f := x.half(d.On, d.Src, d.Dst, b); f != nil {
 			f.Kernel.On(d.On).AddDrop(x.kernel.dropOn(f, d, d.On, b))
 		}
@@ -110,13 +110,22 @@ func ends(d *observe.Dropped, port uint16) (on evidence.Segment, remote netip.Ad
 	return on, remote, own.Port() == port
 }
 
+// ownTo is where a dropped message of this host itself was to go, invalid of what may be another
+// host's that is forwarded.
+func ownTo(d *observe.Dropped) (to netip.AddrPort) {
+	if d.Hook == "output" {
+		to = d.Dst
+	}
+	return to
+}
+
 // addDrop takes in what the kernel has dropped of all messages. o.mu must be held.
 func (o *Observer) addDrop(d *observe.Dropped, now time.Time) {
 	on, remote, ok := ends(d, o.facts.ListenPort)
 	if !ok {
 		return
 	}
-	o.wire.whose.ask(d.Head(), on == evidence.ToWire, now, func(b belongs) {
+	o.wire.whose.ask(d.Head(), on == evidence.ToWire, ownTo(d), now, func(b belongs) {
 		if k := o.kernel(remote, b); k != nil {
 			of := *o.facts
 			of.Kernel = k
@@ -132,7 +141,7 @@ func (w *wireWatch) addDrop(f *diagnose.Facts, c *collect.Collector, d *observe.
 	if !ok {
 		return
 	}
-	w.watch.whose.ask(d.Head(), on == evidence.ToWire, time.Now(), func(b belongs) {
+	w.watch.whose.ask(d.Head(), on == evidence.ToWire, ownTo(d), time.Now(), func(b belongs) {
 		for id, p := range c.Peers {
 			if id == b.peer || b.peer == 0 && b.known == evidence.Claimed && p.Endpoint == remote {
 				of := *f

@@ -29,7 +29,7 @@ func (x *explanation) keepOther(o observe.Observation) {
 // connection that is.
 func (x *explanation) addPacket(pkt *observe.Packet) {
 	if on := pkt.Match.On; on == evidence.ToWire || on == evidence.FromWire {
-		x.kernel.whose.ask(pkt.Head(), on == evidence.ToWire, time.Now(), func(b belongs) {
+		x.kernel.whose.ask(pkt.Head(), on == evidence.ToWire, sentFrom(pkt), time.Now(), func(b belongs) {
 			if f := x.half(on, pkt.First.Source(), pkt.First.Destination(), b); f != nil {
 				x.kernel.add(f, pkt, b.known, x.col.Peers[b.peer])
 			}

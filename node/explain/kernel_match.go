@@ -82,6 +82,14 @@ func remoteOf(pkt *observe.Packet) netip.AddrPort {
 	return pkt.First.Source()
 }
 
+// sentFrom is where a packet of this host itself goes, invalid of what it forwards.
+func sentFrom(pkt *observe.Packet) (to netip.AddrPort) {
+	if pkt.Match.On == evidence.ToWire && pkt.First.In == 0 {
+		to = pkt.First.Destination()
+	}
+	return to
+}
+
 var everybody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 
 func onlyLength(m netfilter.Match, payload uint16) netfilter.Match {

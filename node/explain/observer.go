@@ -115,7 +115,7 @@ func (o *Observer) add(seen *observe.Observation) {
 	case seen.Initiation != nil:
 		o.wire.whose.heard(seen.Initiation)
 	case pkt != nil:
-		o.wire.whose.ask(pkt.Head(), pkt.Match.On == evidence.ToWire, now, func(b belongs) { o.put(pkt, b) })
+		o.wire.whose.ask(pkt.Head(), pkt.Match.On == evidence.ToWire, sentFrom(pkt), now, func(b belongs) { o.put(pkt, b) })
 	case seen.Dropped != nil:
 		o.addDrop(seen.Dropped, now)
 	}

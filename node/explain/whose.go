@@ -3,6 +3,7 @@
 package explain
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -53,11 +54,18 @@ const (
 func newWhose(t Tunnel) *whose { return &whose{tunnel: t, read: make(map[call]probe.PeerID)} }
 
 // ask calls then once it is known whose the message is that begins with head, at once as a
-// rule. sent is one of this host's.
-func (w *whose) ask(head []byte, sent bool, now time.Time, then func(belongs)) {
+// rule. sent is one of this host's, to an address if it is known to be no other host's.
+func (w *whose) ask(head []byte, sent bool, to netip.AddrPort, now time.Time, then func(belongs)) {
 	if p := w.tunnel.PeerOf(head, sent); p != 0 {
 		then(belongs{p, evidence.Secret})
 		return
+	}
+	if sent && w.tunnel.Level().Copies() {
+		// A rule that drops it here leaves no copy. The port is the kernel's alone.
+		if p := w.at(to); p != 0 {
+			then(belongs{p, evidence.Kernel})
+			return
+		}
 	}
 	if sent || len(head) < tunnel.HeadLen || head[0] != probe.TypeInitiation {
 		then(belongs{known: evidence.Claimed})
@@ -72,6 +80,22 @@ func (w *whose) ask(head []byte, sent bool, now time.Time, then func(belongs)) {
 		w.release()
 	}
 	w.waiting = append(w.waiting, waiting{[tunnel.HeadLen]byte(head), now, then})
+}
+
+// at is the only peer with an endpoint, 0 if there is none, or more than one.
+func (w *whose) at(remote netip.AddrPort) (id probe.PeerID) {
+	if !remote.IsValid() {
+		return 0
+	}
+	for _, p := range w.tunnel.Peers() {
+		if p.Configured && p.Endpoint == remote {
+			if id != 0 {
+				return 0
+			}
+			id = p.ID
+		}
+	}
+	return id
 }
 
 // heard takes in an initiation that came in at a device.

@@ -42,20 +42,20 @@ func TestWhose(t *testing.T) {
 	} {
 		w, got := newWhose(b.Tunnel), []belongs(nil)
 		c.do(w, func() {
-			w.ask(c.msg[:min(len(c.msg), tunnel.HeadLen)], c.sent, start, func(b belongs) { got = append(got, b) })
+			w.ask(c.msg[:min(len(c.msg), tunnel.HeadLen)], c.sent, netip.AddrPort{}, start, func(b belongs) { got = append(got, b) })
 		})
 		if w.end(); len(got) != 1 || got[0] != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
 	w, told := newWhose(a.Tunnel), 0
-	w.ask(call[:tunnel.HeadLen], true, start, func(b belongs) {
+	w.ask(call[:tunnel.HeadLen], true, netip.AddrPort{}, start, func(b belongs) {
 		if b.known != evidence.Secret || b.peer == 0 {
 			t.Errorf("its own initiation: %+v", b)
 		}
 	})
 	for i := range 10 * waitingKept {
-		w.ask([]byte{probe.TypeInitiation, 0, 0, 0, byte(i), byte(i >> 8), 0, 0, 0, 0, 0, 0}, false, start, func(belongs) { told++ })
+		w.ask([]byte{probe.TypeInitiation, 0, 0, 0, byte(i), byte(i >> 8), 0, 0, 0, 0, 0, 0}, false, netip.AddrPort{}, start, func(belongs) { told++ })
 	}
 	if len(w.waiting) != waitingKept || told != 9*waitingKept {
 		t.Errorf("%d packets wait, and %d were told of", len(w.waiting), told)
@@ -105,6 +105,48 @@ func TestHalf(t *testing.T) {
 		one.facts.Kernel.FromWire = evidence.Traversal{Packets: 1, Whose: evidence.Secret}
 		if one.only(3 - id); one.facts.Kernel.FromWire.Packets > 0 {
 			t.Errorf("the other calls, and what is peer %d's is kept", id)
+		}
+	}
+}
+
+// copied is a tunnel of which copies of packets tell.
+type copied struct {
+	Tunnel
+	level probe.Level
+	peers []tunnel.PeerState
+}
+
+func (c copied) Level() probe.Level                    { return c.level }
+func (c copied) PeerOf([]byte, bool) probe.PeerID      { return 0 }
+func (c copied) Peers() []tunnel.PeerState             { return c.peers }
+func (c copied) Initiator([]byte) (probe.PeerID, bool) { return 0, false }
+
+// Where a message that a rule drops leaves no copy, one of this host's own is the peer's by
+// where it goes, if that is one peer alone; what comes in is not by where it came from.
+func TestWhoseOfCopies(t *testing.T) {
+	ep := netip.MustParseAddrPort("192.0.2.1:51820")
+	one := tunnel.PeerState{ID: 1, Endpoint: ep, Configured: true}
+	two, gone := one, one
+	two.ID, gone.ID, gone.Configured = 2, 3, false
+	head := []byte{probe.TypeData, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}
+	for _, c := range []struct {
+		name  string
+		level probe.Level
+		peers []tunnel.PeerState
+		sent  bool
+		to    netip.AddrPort
+		want  belongs
+	}{
+		{"sent", probe.LevelCapture, []tunnel.PeerState{gone, one}, true, ep, belongs{1, evidence.Kernel}},
+		{"another host's", probe.LevelCapture, []tunnel.PeerState{one}, true, netip.AddrPort{}, belongs{known: evidence.Claimed}},
+		{"either's", probe.LevelCapture, []tunnel.PeerState{one, two}, true, ep, belongs{known: evidence.Claimed}},
+		{"came in", probe.LevelCapture, []tunnel.PeerState{one}, false, ep, belongs{known: evidence.Claimed}},
+		{"told exactly", probe.LevelExact, []tunnel.PeerState{one}, true, ep, belongs{known: evidence.Claimed}},
+	} {
+		var got belongs
+		newWhose(copied{level: c.level, peers: c.peers}).ask(head, c.sent, c.to, time.Now(), func(b belongs) { got = b })
+		if got != c.want {
+			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func newWireWatch(link string, seen *evidence.KernelEvidence, whose *whose) *wir
 // add puts a walk down to the peer that it is of, once that is known.
 func (w *wireWatch) add(f *diagnose.Facts, c *collect.Collector, pkt *observe.Packet) {
 	sent := pkt.Match.On == evidence.ToWire
-	w.watch.whose.ask(pkt.Head(), sent, time.Now(), func(b belongs) { w.put(f, c, pkt, b) })
+	w.watch.whose.ask(pkt.Head(), sent, sentFrom(pkt), time.Now(), func(b belongs) { w.put(f, c, pkt, b) })
 }
 
 // put is add of a packet of which it is known whose it is. One that anybody could have sent is

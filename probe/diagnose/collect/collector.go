@@ -39,6 +39,7 @@ type Collector struct {
 
 	followed followed
 	recent   map[probe.PeerID]*recent // nil until there is any; see Exchanges
+	sent     []probe.Event            // the latest data messages that were sent; see unpaired
 }
 
 // Add takes one event into account. It keeps a copy, not the pointer.
@@ -62,7 +63,7 @@ func (c *Collector) Add(ev *probe.Event) {
 		}
 		AddToFlow(c.Flow, &e)
 		if c.Level.Copies() {
-			AddUnpaired(c.Flow, &e)
+			c.unpaired(&e)
 		}
 	}
 }
@@ -175,24 +176,6 @@ func (c *Collector) concerns(e *probe.Event) bool {
 		return src.Port() == f.Target.Port() && dst.Addr() == from.Addr() && (f.Target.Port() == 0 || dst.Port() == from.Port())
 	}
 	return dst == f.Target
-}
-
-// AddUnpaired takes an event of a flow's peer into account, of which it is not known whether it
-// is the flow's.
-func AddUnpaired(f *diagnose.Flow, e *probe.Event) {
-	if e.Kind != probe.KindData || e.Seam != probe.SeamUDPSend || e.Dropped() {
-		return
-	}
-	u := &f.Unpaired
-	follows := func(in *probe.Event) bool { return in != nil && in.Peer == e.Peer && in.Time <= e.Time }
-	if follows(f.Seen[probe.A1]) {
-		if u.Forth++; u.First == nil {
-			u.First = kept(e)
-		}
-	}
-	if follows(f.Seen[probe.B7]) {
-		u.Back++
-	}
 }
 
 // AddToFlow takes an event into account if it is of the flow f. It keeps a copy, not the
