@@ -73,6 +73,10 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 		return nil, err
 	}
 	r := d.report()
+	if req.Provoke && d.facts.Level.Kernel() {
+		r.Unchecked = append(r.Unchecked, "whether peers without a session answer: the kernel's WireGuard begins handshakes by itself alone, "+
+			"when it has something to send")
+	}
 	if !req.VerdictsOnly {
 		s.addFindings(ctx, r)
 		r.Findings = append(r.Findings, rules.Strangers(d.facts, known(d.now, s.strangers(d.col.Strangers)))...)

@@ -55,7 +55,8 @@ func TestWhose(t *testing.T) {
 		}
 	})
 	for i := range 10 * waitingKept {
-		w.ask([]byte{probe.TypeInitiation, 0, 0, 0, byte(i), byte(i >> 8), 0, 0, 0, 0, 0, 0}, false, netip.AddrPort{}, start, func(belongs) { told++ })
+		w.ask([]byte{probe.TypeInitiation, 0, 0, 0, byte(i), byte(i >> 8), 0, 0, 0, 0, 0, 0}, false,
+			netip.AddrPort{}, start, func(belongs) { told++ })
 	}
 	if len(w.waiting) != waitingKept || told != 9*waitingKept {
 		t.Errorf("%d packets wait, and %d were told of", len(w.waiting), told)

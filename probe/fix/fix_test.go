@@ -7,6 +7,73 @@ import (
 	"testing"
 )
 
+// languages are those of configurations, with what TestLines says in each.
+var languages = []struct {
+	name, file string
+	want       []string
+}{
+	{name: "wg-quick", file: "/etc/wireguard/wg0.conf", want: []string{
+		"# if it is behind bob, in [Peer] of bob (/etc/wireguard/wg0.conf):",
+		"AllowedIPs = 10.0.0.0/8, fd00::/8",
+		"Endpoint = HOST:PORT",
+		"MTU = 1420",
+		"# or at once:",
+		"wg set 'wg 0' peer KEY allowed-ips 10.0.0.0/8",
+		"# if it is one of yours, add it (/etc/wireguard/wg0.conf):",
+		"[Peer]",
+		"PublicKey = KEY",
+		"# on 192.0.2.1, in its [Peer] for this host:",
+		"PersistentKeepalive = 25",
+		`allow = ["10.0.0.0/8", "tcp:192.0.2.7/32:80"]`,
+		"--route-for-peers 10.0.0.0/8",
+	}},
+	{name: "TOML", file: "/etc/wireguard/wg0.toml", want: []string{
+		"# if it is behind bob, in [[peer]] of bob (/etc/wireguard/wg0.toml):",
+		`allowed_ips = ["10.0.0.0/8", "fd00::/8"]`,
+		`endpoint = "HOST:PORT"`,
+		"mtu = 1420",
+		"# or at once:",
+		"wg set 'wg 0' peer KEY allowed-ips 10.0.0.0/8",
+		"# if it is one of yours, add it (/etc/wireguard/wg0.toml):",
+		"[[peer]]",
+		`public_key = "KEY"`,
+		"# on 192.0.2.1, in its [Peer] for this host:",
+		"PersistentKeepalive = 25",
+		`allow = ["10.0.0.0/8", "tcp:192.0.2.7/32:80"]`,
+		"--route-for-peers 10.0.0.0/8",
+	}},
+	{name: "networkd", file: "/etc/systemd/network/wg0.netdev", want: []string{
+		"# if it is behind bob, in [WireGuardPeer] of bob (/etc/systemd/network/wg0.netdev):",
+		"AllowedIPs = 10.0.0.0/8, fd00::/8",
+		"Endpoint = HOST:PORT",
+		"MTUBytes = 1420",
+		"# or at once:",
+		"wg set 'wg 0' peer KEY allowed-ips 10.0.0.0/8",
+		"# if it is one of yours, add it (/etc/systemd/network/wg0.netdev):",
+		"[WireGuardPeer]",
+		"PublicKey = KEY",
+		"# on 192.0.2.1, in its [Peer] for this host:",
+		"PersistentKeepalive = 25",
+		`allow = ["10.0.0.0/8", "tcp:192.0.2.7/32:80"]`,
+		"--route-for-peers 10.0.0.0/8",
+	}},
+	{name: "NetworkManager", file: "/etc/NetworkManager/system-connections/wg0.nmconnection", want: []string{
+		"# if it is behind bob, in [wireguard-peer.KEY] of bob (/etc/NetworkManager/system-connections/wg0.nmconnection):",
+		"allowed-ips=10.0.0.0/8;fd00::/8;",
+		"endpoint=HOST:PORT",
+		"mtu=1420",
+		"# or at once:",
+		"wg set 'wg 0' peer KEY allowed-ips 10.0.0.0/8",
+		"# if it is one of yours, add it (/etc/NetworkManager/system-connections/wg0.nmconnection):",
+		"[wireguard-peer.KEY]",
+		"# the heading has the public key",
+		"# on 192.0.2.1, in its [Peer] for this host:",
+		"PersistentKeepalive = 25",
+		`allow = ["10.0.0.0/8", "tcp:192.0.2.7/32:80"]`,
+		"--route-for-peers 10.0.0.0/8",
+	}},
+}
+
 // The lines of steps are in the language of the file that they belong into, whatever
 // the steps before them are about.
 func TestLines(t *testing.T) {
@@ -29,47 +96,28 @@ func TestLines(t *testing.T) {
 			Config(Where{}, "--route-for-peers", "10.0.0.0/8"),
 		}
 	}
-	for _, c := range []struct {
-		name, file string
-		want       []string
-	}{
-		{name: "wg-quick", file: "/etc/wireguard/wg0.conf", want: []string{
-			"# if it is behind bob, in [Peer] of bob (/etc/wireguard/wg0.conf):",
-			"AllowedIPs = 10.0.0.0/8, fd00::/8",
-			"Endpoint = HOST:PORT",
-			"MTU = 1420",
-			"# or at once:",
-			"wg set 'wg 0' peer KEY allowed-ips 10.0.0.0/8",
-			"# if it is one of yours, add it (/etc/wireguard/wg0.conf):",
-			"[Peer]",
-			"PublicKey = KEY",
-			"# on 192.0.2.1, in its [Peer] for this host:",
-			"PersistentKeepalive = 25",
-			`allow = ["10.0.0.0/8", "tcp:192.0.2.7/32:80"]`,
-			"--route-for-peers 10.0.0.0/8",
-		}},
-		{name: "TOML", file: "/etc/wireguard/wg0.toml", want: []string{
-			"# if it is behind bob, in [[peer]] of bob (/etc/wireguard/wg0.toml):",
-			`allowed_ips = ["10.0.0.0/8", "fd00::/8"]`,
-			`endpoint = "HOST:PORT"`,
-			"mtu = 1420",
-			"# or at once:",
-			"wg set 'wg 0' peer KEY allowed-ips 10.0.0.0/8",
-			"# if it is one of yours, add it (/etc/wireguard/wg0.toml):",
-			"[[peer]]",
-			`public_key = "KEY"`,
-			"# on 192.0.2.1, in its [Peer] for this host:",
-			"PersistentKeepalive = 25",
-			`allow = ["10.0.0.0/8", "tcp:192.0.2.7/32:80"]`,
-			"--route-for-peers 10.0.0.0/8",
-		}},
-	} {
+	for _, c := range languages {
 		if got := steps(c.file).Lines(); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.name, strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 		}
 	}
 	if got := steps("").Lines()[0]; got != "# if it is behind bob, in [Peer] of bob:" {
 		t.Errorf("without a file: %s", got)
+	}
+}
+
+// A file is applied by the program that it is for.
+func TestApply(t *testing.T) {
+	for file, want := range map[string]string{
+		"/etc/wireguard/wg0.conf":         "wg-quick strip wg0 | wg syncconf wg0 /dev/stdin",
+		"/etc/systemd/network/wg0.netdev": "networkctl reload",
+		"/etc/NetworkManager/system-connections/wg0.nmconnection": "nmcli connection load " +
+			"/etc/NetworkManager/system-connections/wg0.nmconnection",
+		"": "# apply it as wg0 was configured: by wg set, or the program that has made it",
+	} {
+		if got := Apply("wg0", file).Lines(); got[0] != want {
+			t.Errorf("%q: %q", file, got)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package fix
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +24,12 @@ type Where struct {
 // in TOML.
 func (w Where) Heading() string {
 	switch {
+	case w.networkd():
+		return "[" + cmp.Or(networkdSections[w.Section], w.Section) + "]"
+	case w.manager() && w.Section == "Peer" && w.Peer != "":
+		return "[wireguard-peer." + w.Peer + "]"
+	case w.manager():
+		return "[" + cmp.Or(managerSections[w.Section], w.Section) + "]"
 	case !w.toml():
 		return "[" + w.Section + "]"
 	case w.Section == "Peer":
@@ -48,6 +55,38 @@ func (w Where) InFile() string {
 	return " (" + w.File + ")"
 }
 
+// networkd and manager report whether the file is one of systemd-networkd's, or of
+// NetworkManager's, which have languages of their own.
+func (w Where) networkd() bool { return strings.HasSuffix(w.File, ".netdev") }
+func (w Where) manager() bool {
+	return strings.HasSuffix(w.File, ".nmconnection") || strings.Contains(w.File, "/NetworkManager/system-connections/")
+}
+
+var (
+	networkdSections = map[string]string{"Interface": "WireGuard", "Peer": "WireGuardPeer"}
+	managerSections  = map[string]string{"Interface": "wireguard", "Peer": "wireguard-peer.KEY"}
+)
+
+// managerKeys are the keys of wg-quick as NetworkManager has them.
+var managerKeys = map[string]string{"PrivateKey": "private-key", "PresharedKey": "preshared-key", "Endpoint": "endpoint",
+	"AllowedIPs": "allowed-ips", "PersistentKeepalive": "persistent-keepalive", "MTU": "mtu", "ListenPort": "listen-port"}
+
+// Apply is how a file is applied that a device of the kernel's was configured by, in the words
+// of the program that the file is for.
+func Apply(device, file string) Steps {
+	switch w := (Where{File: file}); {
+	case w.networkd():
+		return Steps{Command("networkctl reload"), Notef("if %s keeps what it had, have it made anew:", device),
+			Command("ip link delete %s", device), Command("networkctl reload")}
+	case w.manager():
+		return Steps{Command("nmcli connection load %s", file), Command("nmcli device reapply %s", device)}
+	case file != "":
+		return Steps{Command("wg-quick strip %s | wg syncconf %s /dev/stdin", device, device),
+			Notef("addresses and routes take: wg-quick down %s; wg-quick up %s", device, device)}
+	}
+	return Steps{Notef("apply it as %s was configured: by wg set, or the program that has made it", device)}
+}
+
 // toml reports whether the file is one in wgnode's own format.
 func (w Where) toml() bool { return strings.HasSuffix(w.File, ".toml") }
 
@@ -56,6 +95,14 @@ func (w Where) line(key, value string) string {
 	switch {
 	case key == "":
 		return w.Heading()
+	case w.manager() && key == "PublicKey":
+		return "# the heading has the public key"
+	case w.manager() && managerKeys[key] == "allowed-ips":
+		return "allowed-ips=" + strings.ReplaceAll(value, ", ", ";") + ";"
+	case w.manager() && managerKeys[key] != "":
+		return managerKeys[key] + "=" + value
+	case w.networkd() && key == "MTU":
+		return "MTUBytes = " + value // in [NetDev]
 	case strings.HasPrefix(key, "--"):
 		return key + " " + value
 	case w.toml():

@@ -70,7 +70,7 @@ func Strangers(of *diagnose.Facts, all []diagnose.Stranger) []diagnose.Finding {
 		one := diagnose.Finding{Code: v.Code, Peer: s.Key, Summary: what + "; anybody could have sent that", Fix: v.Fix}
 		if s.Filed != "" {
 			one.Summary += fmt.Sprintf("; %s has that key as %s, and is not applied", of.Config, s.Filed)
-			one.Fix = fix.Steps{fix.Note("apply the file as it is now:"), fix.Command("wgnode reload %s", of.Interface)}
+			one.Fix = append(fix.Steps{fix.Note("apply the file as it is now:")}, facts{of}.apply()...)
 		}
 		found = append(found, one)
 	}

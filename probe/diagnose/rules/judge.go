@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -28,8 +29,7 @@ func Judge(of *diagnose.Facts, now time.Time) (v diagnose.Verdict, settled bool)
 	}
 	if f.Changed != "" && !v.Healthy() && v.Code != diagnose.ConnectionRefused {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: it has been changed since", f.Changed))
-		v.Fix = append(fix.Steps{fix.Note("restore the configured state:"), fix.Command("wgnode reload %s", f.Interface),
-			fix.Note("or:")}, v.Fix...)
+		v.Fix = slices.Concat(fix.Steps{fix.Note("restore the configured state:")}, f.apply(), fix.Steps{fix.Note("or:")}, v.Fix)
 	}
 	f.unapplied(&v)
 	return v, settled
@@ -48,8 +48,16 @@ func (f facts) unapplied(v *diagnose.Verdict) {
 		return
 	}
 	v.Evidence = append(v.Evidence, said...)
-	v.Fix = append(fix.Steps{fix.Note("apply the file as it is now:"), fix.Command("wgnode reload %s", f.Interface),
-		fix.Note("if that does not help:")}, v.Fix...)
+	v.Fix = slices.Concat(fix.Steps{fix.Note("apply the file as it is now:")}, f.apply(),
+		fix.Steps{fix.Note("if that does not help:")}, v.Fix)
+}
+
+// apply is how the configuration's file is applied.
+func (f facts) apply() fix.Steps {
+	if f.Level.Kernel() {
+		return fix.Apply(f.Interface, f.Config)
+	}
+	return fix.Steps{fix.Command("wgnode reload %s", f.Interface)}
 }
 
 func (f facts) judge(now time.Time) (v diagnose.Verdict, settled bool) {
@@ -89,6 +97,10 @@ func (f facts) idle(now time.Time) diagnose.Verdict {
 	if f.Peer != nil && f.Peer.Handshaking(now) {
 		why = "the handshake that has begun is not complete yet"
 	}
-	return diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere,
-		Summary: fmt.Sprintf("no session with %s, and %s", f.Peer.Label(), why)}
+	v := diagnose.Verdict{Code: diagnose.Idle, Where: diagnose.WhereHere}
+	if f.Level.Kernel() && !f.Peer.Handshaking(now) {
+		why, v.Fix = f.kernelIdle()
+	}
+	v.Summary = fmt.Sprintf("no session with %s, and %s", f.Peer.Label(), why)
+	return v
 }

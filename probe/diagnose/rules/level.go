@@ -66,6 +66,18 @@ func (f facts) ownHandshake(v *diagnose.Verdict, first *probe.Event, now time.Ti
 	return false
 }
 
+// kernelIdle is why a peer of the kernel's has no session, as far as that was watched, and how to
+// have it called.
+func (f facts) kernelIdle() (why string, try fix.Steps) {
+	for _, p := range f.Peer.AllowedIPs {
+		if p.IsSingleIP() {
+			try = fix.Steps{fix.Note("have the kernel call it, by something to send:"), fix.Check("ping -c 3 %s", p.Addr())}
+			break
+		}
+	}
+	return "no handshake was seen while this was watched: the kernel begins one when it has something to send", try
+}
+
 // refusedByKernel: the kernel refuses initiations that have the peer's key. It does not say
 // why, and anybody can have made them who knows both public keys.
 func (f facts) refusedByKernel() *ruling {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,9 +29,9 @@ func (f facts) noPrivateKey(now time.Time) *ruling {
 	return final(diagnose.Verdict{Code: diagnose.NoPrivateKey, Checkpoint: probe.A2, Where: diagnose.WhereHere,
 		Summary:  fmt.Sprintf("%s has no private key: no peer can accept its handshakes", f.Interface),
 		Evidence: []evidence.Line{evidence.Kernel.Decides("the device has no private key")},
-		Fix: fix.Steps{fix.Notef("make a key, set it as PrivateKey in %s, then reload:", f.ownSection()),
-			fix.Command("wgnode genkey"), fix.Command("wgnode reload %s", f.Interface),
-			fix.Note("the peers need its public key, which is shown by:"), fix.Check("wg show %s public-key", f.Interface)}})
+		Fix: slices.Concat(fix.Steps{fix.Notef("make a key, set it as PrivateKey in %s, then reload:", f.ownSection()),
+			fix.Command("wgnode genkey")}, f.apply(), fix.Steps{
+			fix.Note("the peers need its public key, which is shown by:"), fix.Check("wg show %s public-key", f.Interface)})})
 }
 
 func (f facts) noEndpoint(now time.Time) *ruling {
