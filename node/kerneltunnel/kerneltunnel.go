@@ -48,6 +48,11 @@ type Tunnel struct {
 	seen     *mirror
 	less     error
 
+	stale   chan struct{} // has one where the device should be read
+	done    chan struct{}
+	closing sync.Once
+	working sync.WaitGroup
+
 	mu     sync.Mutex
 	device *kernelwg.Device      // guarded by mu: as last read
 	names  map[key.Public]string // guarded by mu
@@ -56,8 +61,12 @@ type Tunnel struct {
 
 var _ explain.Tunnel = (*Tunnel)(nil)
 
-// readAge is how old what was read of the device may be where more is known by events.
-const readAge = time.Second
+const (
+	// readAge is how old what was read of the device may be where more is known by events, and
+	// movedAge where a peer has moved.
+	readAge  = time.Second
+	movedAge = 100 * time.Millisecond
+)
 
 // Open begins to watch a device of the calling thread's network namespace, which must stay
 // the process's, at the highest level that this host allows. The error wraps
@@ -90,15 +99,47 @@ func open(name string, recorderBytes int, start func(kernelwg.Options) (s kernel
 	if err != nil {
 		return nil, err
 	}
-	t := &Tunnel{name: name, recorder: recorder, seen: newMirror()}
+	t := &Tunnel{name: name, recorder: recorder, seen: newMirror(), stale: make(chan struct{}, 1), done: make(chan struct{})}
 	t.source, t.less, err = start(kernelwg.Options{Device: device.Index, Namespace: space, Port: device.Port,
-		Recorder: recorder, Saw: t.seen.add})
+		Recorder: recorder, Saw: t.saw})
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", name, err)
 	}
 	t.names, t.config = peernames.Find(name)
 	t.take(device)
+	t.working.Go(t.follow)
 	return t, nil
+}
+
+// saw takes in an event that was recorded. A copy of a message to an address that is no peer's,
+// as far as was read, shows that a peer has moved.
+func (t *Tunnel) saw(level probe.Level, e *probe.Event) {
+	t.seen.add(level, e)
+	if level.Copies() && e.Peer == 0 && e.Seam == probe.SeamUDPSend {
+		select {
+		case t.stale <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// follow reads the device where a peer has moved, until the tunnel is closed.
+func (t *Tunnel) follow() {
+	for {
+		select {
+		case <-t.done:
+			return
+		case <-t.stale:
+		}
+		if newer, err := kernelwg.Read(t.name); err == nil { // else it has gone
+			t.take(newer)
+		}
+		select {
+		case <-t.done:
+			return
+		case <-time.After(movedAge):
+		}
+	}
 }
 
 // namespace is the inode number of the calling thread's network namespace.
@@ -110,8 +151,12 @@ func namespace() (uint32, error) {
 	return uint32(st.Ino), nil
 }
 
-// Close ends the watch. The device goes on.
-func (t *Tunnel) Close() error { return t.source.Close() }
+// Close ends the watch. The device goes on. It may be called again.
+func (t *Tunnel) Close() error {
+	t.closing.Do(func() { close(t.done) })
+	t.working.Wait()
+	return t.source.Close()
+}
 
 // Name is the device's.
 func (t *Tunnel) Name() string { return t.name }

@@ -208,6 +208,10 @@ func (c *captured) message(e *probe.Event, out bool, src, dst netip.AddrPort, de
 		}
 		e.Peer = peer
 		if s, ok := c.sessions[index{!out, e.Receiver}]; ok {
+			if s.peer == 0 && peer != 0 { // where it is was not known yet as the session began
+				s.peer = peer
+				c.learn(index{!out, e.Receiver}, s)
+			}
 			e.Peer = s.peer
 			// The side that began the session is as a rule the one that had something to send.
 			e.Checkpoint = either(out, either(s.initiator, probe.A4, probe.B8), either(s.initiator, probe.A5, probe.B3))
