@@ -115,18 +115,13 @@ func runDrops(cmd *cobra.Command, name string, o *dropsOptions) error {
 	if err := drops.Available(); err != nil {
 		return dropsError(cmd, err)
 	}
-	c, err := dialNode(cmd, name)
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	look, space, err := lookAtNamed(ctx, cmd, name)
 	if err != nil {
 		return err
 	}
-	ctx, stop := interrupted(cmd.Context())
-	defer stop()
-	status, err := c.Status(ctx)
-	if err != nil {
-		return fmt.Errorf("drops of %s: %w", name, err)
-	}
-	list, err := droplist.New(ctx, droplist.Options{Look: lookAt(c, name), Namespace: netOf(status.PID),
-		Filter: o.filter})
+	list, err := droplist.New(ctx, droplist.Options{Look: look, Namespace: space, Filter: o.filter})
 	if err != nil {
 		return dropsError(cmd, fmt.Errorf("drops of %s: %w", name, err))
 	}
@@ -188,6 +183,48 @@ func serveDrops(ctx context.Context, cmd *cobra.Command, name string, list *drop
 		err = errors.Join(err, fmt.Errorf("drops of %s: %w", name, served))
 	}
 	return err
+}
+
+// lookAtNamed is how the tunnel of that name is looked at, and the network that it is in. For a
+// device of the kernel's its packets need not be looked at.
+func lookAtNamed(ctx context.Context, cmd *cobra.Command, name string) (droplist.Look, string, error) {
+	if isOnlyKernels(name) {
+		look := lookAtKernel(name)
+		if _, err := look(ctx); err != nil {
+			return nil, "", kernelError(cmd, fmt.Errorf("drops of %s: %w", name, err))
+		}
+		return look, netOf(os.Getpid()), nil
+	}
+	c, err := dialNode(cmd, name)
+	if err != nil {
+		return nil, "", err
+	}
+	status, err := c.Status(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("drops of %s: %w", name, err)
+	}
+	return lookAt(c, name), netOf(status.PID), nil
+}
+
+// lookAtKernel asks the kernel what a device of its own is.
+func lookAtKernel(name string) droplist.Look {
+	return func(context.Context) (*droplist.Tunnel, error) {
+		device, err := node.KernelStatus(name)
+		if err != nil {
+			return nil, err
+		}
+		peers, err := node.KernelPeers(name)
+		if err != nil {
+			return nil, err
+		}
+		t := &droplist.Tunnel{Interface: name, Port: device.ListenPort}
+		for _, p := range peers {
+			if is := device.Peer(p.PublicKey); is != nil {
+				t.Peers = append(t.Peers, droplist.Peer{PublicKey: p.PublicKey, Name: p.Name, Endpoint: is.Endpoint, AllowedIPs: is.AllowedIPs})
+			}
+		}
+		return t, nil
+	}
 }
 
 // lookAt asks what a tunnel is. Which addresses are behind a node's peers only its UAPI

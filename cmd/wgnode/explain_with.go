@@ -267,8 +267,9 @@ func withRemedy(err error, with *withOptions) error {
 		return withHint(err, "log in as root, or: --with-command 'ssh "+with.login()+" sudo wgnode'")
 	case errors.Is(err, remote.ErrRefused) && severalThere(err):
 		return withHint(err, "name the interface there with --with-name")
-	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "unknown word") && with.name != "":
-		return withHint(err, "is "+with.name+" the interface there? On "+with.there()+", wgnode show interfaces lists them")
+	case errors.Is(err, remote.ErrRefused) && with.name != "" &&
+		(strings.Contains(err.Error(), "unknown word") || strings.Contains(err.Error(), "there is no tunnel")):
+		return withHint(err, "is "+with.name+" the interface there? On "+with.there()+", wgnode lists them")
 	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "unknown"):
 		return withHint(err, "is the wgnode on "+with.there()+" as new as this one?")
 	}

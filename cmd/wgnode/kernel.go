@@ -36,7 +36,7 @@ func dialKernel(cmd *cobra.Command, name string) (*control.Client, error) {
 
 // sayLevel says how much can be seen of a device of the kernel's, and why not all.
 func sayLevel(cmd *cobra.Command, s *control.Status) error {
-	past := ""
+	past := ", from now on"
 	if s.PID != os.Getpid() {
 		past = ", with what `wgnode monitor` keeps"
 	}

@@ -49,8 +49,8 @@ of the flight recorder. Ctrl-C ends it and completes the file; until then it is
 called FILE.part, and can be read, too. "-w -" writes to standard output.
 
 Handshake messages are kept whole, of other packets the headers; --snaplen also
-keeps the first N bytes of their contents. Packets from before the command began
-hold what their events know. Events that came too fast to be written are counted,
+keeps the first N bytes of their contents. Packets from before the command began,
+and all of a device of the kernel's, hold what their events know. Events that came too fast to be written are counted,
 in the file and at the end.
 
 With --keys the file also holds the keys that decrypt its packets: the node's
@@ -143,6 +143,11 @@ func (o *recordOptions) check(cmd *cobra.Command) error {
 }
 
 func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
+	if isOnlyKernels(name) {
+		if err := o.checkKernel(cmd, name); err != nil {
+			return err
+		}
+	}
 	c, err := dialNode(cmd, name)
 	if err != nil {
 		return err
@@ -188,6 +193,18 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 		}
 	}
 	return errors.Join(err, summarize(cmd.ErrOrStderr(), out, lost))
+}
+
+// checkKernel says what cannot be had of a device of the kernel's.
+func (o *recordOptions) checkKernel(cmd *cobra.Command, name string) error {
+	if o.req.Keys {
+		return withHint(fmt.Errorf("record %s: it is the kernel's WireGuard, whose keys are not read", name),
+			"leave out --keys: what is in each message is recorded without")
+	}
+	if cmd.Flags().Changed("snaplen") {
+		return warn(cmd, "note: contents of packets are not kept of the kernel's WireGuard, only what the events know of their headers")
+	}
+	return nil
 }
 
 // withKeysHint says how to have keys, if it is for want of them.

@@ -12,10 +12,14 @@ func newRootCommand() *cobra.Command {
 		Short: "A userspace WireGuard node that explains itself",
 		Long: `wgnode brings up WireGuard tunnels as wg-quick does, in userspace, and can say
 what became of each packet: which checkpoint it passed, where it was dropped,
-and what to change.`,
+and what to change. It says so of the kernel's WireGuard, too.
+
+Without a command it lists the tunnels of this host.`,
 		Version: buildVersion(),
 		// report prints errors, once and in our form.
 		SilenceErrors:              true,
+		Args:                       unknownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return listTunnels(cmd) },
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
 	}

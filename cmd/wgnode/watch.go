@@ -95,13 +95,27 @@ func splitWatch(cmd *cobra.Command, args []string) (name string, words []string,
 			return name, args[1:], err
 		}
 	}
-	if name, err = pickNode(cmd, all, unseen); err != nil {
-		if several, ok := errors.AsType[*severalError](err); ok && len(args) > 0 && !beginsFilter(args) {
-			err = fmt.Errorf("there is no tunnel %s; running: %s", args[0], strings.Join(several.names, ", "))
-		}
+	name, err = pickNode(cmd, all, unseen)
+	if len(args) > 0 && !beginsFilter(args) {
+		err = noTunnelAmong(cmd, err, args, runningOf(all))
+	}
+	if err != nil {
 		return "", nil, err
 	}
 	return name, args, warnOfDead(cmd, all)
+}
+
+// noTunnelAmong is the error for words that name neither a tunnel nor what a filter begins with;
+// err is why it is not clear either which tunnel is meant, nil if it is.
+func noTunnelAmong(cmd *cobra.Command, err error, words, running []string) error {
+	there := "running: " + strings.Join(running, ", ")
+	if _, several := errors.AsType[*severalError](err); several {
+		return fmt.Errorf("there is no tunnel %s; %s", words[0], there)
+	}
+	if _, wrong := filter.Split(words, anyPeer, nil); err == nil && wrong != nil {
+		return newUsageError(cmd, withHint(wrong, fmt.Sprintf("it is not the name of a tunnel either; %s", there)))
+	}
+	return err
 }
 
 // beginsFilter reports whether words are a filter, of events or of the kernel's drops, or become one
