@@ -106,7 +106,7 @@ bin/man/wgnode-verdicts.7:
 bin/third-party-licenses:
 	$(MAKE) licenses
 
-install: $(PROGRAM) bin/man/wgnode-verdicts.7 bin/third-party-licenses ## what build, man and licenses made, and the systemd unit, below PREFIX, DESTDIR before it
+install: $(PROGRAM) bin/man/wgnode-verdicts.7 bin/third-party-licenses ## what build, man and licenses made, and the systemd units, below PREFIX, DESTDIR before it
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/wgnode
 	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(MAN7DIR) $(DESTDIR)$(UNITDIR)
 	install -m 644 bin/man/*.8 $(DESTDIR)$(MANDIR)
@@ -115,17 +115,19 @@ install: $(PROGRAM) bin/man/wgnode-verdicts.7 bin/third-party-licenses ## what b
 	install -D -m 644 bin/completion/_wgnode $(DESTDIR)$(ZSHDIR)/_wgnode
 	install -D -m 644 bin/completion/wgnode.fish $(DESTDIR)$(FISHDIR)/wgnode.fish
 	sed 's|/usr/bin/wgnode|$(PREFIX)/bin/wgnode|; s|README.md beside this file|$(DOCDIR)/systemd.md|' 'examples/systemd/wgnode@.service' | install -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/wgnode@.service'
+	sed 's|/usr/bin/wgnode|$(PREFIX)/bin/wgnode|' examples/systemd/wgnode-monitor.service | install -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/wgnode-monitor.service'
 	install -D -m 644 LICENSE $(DESTDIR)$(DOCDIR)/copyright
 	install -m 644 bin/third-party-licenses $(DESTDIR)$(DOCDIR)/third-party-licenses
 	install -D -m 644 examples/systemd/README.md $(DESTDIR)$(DOCDIR)/systemd.md
 	install -m 644 examples/systemd/strict.conf $(DESTDIR)$(DOCDIR)/strict.conf
 	install -m 644 examples/wgnode.toml $(DESTDIR)$(DOCDIR)/wgnode.toml
+	install -m 644 docs/kernel.md $(DESTDIR)$(DOCDIR)/kernel.md
 	install -m 644 examples/metrics/README.md $(DESTDIR)$(DOCDIR)/metrics.md
 	install -m 644 examples/metrics/alerts.yaml $(DESTDIR)$(DOCDIR)/alerts.yaml
 	install -m 644 SECURITY.md $(DESTDIR)$(DOCDIR)/SECURITY.md
 
 uninstall: ## remove what install has installed
-	rm -f $(DESTDIR)$(PREFIX)/bin/wgnode '$(DESTDIR)$(UNITDIR)/wgnode@.service'
+	rm -f $(DESTDIR)$(PREFIX)/bin/wgnode '$(DESTDIR)$(UNITDIR)/wgnode@.service' '$(DESTDIR)$(UNITDIR)/wgnode-monitor.service'
 	rm -f $(DESTDIR)$(MANDIR)/wgnode.8 $(DESTDIR)$(MANDIR)/wgnode-*.8 $(DESTDIR)$(MAN7DIR)/wgnode-*.7
 	rm -f $(DESTDIR)$(BASHDIR)/wgnode $(DESTDIR)$(ZSHDIR)/_wgnode $(DESTDIR)$(FISHDIR)/wgnode.fish
 	rm -rf $(DESTDIR)$(DOCDIR)

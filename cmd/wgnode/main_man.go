@@ -99,11 +99,17 @@ const files = `
 **/run/wgnode/NAME.sock**
 : where watch, explain and doctor ask the node
 
+**/run/wgnode/kernel/NAME.sock**
+: where they ask the monitor of a device of the kernel's
+
 **/var/run/wireguard/NAME.sock**
 : where wg(8) asks it
 
 **wgnode@.service**
 : brings a tunnel up at boot: systemctl enable wgnode@NAME
+
+**wgnode-monitor.service**
+: keeps the flight recorder of the kernel's WireGuard devices; not enabled unless asked for
 
 `
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
@@ -80,11 +81,11 @@ var failureReasons = map[probe.Reason]bool{
 // time.
 type Collector struct {
 	name string
-	t    *tunnel.Tunnel
+	t    explain.Tunnel
 }
 
 // New returns the collector of a tunnel, which goes by the name of its interface.
-func New(name string, t *tunnel.Tunnel) *Collector { return &Collector{name, t} }
+func New(name string, t explain.Tunnel) *Collector { return &Collector{name, t} }
 
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
@@ -106,7 +107,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	for i := range st.Peers {
 		said[st.Peers[i].PublicKey] = &st.Peers[i]
 	}
-	s.gauge(deviceInfo, 1, c.name, c.t.PublicKey().Base64())
+	s.gauge(deviceInfo, 1, c.name, st.PublicKey.Base64())
 	passed := c.t.Recorder().Passed()
 	// B5 and B6 are seams of a node without an interface that routes for its peers, and left
 	// out of others, where they would say that nothing passes.

@@ -1,0 +1,239 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/internal/metrics"
+	"github.com/wgnode/wgnode/probe/host/kernelwg"
+)
+
+// MonitorOptions say which devices of the kernel's are watchedDevice, and how.
+type MonitorOptions struct {
+	KernelOptions
+	// Names are those of the devices, which need not be there yet. None: all that there are.
+	Names []string
+	// Metrics is where they are shown to Prometheus; the zero Listen: nowhere. MetricsHosts are
+	// names under which it may be asked besides those of loopback.
+	Metrics      config.Listen
+	MetricsHosts []string
+	// Ready is called once those are looked at that are there at the beginning. It may be nil.
+	Ready func() error
+}
+
+// kernelMonitor looks at devices as they come and go.
+type kernelMonitor struct {
+	MonitorOptions
+
+	mu      sync.Mutex
+	running map[string]*watchedDevice // guarded by mu where it is changed, and where others read it
+
+	failed map[string]kernelwg.Link // those that cannot be looked at as they are
+	gone   chan *watchedDevice
+}
+
+// watchedDevice is a device that is looked at.
+type watchedDevice struct {
+	*kernelServer
+	name  string
+	link  kernelwg.Link
+	stop  context.CancelFunc
+	ended error // valid once it came out of gone
+}
+
+// MonitorKernel looks at devices of the kernel's until ctx ends, which is no error: each one that is
+// up, also one that comes later. It keeps their flight recorders, and has a control socket for
+// each, which [DialKernel] finds. Nothing about the devices is changed. That the first ones
+// cannot be looked at is an error; of later ones the log tells.
+func MonitorKernel(ctx context.Context, o MonitorOptions) error {
+	o.settle()
+	dir := monitorDir(o.RunDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create run folder: %w", err)
+	}
+	if err := checkDir(dir); err != nil {
+		return err
+	}
+	m := &kernelMonitor{MonitorOptions: o, running: make(map[string]*watchedDevice),
+		failed: make(map[string]kernelwg.Link), gone: make(chan *watchedDevice)}
+	shown, err := openMonitor(o.Metrics)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	serving := make(chan error, 1)
+	go func() { serving <- m.serveMetrics(ctx, shown) }()
+	err = m.run(ctx, serving)
+	stop()
+	return errors.Join(err, m.end(), <-serving)
+}
+
+// run looks at devices until ctx ends or serving says why the metrics are served no more.
+func (m *kernelMonitor) run(ctx context.Context, serving chan error) error {
+	watcher, changed, err := linkAnnouncements() // before the first look, so that none is missed
+	if err != nil {
+		return err
+	}
+	defer watcher.Close()
+	if err := m.look(ctx); err != nil {
+		return err
+	}
+	if m.Ready != nil {
+		if err := m.Ready(); err != nil {
+			return err
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-serving:
+			serving <- nil // for who waits for it
+			return err
+		case d := <-m.gone:
+			m.forget(d)
+		case <-changed:
+			if err := m.look(ctx); err != nil {
+				m.Logger.Error("not all of the kernel's devices are looked at", "error", err)
+			}
+		}
+	}
+}
+
+// look makes what is looked at what there is to look at.
+func (m *kernelMonitor) look(ctx context.Context) error {
+	links, err := kernelwg.Links()
+	if err != nil {
+		return err
+	}
+	for name, d := range m.running {
+		if is, ok := links[name]; !ok || is.Index != d.link.Index {
+			d.stop()
+			for m.running[name] == d {
+				m.forget(<-m.gone)
+			}
+		}
+	}
+	var errs []error
+	for name, link := range links {
+		wanted := link.Up && (len(m.Names) == 0 || slices.Contains(m.Names, name))
+		if m.running[name] != nil || !wanted || m.failed[name] == link {
+			continue
+		}
+		delete(m.failed, name)
+		if err := m.begin(ctx, name, link); err != nil {
+			m.failed[name] = link // until it is another
+			errs = append(errs, err)
+		}
+	}
+	for name := range m.failed {
+		if link, ok := links[name]; !ok || !link.Up {
+			delete(m.failed, name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// begin looks at a device, until that is stopped or the device goes away.
+func (m *kernelMonitor) begin(ctx context.Context, name string, link kernelwg.Link) error {
+	l, err := listenControl(socketPath(monitorDir(m.RunDir), name))
+	if err != nil {
+		return err
+	}
+	s, err := openKernel(name, &m.KernelOptions)
+	if err != nil {
+		return errors.Join(err, closeSocket(l))
+	}
+	d := &watchedDevice{kernelServer: s, name: name, link: link}
+	ctx, d.stop = context.WithCancel(ctx)
+	m.set(name, d)
+	m.Logger.Info("looking at a device of the kernel's", "interface", name, "level", s.t.Level())
+	if less := s.t.Less(); less != nil {
+		m.Logger.Warn("not all can be seen", "interface", name, "level", s.t.Level(), "reason", less)
+	}
+	go func() {
+		d.ended = s.serve(ctx, l)
+		d.stop()
+		m.gone <- d
+	}()
+	return nil
+}
+
+// set takes in who looks at a device; nil: nobody.
+func (m *kernelMonitor) set(name string, d *watchedDevice) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if d == nil {
+		delete(m.running, name)
+		return
+	}
+	m.running[name] = d
+}
+
+// forget takes in that a device is looked at no more.
+func (m *kernelMonitor) forget(d *watchedDevice) {
+	m.set(d.name, nil)
+	if d.ended != nil {
+		m.Logger.Error("a device of the kernel's is not looked at any more", "interface", d.name, "error", d.ended)
+		return
+	}
+	m.Logger.Info("a device of the kernel's is not looked at any more", "interface", d.name)
+}
+
+// end waits until nothing is looked at.
+func (m *kernelMonitor) end() error {
+	var errs []error
+	for _, d := range m.running {
+		d.stop()
+	}
+	for len(m.running) > 0 {
+		d := <-m.gone
+		m.forget(d)
+		errs = append(errs, d.ended)
+	}
+	return errors.Join(errs...)
+}
+
+// serveMetrics answers GET /metrics until ctx ends.
+func (m *kernelMonitor) serveMetrics(ctx context.Context, at *monitor) error {
+	if at == nil {
+		<-ctx.Done()
+		return nil
+	}
+	registry := prometheus.NewRegistry()
+	for _, c := range []prometheus.Collector{m, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+		if err := registry.Register(c); err != nil {
+			return errors.Join(err, at.close())
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
+	return at.serve(ctx, mux, func(host string) bool { return slices.Contains(m.MetricsHosts, host) })
+}
+
+// Describe implements [prometheus.Collector]: what there will be is not known.
+func (*kernelMonitor) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (m *kernelMonitor) Collect(to chan<- prometheus.Metric) {
+	m.mu.Lock()
+	now := maps.Clone(m.running)
+	m.mu.Unlock()
+	for name, d := range now {
+		metrics.New(name, d.t).Collect(to)
+		metrics.NewWatched(name, d.t.Level, d.t.Lost).Collect(to)
+	}
+}

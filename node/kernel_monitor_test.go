@@ -1,0 +1,49 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/config"
+)
+
+// A monitor of devices that are not there waits for them, shows metrics meanwhile, and ends when
+// it is asked to. Nobody else is taken for one.
+func TestMonitorWithoutDevices(t *testing.T) {
+	dir, ready := t.TempDir(), make(chan struct{})
+	at := dir + "/metrics"
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- MonitorKernel(ctx, MonitorOptions{KernelOptions: KernelOptions{RunDir: dir}, Names: []string{"nowhere"},
+			Metrics: config.Listen{Network: "unix", Address: at}, Ready: func() error { close(ready); return nil }})
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", at) }}}
+	res, err := web.Get("http://monitor/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(res.Body)
+	if err = errors.Join(err, res.Body.Close()); err != nil || !bytes.Contains(text, []byte("go_goroutines")) {
+		t.Errorf("metrics: %v\n%s", err, text)
+	}
+	if c, err := dialMonitor(dir, "nowhere"); c != nil || err != nil {
+		t.Errorf("of a device that is not there: %v, %v", c, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
