@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // maxPeerWidth is how wide the column of peers becomes in a watch.
@@ -55,16 +56,30 @@ func (l *eventLines) Drop(r *droplist.Row) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	d := r.Drop()
+	if err := l.drop(r.Event(), r.Reason, &d, r); err != nil {
+		return err
+	}
+	return l.flush()
+}
+
+// Recorded prints one of a recording.
+func (l *eventLines) Recorded(e *probe.Event, d *recording.Drop, names eventtext.Names) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.drop(e, d.Reason, d.Text(e), names)
+}
+
+func (l *eventLines) drop(e *probe.Event, reason string, d *eventtext.Drop, names eventtext.Names) error {
 	if l.json {
-		l.line = eventtext.AppendDropJSON(l.line[:0], r.Event(), r.Reason, &d, r)
+		l.line = eventtext.AppendDropJSON(l.line[:0], e, reason, d, names)
 	} else {
-		l.line = eventtext.AppendDropLine(l.line[:0], r.Event(), r.Reason, &d, r, &l.opt)
+		l.line = eventtext.AppendDropLine(l.line[:0], e, reason, d, names, &l.opt)
 	}
 	l.line = append(l.line, '\n')
 	if _, err := l.out.Write(l.line); err != nil {
 		return fmt.Errorf("print drops: %w", err)
 	}
-	return l.flush()
+	return nil
 }
 
 // Line prints one that a node of an earlier release has made.
@@ -83,6 +98,11 @@ func (l *eventLines) Flush() error {
 }
 
 func (l *eventLines) flush() error { return l.out.Flush() }
+
+// missingDrops says that n packets which the kernel has dropped are counted alone.
+func missingDrops(n uint64) string {
+	return fmt.Sprintf("%d more packets were dropped by the kernel: they came too fast to be recorded one by one", n)
+}
 
 // missingEvents says that there are no lines of n events, because they came faster than
 // they could be shown, or written.

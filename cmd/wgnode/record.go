@@ -15,7 +15,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/filter"
+	"github.com/wgnode/wgnode/probe/host/drops"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -59,11 +59,14 @@ with --session-keys. Wireshark can then decrypt the packets, if the recording ha
 their handshake and was made with --snaplen 0. Anyone who has the file can read
 the sessions and impersonate this node.
 
-As root, on a host with nftables, it also notes at the end what the kernel did
-with encrypted packets, and with flows whose requests were repeated in vain:
-"wgnode merge" judges by that. --no-kernel leaves it out.
+As root it also records what the kernel of this host drops of the tunnel's
+packets, inside of it and encrypted, each at its time with the kernel's reason
+and place, and notes at the end what netfilter did with encrypted packets, and
+with flows whose requests were repeated in vain: "wgnode merge" judges by that.
+What happens to packets of connections that work, such as copies, is no loss and
+is left out. --no-kernel leaves out all of it.
 
-FILTER is that of "wgnode watch". "watch", "explain" and "doctor" read a recording
+FILTER is that of "wgnode watch", and may name the kernel's reasons. "watch", "explain" and "doctor" read a recording
 with -r FILE.`,
 		Example: `  wgnode record wg0 -w wg0.pcapng
   wgnode record wg0 -w wg0.pcapng --for 30s peer alice
@@ -95,7 +98,7 @@ with -r FILE.`,
 	f.DurationVar(&o.since, "since", 0, "begin this far back (default all that the flight recorder holds)")
 	f.IntVar(&o.snaplen, "snaplen", 0, "keep the first `N` bytes of each packet, 0 for all (default headers only)")
 	f.BoolVar(&o.req.Keys, "keys", false, "add the keys that decrypt the packets; the file is then a secret")
-	f.BoolVar(&o.req.NoKernel, "no-kernel", false, "do not note what the kernel does with packets (merge uses it)")
+	f.BoolVar(&o.req.NoKernel, "no-kernel", false, "do not record what the kernel drops, nor note what it does with packets (merge uses it)")
 	f.BoolVar(&o.out.Force, "force", false, "overwrite existing files")
 	_ = cmd.MarkFlagFilename("write", "pcapng") // fails only for a flag that is not there
 	return cmd
@@ -103,7 +106,7 @@ with -r FILE.`,
 
 // check turns the flags into what is asked for.
 func (o *recordOptions) check(cmd *cobra.Command) error {
-	if _, err := filter.Compile(o.req.Filter, anyPeer); err != nil {
+	if err := checkBoth(o.req.Filter, drops.Reasons); err != nil {
 		return err
 	}
 	o.req.Since, o.req.Snaplen = wholePast, recording.Headers
@@ -267,6 +270,9 @@ func summarize(w io.Writer, out *recording.Output, lost recording.Loss) error {
 	b.WriteByte('\n')
 	if lost.Events > 0 {
 		fmt.Fprintf(&b, "wgnode: %s\n", missingEvents(lost.Events, "written"))
+	}
+	if lost.Drops > 0 {
+		fmt.Fprintf(&b, "wgnode: %s\n", missingDrops(lost.Drops))
 	}
 	if lost.Contents > 0 {
 		fmt.Fprintf(&b, "wgnode: of %s the content is missing: more came than could be written\n", probe.Count(lost.Contents, "packet"))

@@ -45,6 +45,9 @@ func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) 
 	if n := r.Loss().Events; n > 0 {
 		err = errors.Join(err, warn(cmd, "%s", missingEvents(n, "written")))
 	}
+	if n := r.Loss().Drops; n > 0 {
+		err = errors.Join(err, warn(cmd, "%s", missingDrops(n)))
+	}
 	if !r.Complete() {
 		err = errors.Join(err, warn(cmd, "%s has no end: it was cut off, or is still being written", path))
 	}
@@ -76,7 +79,7 @@ func warn(cmd *cobra.Command, format string, args ...any) error {
 
 // watchRecording prints the events of a recording, as watch does.
 func watchRecording(cmd *cobra.Command, path string, req control.WatchRequest) error {
-	if _, err := filter.Compile(req.Filter, anyPeer); err != nil {
+	if err := checkBoth(req.Filter, anyReason); err != nil {
 		return newUsageError(cmd, err)
 	}
 	ctx, stop := interrupted(cmd.Context())
@@ -109,6 +112,15 @@ func printEvents(ctx context.Context, lines *eventLines, r *recording.Reader, re
 				return err
 			}
 		}
+		if p.Drop != nil {
+			if w.err != nil || !w.filter.MatchDrop(&p.Event, p.Drop.Reason) {
+				continue
+			}
+			if err := lines.Recorded(&p.Event, p.Drop, r.Meta()); err != nil {
+				return err
+			}
+			continue
+		}
 		if w.err != nil || !p.Event.Sampled(uint64(max(req.Every, 1))) || !w.filter.Match(&p.Event) {
 			continue
 		}
@@ -124,7 +136,7 @@ func printEvents(ctx context.Context, lines *eventLines, r *recording.Reader, re
 type recordedWatch struct {
 	r      *recording.Reader
 	words  []string
-	filter *filter.Filter
+	filter *filter.Both
 	err    error // why there is no filter yet
 	peers  int   // that the filter knows
 }
@@ -139,7 +151,7 @@ func (w *recordedWatch) update(lines *eventLines) error {
 		peers = append(peers, filter.Peer{ID: probe.PeerID(p.ID), Key: p.PublicKey, Name: p.Name})
 		longest = max(longest, len([]rune(p.Name)))
 	}
-	w.filter, w.err = filter.Compile(w.words, filter.Among(peers))
+	w.filter, w.err = filter.CompileBoth(w.words, filter.Among(peers), nil)
 	return lines.Begin(longest)
 }
 

@@ -43,7 +43,7 @@ the kernel of this host drops of the tunnel's packets, inside of it and
 encrypted, at no seam: see "wgnode drops", and there for the rights that it
 takes. Without these it says so, and shows the rest.
 
--r prints a recording of "wgnode record".`,
+-r prints a recording of "wgnode record", with what the kernel has dropped.`,
 		Example: `  wgnode watch wg0
   wgnode watch wg0 peer alice tcp port 80,443
   wgnode watch dropped not reason replayed
@@ -54,10 +54,6 @@ takes. Without these it says so, and shows the rest.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if req.Every == 0 {
 				return newUsageError(cmd, errors.New("--every 0: want a number of at least 1"))
-			}
-			if file != "" && kernel {
-				return newUsageError(cmd, errors.New("--drops: the kernel tells of its drops while they happen; "+
-					"`wgnode merge` has those that a recording has noted"))
 			}
 			if file != "" {
 				req.Filter = args

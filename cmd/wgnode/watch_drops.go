@@ -37,6 +37,23 @@ func watchParts(cmd *cobra.Command, words []string, asked bool) (parts *filter.P
 	return parts, (asked || parts.Kernel) && !parts.NoDrops, nil
 }
 
+// checkBoth reports what is wrong, whatever the peers are, with a filter of events and of what a
+// kernel drops that has these reasons.
+func checkBoth(words []string, known func() ([]string, error)) error {
+	if _, err := filter.Compile(words, anyPeer); err == nil {
+		return nil // it takes time to read the kernel's reasons
+	}
+	reasons, _ := known() // as above
+	parts, err := filter.Split(words, anyPeer, reasons)
+	if err == nil && parts.NoEvents && parts.NoDrops {
+		err = errors.New("a reason of the kernel's is of what passes no seam and is never passed: this filter wants nothing")
+	}
+	return err
+}
+
+// anyReason is for a recording, which may be of another kernel: any name is taken.
+func anyReason() ([]string, error) { return nil, nil }
+
 // noEvents is a filter that matches none.
 var noEvents = []string{"not verdict passed,dropped"}
 

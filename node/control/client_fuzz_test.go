@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -29,6 +32,13 @@ func FuzzClientAnswer(f *testing.F) {
 	}
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Type: "+framesType+
 		"\r\n\r\nW\x0d\x00\x00\x00{\"version\":2}L\x02\x00\x00\x00{}F\x00\x00\x00\x00"), uint8(4))
+	dropped, err := recording.AppendDrop(nil, &probe.Event{Time: 1, Kind: probe.KindInner},
+		&recording.Drop{KernelDrop: evidence.KernelDrop{Reason: "X"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append([]byte("HTTP/1.1 200 OK\r\n\r\nM\x02\x00\x00\x00{}D"), append(binary.LittleEndian.AppendUint32(nil, uint32(len(dropped))),
+		dropped...)...), uint8(5))
 	f.Add([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\nhello"), uint8(6))
 	f.Fuzz(func(t *testing.T, answer []byte, what uint8) {
 		dir := t.TempDir()

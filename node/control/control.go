@@ -187,17 +187,32 @@ func look[Request, Report any](w http.ResponseWriter, r *http.Request, it Served
 	Answer(w, http.StatusOK, report)
 }
 
+// compileBoth compiles the words of a filter of events and of what the kernel drops; nil where
+// there are none.
+func (s server) compileBoth(words []string) (*filter.Both, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	return filter.CompileBoth(words, filter.Among(s.filterPeers()), nil)
+}
+
+// filterPeers are the peers as a filter can name them, also those that were removed: the past
+// may be about them.
+func (s server) filterPeers() []filter.Peer {
+	var peers []filter.Peer
+	for _, p := range s.Subject().Tunnel.Peers() {
+		peers = append(peers, filter.Peer{ID: p.ID, Key: p.Key, Name: p.Name})
+	}
+	return peers
+}
+
 // compile makes what a subscription matches by; nil for all. A filter can name also peers
 // that were removed: the past may be about them.
 func (s server) compile(words []string) (func(*probe.Event) bool, error) {
 	if len(words) == 0 {
 		return nil, nil
 	}
-	var peers []filter.Peer
-	for _, p := range s.Subject().Tunnel.Peers() {
-		peers = append(peers, filter.Peer{ID: p.ID, Key: p.Key, Name: p.Name})
-	}
-	f, err := filter.Compile(words, filter.Among(peers))
+	f, err := filter.Compile(words, filter.Among(s.filterPeers()))
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ const (
 	framePeer         = 'P' // recording.Peer as JSON, before the first event of one that is new
 	frameSecrets      = 'K' // lines of a key log
 	frameEvent        = 'E' // an event, and what was kept of its packet
+	frameDrop         = 'D' // a packet that the kernel has dropped, as recording.AppendDrop has it; for clients that know it
 	frameLoss         = 'L' // recording.Loss as JSON: all that was lost by now; also the last
 	frameObservations = 'T' // evidence.Observations as JSON, at the end
 	frameIdle         = 'F' // there is nothing more at the moment

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -24,8 +26,11 @@ type RecordRequest struct {
 	// Keys asks for the lines of a key log, see [recording.Writer.Secrets]. The
 	// node must keep session keys, see [tunnel.KeepSessionKeys].
 	Keys bool
-	// NoKernel leaves out what the kernel does with packets: none is followed.
+	// NoKernel leaves out what the kernel does with packets: none is followed, and what it drops
+	// is not recorded.
 	NoKernel bool
+
+	noDrops bool // the client does not know frames of what the kernel drops
 }
 
 // query is the request as a node reads it. "frames" is the format that the client reads:
@@ -33,6 +38,7 @@ type RecordRequest struct {
 func (r *RecordRequest) query() url.Values {
 	q := url.Values{"filter": r.Filter}
 	q.Set("frames", strconv.Itoa(recording.Format))
+	q.Set("drops", "1") // this client knows frames of them
 	q.Set("since", r.Since.String())
 	q.Set("snaplen", strconv.Itoa(r.Snaplen))
 	if r.Keys {
@@ -49,7 +55,7 @@ func parseRecordRequest(q url.Values) (r RecordRequest, err error) {
 		return r, err
 	}
 	r.Filter, r.Keys = q["filter"], q.Get("keys") == "1"
-	r.NoKernel = q.Get("kernel") == "0"
+	r.NoKernel, r.noDrops = q.Get("kernel") == "0", q.Get("drops") != "1"
 	if r.Since, err = time.ParseDuration(q.Get("since")); err != nil {
 		return r, fmt.Errorf("since: %w", err)
 	}
@@ -79,7 +85,7 @@ func (s server) record(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	match, err := s.compile(req.Filter)
+	match, err := s.compileBoth(req.Filter)
 	rec := &recorder{req: &req, of: s.Served, known: make(map[probe.PeerID]bool)}
 	if err == nil && req.Keys {
 		rec.keys, err = s.Keys()
@@ -107,23 +113,27 @@ type recorder struct {
 	tap      Tap
 	keys     Keys              // nil: none are asked for
 	observer *explain.Observer // nil: nobody watches the kernel
+	match    *filter.Both      // nil: all
 	known    map[probe.PeerID]bool
 	lost     recording.Loss
 }
 
-func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*probe.Event) bool) error {
+func (r *recorder) run(ctx context.Context, meta *recording.Meta, match *filter.Both) error {
 	subject := r.of.Subject()
 	r.tap = r.of.Tap(r.req.Snaplen) // before the first event that is to have content
 	defer r.tap.Close()
 	if !r.req.NoKernel {
-		observer, err := explain.NewObserver(ctx, subject)
+		// What it has seen when the end is asked for it yet has to say.
+		observer, err := explain.NewObserver(context.WithoutCancel(ctx), subject)
 		if err != nil {
 			return err
 		}
 		r.observer = observer
 		defer observer.Close()
+		meta.Drops = observer.SeesDrops() && !r.req.noDrops && !match.NoDrops()
 	}
-	past, missed, sub := subject.Tunnel.Recorder().SubscribeSince(time.Now().Add(-r.req.Since), match)
+	r.match = match
+	past, missed, sub := subject.Tunnel.Recorder().SubscribeSince(time.Now().Add(-r.req.Since), match.Events())
 	defer sub.Close()
 	r.lost.Events = missed
 	for i := range meta.Peers {
@@ -143,51 +153,59 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match func(*pr
 		}
 	}
 	past, r.lost.Contents = nil, 0 // the past has none but for the latest handshakes
-	if err := r.follow(ctx, sub, missed); err != nil {
+	end, err := r.follow(ctx, sub, missed)
+	if err != nil {
 		return err
 	}
-	for _, o := range r.observer.Close() {
+	seen := r.observer.Close()
+	if err := r.drops(end); err != nil {
+		return err
+	}
+	for _, o := range seen {
 		if err := r.json(frameObservations, o); err != nil {
 			return err
 		}
 	}
 	// The last words.
+	r.lost.Drops = r.observer.DropsMissed()
 	if err := r.json(frameLoss, r.lost); err != nil {
 		return err
 	}
 	return r.send()
 }
 
-// follow sends what passes until ctx ends, and then what passed before that.
-func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed uint64) error {
+// noEnd is the end of a recording that goes on.
+const noEnd = int64(1<<63 - 1)
+
+// follow sends what passes until ctx ends, and then what passed before that. It returns when that
+// was.
+func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed uint64) (end int64, err error) {
 	events := make([]probe.Event, recordBatch)
 	unseen := r.of.Unseen()
-	end := int64(1<<63 - 1)
+	end = noEnd
 	for {
 		if !sub.Behind() {
 			if err := r.idle(); err != nil {
-				return err
+				return end, err
 			}
 			select {
 			case <-ctx.Done():
 			case <-time.After(recordPace):
 			}
 		}
-		n, err := sub.Read(ctx, events)
-		if err != nil && end != 1<<63-1 {
-			return nil
+		n, err := r.read(ctx, sub, events)
+		if err != nil && end != noEnd {
+			return end, nil
 		}
 		if err != nil {
 			end = time.Now().UnixNano()
+			r.observer.End()
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 			defer cancel()
 			ctx = drain
 		}
-		if now := missed + sub.Lost() + r.of.Unseen() - unseen; now != r.lost.Events {
-			r.lost.Events = now
-			if err := r.json(frameLoss, r.lost); err != nil {
-				return err
-			}
+		if err := r.losses(missed + sub.Lost() + r.of.Unseen() - unseen); err != nil {
+			return end, err
 		}
 		for i := range events[:n] {
 			if events[i].Time > end {
@@ -195,21 +213,80 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 			}
 			r.observer.Recorded(&events[i])
 			if err := r.event(&events[i], true); err != nil {
-				return err
+				return end, err
 			}
+		}
+		if err := r.drops(end); err != nil {
+			return end, err
 		}
 	}
 }
 
+// dropsPace is how long what the kernel drops waits for an event, at most: it may be all that
+// happens.
+const dropsPace = 200 * time.Millisecond
+
+// read waits for events; there may be none after a while if the kernel is watched, too.
+func (r *recorder) read(ctx context.Context, sub *probe.Subscription, events []probe.Event) (int, error) {
+	if r.observer == nil {
+		return sub.Read(ctx, events)
+	}
+	short, cancel := context.WithTimeout(ctx, dropsPace)
+	defer cancel()
+	n, err := sub.Read(short, events)
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	return n, err
+}
+
+// losses says what was lost by now, if that is more than before.
+func (r *recorder) losses(events uint64) error {
+	was := r.lost
+	r.lost.Events, r.lost.Drops = events, r.observer.DropsMissed()
+	if was == r.lost {
+		return nil
+	}
+	return r.json(frameLoss, r.lost)
+}
+
+// drops sends what the kernel has dropped before the end.
+func (r *recorder) drops(end int64) error {
+	for _, d := range r.observer.Drops() {
+		if r.req.noDrops || d.Event.Time > end || !r.match.MatchDrop(&d.Event, d.Reason) {
+			continue
+		}
+		if err := r.meet(d.Event.Peer); err != nil {
+			return err
+		}
+		at := r.begin(frameDrop)
+		var err error
+		if r.buf, err = recording.AppendDrop(r.buf, &d.Event, &d.Drop); err != nil {
+			return err
+		}
+		if err := r.end(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meet tells of a peer that is new.
+func (r *recorder) meet(id probe.PeerID) error {
+	if id == 0 || r.known[id] {
+		return nil
+	}
+	r.known[id] = true
+	if p := recordingPeer(r.of, id); p != nil {
+		return r.json(framePeer, p)
+	}
+	return nil
+}
+
 // event sends an event, with what was kept of its packet if there can be anything.
 func (r *recorder) event(e *probe.Event, kept bool) error {
-	if e.Peer != 0 && !r.known[e.Peer] {
-		r.known[e.Peer] = true
-		if p := recordingPeer(r.of, e.Peer); p != nil {
-			if err := r.json(framePeer, p); err != nil {
-				return err
-			}
-		}
+	if err := r.meet(e.Peer); err != nil {
+		return err
 	}
 	if r.keys != nil {
 		if err := r.secrets(e); err != nil {

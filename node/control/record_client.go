@@ -22,6 +22,8 @@ type Recording interface {
 	// Event takes an event, what was kept of its packet (nil for nothing; valid
 	// during the call), and how many events were lost since the previous one.
 	Event(e *probe.Event, captured []byte, lost uint64) error
+	// Drop takes a packet that the node's kernel has dropped.
+	Drop(e *probe.Event, d *recording.Drop) error
 	// Flush is called whenever there is nothing more at the moment.
 	Flush() error
 }
@@ -78,6 +80,12 @@ func (f *recordFrames) take(kind byte, body []byte) error {
 		lost := f.lost.Events - f.told
 		f.told = f.lost.Events
 		return out(f.into.Event(&f.event, captured, lost))
+	case frameDrop:
+		d, err := recording.ParseDrop(body, &f.event)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errFrame, err)
+		}
+		return out(f.into.Drop(&f.event, d))
 	case framePeer:
 		var p recording.Peer
 		if err := frameJSON(body, &p); err != nil {

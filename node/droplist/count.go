@@ -3,7 +3,6 @@
 package droplist
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
@@ -106,37 +105,9 @@ func (l *List) device(index uint32) string {
 
 // decode makes an event of a report: of what is inside of the tunnel, or of a message.
 func (l *List) decode(d *drops.Drop, e *probe.Event) bool {
-	if !e.DecodeInner(d.Header[:]) {
+	if !d.Event(e, d.Segment == drops.SegmentOuter) {
 		return false
 	}
-	e.PrefixBits = probe.NoPrefix
-	e.Flags &^= probe.FlagTruncated // all that is kept is the headers
-	e.Kind = probe.KindInner
-	if d.Segment == drops.SegmentOuter {
-		e.OuterSrc, e.OuterDst, e.OuterSrcPort, e.OuterDstPort = e.InnerSrc, e.InnerDst, e.InnerSrcPort, e.InnerDstPort
-		e.InnerSrc, e.InnerDst, e.InnerSrcPort, e.InnerDstPort, e.Proto = probe.Addr{}, probe.Addr{}, 0, 0, 0
-		l.decodeMessage(d, e)
-	}
-	e.Peer, e.Time = l.peers.of(e), d.At.UnixNano()
+	e.Peer = l.peers.of(e)
 	return true
-}
-
-// decodeMessage reads the header of an encrypted message.
-func (l *List) decodeMessage(d *drops.Drop, e *probe.Event) {
-	at := int(d.Header[0]&0x0f) * 4
-	if d.Header[0]>>4 == 6 {
-		at = 40
-	}
-	e.Kind = probe.KindOther
-	if at+8 > len(d.Header) {
-		return
-	}
-	// Of its content there are zeros: what is asked is its length and its header.
-	n := int(binary.BigEndian.Uint16(d.Header[at+4:])) - 8
-	if n <= 0 {
-		return
-	}
-	clear(l.message[:64])
-	copy(l.message[:], d.Header[at+8:])
-	_ = e.DecodeOuter(l.message[:n]) // what is wrong with it is not asked
 }

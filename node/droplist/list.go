@@ -56,7 +56,6 @@ type List struct {
 	repeats repeats
 	lost    uint64 // of watchers that have ended
 	losing  uint64 // of this one
-	message [1 << 16]byte
 }
 
 // New looks at the tunnel and begins to watch. Close ends it.

@@ -101,6 +101,16 @@ const (
 	leastBits6 = 4
 )
 
+// Around is what tells a tunnel's packets from others in the network namespace of the calling
+// thread: the index of its device, 0 for none, and addresses.
+func Around(t *Tunnel) (device uint32, a drops.Addresses, err error) {
+	s, err := survey(t)
+	if err != nil {
+		return 0, a, err
+	}
+	return s.index, s.Addresses, nil
+}
+
 // survey looks at the network namespace of the calling thread.
 func survey(t *Tunnel) (*surroundings, error) {
 	s := &surroundings{devices: make(map[uint32]string)}

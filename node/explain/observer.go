@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wgnode/wgnode/node/observe"
@@ -43,6 +44,12 @@ type Observer struct {
 	seen    *evidence.KernelEvidence // what could not be seen of them
 	wire    kernelWatch
 	wg      sync.WaitGroup
+	ran     chan struct{} // closed when nothing is observed any more
+	unseen  []string      // what is not observed, beside what seen says
+	device  uint32        // the index of the tunnel's interface, 0: what the kernel drops is not recorded
+	ending  atomic.Bool   // the end was asked for
+	missed  atomic.Uint64 // drops that were counted alone
+	crowded atomic.Uint64 // drops that there was no room for
 
 	mu       sync.Mutex
 	kernels  map[netip.AddrPort]*evidence.KernelEvidence // guarded by mu: by the other end
@@ -50,6 +57,7 @@ type Observer struct {
 	peers    map[netip.AddrPort]probe.PeerID             // guarded by mu: who was found to be at the other end
 	found    []evidence.Observations                     // guarded by mu: of flows
 	followed map[followedFlow]bool                       // guarded by mu: false once that is over
+	dropped  []Dropped                                   // guarded by mu: what the kernel has, for the recording
 	facts    *diagnose.Facts
 	closed   bool // of Close's caller alone
 
@@ -82,15 +90,27 @@ func NewObserver(ctx context.Context, s Subject) (*Observer, error) {
 		return nil, err
 	}
 	f := collect.FactsFrom(k)
-	o := &Observer{s: s, facts: f, session: observe.NewSession(0, 0), wire: kernelWatch{link: s.Interface, whose: newWhose(s.Tunnel)},
+	o := &Observer{s: s, facts: f, session: observe.NewSession(observerLook, 0),
+		wire:    kernelWatch{link: s.Interface, whose: newWhose(s.Tunnel)},
 		kernels: make(map[netip.AddrPort]*evidence.KernelEvidence), peers: make(map[netip.AddrPort]probe.PeerID),
-		followed: make(map[followedFlow]bool), requests: make(map[request]time.Time)}
+		ran: make(chan struct{}), followed: make(map[followedFlow]bool), requests: make(map[request]time.Time)}
 	for ep := range o.endpoints() {
 		o.kernels[ep] = &evidence.KernelEvidence{} // there is room for them, whatever else comes
 	}
 	o.ctx, o.cancel = context.WithCancel(ctx)
-	o.seen = o.session.WatchKernel(o.ctx, messages(f.ListenPort))
-	o.wg.Go(func() { o.session.Run(o.ctx, observe.Collect(o.add)) })
+	o.session.Lazy = true
+	sel := messages(f.ListenPort)
+	if sel.Tunnel, err = s.tunnelPackets(k); err == nil {
+		o.device = sel.Tunnel.Device
+	}
+	o.seen = o.session.WatchKernel(o.ctx, sel)
+	if err != nil {
+		o.unseen = append(o.unseen, "what the kernel drops of packets in the tunnel: "+err.Error())
+	}
+	go func() {
+		defer close(o.ran)
+		o.session.Run(o.ctx, (*observing)(o))
+	}()
 	return o, nil
 }
 
@@ -117,7 +137,10 @@ func (o *Observer) add(seen *observe.Observation) {
 	case pkt != nil:
 		o.wire.whose.ask(pkt.Head(), pkt.Match.On == evidence.ToWire, sentFrom(pkt), now, func(b belongs) { o.put(pkt, b) })
 	case seen.Dropped != nil:
-		o.addDrop(seen.Dropped, now)
+		if seen.Dropped.Matched {
+			o.addDrop(seen.Dropped, now)
+		}
+		o.record(seen.Dropped)
 	}
 }
 
@@ -250,11 +273,15 @@ func (o *Observer) Close() []evidence.Observations {
 		return nil
 	}
 	o.closed = true
+	o.End()
+	<-o.ran // so that the sources have told all
 	o.cancel()
 	o.wg.Wait()
-	o.session.Drain(observe.Collect(o.add)) // what was traced before
+	o.session.Drain((*observing)(o)) // what was traced before
+	o.missed.Store(o.seen.DropsMissed)
 	o.session.Close()
 	o.wire.whose.end()
+	o.seen.Limits = slices.Concat(o.seen.Limits, o.unseen)
 	all := evidence.Observations{Kernel: o.seen}
 	peers := o.endpoints()
 	for ep := range peers {

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"time"
@@ -36,6 +35,7 @@ type recorded struct {
 	flow    *diagnose.Flow // nil: no flow in particular
 	current connection     // that the flow is, of those that match
 	seen    map[connection]bool
+	kernel  recordedDrops
 }
 
 // connection tells those apart that go to one target: by the port that they come
@@ -67,17 +67,19 @@ func read(r *recording.Reader, facts *diagnose.Facts, col *collect.Collector) (*
 			rec.known = len(m.Peers)
 			collect.Meet(rec.col, collect.Recorded(m))
 		}
-		rec.add(&p.Event)
+		if p.Drop != nil {
+			rec.addDrop(&p.Event, p.Drop)
+		} else {
+			rec.add(&p.Event)
+		}
 	}
 	for i := range m.Peers { // the handshakes that it does not hold
 		if p := rec.col.Peers[m.Peers[i].ID]; p != nil && m.Peers[i].Handshake.After(p.Handshake.Established) {
 			p.Handshake.Established = m.Peers[i].Handshake
 		}
 	}
-	rec.facts.Kernel = &evidence.KernelEvidence{Blind: recordedKernel}
-	if n := r.Loss().Events; n > 0 {
-		rec.facts.Kernel.Limits = []string{fmt.Sprintf("the recording lacks %d events that came too fast to be written", n)}
-	}
+	rec.facts.Kernel = blind(r)
+	rec.facts.Kernel.ToTunnel, rec.facts.Kernel.FromTunnel = rec.kernel.flow.ToTunnel, rec.kernel.flow.FromTunnel
 	rec.facts.Strangers = rec.col.Strangers
 	return rec, nil
 }
@@ -87,29 +89,35 @@ func (rec *recorded) add(e *probe.Event) {
 		rec.end = t
 	}
 	if e.Dropped() {
-		if rec.drops[e.Peer] == nil {
-			rec.drops[e.Peer] = make(map[string]uint64)
-		}
-		rec.drops[e.Peer][e.Reason.String()]++
+		rec.count(e.Peer, e.Reason.String())
 	}
 	if p := rec.col.Peers[e.Peer]; p != nil && e.Kind == probe.KindEndpoint {
 		_, p.Endpoint = e.Outer()
 	}
 	rec.col.Flow = rec.flow
 	if c, ok := rec.connection(e); ok {
-		if !rec.seen[c] { // the latest is the one to explain
-			if rec.seen == nil || len(rec.seen) == connectionsKept {
-				rec.seen = make(map[connection]bool)
-			}
-			rec.seen[c], rec.current = true, c
-			*rec.flow = diagnose.Flow{Target: rec.flow.Target, UDP: rec.flow.UDP, Source: rec.flow.Source,
-				Client: netip.AddrPortFrom(c.from, c.port)}
-		}
+		rec.turn(c, e)
 		if c != rec.current {
 			rec.col.Flow = nil
+		} else {
+			rec.kernel.sends(e)
 		}
 	}
 	rec.col.Add(e)
+}
+
+// turn goes on with a connection that is new: the latest is the one to explain.
+func (rec *recorded) turn(c connection, e *probe.Event) {
+	if rec.seen[c] {
+		return
+	}
+	if rec.seen == nil || len(rec.seen) == connectionsKept {
+		rec.seen = make(map[connection]bool)
+	}
+	rec.seen[c], rec.current = true, c
+	rec.kernel.begin(e.When())
+	*rec.flow = diagnose.Flow{Target: rec.flow.Target, UDP: rec.flow.UDP, Source: rec.flow.Source,
+		Client: netip.AddrPortFrom(c.from, c.port)}
 }
 
 // connection finds out which connection to the target an event is of, if any.
@@ -150,6 +158,7 @@ func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error
 	q.know = collect.Recorded(rec.meta)
 	q.decideSide()
 	q.owner()
+	q.facts.Kernel = rec.kernelOf(q.peer, rec.ofConnection)
 	v, _ := rules.Judge(q.facts, rec.end)
 	report := q.report(v, rec.end, rec.end)
 	report.Findings, report.Unchecked = q.knocked(&v), []string{recordedHost}
@@ -174,7 +183,7 @@ func (q *inquiry) decideSide() {
 		// It came from a peer, and went on to another.
 		q.behind = a1.Peer
 		q.passOn(b4.Peer)
-	case b4 == nil && (a1 != nil || q.flow.Dropped != nil && q.flow.Dropped.Checkpoint == probe.A1):
+	case b4 == nil && (a1 != nil || q.flow.Dropped != nil && q.flow.Dropped.Checkpoint == probe.A1 || q.droppedBefore()):
 		q.facts.Side = probe.SideA
 		q.choose(q.behind)
 		if a1 != nil {
@@ -191,6 +200,12 @@ func (q *inquiry) decideSide() {
 		}
 	}
 	q.elsewhere()
+}
+
+// droppedBefore reports whether the kernel has dropped the flow's packet on its way into the tunnel.
+func (q *inquiry) droppedBefore() bool {
+	d := q.facts.Kernel.On(evidence.ToTunnel).KernelDrop
+	return d != nil && d.Dst.Addr() == q.flow.Target.Addr()
 }
 
 // DoctorRecording gives the verdict of each peer at the end of a recording.
@@ -212,6 +227,7 @@ func DoctorRecording(r *recording.Reader) (*diagnose.DoctorReport, error) {
 		}
 		of := *rec.facts
 		of.Peer, of.Side = p, sideOf(p)
+		of.Kernel = rec.kernelOf(rec.meta.Peers[i].ID, lasting(p))
 		one := peerReport(&of, rec.end)
 		one.Drops = rec.drops[rec.meta.Peers[i].ID]
 		report.Peers = append(report.Peers, one)

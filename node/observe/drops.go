@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,14 +27,15 @@ import (
 type kernelDrops struct {
 	to   chan Observation
 	stop context.CancelFunc // nil: nothing is watched
-	done chan struct{}
-	mark atomic.Int64 // that was asked for last
+	done sync.WaitGroup     // until nothing is
+	mark atomic.Int64       // that was asked for last
 
 	mu      sync.Mutex
 	watcher *drops.Watcher // guarded by mu: nil while nothing is watched
 	past    missed         // guarded by mu: by earlier watchers
 	unnamed int            // guarded by mu: how many reports had no place
 	failed  string         // guarded by mu: why it is not known how many were missed
+	total   uint64         // guarded by mu: how many were missed when that was asked last
 }
 
 // missed are reports of drops that there might have been.
@@ -50,7 +52,7 @@ func newKernelDrops() Source { return &kernelDrops{to: make(chan Observation)} }
 func (k *kernelDrops) Start(ctx context.Context, sel Selection) error {
 	k.end()
 	opt, err := options(sel)
-	if err == nil && len(opt.Matches) == 0 {
+	if err == nil && len(opt.Matches) == 0 && opt.Tunnel == nil {
 		return nil
 	}
 	var w *drops.Watcher
@@ -64,8 +66,10 @@ func (k *kernelDrops) Start(ctx context.Context, sel Selection) error {
 	k.watcher = w
 	k.mu.Unlock()
 	ctx, k.stop = context.WithCancel(ctx)
-	k.done = make(chan struct{})
-	go k.watch(ctx, w, sel.Packets)
+	k.done.Go(func() { k.watch(ctx, w, &sel) })
+	if sel.Tunnel != nil && sel.Tunnel.Look != nil {
+		k.done.Go(func() { k.follow(ctx, w, sel.Tunnel.Look) })
+	}
 	return nil
 }
 
@@ -74,8 +78,14 @@ func options(sel Selection) (drops.Options, error) {
 	opt := drops.Options{Namespace: space}
 	for _, m := range sel.Packets {
 		if !m.Quoted {
-			opt.Matches = append(opt.Matches, drops.Match{Proto: m.Proto, Src: m.Src, Dst: m.Dst, SrcPort: m.SrcPort, DstPort: m.DstPort})
+			one := drops.Match{Proto: m.Proto, Src: m.Src, Dst: m.Dst, SrcPort: m.SrcPort, DstPort: m.DstPort}
+			if !slices.Contains(opt.Matches, one) { // those of several lengths are one here
+				opt.Matches = append(opt.Matches, one)
+			}
 		}
+	}
+	if t := sel.Tunnel; t != nil {
+		opt.Tunnel = &drops.Tunnel{Device: t.Device, Port: t.Port, Addresses: t.Addresses}
 	}
 	return opt, err
 }
@@ -89,8 +99,31 @@ func namespace() (uint32, error) {
 	return uint32(st.Ino), nil
 }
 
-func (k *kernelDrops) watch(ctx context.Context, w *drops.Watcher, matches []Match) {
-	defer close(k.done)
+// lookEvery is how often the addresses of a tunnel are looked at, which may have others.
+const lookEvery = 5 * time.Second
+
+// follow keeps the addresses by which a tunnel's packets are told from others up to date.
+func (k *kernelDrops) follow(ctx context.Context, w *drops.Watcher, look func() (drops.Addresses, error)) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		a, err := look()
+		if err == nil {
+			err = w.SetAddresses(a)
+		}
+		if err != nil && ctx.Err() == nil {
+			k.deliver(ctx, Observation{Unseen: "what the kernel drops of the tunnel's packets with new addresses: " + err.Error()})
+			return
+		}
+	}
+}
+
+func (k *kernelDrops) watch(ctx context.Context, w *drops.Watcher, sel *Selection) {
 	// What could not be removed goes with its file descriptors.
 	closing := sync.OnceFunc(func() {
 		k.mu.Lock()
@@ -117,7 +150,7 @@ func (k *kernelDrops) watch(ctx context.Context, w *drops.Watcher, matches []Mat
 		if d.Noise() {
 			continue
 		}
-		drop, ok := dropped(d, matches)
+		drop, ok := dropped(d, sel)
 		if !ok {
 			continue
 		}
@@ -141,27 +174,29 @@ func (k *kernelDrops) deliver(ctx context.Context, o Observation) bool {
 	}
 }
 
-// dropped is a drop of a packet that one of the matches selects.
-func dropped(d *drops.Drop, matches []Match) (*Dropped, bool) {
+// dropped is a drop of a packet that is selected.
+func dropped(d *drops.Drop, sel *Selection) (*Dropped, bool) {
 	var e probe.Event
 	if !e.DecodeInner(d.Header[:]) {
 		return nil, false
 	}
-	for _, m := range matches {
-		if !m.Quoted && selects(&m.Match, &e, d.Length) {
-			src, dst := e.Inner()
-			drop := &Dropped{On: m.On, Event: e, Header: d.Header, Device: d.Device, KernelDrop: evidence.KernelDrop{
-				At: d.At, Count: 1, Reason: d.Reason, Place: d.Place, Hook: d.Hook(),
-				Socket: d.Socket, Hint: !d.Proves(), Usual: d.Usual(), Src: src, Dst: dst,
-				Packet: fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(e.Proto), src, dst, d.Length)}}
-			if m.On == evidence.ToWire || m.On == evidence.FromWire {
-				msg := drop.message()
-				drop.Data = msg != nil && msg[0] == probe.TypeData
-			}
-			return drop, true
-		}
+	i := slices.IndexFunc(sel.Packets, func(m Match) bool { return !m.Quoted && selects(&m.Match, &e, d.Length) })
+	if i < 0 && sel.Tunnel == nil {
+		return nil, false
 	}
-	return nil, false
+	src, dst := e.Inner()
+	drop := &Dropped{Event: e, Header: d.Header, Device: d.Device, Matched: i >= 0, Report: d, KernelDrop: evidence.KernelDrop{
+		At: d.At, Count: 1, Reason: d.Reason, Place: d.Place, Hook: d.Hook(),
+		Socket: d.Socket, Hint: !d.Proves(), Usual: d.Usual(), Src: src, Dst: dst,
+		Packet: fmt.Sprintf("%s %s > %s, %d bytes", probe.ProtocolName(e.Proto), src, dst, d.Length)}}
+	if i < 0 {
+		return drop, true
+	}
+	if drop.On = sel.Packets[i].On; drop.On == evidence.ToWire || drop.On == evidence.FromWire {
+		msg := drop.message()
+		drop.Data = msg != nil && msg[0] == probe.TypeData
+	}
+	return drop, true
 }
 
 // selects reports whether m selects the packet that e tells of.
@@ -189,9 +224,12 @@ func selects(m *netfilter.Match, e *probe.Event, length int) bool {
 type Dropped struct {
 	evidence.KernelDrop
 	Device uint32 // the index, 0 if it was at none
-	On     evidence.Segment
-	Event  probe.Event // its inner fields say what the headers do
-	Header [drops.HeaderLen]byte
+	// Matched: one of the selected packets, On a segment. Else it is a tunnel's.
+	Matched bool
+	On      evidence.Segment
+	Event   probe.Event // its inner fields say what the headers do
+	Header  [drops.HeaderLen]byte
+	Report  *drops.Drop // by which it is known
 }
 
 // Index returns the receiver index of an encrypted message, and of data the counter.
@@ -258,6 +296,7 @@ func (k *kernelDrops) Unseen() []string {
 	defer k.mu.Unlock()
 	var all []string
 	m := k.missed()
+	k.total = m.lost + m.unreported
 	if m.lost > 0 {
 		all = append(all, fmt.Sprintf("%d reports of packets that the kernel dropped were lost", m.lost))
 	}
@@ -273,6 +312,13 @@ func (k *kernelDrops) Unseen() []string {
 		all = append(all, k.failed)
 	}
 	return all
+}
+
+// Missed is how many drops were not reported when [kernelDrops.Unseen] was asked last.
+func (k *kernelDrops) Missed() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.total
 }
 
 // missed is what was missed up to now. k.mu must be held.
@@ -310,6 +356,6 @@ func (k *kernelDrops) end() {
 		return
 	}
 	k.stop()
-	<-k.done
+	k.done.Wait()
 	k.stop = nil
 }

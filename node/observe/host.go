@@ -59,5 +59,8 @@ func (s *Session) count() {
 	s.evidence.Limits = slices.Clone(s.limits)
 	for _, src := range s.sources {
 		s.evidence.Limits = append(s.evidence.Limits, src.Unseen()...)
+		if d, ok := src.(*kernelDrops); ok {
+			s.evidence.DropsMissed = d.Missed()
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/evidence"
+	"github.com/wgnode/wgnode/probe/host/drops"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
 )
 
@@ -41,6 +42,18 @@ type Selection struct {
 	// Packets select the packets that are followed through netfilter. A packet
 	// that several select belongs to the first of them.
 	Packets []Match
+	// Tunnel has what the kernel drops of a tunnel's packets observed, inside of it and
+	// encrypted, beside those of Packets; nil: of none.
+	Tunnel *Tunnel
+}
+
+// Tunnel is what tells a tunnel's packets from others.
+type Tunnel struct {
+	Device uint32 // the index of its interface
+	Port   uint16 // of encrypted packets
+	drops.Addresses
+	// Look returns the addresses as they are now. It is asked every few seconds; it may be nil.
+	Look func() (drops.Addresses, error)
 }
 
 // Match selects packets on one segment of a flow's path through this host.

@@ -42,6 +42,12 @@ func (d *Drop) Where() string {
 func AppendDropLine(dst []byte, e *probe.Event, reason string, d *Drop, names Names, opt *Options) []byte {
 	l := line{dst, opt}
 	l.columns(e, "kernel", names)
+	return AppendDropDetail(l.buf, e, reason, d, opt)
+}
+
+// AppendDropDetail appends what a line says behind the columns.
+func AppendDropDetail(dst []byte, e *probe.Event, reason string, d *Drop, opt *Options) []byte {
+	l := line{dst, opt}
 	l.what(e)
 	word, style := "DROP ", Red
 	if !d.Proven {

@@ -52,6 +52,7 @@ func full() evidence.Observations {
 	o := first()
 	o.Kernel.Counters = []evidence.Counter{{Name: "XfrmInNoPols", Before: 2, After: 5}}
 	o.Kernel.DropsBlind = "this kernel does not tell why"
+	o.Kernel.DropsMissed = 11
 	o.Kernel.Hooks = []evidence.Hook{{Kind: evidence.HookTCEgress, Device: "eth0", Family: "ip", Own: true,
 		Text: "tcx program x (id 7)", Show: "bpftool net show",
 		Remove: "bpftool link detach id 8"}}

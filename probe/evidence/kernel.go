@@ -15,7 +15,35 @@ const (
 	ToWire                    // encrypted packets, from the tunnel's socket
 	FromWire                  // encrypted packets, to the tunnel's socket
 	FromTunnel                // inner packets, out of the tunnel to here or a network
+
+	// NoSegment is one that is not known, or that only a later release knows.
+	NoSegment Segment = 0xff
 )
+
+var segmentNames = [...]string{ToTunnel: "to-tunnel", ToWire: "to-wire", FromWire: "from-wire", FromTunnel: "from-tunnel"}
+
+// Known reports whether s is a segment.
+func (s Segment) Known() bool { return int(s) < len(segmentNames) }
+
+// String is "to-tunnel" and the like, "" if it is not known.
+func (s Segment) String() string {
+	if !s.Known() {
+		return ""
+	}
+	return segmentNames[s]
+}
+
+// MarshalText makes it a word in JSON.
+func (s Segment) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads that; a word that it does not know is [NoSegment].
+func (s *Segment) UnmarshalText(text []byte) error {
+	*s = NoSegment
+	if i := slices.Index(segmentNames[:], string(text)); i >= 0 {
+		*s = Segment(i)
+	}
+	return nil
+}
 
 // KernelEvidence is what was seen of a flow's packets in this host's kernel.
 type KernelEvidence struct {
@@ -30,6 +58,9 @@ type KernelEvidence struct {
 	// DropsBlind is why the kernel's own account of drops could not be had, "" if it was. It
 	// is among the limits, too.
 	DropsBlind string `json:"drops_blind,omitempty"`
+	// DropsMissed is how many packets the kernel has dropped that look like these and were
+	// counted alone.
+	DropsMissed uint64 `json:"drops_missed,omitempty"`
 	// Hooks are what is on the way of packets through this host and may drop them unseen.
 	Hooks []Hook `json:"hooks,omitempty"`
 	// Counters are those of the kernel that have risen meanwhile, in the order of their

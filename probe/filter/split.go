@@ -36,6 +36,50 @@ func Split(args []string, r Resolver, reasons []string) (*Parts, error) {
 	return parts, nil
 }
 
+// Both is a filter of events and of what the kernel drops, compiled. A nil *Both matches all.
+type Both struct {
+	parts  *Parts
+	events *Filter
+	drops  *Drops
+}
+
+// CompileBoth is [Compile] of words that [Split] takes.
+func CompileBoth(args []string, r Resolver, reasons []string) (*Both, error) {
+	b := &Both{}
+	var err error
+	if b.parts, err = Split(args, r, reasons); err != nil {
+		return nil, err
+	}
+	if b.events, err = Compile(b.parts.Events, r); err != nil {
+		return nil, err
+	}
+	if b.drops, err = CompileDrops(b.parts.Drops, r, reasons); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Match reports whether f matches an event.
+func (f *Both) Match(e *probe.Event) bool {
+	return f == nil || !f.parts.NoEvents && f.events.Match(e)
+}
+
+// Events is Match, nil if that is true of all.
+func (f *Both) Events() func(*probe.Event) bool {
+	if f == nil {
+		return nil
+	}
+	return f.Match
+}
+
+// MatchDrop reports whether f matches what the kernel has dropped for a reason.
+func (f *Both) MatchDrop(e *probe.Event, reason string) bool {
+	return f == nil || !f.parts.NoDrops && f.drops.Match(e, reason)
+}
+
+// NoDrops reports whether f matches nothing that the kernel drops.
+func (f *Both) NoDrops() bool { return f != nil && f.parts.NoDrops }
+
 // take adds the term that ends in front of p.pos.
 func (f *Parts) take(p *parser, k termKey, not bool, word string) error {
 	if k.what == whatReason {

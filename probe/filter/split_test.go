@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -47,6 +48,36 @@ func TestSplit(t *testing.T) {
 		if _, err := filter.CompileDrops(f.Drops, peers, kernelReasons); err != nil {
 			t.Errorf("%q: of drops: %v", tt.words, err)
 		}
+	}
+}
+
+// A compiled filter of both keeps to each what is asked of it.
+func TestBoth(t *testing.T) {
+	web := probe.Event{Kind: probe.KindInner, Proto: probe.ProtoTCP, InnerDstPort: 80,
+		InnerSrc: probe.AddrFrom(netip.MustParseAddr("10.0.0.1"))}
+	for _, tt := range []struct {
+		words       string
+		event, drop bool // a packet at A1, and the same that the kernel has dropped for TC_EGRESS
+	}{
+		{"", true, true}, {"tcp port 80", true, true}, {"port 81", false, false}, {"TC_EGRESS", false, true}, {"TC_INGRESS", false, false},
+		{"A1", true, false}, {"dropped", false, true}, {"not TC_EGRESS", true, false},
+	} {
+		f, err := filter.CompileBoth(strings.Fields(tt.words), peers, kernelReasons)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := web
+		e.Seam, e.Checkpoint = probe.SeamTUNRead, probe.A1
+		if f.Match(&e) != tt.event || f.MatchDrop(&web, "TC_EGRESS") != tt.drop {
+			t.Errorf("%q: event %v, drop %v", tt.words, f.Match(&e), f.MatchDrop(&web, "TC_EGRESS"))
+		}
+	}
+	var all *filter.Both
+	if !all.Match(&web) || !all.MatchDrop(&web, "X") || all.Events() != nil || all.NoDrops() {
+		t.Error("no filter does not match all")
+	}
+	if _, err := filter.CompileBoth([]string{"reason NETFILTER_DORP"}, peers, kernelReasons); err == nil {
+		t.Error("an unknown reason is taken")
 	}
 }
 

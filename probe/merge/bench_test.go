@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // stream makes one side of a long exchange as it is read: 1 Gbit/s of full packets
@@ -25,10 +26,10 @@ const perPacket = int64(11_000) // ns
 
 // Next implements source. For each packet forth there are two events at each host,
 // and for every other one the same back.
-func (s *stream) Next() (*probe.Event, uint64, error) {
+func (s *stream) Next() (*probe.Event, *recording.Drop, uint64, error) {
 	for {
 		if s.n >= s.packets {
-			return nil, 0, io.EOF
+			return nil, nil, 0, io.EOF
 		}
 		k, step := s.n, s.step
 		if s.step++; s.step == 4 {
@@ -72,7 +73,7 @@ func (s *stream) Next() (*probe.Event, uint64, error) {
 		}
 		p.Time = s.clock(at)
 		s.e = p
-		return &s.e, 0, nil
+		return &s.e, nil, 0, nil
 	}
 }
 

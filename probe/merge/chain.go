@@ -21,8 +21,7 @@ type chainKey struct {
 func (m *merger) flows() []Flow {
 	chains := make(map[chainKey][]*hop)
 	for _, f := range m.hops {
-		k := chainKey{f.key.client, f.key.server, f.key.port, f.key.proto}
-		chains[k] = append(chains[k], f)
+		chains[f.chain()] = append(chains[f.chain()], f)
 	}
 	var flows []Flow
 	for _, hops := range chains {

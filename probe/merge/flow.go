@@ -54,6 +54,7 @@ type hop struct {
 	since    [2]tally
 	strange  int // messages that both hosts put down to the other's side
 
+	kernel  []*Dropped // its packets that kernels have dropped
 	arrows  []*Arrow
 	trouble int
 	missed  int // messages that there was no room for
@@ -75,6 +76,7 @@ type Arrow struct {
 	Counter                         uint64
 	Lost, Refused, Twice, Overtaken bool
 	Dropped                         probe.Reason // by the receiver
+	Kernel                          *ByKernel    // that has dropped it; nil if none is known to
 }
 
 // flowOf finds the flow that an event is of; nil if it is of none, or of one too

@@ -43,12 +43,14 @@ type host struct {
 	self   int32                  // and this host's own
 
 	src          source
-	head         *probe.Event // nil at the end
-	headAt       int64        // its reference time
-	lost         uint64       // all that are missing
-	before       int64        // reference time of the event before
-	begins, ends int64        // start and end, in reference time
-	gaps         []span       // the latest, in reference time
+	head         *probe.Event    // nil at the end
+	headDrop     *recording.Drop // of a packet that the kernel has dropped
+	headAt       int64           // its reference time
+	lost         uint64          // all that are missing
+	dropsMissed  uint64          // of what the kernel has dropped, counted alone
+	before       int64           // reference time of the event before
+	begins, ends int64           // start and end, in reference time
+	gaps         []span          // the latest, in reference time
 	batches      map[probe.PeerID]*batch
 	facts        *collect.Collector
 	// quiet are peers of which nothing has happened since that bulk traffic would
@@ -125,14 +127,14 @@ func (h *host) advance() error {
 	if h.head != nil {
 		h.before = h.headAt
 	}
-	e, lost, err := h.src.Next()
+	e, d, lost, err := h.src.Next()
 	end := errors.Is(err, io.EOF)
 	if err != nil && !end {
 		return fmt.Errorf("read %s: %w", h.rec.name, err)
 	}
-	h.head = nil
+	h.head, h.headDrop = nil, nil
 	if !end {
-		h.head, h.headAt = e, h.reference(e.Time)
+		h.head, h.headDrop, h.headAt = e, d, h.reference(e.Time)
 	}
 	if lost > 0 {
 		h.lost += lost

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -12,13 +13,19 @@ import (
 // simulator needs the inside of this one.
 
 // hostile reads events from bytes that somebody made up: 128 of each, in the form
-// that recordings have, and one that says how many were lost before.
+// that recordings have, and one that says how many were lost before, or that the kernel has
+// dropped the packet.
 func hostile(b []byte) (log []logged) {
 	const size = probe.EventSize + 1
 	for ; len(b) >= size; b = b[size:] {
 		var l logged
 		l.SetBinary((*[probe.EventSize]byte)(b[1:]))
-		l.lost = uint64(b[0])
+		l.lost = uint64(b[0] & 0x7f)
+		if b[0]&0x80 != 0 {
+			l.Seam, l.Checkpoint, l.Reason, l.lost = 0, probe.CheckpointNone, probe.ReasonNone, 0
+			l.drop = &recording.Drop{Segment: evidence.Segment(b[0] & 7), KernelDrop: evidence.KernelDrop{At: l.When(), Count: 1,
+				Reason: "TC_EGRESS", Place: "__dev_queue_xmit", Device: "\x1b[31m", Hint: b[0]&8 != 0, Packet: "\x1b"}}
+		}
 		log = append(log, l)
 	}
 	return log
@@ -26,7 +33,11 @@ func hostile(b []byte) (log []logged) {
 
 func written(log []logged) (b []byte) {
 	for i := range log {
-		b = append(b, byte(log[i].lost))
+		if d := log[i].drop; d != nil {
+			b = append(b, 0x80|byte(d.Segment)&7)
+		} else {
+			b = append(b, byte(log[i].lost))
+		}
 		b, _ = log[i].AppendBinary(b)
 	}
 	return b
@@ -45,6 +56,9 @@ func Seeds(t testing.TB) (seeds []Seed) {
 		w.hosts[1].clock = skewed(37*time.Second, ppm)
 		s := w.shake(0, 1)
 		exchange(s, 6, func(k int, forth bool) fate { return fate{lost: k == 2, twice: k == 3, late: int64(k%2) * 2e7} })
+		w.drops(1, 0, packet(0, 1, 40000, 80, probe.TCPSyn), evidence.FromTunnel, byTC)
+		lost := probe.Event{Kind: probe.KindData, Receiver: s.toJ, Counter: 2, Peer: 1}
+		w.drops(1, 0, lost, evidence.FromWire, byTC)
 		seeds = append(seeds, Seed{written(w.hosts[0].log), written(w.hosts[1].log), uint16(ppm)})
 	}
 	return seeds

@@ -238,11 +238,13 @@ func (m *merger) absent(t *transit) {
 	}
 	b := m.hosts[t.addressee]
 	at := a.reference(t.sent)
+	by := m.dropOf(t)
 	switch {
 	case t.has&wasRefused != 0:
 		m.each(t, func(l *Leg) { l.Sent++; l.Refused++ })
 		m.mark(t, func(a *Arrow) { a.Refused = true })
 		return
+	case by != nil:
 	case a.group != b.group && len(m.pairs) > 0, m.set(a, b), !b.covers(at, at+grace):
 		m.each(t, func(l *Leg) { l.Sent++; l.Unknown++ })
 		if r := m.epochOf(t); r != nil {
@@ -251,12 +253,16 @@ func (m *merger) absent(t *transit) {
 		return
 	}
 	m.each(t, func(l *Leg) { l.Sent++; l.Lost++ })
-	m.mark(t, func(a *Arrow) { a.Lost = true })
+	m.mark(t, func(a *Arrow) {
+		if a.Lost = true; by != nil {
+			a.Kernel = &by.ByKernel
+		}
+	})
 	if r := m.epochOf(t); r != nil {
 		r.lost++
 		r.latest = at
 	}
-	m.name(t)
+	m.name(t, by)
 }
 
 // set reports whether a clock of two hosts was set meanwhile.

@@ -22,6 +22,8 @@ type Lost struct {
 	Receiver uint32 `json:"receiver"`
 	Sender   uint32 `json:"sender"`
 	Counter  uint64 `json:"counter"`
+	// Kernel says which of the two hosts' kernels has dropped it; nil if none is known to.
+	Kernel *ByKernel `json:"kernel,omitempty"`
 	// The packet in it, where that is known.
 	Client netip.Addr     `json:"client,omitzero"`
 	Target netip.AddrPort `json:"target,omitzero"`
@@ -31,8 +33,9 @@ type Lost struct {
 	forth    bool
 }
 
-// name keeps a lost message, for the result, and in case that it comes after all.
-func (m *merger) name(t *transit) {
+// name keeps a lost message, for the result, and in case that it comes after all. by is the kernel's
+// word, nil if there is none.
+func (m *merger) name(t *transit, by *Dropped) {
 	if len(m.lost) >= lostKept {
 		m.lostLeft++
 		return
@@ -52,6 +55,10 @@ func (m *merger) name(t *transit) {
 	}
 	if t.hop != nil {
 		l.Client, l.Target = t.hop.key.client.Netip(), t.hop.target()
+	}
+	if by != nil {
+		by.joins(t, &l)
+		l.Kernel = &by.ByKernel
 	}
 	m.lostAt[t.message] = len(m.lost)
 	m.lost = append(m.lost, l)

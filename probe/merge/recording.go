@@ -27,10 +27,11 @@ type recorded struct {
 // order of time: one may be later than others by a fraction of a second.
 type source interface {
 	// Next returns the next event, and how many events are known to be missing
-	// between the previous one and this. The event is valid until the next call.
+	// between the previous one and this. If d is not nil it is a packet that the kernel has
+	// dropped, and no event of the tunnel. The event is valid until the next call, d for ever.
 	// At the end of the recording the error is [io.EOF]; events missing at the end
 	// are returned with it.
-	Next() (e *probe.Event, lost uint64, err error)
+	Next() (e *probe.Event, d *recording.Drop, lost uint64, err error)
 	// Ending is what only the whole of a recording says, once it has been read.
 	Ending() ending
 	Close() error
@@ -41,6 +42,7 @@ type ending struct {
 	peers []recording.Peer // with those that came later
 	at    time.Time        // when it ended, by the host's clock; zero: with the last event
 	saw   []evidence.Observations
+	drops uint64 // that the kernel has counted alone
 }
 
 // openAll reads the heads of files, and puts the parts of one recording together.
@@ -93,15 +95,15 @@ type files struct {
 }
 
 // Next implements source.
-func (s *files) Next() (*probe.Event, uint64, error) {
+func (s *files) Next() (*probe.Event, *recording.Drop, uint64, error) {
 	for {
 		if s.open == nil {
 			if s.next == len(s.parts) {
-				return nil, 0, io.EOF
+				return nil, nil, 0, io.EOF
 			}
 			f, err := recording.Open(s.parts[s.next].path)
 			if err != nil {
-				return nil, 0, err
+				return nil, nil, 0, err
 			}
 			s.open, s.last = f, f
 			s.next++
@@ -110,17 +112,17 @@ func (s *files) Next() (*probe.Event, uint64, error) {
 		p, err := s.open.Next()
 		switch {
 		case err == nil:
-			return &p.Event, p.Lost, nil
+			return &p.Event, p.Drop, p.Lost, nil
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			after := s.open.Loss().Events
 			if err := s.Close(); err != nil {
-				return nil, 0, err
+				return nil, nil, 0, err
 			}
 			if s.next == len(s.parts) && after > before {
-				return nil, after - before, io.EOF
+				return nil, nil, after - before, io.EOF
 			}
 		default:
-			return nil, 0, fmt.Errorf("%s: %w", s.parts[s.next-1].path, err)
+			return nil, nil, 0, fmt.Errorf("%s: %w", s.parts[s.next-1].path, err)
 		}
 	}
 }
@@ -130,7 +132,7 @@ func (s *files) Ending() ending {
 	if s.last == nil {
 		return ending{}
 	}
-	return ending{s.last.Meta().Peers, s.last.EndedAt(), s.last.Observations()}
+	return ending{s.last.Meta().Peers, s.last.EndedAt(), s.last.Observations(), s.last.Loss().Drops}
 }
 
 // Close implements source.

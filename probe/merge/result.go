@@ -30,6 +30,10 @@ type Result struct {
 	// for which there was no room.
 	Lost        diagnose.List[Lost] `json:"lost"`
 	LostLeftOut uint64              `json:"lost_left_out,omitempty"`
+	// KernelDrops are packets that the hosts' kernels have dropped, as far as the recordings
+	// have it; KernelDropsLeftOut counts those for which there was no room.
+	KernelDrops        diagnose.List[Dropped] `json:"kernel_drops"`
+	KernelDropsLeftOut uint64                 `json:"kernel_drops_left_out,omitempty"`
 	// Remarks say what keeps the result from being complete.
 	Remarks diagnose.List[string] `json:"remarks"`
 }
@@ -106,7 +110,7 @@ type Hop struct {
 
 // result words what the second pass has found.
 func (m *merger) result() *Result {
-	r := &Result{FlowsLeftOut: m.hopsLeft, LostLeftOut: m.lostLeft}
+	r := &Result{FlowsLeftOut: m.hopsLeft, LostLeftOut: m.lostLeft, KernelDropsLeftOut: m.dropsLeft}
 	m.finishDelays()
 	for _, h := range m.hosts {
 		r.Hosts = append(r.Hosts, HostResult{Name: h.label(), File: h.rec.name, Interface: h.Interface, PublicKey: h.PublicKey,
@@ -121,6 +125,7 @@ func (m *merger) result() *Result {
 			r.Lost = append(r.Lost, m.lost[i])
 		}
 	}
+	r.KernelDrops = m.kernelDrops()
 	r.Remarks = m.remarks()
 	return r
 }
@@ -259,6 +264,9 @@ func (m *merger) remarks() (lines []string) {
 		if h.lost > 0 {
 			say("the recording of %s lacks %d events that came faster than they could be kept; around them nothing is called lost",
 				h.label(), h.lost)
+		}
+		if h.dropsMissed > 0 {
+			say("the kernel of %s has dropped %d more packets that came too fast to be recorded one by one", h.label(), h.dropsMissed)
 		}
 		if h.filtered() {
 			say("the recording of %s was made with a filter: what it lacks says nothing", h.label())

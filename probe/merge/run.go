@@ -51,6 +51,10 @@ type merger struct {
 	hopsLeft int
 	calls    map[[2]int8][]*Arrow // handshakes, for the picture
 
+	drops     []*Dropped           // by kernels
+	droppedAt map[message]*Dropped // of them the messages
+	dropsLeft uint64
+
 	lost     []Lost
 	lostAt   map[message]int
 	lostLeft uint64
@@ -94,7 +98,8 @@ func newMerger(recs []recorded, opt Options) *merger {
 		now: math.MinInt64, since: math.MinInt64,
 		transits: newTransits(), sessions: make(map[sessionKey]*session), legs: make(map[[2]int8]*[whats]Leg),
 		shook: make(map[[2]int8]*recent), nat: make(map[[2]int8]*Translation), trips: make(map[[2]int8]int64), hops: make(map[hopKey]*hop),
-		asked: make(map[askedKey]*hop), calls: make(map[[2]int8][]*Arrow), lostAt: make(map[message]int)}
+		asked: make(map[askedKey]*hop), calls: make(map[[2]int8][]*Arrow), lostAt: make(map[message]int),
+		droppedAt: make(map[message]*Dropped)}
 	if !opt.Since.IsZero() {
 		m.since = opt.Since.UnixNano()
 	}
@@ -199,13 +204,18 @@ func (m *merger) join(ctx context.Context) error {
 			m.now = h.headAt
 			m.expire()
 		}
-		m.event(h, h.head)
+		if h.headDrop != nil {
+			m.dropped(h, h.head, h.headDrop)
+		} else {
+			m.event(h, h.head)
+		}
 		if err := h.advance(); err != nil {
 			return err
 		}
 	}
 	m.now = math.MaxInt64 / 2
 	m.expire()
+	m.dropsOfFlows()
 	return nil
 }
 

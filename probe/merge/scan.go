@@ -66,10 +66,10 @@ func (m *merger) scan(ctx context.Context, h *host) error {
 		if n&0xfff == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		e, _, err := src.Next()
+		e, _, _, err := src.Next()
 		if errors.Is(err, io.EOF) {
 			end := src.Ending()
-			h.endedAt, h.saw = end.at, end.saw
+			h.endedAt, h.saw, h.dropsMissed = end.at, end.saw, end.drops
 			if end.peers != nil {
 				h.Peers = end.peers
 			}

@@ -36,6 +36,7 @@ type simHost struct {
 type logged struct {
 	probe.Event
 	lost uint64
+	drop *recording.Drop // not nil: the kernel has dropped it
 }
 
 const second = int64(time.Second)
@@ -218,13 +219,13 @@ type sliceSource struct {
 	end    ending
 }
 
-func (s *sliceSource) Next() (*probe.Event, uint64, error) {
+func (s *sliceSource) Next() (*probe.Event, *recording.Drop, uint64, error) {
 	if s.next == len(s.events) {
-		return nil, 0, io.EOF
+		return nil, nil, 0, io.EOF
 	}
 	s.next++
 	l := &s.events[s.next-1]
-	return &l.Event, l.lost, nil
+	return &l.Event, l.drop, l.lost, nil
 }
 
 func (s *sliceSource) Ending() ending { return s.end }

@@ -189,6 +189,11 @@ func messageOf(e *probe.Event) (m message, ok bool) {
 	if e.Seam != probe.SeamUDPSend && e.Seam != probe.SeamUDPReceive {
 		return m, false
 	}
+	return numbersOf(e)
+}
+
+// numbersOf returns what the headers say of a message.
+func numbersOf(e *probe.Event) (m message, ok bool) {
 	switch e.Kind {
 	case probe.KindInitiation:
 		return message{index: e.Sender, what: Initiation, to: -1}, true

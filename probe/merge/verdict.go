@@ -41,6 +41,8 @@ func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *twosided.F
 	d.NameB, d.EndB = b.label(), b.ended()
 	m.vouch(a, b, d.B)
 	m.vouch(b, a, d.A)
+	m.attest(a, d.A, b)
+	m.attest(b, d.B, a)
 	if r := m.shook[[2]int8{a.index, b.index}]; r != nil {
 		d.Calls, d.Answers = r.forth.way(b), r.back.way(a)
 	}
@@ -159,6 +161,8 @@ func (m *merger) judge(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	flows, forth, back := f.judged(a.ends, a, b)
 	d := m.both(a, b, flows[0], flows[1], f.key.b)
 	d.Forth, d.Back = forth, back
+	f.attest(a, d.A, a.ends)
+	f.attest(b, d.B, a.ends)
 	v := d.Judge()
 	end := d.EndA
 	if d.B != nil {
@@ -168,6 +172,7 @@ func (m *merger) judge(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	if b != nil {
 		rungs = append(rungs, m.rungs(b, d.B, f, &v, d.EndB)...)
 	}
+	f.placeDrops(rungs, a.ends)
 	return v, rungs
 }
 
@@ -176,10 +181,13 @@ func (m *merger) judgeB(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	b := m.hosts[f.b]
 	facts := m.facts(b, probe.SideB, f.facts[1], f.key.a, nil)
 	end := b.ended()
+	f.attest(b, facts, b.ends)
 	v, _ := rules.Judge(facts, end)
 	v.Host = b.label()
 	if !v.Certain && v.Code != diagnose.Idle {
 		v.Evidence = append(v.Evidence, evidence.Inferred.Says("what only the other side can tell is not known: it was not recorded"))
 	}
-	return v, m.rungs(b, facts, f, &v, end)
+	rungs := m.rungs(b, facts, f, &v, end)
+	f.placeDrops(rungs, b.ends)
+	return v, rungs
 }

@@ -22,15 +22,24 @@
 //
 //	 0  uint32  32473
 //	 4  "wgnode"
-//	10  kind    E event, M part of the Meta, P peer, S statistics, T observations
+//	10  kind    E event, D drop, M part of the Meta, P peer, S statistics, T observations
 //	11  flags   of an event: 1 if all of the packet was made, nothing captured
 //	12  uint64  the recording's ID, little-endian
-//	20  content: the event as probe.Event.AppendBinary writes it, else JSON
+//	20  content: the event as probe.Event.AppendBinary writes it, else JSON; of a drop both
 //
 // The [Meta] is in the section header, in as many options as it needs. A peer that
 // is new since then is told in a note of its own before the first packet of it. The
 // ID tells packets of one recording from those of another that some tool has put
 // into the same file: their peers and sessions must not be mixed up.
+//
+// # Drops of the kernel
+//
+// A packet that the kernel of the host has dropped is a note, and no event: a release that knows
+// nothing of drops leaves it out, and does not take the packet for one that has passed. Its headers
+// are written in the form of an event, at no seam. Beside it is what the kernel says, a [Drop], by
+// names: numbers of reasons are those of one kernel. What happens to packets of connections that
+// work (copies, what came twice) is left out by whoever records: it says nothing, and under load
+// there are thousands a second of it. [Loss] has how many were counted alone.
 //
 // # Versions
 //
@@ -39,8 +48,8 @@
 //	1  observations have no version, and the keys that package evidence gave them then
 //	2  observations have a version of their own
 //
-// Keys may be added to what is JSON, and numbers to what an event holds, without a new
-// version: a reader leaves out a key that it does not know, and keeps a number. What
+// Keys may be added to what is JSON, numbers to what an event holds, and kinds of options, without a
+// new version: a reader leaves out a key or a kind that it does not know, and keeps a number. What
 // changes the meaning of something that is there needs a new one, which an older reader
 // refuses. testdata has files of each version.
 //

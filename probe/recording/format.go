@@ -53,6 +53,7 @@ const (
 	kindStats byte = 'S'
 
 	kindObservations byte = 'T'
+	kindDrop         byte = 'D'
 
 	flagMade byte = 1
 )

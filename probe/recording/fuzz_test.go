@@ -26,6 +26,9 @@ func seed() []byte {
 	for i := range events {
 		_ = w.Event(&events[i], captured[i], uint64(i)) // into memory
 	}
+	for _, d := range testDrops() {
+		_ = w.Drop(&d.event, &d.drop)
+	}
 	_ = w.addPeer(Peer{ID: 9, Name: "new\x1b[31m", PublicKey: key.Public{9}})
 	_ = w.Close(Loss{Events: 6})
 	return out.Bytes()
@@ -57,6 +60,14 @@ func FuzzReader(f *testing.F) {
 			}
 			line := eventtext.AppendLine(nil, &p.Event, r.Meta(), &opt)
 			line = eventtext.AppendJSON(line, &p.Event, r.Meta())
+			if d := p.Drop; d != nil {
+				if p.Event.Seam != 0 || p.Event.Checkpoint != 0 || p.Event.Dropped() || d.Reason == "" ||
+					max(len(d.Reason), len(d.Place), len(d.Hook), len(d.Device)) > maxDropName || len(d.Packet) > maxDropPacket {
+					t.Fatalf("%+v of %+v", d, p.Event)
+				}
+				line = eventtext.AppendDropLine(line, &p.Event, d.Reason, d.Text(&p.Event), r.Meta(), &opt)
+				line = eventtext.AppendDropJSON(line, &p.Event, d.Reason, d.Text(&p.Event), r.Meta())
+			}
 			if bytes.ContainsAny(line, "\x1b\n\r") {
 				t.Fatalf("control characters in %q", line)
 			}

@@ -72,6 +72,30 @@ func TestGoldenRecordings(t *testing.T) {
 	}
 }
 
+// Since version 2 a recording may have what the kernel drops. What the first release that wrote it
+// did write is read as that release read it.
+func TestGoldenDrops(t *testing.T) {
+	r, packets := golden(t, "v2", "drops")
+	var lines []byte
+	for i := range packets {
+		p := &packets[i]
+		if p.Drop == nil {
+			lines = append(eventtext.AppendJSON(lines, &p.Event, r.Meta()), '\n')
+			continue
+		}
+		text, err := json.Marshal(p.Drop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(eventtext.AppendDropJSON(lines, &p.Event, p.Drop.Reason, p.Drop.Text(&p.Event), r.Meta()), '\n')
+		lines = append(append(lines, text...), '\n')
+	}
+	pin.Kept(t, goldenFile(t, "v2", "drops.events.jsonl"), lines)
+	if !r.Meta().Drops || r.Loss().Drops != 5 {
+		t.Errorf("meta %+v, lost %+v", r.Meta(), r.Loss())
+	}
+}
+
 func TestGoldenEnd(t *testing.T) {
 	for _, version := range goldenVersions {
 		r, packets := golden(t, version, "everything")

@@ -35,6 +35,8 @@ type Meta struct {
 	// is that of wgnode's own device.
 	Level probe.Level `json:"level,omitempty"`
 	Clock Clock       `json:"clock"`
+	// Drops: what the kernel of the host drops of the tunnel's packets is among the events.
+	Drops bool `json:"drops,omitempty"`
 	// Addrs are the host's own addresses.
 	Addrs []netip.Addr `json:"addrs,omitempty"`
 	// Filter is what was asked for, in the words of `watch`; empty: everything.

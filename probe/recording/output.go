@@ -183,6 +183,27 @@ func (o *Output) Event(e *probe.Event, captured []byte, lost uint64) error {
 	return nil
 }
 
+// Drop writes a packet that the kernel has dropped; see [Output.Event] for errors.
+func (o *Output) Drop(e *probe.Event, d *Drop) error {
+	if o.opt.MaxSize > 0 && o.w.size+dropRoom > o.opt.MaxSize {
+		if o.opt.Files == 0 {
+			return ErrFull
+		}
+		if err := o.next(); err != nil {
+			return err
+		}
+	}
+	if err := o.w.Drop(e, d); err != nil {
+		return err
+	}
+	o.packets.Add(1)
+	o.count()
+	return nil
+}
+
+// dropRoom is more than a drop takes as a rule, in bytes.
+const dropRoom = 2048
+
 // next goes on in another file, and removes the one that is too many.
 func (o *Output) next() error {
 	if err := o.finish(Loss{Events: o.lost}); err != nil {

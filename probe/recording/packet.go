@@ -30,7 +30,10 @@ func interfaceOf(e *probe.Event) Interface {
 
 // Packet is one event of a recording, with the bytes that were kept.
 type Packet struct {
-	Event     probe.Event
+	Event probe.Event
+	// Drop is not nil if the kernel of the host has dropped the packet. Then Event is none of the
+	// tunnel's: it is at no seam, and has what the headers say.
+	Drop      *Drop
 	Interface Interface
 	// Data begins with the IP header. On the wire IP and UDP header are made from
 	// the event, since a UDP socket does not show them; see Made for the rest. A

@@ -7,5 +7,5 @@ import (
 )
 
 func TestWritten(t *testing.T) {
-	pin.Check(t, "testdata/written.txt", new(Meta), new(Peer), new(Loss))
+	pin.Check(t, "testdata/written.txt", new(Meta), new(Peer), new(Loss), new(Drop))
 }

@@ -300,7 +300,7 @@ func (r *Reader) tag(p *Packet, c custom) error {
 			return fmt.Errorf("event of %d bytes", len(c.content))
 		}
 		p.Event.SetBinary((*[probe.EventSize]byte)(c.content))
-		p.Interface, p.Made, p.kept = interfaceOf(&p.Event), c.flags&flagMade != 0, true
+		p.Drop, p.Interface, p.Made, p.kept = nil, interfaceOf(&p.Event), c.flags&flagMade != 0, true
 		if p.Interface == Note {
 			p.Data, p.Length = nil, 0
 		}
@@ -310,6 +310,8 @@ func (r *Reader) tag(p *Packet, c custom) error {
 			return fmt.Errorf("description of a peer: %w", err)
 		}
 		r.meta.add(peer)
+	case kindDrop:
+		return r.dropped(p, c.content)
 	case kindObservations:
 		r.told = append(r.told, c.content...)
 	}

@@ -128,7 +128,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("packet %d: %x does not end with what was captured", i, p.Data)
 		}
 	}
-	if l := r.Loss(); l != (Loss{3, 2}) || !r.Complete() {
+	if l := r.Loss(); l != (Loss{Events: 3, Contents: 2}) || !r.Complete() {
 		t.Errorf("lost %+v, complete %v", l, r.Complete())
 	}
 }

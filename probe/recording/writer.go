@@ -33,6 +33,9 @@ type Loss struct {
 	// Contents of packets could not be kept: there the file has the headers only,
 	// as far as the event knows them.
 	Contents uint64 `json:"contents"`
+	// Drops are packets that the kernel has dropped which were counted alone: too many came at a
+	// time.
+	Drops uint64 `json:"drops,omitempty"`
 }
 
 // Writer writes a recording. It is not safe for concurrent use. After an error
@@ -214,12 +217,17 @@ func (w *Writer) Event(e *probe.Event, captured []byte, lost uint64) error {
 	b = endData(b, at, length)
 	b = w.tags(b, e, in, made, lost)
 	w.write(endBlock(endOptions(b)))
+	w.counted(in, e.Time)
+	return w.err
+}
+
+// counted counts what was written of a time.
+func (w *Writer) counted(in Interface, at int64) {
 	w.counts[in]++
 	if w.first == 0 {
-		w.first = e.Time
+		w.first = at
 	}
-	w.last = max(w.last, e.Time)
-	return w.err
+	w.last = max(w.last, at)
 }
 
 // tags appends the options of a packet.

@@ -39,6 +39,7 @@ func Merged(w io.Writer, r *merge.Result, opt Options) error {
 		t.newline()
 	}
 	t.lost(r)
+	t.kernelDrops(r)
 	t.list("What is not complete", r.Remarks)
 	return t.writeTo(w)
 }
@@ -70,6 +71,7 @@ func Both(w io.Writer, r *diagnose.Report, m *merge.Result, opt Options) error {
 	}
 	t.verdict(&r.Verdict, 0)
 	t.lost(m)
+	t.kernelDrops(m)
 	t.findings(r.Findings)
 	t.list("Not checked", r.Unchecked)
 	t.list("What is not complete", m.Remarks)

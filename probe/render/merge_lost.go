@@ -21,12 +21,16 @@ func (t *text) lost(r *merge.Result) {
 		from, to, leg string
 		what          merge.What
 		index         uint32
+		by            string
 	}
 	of := make(map[stream][]uint64)
 	var order []stream
 	for i := range r.Lost {
 		l := &r.Lost[i]
-		k := stream{l.From, l.To, l.Leg, l.What, l.Receiver}
+		k := stream{from: l.From, to: l.To, leg: l.Leg, what: l.What, index: l.Receiver}
+		if l.Kernel != nil {
+			k.by = ": " + l.Kernel.String()
+		}
 		n := l.Counter
 		if l.What != merge.Data {
 			n = uint64(l.Sender)
@@ -52,7 +56,7 @@ func (t *text) lost(r *merge.Result) {
 		} else {
 			name += " index "
 		}
-		t.item(2, "-", name+ranges(of[k], k.what != merge.Data))
+		t.item(2, "-", name+ranges(of[k], k.what != merge.Data)+k.by)
 	}
 	if r.LostLeftOut > 0 {
 		t.item(2, "-", fmt.Sprintf("and %d more that are not named", r.LostLeftOut))

@@ -233,6 +233,9 @@ func (m *drawn) words() string {
 			s += ", " + c.what
 		}
 	}
+	if m.Kernel != nil {
+		s += ", " + m.Kernel.String()
+	}
 	return s
 }
 

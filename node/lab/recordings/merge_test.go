@@ -34,6 +34,7 @@ type merged struct {
 		From, To, What, Leg string
 		Receiver, Sender    uint32
 		Counter             uint64
+		Kernel              struct{ Host, Reason string }
 	}
 	Remarks []string
 }

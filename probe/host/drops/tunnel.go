@@ -146,8 +146,8 @@ func (a *assembler) route() {
 	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("no route"))
 }
 
-// tunnel leaves alone what is not the tunnel's, and says which segment it is on.
-func (a *assembler) tunnel(t *Tunnel) {
+// tunnel goes to other with what is not the tunnel's, and says of the rest which segment it is on.
+func (a *assembler) tunnel(t *Tunnel, other string) {
 	a.route()
 	if t.Device != 0 {
 		for _, index := range []int16{frameIndex, frameRoute} {
@@ -163,7 +163,7 @@ func (a *assembler) tunnel(t *Tunnel) {
 		asm.LoadMem(asm.R2, asm.R10, frameDestination, asm.DWord),
 		asm.Or.Reg(asm.R1, asm.R2),
 		asm.And.Imm(asm.R1, classInner),
-		asm.JEq.Imm(asm.R1, 0, done),
+		asm.JEq.Imm(asm.R1, 0, other),
 		asm.Mov.Imm(asm.R0, int32(SegmentInner)).WithSymbol("inner"),
 		asm.Ja.Label("segment"),
 		asm.Mov.Imm(asm.R0, int32(SegmentOuter)).WithSymbol("outer"),

@@ -32,9 +32,12 @@ func TestTunnel(t *testing.T) {
 		t.Fatal(err)
 	}
 	inner := netip.MustParsePrefix
-	w := watchFor(t, Options{Namespace: space, Tunnel: &Tunnel{Device: uint32(wg.Index), Port: 51820, Addresses: Addresses{
+	beside := Match{Proto: unix.IPPROTO_UDP, Dst: inner("127.0.0.8/32"), DstPort: 997}
+	around := Addresses{
 		Inner: []netip.Prefix{inner("10.77.0.0/16"), inner("fd77::/64")}, Other: []netip.Prefix{inner("10.77.9.0/24")},
-		Local: []netip.Addr{netip.MustParseAddr("127.0.0.9"), netip.MustParseAddr("10.77.9.1")}}}})
+		Local: []netip.Addr{netip.MustParseAddr("127.0.0.9"), netip.MustParseAddr("10.77.9.1")}}
+	w := watchFor(t, Options{Namespace: space, Matches: []Match{beside},
+		Tunnel: &Tunnel{Device: uint32(wg.Index), Port: 51820, Addresses: around}})
 	for _, test := range []struct {
 		to   string
 		want Segment // none: not to be reported
@@ -56,6 +59,10 @@ func TestTunnel(t *testing.T) {
 		if got := d.destination(); d.Segment != test.want || got != netip.MustParseAddrPort(test.to) {
 			t.Errorf("%s: %s in %s, segment %q, to %s", test.to, d.Reason, d.Place, d.Segment, got)
 		}
+	}
+	sendAnyway(t, "127.0.0.8:997")
+	if d := next(t, w); d.Segment != SegmentNone || d.destination() != netip.MustParseAddrPort("127.0.0.8:997") {
+		t.Errorf("what a match selects beside the tunnel: to %s, segment %q", d.destination(), d.Segment)
 	}
 	places, err := w.Places()
 	if err != nil {

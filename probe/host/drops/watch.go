@@ -69,9 +69,9 @@ type Match struct {
 // Options say which packets are watched.
 type Options struct {
 	// Matches select packets; one that any of them selects is reported. Later
-	// fragments have no ports: only their addresses count. None: all packets.
+	// fragments have no ports: only their addresses count. None, and no Tunnel: all packets.
 	Matches []Match
-	// Tunnel selects the packets of a tunnel, and takes the place of Matches.
+	// Tunnel selects the packets of a tunnel. What Matches select beside those is reported, too.
 	Tunnel *Tunnel
 	// Namespace is the inode number of the network namespace, 0 for all. A packet
 	// whose namespace is not known is reported.
