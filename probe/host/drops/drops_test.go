@@ -32,7 +32,7 @@ func watch(t *testing.T, matches ...Match) *Watcher {
 
 // enter enters an empty network namespace, which vanishes with the thread, and returns its
 // inode number.
-func enter(t *testing.T) uint32 {
+func enter(t testing.TB) uint32 {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes a network namespace")

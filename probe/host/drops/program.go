@@ -3,6 +3,8 @@
 package drops
 
 import (
+	"math"
+
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/wgnode/wgnode/probe/host/bpf"
@@ -13,7 +15,7 @@ const (
 	frameHeader  = -HeaderLen          // the packet from its network header
 	frameNetwork = frameHeader - 8     // where that is
 	frameWord    = frameNetwork - 8    // what was read last
-	framePorts   = frameWord - 8       // the first 8 bytes of the transport header
+	framePorts   = frameWord - 8       // the first 4 bytes of the transport header
 	frameLater   = framePorts - 8      // not 0: a later fragment, which has none
 	frameContext = frameLater - 8      // the arguments
 	frameIndex   = frameContext - 8    // of the device, 0: none
@@ -41,8 +43,11 @@ const (
 
 // assembler collects the program.
 type assembler struct {
-	l    *layout
-	code asm.Instructions
+	l *layout
+	// direct has the program load fields of what the tracepoint hands it, whose types the verifier
+	// knows, and calls no function for them.
+	direct bool
+	code   asm.Instructions
 }
 
 func (a *assembler) add(ins ...asm.Instruction) { a.code = append(a.code, ins...) }
@@ -50,6 +55,27 @@ func (a *assembler) add(ins ...asm.Instruction) { a.code = append(a.code, ins...
 // read has size bytes from an address of the kernel's, in a register, copied to the frame.
 func (a *assembler) read(frame, size int, from asm.Register, offset int32) {
 	a.add(bpf.Read(frame, size, from, offset)...)
+}
+
+// field has a field of 2, 4 or 8 bytes copied to the frame, from a register whose type the verifier
+// knows.
+func (a *assembler) field(frame, size int, from asm.Register, offset int32) {
+	width := map[int]asm.Size{2: asm.Half, 4: asm.Word, 8: asm.DWord}[size]
+	if !a.direct || offset > math.MaxInt16 {
+		a.read(frame, size, from, offset)
+		return
+	}
+	a.add(asm.LoadMem(asm.R1, from, int16(offset), width), asm.StoreMem(asm.R10, int16(frame), asm.R1, width))
+}
+
+// follow reads a pointer to R1, from a register whose type the verifier knows; then it knows that of
+// R1, too.
+func (a *assembler) follow(from asm.Register, offset int32) {
+	if !a.direct || offset > math.MaxInt16 {
+		a.load(from, offset)
+		return
+	}
+	a.add(asm.LoadMem(asm.R1, from, int16(offset), asm.DWord))
 }
 
 // load reads a pointer to R1, 0 if it cannot be read.
@@ -63,12 +89,15 @@ const done = "done"
 
 // program is what runs for each packet that the kernel drops.
 func program(l *layout, opt Options) (asm.Instructions, error) {
-	a := &assembler{l: l}
+	a := &assembler{l: l, direct: !opt.functions}
 	a.arguments()
+	a.protocol()
+	if opt.Tunnel != nil {
+		a.where(opt.Namespace) // other hosts' packets are the most, and need no more than that
+	}
 	a.headers()
 	a.add(asm.Mov.Imm(asm.R0, 0), asm.StoreMem(asm.R10, frameSegment, asm.R0, asm.DWord))
 	if opt.Tunnel != nil {
-		a.where(opt.Namespace) // other hosts' packets are the most, and need no more than that
 		other := done
 		if len(opt.Matches) > 0 {
 			other = "other"
@@ -103,19 +132,24 @@ func (a *assembler) arguments() {
 	)
 }
 
-// headers reads the packet's, and leaves alone what is no IP packet.
-func (a *assembler) headers() {
-	a.read(frameWord, 2, packet, a.l.protocol)
+// protocol leaves alone what is no IP packet.
+func (a *assembler) protocol() {
+	a.field(frameWord, 2, packet, a.l.protocol)
 	a.add(
 		asm.LoadMem(asm.R1, asm.R10, frameWord, asm.Half),
 		asm.HostTo(asm.BE, asm.R1, asm.Half),
 		asm.JEq.Imm(asm.R1, 0x0800, "ip"),
 		asm.JNE.Imm(asm.R1, 0x86dd, done),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("ip"),
 	)
+}
+
+// headers reads the packet's.
+func (a *assembler) headers() {
 	// The header's offset from the buffer's head.
-	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("ip"), asm.StoreMem(asm.R10, frameNetwork, asm.R0, asm.DWord))
-	a.read(frameNetwork, 2, packet, a.l.networkHeader)
-	a.load(packet, a.l.head)
+	a.add(asm.Mov.Imm(asm.R0, 0), asm.StoreMem(asm.R10, frameNetwork, asm.R0, asm.DWord))
+	a.field(frameNetwork, 2, packet, a.l.networkHeader)
+	a.follow(packet, a.l.head)
 	a.add(
 		asm.LoadMem(asm.R2, asm.R10, frameNetwork, asm.DWord),
 		asm.Add.Reg(asm.R1, asm.R2),
@@ -127,7 +161,8 @@ func (a *assembler) headers() {
 	a.transport()
 }
 
-// transport reads the ports, which come after a header of 20 to 60 bytes.
+// transport finds the ports, which come after a header of 20 to 60 bytes: as a rule they are among
+// what was read.
 func (a *assembler) transport() {
 	a.add(
 		asm.Mov.Imm(asm.R0, 0),
@@ -137,8 +172,8 @@ func (a *assembler) transport() {
 		asm.LoadMem(asm.R3, asm.R10, frameNetwork, asm.DWord),
 		asm.Mov.Reg(asm.R2, asm.R1),
 		asm.RSh.Imm(asm.R2, 4),
-		asm.Mov.Imm(asm.R4, 40),
-		asm.JEq.Imm(asm.R2, 6, "ports"),
+		asm.LoadMem(asm.R5, asm.R10, frameHeader+40, asm.Word),
+		asm.JEq.Imm(asm.R2, 6, "ports are read"),
 		asm.JNE.Imm(asm.R2, 4, done),
 		asm.LoadMem(asm.R2, asm.R10, frameHeader+6, asm.Half),
 		asm.HostTo(asm.BE, asm.R2, asm.Half),
@@ -147,9 +182,16 @@ func (a *assembler) transport() {
 		asm.Mov.Reg(asm.R4, asm.R1),
 		asm.And.Imm(asm.R4, 0x0f),
 		asm.LSh.Imm(asm.R4, 2),
-		asm.Add.Reg(asm.R3, asm.R4).WithSymbol("ports"),
+		asm.LoadMem(asm.R5, asm.R10, frameHeader+20, asm.Word),
+		asm.JEq.Imm(asm.R4, 20, "ports are read"),
+		asm.Add.Reg(asm.R3, asm.R4),
 	)
 	a.read(framePorts, 8, asm.R3, 0)
+	a.add(
+		asm.Ja.Label("ports"),
+		asm.StoreMem(asm.R10, framePorts, asm.R5, asm.Word).WithSymbol("ports are read"),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("ports"),
+	)
 }
 
 // where finds the device and the namespace, which of a packet that has no device is that of
@@ -160,21 +202,21 @@ func (a *assembler) where(namespace uint32) {
 		asm.StoreMem(asm.R10, frameIndex, asm.R0, asm.DWord),
 		asm.StoreMem(asm.R10, frameSpace, asm.R0, asm.DWord),
 	)
-	a.load(packet, a.l.dev)
+	a.follow(packet, a.l.dev)
 	a.add(asm.JEq.Imm(asm.R1, 0, "no device"), asm.Mov.Reg(report, asm.R1))
-	a.read(frameIndex, 4, report, a.l.ifindex)
-	a.load(report, a.l.netOfDev)
+	a.field(frameIndex, 4, report, a.l.ifindex)
+	a.follow(report, a.l.netOfDev)
 	a.add(asm.Ja.Label("space"))
 	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("no device"))
-	a.load(packet, a.l.sock)
+	a.follow(packet, a.l.sock)
 	a.add(asm.JNE.Imm(asm.R1, 0, "socket"))
 	if a.l.receiver { // TCP takes the device off what it has received
 		a.add(asm.LoadMem(asm.R1, asm.R10, frameContext, asm.DWord), asm.LoadMem(asm.R1, asm.R1, 24, asm.DWord))
 	}
 	a.add(asm.JEq.Imm(asm.R1, 0, "spaceless"), asm.Mov.Reg(report, asm.R1).WithSymbol("socket"))
-	a.load(report, a.l.netOfSock)
+	a.follow(report, a.l.netOfSock)
 	a.add(asm.JEq.Imm(asm.R1, 0, "spaceless").WithSymbol("space"), asm.Mov.Reg(report, asm.R1))
-	a.read(frameSpace, 4, report, a.l.inum)
+	a.field(frameSpace, 4, report, a.l.inum)
 	a.add(asm.Mov.Imm(asm.R0, 0).WithSymbol("spaceless"))
 	if namespace != 0 {
 		a.add(
@@ -265,7 +307,7 @@ func (a *assembler) send() {
 		asm.Mov.Imm(asm.R0, 0),
 		asm.StoreMem(asm.R10, frameWord, asm.R0, asm.DWord),
 	)
-	a.read(frameWord, 4, packet, a.l.length)
+	a.field(frameWord, 4, packet, a.l.length)
 	a.add(
 		asm.LoadMem(asm.R1, asm.R10, frameWord, asm.Word),
 		asm.StoreMem(report, recordLength, asm.R1, asm.Word),

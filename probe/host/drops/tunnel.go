@@ -134,7 +134,7 @@ func (w *Watcher) SetAddresses(a Addresses) error {
 // route finds the device that the packet is routed to, also before it is there.
 func (a *assembler) route() {
 	a.add(asm.Mov.Imm(asm.R0, 0), asm.StoreMem(asm.R10, frameRoute, asm.R0, asm.DWord))
-	a.load(packet, a.l.route)
+	a.follow(packet, a.l.route)
 	a.add(
 		asm.And.Imm(asm.R1, ^1), // its lowest bit says who frees it
 		asm.JEq.Imm(asm.R1, 0, "no route"),

@@ -16,6 +16,11 @@ import (
 // A tunnel's packets are told from others: by addresses, by the port, and by the device that
 // they are at or are routed to.
 func TestTunnel(t *testing.T) {
+	t.Run("by loads", func(t *testing.T) { testTunnel(t, false) })
+	t.Run("by functions, as where the verifier does not know the types", func(t *testing.T) { testTunnel(t, true) })
+}
+
+func testTunnel(t *testing.T, functions bool) {
 	space := enter(t)
 	for _, command := range []string{
 		"ip addr add 10.77.0.1/32 dev lo", "ip addr add 10.77.9.1/32 dev lo", "ip addr add fd77::1/128 dev lo",
@@ -37,7 +42,7 @@ func TestTunnel(t *testing.T) {
 		Inner: []netip.Prefix{inner("10.77.0.0/16"), inner("fd77::/64")}, Other: []netip.Prefix{inner("10.77.9.0/24")},
 		Local: []netip.Addr{netip.MustParseAddr("127.0.0.9"), netip.MustParseAddr("10.77.9.1")}}
 	w := watchFor(t, Options{Namespace: space, Matches: []Match{beside},
-		Tunnel: &Tunnel{Device: uint32(wg.Index), Port: 51820, Addresses: around}})
+		Tunnel: &Tunnel{Device: uint32(wg.Index), Port: 51820, Addresses: around}, functions: functions})
 	for _, test := range []struct {
 		to   string
 		want Segment // none: not to be reported

@@ -76,6 +76,8 @@ type Options struct {
 	// Namespace is the inode number of the network namespace, 0 for all. A packet
 	// whose namespace is not known is reported.
 	Namespace uint32
+
+	functions bool // the program is to read by calls of functions alone
 }
 
 // Drop is a packet that the kernel has dropped.
@@ -125,15 +127,15 @@ func Start(opt Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := collection(l, opt)
-	if err != nil {
-		return nil, err
-	}
 	w := &Watcher{layout: l, symbols: kernelSymbols()}
 	go w.symbols.load() // while nothing is reported yet
-	w.maps, err = bpf.Load(spec)
+	w.maps, err = load(l, opt)
+	if err != nil && !opt.functions && errors.As(err, new(*ebpf.VerifierError)) {
+		opt.functions = true // a kernel that does not know the types as we do
+		w.maps, err = load(l, opt)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("load the program that watches drops: %w", err)
+		return nil, err
 	}
 	w.close = sync.OnceValue(w.end)
 	if opt.Tunnel != nil {
@@ -148,6 +150,18 @@ func Start(opt Options) (*Watcher, error) {
 		return nil, errors.Join(fmt.Errorf("read reports of drops: %w", err), w.Close())
 	}
 	return w, nil
+}
+
+func load(l *layout, opt Options) (*ebpf.Collection, error) {
+	spec, err := collection(l, opt)
+	if err != nil {
+		return nil, err
+	}
+	c, err := bpf.Load(spec)
+	if err != nil {
+		return nil, fmt.Errorf("load the program that watches drops: %w", err)
+	}
+	return c, nil
 }
 
 // ErrSynced says that Read has returned all that had happened before the call of Sync.
