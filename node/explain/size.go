@@ -4,6 +4,7 @@ package explain
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -27,15 +28,24 @@ const (
 	// leastSize4 and leastSize6 are what every IPv4 host takes (RFC 791), and every IPv6
 	// link (RFC 8200).
 	leastSize4, leastSize6 = 576, 1280
+	// greatestSize is that of the largest IP packet.
+	greatestSize = 1<<16 - 1
+	// smallSize is one that no path is too narrow for.
+	smallSize = 64
 	// sizeTries is how often a size is tried: one packet may be lost for other
 	// reasons.
 	sizeTries = 2
-	// leastPatience is how long an answer is awaited at least.
+	// controls is how often a size is tried again after which a small packet was not answered
+	// either.
+	controls = 3
+	// leastPatience is how long an answer is awaited at least, and firstPatience the first at
+	// most: the flow's own may have waited for the tunnel.
 	leastPatience = 250 * time.Millisecond
+	firstPatience = 3 * time.Second
 	// sizeTime bounds the whole measurement, or that many times the patience where the way is
 	// long: a search may meet ten sizes that are not answered, each tried twice.
-	sizeTime     = 10 * time.Second
-	sizePatience = 30
+	sizeTime     = 12 * time.Second
+	sizePatience = 36
 )
 
 // measure finds the largest packet that gets through to the target and back.
@@ -51,15 +61,20 @@ func (x *explanation) measure(ctx context.Context) *diagnose.PathMTU {
 		m.Untested = fmt.Sprintf("the MTU of %s: %v", x.Interface, err)
 		return m
 	}
-	m.Link = l.MTU
+	m.Link = min(l.MTU, greatestSize)
 	s, err := newSizer(target)
 	if err != nil {
 		m.Untested = err.Error()
 		return m
 	}
 	defer s.close()
-	s.patience = max(leastPatience, 4*x.flow.Probe.Took)
+	s.patience = min(max(leastPatience, 4*x.flow.Probe.Took), firstPatience)
 	began := time.Now()
+	if !s.echo(ctx, smallSize) {
+		m.Untested = noEchoes
+		return m
+	}
+	s.patience = max(leastPatience, 4*s.took)
 	ctx, cancel := context.WithTimeout(ctx, max(sizeTime, sizePatience*s.patience))
 	defer cancel()
 	least := leastSize4
@@ -67,54 +82,72 @@ func (x *explanation) measure(ctx context.Context) *diagnose.PathMTU {
 		least = leastSize6
 	}
 	echo := func(size int) bool { return s.echo(ctx, size) }
-	if m.Largest, m.Untested = largest(min(least, l.MTU), l.MTU, echo); ctx.Err() != nil {
+	if m.Largest, m.Untested = largest(min(least, m.Link), m.Link, echo); ctx.Err() != nil {
 		m.Largest, m.Untested = 0, fmt.Sprintf("%v did not suffice", time.Since(began).Round(time.Second))
 	}
 	if m.Untested == "" && m.Largest < m.Link {
 		m.ToldBy, m.Told = s.toldBy, s.told
-		m.Forth = s.oneWay(ctx, l.MTU)
+		m.Forth = s.oneWay(ctx, m.Link)
 	}
 	return m
 }
 
+// Why it is not known which sizes get through.
+const (
+	noEchoes   = "the destination does not answer ICMP echo"
+	lostEchoes = "the destination stopped answering ICMP echo meanwhile"
+)
+
 // largest finds the size of the largest packet up to the greatest that is answered, in
-// steps of sizeStep. least is a size below which nothing is expected. It returns why it
-// could not, "" if it could.
+// steps of sizeStep. least is a size below which nothing is expected; smallSize is one that was
+// answered. It returns why it could not, "" if it could.
 //
-// A single loss must not pass for a limit, such as while a tunnel recovers. So the size
-// above what was found is tried once more, and if nothing as large as the least came back,
-// one that did before.
+// What is not answered is too large only if a small packet is answered right after it: a tunnel
+// may recover, and a host answers so many echoes a second. A few losses must not pass for a limit
+// either. So the size above what was found is tried once more, and in the end the greatest, which is
+// what a verdict is about.
 func largest(least, greatest int, answered func(size int) bool) (size int, untested string) {
-	small := least / 2
-	if !answered(small) {
-		return 0, "the destination does not answer ICMP echo"
+	passes := func(size int) bool {
+		for range controls {
+			if answered(size) {
+				return true
+			}
+			if answered(smallSize) {
+				return false
+			}
+		}
+		untested = lostEchoes
+		return false
 	}
-	if answered(greatest) {
+	if passes(greatest) {
 		return greatest, ""
 	}
-	size = small
-	if answered(least) {
+	size = min(smallSize, least)
+	if passes(least) {
 		size = least
 	}
-	for fails := greatest; fails-size > 0; {
-		for fails-size > sizeStep {
+	for fails := greatest; fails > size && untested == ""; {
+		for fails-size > sizeStep && untested == "" {
 			middle := size + (fails-size)/(2*sizeStep)*sizeStep
 			if middle == size {
 				middle += sizeStep
 			}
-			if answered(middle) {
+			if passes(middle) {
 				size = middle
 			} else {
 				fails = middle
 			}
 		}
-		if !answered(fails) {
+		if !passes(fails) {
 			break
 		}
 		size, fails = fails, greatest
 	}
-	if size < least && !answered(small) {
-		return 0, "the destination stopped answering ICMP echo meanwhile"
+	if untested == "" && passes(greatest) {
+		return greatest, ""
+	}
+	if untested != "" {
+		return 0, untested
 	}
 	return size, ""
 }
@@ -125,7 +158,9 @@ type sizer struct {
 	conn     *icmp.PacketConn
 	id, seq  int
 	patience time.Duration
-	toldBy   netip.Addr // who said that a packet is too big, and what he takes
+	took     time.Duration // until the latest answer came
+	size     int           // of the packet that was sent last
+	toldBy   netip.Addr    // who said that a packet is too big, and what he takes; 0: he did not say
 	told     int
 }
 
@@ -187,6 +222,7 @@ func (s *sizer) echo(ctx context.Context, size int) bool {
 			break
 		}
 		s.seq++
+		s.size = size
 		var request icmp.Type = ipv4.ICMPTypeEcho
 		if s.to.Is6() {
 			request = ipv6.ICMPTypeEchoRequest
@@ -199,7 +235,9 @@ func (s *sizer) echo(ctx context.Context, size int) bool {
 		if _, err := s.conn.WriteTo(b, &net.IPAddr{IP: s.to.AsSlice(), Zone: s.to.Zone()}); err != nil {
 			continue // too big for the first link, as a rule
 		}
+		sent := time.Now()
 		if s.await(ctx, s.seq) {
+			s.took = time.Since(sent)
 			return true
 		}
 	}
@@ -252,7 +290,7 @@ func (s *sizer) note(m *icmp.Message, from net.Addr, raw []byte) {
 	default:
 		return
 	}
-	if dst, ok := quotedDst(quoted); !ok || dst != s.to.WithZone("") {
+	if !s.quotes(quoted) || !s.possible(mtu) {
 		return
 	}
 	if ip, ok := from.(*net.IPAddr); ok {
@@ -260,6 +298,36 @@ func (s *sizer) note(m *icmp.Message, from net.Addr, raw []byte) {
 		s.toldBy, s.told = s.toldBy.Unmap(), mtu
 	}
 }
+
+// quotes reports whether what an ICMP error quotes is an echo of ours: anybody can send one in the name of
+// a router, and knows where packets go, but not by what ours are told from others.
+func (s *sizer) quotes(b []byte) bool {
+	dst, ok := quotedDst(b)
+	at, request := ipv6.HeaderLen, byte(ipv6.ICMPTypeEchoRequest)
+	if s.to.Is4() {
+		request = byte(ipv4.ICMPTypeEcho)
+		if len(b) > 0 {
+			at = int(b[0]&0x0f) * 4
+		}
+	}
+	if !ok || dst != s.to.WithZone("") || len(b) < at+icmpHeader || b[at] != request {
+		return false
+	}
+	id, seq := int(binary.BigEndian.Uint16(b[at+4:])), int(binary.BigEndian.Uint16(b[at+6:]))
+	return id == s.id && seq <= s.seq
+}
+
+// possible reports whether a path can be as narrow as a router says: less than the packet, and not
+// less than what each link takes. With IPv4 it need not say how narrow (RFC 1191, section 5).
+func (s *sizer) possible(mtu int) bool {
+	if s.to.Is6() {
+		return mtu >= leastSize6 && mtu < s.size
+	}
+	return mtu == 0 || mtu >= leastLink4 && mtu < s.size
+}
+
+// leastLink4 is what every link with IPv4 takes (RFC 791), in bytes.
+const leastLink4 = 68
 
 // quotedDst is the destination of a packet that an ICMP error quotes.
 func quotedDst(b []byte) (netip.Addr, bool) {

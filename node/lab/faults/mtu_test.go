@@ -46,6 +46,13 @@ func TestMTUBlackhole(t *testing.T) {
 			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nmeta l4proto { icmp, ipv6-icmp } meta length > 1340 drop\n"+
 				"}\n}\n", "nft", "-f", "-")
 		}, want: diagnose.MTUBlackhole, least: 1336, most: 1340, says: "maxseg"},
+		{name: "a way narrower than any should be", fault: func(s *site) { sitetest.NFT(s.R, "forward", "udp length > 300 drop") },
+			want: diagnose.MTUBlackhole, least: 252, most: 256, says: "no MTU helps"},
+		{name: "echoes are rationed", fault: func(s *site) {
+			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\n"+
+				"icmp type echo-request limit rate over 1/second burst 1 packets drop\n"+
+				"icmpv6 type echo-request limit rate over 1/second burst 1 packets drop\n}\n}\n", "nft", "-f", "-")
+		}, want: diagnose.Healthy, says: "full"},
 		{name: "nobody answers echo", fault: func(s *site) {
 			sitetest.NFT(s.R, "forward", "udp length > 1350 drop")
 			s.B.RunInput("table inet f {\nchain c {\ntype filter hook input priority 0\nicmp type echo-request drop\n"+

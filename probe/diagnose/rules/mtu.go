@@ -95,6 +95,11 @@ func measured(m *diagnose.PathMTU) evidence.Line {
 		}
 		return evidence.Kernel.Says("%s", text)
 	}
+	if m.ToldBy.IsValid() && m.Told == 0 {
+		return evidence.Authenticated.Says("the largest packet that gets there and back has %d bytes, "+
+			"the tunnel's MTU is %d; %s tells senders that it is less, but not how much, and they try smaller ones",
+			m.Largest, m.Link, m.ToldBy)
+	}
 	if m.ToldBy.IsValid() {
 		return evidence.Authenticated.Says("the largest packet that gets there and back has %d bytes, "+
 			"the tunnel's MTU is %d; %s tells senders so (%d), and they adapt",
