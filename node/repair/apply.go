@@ -12,7 +12,8 @@ import (
 )
 
 // Apply does steps, those of [Doable], in order, each after it has been written into the
-// journal. say is told of each line before it is done. If one fails, those before it are
+// journal. say is told of each line before it is done. Before the first is done, all are looked at
+// once more: what has come in between keeps the fix from being begun. If one fails, those before it are
 // undone, and the error says which. The record that is returned is nil then.
 func (j Journal) Apply(ctx context.Context, link, code string, steps fix.Steps, say func(line string)) (*Record, error) {
 	unlock, err := j.lock()
@@ -25,6 +26,11 @@ func (j Journal) Apply(ctx context.Context, link, code string, steps fix.Steps, 
 		return nil, err
 	} else if len(before) > 0 {
 		r.ID = before[0].ID + 1
+	}
+	for _, s := range steps {
+		if _, err := prepare(ctx, s); err != nil {
+			return nil, fmt.Errorf("apply %q: %w", s.Line(), err)
+		}
 	}
 	for _, s := range steps {
 		if err := j.step(ctx, r, s, say); err != nil {

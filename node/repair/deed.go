@@ -16,7 +16,7 @@ import (
 )
 
 // commandTime is how long one command may take.
-const commandTime = 30 * time.Second
+var commandTime = 30 * time.Second // shorter in tests
 
 // Deed is one thing that was done, and what undoes it. Its JSON form is in journals.
 type Deed struct {
@@ -90,6 +90,9 @@ func (d *Deed) do(ctx context.Context) error {
 		return err
 	}
 	out, err := run(ctx, d.Do...)
+	if errors.Is(err, errTime) {
+		d.Done, d.Look = true, nil // it may have come as far as that
+	}
 	if err != nil {
 		return err
 	}
@@ -163,6 +166,9 @@ func find(program string) (string, error) {
 	return path, nil
 }
 
+// errTime: a command was ended because it took too long, and may have done what it was to do.
+var errTime = errors.New("it took too long and was ended")
+
 // run runs a command, and returns what it says.
 func run(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
@@ -176,6 +182,9 @@ func run(ctx context.Context, args ...string) (string, error) {
 	var out, said strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = errTime
+		}
 		if text := oneLine(strings.TrimSpace(said.String())); text != "" {
 			return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, text)
 		}

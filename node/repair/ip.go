@@ -171,7 +171,7 @@ func ofLink(ctx context.Context, ip, words []string) (Deed, error) {
 			return Deed{}, err
 		}
 		if _, flags, _ := strings.Cut(out, "<"); slices.Contains(strings.Split(flags[:max(0, strings.Index(flags, ">"))], ","), "UP") {
-			return Deed{}, fmt.Errorf("%s is up already", words[0])
+			return Deed{}, errThere
 		}
 		return Deed{Undo: [][]string{with(ip, "link", "set", words[0], "down")}}, nil
 	case len(words) == 3 && words[0] == "mtu":

@@ -4,6 +4,8 @@ package repair
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/wgnode/wgnode/probe/fix"
@@ -28,10 +30,14 @@ func changes(s fix.Step) bool { return s.Kind == fix.KindCommand || s.Kind == fi
 // Where a note says what the steps below are good for ("if 10.0.0.7 is behind bob"), the
 // first such that can be done are; what is for another case, or another way to the same
 // end, is left to the user. So are steps whose words in capitals only the user can know.
+//
+// Steps that follow one another are one group, such as a peer's AllowedIPs and the route to them: half of
+// it would do harm. If one of a group can not be done here, none is; what is there already counts as done.
 func Plan(ctx context.Context, steps fix.Steps, host string) []Planned {
 	all := make([]Planned, len(steps))
 	begun, other := false, false // whether a step of before is done, and these are for another case
-	for i, s := range steps {
+	for i := 0; i < len(steps); i++ {
+		s := steps[i]
 		all[i].Step = s
 		if s.Kind == fix.KindNote {
 			if alternative(s.Note) {
@@ -42,23 +48,55 @@ func Plan(ctx context.Context, steps fix.Steps, host string) []Planned {
 		if !changes(s) {
 			continue
 		}
-		all[i].Why = reason(ctx, s, host, other)
-		begun = begun || all[i].Why == ""
+		end := i + 1
+		for end < len(steps) && changes(steps[end]) && steps[end].Where.Host == s.Where.Host {
+			end++
+		}
+		begun = planGroup(ctx, all[i:end], steps[i:end], host, other) || begun
+		i = end - 1
 	}
 	return all
 }
 
-func reason(ctx context.Context, s fix.Step, host string, other bool) string {
+// planGroup plans steps of which all are done or none, and reports whether any is.
+func planGroup(ctx context.Context, all []Planned, steps fix.Steps, host string, other bool) (done bool) {
+	lacking := -1 // the step for which the others are not done
+	for i, s := range steps {
+		err := reason(ctx, s, host, other)
+		all[i].Step = s
+		switch {
+		case err == nil:
+			done = true
+		case !errors.Is(err, errThere) && lacking < 0:
+			lacking = i
+		}
+		if err != nil {
+			all[i].Why = err.Error()
+		}
+	}
+	if lacking < 0 || !done {
+		return done
+	}
+	for i := range all {
+		if all[i].Why == "" {
+			all[i].Why = fmt.Sprintf("it is half of a fix without %q", steps[lacking].Line())
+		}
+	}
+	return false
+}
+
+// errUnknown: a fix has another case, or another way.
+var errUnknown = errors.New("whether it is wanted, only you know")
+
+func reason(ctx context.Context, s fix.Step, host string, other bool) error {
 	switch {
 	case s.Where.Host != host:
-		return "it is for " + orThis(s.Where.Host)
+		return errors.New("it is for " + orThis(s.Where.Host))
 	case other:
-		return "whether it is wanted, only you know"
+		return errUnknown
 	}
-	if _, err := prepare(ctx, s); err != nil {
-		return err.Error()
-	}
-	return ""
+	_, err := prepare(ctx, s)
+	return err
 }
 
 func orThis(host string) string {

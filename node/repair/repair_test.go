@@ -66,6 +66,10 @@ func TestPlanTakesOneWay(t *testing.T) {
 			want: []string{"1", "2"}},
 		{name: "the other way, where the first cannot be undone",
 			steps: fix.Steps{fix.Command("wgnode reload wg0"), fix.Note("or:"), insert("2"), fix.Note("or:"), insert("3")}, want: []string{"2"}},
+		{name: "half of a group", steps: fix.Steps{insert("1"), fix.Command("wgnode reload wg0"), fix.Note("and:"), insert("2")},
+			want: []string{"2"}},
+		{name: "half of a group, and then another way",
+			steps: fix.Steps{insert("1"), fix.Command("wgnode reload wg0"), fix.Note("or:"), insert("2")}, want: []string{"2"}},
 		{name: "another host's", steps: fix.Steps{insert("1").On("bob"), insert("2")}, want: []string{"2"}},
 		{name: "unknown value", steps: fix.Steps{fix.Command("ip route add 10.0.0.1 via GATEWAY dev eth0"), fix.Check("nft list ruleset")}},
 	} {
