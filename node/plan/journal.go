@@ -1,10 +1,8 @@
 package plan
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -90,7 +88,7 @@ func (e *JournalError) Error() string {
 	if e.Version != 0 {
 		return fmt.Sprintf("open journal %s: it is of version %d, this program reads version %d", e.Path, e.Version, journalVersion)
 	}
-	return fmt.Sprintf("open journal %s: the file is damaged: %v", e.Path, e.Err)
+	return fmt.Sprintf("open journal %s: %v", e.Path, e.Err)
 }
 
 func (e *JournalError) Unwrap() error { return e.Err }
@@ -99,23 +97,19 @@ func (e *JournalError) Unwrap() error { return e.Err }
 // fs.ErrNotExist if there is none, a [safefile.Untrusted] if others than root and
 // this user can have written it, and a [JournalError] if it cannot be understood.
 func OpenJournal(path string) (*Journal, error) {
-	f, err := safefile.Open(path, safefile.Self())
+	j := &Journal{path: path}
+	err := safefile.ReadJSON(path, maxJournal, &j.journalFile)
+	if errors.Is(err, safefile.ErrDamaged) {
+		return nil, &JournalError{Path: path, Err: err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxJournal))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
-	}
-	j := &Journal{path: path}
-	if err := json.Unmarshal(b, &j.journalFile); err != nil {
-		return nil, &JournalError{Path: path, Err: err}
 	}
 	switch j.Version {
 	case journalVersion:
 		return j, nil
 	case 0:
-		return nil, &JournalError{Path: path, Err: errors.New("it has no version")}
+		return nil, &JournalError{Path: path, Err: fmt.Errorf("%w: it has no version", safefile.ErrDamaged)}
 	}
 	return nil, &JournalError{Path: path, Version: j.Version}
 }
@@ -259,12 +253,5 @@ func (j *Journal) keep(steps []Step) error {
 
 // write replaces the file, or makes it if it must be new.
 func (j *Journal) write(isNew bool) error {
-	b, err := json.Marshal(j.journalFile)
-	if err != nil {
-		return err
-	}
-	return safefile.Write(j.path, safefile.Options{Mode: 0o600, New: isNew}, func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
+	return safefile.WriteJSON(j.path, isNew, &j.journalFile)
 }

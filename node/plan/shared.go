@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -220,16 +219,7 @@ func (p *parameters) locked(f func(all map[string]*parameter, write func() error
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	return f(all, func() error {
-		b, err := json.Marshal(all)
-		if err != nil {
-			return err
-		}
-		return safefile.Write(path, safefile.Options{Mode: 0o600}, func(w io.Writer) error {
-			_, err := w.Write(append(b, '\n'))
-			return err
-		})
-	})
+	return f(all, func() error { return safefile.WriteJSON(path, false, all) })
 }
 
 func remove(path string) error {

@@ -4,10 +4,8 @@ package repair
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -96,17 +94,9 @@ func (j Journal) List() ([]Record, error) {
 
 // readRecord reads a file that only root and this user can have written: what it says is run.
 func readRecord(path string) (*Record, error) {
-	f, err := safefile.Open(path, safefile.Self())
-	if err != nil {
-		return nil, fmt.Errorf("read fix: %w", err)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxRecord))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("read fix: %w", err)
-	}
 	var r Record
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("read fix %s: the file is damaged: %w", path, err)
+	if err := safefile.ReadJSON(path, maxRecord, &r); err != nil {
+		return nil, fmt.Errorf("read fix %s: %w", path, err)
 	}
 	if r.Version != version {
 		return nil, fmt.Errorf("read fix %s: it is of version %d, this program reads version %d", path, r.Version, version)
@@ -122,15 +112,7 @@ func (j Journal) write(r *Record) error {
 		}
 		return nil
 	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("write fix into the journal: %w", err)
-	}
-	err = safefile.Write(j.path(r.ID), safefile.Options{Mode: 0o600}, func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
-	if err != nil {
+	if err := safefile.WriteJSON(j.path(r.ID), false, r); err != nil {
 		return fmt.Errorf("write fix into the journal: %w", err)
 	}
 	return nil
