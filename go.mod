@@ -32,6 +32,7 @@ require (
 	github.com/google/jsonschema-go v0.4.3
 	golang.zx2c4.com/wireguard/wgctrl v0.0.0-20241231184526-a9ab2273dd10
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237
+	rsc.io/qr v0.2.0
 )
 
 require (
