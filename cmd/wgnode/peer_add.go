@@ -263,7 +263,7 @@ func (a *peerAdd) whereWeAre(ctx context.Context, cmd *cobra.Command, f *peerFil
 	if err != nil {
 		return "", fmt.Errorf("find the address of this host: %w", err)
 	}
-	addr, reach := setup.Uplink(ways.Four, ways.Six)
+	addr, reach := setup.Uplink(ways.Four.Addr, ways.Six.Addr)
 	switch reach {
 	case setup.Nowhere:
 		return "", withHint(errors.New("this host has no address that a peer could find it at"), "say where it is: --endpoint HOST")

@@ -27,6 +27,7 @@ Without a command it lists the tunnels of this host.`,
 	// Most arguments and values are no files. Those that are say so.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
+		newInitCommand(),
 		newUpCommand(),
 		newDownCommand(),
 		newRecoverCommand(),

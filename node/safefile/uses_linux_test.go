@@ -28,6 +28,7 @@ var uses = map[string]string{
 	"cmd/wgnode/explain_with.go os.MkdirTemp":         "a folder of a random name that is this user's alone",
 	"cmd/wgnode/explain_with.go os.RemoveAll":         "that folder",
 	"cmd/wgnode/explain_with.go os.OpenFile":          "in that folder",
+	"cmd/wgnode/init.go os.MkdirAll":                  "/etc/wireguard, in a folder of root's",
 	"cmd/wgnode/main_man.go os.MkdirAll":              "at build time",
 	"cmd/wgnode/main_man.go os.ReadFile":              "at build time",
 	"cmd/wgnode/main_man.go os.WriteFile":             "at build time",

@@ -48,7 +48,7 @@ var namingCommands = map[string]namedBy{
 }
 
 // Of no node that up could name.
-var notNaming = []string{"device", "monitor", "demo", "merge", "genkey", "genpsk", "pubkey", "version", "help", "completion"}
+var notNaming = []string{"init", "device", "monitor", "demo", "merge", "genkey", "genpsk", "pubkey", "version", "help", "completion"}
 
 const (
 	wordConf = "[Interface]\nPrivateKey = KEY\nAddress = 10.66.0.1/24\nListenPort = 51998\n" +
