@@ -17,10 +17,12 @@ func (adaptTask) String() string { return "adapt" }
 
 // reloadRequest asks for a change of the configuration.
 type reloadRequest struct {
-	ctx  context.Context
-	cfg  *config.Config
-	out  io.Writer
-	done chan error // of capacity 1
+	ctx context.Context
+	cfg *config.Config
+	out io.Writer
+	// check has it said what would change, and nothing changed.
+	check bool
+	done  chan error // of capacity 1
 }
 
 func (a adaptTask) Run(ctx context.Context) error {

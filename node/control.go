@@ -108,7 +108,8 @@ func (t controlTask) reload(w http.ResponseWriter, r *http.Request) {
 	var lines strings.Builder
 	ans := control.ReloadAnswer{}
 	// A client that hangs up does not stop it half-way.
-	if err := t.n.ReloadFile(context.WithoutCancel(r.Context()), req.Config, &lines); err != nil {
+	changed, err := t.n.reloadFile(context.WithoutCancel(r.Context()), req.Config, &lines, req.Check)
+	if ans.Changed = &changed; err != nil {
 		ans.Error = err.Error()
 	}
 	ans.Output = lines.String()

@@ -25,31 +25,26 @@ import (
 //
 // out gets a line for each change. Reloads wait for each other.
 func (n *Node) Reload(ctx context.Context, cfg *config.Config, out io.Writer) error {
-	req := reloadRequest{ctx, cfg, out, make(chan error, 1)}
+	return n.reloadWith(reloadRequest{ctx: ctx, cfg: cfg, out: out})
+}
+
+func (n *Node) reloadWith(req reloadRequest) error {
+	req.done = make(chan error, 1)
 	select {
 	case n.reloads <- req:
 		return <-req.done
 	case <-n.ended:
 		return fmt.Errorf("reload %s: %w", n.name, ErrNotRunning)
-	case <-ctx.Done():
-		return fmt.Errorf("reload %s: %w", n.name, context.Cause(ctx))
+	case <-req.ctx.Done():
+		return fmt.Errorf("reload %s: %w", n.name, context.Cause(req.ctx))
 	}
 }
 
 // ReloadFile is Reload with what a file says by now: the one that the node has
 // its configuration from, or the one at path if that is not "".
 func (n *Node) ReloadFile(ctx context.Context, path string, out io.Writer) error {
-	if path == "" {
-		path = n.Config().Path
-	}
-	if path == "" {
-		return fmt.Errorf("reload %s: it was not started with a file", n.name)
-	}
-	cfg, err := config.Load(path)
-	if err != nil {
-		return err
-	}
-	return n.Reload(ctx, cfg, out)
+	_, err := n.reloadFile(ctx, path, out, false)
+	return err
 }
 
 // reload is Reload, while no task runs that depends on the configuration.
@@ -66,7 +61,7 @@ func (n *Node) reload(req reloadRequest) error {
 	for _, w := range cfg.Warnings() {
 		say(out, "Warning: %s", w)
 	}
-	r := reload{n: n, was: n.Config(), cfg: cfg, endpoints: endpoint.New(cfg, n.lookUp), out: out}
+	r := reload{n: n, was: n.Config(), cfg: cfg, endpoints: endpoint.New(cfg, n.lookUp), out: out, check: req.check}
 	r.endpoints.Inherit(n.endpoints.Load())
 	r.endpoints.Resolve(req.ctx, func(format string, args ...any) { say(out, format, args...) })
 	return r.withMonitor(func() error {
@@ -86,6 +81,7 @@ type reload struct {
 	was, cfg  *config.Config
 	endpoints *endpoint.Set
 	out       io.Writer
+	check     bool     // nothing is to change
 	hooked    hooked   // what the plan has to follow besides cfg
 	left      []string // what the device has that neither file states
 }
@@ -95,7 +91,7 @@ type reload struct {
 func (r *reload) withMonitor(change func() error) error {
 	n := r.n
 	was, now := n.monitor, n.monitor
-	if at := n.monitorAt(r.cfg); at != was.address() {
+	if at := n.monitorAt(r.cfg); at != was.address() && !r.check {
 		var err error
 		if now, err = openMonitor(at); err != nil {
 			return fmt.Errorf("reload %s: %w", n.name, err)
@@ -125,6 +121,10 @@ func (r *reload) stack() error {
 	if err := checkServices(r.cfg, &r.n.opt); err != nil {
 		return err
 	}
+	if r.check {
+		r.n.pendingServices(r.cfg, r.out)
+		return r.finish(r.device(markAllowed(r.cfg, r.out)))
+	}
 	tell := func(format string, args ...any) { say(r.out, format, args...) }
 	if err := r.n.serveConfig(r.cfg, tell); err != nil {
 		return err
@@ -132,8 +132,7 @@ func (r *reload) stack() error {
 	if err := r.device(markAllowed(r.cfg, r.out)); err != nil {
 		return errors.Join(err, r.n.serveConfig(r.was, tell))
 	}
-	r.adopt()
-	return nil
+	return r.finish(nil)
 }
 
 // elsewhere changes a node whose interface is not this host's: its peers.
@@ -150,11 +149,7 @@ func (r *reload) elsewhere() error {
 		say(r.out, "[!] not changed: addresses, MTU, routes and DNS of an interface that is not this host's; they count the "+
 			"next time that %s comes up", r.n.name)
 	}
-	if err := r.device(r.n.mark()); err != nil {
-		return err
-	}
-	r.adopt()
-	return nil
+	return r.finish(r.device(r.n.mark()))
 }
 
 // host changes the host, and the device with it.
@@ -189,6 +184,9 @@ func (r *reload) host(ctx context.Context) error {
 			say(r.out, "[!] not run: %s has changed; it counts the next time that %s comes up", p, n.name)
 		}
 	}
+	if r.check {
+		return r.finish(r.pending(ctx, steps))
+	}
 	if err := n.hire(n.journal, killSwitchOf(steps)); err != nil {
 		return err
 	}
@@ -200,7 +198,9 @@ func (r *reload) host(ctx context.Context) error {
 	if err := runner.Change(ctx, steps, n.journal); err != nil {
 		return errors.Join(err, r.restore(before), n.instruct())
 	}
-	r.adopt()
+	if err := r.finish(nil); err != nil {
+		return err
+	}
 	n.adopt(steps)
 	n.hooked = r.hooked
 	if err := n.instruct(); err != nil {
@@ -209,11 +209,21 @@ func (r *reload) host(ctx context.Context) error {
 	return n.journal.SetConfig(r.cfg.Path)
 }
 
-// adopt makes the new configuration the node's.
-func (r *reload) adopt() {
+// finish makes the new configuration the node's, unless err is why not, or it was a check.
+func (r *reload) finish(err error) error {
+	if err != nil {
+		return err
+	}
 	for _, what := range r.left {
 		say(r.out, "[!] left as it is, because the file does not state it: %s", what)
 	}
+	if !r.check {
+		r.adopt()
+	}
+	return nil
+}
+
+func (r *reload) adopt() {
 	r.n.cfg.Store(r.cfg)
 	r.n.endpoints.Store(r.endpoints)
 	r.n.names.Avoid(r.n.serversInside(r.cfg))

@@ -29,12 +29,14 @@ func (r *reload) device(mark uint32) error {
 	r.left = r.takeBack(c, stated(r.was, endpoint.New(r.was, nil), r.chosen()), before)
 	r.keepEndpoints(c, before)
 	c.Reduce(before)
-	if !c.IsZero() {
+	if !c.IsZero() && !r.check {
 		if err := tun.Apply(c, nil); err != nil {
 			return errors.Join(r.n.portTaken(err, r.n.wantedPort(r.cfg)), r.restore(before))
 		}
 	}
-	r.n.namePeers(r.cfg)
+	if !r.check {
+		r.n.namePeers(r.cfg)
+	}
 	for _, what := range c.Words() {
 		say(r.out, "[#] wg set %s %s", r.n.name, what)
 	}

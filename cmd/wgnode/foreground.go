@@ -86,7 +86,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return err
 	}
-	log, steps := slog.New(handler), &stepLines{to: cmd.ErrOrStderr()}
+	log, steps := slog.New(handler), newStepLines(cmd, f.quiet)
 	services, err := f.services.services()
 	if err != nil {
 		return err

@@ -80,6 +80,14 @@ type stepLines struct {
 	into *slog.Logger // nil until then
 }
 
+// newStepLines are those of a node that cmd brings up.
+func newStepLines(cmd *cobra.Command, quiet bool) *stepLines {
+	if quiet {
+		return &stepLines{to: &quietLines{cmd.ErrOrStderr()}}
+	}
+	return &stepLines{to: cmd.ErrOrStderr()}
+}
+
 // Write writes whole lines.
 func (s *stepLines) Write(b []byte) (int, error) {
 	s.mu.Lock()

@@ -69,7 +69,7 @@ func (c *change) back() error {
 func (f *peerFile) apply(ctx context.Context, out io.Writer) (applied string, notes []string, err error) {
 	k, _ := node.Find(f.name) // what cannot be seen does not run from the file
 	switch {
-	case k == nil && (isKernelTunnel(f.name) || servedElsewhere(f.name)):
+	case isOnlyKernels(f.name), k == nil && servedElsewhere(f.name):
 		return appliedByHand, f.byHand(), nil
 	case k == nil:
 		return appliedLater, []string{fmt.Sprintf("%s is not up; it has the change when it comes up: wgnode up %s", f.name, f.word())}, nil

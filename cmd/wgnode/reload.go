@@ -6,10 +6,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/control"
 )
 
 func newReloadCommand() *cobra.Command {
-	return &cobra.Command{
+	var dryRun, quiet bool
+	cmd := &cobra.Command{
 		Use:   "reload [CONF|NAME]",
 		Short: "Apply the configuration file to a running tunnel",
 		Long: `Reload changes what differs between a running tunnel and its configuration file:
@@ -21,8 +23,9 @@ Hooks are not run. What they or wg(8) have set stays where neither this file nor
 the one before states it, such as a key, a port, a mark, peers or AllowedIPs.
 Reload says what that is.
 
-If something fails, all changes are undone. SIGHUP makes a node reload, too.`,
-		Example: "  wgnode reload wg0",
+If something fails, all changes are undone. SIGHUP makes a node reload, too. With
+--dry-run the node says what it would do, and changes nothing.`,
+		Example: "  wgnode reload wg0\n  wgnode reload wg0 --dry-run",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := node.Running()
 			if err != nil {
@@ -32,27 +35,32 @@ If something fails, all changes are undone. SIGHUP makes a node reload, too.`,
 			if err != nil {
 				return err
 			}
-			path := "" // the file that it was started with
+			req := control.ReloadRequest{Check: dryRun} // of the file that it was started with
 			if len(args) > 0 {
 				it, err := resolveWord(args[0])
 				if err != nil {
 					return err
 				}
-				path = it.file
+				req.Config = it.file
 			}
 			if isOnlyKernels(name) {
 				return notOfKernel(name, "to change it: wg set, wg syncconf, or what brought it up")
 			}
-			c, err := dialNode(cmd, name)
-			if err != nil {
-				return err
-			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
-			out, done := untilOutput(cmd, cmd.ErrOrStderr(), "waiting for %s to take over its file", name)
-			defer done()
-			return c.Reload(ctx, path, out)
+			out := cmd.ErrOrStderr()
+			switch {
+			case dryRun:
+				out = cmd.OutOrStdout() // as that of up
+			case quiet:
+				out = &quietLines{out}
+			}
+			_, err = reloadNode(ctx, cmd, name, req, out)
+			return err
 		},
 		ValidArgsFunction: completeRunning,
 	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be done, and change nothing")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "do not print what is done, only what is wrong")
+	return cmd
 }

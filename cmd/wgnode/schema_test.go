@@ -25,6 +25,8 @@ var documents = []schematest.Document{
 	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},
 	{Name: "code", Title: "wgnode explain CODE --json, wgnode help CODE --json", Type: reflect.TypeFor[codeReport]()},
 	{Name: "watch", Title: "wgnode watch --json: each line", Type: reflect.TypeFor[eventtext.Object]()},
+	{Name: "apply", Title: "wgnode apply --json", Type: reflect.TypeFor[applyResult]()},
+	{Name: "check", Title: "wgnode check --json", Type: reflect.TypeFor[checkResult]()},
 	{Name: "init", Title: "wgnode init --json", Type: reflect.TypeFor[firstFile]()},
 	{Name: "peer-add", Title: "wgnode peer add --json", Type: reflect.TypeFor[addedPeer]()},
 	{Name: "peer-list", Title: "wgnode peer list --json", Type: reflect.TypeFor[peerList]()},

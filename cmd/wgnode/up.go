@@ -30,13 +30,16 @@ type upFlags struct {
 	stale             time.Duration
 	openTables        bool
 	services          serviceFlags
+	quiet             bool
 	dryRun, json      bool // of up alone
+	ifNeeded          bool
 }
 
 func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait up to 15 s and show the verdict for each peer")
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false,
 		"use a userspace network stack: no interface, no privileges; --netstack=false: require a real interface")
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not print what is done, only what is wrong")
 	f.services.add(cmd)
 	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false,
 		"keep session keys in memory, for record --keys; anyone who gets them can decrypt recorded traffic")
@@ -52,6 +55,13 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests
 	cmd.Flags().BoolVar(&f.openTables, "open-tables", false, "see node.Options.OpenTables")
 	_ = cmd.Flags().MarkHidden("open-tables") // for tests
+}
+
+// newUpFlags are the flags of an up that has none.
+func newUpFlags() *upFlags {
+	f := new(upFlags)
+	f.add(&cobra.Command{})
+	return f
 }
 
 // maxRecorder is the most that a flight recorder may take, in MiB.
@@ -110,6 +120,11 @@ An interface needs root, or a container with CAP_NET_ADMIN and /dev/net/tun.
 			}
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
+			if f.ifNeeded {
+				if up, err := isUpAsIn(ctx, cmd, name, path, f.quiet); up || err != nil {
+					return err
+				}
+			}
 			if err := background(ctx, launch{args: child}); err != nil {
 				return err
 			}
@@ -122,6 +137,7 @@ An interface needs root, or a container with CAP_NET_ADMIN and /dev/net/tun.
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the steps, change nothing, run no hooks")
+	cmd.Flags().BoolVar(&f.ifNeeded, "if-needed", false, "succeed if the tunnel is up already, and as CONF says")
 	cmd.Flags().BoolVar(&f.json, "json", false, "with --dry-run: print the steps as JSON")
 	return cmd
 }
@@ -171,6 +187,9 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 		args = append(args, "--explain")
 	}
 	args = append(args, fmt.Sprintf("--netstack=%t", f.netstack)) // it must not choose by itself
+	if f.quiet {
+		args = append(args, "--quiet")
+	}
 	if f.openTables {
 		args = append(args, "--open-tables")
 	}

@@ -47,7 +47,7 @@ func TestUsageErrors(t *testing.T) {
 		{args: "run --recorder -1", says: "--recorder -1: want a number, such as 100", status: 2},
 		{args: "up --netstack=perhaps", says: "--netstack=perhaps: want true or false", status: 2},
 		{args: "up --netstak", says: "unknown flag --netstak", hint: "did you mean --netstack?", status: 2},
-		{args: "up -q", says: "unknown flag -q", status: 2},
+		{args: "up -z", says: "unknown flag -z", status: 2},
 		{args: "up --=x", says: "--=x is not a flag", status: 2},
 		{args: "up --dry-run --netstack", says: "--dry-run shows the changes to this host; without an interface there are none", status: 2},
 		{args: "help psk-missmatch", says: `unknown command or verdict "psk-missmatch"`,

@@ -53,12 +53,15 @@ type PeerName struct {
 // ReloadRequest asks a node to take over what a file says by now.
 type ReloadRequest struct {
 	Config string `json:"config,omitempty"` // path; "" for the file that the node was started with
+	Check  bool   `json:"check,omitempty"`  // nothing is to change; the answer says what would
 }
 
 // ReloadAnswer tells what became of it.
 type ReloadAnswer struct {
 	Output string `json:"output,omitempty"` // lines for people, as Start writes them
 	Error  string `json:"error,omitempty"`  // why nothing was changed
+	// Changed says whether anything has changed, or would; nil where an earlier release answers.
+	Changed *bool `json:"changed,omitempty"`
 }
 
 // ConnectRequest asks for a connection through the tunnel.

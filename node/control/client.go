@@ -71,17 +71,8 @@ func (c *Client) Peers(ctx context.Context) ([]PeerName, error) {
 // if that is not "". out gets the lines that the node has for people. The error
 // tells why nothing was changed.
 func (c *Client) Reload(ctx context.Context, path string, out io.Writer) error {
-	ans, err := call[ReloadAnswer](ctx, c, http.MethodPost, "reload", ReloadRequest{path})
-	if err != nil {
-		return err
-	}
-	if _, err := io.WriteString(out, ans.Output); err != nil {
-		return err
-	}
-	if ans.Error != "" {
-		return errors.New(ans.Error)
-	}
-	return nil
+	_, err := c.ReloadWith(ctx, ReloadRequest{Config: path}, out)
+	return err
 }
 
 // End has the node end, without its hooks of going down and without saving:

@@ -41,6 +41,8 @@ var namingCommands = map[string]namedBy{
 	"connect":  {script: `! wgnode connect $W 10.66.0.2:22 </dev/null`, want: "wgs"},
 	"reload":   {script: `wgnode reload $W && echo done`, want: "done"},
 	"save":     {script: `wgnode save $W && cat $FILE`, want: "10.66.0.1"},
+	"apply":    {script: `wgnode apply $W`, want: "unchanged", needs: true},
+	"check":    {script: `wgnode check $W`, want: "is valid"},
 	"peer":     {script: `wgnode peer list $W`, want: "10.66.0.2/32"},
 	"undo":     {script: `wgnode undo $W --list`, want: "left to undo"},
 	"recover":  {script: `wgnode recover $W`, want: "wgs is running"},
