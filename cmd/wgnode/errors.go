@@ -63,13 +63,17 @@ func reportAs(w io.Writer, program string, err error, withHints bool) int {
 	case errors.As(err, &status):
 		return int(status)
 	}
+	grave, advice := "", ""
+	if isJournal(w) {
+		grave, advice = fmt.Sprintf("<%d>", priorityError), fmt.Sprintf("<%d>", priorityInfo)
+	}
 	// Where standard error cannot be written to, the status is all that is left.
 	for line := range strings.Lines(err.Error()) {
-		_, _ = fmt.Fprintf(w, "%s: %s\n", program, harmless.Lines(strings.TrimSuffix(line, "\n")))
+		_, _ = fmt.Fprintf(w, "%s%s: %s\n", grave, program, harmless.Lines(strings.TrimSuffix(line, "\n")))
 	}
 	for _, line := range hints(err) {
 		if withHints {
-			_, _ = fmt.Fprintf(w, "%s: hint: %s\n", program, harmless.Line(line))
+			_, _ = fmt.Fprintf(w, "%s%s: hint: %s\n", advice, program, harmless.Line(line))
 		}
 	}
 	return statusOf(err)

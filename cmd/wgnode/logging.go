@@ -16,20 +16,25 @@ import (
 )
 
 // logFlags say where a node's log goes, and what.
-type logFlags struct{ file, level string }
+type logFlags struct{ file, level, format string }
 
 func (f *logFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.file, "log", "", "append the log to `FILE`")
 	cmd.Flags().StringVar(&f.level, "log-level", "info",
 		"`LEVEL` of the log: error, warn, info, or debug, which has all that the WireGuard device says")
+	cmd.Flags().StringVar(&f.format, "log-format", "text", "`FORMAT` of the log: text, or json, an object a line")
 	// These fail only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("log", completeFile)
 	_ = cmd.RegisterFlagCompletionFunc("log-level",
 		cobra.FixedCompletions([]string{"error", "warn", "info", "debug"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// check reads the level, which is a usage error if it is none.
+// check reads the level, which is a usage error if it is none, as is another format.
 func (f *logFlags) check(cmd *cobra.Command) (level slog.Level, err error) {
+	if f.format != "text" && f.format != "json" {
+		return level, newUsageError(cmd, fmt.Errorf("--log-format %s: want text or json", f.format))
+	}
 	switch f.level {
 	case "error", "warn", "info", "debug":
 		return level, level.UnmarshalText([]byte(f.level))
@@ -40,7 +45,7 @@ func (f *logFlags) check(cmd *cobra.Command) (level slog.Level, err error) {
 // args are the flags for the process in the background, which works in another
 // folder.
 func (f *logFlags) args() ([]string, error) {
-	args := []string{"--log-level", f.level}
+	args := []string{"--log-level", f.level, "--log-format", f.format}
 	if f.file == "" {
 		return args, nil
 	}
@@ -65,11 +70,20 @@ func (f *logFlags) open(cmd *cobra.Command, background bool) (slog.Handler, erro
 		if err != nil {
 			return nil, fmt.Errorf("open log: %w", err)
 		}
-		return slog.NewTextHandler(file, opt), nil
+		return f.handler(file, opt), nil
 	case background:
 		return slog.DiscardHandler, nil
+	case isJournal(cmd.ErrOrStderr()):
+		return newJournalLog(cmd.ErrOrStderr(), *opt, f.handler), nil
 	}
-	return slog.NewTextHandler(cmd.ErrOrStderr(), opt), nil
+	return f.handler(cmd.ErrOrStderr(), opt), nil
+}
+
+func (f *logFlags) handler(w io.Writer, opt *slog.HandlerOptions) slog.Handler {
+	if f.format == "json" {
+		return slog.NewJSONHandler(w, opt)
+	}
+	return slog.NewTextHandler(w, opt)
 }
 
 // stepLines are the lines of a node that say what it does to the host. They go to
@@ -82,10 +96,14 @@ type stepLines struct {
 
 // newStepLines are those of a node that cmd brings up.
 func newStepLines(cmd *cobra.Command, quiet bool) *stepLines {
-	if quiet {
-		return &stepLines{to: &quietLines{cmd.ErrOrStderr()}}
+	s := &stepLines{to: cmd.ErrOrStderr()}
+	if isJournal(s.to) {
+		s.to = &journalLines{s.to}
 	}
-	return &stepLines{to: cmd.ErrOrStderr()}
+	if quiet {
+		s.to = &quietLines{s.to}
+	}
+	return s
 }
 
 // Write writes whole lines.
@@ -96,11 +114,7 @@ func (s *stepLines) Write(b []byte) (int, error) {
 		return s.to.Write(b)
 	}
 	for line := range bytes.Lines(b) {
-		level := slog.LevelInfo
-		if bytes.HasPrefix(line, []byte("[!]")) || bytes.HasPrefix(line, []byte("Warning: ")) {
-			level = slog.LevelWarn
-		}
-		s.into.Log(context.Background(), level, string(bytes.TrimSpace(line)))
+		s.into.Log(context.Background(), lineLevel(string(line)), string(bytes.TrimSpace(line)))
 	}
 	return len(b), nil
 }

@@ -3,6 +3,7 @@
 package system
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,8 +30,12 @@ func TestLogLevels(t *testing.T) {
 		s.A.Until("! test -e /run/wgnode/wg0.json")
 		log := s.A.ReadFile("/run/log")
 		s.A.Run("rm", "/run/log")
+		begin := "time="
+		if slices.Contains(flags, "json") {
+			begin = `{"time":"`
+		}
 		for line := range strings.Lines(log) {
-			if !strings.HasPrefix(line, "time=") {
+			if !strings.HasPrefix(line, begin) {
 				t.Errorf("%v: the log has a line of another form: %q", flags, line)
 			}
 		}
@@ -47,6 +52,9 @@ func TestLogLevels(t *testing.T) {
 	}
 	if log := logged("--log-level", "debug"); !strings.Contains(log, "level=DEBUG") || !strings.Contains(log, "Sending handshake initiation") {
 		t.Errorf("with debug the log has\n%s", log)
+	}
+	if log := logged("--log-level", "debug", "--log-format", "json"); !strings.Contains(log, `,"level":"INFO","msg":"up","interface":"wg0"}`) {
+		t.Errorf("as JSON the log has\n%s", log)
 	}
 	if log := logged("--log-level", "error"); log != "" {
 		t.Errorf("with error the log has\n%s", log)
