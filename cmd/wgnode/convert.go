@@ -17,11 +17,15 @@ func newConvertCommand() *cobra.Command {
 	var c conversion
 	cmd := &cobra.Command{
 		Use:   "convert CONF|NAME [OUT]",
-		Short: "Turn a .conf into a .toml, and back",
+		Short: "Turn a .conf into a .toml, and back; import others' files",
 		Long: `Convert reads a configuration in one of two formats and writes it in the other:
 wg-quick's .conf, or wgnode's own .toml, which can say more. The name of OUT
 chooses the format. Without OUT, or if OUT is -, the other format is written to
 standard output.
+
+Convert also reads a keyfile of NetworkManager's (.nmconnection) and a .netdev of
+systemd-networkd's, with the .network of its interface, into either; without OUT
+into a .toml. What of them has no equivalent is said, with file and line.
 
 Nothing is lost silently. If a .conf cannot say something, convert names each
 such key with its line, and writes nothing. Names of peers are kept; in a .conf
@@ -31,7 +35,8 @@ dropped, and counted.
 OUT is written whole or not at all. A new file has mode 0600; one that --force
 replaces keeps its owner and its group's rights. Only --inline runs commands and
 reads keys that the file points at.`,
-		Example: "  wgnode convert wg0 wg0.toml\n  wgnode convert wg0.toml\n  wgnode convert --inline --force wg0.toml wg0.conf",
+		Example: "  wgnode convert wg0 wg0.toml\n  wgnode convert wg0.toml\n  wgnode convert --inline --force wg0.toml wg0.conf\n" +
+			"  wgnode convert /etc/systemd/network/50-wg0.netdev /etc/wireguard/wg0.toml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.out = "-"
 			if len(args) > 1 {
@@ -65,6 +70,9 @@ type conversion struct {
 }
 
 func (c *conversion) run(cmd *cobra.Command, arg string) error {
+	if fileExists(arg) && config.IsForeign(arg) {
+		return c.foreign(cmd, arg)
+	}
 	path, err := findConfig([]string{arg})
 	if err != nil {
 		return err
@@ -79,15 +87,52 @@ func (c *conversion) run(cmd *cobra.Command, arg string) error {
 		return err
 	}
 	if c.inline {
-		ctx, stop := interrupted(cmd.Context())
-		defer stop()
-		if err := cfg.Resolve(ctx); err != nil {
-			return withHint(err, "nothing was written")
+		if err := inline(cmd, cfg); err != nil {
+			return err
 		}
-		cfg.Inline()
 	}
 	fromTOML := filepath.Ext(path) == ".toml"
 	toTOML := filepath.Ext(c.out) == ".toml" || c.out == "-" && !fromTOML
+	return c.into(cmd, cfg, path, toTOML, fromTOML && !toTOML)
+}
+
+// inline has cfg say itself what it only points at.
+func inline(cmd *cobra.Command, cfg *config.Config) error {
+	ctx, stop := interrupted(cmd.Context())
+	defer stop()
+	if err := cfg.Resolve(ctx); err != nil {
+		return withHint(err, "nothing was written")
+	}
+	cfg.Inline()
+	return nil
+}
+
+// foreign converts a file of NetworkManager's or networkd's.
+func (c *conversion) foreign(cmd *cobra.Command, path string) error {
+	f, err := config.ReadForeign(path, c.inline)
+	if err != nil {
+		return err
+	}
+	if c.inline {
+		if err := inline(cmd, f.Config); err != nil {
+			return err
+		}
+	}
+	toTOML := filepath.Ext(c.out) != ".conf"
+	if err := c.into(cmd, f.Config, path, toTOML, !toTOML); err != nil {
+		return err
+	}
+	for _, e := range f.Unsaid {
+		if err := warn(cmd, "%s", e); err != nil {
+			return nil // what is written is right, whether the note can be shown or not
+		}
+	}
+	_ = warn(cmd, "so that not both bring %s up, take it from %s: %s", f.Config.Name, f.Program, f.Release())
+	return nil
+}
+
+// into writes cfg, which is from path. Only a .conf of a certain name has its interface.
+func (c *conversion) into(cmd *cobra.Command, cfg *config.Config, path string, toTOML, named bool) error {
 	if !toTOML {
 		if err := sayableInConf(cfg); err != nil {
 			return unsaid(err)
@@ -97,13 +142,13 @@ func (c *conversion) run(cmd *cobra.Command, arg string) error {
 		// What is written is right, whether the note can be shown or not.
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 	}
-	if fromTOML && !toTOML {
+	if named {
 		want := cfg.Name + ".conf"
 		switch {
 		case c.out != "-" && filepath.Base(c.out) != want:
 			return withHint(fmt.Errorf("a .conf is named after its interface, which %s calls %s", path, cfg.Name),
 				"name the file "+want+"; nothing was written")
-		case c.out == "-" && filepath.Base(path) != cfg.Name+".toml":
+		case c.out == "-" && filepath.Base(path) != cfg.Name+".toml" && filepath.Ext(path) == ".toml":
 			note("[!] the interface is called %s only as long as the file is %s", cfg.Name, want)
 		}
 	}

@@ -189,7 +189,8 @@ func TestSchemaFitsParser(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"[interface]\nadress = []\n", "[interface]\nmtu = \"1\"\n", "[interface]\naddress = \"10.0.0.1\"\n", "[interface]\nforward = 1\n",
-		"[interface]\nresolver = \"none\"\n", "[interface]\nprivate_key = \"a\"\nprivate_key_file = \"b\"\n", "[peer]\n", "[[peer]]\nname = \"a\"\n",
+		"[interface]\nresolver = \"none\"\n", "[interface]\nprivate_key = \"a\"\nprivate_key_file = \"b\"\n", "[peer]\n",
+		"[[peer]]\nname = \"a\"\n",
 		"[metrics]\n", "[nope]\n", "[[interface.port_forward]]\nprotocol = \"icmp\"\nport = 1\nto = \"a:1\"\n", "[dns]\nprefer = \"x\"\n",
 	} {
 		if _, err := ParseTOML(strings.NewReader(bad), "wg0.toml"); err == nil {
