@@ -181,7 +181,8 @@ func TestSchemaFitsParser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, good := range []string{string(text), fullTOML, "[interface]\n", "[[socks5]]\nlisten = 1080\n[[socks5]]\nlisten = \"127.0.0.1:1\"\n"} {
+	for _, good := range []string{string(text), fullTOML, "[interface]\n",
+		"[[socks5]]\nlisten = 1080\n[[socks5]]\nlisten = \"127.0.0.1:1\"\n"} {
 		mustParseTOML(t, good)
 		if err := valid(good); err != nil {
 			t.Errorf("%v in\n%s", err, good)
