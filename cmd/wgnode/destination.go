@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // nodeAndTarget reads the arguments of a command that follows a flow: a destination, and
@@ -73,7 +74,7 @@ func peerTarget(ctx context.Context, name, s string) (target netip.AddrPort, fou
 	if err != nil {
 		return target, false, nil // who asks next says why
 	}
-	i := slices.IndexFunc(peers, func(p control.PeerName) bool { return p.Name == host })
+	i := slices.IndexFunc(peers, func(p control.PeerName) bool { return p.Name == host || p.PublicKey.Base64() == host })
 	if i < 0 {
 		return target, false, nil
 	}
@@ -91,7 +92,22 @@ func peerTarget(ctx context.Context, name, s string) (target netip.AddrPort, fou
 			}
 		}
 	}
-	return target, true, fmt.Errorf("the peer %s has no address of its own in its AllowedIPs, only networks: give an address", host)
+	return target, true, fmt.Errorf("the peer %s has no address of its own in its AllowedIPs%s: give an address", host,
+		networksOf(status, peers[i].PublicKey))
+}
+
+// networksOf says which networks a peer has instead.
+func networksOf(status *uapi.Status, k key.Public) string {
+	for i := range status.Peers {
+		if p := &status.Peers[i]; p.PublicKey == k && len(p.AllowedIPs) > 0 {
+			var networks []string
+			for _, n := range p.AllowedIPs[:min(len(p.AllowedIPs), 3)] {
+				networks = append(networks, n.String())
+			}
+			return ", only networks (" + strings.Join(networks, ", ") + ")"
+		}
+	}
+	return ""
 }
 
 // literalTarget reads ADDRESS, ADDRESS:PORT or [ADDRESS6]:PORT.

@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/legs"
 	"github.com/wgnode/wgnode/probe/merge"
 	"github.com/wgnode/wgnode/probe/schema/schematest"
 	"github.com/wgnode/wgnode/probe/walk"
@@ -30,6 +31,7 @@ var documents = []schematest.Document{
 	{Name: "init", Title: "wgnode init --json", Type: reflect.TypeFor[firstFile]()},
 	{Name: "peer-add", Title: "wgnode peer add --json", Type: reflect.TypeFor[addedPeer]()},
 	{Name: "peer-list", Title: "wgnode peer list --json", Type: reflect.TypeFor[peerList]()},
+	{Name: "ping", Title: "wgnode ping --json", Type: reflect.TypeFor[legs.Report]()},
 	{Name: "drops", Title: "wgnode drops --json: each line", Type: reflect.TypeFor[droplist.Row]()},
 }
 

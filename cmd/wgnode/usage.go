@@ -209,7 +209,9 @@ func wanted(kind string) string {
 	switch kind {
 	case "duration":
 		return "a time, such as 10s or 2m"
-	case "int", "uint":
+	case "seconds":
+		return "seconds, such as 0.5, or a time, such as 200ms"
+	case "int", "uint", "uint64":
 		return "a number, such as 100"
 	case "bool":
 		return "true or false"

@@ -87,6 +87,7 @@ type server struct {
 //	GET  /v1/peers    []PeerName
 //	GET  /v1/watch    see watch
 //	GET  /v1/record   see record
+//	GET  /v1/ping     see ping
 //	POST /v1/explain  explain.Request, diagnose.Report
 //	POST /v1/doctor   explain.DoctorRequest, diagnose.DoctorReport
 //	POST /v1/trace    trace.Request, walk.Walk
@@ -96,6 +97,7 @@ func Handle(mux *http.ServeMux, it Served, log *slog.Logger) {
 	mux.HandleFunc("GET /v1/peers", s.peers)
 	mux.HandleFunc("GET /v1/watch", s.watch)
 	mux.HandleFunc("GET /v1/record", s.record)
+	mux.HandleFunc("GET /v1/ping", s.ping)
 	mux.HandleFunc("POST /v1/explain", func(w http.ResponseWriter, r *http.Request) { look(w, r, it, explain.Explain) })
 	mux.HandleFunc("POST /v1/doctor", func(w http.ResponseWriter, r *http.Request) { look(w, r, it, explain.Doctor) })
 	mux.HandleFunc("POST /v1/trace", func(w http.ResponseWriter, r *http.Request) { look(w, r, it, trace.Run) })

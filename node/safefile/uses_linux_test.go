@@ -27,6 +27,8 @@ var uses = map[string]string{
 	"cmd/wgnode/exec_signals.go os.Open":              "/dev/tty",
 	"cmd/wgnode/explain_with.go os.MkdirTemp":         "a folder of a random name that is this user's alone",
 	"cmd/wgnode/explain_with.go os.RemoveAll":         "that folder",
+	"cmd/wgnode/ping_with.go os.CreateTemp":           "a file of a random name that is this user's alone",
+	"cmd/wgnode/ping_with.go os.Remove":               "that file",
 	"cmd/wgnode/explain_with.go os.OpenFile":          "in that folder",
 	"cmd/wgnode/init.go os.MkdirAll":                  "/etc/wireguard, in a folder of root's",
 	"cmd/wgnode/main_man.go os.MkdirAll":              "at build time",
