@@ -45,8 +45,8 @@ const (
 	fallbackMTU = 1500
 )
 
-// Build returns the steps that bring cfg up, in wg-quick's order but for the firewall's
-// tables, which come earlier. The error says why it cannot be.
+// Build returns the steps that bring cfg up, in wg-quick's order, but that the device of one that has
+// firewall tables is configured once these are there. The error says why it cannot be.
 func Build(cfg *config.Config, host State) ([]Step, error) {
 	if !config.ValidName(cfg.Name) {
 		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
@@ -68,7 +68,10 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 	b.add(Step{Op: OpLink, Why: "the interface that packets enter the tunnel by; this process serves it"})
 	b.hooks(hook.PreUp, cfg.Interface.PreUp,
 		"a PreUp of the configuration: before the link has the configuration's keys and addresses; what it sets itself stays")
-	b.add(Step{Op: OpConfigure, Mark: b.mark, Why: b.whyConfigure()})
+	configure, firewalls := Step{Op: OpConfigure, Mark: b.mark, Why: b.whyConfigure()}, b.firewalls()
+	if len(firewalls) == 0 {
+		b.add(configure)
+	}
 	for _, a := range cfg.Interface.Addresses {
 		b.add(Step{Op: OpAddress, Prefix: a, Why: "this host's address in the tunnel"})
 	}
@@ -76,7 +79,12 @@ func Build(cfg *config.Config, host State) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.firewalls()
+	for _, s := range firewalls {
+		b.add(s)
+	}
+	if len(firewalls) > 0 {
+		b.add(configure)
+	}
 	b.add(Step{Op: OpUp, MTU: mtu, Why: why})
 	if err := b.dns(); err != nil {
 		return nil, err

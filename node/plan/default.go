@@ -124,26 +124,29 @@ func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 	}
 }
 
-// firewalls adds the table that goes with each default route. It comes before the link is up: from
-// then on packets leave encrypted, be it because the kernel looks for routers, and the connection of
-// one that left before the table was there has no mark, so that the rules would have its reply dropped.
-func (b *builder) firewalls() {
+// firewalls are the tables that go with the default routes. They come before the device is configured:
+// from then on packets leave encrypted, for keepalives, and because the kernel looks for routers, and the
+// connection of one that left before its table was there has no mark, so that the rules would have its
+// reply dropped.
+func (b *builder) firewalls() []Step {
 	if b.cfg.Interface.Table != config.TableAuto {
-		return
+		return nil
 	}
+	var all []Step
 	for _, r := range longestFirst(b.cfg.AllowedRoutes()) {
-		if _, all := b.excluded(r.Prefix); r.Prefix.Bits() != 0 || all {
+		if _, within := b.excluded(r.Prefix); r.Prefix.Bits() != 0 || within {
 			continue
 		}
-		firewall := Step{Op: OpFirewall, Prefix: r.Prefix, Mark: b.mark,
+		s := Step{Op: OpFirewall, Prefix: r.Prefix, Mark: b.mark,
 			Why: fmt.Sprintf("table wg-quick-%s: keeps others than the tunnel from reaching this host's addresses in it, "+
 				"and gives replies to encrypted packets their mark %d", b.cfg.Name, b.mark)}
 		if b.host.NoNftables != "" {
-			firewall.Skip = fmt.Sprintf("%s; without the table wg-quick-%s, others on this host's networks can reach its addresses in the "+
+			s.Skip = fmt.Sprintf("%s; without the table wg-quick-%s, others on this host's networks can reach its addresses in the "+
 				"tunnel, and a strict rp_filter may drop the tunnel's replies", b.host.NoNftables, b.cfg.Name)
 		}
-		b.add(firewall)
+		all = append(all, s)
 	}
+	return all
 }
 
 // otherFamily warns of packets that leave outside of a tunnel which takes all of

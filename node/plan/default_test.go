@@ -77,8 +77,8 @@ ip -4 route add 0.0.0.0/1 dev wg0
 `},
 }
 
-// The firewall's table is there before the link is up, and with it the first packet that leaves
-// encrypted.
+// The firewall's table is there before the device is configured, which may then send what is
+// encrypted, and before the link is up.
 func TestBuildTables(t *testing.T) {
 	for _, tc := range buildTablesTests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -90,6 +90,10 @@ func TestBuildTables(t *testing.T) {
 			for _, s := range steps {
 				switch s.Op {
 				case OpConfigure:
+					firewall := slices.ContainsFunc(steps, func(s Step) bool { return s.Op == OpFirewall })
+					if firewall && !strings.Contains(got.String(), "nft -f") {
+						t.Error("the device is configured before the firewall's table is there")
+					}
 					if s.Mark != tc.mark {
 						t.Errorf("the mark is %d, want %d", s.Mark, tc.mark)
 					}
