@@ -58,7 +58,7 @@ Exit status: 0 no fault, 1 the recordings cannot be read or do not belong togeth
 }
 
 func completeRecordings(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return []string{"pcapng"}, cobra.ShellCompDirectiveFilterFileExt
+	return []string{"pcapng", "gz"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
 func runMerge(cmd *cobra.Command, paths []string, opt merge.Options, svg string, asJSON bool) error {

@@ -153,7 +153,7 @@ func (p *pinger) findSize(ctx context.Context) error {
 
 // series runs one, with the tunnel's events beside it.
 func (p *pinger) series(ctx context.Context) error {
-	p.tracker = legs.Track(legs.Series{Target: p.req.Target, UDP: p.req.UDP, Keep: p.o.with.used()})
+	p.tracker = legs.Track(legs.Series{Target: p.req.Target, UDP: p.req.UDP, Keep: p.o.with.used(), Level: p.status.Level})
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWatch()
 	w := &pingWatch{events: make(chan tagged, 1024), begun: make(chan struct{}), over: watching.Done()}
@@ -299,6 +299,7 @@ func (p *pinger) sample(m *ping.Sample) {
 }
 
 func (p *pinger) say(m *ping.Sample, what string, plain bool) {
+	plain = plain || p.status.Level == probe.LevelHalf || p.status.Level == probe.LevelCapture // its legs are not all told
 	text := fmt.Sprintf("%s: seq=%d time=%.3f ms", what, m.Number, float64(m.Took)/1e6)
 	p.lines = append(p.lines, answerLine{m.Number, text, plain, time.Now().Add(tagsWait)})
 }

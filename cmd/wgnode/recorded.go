@@ -25,8 +25,8 @@ var errFixRecording = errors.New("--fix needs a running node: a recording does n
 
 // readFlag gives a command the flag -r.
 func readFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVarP(file, "read", "r", "", "read the recording `FILE` instead of a running node; \"-\" is standard input")
-	_ = cmd.MarkFlagFilename("read", "pcapng") // fails only for a flag that is not there
+	cmd.Flags().StringVarP(file, "read", "r", "", "read the recording or bundle `FILE` instead of a running node; \"-\" is standard input")
+	_ = cmd.MarkFlagFilename("read", "pcapng", "gz") // fails only for a flag that is not there
 }
 
 // withRecording opens a recording and has use read it to its end. It warns of what
@@ -57,7 +57,11 @@ func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) 
 // openRecording opens a file, or standard input.
 func openRecording(cmd *cobra.Command, path string) (r *recording.Reader, done func(), err error) {
 	if path == "-" {
-		r, err := recording.NewReader(cmd.InOrStdin())
+		in, err := recording.Unwrap(cmd.InOrStdin())
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		r, err := recording.NewReader(in)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -156,9 +160,22 @@ func (w *recordedWatch) update(lines *eventLines) error {
 }
 
 func explainRecording(cmd *cobra.Command, path string, req explain.Request, asJSON bool) error {
+	c, err := openBundle(path)
+	if err != nil {
+		return err
+	}
+	if done, err := explainBundle(cmd, c, &req, asJSON); done {
+		return err
+	}
+	if c != nil && !c.Recorded {
+		return noRecording(path, c)
+	}
 	return withRecording(cmd, path, func(r *recording.Reader) error {
 		report, err := explain.ExplainRecording(r, req)
 		if err != nil {
+			return err
+		}
+		if err := adopt(cmd, report, c, r.Meta(), req.Target.Addr()); err != nil {
 			return err
 		}
 		return printExplanation(cmd, report, asJSON)
@@ -166,6 +183,9 @@ func explainRecording(cmd *cobra.Command, path string, req explain.Request, asJS
 }
 
 func doctorRecording(cmd *cobra.Command, path string, asJSON bool) error {
+	if done, err := doctorBundle(cmd, path, asJSON); done {
+		return err
+	}
 	return withRecording(cmd, path, func(r *recording.Reader) error {
 		report, err := explain.DoctorRecording(r)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/wgnode/wgnode/node/bundle"
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
@@ -32,6 +33,7 @@ var documents = []schematest.Document{
 	{Name: "peer-add", Title: "wgnode peer add --json", Type: reflect.TypeFor[addedPeer]()},
 	{Name: "peer-list", Title: "wgnode peer list --json", Type: reflect.TypeFor[peerList]()},
 	{Name: "ping", Title: "wgnode ping --json", Type: reflect.TypeFor[legs.Report]()},
+	{Name: "bundle", Title: "wgnode bundle --json, index.json of a bundle", Type: reflect.TypeFor[bundle.Index]()},
 	{Name: "drops", Title: "wgnode drops --json: each line", Type: reflect.TypeFor[droplist.Row]()},
 }
 

@@ -54,9 +54,33 @@ var (
 		{atB8, atA5, "the wire back"},
 		alone[3],
 	}
+	// half and capture are the legs of these levels: which packet is in which message that was
+	// sent, or in any, is not told.
+	half = []way{
+		alone[0],
+		{atA1, atA5, "the tunnel, the wire and the far host"},
+		alone[3],
+	}
+	capture = []way{
+		alone[0],
+		{atA1, atBack, "the tunnel, the wire, the far host, and back"},
+	}
 	// ways are all of them, once.
-	ways = append(slices.Clone(alone[:]), both[2:len(both)-1]...)
+	ways = append(slices.Clone(alone[:]), append(both[2:len(both)-1:len(both)-1], half[1], capture[1])...)
 )
+
+// list are the legs that are told.
+func (t *Tracker) list() []way {
+	switch {
+	case t.series.Level == probe.LevelCapture:
+		return capture
+	case t.series.Level == probe.LevelHalf:
+		return half
+	case t.far:
+		return both
+	}
+	return alone[:]
+}
 
 // crosses reports whether a leg leads from one host to the other, whose clock is another.
 func (w way) crosses() bool {

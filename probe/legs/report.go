@@ -3,6 +3,7 @@ package legs
 import (
 	"net/netip"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/schema"
 )
@@ -12,9 +13,11 @@ import (
 type Report struct {
 	Schema    schema.Version `json:"schema"`
 	Interface string         `json:"interface"`
-	Target    string         `json:"target"`
-	Peer      key.Public     `json:"peer,omitzero"`
-	PeerName  string         `json:"peer_name,omitempty"`
+	// Level is how much is told of the tunnel's packets; "" of a node of an earlier release.
+	Level    probe.Level `json:"level,omitempty"`
+	Target   string      `json:"target"`
+	Peer     key.Public  `json:"peer,omitzero"`
+	PeerName string      `json:"peer_name,omitempty"`
 	// Probe is what was sent: icmp, tcp or udp.
 	Probe string `json:"probe"`
 	// PacketSize is that of each probe's packet inside of the tunnel, with its IP header, in

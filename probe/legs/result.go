@@ -8,7 +8,8 @@ func (t *Tracker) Report() *Report {
 	for len(t.order) > 0 {
 		t.settle(t.order[0])
 	}
-	r := &Report{Probe: "icmp", PacketSize: t.length, Counts: t.counts, RTT: t.rtt.times(), Errors: t.said, Legs: []Leg{}}
+	r := &Report{Level: t.series.Level, Probe: "icmp", PacketSize: t.length,
+		Counts: t.counts, RTT: t.rtt.times(), Errors: t.said, Legs: []Leg{}}
 	if t.series.Target.Port() != 0 {
 		r.Probe = probe.ProtocolName(t.proto())
 	}
@@ -22,11 +23,7 @@ func (t *Tracker) Report() *Report {
 	case t.entered[atA1] == 0:
 		r.Remarks = append(r.Remarks, "none of the probes was seen to enter the tunnel")
 	}
-	list := alone[:]
-	if t.far {
-		list = both
-	}
-	for _, w := range list {
+	for _, w := range t.list() {
 		if t.entered[w.from] > 0 {
 			r.Legs = append(r.Legs, t.leg(w))
 		}

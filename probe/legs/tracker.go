@@ -23,6 +23,8 @@ type Series struct {
 	Target netip.AddrPort // without a port: ICMP echo
 	UDP    bool
 	ID     uint16 // of the echoes
+	// Level is how much is told of the tunnel's packets; "" for all.
+	Level probe.Level
 	// Keep has all probes kept for the events of the other host, which come at the end.
 	Keep bool
 }
@@ -262,8 +264,10 @@ func (t *Tracker) proto() uint8 {
 // probe that was answered.
 func (t *Tracker) Complete() bool {
 	for _, p := range t.probes {
-		if p.at[atBack] != 0 && (p.at[atA1] == 0 || p.at[atA4] == 0 || p.at[atA5] == 0) || p.at[atBack] == 0 {
-			return false
+		for _, w := range t.list() {
+			if p.at[w.to] == 0 && (w.to <= atA4 || w.to >= atA5) {
+				return false
+			}
 		}
 	}
 	return true
@@ -274,6 +278,9 @@ func (t *Tracker) Complete() bool {
 func (t *Tracker) Took(number uint64) (legs [4]time.Duration, ok bool) {
 	p := t.probes[number]
 	if p == nil {
+		return legs, false
+	}
+	if len(t.list()) < len(alone) {
 		return legs, false
 	}
 	for i, w := range alone {

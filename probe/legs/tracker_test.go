@@ -228,6 +228,33 @@ func TestPastTheTunnel(t *testing.T) {
 	}
 }
 
+// Of a kernel's device that tells less there are fewer legs, and nothing is said to be lost where
+// it could not be seen.
+func TestLevels(t *testing.T) {
+	for level, want := range map[probe.Level][]*legs.Times{
+		probe.LevelHalf:    {one(1), one(9), one(5)},
+		probe.LevelCapture: {one(1), one(14)},
+	} {
+		series := echo
+		series.Level = level
+		r := begin(series)
+		r.Sent(1, 1, at(0))
+		r.see(probe.SeamTUNRead, 1, true, 1, false)
+		if level == probe.LevelHalf {
+			r.see(probe.SeamUDPReceive, 1, false, 10, false)
+		}
+		r.Answered(1, at(15), 15*time.Millisecond, false)
+		if !r.Complete() {
+			t.Errorf("%s: all that is told has come", level)
+		}
+		r.Sent(2, 2, at(1000))
+		r.see(probe.SeamTUNRead, 2, true, 1001, false)
+		lost := make([]uint64, len(want))
+		lost[1] = 1
+		wantLegs(t, r.Report(), lost, want)
+	}
+}
+
 // A refusal by ICMP is told in full at the tunnel's interface only.
 func TestRefusedByICMP(t *testing.T) {
 	r := begin(legs.Series{Target: netip.AddrPortFrom(server, 53), UDP: true})

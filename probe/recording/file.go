@@ -13,7 +13,7 @@ type File struct {
 	file *os.File
 }
 
-// Open reads the head of a recording in a file. Close must be called in the end. The
+// Open reads the head of a recording in a file, which may be a bundle (see [Unwrap]). Close must be called in the end. The
 // error names the file; see [NewReader] for what it wraps.
 func Open(path string) (*File, error) {
 	f, err := os.Open(path)
@@ -23,7 +23,11 @@ func Open(path string) (*File, error) {
 		}
 		return nil, fmt.Errorf("cannot read recording %s: %w", path, err)
 	}
-	r, err := NewReader(f)
+	in, err := Unwrap(f)
+	var r *Reader
+	if err == nil {
+		r, err = NewReader(in)
+	}
 	if err != nil {
 		_ = f.Close() // it was only read
 		return nil, fmt.Errorf("%s: %w", path, err)

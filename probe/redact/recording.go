@@ -95,16 +95,24 @@ func (n *Names) link(name string) string {
 
 // Observations applies to to each text in what a host found out beside its events.
 func Observations(o *evidence.Observations, to func(string) string) (*evidence.Observations, error) {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return nil, fmt.Errorf("take out of observations: %w", err)
+	return rewritten(o, to)
+}
+
+// Drop is what the kernel says of a packet that it has dropped, with every text in it rewritten.
+func Drop(d *recording.Drop, to func(string) string) (*recording.Drop, error) { return rewritten(d, to) }
+
+// rewritten is a copy of v with every text in it rewritten.
+func rewritten[T any](v *T, to func(string) string) (*T, error) {
+	text, err := json.Marshal(v)
+	out := new(T)
+	if err == nil {
+		text, err = JSON(text, to)
 	}
-	out := new(evidence.Observations)
-	if text, err = JSON(text, to); err == nil {
+	if err == nil {
 		err = json.Unmarshal(text, out)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("take out of observations: %w", err)
+		return nil, fmt.Errorf("rewrite the texts of a %T: %w", v, err)
 	}
 	return out, nil
 }

@@ -34,6 +34,7 @@ var namingCommands = map[string]namedBy{
 	"syncconf": {script: `wgnode showconf wgs >wg && wgnode syncconf $W wg && echo done`, want: "done", needs: true},
 	"watch":    {script: `! wgnode watch $W peer carol`, want: `carol`},
 	"drops":    {script: `wgnode drops $W --for 10ms && echo done`, want: "looking at what the kernel drops of wgs\n"},
+	"bundle":   {script: `wgnode bundle $W -w bundle.tar.gz && rm bundle.tar.gz`, want: "the state of the node"},
 	"record":   {script: `wgnode record $W -w - --for 10ms >rec && echo done`, want: "recording wgs\n"},
 	"explain":  {script: `wgnode explain $W 10.99.0.9 --json --timeout 1s || test $? = 2`, want: `"interface": "wgs"`},
 	"trace":    {script: `wgnode trace $W 10.66.0.2 --json --timeout 10ms || test $? = 2`, want: `"interface": "wgs"`},
