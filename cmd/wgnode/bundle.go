@@ -146,9 +146,6 @@ func (o *bundleOptions) subject(ctx context.Context, cmd *cobra.Command, args []
 		s.Client = nil
 	}
 	s.Known, _ = node.Find(name) // what could not be looked at is no reason to stop
-	if s.Refused != nil && s.Known == nil && !present(name) {
-		return nil, s.Refused
-	}
 	if s.Client != nil {
 		if status, err := s.Client.Status(ctx); err == nil {
 			s.Config = status.Config
@@ -162,8 +159,16 @@ func (o *bundleOptions) subject(ctx context.Context, cmd *cobra.Command, args []
 	if _, file := peernames.Find(name); s.Config == "" && s.Client == nil && file != "" {
 		s.Config = file
 	}
+	if len(args) > 0 && s.Config == "" { // of a tunnel that does not come up there is that
+		if it, err := resolveWord(args[0]); err == nil && it.file != "" && fileExists(it.file) {
+			s.Config = it.file
+		}
+	}
 	if path, err := config.Find(name); s.Config == "" && err == nil {
 		s.Config = path
+	}
+	if s.Refused != nil && s.Known == nil && s.Config == "" && !present(name) {
+		return nil, s.Refused
 	}
 	s.Doctor = func(context.Context) (*diagnose.DoctorReport, error) {
 		return runDoctor(cmd, []string{name}, explain.DoctorRequest{})
