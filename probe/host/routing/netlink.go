@@ -20,6 +20,7 @@ type socket struct {
 	fd   int
 	port uint32 // what the kernel calls it
 	seq  uint32 // of the latest request
+	to   unix.SockaddrNetlink // the kernel
 	out  []byte
 	in   *[receiveSize]byte
 	// strict: the kernel heeds what a dump is asked to be restricted to. It does
@@ -41,7 +42,7 @@ func open() (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open routing socket: %w", err)
 	}
-	s := &socket{fd: fd, in: receiveBuffers.Get().(*[receiveSize]byte)}
+	s := &socket{fd: fd, to: unix.SockaddrNetlink{Family: unix.AF_NETLINK}, in: receiveBuffers.Get().(*[receiveSize]byte)}
 	if err := s.prepare(); err != nil {
 		s.close()
 		return nil, err
@@ -108,7 +109,7 @@ func (s *socket) request(kind, flags int, body message, answer uint16, f func(ms
 	s.out = binary.NativeEndian.AppendUint16(s.out, uint16(unix.NLM_F_REQUEST|flags))
 	s.out = binary.NativeEndian.AppendUint32(s.out, s.seq)
 	s.out = append(binary.NativeEndian.AppendUint32(s.out, s.port), body...)
-	if err := again(func() error { return unix.Sendto(s.fd, s.out, 0, kernel) }); err != nil {
+	if err := again(func() error { return unix.Sendto(s.fd, s.out, 0, &s.to) }); err != nil {
 		return err
 	}
 	interrupted := false
@@ -144,8 +145,6 @@ func (s *socket) request(kind, flags int, body message, answer uint16, f func(ms
 		}
 	}
 }
-
-var kernel = &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
 
 // again repeats a system call that a signal has interrupted.
 func again(call func() error) error {
