@@ -70,7 +70,8 @@ func (h *hooked) called(k key.Public) bool {
 // forget leaves out the peers that a device which says s does not have any more,
 // and the addresses that the link does not have.
 func (h *hooked) forget(s *uapi.Status, addrs []netip.Prefix) {
-	h.peers = slices.DeleteFunc(slices.Clone(h.peers), func(p config.Peer) bool { return s.Peer(p.PublicKey) == nil })
+	has := s.ByKey()
+	h.peers = slices.DeleteFunc(slices.Clone(h.peers), func(p config.Peer) bool { return has[p.PublicKey] == nil })
 	h.addrs = slices.DeleteFunc(slices.Clone(h.addrs), func(a netip.Prefix) bool { return !slices.Contains(addrs, a) })
 }
 

@@ -14,14 +14,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/internal/metrics"
 	"github.com/wgnode/wgnode/node/port"
-	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
 const (
@@ -141,26 +139,19 @@ func (t monitorTask) serve(ctx context.Context, m *monitor) error {
 		<-ctx.Done()
 		return nil
 	}
-	registry := prometheus.NewRegistry()
 	ready := &readiness{n: t.n}
-	verdicts := metrics.NewVerdicts(t.n.name, func() ([]diagnose.PeerReport, error) {
-		now, err := ready.now(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return now.peers, nil
-	})
-	for _, c := range []prometheus.Collector{metrics.New(t.n.name, t.n.tun), verdicts,
-		metrics.NewRestored(t.n.name, t.n.guarded.counts), collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
-		if err := registry.Register(c); err != nil {
-			return err
-		}
+	defer ready.tasks.Wait()
+	scrape, err := metrics.Handler(metrics.New(t.n.name, t.n.tun),
+		metrics.NewVerdicts(t.n.name, func() metrics.Kept { return ready.kept(ctx) }),
+		[]prometheus.Collector{metrics.NewRestored(t.n.name, t.n.guarded.counts), collectors.NewGoCollector(),
+			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}, scrapes)
+	if err != nil {
+		return err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", t.health)
 	mux.Handle("GET /readyz", ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
+	mux.Handle("GET /metrics", scrape)
 	return m.serve(ctx, mux, func(host string) bool {
 		return slices.Contains(t.n.Config().Metrics.Hosts, host) || slices.Contains(t.n.opt.MetricsHosts, host)
 	})

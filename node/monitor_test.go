@@ -121,6 +121,15 @@ func TestReadiness(t *testing.T) {
 	if v := alice.metric("wgnode_peer_verdict", `friendly_name="bob"`, `state="failing"`, `code="psk-mismatch"`); v != "1" {
 		t.Errorf("the verdict's metric is %q", v)
 	}
+	// Nobody has asked bob yet: a scrape does not wait for a doctor, and has one asked.
+	verdict := []string{`friendly_name=`, `state="`}
+	if v := bob.metric("wgnode_peer_verdict", verdict...); v != "" {
+		t.Errorf("bob's verdict before anybody has asked: %q", v)
+	}
+	patience.Until(t, "bob's verdict", func() bool { return bob.metric("wgnode_peer_verdict", verdict...) == "1" })
+	if v := bob.metric("wgnode_verdict_age_seconds"); v == "" {
+		t.Error("the verdict has no age")
+	}
 	// Bob does not wait for anybody: who calls is the callers' matter.
 	if status, r := bob.ready(); status != http.StatusOK || r.Status != "ready" || len(r.Causes) != 0 {
 		t.Errorf("bob: status %d, %+v", status, r)

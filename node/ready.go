@@ -4,10 +4,12 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/internal/metrics"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -42,14 +44,15 @@ const (
 // maxCauses bounds an answer: who has more wants to know how many.
 const maxCauses = 100
 
-// readiness answers GET /readyz. A doctor is asked at most every freshTime, by
-// one client for all, however many there are.
+// readiness answers GET /readyz, and has the verdicts for the metrics. A doctor is
+// asked at most every freshTime, by one client for all, however many there are.
 type readiness struct {
 	n *Node
 
-	turn sync.Mutex
-	last *checkup  // guarded by turn
-	at   time.Time // guarded by turn: when last was found out
+	turn    sync.Mutex // held while a doctor is asked
+	last    atomic.Pointer[checkup]
+	pending atomic.Bool // a check-up for the next scrape is under way
+	tasks   sync.WaitGroup
 }
 
 // checkup is what a doctor says of the peers of the configuration, and what
@@ -57,9 +60,18 @@ type readiness struct {
 type checkup struct {
 	ready Readiness
 	peers []diagnose.PeerReport
+	at    time.Time
+	took  time.Duration
 }
 
-const freshTime = time.Second
+const (
+	freshTime = time.Second
+	// A scrape takes the verdicts that there are, up to this age, and has them found out
+	// anew for the next one: a doctor takes longer than who scrapes may wait.
+	keptTime = 5 * time.Minute
+	// restTimes is how many times as long as a check-up for a scrape took none follows.
+	restTimes = 9
+)
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	now, err := r.now(req.Context())
@@ -76,15 +88,36 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *readiness) now(ctx context.Context) (*checkup, error) {
 	r.turn.Lock()
 	defer r.turn.Unlock()
-	if r.last != nil && time.Since(r.at) < freshTime {
-		return r.last, nil
+	if last := r.last.Load(); last.fresh(freshTime) {
+		return last, nil
 	}
+	start := time.Now()
 	now, err := r.n.checkUp(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r.last, r.at = now, time.Now()
+	now.at = time.Now()
+	now.took = now.at.Sub(start)
+	r.last.Store(now)
 	return now, nil
+}
+
+func (c *checkup) fresh(most time.Duration) bool { return c != nil && time.Since(c.at) < most }
+
+// kept returns the verdicts that are known, at once, and unless they are fresh has them
+// found out anew meanwhile. Nobody waits for that, and it ends with ctx.
+func (r *readiness) kept(ctx context.Context) metrics.Kept {
+	last := r.last.Load()
+	if ctx.Err() == nil && (last == nil || !last.fresh(max(freshTime, restTimes*last.took))) && r.pending.CompareAndSwap(false, true) {
+		r.tasks.Go(func() {
+			defer r.pending.Store(false)
+			_, _ = r.now(ctx) // the age of what is kept tells, and GET /readyz why
+		})
+	}
+	if !last.fresh(keptTime) {
+		return metrics.Kept{}
+	}
+	return metrics.Kept{Peers: last.peers, At: last.at}
 }
 
 // checkUp asks a doctor, who provokes nothing.

@@ -88,12 +88,12 @@ func (r *reload) hookedIn(s *uapi.Status) (hooked, error) {
 // keepEndpoints leaves the endpoint of a peer that is written as it was to the
 // peer, which may have moved.
 func (r *reload) keepEndpoints(c *uapi.Change, s *uapi.Status) {
-	before := endpoint.New(r.was, nil)
+	before, has := endpoint.New(r.was, nil), s.ByKey()
 	for i := range c.Peers {
 		p := &c.Peers[i]
 		old, _ := before.Written(p.PublicKey)
 		now, _ := r.endpoints.Written(p.PublicKey)
-		if is := s.Peer(p.PublicKey); is != nil && old == now && is.Endpoint.IsValid() {
+		if is := has[p.PublicKey]; is != nil && old == now && is.Endpoint.IsValid() {
 			p.Endpoint = netip.AddrPort{}
 		}
 	}

@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -197,11 +196,11 @@ func (m *mirror) remove(p *peer) {
 
 // Status is what the device says of itself and its peers, keys included.
 func (t *Tunnel) Status() (*uapi.Status, error) {
-	var b bytes.Buffer
+	var b strings.Builder
 	if err := t.dev.IpcGetOperation(&b); err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return uapi.ParseStatus(&b)
+	return uapi.ParseText(b.String())
 }
 
 // resync builds the mirror from what the device says, after an operation of a client

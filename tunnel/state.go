@@ -53,7 +53,7 @@ type PeerState struct {
 	// Moves is how often the endpoint became another one: because the peer's
 	// messages came from there, or by SetEndpoint.
 	Moves uint64
-	Drops map[probe.Reason]uint64
+	Drops map[probe.Reason]uint64 // nil: none
 	// Unanswered is how many of our initiations were followed by another one
 	// because no response had come, and GivenUp how often the device sent no more
 	// of them, after 90 s.
@@ -85,7 +85,7 @@ func (s *PeerState) Learned() bool {
 
 // Peers returns the state of all peers, and of those that were removed last.
 func (t *Tunnel) Peers() []PeerState {
-	var states []PeerState
+	states := make([]PeerState, 0, t.peers.count())
 	for p := range t.peers.all() {
 		states = append(states, p.state())
 	}
@@ -108,7 +108,7 @@ func (t *Tunnel) StateOf(k key.Public) (PeerState, bool) {
 }
 
 func (p *peer) state() PeerState {
-	s := PeerState{ID: p.id, Key: p.key, Name: p.displayName(), Configured: p.configured.Load(), Drops: make(map[probe.Reason]uint64)}
+	s := PeerState{ID: p.id, Key: p.key, Name: p.displayName(), Configured: p.configured.Load()}
 	if ep := p.endpoint.Load(); ep != nil {
 		s.Endpoint = *ep
 	}
@@ -122,6 +122,9 @@ func (p *peer) state() PeerState {
 	s.Moves, s.Unanswered, s.GivenUp = p.moves.Load(), p.handshake.unanswered.Load(), p.handshake.givenUp.Load()
 	for r := range p.drops {
 		if n := p.drops[r].Load(); n > 0 {
+			if s.Drops == nil {
+				s.Drops = make(map[probe.Reason]uint64)
+			}
 			s.Drops[probe.Reason(r)] = n
 		}
 	}

@@ -246,13 +246,14 @@ func lookAt(c *control.Client, name string) droplist.Look {
 				return nil, fmt.Errorf("read the peers of %s: %w", name, err)
 			}
 		}
+		known := device.ByKey()
 		for i := range status.Peers {
 			p := &status.Peers[i]
 			if !p.Configured {
 				continue
 			}
 			peer := droplist.Peer{PublicKey: p.PublicKey, Name: p.Name, Endpoint: p.Endpoint, AllowedIPs: p.AllowedIPs}
-			if has := device.Peer(p.PublicKey); has != nil {
+			if has := known[p.PublicKey]; has != nil {
 				peer.AllowedIPs = has.AllowedIPs
 			}
 			t.Peers = append(t.Peers, peer)

@@ -26,12 +26,38 @@ func ParseStatus(r io.Reader) (*Status, error) {
 	return s, err
 }
 
+// ParseText is [ParseStatus] of what is in memory already. It copies none of it, which
+// counts for ten thousand peers.
+func ParseText(text string) (*Status, error) {
+	p := parser{status: new(Status)}
+	if n := strings.Count(text, "public_key="); n > 0 {
+		p.status.Peers = make([]PeerStatus, 0, n)
+	}
+	s, _, err := p.parse(func() (string, error) {
+		if text == "" {
+			return "", io.EOF
+		}
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		if len(line) > maxLine {
+			return "", errLine
+		}
+		return line, nil
+	})
+	return s, err
+}
+
 // parseStatus also tells whether the errno line was there. Over a socket its
 // absence means that the answer was cut off.
 func parseStatus(r *bufio.Reader) (s *Status, ended bool, err error) {
 	p := parser{status: new(Status)}
+	return p.parse(func() (string, error) { return readLine(r) })
+}
+
+// parse parses the lines that next returns.
+func (p *parser) parse(next func() (string, error)) (s *Status, ended bool, err error) {
 	for n := 1; ; n++ {
-		line, err := readLine(r)
+		line, err := next()
 		if err == io.EOF || err == nil && line == "" {
 			break
 		}
@@ -224,10 +250,25 @@ func parseKey(to []byte, value string) error {
 	if len(value) != hex.EncodedLen(key.Size) {
 		return errKey
 	}
-	b, err := hex.DecodeString(value)
-	if err != nil {
-		return errKey
+	for i := range to {
+		high, low := digit(value[2*i]), digit(value[2*i+1])
+		if high > 15 || low > 15 {
+			return errKey
+		}
+		to[i] = high<<4 | low
 	}
-	copy(to, b)
 	return nil
+}
+
+// digit is the value of a hexadecimal digit, more than 15 for what is none.
+func digit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
 }

@@ -70,7 +70,18 @@ type PeerStatus struct {
 	AllowedIPs []netip.Prefix
 }
 
-// Peer returns the peer with that public key, or nil. It points into s.Peers.
+// ByKey returns the peers by their public keys. They point into s.Peers. Who asks for
+// more than one does so: there may be thousands.
+func (s *Status) ByKey() map[key.Public]*PeerStatus {
+	peers := make(map[key.Public]*PeerStatus, len(s.Peers))
+	for i := range s.Peers {
+		peers[s.Peers[i].PublicKey] = &s.Peers[i]
+	}
+	return peers
+}
+
+// Peer returns the peer with that public key, or nil. It points into s.Peers. It looks
+// at one after the other: see [Status.ByKey].
 func (s *Status) Peer(pub key.Public) *PeerStatus {
 	for i := range s.Peers {
 		if s.Peers[i].PublicKey == pub {

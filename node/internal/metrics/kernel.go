@@ -9,11 +9,11 @@ import (
 )
 
 var (
-	kernelDrops = desc("wgnode_kernel_dropped_packets_total",
+	kernelDrops = counter("wgnode_kernel_dropped_packets_total",
 		"Packets of the tunnel that the kernel of this host has dropped since `wgnode drops` began to look. Where proven is false, "+
 			"packets of connections that work may be among them.",
 		"interface", "segment", "reason", "place", "device", "proven")
-	kernelLost = desc("wgnode_kernel_drop_reports_lost_total", "Reports of dropped packets that came faster than they could be read.",
+	kernelLost = counter("wgnode_kernel_drop_reports_lost_total", "Reports of dropped packets that came faster than they could be read.",
 		"interface")
 )
 
@@ -30,8 +30,7 @@ func NewKernelDrops(name string, rows func() (rows []droplist.Row, lost uint64))
 
 // Describe implements [prometheus.Collector].
 func (k *KernelDrops) Describe(to chan<- *prometheus.Desc) {
-	to <- kernelDrops
-	to <- kernelLost
+	describe(to, []*family{kernelDrops, kernelLost})
 }
 
 // Collect implements [prometheus.Collector].
@@ -45,8 +44,7 @@ func (k *KernelDrops) Collect(to chan<- prometheus.Metric) {
 		all[labels{r.Segment, r.Reason, r.Place, r.Device, strconv.FormatBool(r.Proven)}] += r.Count
 	}
 	for l, n := range all {
-		to <- prometheus.MustNewConstMetric(kernelDrops, prometheus.CounterValue, float64(n),
-			k.name, l.segment, l.reason, l.place, l.device, l.proven)
+		emitTo(to)(kernelDrops, float64(n), k.name, l.segment, l.reason, l.place, l.device, l.proven)
 	}
-	to <- prometheus.MustNewConstMetric(kernelLost, prometheus.CounterValue, float64(lost), k.name)
+	emitTo(to)(kernelLost, float64(lost), k.name)
 }

@@ -25,7 +25,6 @@ import (
 
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -35,33 +34,32 @@ var (
 	deviceLabels = []string{"device", "public_key"}
 	ownLabels    = []string{"interface", "public_key", "friendly_name"}
 
-	sent      = desc("wireguard_sent_bytes_total", "Bytes sent to the peer, encrypted.", peerLabels...)
-	received  = desc("wireguard_received_bytes_total", "Bytes received from the peer, encrypted.", peerLabels...)
-	handshake = desc("wireguard_latest_handshake_seconds",
+	sent      = counter("wireguard_sent_bytes_total", "Bytes sent to the peer, encrypted.", peerLabels...)
+	received  = counter("wireguard_received_bytes_total", "Bytes received from the peer, encrypted.", peerLabels...)
+	handshake = gauge("wireguard_latest_handshake_seconds",
 		"When the current session with the peer began, in seconds since the epoch; 0 for never.", peerLabels...)
 
-	deviceInfo = desc("wireguard_device_info", "The interface and its own public key.", deviceLabels...)
-	peerInfo   = desc("wireguard_peer_info", "The peer with its name, AllowedIPs and present endpoint.", "device",
+	deviceInfo = gauge("wireguard_device_info", "The interface and its own public key.", deviceLabels...)
+	peerInfo   = gauge("wireguard_peer_info", "The peer with its name, AllowedIPs and present endpoint.", "device",
 		"public_key", "endpoint", "allowed_ips", "name")
-	peerReceive   = desc("wireguard_peer_receive_bytes_total", "Bytes received from the peer, encrypted.", deviceLabels...)
-	peerTransmit  = desc("wireguard_peer_transmit_bytes_total", "Bytes sent to the peer, encrypted.", deviceLabels...)
-	peerHandshake = desc("wireguard_peer_last_handshake_seconds",
+	peerReceive   = counter("wireguard_peer_receive_bytes_total", "Bytes received from the peer, encrypted.", deviceLabels...)
+	peerTransmit  = counter("wireguard_peer_transmit_bytes_total", "Bytes sent to the peer, encrypted.", deviceLabels...)
+	peerHandshake = gauge("wireguard_peer_last_handshake_seconds",
 		"When the current session with the peer began, in seconds since the epoch; 0 for never.", deviceLabels...)
 
-	checkpoints = desc("wgnode_checkpoint_packets_total",
+	checkpoints = counter("wgnode_checkpoint_packets_total",
 		"Packets of flows and handshake messages that passed the checkpoint. A5 and B3 count once the packet is decrypted.",
 		"interface", "checkpoint")
-	drops = desc("wgnode_dropped_packets_total",
+	drops = counter("wgnode_dropped_packets_total",
 		"Packets that went no further, by reason. Without a public_key they are no peer's.", "interface", "public_key", "friendly_name", "reason")
-	failures = desc("wgnode_handshake_failures_total",
+	failures = counter("wgnode_handshake_failures_total",
 		"Handshakes that came to nothing, by reason. Without a public_key they are no peer's.", "interface", "public_key",
 		"friendly_name", "reason")
-	moves = desc("wgnode_endpoint_changes_total", "How often the peer's endpoint became another one.", ownLabels...)
-)
+	moves = counter("wgnode_endpoint_changes_total", "How often the peer's endpoint became another one.", ownLabels...)
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, labels, nil)
-}
+	ofTunnel = []*family{sent, received, handshake, deviceInfo, peerInfo, peerReceive, peerTransmit, peerHandshake, checkpoints, drops,
+		failures, moves}
+)
 
 // Reasons of failures that are no drops of a packet. The first is also the code
 // of the verdict, the other the reason for which what waited was dropped.
@@ -88,26 +86,24 @@ type Collector struct {
 func New(name string, t explain.Tunnel) *Collector { return &Collector{name, t} }
 
 // Describe implements [prometheus.Collector].
-func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sent, received, handshake, deviceInfo, peerInfo, peerReceive, peerTransmit,
-		peerHandshake, checkpoints, drops, failures, moves} {
-		to <- d
-	}
-}
+func (c *Collector) Describe(to chan<- *prometheus.Desc) { describe(to, ofTunnel) }
 
 // Collect implements [prometheus.Collector].
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
+	if err := c.write(emitTo(to)); err != nil {
+		to <- prometheus.NewInvalidMetric(sent.desc, err)
+	}
+}
+
+// write writes all down.
+func (c *Collector) write(to emit) error {
 	s := series{c, to}
 	st, err := c.t.Status()
 	if err != nil {
-		to <- prometheus.NewInvalidMetric(sent, err)
-		return
+		return err
 	}
-	said := make(map[key.Public]*uapi.PeerStatus, len(st.Peers))
-	for i := range st.Peers {
-		said[st.Peers[i].PublicKey] = &st.Peers[i]
-	}
-	s.gauge(deviceInfo, 1, c.name, st.PublicKey.Base64())
+	said := st.ByKey()
+	to(deviceInfo, 1, c.name, st.PublicKey.Base64())
 	passed := c.t.Recorder().Passed()
 	// B5 and B6 are seams of a node without an interface that routes for its peers, and left
 	// out of others, where they would say that nothing passes.
@@ -115,7 +111,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		if passed[cp] == 0 && (cp == probe.B5 || cp == probe.B6) {
 			continue
 		}
-		s.count(checkpoints, passed[cp], c.name, cp.String())
+		to(checkpoints, float64(passed[cp]), c.name, cp.String())
 	}
 	s.lost(c.t.PeerState(0), "", "")
 	for _, ps := range c.t.Peers() {
@@ -124,9 +120,10 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		s.lost(ps, public, name)
 		if p := said[ps.Key]; ps.Configured && p != nil {
 			s.peer(p, public, name)
-			s.count(moves, ps.Moves, c.name, public, name)
+			to(moves, float64(ps.Moves), c.name, public, name)
 		}
 	}
+	return nil
 }
 
 // keyPrefix is how many characters of a key stand for a peer without a name.
@@ -141,18 +138,10 @@ func label(name, public string) string {
 	return strings.ToValidUTF8(name, "\ufffd")
 }
 
-// series writes down single values.
+// series writes down what belongs to a peer.
 type series struct {
 	*Collector
-	to chan<- prometheus.Metric
-}
-
-func (s *series) count(d *prometheus.Desc, n uint64, labels ...string) {
-	s.to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
-}
-
-func (s *series) gauge(d *prometheus.Desc, v float64, labels ...string) {
-	s.to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	to emit
 }
 
 // peer writes what the device says of a peer.
@@ -165,28 +154,29 @@ func (s *series) peer(p *uapi.PeerStatus, public, name string) {
 	if p.Endpoint.IsValid() {
 		at = p.Endpoint.String()
 	}
-	s.count(sent, p.TxBytes, s.name, public, allowed, name)
-	s.count(received, p.RxBytes, s.name, public, allowed, name)
-	s.gauge(handshake, began, s.name, public, allowed, name)
-	s.gauge(peerInfo, 1, s.name, public, at, allowed, name)
-	s.count(peerReceive, p.RxBytes, s.name, public)
-	s.count(peerTransmit, p.TxBytes, s.name, public)
-	s.gauge(peerHandshake, began, s.name, public)
+	sentBytes, receivedBytes := float64(p.TxBytes), float64(p.RxBytes)
+	s.to(sent, sentBytes, s.name, public, allowed, name)
+	s.to(received, receivedBytes, s.name, public, allowed, name)
+	s.to(handshake, began, s.name, public, allowed, name)
+	s.to(peerInfo, 1, s.name, public, at, allowed, name)
+	s.to(peerReceive, receivedBytes, s.name, public)
+	s.to(peerTransmit, sentBytes, s.name, public)
+	s.to(peerHandshake, began, s.name, public)
 }
 
 // lost writes what of a peer went no further.
 func (s *series) lost(ps tunnel.PeerState, public, name string) {
 	for reason, n := range ps.Drops {
-		s.count(drops, n, s.name, public, name, reason.String())
+		s.to(drops, float64(n), s.name, public, name, reason.String())
 		if failureReasons[reason] {
-			s.count(failures, n, s.name, public, name, reason.String())
+			s.to(failures, float64(n), s.name, public, name, reason.String())
 		}
 	}
 	if ps.Unanswered > 0 {
-		s.count(failures, ps.Unanswered, s.name, public, name, noResponse)
+		s.to(failures, float64(ps.Unanswered), s.name, public, name, noResponse)
 	}
 	if ps.GivenUp > 0 {
-		s.count(failures, ps.GivenUp, s.name, public, name, gaveUp)
+		s.to(failures, float64(ps.GivenUp), s.name, public, name, gaveUp)
 	}
 }
 

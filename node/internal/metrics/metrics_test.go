@@ -2,17 +2,25 @@ package metrics
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
@@ -122,17 +130,131 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// BenchmarkCollect is a scrape of ten thousand peers, as text.
-func BenchmarkCollect(b *testing.B) {
+// asked is what a handler answers to who takes the types that accept names.
+func asked(t testing.TB, h http.Handler, accept string) (contentType, body string) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	if accept != "" {
+		r.Header.Set("Accept", accept)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	return w.Header().Get("Content-Type"), w.Body.String()
+}
+
+// What is written as text without the library is what the library writes, and who wants
+// another format gets that.
+func TestTextIsTheLibrarys(t *testing.T) {
+	tun := newTunnel(t, tunnel.Config{PrivateKey: key.GeneratePrivate(), Peers: []tunnel.PeerConfig{
+		{Name: "a \"b\\c\nd", PublicKey: public(1), Endpoint: netip.MustParseAddrPort("192.0.2.1:51820"),
+			AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/32"), netip.MustParsePrefix("fd00::2/128")}},
+		{PublicKey: public(2)},
+	}})
+	c := New("wg0", tun)
+	at := time.Now()
+	v := NewVerdicts("wg0", func() Kept {
+		return Kept{At: at, Peers: []diagnose.PeerReport{{Peer: public(1).Base64(), State: diagnose.StateUp}}}
+	})
+	others := []prometheus.Collector{NewRestored("wg0", func() map[string]uint64 { return map[string]uint64{"firewall": 123456789} })}
+	h, err := Handler(c, v, others, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := func(text string) []string {
+		var all []string
+		for line := range strings.Lines(text) {
+			if !strings.HasPrefix(line, verdictAge.name+"{") { // it is another one now
+				all = append(all, line)
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(c, v, others[0])
+	_, theirs := asked(t, promhttp.HandlerFor(r, promhttp.HandlerOpts{}), "")
+	for _, accept := range []string{"", "text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"} {
+		kind, ours := asked(t, h, accept)
+		if diff := cmp.Diff(lines(theirs), lines(ours)); diff != "" || !strings.HasPrefix(kind, "text/plain") {
+			t.Errorf("accept %q: %s; the library's -, ours +\n%s", accept, kind, diff)
+		}
+	}
+	const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+	if kind, body := asked(t, h, protobuf); !strings.HasPrefix(kind, "application/vnd.google.protobuf") || !strings.Contains(body, sent.name) {
+		t.Errorf("who wants protobuf gets %s", kind)
+	}
+	_, body := asked(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.RawQuery = "name[]=" + sent.name
+		h.ServeHTTP(w, r)
+	}), "")
+	if strings.Contains(body, received.name) || !strings.Contains(body, sent.name) {
+		t.Errorf("who wants one metric gets\n%s", body)
+	}
+}
+
+// A scrape is answered compressed to who takes that.
+func TestCompressed(t *testing.T) {
+	h, err := Handler(New("wg0", newTunnel(t, tunnel.Config{})), NewVerdicts("wg0", func() Kept { return Kept{} }), nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for accept, want := range map[string]bool{"gzip": true, "deflate, gzip;q=0.5": true, "gzip;q=0": false, "": false} {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Header.Set("Accept-Encoding", accept)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		body := io.Reader(w.Body)
+		if got := w.Header().Get("Content-Encoding") == "gzip"; got != want {
+			t.Fatalf("accept-encoding %q: compressed is %v", accept, got)
+		}
+		if want {
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if text, err := io.ReadAll(body); err != nil || !strings.Contains(string(text), checkpoints.name) {
+			t.Errorf("accept-encoding %q: %v, %q", accept, err, text)
+		}
+	}
+}
+
+// hub returns a handler for a tunnel of n peers.
+func hub(t testing.TB, n int) http.Handler {
 	c := tunnel.Config{PrivateKey: key.GeneratePrivate()}
-	for n := range 10_000 {
-		c.Peers = append(c.Peers, tunnel.PeerConfig{Name: fmt.Sprintf("peer %d", n), PublicKey: public(n + 1),
-			AllowedIPs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)}), 32)}})
+	kept := Kept{At: time.Now()}
+	for i := range n {
+		c.Peers = append(c.Peers, tunnel.PeerConfig{Name: fmt.Sprintf("peer %d", i), PublicKey: public(i + 1),
+			AllowedIPs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 32)}})
+		kept.Peers = append(kept.Peers, diagnose.PeerReport{Peer: public(i + 1).Base64(), State: diagnose.StateUp})
 	}
-	collector := New("wg0", newTunnel(b, c))
-	var text string
+	h, err := Handler(New("wg0", newTunnel(t, c)), NewVerdicts("wg0", func() Kept { return kept }), nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// counted counts what is answered.
+type counted struct {
+	header http.Header
+	bytes  int
+}
+
+func (c *counted) Header() http.Header         { return c.header }
+func (c *counted) WriteHeader(int)             {}
+func (c *counted) Write(b []byte) (int, error) { c.bytes += len(b); return len(b), nil }
+
+// BenchmarkScrape is a scrape of ten thousand peers.
+func BenchmarkScrape(b *testing.B) {
+	h := hub(b, 10_000)
+	b.ReportAllocs()
+	w := &counted{header: make(http.Header)}
 	for b.Loop() {
-		text = scrape(b, collector)
+		w.bytes = 0
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	}
-	b.ReportMetric(float64(len(text)), "bytes")
+	b.ReportMetric(float64(w.bytes), "bytes")
 }

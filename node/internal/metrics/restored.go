@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-var restored = desc("wgnode_restored_total", "How often a firewall table was restored after another program had changed it.",
+var restored = counter("wgnode_restored_total", "How often a firewall table was restored after another program had changed it.",
 	"interface", "table")
 
 // Restored counts the tables that were put back, as Prometheus sees it.
@@ -18,11 +18,11 @@ func NewRestored(name string, count func() map[string]uint64) *Restored {
 }
 
 // Describe implements [prometheus.Collector].
-func (r *Restored) Describe(to chan<- *prometheus.Desc) { to <- restored }
+func (r *Restored) Describe(to chan<- *prometheus.Desc) { to <- restored.desc }
 
 // Collect implements [prometheus.Collector].
 func (r *Restored) Collect(to chan<- prometheus.Metric) {
 	for table, n := range r.count() {
-		to <- prometheus.MustNewConstMetric(restored, prometheus.CounterValue, float64(n), r.name, table)
+		emitTo(to)(restored, float64(n), r.name, table)
 	}
 }

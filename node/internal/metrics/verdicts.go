@@ -1,39 +1,53 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
-var verdict = desc("wgnode_peer_verdict", "How the peer fares and why, in the words of doctor; always 1.", "interface",
-	"public_key", "friendly_name", "state", "code")
+var (
+	verdict = gauge("wgnode_peer_verdict", "How the peer fares and why, in the words of doctor; always 1.", "interface",
+		"public_key", "friendly_name", "state", "code")
+	verdictAge = gauge("wgnode_verdict_age_seconds",
+		"How long ago the verdicts were found out. A scrape takes what there is, and has them found out anew for the next one.", "interface")
+
+	ofVerdicts = []*family{verdict, verdictAge}
+)
+
+// Kept are the reports of a doctor, one for each peer of a tunnel, and when it was asked.
+type Kept struct {
+	Peers []diagnose.PeerReport
+	At    time.Time // zero: there are none
+}
 
 // Verdicts are what a doctor says of a tunnel, as Prometheus sees it.
 type Verdicts struct {
 	name string
-	ask  func() ([]diagnose.PeerReport, error)
+	kept func() Kept
 }
 
-// NewVerdicts returns a collector of the reports that ask returns, one for each
-// peer of the tunnel. It is called at each scrape, by several at a time perhaps.
-func NewVerdicts(name string, ask func() ([]diagnose.PeerReport, error)) *Verdicts {
-	return &Verdicts{name, ask}
-}
+// NewVerdicts returns a collector of the reports that kept returns, at once: a scrape
+// does not wait for a doctor. It is called by several at a time perhaps.
+func NewVerdicts(name string, kept func() Kept) *Verdicts { return &Verdicts{name, kept} }
 
 // Describe implements [prometheus.Collector].
-func (v *Verdicts) Describe(to chan<- *prometheus.Desc) { to <- verdict }
+func (v *Verdicts) Describe(to chan<- *prometheus.Desc) { describe(to, ofVerdicts) }
 
 // Collect implements [prometheus.Collector].
-func (v *Verdicts) Collect(to chan<- prometheus.Metric) {
-	reports, err := v.ask()
-	if err != nil {
-		to <- prometheus.NewInvalidMetric(verdict, err)
+func (v *Verdicts) Collect(to chan<- prometheus.Metric) { v.write(emitTo(to)) }
+
+// write writes all down.
+func (v *Verdicts) write(to emit) {
+	kept := v.kept()
+	if kept.At.IsZero() {
 		return
 	}
-	for i := range reports {
-		p := &reports[i]
-		to <- prometheus.MustNewConstMetric(verdict, prometheus.GaugeValue, 1,
-			v.name, p.Peer, label(p.PeerName, p.Peer), string(p.State), string(p.Verdict.Code))
+	to(verdictAge, time.Since(kept.At).Seconds(), v.name)
+	for i := range kept.Peers {
+		p := &kept.Peers[i]
+		to(verdict, 1, v.name, p.Peer, label(p.PeerName, p.Peer), string(p.State), string(p.Verdict.Code))
 	}
 }
