@@ -1,8 +1,10 @@
 package tunnel
 
 import (
+	"crypto/ecdh"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -20,19 +22,26 @@ const (
 	inspectQueue     = 256
 
 	responsesKept = 1024
+
+	// sendingKept is more than the device has goroutines that send handshake messages, on
+	// most machines.
+	sendingKept = 16
 )
 
 // identity is this node's key pair, and the mac1 key of messages to it.
 type identity struct {
-	private key.Private
+	private *ecdh.PrivateKey // nil if there is none; making it takes a multiplication on the curve
+	secret  key.Private
 	public  key.Public
 	mac1    [32]byte
 }
 
 func newIdentity(k key.Private) *identity {
-	id := &identity{private: k}
+	id := &identity{secret: k}
 	if !k.IsZero() {
-		id.public = k.Public()
+		if private, err := ecdh.X25519().NewPrivateKey(k[:]); err == nil { // else it is not 32 bytes, which it is
+			id.private, id.public = private, key.Public(private.PublicKey().Bytes())
+		}
 	}
 	id.mac1 = mac1Key(id.public)
 	return id
@@ -44,6 +53,11 @@ type handshakes struct {
 	queue chan received
 	limit *rate.Limiter
 	heard *rate.Limiter // of those that are read for others
+
+	// sending are the peers that the device has said last that it is about to send a
+	// handshake message to, in a ring: it says so, and then hands the message over.
+	sending [sendingKept]atomic.Pointer[peer]
+	next    atomic.Uint32
 
 	mu        sync.Mutex
 	responses map[string]response      // guarded by mu: the latest from each source
@@ -157,7 +171,7 @@ func (h *handshakes) run(done <-chan struct{}) {
 // inspect finds out who sent an initiation.
 func (h *handshakes) inspect(r *received) {
 	own := h.t.identity.Load()
-	in := readInitiation(r.msg[:], own.private)
+	in := readInitiation(r.msg[:], own)
 	if !in.ok {
 		r.e.Reason = probe.InvalidInitiation
 		return
@@ -169,7 +183,7 @@ func (h *handshakes) inspect(r *received) {
 		return
 	}
 	r.e.Peer = p.id
-	ts, ok := in.timestamp(own.private)
+	ts, ok := in.timestamp(own)
 	if !ok {
 		r.e.Reason = probe.InvalidInitiation
 		return
@@ -188,7 +202,7 @@ func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 	if !t.hs.heard.Allow() {
 		return 0, false
 	}
-	in := readInitiation(msg, own.private)
+	in := readInitiation(msg, own)
 	if !in.ok {
 		return 0, true
 	}
@@ -196,7 +210,7 @@ func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 	if p == nil || !p.present() {
 		return 0, true
 	}
-	if _, ok := in.timestamp(own.private); !ok {
+	if _, ok := in.timestamp(own); !ok {
 		return 0, true
 	}
 	return p.id, true
@@ -260,10 +274,26 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 	return p.id
 }
 
+// about notes that the device is about to send a handshake message to a peer.
+func (h *handshakes) about(p *peer) {
+	if p.id != 0 {
+		h.sending[h.next.Add(1)%sendingKept].Store(p)
+	}
+}
+
 // addressee finds the peer that a handshake message is made for, by its mac1:
-// only that peer's public key makes it valid. Whoever was last sent to at the
-// same address is tried first.
+// only that peer's public key makes it valid. Those that the device has named last are
+// tried first, then who was last sent to at the same address, and then all.
 func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
+	for at, i := h.next.Load(), uint32(0); i < sendingKept; i++ {
+		p := h.sending[(at-i)%sendingKept].Load()
+		if p == nil {
+			break
+		}
+		if mac1Valid(msg, &p.mac1) {
+			return p
+		}
+	}
 	h.mu.Lock()
 	p := h.recipient[to]
 	h.mu.Unlock()

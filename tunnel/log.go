@@ -13,6 +13,8 @@ import (
 // without parsing text; a test compares them with the module's source.
 const (
 	logCreated            = "%v - UAPI: Created"
+	logSendingInitiation  = "%v - Sending handshake initiation"
+	logSendingResponse    = "%v - Sending handshake response"
 	logReceivedInitiation = "%v - Received handshake initiation"
 	logReceivedResponse   = "%v - Received handshake response"
 	logInvalidResponse    = "Received invalid response message from %s"
@@ -47,6 +49,8 @@ func (t *Tunnel) verbose(format string, args ...any) {
 	case logKeepalive:
 		p.keepalives.Add(1)
 		p.heard.Store(t.clock.now())
+	case logSendingInitiation, logSendingResponse:
+		t.hs.about(p)
 	case logReceivedInitiation:
 		now := t.clock.now()
 		p.handshake.established.Store(now)

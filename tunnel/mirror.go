@@ -210,7 +210,7 @@ func (t *Tunnel) resync(client bool) error {
 	if err != nil {
 		return err
 	}
-	if t.identity.Load().private != s.PrivateKey {
+	if t.identity.Load().secret != s.PrivateKey {
 		t.identity.Store(newIdentity(s.PrivateKey))
 	}
 	routes := make(map[netip.Prefix]probe.PeerID)

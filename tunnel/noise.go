@@ -101,23 +101,19 @@ type initiation struct {
 
 // readInitiation decrypts the static key in msg, an initiation for us. It
 // takes one multiplication on the curve.
-func readInitiation(msg []byte, own key.Private) (in initiation) {
-	if len(msg) != probe.LenInitiation {
-		return in
-	}
-	priv, err := ecdh.X25519().NewPrivateKey(own[:])
-	if err != nil {
+func readInitiation(msg []byte, own *identity) (in initiation) {
+	if len(msg) != probe.LenInitiation || own.private == nil {
 		return in
 	}
 	eph, err := ecdh.X25519().NewPublicKey(msg[initEphemeral:initStatic])
 	if err != nil {
 		return in
 	}
-	shared, err := priv.ECDH(eph)
+	shared, err := own.private.ECDH(eph)
 	if err != nil {
 		return in
 	}
-	h := mixHash(mixHash(noiseHash, priv.PublicKey().Bytes()), eph.Bytes())
+	h := mixHash(mixHash(noiseHash, own.public[:]), eph.Bytes())
 	chain, k := kdf2(kdf1(noiseChain, eph.Bytes()), shared)
 	static, ok := open(k, msg[initStatic:initTimestamp], h[:])
 	if !ok {
@@ -130,16 +126,15 @@ func readInitiation(msg []byte, own key.Private) (in initiation) {
 }
 
 // timestamp decrypts the initiator's clock. It takes another multiplication.
-func (in *initiation) timestamp(own key.Private) (time.Time, bool) {
-	priv, err := ecdh.X25519().NewPrivateKey(own[:])
-	if err != nil {
+func (in *initiation) timestamp(own *identity) (time.Time, bool) {
+	if own.private == nil {
 		return time.Time{}, false
 	}
 	static, err := ecdh.X25519().NewPublicKey(in.static[:])
 	if err != nil {
 		return time.Time{}, false
 	}
-	shared, err := priv.ECDH(static)
+	shared, err := own.private.ECDH(static)
 	if err != nil {
 		return time.Time{}, false
 	}

@@ -15,8 +15,8 @@ func FuzzInitiation(f *testing.F) {
 	low := make([]byte, probe.LenInitiation)
 	low[0], low[initEphemeral] = 1, 1 // a point of low order
 	f.Add(low)
-	own := key.GeneratePrivate()
-	mac := mac1Key(own.Public())
+	own := newIdentity(key.GeneratePrivate())
+	mac := own.mac1
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		if len(msg) == probe.LenInitiation && mac1Valid(msg, &mac) {
 			t.Error("a mac1 that was guessed is valid")
