@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/link"
@@ -127,7 +126,7 @@ func (n *Node) Subject() explain.Subject {
 	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true,
 		Endpoint: n.Endpoint, Addresses: n.addressesOf}
 	if cfg.Path != "" && !n.bare {
-		s.Load = func() (*config.Config, error) { return config.Read(cfg.Path) }
+		s.Load = cfg.Reread
 	}
 	if n.opt.onHost() && !n.bare {
 		s.Changed = n.changed

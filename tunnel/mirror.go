@@ -203,6 +203,33 @@ func (t *Tunnel) Status() (*uapi.Status, error) {
 	return uapi.ParseText(b.String())
 }
 
+// Configuration is what the device was told, as [Tunnel.Status] has it, without secrets and
+// without what changes by itself: endpoints, handshakes, bytes. It is kept until the next
+// change of the configuration, and nobody may change it. Who asks about one of thousands of
+// peers does not have all of them told.
+func (t *Tunnel) Configuration() (*uapi.Status, error) {
+	if s := t.known.Load(); s != nil {
+		return s, nil
+	}
+	kept := t.config.TryLock() // else it is being changed, which may take long
+	if kept {
+		defer t.config.Unlock()
+	}
+	s, err := t.Status()
+	if err != nil {
+		return nil, err
+	}
+	s.PrivateKey = key.Private{}
+	for i := range s.Peers {
+		p := &s.Peers[i]
+		*p = uapi.PeerStatus{PublicKey: p.PublicKey, PersistentKeepalive: p.PersistentKeepalive, AllowedIPs: p.AllowedIPs}
+	}
+	if kept {
+		t.known.Store(s)
+	}
+	return s, nil
+}
+
 // resync builds the mirror from what the device says, after an operation of a client
 // or of the node itself. The caller holds config.
 func (t *Tunnel) resync(client bool) error {

@@ -20,6 +20,7 @@ type operation struct {
 }
 
 func (t *Tunnel) begin() *operation {
+	t.known.Store(nil)
 	t.under = &operation{t: t, named: make(map[*peer]bool)}
 	return t.under
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // Tunnel is a WireGuard device whose packets can be watched. All methods are
@@ -35,8 +36,9 @@ type Tunnel struct {
 	port     atomic.Uint32
 	mark     atomic.Uint32
 
-	config sync.Mutex // serialises changes of the configuration
-	under  *operation // guarded by config: the one that the device is given, nil if none
+	config sync.Mutex                  // serialises changes of the configuration
+	under  *operation                  // guarded by config: the one that the device is given, nil if none
+	known  atomic.Pointer[uapi.Status] // see Configuration; nil: to be read; set under config
 	hs     *handshakes
 	acct   *accountant
 	icmp   *refuser

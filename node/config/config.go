@@ -33,6 +33,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -75,6 +76,8 @@ type Config struct {
 	comments    int
 	headed      bool // there is an [Interface], if only an empty one
 	resolved    bool // Resolve has done its work
+	// digest is that of the text, see Reread.
+	digest [sha256.Size]byte
 	// spelling are the names that the keys of a .conf have in the format that it
 	// is from, nil for a .conf.
 	spelling map[string]string
@@ -260,10 +263,10 @@ type Route struct {
 // interface's own key has none: the device leaves it out. The result is in the
 // order in which prefixes first appear.
 func (c *Config) AllowedRoutes() []Route {
-	var routes []Route
+	routes := make([]Route, 0, len(c.Peers))
 	own := c.ownPublic()
-	at := make(map[netip.Prefix]int) // into routes; Peer -1 marks a removed one
-	seen := make(map[key.Public]bool)
+	at := make(map[netip.Prefix]int, len(c.Peers)) // into routes; Peer -1 marks a removed one
+	seen := make(map[key.Public]bool, len(c.Peers))
 	for i := range c.Peers {
 		p := &c.Peers[i]
 		if own != nil && p.PublicKey == *own {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,6 +60,7 @@ func read(path string, f *os.File) (*Config, error) {
 		return nil, err
 	}
 	base := filepath.Base(path)
+	digest := sha256.Sum256([]byte(text))
 	var c *Config
 	isTOML := strings.HasSuffix(base, ".toml")
 	if isTOML {
@@ -69,6 +71,7 @@ func read(path string, f *os.File) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.digest = digest
 	if !isTOML {
 		c.Name = strings.TrimSuffix(base, ".conf") // a link may have another name than the file behind it
 	}
@@ -80,6 +83,24 @@ func read(path string, f *os.File) (*Config, error) {
 		c.secretFiles, c.warnings = append(c.secretFiles, secret), append(warnings, c.warnings...)
 	}
 	return c, nil
+}
+
+// Reread is [Read] of the file that c was read from, as it is now. If it says what it
+// said then, that is c itself: a configuration of thousands of peers takes a while to be
+// read.
+func (c *Config) Reread() (*Config, error) {
+	f, _, err := openTrusted(c.Path, c.trusted())
+	if err != nil {
+		return nil, fmt.Errorf("load configuration: %w", err)
+	}
+	text, err := readAll(f, f.Name())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if sha256.Sum256([]byte(text)) == c.digest {
+		return c, nil
+	}
+	return Read(c.Path)
 }
 
 // checkName refuses paths whose names say neither the format nor the interface.

@@ -11,7 +11,7 @@ import (
 )
 
 // filed is the configuration's file as it is now, nil if it cannot be read or part of it
-// is elsewhere: then nothing is said of it.
+// is elsewhere: then nothing is said of it. It is File itself if it has not changed.
 func (s *Subject) filed() *config.Config {
 	if s.Load == nil || s.File == nil {
 		return nil
@@ -51,7 +51,7 @@ func byKey(c *config.Config) map[key.Public]*config.Peer {
 // zero key concerns all. The file may have been changed since it was applied; what others
 // have changed of the device is another matter.
 func (s *Subject) unapplied(now *config.Config, own key.Public) map[key.Public][]diagnose.Unapplied {
-	if now == nil {
+	if now == nil || now == s.File {
 		return nil
 	}
 	all := make(map[key.Public][]diagnose.Unapplied)
@@ -68,7 +68,7 @@ func (s *Subject) unapplied(now *config.Config, own key.Public) map[key.Public][
 		if before == nil {
 			continue
 		}
-		label := diagnose.PeerLabel(k, p.Name)
+		label := peerLabel{p}
 		if p.Endpoint != "" && p.Endpoint != before.Endpoint {
 			add(k, diagnose.FiledEndpoint, "%s has %s as the endpoint of %s", s.Config, p.Endpoint, label)
 		}
@@ -80,10 +80,15 @@ func (s *Subject) unapplied(now *config.Config, own key.Public) map[key.Public][
 	return all
 }
 
+// peerLabel is what a peer is called, made when it is printed.
+type peerLabel struct{ p *config.Peer }
+
+func (l peerLabel) String() string { return diagnose.PeerLabel(l.p.PublicKey, l.p.Name) }
+
 // unappliedTo is what of that concerns packets to a target that the peer with the key k gets,
 // zero if none does.
 func (s *Subject) unappliedTo(now *config.Config, own key.Public, target netip.Addr, k key.Public) []diagnose.Unapplied {
-	if now == nil {
+	if now == nil || now == s.File {
 		return nil
 	}
 	every := s.unapplied(now, own)
@@ -101,7 +106,7 @@ func (s *Subject) unappliedTo(now *config.Config, own key.Public, target netip.A
 
 // unappliedPeers are the peers and prefixes that the file has by now and the tunnel lacks.
 func (s *Subject) unappliedPeers(now *config.Config) []string {
-	if now == nil {
+	if now == nil || now == s.File {
 		return nil
 	}
 	var all []string

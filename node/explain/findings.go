@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"runtime/debug"
@@ -12,18 +13,20 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/resolver"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/clock"
 	"github.com/wgnode/wgnode/probe/host/routing"
+	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // addFindings completes the report of a flow. It also asks the configuration's
 // name servers something, if the tunnel was seen to work.
 func (x *explanation) addFindings(ctx context.Context, r *diagnose.Report) {
-	g := x.gather(ctx)
+	g := x.gather(ctx, x.concerned())
 	if r.Verdict.Healthy() && !x.req.Passive && x.Kernel {
 		g.ask(ctx, x.peer)
 	}
@@ -40,7 +43,7 @@ const kernelUnasked = "what this host's kernel does with the encrypted packets: 
 
 // addFindings completes the report of a doctor.
 func (s *Subject) addFindings(ctx context.Context, r *diagnose.DoctorReport) {
-	g := s.gather(ctx)
+	g := s.gather(ctx, nil)
 	var told []*diagnose.Verdict
 	for i := range r.Peers {
 		told = append(told, &r.Peers[i].Verdict)
@@ -60,15 +63,38 @@ func (g *gathering) failed(what string, err error) {
 	g.unchecked = append(g.unchecked, fmt.Sprintf("%s: %v", what, err))
 }
 
-// gather finds out about the configuration and the host. It sends nothing.
-func (s *Subject) gather(ctx context.Context) *gathering {
+// manyPeers is from how many peers on an explanation looks for problems of those alone
+// that its flow has to do with: of all of them a doctor does.
+const manyPeers = 256
+
+// concerned are the peers that the flow has to do with, by the ID; nil for all, where they
+// are not many.
+func (x *explanation) concerned() map[probe.PeerID]bool {
+	if len(x.col.Peers) < manyPeers {
+		return nil
+	}
+	peers := map[probe.PeerID]bool{x.peer: true, x.behind: true, x.col.Via: true, x.know.Lookup(x.flow.Target.Addr()): true}
+	if x.from.IsValid() {
+		peers[x.know.Lookup(x.from.Addr())] = true
+	}
+	if p := x.facts.Peer; p != nil && p.Disallowed != nil {
+		src, _ := p.Disallowed.Inner()
+		peers[x.know.Lookup(src.Addr())] = true
+	}
+	delete(peers, 0)
+	return peers
+}
+
+// gather finds out about the configuration and the host, and about the peers in only,
+// nil for all. It sends nothing.
+func (s *Subject) gather(ctx context.Context, only map[probe.PeerID]bool) *gathering {
 	g := &gathering{Subject: s, facts: finding.Facts{Interface: s.Interface, Config: s.Config}}
-	st, err := s.Tunnel.Status()
+	st, err := s.configuration()
 	if err != nil {
 		g.failed("the peers", err)
 		return g
 	}
-	g.peers(st)
+	g.peers(st, only)
 	g.clock()
 	if s.File != nil {
 		i := &s.File.Interface
@@ -116,11 +142,22 @@ var warningCodes = map[config.WarningKind]diagnose.Code{
 // clock's state.
 const clockFresh = 10 * time.Minute
 
-func (g *gathering) peers(st *uapi.Status) {
-	opened := g.opened()
+func (g *gathering) peers(st *uapi.Status, only map[probe.PeerID]bool) {
+	opened, told := g.opened(), st.ByKey()
+	var states []tunnel.PeerState
+	if only == nil {
+		states = g.Tunnel.Peers()
+	} else {
+		for _, id := range slices.Sorted(maps.Keys(only)) {
+			states = append(states, g.Tunnel.PeerState(id))
+		}
+		if others := len(st.Peers) - len(only); others > 0 {
+			g.unchecked = append(g.unchecked, fmt.Sprintf("the other %d peers: `wgnode doctor %s` looks at them", others, g.Interface))
+		}
+	}
 	var endpoints []netip.AddrPort
-	for _, ps := range g.Tunnel.Peers() {
-		conf := st.Peer(ps.Key)
+	for _, ps := range states {
+		conf := told[ps.Key]
 		if !ps.Configured || conf == nil {
 			continue
 		}

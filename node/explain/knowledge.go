@@ -13,11 +13,21 @@ import (
 // Knowledge is what the running tunnel knows. It lists the peers that it has now; their
 // states are those of when they are asked for.
 func (s *Subject) Knowledge() (collect.Knowledge, error) {
-	st, err := s.Tunnel.Status()
+	st, err := s.configuration()
 	if err != nil {
 		return nil, err
 	}
 	return &live{s, st}, nil
+}
+
+// configuration is what the device was told. A tunnel of wgnode's keeps that.
+func (s *Subject) configuration() (*uapi.Status, error) {
+	if t, ok := s.Tunnel.(interface {
+		Configuration() (*uapi.Status, error)
+	}); ok {
+		return t.Configuration()
+	}
+	return s.Tunnel.Status()
 }
 
 // live is the knowledge of a running tunnel.
@@ -34,9 +44,10 @@ func (l *live) Node() collect.Node {
 
 // Peers implements [collect.Knowledge]. They are those that are configured.
 func (l *live) Peers() []collect.Peer {
-	var peers []collect.Peer
+	told := l.status.ByKey()
+	peers := make([]collect.Peer, 0, len(told))
 	for _, ps := range l.Tunnel.Peers() {
-		conf := l.status.Peer(ps.Key)
+		conf := told[ps.Key]
 		if !ps.Configured || conf == nil {
 			continue
 		}

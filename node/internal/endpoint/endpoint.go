@@ -47,6 +47,7 @@ type endpoint struct {
 	peer      string // for people
 	written   string
 	keepalive bool
+	name      bool // it is written as one
 
 	addr netip.AddrPort // guarded by Set.mu: what it was resolved to last; zero until then
 	err  error          // guarded by Set.mu: of the latest attempt
@@ -73,6 +74,7 @@ func New(cfg *config.Config, lookup LookupFunc) *Set {
 			s.order = append(s.order, e)
 		}
 		e.peer, e.written, e.keepalive = p.String(), p.Endpoint, p.PersistentKeepalive > 0
+		e.name = isName(p.Endpoint)
 	}
 	return s
 }
@@ -192,8 +194,10 @@ func (s *Set) note(e *endpoint, addr netip.AddrPort, a answer) {
 }
 
 // isName reports whether the endpoint is written as a name.
-func (e *endpoint) isName() bool {
-	host, _, err := net.SplitHostPort(e.written)
+func (e *endpoint) isName() bool { return e.name }
+
+func isName(written string) bool {
+	host, _, err := net.SplitHostPort(written)
 	if err != nil {
 		return false
 	}
