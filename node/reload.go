@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // Reload makes of the node, which must run, what it would be if it had been
@@ -81,9 +82,10 @@ type reload struct {
 	was, cfg  *config.Config
 	endpoints *endpoint.Set
 	out       io.Writer
-	check     bool     // nothing is to change
-	hooked    hooked   // what the plan has to follow besides cfg
-	left      []string // what the device has that neither file states
+	check     bool         // nothing is to change
+	before    *uapi.Status // what the device said as the reload began; nil: it was not asked
+	hooked    hooked       // what the plan has to follow besides cfg
+	left      []string     // what the device has that neither file states
 }
 
 // withMonitor opens the listener of health and metrics that cfg wants, if it is
@@ -162,6 +164,7 @@ func (r *reload) host(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.before = before
 	if r.hooked, err = r.hookedIn(before); err != nil {
 		return err
 	}

@@ -20,10 +20,12 @@ func (r *reload) Configure(_ context.Context, mark uint32) error { return r.devi
 
 // device changes the device's configuration, or leaves it as it is if that fails.
 func (r *reload) device(mark uint32) error {
-	tun := r.n.tun
-	before, err := tun.Status()
-	if err != nil {
-		return err
+	tun, before := r.n.tun, r.before
+	if before == nil {
+		var err error
+		if before, err = tun.Status(); err != nil {
+			return err
+		}
 	}
 	c := stated(r.cfg, r.endpoints, mark)
 	r.left = r.takeBack(c, stated(r.was, endpoint.New(r.was, nil), r.chosen()), before)

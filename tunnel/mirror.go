@@ -34,10 +34,7 @@ func (t *Tunnel) setFor(config string, client bool) error {
 		}
 		return err
 	}
-	for p := range m.touched {
-		t.bind(p)
-	}
-	t.peers.forget()
+	m.bind()
 	return nil
 }
 
@@ -52,14 +49,18 @@ func (t *Tunnel) setInParts(change *uapi.Change, progress func(peers int)) error
 	defer t.config.Unlock()
 	op := t.begin()
 	defer op.end()
+	m := mirror{t: t, own: t.identity.Load().public, touched: make(map[*peer]struct{})}
+	followed := true // the mirror has followed so far
 	var err error
 	rest := *change
 	for done := 0; ; {
 		now := rest
 		now.Peers = rest.Peers[:min(part, len(rest.Peers))]
-		if err = op.set(now.Text()); err != nil {
+		text := now.Text()
+		if err = op.set(text); err != nil {
 			break
 		}
+		followed = followed && m.apply(text)
 		done += len(now.Peers)
 		if progress != nil {
 			progress(done)
@@ -68,6 +69,10 @@ func (t *Tunnel) setInParts(change *uapi.Change, progress func(peers int)) error
 		if rest.IsZero() {
 			break
 		}
+	}
+	if err == nil && followed {
+		m.bind()
+		return nil
 	}
 	if rerr := t.resync(false); rerr != nil {
 		return fmt.Errorf("read configuration back: %w", rerr)
@@ -93,6 +98,14 @@ type mirror struct {
 	cur     *peer // nil before the first peer, and for one that is ignored
 	created bool
 	touched map[*peer]struct{}
+}
+
+// bind ends an operation that the mirror has followed.
+func (m *mirror) bind() {
+	for p := range m.touched {
+		m.t.bind(p)
+	}
+	m.t.peers.forget()
 }
 
 // apply reports false if the operation does what it cannot follow.

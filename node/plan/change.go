@@ -87,35 +87,44 @@ type change struct {
 
 // compare finds what is new and what is no more.
 func (c *change) compare() {
-	has := make(map[string][]Step) // by what same compares least of
-	for _, s := range c.old {
-		has[s.String()] = append(has[s.String()], s)
-	}
-	wanted := make(map[string][]Step)
-	for _, s := range c.steps {
-		if s.Skip == "" {
-			wanted[s.String()] = append(wanted[s.String()], s)
+	// A hub has thousands of steps: each is put into words once, by what same compares
+	// least of, and compared once.
+	words := func(steps []Step) (all []string, at map[string][]int) {
+		all, at = make([]string, len(steps)), make(map[string][]int, len(steps))
+		for i := range steps {
+			all[i] = steps[i].String()
+			at[all[i]] = append(at[all[i]], i)
 		}
+		return all, at
 	}
-	in := func(list []Step, s Step) bool {
-		return slices.ContainsFunc(list, func(t Step) bool { return same(s, t) })
+	olds, had := words(c.old)
+	news, wants := words(c.steps)
+	in := func(list []Step, at []int, s *Step) bool {
+		return slices.ContainsFunc(at, func(i int) bool { return same(*s, list[i]) })
 	}
 	changed := make(map[Op]bool)
-	for _, s := range c.old {
-		if s.Op != OpHook && !in(wanted[s.String()], s) {
+	for i := range c.old {
+		s := &c.old[i]
+		wanted := slices.DeleteFunc(slices.Clone(wants[olds[i]]), func(i int) bool { return c.steps[i].Skip != "" })
+		if s.Op != OpHook && !in(c.steps, wanted, s) {
 			changed[s.Op] = true
-			c.removed = append(c.removed, s)
+			c.removed = append(c.removed, *s)
 		}
 	}
-	for _, s := range c.steps {
-		if s.Op != OpHook && s.Skip == "" && !in(has[s.String()], s) {
+	there := make([]bool, len(c.steps))
+	for i := range c.steps {
+		s := &c.steps[i]
+		if s.Op == OpHook || s.Skip != "" {
+			continue
+		}
+		if there[i] = in(c.old, had[news[i]], s); !there[i] {
 			changed[s.Op] = true
 		}
 	}
-	for _, s := range c.steps {
+	for i, s := range c.steps {
 		switch {
 		case s.Op == OpHook || s.Op == OpLink || s.Skip != "":
-		case s.Op == OpConfigure, !in(has[s.String()], s):
+		case s.Op == OpConfigure, !there[i]:
 			c.added = append(c.added, s)
 			if f := operations[s.Op].follows; slices.ContainsFunc(c.removed, func(old Step) bool { return old.Op == f }) {
 				c.again = append(c.again, s) // it is done before those are gone

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"net/netip"
 
 	"github.com/wgnode/wgnode/node/config"
@@ -19,6 +20,19 @@ type Loop struct {
 // into the tunnel together, as the halves 0.0.0.0/1 and 128.0.0.0/1 do.
 func coversFamily(cfg *config.Config, ipv4 bool) bool {
 	if cfg.Interface.Table != config.TableAuto {
+		return false
+	}
+	// Fewer addresses than the family has cannot be all. That is so nearly always, and a
+	// hub has thousands of prefixes.
+	share := 0.0
+	for i := range cfg.Peers {
+		for _, p := range cfg.Peers[i].AllowedIPs {
+			if p.Addr().Is4() == ipv4 {
+				share += math.Ldexp(1, -p.Bits())
+			}
+		}
+	}
+	if share < 1 {
 		return false
 	}
 	all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)

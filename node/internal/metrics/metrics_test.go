@@ -145,9 +145,8 @@ func asked(t testing.TB, h http.Handler, accept string) (contentType, body strin
 	return w.Header().Get("Content-Type"), w.Body.String()
 }
 
-// What is written as text without the library is what the library writes, and who wants
-// another format gets that.
-func TestTextIsTheLibrarys(t *testing.T) {
+// What is answered is what a registry has answered, in every format.
+func TestAsByRegistry(t *testing.T) {
 	tun := newTunnel(t, tunnel.Config{PrivateKey: key.GeneratePrivate(), Peers: []tunnel.PeerConfig{
 		{Name: "a \"b\\c\nd", PublicKey: public(1), Endpoint: netip.MustParseAddrPort("192.0.2.1:51820"),
 			AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/32"), netip.MustParsePrefix("fd00::2/128")}},
@@ -175,11 +174,12 @@ func TestTextIsTheLibrarys(t *testing.T) {
 	}
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(c, v, others[0])
-	_, theirs := asked(t, promhttp.HandlerFor(r, promhttp.HandlerOpts{}), "")
+	registry := promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 	for _, accept := range []string{"", "text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"} {
+		want, theirs := asked(t, registry, accept)
 		kind, ours := asked(t, h, accept)
-		if diff := cmp.Diff(lines(theirs), lines(ours)); diff != "" || !strings.HasPrefix(kind, "text/plain") {
-			t.Errorf("accept %q: %s; the library's -, ours +\n%s", accept, kind, diff)
+		if diff := cmp.Diff(lines(theirs), lines(ours)); diff != "" || kind != want {
+			t.Errorf("accept %q: %s, want %s; a registry's -, ours +\n%s", accept, kind, want, diff)
 		}
 	}
 	const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"

@@ -7,8 +7,8 @@ import (
 )
 
 var (
-	watchInfo = desc("wgnode_watch_info", "How a device of the kernel's is watched: 1, with the level.", "interface", "level")
-	watchLost = desc("wgnode_watch_lost_events_total",
+	watchInfo = gauge("wgnode_watch_info", "How a device of the kernel's is watched: 1, with the level.", "interface", "level")
+	watchLost = counter("wgnode_watch_lost_events_total",
 		"What the kernel had to tell of the device and found no room: the other counts lack it.", "interface")
 )
 
@@ -26,12 +26,11 @@ func NewWatched(name string, level func() probe.Level, lost func() uint64) *Watc
 
 // Describe implements [prometheus.Collector].
 func (*Watched) Describe(to chan<- *prometheus.Desc) {
-	to <- watchInfo
-	to <- watchLost
+	describe(to, []*family{watchInfo, watchLost})
 }
 
 // Collect implements [prometheus.Collector].
 func (w *Watched) Collect(to chan<- prometheus.Metric) {
-	to <- prometheus.MustNewConstMetric(watchInfo, prometheus.GaugeValue, 1, w.name, string(w.level()))
-	to <- prometheus.MustNewConstMetric(watchLost, prometheus.CounterValue, float64(w.lost()), w.name)
+	emitTo(to)(watchInfo, 1, w.name, string(w.level()))
+	emitTo(to)(watchLost, float64(w.lost()), w.name)
 }
