@@ -18,8 +18,8 @@ import (
 // buffers are kept, and a question is two system calls.
 type socket struct {
 	fd   int
-	port uint32 // what the kernel calls it
-	seq  uint32 // of the latest request
+	port uint32               // what the kernel calls it
+	seq  uint32               // of the latest request
 	to   unix.SockaddrNetlink // the kernel
 	out  []byte
 	in   *[receiveSize]byte
