@@ -52,9 +52,11 @@ var noise = map[string][]string{
 	"SOCKET_FILTER": {"raw_rcv", "raw_local_deliver", "rawv6_rcv", "packet_rcv", "tpacket_rcv"},
 	// Questions about routes, this program's own too, look like packets. TCP's entry drops what
 	// comes late for a connection that is over, and gives all else that it drops a reason; where a
-	// connection is half closed it drops acknowledgments once it has taken them in.
-	"NOT_SPECIFIED": {"ip6_mc_input", "inet_rtm_getroute", "inet6_rtm_getroute", "tcp_v4_rcv", "tcp_v6_rcv", "tcp_rcv_state_process"},
-	"TCP_OLD_DATA":  nil, "TCP_OLD_SEQUENCE": nil, "TCP_OFO_DROP": nil, "TCP_OFOMERGE": nil, "TCP_ACK_UNSENT_DATA": nil,
+	// connection is half closed it drops acknowledgments once it has taken them in. That of ICMPv6 drops each
+	// message that it is done with (seen on 6.1).
+	"NOT_SPECIFIED": {"ip6_mc_input", "inet_rtm_getroute", "inet6_rtm_getroute", "tcp_v4_rcv", "tcp_v6_rcv", "tcp_rcv_state_process",
+		"icmpv6_rcv"},
+	"TCP_OLD_DATA": nil, "TCP_OLD_SEQUENCE": nil, "TCP_OFO_DROP": nil, "TCP_OFOMERGE": nil, "TCP_ACK_UNSENT_DATA": nil,
 	"TCP_OLD_ACK": nil, "TCP_RFC7323_PAWS_ACK": nil, "DUP_FRAG": nil,
 	"QUEUE_PURGE": nil, "CONSUMED": nil, "SOCKET_CLOSE": nil, "TCP_CLOSE": nil,
 }

@@ -103,6 +103,8 @@ type Watcher struct {
 	reports *ringbuf.Reader
 	symbols *symbols
 	close   func() error
+
+	functions bool // the program calls functions for what it reads, see [Options]
 }
 
 // Available says what keeps this process from watching, nil if nothing is known to.
@@ -137,6 +139,7 @@ func Start(opt Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.functions = opt.functions
 	w.close = sync.OnceValue(w.end)
 	if opt.Tunnel != nil {
 		if err := w.SetAddresses(opt.Tunnel.Addresses); err != nil {
