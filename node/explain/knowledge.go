@@ -72,6 +72,9 @@ func (s *Subject) stateOf(ps *tunnel.PeerState) collect.State {
 	state := collect.State{Endpoint: ps.Endpoint, Set: ps.ClientSet.IsValid() && ps.ClientSet == ps.Endpoint,
 		Learned: ps.Learned(), Heard: ps.Heard, Established: ps.Established,
 		ClockNewest: ps.ClockNewest, Clock: ps.Clock, Complete: s.Tunnel.Level().Copies()}
+	if n := len(ps.Places); s.Tunnel.Level().Kernel() && (n == 0 || ps.Places[n-1].Endpoint != ps.Endpoint) {
+		state.Unplaced = true // the kernel does not tell
+	}
 	for _, p := range ps.Places {
 		if p.Endpoint != ps.Endpoint {
 			state.Earlier = append(state.Earlier, diagnose.Place{Endpoint: p.Endpoint, Heard: p.Heard})

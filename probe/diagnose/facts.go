@@ -197,6 +197,8 @@ type Peer struct {
 	Resolve  string         // why Written does not resolve; "" if it does
 	// Learned: the peer's packets alone tell where it is; nobody has set Endpoint.
 	Learned bool
+	// Unplaced: it is not known whether Endpoint was set or learned.
+	Unplaced bool
 	// Heard is when its latest authenticated message came, zero if that is not known.
 	Heard time.Time
 	// Set: a program has set Endpoint, in place of the configured one.

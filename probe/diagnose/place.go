@@ -16,12 +16,14 @@ type Place struct {
 type Origin string
 
 // The origins. A resolved one is an address of the name in the configuration; a learned one
-// is where the peer's packets came from; one that was set is another program's.
+// is where the peer's packets came from; one that was set is another program's. The kernel's
+// WireGuard does not tell, but where it was watched as the endpoint changed.
 const (
 	OriginConfigured Origin = "configured"
 	OriginResolved   Origin = "resolved"
 	OriginLearned    Origin = "learned"
 	OriginSet        Origin = "set"
+	OriginUnknown    Origin = "unknown"
 )
 
 // Whereabouts is where a peer is, and how that is known. Its JSON form is a public contract,
@@ -49,6 +51,8 @@ func (p *Peer) Whereabouts() *Whereabouts {
 		w.Origin = OriginLearned
 	case p.Set:
 		w.Origin = OriginSet
+	case p.Unplaced:
+		w.Origin = OriginUnknown
 	case p.Named():
 		w.Origin = OriginResolved
 	}

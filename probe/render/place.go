@@ -48,6 +48,8 @@ func originText(w *diagnose.Whereabouts) string {
 		text = "learned from its packets; configured " + w.Written
 	case w.Origin == diagnose.OriginLearned:
 		text = "learned from its packets"
+	case w.Origin == diagnose.OriginUnknown:
+		text = "set, or learned from its packets: the kernel does not tell"
 	case w.Origin == diagnose.OriginSet:
 		text = "set by another program"
 	}

@@ -51,6 +51,8 @@ type State struct {
 	Written  string         // the endpoint as configured, "" if it is not
 	// Learned: the peer's packets alone tell where it is; nobody has set the endpoint.
 	Learned bool
+	// Unplaced: it is not known whether the endpoint was set or learned.
+	Unplaced bool
 	// Heard is when its latest authenticated message came, zero if that is not known.
 	Heard time.Time
 	// Set: a program has set the endpoint, in place of the configured one.
@@ -102,7 +104,7 @@ func Meet(c *Collector, k Knowledge) {
 // Refresh brings a peer up to date where no event does.
 func Refresh(p *diagnose.Peer, now State) {
 	p.Endpoint, p.Written, p.Resolve = now.Endpoint, now.Written, now.Unresolved
-	p.Learned, p.Set, p.Addresses, p.Earlier = now.Learned, now.Set, now.Addresses, now.Earlier
+	p.Learned, p.Unplaced, p.Set, p.Addresses, p.Earlier = now.Learned, now.Unplaced, now.Set, now.Addresses, now.Earlier
 	p.Hear(now.Heard)
 	h := &p.Handshake
 	if now.Complete && now.Established.After(h.Established) {

@@ -138,3 +138,20 @@ func TestCopiesAreNoProof(t *testing.T) {
 		t.Errorf("an old one counts: %+v", h)
 	}
 }
+
+// Where it is not known who has set an endpoint, NAT may have forgotten the peer that is said to
+// be silent, or to have a closed port there.
+func TestUnplaced(t *testing.T) {
+	s := at(probe.LevelExact, probe.SideA).asks().calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2")
+	if v, _ := s.judge(); v.Code != diagnose.EndpointPortClosed || !v.Certain {
+		t.Errorf("set: %s, certain %t", v.Code, v.Certain)
+	}
+	s.Peer.Unplaced = true
+	v, _ := s.judge()
+	if v.Code != diagnose.EndpointPortClosed || v.Certain || v.Candidates[len(v.Candidates)-1].Code != diagnose.NoKeepalive {
+		t.Errorf("not known: %s, certain %t: %+v", v.Code, v.Certain, v.Candidates)
+	}
+	if w := s.Peer.Whereabouts(); w.Origin != diagnose.OriginUnknown {
+		t.Errorf("origin %s", w.Origin)
+	}
+}

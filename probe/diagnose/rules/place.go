@@ -23,6 +23,10 @@ const mappingLife = 25 * time.Second
 // says that a port is closed, and nothing is wrong with the peer.
 func (f facts) mapping(v *diagnose.Verdict, now time.Time) {
 	p := f.Peer
+	if p.Unplaced && !p.Route.Local {
+		f.unplaced(v)
+		return
+	}
 	if !p.Learned || p.Route.Local {
 		return
 	}
@@ -51,6 +55,18 @@ func (f facts) mapping(v *diagnose.Verdict, now time.Time) {
 	there := fix.Where{Host: p.Label(), Section: "Peer", Peer: f.PublicKey.String()}
 	v.Fix = append(fix.Steps{fix.Notef("if %s is behind NAT: there, in the [Peer] with public key %s:", p.Label(), f.PublicKey),
 		fix.Config(there, "PersistentKeepalive", "25"), fix.Note("until then only it can begin. Else:")}, v.Fix...)
+}
+
+// unplaced is mapping for a peer of which it is not known whether its endpoint was set or learned.
+func (f facts) unplaced(v *diagnose.Verdict) {
+	p := f.Peer
+	v.Evidence = append(v.Evidence, evidence.Inferred.Decides("whether %s was set as the endpoint of %s, or learned from its packets, is not "+
+		"known: NAT in front of it may have forgotten that", p.Endpoint, p.Label()))
+	if len(v.Candidates) == 0 {
+		v.Candidates = []diagnose.Candidate{diagnose.Maybe(v.Code, "%s", f.elseThere(v.Code))}
+	}
+	v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.NoKeepalive,
+		"is %s behind NAT? Have it send something to this host: if it can be reached then, the mapping had expired", p.Label()))
 }
 
 // elseThere is the check for what an ICMP error from the peer's own address says.
