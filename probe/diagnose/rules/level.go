@@ -53,7 +53,8 @@ func (f facts) ownHandshake(v *diagnose.Verdict, first *probe.Event, now time.Ti
 	case p.Handshake.EstablishedNow: // said already
 		return true
 	case first != nil && p.Heard.After(first.When()):
-		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("%s was heard meanwhile: the path works both ways, and so do the keys",
+		// Not that it hears this host: it may have called by itself.
+		v.Evidence = append(v.Evidence, evidence.Authenticated.Says("%s was heard meanwhile: its messages come here, and the keys are right",
 			p.Label()))
 		return true
 	case first != nil && now.Sub(first.When()) > ownAttempt:
