@@ -56,6 +56,9 @@ func (s looked) Peer(id probe.PeerID) (k key.Public, name string, ok bool) { ret
 
 func (s looked) Addresses() []netip.Addr { return s.n.ownAddrs() }
 
+// Settle: as Unseen.
+func (looked) Settle(context.Context) {}
+
 // Unseen: the device's seams write into the flight recorder itself.
 func (looked) Unseen() uint64 { return 0 }
 

@@ -36,6 +36,9 @@ type Served interface {
 	eventtext.Names
 	// Addresses are those that it has, or its host; none where they cannot be listed.
 	Addresses() []netip.Addr
+	// Settle returns when all that has happened so far has come to the flight recorder, or ctx
+	// ends.
+	Settle(ctx context.Context)
 	// Unseen is how many events were lost before they came to the flight recorder so far.
 	Unseen() uint64
 	// Tap begins to keep the first snaplen bytes of each packet that passes, as

@@ -77,6 +77,9 @@ const (
 // before comes out of a subscription that much later, at most.
 const drainTime = 150*time.Millisecond + 2*recordPace
 
+// settleTime is how long events may take to the flight recorder at most, when a recording ends.
+const settleTime = 3 * time.Second
+
 // record streams a recording as frames; see RecordRequest for the parameters. Like
 // watch it ends when the client shuts down its half of the connection.
 func (s server) record(w http.ResponseWriter, r *http.Request) {
@@ -200,6 +203,9 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 		if err != nil {
 			end = time.Now().UnixNano()
 			r.observer.End()
+			settled, stop := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+			r.of.Settle(settled)
+			stop()
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 			defer cancel()
 			ctx = drain

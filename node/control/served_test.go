@@ -57,6 +57,7 @@ func (f fakeServed) Status() (*Status, error) {
 }
 func (f fakeServed) Peer(id probe.PeerID) (key.Public, string, bool) { return f.peer, f.name, id == 1 }
 func (fakeServed) Addresses() []netip.Addr                           { return nil }
+func (fakeServed) Settle(context.Context)                            {}
 func (fakeServed) Unseen() uint64                                    { return 0 }
 func (fakeServed) Tap(int) Tap                                       { return NoTap{} }
 func (fakeServed) Keys() (Keys, error)                               { return nil, errors.New("it has no keys") }

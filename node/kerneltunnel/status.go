@@ -3,6 +3,8 @@
 package kerneltunnel
 
 import (
+	"context"
+
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -25,6 +27,10 @@ func (t *Tunnel) Index() uint32 {
 	defer t.mu.Unlock()
 	return t.device.Index
 }
+
+// Settle returns when all that has happened so far has come to the flight recorder, or ctx
+// ends.
+func (t *Tunnel) Settle(ctx context.Context) { t.source.Sync(ctx) }
 
 // Lost is how many events, at least, have found no room on their way to the flight recorder.
 func (t *Tunnel) Lost() uint64 {

@@ -99,7 +99,9 @@ func Observations(o *evidence.Observations, to func(string) string) (*evidence.O
 }
 
 // Drop is what the kernel says of a packet that it has dropped, with every text in it rewritten.
-func Drop(d *recording.Drop, to func(string) string) (*recording.Drop, error) { return rewritten(d, to) }
+func Drop(d *recording.Drop, to func(string) string) (*recording.Drop, error) {
+	return rewritten(d, to)
+}
 
 // rewritten is a copy of v with every text in it rewritten.
 func rewritten[T any](v *T, to func(string) string) (*T, error) {

@@ -3,6 +3,7 @@
 package kernelwg
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,7 +29,9 @@ type capture struct {
 	own          *ownAddrs
 	lost         atomic.Uint64
 	done         sync.WaitGroup
-	failed       [2]error // valid after done
+	synced       [2]chan struct{} // one each where all that was there has been read
+	syncing      sync.Mutex       // held by the one who waits for that
+	failed       [2]error         // valid after done
 	close        func() error
 }
 
@@ -65,7 +68,8 @@ func startCapture(opt *Options, whole bool) (*capture, error) {
 		if f == c.outer {
 			take = c.events.outer
 		}
-		c.done.Go(func() { c.failed[i] = c.read(f, take) })
+		c.synced[i] = make(chan struct{}, 1)
+		c.done.Go(func() { c.failed[i] = c.read(f, c.synced[i], take) })
 	}
 	return c, nil
 }
@@ -199,8 +203,31 @@ func messagesOf(port uint16) []bpf.Instruction {
 	return code
 }
 
-// read hands packets over until the socket is closed.
-func (c *capture) read(f *os.File, take func(*copied)) error {
+// Sync implements [Source].
+func (c *capture) Sync(ctx context.Context) {
+	c.syncing.Lock()
+	defer c.syncing.Unlock()
+	for i, f := range []*os.File{c.inner, c.outer} {
+		select {
+		case <-c.synced[i]: // of who has waited no longer
+		default:
+		}
+		if f.SetReadDeadline(time.Unix(1, 0)) != nil {
+			return // the watch has ended
+		}
+	}
+	for i := range c.synced {
+		select {
+		case <-c.synced[i]:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// read hands packets over until the socket is closed. When its deadline is over it hands over
+// what is there, says so, and goes on.
+func (c *capture) read(f *os.File, synced chan struct{}, take func(*copied)) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("copy packets: %w", err)
@@ -210,11 +237,21 @@ func (c *capture) read(f *os.File, take func(*copied)) error {
 		var n, nc int
 		var from unix.Sockaddr
 		var got error
-		err := raw.Read(func(fd uintptr) bool {
+		receive := func(fd uintptr) bool {
 			n, nc, _, from, got = unix.Recvmsg(int(fd), buf, oob, 0)
 			return !errors.Is(got, unix.EAGAIN)
-		})
+		}
+		err := raw.Read(receive)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = raw.Control(func(fd uintptr) { receive(fd) })
+		}
 		switch {
+		case err == nil && errors.Is(got, unix.EAGAIN):
+			if f.SetReadDeadline(time.Time{}) != nil {
+				return nil // closed
+			}
+			told(synced)
+			continue
 		case err != nil:
 			return nil // closed
 		case errors.Is(got, unix.ENETDOWN), errors.Is(got, unix.EINTR):

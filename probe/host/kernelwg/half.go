@@ -3,6 +3,7 @@
 package kernelwg
 
 import (
+	"context"
 	"errors"
 	"sync"
 
@@ -86,6 +87,12 @@ func (h *half) Lost() (uint64, error) {
 	copies, err := h.capture.Lost()
 	records, other := h.program.lost()
 	return copies + records, errors.Join(err, other)
+}
+
+// Sync implements [Source].
+func (h *half) Sync(ctx context.Context) {
+	h.program.sync(ctx)
+	h.capture.Sync(ctx)
 }
 
 // Close implements [Source].

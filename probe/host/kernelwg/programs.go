@@ -3,9 +3,11 @@
 package kernelwg
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -24,6 +26,8 @@ type programs struct {
 	links   []link.Link
 	records *ringbuf.Reader
 	done    chan struct{} // closed when no more records are read
+	flushed chan struct{} // gets one when those are read that were there when that was asked for
+	syncing sync.Mutex    // held by the one who asks
 	failed  error         // why, if not by end; valid then
 }
 
@@ -37,7 +41,7 @@ type taker interface {
 
 // loadPrograms loads programs that are yet to be started and attached.
 func loadPrograms(spec *ebpf.CollectionSpec) (*programs, error) {
-	p := &programs{done: make(chan struct{})}
+	p := &programs{done: make(chan struct{}), flushed: make(chan struct{}, 1)}
 	var err error
 	if p.maps, err = bpf.Load(spec); err != nil {
 		return nil, fmt.Errorf("load the programs that watch WireGuard: %w", err)
@@ -79,6 +83,8 @@ func (p *programs) read(to taker) {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			waits = false
 			to.expire(bpf.Monotonic())
+		case errors.Is(err, ringbuf.ErrFlushed):
+			told(p.flushed)
 		case errors.Is(err, ringbuf.ErrClosed):
 			return
 		case err != nil:
@@ -87,6 +93,32 @@ func (p *programs) read(to taker) {
 		case len(r.RawSample) >= recordLen:
 			to.take(r.RawSample)
 		}
+	}
+}
+
+// sync returns when the records are handed over that are there, or ctx ends.
+func (p *programs) sync(ctx context.Context) {
+	p.syncing.Lock()
+	defer p.syncing.Unlock()
+	select {
+	case <-p.flushed: // of who has waited no longer
+	default:
+	}
+	if p.records.Flush() != nil {
+		return // the watch has ended
+	}
+	select {
+	case <-p.flushed:
+	case <-p.done:
+	case <-ctx.Done():
+	}
+}
+
+// told tells who waits at a channel that has room for one.
+func told(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 

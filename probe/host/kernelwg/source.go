@@ -3,6 +3,7 @@
 package kernelwg
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -55,6 +56,8 @@ type Source interface {
 	// Lost is how much of what the kernel had to tell found no room so far: of each, an
 	// event is missing, or lacks something.
 	Lost() (uint64, error)
+	// Sync returns when all that has happened so far is recorded, or ctx ends.
+	Sync(ctx context.Context)
 	// Close ends the watch. It may be called again.
 	Close() error
 }

@@ -3,6 +3,7 @@
 package kernelwg
 
 import (
+	"context"
 	"errors"
 	"sync"
 
@@ -72,6 +73,9 @@ func (w *functions) Know(d *Device) { w.events.allow.set(d, w.events.peers) }
 
 // Lost implements [Source].
 func (w *functions) Lost() (uint64, error) { return w.program.lost() }
+
+// Sync implements [Source].
+func (w *functions) Sync(ctx context.Context) { w.program.sync(ctx) }
 
 // Close implements [Source].
 func (w *functions) Close() error { return w.close() }
