@@ -122,8 +122,12 @@ func beginsFilter(words []string) bool {
 			return true
 		}
 	}
-	_, err := filter.Split(append(slices.Clone(words[:1]), "x"), anyPeer, nil)
-	return err == nil
+	for _, more := range []string{"x", "tcp"} { // as a peer's name, and behind "not"
+		if _, err := filter.Split([]string{words[0], more}, anyPeer, nil); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func runWatch(cmd *cobra.Command, name string, req control.WatchRequest, asked bool) error {

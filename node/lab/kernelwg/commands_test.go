@@ -1,0 +1,194 @@
+//go:build linux
+
+package kernelwg
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/host/kernelwg"
+)
+
+// named gives K's peer a name, as wg-quick's file has it.
+func (s *site) named(t *testing.T) {
+	t.Helper()
+	s.K.WriteFile("/etc/wireguard/wg0.conf", fmt.Sprintf("[Interface]\nPrivateKey = %s\n[Peer]\n# office\nPublicKey = %s\n",
+		s.keyK.Private, s.keyP.Public), 0o600)
+}
+
+// says runs wgnode on K, and wants its exit status and texts in what it says.
+func (s *site) says(t *testing.T, status int, args []string, texts ...string) (out string) {
+	t.Helper()
+	out, got, err := s.K.Try(append([]string{lab.Wgnode(t)}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts {
+		if !strings.Contains(out, text) {
+			t.Errorf("wgnode %s does not say %q", strings.Join(args, " "), text)
+		}
+	}
+	if got != status || t.Failed() {
+		t.Fatalf("wgnode %s: status %d, want %d\n%s", strings.Join(args, " "), got, status, out)
+	}
+	return out
+}
+
+// level is what this kernel allows.
+func level(t *testing.T) string {
+	t.Helper()
+	l, err := kernelwg.Possible()
+	if l != probe.LevelExact {
+		t.Logf("level %s: %v", l, err)
+	}
+	return string(l)
+}
+
+// Every command that looks takes a device of the kernel's, with no node running; one that
+// changes a node says what does it here.
+func TestCommandsOnKernelDevice(t *testing.T) {
+	s := newSite(t)
+	s.bothKernel(t)
+	s.named(t)
+	at := `"level": "` + level(t) + `"`
+	s.says(t, 0, []string{}, "wg0  kernel  the kernel's WireGuard")
+	s.says(t, 0, []string{"explain", "office", "--json"}, at, `"code": "healthy"`, "wg0 is the kernel's WireGuard")
+	s.says(t, 0, []string{"doctor", "--json"}, at, `"peer_name": "office"`)
+	s.says(t, 0, []string{"trace", "wg0", "10.7.0.2", "--json"}, at, `"answered": true`)
+	s.says(t, 0, []string{"drops", "wg0", "--for", "10ms"}, "looking at what the kernel drops of wg0")
+	s.says(t, 1, []string{"reload", "wg0"}, "is a WireGuard device of the kernel's", "wg syncconf")
+	s.says(t, 1, []string{"down", "wg0"}, "is a WireGuard device of the kernel's", "wg-quick down wg0")
+	s.says(t, 1, []string{"record", "wg0", "--keys", "--snaplen", "0", "-w", "/run/x"}, "whose keys are not read")
+	s.says(t, 2, []string{"watch", "wg1"}, `unknown word "wg1"`, "running: wg0")
+	s.says(t, 1, []string{"doctor", "wg1"}, "node wg1: not running", "running: wg0")
+	out, status, err := s.K.Try("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", lab.Wgnode(t), "watch", "wg0")
+	if err != nil || status != 1 || !strings.Contains(out, "CAP_NET_ADMIN") {
+		t.Errorf("without CAP_NET_ADMIN: status %d, %v\n%s", status, err, out)
+	}
+
+	w := s.K.Start(lab.Wgnode(t), "watch", "--json", "wg0", "icmp")
+	w.WaitOutput(t.Context(), "is the kernel's WireGuard")
+	s.K.Until("ping -c1 -W1 10.7.0.2") // the first may be sent before the watch begins
+	w.WaitOutput(t.Context(), `"checkpoint":"A6"`)
+	s.K.Run("ip", "link", "del", "wg0")
+	if err := w.Wait(); err == nil || !strings.Contains(w.Output(), "went down") {
+		t.Errorf("the device is deleted: %v\n%s", err, w.Output())
+	}
+}
+
+// merged is some of what `wgnode merge --json` prints.
+type merged struct {
+	Hosts []struct {
+		Level string `json:"level"`
+	} `json:"hosts"`
+	Links []struct {
+		Legs []struct {
+			What                         string
+			Sent, Arrived, Lost, Unknown uint64
+		} `json:"legs"`
+	} `json:"links"`
+	Flows []struct {
+		Target string `json:"target"`
+	} `json:"flows"`
+}
+
+// recorded records at both ends while during runs, and merges that.
+func (s *site) recorded(t *testing.T, during func()) *merged {
+	t.Helper()
+	var files []string
+	var all []*lab.Proc
+	for _, h := range []*lab.Host{s.K, s.P} {
+		file := filepath.Join(t.TempDir(), h.Name()+".pcapng")
+		p := h.Start(lab.Wgnode(t), "record", "wg0", "-w", file)
+		p.WaitOutput(t.Context(), "recording wg0")
+		files, all = append(files, file), append(all, p)
+	}
+	during()
+	for _, p := range all {
+		if err := p.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Wait(); err != nil {
+			t.Fatalf("record: %v\n%s", err, p.Output())
+		}
+	}
+	// On a slow machine a segment may be sent again when the connection has ended, and is refused:
+	// what the flow's verdict is does not matter here.
+	text, _, err := s.K.Try(append([]string{lab.Wgnode(t), "merge", "--json"}, files...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := new(merged)
+	if err := json.Unmarshal([]byte(text), r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Recordings of both ends are joined, whichever of them is the kernel's: each message of one
+// end is found at the other.
+func TestMergeWithKernel(t *testing.T) {
+	for name, up := range map[string]func(*site, *testing.T){"wgnode": (*site).withWgnode, "kernel": (*site).bothKernel} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			up(s, t)
+			r := s.recorded(t, func() {
+				s.transfer(t, "10.7.0.2:5001", transferred)
+				s.K.Run("ping", "-c1", "-W60", "10.7.0.2") // what was on its way before has come
+			})
+			if r.Hosts[0].Level != level(t) {
+				t.Errorf("level %s", r.Hosts[0].Level)
+			}
+			messages := uint64(0)
+			for _, l := range r.Links {
+				for _, way := range l.Legs {
+					if way.Lost+way.Unknown > 0 || way.Sent != way.Arrived {
+						t.Errorf("not all are joined: %+v", way)
+					}
+					messages += way.Sent
+				}
+			}
+			if messages < transferred/1420 || len(r.Flows) == 0 {
+				t.Errorf("%d messages, flows %+v", messages, r.Flows)
+			}
+		})
+	}
+}
+
+// A monitor has the past of the device, and looks at one that comes later, as long as that is
+// there. It ends when it is asked to, and leaves nothing.
+func TestMonitor(t *testing.T) {
+	s := newSite(t)
+	s.bothKernel(t)
+	s.named(t)
+	m := s.K.Start(lab.Wgnode(t), "monitor", "--memory", "4", "--metrics", "unix:/run/metrics")
+	m.WaitOutput(t.Context(), "msg=ready")
+	s.K.Run("ping", "-c1", "-W60", "10.7.0.2")
+	s.says(t, 0, []string{"doctor", "--json"}, "with what `wgnode monitor` keeps", `"checkpoint": "A6"`, `"state": "up"`)
+	file := filepath.Join(t.TempDir(), "past.pcapng")
+	s.says(t, 0, []string{"record", "wg0", "-w", file, "--for", "10ms"})
+	s.says(t, 0, []string{"watch", "-r", file}, "A1 ", "A4 ", "A5 ", "A6 ", "initiation")
+	s.says(t, 1, []string{"monitor", "wg0"}, "another process serves it")
+
+	kernel(t, s.K, lab.Tunnel{Name: "wg1", Conf: strings.Replace(conf(lab.NewKey(t), s.keyK, "", "10.9.0.2/32"), "51820", "51821", 1),
+		Addrs: []string{"10.9.0.1/24"}})
+	m.WaitOutput(t.Context(), "interface=wg1")
+	s.says(t, 0, []string{"doctor", "wg1"}, "with what `wgnode monitor` keeps")
+	s.K.Run("ip", "link", "del", "wg1")
+	m.WaitOutput(t.Context(), `not looked at any more" interface=wg1`)
+	if err := m.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err != nil {
+		t.Errorf("monitor: %v\n%s", err, m.Output())
+	}
+	if left := s.K.Run("ls", "/run/wgnode/kernel"); left != "" {
+		t.Errorf("it leaves %s", left)
+	}
+}
