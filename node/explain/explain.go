@@ -146,6 +146,9 @@ func (x *explanation) run(ctx context.Context) (*diagnose.Report, error) {
 		x.facts.PathMTU = x.measure(ctx)
 		v = x.judge()
 	}
+	if v.Healthy() && x.req.Passive {
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("full-size packets were not tested"))
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (f facts) overheard(time.Time) *ruling {
 		return nil
 	}
 	return final(healthy(fmt.Sprintf("%s answers through %s", f.target(), f.Peer.Label()),
-		evidence.Authenticated.Decides("the packet entered %s, and its reply came out of it", f.Interface), measured(f.PathMTU)))
+		evidence.Authenticated.Decides("the packet entered %s, and its reply came out of it", f.Interface)))
 }
 
 func (f facts) alive(now time.Time) *ruling {
