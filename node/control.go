@@ -31,7 +31,7 @@ func (controlTask) String() string { return "serve control socket" }
 
 func (t controlTask) Run(ctx context.Context) error {
 	mux := http.NewServeMux()
-	control.Handle(mux, looked{t.n}, t.n.opt.Logger)
+	control.Handle(mux, looked(t), t.n.opt.Logger)
 	mux.HandleFunc("POST /v1/reload", t.reload)
 	mux.HandleFunc("POST /v1/end", t.end)
 	var streams sync.WaitGroup

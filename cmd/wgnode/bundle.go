@@ -110,8 +110,8 @@ func (o *bundleOptions) run(cmd *cobra.Command, args []string) error {
 		b.Names = redact.NewNames()
 		bundle.Meet(ctx, b.Names, s)
 	}
-	done := func() {}
-	b.Told, done = tellParts(cmd, len(b.Sources))
+	told, done := tellParts(cmd, len(b.Sources))
+	b.Told = told
 	var index *bundle.Index
 	write := func(w io.Writer) (err error) {
 		index, err = bundle.Write(ctx, w, b)

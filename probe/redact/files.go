@@ -133,10 +133,6 @@ func secretBytes(value string) []byte {
 	return []byte(value)
 }
 
-func isWord(text string) bool {
-	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._[] ") == ""
-}
-
 // Tree hides the secrets in what a configuration in TOML was decoded into: maps, arrays and
 // values.
 func (s *Secrets) Tree(tree any, names ...string) any { return s.tree("", tree, names) }
