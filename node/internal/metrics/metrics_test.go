@@ -175,7 +175,8 @@ func TestAsByRegistry(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(c, v, others[0])
 	registry := promhttp.HandlerFor(r, promhttp.HandlerOpts{})
-	for _, accept := range []string{"", "text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"} {
+	const open = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+	for _, accept := range []string{"", "text/plain;version=0.0.4", open} {
 		want, theirs := asked(t, registry, accept)
 		kind, ours := asked(t, h, accept)
 		if diff := cmp.Diff(lines(theirs), lines(ours)); diff != "" || kind != want {
