@@ -30,11 +30,10 @@ type bundleOptions struct {
 	anonymize, json bool
 	length          time.Duration
 	explain         string
-	timeout         time.Duration
 }
 
 func newBundleCommand() *cobra.Command {
-	o := bundleOptions{timeout: explain.DefaultTimeout}
+	var o bundleOptions
 	cmd := &cobra.Command{
 		Use:   "bundle [CONF|NAME]",
 		Short: "Put what a bug report needs into one file",
@@ -188,7 +187,7 @@ func (o *bundleOptions) subject(ctx context.Context, cmd *cobra.Command, args []
 		if s.Client == nil {
 			return nil, s.Refused
 		}
-		return s.Client.Explain(ctx, explain.Request{Target: target, UDP: udp, Timeout: o.timeout})
+		return s.Client.Explain(ctx, explain.Request{Target: target, UDP: udp})
 	}
 	return s, nil
 }

@@ -120,7 +120,7 @@ func (o *explainOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.with.host, "with", "", "also hear the other end, by ssh to `USER@HOST`")
 	cmd.Flags().StringVar(&o.with.command, "with-command", "", "the same, by a shell `COMMAND` that runs wgnode there")
 	cmd.Flags().StringVar(&o.with.name, "with-name", "", "`NAME` of the interface there (default the only one)")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", explain.DefaultTimeout, "how long to wait for a verdict")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait for a verdict (default "+timeouts+")")
 	o.fix.flags(cmd)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 }
@@ -358,3 +358,6 @@ func completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.S
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
+
+// timeouts says how long explain and trace wait unless told otherwise.
+var timeouts = fmt.Sprintf("%s, %s where the kernel's WireGuard begins handshakes", explain.DefaultTimeout, explain.KernelTimeout)

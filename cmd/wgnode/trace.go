@@ -66,7 +66,7 @@ reply was lost, and the last line says where; or the command line is wrong.`,
 		},
 		ValidArgsFunction: completeExplain,
 	}
-	cmd.Flags().DurationVar(&o.timeout, "timeout", trace.DefaultTimeout, "how long to wait for the reply")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait for the reply (default "+timeouts+")")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	cmd.Flags().StringVar(&o.svg, "svg", "", "draw the walk into `FILE`")
 	_ = cmd.MarkFlagFilename("svg", "svg") // fails only for a flag that is not there

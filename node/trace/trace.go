@@ -19,7 +19,7 @@ import (
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
-// DefaultTimeout is how long a walk may take: two attempts at a handshake.
+// DefaultTimeout is how long a walk through a node's tunnel may take: two attempts at a handshake.
 const DefaultTimeout = explain.DefaultTimeout
 
 const (
@@ -40,7 +40,7 @@ type Request struct {
 	// Target is where the packet goes; with port 0 it is an ICMP echo request,
 	// else the first of a TCP connection.
 	Target netip.AddrPort `json:"target"`
-	// Timeout bounds the wait; DefaultTimeout if 0.
+	// Timeout bounds the wait; that of [explain.Subject.DefaultTimeout] if 0.
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
@@ -52,7 +52,7 @@ func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error
 		return nil, errors.New("trace: this node has no way to send a packet")
 	}
 	if req.Timeout <= 0 {
-		req.Timeout = DefaultTimeout
+		req.Timeout = s.DefaultTimeout()
 	}
 	defer s.Tunnel.SendApart()()
 	ctx, cancel := context.WithTimeout(ctx, req.Timeout)

@@ -24,6 +24,8 @@ type conn struct {
 	begun  bool   // something that it sent is known, and
 	high   uint32 // this is the sequence number behind all of that
 	asks   bool   // has asked for something
+	// answered: something that it asked was, since it began. What resets it then refuses nothing.
+	answered bool
 	// What shows that it is answered, as of the first request that is known; before one is,
 	// what shows that the first packet has had an effect, if it has a time. told: there is any.
 	// stamp is 0 for any: of what was not sent before no earlier copy may be answered.
@@ -101,6 +103,9 @@ func (a *Answers) sent(e *probe.Event) {
 	switch {
 	case asks && (!c.asks || e.Opens() && told && end != c.end): // a new connection may have an old one's ports
 		c.asks, c.told, c.end, c.stamp = true, told, end, s.Stamp
+		if e.Opens() {
+			c.answered = false
+		}
 		if e.Opens() || c.begun && told && int32(s.Seq-c.high) >= 0 {
 			c.stamp = 0 // each copy of the first segment is answered with the first one's time
 		}
@@ -130,8 +135,21 @@ func (a *Answers) segment(e *probe.Event) bool {
 	if covers, told := e.Acknowledges(c.end, c.stamp); c.told && told {
 		answers = covers
 	}
-	a.any = a.any || answers
+	a.any, c.answered = a.any || answers, c.answered || answers
 	return answers
+}
+
+// Refuses reports whether a packet that comes back over TCP says no to a connection that has asked
+// for something and that nothing has answered. A reset that comes later, or to what was not seen
+// to ask, may be about a segment that was sent twice, or the end that both sides wanted.
+func (a *Answers) Refuses(e *probe.Event) bool {
+	if e.TCPFlags()&probe.TCPRst == 0 {
+		return false
+	}
+	if c := a.conn(&e.InnerDst, e.InnerDstPort, false); c != nil {
+		return c.asks && !c.answered
+	}
+	return len(a.conns) == connsKept && a.asked > 0 && !a.any
 }
 
 // conn finds a connection, or remembers a new one if there is room.
@@ -155,7 +173,7 @@ func (a *Answers) Reset() {
 	}
 	for i := range a.conns {
 		c := &a.conns[i]
-		*c = conn{client: c.client, port: c.port, begun: c.begun, high: c.high}
+		*c = conn{client: c.client, port: c.port, begun: c.begun, high: c.high, answered: c.answered}
 	}
 	*a = Answers{conns: a.conns, echoes: a.echoes[:0]}
 }

@@ -99,6 +99,45 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A reset refuses what was asked and not answered, and nothing else.
+func TestRefuses(t *testing.T) {
+	const forth, back = true, false
+	const push, ack = probe.TCPAck | probe.TCPPsh, probe.TCPAck
+	syn := tcp(forth, probe.TCPSyn, probe.Segment{Seq: 5000, Stamp: 7000})
+	synAck := tcp(back, probe.TCPSyn|ack, probe.Segment{Seq: 1, Ack: 5001, Stamp: 400, Echo: 7000})
+	ask := tcp(forth, push, probe.Segment{Seq: 5001, Ack: 2, Content: 50, Stamp: 7001, Echo: 400})
+	answer := tcp(back, push, probe.Segment{Seq: 2, Ack: 5051, Content: 10, Stamp: 401, Echo: 7001})
+	again := tcp(forth, probe.TCPSyn, probe.Segment{Seq: 90000, Stamp: 9000})
+	reset := tcp(back, probe.TCPRst|ack, probe.Segment{Ack: 5001})
+	for _, c := range []struct {
+		name  string
+		steps []step
+		want  bool
+	}{
+		{"a connection that is asked for", []step{syn}, true},
+		{"the same, asked for twice", []step{syn, syn}, true},
+		{"one that was open", []step{syn, synAck}, false},
+		{"one that is over", []step{syn, synAck, ask, answer, ask}, false},
+		{"the next one with the same ports", []step{syn, synAck, ask, answer, again}, true},
+		{"a request, whose connection was open before", []step{ask}, true},
+		{"nothing that was seen", nil, false},
+		{"an acknowledgement", []step{tcp(forth, ack, probe.Segment{Seq: 5001, Ack: 2})}, false},
+		{"an older recording's", []step{syn.older()}, true},
+		{"an older recording's that was open", []step{syn.older(), synAck.older()}, false},
+	} {
+		var a diagnose.Answers
+		for _, s := range c.steps {
+			a.Add(&s.e, s.forth)
+		}
+		if got := a.Refuses(&reset.e); got != c.want {
+			t.Errorf("%s: refused: %t", c.name, got)
+		}
+		if a.Refuses(&answer.e) {
+			t.Errorf("%s: refused by an answer", c.name)
+		}
+	}
+}
+
 // What is repeated in vain does not become an answer by going on; a download does that of
 // which nothing tells.
 func TestSteadyAnswers(t *testing.T) {

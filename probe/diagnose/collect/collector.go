@@ -222,7 +222,7 @@ func AddToFlow(f *diagnose.Flow, e *probe.Event) {
 		f.SentData++
 	case !forth && e.Kind == probe.KindInner:
 		f.Replies++
-		if e.ICMPError() || e.TCPFlags()&probe.TCPRst != 0 {
+		if e.ICMPError() || f.Answers.Refuses(e) {
 			f.Answer = kept(e)
 		}
 	}
