@@ -45,7 +45,7 @@ func TestKnowsDeadNodes(t *testing.T) {
 	s.Kill()
 
 	died := fmt.Sprintf("wg0 (pid %s) died and left its kill switch up", pid)
-	todo := died + ", routing rules, firewall rules and kernel parameters: wgnode recover wg0\n"
+	todo := died + ", firewall rules, routing rules and kernel parameters: wgnode recover wg0\n"
 	known := func() {
 		t.Helper()
 		for _, test := range []struct {
@@ -106,7 +106,7 @@ func TestKnowsDeadNodes(t *testing.T) {
 	s.A.Run("mv", "/run/wg0.json", "/run/wgnode/wg0.json")
 
 	says(t, s.A, 0, wgnode("recover"), fmt.Sprintf("[!] wg0 (pid %s) has died; "+
-		"what it left is undone: kill switch, routing rules, firewall rules, kernel parameters\n", pid))
+		"what it left is undone: kill switch, firewall rules, routing rules, kernel parameters\n", pid))
 	sitetest.Same(t, "left", before, everything(s.A))
 	says(t, s.A, 0, wgnode("recover"), "nothing to undo")
 	says(t, s.A, 0, wgnode("recover", "wg0"), "nothing to undo: no dead node called wg0")

@@ -231,10 +231,12 @@ func (f facts) returned(time.Time) *ruling {
 	if r := f.notReversed(p, from); r != nil {
 		return r
 	}
-	if otherwise(p) {
+	w := &p.Route
+	// A next hop that is silent on the link that routing chose is what comes of the wrong route.
+	astray := w.Kind == evidence.RouteFound && w.Interface != f.Interface && p.KernelDrop.NextHopSilent() && p.KernelDrop.Device == w.Interface
+	if otherwise(p) && !astray {
 		return nil
 	}
-	w := &p.Route
 	if p.Lost == "prerouting" && p.Forwarding != nil && !p.Forwarding.On && w.Interface == f.Interface {
 		return final(diagnose.Verdict{Code: diagnose.ForwardingDisabled, Checkpoint: probe.B7, Where: diagnose.WhereHere,
 			Summary: fmt.Sprintf("%s comes back to this host, which does not forward what comes in on %s", from, p.In),
@@ -254,6 +256,9 @@ func (f facts) returned(time.Time) *ruling {
 		Evidence: []evidence.Line{evidence.Kernel.Decides("netfilter trace: %s came in on %s and did not enter the tunnel",
 			probe.Count(p.Packets, "reply packet"), p.In),
 			evidence.Kernel.Decides("the way back: %s", w.Describe())}}
+	if astray {
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s", p.KernelDrop))
+	}
 	if p.Packets > 0 {
 		to = p.Dst.Addr()
 	}

@@ -145,6 +145,12 @@ func behindCases() []kernelCase {
 			kernel(evidence.ToTunnel, evidence.Traversal{Passed: "postrouting", In: "lan0",
 				Route: evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth1", Text: "10.0.0.0/24 dev eth1",
 					By: "1000: from all lookup 7"}}), code: diagnose.ReturnRouteWrong, at: probe.B7, sure: true, says: "lookup 7"},
+		{name: "answer routed elsewhere, where nobody takes it", s: tell(probe.SideB).comesIn().
+			kernel(evidence.FromTunnel, evidence.Traversal{Passed: "postrouting", Out: "lan0"}).
+			kernel(evidence.ToTunnel, evidence.Traversal{Passed: "postrouting", In: "lan0",
+				KernelDrop: &evidence.KernelDrop{Reason: "NEIGH_FAILED", Place: "neigh_invalidate", Device: "eth1", Count: 1},
+				Route:      evidence.RouteDecision{Kind: evidence.RouteFound, Interface: "eth1", Text: "10.0.0.0/24 dev eth1"}}),
+			code: diagnose.ReturnRouteWrong, at: probe.B7, sure: true, says: "NEIGH_FAILED"},
 		{name: "answer filtered", s: tell(probe.SideB).comesIn().kernel(evidence.FromTunnel,
 			evidence.Traversal{Passed: "postrouting", Out: "lan0"}).kernel(evidence.ToTunnel,
 			evidence.Traversal{Lost: "prerouting", In: "lan0", Source: martian()}), code: diagnose.ReversePathFilter, at: probe.B7, sure: true,
