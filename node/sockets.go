@@ -23,6 +23,15 @@ type uapiServer struct {
 	ended chan error // gets one value, when it does not answer any more
 }
 
+// Close ends it. Where the socket's file went first, wireguard-go's listener has ended itself, and
+// says of a part of it that it is closed already; the rest it closes nevertheless.
+func (s *uapiServer) Close() error {
+	if err := s.Listener.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
 // serveUAPI opens the socket of WireGuard's own protocol, or takes over an open
 // one, and answers from then on.
 func (n *Node) serveUAPI(socket *os.File) error {
