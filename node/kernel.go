@@ -230,13 +230,14 @@ func (l lookedKernel) Status() (*control.Status, error) {
 	if less := l.Less(); less != nil {
 		s.Less = less.Error()
 	}
+	said := device.ByKey()
 	for _, p := range l.Peers() {
 		one := control.PeerStatus{PublicKey: p.Key, Name: p.Name, Configured: p.Configured, Endpoint: p.Endpoint,
 			Handshake: p.Established, Drops: make(map[string]uint64)}
 		for reason, count := range p.Drops {
 			one.Drops[reason.String()] = count
 		}
-		if is := device.Peer(p.Key); is != nil {
+		if is := said[p.Key]; is != nil {
 			one.AllowedIPs = is.AllowedIPs
 		}
 		s.Peers = append(s.Peers, one)

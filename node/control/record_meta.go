@@ -29,8 +29,9 @@ func recordingMeta(it Served, req *RecordRequest) (*recording.Meta, error) {
 		Interface: s.Interface, Config: s.Config, Level: s.Tunnel.Level(),
 		PublicKey: status.PublicKey, ListenPort: status.ListenPort, FwMark: status.FwMark,
 		Kernel: s.Kernel, Clock: hostClock(), Addrs: it.Addresses(), Filter: req.Filter, Snaplen: req.Snaplen}
+	said := status.ByKey()
 	for _, p := range s.Tunnel.Peers() {
-		m.Peers = append(m.Peers, describePeer(&s, &p, status))
+		m.Peers = append(m.Peers, describePeer(&s, &p, said[p.Key]))
 	}
 	return m, nil
 }
@@ -42,22 +43,23 @@ func recordingPeer(it Served, id probe.PeerID) *recording.Peer {
 	}
 	s := it.Subject()
 	p := s.Tunnel.PeerState(id)
-	status, _ := s.Tunnel.Status() // without, it is described as far as it is known
-	one := describePeer(&s, &p, status)
+	var said *uapi.PeerStatus
+	if status, err := s.Tunnel.Status(); err == nil { // else it is described as far as it is known
+		said = status.Peer(p.Key)
+	}
+	one := describePeer(&s, &p, said)
 	return &one
 }
 
-// describePeer describes a peer; status is what the device says, nil if that is not known.
-func describePeer(s *explain.Subject, p *tunnel.PeerState, status *uapi.Status) recording.Peer {
+// describePeer describes a peer; said is what the device says of it, nil if that is not known.
+func describePeer(s *explain.Subject, p *tunnel.PeerState, said *uapi.PeerStatus) recording.Peer {
 	one := recording.Peer{ID: p.ID, PublicKey: p.Key, Name: p.Name, Configured: p.Configured,
 		Endpoint: p.Endpoint, Handshake: p.Established}
 	if s.Endpoint != nil {
 		one.Written, _ = s.Endpoint(p.Key) // whether a name resolves is no concern here
 	}
-	if status != nil {
-		if is := status.Peer(p.Key); is != nil {
-			one.AllowedIPs = is.AllowedIPs
-		}
+	if said != nil {
+		one.AllowedIPs = said.AllowedIPs
 	}
 	return one
 }
