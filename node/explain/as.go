@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/internal/socket"
 	"github.com/wgnode/wgnode/node/sender"
 	"github.com/wgnode/wgnode/probe"
 )
@@ -37,7 +38,7 @@ func (a As) socket(ctx context.Context, to netip.Addr, kind, proto int) (fd int,
 	if fd, err = a.Process.Socket(ctx, a.Command(), family, kind, proto); err != nil || kind == unix.SOCK_RAW {
 		return fd, 0, err
 	}
-	if port, err = bindAny(fd, to.Is4()); err != nil {
+	if port, err = socket.BindAny(fd, to.Is4()); err != nil {
 		_ = unix.Close(fd)
 		return -1, 0, fmt.Errorf("choose a port: %w", err)
 	}

@@ -3,20 +3,18 @@ package explain
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 	"time"
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
-	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/internal/socket"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
@@ -32,11 +30,9 @@ type Host struct {
 // Connect implements [Prober].
 func (Host) Connect(ctx context.Context, to netip.AddrPort, ready Ready) error {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		var port uint16
-		var failed error
-		err := c.Control(func(fd uintptr) { port, failed = bindAny(int(fd), to.Addr().Is4()) })
-		if err := errors.Join(err, failed); err != nil {
-			return fmt.Errorf("choose a port: %w", err)
+		port, err := socket.ChoosePort(c, to.Addr().Is4())
+		if err != nil {
+			return err
 		}
 		ready(port)
 		return nil
@@ -53,28 +49,6 @@ func (Host) Connect(ctx context.Context, to netip.AddrPort, ready Ready) error {
 		return fmt.Errorf("close connection to %s: %w", to, err)
 	}
 	return nil
-}
-
-// bindAny gives a socket a port, and leaves its address open.
-func bindAny(fd int, is4 bool) (port uint16, err error) {
-	var any unix.Sockaddr = &unix.SockaddrInet6{}
-	if is4 {
-		any = &unix.SockaddrInet4{}
-	}
-	if err := unix.Bind(fd, any); err != nil {
-		return 0, os.NewSyscallError("bind", err)
-	}
-	bound, err := unix.Getsockname(fd)
-	if err != nil {
-		return 0, os.NewSyscallError("getsockname", err)
-	}
-	switch a := bound.(type) {
-	case *unix.SockaddrInet4:
-		port = uint16(a.Port)
-	case *unix.SockaddrInet6:
-		port = uint16(a.Port)
-	}
-	return port, nil
 }
 
 // Ping implements [Prober].

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"golang.org/x/net/icmp"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/internal/socket"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/host/routing"
@@ -174,37 +174,13 @@ func newSizer(to netip.Addr) (*sizer, error) {
 		return nil, fmt.Errorf("open socket for ICMP echo: %w", err)
 	}
 	s := &sizer{to: to, conn: c, id: int(echoID()), patience: leastPatience}
-	if err := dontFragment(s.raw(), to.Is6()); err != nil {
+	if err := socket.DontFragment(socket.Raw(s.conn), to.Is6()); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return s, nil
 }
 
 func (s *sizer) close() { _ = s.conn.Close() } // nothing is awaited any more
-
-func (s *sizer) raw() syscall.Conn {
-	if p := s.conn.IPv4PacketConn(); p != nil {
-		return p.PacketConn.(syscall.Conn)
-	}
-	return s.conn.IPv6PacketConn().PacketConn.(syscall.Conn)
-}
-
-// dontFragment has packets leave whole, whatever the kernel believes of the way
-// (IP_PMTUDISC_PROBE in ip(7)).
-func dontFragment(c syscall.Conn, v6 bool) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	cerr := raw.Control(func(fd uintptr) {
-		if v6 {
-			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
-			return
-		}
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
-	})
-	return errors.Join(cerr, err)
-}
 
 const icmpHeader = 8 // bytes of an echo, without its data
 
@@ -359,7 +335,7 @@ func (s *sizer) oneWay(ctx context.Context, size int) bool {
 		}
 		refused := func() bool {
 			defer c.Close()
-			if dontFragment(c.(*net.UDPConn), s.to.Is6()) != nil || c.SetReadDeadline(time.Now().Add(s.patience)) != nil {
+			if socket.DontFragment(c.(*net.UDPConn), s.to.Is6()) != nil || c.SetReadDeadline(time.Now().Add(s.patience)) != nil {
 				return false
 			}
 			if _, err := c.Write(make([]byte, size-header)); err != nil {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/wgnode/wgnode/node/internal/socket"
 )
 
 // MaxPayload is the largest payload of a datagram that is sent, in bytes: what fits into the
@@ -67,12 +69,8 @@ func (r *Request) payload() []byte {
 // Exchange implements [Exchanger].
 func (Host) Exchange(ctx context.Context, to netip.AddrPort, payload []byte, ready Ready) error {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		var failed error
-		err := c.Control(func(fd uintptr) { _, failed = bindAny(int(fd), to.Addr().Is4()) })
-		if err := errors.Join(err, failed); err != nil {
-			return fmt.Errorf("choose a port: %w", err)
-		}
-		return nil
+		_, err := socket.ChoosePort(c, to.Addr().Is4())
+		return err
 	}}
 	network := "udp6"
 	if to.Addr().Is4() {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/internal/socket"
 	"github.com/wgnode/wgnode/probe"
 )
 
@@ -44,7 +45,7 @@ func (Host) Echoes(to netip.Addr, whole bool) (Echoes, error) {
 		return nil, fmt.Errorf("open socket for ICMP echo: %w", err)
 	}
 	if whole {
-		if err := dontFragment(e.raw(), to.Is6()); err != nil {
+		if err := socket.DontFragment(socket.Raw(e.conn), to.Is6()); err != nil {
 			return nil, errors.Join(fmt.Errorf("open socket for ICMP echo: %w", err), e.conn.Close())
 		}
 	}
@@ -62,30 +63,6 @@ type hostEchoes struct {
 
 func (e *hostEchoes) ID() uint16   { return e.id }
 func (e *hostEchoes) Close() error { return e.conn.Close() }
-
-func (e *hostEchoes) raw() syscall.Conn {
-	if p := e.conn.IPv4PacketConn(); p != nil {
-		return p.PacketConn.(syscall.Conn)
-	}
-	return e.conn.IPv6PacketConn().PacketConn.(syscall.Conn)
-}
-
-// dontFragment has packets leave whole, whatever the kernel believes of the way
-// (IP_PMTUDISC_PROBE in ip(7)).
-func dontFragment(c syscall.Conn, v6 bool) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	cerr := raw.Control(func(fd uintptr) {
-		if v6 {
-			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
-			return
-		}
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
-	})
-	return errors.Join(cerr, err)
-}
 
 func (e *hostEchoes) Send(seq uint16, data []byte) error {
 	var request icmp.Type = ipv4.ICMPTypeEcho
@@ -159,11 +136,9 @@ func (Host) Datagrams(ctx context.Context, to netip.AddrPort) (net.Conn, error) 
 // Connect implements [Prober].
 func (Host) Connect(ctx context.Context, to netip.AddrPort, ready func(port uint16)) (repeated bool, err error) {
 	d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		var port uint16
-		var failed error
-		err := c.Control(func(fd uintptr) { port, failed = bindAny(int(fd), to.Addr().Is4()) })
-		if err := errors.Join(err, failed); err != nil {
-			return fmt.Errorf("choose a port: %w", err)
+		port, err := socket.ChoosePort(c, to.Addr().Is4())
+		if err != nil {
+			return err
 		}
 		ready(port)
 		return nil
@@ -192,26 +167,4 @@ func sentAgain(c *net.TCPConn) bool {
 		}
 	})
 	return again
-}
-
-// bindAny gives a socket a port, and leaves its address open.
-func bindAny(fd int, is4 bool) (port uint16, err error) {
-	var any unix.Sockaddr = &unix.SockaddrInet6{}
-	if is4 {
-		any = &unix.SockaddrInet4{}
-	}
-	if err := unix.Bind(fd, any); err != nil {
-		return 0, os.NewSyscallError("bind", err)
-	}
-	bound, err := unix.Getsockname(fd)
-	if err != nil {
-		return 0, os.NewSyscallError("getsockname", err)
-	}
-	switch a := bound.(type) {
-	case *unix.SockaddrInet4:
-		port = uint16(a.Port)
-	case *unix.SockaddrInet6:
-		port = uint16(a.Port)
-	}
-	return port, nil
 }
