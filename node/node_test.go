@@ -17,6 +17,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/control/controltest"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
@@ -138,7 +139,8 @@ func TestTwoNodes(t *testing.T) {
 	defer cancel()
 	seen, ended := make(lines, 1000), make(chan error, 1)
 	go func() {
-		lost, err := c.Watch(ctx, control.WatchRequest{Filter: []string{"peer", "bob", "tcp"}, JSON: true, Past: true}, &eventLines{w: seen})
+		req := control.WatchRequest{Filter: []string{"peer", "bob", "tcp"}, JSON: true, Past: true}
+		lost, err := c.Watch(ctx, req, &controltest.EventLines{W: seen})
 		ended <- errors.Join(err, map[bool]error{true: fmt.Errorf("%d events lost", lost)}[lost > 0])
 	}()
 	if got := alice.get("http://10.0.0.2/"); got != "hello" {
@@ -201,7 +203,7 @@ func TestTwoNodes(t *testing.T) {
 func TestWatchSaysWhatIsWrong(t *testing.T) {
 	alice, bob := pair(t)
 	c := bob.dial()
-	_, err := c.Watch(t.Context(), control.WatchRequest{Filter: []string{"peer", "carol"}}, &eventLines{w: io.Discard})
+	_, err := c.Watch(t.Context(), control.WatchRequest{Filter: []string{"peer", "carol"}}, &controltest.EventLines{W: io.Discard})
 	if err == nil || !strings.Contains(err.Error(), "carol") {
 		t.Errorf("an unknown peer: %v", err)
 	}
@@ -209,7 +211,7 @@ func TestWatchSaysWhatIsWrong(t *testing.T) {
 	seen := make(lines, 1000)
 	alice.get("http://10.0.0.2/")
 	go func() {
-		_, err := c.Watch(t.Context(), control.WatchRequest{Past: true}, &eventLines{w: seen})
+		_, err := c.Watch(t.Context(), control.WatchRequest{Past: true}, &controltest.EventLines{W: seen})
 		ended <- err
 	}()
 	select {

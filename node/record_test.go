@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/control/controltest"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
@@ -57,26 +58,6 @@ func (k *kept) until(t *testing.T, what string, ok func(*probe.Event) bool) {
 	}
 }
 
-func readAll(t *testing.T, b []byte) (*recording.Reader, []recording.Packet) {
-	t.Helper()
-	r, err := recording.NewReader(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var packets []recording.Packet
-	for {
-		p, err := r.Next()
-		if err == io.EOF {
-			return r, packets
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		packets = append(packets, *p)
-		packets[len(packets)-1].Data = bytes.Clone(p.Data)
-	}
-}
-
 // A recording holds the past, what passes, and peers that are new; it ends with what
 // passed before its end was asked for.
 func TestRecord(t *testing.T) {
@@ -115,7 +96,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r, packets := readAll(t, file.Bytes())
+	r, packets := controltest.ReadAll(t, file.Bytes())
 	m := r.Meta()
 	if len(m.Peers) != 2 || m.Peers[0].Name != "bob" || m.Peers[1].Name != "carol" || m.Peers[1].PublicKey != carol ||
 		m.Kernel || m.Interface != "alice" || m.Clock.Started.IsZero() || m.Clock.Monotonic == 0 {
@@ -217,7 +198,7 @@ func TestRecordCountsWhatIsLost(t *testing.T) {
 	if err := errors.Join(<-ended, rec.Close(lost)); err != nil {
 		t.Fatal(err)
 	}
-	got, packets := readAll(t, file.Bytes())
+	got, packets := controltest.ReadAll(t, file.Bytes())
 	told := uint64(0)
 	for i := range packets {
 		told += packets[i].Lost

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wgnode/wgnode/node/control/controltest"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/evidence"
@@ -74,7 +75,7 @@ func FuzzClientAnswer(f *testing.F) {
 		case 3:
 			_, err = c.Explain(ctx, explain.Request{Target: netip.MustParseAddrPort("192.0.2.1:1")})
 		case 4:
-			_, err = c.Watch(ctx, WatchRequest{}, &eventLines{w: io.Discard})
+			_, err = c.Watch(ctx, WatchRequest{}, &controltest.EventLines{W: io.Discard})
 		case 5:
 			var out *recording.Output
 			if out, err = recording.Create(filepath.Join(dir, "x.pcapng"), recording.OutputOptions{}); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wgnode/wgnode/node/control/controltest"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/pin"
@@ -23,26 +24,6 @@ import (
 // What is in testdata/v1 was sent over the control socket by the first release of the
 // protocol: a client of a later one must understand it, as a node that runs may be
 // older than the program that asks it.
-
-func readAll(t *testing.T, b []byte) (*recording.Reader, []recording.Packet) {
-	t.Helper()
-	r, err := recording.NewReader(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var packets []recording.Packet
-	for {
-		p, err := r.Next()
-		if err == io.EOF {
-			return r, packets
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		packets = append(packets, *p)
-		packets[len(packets)-1].Data = bytes.Clone(p.Data)
-	}
-}
 
 func goldenFile(t *testing.T, name string) []byte {
 	t.Helper()
@@ -76,7 +57,7 @@ func testGoldenRecord(t *testing.T, sent []byte) {
 	if err := into.Close(f.lost); err != nil {
 		t.Fatal(err)
 	}
-	r, packets := readAll(t, file.Bytes())
+	r, packets := controltest.ReadAll(t, file.Bytes())
 	var events []byte
 	for i := range packets {
 		events = append(eventtext.AppendJSON(events, &packets[i].Event, r.Meta()), '\n')
@@ -110,7 +91,7 @@ func TestGoldenWatch(t *testing.T) {
 			}
 		}
 		var out strings.Builder
-		f := watchFrames{into: &eventLines{w: &out}}
+		f := watchFrames{into: &controltest.EventLines{W: &out}}
 		if err := f.lines(strings.NewReader(text)); f.lost.Events != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("%s: lost %d, %v", name, f.lost.Events, err)
 		}
@@ -124,7 +105,7 @@ func TestGoldenWatch(t *testing.T) {
 // have all that they had. A later release may add keys.
 func TestGoldenWatchFrames(t *testing.T) {
 	var out bytes.Buffer
-	f := watchFrames{into: &eventLines{w: &out}, names: make(watchNames)}
+	f := watchFrames{into: &controltest.EventLines{W: &out}, names: make(watchNames)}
 	if err := readFrames(bytes.NewReader(goldenOf(t, "v2", "watch.frames")), f.take); !errors.Is(err, io.EOF) || f.lost.Events != 3 {
 		t.Fatalf("lost %d, %v", f.lost.Events, err)
 	}

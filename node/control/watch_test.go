@@ -13,39 +13,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wgnode/wgnode/node/control/controltest"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/recording"
 )
-
-// eventLines makes a line of JSON of each event.
-type eventLines struct {
-	w       io.Writer
-	longest int // name of a peer
-	flushed int
-}
-
-func (l *eventLines) Begin(longestName int) error {
-	l.longest = longestName
-	return nil
-}
-
-func (l *eventLines) Event(e *probe.Event, names eventtext.Names) error {
-	_, err := l.w.Write(append(eventtext.AppendJSON(nil, e, names), '\n'))
-	return err
-}
-
-func (l *eventLines) Line(line []byte) error {
-	_, err := l.w.Write(line)
-	return err
-}
-
-func (l *eventLines) Flush() error {
-	l.flushed++
-	return nil
-}
 
 // frames writes those of a watch, as a node sends them.
 func frames(t *testing.T, write func(w *frameWriter) error) io.Reader {
@@ -78,7 +52,7 @@ func TestWatchFrames(t *testing.T) {
 			w.json(frameLoss, recording.Loss{Events: 9}))
 	})
 	var text strings.Builder
-	into := &eventLines{w: &text}
+	into := &controltest.EventLines{W: &text}
 	f := watchFrames{into: into, names: make(watchNames)}
 	if err := readFrames(in, f.take); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
@@ -90,8 +64,8 @@ func TestWatchFrames(t *testing.T) {
 	if diff := cmp.Diff(string(want), text.String()); diff != "" {
 		t.Errorf("lines:\n%s", diff)
 	}
-	if f.lost.Events != 9 || into.longest != 5 || into.flushed != 2 {
-		t.Errorf("lost %d, longest name %d, flushed %d times", f.lost.Events, into.longest, into.flushed)
+	if f.lost.Events != 9 || into.Longest != 5 || into.Flushed != 2 {
+		t.Errorf("lost %d, longest name %d, flushed %d times", f.lost.Events, into.Longest, into.Flushed)
 	}
 }
 
@@ -116,7 +90,7 @@ func TestWatchFramesRefused(t *testing.T) {
 			return errors.Join(w.json(frameWatch, watchHead{Version: watchVersion}), w.frame(frameEvent, make([]byte, 5)))
 		}},
 	} {
-		f := watchFrames{into: &eventLines{w: io.Discard}, names: make(watchNames)}
+		f := watchFrames{into: &controltest.EventLines{W: io.Discard}, names: make(watchNames)}
 		err := readFrames(frames(t, c.write), f.take)
 		if !errors.Is(err, errFrame) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)
@@ -128,7 +102,7 @@ func TestWatchFramesRefused(t *testing.T) {
 // was cut off.
 func TestWatchLines(t *testing.T) {
 	var out strings.Builder
-	f := watchFrames{into: &eventLines{w: &out}}
+	f := watchFrames{into: &controltest.EventLines{W: &out}}
 	err := f.lines(strings.NewReader("#lost 0\na\n#lost 7\nb\n#lost 9\ncut sho"))
 	if f.lost.Events != 9 || out.String() != "a\nb\n" || !errors.Is(err, io.EOF) {
 		t.Errorf("got %d, %q, %v", f.lost.Events, &out, err)
@@ -159,7 +133,7 @@ func TestWatchAcrossReleases(t *testing.T) {
 		}
 	}()
 	var text strings.Builder
-	lost, err := clientOf("s", path).Watch(t.Context(), WatchRequest{Filter: []string{"tcp"}, Every: 7}, &eventLines{w: &text})
+	lost, err := clientOf("s", path).Watch(t.Context(), WatchRequest{Filter: []string{"tcp"}, Every: 7}, &controltest.EventLines{W: &text})
 	if !errors.Is(err, ErrEnded) || lost != 3 || !strings.Contains(text.String(), " B3 udp-receive ") ||
 		strings.Contains(text.String(), "#lost") {
 		t.Errorf("lost %d, %v:\n%s", lost, err, &text)
