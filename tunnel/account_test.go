@@ -6,6 +6,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 func TestGapIndex(t *testing.T) {
@@ -87,7 +88,7 @@ func BenchmarkSettle(b *testing.B) {
 // BenchmarkSweep is what ten thousand peers with nothing to do cost ten times
 // a second while others are busy.
 func BenchmarkSweep(b *testing.B) {
-	tn, err := New(newMemTUN(), testBind(), Options{})
+	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func BenchmarkSweep(b *testing.B) {
 
 // A peer that the device stops while nothing waits for it has lost nothing.
 func TestFlushOfNothing(t *testing.T) {
-	tn, err := New(newMemTUN(), testBind(), Options{})
+	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestFlushOfNothing(t *testing.T) {
 // Batches that the device sends in another order than it got them in are no
 // drops.
 func TestOvertakenPackets(t *testing.T) {
-	tn, err := New(newMemTUN(), testBind(), Options{})
+	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

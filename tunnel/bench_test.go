@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // The rig drives the packet seams as the device would, between a TUN device
@@ -42,9 +43,9 @@ type packetKind struct {
 }
 
 var packetKinds = []packetKind{
-	{"udp4", func(src, dst netip.Addr) []byte { return udp4(src, dst, 4000, 5000, 1300) }, addr4},
-	{"tcp4", tcp4, addr4},
-	{"tcp6", tcp6, addr6},
+	{"udp4", func(src, dst netip.Addr) []byte { return tunneltest.UDP4(src, dst, 4000, 5000, 1300) }, addr4},
+	{"tcp4", tunneltest.TCP4, addr4},
+	{"tcp6", tunneltest.TCP6, addr6},
 }
 
 func addr4(peer int) netip.Addr {
@@ -56,24 +57,6 @@ func addr6(peer int) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-func tcp4(src, dst netip.Addr) []byte {
-	b := udp4(src, dst, 4000, 443, 1300)
-	b[9], b[32], b[33] = probe.ProtoTCP, 0x50, probe.TCPAck
-	return b
-}
-
-func tcp6(src, dst netip.Addr) []byte {
-	b := make([]byte, 40+20+1300)
-	b[0], b[6], b[7] = 0x60, probe.ProtoTCP, 64
-	binary.BigEndian.PutUint16(b[4:], uint16(len(b)-40))
-	copy(b[8:], src.AsSlice())
-	copy(b[24:], dst.AsSlice())
-	binary.BigEndian.PutUint16(b[40:], 4000)
-	binary.BigEndian.PutUint16(b[42:], 443)
-	b[52], b[53] = 0x50, probe.TCPAck
-	return b
-}
-
 const rigPool = 512
 
 // newRig makes a tunnel with peers, each with a session, and a pool of
@@ -81,8 +64,7 @@ const rigPool = 512
 // goroutine stands for all of the device's.
 func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 	tb.Helper()
-	dev := newMemTUN()
-	<-dev.events // so that the device stays down
+	dev := tunneltest.NewIdleTUN()
 	tn, err := New(dev, testBind(), Options{})
 	if err != nil {
 		tb.Fatal(err)
@@ -98,7 +80,7 @@ func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 		tn.local.add(rigIndex(i), p.id, true, 1)
 		tn.remote.add(rigIndex(i), p.id, true, 1)
 	}
-	r.tun = newTunSeam(&nullTUN{memTUN: dev, r: r}, tn)
+	r.tun = newTunSeam(&nullTUN{TUN: dev, r: r}, tn)
 	r.udp = &udpSeam{Bind: nullBind{testBind()}, t: tn}
 	r.in = &receiver{t: tn, fn: r.fill}
 	pkt := kind.pkt(kind.addr(1<<16-1), kind.addr(0))
@@ -150,7 +132,7 @@ func (r *rig) length() int {
 
 // nullTUN reads what is in the buffers already, and swallows writes.
 type nullTUN struct {
-	*memTUN
+	*tunneltest.TUN
 	r *rig
 }
 
@@ -248,7 +230,7 @@ func BenchmarkOutbound(b *testing.B) { benchmarkSeams(b, (*rig).outbound) }
 func BenchmarkInbound(b *testing.B) { benchmarkSeams(b, (*rig).inbound) }
 
 func TestWatchingDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if tunneltest.Race {
 		t.Skip("the race detector allocates")
 	}
 	for _, kind := range packetKinds {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // What the node itself does to an endpoint is an event, but not a packet's
@@ -30,7 +31,7 @@ func TestSetEndpoint(t *testing.T) {
 	if err := a.SetEndpoint(b.key.Public(), to); err != nil {
 		t.Fatal(err)
 	}
-	e := await(t, w, "endpoint", func(e *probe.Event) bool { return e.Kind == probe.KindEndpoint })
+	e := tunneltest.Await(t, w, "endpoint", func(e *probe.Event) bool { return e.Kind == probe.KindEndpoint })
 	if from, now := e.Outer(); from != b.endpoint() || now != to || e.Flags&probe.FlagEndpointMoved != 0 || e.Peer != 1 {
 		t.Errorf("endpoint %s -> %s, peer %d, flags %b", from, now, e.Peer, e.Flags)
 	}
@@ -55,14 +56,14 @@ func TestSetEndpoint(t *testing.T) {
 	if err := a.RenewSession(b.key.Public()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, w, "session", func(e *probe.Event) bool { return e.Kind == probe.KindResponse && e.Seam == probe.SeamDevice })
+	tunneltest.Await(t, w, "session", func(e *probe.Event) bool { return e.Kind == probe.KindResponse && e.Seam == probe.SeamDevice })
 	if s, _ := a.StateOf(b.key.Public()); s.InitiationPending || !s.PendingSince.IsZero() || s.Established.IsZero() {
 		t.Errorf("answered: %+v", s)
 	}
 	if err := a.SendKeepalive(b.key.Public()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, w, "keepalive", func(e *probe.Event) bool { return e.Kind == probe.KindKeepalive && e.Seam == probe.SeamUDPSend })
+	tunneltest.Await(t, w, "keepalive", func(e *probe.Event) bool { return e.Kind == probe.KindKeepalive && e.Seam == probe.SeamUDPSend })
 
 	if _, ok := a.StateOf(a.key.Public()); ok {
 		t.Error("a has itself for a peer")
@@ -85,7 +86,7 @@ func TestSetEndpointUnderWay(t *testing.T) {
 	if err := a.SetEndpoint(b.key.Public(), to); err != nil {
 		t.Fatal(err)
 	}
-	await(t, w, "endpoint set", moved)
+	tunneltest.Await(t, w, "endpoint set", moved)
 	p := a.peers.find(b.key.Public())
 	a.endpointUsed(p, old, 1)
 	if s, _ := a.StateOf(b.key.Public()); s.Endpoint != to {
@@ -93,7 +94,7 @@ func TestSetEndpointUnderWay(t *testing.T) {
 	}
 	p.heard.Store(a.clock.now())
 	a.endpointUsed(p, old, 2)
-	if e := await(t, w, "move", moved); e.Flags&probe.FlagEndpointMoved == 0 || e.Pair != 2 {
+	if e := tunneltest.Await(t, w, "move", moved); e.Flags&probe.FlagEndpointMoved == 0 || e.Pair != 2 {
 		t.Errorf("flags %b, because of event %d", e.Flags, e.Pair)
 	}
 }
@@ -129,8 +130,8 @@ func TestPeerAnswersAtOnce(t *testing.T) {
 			if !ok {
 				t.Fatal("b is no peer")
 			}
-			first := await(t, w, "initiation", func(e *probe.Event) bool { return e.Kind == probe.KindInitiation })
-			session := await(t, w, "session", func(e *probe.Event) bool {
+			first := tunneltest.Await(t, w, "initiation", func(e *probe.Event) bool { return e.Kind == probe.KindInitiation })
+			session := tunneltest.Await(t, w, "session", func(e *probe.Event) bool {
 				if e.Kind == probe.KindEndpoint {
 					t.Errorf("endpoint event, flags %b", e.Flags)
 				}

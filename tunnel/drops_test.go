@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // awaitDrops waits until n packets of peer 1 are counted as dropped for want.
@@ -44,18 +45,18 @@ func TestWaitingPacketsAreDiscarded(t *testing.T) {
 		{probe.PeerRemoved, func(t *testing.T, a, b *end) error { return a.Down() }},
 	} {
 		t.Run(c.want.String(), func(t *testing.T) {
-			a, b := pair(t, func(ca, _ *Config) { ca.Peers[0].Endpoint = silent(t) })
+			a, b := pair(t, func(ca, _ *Config) { ca.Peers[0].Endpoint = tunneltest.Silent(t) })
 			w := a.Recorder().Subscribe(probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Seam == probe.SeamDevice }})
 			defer w.Close()
 			for i := range 3 {
-				a.send(udp4(a.addr, b.addr, uint16(i+1), 9, 8))
+				a.send(tunneltest.UDP4(a.addr, b.addr, uint16(i+1), 9, 8))
 			}
 			until(t, "3 packets wait", func() bool { return a.PeerState(1).Waiting == 3 })
 			if err := c.act(t, a, b); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 3 {
-				e := await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Dropped() })
+				e := tunneltest.Await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Dropped() })
 				if src, _ := e.Inner(); e.Reason != c.want || int(src.Port()) != i+1 || e.Peer != 1 {
 					t.Errorf("drop %d: %v of port %d, peer %d", i, e.Reason, src.Port(), e.Peer)
 				}
@@ -71,7 +72,7 @@ func TestWaitingPacketsAreDiscarded(t *testing.T) {
 // peer's, so that the drops are the peer's.
 func TestForgottenSession(t *testing.T) {
 	a, b := pair(t, nil)
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
 	k := a.key.Public().Hex()
 	if err := b.set(fmt.Sprintf("public_key=%s\nremove=true\npublic_key=%s\nallowed_ip=%s/32\n", k, k, a.addr)); err != nil {
@@ -79,8 +80,8 @@ func TestForgottenSession(t *testing.T) {
 	}
 	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer w.Close()
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
-	e := await(t, w, "unknown-index", func(e *probe.Event) bool { return e.Dropped() })
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
+	e := tunneltest.Await(t, w, "unknown-index", func(e *probe.Event) bool { return e.Dropped() })
 	if e.Reason != probe.UnknownIndex || e.Peer != 1 || e.Receiver == 0 {
 		t.Errorf("%v of peer %d, receiver %#x", e.Reason, e.Peer, e.Receiver)
 	}
@@ -90,20 +91,20 @@ func TestForgottenSession(t *testing.T) {
 		b.local.since[index] -= rejectAfter
 	}
 	b.local.mu.Unlock()
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	awaitDrops(t, b, probe.ExpiredKey, 1)
 	awaitDrops(t, b, probe.UnknownIndex, 1)
 }
 
 func TestHandshakeReplay(t *testing.T) {
 	a, b := pair(t, nil)
-	tap := newRelay(t, b.endpoint())
-	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+	tap := tunneltest.NewRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.Addr); err != nil {
 		t.Fatal(err)
 	}
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
-	tap.inject(t, tap.awaitInitiation(t))
+	tap.Inject(t, tap.AwaitInitiation(t))
 	awaitDrops(t, b, probe.HandshakeReplay, 1)
 	if s := b.PeerState(1); len(s.Drops) != 1 {
 		t.Errorf("drops: %v", s.Drops)
@@ -114,13 +115,13 @@ func TestHandshakeReplay(t *testing.T) {
 // counted, costs this node no more than it must, and does not harm a session.
 func TestHandshakeFlood(t *testing.T) {
 	a, b := pair(t, nil)
-	tap := newRelay(t, b.endpoint())
-	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+	tap := tunneltest.NewRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.Addr); err != nil {
 		t.Fatal(err)
 	}
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
-	initiation := tap.awaitInitiation(t)
+	initiation := tap.AwaitInitiation(t)
 	wb := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	wa := a.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer wb.Close()
@@ -130,22 +131,22 @@ func TestHandshakeFlood(t *testing.T) {
 	}
 	for n := 0; n < 100_000 && !done(); n += 200 {
 		for range 200 {
-			tap.inject(t, initiation)
+			tap.Inject(t, initiation)
 		}
 		runtime.Gosched()
 	}
-	e := await(t, wb, "under-load", func(e *probe.Event) bool { return e.Reason == probe.UnderLoad })
-	if from, _ := e.Outer(); from != tap.outside() || e.Kind != probe.KindInitiation {
-		t.Errorf("%v from %v, want an initiation from %v", e.Kind, from, tap.outside())
+	e := tunneltest.Await(t, wb, "under-load", func(e *probe.Event) bool { return e.Reason == probe.UnderLoad })
+	if from, _ := e.Outer(); from != tap.Outside() || e.Kind != probe.KindInitiation {
+		t.Errorf("%v from %v, want an initiation from %v", e.Kind, from, tap.Outside())
 	}
-	e = await(t, wa, "cookie", func(e *probe.Event) bool { return e.Kind == probe.KindCookie })
+	e = tunneltest.Await(t, wa, "cookie", func(e *probe.Event) bool { return e.Kind == probe.KindCookie })
 	if e.Checkpoint != probe.A3 || e.Peer != 1 {
 		t.Errorf("cookie at %v, peer %d", e.Checkpoint, e.Peer)
 	}
 	if b.Counters().Uninspected == 0 {
 		t.Error("every initiation of the flood was decrypted")
 	}
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
 }
 
@@ -156,7 +157,9 @@ func TestKeepalivesAreNoDrops(t *testing.T) {
 	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer w.Close()
 	for range 3 {
-		e := await(t, w, "keepalive", func(e *probe.Event) bool { return e.Kind == probe.KindKeepalive && e.Seam == probe.SeamUDPReceive })
+		e := tunneltest.Await(t, w, "keepalive", func(e *probe.Event) bool {
+			return e.Kind == probe.KindKeepalive && e.Seam == probe.SeamUDPReceive
+		})
 		if e.Peer != 1 || e.Dropped() {
 			t.Errorf("peer %d, %v", e.Peer, e.Reason)
 		}
@@ -181,7 +184,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	c.Peers[0].Endpoint = b.endpoint()
 	a.start(t, c)
 	s := a.Recorder().Subscribe(probe.SubscribeOptions{})
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
 	s.Close()
 	for _, e := range []*end{a, b} {

@@ -20,6 +20,7 @@ import (
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/tunnel"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 	"github.com/wgnode/wgnode/tunnel/tundev"
 	"github.com/wgnode/wgnode/tunnel/udp"
 )
@@ -37,7 +38,7 @@ func TestExactOverTUN(t *testing.T) {
 	if testing.Short() {
 		t.Skip("moves 300 MB; not with -short")
 	}
-	if tunnel.RaceEnabled {
+	if tunneltest.Race {
 		t.Skip("two cores with the race detector are too slow for 300 MB")
 	}
 	const spokes, flows, bytes = 3, 2, 24 << 20

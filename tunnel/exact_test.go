@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // Every packet's events belong together: what a data message carries is what
@@ -21,7 +22,7 @@ import (
 func TestTagsExact(t *testing.T) {
 	const batches, size = 400, 64
 	a, b := pair(t, nil)
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t) // the session is there
 	wa := a.Recorder().Subscribe(probe.SubscribeOptions{})
 	wb := b.Recorder().Subscribe(probe.SubscribeOptions{})
@@ -37,7 +38,7 @@ func TestTagsExact(t *testing.T) {
 	for i := range batches {
 		var pkts [][]byte
 		for j := range size {
-			pkts = append(pkts, udp4(a.addr, b.addr, uint16(i+1), uint16(j+1), (i*size+j)%1300))
+			pkts = append(pkts, tunneltest.UDP4(a.addr, b.addr, uint16(i+1), uint16(j+1), (i*size+j)%1300))
 		}
 		a.send(pkts...)
 		for range size {
@@ -65,7 +66,7 @@ func TestTagsExact(t *testing.T) {
 // in its buffer before.
 func TestTagsOfLongPackets(t *testing.T) {
 	a, b := pair(t, nil)
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
 	sizes := []int{0, 1300, tagNear, 9000, 32000, 65000, tagFar - 28 - tagGrowth - headroom}
 	for d := range 80 { // around the longest that is near
@@ -81,7 +82,7 @@ func TestTagsOfLongPackets(t *testing.T) {
 	for i := range rounds {
 		n := sizes[r.IntN(len(sizes))]
 		want = append(want, n)
-		a.send(udp4(a.addr, b.addr, uint16(i+1), 7, n))
+		a.send(tunneltest.UDP4(a.addr, b.addr, uint16(i+1), 7, n))
 		if got := len(b.receive(t)); got != 28+n {
 			t.Fatalf("packet %d of %d bytes came out with %d", i, 28+n, got)
 		}
@@ -91,7 +92,7 @@ func TestTagsOfLongPackets(t *testing.T) {
 		seam probe.Seam
 	}{{wa, probe.SeamUDPSend}, {wb, probe.SeamTUNWrite}} {
 		for i := range rounds {
-			e := await(t, w.s, w.seam.String(), func(e *probe.Event) bool { return e.Seam == w.seam && e.Kind != probe.KindKeepalive })
+			e := tunneltest.Await(t, w.s, w.seam.String(), func(e *probe.Event) bool { return e.Seam == w.seam && e.Kind != probe.KindKeepalive })
 			if e.InnerSrcPort != uint16(i+1) || int(e.InnerLen) != 28+want[i] {
 				t.Fatalf("%v %d: port %d, %d bytes, want %d", w.seam, i, e.InnerSrcPort, e.InnerLen, 28+want[i])
 			}
@@ -136,13 +137,13 @@ func collect(t *testing.T, s *probe.Subscription, seam probe.Seam, n int) map[me
 // peer, and given its reason.
 func TestSilentDropsInbound(t *testing.T) {
 	a, b := pair(t, nil)
-	tap := newRelay(t, b.endpoint())
-	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+	tap := tunneltest.NewRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.Addr); err != nil {
 		t.Fatal(err)
 	}
-	a.send(udp4(a.addr, b.addr, 1, 1, 100))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 100))
 	b.receive(t)
-	data := tap.awaitData(t)
+	data := tap.AwaitData(t)
 	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer w.Close()
 
@@ -151,7 +152,7 @@ func TestSilentDropsInbound(t *testing.T) {
 	forged[20] ^= 1
 	stranger := bytes.Clone(data)
 	stranger[4] ^= 0xff
-	long := append(bytes.Clone(tap.awaitInitiation(t)), 0)
+	long := append(bytes.Clone(tap.AwaitInitiation(t)), 0)
 	for _, c := range []struct {
 		want probe.Reason
 		msg  []byte
@@ -164,9 +165,9 @@ func TestSilentDropsInbound(t *testing.T) {
 		{probe.BadLength, long, false},
 		{probe.UnknownType, append([]byte{9}, data[1:]...), false},
 	} {
-		tap.inject(t, c.msg)
-		e := await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Reason != probe.ReasonNone })
-		if raceEnabled && c.want == probe.AuthenticationFailed && e.Reason == probe.LostInDevice {
+		tap.Inject(t, c.msg)
+		e := tunneltest.Await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Reason != probe.ReasonNone })
+		if tunneltest.Race && c.want == probe.AuthenticationFailed && e.Reason == probe.LostInDevice {
 			c.want = e.Reason // the buffer was thrown away
 		}
 		if e.Reason != c.want {
@@ -184,15 +185,15 @@ func TestSilentDropsInbound(t *testing.T) {
 // A source address outside the peer's AllowedIPs is named.
 func TestDisallowedSource(t *testing.T) {
 	a, b := pair(t, nil)
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
 	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer w.Close()
 	spoofed := b.addr.Next()
-	a.send(udp4(spoofed, b.addr, 7, 7, 8))
-	e := await(t, w, "disallowed-source", func(e *probe.Event) bool { return e.Reason == probe.DisallowedSource })
+	a.send(tunneltest.UDP4(spoofed, b.addr, 7, 7, 8))
+	e := tunneltest.Await(t, w, "disallowed-source", func(e *probe.Event) bool { return e.Reason == probe.DisallowedSource })
 	src, _ := e.Inner()
-	if raceEnabled && !src.IsValid() {
+	if tunneltest.Race && !src.IsValid() {
 		t.Skip("the race detector made the device's pool throw the packet away")
 	}
 	if src.Addr() != spoofed || e.Peer == 0 {
@@ -208,7 +209,7 @@ func TestLinkScope(t *testing.T) {
 		dst  string
 		want probe.Reason
 	}{{"224.0.0.251", probe.LinkScope}, {"255.255.255.255", probe.LinkScope}, {"10.9.9.9", probe.NoAllowedIPsMatch}} {
-		a.send(udp4(a.addr, ip(c.dst), 5353, 5353, 8))
+		a.send(tunneltest.UDP4(a.addr, ip(c.dst), 5353, 5353, 8))
 		awaitCount(t, a, 0, c.want)
 	}
 	if n := a.PeerState(0).Drops; n[probe.LinkScope] != 2 || n[probe.NoAllowedIPsMatch] != 1 {
@@ -220,9 +221,9 @@ func TestLinkScope(t *testing.T) {
 	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer w.Close()
 	for _, c := range []struct{ src, dst string }{{"192.0.2.7", "224.0.0.251"}, {"169.254.7.7", b.addr.String()}} {
-		a.send(udp4(ip(c.src), ip(c.dst), 5353, 5353, 8))
-		e := await(t, w, "a drop", func(e *probe.Event) bool { return e.Dropped() })
-		if raceEnabled && e.Reason == probe.DisallowedSource {
+		a.send(tunneltest.UDP4(ip(c.src), ip(c.dst), 5353, 5353, 8))
+		e := tunneltest.Await(t, w, "a drop", func(e *probe.Event) bool { return e.Dropped() })
+		if tunneltest.Race && e.Reason == probe.DisallowedSource {
 			t.Skip("the race detector made the device's pool throw the packet away")
 		}
 		if e.Reason != probe.LinkScope || b.PeerState(e.Peer).Drops[probe.DisallowedSource] != 0 {
@@ -239,15 +240,15 @@ func awaitCount(t *testing.T, e *end, id probe.PeerID, why probe.Reason) {
 
 // While there is no session the device keeps 128 batches; the oldest give way.
 func TestStagedOverflow(t *testing.T) {
-	a, _ := pair(t, func(ca, _ *Config) { ca.Peers[0].Endpoint = silent(t) })
+	a, _ := pair(t, func(ca, _ *Config) { ca.Peers[0].Endpoint = tunneltest.Silent(t) })
 	w := a.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer w.Close()
 	const sent = 140
 	for i := range sent {
-		a.send(udp4(a.addr, ip("10.0.0.2"), uint16(i+1), 9, 8))
+		a.send(tunneltest.UDP4(a.addr, ip("10.0.0.2"), uint16(i+1), 9, 8))
 	}
 	for i := range sent - deviceStaged {
-		e := await(t, w, "staged-overflow", func(e *probe.Event) bool { return e.Reason == probe.StagedOverflow })
+		e := tunneltest.Await(t, w, "staged-overflow", func(e *probe.Event) bool { return e.Reason == probe.StagedOverflow })
 		if src, _ := e.Inner(); int(src.Port()) != i+1 {
 			t.Errorf("drop %d was that of port %d", i, src.Port())
 		}
@@ -266,7 +267,7 @@ func TestHostAnswersForTheNode(t *testing.T) {
 	}
 	for _, fails := range []bool{false, true} {
 		answers := make(chan sent, 1)
-		dev := newMemTUN()
+		dev := tunneltest.NewTUN()
 		tn, err := New(dev, testBind(), Options{RecorderBytes: probe.MinRecorderBytes, SendICMP: func(to netip.Addr, message []byte) error {
 			if fails {
 				return syscall.EPERM
@@ -280,7 +281,7 @@ func TestHostAnswersForTheNode(t *testing.T) {
 		t.Cleanup(tn.Close)
 		e := &end{Tunnel: tn, tun: dev, key: key.GeneratePrivate(), addr: ip("10.0.0.1")}
 		e.start(t, Config{PrivateKey: e.key})
-		e.send(udp4(e.addr, ip("10.9.9.9"), 5, 6, 8))
+		e.send(tunneltest.UDP4(e.addr, ip("10.9.9.9"), 5, 6, 8))
 		var got probe.Event
 		got.Kind = probe.KindInner
 		if fails {
@@ -307,8 +308,8 @@ func TestNoMatchAndNoEndpoint(t *testing.T) {
 		dst  string
 		want probe.Reason
 	}{{"10.9.9.9", probe.NoAllowedIPsMatch}, {a.addr.String(), probe.NoEndpoint}} {
-		b.send(udp4(b.addr, ip(c.dst), 5, 6, 8))
-		e := await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Seam == probe.SeamTUNRead })
+		b.send(tunneltest.UDP4(b.addr, ip(c.dst), 5, 6, 8))
+		e := tunneltest.Await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Seam == probe.SeamTUNRead })
 		if e.Reason != c.want {
 			t.Errorf("to %s: %v, want %v", c.dst, e.Reason, c.want)
 		}
@@ -347,8 +348,8 @@ func TestHandshakeReasons(t *testing.T) {
 			}
 			w := seer.Recorder().Subscribe(probe.SubscribeOptions{Past: true})
 			defer w.Close()
-			a.send(udp4(a.addr, b.addr, 1, 1, 8))
-			e := await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Reason != probe.ReasonNone })
+			a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
+			e := tunneltest.Await(t, w, c.want.String(), func(e *probe.Event) bool { return e.Reason != probe.ReasonNone })
 			if e.Reason != c.want {
 				t.Errorf("%v, want %v", e.Reason, c.want)
 			}
@@ -362,21 +363,21 @@ func TestHandshakeReasons(t *testing.T) {
 // The endpoint follows the peer, and the change is told with old and new.
 func TestEndpointMoves(t *testing.T) {
 	a, b := pair(t, nil)
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
 	w := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer w.Close()
 	old := b.PeerState(1).Endpoint
-	tap := newRelay(t, b.endpoint())
+	tap := tunneltest.NewRelay(t, b.endpoint())
 	began := time.Now().Add(-time.Millisecond) // events are a clock's tick apart
-	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+	if err := a.SetEndpoint(b.key.Public(), tap.Addr); err != nil {
 		t.Fatal(err)
 	}
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
-	e := await(t, w, "endpoint", func(e *probe.Event) bool { return e.Kind == probe.KindEndpoint })
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
+	e := tunneltest.Await(t, w, "endpoint", func(e *probe.Event) bool { return e.Kind == probe.KindEndpoint })
 	from, to := e.Outer()
-	if from != old || to != tap.outside() || e.Peer != 1 {
-		t.Errorf("moved %v -> %v, want %v -> %v", from, to, old, tap.outside())
+	if from != old || to != tap.Outside() || e.Peer != 1 {
+		t.Errorf("moved %v -> %v, want %v -> %v", from, to, old, tap.Outside())
 	}
 	if when := e.When(); when.Before(began) || when.After(time.Now().Add(time.Millisecond)) {
 		t.Errorf("at %v", when)

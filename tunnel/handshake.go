@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"crypto/ecdh"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -11,7 +10,6 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/key"
 )
 
 const (
@@ -27,25 +25,6 @@ const (
 	// most machines.
 	sendingKept = 16
 )
-
-// identity is this node's key pair, and the mac1 key of messages to it.
-type identity struct {
-	private *ecdh.PrivateKey // nil if there is none; making it takes a multiplication on the curve
-	secret  key.Private
-	public  key.Public
-	mac1    [32]byte
-}
-
-func newIdentity(k key.Private) *identity {
-	id := &identity{secret: k}
-	if !k.IsZero() {
-		if private, err := ecdh.X25519().NewPrivateKey(k[:]); err == nil { // else it is not 32 bytes, which it is
-			id.private, id.public = private, key.Public(private.PublicKey().Bytes())
-		}
-	}
-	id.mac1 = mac1Key(id.public)
-	return id
-}
 
 // handshakes follows handshake messages, both ways.
 type handshakes struct {

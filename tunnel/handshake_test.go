@@ -4,30 +4,14 @@ import (
 	"net/netip"
 	"testing"
 
-	"golang.org/x/crypto/blake2s"
-
-	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
-
-// initiationTo is no initiation but for its mac1, which is made for the owner of k.
-func initiationTo(t testing.TB, k *[32]byte) []byte {
-	t.Helper()
-	msg := make([]byte, probe.LenInitiation)
-	h, err := blake2s.New128(k[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := len(msg) - macsSize
-	h.Write(msg[:at])
-	copy(msg[at:], h.Sum(nil))
-	return msg
-}
 
 // Whom a handshake message is for is known by its mac1 alone; what the device has said
 // before only saves trying all peers.
 func TestAddressee(t *testing.T) {
-	tn, err := New(newMemTUN(), testBind(), Options{})
+	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,25 +24,25 @@ func TestAddressee(t *testing.T) {
 	}
 	at := netip.MustParseAddrPort("192.0.2.1:1")
 	for i, p := range all {
-		if got := tn.hs.addressee(initiationTo(t, &p.mac1), at); got != p {
+		if got := tn.hs.addressee(tunneltest.InitiationTo(t, &p.mac1), at); got != p {
 			t.Errorf("peer %d, of whom nothing was said: %d", p.id, got.id)
 		}
 		tn.hs.about(p)
 		tn.hs.about(all[(i+1)%len(all)]) // and of another since
 		p.configured.Store(false)        // it would not be found among all
-		if got := tn.hs.addressee(initiationTo(t, &p.mac1), at); got != p {
+		if got := tn.hs.addressee(tunneltest.InitiationTo(t, &p.mac1), at); got != p {
 			t.Errorf("peer %d, of whom the device has spoken: %d", p.id, got.id)
 		}
 		p.configured.Store(true)
 	}
-	if got := tn.hs.addressee(initiationTo(t, &[32]byte{1}), at); got.id != 0 {
+	if got := tn.hs.addressee(tunneltest.InitiationTo(t, &[32]byte{1}), at); got.id != 0 {
 		t.Errorf("a message for nobody is for %d", got.id)
 	}
 }
 
 // BenchmarkAddressee finds whom a message to a new address is for, one of a thousand peers.
 func BenchmarkAddressee(b *testing.B) {
-	tn, err := New(newMemTUN(), testBind(), Options{})
+	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -68,7 +52,7 @@ func BenchmarkAddressee(b *testing.B) {
 		last = tn.peers.ensure(key.Public{byte(i), byte(i >> 8), 1})
 		last.configured.Store(true)
 	}
-	msg := initiationTo(b, &last.mac1)
+	msg := tunneltest.InitiationTo(b, &last.mac1)
 	for name, said := range map[string]bool{"named": true, "unnamed": false} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -85,18 +69,5 @@ func BenchmarkAddressee(b *testing.B) {
 				}
 			}
 		})
-	}
-}
-
-// BenchmarkReadInitiation is what a message that claims to be an initiation costs who reads it.
-func BenchmarkReadInitiation(b *testing.B) {
-	own := newIdentity(key.GeneratePrivate())
-	msg := initiationTo(b, &own.mac1)
-	msg[initEphemeral] = 9
-	b.ReportAllocs()
-	for b.Loop() {
-		if readInitiation(msg, own).ok {
-			b.Fatal("nobody has made it")
-		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // A host that sends a peer without a session far more than anybody waits for does not
@@ -14,7 +15,7 @@ import (
 func TestStagedPacketsAreFew(t *testing.T) {
 	t.Parallel() // it waits for the device to call again
 	a, b := pair(t, nil)
-	if err := a.SetEndpoint(b.key.Public(), silent(t)); err != nil {
+	if err := a.SetEndpoint(b.key.Public(), tunneltest.Silent(t)); err != nil {
 		t.Fatal(err)
 	}
 	const batches, size = 200, 64
@@ -22,14 +23,14 @@ func TestStagedPacketsAreFew(t *testing.T) {
 	for i := range batches {
 		var pkts [][]byte
 		for j := range size {
-			pkts = append(pkts, udp4(a.addr, b.addr, uint16(i+1), uint16(j+1), 1000))
+			pkts = append(pkts, tunneltest.UDP4(a.addr, b.addr, uint16(i+1), uint16(j+1), 1000))
 		}
 		a.send(pkts...)
 		if i == batches/2 {
 			time.Sleep(2 * time.Duration(stillFor)) // by the clock that the seams go by
 		}
 	}
-	a.send(udp4(a.addr, b.addr, 9999, 1, 8)) // the one before was read by now
+	a.send(tunneltest.UDP4(a.addr, b.addr, 9999, 1, 8)) // the one before was read by now
 	if n := peer.out.inside(); n > maxInside+2*batches {
 		t.Errorf("%d packets are inside", n)
 	}
@@ -42,7 +43,7 @@ func TestStagedPacketsAreFew(t *testing.T) {
 	deadline := patience.After() // the device calls again after 5
 	for {
 		select {
-		case p := <-b.tun.out:
+		case p := <-b.tun.Out:
 			var e probe.Event
 			if e.DecodeInner(p); e.InnerSrcPort == 9999 {
 				return

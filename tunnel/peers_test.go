@@ -7,6 +7,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // However many peers come and go, as many are remembered as there may be, and one that
@@ -82,6 +83,6 @@ func TestRemovedPeersAreForgotten(t *testing.T) {
 			t.Fatalf("peer %d is %d now, %v", s.ID, now.ID, ok)
 		}
 	}
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // memBind is a UDP bind in memory that remembers what was sent last.
@@ -48,7 +49,7 @@ func memPair(t *testing.T) (a, b *end, from *memBind) {
 	from = &memBind{Bind: binds[0]}
 	ends := [2]*end{}
 	for i, bind := range []conn.Bind{from, &memBind{Bind: binds[1]}} {
-		dev := newMemTUN()
+		dev := tunneltest.NewTUN()
 		tn, err := New(dev, bind, Options{RecorderBytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
@@ -97,7 +98,7 @@ func TestAccountantSleeps(t *testing.T) {
 			}
 		}
 		rests("before the first packet")
-		a.send(udp4(a.addr, b.addr, 1, 1, 8))
+		a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 		b.receive(t)
 		inTime(3 * accountEvery)
 		wire.again(t)
@@ -110,7 +111,7 @@ func TestAccountantSleeps(t *testing.T) {
 			if err := b.Down(); err != nil {
 				t.Fatal(err)
 			}
-			a.send(udp4(a.addr, b.addr, 2, 2, 8))
+			a.send(tunneltest.UDP4(a.addr, b.addr, 2, 2, 8))
 		}
 		inTime(10 * time.Second)
 		before := a.worked()
@@ -131,7 +132,7 @@ func TestAccountantSleeps(t *testing.T) {
 func TestNothingIsSleptOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, wire := memPair(t)
-		a.send(udp4(a.addr, b.addr, 1, 1, 8))
+		a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 		b.receive(t)
 		for i := range 200 { // at every moment of a round, of falling asleep and of waking
 			wire.again(t)
@@ -184,7 +185,7 @@ func TestFirstPacketAfterSuspend(t *testing.T) {
 			now := time.Now()
 			return now.Add(8 * time.Hour).UnixNano(), int64(now.Sub(base))
 		}
-		a.send(udp4(a.addr, b.addr, 1, 1, 8))
+		a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 		b.receive(t)
 		var e probe.Event
 		a.rec.Scan(probe.LaneTUNRead, func(got *probe.Event) bool { e = *got; return true })

@@ -16,14 +16,14 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // newDown returns a tunnel that is not configured and opens no sockets.
 func newDown(t testing.TB) *Tunnel {
 	t.Helper()
-	dev := newMemTUN()
-	<-dev.events // not up
+	dev := tunneltest.NewIdleTUN()
 	tn, err := New(dev, testBind(), Options{RecorderBytes: probe.MinRecorderBytes})
 	if err != nil {
 		t.Fatal(err)

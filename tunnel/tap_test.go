@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // A tap keeps of every packet what it was asked for, and the events lead to it.
@@ -19,16 +20,16 @@ func TestTap(t *testing.T) {
 	wb := b.Recorder().Subscribe(probe.SubscribeOptions{})
 	defer wa.Close()
 	defer wb.Close()
-	pkt := udp4(a.addr, b.addr, 7, 9, 100)
+	pkt := tunneltest.UDP4(a.addr, b.addr, 7, 9, 100)
 	copy(pkt[28:], "secret")
 	a.send(pkt)
 	b.receive(t)
 
-	e := await(t, wa, "initiation", func(e *probe.Event) bool { return e.Kind == probe.KindInitiation })
+	e := tunneltest.Await(t, wa, "initiation", func(e *probe.Event) bool { return e.Kind == probe.KindInitiation })
 	if msg, ok := headers.Content(nil, &e); !ok || len(msg) != probe.LenInitiation || binary.LittleEndian.Uint32(msg[4:]) != e.Sender {
 		t.Errorf("initiation %x, %v", msg, ok)
 	}
-	e = await(t, wa, "data", func(e *probe.Event) bool { return e.Kind == probe.KindData && e.Seam == probe.SeamUDPSend })
+	e = tunneltest.Await(t, wa, "data", func(e *probe.Event) bool { return e.Kind == probe.KindData && e.Seam == probe.SeamUDPSend })
 	msg, ok := whole.Content(nil, &e)
 	if !ok || len(msg) != int(e.OuterLen) || binary.LittleEndian.Uint64(msg[8:]) != e.Counter {
 		t.Errorf("data %x, %v", msg, ok)
@@ -36,11 +37,11 @@ func TestTap(t *testing.T) {
 	if m, ok := headers.Content(nil, &e); !ok || !bytes.Equal(m, msg[:tapOuter]) {
 		t.Errorf("a tap of headers has %x of a data message, %v", m, ok)
 	}
-	got := await(t, wb, "data", func(e *probe.Event) bool { return e.Kind == probe.KindData && e.Seam == probe.SeamUDPReceive })
+	got := tunneltest.Await(t, wb, "data", func(e *probe.Event) bool { return e.Kind == probe.KindData && e.Seam == probe.SeamUDPReceive })
 	if m, ok := short.Content([]byte("x"), &got); !ok || string(m) != "x"+string(msg[:tapOuter]) {
 		t.Errorf("data received %x, %v", m, ok)
 	}
-	got = await(t, wb, "inner packet", func(e *probe.Event) bool { return e.Seam == probe.SeamTUNWrite })
+	got = tunneltest.Await(t, wb, "inner packet", func(e *probe.Event) bool { return e.Seam == probe.SeamTUNWrite })
 	if m, ok := short.Content(nil, &got); !ok || !bytes.Equal(m, pkt[:20]) {
 		t.Errorf("inner packet %x, %v", m, ok)
 	}
@@ -72,7 +73,7 @@ func TestTapUnderLoad(t *testing.T) {
 		batches = 50
 	}
 	a, b := pair(t, nil)
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
 	tap := b.Tap(TapHeaders)
 	defer tap.Close()
@@ -109,7 +110,7 @@ func TestTapUnderLoad(t *testing.T) {
 	for i := range batches {
 		var pkts [][]byte
 		for j := range size {
-			pkts = append(pkts, udp4(a.addr, b.addr, uint16(i+1), uint16(j+1), 64))
+			pkts = append(pkts, tunneltest.UDP4(a.addr, b.addr, uint16(i+1), uint16(j+1), 64))
 		}
 		select {
 		case ahead <- struct{}{}:

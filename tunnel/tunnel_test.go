@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 func testBind() conn.Bind { return conn.NewDefaultBind() }
@@ -20,18 +21,18 @@ func TestLadder(t *testing.T) {
 	wb := b.Recorder().Subscribe(probe.SubscribeOptions{Past: true})
 	defer wa.Close()
 	defer wb.Close()
-	a.send(udp4(a.addr, b.addr, 4000, 53, 100))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 4000, 53, 100))
 	b.receive(t)
-	b.send(udp4(b.addr, a.addr, 53, 4000, 200))
+	b.send(tunneltest.UDP4(b.addr, a.addr, 53, 4000, 200))
 	a.receive(t)
 	for _, want := range []probe.Checkpoint{probe.A1, probe.A2, probe.A3, probe.A4, probe.A5, probe.A6} {
-		e := await(t, wa, want.String(), func(e *probe.Event) bool { return e.Checkpoint == want && e.Seam != probe.SeamDevice })
+		e := tunneltest.Await(t, wa, want.String(), func(e *probe.Event) bool { return e.Checkpoint == want && e.Seam != probe.SeamDevice })
 		if e.Peer == 0 || e.Dropped() {
 			t.Errorf("%v: peer %d, reason %v", want, e.Peer, e.Reason)
 		}
 	}
 	for _, want := range []probe.Checkpoint{probe.B1, probe.B2, probe.B3, probe.B4, probe.B7, probe.B8} {
-		e := await(t, wb, want.String(), func(e *probe.Event) bool { return e.Checkpoint == want && e.Kind != probe.KindKeepalive })
+		e := tunneltest.Await(t, wb, want.String(), func(e *probe.Event) bool { return e.Checkpoint == want && e.Kind != probe.KindKeepalive })
 		if e.Peer == 0 || e.Dropped() {
 			t.Errorf("%v: peer %d, reason %v", want, e.Peer, e.Reason)
 		}
@@ -52,14 +53,14 @@ func TestLadderIPv6(t *testing.T) {
 	a.start(t, c)
 	w := a.Recorder().Subscribe(probe.SubscribeOptions{Past: true})
 	defer w.Close()
-	a.send(tcp6(a.addr, b.addr))
+	a.send(tunneltest.TCP6(a.addr, b.addr))
 	b.receive(t)
-	reply := tcp6(b.addr, a.addr)
+	reply := tunneltest.TCP6(b.addr, a.addr)
 	reply[40], reply[41], reply[42], reply[43] = reply[42], reply[43], reply[40], reply[41]
 	b.send(reply)
 	a.receive(t)
 	for _, want := range []probe.Checkpoint{probe.A1, probe.A4, probe.A5, probe.A6} {
-		e := await(t, w, want.String(), func(e *probe.Event) bool { return e.Checkpoint == want && e.Kind != probe.KindKeepalive })
+		e := tunneltest.Await(t, w, want.String(), func(e *probe.Event) bool { return e.Checkpoint == want && e.Kind != probe.KindKeepalive })
 		src, dst := e.Inner()
 		if want >= probe.A5 {
 			src, dst = dst, src

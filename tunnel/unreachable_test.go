@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 	"github.com/wgnode/wgnode/tunnel/udp"
 )
 
@@ -44,7 +45,7 @@ func TestICMP(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			test.in.Dst, test.in.From = endpoint, router
 			tn.ICMP(test.in)
-			e := await(t, watch, test.name, func(*probe.Event) bool { return true })
+			e := tunneltest.Await(t, watch, test.name, func(*probe.Event) bool { return true })
 			from, to := e.Outer()
 			if e.Kind != probe.KindICMP || e.Reason != test.want || from.Addr() != router || to != endpoint {
 				t.Errorf("recorded %v %v from %s about %s, want %v", e.Kind, e.Reason, from, to, test.want)
@@ -59,7 +60,7 @@ func TestICMP(t *testing.T) {
 	}
 	testQuotes(t, tn, tn.peers.at(endpoint), watch, endpoint)
 	tn.ICMP(udp.ICMPError{Dst: netip.MustParseAddrPort("192.0.2.9:1"), Type: 3, Code: 3})
-	if e := await(t, watch, "stranger", func(*probe.Event) bool { return true }); e.Peer != 0 {
+	if e := tunneltest.Await(t, watch, "stranger", func(*probe.Event) bool { return true }); e.Peer != 0 {
 		t.Errorf("an endpoint of nobody's is peer %d", e.Peer)
 	}
 }
@@ -90,13 +91,13 @@ func testQuotes(t *testing.T, tn *Tunnel, peer probe.PeerID, watch *probe.Subscr
 		{name: "of no kind", quoted: message(9, ours)},
 	} {
 		tn.ICMP(udp.ICMPError{Dst: endpoint, From: endpoint.Addr(), Type: 3, Code: 3, Data: test.quoted})
-		e := await(t, watch, test.name, func(*probe.Event) bool { return true })
+		e := tunneltest.Await(t, watch, test.name, func(*probe.Event) bool { return true })
 		if e.Sender != test.sender || e.Receiver != test.receiver || e.Claimed() != (test.sender|test.receiver == 0) {
 			t.Errorf("%s: sender %#x, receiver %#x, claimed %v", test.name, e.Sender, e.Receiver, e.Claimed())
 		}
 	}
 	tn.ICMP(udp.ICMPError{Dst: endpoint, Local: true, Errno: syscall.ENETUNREACH})
-	if e := await(t, watch, "here", func(*probe.Event) bool { return true }); e.Claimed() {
+	if e := tunneltest.Await(t, watch, "here", func(*probe.Event) bool { return true }); e.Claimed() {
 		t.Error("what this host's kernel says is no claim")
 	}
 }
@@ -105,13 +106,13 @@ func testQuotes(t *testing.T, tn *Tunnel, peer probe.PeerID, watch *probe.Subscr
 // an index shows it of every other message.
 func TestInitiator(t *testing.T) {
 	a, b := pair(t, nil)
-	tap := newRelay(t, b.endpoint())
-	if err := a.SetEndpoint(b.key.Public(), tap.addr); err != nil {
+	tap := tunneltest.NewRelay(t, b.endpoint())
+	if err := a.SetEndpoint(b.key.Public(), tap.Addr); err != nil {
 		t.Fatal(err)
 	}
-	a.send(udp4(a.addr, b.addr, 1, 1, 8))
+	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
-	call := tap.awaitInitiation(t)
+	call := tap.AwaitInitiation(t)
 	edited := bytes.Clone(call)
 	edited[len(edited)-40] ^= 1
 	for _, c := range []struct {

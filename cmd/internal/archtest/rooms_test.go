@@ -131,7 +131,7 @@ var confined = []struct {
 		why: "a program does not check what it prints, tests do"},
 	{imported: "github.com/google/jsonschema-go/...", by: []string{"probe/schema/schematest"},
 		why: "it is for tests"},
-	{imported: module + "/probe/patience", by: []string{"node/lab/..."},
+	{imported: module + "/probe/patience", by: []string{"node/lab/...", "tunnel/internal/tunneltest"},
 		why: "a program waits for what happens, not for as long as tests do"},
 	{imported: module + "/probe/host/...", by: []string{"probe/host/...", "node/...", "cmd/..."},
 		why: "it asks this host's kernel, and the rest of probe reads recordings on any system"},

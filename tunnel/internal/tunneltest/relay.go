@@ -1,4 +1,4 @@
-package tunnel
+package tunneltest
 
 import (
 	"bytes"
@@ -9,10 +9,8 @@ import (
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
-func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
-
-// silent is an address that takes datagrams and never answers.
-func silent(t testing.TB) netip.AddrPort {
+// Silent is an address that takes datagrams and never answers.
+func Silent(t testing.TB) netip.AddrPort {
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -21,16 +19,17 @@ func silent(t testing.TB) netip.AddrPort {
 	return c.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
-// relay passes datagrams between whoever sends to it and a server, keeps a
+// Relay passes datagrams between whoever sends to it and a server, keeps a
 // copy of them, and can send more: what an attacker on the path can do.
-type relay struct {
-	addr     netip.AddrPort
-	out      *net.UDPConn // towards the server
+type Relay struct {
+	Addr     netip.AddrPort // where it is to be sent to
+	out      *net.UDPConn   // towards the server
 	messages chan []byte
 	seen     [][]byte
 }
 
-func newRelay(t testing.TB, server netip.AddrPort) *relay {
+// NewRelay returns a relay before server.
+func NewRelay(t testing.TB, server netip.AddrPort) *Relay {
 	t.Helper()
 	in, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -41,7 +40,7 @@ func newRelay(t testing.TB, server netip.AddrPort) *relay {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { in.Close(); out.Close() })
-	r := &relay{addr: in.LocalAddr().(*net.UDPAddr).AddrPort(), out: out, messages: make(chan []byte, 1024)}
+	r := &Relay{Addr: in.LocalAddr().(*net.UDPAddr).AddrPort(), out: out, messages: make(chan []byte, 1024)}
 	client := make(chan netip.AddrPort, 1)
 	go func() {
 		buf := make([]byte, 1<<16)
@@ -74,17 +73,18 @@ func newRelay(t testing.TB, server netip.AddrPort) *relay {
 	return r
 }
 
-// outside is the address that the server sees.
-func (r *relay) outside() netip.AddrPort { return r.out.LocalAddr().(*net.UDPAddr).AddrPort() }
+// Outside is the address that the server sees.
+func (r *Relay) Outside() netip.AddrPort { return r.out.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-func (r *relay) inject(t testing.TB, msg []byte) {
+// Inject sends msg to the server, as if it had come from the client.
+func (r *Relay) Inject(t testing.TB, msg []byte) {
 	t.Helper()
 	if _, err := r.out.Write(msg); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (r *relay) await(t testing.TB, ok func([]byte) bool) []byte {
+func (r *Relay) await(t testing.TB, ok func([]byte) bool) []byte {
 	t.Helper()
 	for _, m := range r.seen {
 		if ok(m) {
@@ -104,10 +104,12 @@ func (r *relay) await(t testing.TB, ok func([]byte) bool) []byte {
 	}
 }
 
-func (r *relay) awaitData(t testing.TB) []byte {
+// AwaitData returns a data message with content that passes, or has passed.
+func (r *Relay) AwaitData(t testing.TB) []byte {
 	return r.await(t, func(m []byte) bool { return m[0] == 4 && len(m) > 32 })
 }
 
-func (r *relay) awaitInitiation(t testing.TB) []byte {
+// AwaitInitiation does so for an initiation.
+func (r *Relay) AwaitInitiation(t testing.TB) []byte {
 	return r.await(t, func(m []byte) bool { return m[0] == 1 })
 }

@@ -1,8 +1,0 @@
-//go:build race
-
-package tunnel
-
-// raceEnabled: under the race detector sync.Pool throws away some of what is
-// put into it, and with it what the accountant could have read in a dropped
-// packet's buffer.
-const raceEnabled = true
