@@ -10,6 +10,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/noise"
 )
 
 const (
@@ -89,7 +90,7 @@ func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoi
 	t := h.t
 	var initiator bool
 	e.Peer, initiator = t.local.lookup(e.Receiver)
-	valid := mac1Valid(msg, &t.identity.Load().mac1)
+	valid := noise.MAC1Valid(msg, &t.identity.Load().MAC1)
 	switch {
 	case !valid:
 		e.Reason = probe.InvalidMAC1
@@ -108,7 +109,7 @@ func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoi
 
 // initiationReceived checks mac1 at once and leaves the rest to run.
 func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
-	if !mac1Valid(msg, &h.t.identity.Load().mac1) {
+	if !noise.MAC1Valid(msg, &h.t.identity.Load().MAC1) {
 		e.Reason = probe.InvalidMAC1
 		h.record(e, msg)
 		return
@@ -150,19 +151,19 @@ func (h *handshakes) run(done <-chan struct{}) {
 // inspect finds out who sent an initiation.
 func (h *handshakes) inspect(r *received) {
 	own := h.t.identity.Load()
-	in := readInitiation(r.msg[:], own)
-	if !in.ok {
+	in := noise.ReadInitiation(r.msg[:], own)
+	if !in.OK {
 		r.e.Reason = probe.InvalidInitiation
 		return
 	}
-	p := h.t.peers.find(in.static)
+	p := h.t.peers.find(in.Static)
 	if p == nil || !p.present() {
 		r.e.Reason = probe.UnknownPeer
-		r.e.SetStaticKey(in.static)
+		r.e.SetStaticKey(in.Static)
 		return
 	}
 	r.e.Peer = p.id
-	ts, ok := in.timestamp(own)
+	ts, ok := in.Timestamp(own)
 	if !ok {
 		r.e.Reason = probe.InvalidInitiation
 		return
@@ -175,21 +176,21 @@ func (h *handshakes) inspect(r *received) {
 // pass, can send one that is the peer's. It returns false if there are too many to be read.
 func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 	own := t.identity.Load()
-	if len(msg) != probe.LenInitiation || !mac1Valid(msg, &own.mac1) {
+	if len(msg) != probe.LenInitiation || !noise.MAC1Valid(msg, &own.MAC1) {
 		return 0, true
 	}
 	if !t.hs.heard.Allow() {
 		return 0, false
 	}
-	in := readInitiation(msg, own)
-	if !in.ok {
+	in := noise.ReadInitiation(msg, own)
+	if !in.OK {
 		return 0, true
 	}
-	p := t.peers.find(in.static)
+	p := t.peers.find(in.Static)
 	if p == nil || !p.present() {
 		return 0, true
 	}
-	if _, ok := in.timestamp(own); !ok {
+	if _, ok := in.Timestamp(own); !ok {
 		return 0, true
 	}
 	return p.id, true
@@ -269,18 +270,18 @@ func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
 		if p == nil {
 			break
 		}
-		if mac1Valid(msg, &p.mac1) {
+		if noise.MAC1Valid(msg, &p.mac1) {
 			return p
 		}
 	}
 	h.mu.Lock()
 	p := h.recipient[to]
 	h.mu.Unlock()
-	if p != nil && mac1Valid(msg, &p.mac1) {
+	if p != nil && noise.MAC1Valid(msg, &p.mac1) {
 		return p
 	}
 	for p := range h.t.peers.all() {
-		if p.present() && mac1Valid(msg, &p.mac1) {
+		if p.present() && noise.MAC1Valid(msg, &p.mac1) {
 			h.mu.Lock()
 			if len(h.recipient) > 2*h.t.peers.count() {
 				clear(h.recipient)

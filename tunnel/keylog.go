@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/noise"
 )
 
 // To decrypt a session takes the ephemeral private key of one of its ends. The
@@ -99,9 +100,9 @@ func (s *sessionKeys) note(msg []byte, e *probe.Event, peer key.Public) {
 	if drawn == nil {
 		return
 	}
-	at := initEphemeral
+	at := noise.InitiationEphemeral
 	if e.Kind == probe.KindResponse {
-		at = respEphemeral
+		at = noise.ResponseEphemeral
 	}
 	k, ok := drawn.find(msg[at : at+32])
 	if !ok {
@@ -116,7 +117,7 @@ func (s *sessionKeys) note(msg []byte, e *probe.Event, peer key.Public) {
 // StaticKeyLog appends to dst the line of Wireshark's key log that reads initiations
 // to this node; it must come before them. It is a secret, as what KeyLog appends.
 func (t *Tunnel) StaticKeyLog(dst []byte) []byte {
-	return fmt.Appendf(dst, "LOCAL_STATIC_PRIVATE_KEY = %s\n", t.identity.Load().secret.Base64())
+	return fmt.Appendf(dst, "LOCAL_STATIC_PRIVATE_KEY = %s\n", t.identity.Load().Secret.Base64())
 }
 
 // KeyLog appends to dst the lines of Wireshark's key log that decrypt the session

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/noise"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -27,7 +28,7 @@ func (t *Tunnel) setFor(config string, client bool) error {
 	op := t.begin()
 	defer op.end()
 	err := op.set(config)
-	m := mirror{t: t, own: t.identity.Load().public, client: client, touched: make(map[*peer]struct{})}
+	m := mirror{t: t, own: t.identity.Load().Public, client: client, touched: make(map[*peer]struct{})}
 	if err != nil || !m.apply(config) {
 		if rerr := t.resync(client); rerr != nil {
 			return fmt.Errorf("read configuration back: %w", rerr)
@@ -49,7 +50,7 @@ func (t *Tunnel) setInParts(change *uapi.Change, progress func(peers int)) error
 	defer t.config.Unlock()
 	op := t.begin()
 	defer op.end()
-	m := mirror{t: t, own: t.identity.Load().public, touched: make(map[*peer]struct{})}
+	m := mirror{t: t, own: t.identity.Load().Public, touched: make(map[*peer]struct{})}
 	followed := true // the mirror has followed so far
 	var err error
 	rest := *change
@@ -250,8 +251,8 @@ func (t *Tunnel) resync(client bool) error {
 	if err != nil {
 		return err
 	}
-	if t.identity.Load().secret != s.PrivateKey {
-		t.identity.Store(newIdentity(s.PrivateKey))
+	if t.identity.Load().Secret != s.PrivateKey {
+		t.identity.Store(noise.NewIdentity(s.PrivateKey))
 	}
 	routes := make(map[netip.Prefix]probe.PeerID)
 	present := make(map[*peer]bool, len(s.Peers))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/noise"
 )
 
 // peer is what the tunnel knows of one peer. A peer that is removed and added again
@@ -190,7 +191,7 @@ func (ps *peers) ensure(k key.Public) *peer {
 		return p
 	}
 	list := *ps.byID.Load()
-	p := &peer{id: probe.PeerID(len(list)), key: k, mac1: mac1Key(k)}
+	p := &peer{id: probe.PeerID(len(list)), key: k, mac1: noise.MAC1Key(k)}
 	list = append(list, p)
 	ps.byKey[k] = p
 	ps.byID.Store(&list)

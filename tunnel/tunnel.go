@@ -13,6 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/noise"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -32,7 +33,7 @@ type Tunnel struct {
 	clock    *clock
 	magic    uint64
 	far      atomic.Bool // there has been a packet whose tag is far
-	identity atomic.Pointer[identity]
+	identity atomic.Pointer[noise.Identity]
 	port     atomic.Uint32
 	mark     atomic.Uint32
 
@@ -88,7 +89,7 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		local: newSessionTable(), remote: newSessionTable(), clock: newClock(),
 		magic: rand.Uint64() &^ tagStateMask, done: make(chan struct{}),
 	}
-	t.identity.Store(newIdentity(key.Private{}))
+	t.identity.Store(noise.NewIdentity(key.Private{}))
 	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev, o.SendICMP)
 	t.dev = device.NewDevice(
 		newTunSeam(dev, t),
@@ -185,7 +186,7 @@ func (t *Tunnel) NetworkChanged(c probe.NetworkChange) { t.device(c.Event()) }
 func (t *Tunnel) Level() probe.Level { return probe.LevelDevice }
 
 // PublicKey is the key that this node's private key belongs to.
-func (t *Tunnel) PublicKey() key.Public { return t.identity.Load().public }
+func (t *Tunnel) PublicKey() key.Public { return t.identity.Load().Public }
 
 // ListenPort is the UDP port that the sockets are bound to.
 func (t *Tunnel) ListenPort() uint16 { return uint16(t.port.Load()) }

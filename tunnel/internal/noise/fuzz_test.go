@@ -1,4 +1,4 @@
-package tunnel
+package noise
 
 import (
 	"testing"
@@ -13,21 +13,21 @@ func FuzzInitiation(f *testing.F) {
 	f.Add(make([]byte, probe.LenInitiation))
 	f.Add([]byte{1, 0, 0, 0})
 	low := make([]byte, probe.LenInitiation)
-	low[0], low[initEphemeral] = 1, 1 // a point of low order
+	low[0], low[InitiationEphemeral] = 1, 1 // a point of low order
 	f.Add(low)
-	own := newIdentity(key.GeneratePrivate())
-	mac := own.mac1
+	own := NewIdentity(key.GeneratePrivate())
+	mac := own.MAC1
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		if len(msg) == probe.LenInitiation && mac1Valid(msg, &mac) {
+		if len(msg) == probe.LenInitiation && MAC1Valid(msg, &mac) {
 			t.Error("a mac1 that was guessed is valid")
 		}
-		in := readInitiation(msg, own)
-		if in.ok {
-			t.Errorf("an initiation that nobody made is from %x", in.static)
+		in := ReadInitiation(msg, own)
+		if in.OK {
+			t.Errorf("an initiation that nobody made is from %x", in.Static)
 		}
 		// What it holds, from whoever, has a time or has none.
-		copy(in.static[:], msg)
-		if _, ok := in.timestamp(own); ok {
+		copy(in.Static[:], msg)
+		if _, ok := in.Timestamp(own); ok {
 			t.Error("a time that nobody made is read")
 		}
 	})

@@ -1,4 +1,12 @@
-package tunnel
+// Package noise reads handshake messages as their receiver does: it tells by the mac1
+// whom one is for, and decrypts an initiation as far as its responder does before it
+// answers. These are the first steps of Noise_IKpsk2 as WireGuard uses it (WireGuard
+// whitepaper, section 5.4; https://www.wireguard.com/protocol/). The device does the
+// same, but says nothing of an initiator that it does not know.
+//
+// It answers nothing and keeps nothing, and is pure: an [Identity] and a message in, who
+// and when out.
+package noise
 
 import (
 	"crypto/ecdh"
@@ -15,33 +23,28 @@ import (
 	"github.com/wgnode/wgnode/probe/key"
 )
 
-// This file reads handshake initiations as their responder does: the first
-// steps of Noise_IKpsk2 as WireGuard uses it (WireGuard whitepaper, section
-// 5.4; https://www.wireguard.com/protocol/). The device does the same, but
-// says nothing of an initiator that it does not know.
-
-// Offsets within the messages.
+// Offsets within the messages: of ephemeral public keys, and of what is sealed.
 const (
-	initEphemeral = 8
-	respEphemeral = 12
-	initStatic    = 40
-	initTimestamp = 88
-	macsSize      = 32 // mac1 and mac2 end both handshake messages
-	mac1Size      = 16
+	InitiationEphemeral = 8
+	ResponseEphemeral   = 12
+	initStatic          = 40
+	initTimestamp       = 88
+	macsSize            = 32 // mac1 and mac2 end both handshake messages
+	mac1Size            = 16
 )
 
 var (
-	noiseChain = blake2s.Sum256([]byte("Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"))
-	noiseHash  = mixHash(noiseChain, []byte("WireGuard v1 zx2c4 Jason@zx2c4.com"))
+	firstChain = blake2s.Sum256([]byte("Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"))
+	firstHash  = mixHash(firstChain, []byte("WireGuard v1 zx2c4 Jason@zx2c4.com"))
 )
 
-// mac1Key is the key of the mac1 of every handshake message to owner.
-func mac1Key(owner key.Public) [32]byte {
+// MAC1Key is the key of the mac1 of every handshake message to owner.
+func MAC1Key(owner key.Public) [32]byte {
 	return blake2s.Sum256(append([]byte("mac1----"), owner[:]...))
 }
 
-// mac1Valid reports whether a handshake message is made for the owner of k.
-func mac1Valid(msg []byte, k *[32]byte) bool {
+// MAC1Valid reports whether a handshake message is made for the owner of k.
+func MAC1Valid(msg []byte, k *[32]byte) bool {
 	h, err := blake2s.New128(k[:])
 	if err != nil {
 		return false // not possible with a key of 32 bytes
@@ -92,20 +95,20 @@ func open(k [32]byte, sealed, hash []byte) ([]byte, bool) {
 
 // initiation is what the responder can read of an initiation.
 type initiation struct {
-	static key.Public
-	ok     bool // static could be decrypted
+	Static key.Public
+	OK     bool // static could be decrypted
 
 	hash, chain [32]byte
 	sealed      [28]byte // the timestamp
 }
 
-// readInitiation decrypts the static key in msg, an initiation for us. It
+// ReadInitiation decrypts the static key in msg, an initiation for us. It
 // takes one multiplication on the curve.
-func readInitiation(msg []byte, own *identity) (in initiation) {
+func ReadInitiation(msg []byte, own *Identity) (in initiation) {
 	if len(msg) != probe.LenInitiation || own.private == nil {
 		return in
 	}
-	eph, err := ecdh.X25519().NewPublicKey(msg[initEphemeral:initStatic])
+	eph, err := ecdh.X25519().NewPublicKey(msg[InitiationEphemeral:initStatic])
 	if err != nil {
 		return in
 	}
@@ -113,24 +116,24 @@ func readInitiation(msg []byte, own *identity) (in initiation) {
 	if err != nil {
 		return in
 	}
-	h := mixHash(mixHash(noiseHash, own.public[:]), eph.Bytes())
-	chain, k := kdf2(kdf1(noiseChain, eph.Bytes()), shared)
+	h := mixHash(mixHash(firstHash, own.Public[:]), eph.Bytes())
+	chain, k := kdf2(kdf1(firstChain, eph.Bytes()), shared)
 	static, ok := open(k, msg[initStatic:initTimestamp], h[:])
 	if !ok {
 		return in
 	}
-	in.static, in.ok = key.Public(static), true
+	in.Static, in.OK = key.Public(static), true
 	in.hash, in.chain = mixHash(h, msg[initStatic:initTimestamp]), chain
 	copy(in.sealed[:], msg[initTimestamp:])
 	return in
 }
 
-// timestamp decrypts the initiator's clock. It takes another multiplication.
-func (in *initiation) timestamp(own *identity) (time.Time, bool) {
+// Timestamp decrypts the initiator's clock. It takes another multiplication.
+func (in *initiation) Timestamp(own *Identity) (time.Time, bool) {
 	if own.private == nil {
 		return time.Time{}, false
 	}
-	static, err := ecdh.X25519().NewPublicKey(in.static[:])
+	static, err := ecdh.X25519().NewPublicKey(in.Static[:])
 	if err != nil {
 		return time.Time{}, false
 	}

@@ -1,4 +1,4 @@
-package tunnel
+package noise
 
 import (
 	"testing"
@@ -9,12 +9,12 @@ import (
 
 // BenchmarkReadInitiation is what a message that claims to be an initiation costs who reads it.
 func BenchmarkReadInitiation(b *testing.B) {
-	own := newIdentity(key.GeneratePrivate())
-	msg := tunneltest.InitiationTo(b, &own.mac1)
-	msg[initEphemeral] = 9
+	own := NewIdentity(key.GeneratePrivate())
+	msg := tunneltest.InitiationTo(b, &own.MAC1)
+	msg[InitiationEphemeral] = 9
 	b.ReportAllocs()
 	for b.Loop() {
-		if readInitiation(msg, own).ok {
+		if ReadInitiation(msg, own).OK {
 			b.Fatal("nobody has made it")
 		}
 	}
