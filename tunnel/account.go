@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
 const (
@@ -82,7 +83,7 @@ func (a *accountant) missing(g gap) {
 // late notes that packets left that others had overtaken. When a session
 // begins, two goroutines of the device may send what waited for it, and so
 // exchange two batches.
-func (a *accountant) late(peer probe.PeerID, state tagState, first, last uint64) {
+func (a *accountant) late(peer probe.PeerID, state tag.State, first, last uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gaps = cut(a.gaps, peer, state, first, last)
@@ -90,7 +91,7 @@ func (a *accountant) late(peer probe.PeerID, state tagState, first, last uint64)
 }
 
 // refused notes a data message that the device looked at and left.
-func (a *accountant) refused(peer probe.PeerID, state tagState, ordinal uint64) {
+func (a *accountant) refused(peer probe.PeerID, state tag.State, ordinal uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refusals.put(packetID{peer, state, ordinal}, struct{}{})
@@ -104,7 +105,7 @@ func (a *accountant) flushed(id probe.PeerID, reason probe.Reason) {
 	w := &a.t.peers.get(id).out
 	last := w.entered.Load()
 	if from, to := w.leave(last+1, last); from <= to {
-		a.missing(gap{peer: id, state: tagOutbound, from: from, to: to, reason: reason})
+		a.missing(gap{peer: id, state: tag.Outbound, from: from, to: to, reason: reason})
 	}
 	a.kick()
 }
@@ -134,14 +135,14 @@ func (a *accountant) look() {
 // reclaim looks at a buffer that the device hands out anew: one whose tag says
 // that it came in and never went out holds a packet that was dropped.
 func (t *Tunnel) reclaim(b []byte) {
-	tag, state := t.findTag(b)
-	if state != tagInbound4 && state != tagInbound6 {
+	g, state := t.tags.Find(b)
+	if state != tag.Inbound4 && state != tag.Inbound6 {
 		return
 	}
-	id := packetID{tag.peer(), state, tag.ordinal()}
+	id := packetID{g.Peer(), state, g.Ordinal()}
 	var e probe.Event
-	tag.getInbound(&e)
-	tag.setState(t.magic, tagNone)
+	g.GetInbound(&e)
+	g.Clear(t.tags.Magic)
 	r, ok := t.examine(&e, b[:cap(b)])
 	if !ok {
 		return
@@ -156,13 +157,13 @@ func (t *Tunnel) reclaim(b []byte) {
 // authenticate is overwritten with zeros, the rest is an inner packet.
 func (t *Tunnel) examine(e *probe.Event, buf []byte) (remains, bool) {
 	end := int(e.OuterLen) - 16
-	if end <= headroom || end > len(buf) {
+	if end <= tag.Headroom || end > len(buf) {
 		return remains{}, false // a keepalive: nothing in it to judge by
 	}
 	if peer, _ := t.local.lookup(binary.LittleEndian.Uint32(buf[4:])); peer != e.Peer || !isData(buf) {
 		return remains{}, false // the device has made a keepalive of its own in it since
 	}
-	inner := buf[headroom:end]
+	inner := buf[tag.Headroom:end]
 	if allZero(inner) {
 		return remains{reason: probe.AuthenticationFailed}, true
 	}
@@ -253,7 +254,7 @@ func (a *accountant) sweepPeer(p *peer) (quiet bool) {
 		}
 		quiet = false
 		idle[i].rounds = 1
-		state := tagInbound4 + tagState(i-1)
+		state := tag.Inbound4 + tag.State(i-1)
 		if from, to := w.leave(entered+1, entered); from <= to {
 			a.missing(gap{peer: p.id, state: state, from: from, to: to})
 		}
@@ -281,6 +282,6 @@ func (a *accountant) overflow(p *peer, left, entered uint64) {
 	}
 	oldest := starts[len(starts)-deviceStaged]
 	if from, to := p.out.leave(oldest, oldest-1); from <= to {
-		a.missing(gap{peer: p.id, state: tagOutbound, from: from, to: to, reason: probe.StagedOverflow})
+		a.missing(gap{peer: p.id, state: tag.Outbound, from: from, to: to, reason: probe.StagedOverflow})
 	}
 }

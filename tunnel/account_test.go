@@ -6,30 +6,31 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 func TestGapIndex(t *testing.T) {
 	gaps := []gap{
-		{peer: 1, state: tagInbound4, from: 50, to: 50},
-		{peer: 2, state: tagInbound4, from: 12, to: 12},
-		{peer: 1, state: tagOutbound, from: 1, to: 100},
-		{peer: 1, state: tagInbound4, from: 10, to: 19},
-		{peer: 1, state: tagInbound6, from: 11, to: 11},
+		{peer: 1, state: tag.Inbound4, from: 50, to: 50},
+		{peer: 2, state: tag.Inbound4, from: 12, to: 12},
+		{peer: 1, state: tag.Outbound, from: 1, to: 100},
+		{peer: 1, state: tag.Inbound4, from: 10, to: 19},
+		{peer: 1, state: tag.Inbound6, from: 11, to: 11},
 	}
 	index := indexGaps(gaps, false)
 	for _, c := range []struct {
 		peer    probe.PeerID
-		state   tagState
+		state   tag.State
 		ordinal uint64
 		want    int // -1: in none
 	}{
-		{peer: 1, state: tagInbound4, ordinal: 9, want: -1}, {peer: 1, state: tagInbound4, ordinal: 10, want: 3},
-		{peer: 1, state: tagInbound4, ordinal: 19, want: 3}, {peer: 1, state: tagInbound4, ordinal: 20, want: -1},
-		{peer: 1, state: tagInbound4, ordinal: 50}, {peer: 1, state: tagInbound4, ordinal: 51, want: -1},
-		{peer: 2, state: tagInbound4, ordinal: 12, want: 1}, {peer: 2, state: tagInbound6, ordinal: 12, want: -1},
-		{peer: 1, state: tagInbound6, ordinal: 11, want: 4}, {peer: 1, state: tagOutbound, ordinal: 11, want: -1},
-		{peer: 3, state: tagInbound4, ordinal: 10, want: -1},
+		{peer: 1, state: tag.Inbound4, ordinal: 9, want: -1}, {peer: 1, state: tag.Inbound4, ordinal: 10, want: 3},
+		{peer: 1, state: tag.Inbound4, ordinal: 19, want: 3}, {peer: 1, state: tag.Inbound4, ordinal: 20, want: -1},
+		{peer: 1, state: tag.Inbound4, ordinal: 50}, {peer: 1, state: tag.Inbound4, ordinal: 51, want: -1},
+		{peer: 2, state: tag.Inbound4, ordinal: 12, want: 1}, {peer: 2, state: tag.Inbound6, ordinal: 12, want: -1},
+		{peer: 1, state: tag.Inbound6, ordinal: 11, want: 4}, {peer: 1, state: tag.Outbound, ordinal: 11, want: -1},
+		{peer: 3, state: tag.Inbound4, ordinal: 10, want: -1},
 	} {
 		got, ok := index.find(gaps, gapWay{c.peer, c.state}, c.ordinal)
 		if !ok {
@@ -76,7 +77,7 @@ func BenchmarkSettle(b *testing.B) {
 			var gaps []gap
 			for i := range n {
 				at := 1 + uint64(i)*22500/accountQueue
-				gaps = append(gaps, gap{peer: probe.PeerID(1 + i%4), state: tagInbound4, from: at, to: at})
+				gaps = append(gaps, gap{peer: probe.PeerID(1 + i%4), state: tag.Inbound4, from: at, to: at})
 			}
 			for b.Loop() {
 				r.t.acct.each(probe.LaneUDPReceive, gaps, false, func(*gap, *probe.Event) {})
@@ -137,7 +138,7 @@ func TestOvertakenPackets(t *testing.T) {
 	p := tn.peers.ensure(key.Public{1})
 	p.out.entered.Store(30)
 	send := func(first, last uint64) {
-		d := departures{peer: p.id, state: tagOutbound, first: first, last: last}
+		d := departures{peer: p.id, state: tag.Outbound, first: first, last: last}
 		d.flush(tn)
 	}
 	tn.acct = newAccountant(tn) // not running

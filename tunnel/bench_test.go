@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -87,7 +88,7 @@ func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 	for range rigPool {
 		b := make([]byte, 65535)
 		b[0] = probe.TypeData
-		copy(b[headroom:], pkt)
+		copy(b[tag.Headroom:], pkt)
 		r.pool = append(r.pool, b)
 	}
 	r.bufs, r.sizes, r.eps = make([][]byte, batch), make([]int, batch), make([]conn.Endpoint, batch)
@@ -110,21 +111,21 @@ func (r *rig) take() {
 func (r *rig) address(buf []byte, inbound bool) {
 	peer := r.turn % r.peers
 	binary.LittleEndian.PutUint32(buf[4:], rigIndex(peer))
-	at := headroom + 16 // IPv4 destination
+	at := tag.Headroom + 16 // IPv4 destination
 	if inbound {
-		at = headroom + 12
+		at = tag.Headroom + 12
 	}
-	if buf[headroom]>>4 == 6 {
-		at = headroom + 36
+	if buf[tag.Headroom]>>4 == 6 {
+		at = tag.Headroom + 36
 		if inbound {
-			at = headroom + 20
+			at = tag.Headroom + 20
 		}
 	}
 	buf[at+2], buf[at+3] = byte(peer>>8), byte(peer)
 }
 
 func (r *rig) length() int {
-	if r.pool[0][headroom]>>4 == 6 {
+	if r.pool[0][tag.Headroom]>>4 == 6 {
 		return 1360
 	}
 	return 1328
@@ -166,7 +167,7 @@ func (r *rig) fill(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error)
 // outbound takes one batch of one peer through both seams.
 func (r *rig) outbound() {
 	r.take()
-	n, _ := r.tun.Read(r.bufs, r.sizes, headroom)
+	n, _ := r.tun.Read(r.bufs, r.sizes, tag.Headroom)
 	for i := range n {
 		r.msgs[i] = r.bufs[i][:r.sizes[i]+32]
 	}
@@ -178,9 +179,9 @@ func (r *rig) inbound() {
 	r.take()
 	n, _ := r.in.receive(r.bufs, r.sizes, r.eps)
 	for i := range n {
-		r.msgs[i] = r.bufs[i][:headroom+r.length()]
+		r.msgs[i] = r.bufs[i][:tag.Headroom+r.length()]
 	}
-	_, _ = r.tun.Write(r.msgs[:n], headroom)
+	_, _ = r.tun.Write(r.msgs[:n], tag.Headroom)
 }
 
 func benchmarkSeams(b *testing.B, way func(*rig)) {

@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -68,9 +69,9 @@ func TestTagsOfLongPackets(t *testing.T) {
 	a, b := pair(t, nil)
 	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	b.receive(t)
-	sizes := []int{0, 1300, tagNear, 9000, 32000, 65000, tagFar - 28 - tagGrowth - headroom}
+	sizes := []int{0, 1300, tag.NearAt, 9000, 32000, 65000, tag.FarAt - 28 - tag.Growth - tag.Headroom}
 	for d := range 80 { // around the longest that is near
-		sizes = append(sizes, tagNear-120+d)
+		sizes = append(sizes, tag.NearAt-120+d)
 	}
 	wa := a.Recorder().Subscribe(probe.SubscribeOptions{})
 	wb := b.Recorder().Subscribe(probe.SubscribeOptions{})
@@ -291,7 +292,7 @@ func TestHostAnswersForTheNode(t *testing.T) {
 			if a.to != e.addr || probe.Checksum(a.message) != 0 {
 				t.Errorf("to %s: %x", a.to, a.message)
 			}
-			got.DecodeInner(outside(ip("10.0.0.7"), a.to, a.message)[headroom:])
+			got.DecodeInner(outside(ip("10.0.0.7"), a.to, a.message)[tag.Headroom:])
 		}
 		_, from, to, _ := got.Quoted()
 		if why, ok := got.NodeSays(); !ok || why != probe.NoAllowedIPsMatch || from.String() != "10.0.0.1:5" || to.String() != "10.9.9.9:6" {

@@ -6,12 +6,13 @@ import (
 	"sort"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
 // gap is a range of ordinals whose packets did not leave the device.
 type gap struct {
 	peer     probe.PeerID
-	state    tagState
+	state    tag.State
 	from, to uint64
 	reason   probe.Reason // where it is known
 	tries    int          // rounds in which the cause was sought
@@ -20,12 +21,12 @@ type gap struct {
 // packetID names one packet inside the device.
 type packetID struct {
 	peer    probe.PeerID
-	state   tagState
+	state   tag.State
 	ordinal uint64
 }
 
 // cut takes the ordinals first to last out of gaps.
-func cut(gaps []gap, peer probe.PeerID, state tagState, first, last uint64) []gap {
+func cut(gaps []gap, peer probe.PeerID, state tag.State, first, last uint64) []gap {
 	for i := range gaps {
 		g := &gaps[i]
 		if g.peer != peer || g.state != state || g.to < first || g.from > last {
@@ -44,7 +45,7 @@ func cut(gaps []gap, peer probe.PeerID, state tagState, first, last uint64) []ga
 // gapWay names a way: of one peer, in one direction.
 type gapWay struct {
 	peer  probe.PeerID
-	state tagState
+	state tag.State
 }
 
 // gapIndex finds gaps by ordinal: the places of each way's gaps in a list, in
@@ -54,7 +55,7 @@ type gapIndex map[gapWay][]int
 func indexGaps(gaps []gap, outbound bool) gapIndex {
 	index := make(gapIndex)
 	for i, g := range gaps {
-		if (g.state == tagOutbound) == outbound {
+		if (g.state == tag.Outbound) == outbound {
 			k := gapWay{g.peer, g.state}
 			index[k] = append(index[k], i)
 		}

@@ -8,6 +8,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
 const (
@@ -80,7 +81,7 @@ func (r *refuser) answer(a refusal) {
 		return
 	}
 	// Not delivered is no worse than not sent: as ICMP always is.
-	_, _ = r.tun.Write([][]byte{outside(a.dst, a.src, a.message)}, headroom)
+	_, _ = r.tun.Write([][]byte{outside(a.dst, a.src, a.message)}, tag.Headroom)
 }
 
 // answerable reports whether an ICMP error may be sent about pkt: not about an
@@ -132,19 +133,19 @@ func unreachable(pkt []byte, why probe.Reason) []byte {
 // outside returns a buffer with an ICMP message in a packet from src to dst at headroom.
 func outside(src, dst netip.Addr, message []byte) []byte {
 	if src.Is4() {
-		b := make([]byte, headroom+20+len(message))
-		ip := b[headroom : headroom+20]
+		b := make([]byte, tag.Headroom+20+len(message))
+		ip := b[tag.Headroom : tag.Headroom+20]
 		ip[0], ip[1] = 0x45, 0xc0 // internetwork control, as the kernel's ICMP errors
 		binary.BigEndian.PutUint16(ip[2:], uint16(20+len(message)))
 		ip[8], ip[9] = 64, 1
 		copy(ip[12:], src.AsSlice())
 		copy(ip[16:], dst.AsSlice())
 		binary.BigEndian.PutUint16(ip[10:], probe.Checksum(ip))
-		copy(b[headroom+20:], message)
+		copy(b[tag.Headroom+20:], message)
 		return b
 	}
-	b := make([]byte, headroom+40+len(message))
-	ip, icmp := b[headroom:headroom+40], b[headroom+40:]
+	b := make([]byte, tag.Headroom+40+len(message))
+	ip, icmp := b[tag.Headroom:tag.Headroom+40], b[tag.Headroom+40:]
 	ip[0] = 0x60
 	binary.BigEndian.PutUint16(ip[4:], uint16(len(message)))
 	ip[6], ip[7] = 58, 64

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
 // An answer that a host would take: from the destination, about the packet, and with
@@ -23,7 +24,7 @@ func TestUnreachable(t *testing.T) {
 		{name: "IPv6, of odd length", packet: packet6, typ: 1, code: 3},
 	} {
 		src, dst := ends(test.packet)
-		answer := outside(dst, src, unreachable(test.packet, probe.NoAllowedIPsMatch))[headroom:]
+		answer := outside(dst, src, unreachable(test.packet, probe.NoAllowedIPsMatch))[tag.Headroom:]
 		var asked, e probe.Event
 		if !asked.DecodeInner(test.packet) || !e.DecodeInner(answer) {
 			t.Fatalf("%s: not decoded: %x", test.name, answer)

@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/internal/noise"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
 // peer is what the tunnel knows of one peer. A peer that is removed and added again
@@ -223,11 +224,11 @@ func (ps *peers) named(arg any) *peer {
 }
 
 // way is the one that packets in state s are on.
-func (p *peer) way(s tagState) *way {
-	if s == tagOutbound {
+func (p *peer) way(s tag.State) *way {
+	if s == tag.Outbound {
 		return &p.out
 	}
-	return &p.in[s-tagInbound4]
+	return &p.in[s-tag.Inbound4]
 }
 
 func (p *peer) setName(name string) { p.name.Store(&name) }

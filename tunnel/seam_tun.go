@@ -9,10 +9,8 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
-
-// headroom is the space before a packet in a buffer: the device's data header.
-const headroom = 16
 
 // tunSeam is the TUN device as the WireGuard device sees it: whatever lies
 // under it, and a look at every packet that passes.
@@ -55,18 +53,18 @@ type run struct {
 }
 
 func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
-	t := s.t
-	now := t.clock.now()
-	cur := run{p: t.peers.get(0)}
+	w := s.t
+	now := w.clock.now()
+	cur := run{p: w.peers.get(0)}
 	var first uint64 // ordinal of the run's first packet
-	taps := t.tapped()
-	b := t.rec.Begin(probe.LaneTUNRead)
+	taps := w.tapped()
+	b := w.rec.Begin(probe.LaneTUNRead)
 	for i := range bufs {
 		if sizes[i] < 1 {
 			continue
 		}
 		end := offset + sizes[i]
-		tag := t.tagOf(bufs[i][:end], tagGrowth)
+		t := w.tags.Of(bufs[i][:end], tag.Growth)
 		pkt := bufs[i][offset:end]
 		e := b.Next()
 		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNRead, probe.KindInner, probe.NoPrefix
@@ -74,7 +72,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		taps.inner(probe.LaneTUNRead, e.Seq, pkt)
 		if cur.p.id != e.Peer {
 			cur.flush(&s.gate)
-			p := t.peers.get(e.Peer)
+			p := w.peers.get(e.Peer)
 			entered := p.out.entered.Load()
 			cur = run{p, entered, entered-p.stillLeft > maxInside && p.overflows(now)}
 			first = entered + 1
@@ -87,27 +85,27 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 			e.Reason = probe.StagedOverflow
 			sizes[i] = 0
 			cur.p.drop(e.Reason, 1)
-			tag.clear(t.magic)
+			t.Clear(w.tags.Magic)
 			continue
 		}
 		if e.Reason != probe.ReasonNone {
 			cur.p.drop(e.Reason, 1)
-			t.icmp.refuse(pkt, e.Reason)
-			tag.clear(t.magic)
+			w.icmp.refuse(pkt, e.Reason)
+			t.Clear(w.tags.Magic)
 			continue
 		}
-		if tag == nil {
-			t.untagged.Add(1)
+		if t == nil {
+			w.untagged.Add(1)
 			continue
 		}
 		cur.last++
 		e.Pair = cur.last
-		tag.putOutbound(t.magic, e, cur.last)
+		t.PutOutbound(w.tags.Magic, e, cur.last)
 	}
 	cur.flush(&s.gate)
 	taps.end(probe.LaneTUNRead)
 	b.End()
-	t.busy()
+	w.busy()
 }
 
 func (r *run) flush(g *gate) {
@@ -148,27 +146,27 @@ func (s *tunSeam) Write(bufs [][]byte, offset int) (int, error) {
 }
 
 func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
-	t := s.t
-	now := t.clock.now()
+	w := s.t
+	now := w.clock.now()
 	var leaving departures
 	var last departed
-	taps := t.tapped()
-	b := t.rec.Begin(probe.LaneTUNWrite)
+	taps := w.tapped()
+	b := w.rec.Begin(probe.LaneTUNWrite)
 	for _, buf := range bufs {
 		e := b.Next()
 		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNWrite, probe.KindInner, probe.NoPrefix
-		tag, state := t.findTag(buf)
-		if offset >= headroom {
-			e.Receiver = binary.LittleEndian.Uint32(buf[offset-headroom+4:])
-			e.Counter = binary.LittleEndian.Uint64(buf[offset-headroom+8:])
+		t, state := w.tags.Find(buf)
+		if offset >= tag.Headroom {
+			e.Receiver = binary.LittleEndian.Uint32(buf[offset-tag.Headroom+4:])
+			e.Counter = binary.LittleEndian.Uint64(buf[offset-tag.Headroom+8:])
 		}
-		if state == tagInbound4 || state == tagInbound6 {
-			tag.getInbound(e)
-			leaving.add(t, e.Peer, state, tag.ordinal())
-			tag.setState(t.magic, tagNone)
+		if state == tag.Inbound4 || state == tag.Inbound6 {
+			t.GetInbound(e)
+			leaving.add(w, e.Peer, state, t.Ordinal())
+			t.Clear(w.tags.Magic)
 			last = departed{e.Peer, e.Seq, e.OuterSrc, e.OuterSrcPort}
 		} else {
-			t.untagged.Add(1)
+			w.untagged.Add(1)
 		}
 		pkt := buf[offset:]
 		taps.inner(probe.LaneTUNWrite, e.Seq, pkt)
@@ -183,12 +181,12 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	}
 	taps.end(probe.LaneTUNWrite)
 	b.End()
-	leaving.flush(t)
+	leaving.flush(w)
 	if last.peer != 0 {
-		p := t.peers.get(last.peer)
+		p := w.peers.get(last.peer)
 		p.heard.Store(now)
 		from := netip.AddrPortFrom(last.from.Netip(), last.port)
-		t.endpointSeen(p, from, last.seq)
+		w.endpointSeen(p, from, last.seq)
 	}
 }
 
@@ -204,21 +202,21 @@ type departed struct {
 // touched once for each unbroken series.
 type departures struct {
 	peer        probe.PeerID
-	state       tagState // tagNone: none yet
+	state       tag.State // None: none yet
 	first, last uint64
 }
 
-func (d *departures) add(t *Tunnel, peer probe.PeerID, state tagState, ordinal uint64) {
+func (d *departures) add(w *Tunnel, peer probe.PeerID, state tag.State, ordinal uint64) {
 	if d.peer == peer && d.state == state && ordinal == d.last+1 {
 		d.last = ordinal
 		return
 	}
-	d.flush(t)
+	d.flush(w)
 	*d = departures{peer, state, ordinal, ordinal}
 }
 
 func (d *departures) flush(t *Tunnel) {
-	if d.state == tagNone {
+	if d.state == tag.None {
 		return
 	}
 	w := t.peers.get(d.peer).way(d.state)
@@ -227,5 +225,5 @@ func (d *departures) flush(t *Tunnel) {
 	} else if from, to := w.leave(d.first, d.last); from <= to {
 		t.acct.missing(gap{peer: d.peer, state: d.state, from: from, to: to})
 	}
-	d.state = tagNone
+	d.state = tag.None
 }

@@ -9,6 +9,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
 // udpSeam is the UDP bind as the WireGuard device sees it: whatever lies under
@@ -73,7 +74,7 @@ type receiver struct {
 	port uint16
 }
 
-func (r *receiver) state() tagState { return tagInbound4 + tagState(r.index) }
+func (r *receiver) state() tag.State { return tag.Inbound4 + tag.State(r.index) }
 
 func (r *receiver) receive(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
 	r.refused(bufs)
@@ -99,13 +100,13 @@ func (r *receiver) refused(bufs [][]byte) {
 		if r.seqs[i] == untouched {
 			continue
 		}
-		tag, state := r.t.findTag(b)
-		if state == tagNone {
+		t, state := r.t.tags.Find(b)
+		if state == tag.None {
 			continue
 		}
-		if r.seqs[i] != 0 && state == r.state() && tag.seq() == r.seqs[i] {
-			r.t.acct.refused(tag.peer(), r.state(), tag.ordinal())
-			tag.setState(r.t.magic, tagNone)
+		if r.seqs[i] != 0 && state == r.state() && t.Seq() == r.seqs[i] {
+			r.t.acct.refused(t.Peer(), r.state(), t.Ordinal())
+			t.Clear(r.t.tags.Magic)
 			continue
 		}
 		r.t.reclaim(b)
@@ -113,11 +114,11 @@ func (r *receiver) refused(bufs [][]byte) {
 }
 
 func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
-	t := r.t
-	now, port := t.clock.now(), uint16(t.port.Load())
-	cur := run{p: t.peers.get(0)}
-	taps := t.tapped()
-	batch := t.rec.Begin(probe.LaneUDPReceive)
+	w := r.t
+	now, port := w.clock.now(), uint16(w.port.Load())
+	cur := run{p: w.peers.get(0)}
+	taps := w.tapped()
+	batch := w.rec.Begin(probe.LaneUDPReceive)
 	for i, buf := range bufs {
 		if sizes[i] == 0 {
 			if i < len(r.seqs) {
@@ -133,9 +134,9 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 			ap := addrPort(eps[i])
 			r.ep, r.from, r.port = eps[i], probe.AddrFrom(ap.Addr()), ap.Port()
 		}
-		tag := t.tagOf(msg, 0)
+		t := w.tags.Of(msg, 0)
 		if !isData(msg) && r.handshake(msg, now, eps[i]) {
-			tag.clear(t.magic)
+			t.Clear(w.tags.Magic)
 			continue
 		}
 		e := batch.Next()
@@ -146,21 +147,21 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 			r.session(e, &cur)
 		}
 		if e.Reason != probe.ReasonNone {
-			t.peers.get(0).drop(e.Reason, 1)
-			tag.clear(t.magic)
+			w.peers.get(0).drop(e.Reason, 1)
+			t.Clear(w.tags.Magic)
 			continue
 		}
-		if tag == nil || i >= len(r.seqs) {
-			t.untagged.Add(1)
+		if t == nil || i >= len(r.seqs) {
+			w.untagged.Add(1)
 			continue
 		}
-		tag.putInbound(t.magic, r.state(), e, e.Pair)
+		t.PutInbound(w.tags.Magic, r.state(), e, e.Pair)
 		r.seqs[i] = e.Seq
 	}
 	r.flush(&cur)
 	taps.end(probe.LaneUDPReceive)
 	batch.End()
-	t.busy()
+	w.busy()
 }
 
 // isData reports whether msg is a data message or a keepalive, by its looks.
@@ -219,22 +220,22 @@ func (s *udpSeam) Send(bufs [][]byte, ep conn.Endpoint) error {
 }
 
 func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
-	t := s.t
+	w := s.t
 	if len(bufs) == 1 && !isData(bufs[0]) {
 		var e probe.Event
 		if e.DecodeOuter(bufs[0]) == probe.ReasonNone {
-			return t.handshakeSent(bufs[0], &e, ep)
+			return w.handshakeSent(bufs[0], &e, ep)
 		}
 	}
-	now := t.clock.now()
+	now := w.clock.now()
 	to := addrPort(ep)
-	dst, srcPort := probe.AddrFrom(to.Addr()), uint16(t.port.Load())
+	dst, srcPort := probe.AddrFrom(to.Addr()), uint16(w.port.Load())
 	var leaving departures
 	var receiver uint32
 	var initiator bool
 	var last uint64
-	taps := t.tapped()
-	b := t.rec.Begin(probe.LaneUDPSend)
+	taps := w.tapped()
+	b := w.rec.Begin(probe.LaneUDPSend)
 	for _, buf := range bufs {
 		e := b.Next()
 		e.Time, e.Seam, e.PrefixBits = now, probe.SeamUDPSend, probe.NoPrefix
@@ -243,15 +244,15 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 		taps.outer(probe.LaneUDPSend, e.Seq, buf)
 		if e.Receiver != receiver || peer == 0 {
 			receiver = e.Receiver
-			peer, initiator = t.remote.lookup(receiver)
+			peer, initiator = w.remote.lookup(receiver)
 		}
 		last = e.Seq
-		if tag, state := t.findTag(buf); e.Kind == probe.KindData && state == tagOutbound {
-			tag.getOutbound(e)
-			leaving.add(t, e.Peer, tagOutbound, tag.ordinal())
-			tag.setState(t.magic, tagNone)
+		if t, state := w.tags.Find(buf); e.Kind == probe.KindData && state == tag.Outbound {
+			t.GetOutbound(e)
+			leaving.add(w, e.Peer, tag.Outbound, t.Ordinal())
+			t.Clear(w.tags.Magic)
 		} else if e.Kind == probe.KindData {
-			t.untagged.Add(1)
+			w.untagged.Add(1)
 		}
 		switch {
 		case e.Peer == 0:
@@ -262,15 +263,15 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 			if e.Peer != peer && peer != 0 {
 				e.Flags |= probe.FlagPeerMismatch
 				e.Peer = peer
-				t.mismatches.Add(1)
+				w.mismatches.Add(1)
 			}
 		}
 	}
 	taps.end(probe.LaneUDPSend)
 	b.End()
-	leaving.flush(t)
+	leaving.flush(w)
 	if peer != 0 {
-		t.endpointUsed(t.peers.get(peer), to, last)
+		w.endpointUsed(w.peers.get(peer), to, last)
 	}
 	return peer
 }

@@ -9,6 +9,7 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
 // rejectAfter is the age in nanoseconds at which a session ends
@@ -64,7 +65,7 @@ func (a *accountant) lookPool() {
 	for range poolLook {
 		buf := a.t.dev.GetMessageBuffer()
 		held = append(held, buf)
-		if allZero(nearTag(buf[:])) {
+		if allZero(tag.Near(buf[:])) {
 			break // a new one: there are no more
 		}
 		a.t.reclaim(buf[:])
@@ -83,9 +84,9 @@ func (a *accountant) each(lane probe.Lane, gaps []gap, outbound bool, f func(g *
 		return found
 	}
 	a.t.rec.Scan(lane, func(e *probe.Event) bool {
-		state := tagOutbound
+		state := tag.Outbound
 		if !outbound {
-			state = tagInbound4 + tagState(e.Info)
+			state = tag.Inbound4 + tag.State(e.Info)
 		}
 		if i, ok := index.find(gaps, gapWay{e.Peer, state}, e.Pair); ok {
 			found[i]++
@@ -108,7 +109,7 @@ func (a *accountant) settleOutbound(gaps []gap) {
 	})
 	a.record(drops)
 	for i, g := range gaps {
-		if g.state == tagOutbound && found[i] < g.to-g.from+1 {
+		if g.state == tag.Outbound && found[i] < g.to-g.from+1 {
 			reason := g.reason
 			if reason == probe.ReasonNone {
 				reason = probe.StagedOverflow
@@ -139,7 +140,7 @@ func (a *accountant) settleInbound(gaps []gap) {
 		lost = append(lost, lostMessage{*e, g.tries})
 	})
 	for i, g := range gaps {
-		if g.state != tagOutbound && found[i] < g.to-g.from+1 {
+		if g.state != tag.Outbound && found[i] < g.to-g.from+1 {
 			a.t.peers.get(g.peer).drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
 		}
 	}
@@ -214,7 +215,7 @@ func (a *accountant) unexplained(lost []lostMessage) bool {
 }
 
 func idOf(e *probe.Event) packetID {
-	return packetID{e.Peer, tagInbound4 + tagState(e.Info), e.Pair}
+	return packetID{e.Peer, tag.Inbound4 + tag.State(e.Info), e.Pair}
 }
 
 // cause sets the reason why the data message e was not written to the TUN

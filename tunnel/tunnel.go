@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/internal/noise"
+	"github.com/wgnode/wgnode/tunnel/internal/tag"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -31,8 +31,7 @@ type Tunnel struct {
 	local    *sessionTable // our indices: receivers of what comes in
 	remote   *sessionTable // the peers' indices: receivers of what goes out
 	clock    *clock
-	magic    uint64
-	far      atomic.Bool // there has been a packet whose tag is far
+	tags     *tag.Tags
 	identity atomic.Pointer[noise.Identity]
 	port     atomic.Uint32
 	mark     atomic.Uint32
@@ -87,7 +86,7 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 	t := &Tunnel{
 		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows), peers: newPeers(), allowed: newAllowedIPs(),
 		local: newSessionTable(), remote: newSessionTable(), clock: newClock(),
-		magic: rand.Uint64() &^ tagStateMask, done: make(chan struct{}),
+		tags: tag.New(), done: make(chan struct{}),
 	}
 	t.identity.Store(noise.NewIdentity(key.Private{}))
 	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev, o.SendICMP)

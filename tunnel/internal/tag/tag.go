@@ -1,11 +1,5 @@
-package tunnel
-
-import (
-	"encoding/binary"
-
-	"github.com/wgnode/wgnode/probe"
-)
-
+// Package tag recognizes packets on both sides of the device.
+//
 // A tag travels with a packet through the device, in an unused part of the pooled
 // 64 KiB buffer that the device encrypts or decrypts it in. The device never looks
 // beyond a packet's end, so what was written there at the first seam is found at the
@@ -32,96 +26,125 @@ import (
 //	64
 //
 // then the remaining inner fields of an outbound packet.
+//
+// Whoever has found a tag at the second seam clears it. So a tag that is found in a
+// buffer that the device hands out anew is that of a packet that was dropped.
+package tag
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"github.com/wgnode/wgnode/probe"
+)
+
 const (
-	tagSize = 96
+	size = 96
 	// bufferSize is what the device's pool has (device.MaxMessageSize).
 	bufferSize = 65535
-	// tagNear is where near tags are: a cache line's beginning.
-	tagNear = 4096 - 128
-	// tagFar is where far ones are. Upstream's Bind may append packets to each
+	// NearAt is where near tags are: a cache line's beginning.
+	NearAt = 4096 - 128
+	// FarAt is where far ones are. Upstream's Bind may append packets to each
 	// other in the first one's buffer, up to 65507 bytes; by then the tags have been
 	// read.
-	tagFar = bufferSize - 31 - tagSize
-	// tagGrowth is how much longer a packet is when it leaves the device encrypted:
+	FarAt = bufferSize - 31 - size
+	// Growth is how much longer a packet is when it leaves the device encrypted:
 	// up to 15 bytes of padding, and 16 of authentication.
-	tagGrowth = 31
+	Growth = 31
 )
 
-type tagState uint64
+// State says where the packet of a tag has entered the device; it is part of the tag.
+type State uint64
 
 const (
-	tagNone     tagState = iota // left the device, or never entered
-	tagOutbound                 // entered from the TUN device
-	tagInbound4                 // entered from the first receive function
-	tagInbound6                 // entered from the second
+	None     State = iota // left the device, or never entered
+	Outbound              // entered from the TUN device
+	Inbound4              // entered from the first receive function
+	Inbound6              // entered from the second
 )
 
-const tagStateMask = 7
+const stateMask = 7
 
-// tag is a view of a part of one buffer.
-type tag []byte
+// Headroom is the space before a packet in a buffer: the device's data header.
+const Headroom = 16
 
-// tagOf returns the place for the tag of the message b, which is at the beginning of
+// Tags are those of one tunnel.
+type Tags struct {
+	Magic uint64      // what tells its tags from what else is in memory; it does not change
+	far   atomic.Bool // there has been a packet whose tag is far
+}
+
+// New returns those of a tunnel that has none yet.
+func New() *Tags { return &Tags{Magic: rand.Uint64() &^ stateMask} }
+
+// Tag is a view of a part of one buffer.
+type Tag []byte
+
+// Of returns the place for the tag of the message b, which is at the beginning of
 // its buffer, if it is to grow by no more than growth. It is nil if b is in no buffer
 // of the pool's (handshake messages have their own), or its content leaves no room.
-func (t *Tunnel) tagOf(b []byte, growth int) tag {
+func (ts *Tags) Of(b []byte, growth int) Tag {
 	switch end := len(b) + growth; {
-	case cap(b) != bufferSize || end > tagFar:
+	case cap(b) != bufferSize || end > FarAt:
 		return nil
-	case end <= tagNear:
-		return nearTag(b)
+	case end <= NearAt:
+		return Near(b)
 	}
-	t.far.Store(true)
-	return farTag(b)
+	ts.far.Store(true)
+	return far(b)
 }
 
-func nearTag(b []byte) tag { return tag(b[tagNear : tagNear+tagSize : tagNear+tagSize]) }
-func farTag(b []byte) tag  { return tag(b[tagFar : tagFar+tagSize : tagFar+tagSize]) }
+// Near is the place for a tag that is near.
+func Near(b []byte) Tag { return Tag(b[NearAt : NearAt+size : NearAt+size]) }
+func far(b []byte) Tag  { return Tag(b[FarAt : FarAt+size : FarAt+size]) }
 
-// findTag returns the tag that a message was given when it came in, and its state. b
+// Find returns the tag that a message was given when it came in, and its state. b
 // is at the beginning of the message's buffer; what it holds by now may be shorter
 // than it was, or longer. The tag is nil if b is in no buffer of the pool's.
-func (t *Tunnel) findTag(b []byte) (tag, tagState) {
+func (ts *Tags) Find(b []byte) (Tag, State) {
 	if cap(b) != bufferSize {
-		return nil, tagNone
+		return nil, None
 	}
-	near := nearTag(b)
-	if state := near.state(t.magic); state != tagNone || !t.far.Load() {
+	near := Near(b)
+	if state := near.state(ts.Magic); state != None || !ts.far.Load() {
 		return near, state
 	}
-	far := farTag(b)
-	return far, far.state(t.magic)
+	far := far(b)
+	return far, far.state(ts.Magic)
 }
 
-func (t tag) state(magic uint64) tagState {
+func (t Tag) state(magic uint64) State {
 	v := binary.NativeEndian.Uint64(t)
-	if v&^tagStateMask != magic {
-		return tagNone
+	if v&^stateMask != magic {
+		return None
 	}
-	return tagState(v & tagStateMask)
+	return State(v & stateMask)
 }
 
-func (t tag) setState(magic uint64, s tagState) {
-	binary.NativeEndian.PutUint64(t, magic|uint64(s))
-}
-
-// clear makes a buffer's old tag void; t may be nil.
-func (t tag) clear(magic uint64) {
+// Clear makes a buffer's old tag void; t may be nil.
+func (t Tag) Clear(magic uint64) {
 	if t != nil {
-		t.setState(magic, tagNone)
+		binary.NativeEndian.PutUint64(t, magic|uint64(None))
 	}
 }
 
-func (t tag) seq() uint64     { return binary.NativeEndian.Uint64(t[8:]) }
-func (t tag) ordinal() uint64 { return binary.NativeEndian.Uint64(t[16:]) }
-func (t tag) peer() probe.PeerID {
+// Seq is that of the event at the first seam, Ordinal the packet's among those of Peer
+// and of its direction.
+func (t Tag) Seq() uint64 { return binary.NativeEndian.Uint64(t[8:]) }
+
+// Ordinal is described at [Tag.Seq].
+func (t Tag) Ordinal() uint64 { return binary.NativeEndian.Uint64(t[16:]) }
+
+// Peer is whose packet it is.
+func (t Tag) Peer() probe.PeerID {
 	return probe.PeerID(binary.NativeEndian.Uint32(t[40:]))
 }
 
-// putOutbound stores what the event e of a TUN read knows.
-func (t tag) putOutbound(magic uint64, e *probe.Event, ordinal uint64) {
-	_ = t[tagSize-1]
-	binary.NativeEndian.PutUint64(t, magic|uint64(tagOutbound))
+// PutOutbound stores what the event e of a TUN read knows.
+func (t Tag) PutOutbound(magic uint64, e *probe.Event, ordinal uint64) {
+	_ = t[size-1]
+	binary.NativeEndian.PutUint64(t, magic|uint64(Outbound))
 	binary.NativeEndian.PutUint64(t[8:], e.Seq)
 	binary.NativeEndian.PutUint64(t[16:], ordinal)
 	*(*probe.Addr)(t[24:]) = e.InnerDst
@@ -133,9 +156,9 @@ func (t tag) putOutbound(magic uint64, e *probe.Event, ordinal uint64) {
 	t[66], t[67], t[68], t[69] = e.Proto, e.Info, e.PrefixBits, byte(e.Flags&^(probe.FlagQuotes|probe.FlagNodeSays))
 }
 
-// getOutbound fills e with what putOutbound stored.
-func (t tag) getOutbound(e *probe.Event) {
-	_ = t[tagSize-1]
+// GetOutbound fills e with what PutOutbound stored.
+func (t Tag) GetOutbound(e *probe.Event) {
+	_ = t[size-1]
 	e.Pair = binary.NativeEndian.Uint64(t[8:])
 	e.InnerDst = *(*probe.Addr)(t[24:])
 	e.Peer = probe.PeerID(binary.NativeEndian.Uint32(t[40:]))
@@ -146,9 +169,9 @@ func (t tag) getOutbound(e *probe.Event) {
 	e.Proto, e.Info, e.PrefixBits, e.Flags = t[66], t[67], t[68], probe.Flags(t[69])
 }
 
-// putInbound stores what the event e of a UDP receive knows.
-func (t tag) putInbound(magic uint64, s tagState, e *probe.Event, ordinal uint64) {
-	_ = t[tagSize-1]
+// PutInbound stores what the event e of a UDP receive knows.
+func (t Tag) PutInbound(magic uint64, s State, e *probe.Event, ordinal uint64) {
+	_ = t[size-1]
 	binary.NativeEndian.PutUint64(t, magic|uint64(s))
 	binary.NativeEndian.PutUint64(t[8:], e.Seq)
 	binary.NativeEndian.PutUint64(t[16:], ordinal)
@@ -158,9 +181,9 @@ func (t tag) putInbound(magic uint64, s tagState, e *probe.Event, ordinal uint64
 	binary.NativeEndian.PutUint16(t[46:], e.OuterLen)
 }
 
-// getInbound fills e with what putInbound stored.
-func (t tag) getInbound(e *probe.Event) {
-	_ = t[tagSize-1]
+// GetInbound fills e with what PutInbound stored.
+func (t Tag) GetInbound(e *probe.Event) {
+	_ = t[size-1]
 	e.Pair = binary.NativeEndian.Uint64(t[8:])
 	e.OuterSrc = *(*probe.Addr)(t[24:])
 	e.Peer = probe.PeerID(binary.NativeEndian.Uint32(t[40:]))
