@@ -74,7 +74,7 @@ func (a *accountant) missing(g gap) {
 		if reason == probe.ReasonNone {
 			reason = probe.LostInDevice
 		}
-		a.t.peers.get(g.peer).drop(reason, int(g.to-g.from+1))
+		a.t.m.peers.get(g.peer).drop(reason, int(g.to-g.from+1))
 		return
 	}
 	a.gaps = append(a.gaps, g)
@@ -102,7 +102,7 @@ func (a *accountant) flushed(id probe.PeerID, reason probe.Reason) {
 	if id == 0 {
 		return
 	}
-	w := &a.t.peers.get(id).out
+	w := &a.t.m.peers.get(id).out
 	last := w.entered.Load()
 	if from, to := w.leave(last+1, last); from <= to {
 		a.missing(gap{peer: id, state: tag.Outbound, from: from, to: to, reason: reason})
@@ -160,7 +160,7 @@ func (t *Tunnel) examine(e *probe.Event, buf []byte) (remains, bool) {
 	if end <= tag.Headroom || end > len(buf) {
 		return remains{}, false // a keepalive: nothing in it to judge by
 	}
-	if peer, _ := t.local.lookup(binary.LittleEndian.Uint32(buf[4:])); peer != e.Peer || !isData(buf) {
+	if peer, _ := t.m.local.lookup(binary.LittleEndian.Uint32(buf[4:])); peer != e.Peer || !isData(buf) {
 		return remains{}, false // the device has made a keepalive of its own in it since
 	}
 	inner := buf[tag.Headroom:end]
@@ -170,7 +170,7 @@ func (t *Tunnel) examine(e *probe.Event, buf []byte) (remains, bool) {
 	var r remains
 	if n, ok := innerLength(inner); ok && r.inner.DecodeInner(inner[:n]) {
 		r.reason = probe.Replayed
-		if from, _ := t.allowed.lookup(r.inner.InnerSrc.Netip()); from != e.Peer {
+		if from, _ := t.m.allowed.lookup(r.inner.InnerSrc.Netip()); from != e.Peer {
 			r.reason = probe.DisallowedSource
 		}
 		return r, true
@@ -213,7 +213,7 @@ func (a *accountant) forget() {
 // whether nothing is inside the device that another look could tell of.
 func (a *accountant) sweep() (quiet bool) {
 	quiet = true
-	for p := range a.t.peers.all() {
+	for p := range a.t.m.peers.all() {
 		if !a.sweepPeer(p) {
 			quiet = false
 		}

@@ -95,7 +95,7 @@ func BenchmarkSweep(b *testing.B) {
 	}
 	defer tn.Close()
 	for i := range 10_000 {
-		p := tn.peers.ensure(key.Public{byte(i), byte(i >> 8), 2})
+		p := tn.m.peers.ensure(key.Public{byte(i), byte(i >> 8), 2})
 		p.out.entered.Store(7)
 		p.out.left.Store(7)
 	}
@@ -114,7 +114,7 @@ func TestFlushOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tn.Close()
-	p := tn.peers.ensure(key.Public{1})
+	p := tn.m.peers.ensure(key.Public{1})
 	p.out.entered.Store(5)
 	p.out.left.Store(5)
 	a := newAccountant(tn) // not running
@@ -135,7 +135,7 @@ func TestOvertakenPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tn.Close()
-	p := tn.peers.ensure(key.Public{1})
+	p := tn.m.peers.ensure(key.Public{1})
 	p.out.entered.Store(30)
 	send := func(first, last uint64) {
 		d := departures{peer: p.id, state: tag.Outbound, first: first, last: last}

@@ -85,7 +85,7 @@ func compareMirror(t *testing.T, e *end, rnd *rand.Rand) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := routeCache{from: e.allowed}
+	cache := routeCache{from: e.m.allowed}
 	for range 200 {
 		a := randomAddr(rnd)
 		var want key.Public
@@ -100,7 +100,7 @@ func compareMirror(t *testing.T, e *end, rnd *rand.Rand) {
 		as := probe.AddrFrom(a)
 		for range 2 { // the second time from the cache
 			id, bits := cache.lookup(&as, a.Is6())
-			got := e.peers.get(id)
+			got := e.m.peers.get(id)
 			if best < 0 && (id != 0 || bits != probe.NoPrefix) || best >= 0 && (got.key != want || int(bits) != best) {
 				t.Errorf("%v: routed to peer %d by /%d, the device lists /%d", a, id, bits, best)
 				return

@@ -73,13 +73,13 @@ func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 	tb.Cleanup(tn.Close)
 	r := &rig{t: tn, peers: peers, kind: kind, ep: &conn.StdNetEndpoint{AddrPort: netip.MustParseAddrPort("192.0.2.1:51820")}}
 	for i := range peers {
-		p := tn.peers.ensure(key.Public{byte(i), byte(i >> 8), 1})
+		p := tn.m.peers.ensure(key.Public{byte(i), byte(i >> 8), 1})
 		p.configured.Store(true)
-		tn.endpointSet(p, netip.MustParseAddrPort("192.0.2.1:51820"), false)
+		tn.m.endpointSet(p, netip.MustParseAddrPort("192.0.2.1:51820"), false)
 		a := kind.addr(i)
-		tn.allowed.insert(netip.PrefixFrom(a, a.BitLen()), p.id)
-		tn.local.add(rigIndex(i), p.id, true, 1)
-		tn.remote.add(rigIndex(i), p.id, true, 1)
+		tn.m.allowed.insert(netip.PrefixFrom(a, a.BitLen()), p.id)
+		tn.m.local.add(rigIndex(i), p.id, true, 1)
+		tn.m.remote.add(rigIndex(i), p.id, true, 1)
 	}
 	r.tun = newTunSeam(&nullTUN{TUN: dev, r: r}, tn)
 	r.udp = &udpSeam{Bind: nullBind{testBind()}, t: tn}

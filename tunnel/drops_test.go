@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.zx2c4.com/wireguard/device"
@@ -86,11 +87,8 @@ func TestForgottenSession(t *testing.T) {
 		t.Errorf("%v of peer %d, receiver %#x", e.Reason, e.Peer, e.Receiver)
 	}
 	// A session that is past its time is told from one that is not known.
-	b.local.mu.Lock()
-	for index := range b.local.since {
-		b.local.since[index] -= rejectAfter
-	}
-	b.local.mu.Unlock()
+	b.m.local.add(e.Receiver, e.Peer+1, false, 1)
+	b.m.local.add(e.Receiver, e.Peer, false, time.Now().UnixNano()-rejectAfter)
 	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	awaitDrops(t, b, probe.ExpiredKey, 1)
 	awaitDrops(t, b, probe.UnknownIndex, 1)
@@ -164,7 +162,7 @@ func TestKeepalivesAreNoDrops(t *testing.T) {
 			t.Errorf("peer %d, %v", e.Peer, e.Reason)
 		}
 	}
-	p := b.peers.get(1)
+	p := b.m.peers.get(1)
 	until(t, "the keepalives are accounted for", func() bool {
 		return p.in[0].left.Load() == p.in[0].entered.Load() && p.in[1].left.Load() == p.in[1].entered.Load() && p.keepalives.Load() == 0
 	})

@@ -32,7 +32,7 @@ type cachedFlow struct {
 }
 
 func (c *flowCache) init(t *Tunnel, outbound bool) {
-	c.t, c.outbound, c.routes.from = t, outbound, t.allowed
+	c.t, c.outbound, c.routes.from = t, outbound, t.m.allowed
 }
 
 // find finds the prefix of the packet pkt, from which e was decoded, towards the
@@ -43,7 +43,7 @@ func (c *flowCache) find(e *probe.Event, pkt []byte, now int64) (here bool) {
 	h := ports ^ binary.NativeEndian.Uint32(e.InnerSrc[12:]) ^ binary.NativeEndian.Uint32(e.InnerDst[12:])
 	f := &c.flows[h*0x9e3779b1>>(32-flowCacheBits)]
 	plain := tellsNothing(e, pkt, v6)
-	generation := c.t.allowed.generation.Load()
+	generation := c.t.m.allowed.generation.Load()
 	if plain && f.ports == ports && f.proto == e.Proto && f.v6 == v6 && f.generation == generation &&
 		f.from == e.Peer && f.src == e.InnerSrc && f.dst == e.InnerDst {
 		if here, ok := f.ref.Here(now); ok {

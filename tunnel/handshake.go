@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/time/rate"
 	"golang.zx2c4.com/wireguard/conn"
@@ -67,7 +66,7 @@ func newHandshakes(t *Tunnel) *handshakes {
 // handshakeReceived records a handshake message. e has kind, indices, time and
 // source already.
 func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
-	e.Seam, e.PrefixBits, e.OuterDstPort = probe.SeamUDPReceive, probe.NoPrefix, uint16(t.port.Load())
+	e.Seam, e.PrefixBits, e.OuterDstPort = probe.SeamUDPReceive, probe.NoPrefix, uint16(t.m.port.Load())
 	switch e.Kind {
 	case probe.KindInitiation:
 		e.Checkpoint = probe.B1
@@ -78,10 +77,10 @@ func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint)
 		t.hs.responseReceived(msg, e, ep)
 	case probe.KindCookie:
 		e.Checkpoint = probe.A3
-		e.Peer, _ = t.local.lookup(e.Receiver)
+		e.Peer, _ = t.m.local.lookup(e.Receiver)
 	}
 	if e.Reason != probe.ReasonNone {
-		t.peers.get(e.Peer).drop(e.Reason, 1)
+		t.m.peers.get(e.Peer).drop(e.Reason, 1)
 	}
 	t.messages.record(t.rec, e, msg)
 }
@@ -89,15 +88,15 @@ func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint)
 func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
 	t := h.t
 	var initiator bool
-	e.Peer, initiator = t.local.lookup(e.Receiver)
-	valid := noise.MAC1Valid(msg, &t.identity.Load().MAC1)
+	e.Peer, initiator = t.m.local.lookup(e.Receiver)
+	valid := noise.MAC1Valid(msg, &t.m.identity.Load().MAC1)
 	switch {
 	case !valid:
 		e.Reason = probe.InvalidMAC1
 	case e.Peer == 0 || !initiator:
 		e.Reason = probe.ResponseStale
 	default:
-		t.remote.add(e.Sender, e.Peer, true, e.Time)
+		t.m.remote.add(e.Sender, e.Peer, true, e.Time)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +108,7 @@ func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoi
 
 // initiationReceived checks mac1 at once and leaves the rest to run.
 func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
-	if !noise.MAC1Valid(msg, &h.t.identity.Load().MAC1) {
+	if !noise.MAC1Valid(msg, &h.t.m.identity.Load().MAC1) {
 		e.Reason = probe.InvalidMAC1
 		h.record(e, msg)
 		return
@@ -126,7 +125,7 @@ func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
 
 func (h *handshakes) record(e *probe.Event, msg []byte) {
 	if e.Reason != probe.ReasonNone {
-		h.t.peers.get(e.Peer).drop(e.Reason, 1)
+		h.t.m.peers.get(e.Peer).drop(e.Reason, 1)
 	}
 	h.t.messages.record(h.t.rec, e, msg)
 }
@@ -150,13 +149,13 @@ func (h *handshakes) run(done <-chan struct{}) {
 
 // inspect finds out who sent an initiation.
 func (h *handshakes) inspect(r *received) {
-	own := h.t.identity.Load()
+	own := h.t.m.identity.Load()
 	in := noise.ReadInitiation(r.msg[:], own)
 	if !in.OK {
 		r.e.Reason = probe.InvalidInitiation
 		return
 	}
-	p := h.t.peers.find(in.Static)
+	p := h.t.m.peers.find(in.Static)
 	if p == nil || !p.present() {
 		r.e.Reason = probe.UnknownPeer
 		r.e.SetStaticKey(in.Static)
@@ -175,7 +174,7 @@ func (h *handshakes) inspect(r *received) {
 // come to its socket; 0 if none has. Only who has a peer's private key, or has seen it
 // pass, can send one that is the peer's. It returns false if there are too many to be read.
 func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
-	own := t.identity.Load()
+	own := t.m.identity.Load()
 	if len(msg) != probe.LenInitiation || !noise.MAC1Valid(msg, &own.MAC1) {
 		return 0, true
 	}
@@ -186,7 +185,7 @@ func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 	if !in.OK {
 		return 0, true
 	}
-	p := t.peers.find(in.Static)
+	p := t.m.peers.find(in.Static)
 	if p == nil || !p.present() {
 		return 0, true
 	}
@@ -196,35 +195,12 @@ func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 	return p.id, true
 }
 
-// sent notes an initiation of ours.
-func (s *handshakeState) sent(index uint32, at int64) {
-	switch before := s.outstanding.Swap(index); before {
-	case 0:
-		s.pending.Store(at)
-	case s.rejected.Load(): // it was answered, if badly
-	default:
-		if s.established.Load() < s.initiated.Load() { // nor did the peer's own get through
-			s.unanswered.Add(1)
-		}
-	}
-	s.initiated.Store(at)
-}
-
-func (s *handshakeState) saw(ts, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.latest, s.latestAt = ts, at
-	if ts.After(s.newest) {
-		s.newest = ts
-	}
-}
-
 // handshakeSent records a handshake message, learns its indices and returns
 // the peer that it is for.
 func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) probe.PeerID {
 	to := addrPort(ep)
-	e.Time, e.Seam, e.PrefixBits = t.clock.now(), probe.SeamUDPSend, probe.NoPrefix
-	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(t.port.Load())
+	e.Time, e.Seam, e.PrefixBits = t.m.clock.now(), probe.SeamUDPSend, probe.NoPrefix
+	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(t.m.port.Load())
 	if e.Kind == probe.KindCookie {
 		e.Checkpoint = probe.B2
 		t.messages.record(t.rec, e, msg)
@@ -235,7 +211,7 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 	e.Checkpoint = probe.A2
 	initiator := e.Kind == probe.KindInitiation
 	if p.id != 0 {
-		t.local.add(e.Sender, p.id, initiator, e.Time)
+		t.m.local.add(e.Sender, p.id, initiator, e.Time)
 		if initiator {
 			p.handshake.sent(e.Sender, e.Time)
 		}
@@ -243,13 +219,13 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 	if !initiator {
 		e.Checkpoint = probe.B2
 		if p.id != 0 {
-			t.remote.add(e.Receiver, p.id, false, e.Time)
+			t.m.remote.add(e.Receiver, p.id, false, e.Time)
 		}
 	}
 	t.sessionKeys.note(msg, e, p.key)
 	seq := t.messages.record(t.rec, e, msg)
 	if p.id != 0 {
-		t.endpointUsed(p, to, seq)
+		t.m.endpointUsed(p, to, seq)
 	}
 	return p.id
 }
@@ -280,10 +256,10 @@ func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
 	if p != nil && noise.MAC1Valid(msg, &p.mac1) {
 		return p
 	}
-	for p := range h.t.peers.all() {
+	for p := range h.t.m.peers.all() {
 		if p.present() && noise.MAC1Valid(msg, &p.mac1) {
 			h.mu.Lock()
-			if len(h.recipient) > 2*h.t.peers.count() {
+			if len(h.recipient) > 2*h.t.m.peers.count() {
 				clear(h.recipient)
 			}
 			h.recipient[to] = p
@@ -291,7 +267,7 @@ func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
 			return p
 		}
 	}
-	return h.t.peers.get(0)
+	return h.t.m.peers.get(0)
 }
 
 // rejected is called as the device says that it could not use a response from
@@ -305,12 +281,12 @@ func (h *handshakes) rejected(source string) {
 		return
 	}
 	e := probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: r.peer, Receiver: r.index, Reason: probe.ResponseStale}
-	if s := &h.t.peers.get(r.peer).handshake; s.outstanding.Load() == r.index {
+	if s := &h.t.m.peers.get(r.peer).handshake; s.outstanding.Load() == r.index {
 		e.Reason = probe.ResponseRejected
 		s.rejected.Store(r.index)
 	}
 	if from, err := netip.ParseAddrPort(source); err == nil {
 		e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()
 	}
-	h.t.device(e)
+	h.t.m.record(e)
 }

@@ -18,7 +18,7 @@ func TestAddressee(t *testing.T) {
 	defer tn.Close()
 	var all []*peer
 	for i := range 3 * sendingKept {
-		p := tn.peers.ensure(key.Public{byte(i), 1})
+		p := tn.m.peers.ensure(key.Public{byte(i), 1})
 		p.configured.Store(true)
 		all = append(all, p)
 	}
@@ -49,7 +49,7 @@ func BenchmarkAddressee(b *testing.B) {
 	defer tn.Close()
 	var last *peer
 	for i := range 1000 {
-		last = tn.peers.ensure(key.Public{byte(i), byte(i >> 8), 1})
+		last = tn.m.peers.ensure(key.Public{byte(i), byte(i >> 8), 1})
 		last.configured.Store(true)
 	}
 	msg := tunneltest.InitiationTo(b, &last.mac1)

@@ -31,9 +31,6 @@ const (
 	stillFor = int64(5 * time.Millisecond)
 )
 
-// inside is how many packets have entered and not left.
-func (w *way) inside() uint64 { return w.entered.Load() - w.left.Load() }
-
 // gate makes one goroutine wait that hands packets to the device faster than these get
 // through. Then they wait in the kernel, which knows how to deal with that.
 type gate struct {
@@ -84,7 +81,7 @@ func (g *gate) wait() {
 // answer of its is due, and nothing leaves. It is for the goroutine that reads the TUN
 // device. Of a batch one packet enters even then: it takes the place of the oldest that
 // waits, and has the device go on calling.
-func (p *peer) overflows(now int64) bool {
+func overflows(p *peer, now int64) bool {
 	left := p.out.left.Load()
 	if left != p.stillLeft {
 		p.stillLeft, p.stillSince = left, now

@@ -19,7 +19,7 @@ func TestStagedPacketsAreFew(t *testing.T) {
 		t.Fatal(err)
 	}
 	const batches, size = 200, 64
-	peer := a.peers.find(b.key.Public())
+	peer := a.m.peers.find(b.key.Public())
 	for i := range batches {
 		var pkts [][]byte
 		for j := range size {

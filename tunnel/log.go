@@ -41,40 +41,40 @@ func (t *Tunnel) logger() *device.Logger {
 func (t *Tunnel) verbose(format string, args ...any) {
 	var p *peer
 	if len(args) > 0 {
-		p = t.peers.named(args[0])
+		p = t.m.peers.named(args[0])
 	}
 	switch format {
 	case logCreated:
-		t.created(args[0])
+		t.keep.created(args[0])
 	case logKeepalive:
 		p.keepalives.Add(1)
-		p.heard.Store(t.clock.now())
+		p.heard.Store(t.m.clock.now())
 	case logSendingInitiation, logSendingResponse:
 		t.hs.about(p)
 	case logReceivedInitiation:
-		now := t.clock.now()
+		now := t.m.clock.now()
 		p.handshake.established.Store(now)
 		p.heard.Store(now)
 	case logReceivedResponse:
-		now := t.clock.now()
+		now := t.m.clock.now()
 		p.handshake.outstanding.Store(0)
 		p.handshake.established.Store(now)
 		p.heard.Store(now)
-		t.device(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.id})
+		t.m.record(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.id})
 	case logInvalidResponse:
 		t.hs.rejected(args[0].(string))
 	case logReplay:
-		t.device(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.id, Reason: probe.HandshakeReplay})
+		t.m.record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.id, Reason: probe.HandshakeReplay})
 	case logFlood:
-		t.device(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.id, Reason: probe.HandshakeFlood})
+		t.m.record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.id, Reason: probe.HandshakeFlood})
 	case logCookieSent:
 		e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnderLoad}
 		if from, err := netip.ParseAddrPort(args[0].(string)); err == nil {
 			e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()
 		}
-		t.device(e)
+		t.m.record(e)
 	case logCookieRejected:
-		t.device(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
+		t.m.record(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
 	case logDisallowed4, logDisallowed6:
 		p.disallowed.Add(1)
 		t.acct.look()
@@ -87,7 +87,7 @@ func (t *Tunnel) verbose(format string, args ...any) {
 	case logKeysRemoved, logStopping:
 		t.acct.flushed(p.id, probe.PeerRemoved)
 	case logSegments:
-		t.device(probe.Event{Kind: probe.KindInner, Reason: probe.LostInDevice})
+		t.m.record(probe.Event{Kind: probe.KindInner, Reason: probe.LostInDevice})
 	}
 	if t.opt.Debugf != nil && format != logUAPIError {
 		t.opt.Debugf(format, args...)
@@ -99,13 +99,4 @@ func (t *Tunnel) logError(format string, args ...any) {
 		return // a UAPI error goes to who sent the request; it may quote a key
 	}
 	t.opt.Errorf(format, args...)
-}
-
-// device records an event that is not a packet's passage of a seam.
-func (t *Tunnel) device(e probe.Event) {
-	e.Time, e.Seam, e.PrefixBits = t.clock.now(), probe.SeamDevice, probe.NoPrefix
-	if e.Reason != probe.ReasonNone {
-		t.peers.get(e.Peer).drop(e.Reason, 1)
-	}
-	t.rec.Record(probe.LaneControl, &e)
 }

@@ -12,26 +12,26 @@ import (
 // parts. The device begins with it at once: the first messages to a new peer are sent, and
 // can be answered, before it has taken the whole in, and so before the mirror follows. The
 // peers that an operation names are known meanwhile, and nothing is concluded from where
-// packets to them go. The caller of all of it holds Tunnel.config.
+// packets to them go. The caller of all of it holds keeper.mu.
 type operation struct {
-	t     *Tunnel
+	k     *keeper
 	keys  []key.Public // that the device has yet to come to, in the order of the text
 	named map[*peer]bool
 }
 
-func (t *Tunnel) begin() *operation {
-	t.known.Store(nil)
-	t.under = &operation{t: t, named: make(map[*peer]bool)}
-	return t.under
+func (k *keeper) begin() *operation {
+	k.known.Store(nil)
+	k.under = &operation{k: k, named: make(map[*peer]bool)}
+	return k.under
 }
 
 // end is for when the mirror has followed.
 func (op *operation) end() {
-	op.t.under = nil
+	op.k.under = nil
 	for p, created := range op.named {
 		p.changing.Store(false)
 		if created && !p.configured.Load() {
-			op.t.peers.removed(p)
+			op.k.m.peers.removed(p)
 		}
 	}
 }
@@ -49,11 +49,11 @@ func (op *operation) set(config string) error {
 			break // as far as the device goes
 		}
 		op.keys = append(op.keys, k)
-		if p := op.t.peers.find(k); p != nil {
+		if p := op.k.m.peers.find(k); p != nil {
 			op.name(p, false)
 		}
 	}
-	return op.t.dev.IpcSet(config)
+	return op.k.dev.IpcSet(config)
 }
 
 func (op *operation) name(p *peer, created bool) {
@@ -63,18 +63,18 @@ func (op *operation) name(p *peer, created bool) {
 
 // created is called as the device says, in the course of an operation, that it has a new
 // peer, which its log names by arg from now on.
-func (t *Tunnel) created(arg any) {
+func (k *keeper) created(arg any) {
 	ptr, ok := arg.(*device.Peer)
-	op := t.under
+	op := k.under
 	if !ok || op == nil {
 		return
 	}
 	for len(op.keys) > 0 {
-		k := op.keys[0]
+		pub := op.keys[0]
 		op.keys = op.keys[1:] // those before were peers already
-		if t.dev.LookupPeer(device.NoisePublicKey(k)) == ptr {
-			p := t.peers.ensure(k)
-			t.peers.bind(ptr, p)
+		if k.dev.LookupPeer(device.NoisePublicKey(pub)) == ptr {
+			p := k.m.peers.ensure(pub)
+			k.m.peers.bind(ptr, p)
 			op.name(p, true)
 			return
 		}

@@ -66,6 +66,9 @@ func (e *end) endpoint() netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), e.ListenPort())
 }
 
+// set applies a UAPI set operation.
+func (e *end) set(config string) error { return e.keep.set(config, false) }
+
 func (e *end) send(pkts ...[]byte) { e.tun.In <- pkts }
 
 // receive returns the next packet that comes out of the tunnel here.

@@ -6,95 +6,13 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.zx2c4.com/wireguard/device"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/internal/noise"
-	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
-
-// peer is what the tunnel knows of one peer. A peer that is removed and added again
-// keeps its ID and its counters, unless many others were removed since.
-//
-// What is written for every packet lies in cache lines apart from what is only
-// read for it.
-type peer struct {
-	id         probe.PeerID
-	configured atomic.Bool
-	changing   atomic.Bool                    // an operation that names it is under way, see operation
-	endpoint   atomic.Pointer[netip.AddrPort] // mirror of the device's; nil: none
-	clients    atomic.Pointer[netip.AddrPort] // the endpoint that a client of the UAPI socket set last; nil: the node itself did
-	key        key.Public
-
-	out way    // inner packets from TUN read to UDP send
-	in  [2]way // data messages from UDP receive to TUN write, for each receive function
-
-	heard  atomic.Int64 // nanoseconds since the epoch of the latest authenticated message from the peer
-	placed atomic.Int64 // the same of the latest change of endpoint
-	_      [48]byte
-
-	// Of the goroutine that reads the TUN device: since when no packet has left.
-	stillLeft  uint64
-	stillSince int64
-
-	mac1 [32]byte // key of the mac1 of messages to this peer
-	name atomic.Pointer[string]
-	ptr  *device.Peer // guarded by peers.mu
-
-	// What the device said of this peer in its log since the accountant last
-	// looked: messages that are no TUN write and yet no silent drop.
-	keepalives, disallowed, badVersion atomic.Int64
-
-	drops     [probe.NumReasons]atomic.Uint64
-	moves     atomic.Uint64 // times that the endpoint became another one
-	places    places
-	handshake handshakeState
-}
-
-// way counts the packets of one peer in one direction, in the order in which
-// the device keeps them. Every packet gets an ordinal, from 1, as it enters.
-// Packets leave in that order (but see accountant.late), so one that leaves
-// shows that all before it have left or been dropped.
-type way struct {
-	entered atomic.Uint64 // ordinal of the latest that entered
-	_       [56]byte      // the two ends are written by different processors
-	left    atomic.Uint64 // ordinal up to which the fate of all is known
-	_       [56]byte
-}
-
-// leave notes that first to last have left. It returns the range of those
-// before them whose fate is not known; none if from > to.
-func (w *way) leave(first, last uint64) (from, to uint64) {
-	for {
-		left := w.left.Load()
-		if last <= left { // known already: given up, or overtaken
-			return 1, 0
-		}
-		if w.left.CompareAndSwap(left, last) {
-			return left + 1, first - 1
-		}
-	}
-}
-
-// handshakeState is what the latest handshake messages with a peer were.
-type handshakeState struct {
-	outstanding atomic.Uint32 // sender index of our latest initiation, until it is answered
-	established atomic.Int64  // nanoseconds since the epoch of the latest completed handshake
-	initiated   atomic.Int64  // the same of our latest initiation
-	pending     atomic.Int64  // the same of the first initiation since which none was answered
-
-	rejected   atomic.Uint32 // sender index of our latest initiation whose answer was rejected
-	unanswered atomic.Uint64 // initiations of ours that were followed by another for want of an answer
-	givenUp    atomic.Uint64 // times that no more were sent for a while
-
-	mu       sync.Mutex
-	newest   time.Time // initiator's clock: the highest timestamp seen
-	latest   time.Time // initiator's clock: the timestamp seen last
-	latestAt time.Time // our clock at that moment
-}
 
 // removedKept is how many peers are remembered, at least, that were removed.
 const removedKept = 1024
@@ -175,8 +93,16 @@ func (ps *peers) forget() {
 	ps.byID.Store(&list)
 }
 
-// present reports whether p is a peer, or is becoming one.
-func (p *peer) present() bool { return p.configured.Load() || p.changing.Load() }
+// at returns the configured peer with that endpoint, or 0. Such errors are
+// rare enough, the kernel limits their rate, to look at all peers.
+func (ps *peers) at(ep netip.AddrPort) probe.PeerID {
+	for p := range ps.all() {
+		if at := p.endpoint.Load(); at != nil && *at == ep && p.configured.Load() {
+			return p.id
+		}
+	}
+	return 0
+}
 
 func (ps *peers) find(k key.Public) *peer {
 	ps.mu.Lock()
@@ -222,22 +148,3 @@ func (ps *peers) named(arg any) *peer {
 	}
 	return ps.get(0)
 }
-
-// way is the one that packets in state s are on.
-func (p *peer) way(s tag.State) *way {
-	if s == tag.Outbound {
-		return &p.out
-	}
-	return &p.in[s-tag.Inbound4]
-}
-
-func (p *peer) setName(name string) { p.name.Store(&name) }
-
-func (p *peer) displayName() string {
-	if n := p.name.Load(); n != nil {
-		return *n
-	}
-	return ""
-}
-
-func (p *peer) drop(r probe.Reason, n int) { p.drops[r].Add(uint64(n)) }

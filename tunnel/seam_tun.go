@@ -54,8 +54,8 @@ type run struct {
 
 func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 	w := s.t
-	now := w.clock.now()
-	cur := run{p: w.peers.get(0)}
+	now := w.m.clock.now()
+	cur := run{p: w.m.peers.get(0)}
 	var first uint64 // ordinal of the run's first packet
 	taps := w.tapped()
 	b := w.rec.Begin(probe.LaneTUNRead)
@@ -72,9 +72,9 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		taps.inner(probe.LaneTUNRead, e.Seq, pkt)
 		if cur.p.id != e.Peer {
 			cur.flush(&s.gate)
-			p := w.peers.get(e.Peer)
+			p := w.m.peers.get(e.Peer)
 			entered := p.out.entered.Load()
-			cur = run{p, entered, entered-p.stillLeft > maxInside && p.overflows(now)}
+			cur = run{p, entered, entered-p.stillLeft > maxInside && overflows(p, now)}
 			first = entered + 1
 		}
 		if e.Reason == probe.ReasonNone && cur.p.endpoint.Load() == nil {
@@ -140,14 +140,14 @@ func (s *tunSeam) Write(bufs [][]byte, offset int) (int, error) {
 	s.noteWrite(bufs, offset)
 	n, err := s.Device.Write(bufs, offset)
 	if err != nil && !errors.Is(err, os.ErrClosed) { // closing is no refusal
-		s.t.device(probe.Event{Kind: probe.KindInner, Reason: probe.TUNWriteError})
+		s.t.m.record(probe.Event{Kind: probe.KindInner, Reason: probe.TUNWriteError})
 	}
 	return n, err
 }
 
 func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	w := s.t
-	now := w.clock.now()
+	now := w.m.clock.now()
 	var leaving departures
 	var last departed
 	taps := w.tapped()
@@ -183,10 +183,10 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	b.End()
 	leaving.flush(w)
 	if last.peer != 0 {
-		p := w.peers.get(last.peer)
+		p := w.m.peers.get(last.peer)
 		p.heard.Store(now)
 		from := netip.AddrPortFrom(last.from.Netip(), last.port)
-		w.endpointSeen(p, from, last.seq)
+		w.m.endpointSeen(p, from, last.seq)
 	}
 }
 
@@ -219,7 +219,7 @@ func (d *departures) flush(t *Tunnel) {
 	if d.state == tag.None {
 		return
 	}
-	w := t.peers.get(d.peer).way(d.state)
+	w := t.m.peers.get(d.peer).way(d.state)
 	if d.last <= w.left.Load() {
 		t.acct.late(d.peer, d.state, d.first, d.last)
 	} else if from, to := w.leave(d.first, d.last); from <= to {

@@ -114,7 +114,7 @@ func (a *accountant) settleOutbound(gaps []gap) {
 			if reason == probe.ReasonNone {
 				reason = probe.StagedOverflow
 			}
-			a.t.peers.get(g.peer).drop(reason, int(g.to-g.from+1-found[i]))
+			a.t.m.peers.get(g.peer).drop(reason, int(g.to-g.from+1-found[i]))
 		}
 	}
 }
@@ -122,8 +122,8 @@ func (a *accountant) settleOutbound(gaps []gap) {
 func (a *accountant) record(drops []probe.Event) {
 	for i := range drops {
 		e := &drops[i]
-		e.Time, e.Seam = a.t.clock.now(), probe.SeamDevice
-		a.t.peers.get(e.Peer).drop(e.Reason, 1)
+		e.Time, e.Seam = a.t.m.clock.now(), probe.SeamDevice
+		a.t.m.peers.get(e.Peer).drop(e.Reason, 1)
 		a.t.rec.Record(probe.LaneControl, e)
 	}
 }
@@ -141,7 +141,7 @@ func (a *accountant) settleInbound(gaps []gap) {
 	})
 	for i, g := range gaps {
 		if g.state != tag.Outbound && found[i] < g.to-g.from+1 {
-			a.t.peers.get(g.peer).drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
+			a.t.m.peers.get(g.peer).drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
 		}
 	}
 	if len(lost) == 0 {
@@ -227,12 +227,12 @@ func (a *accountant) cause(e *probe.Event, again bool) {
 	r, examined := a.evidence.get(id)
 	_, refused := a.refusals.get(id)
 	a.mu.Unlock()
-	p := a.t.peers.get(e.Peer)
+	p := a.t.m.peers.get(e.Peer)
 	e.Info = 0
 	switch {
 	case refused:
 		e.Reason = probe.UnknownIndex
-		if s := a.t.local.created(e.Receiver); s != 0 && e.Time-s >= rejectAfter {
+		if s := a.t.m.local.created(e.Receiver); s != 0 && e.Time-s >= rejectAfter {
 			e.Reason = probe.ExpiredKey
 		}
 	case e.Kind == probe.KindKeepalive && takeOne(&p.keepalives):

@@ -17,7 +17,7 @@ type Route struct {
 // Lookup finds the peer whose AllowedIPs hold a, as the device will.
 func (t *Tunnel) Lookup(a netip.Addr) (Route, bool) {
 	a = a.Unmap()
-	id, bits := t.allowed.lookup(a)
+	id, bits := t.m.allowed.lookup(a)
 	if id == 0 {
 		return Route{}, false
 	}
@@ -29,7 +29,7 @@ func (t *Tunnel) Lookup(a netip.Addr) (Route, bool) {
 // peer. A peer that was removed still has its key and name, for as long as it is
 // remembered.
 func (t *Tunnel) Peer(id probe.PeerID) (k key.Public, name string, ok bool) {
-	p := t.peers.get(id)
+	p := t.m.peers.get(id)
 	if p.id == 0 {
 		return k, "", false
 	}
@@ -85,29 +85,29 @@ func (s *PeerState) Learned() bool {
 
 // Peers returns the state of all peers, and of those that were removed last.
 func (t *Tunnel) Peers() []PeerState {
-	states := make([]PeerState, 0, t.peers.count())
-	for p := range t.peers.all() {
-		states = append(states, p.state())
+	states := make([]PeerState, 0, t.m.peers.count())
+	for p := range t.m.peers.all() {
+		states = append(states, stateOf(p))
 	}
 	return states
 }
 
 // PeerState returns the state of one peer; that of ID 0 holds the drops that
 // are no peer's.
-func (t *Tunnel) PeerState(id probe.PeerID) PeerState { return t.peers.get(id).state() }
+func (t *Tunnel) PeerState(id probe.PeerID) PeerState { return stateOf(t.m.peers.get(id)) }
 
 // StateOf returns the state of the peer with key k, and reports whether it is
 // configured now.
 func (t *Tunnel) StateOf(k key.Public) (PeerState, bool) {
-	p := t.peers.find(k)
+	p := t.m.peers.find(k)
 	if p == nil {
 		return PeerState{}, false
 	}
-	s := p.state()
+	s := stateOf(p)
 	return s, s.Configured
 }
 
-func (p *peer) state() PeerState {
+func stateOf(p *peer) PeerState {
 	s := PeerState{ID: p.id, Key: p.key, Name: p.displayName(), Configured: p.configured.Load()}
 	if ep := p.endpoint.Load(); ep != nil {
 		s.Endpoint = *ep
@@ -140,9 +140,7 @@ func (p *peer) state() PeerState {
 	if s.InitiationPending = p.handshake.outstanding.Load() != 0; s.InitiationPending {
 		s.PendingSince = time.Unix(0, p.handshake.pending.Load())
 	}
-	p.handshake.mu.Lock()
-	defer p.handshake.mu.Unlock()
-	s.ClockNewest, s.Clock, s.ClockAt = p.handshake.newest, p.handshake.latest, p.handshake.latestAt
+	s.ClockNewest, s.Clock, s.ClockAt = p.handshake.clock()
 	return s
 }
 

@@ -59,8 +59,8 @@ func (t *Tunnel) Tap(snaplen int) *Tap {
 	for lane := range p.rings {
 		p.rings[lane] = newTapRing(size / tapBlock)
 	}
-	t.config.Lock()
-	defer t.config.Unlock()
+	t.tapping.Lock()
+	defer t.tapping.Unlock()
 	taps := append(slices.Clone(t.tapped()), p)
 	t.taps.Store(&taps)
 	return p
@@ -68,8 +68,8 @@ func (t *Tunnel) Tap(snaplen int) *Tap {
 
 // Close ends the tap.
 func (p *Tap) Close() {
-	p.t.config.Lock()
-	defer p.t.config.Unlock()
+	p.t.tapping.Lock()
+	defer p.t.tapping.Unlock()
 	taps := slices.DeleteFunc(slices.Clone(p.t.tapped()), func(q *Tap) bool { return q == p })
 	p.t.taps.Store(&taps)
 }

@@ -12,9 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/tunnel/internal/noise"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
-	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
 // Tunnel is a WireGuard device whose packets can be watched. All methods are
@@ -24,28 +22,20 @@ type Tunnel struct {
 	udp conn.Bind
 	opt Options
 
-	rec      *probe.Recorder
-	flows    *probe.Flows
-	peers    *peers
-	allowed  *allowedIPs
-	local    *sessionTable // our indices: receivers of what comes in
-	remote   *sessionTable // the peers' indices: receivers of what goes out
-	clock    *clock
-	tags     *tag.Tags
-	identity atomic.Pointer[noise.Identity]
-	port     atomic.Uint32
-	mark     atomic.Uint32
+	rec   *probe.Recorder
+	flows *probe.Flows
+	tags  *tag.Tags
+	m     *mirror
 
-	config sync.Mutex                  // serialises changes of the configuration
-	under  *operation                  // guarded by config: the one that the device is given, nil if none
-	known  atomic.Pointer[uapi.Status] // see Configuration; nil: to be read; set under config
-	hs     *handshakes
-	acct   *accountant
-	icmp   *refuser
+	keep    *keeper
+	tapping sync.Mutex
+	hs      *handshakes
+	acct    *accountant
+	icmp    *refuser
 
 	messages    messages
 	sessionKeys sessionKeys
-	taps        atomic.Pointer[taps] // nil or empty: nobody records; changed under config
+	taps        atomic.Pointer[taps] // nil or empty: nobody records; changed under tapping
 
 	active      atomic.Uint32 // what has passed since the accountant last looked; see busy
 	untagged    atomic.Uint64
@@ -84,16 +74,15 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		return nil, err
 	}
 	t := &Tunnel{
-		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows), peers: newPeers(), allowed: newAllowedIPs(),
-		local: newSessionTable(), remote: newSessionTable(), clock: newClock(),
-		tags: tag.New(), done: make(chan struct{}),
+		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows), m: newMirror(rec), tags: tag.New(), done: make(chan struct{}),
 	}
-	t.identity.Store(noise.NewIdentity(key.Private{}))
+	t.keep = newKeeper(t.m)
 	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev, o.SendICMP)
 	t.dev = device.NewDevice(
 		newTunSeam(dev, t),
 		&udpSeam{Bind: bind, t: t},
 		t.logger())
+	t.keep.attach(t.dev)
 	for _, run := range []func(<-chan struct{}){t.hs.run, t.acct.run, t.icmp.run} {
 		t.workers.Go(func() { run(t.done) })
 	}
@@ -179,16 +168,16 @@ func (t *Tunnel) SendApart() (end func()) {
 }
 
 // NetworkChanged records what happened to this host's network.
-func (t *Tunnel) NetworkChanged(c probe.NetworkChange) { t.device(c.Event()) }
+func (t *Tunnel) NetworkChanged(c probe.NetworkChange) { t.m.record(c.Event()) }
 
 // Level is that of a device whose every seam is watched.
 func (t *Tunnel) Level() probe.Level { return probe.LevelDevice }
 
 // PublicKey is the key that this node's private key belongs to.
-func (t *Tunnel) PublicKey() key.Public { return t.identity.Load().Public }
+func (t *Tunnel) PublicKey() key.Public { return t.m.identity.Load().Public }
 
 // ListenPort is the UDP port that the sockets are bound to.
-func (t *Tunnel) ListenPort() uint16 { return uint16(t.port.Load()) }
+func (t *Tunnel) ListenPort() uint16 { return uint16(t.m.port.Load()) }
 
 // FwMark is the mark of the packets that the sockets send, 0 for none.
-func (t *Tunnel) FwMark() uint32 { return t.mark.Load() }
+func (t *Tunnel) FwMark() uint32 { return t.m.mark.Load() }

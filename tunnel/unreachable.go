@@ -15,7 +15,7 @@ import (
 func (t *Tunnel) ICMP(e udp.ICMPError) {
 	dst := netip.AddrPortFrom(e.Dst.Addr().Unmap().WithZone(""), e.Dst.Port())
 	ev := probe.Event{
-		Kind: probe.KindICMP, Peer: t.peers.at(dst), Reason: unreachableReason(&e),
+		Kind: probe.KindICMP, Peer: t.m.peers.at(dst), Reason: unreachableReason(&e),
 		OuterSrc: probe.AddrFrom(e.From.Unmap()),
 		OuterDst: probe.AddrFrom(dst.Addr()), OuterDstPort: dst.Port(),
 	}
@@ -23,7 +23,7 @@ func (t *Tunnel) ICMP(e udp.ICMPError) {
 		ev.SetICMP(e.Type, e.Code)
 		t.quotes(&ev, e.Data)
 	}
-	t.device(ev)
+	t.m.record(ev)
 }
 
 // quotes records the index of the message that an ICMP error quotes, if it is one of ours
@@ -49,36 +49,7 @@ const HeadLen = 12
 // PeerOf returns the peer that a message was sent to or came from, by an index in its head
 // that whoever is off the path cannot know; 0 if it has none of a peer's. An initiation that
 // comes in has none before it was answered: see [Tunnel.Initiator].
-func (t *Tunnel) PeerOf(head []byte, sent bool) probe.PeerID {
-	if len(head) < 8 {
-		return 0
-	}
-	table, at := t.local, 4
-	switch kind := binary.LittleEndian.Uint32(head); {
-	case kind == probe.TypeResponse && !sent: // its own index, then ours
-		at = 8
-	case kind == probe.TypeInitiation && !sent, sent && (kind == probe.TypeCookie || kind == probe.TypeData):
-		table = t.remote
-	case kind < probe.TypeInitiation || kind > probe.TypeData:
-		return 0
-	}
-	if len(head) < at+4 {
-		return 0
-	}
-	p, _ := table.lookup(binary.LittleEndian.Uint32(head[at:]))
-	return p
-}
-
-// at returns the configured peer with that endpoint, or 0. Such errors are
-// rare enough, the kernel limits their rate, to look at all peers.
-func (ps *peers) at(ep netip.AddrPort) probe.PeerID {
-	for p := range ps.all() {
-		if at := p.endpoint.Load(); at != nil && *at == ep && p.configured.Load() {
-			return p.id
-		}
-	}
-	return 0
-}
+func (t *Tunnel) PeerOf(head []byte, sent bool) probe.PeerID { return t.m.peerOf(head, sent) }
 
 // unreachableReason says why the datagram did not arrive.
 func unreachableReason(e *udp.ICMPError) probe.Reason {
