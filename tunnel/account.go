@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
@@ -74,7 +75,7 @@ func (a *accountant) missing(g gap) {
 		if reason == probe.ReasonNone {
 			reason = probe.LostInDevice
 		}
-		a.t.m.peers.get(g.peer).drop(reason, int(g.to-g.from+1))
+		a.t.m.Peers.Get(g.peer).Drop(reason, int(g.to-g.from+1))
 		return
 	}
 	a.gaps = append(a.gaps, g)
@@ -102,9 +103,9 @@ func (a *accountant) flushed(id probe.PeerID, reason probe.Reason) {
 	if id == 0 {
 		return
 	}
-	w := &a.t.m.peers.get(id).out
-	last := w.entered.Load()
-	if from, to := w.leave(last+1, last); from <= to {
+	w := &a.t.m.Peers.Get(id).Out
+	last := w.Entered.Load()
+	if from, to := w.Leave(last+1, last); from <= to {
 		a.missing(gap{peer: id, state: tag.Outbound, from: from, to: to, reason: reason})
 	}
 	a.kick()
@@ -160,7 +161,7 @@ func (t *Tunnel) examine(e *probe.Event, buf []byte) (remains, bool) {
 	if end <= tag.Headroom || end > len(buf) {
 		return remains{}, false // a keepalive: nothing in it to judge by
 	}
-	if peer, _ := t.m.local.lookup(binary.LittleEndian.Uint32(buf[4:])); peer != e.Peer || !isData(buf) {
+	if peer, _ := t.m.Local.Lookup(binary.LittleEndian.Uint32(buf[4:])); peer != e.Peer || !isData(buf) {
 		return remains{}, false // the device has made a keepalive of its own in it since
 	}
 	inner := buf[tag.Headroom:end]
@@ -170,7 +171,7 @@ func (t *Tunnel) examine(e *probe.Event, buf []byte) (remains, bool) {
 	var r remains
 	if n, ok := innerLength(inner); ok && r.inner.DecodeInner(inner[:n]) {
 		r.reason = probe.Replayed
-		if from, _ := t.m.allowed.lookup(r.inner.InnerSrc.Netip()); from != e.Peer {
+		if from, _ := t.m.Allowed.Lookup(r.inner.InnerSrc.Netip()); from != e.Peer {
 			r.reason = probe.DisallowedSource
 		}
 		return r, true
@@ -213,7 +214,7 @@ func (a *accountant) forget() {
 // whether nothing is inside the device that another look could tell of.
 func (a *accountant) sweep() (quiet bool) {
 	quiet = true
-	for p := range a.t.m.peers.all() {
+	for p := range a.t.m.Peers.All() {
 		if !a.sweepPeer(p) {
 			quiet = false
 		}
@@ -221,20 +222,20 @@ func (a *accountant) sweep() (quiet bool) {
 	return quiet
 }
 
-func (a *accountant) sweepPeer(p *peer) (quiet bool) {
+func (a *accountant) sweepPeer(p *mirror.Peer) (quiet bool) {
 	quiet = true
-	for i, w := range []*way{&p.out, &p.in[0], &p.in[1]} {
-		left, entered := w.left.Load(), w.entered.Load()
+	for i, w := range []*mirror.Way{&p.Out, &p.In[0], &p.In[1]} {
+		left, entered := w.Left.Load(), w.Entered.Load()
 		if left >= entered {
-			if idle := a.idle[p.id]; idle != nil {
+			if idle := a.idle[p.ID]; idle != nil {
 				idle[i] = idleness{}
 			}
 			continue
 		}
-		idle := a.idle[p.id]
+		idle := a.idle[p.ID]
 		if idle == nil {
 			idle = new([3]idleness)
-			a.idle[p.id] = idle
+			a.idle[p.ID] = idle
 		}
 		if idle[i].left != left || idle[i].rounds == 0 {
 			idle[i] = idleness{left, 1}
@@ -255,8 +256,8 @@ func (a *accountant) sweepPeer(p *peer) (quiet bool) {
 		quiet = false
 		idle[i].rounds = 1
 		state := tag.Inbound4 + tag.State(i-1)
-		if from, to := w.leave(entered+1, entered); from <= to {
-			a.missing(gap{peer: p.id, state: state, from: from, to: to})
+		if from, to := w.Leave(entered+1, entered); from <= to {
+			a.missing(gap{peer: p.ID, state: state, from: from, to: to})
 		}
 	}
 	return quiet
@@ -265,14 +266,14 @@ func (a *accountant) sweepPeer(p *peer) (quiet bool) {
 // overflow accounts for packets that gave way while a peer had no session: of
 // those that wait, the device keeps the latest deviceStaged batches. Packets
 // that were read together have the same time.
-func (a *accountant) overflow(p *peer, left, entered uint64) {
-	if entered-left <= deviceStaged || p.handshake.outstanding.Load() == 0 {
+func (a *accountant) overflow(p *mirror.Peer, left, entered uint64) {
+	if entered-left <= deviceStaged || p.Handshake.Outstanding.Load() == 0 {
 		return
 	}
 	var starts []uint64 // first ordinal of each batch
 	var last int64
 	a.t.rec.Scan(probe.LaneTUNRead, func(e *probe.Event) bool {
-		if e.Peer == p.id && e.Pair > left && e.Pair <= entered && e.Time != last {
+		if e.Peer == p.ID && e.Pair > left && e.Pair <= entered && e.Time != last {
 			starts, last = append(starts, e.Pair), e.Time
 		}
 		return true
@@ -281,7 +282,7 @@ func (a *accountant) overflow(p *peer, left, entered uint64) {
 		return
 	}
 	oldest := starts[len(starts)-deviceStaged]
-	if from, to := p.out.leave(oldest, oldest-1); from <= to {
-		a.missing(gap{peer: p.id, state: tag.Outbound, from: from, to: to, reason: probe.StagedOverflow})
+	if from, to := p.Out.Leave(oldest, oldest-1); from <= to {
+		a.missing(gap{peer: p.ID, state: tag.Outbound, from: from, to: to, reason: probe.StagedOverflow})
 	}
 }

@@ -95,9 +95,9 @@ func BenchmarkSweep(b *testing.B) {
 	}
 	defer tn.Close()
 	for i := range 10_000 {
-		p := tn.m.peers.ensure(key.Public{byte(i), byte(i >> 8), 2})
-		p.out.entered.Store(7)
-		p.out.left.Store(7)
+		p := tn.m.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 2})
+		p.Out.Entered.Store(7)
+		p.Out.Left.Store(7)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -114,15 +114,15 @@ func TestFlushOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tn.Close()
-	p := tn.m.peers.ensure(key.Public{1})
-	p.out.entered.Store(5)
-	p.out.left.Store(5)
+	p := tn.m.Peers.Ensure(key.Public{1})
+	p.Out.Entered.Store(5)
+	p.Out.Left.Store(5)
 	a := newAccountant(tn) // not running
-	if a.flushed(p.id, probe.PeerRemoved); len(a.gaps) != 0 {
+	if a.flushed(p.ID, probe.PeerRemoved); len(a.gaps) != 0 {
 		t.Errorf("nothing waited, %+v is missing", a.gaps)
 	}
-	p.out.entered.Store(7)
-	if a.flushed(p.id, probe.PeerRemoved); len(a.gaps) != 1 || a.gaps[0].from != 6 || a.gaps[0].to != 7 {
+	p.Out.Entered.Store(7)
+	if a.flushed(p.ID, probe.PeerRemoved); len(a.gaps) != 1 || a.gaps[0].from != 6 || a.gaps[0].to != 7 {
 		t.Errorf("6 and 7 waited, %+v is missing", a.gaps)
 	}
 }
@@ -135,10 +135,10 @@ func TestOvertakenPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tn.Close()
-	p := tn.m.peers.ensure(key.Public{1})
-	p.out.entered.Store(30)
+	p := tn.m.Peers.Ensure(key.Public{1})
+	p.Out.Entered.Store(30)
 	send := func(first, last uint64) {
-		d := departures{peer: p.id, state: tag.Outbound, first: first, last: last}
+		d := departures{peer: p.ID, state: tag.Outbound, first: first, last: last}
 		d.flush(tn)
 	}
 	tn.acct = newAccountant(tn) // not running

@@ -73,13 +73,13 @@ func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 	tb.Cleanup(tn.Close)
 	r := &rig{t: tn, peers: peers, kind: kind, ep: &conn.StdNetEndpoint{AddrPort: netip.MustParseAddrPort("192.0.2.1:51820")}}
 	for i := range peers {
-		p := tn.m.peers.ensure(key.Public{byte(i), byte(i >> 8), 1})
-		p.configured.Store(true)
-		tn.m.endpointSet(p, netip.MustParseAddrPort("192.0.2.1:51820"), false)
+		p := tn.m.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 1})
+		p.Configured.Store(true)
+		tn.m.EndpointSet(p, netip.MustParseAddrPort("192.0.2.1:51820"), false)
 		a := kind.addr(i)
-		tn.m.allowed.insert(netip.PrefixFrom(a, a.BitLen()), p.id)
-		tn.m.local.add(rigIndex(i), p.id, true, 1)
-		tn.m.remote.add(rigIndex(i), p.id, true, 1)
+		tn.m.Allowed.Insert(netip.PrefixFrom(a, a.BitLen()), p.ID)
+		tn.m.Local.Add(rigIndex(i), p.ID, true, 1)
+		tn.m.Remote.Add(rigIndex(i), p.ID, true, 1)
 	}
 	r.tun = newTunSeam(&nullTUN{TUN: dev, r: r}, tn)
 	r.udp = &udpSeam{Bind: nullBind{testBind()}, t: tn}

@@ -37,7 +37,7 @@ type PeerConfig struct {
 func (t *Tunnel) Configure(c Config) error {
 	change := c.change()
 	change.ReplacePeers = true
-	if err := t.keep.setInParts(change, nil); err != nil {
+	if err := t.keep.Apply(change, nil); err != nil {
 		return configError(err)
 	}
 	for i := range c.Peers {
@@ -50,25 +50,25 @@ func (t *Tunnel) Configure(c Config) error {
 // so do the sessions of peers that it does not remove. progress, if not nil, is
 // told now and then how many of its peers the device has.
 func (t *Tunnel) Apply(change *uapi.Change, progress func(peers int)) error {
-	if err := t.keep.setInParts(change, progress); err != nil {
+	if err := t.keep.Apply(change, progress); err != nil {
 		return configError(err)
 	}
 	return nil
 }
 
 // Status is what the device says of itself and its peers, keys included.
-func (t *Tunnel) Status() (*uapi.Status, error) { return t.keep.status() }
+func (t *Tunnel) Status() (*uapi.Status, error) { return t.keep.Status() }
 
 // Configuration is what the device was told, as [Tunnel.Status] has it, without secrets and
 // without what changes by itself: endpoints, handshakes, bytes. It is kept until the next
 // change of the configuration, and nobody may change it. Who asks about one of thousands of
 // peers does not have all of them told.
-func (t *Tunnel) Configuration() (*uapi.Status, error) { return t.keep.configuration() }
+func (t *Tunnel) Configuration() (*uapi.Status, error) { return t.keep.Configuration() }
 
 // Name notes the name of a peer, for people.
 func (t *Tunnel) Name(k key.Public, name string) {
 	if k != t.PublicKey() { // which is no peer
-		t.m.peers.ensure(k).setName(name)
+		t.m.Peers.Ensure(k).SetName(name)
 	}
 }
 
@@ -89,15 +89,15 @@ func (c *Config) change() *uapi.Change {
 // that as an event.
 func (t *Tunnel) SetEndpoint(k key.Public, ep netip.AddrPort) error {
 	old, _ := t.StateOf(k)
-	err := t.keep.set(fmt.Sprintf("public_key=%s\nupdate_only=true\nendpoint=%s\n", k.Hex(), ep), false)
+	err := t.keep.Set(fmt.Sprintf("public_key=%s\nupdate_only=true\nendpoint=%s\n", k.Hex(), ep), false)
 	if err != nil {
 		return fmt.Errorf("set endpoint of peer %s: %w", k.Short(), configError(err))
 	}
 	if now, ok := t.StateOf(k); ok && now.Endpoint != old.Endpoint {
 		if old.Endpoint.IsValid() {
-			t.m.peers.get(now.ID).moves.Add(1)
+			t.m.Peers.Get(now.ID).Moves.Add(1)
 		}
-		t.m.record(probe.Event{Kind: probe.KindEndpoint, Peer: now.ID,
+		t.m.Record(probe.Event{Kind: probe.KindEndpoint, Peer: now.ID,
 			OuterSrc: probe.AddrFrom(old.Endpoint.Addr()), OuterSrcPort: old.Endpoint.Port(),
 			OuterDst: probe.AddrFrom(now.Endpoint.Addr()), OuterDstPort: now.Endpoint.Port()})
 	}

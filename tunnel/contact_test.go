@@ -87,13 +87,13 @@ func TestSetEndpointUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	tunneltest.Await(t, w, "endpoint set", moved)
-	p := a.m.peers.find(b.key.Public())
-	a.m.endpointUsed(p, old, 1)
+	p := a.m.Peers.Find(b.key.Public())
+	a.m.EndpointUsed(p, old, 1)
 	if s, _ := a.StateOf(b.key.Public()); s.Endpoint != to {
 		t.Errorf("the endpoint is %s, want %s", s.Endpoint, to)
 	}
-	p.heard.Store(a.m.clock.now())
-	a.m.endpointUsed(p, old, 2)
+	p.Heard.Store(a.m.Clock.Now())
+	a.m.EndpointUsed(p, old, 2)
 	if e := tunneltest.Await(t, w, "move", moved); e.Flags&probe.FlagEndpointMoved == 0 || e.Pair != 2 {
 		t.Errorf("flags %b, because of event %d", e.Flags, e.Pair)
 	}

@@ -87,8 +87,8 @@ func TestForgottenSession(t *testing.T) {
 		t.Errorf("%v of peer %d, receiver %#x", e.Reason, e.Peer, e.Receiver)
 	}
 	// A session that is past its time is told from one that is not known.
-	b.m.local.add(e.Receiver, e.Peer+1, false, 1)
-	b.m.local.add(e.Receiver, e.Peer, false, time.Now().UnixNano()-rejectAfter)
+	b.m.Local.Add(e.Receiver, e.Peer+1, false, 1)
+	b.m.Local.Add(e.Receiver, e.Peer, false, time.Now().UnixNano()-rejectAfter)
 	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	awaitDrops(t, b, probe.ExpiredKey, 1)
 	awaitDrops(t, b, probe.UnknownIndex, 1)
@@ -162,9 +162,9 @@ func TestKeepalivesAreNoDrops(t *testing.T) {
 			t.Errorf("peer %d, %v", e.Peer, e.Reason)
 		}
 	}
-	p := b.m.peers.get(1)
+	p := b.m.Peers.Get(1)
 	until(t, "the keepalives are accounted for", func() bool {
-		return p.in[0].left.Load() == p.in[0].entered.Load() && p.in[1].left.Load() == p.in[1].entered.Load() && p.keepalives.Load() == 0
+		return p.In[0].Left.Load() == p.In[0].Entered.Load() && p.In[1].Left.Load() == p.In[1].Entered.Load() && p.Keepalives.Load() == 0
 	})
 	for _, e := range []*end{a, b} {
 		if s := e.PeerState(1); len(s.Drops) != 0 {

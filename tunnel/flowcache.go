@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 )
 
 // flowCacheBits is the logarithm of how many flows a flowCache holds: of those
@@ -16,7 +17,7 @@ const flowCacheBits = 8
 type flowCache struct {
 	t        *Tunnel
 	outbound bool
-	routes   routeCache
+	routes   mirror.RouteCache
 	flows    [1 << flowCacheBits]cachedFlow
 }
 
@@ -27,12 +28,12 @@ type cachedFlow struct {
 	v6         bool
 	generation uint32       // of the AllowedIPs
 	from       probe.PeerID // the peer that was known already, on the way out
-	route
+	mirror.Route
 	ref probe.FlowRef
 }
 
 func (c *flowCache) init(t *Tunnel, outbound bool) {
-	c.t, c.outbound, c.routes.from = t, outbound, t.m.allowed
+	c.t, c.outbound, c.routes.From = t, outbound, t.m.Allowed
 }
 
 // find finds the prefix of the packet pkt, from which e was decoded, towards the
@@ -43,27 +44,27 @@ func (c *flowCache) find(e *probe.Event, pkt []byte, now int64) (here bool) {
 	h := ports ^ binary.NativeEndian.Uint32(e.InnerSrc[12:]) ^ binary.NativeEndian.Uint32(e.InnerDst[12:])
 	f := &c.flows[h*0x9e3779b1>>(32-flowCacheBits)]
 	plain := tellsNothing(e, pkt, v6)
-	generation := c.t.m.allowed.generation.Load()
+	generation := c.t.m.Allowed.Generation.Load()
 	if plain && f.ports == ports && f.proto == e.Proto && f.v6 == v6 && f.generation == generation &&
 		f.from == e.Peer && f.src == e.InnerSrc && f.dst == e.InnerDst {
 		if here, ok := f.ref.Here(now); ok {
-			e.PrefixBits = f.bits
+			e.PrefixBits = f.Bits
 			if c.outbound {
-				e.Peer = f.peer
+				e.Peer = f.Peer
 			}
 			return here
 		}
 	}
 	from := e.Peer
 	if c.outbound {
-		e.Peer, e.PrefixBits = c.routes.lookup(&e.InnerDst, v6)
+		e.Peer, e.PrefixBits = c.routes.Lookup(&e.InnerDst, v6)
 	} else {
-		_, e.PrefixBits = c.routes.lookup(&e.InnerSrc, v6)
+		_, e.PrefixBits = c.routes.Lookup(&e.InnerSrc, v6)
 	}
 	k, quoted := c.t.flows.Key(e, pkt)
 	here, ref := c.t.flows.Note(k, e, c.outbound, quoted, now)
 	if plain {
-		*f = cachedFlow{e.InnerSrc, e.InnerDst, ports, e.Proto, v6, generation, from, route{e.Peer, e.PrefixBits}, ref}
+		*f = cachedFlow{e.InnerSrc, e.InnerDst, ports, e.Proto, v6, generation, from, mirror.Route{Peer: e.Peer, Bits: e.PrefixBits}, ref}
 	}
 	return here
 }

@@ -22,21 +22,21 @@ func TestFlowCacheFollowsChanges(t *testing.T) {
 		}
 		return latest()
 	}
-	first, second := r.t.m.peers.get(1).id, r.t.m.peers.get(2).id
+	first, second := r.t.m.Peers.Get(1).ID, r.t.m.Peers.Get(2).ID
 	if e := send(3); e.Peer != first || e.PrefixBits != 32 {
 		t.Fatalf("peer %d, prefix /%d", e.Peer, e.PrefixBits)
 	}
 	host := netip.PrefixFrom(addr4(0), 32)
-	r.t.m.allowed.insert(host, second)
+	r.t.m.Allowed.Insert(host, second)
 	if e := send(2); e.Peer != second || e.PrefixBits != 32 {
 		t.Errorf("after the change: peer %d, prefix /%d", e.Peer, e.PrefixBits)
 	}
-	r.t.m.allowed.insert(netip.MustParsePrefix("10.0.0.0/8"), first)
-	r.t.m.allowed.remove(host, second)
+	r.t.m.Allowed.Insert(netip.MustParsePrefix("10.0.0.0/8"), first)
+	r.t.m.Allowed.Remove(host, second)
 	if e := send(2); e.Peer != first || e.PrefixBits != 8 {
 		t.Errorf("with a wider prefix: peer %d, prefix /%d", e.Peer, e.PrefixBits)
 	}
-	r.t.m.allowed.removePeer(first)
+	r.t.m.Allowed.RemovePeer(first)
 	if e := send(2); e.Peer != 0 || e.Reason != probe.NoAllowedIPsMatch {
 		t.Errorf("without a prefix: peer %d, %v", e.Peer, e.Reason)
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/noise"
 )
 
@@ -35,12 +36,12 @@ type handshakes struct {
 
 	// sending are the peers that the device has said last that it is about to send a
 	// handshake message to, in a ring: it says so, and then hands the message over.
-	sending [sendingKept]atomic.Pointer[peer]
+	sending [sendingKept]atomic.Pointer[mirror.Peer]
 	next    atomic.Uint32
 
 	mu        sync.Mutex
-	responses map[string]response      // guarded by mu: the latest from each source
-	recipient map[netip.AddrPort]*peer // guarded by mu: who was last sent to there
+	responses map[string]response             // guarded by mu: the latest from each source
+	recipient map[netip.AddrPort]*mirror.Peer // guarded by mu: who was last sent to there
 }
 
 // received is an initiation on its way to being read.
@@ -59,14 +60,14 @@ func newHandshakes(t *Tunnel) *handshakes {
 	return &handshakes{
 		t: t, queue: make(chan received, inspectQueue), limit: rate.NewLimiter(inspectPerSecond, inspectBurst),
 		heard:     rate.NewLimiter(inspectPerSecond, inspectBurst),
-		responses: make(map[string]response), recipient: make(map[netip.AddrPort]*peer),
+		responses: make(map[string]response), recipient: make(map[netip.AddrPort]*mirror.Peer),
 	}
 }
 
 // handshakeReceived records a handshake message. e has kind, indices, time and
 // source already.
 func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
-	e.Seam, e.PrefixBits, e.OuterDstPort = probe.SeamUDPReceive, probe.NoPrefix, uint16(t.m.port.Load())
+	e.Seam, e.PrefixBits, e.OuterDstPort = probe.SeamUDPReceive, probe.NoPrefix, uint16(t.m.Port.Load())
 	switch e.Kind {
 	case probe.KindInitiation:
 		e.Checkpoint = probe.B1
@@ -77,10 +78,10 @@ func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint)
 		t.hs.responseReceived(msg, e, ep)
 	case probe.KindCookie:
 		e.Checkpoint = probe.A3
-		e.Peer, _ = t.m.local.lookup(e.Receiver)
+		e.Peer, _ = t.m.Local.Lookup(e.Receiver)
 	}
 	if e.Reason != probe.ReasonNone {
-		t.m.peers.get(e.Peer).drop(e.Reason, 1)
+		t.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
 	}
 	t.messages.record(t.rec, e, msg)
 }
@@ -88,15 +89,15 @@ func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint)
 func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
 	t := h.t
 	var initiator bool
-	e.Peer, initiator = t.m.local.lookup(e.Receiver)
-	valid := noise.MAC1Valid(msg, &t.m.identity.Load().MAC1)
+	e.Peer, initiator = t.m.Local.Lookup(e.Receiver)
+	valid := noise.MAC1Valid(msg, &t.m.Identity.Load().MAC1)
 	switch {
 	case !valid:
 		e.Reason = probe.InvalidMAC1
 	case e.Peer == 0 || !initiator:
 		e.Reason = probe.ResponseStale
 	default:
-		t.m.remote.add(e.Sender, e.Peer, true, e.Time)
+		t.m.Remote.Add(e.Sender, e.Peer, true, e.Time)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,7 +109,7 @@ func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoi
 
 // initiationReceived checks mac1 at once and leaves the rest to run.
 func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
-	if !noise.MAC1Valid(msg, &h.t.m.identity.Load().MAC1) {
+	if !noise.MAC1Valid(msg, &h.t.m.Identity.Load().MAC1) {
 		e.Reason = probe.InvalidMAC1
 		h.record(e, msg)
 		return
@@ -125,7 +126,7 @@ func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
 
 func (h *handshakes) record(e *probe.Event, msg []byte) {
 	if e.Reason != probe.ReasonNone {
-		h.t.m.peers.get(e.Peer).drop(e.Reason, 1)
+		h.t.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
 	}
 	h.t.messages.record(h.t.rec, e, msg)
 }
@@ -149,32 +150,32 @@ func (h *handshakes) run(done <-chan struct{}) {
 
 // inspect finds out who sent an initiation.
 func (h *handshakes) inspect(r *received) {
-	own := h.t.m.identity.Load()
+	own := h.t.m.Identity.Load()
 	in := noise.ReadInitiation(r.msg[:], own)
 	if !in.OK {
 		r.e.Reason = probe.InvalidInitiation
 		return
 	}
-	p := h.t.m.peers.find(in.Static)
-	if p == nil || !p.present() {
+	p := h.t.m.Peers.Find(in.Static)
+	if p == nil || !p.Present() {
 		r.e.Reason = probe.UnknownPeer
 		r.e.SetStaticKey(in.Static)
 		return
 	}
-	r.e.Peer = p.id
+	r.e.Peer = p.ID
 	ts, ok := in.Timestamp(own)
 	if !ok {
 		r.e.Reason = probe.InvalidInitiation
 		return
 	}
-	p.handshake.saw(ts, r.e.When())
+	p.Handshake.Saw(ts, r.e.When())
 }
 
 // Initiator returns the peer that has made an initiation for this node, which need not have
 // come to its socket; 0 if none has. Only who has a peer's private key, or has seen it
 // pass, can send one that is the peer's. It returns false if there are too many to be read.
 func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
-	own := t.m.identity.Load()
+	own := t.m.Identity.Load()
 	if len(msg) != probe.LenInitiation || !noise.MAC1Valid(msg, &own.MAC1) {
 		return 0, true
 	}
@@ -185,54 +186,54 @@ func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 	if !in.OK {
 		return 0, true
 	}
-	p := t.m.peers.find(in.Static)
-	if p == nil || !p.present() {
+	p := t.m.Peers.Find(in.Static)
+	if p == nil || !p.Present() {
 		return 0, true
 	}
 	if _, ok := in.Timestamp(own); !ok {
 		return 0, true
 	}
-	return p.id, true
+	return p.ID, true
 }
 
 // handshakeSent records a handshake message, learns its indices and returns
 // the peer that it is for.
 func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) probe.PeerID {
 	to := addrPort(ep)
-	e.Time, e.Seam, e.PrefixBits = t.m.clock.now(), probe.SeamUDPSend, probe.NoPrefix
-	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(t.m.port.Load())
+	e.Time, e.Seam, e.PrefixBits = t.m.Clock.Now(), probe.SeamUDPSend, probe.NoPrefix
+	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(t.m.Port.Load())
 	if e.Kind == probe.KindCookie {
 		e.Checkpoint = probe.B2
 		t.messages.record(t.rec, e, msg)
 		return 0
 	}
 	p := t.hs.addressee(msg, to)
-	e.Peer = p.id
+	e.Peer = p.ID
 	e.Checkpoint = probe.A2
 	initiator := e.Kind == probe.KindInitiation
-	if p.id != 0 {
-		t.m.local.add(e.Sender, p.id, initiator, e.Time)
+	if p.ID != 0 {
+		t.m.Local.Add(e.Sender, p.ID, initiator, e.Time)
 		if initiator {
-			p.handshake.sent(e.Sender, e.Time)
+			p.Handshake.Sent(e.Sender, e.Time)
 		}
 	}
 	if !initiator {
 		e.Checkpoint = probe.B2
-		if p.id != 0 {
-			t.m.remote.add(e.Receiver, p.id, false, e.Time)
+		if p.ID != 0 {
+			t.m.Remote.Add(e.Receiver, p.ID, false, e.Time)
 		}
 	}
-	t.sessionKeys.note(msg, e, p.key)
+	t.sessionKeys.note(msg, e, p.Key)
 	seq := t.messages.record(t.rec, e, msg)
-	if p.id != 0 {
-		t.m.endpointUsed(p, to, seq)
+	if p.ID != 0 {
+		t.m.EndpointUsed(p, to, seq)
 	}
-	return p.id
+	return p.ID
 }
 
 // about notes that the device is about to send a handshake message to a peer.
-func (h *handshakes) about(p *peer) {
-	if p.id != 0 {
+func (h *handshakes) about(p *mirror.Peer) {
+	if p.ID != 0 {
 		h.sending[h.next.Add(1)%sendingKept].Store(p)
 	}
 }
@@ -240,26 +241,26 @@ func (h *handshakes) about(p *peer) {
 // addressee finds the peer that a handshake message is made for, by its mac1:
 // only that peer's public key makes it valid. Those that the device has named last are
 // tried first, then who was last sent to at the same address, and then all.
-func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
+func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *mirror.Peer {
 	for at, i := h.next.Load(), uint32(0); i < sendingKept; i++ {
 		p := h.sending[(at-i)%sendingKept].Load()
 		if p == nil {
 			break
 		}
-		if noise.MAC1Valid(msg, &p.mac1) {
+		if noise.MAC1Valid(msg, &p.MAC1) {
 			return p
 		}
 	}
 	h.mu.Lock()
 	p := h.recipient[to]
 	h.mu.Unlock()
-	if p != nil && noise.MAC1Valid(msg, &p.mac1) {
+	if p != nil && noise.MAC1Valid(msg, &p.MAC1) {
 		return p
 	}
-	for p := range h.t.m.peers.all() {
-		if p.present() && noise.MAC1Valid(msg, &p.mac1) {
+	for p := range h.t.m.Peers.All() {
+		if p.Present() && noise.MAC1Valid(msg, &p.MAC1) {
 			h.mu.Lock()
-			if len(h.recipient) > 2*h.t.m.peers.count() {
+			if len(h.recipient) > 2*h.t.m.Peers.Count() {
 				clear(h.recipient)
 			}
 			h.recipient[to] = p
@@ -267,7 +268,7 @@ func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *peer {
 			return p
 		}
 	}
-	return h.t.m.peers.get(0)
+	return h.t.m.Peers.Get(0)
 }
 
 // rejected is called as the device says that it could not use a response from
@@ -281,12 +282,12 @@ func (h *handshakes) rejected(source string) {
 		return
 	}
 	e := probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: r.peer, Receiver: r.index, Reason: probe.ResponseStale}
-	if s := &h.t.m.peers.get(r.peer).handshake; s.outstanding.Load() == r.index {
+	if s := &h.t.m.Peers.Get(r.peer).Handshake; s.Outstanding.Load() == r.index {
 		e.Reason = probe.ResponseRejected
-		s.rejected.Store(r.index)
+		s.Rejected.Store(r.index)
 	}
 	if from, err := netip.ParseAddrPort(source); err == nil {
 		e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()
 	}
-	h.t.m.record(e)
+	h.t.m.Record(e)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -16,27 +17,27 @@ func TestAddressee(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tn.Close()
-	var all []*peer
+	var all []*mirror.Peer
 	for i := range 3 * sendingKept {
-		p := tn.m.peers.ensure(key.Public{byte(i), 1})
-		p.configured.Store(true)
+		p := tn.m.Peers.Ensure(key.Public{byte(i), 1})
+		p.Configured.Store(true)
 		all = append(all, p)
 	}
 	at := netip.MustParseAddrPort("192.0.2.1:1")
 	for i, p := range all {
-		if got := tn.hs.addressee(tunneltest.InitiationTo(t, &p.mac1), at); got != p {
-			t.Errorf("peer %d, of whom nothing was said: %d", p.id, got.id)
+		if got := tn.hs.addressee(tunneltest.InitiationTo(t, &p.MAC1), at); got != p {
+			t.Errorf("peer %d, of whom nothing was said: %d", p.ID, got.ID)
 		}
 		tn.hs.about(p)
 		tn.hs.about(all[(i+1)%len(all)]) // and of another since
-		p.configured.Store(false)        // it would not be found among all
-		if got := tn.hs.addressee(tunneltest.InitiationTo(t, &p.mac1), at); got != p {
-			t.Errorf("peer %d, of whom the device has spoken: %d", p.id, got.id)
+		p.Configured.Store(false)        // it would not be found among all
+		if got := tn.hs.addressee(tunneltest.InitiationTo(t, &p.MAC1), at); got != p {
+			t.Errorf("peer %d, of whom the device has spoken: %d", p.ID, got.ID)
 		}
-		p.configured.Store(true)
+		p.Configured.Store(true)
 	}
-	if got := tn.hs.addressee(tunneltest.InitiationTo(t, &[32]byte{1}), at); got.id != 0 {
-		t.Errorf("a message for nobody is for %d", got.id)
+	if got := tn.hs.addressee(tunneltest.InitiationTo(t, &[32]byte{1}), at); got.ID != 0 {
+		t.Errorf("a message for nobody is for %d", got.ID)
 	}
 }
 
@@ -47,12 +48,12 @@ func BenchmarkAddressee(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer tn.Close()
-	var last *peer
+	var last *mirror.Peer
 	for i := range 1000 {
-		last = tn.m.peers.ensure(key.Public{byte(i), byte(i >> 8), 1})
-		last.configured.Store(true)
+		last = tn.m.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 1})
+		last.Configured.Store(true)
 	}
-	msg := tunneltest.InitiationTo(b, &last.mac1)
+	msg := tunneltest.InitiationTo(b, &last.MAC1)
 	for name, said := range map[string]bool{"named": true, "unnamed": false} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

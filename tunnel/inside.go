@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 )
 
 // The device holds packets in buffers of 64 KiB, of which it has as many as are asked
@@ -34,16 +36,16 @@ const (
 // gate makes one goroutine wait that hands packets to the device faster than these get
 // through. Then they wait in the kernel, which knows how to deal with that.
 type gate struct {
-	crowded *way   // too many are on it; nil: none is known
-	still   *way   // waiting for room on it was in vain,
-	left    uint64 // as long as no more than this have left
+	crowded *mirror.Way // too many are on it; nil: none is known
+	still   *mirror.Way // waiting for room on it was in vain,
+	left    uint64      // as long as no more than this have left
 }
 
 // enter is for packets that enter on w: the last of them is number last.
-func (g *gate) enter(w *way, last uint64) {
-	before := w.entered.Load()
-	w.entered.Store(last)
-	if before/insideEvery != last/insideEvery && last-w.left.Load() > maxInside {
+func (g *gate) enter(w *mirror.Way, last uint64) {
+	before := w.Entered.Load()
+	w.Entered.Store(last)
+	if before/insideEvery != last/insideEvery && last-w.Left.Load() > maxInside {
 		g.crowded = w
 	}
 }
@@ -55,12 +57,12 @@ func (g *gate) wait() {
 		return
 	}
 	g.crowded = nil
-	left := w.left.Load()
+	left := w.Left.Load()
 	if g.still == w && g.left == left {
 		return
 	}
 	start, before := time.Now(), left
-	for idle := 0; idle < roomMoves && w.inside() > maxInside; idle++ {
+	for idle := 0; idle < roomMoves && w.Inside() > maxInside; idle++ {
 		if time.Since(start) > roomWait {
 			if left != before {
 				return // it is slow, and not still
@@ -68,11 +70,11 @@ func (g *gate) wait() {
 			break
 		}
 		time.Sleep(roomPause)
-		if now := w.left.Load(); now != left {
+		if now := w.Left.Load(); now != left {
 			left, idle = now, 0
 		}
 	}
-	if w.inside() > maxInside {
+	if w.Inside() > maxInside {
 		g.still, g.left = w, left
 	}
 }
@@ -81,10 +83,10 @@ func (g *gate) wait() {
 // answer of its is due, and nothing leaves. It is for the goroutine that reads the TUN
 // device. Of a batch one packet enters even then: it takes the place of the oldest that
 // waits, and has the device go on calling.
-func overflows(p *peer, now int64) bool {
-	left := p.out.left.Load()
-	if left != p.stillLeft {
-		p.stillLeft, p.stillSince = left, now
+func overflows(p *mirror.Peer, now int64) bool {
+	left := p.Out.Left.Load()
+	if left != p.StillLeft {
+		p.StillLeft, p.StillSince = left, now
 	}
-	return p.out.entered.Load()-left > maxInside && p.handshake.pending.Load() != 0 && now-p.stillSince > stillFor
+	return p.Out.Entered.Load()-left > maxInside && p.Handshake.Pending.Load() != 0 && now-p.StillSince > stillFor
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -19,7 +20,7 @@ func TestStagedPacketsAreFew(t *testing.T) {
 		t.Fatal(err)
 	}
 	const batches, size = 200, 64
-	peer := a.m.peers.find(b.key.Public())
+	peer := a.m.Peers.Find(b.key.Public())
 	for i := range batches {
 		var pkts [][]byte
 		for j := range size {
@@ -31,10 +32,10 @@ func TestStagedPacketsAreFew(t *testing.T) {
 		}
 	}
 	a.send(tunneltest.UDP4(a.addr, b.addr, 9999, 1, 8)) // the one before was read by now
-	if n := peer.out.inside(); n > maxInside+2*batches {
+	if n := peer.Out.Inside(); n > maxInside+2*batches {
 		t.Errorf("%d packets are inside", n)
 	}
-	if dropped := a.PeerState(peer.id).Drops[probe.StagedOverflow]; dropped < (batches/2-1)*(size-1) {
+	if dropped := a.PeerState(peer.ID).Drops[probe.StagedOverflow]; dropped < (batches/2-1)*(size-1) {
 		t.Errorf("%d packets are counted as dropped", dropped)
 	}
 	if err := a.SetEndpoint(b.key.Public(), b.endpoint()); err != nil {
@@ -56,23 +57,23 @@ func TestStagedPacketsAreFew(t *testing.T) {
 
 // Whoever waits for room gets it as packets leave, and does not wait where none do.
 func TestGate(t *testing.T) {
-	var w way
+	var w mirror.Way
 	var g gate
 	g.enter(&w, 2*maxInside)
 	done := make(chan struct{})
 	go func() { g.wait(); close(done) }()
 	for left := uint64(0); left < maxInside; left += 8 {
-		w.left.Store(left)
+		w.Left.Store(left)
 		select {
 		case <-done:
-			if w.inside() > 2*maxInside-8 {
+			if w.Inside() > 2*maxInside-8 {
 				t.Fatal("it did not wait")
 			}
 			left = maxInside // it may give up on a machine that stands still
 		case <-time.After(roomPause / 4):
 		}
 	}
-	w.left.Store(maxInside)
+	w.Left.Store(maxInside)
 	<-done
 	// Nothing leaves: it gives up, and does not try again before something does.
 	g.enter(&w, 4*maxInside)

@@ -117,7 +117,7 @@ func (s *sessionKeys) note(msg []byte, e *probe.Event, peer key.Public) {
 // StaticKeyLog appends to dst the line of Wireshark's key log that reads initiations
 // to this node; it must come before them. It is a secret, as what KeyLog appends.
 func (t *Tunnel) StaticKeyLog(dst []byte) []byte {
-	return fmt.Appendf(dst, "LOCAL_STATIC_PRIVATE_KEY = %s\n", t.m.identity.Load().Secret.Base64())
+	return fmt.Appendf(dst, "LOCAL_STATIC_PRIVATE_KEY = %s\n", t.m.Identity.Load().Secret.Base64())
 }
 
 // KeyLog appends to dst the lines of Wireshark's key log that decrypt the session

@@ -6,6 +6,7 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 )
 
 // Formats of the device's log that mean something to us. The device calls its
@@ -39,55 +40,55 @@ func (t *Tunnel) logger() *device.Logger {
 }
 
 func (t *Tunnel) verbose(format string, args ...any) {
-	var p *peer
+	var p *mirror.Peer
 	if len(args) > 0 {
-		p = t.m.peers.named(args[0])
+		p = t.m.Peers.Named(args[0])
 	}
 	switch format {
 	case logCreated:
-		t.keep.created(args[0])
+		t.keep.Created(args[0])
 	case logKeepalive:
-		p.keepalives.Add(1)
-		p.heard.Store(t.m.clock.now())
+		p.Keepalives.Add(1)
+		p.Heard.Store(t.m.Clock.Now())
 	case logSendingInitiation, logSendingResponse:
 		t.hs.about(p)
 	case logReceivedInitiation:
-		now := t.m.clock.now()
-		p.handshake.established.Store(now)
-		p.heard.Store(now)
+		now := t.m.Clock.Now()
+		p.Handshake.Established.Store(now)
+		p.Heard.Store(now)
 	case logReceivedResponse:
-		now := t.m.clock.now()
-		p.handshake.outstanding.Store(0)
-		p.handshake.established.Store(now)
-		p.heard.Store(now)
-		t.m.record(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.id})
+		now := t.m.Clock.Now()
+		p.Handshake.Outstanding.Store(0)
+		p.Handshake.Established.Store(now)
+		p.Heard.Store(now)
+		t.m.Record(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.ID})
 	case logInvalidResponse:
 		t.hs.rejected(args[0].(string))
 	case logReplay:
-		t.m.record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.id, Reason: probe.HandshakeReplay})
+		t.m.Record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.ID, Reason: probe.HandshakeReplay})
 	case logFlood:
-		t.m.record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.id, Reason: probe.HandshakeFlood})
+		t.m.Record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.ID, Reason: probe.HandshakeFlood})
 	case logCookieSent:
 		e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnderLoad}
 		if from, err := netip.ParseAddrPort(args[0].(string)); err == nil {
 			e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()
 		}
-		t.m.record(e)
+		t.m.Record(e)
 	case logCookieRejected:
-		t.m.record(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
+		t.m.Record(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
 	case logDisallowed4, logDisallowed6:
-		p.disallowed.Add(1)
+		p.Disallowed.Add(1)
 		t.acct.look()
 	case logBadVersion:
-		p.badVersion.Add(1)
+		p.BadVersion.Add(1)
 		t.acct.look()
 	case logGaveUp:
-		p.handshake.givenUp.Add(1)
-		t.acct.flushed(p.id, probe.HandshakeGaveUp)
+		p.Handshake.GivenUp.Add(1)
+		t.acct.flushed(p.ID, probe.HandshakeGaveUp)
 	case logKeysRemoved, logStopping:
-		t.acct.flushed(p.id, probe.PeerRemoved)
+		t.acct.flushed(p.ID, probe.PeerRemoved)
 	case logSegments:
-		t.m.record(probe.Event{Kind: probe.KindInner, Reason: probe.LostInDevice})
+		t.m.Record(probe.Event{Kind: probe.KindInner, Reason: probe.LostInDevice})
 	}
 	if t.opt.Debugf != nil && format != logUAPIError {
 		t.opt.Debugf(format, args...)

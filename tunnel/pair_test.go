@@ -67,7 +67,7 @@ func (e *end) endpoint() netip.AddrPort {
 }
 
 // set applies a UAPI set operation.
-func (e *end) set(config string) error { return e.keep.set(config, false) }
+func (e *end) set(config string) error { return e.keep.Set(config, false) }
 
 func (e *end) send(pkts ...[]byte) { e.tun.In <- pkts }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -37,7 +38,7 @@ func TestRemovedPeersAreForgotten(t *testing.T) {
 	var first, latest []key.Public
 	ids := make(map[key.Public]probe.PeerID)
 	var in, out string
-	for range 3 * removedKept / round {
+	for range 3 * mirror.RemovedKept / round {
 		latest, in, out = guests(round)
 		set(in)
 		for _, k := range latest {
@@ -49,7 +50,7 @@ func TestRemovedPeersAreForgotten(t *testing.T) {
 			first = latest
 		}
 	}
-	if n := len(a.Peers()); n > 2*removedKept+round {
+	if n := len(a.Peers()); n > 2*mirror.RemovedKept+round {
 		t.Errorf("%d peers are remembered", n)
 	}
 	if _, _, ok := a.Peer(ids[first[0]]); ok {
@@ -65,7 +66,7 @@ func TestRemovedPeersAreForgotten(t *testing.T) {
 		}
 	}
 	// What is replaced at once by the same peers, however many, is not gone.
-	_, many, _ := guests(3 * removedKept)
+	_, many, _ := guests(3 * mirror.RemovedKept)
 	set(many)
 	want := a.Peers()
 	text := ""

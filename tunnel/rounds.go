@@ -43,7 +43,7 @@ type rounds struct {
 func (a *accountant) run(done <-chan struct{}) {
 	timer := time.NewTimer(accountEvery)
 	defer timer.Stop()
-	a.t.m.clock.keep()
+	a.t.m.Clock.Keep()
 	for {
 		due := false
 		select {
@@ -76,10 +76,10 @@ func (a *accountant) run(done <-chan struct{}) {
 // round looks at what is inside the device, and reports whether there is nothing, nor
 // anything has passed since the round before.
 func (a *accountant) round() (idle bool) {
-	a.t.m.clock.sync()
+	a.t.m.Clock.Sync()
 	if a.work.count.Add(1)%accountForget == 0 {
 		a.forget()
-		maps.DeleteFunc(a.idle, func(id probe.PeerID, _ *[3]idleness) bool { return a.t.m.peers.get(id).id == 0 })
+		maps.DeleteFunc(a.idle, func(id probe.PeerID, _ *[3]idleness) bool { return a.t.m.Peers.Get(id).ID == 0 })
 	}
 	moved := a.t.active.Swap(nothingPassed) == passed
 	if moved || !a.work.quiet {
@@ -104,11 +104,11 @@ func (a *accountant) fallAsleep() bool {
 	if a.pending() {
 		return false
 	}
-	a.t.m.clock.leave() // first: who finds the accountant asleep must not trust it
+	a.t.m.Clock.Leave() // first: who finds the accountant asleep must not trust it
 	if a.t.active.CompareAndSwap(nothingPassed, asleep) {
 		return true
 	}
-	a.t.m.clock.keep()
+	a.t.m.Clock.Keep()
 	return false
 }
 
@@ -127,7 +127,7 @@ func (a *accountant) sleep(done <-chan struct{}) bool {
 	case <-a.kicks:
 	}
 	a.t.active.Store(passed) // whatever it was, there is to be a round
-	a.t.m.clock.keep()
+	a.t.m.Clock.Keep()
 	if a.pending() {
 		a.kick()
 	}

@@ -150,7 +150,7 @@ func TestFirstPacketAfterSuspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, _ := memPair(t)
 		inTime(time.Second)
-		a.m.clock.read = func(base time.Time) (int64, int64) {
+		a.m.Clock.Read = func(base time.Time) (int64, int64) {
 			now := time.Now()
 			return now.Add(8 * time.Hour).UnixNano(), int64(now.Sub(base))
 		}

@@ -9,6 +9,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
@@ -47,15 +48,15 @@ func (s *tunSeam) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 // run is a series of consecutive packets of one peer, whose ordinals are
 // handed out without touching shared memory for each.
 type run struct {
-	p    *peer
+	p    *mirror.Peer
 	last uint64
 	full bool // too many wait for the peer already
 }
 
 func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 	w := s.t
-	now := w.m.clock.now()
-	cur := run{p: w.m.peers.get(0)}
+	now := w.m.Clock.Now()
+	cur := run{p: w.m.Peers.Get(0)}
 	var first uint64 // ordinal of the run's first packet
 	taps := w.tapped()
 	b := w.rec.Begin(probe.LaneTUNRead)
@@ -70,26 +71,26 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNRead, probe.KindInner, probe.NoPrefix
 		e.Reason = s.route(e, pkt, now)
 		taps.inner(probe.LaneTUNRead, e.Seq, pkt)
-		if cur.p.id != e.Peer {
+		if cur.p.ID != e.Peer {
 			cur.flush(&s.gate)
-			p := w.m.peers.get(e.Peer)
-			entered := p.out.entered.Load()
-			cur = run{p, entered, entered-p.stillLeft > maxInside && overflows(p, now)}
+			p := w.m.Peers.Get(e.Peer)
+			entered := p.Out.Entered.Load()
+			cur = run{p, entered, entered-p.StillLeft > maxInside && overflows(p, now)}
 			first = entered + 1
 		}
-		if e.Reason == probe.ReasonNone && cur.p.endpoint.Load() == nil {
+		if e.Reason == probe.ReasonNone && cur.p.Endpoint.Load() == nil {
 			e.Reason = probe.NoEndpoint
 			sizes[i] = 0 // as the kernel's WireGuard, which keeps no such packet
 		}
 		if e.Reason == probe.ReasonNone && cur.full && cur.last >= first {
 			e.Reason = probe.StagedOverflow
 			sizes[i] = 0
-			cur.p.drop(e.Reason, 1)
+			cur.p.Drop(e.Reason, 1)
 			t.Clear(w.tags.Magic)
 			continue
 		}
 		if e.Reason != probe.ReasonNone {
-			cur.p.drop(e.Reason, 1)
+			cur.p.Drop(e.Reason, 1)
 			w.icmp.refuse(pkt, e.Reason)
 			t.Clear(w.tags.Magic)
 			continue
@@ -109,8 +110,8 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 }
 
 func (r *run) flush(g *gate) {
-	if r.p.id != 0 {
-		g.enter(&r.p.out, r.last)
+	if r.p.ID != 0 {
+		g.enter(&r.p.Out, r.last)
 	}
 }
 
@@ -140,14 +141,14 @@ func (s *tunSeam) Write(bufs [][]byte, offset int) (int, error) {
 	s.noteWrite(bufs, offset)
 	n, err := s.Device.Write(bufs, offset)
 	if err != nil && !errors.Is(err, os.ErrClosed) { // closing is no refusal
-		s.t.m.record(probe.Event{Kind: probe.KindInner, Reason: probe.TUNWriteError})
+		s.t.m.Record(probe.Event{Kind: probe.KindInner, Reason: probe.TUNWriteError})
 	}
 	return n, err
 }
 
 func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	w := s.t
-	now := w.m.clock.now()
+	now := w.m.Clock.Now()
 	var leaving departures
 	var last departed
 	taps := w.tapped()
@@ -183,10 +184,10 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	b.End()
 	leaving.flush(w)
 	if last.peer != 0 {
-		p := w.m.peers.get(last.peer)
-		p.heard.Store(now)
+		p := w.m.Peers.Get(last.peer)
+		p.Heard.Store(now)
 		from := netip.AddrPortFrom(last.from.Netip(), last.port)
-		w.m.endpointSeen(p, from, last.seq)
+		w.m.EndpointSeen(p, from, last.seq)
 	}
 }
 
@@ -219,10 +220,10 @@ func (d *departures) flush(t *Tunnel) {
 	if d.state == tag.None {
 		return
 	}
-	w := t.m.peers.get(d.peer).way(d.state)
-	if d.last <= w.left.Load() {
+	w := t.m.Peers.Get(d.peer).Way(d.state)
+	if d.last <= w.Left.Load() {
 		t.acct.late(d.peer, d.state, d.first, d.last)
-	} else if from, to := w.leave(d.first, d.last); from <= to {
+	} else if from, to := w.Leave(d.first, d.last); from <= to {
 		t.acct.missing(gap{peer: d.peer, state: d.state, from: from, to: to})
 	}
 	d.state = tag.None

@@ -41,8 +41,8 @@ func (s *udpSeam) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	s.t.m.port.Store(uint32(actual))
-	s.t.m.mark.Store(0) // a mark is set anew
+	s.t.m.Port.Store(uint32(actual))
+	s.t.m.Mark.Store(0) // a mark is set anew
 	seen := make([]conn.ReceiveFunc, len(fns))
 	for i, fn := range fns {
 		r := &receiver{t: s.t, fn: fn, index: uint8(i & 1)}
@@ -56,7 +56,7 @@ func (s *udpSeam) SetMark(mark uint32) error {
 	if err := s.Bind.SetMark(mark); err != nil {
 		return err
 	}
-	s.t.m.mark.Store(mark)
+	s.t.m.Mark.Store(mark)
 	return nil
 }
 
@@ -115,8 +115,8 @@ func (r *receiver) refused(bufs [][]byte) {
 
 func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 	w := r.t
-	now, port := w.m.clock.now(), uint16(w.m.port.Load())
-	cur := run{p: w.m.peers.get(0)}
+	now, port := w.m.Clock.Now(), uint16(w.m.Port.Load())
+	cur := run{p: w.m.Peers.Get(0)}
 	taps := w.tapped()
 	batch := w.rec.Begin(probe.LaneUDPReceive)
 	for i, buf := range bufs {
@@ -147,7 +147,7 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 			r.session(e, &cur)
 		}
 		if e.Reason != probe.ReasonNone {
-			w.m.peers.get(0).drop(e.Reason, 1)
+			w.m.Peers.Get(0).Drop(e.Reason, 1)
 			t.Clear(w.tags.Magic)
 			continue
 		}
@@ -182,7 +182,7 @@ func (r *receiver) handshake(msg []byte, now int64, ep conn.Endpoint) bool {
 
 // session finds whose data message e is and gives it the peer's next ordinal.
 func (r *receiver) session(e *probe.Event, cur *run) {
-	peer, initiator := r.t.m.local.lookup(e.Receiver)
+	peer, initiator := r.t.m.Local.Lookup(e.Receiver)
 	if peer == 0 {
 		e.Reason = probe.UnknownIndex
 		return
@@ -194,18 +194,18 @@ func (r *receiver) session(e *probe.Event, cur *run) {
 	if initiator {
 		e.Checkpoint = probe.A5
 	}
-	if cur.p.id != peer {
+	if cur.p.ID != peer {
 		r.flush(cur)
-		p := r.t.m.peers.get(peer)
-		*cur = run{p: p, last: p.in[r.index].entered.Load()}
+		p := r.t.m.Peers.Get(peer)
+		*cur = run{p: p, last: p.In[r.index].Entered.Load()}
 	}
 	cur.last++
 	e.Pair = cur.last
 }
 
 func (r *receiver) flush(cur *run) {
-	if cur.p.id != 0 {
-		r.gate.enter(&cur.p.in[r.index], cur.last)
+	if cur.p.ID != 0 {
+		r.gate.enter(&cur.p.In[r.index], cur.last)
 	}
 }
 
@@ -227,9 +227,9 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 			return w.handshakeSent(bufs[0], &e, ep)
 		}
 	}
-	now := w.m.clock.now()
+	now := w.m.Clock.Now()
 	to := addrPort(ep)
-	dst, srcPort := probe.AddrFrom(to.Addr()), uint16(w.m.port.Load())
+	dst, srcPort := probe.AddrFrom(to.Addr()), uint16(w.m.Port.Load())
 	var leaving departures
 	var receiver uint32
 	var initiator bool
@@ -244,7 +244,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 		taps.outer(probe.LaneUDPSend, e.Seq, buf)
 		if e.Receiver != receiver || peer == 0 {
 			receiver = e.Receiver
-			peer, initiator = w.m.remote.lookup(receiver)
+			peer, initiator = w.m.Remote.Lookup(receiver)
 		}
 		last = e.Seq
 		if t, state := w.tags.Find(buf); e.Kind == probe.KindData && state == tag.Outbound {
@@ -271,7 +271,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	b.End()
 	leaving.flush(w)
 	if peer != 0 {
-		w.m.endpointUsed(w.m.peers.get(peer), to, last)
+		w.m.EndpointUsed(w.m.Peers.Get(peer), to, last)
 	}
 	return peer
 }
@@ -296,6 +296,6 @@ func (s *udpSeam) failed(n int, ep conn.Endpoint, peer probe.PeerID, err error) 
 	var errno syscall.Errno
 	errors.As(err, &errno) // else it is not known
 	e.SetErrno(errno)
-	s.t.m.peers.get(peer).drop(probe.SendError, n-1)
-	s.t.m.record(e)
+	s.t.m.Peers.Get(peer).Drop(probe.SendError, n-1)
+	s.t.m.Record(e)
 }

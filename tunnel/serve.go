@@ -106,7 +106,7 @@ func (t *Tunnel) answerSet(r *bufio.Reader) error {
 			return err
 		}
 		if line == "\n" {
-			return t.keep.set(config.String(), true)
+			return t.keep.Set(config.String(), true)
 		}
 		config.WriteString(line)
 	}

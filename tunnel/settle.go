@@ -114,7 +114,7 @@ func (a *accountant) settleOutbound(gaps []gap) {
 			if reason == probe.ReasonNone {
 				reason = probe.StagedOverflow
 			}
-			a.t.m.peers.get(g.peer).drop(reason, int(g.to-g.from+1-found[i]))
+			a.t.m.Peers.Get(g.peer).Drop(reason, int(g.to-g.from+1-found[i]))
 		}
 	}
 }
@@ -122,8 +122,8 @@ func (a *accountant) settleOutbound(gaps []gap) {
 func (a *accountant) record(drops []probe.Event) {
 	for i := range drops {
 		e := &drops[i]
-		e.Time, e.Seam = a.t.m.clock.now(), probe.SeamDevice
-		a.t.m.peers.get(e.Peer).drop(e.Reason, 1)
+		e.Time, e.Seam = a.t.m.Clock.Now(), probe.SeamDevice
+		a.t.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
 		a.t.rec.Record(probe.LaneControl, e)
 	}
 }
@@ -141,7 +141,7 @@ func (a *accountant) settleInbound(gaps []gap) {
 	})
 	for i, g := range gaps {
 		if g.state != tag.Outbound && found[i] < g.to-g.from+1 {
-			a.t.m.peers.get(g.peer).drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
+			a.t.m.Peers.Get(g.peer).Drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
 		}
 	}
 	if len(lost) == 0 {
@@ -227,17 +227,17 @@ func (a *accountant) cause(e *probe.Event, again bool) {
 	r, examined := a.evidence.get(id)
 	_, refused := a.refusals.get(id)
 	a.mu.Unlock()
-	p := a.t.m.peers.get(e.Peer)
+	p := a.t.m.Peers.Get(e.Peer)
 	e.Info = 0
 	switch {
 	case refused:
 		e.Reason = probe.UnknownIndex
-		if s := a.t.m.local.created(e.Receiver); s != 0 && e.Time-s >= rejectAfter {
+		if s := a.t.m.Local.Created(e.Receiver); s != 0 && e.Time-s >= rejectAfter {
 			e.Reason = probe.ExpiredKey
 		}
-	case e.Kind == probe.KindKeepalive && takeOne(&p.keepalives):
+	case e.Kind == probe.KindKeepalive && takeOne(&p.Keepalives):
 	case examined && r.reason == probe.DisallowedSource:
-		takeOne(&p.disallowed)
+		takeOne(&p.Disallowed)
 		e.Reason = probe.DisallowedSource
 		e.InnerSrc, e.InnerDst, e.InnerLen, e.Proto = r.inner.InnerSrc, r.inner.InnerDst, r.inner.InnerLen, r.inner.Proto
 		e.InnerSrcPort, e.InnerDstPort, e.Info = r.inner.InnerSrcPort, r.inner.InnerDstPort, r.inner.Info
@@ -246,11 +246,11 @@ func (a *accountant) cause(e *probe.Event, again bool) {
 		}
 	case examined:
 		if e.Reason = r.reason; r.reason == probe.BadInnerPacket {
-			takeOne(&p.badVersion)
+			takeOne(&p.BadVersion)
 		}
-	case e.Kind == probe.KindData && takeOne(&p.disallowed):
+	case e.Kind == probe.KindData && takeOne(&p.Disallowed):
 		e.Reason = probe.DisallowedSource
-	case e.Kind == probe.KindData && takeOne(&p.badVersion):
+	case e.Kind == probe.KindData && takeOne(&p.BadVersion):
 		e.Reason = probe.BadInnerPacket
 	case again:
 		e.Reason = probe.Replayed

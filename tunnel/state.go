@@ -6,6 +6,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 )
 
 // Route is where cryptokey routing sends an address.
@@ -17,7 +18,7 @@ type Route struct {
 // Lookup finds the peer whose AllowedIPs hold a, as the device will.
 func (t *Tunnel) Lookup(a netip.Addr) (Route, bool) {
 	a = a.Unmap()
-	id, bits := t.m.allowed.lookup(a)
+	id, bits := t.m.Allowed.Lookup(a)
 	if id == 0 {
 		return Route{}, false
 	}
@@ -29,12 +30,16 @@ func (t *Tunnel) Lookup(a netip.Addr) (Route, bool) {
 // peer. A peer that was removed still has its key and name, for as long as it is
 // remembered.
 func (t *Tunnel) Peer(id probe.PeerID) (k key.Public, name string, ok bool) {
-	p := t.m.peers.get(id)
-	if p.id == 0 {
+	p := t.m.Peers.Get(id)
+	if p.ID == 0 {
 		return k, "", false
 	}
-	return p.key, p.displayName(), true
+	return p.Key, p.Name(), true
 }
+
+// Place is an endpoint that a peer has or has had: since when, whether a packet of the
+// peer's came from there, and when it was heard there last.
+type Place = mirror.Place
 
 // PeerState is what the tunnel knows of a peer beyond what the device says.
 type PeerState struct {
@@ -85,8 +90,8 @@ func (s *PeerState) Learned() bool {
 
 // Peers returns the state of all peers, and of those that were removed last.
 func (t *Tunnel) Peers() []PeerState {
-	states := make([]PeerState, 0, t.m.peers.count())
-	for p := range t.m.peers.all() {
+	states := make([]PeerState, 0, t.m.Peers.Count())
+	for p := range t.m.Peers.All() {
 		states = append(states, stateOf(p))
 	}
 	return states
@@ -94,12 +99,12 @@ func (t *Tunnel) Peers() []PeerState {
 
 // PeerState returns the state of one peer; that of ID 0 holds the drops that
 // are no peer's.
-func (t *Tunnel) PeerState(id probe.PeerID) PeerState { return stateOf(t.m.peers.get(id)) }
+func (t *Tunnel) PeerState(id probe.PeerID) PeerState { return stateOf(t.m.Peers.Get(id)) }
 
 // StateOf returns the state of the peer with key k, and reports whether it is
 // configured now.
 func (t *Tunnel) StateOf(k key.Public) (PeerState, bool) {
-	p := t.m.peers.find(k)
+	p := t.m.Peers.Find(k)
 	if p == nil {
 		return PeerState{}, false
 	}
@@ -107,40 +112,40 @@ func (t *Tunnel) StateOf(k key.Public) (PeerState, bool) {
 	return s, s.Configured
 }
 
-func stateOf(p *peer) PeerState {
-	s := PeerState{ID: p.id, Key: p.key, Name: p.displayName(), Configured: p.configured.Load()}
-	if ep := p.endpoint.Load(); ep != nil {
+func stateOf(p *mirror.Peer) PeerState {
+	s := PeerState{ID: p.ID, Key: p.Key, Name: p.Name(), Configured: p.Configured.Load()}
+	if ep := p.Endpoint.Load(); ep != nil {
 		s.Endpoint = *ep
 	}
-	s.Places = p.known()
-	if ns := p.heard.Load(); ns != 0 {
+	s.Places = p.Places()
+	if ns := p.Heard.Load(); ns != 0 {
 		s.Heard = time.Unix(0, ns)
 	}
-	if ep := p.clients.Load(); ep != nil {
+	if ep := p.ClientSet.Load(); ep != nil {
 		s.ClientSet = *ep
 	}
-	s.Moves, s.Unanswered, s.GivenUp = p.moves.Load(), p.handshake.unanswered.Load(), p.handshake.givenUp.Load()
-	for r := range p.drops {
-		if n := p.drops[r].Load(); n > 0 {
+	s.Moves, s.Unanswered, s.GivenUp = p.Moves.Load(), p.Handshake.Unanswered.Load(), p.Handshake.GivenUp.Load()
+	for r := range p.Drops {
+		if n := p.Drops[r].Load(); n > 0 {
 			if s.Drops == nil {
 				s.Drops = make(map[probe.Reason]uint64)
 			}
 			s.Drops[probe.Reason(r)] = n
 		}
 	}
-	if left, entered := p.out.left.Load(), p.out.entered.Load(); entered > left {
+	if left, entered := p.Out.Left.Load(), p.Out.Entered.Load(); entered > left {
 		s.Waiting = entered - left
 	}
-	if ns := p.handshake.established.Load(); ns != 0 {
+	if ns := p.Handshake.Established.Load(); ns != 0 {
 		s.Established = time.Unix(0, ns)
 	}
-	if ns := p.handshake.initiated.Load(); ns != 0 {
+	if ns := p.Handshake.Initiated.Load(); ns != 0 {
 		s.Initiated = time.Unix(0, ns)
 	}
-	if s.InitiationPending = p.handshake.outstanding.Load() != 0; s.InitiationPending {
-		s.PendingSince = time.Unix(0, p.handshake.pending.Load())
+	if s.InitiationPending = p.Handshake.Outstanding.Load() != 0; s.InitiationPending {
+		s.PendingSince = time.Unix(0, p.Handshake.Pending.Load())
 	}
-	s.ClockNewest, s.Clock, s.ClockAt = p.handshake.clock()
+	s.ClockNewest, s.Clock, s.ClockAt = p.Handshake.Clock()
 	return s
 }
 

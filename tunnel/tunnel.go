@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
@@ -25,9 +26,9 @@ type Tunnel struct {
 	rec   *probe.Recorder
 	flows *probe.Flows
 	tags  *tag.Tags
-	m     *mirror
+	m     *mirror.Mirror
 
-	keep    *keeper
+	keep    *mirror.Keeper
 	tapping sync.Mutex
 	hs      *handshakes
 	acct    *accountant
@@ -74,15 +75,15 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		return nil, err
 	}
 	t := &Tunnel{
-		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows), m: newMirror(rec), tags: tag.New(), done: make(chan struct{}),
+		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows), m: mirror.New(rec), tags: tag.New(), done: make(chan struct{}),
 	}
-	t.keep = newKeeper(t.m)
+	t.keep = mirror.NewKeeper(t.m)
 	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev, o.SendICMP)
 	t.dev = device.NewDevice(
 		newTunSeam(dev, t),
 		&udpSeam{Bind: bind, t: t},
 		t.logger())
-	t.keep.attach(t.dev)
+	t.keep.Attach(t.dev)
 	for _, run := range []func(<-chan struct{}){t.hs.run, t.acct.run, t.icmp.run} {
 		t.workers.Go(func() { run(t.done) })
 	}
@@ -168,16 +169,16 @@ func (t *Tunnel) SendApart() (end func()) {
 }
 
 // NetworkChanged records what happened to this host's network.
-func (t *Tunnel) NetworkChanged(c probe.NetworkChange) { t.m.record(c.Event()) }
+func (t *Tunnel) NetworkChanged(c probe.NetworkChange) { t.m.Record(c.Event()) }
 
 // Level is that of a device whose every seam is watched.
 func (t *Tunnel) Level() probe.Level { return probe.LevelDevice }
 
 // PublicKey is the key that this node's private key belongs to.
-func (t *Tunnel) PublicKey() key.Public { return t.m.identity.Load().Public }
+func (t *Tunnel) PublicKey() key.Public { return t.m.Identity.Load().Public }
 
 // ListenPort is the UDP port that the sockets are bound to.
-func (t *Tunnel) ListenPort() uint16 { return uint16(t.m.port.Load()) }
+func (t *Tunnel) ListenPort() uint16 { return uint16(t.m.Port.Load()) }
 
 // FwMark is the mark of the packets that the sockets send, 0 for none.
-func (t *Tunnel) FwMark() uint32 { return t.m.mark.Load() }
+func (t *Tunnel) FwMark() uint32 { return t.m.Mark.Load() }

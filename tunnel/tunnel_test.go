@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -78,7 +79,7 @@ func TestLadderIPv6(t *testing.T) {
 // prefix that two of them claim belongs to the later.
 func TestManyPeers(t *testing.T) {
 	e := newEnd(t, "10.0.0.1")
-	const count = 2*part + 10
+	const count = 2*mirror.Part + 10
 	c := Config{PrivateKey: e.key}
 	for i := range count {
 		k := key.Public{byte(i), byte(i >> 8), 1}
@@ -93,7 +94,7 @@ func TestManyPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Name(last.PublicKey, last.Name)
-	if want := []int{part, 2 * part, count}; !slices.Equal(told, want) {
+	if want := []int{mirror.Part, 2 * mirror.Part, count}; !slices.Equal(told, want) {
 		t.Errorf("told %v, want %v", told, want)
 	}
 	for i := range c.Peers {

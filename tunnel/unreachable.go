@@ -15,7 +15,7 @@ import (
 func (t *Tunnel) ICMP(e udp.ICMPError) {
 	dst := netip.AddrPortFrom(e.Dst.Addr().Unmap().WithZone(""), e.Dst.Port())
 	ev := probe.Event{
-		Kind: probe.KindICMP, Peer: t.m.peers.at(dst), Reason: unreachableReason(&e),
+		Kind: probe.KindICMP, Peer: t.m.Peers.At(dst), Reason: unreachableReason(&e),
 		OuterSrc: probe.AddrFrom(e.From.Unmap()),
 		OuterDst: probe.AddrFrom(dst.Addr()), OuterDstPort: dst.Port(),
 	}
@@ -23,7 +23,7 @@ func (t *Tunnel) ICMP(e udp.ICMPError) {
 		ev.SetICMP(e.Type, e.Code)
 		t.quotes(&ev, e.Data)
 	}
-	t.m.record(ev)
+	t.m.Record(ev)
 }
 
 // quotes records the index of the message that an ICMP error quotes, if it is one of ours
@@ -49,7 +49,7 @@ const HeadLen = 12
 // PeerOf returns the peer that a message was sent to or came from, by an index in its head
 // that whoever is off the path cannot know; 0 if it has none of a peer's. An initiation that
 // comes in has none before it was answered: see [Tunnel.Initiator].
-func (t *Tunnel) PeerOf(head []byte, sent bool) probe.PeerID { return t.m.peerOf(head, sent) }
+func (t *Tunnel) PeerOf(head []byte, sent bool) probe.PeerID { return t.m.PeerOf(head, sent) }
 
 // unreachableReason says why the datagram did not arrive.
 func unreachableReason(e *udp.ICMPError) probe.Reason {

@@ -58,7 +58,7 @@ func TestICMP(t *testing.T) {
 			}
 		})
 	}
-	testQuotes(t, tn, tn.m.peers.at(endpoint), watch, endpoint)
+	testQuotes(t, tn, tn.m.Peers.At(endpoint), watch, endpoint)
 	tn.ICMP(udp.ICMPError{Dst: netip.MustParseAddrPort("192.0.2.9:1"), Type: 3, Code: 3})
 	if e := tunneltest.Await(t, watch, "stranger", func(*probe.Event) bool { return true }); e.Peer != 0 {
 		t.Errorf("an endpoint of nobody's is peer %d", e.Peer)
@@ -69,9 +69,9 @@ func TestICMP(t *testing.T) {
 // has seen it; all others anybody could have sent.
 func testQuotes(t *testing.T, tn *Tunnel, peer probe.PeerID, watch *probe.Subscription, endpoint netip.AddrPort) {
 	const ours, theirs = 0x01020304, 0x0a0b0c0d
-	tn.m.local.add(ours, peer, true, 1)
-	tn.m.remote.add(theirs, peer, true, 1)
-	tn.m.local.add(ours+1, peer+1, true, 1)
+	tn.m.Local.Add(ours, peer, true, 1)
+	tn.m.Remote.Add(theirs, peer, true, 1)
+	tn.m.Local.Add(ours+1, peer+1, true, 1)
 	message := func(kind byte, index uint32) []byte {
 		return binary.LittleEndian.AppendUint32([]byte{kind, 0, 0, 0}, index)
 	}

@@ -113,7 +113,7 @@ var confined = []struct {
 	by       []string
 	why      string
 }{
-	{imported: "golang.zx2c4.com/wireguard/device", by: []string{"tunnel", "node/lab/stackend"},
+	{imported: "golang.zx2c4.com/wireguard/device", by: []string{"tunnel", "tunnel/internal/...", "node/lab/stackend"},
 		why: "tunnel stands at the device's three seams; all else asks the tunnel"},
 	{imported: "gvisor.dev/gvisor/...", by: []string{"tunnel/netstack"},
 		why: "the types of the network stack stay inside of it"},

@@ -1,4 +1,4 @@
-package tunnel
+package mirror
 
 import (
 	"bufio"
@@ -12,17 +12,17 @@ import (
 // follower has the mirror follow one set operation, line by line, as the device does
 // (https://www.wireguard.com/xplatform/#configuration-protocol).
 type follower struct {
-	k       *keeper
-	m       *mirror
+	k       *Keeper
+	m       *Mirror
 	own     key.Public
 	client  bool  // of the UAPI socket
-	cur     *peer // nil before the first peer, and for one that is ignored
+	cur     *Peer // nil before the first peer, and for one that is ignored
 	created bool
-	touched map[*peer]struct{}
+	touched map[*Peer]struct{}
 }
 
-func (k *keeper) follow(client bool) *follower {
-	return &follower{k: k, m: k.m, own: k.m.identity.Load().Public, client: client, touched: make(map[*peer]struct{})}
+func (k *Keeper) follow(client bool) *follower {
+	return &follower{k: k, m: k.m, own: k.m.Identity.Load().Public, client: client, touched: make(map[*Peer]struct{})}
 }
 
 // bind ends an operation that the mirror has followed.
@@ -30,7 +30,7 @@ func (f *follower) bind() {
 	for p := range f.touched {
 		f.k.bind(p)
 	}
-	f.m.peers.forget()
+	f.m.Peers.forget()
 }
 
 // apply reports false if the operation does what it cannot follow.
@@ -54,7 +54,7 @@ func (f *follower) line(name, value string) bool {
 	case "private_key":
 		return false // can remove the peer that has the same public key
 	case "replace_peers":
-		for p := range m.peers.all() {
+		for p := range m.Peers.All() {
 			f.remove(p)
 		}
 	case "public_key":
@@ -78,9 +78,9 @@ func (f *follower) line(name, value string) bool {
 		if err != nil {
 			return false
 		}
-		m.endpointSet(p, ep, f.client)
+		m.EndpointSet(p, ep, f.client)
 	case "replace_allowed_ips":
-		m.allowed.removePeer(p.id)
+		m.Allowed.RemovePeer(p.ID)
 	case "allowed_ip":
 		text, minus := strings.CutPrefix(value, "-")
 		prefix, err := netip.ParsePrefix(text)
@@ -88,9 +88,9 @@ func (f *follower) line(name, value string) bool {
 			return false
 		}
 		if minus {
-			m.allowed.remove(prefix, p.id)
+			m.Allowed.Remove(prefix, p.ID)
 		} else {
-			m.allowed.insert(prefix, p.id)
+			m.Allowed.Insert(prefix, p.ID)
 		}
 	}
 	return true
@@ -105,8 +105,8 @@ func (f *follower) begin(value string) bool {
 		f.cur = nil
 		return true
 	}
-	f.cur = f.m.peers.ensure(k)
-	f.created = !f.cur.configured.Swap(true)
+	f.cur = f.m.Peers.Ensure(k)
+	f.created = !f.cur.Configured.Swap(true)
 	f.touched[f.cur] = struct{}{}
 	return true
 }
@@ -120,14 +120,14 @@ func hexKey(value string) (key.Public, bool) {
 	return key.Public(raw), true
 }
 
-func (f *follower) remove(p *peer) {
-	if !p.configured.Swap(false) {
+func (f *follower) remove(p *Peer) {
+	if !p.Configured.Swap(false) {
 		return
 	}
 	f.touched[p] = struct{}{}
-	f.m.allowed.removePeer(p.id)
-	p.endpoint.Store(nil)
-	p.clients.Store(nil)
-	p.handshake.outstanding.Store(0)
-	f.m.peers.removed(p)
+	f.m.Allowed.RemovePeer(p.ID)
+	p.Endpoint.Store(nil)
+	p.ClientSet.Store(nil)
+	p.Handshake.Outstanding.Store(0)
+	f.m.Peers.removed(p)
 }

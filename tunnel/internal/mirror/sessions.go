@@ -1,4 +1,4 @@
-package tunnel
+package mirror
 
 import (
 	"sync"
@@ -7,14 +7,14 @@ import (
 	"github.com/wgnode/wgnode/probe"
 )
 
-// sessionTable maps session indices to peers: a hash table with linear
+// Sessions maps session indices to peers: a hash table with linear
 // probing whose readers take no lock. Writers are rare (two a handshake).
 //
 // A slot is one word: the index, and the peer with the initiator bit. An entry
 // is not removed when its session ends, only when its peer has had
 // sessionsPerPeer newer ones: what arrives for an ended session is still known
 // to be the peer's.
-type sessionTable struct {
+type Sessions struct {
 	mu      sync.Mutex
 	slots   atomic.Pointer[[]atomic.Uint64]
 	used    int                         // guarded by mu: slots that are not free
@@ -29,8 +29,8 @@ const (
 	sessionsPerPeer  = 8
 )
 
-func newSessionTable() *sessionTable {
-	t := &sessionTable{history: make(map[probe.PeerID]*[8]uint32), at: make(map[probe.PeerID]int), since: make(map[uint32]int64)}
+func newSessions() *Sessions {
+	t := &Sessions{history: make(map[probe.PeerID]*[8]uint32), at: make(map[probe.PeerID]int), since: make(map[uint32]int64)}
 	s := make([]atomic.Uint64, 64)
 	t.slots.Store(&s)
 	return t
@@ -38,9 +38,9 @@ func newSessionTable() *sessionTable {
 
 func sessionHash(index uint32) uint32 { return index * 0x9e3779b1 >> 7 }
 
-// lookup returns the peer of index, 0 if there is none, and whether this side
+// Lookup returns the peer of index, 0 if there is none, and whether this side
 // initiated the session.
-func (t *sessionTable) lookup(index uint32) (peer probe.PeerID, initiator bool) {
+func (t *Sessions) Lookup(index uint32) (peer probe.PeerID, initiator bool) {
 	s := *t.slots.Load()
 	mask := uint32(len(s) - 1)
 	for i := sessionHash(index); ; i++ {
@@ -54,13 +54,13 @@ func (t *sessionTable) lookup(index uint32) (peer probe.PeerID, initiator bool) 
 	}
 }
 
-// add makes index a session of peer. An index that two peers happen to share
+// Add makes index a session of peer. An index that two peers happen to share
 // is the latest one's. now is
 // in nanoseconds since the epoch.
-func (t *sessionTable) add(index uint32, peer probe.PeerID, initiator bool, now int64) {
+func (t *Sessions) Add(index uint32, peer probe.PeerID, initiator bool, now int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p, init := t.lookup(index); p == peer && init == initiator {
+	if p, init := t.Lookup(index); p == peer && init == initiator {
 		return
 	}
 	t.drop(index)
@@ -71,7 +71,7 @@ func (t *sessionTable) add(index uint32, peer probe.PeerID, initiator bool, now 
 	}
 	at := t.at[peer]
 	if old := h[at%sessionsPerPeer]; at >= sessionsPerPeer && old != index {
-		if p, _ := t.lookup(old); p == peer {
+		if p, _ := t.Lookup(old); p == peer {
 			t.drop(old)
 		}
 	}
@@ -90,7 +90,7 @@ func (t *sessionTable) add(index uint32, peer probe.PeerID, initiator bool, now 
 	t.used++
 }
 
-func (t *sessionTable) put(s []atomic.Uint64, v uint64) {
+func (t *Sessions) put(s []atomic.Uint64, v uint64) {
 	mask := uint32(len(s) - 1)
 	i := sessionHash(uint32(v >> 32))
 	for s[i&mask].Load() != 0 {
@@ -100,7 +100,7 @@ func (t *sessionTable) put(s []atomic.Uint64, v uint64) {
 }
 
 // drop marks index as deleted; its slot is reclaimed by the next rebuild.
-func (t *sessionTable) drop(index uint32) {
+func (t *Sessions) drop(index uint32) {
 	delete(t.since, index)
 	s := *t.slots.Load()
 	mask := uint32(len(s) - 1)
@@ -116,16 +116,16 @@ func (t *sessionTable) drop(index uint32) {
 	}
 }
 
-// created returns when index was added, in nanoseconds since the epoch, or 0
+// Created returns when index was added, in nanoseconds since the epoch, or 0
 // if it is not known.
-func (t *sessionTable) created(index uint32) int64 {
+func (t *Sessions) Created(index uint32) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.since[index]
 }
 
 // rebuild copies the live entries into a table of the right size.
-func (t *sessionTable) rebuild(old []atomic.Uint64) {
+func (t *Sessions) rebuild(old []atomic.Uint64) {
 	live := 0
 	for i := range old {
 		if v := old[i].Load(); v != 0 && uint32(v)&^sessionInitiator != sessionDeleted {

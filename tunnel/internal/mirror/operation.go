@@ -1,4 +1,4 @@
-package tunnel
+package mirror
 
 import (
 	"strings"
@@ -12,16 +12,16 @@ import (
 // parts. The device begins with it at once: the first messages to a new peer are sent, and
 // can be answered, before it has taken the whole in, and so before the mirror follows. The
 // peers that an operation names are known meanwhile, and nothing is concluded from where
-// packets to them go. The caller of all of it holds keeper.mu.
+// packets to them go. The caller of all of it holds Keeper.mu.
 type operation struct {
-	k     *keeper
+	k     *Keeper
 	keys  []key.Public // that the device has yet to come to, in the order of the text
-	named map[*peer]bool
+	named map[*Peer]bool
 }
 
-func (k *keeper) begin() *operation {
+func (k *Keeper) begin() *operation {
 	k.known.Store(nil)
-	k.under = &operation{k: k, named: make(map[*peer]bool)}
+	k.under = &operation{k: k, named: make(map[*Peer]bool)}
 	return k.under
 }
 
@@ -30,8 +30,8 @@ func (op *operation) end() {
 	op.k.under = nil
 	for p, created := range op.named {
 		p.changing.Store(false)
-		if created && !p.configured.Load() {
-			op.k.m.peers.removed(p)
+		if created && !p.Configured.Load() {
+			op.k.m.Peers.removed(p)
 		}
 	}
 }
@@ -49,21 +49,21 @@ func (op *operation) set(config string) error {
 			break // as far as the device goes
 		}
 		op.keys = append(op.keys, k)
-		if p := op.k.m.peers.find(k); p != nil {
+		if p := op.k.m.Peers.Find(k); p != nil {
 			op.name(p, false)
 		}
 	}
 	return op.k.dev.IpcSet(config)
 }
 
-func (op *operation) name(p *peer, created bool) {
+func (op *operation) name(p *Peer, created bool) {
 	op.named[p] = op.named[p] || created
 	p.changing.Store(true)
 }
 
-// created is called as the device says, in the course of an operation, that it has a new
+// Created is called as the device says, in the course of an operation, that it has a new
 // peer, which its log names by arg from now on.
-func (k *keeper) created(arg any) {
+func (k *Keeper) Created(arg any) {
 	ptr, ok := arg.(*device.Peer)
 	op := k.under
 	if !ok || op == nil {
@@ -73,8 +73,8 @@ func (k *keeper) created(arg any) {
 		pub := op.keys[0]
 		op.keys = op.keys[1:] // those before were peers already
 		if k.dev.LookupPeer(device.NoisePublicKey(pub)) == ptr {
-			p := k.m.peers.ensure(pub)
-			k.m.peers.bind(ptr, p)
+			p := k.m.Peers.Ensure(pub)
+			k.m.Peers.bind(ptr, p)
 			op.name(p, true)
 			return
 		}

@@ -1,4 +1,4 @@
-package tunnel
+package mirror
 
 import (
 	"fmt"
@@ -7,16 +7,19 @@ import (
 	"strings"
 	"testing"
 
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
 // The mirror routes as the device says that it does, after any series of
 // changes: prefixes of all lengths, IPv4-mapped ones among them, that move
 // from peer to peer, are taken away, and go with their peers.
 func TestMirrorOfAllowedIPs(t *testing.T) {
-	e := newEnd(t, "10.0.0.1")
-	e.start(t, Config{PrivateKey: e.key})
+	k := newKeeper(t)
 	rnd := rand.New(rand.NewPCG(5, 6))
 	var keys []key.Public
 	for range 6 {
@@ -43,14 +46,28 @@ func TestMirrorOfAllowedIPs(t *testing.T) {
 				fmt.Fprintf(&b, "allowed_ip=%s%s\n", minus, randomPrefix(rnd))
 			}
 		}
-		if err := e.set(b.String()); err != nil {
+		if err := k.Set(b.String(), false); err != nil {
 			t.Fatal(err)
 		}
-		compareMirror(t, e, rnd)
+		compareMirror(t, k, rnd)
 		if t.Failed() {
 			t.Fatalf("round %d, after\n%s", round, b.String())
 		}
 	}
+}
+
+// newKeeper returns one with a device that is down.
+func newKeeper(t *testing.T) *Keeper {
+	t.Helper()
+	rec, err := probe.NewRecorder(probe.MinRecorderBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := NewKeeper(New(rec))
+	dev := device.NewDevice(tunneltest.NewIdleTUN(), conn.NewDefaultBind(), device.NewLogger(device.LogLevelSilent, ""))
+	t.Cleanup(dev.Close)
+	k.Attach(dev)
+	return k
 }
 
 // randomPrefix is one of few, so that they meet and nest.
@@ -79,13 +96,13 @@ func randomAddr(rnd *rand.Rand) netip.Addr {
 
 // compareMirror asks the mirror, by way of the cache that the packets use, and
 // works out the same from what the device lists.
-func compareMirror(t *testing.T, e *end, rnd *rand.Rand) {
+func compareMirror(t *testing.T, k *Keeper, rnd *rand.Rand) {
 	t.Helper()
-	s, err := e.Status()
+	s, err := k.Status()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := routeCache{from: e.m.allowed}
+	cache := RouteCache{From: k.m.Allowed}
 	for range 200 {
 		a := randomAddr(rnd)
 		var want key.Public
@@ -99,9 +116,9 @@ func compareMirror(t *testing.T, e *end, rnd *rand.Rand) {
 		}
 		as := probe.AddrFrom(a)
 		for range 2 { // the second time from the cache
-			id, bits := cache.lookup(&as, a.Is6())
-			got := e.m.peers.get(id)
-			if best < 0 && (id != 0 || bits != probe.NoPrefix) || best >= 0 && (got.key != want || int(bits) != best) {
+			id, bits := cache.Lookup(&as, a.Is6())
+			got := k.m.Peers.Get(id)
+			if best < 0 && (id != 0 || bits != probe.NoPrefix) || best >= 0 && (got.Key != want || int(bits) != best) {
 				t.Errorf("%v: routed to peer %d by /%d, the device lists /%d", a, id, bits, best)
 				return
 			}

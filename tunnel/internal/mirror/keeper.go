@@ -1,4 +1,4 @@
-package tunnel
+package mirror
 
 import (
 	"fmt"
@@ -15,28 +15,28 @@ import (
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
-// keeper gives the device its configuration, and keeps the mirror true to it.
-type keeper struct {
-	m   *mirror
+// Keeper gives the device its configuration, and keeps the mirror true to it.
+type Keeper struct {
+	m   *Mirror
 	dev *device.Device
 
 	mu    sync.Mutex                  // serializes changes of the configuration
 	under *operation                  // guarded by mu: the one that the device is given, nil if none
-	known atomic.Pointer[uapi.Status] // see configuration; nil: to be read; set under mu
+	known atomic.Pointer[uapi.Status] // see Configuration; nil: to be read; set under mu
 }
 
-// newKeeper returns one whose device is yet to be attached: the device is made with a log
+// NewKeeper returns one whose device is yet to be attached: the device is made with a log
 // that asks the keeper.
-func newKeeper(m *mirror) *keeper { return &keeper{m: m} }
+func NewKeeper(m *Mirror) *Keeper { return &Keeper{m: m} }
 
-// attach says what the device is, before it is configured.
-func (k *keeper) attach(dev *device.Device) { k.dev = dev }
+// Attach says what the device is, before it is configured.
+func (k *Keeper) Attach(dev *device.Device) { k.dev = dev }
 
-// set applies a UAPI set operation to the device, for a client of the UAPI socket or
+// Set applies a UAPI set operation to the device, for a client of the UAPI socket or
 // for the node itself, and then what it did to the mirror: peers, AllowedIPs, endpoints.
 // If the device refuses part of it, or the private key changes, the mirror is built
 // anew from what the device says.
-func (k *keeper) set(config string, client bool) error {
+func (k *Keeper) Set(config string, client bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	op := k.begin()
@@ -53,13 +53,13 @@ func (k *keeper) set(config string, client bool) error {
 	return nil
 }
 
-// part is how many peers are given to the device at a time: a fraction of a
+// Part is how many peers are given to the device at a time: a fraction of a
 // second's work for it.
-const part = 1000
+const Part = 1000
 
-// setInParts is set for a change of the private key, and for as many peers as
+// Apply is set for a change of the private key, and for as many peers as
 // one may want to be told of: progress, if not nil, is.
-func (k *keeper) setInParts(change *uapi.Change, progress func(peers int)) error {
+func (k *Keeper) Apply(change *uapi.Change, progress func(peers int)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	op := k.begin()
@@ -70,7 +70,7 @@ func (k *keeper) setInParts(change *uapi.Change, progress func(peers int)) error
 	rest := *change
 	for done := 0; ; {
 		now := rest
-		now.Peers = rest.Peers[:min(part, len(rest.Peers))]
+		now.Peers = rest.Peers[:min(Part, len(rest.Peers))]
 		text := now.Text()
 		if err = op.set(text); err != nil {
 			break
@@ -96,57 +96,57 @@ func (k *keeper) setInParts(change *uapi.Change, progress func(peers int)) error
 }
 
 // bind learns the pointer by which the device's log names p.
-func (k *keeper) bind(p *peer) {
-	if !p.configured.Load() {
-		k.m.peers.bind(nil, p)
+func (k *Keeper) bind(p *Peer) {
+	if !p.Configured.Load() {
+		k.m.Peers.bind(nil, p)
 		return
 	}
-	k.m.peers.bind(k.dev.LookupPeer(device.NoisePublicKey(p.key)), p)
+	k.m.Peers.bind(k.dev.LookupPeer(device.NoisePublicKey(p.Key)), p)
 }
 
 // resync builds the mirror from what the device says, after an operation of a client
 // or of the node itself. The caller holds mu.
-func (k *keeper) resync(client bool) error {
-	s, err := k.status()
+func (k *Keeper) resync(client bool) error {
+	s, err := k.Status()
 	if err != nil {
 		return err
 	}
-	if k.m.identity.Load().Secret != s.PrivateKey {
-		k.m.identity.Store(noise.NewIdentity(s.PrivateKey))
+	if k.m.Identity.Load().Secret != s.PrivateKey {
+		k.m.Identity.Store(noise.NewIdentity(s.PrivateKey))
 	}
 	routes := make(map[netip.Prefix]probe.PeerID)
-	present := make(map[*peer]bool, len(s.Peers))
+	present := make(map[*Peer]bool, len(s.Peers))
 	for i := range s.Peers {
 		ps := &s.Peers[i]
-		p := k.m.peers.ensure(ps.PublicKey)
+		p := k.m.Peers.Ensure(ps.PublicKey)
 		present[p] = true
-		p.configured.Store(true)
+		p.Configured.Store(true)
 		if ps.Endpoint.IsValid() {
-			if was := p.endpoint.Load(); was == nil || *was != plainEndpoint(ps.Endpoint) {
-				k.m.endpointSet(p, ps.Endpoint, client)
+			if was := p.Endpoint.Load(); was == nil || *was != plainEndpoint(ps.Endpoint) {
+				k.m.EndpointSet(p, ps.Endpoint, client)
 			}
 		} else {
-			p.endpoint.Store(nil)
+			p.Endpoint.Store(nil)
 		}
 		for _, prefix := range ps.AllowedIPs {
-			routes[prefix.Masked()] = p.id
+			routes[prefix.Masked()] = p.ID
 		}
 		k.bind(p)
 	}
-	k.m.allowed.replace(routes)
-	for p := range k.m.peers.all() {
-		if !present[p] && p.configured.Swap(false) {
-			p.endpoint.Store(nil)
+	k.m.Allowed.replace(routes)
+	for p := range k.m.Peers.All() {
+		if !present[p] && p.Configured.Swap(false) {
+			p.Endpoint.Store(nil)
 			k.bind(p)
-			k.m.peers.removed(p)
+			k.m.Peers.removed(p)
 		}
 	}
-	k.m.peers.forget()
+	k.m.Peers.forget()
 	return nil
 }
 
-// status is what the device says of itself and its peers, keys included.
-func (k *keeper) status() (*uapi.Status, error) {
+// Status is what the device says of itself and its peers, keys included.
+func (k *Keeper) Status() (*uapi.Status, error) {
 	var b strings.Builder
 	if err := k.dev.IpcGetOperation(&b); err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -154,11 +154,11 @@ func (k *keeper) status() (*uapi.Status, error) {
 	return uapi.ParseText(b.String())
 }
 
-// configuration is what the device was told, as [keeper.status] has it, without secrets and
+// Configuration is what the device was told, as [Keeper.Status] has it, without secrets and
 // without what changes by itself: endpoints, handshakes, bytes. It is kept until the next
 // change of the configuration, and nobody may change it. Who asks about one of thousands of
 // peers does not have all of them told.
-func (k *keeper) configuration() (*uapi.Status, error) {
+func (k *Keeper) Configuration() (*uapi.Status, error) {
 	if s := k.known.Load(); s != nil {
 		return s, nil
 	}
@@ -166,7 +166,7 @@ func (k *keeper) configuration() (*uapi.Status, error) {
 	if kept {
 		defer k.mu.Unlock()
 	}
-	s, err := k.status()
+	s, err := k.Status()
 	if err != nil {
 		return nil, err
 	}

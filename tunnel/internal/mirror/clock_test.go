@@ -1,4 +1,4 @@
-package tunnel
+package mirror
 
 import (
 	"testing"
@@ -9,14 +9,14 @@ import (
 // once while nobody keeps it, as when nothing has passed, else by the next sync.
 func TestClockFollows(t *testing.T) {
 	var wall, since int64 = 1e18, 0
-	c := &clock{base: time.Now(), read: func(time.Time) (int64, int64) { return wall, since }}
+	c := &Clock{base: time.Now(), Read: func(time.Time) (int64, int64) { return wall, since }}
 	near := func(what string, got int64) {
 		t.Helper()
 		if abs(got-wall) > int64(time.Millisecond) {
 			t.Errorf("%s: %v off", what, time.Duration(got-wall))
 		}
 	}
-	near("at first", c.now())
+	near("at first", c.Now())
 	for _, step := range []struct {
 		what        string
 		wall, since time.Duration
@@ -27,10 +27,10 @@ func TestClockFollows(t *testing.T) {
 		{"set forward", 48 * time.Hour, time.Millisecond},
 	} {
 		wall, since = wall+int64(step.wall), since+int64(step.since)
-		near(step.what, c.now())
-		c.keep()
+		near(step.what, c.Now())
+		c.Keep()
 		wall += int64(step.wall)
-		near(step.what+", kept", c.sync())
-		c.leave()
+		near(step.what+", kept", c.Sync())
+		c.Leave()
 	}
 }

@@ -1,4 +1,4 @@
-package tunnel
+package mirror
 
 import (
 	"net/netip"
@@ -30,8 +30,8 @@ type places struct {
 }
 
 // settle notes that the peer's endpoint is ep from now on, in nanoseconds since the epoch.
-func (p *peer) settle(ep netip.AddrPort, learned bool, now int64) {
-	heard := p.heard.Load()
+func (p *Peer) settle(ep netip.AddrPort, learned bool, now int64) {
+	heard := p.Heard.Load()
 	if learned && now-heard < int64(time.Second) {
 		now = heard // by the packet that shows it
 	}
@@ -63,14 +63,14 @@ func (p *Place) hear(at int64) {
 	}
 }
 
-// known returns the places, the present one last.
-func (p *peer) known() []Place {
+// Places returns the places, the present one last.
+func (p *Peer) Places() []Place {
 	s := &p.places
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := slices.Clone(s.list)
 	if n := len(all); n > 0 {
-		all[n-1].hear(p.heard.Load())
+		all[n-1].hear(p.Heard.Load())
 	}
 	return all
 }
