@@ -83,7 +83,7 @@ func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint)
 	if e.Reason != probe.ReasonNone {
 		t.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
 	}
-	t.messages.record(t.rec, e, msg)
+	t.taps.Message(e, msg)
 }
 
 func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
@@ -128,7 +128,7 @@ func (h *handshakes) record(e *probe.Event, msg []byte) {
 	if e.Reason != probe.ReasonNone {
 		h.t.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
 	}
-	h.t.messages.record(h.t.rec, e, msg)
+	h.t.taps.Message(e, msg)
 }
 
 // run reads the initiations that have come in, until done is closed.
@@ -204,7 +204,7 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(t.m.Port.Load())
 	if e.Kind == probe.KindCookie {
 		e.Checkpoint = probe.B2
-		t.messages.record(t.rec, e, msg)
+		t.taps.Message(e, msg)
 		return 0
 	}
 	p := t.hs.addressee(msg, to)
@@ -224,7 +224,7 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 		}
 	}
 	t.sessionKeys.note(msg, e, p.Key)
-	seq := t.messages.record(t.rec, e, msg)
+	seq := t.taps.Message(e, msg)
 	if p.ID != 0 {
 		t.m.EndpointUsed(p, to, seq)
 	}

@@ -58,7 +58,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 	now := w.m.Clock.Now()
 	cur := run{p: w.m.Peers.Get(0)}
 	var first uint64 // ordinal of the run's first packet
-	taps := w.tapped()
+	taps := w.taps.Running()
 	b := w.rec.Begin(probe.LaneTUNRead)
 	for i := range bufs {
 		if sizes[i] < 1 {
@@ -70,7 +70,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		e := b.Next()
 		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNRead, probe.KindInner, probe.NoPrefix
 		e.Reason = s.route(e, pkt, now)
-		taps.inner(probe.LaneTUNRead, e.Seq, pkt)
+		taps.Inner(probe.LaneTUNRead, e.Seq, pkt)
 		if cur.p.ID != e.Peer {
 			cur.flush(&s.gate)
 			p := w.m.Peers.Get(e.Peer)
@@ -104,7 +104,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		t.PutOutbound(w.tags.Magic, e, cur.last)
 	}
 	cur.flush(&s.gate)
-	taps.end(probe.LaneTUNRead)
+	taps.End(probe.LaneTUNRead)
 	b.End()
 	w.busy()
 }
@@ -151,7 +151,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	now := w.m.Clock.Now()
 	var leaving departures
 	var last departed
-	taps := w.tapped()
+	taps := w.taps.Running()
 	b := w.rec.Begin(probe.LaneTUNWrite)
 	for _, buf := range bufs {
 		e := b.Next()
@@ -170,7 +170,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 			w.untagged.Add(1)
 		}
 		pkt := buf[offset:]
-		taps.inner(probe.LaneTUNWrite, e.Seq, pkt)
+		taps.Inner(probe.LaneTUNWrite, e.Seq, pkt)
 		if !e.DecodeInner(pkt) {
 			continue // not possible: the device has looked
 		}
@@ -180,7 +180,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 			e.Flags |= probe.FlagInitiatedHere
 		}
 	}
-	taps.end(probe.LaneTUNWrite)
+	taps.End(probe.LaneTUNWrite)
 	b.End()
 	leaving.flush(w)
 	if last.peer != 0 {

@@ -117,7 +117,7 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 	w := r.t
 	now, port := w.m.Clock.Now(), uint16(w.m.Port.Load())
 	cur := run{p: w.m.Peers.Get(0)}
-	taps := w.tapped()
+	taps := w.taps.Running()
 	batch := w.rec.Begin(probe.LaneUDPReceive)
 	for i, buf := range bufs {
 		if sizes[i] == 0 {
@@ -142,7 +142,7 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 		e := batch.Next()
 		e.Time, e.Seam, e.PrefixBits, e.Info = now, probe.SeamUDPReceive, probe.NoPrefix, r.index
 		e.OuterSrc, e.OuterSrcPort, e.OuterDstPort = r.from, r.port, port
-		taps.outer(probe.LaneUDPReceive, e.Seq, msg)
+		taps.Outer(probe.LaneUDPReceive, e.Seq, msg)
 		if e.Reason = e.DecodeOuter(msg); e.Reason == probe.ReasonNone {
 			r.session(e, &cur)
 		}
@@ -159,7 +159,7 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 		r.seqs[i] = e.Seq
 	}
 	r.flush(&cur)
-	taps.end(probe.LaneUDPReceive)
+	taps.End(probe.LaneUDPReceive)
 	batch.End()
 	w.busy()
 }
@@ -234,14 +234,14 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	var receiver uint32
 	var initiator bool
 	var last uint64
-	taps := w.tapped()
+	taps := w.taps.Running()
 	b := w.rec.Begin(probe.LaneUDPSend)
 	for _, buf := range bufs {
 		e := b.Next()
 		e.Time, e.Seam, e.PrefixBits = now, probe.SeamUDPSend, probe.NoPrefix
 		e.OuterDst, e.OuterDstPort, e.OuterSrcPort = dst, to.Port(), srcPort
 		e.DecodeOuter(buf)
-		taps.outer(probe.LaneUDPSend, e.Seq, buf)
+		taps.Outer(probe.LaneUDPSend, e.Seq, buf)
 		if e.Receiver != receiver || peer == 0 {
 			receiver = e.Receiver
 			peer, initiator = w.m.Remote.Lookup(receiver)
@@ -267,7 +267,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 			}
 		}
 	}
-	taps.end(probe.LaneUDPSend)
+	taps.End(probe.LaneUDPSend)
 	b.End()
 	leaving.flush(w)
 	if peer != 0 {

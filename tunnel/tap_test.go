@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/tap"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -34,11 +35,11 @@ func TestTap(t *testing.T) {
 	if !ok || len(msg) != int(e.OuterLen) || binary.LittleEndian.Uint64(msg[8:]) != e.Counter {
 		t.Errorf("data %x, %v", msg, ok)
 	}
-	if m, ok := headers.Content(nil, &e); !ok || !bytes.Equal(m, msg[:tapOuter]) {
+	if m, ok := headers.Content(nil, &e); !ok || !bytes.Equal(m, msg[:tap.LeastOuter]) {
 		t.Errorf("a tap of headers has %x of a data message, %v", m, ok)
 	}
 	got := tunneltest.Await(t, wb, "data", func(e *probe.Event) bool { return e.Kind == probe.KindData && e.Seam == probe.SeamUDPReceive })
-	if m, ok := short.Content([]byte("x"), &got); !ok || string(m) != "x"+string(msg[:tapOuter]) {
+	if m, ok := short.Content([]byte("x"), &got); !ok || string(m) != "x"+string(msg[:tap.LeastOuter]) {
 		t.Errorf("data received %x, %v", m, ok)
 	}
 	got = tunneltest.Await(t, wb, "inner packet", func(e *probe.Event) bool { return e.Seam == probe.SeamTUNWrite })
@@ -59,7 +60,7 @@ func TestTap(t *testing.T) {
 	for _, p := range []*Tap{whole, headers} {
 		p.Close()
 	}
-	if n := len(a.tapped()); n != 0 {
+	if n := len(a.taps.Running()); n != 0 {
 		t.Errorf("%d taps are left", n)
 	}
 }
@@ -123,46 +124,5 @@ func TestTapUnderLoad(t *testing.T) {
 	}
 	if n := <-done; n != batches*size {
 		t.Errorf("%d packets, want %d", n, batches*size)
-	}
-}
-
-// What is overwritten is not found, and nothing else is found in its place; a
-// producer that meets a reader goes on.
-func TestTapOverwrites(t *testing.T) {
-	r := newTapRing(3)
-	block := make([]byte, 1000)
-	put := func(seq uint64) {
-		binary.LittleEndian.PutUint64(block, seq)
-		r.put(seq, block)
-		r.cur.published.Store(r.cur.count)
-	}
-	const n = 10_000
-	held := &r.blocks[2]
-	for seq := uint64(1); seq <= n; seq++ {
-		if seq == n/2 {
-			held.mu.Lock() // a reader that hangs
-		}
-		put(seq)
-	}
-	held.mu.Unlock()
-	kept := 0
-	for seq := uint64(1); seq <= n; seq++ {
-		b, ok := r.content(nil, seq)
-		if !ok {
-			continue
-		}
-		kept++
-		if len(b) != len(block) || binary.LittleEndian.Uint64(b) != seq {
-			t.Fatalf("content of %d: %x", seq, b[:8])
-		}
-	}
-	if least := tapBlock / len(block); kept < least || kept > 3*least {
-		t.Errorf("%d packets are kept", kept)
-	}
-	if _, ok := r.content(nil, n); !ok {
-		t.Error("the latest packet is not there")
-	}
-	if _, ok := r.content(nil, 1); ok {
-		t.Error("the first packet is there")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
+	"github.com/wgnode/wgnode/tunnel/internal/tap"
 )
 
 // Tunnel is a WireGuard device whose packets can be watched. All methods are
@@ -28,15 +29,13 @@ type Tunnel struct {
 	tags  *tag.Tags
 	m     *mirror.Mirror
 
-	keep    *mirror.Keeper
-	tapping sync.Mutex
-	hs      *handshakes
-	acct    *accountant
-	icmp    *refuser
+	keep *mirror.Keeper
+	hs   *handshakes
+	acct *accountant
+	icmp *refuser
 
-	messages    messages
 	sessionKeys sessionKeys
-	taps        atomic.Pointer[taps] // nil or empty: nobody records; changed under tapping
+	taps        *tap.Set
 
 	active      atomic.Uint32 // what has passed since the accountant last looked; see busy
 	untagged    atomic.Uint64
@@ -75,7 +74,8 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		return nil, err
 	}
 	t := &Tunnel{
-		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows), m: mirror.New(rec), tags: tag.New(), done: make(chan struct{}),
+		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows),
+		m: mirror.New(rec), tags: tag.New(), taps: tap.New(rec), done: make(chan struct{}),
 	}
 	t.keep = mirror.NewKeeper(t.m)
 	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev, o.SendICMP)
@@ -158,6 +158,17 @@ func (t *Tunnel) SendKeepalive(k key.Public) error {
 	p.SendKeepalive()
 	return nil
 }
+
+// Tap is a running tap. Its methods are safe for concurrent use.
+type Tap = tap.Tap
+
+// TapHeaders as a snaplen keeps the headers of inner packets.
+const TapHeaders = tap.Headers
+
+// Tap begins to keep the first snaplen bytes of each packet that passes, or
+// [TapHeaders], or everything if snaplen is 0; of an encrypted packet at least 48
+// bytes. Close must be called in the end.
+func (t *Tunnel) Tap(snaplen int) *Tap { return t.taps.Begin(snaplen) }
 
 // SendApart has every encrypted packet make its own way through the host's network
 // stack until end is called, if the bind can tell it to: see [udp.Bind.SendApart].
