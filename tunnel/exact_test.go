@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/refuse"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
@@ -292,7 +293,7 @@ func TestHostAnswersForTheNode(t *testing.T) {
 			if a.to != e.addr || probe.Checksum(a.message) != 0 {
 				t.Errorf("to %s: %x", a.to, a.message)
 			}
-			got.DecodeInner(outside(ip("10.0.0.7"), a.to, a.message)[tag.Headroom:])
+			got.DecodeInner(refuse.Outside(ip("10.0.0.7"), a.to, a.message)[tag.Headroom:])
 		}
 		_, from, to, _ := got.Quoted()
 		if why, ok := got.NodeSays(); !ok || why != probe.NoAllowedIPsMatch || from.String() != "10.0.0.1:5" || to.String() != "10.9.9.9:6" {

@@ -91,7 +91,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 		}
 		if e.Reason != probe.ReasonNone {
 			cur.p.Drop(e.Reason, 1)
-			w.icmp.refuse(pkt, e.Reason)
+			w.icmp.Refuse(pkt, e.Reason)
 			t.Clear(w.tags.Magic)
 			continue
 		}

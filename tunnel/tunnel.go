@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/internal/mirror"
+	"github.com/wgnode/wgnode/tunnel/internal/refuse"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 	"github.com/wgnode/wgnode/tunnel/internal/tap"
 )
@@ -32,7 +33,7 @@ type Tunnel struct {
 	keep *mirror.Keeper
 	hs   *handshakes
 	acct *accountant
-	icmp *refuser
+	icmp *refuse.Refuser
 
 	sessionKeys sessionKeys
 	taps        *tap.Set
@@ -78,13 +79,13 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		m: mirror.New(rec), tags: tag.New(), taps: tap.New(rec), done: make(chan struct{}),
 	}
 	t.keep = mirror.NewKeeper(t.m)
-	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), newRefuser(dev, o.SendICMP)
+	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), refuse.New(dev, o.SendICMP)
 	t.dev = device.NewDevice(
 		newTunSeam(dev, t),
 		&udpSeam{Bind: bind, t: t},
 		t.logger())
 	t.keep.Attach(t.dev)
-	for _, run := range []func(<-chan struct{}){t.hs.run, t.acct.run, t.icmp.run} {
+	for _, run := range []func(<-chan struct{}){t.hs.run, t.acct.run, t.icmp.Run} {
 		t.workers.Go(func() { run(t.done) })
 	}
 	return t, nil

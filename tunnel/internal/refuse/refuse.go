@@ -1,4 +1,9 @@
-package tunnel
+// Package refuse answers packets that a tunnel cannot take, with ICMP.
+//
+// A [Refuser] is told of each by the seam that drops it; it copies what it needs, and a
+// goroutine of its own sends as many answers as there may be. The host sends them, from an
+// address of its own, or else they come out of the tunnel.
+package refuse
 
 import (
 	"encoding/binary"
@@ -24,14 +29,14 @@ const (
 	icmpExtension = 12 // what the reason takes of that
 )
 
-// refuser answers packets that cannot be sent with ICMP destination
+// Refuser answers packets that cannot be sent with ICMP destination
 // unreachable, so that programs fail at once instead of waiting: host
 // unreachable for IPv4, address unreachable for IPv6, as the kernel's
 // WireGuard does (drivers/net/wireguard/device.c, wg_xmit). They say that it is
 // the node that says so, and why: see [probe.AppendNodeSays].
-type refuser struct {
+type Refuser struct {
 	tun   tun.Device
-	send  func(to netip.Addr, message []byte) error // nil: see Options.SendICMP
+	send  func(to netip.Addr, message []byte) error // nil: see New
 	limit *rate.Limiter
 	queue chan refusal
 }
@@ -43,13 +48,15 @@ type refusal struct {
 	src, dst netip.Addr
 }
 
-func newRefuser(dev tun.Device, send func(netip.Addr, []byte) error) *refuser {
-	return &refuser{tun: dev, send: send, limit: rate.NewLimiter(icmpPerSecond, icmpBurst), queue: make(chan refusal, icmpQueue)}
+// New returns a refuser for what dev reads. send has the host send a message of ICMP, or of
+// ICMPv6 without its checksum; where it fails or is nil, the message comes out of dev.
+func New(dev tun.Device, send func(netip.Addr, []byte) error) *Refuser {
+	return &Refuser{tun: dev, send: send, limit: rate.NewLimiter(icmpPerSecond, icmpBurst), queue: make(chan refusal, icmpQueue)}
 }
 
-// refuse answers pkt, if it is one that may be answered and the limits allow.
+// Refuse answers pkt, if it is one that may be answered and the limits allow.
 // It copies what it needs.
-func (r *refuser) refuse(pkt []byte, why probe.Reason) {
+func (r *Refuser) Refuse(pkt []byte, why probe.Reason) {
 	if !answerable(pkt) || !r.limit.Allow() {
 		return
 	}
@@ -60,9 +67,9 @@ func (r *refuser) refuse(pkt []byte, why probe.Reason) {
 	}
 }
 
-// run sends the answers until done is closed. It has a goroutine of its own:
+// Run sends the answers until done is closed. It has a goroutine of its own:
 // the one that reads the TUN device must not wait for one that writes to it.
-func (r *refuser) run(done <-chan struct{}) {
+func (r *Refuser) Run(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
@@ -76,12 +83,12 @@ func (r *refuser) run(done <-chan struct{}) {
 // answer has the host send the message, from an address of its own. Where it cannot, the
 // message comes out of the tunnel from the address that could not be reached, because the
 // kernel takes no packet from outside that bears its own source address.
-func (r *refuser) answer(a refusal) {
+func (r *Refuser) answer(a refusal) {
 	if r.send != nil && r.send(a.src, a.message) == nil {
 		return
 	}
 	// Not delivered is no worse than not sent: as ICMP always is.
-	_, _ = r.tun.Write([][]byte{outside(a.dst, a.src, a.message)}, tag.Headroom)
+	_, _ = r.tun.Write([][]byte{Outside(a.dst, a.src, a.message)}, tag.Headroom)
 }
 
 // answerable reports whether an ICMP error may be sent about pkt: not about an
@@ -130,8 +137,8 @@ func unreachable(pkt []byte, why probe.Reason) []byte {
 	return probe.AppendNodeSays(head, pkt, true, why, icmp6Quote-icmpExtension)
 }
 
-// outside returns a buffer with an ICMP message in a packet from src to dst at headroom.
-func outside(src, dst netip.Addr, message []byte) []byte {
+// Outside returns a buffer with an ICMP message in a packet from src to dst at headroom.
+func Outside(src, dst netip.Addr, message []byte) []byte {
 	if src.Is4() {
 		b := make([]byte, tag.Headroom+20+len(message))
 		ip := b[tag.Headroom : tag.Headroom+20]

@@ -1,4 +1,4 @@
-package tunnel
+package refuse
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ func TestUnreachable(t *testing.T) {
 		{name: "IPv6, of odd length", packet: packet6, typ: 1, code: 3},
 	} {
 		src, dst := ends(test.packet)
-		answer := outside(dst, src, unreachable(test.packet, probe.NoAllowedIPsMatch))[tag.Headroom:]
+		answer := Outside(dst, src, unreachable(test.packet, probe.NoAllowedIPsMatch))[tag.Headroom:]
 		var asked, e probe.Event
 		if !asked.DecodeInner(test.packet) || !e.DecodeInner(answer) {
 			t.Fatalf("%s: not decoded: %x", test.name, answer)
