@@ -51,7 +51,7 @@ func (t *Tunnel) verbose(format string, args ...any) {
 		p.Keepalives.Add(1)
 		p.Heard.Store(t.m.Clock.Now())
 	case logSendingInitiation, logSendingResponse:
-		t.hs.about(p)
+		t.hs.About(p)
 	case logReceivedInitiation:
 		now := t.m.Clock.Now()
 		p.Handshake.Established.Store(now)
@@ -63,7 +63,7 @@ func (t *Tunnel) verbose(format string, args ...any) {
 		p.Heard.Store(now)
 		t.m.Record(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.ID})
 	case logInvalidResponse:
-		t.hs.rejected(args[0].(string))
+		t.hs.Rejected(args[0].(string))
 	case logReplay:
 		t.m.Record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.ID, Reason: probe.HandshakeReplay})
 	case logFlood:

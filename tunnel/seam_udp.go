@@ -176,7 +176,7 @@ func (r *receiver) handshake(msg []byte, now int64, ep conn.Endpoint) bool {
 	if e.DecodeOuter(msg) != probe.ReasonNone {
 		return false
 	}
-	r.t.handshakeReceived(msg, &e, ep)
+	r.t.hs.Received(msg, &e, ep)
 	return true
 }
 
@@ -224,7 +224,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	if len(bufs) == 1 && !isData(bufs[0]) {
 		var e probe.Event
 		if e.DecodeOuter(bufs[0]) == probe.ReasonNone {
-			return w.handshakeSent(bufs[0], &e, ep)
+			return w.hs.Sent(bufs[0], &e, addrPort(ep))
 		}
 	}
 	now := w.m.Clock.Now()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/handshake"
 	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/refuse"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
@@ -31,17 +32,15 @@ type Tunnel struct {
 	m     *mirror.Mirror
 
 	keep *mirror.Keeper
-	hs   *handshakes
+	hs   *handshake.Watcher
 	acct *accountant
 	icmp *refuse.Refuser
 
-	sessionKeys sessionKeys
-	taps        *tap.Set
+	taps *tap.Set
 
-	active      atomic.Uint32 // what has passed since the accountant last looked; see busy
-	untagged    atomic.Uint64
-	mismatches  atomic.Uint64
-	uninspected atomic.Uint64
+	active     atomic.Uint32 // what has passed since the accountant last looked; see busy
+	untagged   atomic.Uint64
+	mismatches atomic.Uint64
 
 	done    chan struct{}
 	closing sync.Once
@@ -79,13 +78,13 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		m: mirror.New(rec), tags: tag.New(), taps: tap.New(rec), done: make(chan struct{}),
 	}
 	t.keep = mirror.NewKeeper(t.m)
-	t.hs, t.acct, t.icmp = newHandshakes(t), newAccountant(t), refuse.New(dev, o.SendICMP)
+	t.hs, t.acct, t.icmp = handshake.New(t.m, t.taps), newAccountant(t), refuse.New(dev, o.SendICMP)
 	t.dev = device.NewDevice(
 		newTunSeam(dev, t),
 		&udpSeam{Bind: bind, t: t},
 		t.logger())
 	t.keep.Attach(t.dev)
-	for _, run := range []func(<-chan struct{}){t.hs.run, t.acct.run, t.icmp.Run} {
+	for _, run := range []func(<-chan struct{}){t.hs.Run, t.acct.run, t.icmp.Run} {
 		t.workers.Go(func() { run(t.done) })
 	}
 	return t, nil

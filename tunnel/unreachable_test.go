@@ -142,7 +142,7 @@ func TestInitiator(t *testing.T) {
 		}
 	}
 	refused := 0
-	for range 4 * inspectBurst {
+	for range 1000 { // as fast as they are read
 		if _, read := b.Initiator(call); !read {
 			refused++
 		}

@@ -137,7 +137,7 @@ func unreachable(pkt []byte, why probe.Reason) []byte {
 	return probe.AppendNodeSays(head, pkt, true, why, icmp6Quote-icmpExtension)
 }
 
-// Outside returns a buffer with an ICMP message in a packet from src to dst at headroom.
+// Outside returns a buffer with an ICMP message in a packet from src to dst at tag.Headroom.
 func Outside(src, dst netip.Addr, message []byte) []byte {
 	if src.Is4() {
 		b := make([]byte, tag.Headroom+20+len(message))

@@ -1,4 +1,15 @@
-package tunnel
+// Package handshake follows handshake messages, both ways: whose each is, what became of
+// it, and which indices it makes known.
+//
+// A [Watcher] is told of every message by the seam that it passes, and of what the device
+// says of one ([Watcher.About], [Watcher.Rejected]). Whom one that leaves is for its mac1
+// tells; whose one that comes in is, an index of ours, or for an initiation its content:
+// that is decrypted off the path of packets, by a goroutine of its own, and only so many a
+// second. Indices go into the mirror's tables of sessions, messages to the taps.
+//
+// Where a process is told to ([KeepSessionKeys]), the keys that decrypt its sessions are
+// kept, too.
+package handshake
 
 import (
 	"net/netip"
@@ -11,6 +22,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/noise"
+	"github.com/wgnode/wgnode/tunnel/internal/tap"
 )
 
 const (
@@ -27,12 +39,16 @@ const (
 	sendingKept = 16
 )
 
-// handshakes follows handshake messages, both ways.
-type handshakes struct {
-	t     *Tunnel
-	queue chan received
+// Watcher follows handshake messages, both ways.
+type Watcher struct {
+	m     *mirror.Mirror
+	taps  *tap.Set
+	keys  sessionKeys
+	queue chan waiting
 	limit *rate.Limiter
 	heard *rate.Limiter // of those that are read for others
+
+	Uninspected atomic.Uint64 // initiations that came too fast to be read
 
 	// sending are the peers that the device has said last that it is about to send a
 	// handshake message to, in a ring: it says so, and then hands the message over.
@@ -44,8 +60,8 @@ type handshakes struct {
 	recipient map[netip.AddrPort]*mirror.Peer // guarded by mu: who was last sent to there
 }
 
-// received is an initiation on its way to being read.
-type received struct {
+// waiting is an initiation on its way to being read.
+type waiting struct {
 	msg [probe.LenInitiation]byte
 	e   probe.Event
 }
@@ -56,48 +72,48 @@ type response struct {
 	mac1  bool
 }
 
-func newHandshakes(t *Tunnel) *handshakes {
-	return &handshakes{
-		t: t, queue: make(chan received, inspectQueue), limit: rate.NewLimiter(inspectPerSecond, inspectBurst),
+// New returns a watcher that has seen no message.
+func New(m *mirror.Mirror, taps *tap.Set) *Watcher {
+	return &Watcher{
+		m: m, taps: taps, queue: make(chan waiting, inspectQueue), limit: rate.NewLimiter(inspectPerSecond, inspectBurst),
 		heard:     rate.NewLimiter(inspectPerSecond, inspectBurst),
 		responses: make(map[string]response), recipient: make(map[netip.AddrPort]*mirror.Peer),
 	}
 }
 
-// handshakeReceived records a handshake message. e has kind, indices, time and
+// Received records a handshake message. e has kind, indices, time and
 // source already.
-func (t *Tunnel) handshakeReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
-	e.Seam, e.PrefixBits, e.OuterDstPort = probe.SeamUDPReceive, probe.NoPrefix, uint16(t.m.Port.Load())
+func (h *Watcher) Received(msg []byte, e *probe.Event, ep conn.Endpoint) {
+	e.Seam, e.PrefixBits, e.OuterDstPort = probe.SeamUDPReceive, probe.NoPrefix, uint16(h.m.Port.Load())
 	switch e.Kind {
 	case probe.KindInitiation:
 		e.Checkpoint = probe.B1
-		t.hs.initiationReceived(msg, e)
+		h.initiationReceived(msg, e)
 		return
 	case probe.KindResponse:
 		e.Checkpoint = probe.A3
-		t.hs.responseReceived(msg, e, ep)
+		h.responseReceived(msg, e, ep)
 	case probe.KindCookie:
 		e.Checkpoint = probe.A3
-		e.Peer, _ = t.m.Local.Lookup(e.Receiver)
+		e.Peer, _ = h.m.Local.Lookup(e.Receiver)
 	}
 	if e.Reason != probe.ReasonNone {
-		t.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
+		h.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
 	}
-	t.taps.Message(e, msg)
+	h.taps.Message(e, msg)
 }
 
-func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
-	t := h.t
+func (h *Watcher) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
 	var initiator bool
-	e.Peer, initiator = t.m.Local.Lookup(e.Receiver)
-	valid := noise.MAC1Valid(msg, &t.m.Identity.Load().MAC1)
+	e.Peer, initiator = h.m.Local.Lookup(e.Receiver)
+	valid := noise.MAC1Valid(msg, &h.m.Identity.Load().MAC1)
 	switch {
 	case !valid:
 		e.Reason = probe.InvalidMAC1
 	case e.Peer == 0 || !initiator:
 		e.Reason = probe.ResponseStale
 	default:
-		t.m.Remote.Add(e.Sender, e.Peer, true, e.Time)
+		h.m.Remote.Add(e.Sender, e.Peer, true, e.Time)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,31 +124,31 @@ func (h *handshakes) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoi
 }
 
 // initiationReceived checks mac1 at once and leaves the rest to run.
-func (h *handshakes) initiationReceived(msg []byte, e *probe.Event) {
-	if !noise.MAC1Valid(msg, &h.t.m.Identity.Load().MAC1) {
+func (h *Watcher) initiationReceived(msg []byte, e *probe.Event) {
+	if !noise.MAC1Valid(msg, &h.m.Identity.Load().MAC1) {
 		e.Reason = probe.InvalidMAC1
-		h.record(e, msg)
+		h.note(e, msg)
 		return
 	}
-	r := received{e: *e}
+	r := waiting{e: *e}
 	copy(r.msg[:], msg)
 	select {
 	case h.queue <- r:
 	default: // not read, but recorded
-		h.t.uninspected.Add(1)
-		h.record(e, msg)
+		h.Uninspected.Add(1)
+		h.note(e, msg)
 	}
 }
 
-func (h *handshakes) record(e *probe.Event, msg []byte) {
+func (h *Watcher) note(e *probe.Event, msg []byte) {
 	if e.Reason != probe.ReasonNone {
-		h.t.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
+		h.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
 	}
-	h.t.taps.Message(e, msg)
+	h.taps.Message(e, msg)
 }
 
-// run reads the initiations that have come in, until done is closed.
-func (h *handshakes) run(done <-chan struct{}) {
+// Run reads the initiations that have come in, until done is closed.
+func (h *Watcher) Run(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
@@ -141,22 +157,22 @@ func (h *handshakes) run(done <-chan struct{}) {
 			if h.limit.Allow() {
 				h.inspect(&r)
 			} else {
-				h.t.uninspected.Add(1)
+				h.Uninspected.Add(1)
 			}
-			h.record(&r.e, r.msg[:])
+			h.note(&r.e, r.msg[:])
 		}
 	}
 }
 
 // inspect finds out who sent an initiation.
-func (h *handshakes) inspect(r *received) {
-	own := h.t.m.Identity.Load()
+func (h *Watcher) inspect(r *waiting) {
+	own := h.m.Identity.Load()
 	in := noise.ReadInitiation(r.msg[:], own)
 	if !in.OK {
 		r.e.Reason = probe.InvalidInitiation
 		return
 	}
-	p := h.t.m.Peers.Find(in.Static)
+	p := h.m.Peers.Find(in.Static)
 	if p == nil || !p.Present() {
 		r.e.Reason = probe.UnknownPeer
 		r.e.SetStaticKey(in.Static)
@@ -174,19 +190,19 @@ func (h *handshakes) inspect(r *received) {
 // Initiator returns the peer that has made an initiation for this node, which need not have
 // come to its socket; 0 if none has. Only who has a peer's private key, or has seen it
 // pass, can send one that is the peer's. It returns false if there are too many to be read.
-func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
-	own := t.m.Identity.Load()
+func (h *Watcher) Initiator(msg []byte) (peer probe.PeerID, read bool) {
+	own := h.m.Identity.Load()
 	if len(msg) != probe.LenInitiation || !noise.MAC1Valid(msg, &own.MAC1) {
 		return 0, true
 	}
-	if !t.hs.heard.Allow() {
+	if !h.heard.Allow() {
 		return 0, false
 	}
 	in := noise.ReadInitiation(msg, own)
 	if !in.OK {
 		return 0, true
 	}
-	p := t.m.Peers.Find(in.Static)
+	p := h.m.Peers.Find(in.Static)
 	if p == nil || !p.Present() {
 		return 0, true
 	}
@@ -196,23 +212,22 @@ func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 	return p.ID, true
 }
 
-// handshakeSent records a handshake message, learns its indices and returns
+// Sent records a handshake message that goes to to, learns its indices and returns
 // the peer that it is for.
-func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) probe.PeerID {
-	to := addrPort(ep)
-	e.Time, e.Seam, e.PrefixBits = t.m.Clock.Now(), probe.SeamUDPSend, probe.NoPrefix
-	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(t.m.Port.Load())
+func (h *Watcher) Sent(msg []byte, e *probe.Event, to netip.AddrPort) probe.PeerID {
+	e.Time, e.Seam, e.PrefixBits = h.m.Clock.Now(), probe.SeamUDPSend, probe.NoPrefix
+	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(h.m.Port.Load())
 	if e.Kind == probe.KindCookie {
 		e.Checkpoint = probe.B2
-		t.taps.Message(e, msg)
+		h.taps.Message(e, msg)
 		return 0
 	}
-	p := t.hs.addressee(msg, to)
+	p := h.addressee(msg, to)
 	e.Peer = p.ID
 	e.Checkpoint = probe.A2
 	initiator := e.Kind == probe.KindInitiation
 	if p.ID != 0 {
-		t.m.Local.Add(e.Sender, p.ID, initiator, e.Time)
+		h.m.Local.Add(e.Sender, p.ID, initiator, e.Time)
 		if initiator {
 			p.Handshake.Sent(e.Sender, e.Time)
 		}
@@ -220,19 +235,19 @@ func (t *Tunnel) handshakeSent(msg []byte, e *probe.Event, ep conn.Endpoint) pro
 	if !initiator {
 		e.Checkpoint = probe.B2
 		if p.ID != 0 {
-			t.m.Remote.Add(e.Receiver, p.ID, false, e.Time)
+			h.m.Remote.Add(e.Receiver, p.ID, false, e.Time)
 		}
 	}
-	t.sessionKeys.note(msg, e, p.Key)
-	seq := t.taps.Message(e, msg)
+	h.keys.note(msg, e, p.Key)
+	seq := h.taps.Message(e, msg)
 	if p.ID != 0 {
-		t.m.EndpointUsed(p, to, seq)
+		h.m.EndpointUsed(p, to, seq)
 	}
 	return p.ID
 }
 
-// about notes that the device is about to send a handshake message to a peer.
-func (h *handshakes) about(p *mirror.Peer) {
+// About notes that the device is about to send a handshake message to a peer.
+func (h *Watcher) About(p *mirror.Peer) {
 	if p.ID != 0 {
 		h.sending[h.next.Add(1)%sendingKept].Store(p)
 	}
@@ -241,7 +256,7 @@ func (h *handshakes) about(p *mirror.Peer) {
 // addressee finds the peer that a handshake message is made for, by its mac1:
 // only that peer's public key makes it valid. Those that the device has named last are
 // tried first, then who was last sent to at the same address, and then all.
-func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *mirror.Peer {
+func (h *Watcher) addressee(msg []byte, to netip.AddrPort) *mirror.Peer {
 	for at, i := h.next.Load(), uint32(0); i < sendingKept; i++ {
 		p := h.sending[(at-i)%sendingKept].Load()
 		if p == nil {
@@ -257,10 +272,10 @@ func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *mirror.Peer {
 	if p != nil && noise.MAC1Valid(msg, &p.MAC1) {
 		return p
 	}
-	for p := range h.t.m.Peers.All() {
+	for p := range h.m.Peers.All() {
 		if p.Present() && noise.MAC1Valid(msg, &p.MAC1) {
 			h.mu.Lock()
-			if len(h.recipient) > 2*h.t.m.Peers.Count() {
+			if len(h.recipient) > 2*h.m.Peers.Count() {
 				clear(h.recipient)
 			}
 			h.recipient[to] = p
@@ -268,13 +283,13 @@ func (h *handshakes) addressee(msg []byte, to netip.AddrPort) *mirror.Peer {
 			return p
 		}
 	}
-	return h.t.m.Peers.Get(0)
+	return h.m.Peers.Get(0)
 }
 
-// rejected is called as the device says that it could not use a response from
+// Rejected is called as the device says that it could not use a response from
 // a source. If that answers our latest initiation and is made for us, its
 // sender has read our initiation, and what differs is the preshared key.
-func (h *handshakes) rejected(source string) {
+func (h *Watcher) Rejected(source string) {
 	h.mu.Lock()
 	r, ok := h.responses[source]
 	h.mu.Unlock()
@@ -282,12 +297,12 @@ func (h *handshakes) rejected(source string) {
 		return
 	}
 	e := probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: r.peer, Receiver: r.index, Reason: probe.ResponseStale}
-	if s := &h.t.m.Peers.Get(r.peer).Handshake; s.Outstanding.Load() == r.index {
+	if s := &h.m.Peers.Get(r.peer).Handshake; s.Outstanding.Load() == r.index {
 		e.Reason = probe.ResponseRejected
 		s.Rejected.Store(r.index)
 	}
 	if from, err := netip.ParseAddrPort(source); err == nil {
 		e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()
 	}
-	h.t.m.Record(e)
+	h.m.Record(e)
 }

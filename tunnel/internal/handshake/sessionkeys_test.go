@@ -1,4 +1,4 @@
-package tunnel
+package handshake
 
 import (
 	"crypto/rand"

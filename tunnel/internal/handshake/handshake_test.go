@@ -1,56 +1,59 @@
-package tunnel
+package handshake
 
 import (
 	"net/netip"
 	"testing"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/internal/mirror"
+	"github.com/wgnode/wgnode/tunnel/internal/tap"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
+
+func newTest(t testing.TB) *Watcher {
+	t.Helper()
+	rec, err := probe.NewRecorder(probe.MinRecorderBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(mirror.New(rec), tap.New(rec))
+}
 
 // Whom a handshake message is for is known by its mac1 alone; what the device has said
 // before only saves trying all peers.
 func TestAddressee(t *testing.T) {
-	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tn.Close()
+	h := newTest(t)
 	var all []*mirror.Peer
 	for i := range 3 * sendingKept {
-		p := tn.m.Peers.Ensure(key.Public{byte(i), 1})
+		p := h.m.Peers.Ensure(key.Public{byte(i), 1})
 		p.Configured.Store(true)
 		all = append(all, p)
 	}
 	at := netip.MustParseAddrPort("192.0.2.1:1")
 	for i, p := range all {
-		if got := tn.hs.addressee(tunneltest.InitiationTo(t, &p.MAC1), at); got != p {
+		if got := h.addressee(tunneltest.InitiationTo(t, &p.MAC1), at); got != p {
 			t.Errorf("peer %d, of whom nothing was said: %d", p.ID, got.ID)
 		}
-		tn.hs.about(p)
-		tn.hs.about(all[(i+1)%len(all)]) // and of another since
-		p.Configured.Store(false)        // it would not be found among all
-		if got := tn.hs.addressee(tunneltest.InitiationTo(t, &p.MAC1), at); got != p {
+		h.About(p)
+		h.About(all[(i+1)%len(all)]) // and of another since
+		p.Configured.Store(false)    // it would not be found among all
+		if got := h.addressee(tunneltest.InitiationTo(t, &p.MAC1), at); got != p {
 			t.Errorf("peer %d, of whom the device has spoken: %d", p.ID, got.ID)
 		}
 		p.Configured.Store(true)
 	}
-	if got := tn.hs.addressee(tunneltest.InitiationTo(t, &[32]byte{1}), at); got.ID != 0 {
+	if got := h.addressee(tunneltest.InitiationTo(t, &[32]byte{1}), at); got.ID != 0 {
 		t.Errorf("a message for nobody is for %d", got.ID)
 	}
 }
 
 // BenchmarkAddressee finds whom a message to a new address is for, one of a thousand peers.
 func BenchmarkAddressee(b *testing.B) {
-	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer tn.Close()
+	h := newTest(b)
 	var last *mirror.Peer
 	for i := range 1000 {
-		last = tn.m.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 1})
+		last = h.m.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 1})
 		last.Configured.Store(true)
 	}
 	msg := tunneltest.InitiationTo(b, &last.MAC1)
@@ -58,14 +61,14 @@ func BenchmarkAddressee(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				clear(tn.hs.recipient)
-				for i := range tn.hs.sending {
-					tn.hs.sending[i].Store(nil)
+				clear(h.recipient)
+				for i := range h.sending {
+					h.sending[i].Store(nil)
 				}
 				if said {
-					tn.hs.about(last)
+					h.About(last)
 				}
-				if tn.hs.addressee(msg, netip.AddrPort{}) != last {
+				if h.addressee(msg, netip.AddrPort{}) != last {
 					b.Fatal("not found")
 				}
 			}
