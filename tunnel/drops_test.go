@@ -88,7 +88,7 @@ func TestForgottenSession(t *testing.T) {
 	}
 	// A session that is past its time is told from one that is not known.
 	b.m.Local.Add(e.Receiver, e.Peer+1, false, 1)
-	b.m.Local.Add(e.Receiver, e.Peer, false, time.Now().UnixNano()-rejectAfter)
+	b.m.Local.Add(e.Receiver, e.Peer, false, time.Now().Add(-device.RejectAfterTime).UnixNano())
 	a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 	awaitDrops(t, b, probe.ExpiredKey, 1)
 	awaitDrops(t, b, probe.UnknownIndex, 1)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.zx2c4.com/wireguard/device"
+
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
@@ -249,14 +251,14 @@ func TestStagedOverflow(t *testing.T) {
 	for i := range sent {
 		a.send(tunneltest.UDP4(a.addr, ip("10.0.0.2"), uint16(i+1), 9, 8))
 	}
-	for i := range sent - deviceStaged {
+	for i := range sent - device.QueueStagedSize {
 		e := tunneltest.Await(t, w, "staged-overflow", func(e *probe.Event) bool { return e.Reason == probe.StagedOverflow })
 		if src, _ := e.Inner(); int(src.Port()) != i+1 {
 			t.Errorf("drop %d was that of port %d", i, src.Port())
 		}
 	}
-	if s := a.PeerState(1); s.Waiting != deviceStaged {
-		t.Errorf("%d packets wait, want %d", s.Waiting, deviceStaged)
+	if s := a.PeerState(1); s.Waiting != device.QueueStagedSize {
+		t.Errorf("%d packets wait, want %d", s.Waiting, device.QueueStagedSize)
 	}
 }
 

@@ -78,15 +78,15 @@ func (t *Tunnel) verbose(format string, args ...any) {
 		t.m.Record(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
 	case logDisallowed4, logDisallowed6:
 		p.Disallowed.Add(1)
-		t.acct.look()
+		t.acct.Look()
 	case logBadVersion:
 		p.BadVersion.Add(1)
-		t.acct.look()
+		t.acct.Look()
 	case logGaveUp:
 		p.Handshake.GivenUp.Add(1)
-		t.acct.flushed(p.ID, probe.HandshakeGaveUp)
+		t.acct.Flushed(p.ID, probe.HandshakeGaveUp)
 	case logKeysRemoved, logStopping:
-		t.acct.flushed(p.ID, probe.PeerRemoved)
+		t.acct.Flushed(p.ID, probe.PeerRemoved)
 	case logSegments:
 		t.m.Record(probe.Event{Kind: probe.KindInner, Reason: probe.LostInDevice})
 	}

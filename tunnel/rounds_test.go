@@ -13,6 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/account"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -68,7 +69,7 @@ func memPair(t *testing.T) (a, b *end, from *memBind) {
 // worked is how many rounds the accountant has made. It is to be asked when all sleep.
 func (e *end) worked() int {
 	synctest.Wait()
-	return int(e.acct.work.count.Load())
+	return int(e.acct.Worked())
 }
 
 // inTime lets d pass.
@@ -92,15 +93,15 @@ func TestAccountantSleeps(t *testing.T) {
 				if n := e.worked() - before; n > 50 {
 					t.Errorf("%s: %d rounds in an hour", what, n)
 				}
-				if got := e.active.Load(); got != asleep {
-					t.Errorf("%s: the word is %d, not asleep", what, got)
+				if !e.acct.Asleep() {
+					t.Errorf("%s: the accountant is awake", what)
 				}
 			}
 		}
 		rests("before the first packet")
 		a.send(tunneltest.UDP4(a.addr, b.addr, 1, 1, 8))
 		b.receive(t)
-		inTime(3 * accountEvery)
+		inTime(3 * account.Every)
 		wire.again(t)
 		inTime(2 * time.Second)
 		if n := b.PeerState(1).Drops[probe.Replayed]; n != 1 {
@@ -136,7 +137,7 @@ func TestNothingIsSleptOver(t *testing.T) {
 		b.receive(t)
 		for i := range 200 { // at every moment of a round, of falling asleep and of waking
 			wire.again(t)
-			inTime(time.Duration(i%37) * accountEvery / 12)
+			inTime(time.Duration(i%37) * account.Every / 12)
 		}
 		inTime(2 * time.Second)
 		if n := b.PeerState(1).Drops[probe.Replayed]; n != 200 {

@@ -9,6 +9,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/account"
 	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
@@ -34,7 +35,7 @@ func newTunSeam(dev tun.Device, t *Tunnel) *tunSeam {
 // Read reads packets from the host and tags them.
 func (s *tunSeam) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	for _, b := range bufs[:s.prev] {
-		s.t.reclaim(b)
+		s.t.acct.Reclaim(b)
 	}
 	s.gate.wait()
 	n, err := s.Device.Read(bufs, sizes, offset)
@@ -106,7 +107,7 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 	cur.flush(&s.gate)
 	taps.End(probe.LaneTUNRead)
 	b.End()
-	w.busy()
+	w.acct.Busy()
 }
 
 func (r *run) flush(g *gate) {
@@ -149,7 +150,7 @@ func (s *tunSeam) Write(bufs [][]byte, offset int) (int, error) {
 func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	w := s.t
 	now := w.m.Clock.Now()
-	var leaving departures
+	var leaving account.Departures
 	var last departed
 	taps := w.taps.Running()
 	b := w.rec.Begin(probe.LaneTUNWrite)
@@ -163,7 +164,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 		}
 		if state == tag.Inbound4 || state == tag.Inbound6 {
 			t.GetInbound(e)
-			leaving.add(w, e.Peer, state, t.Ordinal())
+			leaving.Add(w.acct, e.Peer, state, t.Ordinal())
 			t.Clear(w.tags.Magic)
 			last = departed{e.Peer, e.Seq, e.OuterSrc, e.OuterSrcPort}
 		} else {
@@ -182,7 +183,7 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	}
 	taps.End(probe.LaneTUNWrite)
 	b.End()
-	leaving.flush(w)
+	leaving.Flush(w.acct)
 	if last.peer != 0 {
 		p := w.m.Peers.Get(last.peer)
 		p.Heard.Store(now)
@@ -197,34 +198,4 @@ type departed struct {
 	seq  uint64
 	from probe.Addr
 	port uint16
-}
-
-// departures collects the ordinals of one batch, so that the peer's counter is
-// touched once for each unbroken series.
-type departures struct {
-	peer        probe.PeerID
-	state       tag.State // None: none yet
-	first, last uint64
-}
-
-func (d *departures) add(w *Tunnel, peer probe.PeerID, state tag.State, ordinal uint64) {
-	if d.peer == peer && d.state == state && ordinal == d.last+1 {
-		d.last = ordinal
-		return
-	}
-	d.flush(w)
-	*d = departures{peer, state, ordinal, ordinal}
-}
-
-func (d *departures) flush(t *Tunnel) {
-	if d.state == tag.None {
-		return
-	}
-	w := t.m.Peers.Get(d.peer).Way(d.state)
-	if d.last <= w.Left.Load() {
-		t.acct.late(d.peer, d.state, d.first, d.last)
-	} else if from, to := w.Leave(d.first, d.last); from <= to {
-		t.acct.missing(gap{peer: d.peer, state: d.state, from: from, to: to})
-	}
-	d.state = tag.None
 }

@@ -9,6 +9,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/tunnel/internal/account"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
@@ -105,11 +106,11 @@ func (r *receiver) refused(bufs [][]byte) {
 			continue
 		}
 		if r.seqs[i] != 0 && state == r.state() && t.Seq() == r.seqs[i] {
-			r.t.acct.refused(t.Peer(), r.state(), t.Ordinal())
+			r.t.acct.Refused(t.Peer(), r.state(), t.Ordinal())
 			t.Clear(r.t.tags.Magic)
 			continue
 		}
-		r.t.reclaim(b)
+		r.t.acct.Reclaim(b)
 	}
 }
 
@@ -161,7 +162,7 @@ func (r *receiver) note(bufs [][]byte, sizes []int, eps []conn.Endpoint) {
 	r.flush(&cur)
 	taps.End(probe.LaneUDPReceive)
 	batch.End()
-	w.busy()
+	w.acct.Busy()
 }
 
 // isData reports whether msg is a data message or a keepalive, by its looks.
@@ -230,7 +231,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	now := w.m.Clock.Now()
 	to := addrPort(ep)
 	dst, srcPort := probe.AddrFrom(to.Addr()), uint16(w.m.Port.Load())
-	var leaving departures
+	var leaving account.Departures
 	var receiver uint32
 	var initiator bool
 	var last uint64
@@ -249,7 +250,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 		last = e.Seq
 		if t, state := w.tags.Find(buf); e.Kind == probe.KindData && state == tag.Outbound {
 			t.GetOutbound(e)
-			leaving.add(w, e.Peer, tag.Outbound, t.Ordinal())
+			leaving.Add(w.acct, e.Peer, tag.Outbound, t.Ordinal())
 			t.Clear(w.tags.Magic)
 		} else if e.Kind == probe.KindData {
 			w.untagged.Add(1)
@@ -269,7 +270,7 @@ func (s *udpSeam) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	}
 	taps.End(probe.LaneUDPSend)
 	b.End()
-	leaving.flush(w)
+	leaving.Flush(w.acct)
 	if peer != 0 {
 		w.m.EndpointUsed(w.m.Peers.Get(peer), to, last)
 	}

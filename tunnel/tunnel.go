@@ -12,6 +12,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/account"
 	"github.com/wgnode/wgnode/tunnel/internal/handshake"
 	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/refuse"
@@ -33,12 +34,11 @@ type Tunnel struct {
 
 	keep *mirror.Keeper
 	hs   *handshake.Watcher
-	acct *accountant
+	acct *account.Accountant
 	icmp *refuse.Refuser
 
 	taps *tap.Set
 
-	active     atomic.Uint32 // what has passed since the accountant last looked; see busy
 	untagged   atomic.Uint64
 	mismatches atomic.Uint64
 
@@ -78,13 +78,14 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 		m: mirror.New(rec), tags: tag.New(), taps: tap.New(rec), done: make(chan struct{}),
 	}
 	t.keep = mirror.NewKeeper(t.m)
-	t.hs, t.acct, t.icmp = handshake.New(t.m, t.taps), newAccountant(t), refuse.New(dev, o.SendICMP)
+	t.hs, t.acct, t.icmp = handshake.New(t.m, t.taps), account.New(rec, t.m, t.tags), refuse.New(dev, o.SendICMP)
 	t.dev = device.NewDevice(
 		newTunSeam(dev, t),
 		&udpSeam{Bind: bind, t: t},
 		t.logger())
 	t.keep.Attach(t.dev)
-	for _, run := range []func(<-chan struct{}){t.hs.Run, t.acct.run, t.icmp.Run} {
+	t.acct.Attach(t.dev)
+	for _, run := range []func(<-chan struct{}){t.hs.Run, t.acct.Run, t.icmp.Run} {
 		t.workers.Go(func() { run(t.done) })
 	}
 	return t, nil

@@ -1,4 +1,4 @@
-package tunnel
+package account
 
 import (
 	"cmp"
@@ -75,12 +75,6 @@ func (x gapIndex) find(gaps []gap, way gapWay, ordinal uint64) (place int, ok bo
 	return places[n], true
 }
 
-// remains is what was found in a dropped packet's buffer.
-type remains struct {
-	reason probe.Reason
-	inner  probe.Event // inner fields only
-}
-
 // notes keeps what was found out about packets until it is asked for, but not
 // for ever: the zero value is ready, and forget, called twice, forgets all.
 type notes[V any] struct {
@@ -88,7 +82,7 @@ type notes[V any] struct {
 }
 
 func (n *notes[V]) put(id packetID, v V) {
-	if len(n.young) >= accountQueue {
+	if len(n.young) >= queue {
 		n.forget()
 	}
 	if n.young == nil {

@@ -1,4 +1,4 @@
-package tunnel
+package account
 
 import (
 	"maps"
@@ -9,9 +9,9 @@ import (
 )
 
 // The accountant works in rounds, and only while there is something to find out: a
-// round each accountEvery as long as packets pass, or are inside the device. Then it
+// round each [Every] as long as packets pass, or are inside the device. Then it
 // sleeps, without a timer, until the next packet. Seams and accountant have one word
-// in common, Tunnel.active:
+// in common, Accountant.active:
 //
 //	seam:       the packet is counted, then: nothing passed -> passed, asleep -> passed and wake
 //	accountant: passed -> nothing passed, then: all packets are looked at, nothing passed -> asleep
@@ -21,16 +21,22 @@ import (
 const (
 	nothingPassed uint32 = iota
 	passed
-	asleep
+	sleeping
 )
 
-// busy notes that packets pass. The word is shared by all processors, so it is
+// Busy notes that packets pass. The word is shared by all processors, so it is
 // written only when it changes.
-func (t *Tunnel) busy() {
-	if t.active.Load() != passed && t.active.Swap(passed) == asleep {
-		t.acct.kick()
+func (a *Accountant) Busy() {
+	if a.active.Load() != passed && a.active.Swap(passed) == sleeping {
+		a.kick()
 	}
 }
+
+// Asleep reports whether the accountant sleeps, since there is nothing to find out.
+func (a *Accountant) Asleep() bool { return a.active.Load() == sleeping }
+
+// Worked is how many rounds the accountant has made.
+func (a *Accountant) Worked() int64 { return a.work.count.Load() }
 
 // rounds is where the accountant is.
 type rounds struct {
@@ -39,11 +45,11 @@ type rounds struct {
 	next  time.Time    // when it has rested
 }
 
-// run does the accounts until done is closed.
-func (a *accountant) run(done <-chan struct{}) {
-	timer := time.NewTimer(accountEvery)
+// Run does the accounts until done is closed.
+func (a *Accountant) Run(done <-chan struct{}) {
+	timer := time.NewTimer(Every)
 	defer timer.Stop()
-	a.t.m.Clock.Keep()
+	a.m.Clock.Keep()
 	for {
 		due := false
 		select {
@@ -66,22 +72,22 @@ func (a *accountant) run(done <-chan struct{}) {
 			start = time.Now()
 		}
 		took := time.Since(start)
-		a.work.next = start.Add(took + max(accountPause, accountRest*took))
+		a.work.next = start.Add(took + max(pause, restTimes*took))
 		if due {
-			timer.Reset(max(accountEvery, accountRest*took))
+			timer.Reset(max(Every, restTimes*took))
 		}
 	}
 }
 
 // round looks at what is inside the device, and reports whether there is nothing, nor
 // anything has passed since the round before.
-func (a *accountant) round() (idle bool) {
-	a.t.m.Clock.Sync()
-	if a.work.count.Add(1)%accountForget == 0 {
+func (a *Accountant) round() (idle bool) {
+	a.m.Clock.Sync()
+	if a.work.count.Add(1)%forgetRounds == 0 {
 		a.forget()
-		maps.DeleteFunc(a.idle, func(id probe.PeerID, _ *[3]idleness) bool { return a.t.m.Peers.Get(id).ID == 0 })
+		maps.DeleteFunc(a.idle, func(id probe.PeerID, _ *[3]idleness) bool { return a.m.Peers.Get(id).ID == 0 })
 	}
-	moved := a.t.active.Swap(nothingPassed) == passed
+	moved := a.active.Swap(nothingPassed) == passed
 	if moved || !a.work.quiet {
 		a.work.quiet = a.sweep()
 	}
@@ -90,7 +96,7 @@ func (a *accountant) round() (idle bool) {
 
 // settleDue finds out about what was missing in the round before: of what is missing
 // since then more is known by the next one.
-func (a *accountant) settleDue() {
+func (a *Accountant) settleDue() {
 	a.mu.Lock()
 	due := a.due
 	a.due, a.gaps = a.gaps, nil
@@ -100,19 +106,19 @@ func (a *accountant) settleDue() {
 
 // fallAsleep reports whether there is nothing left to do. From then on a seam that
 // something passes wakes the accountant.
-func (a *accountant) fallAsleep() bool {
+func (a *Accountant) fallAsleep() bool {
 	if a.pending() {
 		return false
 	}
-	a.t.m.Clock.Leave() // first: who finds the accountant asleep must not trust it
-	if a.t.active.CompareAndSwap(nothingPassed, asleep) {
+	a.m.Clock.Leave() // first: who finds the accountant asleep must not trust it
+	if a.active.CompareAndSwap(nothingPassed, sleeping) {
 		return true
 	}
-	a.t.m.Clock.Keep()
+	a.m.Clock.Keep()
 	return false
 }
 
-func (a *accountant) pending() bool {
+func (a *Accountant) pending() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.gaps)+len(a.due) > 0
@@ -120,14 +126,14 @@ func (a *accountant) pending() bool {
 
 // sleep waits until something passes or the device discards something, and reports false
 // if done is closed by then.
-func (a *accountant) sleep(done <-chan struct{}) bool {
+func (a *Accountant) sleep(done <-chan struct{}) bool {
 	select {
 	case <-done:
 		return false
 	case <-a.kicks:
 	}
-	a.t.active.Store(passed) // whatever it was, there is to be a round
-	a.t.m.Clock.Keep()
+	a.active.Store(passed) // whatever it was, there is to be a round
+	a.m.Clock.Keep()
 	if a.pending() {
 		a.kick()
 	}

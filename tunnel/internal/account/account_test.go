@@ -1,4 +1,4 @@
-package tunnel
+package account
 
 import (
 	"fmt"
@@ -6,9 +6,19 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
-	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
+
+// newTest returns an accountant that is not running, for a device that is not there.
+func newTest(t testing.TB) *Accountant {
+	t.Helper()
+	rec, err := probe.NewRecorder(probe.DefaultRecorderBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(rec, mirror.New(rec), tag.New())
+}
 
 func TestGapIndex(t *testing.T) {
 	gaps := []gap{
@@ -45,14 +55,14 @@ func TestGapIndex(t *testing.T) {
 // Notes are kept for a while, in bounded memory.
 func TestNotes(t *testing.T) {
 	var n notes[int]
-	for i := range 5 * accountQueue {
+	for i := range 5 * queue {
 		n.put(packetID{ordinal: uint64(i)}, i)
 	}
-	if size := len(n.young) + len(n.old); size > 2*accountQueue {
+	if size := len(n.young) + len(n.old); size > 2*queue {
 		t.Errorf("%d notes kept", size)
 	}
-	last := packetID{ordinal: 5*accountQueue - 1}
-	if v, ok := n.get(last); !ok || v != 5*accountQueue-1 {
+	last := packetID{ordinal: 5*queue - 1}
+	if v, ok := n.get(last); !ok || v != 5*queue-1 {
 		t.Errorf("the latest note: %d, %v", v, ok)
 	}
 	n.forget()
@@ -68,19 +78,24 @@ func TestNotes(t *testing.T) {
 // BenchmarkSettle finds the events of as many gaps as the accountant takes on,
 // in a full recorder.
 func BenchmarkSettle(b *testing.B) {
-	for _, n := range []int{1, accountQueue} {
+	for _, n := range []int{1, queue} {
 		b.Run(fmt.Sprintf("gaps=%d", n), func(b *testing.B) {
-			r := newRig(b, 4, 45, packetKinds[0])
-			for range 2000 {
-				r.inbound()
+			a := newTest(b)
+			for i := range 2000 {
+				batch := a.rec.Begin(probe.LaneUDPReceive)
+				for j := range 45 {
+					e := batch.Next()
+					e.Peer, e.Pair = probe.PeerID(1+i%4), uint64(i/4*45+j+1)
+				}
+				batch.End()
 			}
 			var gaps []gap
 			for i := range n {
-				at := 1 + uint64(i)*22500/accountQueue
+				at := 1 + uint64(i)*22500/queue
 				gaps = append(gaps, gap{peer: probe.PeerID(1 + i%4), state: tag.Inbound4, from: at, to: at})
 			}
 			for b.Loop() {
-				r.t.acct.each(probe.LaneUDPReceive, gaps, false, func(*gap, *probe.Event) {})
+				a.each(probe.LaneUDPReceive, gaps, false, func(*gap, *probe.Event) {})
 			}
 		})
 	}
@@ -89,19 +104,15 @@ func BenchmarkSettle(b *testing.B) {
 // BenchmarkSweep is what ten thousand peers with nothing to do cost ten times
 // a second while others are busy.
 func BenchmarkSweep(b *testing.B) {
-	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer tn.Close()
+	a := newTest(b)
 	for i := range 10_000 {
-		p := tn.m.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 2})
+		p := a.m.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 2})
 		p.Out.Entered.Store(7)
 		p.Out.Left.Store(7)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if !tn.acct.sweep() {
+		if !a.sweep() {
 			b.Fatal("not quiet")
 		}
 	}
@@ -109,20 +120,15 @@ func BenchmarkSweep(b *testing.B) {
 
 // A peer that the device stops while nothing waits for it has lost nothing.
 func TestFlushOfNothing(t *testing.T) {
-	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tn.Close()
-	p := tn.m.Peers.Ensure(key.Public{1})
+	a := newTest(t)
+	p := a.m.Peers.Ensure(key.Public{1})
 	p.Out.Entered.Store(5)
 	p.Out.Left.Store(5)
-	a := newAccountant(tn) // not running
-	if a.flushed(p.ID, probe.PeerRemoved); len(a.gaps) != 0 {
+	if a.Flushed(p.ID, probe.PeerRemoved); len(a.gaps) != 0 {
 		t.Errorf("nothing waited, %+v is missing", a.gaps)
 	}
 	p.Out.Entered.Store(7)
-	if a.flushed(p.ID, probe.PeerRemoved); len(a.gaps) != 1 || a.gaps[0].from != 6 || a.gaps[0].to != 7 {
+	if a.Flushed(p.ID, probe.PeerRemoved); len(a.gaps) != 1 || a.gaps[0].from != 6 || a.gaps[0].to != 7 {
 		t.Errorf("6 and 7 waited, %+v is missing", a.gaps)
 	}
 }
@@ -130,30 +136,25 @@ func TestFlushOfNothing(t *testing.T) {
 // Batches that the device sends in another order than it got them in are no
 // drops.
 func TestOvertakenPackets(t *testing.T) {
-	tn, err := New(tunneltest.NewTUN(), testBind(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tn.Close()
-	p := tn.m.Peers.Ensure(key.Public{1})
+	a := newTest(t)
+	p := a.m.Peers.Ensure(key.Public{1})
 	p.Out.Entered.Store(30)
 	send := func(first, last uint64) {
-		d := departures{peer: p.ID, state: tag.Outbound, first: first, last: last}
-		d.flush(tn)
+		d := Departures{peer: p.ID, state: tag.Outbound, first: first, last: last}
+		d.Flush(a)
 	}
-	tn.acct = newAccountant(tn) // not running
 	send(21, 30)
 	send(11, 15)
 	want := [][2]uint64{{1, 10}, {16, 20}}
-	for i, g := range tn.acct.gaps {
+	for i, g := range a.gaps {
 		if i >= len(want) || g.from != want[i][0] || g.to != want[i][1] {
 			t.Errorf("%d to %d are missing, want %v", g.from, g.to, want)
 		}
 	}
-	tn.acct.due, tn.acct.gaps = tn.acct.gaps, nil
+	a.due, a.gaps = a.gaps, nil
 	send(1, 10)
 	send(16, 20)
-	for _, g := range tn.acct.due {
+	for _, g := range a.due {
 		if g.from <= g.to {
 			t.Errorf("%d to %d are missing, though all have left", g.from, g.to)
 		}

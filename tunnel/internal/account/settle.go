@@ -1,12 +1,8 @@
-package tunnel
+package account
 
 import (
-	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.zx2c4.com/wireguard/device"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
@@ -23,16 +19,8 @@ const replayWindow = 8128
 // settleTries is for how many rounds the cause of a drop is sought.
 const settleTries = 10
 
-// poolSpin bounds how long the goroutines that search the pool wait for each
-// other.
-const poolSpin = 200 * time.Microsecond
-
-// poolLook bounds how many of the device's pooled buffers the accountant looks
-// at in search of a dropped packet.
-const poolLook = 64
-
 // settle finds out about the packets in gaps, counts and records each.
-func (a *accountant) settle(gaps []gap) {
+func (a *Accountant) settle(gaps []gap) {
 	if len(gaps) == 0 {
 		return
 	}
@@ -40,50 +28,15 @@ func (a *accountant) settle(gaps []gap) {
 	a.settleInbound(gaps)
 }
 
-// searchPool looks at the buffers in the device's pool, where the packets that
-// were dropped last lie. The pool keeps some for each processor, out of reach
-// of the others, so one goroutine a processor looks, all at once.
-func (a *accountant) searchPool() {
-	n := runtime.GOMAXPROCS(0)
-	var running atomic.Int32
-	var wg sync.WaitGroup
-	start := time.Now()
-	for range n {
-		wg.Go(func() {
-			running.Add(1)
-			for int(running.Load()) < n && time.Since(start) < poolSpin {
-			}
-			a.lookPool()
-		})
-	}
-	wg.Wait()
-}
-
-// lookPool takes buffers out of the pool, looks at them and puts them back.
-func (a *accountant) lookPool() {
-	var held []*[device.MaxMessageSize]byte
-	for range poolLook {
-		buf := a.t.dev.GetMessageBuffer()
-		held = append(held, buf)
-		if allZero(tag.Near(buf[:])) {
-			break // a new one: there are no more
-		}
-		a.t.reclaim(buf[:])
-	}
-	for _, buf := range held {
-		a.t.dev.PutMessageBuffer(buf)
-	}
-}
-
 // each calls f for the recorded events of the packets in gaps that are of one
 // direction, and returns how many packets of each gap it found.
-func (a *accountant) each(lane probe.Lane, gaps []gap, outbound bool, f func(g *gap, e *probe.Event)) []uint64 {
+func (a *Accountant) each(lane probe.Lane, gaps []gap, outbound bool, f func(g *gap, e *probe.Event)) []uint64 {
 	found := make([]uint64, len(gaps))
 	index := indexGaps(gaps, outbound)
 	if len(index) == 0 {
 		return found
 	}
-	a.t.rec.Scan(lane, func(e *probe.Event) bool {
+	a.rec.Scan(lane, func(e *probe.Event) bool {
 		state := tag.Outbound
 		if !outbound {
 			state = tag.Inbound4 + tag.State(e.Info)
@@ -97,7 +50,7 @@ func (a *accountant) each(lane probe.Lane, gaps []gap, outbound bool, f func(g *
 	return found
 }
 
-func (a *accountant) settleOutbound(gaps []gap) {
+func (a *Accountant) settleOutbound(gaps []gap) {
 	var drops []probe.Event
 	found := a.each(probe.LaneTUNRead, gaps, true, func(g *gap, e *probe.Event) {
 		d := *e
@@ -114,17 +67,17 @@ func (a *accountant) settleOutbound(gaps []gap) {
 			if reason == probe.ReasonNone {
 				reason = probe.StagedOverflow
 			}
-			a.t.m.Peers.Get(g.peer).Drop(reason, int(g.to-g.from+1-found[i]))
+			a.m.Peers.Get(g.peer).Drop(reason, int(g.to-g.from+1-found[i]))
 		}
 	}
 }
 
-func (a *accountant) record(drops []probe.Event) {
+func (a *Accountant) record(drops []probe.Event) {
 	for i := range drops {
 		e := &drops[i]
-		e.Time, e.Seam = a.t.m.Clock.Now(), probe.SeamDevice
-		a.t.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
-		a.t.rec.Record(probe.LaneControl, e)
+		e.Time, e.Seam = a.m.Clock.Now(), probe.SeamDevice
+		a.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
+		a.rec.Record(probe.LaneControl, e)
 	}
 }
 
@@ -134,14 +87,14 @@ type counterKey struct {
 	counter  uint64
 }
 
-func (a *accountant) settleInbound(gaps []gap) {
+func (a *Accountant) settleInbound(gaps []gap) {
 	var lost []lostMessage
 	found := a.each(probe.LaneUDPReceive, gaps, false, func(g *gap, e *probe.Event) {
 		lost = append(lost, lostMessage{*e, g.tries})
 	})
 	for i, g := range gaps {
 		if g.state != tag.Outbound && found[i] < g.to-g.from+1 {
-			a.t.m.Peers.Get(g.peer).Drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
+			a.m.Peers.Get(g.peer).Drop(probe.LostInDevice, int(g.to-g.from+1-found[i]))
 		}
 	}
 	if len(lost) == 0 {
@@ -176,12 +129,12 @@ type lostMessage struct {
 
 // earlier returns a function that tells whether a message's counter had been
 // used by an earlier one, or is older than the replay window.
-func (a *accountant) earlier(lost []lostMessage) func(*probe.Event) bool {
+func (a *Accountant) earlier(lost []lostMessage) func(*probe.Event) bool {
 	first := make(map[counterKey]uint64) // Seq of the first receipt
 	for i := range lost {
 		first[counterKey{lost[i].Receiver, lost[i].Counter}] = lost[i].Seq
 	}
-	a.t.rec.Scan(probe.LaneUDPReceive, func(e *probe.Event) bool {
+	a.rec.Scan(probe.LaneUDPReceive, func(e *probe.Event) bool {
 		k := counterKey{e.Receiver, e.Counter}
 		if seq, ok := first[k]; ok && e.Seq < seq {
 			first[k] = e.Seq
@@ -189,7 +142,7 @@ func (a *accountant) earlier(lost []lostMessage) func(*probe.Event) bool {
 		return true
 	})
 	newest := make(map[uint32]uint64) // highest counter that passed, by receiver index
-	a.t.rec.Scan(probe.LaneTUNWrite, func(e *probe.Event) bool {
+	a.rec.Scan(probe.LaneTUNWrite, func(e *probe.Event) bool {
 		newest[e.Receiver] = max(newest[e.Receiver], e.Counter)
 		return true
 	})
@@ -200,7 +153,7 @@ func (a *accountant) earlier(lost []lostMessage) func(*probe.Event) bool {
 
 // unexplained reports whether any of the lost messages carried data and
 // nothing is known of it yet.
-func (a *accountant) unexplained(lost []lostMessage) bool {
+func (a *Accountant) unexplained(lost []lostMessage) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range lost {
@@ -221,18 +174,18 @@ func idOf(e *probe.Event) packetID {
 // cause sets the reason why the data message e was not written to the TUN
 // device; none if it was an accepted keepalive. again says that its counter
 // had been used before, or is older than the replay window.
-func (a *accountant) cause(e *probe.Event, again bool) {
+func (a *Accountant) cause(e *probe.Event, again bool) {
 	id := idOf(e)
 	a.mu.Lock()
 	r, examined := a.evidence.get(id)
 	_, refused := a.refusals.get(id)
 	a.mu.Unlock()
-	p := a.t.m.Peers.Get(e.Peer)
+	p := a.m.Peers.Get(e.Peer)
 	e.Info = 0
 	switch {
 	case refused:
 		e.Reason = probe.UnknownIndex
-		if s := a.t.m.Local.Created(e.Receiver); s != 0 && e.Time-s >= rejectAfter {
+		if s := a.m.Local.Created(e.Receiver); s != 0 && e.Time-s >= rejectAfter {
 			e.Reason = probe.ExpiredKey
 		}
 	case e.Kind == probe.KindKeepalive && takeOne(&p.Keepalives):
