@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/patience"
+	"github.com/wgnode/wgnode/tunnel/internal/seam"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -36,7 +37,7 @@ func TestWaitingPacketsAreDiscarded(t *testing.T) {
 		{probe.HandshakeGaveUp, func(t *testing.T, a, b *end) error {
 			// The device takes 90 s; it says so and then does what it said.
 			p := a.dev.LookupPeer(device.NoisePublicKey(b.key.Public()))
-			a.verbose(logGaveUp, p, 20)
+			a.watch.Logger(a.keep, nil, nil).Verbosef("%s - Handshake did not complete after %d attempts, giving up", p, 20)
 			p.FlushStagedPackets()
 			return nil
 		}},
@@ -191,4 +192,49 @@ func TestCloseLeavesNothing(t *testing.T) {
 		<-e.Wait()
 	}
 	goleak.VerifyNone(t, before)
+}
+
+// A host that sends a peer without a session far more than anybody waits for does not
+// fill the memory; the latest packet is always taken, others go on, and all that are not
+// sent are counted.
+func TestStagedPacketsAreFew(t *testing.T) {
+	t.Parallel() // it waits for the device to call again
+	a, b := pair(t, nil)
+	if err := a.SetEndpoint(b.key.Public(), tunneltest.Silent(t)); err != nil {
+		t.Fatal(err)
+	}
+	const batches, size = 200, 64
+	peer := a.m.Peers.Find(b.key.Public())
+	for i := range batches {
+		var pkts [][]byte
+		for j := range size {
+			pkts = append(pkts, tunneltest.UDP4(a.addr, b.addr, uint16(i+1), uint16(j+1), 1000))
+		}
+		a.send(pkts...)
+		if i == batches/2 {
+			time.Sleep(10 * time.Millisecond) // for longer than a peer may be still, by the clock that the seams go by
+		}
+	}
+	a.send(tunneltest.UDP4(a.addr, b.addr, 9999, 1, 8)) // the one before was read by now
+	if n := peer.Out.Inside(); n > seam.MaxInside+2*batches {
+		t.Errorf("%d packets are inside", n)
+	}
+	if dropped := a.PeerState(peer.ID).Drops[probe.StagedOverflow]; dropped < (batches/2-1)*(size-1) {
+		t.Errorf("%d packets are counted as dropped", dropped)
+	}
+	if err := a.SetEndpoint(b.key.Public(), b.endpoint()); err != nil {
+		t.Fatal(err)
+	}
+	deadline := patience.After() // the device calls again after 5
+	for {
+		select {
+		case p := <-b.tun.Out:
+			var e probe.Event
+			if e.DecodeInner(p); e.InnerSrcPort == 9999 {
+				return
+			}
+		case <-deadline:
+			t.Fatal("the latest packet did not come")
+		}
+	}
 }

@@ -25,7 +25,7 @@ func (t *Tunnel) StaticKeyLog(dst []byte) []byte {
 // which the event e, a handshake message that this node sent, is about: none if the
 // key is not kept. They hold secrets; who takes them must have been asked to.
 func (t *Tunnel) KeyLog(dst []byte, e *probe.Event) ([]byte, error) {
-	peer, ephemeral, ok := t.hs.Key(e)
+	peer, ephemeral, ok := t.watch.Handshakes.Key(e)
 	if !ok {
 		return dst, nil
 	}

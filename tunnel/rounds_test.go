@@ -69,7 +69,7 @@ func memPair(t *testing.T) (a, b *end, from *memBind) {
 // worked is how many rounds the accountant has made. It is to be asked when all sleep.
 func (e *end) worked() int {
 	synctest.Wait()
-	return int(e.acct.Worked())
+	return int(e.watch.Accountant.Worked())
 }
 
 // inTime lets d pass.
@@ -93,7 +93,7 @@ func TestAccountantSleeps(t *testing.T) {
 				if n := e.worked() - before; n > 50 {
 					t.Errorf("%s: %d rounds in an hour", what, n)
 				}
-				if !e.acct.Asleep() {
+				if !e.watch.Accountant.Asleep() {
 					t.Errorf("%s: the accountant is awake", what)
 				}
 			}

@@ -160,5 +160,5 @@ type Counters struct {
 
 // Counters returns the totals.
 func (t *Tunnel) Counters() Counters {
-	return Counters{t.rec.Recorded(), t.rec.Lost(), t.untagged.Load(), t.mismatches.Load(), t.hs.Uninspected.Load()}
+	return Counters{t.rec.Recorded(), t.rec.Lost(), t.watch.Untagged.Load(), t.watch.Mismatches.Load(), t.watch.Handshakes.Uninspected.Load()}
 }

@@ -60,7 +60,7 @@ func TestTap(t *testing.T) {
 	for _, p := range []*Tap{whole, headers} {
 		p.Close()
 	}
-	if n := len(a.taps.Running()); n != 0 {
+	if n := len(a.watch.Taps.Running()); n != 0 {
 		t.Errorf("%d taps are left", n)
 	}
 }

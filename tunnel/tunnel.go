@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
@@ -16,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/tunnel/internal/handshake"
 	"github.com/wgnode/wgnode/tunnel/internal/mirror"
 	"github.com/wgnode/wgnode/tunnel/internal/refuse"
+	"github.com/wgnode/wgnode/tunnel/internal/seam"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 	"github.com/wgnode/wgnode/tunnel/internal/tap"
 )
@@ -25,22 +25,11 @@ import (
 type Tunnel struct {
 	dev *device.Device
 	udp conn.Bind
-	opt Options
 
 	rec   *probe.Recorder
-	flows *probe.Flows
-	tags  *tag.Tags
 	m     *mirror.Mirror
-
-	keep *mirror.Keeper
-	hs   *handshake.Watcher
-	acct *account.Accountant
-	icmp *refuse.Refuser
-
-	taps *tap.Set
-
-	untagged   atomic.Uint64
-	mismatches atomic.Uint64
+	keep  *mirror.Keeper
+	watch *seam.Watch // the seams' part of all
 
 	done    chan struct{}
 	closing sync.Once
@@ -73,19 +62,16 @@ func New(dev tun.Device, bind conn.Bind, o Options) (*Tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tunnel{
-		udp: bind, opt: o, rec: rec, flows: probe.NewFlows(probe.DefaultFlows),
-		m: mirror.New(rec), tags: tag.New(), taps: tap.New(rec), done: make(chan struct{}),
+	m, tags, taps := mirror.New(rec), tag.New(), tap.New(rec)
+	w := &seam.Watch{
+		Recorder: rec, Mirror: m, Flows: probe.NewFlows(probe.DefaultFlows), Tags: tags, Taps: taps,
+		Handshakes: handshake.New(m, taps), Accountant: account.New(rec, m, tags), Refuser: refuse.New(dev, o.SendICMP),
 	}
-	t.keep = mirror.NewKeeper(t.m)
-	t.hs, t.acct, t.icmp = handshake.New(t.m, t.taps), account.New(rec, t.m, t.tags), refuse.New(dev, o.SendICMP)
-	t.dev = device.NewDevice(
-		newTunSeam(dev, t),
-		&udpSeam{Bind: bind, t: t},
-		t.logger())
+	t := &Tunnel{udp: bind, rec: rec, m: m, keep: mirror.NewKeeper(m), watch: w, done: make(chan struct{})}
+	t.dev = device.NewDevice(w.TUN(dev), w.UDP(bind), w.Logger(t.keep, o.Debugf, o.Errorf))
 	t.keep.Attach(t.dev)
-	t.acct.Attach(t.dev)
-	for _, run := range []func(<-chan struct{}){t.hs.Run, t.acct.Run, t.icmp.Run} {
+	w.Accountant.Attach(t.dev)
+	for _, run := range []func(<-chan struct{}){w.Handshakes.Run, w.Accountant.Run, w.Refuser.Run} {
 		t.workers.Go(func() { run(t.done) })
 	}
 	return t, nil
@@ -169,7 +155,7 @@ const TapHeaders = tap.Headers
 // Tap begins to keep the first snaplen bytes of each packet that passes, or
 // [TapHeaders], or everything if snaplen is 0; of an encrypted packet at least 48
 // bytes. Close must be called in the end.
-func (t *Tunnel) Tap(snaplen int) *Tap { return t.taps.Begin(snaplen) }
+func (t *Tunnel) Tap(snaplen int) *Tap { return t.watch.Taps.Begin(snaplen) }
 
 // SendApart has every encrypted packet make its own way through the host's network
 // stack until end is called, if the bind can tell it to: see [udp.Bind.SendApart].

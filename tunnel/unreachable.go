@@ -54,7 +54,9 @@ func (t *Tunnel) PeerOf(head []byte, sent bool) probe.PeerID { return t.m.PeerOf
 // Initiator returns the peer that has made an initiation for this node, which need not have
 // come to its socket; 0 if none has. Only who has a peer's private key, or has seen it
 // pass, can send one that is the peer's. It returns false if there are too many to be read.
-func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) { return t.hs.Initiator(msg) }
+func (t *Tunnel) Initiator(msg []byte) (peer probe.PeerID, read bool) {
+	return t.watch.Handshakes.Initiator(msg)
+}
 
 // unreachableReason says why the datagram did not arrive.
 func unreachableReason(e *udp.ICMPError) probe.Reason {

@@ -110,6 +110,19 @@ type Running []*Tap
 
 // Inner keeps the packet of an event of a TUN seam. The caller holds the lane.
 func (ts Running) Inner(lane probe.Lane, seq uint64, pkt []byte) {
+	if len(ts) != 0 {
+		ts.inner(lane, seq, pkt)
+	}
+}
+
+// Outer keeps the payload of an event of a UDP seam. The caller holds the lane.
+func (ts Running) Outer(lane probe.Lane, seq uint64, payload []byte) {
+	if len(ts) != 0 {
+		ts.outer(lane, seq, payload)
+	}
+}
+
+func (ts Running) inner(lane probe.Lane, seq uint64, pkt []byte) {
 	for _, p := range ts {
 		n := min(p.snaplen, len(pkt))
 		if p.snaplen == Headers {
@@ -119,8 +132,10 @@ func (ts Running) Inner(lane probe.Lane, seq uint64, pkt []byte) {
 	}
 }
 
-// Outer keeps the payload of an event of a UDP seam. The caller holds the lane.
-func (ts Running) Outer(lane probe.Lane, seq uint64, payload []byte) {
+// outer is not inlined, so that Outer is: as a rule there is no tap.
+//
+//go:noinline
+func (ts Running) outer(lane probe.Lane, seq uint64, payload []byte) {
 	for _, p := range ts {
 		p.rings[lane].put(seq, payload[:min(max(p.snaplen, LeastOuter), len(payload))])
 	}

@@ -1,4 +1,4 @@
-package tunnel
+package seam
 
 import (
 	"runtime"
@@ -14,11 +14,11 @@ import (
 // 131,072 for a processor. A host that sends with large windows fills gigabytes. So
 // who hands packets to the device looks how many of a peer are inside.
 
-// maxInside is for how many packets of one peer and direction the device is given more:
+// MaxInside is for how many packets of one peer and direction the device is given more:
 // a batch for each processor to encrypt, two at least, and 64 MiB of buffers at most, as
 // many packets as the kernel's WireGuard keeps (MAX_QUEUED_PACKETS). What is beyond that
 // only waits, in memory that is in no processor's cache any more.
-var maxInside = uint64(min(1024, conn.IdealBatchSize*max(2, runtime.GOMAXPROCS(0))))
+var MaxInside = uint64(min(1024, conn.IdealBatchSize*max(2, runtime.GOMAXPROCS(0))))
 
 const (
 	// insideEvery is at how many packets of a peer that is looked at.
@@ -45,7 +45,7 @@ type gate struct {
 func (g *gate) enter(w *mirror.Way, last uint64) {
 	before := w.Entered.Load()
 	w.Entered.Store(last)
-	if before/insideEvery != last/insideEvery && last-w.Left.Load() > maxInside {
+	if before/insideEvery != last/insideEvery && last-w.Left.Load() > MaxInside {
 		g.crowded = w
 	}
 }
@@ -62,7 +62,7 @@ func (g *gate) wait() {
 		return
 	}
 	start, before := time.Now(), left
-	for idle := 0; idle < roomMoves && w.Inside() > maxInside; idle++ {
+	for idle := 0; idle < roomMoves && w.Inside() > MaxInside; idle++ {
 		if time.Since(start) > roomWait {
 			if left != before {
 				return // it is slow, and not still
@@ -74,7 +74,7 @@ func (g *gate) wait() {
 			left, idle = now, 0
 		}
 	}
-	if w.Inside() > maxInside {
+	if w.Inside() > MaxInside {
 		g.still, g.left = w, left
 	}
 }
@@ -88,5 +88,5 @@ func overflows(p *mirror.Peer, now int64) bool {
 	if left != p.StillLeft {
 		p.StillLeft, p.StillSince = left, now
 	}
-	return p.Out.Entered.Load()-left > maxInside && p.Handshake.Pending.Load() != 0 && now-p.StillSince > stillFor
+	return p.Out.Entered.Load()-left > MaxInside && p.Handshake.Pending.Load() != 0 && now-p.StillSince > stillFor
 }

@@ -1,4 +1,4 @@
-package tunnel
+package seam
 
 import (
 	"net/netip"
@@ -34,70 +34,80 @@ const (
 	logUAPIError          = "%v"
 )
 
-// logger is the third seam: what the device says, as events.
-func (t *Tunnel) logger() *device.Logger {
-	return &device.Logger{Verbosef: t.verbose, Errorf: t.logError}
+// deviceLog is the third seam: what the device says, as events.
+type deviceLog struct {
+	w              *Watch
+	keep           *mirror.Keeper
+	debugf, errorf func(format string, args ...any)
 }
 
-func (t *Tunnel) verbose(format string, args ...any) {
+// Logger returns the device's logger. debugf and errorf, if not nil, get what is said, too,
+// but for what may quote a key.
+func (w *Watch) Logger(keep *mirror.Keeper, debugf, errorf func(format string, args ...any)) *device.Logger {
+	l := &deviceLog{w: w, keep: keep, debugf: debugf, errorf: errorf}
+	return &device.Logger{Verbosef: l.verbose, Errorf: l.error}
+}
+
+func (l *deviceLog) verbose(format string, args ...any) {
+	m := l.w.Mirror
 	var p *mirror.Peer
 	if len(args) > 0 {
-		p = t.m.Peers.Named(args[0])
+		p = m.Peers.Named(args[0])
 	}
 	switch format {
 	case logCreated:
-		t.keep.Created(args[0])
+		l.keep.Created(args[0])
 	case logKeepalive:
 		p.Keepalives.Add(1)
-		p.Heard.Store(t.m.Clock.Now())
+		p.Heard.Store(m.Clock.Now())
 	case logSendingInitiation, logSendingResponse:
-		t.hs.About(p)
+		l.w.Handshakes.About(p)
 	case logReceivedInitiation:
-		now := t.m.Clock.Now()
+		now := m.Clock.Now()
 		p.Handshake.Established.Store(now)
 		p.Heard.Store(now)
 	case logReceivedResponse:
-		now := t.m.Clock.Now()
+		now := m.Clock.Now()
 		p.Handshake.Outstanding.Store(0)
 		p.Handshake.Established.Store(now)
 		p.Heard.Store(now)
-		t.m.Record(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.ID})
+		m.Record(probe.Event{Kind: probe.KindResponse, Checkpoint: probe.A3, Peer: p.ID})
 	case logInvalidResponse:
-		t.hs.Rejected(args[0].(string))
+		l.w.Handshakes.Rejected(args[0].(string))
 	case logReplay:
-		t.m.Record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.ID, Reason: probe.HandshakeReplay})
+		m.Record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.ID, Reason: probe.HandshakeReplay})
 	case logFlood:
-		t.m.Record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.ID, Reason: probe.HandshakeFlood})
+		m.Record(probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Peer: p.ID, Reason: probe.HandshakeFlood})
 	case logCookieSent:
 		e := probe.Event{Kind: probe.KindInitiation, Checkpoint: probe.B1, Reason: probe.UnderLoad}
 		if from, err := netip.ParseAddrPort(args[0].(string)); err == nil {
 			e.OuterSrc, e.OuterSrcPort = probe.AddrFrom(from.Addr()), from.Port()
 		}
-		t.m.Record(e)
+		m.Record(e)
 	case logCookieRejected:
-		t.m.Record(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
+		m.Record(probe.Event{Kind: probe.KindCookie, Checkpoint: probe.A3, Reason: probe.CookieRejected})
 	case logDisallowed4, logDisallowed6:
 		p.Disallowed.Add(1)
-		t.acct.Look()
+		l.w.Accountant.Look()
 	case logBadVersion:
 		p.BadVersion.Add(1)
-		t.acct.Look()
+		l.w.Accountant.Look()
 	case logGaveUp:
 		p.Handshake.GivenUp.Add(1)
-		t.acct.Flushed(p.ID, probe.HandshakeGaveUp)
+		l.w.Accountant.Flushed(p.ID, probe.HandshakeGaveUp)
 	case logKeysRemoved, logStopping:
-		t.acct.Flushed(p.ID, probe.PeerRemoved)
+		l.w.Accountant.Flushed(p.ID, probe.PeerRemoved)
 	case logSegments:
-		t.m.Record(probe.Event{Kind: probe.KindInner, Reason: probe.LostInDevice})
+		m.Record(probe.Event{Kind: probe.KindInner, Reason: probe.LostInDevice})
 	}
-	if t.opt.Debugf != nil && format != logUAPIError {
-		t.opt.Debugf(format, args...)
+	if l.debugf != nil && format != logUAPIError {
+		l.debugf(format, args...)
 	}
 }
 
-func (t *Tunnel) logError(format string, args ...any) {
-	if t.opt.Errorf == nil || format == logUAPIError {
+func (l *deviceLog) error(format string, args ...any) {
+	if l.errorf == nil || format == logUAPIError {
 		return // a UAPI error goes to who sent the request; it may quote a key
 	}
-	t.opt.Errorf(format, args...)
+	l.errorf(format, args...)
 }

@@ -1,4 +1,4 @@
-package tunnel
+package seam
 
 import (
 	"net/netip"
@@ -12,7 +12,7 @@ import (
 func TestFlowCacheFollowsChanges(t *testing.T) {
 	r := newRig(t, 2, 1, packetKinds[0])
 	latest := func() (e probe.Event) {
-		r.t.rec.Scan(probe.LaneTUNRead, func(p *probe.Event) bool { e = *p; return true })
+		r.w.Recorder.Scan(probe.LaneTUNRead, func(p *probe.Event) bool { e = *p; return true })
 		return e
 	}
 	send := func(times int) probe.Event {
@@ -22,21 +22,21 @@ func TestFlowCacheFollowsChanges(t *testing.T) {
 		}
 		return latest()
 	}
-	first, second := r.t.m.Peers.Get(1).ID, r.t.m.Peers.Get(2).ID
+	first, second := r.w.Mirror.Peers.Get(1).ID, r.w.Mirror.Peers.Get(2).ID
 	if e := send(3); e.Peer != first || e.PrefixBits != 32 {
 		t.Fatalf("peer %d, prefix /%d", e.Peer, e.PrefixBits)
 	}
 	host := netip.PrefixFrom(addr4(0), 32)
-	r.t.m.Allowed.Insert(host, second)
+	r.w.Mirror.Allowed.Insert(host, second)
 	if e := send(2); e.Peer != second || e.PrefixBits != 32 {
 		t.Errorf("after the change: peer %d, prefix /%d", e.Peer, e.PrefixBits)
 	}
-	r.t.m.Allowed.Insert(netip.MustParsePrefix("10.0.0.0/8"), first)
-	r.t.m.Allowed.Remove(host, second)
+	r.w.Mirror.Allowed.Insert(netip.MustParsePrefix("10.0.0.0/8"), first)
+	r.w.Mirror.Allowed.Remove(host, second)
 	if e := send(2); e.Peer != first || e.PrefixBits != 8 {
 		t.Errorf("with a wider prefix: peer %d, prefix /%d", e.Peer, e.PrefixBits)
 	}
-	r.t.m.Allowed.RemovePeer(first)
+	r.w.Mirror.Allowed.RemovePeer(first)
 	if e := send(2); e.Peer != 0 || e.Reason != probe.NoAllowedIPsMatch {
 		t.Errorf("without a prefix: peer %d, %v", e.Peer, e.Reason)
 	}

@@ -1,4 +1,4 @@
-package tunnel
+package seam
 
 import (
 	"encoding/binary"
@@ -15,7 +15,7 @@ const flowCacheBits = 8
 // peer and prefix, and where the table of flows has noted them. It is not safe
 // for concurrent use.
 type flowCache struct {
-	t        *Tunnel
+	known    *probe.Flows
 	outbound bool
 	routes   mirror.RouteCache
 	flows    [1 << flowCacheBits]cachedFlow
@@ -32,8 +32,8 @@ type cachedFlow struct {
 	ref probe.FlowRef
 }
 
-func (c *flowCache) init(t *Tunnel, outbound bool) {
-	c.t, c.outbound, c.routes.From = t, outbound, t.m.Allowed
+func (c *flowCache) init(w *Watch, outbound bool) {
+	c.known, c.outbound, c.routes.From = w.Flows, outbound, w.Mirror.Allowed
 }
 
 // find finds the prefix of the packet pkt, from which e was decoded, towards the
@@ -44,7 +44,7 @@ func (c *flowCache) find(e *probe.Event, pkt []byte, now int64) (here bool) {
 	h := ports ^ binary.NativeEndian.Uint32(e.InnerSrc[12:]) ^ binary.NativeEndian.Uint32(e.InnerDst[12:])
 	f := &c.flows[h*0x9e3779b1>>(32-flowCacheBits)]
 	plain := tellsNothing(e, pkt, v6)
-	generation := c.t.m.Allowed.Generation.Load()
+	generation := c.routes.From.Generation.Load()
 	if plain && f.ports == ports && f.proto == e.Proto && f.v6 == v6 && f.generation == generation &&
 		f.from == e.Peer && f.src == e.InnerSrc && f.dst == e.InnerDst {
 		if here, ok := f.ref.Here(now); ok {
@@ -61,8 +61,8 @@ func (c *flowCache) find(e *probe.Event, pkt []byte, now int64) (here bool) {
 	} else {
 		_, e.PrefixBits = c.routes.Lookup(&e.InnerSrc, v6)
 	}
-	k, quoted := c.t.flows.Key(e, pkt)
-	here, ref := c.t.flows.Note(k, e, c.outbound, quoted, now)
+	k, quoted := c.known.Key(e, pkt)
+	here, ref := c.known.Note(k, e, c.outbound, quoted, now)
 	if plain {
 		*f = cachedFlow{e.InnerSrc, e.InnerDst, ports, e.Proto, v6, generation, from, mirror.Route{Peer: e.Peer, Bits: e.PrefixBits}, ref}
 	}

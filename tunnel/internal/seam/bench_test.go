@@ -1,17 +1,24 @@
-package tunnel
+package seam
 
 import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 	"testing"
 
 	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/internal/account"
+	"github.com/wgnode/wgnode/tunnel/internal/handshake"
+	"github.com/wgnode/wgnode/tunnel/internal/mirror"
+	"github.com/wgnode/wgnode/tunnel/internal/refuse"
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
+	"github.com/wgnode/wgnode/tunnel/internal/tap"
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
@@ -20,9 +27,9 @@ import (
 // buffers are those of the device in size and in number, so that a tag is as
 // far from the processor's caches as it is in earnest.
 type rig struct {
-	t     *Tunnel
-	tun   *tunSeam
-	udp   *udpSeam
+	w     *Watch
+	tun   *TUN
+	udp   *UDP
 	in    *receiver
 	peers int
 	kind  packetKind
@@ -65,25 +72,20 @@ const rigPool = 512
 // goroutine stands for all of the device's.
 func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 	tb.Helper()
-	dev := tunneltest.NewIdleTUN()
-	tn, err := New(dev, testBind(), Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(tn.Close)
-	r := &rig{t: tn, peers: peers, kind: kind, ep: &conn.StdNetEndpoint{AddrPort: netip.MustParseAddrPort("192.0.2.1:51820")}}
+	w := newWatch(tb)
+	r := &rig{w: w, peers: peers, kind: kind, ep: &conn.StdNetEndpoint{AddrPort: netip.MustParseAddrPort("192.0.2.1:51820")}}
 	for i := range peers {
-		p := tn.m.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 1})
+		p := w.Mirror.Peers.Ensure(key.Public{byte(i), byte(i >> 8), 1})
 		p.Configured.Store(true)
-		tn.m.EndpointSet(p, netip.MustParseAddrPort("192.0.2.1:51820"), false)
+		w.Mirror.EndpointSet(p, netip.MustParseAddrPort("192.0.2.1:51820"), false)
 		a := kind.addr(i)
-		tn.m.Allowed.Insert(netip.PrefixFrom(a, a.BitLen()), p.ID)
-		tn.m.Local.Add(rigIndex(i), p.ID, true, 1)
-		tn.m.Remote.Add(rigIndex(i), p.ID, true, 1)
+		w.Mirror.Allowed.Insert(netip.PrefixFrom(a, a.BitLen()), p.ID)
+		w.Mirror.Local.Add(rigIndex(i), p.ID, true, 1)
+		w.Mirror.Remote.Add(rigIndex(i), p.ID, true, 1)
 	}
-	r.tun = newTunSeam(&nullTUN{TUN: dev, r: r}, tn)
-	r.udp = &udpSeam{Bind: nullBind{testBind()}, t: tn}
-	r.in = &receiver{t: tn, fn: r.fill}
+	r.tun = w.TUN(&nullTUN{TUN: tunneltest.NewIdleTUN(), r: r})
+	r.udp = w.UDP(nullBind{conn.NewDefaultBind()})
+	r.in = &receiver{w: w, fn: r.fill}
 	pkt := kind.pkt(kind.addr(1<<16-1), kind.addr(0))
 	for range rigPool {
 		b := make([]byte, 65535)
@@ -94,6 +96,33 @@ func newRig(tb testing.TB, peers, batch int, kind packetKind) *rig {
 	r.bufs, r.sizes, r.eps = make([][]byte, batch), make([]int, batch), make([]conn.Endpoint, batch)
 	r.msgs = make([][]byte, batch)
 	return r
+}
+
+// newWatch returns what the seams of a device look with. The device is down; what works
+// beside it does.
+func newWatch(tb testing.TB) *Watch {
+	tb.Helper()
+	rec, err := probe.NewRecorder(probe.DefaultRecorderBytes)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, tags, taps := mirror.New(rec), tag.New(), tap.New(rec)
+	dev := tunneltest.NewIdleTUN()
+	w := &Watch{
+		Recorder: rec, Mirror: m, Flows: probe.NewFlows(probe.DefaultFlows), Tags: tags, Taps: taps,
+		Handshakes: handshake.New(m, taps), Accountant: account.New(rec, m, tags), Refuser: refuse.New(dev, nil),
+	}
+	d := device.NewDevice(dev, conn.NewDefaultBind(), device.NewLogger(device.LogLevelSilent, ""))
+	w.Accountant.Attach(d)
+	done := make(chan struct{})
+	var workers sync.WaitGroup
+	workers.Go(func() { w.Accountant.Run(done) })
+	tb.Cleanup(func() {
+		d.Close()
+		close(done)
+		workers.Wait()
+	})
+	return w
 }
 
 // rigIndex is the session index of a peer, spread as random ones are.
@@ -210,16 +239,22 @@ func benchmarkSeams(b *testing.B, way func(*rig)) {
 // check makes sure that what was measured is what was meant.
 func (r *rig) check(tb testing.TB) {
 	tb.Helper()
-	if c := r.t.Counters(); c.Untagged != 0 || c.Mismatches != 0 {
-		tb.Errorf("counters: %+v", c)
+	if u, m := r.w.Untagged.Load(), r.w.Mismatches.Load(); u != 0 || m != 0 {
+		tb.Errorf("%d untagged, %d mismatches", u, m)
 	}
-	for _, p := range r.t.Peers() {
-		if len(p.Drops) != 0 || p.Waiting != 0 {
-			tb.Fatalf("peer %d: drops %v, %d waiting", p.ID, p.Drops, p.Waiting)
+	drops := func(p *mirror.Peer) {
+		for why := range p.Drops {
+			if n := p.Drops[why].Load(); n != 0 {
+				tb.Fatalf("peer %d: %d dropped for %v", p.ID, n, probe.Reason(why))
+			}
 		}
 	}
-	if d := r.t.PeerState(0).Drops; len(d) != 0 {
-		tb.Fatalf("drops: %v", d)
+	drops(r.w.Mirror.Peers.Get(0))
+	for p := range r.w.Mirror.Peers.All() {
+		drops(p)
+		if n := p.Out.Inside(); n != 0 {
+			tb.Fatalf("peer %d: %d waiting", p.ID, n)
+		}
 	}
 }
 
@@ -242,11 +277,11 @@ func TestWatchingDoesNotAllocate(t *testing.T) {
 				if n := testing.AllocsPerRun(1000, func() { way(r) }); n != 0 {
 					t.Errorf("%s %s, batch of %d: %v allocations", kind.name, name, batch, n)
 				}
-				tap := r.t.Tap(0)
+				all := r.w.Taps.Begin(0)
 				if n := testing.AllocsPerRun(1000, func() { way(r) }); n != 0 {
 					t.Errorf("%s %s, batch of %d, recorded: %v allocations", kind.name, name, batch, n)
 				}
-				tap.Close()
+				all.Close()
 				r.check(t)
 			}
 		}
@@ -258,12 +293,12 @@ func BenchmarkTapped(b *testing.B) {
 	for _, test := range []struct {
 		name    string
 		snaplen int
-	}{{"none", 1}, {"headers", TapHeaders}, {"whole", 0}} {
+	}{{"none", 1}, {"headers", tap.Headers}, {"whole", 0}} {
 		b.Run(test.name, func(b *testing.B) {
 			const batch = 45
 			r := newRig(b, 1, batch, packetKinds[1])
 			if test.name != "none" {
-				defer r.t.Tap(test.snaplen).Close()
+				defer r.w.Taps.Begin(test.snaplen).Close()
 			}
 			packets := 0
 			for b.Loop() {

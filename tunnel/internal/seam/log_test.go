@@ -1,4 +1,4 @@
-package tunnel
+package seam
 
 import (
 	"go/ast"

@@ -1,4 +1,4 @@
-package tunnel
+package seam
 
 import (
 	"encoding/binary"
@@ -14,28 +14,30 @@ import (
 	"github.com/wgnode/wgnode/tunnel/internal/tag"
 )
 
-// tunSeam is the TUN device as the WireGuard device sees it: whatever lies
+// TUN is the TUN device as the WireGuard device sees it: whatever lies
 // under it, and a look at every packet that passes.
-type tunSeam struct {
+type TUN struct {
 	tun.Device
-	t       *Tunnel
+	w       *Watch
 	prev    int       // buffers that the previous Read filled
 	gate    gate      // of the one goroutine that reads
 	towards flowCache // of the one goroutine that reads
 	out     flowCache // guarded by the recorder's lane of TUN writes
 }
 
-func newTunSeam(dev tun.Device, t *Tunnel) *tunSeam {
-	s := &tunSeam{Device: dev, t: t}
-	s.towards.init(t, true)
-	s.out.init(t, false)
+// TUN puts the seam before dev.
+func (w *Watch) TUN(dev tun.Device) *TUN {
+	s := &TUN{Device: dev, w: w}
+	s.towards.init(w, true)
+	s.out.init(w, false)
 	return s
 }
 
 // Read reads packets from the host and tags them.
-func (s *tunSeam) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+func (s *TUN) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	accountant := s.w.Accountant
 	for _, b := range bufs[:s.prev] {
-		s.t.acct.Reclaim(b)
+		accountant.Reclaim(b)
 	}
 	s.gate.wait()
 	n, err := s.Device.Read(bufs, sizes, offset)
@@ -54,29 +56,29 @@ type run struct {
 	full bool // too many wait for the peer already
 }
 
-func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
-	w := s.t
-	now := w.m.Clock.Now()
-	cur := run{p: w.m.Peers.Get(0)}
+func (s *TUN) noteRead(bufs [][]byte, sizes []int, offset int) {
+	w := s.w
+	peers, magic := w.Mirror.Peers, w.Tags.Magic
+	cur := run{p: peers.Get(0)}
 	var first uint64 // ordinal of the run's first packet
-	taps := w.taps.Running()
-	b := w.rec.Begin(probe.LaneTUNRead)
+	now, taps := w.Mirror.Clock.Now(), w.Taps.Running()
+	b := w.Recorder.Begin(probe.LaneTUNRead)
 	for i := range bufs {
 		if sizes[i] < 1 {
 			continue
 		}
 		end := offset + sizes[i]
-		t := w.tags.Of(bufs[i][:end], tag.Growth)
+		t := w.Tags.Of(bufs[i][:end], tag.Growth)
 		pkt := bufs[i][offset:end]
-		e := b.Next()
-		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNRead, probe.KindInner, probe.NoPrefix
+		e := next(&b, probe.SeamTUNRead, now)
+		e.Kind = probe.KindInner
 		e.Reason = s.route(e, pkt, now)
 		taps.Inner(probe.LaneTUNRead, e.Seq, pkt)
 		if cur.p.ID != e.Peer {
 			cur.flush(&s.gate)
-			p := w.m.Peers.Get(e.Peer)
+			p := peers.Get(e.Peer)
 			entered := p.Out.Entered.Load()
-			cur = run{p, entered, entered-p.StillLeft > maxInside && overflows(p, now)}
+			cur = run{p, entered, entered-p.StillLeft > MaxInside && overflows(p, now)}
 			first = entered + 1
 		}
 		if e.Reason == probe.ReasonNone && cur.p.Endpoint.Load() == nil {
@@ -87,27 +89,27 @@ func (s *tunSeam) noteRead(bufs [][]byte, sizes []int, offset int) {
 			e.Reason = probe.StagedOverflow
 			sizes[i] = 0
 			cur.p.Drop(e.Reason, 1)
-			t.Clear(w.tags.Magic)
+			t.Clear(magic)
 			continue
 		}
 		if e.Reason != probe.ReasonNone {
 			cur.p.Drop(e.Reason, 1)
-			w.icmp.Refuse(pkt, e.Reason)
-			t.Clear(w.tags.Magic)
+			w.Refuser.Refuse(pkt, e.Reason)
+			t.Clear(magic)
 			continue
 		}
 		if t == nil {
-			w.untagged.Add(1)
+			w.Untagged.Add(1)
 			continue
 		}
 		cur.last++
 		e.Pair = cur.last
-		t.PutOutbound(w.tags.Magic, e, cur.last)
+		t.PutOutbound(magic, e, cur.last)
 	}
 	cur.flush(&s.gate)
 	taps.End(probe.LaneTUNRead)
 	b.End()
-	w.acct.Busy()
+	w.Accountant.Busy()
 }
 
 func (r *run) flush(g *gate) {
@@ -118,7 +120,7 @@ func (r *run) flush(g *gate) {
 
 // route decodes a packet that enters the tunnel, finds peer, prefix and
 // checkpoint, and says why there is no peer, if so.
-func (s *tunSeam) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
+func (s *TUN) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
 	if !e.DecodeInner(pkt) {
 		return probe.NotIP
 	}
@@ -138,37 +140,37 @@ func (s *tunSeam) route(e *probe.Event, pkt []byte, now int64) probe.Reason {
 
 // Write hands decrypted packets to the host. All are from one peer, in the
 // order in which they were received.
-func (s *tunSeam) Write(bufs [][]byte, offset int) (int, error) {
+func (s *TUN) Write(bufs [][]byte, offset int) (int, error) {
 	s.noteWrite(bufs, offset)
 	n, err := s.Device.Write(bufs, offset)
 	if err != nil && !errors.Is(err, os.ErrClosed) { // closing is no refusal
-		s.t.m.Record(probe.Event{Kind: probe.KindInner, Reason: probe.TUNWriteError})
+		s.w.Mirror.Record(probe.Event{Kind: probe.KindInner, Reason: probe.TUNWriteError})
 	}
 	return n, err
 }
 
-func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
-	w := s.t
-	now := w.m.Clock.Now()
+func (s *TUN) noteWrite(bufs [][]byte, offset int) {
+	w := s.w
+	magic := w.Tags.Magic
 	var leaving account.Departures
 	var last departed
-	taps := w.taps.Running()
-	b := w.rec.Begin(probe.LaneTUNWrite)
+	now, taps := w.Mirror.Clock.Now(), w.Taps.Running()
+	b := w.Recorder.Begin(probe.LaneTUNWrite)
 	for _, buf := range bufs {
-		e := b.Next()
-		e.Time, e.Seam, e.Kind, e.PrefixBits = now, probe.SeamTUNWrite, probe.KindInner, probe.NoPrefix
-		t, state := w.tags.Find(buf)
+		e := next(&b, probe.SeamTUNWrite, now)
+		e.Kind = probe.KindInner
+		t, state := w.Tags.Find(buf)
 		if offset >= tag.Headroom {
 			e.Receiver = binary.LittleEndian.Uint32(buf[offset-tag.Headroom+4:])
 			e.Counter = binary.LittleEndian.Uint64(buf[offset-tag.Headroom+8:])
 		}
 		if state == tag.Inbound4 || state == tag.Inbound6 {
 			t.GetInbound(e)
-			leaving.Add(w.acct, e.Peer, state, t.Ordinal())
-			t.Clear(w.tags.Magic)
+			leaving.Add(w.Accountant, e.Peer, state, t.Ordinal())
+			t.Clear(magic)
 			last = departed{e.Peer, e.Seq, e.OuterSrc, e.OuterSrcPort}
 		} else {
-			w.untagged.Add(1)
+			w.Untagged.Add(1)
 		}
 		pkt := buf[offset:]
 		taps.Inner(probe.LaneTUNWrite, e.Seq, pkt)
@@ -183,12 +185,12 @@ func (s *tunSeam) noteWrite(bufs [][]byte, offset int) {
 	}
 	taps.End(probe.LaneTUNWrite)
 	b.End()
-	leaving.Flush(w.acct)
+	leaving.Flush(w.Accountant)
 	if last.peer != 0 {
-		p := w.m.Peers.Get(last.peer)
+		p := w.Mirror.Peers.Get(last.peer)
 		p.Heard.Store(now)
 		from := netip.AddrPortFrom(last.from.Netip(), last.port)
-		w.m.EndpointSeen(p, from, last.seq)
+		w.Mirror.EndpointSeen(p, from, last.seq)
 	}
 }
 
