@@ -1,8 +1,8 @@
 // Package handshake follows handshake messages, both ways: whose each is, what became of
 // it, and which indices it makes known.
 //
-// A [Watcher] is told of every message by the seam that it passes, and of what the device
-// says of one ([Watcher.About], [Watcher.Rejected]). Whom one that leaves is for its mac1
+// A [Tracker] is told of every message by the seam that it passes, and of what the device
+// says of one ([Tracker.About], [Tracker.Rejected]). Whom one that leaves is for its mac1
 // tells; whose one that comes in is, an index of ours, or for an initiation its content:
 // that is decrypted off the path of packets, by a goroutine of its own, and only so many a
 // second. Indices go into the mirror's tables of sessions, messages to the taps.
@@ -39,8 +39,8 @@ const (
 	sendingKept = 16
 )
 
-// Watcher follows handshake messages, both ways.
-type Watcher struct {
+// Tracker follows handshake messages, both ways.
+type Tracker struct {
 	m     *mirror.Mirror
 	taps  *tap.Set
 	keys  sessionKeys
@@ -72,9 +72,9 @@ type response struct {
 	mac1  bool
 }
 
-// New returns a watcher that has seen no message.
-func New(m *mirror.Mirror, taps *tap.Set) *Watcher {
-	return &Watcher{
+// New returns a tracker that has seen no message.
+func New(m *mirror.Mirror, taps *tap.Set) *Tracker {
+	return &Tracker{
 		m: m, taps: taps, queue: make(chan waiting, inspectQueue), limit: rate.NewLimiter(inspectPerSecond, inspectBurst),
 		heard:     rate.NewLimiter(inspectPerSecond, inspectBurst),
 		responses: make(map[string]response), recipient: make(map[netip.AddrPort]*mirror.Peer),
@@ -83,7 +83,7 @@ func New(m *mirror.Mirror, taps *tap.Set) *Watcher {
 
 // Received records a handshake message. e has kind, indices, time and
 // source already.
-func (h *Watcher) Received(msg []byte, e *probe.Event, ep conn.Endpoint) {
+func (h *Tracker) Received(msg []byte, e *probe.Event, ep conn.Endpoint) {
 	e.Seam, e.PrefixBits, e.OuterDstPort = probe.SeamUDPReceive, probe.NoPrefix, uint16(h.m.Port.Load())
 	switch e.Kind {
 	case probe.KindInitiation:
@@ -103,7 +103,7 @@ func (h *Watcher) Received(msg []byte, e *probe.Event, ep conn.Endpoint) {
 	h.taps.Message(e, msg)
 }
 
-func (h *Watcher) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
+func (h *Tracker) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint) {
 	var initiator bool
 	e.Peer, initiator = h.m.Local.Lookup(e.Receiver)
 	valid := noise.MAC1Valid(msg, &h.m.Identity.Load().MAC1)
@@ -124,7 +124,7 @@ func (h *Watcher) responseReceived(msg []byte, e *probe.Event, ep conn.Endpoint)
 }
 
 // initiationReceived checks mac1 at once and leaves the rest to run.
-func (h *Watcher) initiationReceived(msg []byte, e *probe.Event) {
+func (h *Tracker) initiationReceived(msg []byte, e *probe.Event) {
 	if !noise.MAC1Valid(msg, &h.m.Identity.Load().MAC1) {
 		e.Reason = probe.InvalidMAC1
 		h.note(e, msg)
@@ -140,7 +140,7 @@ func (h *Watcher) initiationReceived(msg []byte, e *probe.Event) {
 	}
 }
 
-func (h *Watcher) note(e *probe.Event, msg []byte) {
+func (h *Tracker) note(e *probe.Event, msg []byte) {
 	if e.Reason != probe.ReasonNone {
 		h.m.Peers.Get(e.Peer).Drop(e.Reason, 1)
 	}
@@ -148,7 +148,7 @@ func (h *Watcher) note(e *probe.Event, msg []byte) {
 }
 
 // Run reads the initiations that have come in, until done is closed.
-func (h *Watcher) Run(done <-chan struct{}) {
+func (h *Tracker) Run(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
@@ -165,7 +165,7 @@ func (h *Watcher) Run(done <-chan struct{}) {
 }
 
 // inspect finds out who sent an initiation.
-func (h *Watcher) inspect(r *waiting) {
+func (h *Tracker) inspect(r *waiting) {
 	own := h.m.Identity.Load()
 	in := noise.ReadInitiation(r.msg[:], own)
 	if !in.OK {
@@ -190,7 +190,7 @@ func (h *Watcher) inspect(r *waiting) {
 // Initiator returns the peer that has made an initiation for this node, which need not have
 // come to its socket; 0 if none has. Only who has a peer's private key, or has seen it
 // pass, can send one that is the peer's. It returns false if there are too many to be read.
-func (h *Watcher) Initiator(msg []byte) (peer probe.PeerID, read bool) {
+func (h *Tracker) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 	own := h.m.Identity.Load()
 	if len(msg) != probe.LenInitiation || !noise.MAC1Valid(msg, &own.MAC1) {
 		return 0, true
@@ -214,7 +214,7 @@ func (h *Watcher) Initiator(msg []byte) (peer probe.PeerID, read bool) {
 
 // Sent records a handshake message that goes to to, learns its indices and returns
 // the peer that it is for.
-func (h *Watcher) Sent(msg []byte, e *probe.Event, to netip.AddrPort) probe.PeerID {
+func (h *Tracker) Sent(msg []byte, e *probe.Event, to netip.AddrPort) probe.PeerID {
 	e.Time, e.Seam, e.PrefixBits = h.m.Clock.Now(), probe.SeamUDPSend, probe.NoPrefix
 	e.OuterDst, e.OuterDstPort, e.OuterSrcPort = probe.AddrFrom(to.Addr()), to.Port(), uint16(h.m.Port.Load())
 	if e.Kind == probe.KindCookie {
@@ -247,7 +247,7 @@ func (h *Watcher) Sent(msg []byte, e *probe.Event, to netip.AddrPort) probe.Peer
 }
 
 // About notes that the device is about to send a handshake message to a peer.
-func (h *Watcher) About(p *mirror.Peer) {
+func (h *Tracker) About(p *mirror.Peer) {
 	if p.ID != 0 {
 		h.sending[h.next.Add(1)%sendingKept].Store(p)
 	}
@@ -256,7 +256,7 @@ func (h *Watcher) About(p *mirror.Peer) {
 // addressee finds the peer that a handshake message is made for, by its mac1:
 // only that peer's public key makes it valid. Those that the device has named last are
 // tried first, then who was last sent to at the same address, and then all.
-func (h *Watcher) addressee(msg []byte, to netip.AddrPort) *mirror.Peer {
+func (h *Tracker) addressee(msg []byte, to netip.AddrPort) *mirror.Peer {
 	for at, i := h.next.Load(), uint32(0); i < sendingKept; i++ {
 		p := h.sending[(at-i)%sendingKept].Load()
 		if p == nil {
@@ -289,7 +289,7 @@ func (h *Watcher) addressee(msg []byte, to netip.AddrPort) *mirror.Peer {
 // Rejected is called as the device says that it could not use a response from
 // a source. If that answers our latest initiation and is made for us, its
 // sender has read our initiation, and what differs is the preshared key.
-func (h *Watcher) Rejected(source string) {
+func (h *Tracker) Rejected(source string) {
 	h.mu.Lock()
 	r, ok := h.responses[source]
 	h.mu.Unlock()

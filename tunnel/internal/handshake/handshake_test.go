@@ -11,7 +11,7 @@ import (
 	"github.com/wgnode/wgnode/tunnel/internal/tunneltest"
 )
 
-func newTest(t testing.TB) *Watcher {
+func newTest(t testing.TB) *Tracker {
 	t.Helper()
 	rec, err := probe.NewRecorder(probe.MinRecorderBytes)
 	if err != nil {

@@ -38,7 +38,7 @@ type draws struct {
 var drawn *draws
 
 // KeepSessionKeys has this process keep the ephemeral private keys of handshakes,
-// for [Watcher.Key]. It must be called before anything else of the process that
+// for [Tracker.Key]. It must be called before anything else of the process that
 // may use crypto/rand runs, as the first thing that main does.
 func KeepSessionKeys() {
 	if drawn == nil {
@@ -115,7 +115,7 @@ func (s *sessionKeys) note(msg []byte, e *probe.Event, peer key.Public) {
 
 // Key returns the ephemeral private key of the handshake message that the event e is of,
 // which this node has sent, and the peer that it is for; false if it is not kept.
-func (h *Watcher) Key(e *probe.Event) (peer key.Public, ephemeral key.Private, ok bool) {
+func (h *Tracker) Key(e *probe.Event) (peer key.Public, ephemeral key.Private, ok bool) {
 	if e.Seam != probe.SeamUDPSend || e.Kind != probe.KindInitiation && e.Kind != probe.KindResponse {
 		return peer, ephemeral, false
 	}

@@ -48,7 +48,7 @@ type Watch struct {
 	Flows      *probe.Flows
 	Tags       *tag.Tags
 	Taps       *tap.Set
-	Handshakes *handshake.Watcher
+	Handshakes *handshake.Tracker
 	Accountant *account.Accountant
 	Refuser    *refuse.Refuser
 
