@@ -37,9 +37,17 @@ func (t *Tunnel) Peer(id probe.PeerID) (k key.Public, name string, ok bool) {
 	return p.Key, p.Name(), true
 }
 
-// Place is an endpoint that a peer has or has had: since when, whether a packet of the
-// peer's came from there, and when it was heard there last.
-type Place = mirror.Place
+// Place is an endpoint that a peer has or has had.
+type Place struct {
+	Endpoint netip.AddrPort
+	// Learned: a packet of the peer's came from there. Otherwise it was set: by the
+	// configuration, its name, or a client of the UAPI socket.
+	Learned bool
+	Since   time.Time
+	// Heard is when the latest authenticated message of the peer's came while this was its
+	// endpoint; zero if none did.
+	Heard time.Time
+}
 
 // PeerState is what the tunnel knows of a peer beyond what the device says.
 type PeerState struct {
@@ -117,7 +125,9 @@ func stateOf(p *mirror.Peer) PeerState {
 	if ep := p.Endpoint.Load(); ep != nil {
 		s.Endpoint = *ep
 	}
-	s.Places = p.Places()
+	for _, at := range p.Places() {
+		s.Places = append(s.Places, Place(at))
+	}
 	if ns := p.Heard.Load(); ns != 0 {
 		s.Heard = time.Unix(0, ns)
 	}

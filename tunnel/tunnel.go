@@ -146,17 +146,6 @@ func (t *Tunnel) SendKeepalive(k key.Public) error {
 	return nil
 }
 
-// Tap is a running tap. Its methods are safe for concurrent use.
-type Tap = tap.Tap
-
-// TapHeaders as a snaplen keeps the headers of inner packets.
-const TapHeaders = tap.Headers
-
-// Tap begins to keep the first snaplen bytes of each packet that passes, or
-// [TapHeaders], or everything if snaplen is 0; of an encrypted packet at least 48
-// bytes. Close must be called in the end.
-func (t *Tunnel) Tap(snaplen int) *Tap { return t.watch.Taps.Begin(snaplen) }
-
 // SendApart has every encrypted packet make its own way through the host's network
 // stack until end is called, if the bind can tell it to: see [udp.Bind.SendApart].
 func (t *Tunnel) SendApart() (end func()) {

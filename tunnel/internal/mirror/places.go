@@ -13,13 +13,9 @@ const placesKept = 8
 // Place is an endpoint that a peer has or has had.
 type Place struct {
 	Endpoint netip.AddrPort
-	// Learned: a packet of the peer's came from there. Otherwise it was set: by the
-	// configuration, its name, or a client of the UAPI socket.
-	Learned bool
-	Since   time.Time
-	// Heard is when the latest authenticated message of the peer's came while this was its
-	// endpoint; zero if none did.
-	Heard time.Time
+	Learned  bool // by the peer's packets; otherwise it was set
+	Since    time.Time
+	Heard    time.Time // there; zero if never
 }
 
 // places are the endpoints of one peer, each once, in the order in which they were used

@@ -51,9 +51,8 @@ type Tap struct {
 	rings   [probe.LaneControl]*ring
 }
 
-// Begin begins to keep the first snaplen bytes of each packet that passes, or
-// [Headers], or everything if snaplen is 0; of an encrypted packet at least 48
-// bytes. Close must be called in the end.
+// Begin begins a tap of the first snaplen bytes of each packet, of [Headers], or of
+// everything if snaplen is 0; of an encrypted packet of LeastOuter bytes at least.
 func (s *Set) Begin(snaplen int) *Tap {
 	p := &Tap{set: s, snaplen: snaplen}
 	if snaplen == 0 {
@@ -89,10 +88,8 @@ func (s *Set) Running() Running {
 	return nil
 }
 
-// Content appends what was kept of an event's packet to dst: at the TUN seams its
-// beginning, at the UDP seams that of the datagram's payload. It reports false if
-// nothing was kept although it should have been: the packet is too old, came too
-// fast, or passed before the tap was there.
+// Content appends what was kept of an event's packet to dst, and reports whether all is
+// there that should be.
 func (p *Tap) Content(dst []byte, e *probe.Event) (content []byte, ok bool) {
 	switch e.Seam {
 	case probe.SeamDevice, probe.SeamForward, probe.SeamNone:
