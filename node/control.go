@@ -47,6 +47,8 @@ var _ control.Served = looked{}
 
 func (s looked) Subject() explain.Subject { return s.n.Subject() }
 
+func (s looked) Keeper() *explain.Keeper { return s.n.keeper }
+
 func (s looked) Status() (*control.Status, error) {
 	status := s.n.Status()
 	return &status, nil

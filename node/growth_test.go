@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node/internal/metrics"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/overview"
 )
 
 // What is asked of a hub takes time in proportion to its peers at most, or else it takes
@@ -43,6 +44,13 @@ func TestGrowth(t *testing.T) {
 		{"scrape", 16, func(h *hub) error {
 			h.scrape.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
 			return nil
+		}},
+		{"overview", 16, func(h *hub) error {
+			o, err := h.dial().Overview(h.t.Context(), overview.Request{Few: 20, Limit: 50, Wait: time.Minute})
+			if err == nil && o.Total != h.peers {
+				err = fmt.Errorf("it tells of %d peers", o.Total)
+			}
+			return err
 		}},
 		{"explain", 10, func(h *hub) error {
 			r, err := explain.Explain(h.t.Context(), h.Subject(), explain.Request{Target: netip.MustParseAddrPort("10.0.0.1:80")})
@@ -75,16 +83,16 @@ type hub struct {
 	scrape  http.Handler
 }
 
-func newHub(t *testing.T, peers int) *hub {
+func newHub(t testing.TB, peers int) *hub {
 	t.Helper()
 	h := &hub{own: key.GeneratePrivate(), peers: peers}
 	h.stackNode = startStack(t, t.TempDir(), h.config(t))
-	kept, err := h.checkUp(t.Context())
+	kept, err := h.keeper.Now(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.scrape, err = metrics.Handler(metrics.New("hub", h.Tunnel()),
-		metrics.NewVerdicts("hub", func() metrics.Kept { return metrics.Kept{Peers: kept.peers, At: time.Now()} }), nil, 1)
+		metrics.NewVerdicts("hub", func() metrics.Kept { return metrics.Kept{Peers: kept.Peers, At: time.Now()} }), nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +101,7 @@ func newHub(t *testing.T, peers int) *hub {
 
 func (h *hub) conf() *config.Config { return h.config(h.t) }
 
-func (h *hub) config(t *testing.T) *config.Config {
+func (h *hub) config(t testing.TB) *config.Config {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "[Interface]\nPrivateKey=%s\nAddress=10.255.0.1/32\n", h.own.Base64())
@@ -124,7 +132,7 @@ func (h *hub) cost(ask func(*hub) error) time.Duration {
 }
 
 // processTime is what this process has used of processors.
-func processTime(t *testing.T) time.Duration {
+func processTime(t testing.TB) time.Duration {
 	t.Helper()
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {

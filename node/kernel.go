@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/kerneltunnel"
 	"github.com/wgnode/wgnode/node/peernames"
 	"github.com/wgnode/wgnode/probe"
@@ -146,9 +147,10 @@ func sameNetwork(c *net.UnixConn) (bool, error) {
 
 // kernelServer serves one device of the kernel's.
 type kernelServer struct {
-	t   *kerneltunnel.Tunnel
-	mux *http.ServeMux
-	log *slog.Logger
+	t      *kerneltunnel.Tunnel
+	keeper *explain.Keeper
+	mux    *http.ServeMux
+	log    *slog.Logger
 }
 
 // openKernel begins to look at a device.
@@ -158,8 +160,8 @@ func openKernel(name string, o *KernelOptions) (*kernelServer, error) {
 		return nil, err
 	}
 	t.Sender = o.Sender
-	s := &kernelServer{t, http.NewServeMux(), o.Logger}
-	control.Handle(s.mux, lookedKernel{t}, o.Logger)
+	s := &kernelServer{t, explain.NewKeeper(t.Subject, t.Settle), http.NewServeMux(), o.Logger}
+	control.Handle(s.mux, lookedKernel{t, s.keeper}, o.Logger)
 	for _, what := range []string{"reload", "end", "connect"} {
 		s.mux.HandleFunc("POST /v1/"+what, s.refuse)
 	}
@@ -175,7 +177,9 @@ func (s *kernelServer) refuse(w http.ResponseWriter, _ *http.Request) {
 func (s *kernelServer) serve(ctx context.Context, l net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	err := errors.Join(s.whileThere(ctx, func(ctx context.Context) error { return control.Serve(ctx, s.mux, l) }), s.t.Close())
+	err := s.whileThere(ctx, func(ctx context.Context) error { return control.Serve(ctx, s.mux, l) })
+	s.keeper.Close()
+	err = errors.Join(err, s.t.Close())
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", s.t.Name(), err)
 	}
@@ -212,7 +216,12 @@ func (e *KernelOnlyError) Error() string {
 }
 
 // lookedKernel is a device as package control serves it.
-type lookedKernel struct{ *kerneltunnel.Tunnel }
+type lookedKernel struct {
+	*kerneltunnel.Tunnel
+	keeper *explain.Keeper
+}
+
+func (l lookedKernel) Keeper() *explain.Keeper { return l.keeper }
 
 var _ control.Served = lookedKernel{}
 

@@ -140,9 +140,8 @@ func (t monitorTask) serve(ctx context.Context, m *monitor) error {
 		return nil
 	}
 	ready := &readiness{n: t.n}
-	defer ready.tasks.Wait()
 	scrape, err := metrics.Handler(metrics.New(t.n.name, t.n.tun),
-		metrics.NewVerdicts(t.n.name, func() metrics.Kept { return ready.kept(ctx) }),
+		metrics.NewVerdicts(t.n.name, ready.forScrape),
 		[]prometheus.Collector{metrics.NewRestored(t.n.name, t.n.guarded.counts), collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}, scrapes)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
@@ -100,11 +101,12 @@ type Node struct {
 	link      *Link                        // nil: it is this host's
 	endpoints atomic.Pointer[endpoint.Set] // a reload changes it
 	names     *lookup.Resolver
-	began     uplink.State  // the network when the node had come up
-	denied    error         // why this host has no interface of it; nil: it has, or was to have none
-	bare      bool          // made by StartDevice: others look after it
-	mtu       int           // bytes, that the link was given by the plan's rule; 0: by the configuration
-	journal   *plan.Journal // nil: nothing to undo
+	keeper    *explain.Keeper // of verdicts, for those who ask often
+	began     uplink.State    // the network when the node had come up
+	denied    error           // why this host has no interface of it; nil: it has, or was to have none
+	bare      bool            // made by StartDevice: others look after it
+	mtu       int             // bytes, that the link was given by the plan's rule; 0: by the configuration
+	journal   *plan.Journal   // nil: nothing to undo
 	runner    plan.Runner
 	hooked    hooked           // by PreUp hooks, and a mark by others
 	port      uint16           // of the device when the node came up; 0: a PreUp hook gave it one
@@ -260,6 +262,7 @@ func (n *Node) close() error {
 		errs = append(errs, n.undo())
 	}
 	errs = append(errs, n.tables.Close(), n.leaveGuardian())
+	n.keeper.Close()
 	if n.tun != nil {
 		n.tun.Close()
 	}

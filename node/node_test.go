@@ -27,13 +27,13 @@ import (
 // is called.
 type stackNode struct {
 	*Node
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	stop func() error
 }
 
 // parse makes a configuration by the name of name.
-func parse(t *testing.T, name, text string) *config.Config {
+func parse(t testing.TB, name, text string) *config.Config {
 	t.Helper()
 	cfg, err := config.Parse(strings.NewReader(text), name+".conf")
 	if err != nil {
@@ -43,13 +43,13 @@ func parse(t *testing.T, name, text string) *config.Config {
 	return cfg
 }
 
-func startStack(t *testing.T, dir string, cfg *config.Config) *stackNode {
+func startStack(t testing.TB, dir string, cfg *config.Config) *stackNode {
 	t.Helper()
 	return startMonitored(t, dir, cfg, config.Listen{})
 }
 
 // startMonitored starts a node that serves health and metrics at a place.
-func startMonitored(t *testing.T, dir string, cfg *config.Config, at config.Listen) *stackNode {
+func startMonitored(t testing.TB, dir string, cfg *config.Config, at config.Listen) *stackNode {
 	t.Helper()
 	n, err := Start(t.Context(), cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir, RecorderBytes: 1 << 20, Metrics: at})
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
@@ -44,34 +42,20 @@ const (
 // maxCauses bounds an answer: who has more wants to know how many.
 const maxCauses = 100
 
-// readiness answers GET /readyz, and has the verdicts for the metrics. A doctor is
-// asked at most every freshTime, by one client for all, however many there are.
+// readiness answers GET /readyz, and has the verdicts for the metrics: those that the node keeps.
 type readiness struct {
 	n *Node
 
-	turn    sync.Mutex // held while a doctor is asked
-	last    atomic.Pointer[checkup]
-	pending atomic.Bool // a check-up for the next scrape is under way
-	tasks   sync.WaitGroup
+	mu   sync.Mutex
+	last *checkup // guarded by mu: what comes of what was kept last
 }
 
 // checkup is what a doctor says of the peers of the configuration, and what
 // comes of it. Nobody may change it.
 type checkup struct {
 	ready Readiness
-	peers []diagnose.PeerReport
-	at    time.Time
-	took  time.Duration
+	kept  *explain.Kept
 }
-
-const (
-	freshTime = time.Second
-	// A scrape takes the verdicts that there are, up to this age, and has them found out
-	// anew for the next one: a doctor takes longer than who scrapes may wait.
-	keptTime = 5 * time.Minute
-	// restTimes is how many times as long as a check-up for a scrape took none follows.
-	restTimes = 9
-)
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	now, err := r.now(req.Context())
@@ -86,46 +70,35 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *readiness) now(ctx context.Context) (*checkup, error) {
-	r.turn.Lock()
-	defer r.turn.Unlock()
-	if last := r.last.Load(); last.fresh(freshTime) {
-		return last, nil
-	}
-	start := time.Now()
-	now, err := r.n.checkUp(ctx)
+	kept, err := r.n.keeper.Now(ctx)
 	if err != nil {
 		return nil, err
 	}
-	now.at = time.Now()
-	now.took = now.at.Sub(start)
-	r.last.Store(now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last != nil && r.last.kept == kept {
+		return r.last, nil
+	}
+	now, err := r.n.checkUp(kept)
+	if err != nil {
+		return nil, err
+	}
+	r.last = now
 	return now, nil
 }
 
-func (c *checkup) fresh(most time.Duration) bool { return c != nil && time.Since(c.at) < most }
-
-// kept returns the verdicts that are known, at once, and unless they are fresh has them
-// found out anew meanwhile. Nobody waits for that, and it ends with ctx.
-func (r *readiness) kept(ctx context.Context) metrics.Kept {
-	last := r.last.Load()
-	if ctx.Err() == nil && (last == nil || !last.fresh(max(freshTime, restTimes*last.took))) && r.pending.CompareAndSwap(false, true) {
-		r.tasks.Go(func() {
-			defer r.pending.Store(false)
-			_, _ = r.now(ctx) // the age of what is kept tells, and GET /readyz why
-		})
-	}
-	if !last.fresh(keptTime) {
+// forScrape are the verdicts that are known, at once: a doctor takes longer than who scrapes
+// may wait. Others are found out for the next scrape.
+func (r *readiness) forScrape() metrics.Kept {
+	kept := r.n.keeper.Kept(0)
+	if kept == nil {
 		return metrics.Kept{}
 	}
-	return metrics.Kept{Peers: last.peers, At: last.at}
+	return metrics.Kept{Peers: kept.Peers, At: kept.At}
 }
 
-// checkUp asks a doctor, who provokes nothing.
-func (n *Node) checkUp(ctx context.Context) (*checkup, error) {
-	report, err := explain.Doctor(ctx, n.Subject(), explain.DoctorRequest{VerdictsOnly: true})
-	if err != nil {
-		return nil, err
-	}
+// checkUp asks what a doctor has said, who provokes nothing.
+func (n *Node) checkUp(kept *explain.Kept) (*checkup, error) {
 	st, err := n.tun.Status()
 	if err != nil {
 		return nil, err
@@ -134,15 +107,14 @@ func (n *Node) checkUp(ctx context.Context) (*checkup, error) {
 	for i := range st.Peers {
 		configured[st.Peers[i].PublicKey.Base64()] = &st.Peers[i]
 	}
-	c := &checkup{ready: Readiness{Status: statusReady, Interface: n.name}}
+	c := &checkup{ready: Readiness{Status: statusReady, Interface: n.name}, kept: kept}
 	now := &c.ready
-	for i := range report.Peers {
-		p := &report.Peers[i]
+	for i := range kept.Peers {
+		p := &kept.Peers[i].PeerReport
 		conf := configured[p.Peer] // nil: removed meanwhile
 		if conf == nil {
 			continue
 		}
-		c.peers = append(c.peers, *p)
 		written, _ := n.Endpoint(conf.PublicKey) // why it does not resolve is the verdict's matter
 		if !missing(p, conf, written != "") {
 			continue

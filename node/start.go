@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/link"
@@ -94,6 +95,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n.runner.Leave = n.applied.isHooks
 	n.guardian.command, n.guardian.open = o.Guardian, o.OpenTables
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
+	n.keeper = explain.NewKeeper(n.Subject, func(context.Context) {}) // its events come at once
 	n.names = lookup.New(n.serversInside(cfg), n.mark, n.around)
 	n.endpoints.Store(endpoint.New(cfg, n.lookUp))
 	return n

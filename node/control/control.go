@@ -32,6 +32,8 @@ type Served interface {
 	Subject() explain.Subject
 	// Status is its present state, without secrets.
 	Status() (*Status, error)
+	// Keeper keeps what a doctor says of its peers.
+	Keeper() *explain.Keeper
 	// Names are what its peers are called, also those that were removed.
 	eventtext.Names
 	// Addresses are those that it has, or its host; none where they cannot be listed.
@@ -81,13 +83,15 @@ type errorAnswer struct {
 // server answers [Client].
 type server struct {
 	Served
-	log *slog.Logger
+	log     *slog.Logger
+	samples *samples
 }
 
 // Handle has mux answer those who look:
 //
 //	GET  /v1/status   Status
 //	GET  /v1/peers    []PeerName
+//	GET  /v1/overview overview.Request as a query, overview.Tunnel
 //	GET  /v1/watch    see watch
 //	GET  /v1/record   see record
 //	GET  /v1/ping     see ping
@@ -95,9 +99,10 @@ type server struct {
 //	POST /v1/doctor   explain.DoctorRequest, diagnose.DoctorReport
 //	POST /v1/trace    trace.Request, walk.Walk
 func Handle(mux *http.ServeMux, it Served, log *slog.Logger) {
-	s := server{it, log}
+	s := server{it, log, new(samples)}
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/peers", s.peers)
+	mux.HandleFunc("GET /v1/overview", s.overview)
 	mux.HandleFunc("GET /v1/watch", s.watch)
 	mux.HandleFunc("GET /v1/record", s.record)
 	mux.HandleFunc("GET /v1/ping", s.ping)

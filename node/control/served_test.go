@@ -22,6 +22,7 @@ import (
 type oneFake struct {
 	explain.Tunnel // the rest is not asked
 	recorder       *probe.Recorder
+	keeper         *explain.Keeper
 	peer           key.Public
 	name           string
 }
@@ -32,7 +33,10 @@ func newFake(t *testing.T) *oneFake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &oneFake{recorder: r, peer: key.Public{7}, name: "alice"}
+	f := &oneFake{recorder: r, peer: key.Public{7}, name: "alice"}
+	f.keeper = explain.NewKeeper(fakeServed{f}.Subject, func(context.Context) {})
+	t.Cleanup(f.keeper.Close)
+	return f
 }
 
 func (f *oneFake) Level() probe.Level        { return probe.LevelCapture }
@@ -56,6 +60,7 @@ func (f fakeServed) Status() (*Status, error) {
 	return &Status{Interface: "wg0", Peers: []PeerStatus{{PublicKey: f.peer, Name: f.name, Configured: true}}}, nil
 }
 func (f fakeServed) Peer(id probe.PeerID) (key.Public, string, bool) { return f.peer, f.name, id == 1 }
+func (f fakeServed) Keeper() *explain.Keeper                         { return f.keeper }
 func (fakeServed) Addresses() []netip.Addr                           { return nil }
 func (fakeServed) Settle(context.Context)                            {}
 func (fakeServed) Unseen() uint64                                    { return 0 }

@@ -49,13 +49,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	if err != nil {
 		return nil, err
 	}
-	d := &doctor{Subject: &s, req: req, know: k, facts: collect.FactsFrom(k), col: collect.CollectorFor(k),
-		looked: make(map[netip.AddrPort]found)}
-	if !req.VerdictsOnly { // which are asked for often
-		d.now = s.filed()
-	}
-	d.otherwise = s.unapplied(d.now, d.facts.PublicKey)
-	d.col.Latest = true
+	d := newDoctor(&s, req, k)
 	if req.Provoke {
 		s.provoke(d.col)
 	}
@@ -102,6 +96,17 @@ type doctor struct {
 	// otherwise is what that says otherwise than the tunnel.
 	otherwise map[key.Public][]diagnose.Unapplied
 	looked    map[netip.AddrPort]found // up, where messages to an endpoint go
+}
+
+func newDoctor(s *Subject, req DoctorRequest, k collect.Knowledge) *doctor {
+	d := &doctor{Subject: s, req: req, know: k, facts: collect.FactsFrom(k), col: collect.CollectorFor(k),
+		looked: make(map[netip.AddrPort]found)}
+	if !req.VerdictsOnly { // which are asked for often
+		d.now = s.filed()
+	}
+	d.otherwise = s.unapplied(d.now, d.facts.PublicKey)
+	d.col.Latest = true
+	return d
 }
 
 // Add implements [observe.Policy].
@@ -198,8 +203,14 @@ func (d *doctor) settled() bool {
 }
 
 func (d *doctor) report() *diagnose.DoctorReport {
-	now := time.Now()
 	r := &diagnose.DoctorReport{Interface: d.Interface, Level: d.facts.Level, MTU: d.MTU, Drops: dropsByName(d.Tunnel.PeerState(0).Drops)}
+	d.judge(func(_ probe.PeerID, _ key.Public, one *diagnose.PeerReport) { r.Peers = append(r.Peers, *one) })
+	return r
+}
+
+// judge calls fn with what there is to say of each peer.
+func (d *doctor) judge(fn func(probe.PeerID, key.Public, *diagnose.PeerReport)) {
+	now := time.Now()
 	clear(d.looked) // the routes may have changed meanwhile
 	d.refresh()
 	d.col.Exchanges()
@@ -210,9 +221,8 @@ func (d *doctor) report() *diagnose.DoctorReport {
 		}
 		one := peerReport(d.about(ps.ID, p), now)
 		one.Drops = dropsByName(ps.Drops)
-		r.Peers = append(r.Peers, one)
+		fn(ps.ID, p.Key, &one)
 	}
-	return r
 }
 
 // peerReport is what a doctor says of the peer that the facts are about.

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
@@ -155,7 +156,7 @@ func TestAsByRegistry(t *testing.T) {
 	c := New("wg0", tun)
 	at := time.Now()
 	v := NewVerdicts("wg0", func() Kept {
-		return Kept{At: at, Peers: []diagnose.PeerReport{{Peer: public(1).Base64(), State: diagnose.StateUp}}}
+		return Kept{At: at, Peers: []explain.KeptPeer{{PeerReport: diagnose.PeerReport{Peer: public(1).Base64(), State: diagnose.StateUp}}}}
 	})
 	others := []prometheus.Collector{NewRestored("wg0", func() map[string]uint64 { return map[string]uint64{"firewall": 123456789} })}
 	h, err := Handler(c, v, others, 1)
@@ -229,7 +230,7 @@ func hub(t testing.TB, n int) http.Handler {
 	for i := range n {
 		c.Peers = append(c.Peers, tunnel.PeerConfig{Name: fmt.Sprintf("peer %d", i), PublicKey: public(i + 1),
 			AllowedIPs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 32)}})
-		kept.Peers = append(kept.Peers, diagnose.PeerReport{Peer: public(i + 1).Base64(), State: diagnose.StateUp})
+		kept.Peers = append(kept.Peers, explain.KeptPeer{PeerReport: diagnose.PeerReport{Peer: public(i + 1).Base64(), State: diagnose.StateUp}})
 	}
 	h, err := Handler(New("wg0", newTunnel(t, c)), NewVerdicts("wg0", func() Kept { return kept }), nil, 1)
 	if err != nil {

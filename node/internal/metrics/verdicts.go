@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/node/explain"
 )
 
 var (
@@ -19,7 +19,7 @@ var (
 
 // Kept are the reports of a doctor, one for each peer of a tunnel, and when it was asked.
 type Kept struct {
-	Peers []diagnose.PeerReport
+	Peers []explain.KeptPeer
 	At    time.Time // zero: there are none
 }
 

@@ -1,0 +1,43 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel/uapi"
+)
+
+// Rates are of the time since somebody has asked before: not of a moment, and not of an hour.
+func TestSamples(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	count := func(rx, tx uint64) *uapi.Status {
+		return &uapi.Status{Peers: []uapi.PeerStatus{{PublicKey: key.Public{1}, RxBytes: rx, TxBytes: tx}}}
+	}
+	var s samples
+	for _, c := range []struct {
+		after  time.Duration // since the beginning
+		rx, tx uint64
+		over   time.Duration // 0: not known
+		rateRx float64
+	}{
+		{after: 0, rx: 1000},
+		{after: 100 * time.Millisecond, rx: 2000},
+		{after: 500 * time.Millisecond, rx: 2000, over: 500 * time.Millisecond, rateRx: 2000},
+		{after: 1 * time.Second, rx: 3000, over: time.Second, rateRx: 2000},
+		{after: 1500 * time.Millisecond, rx: 4000, over: 1500 * time.Millisecond, rateRx: 2000},
+		{after: 2 * time.Second, rx: 9000, over: time.Second, rateRx: 6000},
+		{after: time.Hour, rx: 9000},
+		{after: time.Hour + 500*time.Millisecond, rx: 9500, over: 500 * time.Millisecond, rateRx: 1000},
+		{after: time.Hour + time.Second, rx: 10}, // the peer was removed, and added again
+	} {
+		now := count(c.rx, c.tx)
+		r := s.since(now, at.Add(c.after))
+		got := r.of(&now.Peers[0])
+		switch {
+		case got == nil && c.over == 0:
+		case got == nil || got.Over != c.over || got.Rx != c.rateRx || got.Tx != 0:
+			t.Errorf("after %v: %+v, want %v over %v", c.after, got, c.rateRx, c.over)
+		}
+	}
+}
