@@ -14,7 +14,8 @@ func newRootCommand() *cobra.Command {
 what became of each packet: which checkpoint it passed, where it was dropped,
 and what to change. It says so of the kernel's WireGuard, too.
 
-Without a command it lists the tunnels of this host.`,
+Without a command it shows the tunnels of this host and their peers at a glance, as
+"wgnode status" does.`,
 		Version: buildVersion(),
 		// report prints errors, once and in our form.
 		SilenceErrors:              true,
@@ -49,6 +50,7 @@ Without a command it lists the tunnels of this host.`,
 		newRecordCommand(),
 		newDemoCommand(),
 		newExplainCommand(),
+		newStatusCommand(),
 		newDoctorCommand(),
 		newTraceCommand(),
 		newPingCommand(),

@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/legs"
 	"github.com/wgnode/wgnode/probe/merge"
+	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/probe/schema/schematest"
 	"github.com/wgnode/wgnode/probe/walk"
 )
@@ -23,6 +24,7 @@ var update = flag.Bool("update", false, "write the documents in docs/schema inst
 var documents = []schematest.Document{
 	{Name: "explain", Title: "wgnode explain --json", Type: reflect.TypeFor[bothReport](), Forms: diagnose.JSONForms()},
 	{Name: "doctor", Title: "wgnode doctor --json", Type: reflect.TypeFor[doctorReport](), Forms: diagnose.JSONForms()},
+	{Name: "status", Title: "wgnode status --json: with --watch each line", Type: reflect.TypeFor[overview.Overview]()},
 	{Name: "trace", Title: "wgnode trace --json", Type: reflect.TypeFor[walk.Walk]()},
 	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},
 	{Name: "code", Title: "wgnode explain CODE --json, wgnode help CODE --json", Type: reflect.TypeFor[codeReport]()},

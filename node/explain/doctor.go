@@ -156,7 +156,8 @@ func (d *doctor) refresh() {
 	for id, p := range d.col.Peers {
 		collect.Refresh(p, d.know.State(id))
 		for _, to := range []netip.AddrPort{p.Endpoint, sayer(p)} {
-			if _, ok := d.looked[to]; !ok && to.IsValid() && !slices.Contains(lacking, to) {
+			if _, ok := d.looked[to]; !ok && to.IsValid() {
+				d.looked[to] = found{} // peers may have one in common, and there may be thousands
 				lacking = append(lacking, to)
 			}
 		}

@@ -39,6 +39,7 @@ var namingCommands = map[string]namedBy{
 	"explain":  {script: `wgnode explain $W 10.99.0.9 --json --timeout 1s || test $? = 2`, want: `"interface": "wgs"`},
 	"trace":    {script: `wgnode trace $W 10.66.0.2 --json --timeout 10ms || test $? = 2`, want: `"interface": "wgs"`},
 	"ping":     {script: `wgnode ping $W 10.66.0.2 -c 1 -W 0.01 --json || test $? = 1`, want: `"interface": "wgs"`},
+	"status":   {script: `wgnode status $W --json`, want: `"interface": "wgs"`},
 	"doctor":   {script: `wgnode doctor $W --json || test $? = 2`, want: `"interface": "wgs"`},
 	"connect":  {script: `! wgnode connect $W 10.66.0.2:22 </dev/null`, want: "wgs"},
 	"reload":   {script: `wgnode reload $W && echo done`, want: "done"},
