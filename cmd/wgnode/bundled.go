@@ -91,7 +91,7 @@ func peerBehind(m *recording.Meta, a netip.Addr) (key, name string) {
 }
 
 // doctorBundle prints what doctor said on a bundle's host. It reports whether the bundle has that.
-func doctorBundle(cmd *cobra.Command, path string, asJSON bool) (done bool, err error) {
+func doctorBundle(cmd *cobra.Command, path string, asJSON, whole bool) (done bool, err error) {
 	c, err := openBundle(path)
 	if err != nil || c == nil || c.Doctor == nil {
 		return err != nil, err
@@ -99,7 +99,7 @@ func doctorBundle(cmd *cobra.Command, path string, asJSON bool) (done bool, err 
 	if err := foundThere(cmd, "found", c.Index); err != nil {
 		return true, err
 	}
-	if err := printDoctor(cmd, c.Doctor, asJSON); err != nil {
+	if err := printDoctor(cmd, c.Doctor, asJSON, whole); err != nil {
 		return true, err
 	}
 	return true, nil

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
-	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/fix"
@@ -17,19 +18,18 @@ import (
 )
 
 func newDoctorCommand() *cobra.Command {
-	var o struct {
-		json bool
-		file string
-		req  explain.DoctorRequest
-		fix  fixOptions
-	}
+	var o doctorOptions
 	cmd := &cobra.Command{
-		Use: "doctor [CONF|NAME]", Annotations: map[string]string{statusIsVerdict: "yes"},
+		Use: "doctor [CONF|NAME] [PEER]", Annotations: map[string]string{statusIsVerdict: "yes"},
 		Short: "Check every peer and the configuration",
-		Long: `Doctor gives a verdict for each peer of the tunnel NAME, and names unknown hosts
-that attempt a handshake. It sends nothing: it reads the node's flight recorder,
-the configuration and the kernel's state. With --for it also watches the traffic
-for that long.
+		Long: `Doctor gives a verdict for each peer of the tunnel NAME, or of all tunnels that run,
+and names unknown hosts that attempt a handshake. It sends nothing: it reads the
+node's flight recorder, the configuration and the kernel's state. With --for it also
+watches the traffic for that long.
+
+Faults come first, with their ladders and what to do. Of four peers and more with the
+same verdict one stands for all. PEER, a name, a key or the beginning of one, has all
+there is to say of that peer; --verbose has it of every peer.
 
 The state of a peer is
   up           it has a session: a handshake in the last 180 s
@@ -51,7 +51,10 @@ With --fix it then applies the fixes of the faults that it found, as "wgnode exp
 --fix" does, and judges again. It sends nothing then either: where only fresh traffic
 can show that a fault has gone, say --for, or ask explain.
 
+With --json it prints one object, and of several tunnels an array of them.
+
 Exit status: 0 no fault, 1 the check could not run, 2 a fault was found.`,
+		Example: "  wgnode doctor\n  wgnode doctor wg0 office\n  wgnode doctor wg0 --fix",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.file != "" {
 				if len(args) > 0 || o.req.For != 0 {
@@ -60,27 +63,107 @@ Exit status: 0 no fault, 1 the check could not run, 2 a fault was found.`,
 				if o.fix.fix {
 					return newUsageError(cmd, errFixRecording)
 				}
-				return doctorRecording(cmd, o.file, o.json)
+				return doctorRecording(cmd, o.file, o.json, o.verbose)
 			}
 			if err := o.fix.check(cmd); err != nil {
 				return err
 			}
-			report, err := runDoctor(cmd, args, o.req)
-			if err != nil {
-				return err
-			}
-			if o.fix.fix && !report.Healthy() && !report.Dead {
-				return o.fix.cure(cmd, report, o.json, func() (*diagnose.DoctorReport, error) { return runDoctor(cmd, args, o.req) })
-			}
-			return printDoctor(cmd, report, o.json)
+			return o.run(cmd, args)
 		},
-		ValidArgsFunction: completeNodes,
+		ValidArgsFunction: completeDoctor,
 	}
 	cmd.Flags().DurationVar(&o.req.For, "for", 0, "also watch the traffic for this long")
 	readFlag(cmd, &o.file)
 	o.fix.flags(cmd)
-	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "all there is to say of every peer")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object, of several tunnels an array")
 	return cmd
+}
+
+// doctorOptions are what `wgnode doctor` is asked for.
+type doctorOptions struct {
+	json, verbose bool
+	file          string
+	req           explain.DoctorRequest
+	fix           fixOptions
+}
+
+func (o *doctorOptions) run(cmd *cobra.Command, args []string) error {
+	tunnel, peer, err := tunnelAndPeer(cmd, args)
+	if err != nil {
+		return err
+	}
+	if len(tunnel) == 0 && !o.fix.fix {
+		if names, _ := lookable(); len(names) > 1 { // what could not be looked at is said by the first
+			return o.several(cmd, names)
+		}
+	}
+	ask := func() (*diagnose.DoctorReport, error) {
+		report, err := runDoctor(cmd, tunnel, o.req)
+		if err != nil {
+			return nil, err
+		}
+		return report, only(report, peer)
+	}
+	report, err := ask()
+	if err != nil {
+		return err
+	}
+	if o.fix.fix && !report.Healthy() && !report.Dead {
+		return o.fix.cure(cmd, report, o.json, ask)
+	}
+	return printDoctor(cmd, report, o.json, o.verbose || peer != "")
+}
+
+// several asks all tunnels at once. One that cannot be asked keeps no other from being told of.
+func (o *doctorOptions) several(cmd *cobra.Command, names []string) error {
+	reports := make([]*diagnose.DoctorReport, len(names))
+	errs := make([]error, len(names))
+	var asked sync.WaitGroup
+	for i, name := range names {
+		asked.Go(func() { reports[i], errs[i] = askDoctor(cmd, name, o.req) })
+	}
+	asked.Wait()
+	reports = slices.DeleteFunc(reports, func(r *diagnose.DoctorReport) bool { return r == nil })
+	failed := errors.Join(errs...)
+	if len(reports) == 0 {
+		return failed
+	}
+	all, unseen := node.List()
+	addDead(reports[0], all, unseen)
+	status := error(nil)
+	if slices.ContainsFunc(reports, func(r *diagnose.DoctorReport) bool { return !r.Healthy() }) {
+		status = statusFault
+	}
+	err := printReport(cmd, reports, o.json, func() error {
+		for i, r := range reports {
+			if i > 0 {
+				if _, err := fmt.Fprintln(cmd.OutOrStdout()); err != nil {
+					return fmt.Errorf("write report: %w", err)
+				}
+			}
+			if err := writeDoctor(cmd, r, o.verbose); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err = quietly(err); err != nil {
+		return err
+	}
+	if failed != nil && status != nil {
+		report(cmd.ErrOrStderr(), failed)
+		return status
+	}
+	return errors.Join(failed, status)
+}
+
+// quietly takes it for no error that who reads has enough.
+func quietly(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
 }
 
 // runDoctor asks the node that args name. What dead nodes have left on the host
@@ -94,24 +177,37 @@ func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*d
 	} else {
 		name, err = pickNode(cmd, all, unseen)
 	}
-	var c *control.Client
-	if err == nil {
-		c, err = dialNode(cmd, name)
-	}
 	var report *diagnose.DoctorReport
-	var dead *deadError
-	switch {
-	case errors.As(err, &dead):
-		report = &diagnose.DoctorReport{Interface: dead.node.Name, Dead: true}
-	case err != nil:
-		return nil, err
-	default:
-		done := waiting(cmd, "watching %s for %v", name, req.For)
-		report, err = c.Doctor(cmd.Context(), req)
-		if done(); err != nil {
-			return nil, fmt.Errorf("doctor of %s: %w", name, err)
-		}
+	if err == nil {
+		report, err = askDoctor(cmd, name, req)
 	}
+	var dead *deadError
+	if errors.As(err, &dead) {
+		report, err = &diagnose.DoctorReport{Interface: dead.node.Name, Dead: true}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	addDead(report, all, unseen)
+	return report, nil
+}
+
+// askDoctor asks one tunnel.
+func askDoctor(cmd *cobra.Command, name string, req explain.DoctorRequest) (*diagnose.DoctorReport, error) {
+	c, err := dialNode(cmd, name)
+	if err != nil {
+		return nil, err
+	}
+	done := waiting(cmd, "watching %s for %v", name, req.For)
+	report, err := c.Doctor(cmd.Context(), req)
+	if done(); err != nil {
+		return nil, fmt.Errorf("doctor of %s: %w", name, err)
+	}
+	return report, nil
+}
+
+// addDead adds what dead nodes have left on the host, and what could not be looked at.
+func addDead(report *diagnose.DoctorReport, all []node.Known, unseen error) {
 	for i := range all {
 		if k := &all[i]; k.State == node.StateDead && (len(k.Left) > 0 || k.Name == report.Interface) {
 			report.Findings = append(report.Findings, diagnose.Finding{
@@ -121,19 +217,23 @@ func runDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*d
 	if unseen != nil {
 		report.Unchecked = append(report.Unchecked, unseen.Error())
 	}
-	return report, nil
 }
 
-func printDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, asJSON bool) error {
-	if err := printReport(cmd, report, asJSON, func() error {
-		return render.Doctor(cmd.OutOrStdout(), report, textOptions(cmd))
-	}); err != nil {
+func printDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, asJSON, whole bool) error {
+	err := printReport(cmd, report, asJSON, func() error { return writeDoctor(cmd, report, whole) })
+	if err = quietly(err); err != nil {
 		return err
 	}
 	if !report.Healthy() {
 		return statusFault
 	}
 	return nil
+}
+
+func writeDoctor(cmd *cobra.Command, report *diagnose.DoctorReport, whole bool) error {
+	opt := textOptions(cmd)
+	opt.Whole = whole
+	return render.Doctor(cmd.OutOrStdout(), report, opt)
 }
 
 // doctorReport is what doctor says; without --fix it lacks Applied.
@@ -145,7 +245,7 @@ type doctorReport struct {
 // cure prints a report, and applies the fixes of its faults one after the other.
 func (o *fixOptions) cure(cmd *cobra.Command, r *diagnose.DoctorReport, asJSON bool, again func() (*diagnose.DoctorReport, error)) error {
 	if !asJSON {
-		if err := render.Doctor(cmd.OutOrStdout(), r, textOptions(cmd)); err != nil {
+		if err := writeDoctor(cmd, r, false); err != nil {
 			return err
 		}
 	}

@@ -86,13 +86,13 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return err
 	}
-	log, steps := slog.New(handler), newStepLines(cmd, f.quiet)
+	log, steps := slog.New(handler), newStepLines(cmd, f)
+	defer steps.flush()
 	services, err := f.services.services()
 	if err != nil {
 		return err
 	}
-	target := cfg.Services.Stdio
-	if target != "" && parent != nil {
+	if cfg.Services.Stdio != "" && parent != nil {
 		return withHint(fmt.Errorf("%s: STDIOTunnel: in the background there is no standard input", path), "wgnode run "+path)
 	}
 	manager := takeNotifier()
@@ -129,7 +129,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		}
 	})
 	defer stopping()
-	piped := pipeStdio(ctx, stop, cmd, n, target)
+	piped := pipeStdio(ctx, stop, cmd, n, cfg.Services.Stdio)
 	err = n.Run(ctx)
 	stop()
 	err = errors.Join(err, <-piped, n.Close())

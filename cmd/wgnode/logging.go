@@ -92,18 +92,32 @@ type stepLines struct {
 	mu   sync.Mutex
 	to   io.Writer
 	into *slog.Logger // nil until then
+	fold *foldedLines // nil: each line is told
 }
 
 // newStepLines are those of a node that cmd brings up.
-func newStepLines(cmd *cobra.Command, quiet bool) *stepLines {
+func newStepLines(cmd *cobra.Command, f *upFlags) *stepLines {
 	s := &stepLines{to: cmd.ErrOrStderr()}
 	if isJournal(s.to) {
 		s.to = &journalLines{s.to}
 	}
-	if quiet {
+	switch {
+	case f.quiet:
 		s.to = &quietLines{s.to}
+	case !f.verbose:
+		s.fold = &foldedLines{to: s.to}
+		s.to = s.fold
 	}
 	return s
+}
+
+// flush writes what was held back to be one line with what might have come.
+func (s *stepLines) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fold != nil {
+		_ = s.fold.flush() // nobody may be there to read it
+	}
 }
 
 // Write writes whole lines.
@@ -122,6 +136,7 @@ func (s *stepLines) Write(b []byte) (int, error) {
 // ready is the reporter's. Where that cuts the ties to the terminal, what comes
 // next goes to the log.
 func (s *stepLines) ready(parent *reporter, f *logFlags, log *slog.Logger) error {
+	s.flush()
 	err := parent.ready(f.file)
 	if err == nil && parent != nil {
 		s.mu.Lock()

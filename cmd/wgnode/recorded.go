@@ -182,8 +182,8 @@ func explainRecording(cmd *cobra.Command, path string, req explain.Request, asJS
 	})
 }
 
-func doctorRecording(cmd *cobra.Command, path string, asJSON bool) error {
-	if done, err := doctorBundle(cmd, path, asJSON); done {
+func doctorRecording(cmd *cobra.Command, path string, asJSON, whole bool) error {
+	if done, err := doctorBundle(cmd, path, asJSON, whole); done {
 		return err
 	}
 	return withRecording(cmd, path, func(r *recording.Reader) error {
@@ -191,7 +191,7 @@ func doctorRecording(cmd *cobra.Command, path string, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		return printDoctor(cmd, report, asJSON)
+		return printDoctor(cmd, report, asJSON, whole)
 	})
 }
 

@@ -288,14 +288,18 @@ func completeStatus(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 }
 
 // completePeerFlag offers the names of the peers of the tunnel that is named, or of all.
-func completePeerFlag(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func completePeerFlag(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 	names := args
 	if len(names) == 0 {
 		names, _ = lookable() // nobody wants an error message in the line that is being typed
 	}
 	var words []string
 	for _, name := range names {
-		words = append(words, peerNames(cmd, name)...)
+		for _, word := range peerNames(cmd, name) {
+			if strings.HasPrefix(word, begin) { // a shell need not read ten thousand
+				words = append(words, word)
+			}
+		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
 }

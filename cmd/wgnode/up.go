@@ -30,7 +30,7 @@ type upFlags struct {
 	stale             time.Duration
 	openTables        bool
 	services          serviceFlags
-	quiet             bool
+	quiet, verbose    bool
 	dryRun, json      bool // of up alone
 	ifNeeded          bool
 }
@@ -40,6 +40,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false,
 		"use a userspace network stack: no interface, no privileges; --netstack=false: require a real interface")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "do not print what is done, only what is wrong")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print a line for each route, also where they are many")
 	f.services.add(cmd)
 	cmd.Flags().BoolVar(&f.sessionKeys, "session-keys", false,
 		"keep session keys in memory, for record --keys; anyone who gets them can decrypt recorded traffic")
@@ -81,7 +82,8 @@ packets can pass. CONF is the path of a .conf (wg-quick's format) or of a .toml
 .conf. Without an argument it uses wgnode.toml in this folder, or else the only
 .conf in /etc/wireguard. A process stays in the background; wgnode down ends it.
 
-Each step is printed as it is done. If one fails, or on Ctrl-C, all is undone but what
+Each step is printed as it is done; of more than 20 routes in a row there is one line,
+unless --verbose is given. If one fails, or on Ctrl-C, all is undone but what
 PreUp and PostUp hooks did: those that ran are listed. As with wg-quick, PreDown and
 PostDown do not run then.
 
@@ -190,6 +192,9 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 	if f.quiet {
 		args = append(args, "--quiet")
 	}
+	if f.verbose {
+		args = append(args, "--verbose")
+	}
 	if f.openTables {
 		args = append(args, "--open-tables")
 	}
@@ -225,7 +230,8 @@ func showVerdicts(ctx context.Context, cmd *cobra.Command, name string) error {
 }
 
 func newDownCommand() *cobra.Command {
-	return &cobra.Command{
+	var verbose bool
+	cmd := &cobra.Command{
 		Use:   "down [CONF|NAME]",
 		Short: "Take a tunnel down",
 		Long: `Down takes down a tunnel that wgnode up or wgnode run brought up, and undoes
@@ -249,8 +255,15 @@ fails, the tunnel stays up.`,
 			ctx, stop := interrupted(cmd.Context())
 			defer stop()
 			out, done := untilOutput(cmd, cmd.ErrOrStderr(), "waiting for %s to go down", name)
+			fold := &foldedLines{to: out}
+			if !verbose {
+				out = fold
+			}
 			err = node.Down(ctx, name, node.DownOptions{Out: out, Shell: hook.Terminal()})
 			done()
+			if ferr := fold.flush(); err == nil {
+				err = ferr
+			}
 			switch {
 			case errors.Is(err, node.ErrNotUp) && os.Geteuid() != 0:
 				return becomeRoot(cmd) // those of this user are not all
@@ -264,6 +277,8 @@ fails, the tunnel stays up.`,
 		},
 		ValidArgsFunction: completeDown,
 	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print a line for each route, also where they are many")
+	return cmd
 }
 
 // nodeToEnd is the node that down is about. One that was killed can be taken down,

@@ -135,7 +135,7 @@ func peersOf(states []tunnel.PeerState, said *uapi.Status, kept *explain.Kept, r
 func judge(p *overview.Peer, judged *explain.KeptPeer) {
 	v := &judged.Verdict
 	p.State = judged.State
-	p.Verdict = &overview.Verdict{Code: v.Code, Class: v.Class(), Healthy: v.Healthy(), Certain: v.Certain,
+	p.Verdict = &overview.Judgment{Code: v.Code, Class: v.Class(), Healthy: v.Healthy(), Certain: v.Certain,
 		Checkpoint: v.Checkpoint.String(), Where: v.Where, Summary: v.Summary, Since: judged.Since}
 	if rt := judged.RoundTrip; rt.Took > 0 {
 		p.RTT = &overview.RTT{Took: rt.Took, Of: overview.OfHandshake, At: rt.At}

@@ -96,7 +96,7 @@ type Peer struct {
 	RxBytes   uint64         `json:"rx_bytes"`
 	TxBytes   uint64         `json:"tx_bytes"`
 	Rates     *Rates         `json:"rates,omitempty"`
-	Verdict   *Verdict       `json:"verdict,omitempty"` // nil: not found out yet
+	Verdict   *Judgment      `json:"verdict,omitempty"` // nil: not found out yet
 	// Drops counts its dropped packets by reason, since the node began.
 	Drops      map[string]uint64           `json:"drops,omitempty"`
 	AllowedIPs diagnose.List[netip.Prefix] `json:"allowed_ips,omitempty"`
@@ -123,8 +123,8 @@ type RTTSource string
 // processor takes for that is in it, so that a round trip through the tunnel is shorter as a rule.
 const OfHandshake RTTSource = "handshake"
 
-// Verdict is a doctor's of a peer, in short. The whole one has evidence and a fix.
-type Verdict struct {
+// Judgment is a doctor's verdict of a peer, in short. The whole one has evidence and a fix.
+type Judgment struct {
 	Code       diagnose.Code  `json:"code"`
 	Class      diagnose.Class `json:"class"`
 	Healthy    bool           `json:"healthy"`

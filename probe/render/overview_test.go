@@ -22,21 +22,21 @@ func aHub() *overview.Overview {
 	var peers []overview.Peer
 	for i := range 200 {
 		p := overview.Peer{PublicKey: key.Public{byte(i), 1}, State: diagnose.StateStale, Idle: true, Handshake: now.Add(-time.Hour),
-			Verdict: &overview.Verdict{Code: diagnose.Idle}}
+			Verdict: &overview.Judgment{Code: diagnose.Idle}}
 		switch i {
 		case 7:
 			p.Name, p.State, p.Idle = "the office in the old town", diagnose.StateFailing, false
 			p.Endpoint = netip.MustParseAddrPort("203.0.113.7:51820")
-			p.Verdict = &overview.Verdict{Code: diagnose.NoResponse, Summary: "the peer does not answer: 3 initiations were sent"}
+			p.Verdict = &overview.Judgment{Code: diagnose.NoResponse, Summary: "the peer does not answer: 3 initiations were sent"}
 		case 8:
 			p.Name, p.State, p.Idle = "evil\x1b[31m\nname", diagnose.StateFailing, false
-			p.Verdict = &overview.Verdict{Code: diagnose.PSKMismatch, Certain: true, Summary: "the preshared keys differ"}
+			p.Verdict = &overview.Judgment{Code: diagnose.PSKMismatch, Certain: true, Summary: "the preshared keys differ"}
 		case 9:
 			p.Name, p.State, p.Idle = "ipv6", diagnose.StateUp, false
 			p.Endpoint = netip.MustParseAddrPort("[2001:db8:1234:5678:9abc:def0:1234:5678%eth0]:51820")
 			p.Handshake, p.RTT = now.Add(-90*time.Second), &overview.RTT{Took: 23 * time.Millisecond}
 			p.Rates = &overview.Rates{Rx: 1.5e6, Tx: 999, Over: time.Second}
-			p.Verdict = &overview.Verdict{Code: diagnose.Healthy, Healthy: true}
+			p.Verdict = &overview.Judgment{Code: diagnose.Healthy, Healthy: true}
 		}
 		peers = append(peers, p)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // whereabouts writes where a peer is, how that is known, and where it has been.
-func (t *text) whereabouts(w *diagnose.Whereabouts) {
+func (t *text) whereabouts(w *diagnose.Whereabouts, indent int) {
 	if w == nil {
 		return
 	}
@@ -25,8 +25,8 @@ func (t *text) whereabouts(w *diagnose.Whereabouts) {
 		}
 		parts = append(parts, fmt.Sprintf("before %s, %s", was.Endpoint, heard))
 	}
-	t.to(2)
-	t.wrap(dim, strings.Join(parts, "; "), 4, "")
+	t.to(indent)
+	t.wrap(dim, strings.Join(parts, "; "), indent+2, "")
 }
 
 // clock is a time of day, to the second.

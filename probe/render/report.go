@@ -48,43 +48,6 @@ func (t *text) level(l probe.Level) {
 	}
 }
 
-// Doctor writes r as text: of each peer the ladder and the verdict, then the
-// findings. See [Report].
-func Doctor(w io.Writer, r *diagnose.DoctorReport, opt Options) error {
-	t := text{opt: &opt}
-	t.put(bold, r.Interface)
-	t.newline()
-	t.level(r.Level)
-	for i := range r.Peers {
-		p := &r.Peers[i]
-		t.newline()
-		t.put(plain, "peer ")
-		if p.PeerName != "" {
-			t.put(bold, p.PeerName)
-			t.put(plain, "  ")
-		}
-		t.put(dim, p.Peer)
-		if p.State != "" {
-			t.put(plain, "  ")
-			t.put(stateStyles[p.State], string(p.State))
-		}
-		t.newline()
-		t.whereabouts(p.Endpoint)
-		t.ladder(p.Ladder, 2)
-		t.verdict(&p.Verdict, 2)
-		t.drops("dropped: ", p.Drops, 2)
-	}
-	t.drops("dropped, from no known peer: ", r.Drops, 0)
-	t.findings(r.Findings)
-	if len(r.Findings) == 0 {
-		t.newline()
-		t.put(plain, "No other problems found.")
-		t.newline()
-	}
-	t.list("Not checked", r.Unchecked)
-	return t.writeTo(w)
-}
-
 // stateStyles are the colors of states; those that say nothing either way have
 // none.
 var stateStyles = map[diagnose.State]eventtext.Style{
@@ -212,23 +175,10 @@ var places = map[diagnose.Where]string{
 func (t *text) verdict(v *diagnose.Verdict, indent int) {
 	t.newline()
 	t.to(indent)
-	st := red
-	switch {
-	case v.Healthy():
-		st = green
-		t.mark(diagnose.Pass)
-	case v.Code == diagnose.Idle:
-		st = yellow
-		t.mark(diagnose.Unknown)
-	default:
-		t.mark(diagnose.Fail)
-	}
+	t.verdictSign(v)
 	t.put(plain, " ")
-	t.put(st, string(v.Code))
+	t.verdictCode(v)
 	body := indent + 2
-	if !v.Healthy() && v.Code != diagnose.Idle {
-		t.put(plain, " ("+verdictPlace(v)+")")
-	}
 	t.newline()
 	if v.Summary != "" {
 		t.to(body)
@@ -244,6 +194,31 @@ func (t *text) verdict(v *diagnose.Verdict, indent int) {
 	}
 	t.section("What to do", len(v.Fix), body)
 	t.fix(v.Fix, body+2)
+}
+
+// verdictSign says in one column whether something is wrong.
+func (t *text) verdictSign(v *diagnose.Verdict) {
+	switch {
+	case v.Healthy():
+		t.mark(diagnose.Pass)
+	case v.Code == diagnose.Idle:
+		t.mark(diagnose.Unknown)
+	default:
+		t.mark(diagnose.Fail)
+	}
+}
+
+// verdictCode says what, and of a fault where.
+func (t *text) verdictCode(v *diagnose.Verdict) {
+	switch {
+	case v.Healthy():
+		t.put(green, string(v.Code))
+	case v.Code == diagnose.Idle:
+		t.put(yellow, string(v.Code))
+	default:
+		t.put(red, string(v.Code))
+		t.put(plain, " ("+verdictPlace(v)+")")
+	}
 }
 
 // doubts say in words how what proves nothing is known.

@@ -143,10 +143,16 @@ func TestDoctor(t *testing.T) {
 	want := `
 wg0
 
+peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=  failing
+
+  ✗ no-endpoint (config, at A2, on this host, certain)
+
+    What to do
+      wg set wg0 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA= endpoint HOST:PORT
+
 peer alice  xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  up
   endpoint 203.0.113.2:51820, one of 2 addresses of vpn.example:51820; heard at
     22:13:20; before [2001:db8::2]:51820, not heard there
-  ✓ B8 udp-send    encrypted reply sent
 
   ✓ healthy
     Data passes both ways.
@@ -155,13 +161,6 @@ peer bob  xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  stale
 
   ? idle
     Nobody calls.
-
-peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=  failing
-
-  ✗ no-endpoint (config, at A2, on this host, certain)
-
-    What to do
-      wg set wg0 peer gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA= endpoint HOST:PORT
 
 No other problems found.
 

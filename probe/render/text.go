@@ -15,6 +15,8 @@ import (
 type Options struct {
 	eventtext.Options
 	Width int // columns to wrap at, 80 if 0; commands are never wrapped
+	// Whole has each peer of a doctor's report told of in full.
+	Whole bool
 }
 
 const (

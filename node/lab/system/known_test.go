@@ -55,6 +55,7 @@ func TestKnowsDeadNodes(t *testing.T) {
 		}{
 			{wgnode("doctor"), 2, died},
 			{wgnode("doctor", "wg0"), 2, "! node-died: "},
+			{wgnode("status"), 1, died},
 			{wgnode("explain", "10.0.0.2"), 1, "wgnode: " + todo},
 			{wgnode("explain", "wg0", "10.0.0.2"), 1, "wgnode: " + todo},
 			{wgnode("watch"), 1, "wgnode: " + todo},
@@ -138,6 +139,8 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 		says(t, s.A, 1, nobody(args...), "wgnode: wg0 belongs to root: only that user can query it\n",
 			"wgnode: hint: run it as root: sudo wgnode "+strings.Join(args, " ")+"\n")
 	}
+	says(t, s.A, 1, nobody("status"), "wg0  foreign\n  wg0 belongs to root: only that user can query it\n",
+		"run it as root: sudo wgnode status\n", "not seen: nodes of root and of other users")
 	says(t, s.A, 1, nobody("show"), "Unable to access interface wg0: Permission denied\n")
 	says(t, s.A, 1, nobody("show", "wg0"), "Unable to access interface: Permission denied\n")
 	says(t, s.A, 0, nobody("show", "interfaces"), "wg0\n")
@@ -186,6 +189,7 @@ func TestKnowsStoppedNodes(t *testing.T) {
 		says(t, s.A, 1, append([]string{s.Wgnode}, args...),
 			"node wg0: its process "+pid+" is stopped and answers nothing\n", "hint: let it go on: kill -CONT "+pid+"\n")
 	}
+	says(t, s.A, 1, []string{s.Wgnode, "status"}, "its process "+pid+" is stopped and answers nothing\n", "let it go on: kill -CONT "+pid+"\n")
 	s.A.Run("kill", "-CONT", pid)
 	s.A.Run(s.Wgnode, "reload", "wg0")
 	s.A.Run(s.Wgnode, "down", "wg0")

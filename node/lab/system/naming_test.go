@@ -3,12 +3,14 @@
 package system
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
+	"github.com/wgnode/wgnode/probe/diagnose"
 )
 
 // Every command finds the node by each word that up finds it by. The shell leads
@@ -171,9 +173,14 @@ func TestWhichNodeIsMeant(t *testing.T) {
 	sitetest.Fails(t, h, 2, "missing DEST", wgnode, "trace", "one")
 
 	h.Run(wgnode, "up", dir+"/two.toml")
-	for _, command := range [][]string{{"down"}, {"reload"}, {"save"}, {"doctor"}, {"trace", "10.66.0.2"}, {"watch"},
+	for _, command := range [][]string{{"down"}, {"reload"}, {"save"}, {"doctor", "--fix", "--yes"}, {"trace", "10.66.0.2"}, {"watch"},
 		{"connect", "10.66.0.2:22"}} {
 		sitetest.Fails(t, h, 1, "more than one tunnel is running; choose one: one, two", append([]string{wgnode}, command...)...)
+	}
+	var reports []diagnose.DoctorReport // doctor looks at all of them
+	out := h.Run("sh", "-c", wgnode+" doctor --json || test $? = 2")
+	if err := json.Unmarshal([]byte(out), &reports); err != nil || len(reports) != 2 || reports[1].Interface != "two" {
+		t.Errorf("doctor printed %v\n%s", err, out)
 	}
 	h.Run(in(dir+"/sub", wgnode+" up")...)
 	h.Run(in(dir+"/sub", wgnode+" down")...) // the one that up means, too
