@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/probe/patience"
 )
@@ -44,6 +45,29 @@ func TestOverview(t *testing.T) {
 		t.Errorf("an unknown order: %v", err)
 	}
 }
+
+// Verdicts are found out when somebody asks, once for all who do, and tell since when they are the
+// same.
+func TestKeeper(t *testing.T) {
+	alice, _ := pair(t)
+	k := explain.NewKeeper(alice.Subject, func(context.Context) {})
+	defer k.Close()
+	first := k.Kept(patience.Limit())
+	if first == nil || len(first.Peers) != 1 || first.ByKey[bobOf(alice)] == nil {
+		t.Fatalf("%+v", first)
+	}
+	patience.Until(t, "it is found out anew", func() bool { return k.Kept(0) != first })
+	then := k.Kept(0)
+	if !then.At.After(first.At) || !then.Peers[0].Since.Equal(first.Peers[0].Since) || then.Peers[0].Since.After(first.At) {
+		t.Errorf("first %+v, then %+v", first, then)
+	}
+	k.Close()
+	if k.Kept(patience.Limit()) == nil { // which waits for nothing
+		t.Error("what is kept is forgotten")
+	}
+}
+
+func bobOf(alice *stackNode) key.Public { return alice.Config().Peers[0].PublicKey }
 
 // BenchmarkOverview is a look at a hub with a client, by one who sees it first, and has to wait for
 // a doctor, and by one who looks on.

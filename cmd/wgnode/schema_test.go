@@ -23,7 +23,8 @@ var update = flag.Bool("update", false, "write the documents in docs/schema inst
 // documents are those of docs/schema: what each command prints with --json.
 var documents = []schematest.Document{
 	{Name: "explain", Title: "wgnode explain --json", Type: reflect.TypeFor[bothReport](), Forms: diagnose.JSONForms()},
-	{Name: "doctor", Title: "wgnode doctor --json", Type: reflect.TypeFor[doctorReport](), Forms: diagnose.JSONForms()},
+	{Name: "doctor", Title: "wgnode doctor --json; of several tunnels an array of these",
+		Type: reflect.TypeFor[doctorReport](), Forms: diagnose.JSONForms()},
 	{Name: "status", Title: "wgnode status --json: with --watch each line", Type: reflect.TypeFor[overview.Overview]()},
 	{Name: "trace", Title: "wgnode trace --json", Type: reflect.TypeFor[walk.Walk]()},
 	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},

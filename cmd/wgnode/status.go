@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/probe/render"
@@ -60,7 +61,8 @@ session and without a fault, are counted and not listed; at most 50 are listed. 
 --peer and --state list more.
 
 The verdicts are those that the node keeps, found out anew while somebody looks. It
-sends nothing. The level says how much is known of a tunnel's packets: device is
+sends nothing. Findings, and the state degraded that follows from them, take a look
+at the whole host: they are doctor's alone. The level says how much is known of a tunnel's packets: device is
 wgnode's own, exact, half and capture are of the kernel's WireGuard.
 
 With --watch it goes on until it is interrupted, and repaints a terminal; where it is
@@ -76,7 +78,7 @@ Exit status: 0 it could look, 1 it could not. Faults of peers do not change it: 
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.peer, "peer", "", "only the `PEER` of that name, key or beginning of a key")
-	f.StringSliceVar(&o.states, "state", nil, "only peers in that `STATE`: failing, degraded, handshaking, up, stale, never-seen")
+	f.StringSliceVar(&o.states, "state", nil, "only peers in that `STATE`: failing, handshaking, up, stale, never-seen")
 	f.StringVar(&o.sort, "sort", "faults", "order of peers: faults, name, handshake, rate, bytes, rtt")
 	f.IntVar(&o.limit, "limit", listedPeers, "peers of a tunnel to list at most, 0 for all")
 	f.BoolVar(&o.all, "all", false, "list all peers, the idle ones, too")
@@ -92,7 +94,9 @@ Exit status: 0 it could look, 1 it could not. Faults of peers do not change it: 
 
 func stateWords() (words []string) {
 	for _, s := range overview.States() {
-		words = append(words, string(s))
+		if s != diagnose.StateDegraded { // which is doctor's
+			words = append(words, string(s))
+		}
 	}
 	return words
 }

@@ -125,7 +125,7 @@ func peersOf(states []tunnel.PeerState, said *uapi.Status, kept *explain.Kept, r
 				judge(&p, judged)
 			}
 		}
-		p.Idle = p.State == diagnose.StateStale || p.State == diagnose.StateNeverSeen
+		p.Idle = overview.Idle(p.State)
 		peers = append(peers, p)
 	}
 	return peers
@@ -133,10 +133,8 @@ func peersOf(states []tunnel.PeerState, said *uapi.Status, kept *explain.Kept, r
 
 // judge has p tell what a doctor has said of it.
 func judge(p *overview.Peer, judged *explain.KeptPeer) {
-	v := &judged.Verdict
-	p.State = judged.State
-	p.Verdict = &overview.Judgment{Code: v.Code, Class: v.Class(), Healthy: v.Healthy(), Certain: v.Certain,
-		Checkpoint: v.Checkpoint.String(), Where: v.Where, Summary: v.Summary, Since: judged.Since}
+	p.State, p.Verdict = judged.State, overview.Judge(&judged.Verdict)
+	p.Verdict.Since = judged.Since
 	if rt := judged.RoundTrip; rt.Took > 0 {
 		p.RTT = &overview.RTT{Took: rt.Took, Of: overview.OfHandshake, At: rt.At}
 	}

@@ -1,6 +1,7 @@
 package overview
 
 import (
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
 )
@@ -121,5 +123,27 @@ func TestRequestPassesAQuery(t *testing.T) {
 	}
 	if !slices.Contains(States(), diagnose.StateDegraded) {
 		t.Error("a state lacks")
+	}
+}
+
+// A report says at a glance what it says at length.
+func TestOfReport(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	k := key.Public{5}
+	r := &diagnose.DoctorReport{Interface: "wg0", Level: probe.LevelHalf, Peers: []diagnose.PeerReport{
+		{Peer: k.String(), PeerName: "office", State: diagnose.StateStale, HandshakeAge: time.Hour,
+			Endpoint: &diagnose.Whereabouts{Endpoint: netip.MustParseAddrPort("192.0.2.1:9")}, Verdict: diagnose.Verdict{Code: diagnose.Idle}},
+		{PeerName: "broken", State: diagnose.StateFailing,
+			Verdict: diagnose.Verdict{Code: diagnose.NoResponse, Checkpoint: probe.A3, Summary: "no answer"}},
+	}}
+	got := OfReport(r, at, &Request{})
+	if labels(got) != "broken office" || got.Kind != KindKernel || got.Idle != 1 || !got.VerdictsAt.Equal(at) {
+		t.Fatalf("%+v", got)
+	}
+	if v := got.Peers[0].Verdict; v.Code != diagnose.NoResponse || v.Checkpoint != "A3" || v.Healthy || v.Summary == "" {
+		t.Errorf("%+v", v)
+	}
+	if p := &got.Peers[1]; p.PublicKey != k || !p.Handshake.Equal(at.Add(-time.Hour)) || p.Endpoint.Port() != 9 || !p.Idle || p.Rates != nil {
+		t.Errorf("%+v", p)
 	}
 }
