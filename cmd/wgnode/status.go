@@ -15,6 +15,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/overview"
@@ -185,6 +187,8 @@ func newHost(ctx context.Context, cmd *cobra.Command) *node.Host {
 				err = stopped
 			case err == nil:
 				err = unusable(cmd, k)
+			case errors.Is(err, control.ErrEarlier):
+				err = withHint(err, "until it is brought up anew: wgnode doctor "+config.ShellQuote(k.Name))
 			case k.State == node.StateKernel:
 				err = kernelError(cmd, err)
 			}

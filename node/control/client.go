@@ -22,6 +22,9 @@ import (
 // ErrEnded: what was asked went down in the middle of an answer.
 var ErrEnded = errors.New("the node went down")
 
+// ErrEarlier: who is asked is of an earlier release, which does not know the question.
+var ErrEarlier = errors.New("it is of an earlier release of wgnode, which does not tell that")
+
 // maxAnswer bounds what a client reads of an answer, in bytes: the state of a hundred
 // thousand peers fits.
 const maxAnswer = 256 << 20
@@ -138,6 +141,9 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	defer res.Body.Close()
 	var answer errorAnswer
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxBody)).Decode(&answer); err != nil || answer.Error == "" {
+		if res.StatusCode == http.StatusNotFound {
+			return nil, fmt.Errorf("node %s: %w", c.name, ErrEarlier)
+		}
 		return nil, fmt.Errorf("node %s: answers %s", c.name, res.Status)
 	}
 	return nil, errors.New(answer.Error)

@@ -1,10 +1,19 @@
 package control
 
 import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -39,5 +48,35 @@ func TestSamples(t *testing.T) {
 		case got == nil || got.Over != c.over || got.Rx != c.rateRx || got.Tx != 0:
 			t.Errorf("after %v: %+v, want %v over %v", c.after, got, c.rateRx, c.over)
 		}
+	}
+}
+
+// A node of an earlier release says so, in words.
+func TestOverviewOfEarlierRelease(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.NewServeMux()}
+	go func() { _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	c := NewClient("wg0", func(context.Context) (*net.UnixConn, error) {
+		return net.DialUnix("unix", nil, l.Addr().(*net.UnixAddr))
+	})
+	if _, err := c.Overview(t.Context(), overview.Request{}); !errors.Is(err, ErrEarlier) || !strings.Contains(err.Error(), "wg0") {
+		t.Error(err)
+	}
+}
+
+// What is served of a WireGuard that no doctor has looked at is what it tells itself.
+func TestOverviewOfOne(t *testing.T) {
+	f := newFake(t)
+	c := f.serve(t)
+	got, err := c.Overview(t.Context(), overview.Request{Sort: overview.SortName, Limit: 1, Few: 1})
+	if err != nil || got.Total != 1 || got.Kind != overview.KindKernel || got.Level != probe.LevelCapture || len(got.Peers) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if p := &got.Peers[0]; p.PublicKey != f.peer || p.Name != f.name || p.State != diagnose.StateNeverSeen || !p.Idle || len(p.AllowedIPs) != 1 {
+		t.Errorf("%+v", p)
 	}
 }
