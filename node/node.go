@@ -18,6 +18,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
@@ -69,6 +70,9 @@ type Options struct {
 	// MetricsHosts are names under which it may be asked, besides those of the
 	// configuration.
 	MetricsHosts []string
+	// HistoryDir is the folder where the states of peers are kept over days, as package history has
+	// it; "" for nowhere. That it cannot be written is logged, and no reason to stop.
+	HistoryDir string
 	// StaleAfter is the age of the latest handshake at which a peer that should
 	// be heard of counts as moved, so that its endpoint's name is looked up again;
 	// 135 s if 0. Only tests have a reason to change it.
@@ -121,9 +125,10 @@ type Node struct {
 	killSwitch     *nftables.KillSwitch
 	keepKillSwitch bool // when the node ends
 
-	uapi    *uapiServer  // nil: none
-	control net.Listener // nil: none
-	monitor *monitor     // nil: none; a reload, of which there is one at a time, changes it
+	uapi    *uapiServer   // nil: none
+	control net.Listener  // nil: none
+	book    *history.Book // of the peers' states; nil: none is kept
+	monitor *monitor      // nil: none; a reload, of which there is one at a time, changes it
 
 	services services // none, unless net is there
 
@@ -210,6 +215,9 @@ func (n *Node) serve(ctx context.Context) error {
 	if n.control != nil {
 		tasks = append(tasks, controlTask{n})
 	}
+	if n.book != nil {
+		tasks = append(tasks, historyTask{n})
+	}
 	err := runTasks(ctx, tasks)
 	if errors.Is(err, errGone) {
 		n.opt.Logger.Info("the node ends", "interface", n.name, "reason", err)
@@ -255,6 +263,7 @@ func (n *Node) close() error {
 		errs = append(errs, closeSocket(n.uapi))
 	}
 	errs = append(errs, n.monitor.close())
+	n.closeHistory()
 	if n.killSwitch != nil && !n.keepKillSwitch {
 		n.guardian.tell(guardianMessage{KillSwitch: *n.killSwitch}) // from now on it may be gone
 	}

@@ -51,7 +51,14 @@ func startStack(t testing.TB, dir string, cfg *config.Config) *stackNode {
 // startMonitored starts a node that serves health and metrics at a place.
 func startMonitored(t testing.TB, dir string, cfg *config.Config, at config.Listen) *stackNode {
 	t.Helper()
-	n, err := Start(t.Context(), cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir, RecorderBytes: 1 << 20, Metrics: at})
+	return startWith(t, dir, cfg, Options{Metrics: at})
+}
+
+// startWith starts a node without an interface, with some options more.
+func startWith(t testing.TB, dir string, cfg *config.Config, o Options) *stackNode {
+	t.Helper()
+	o.Netstack, o.NoUAPI, o.RunDir, o.RecorderBytes = true, true, dir, 1<<20
+	n, err := Start(t.Context(), cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,6 +183,7 @@ func (n *Node) up(ctx context.Context) error {
 	if n.monitor, err = openMonitor(n.monitorAt(n.Config())); err != nil {
 		return err
 	}
+	n.openHistory()
 	if ctx.Err() != nil {
 		return fmt.Errorf("bring %s up: %w", n.name, context.Cause(ctx))
 	}

@@ -62,6 +62,8 @@ type lane struct {
 	last atomic.Uint64 // Seq of the latest published event
 	r    *Recorder
 
+	awaited atomic.Pointer[chan struct{}] // closed with the next event; nil: nobody waits, see Await
+
 	counted bool // its blocks keep a Tally
 
 	blocks  []block
@@ -180,6 +182,7 @@ func (b *Batch) End() {
 	l := b.l
 	l.last.Store(l.seq)
 	l.mu.Unlock()
+	l.announce()
 	if l.r.waiting.Load() != 0 {
 		l.r.wake()
 	}

@@ -101,7 +101,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		// Who waits to be told that it is ready waits for the interface.
 		FallBack: !f.interfaced && manager == "",
 		Explain:  f.explain, Out: steps, Shell: hook.Terminal(), Logger: log, RecorderBytes: int(f.recorder) << 20,
-		Guardian: guardian, Sender: passSocket, OpenTables: f.openTables, StaleAfter: f.stale,
+		Guardian: guardian, Sender: passSocket, OpenTables: f.openTables, StaleAfter: f.stale, HistoryDir: f.historyDir(),
 		Metrics: metrics, MetricsHosts: f.metricsHosts, Services: services})
 	if err != nil {
 		return refused(cmd, args, err, f.netstack)

@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/probe/merge"
 	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/probe/schema/schematest"
+	"github.com/wgnode/wgnode/probe/timeline"
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
@@ -26,6 +27,7 @@ var documents = []schematest.Document{
 	{Name: "doctor", Title: "wgnode doctor --json; of several tunnels an array of these",
 		Type: reflect.TypeFor[doctorReport](), Forms: diagnose.JSONForms()},
 	{Name: "status", Title: "wgnode status --json: with --watch each line", Type: reflect.TypeFor[overview.Overview]()},
+	{Name: "history", Title: "wgnode history --json", Type: reflect.TypeFor[timeline.Report]()},
 	{Name: "trace", Title: "wgnode trace --json", Type: reflect.TypeFor[walk.Walk]()},
 	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},
 	{Name: "code", Title: "wgnode explain CODE --json, wgnode help CODE --json", Type: reflect.TypeFor[codeReport]()},

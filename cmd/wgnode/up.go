@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/render"
@@ -29,6 +30,7 @@ type upFlags struct {
 	sessionKeys       bool
 	stale             time.Duration
 	openTables        bool
+	noHistory         bool
 	services          serviceFlags
 	quiet, verbose    bool
 	dryRun, json      bool // of up alone
@@ -47,6 +49,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().UintVar(&f.recorder, "recorder", probe.DefaultRecorderBytes>>20,
 		"memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	f.log.add(cmd)
+	cmd.Flags().BoolVar(&f.noHistory, "no-history", false, "do not keep the states of peers for wgnode history")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "",
 		"serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil,
@@ -144,6 +147,14 @@ An interface needs root, or a container with CAP_NET_ADMIN and /dev/net/tun.
 	return cmd
 }
 
+// historyDir is where the states of peers are kept, "" for nowhere.
+func (f *upFlags) historyDir() string {
+	if f.noHistory {
+		return ""
+	}
+	return history.Dir()
+}
+
 // listen is where --metrics says that health and metrics are served.
 func (f *upFlags) listen(cmd *cobra.Command) (at config.Listen, err error) {
 	return metricsAt(cmd, f.metrics, f.metricsHosts)
@@ -194,6 +205,9 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 	}
 	if f.verbose {
 		args = append(args, "--verbose")
+	}
+	if f.noHistory {
+		args = append(args, "--no-history")
 	}
 	if f.openTables {
 		args = append(args, "--open-tables")

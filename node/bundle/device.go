@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/peernames"
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
@@ -41,6 +42,16 @@ type devicePeer struct {
 	Sent       uint64         `json:"tx_bytes"`
 	Keepalive  int            `json:"persistent_keepalive,omitempty"` // seconds
 	AllowedIPs []netip.Prefix `json:"allowed_ips"`
+}
+
+// history is what became of the peers; none of a kernel device.
+func (s *Subject) history(context.Context) ([]byte, error) {
+	lines, err := history.Read(history.Dir(), s.Name)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	return asJSON(lines.Report(s.Name, now.AddDate(0, 0, -7), now), nil)
 }
 
 // device asks the device, wgnode's or the kernel's.

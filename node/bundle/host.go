@@ -74,6 +74,7 @@ func Sources(s *Subject) []Source {
 	all = append(all,
 		Source{Name: "status.json", What: "the state of the node", Limit: jsonLimit, Get: s.status},
 		Source{Name: "device.json", What: "the device and its peers", Limit: jsonLimit, Get: s.device},
+		Source{Name: "history.json", What: "the states of the peers in the last week", Limit: jsonLimit, Get: s.history},
 		Source{Name: "node.json", What: "what the host knows of the node", Limit: jsonLimit, Get: s.known},
 		config,
 		Source{Name: "links.txt", What: "network interfaces and addresses", Kind: Foreign, Limit: textLimit, Get: printed(links...)},

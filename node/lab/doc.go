@@ -12,7 +12,7 @@
 // of its own. The namespaces are what makes it a host:
 //
 //   - network: its own interfaces, routes, firewall and sockets;
-//   - mount: its own /run (thus /var/run/wireguard), /proc, /sys, and an /etc
+//   - mount: its own /run (thus /var/run/wireguard), /var/lib/wgnode, /proc, /sys, and an /etc
 //     in which resolv.conf, hosts, hostname and wireguard/ are private and all
 //     else is read-only, so that two hosts can both have a wg0;
 //   - PID: its own process table, with the holder as process 1;

@@ -140,6 +140,9 @@ func furnish(name string) error {
 	if err := joinVarRun(); err != nil {
 		return err
 	}
+	if err := furnishState(); err != nil {
+		return err
+	}
 	if err := furnishTUN(); err != nil {
 		return err
 	}
@@ -147,6 +150,18 @@ func furnish(name string) error {
 		return err
 	}
 	return furnishNetwork()
+}
+
+// furnishState gives the host a folder of its own for the histories of tunnels.
+func furnishState() error {
+	const dir = "/var/lib/wgnode"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make %s to mount on: %w", dir, err)
+	}
+	if err := unix.Mount("lab", dir, "tmpfs", 0, "mode=700"); err != nil {
+		return fmt.Errorf("mount tmpfs on %s: %w", dir, err)
+	}
+	return nil
 }
 
 // furnishTUN lets every user of the host open /dev/net/tun, as udev does on most

@@ -68,6 +68,8 @@ var uses = map[string]string{
 	"node/resolver/snapshot.go os.OpenFile":           "root's resolv.conf where it cannot be replaced, not through a link",
 	"node/resolver/snapshot.go os.Remove":             "root's resolv.conf, where there was none",
 	"node/rundir.go os.MkdirAll":                      "a run folder, which is checked then",
+	"node/history/book.go os.MkdirAll":                "a folder, which is checked then",
+	"node/history/book.go os.Rename":                  "in that folder",
 	"node/internal/sysctl/sysctl.go os.OpenFile":      "of the kernel",
 	"node/internal/sysctl/sysctl.go os.ReadFile":      "of the kernel",
 	"probe/host/clock/clock.go os.ReadFile":           "of the kernel",

@@ -43,6 +43,7 @@ var namingCommands = map[string]namedBy{
 	"ping":     {script: `wgnode ping $W 10.66.0.2 -c 1 -W 0.01 --json || test $? = 1`, want: `"interface": "wgs"`},
 	"status":   {script: `wgnode status $W --json`, want: `"interface": "wgs"`},
 	"doctor":   {script: `wgnode doctor $W --json || test $? = 2`, want: `"interface": "wgs"`},
+	"history":  {script: `wgnode history $W --json`, want: `"interface": "wgs"`},
 	"connect":  {script: `! wgnode connect $W 10.66.0.2:22 </dev/null`, want: "wgs"},
 	"reload":   {script: `wgnode reload $W && echo done`, want: "done"},
 	"save":     {script: `wgnode save $W && cat $FILE`, want: "10.66.0.1"},

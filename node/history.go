@@ -1,0 +1,74 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/wgnode/wgnode/node/history"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/key"
+)
+
+// openHistory begins to keep the states of peers over days. A host that has no place for that, such
+// as a container whose files are read-only, does without.
+func (n *Node) openHistory() {
+	if n.opt.HistoryDir == "" {
+		return
+	}
+	book, err := history.Create(n.opt.HistoryDir, n.name, time.Now())
+	if err != nil {
+		n.opt.Logger.Info("no history of peers is kept", "interface", n.name, "error", err)
+		return
+	}
+	n.book = book
+}
+
+// closeHistory ends it. That a disk is full keeps nothing else from being undone.
+func (n *Node) closeHistory() {
+	if n.book == nil {
+		return
+	}
+	if err := n.book.Close(time.Now()); err != nil {
+		n.opt.Logger.Error("the history has no end", "interface", n.name, "error", err)
+	}
+}
+
+// historyTask writes the history. It never ends the node.
+type historyTask struct{ n *Node }
+
+func (historyTask) String() string { return "keep the history" }
+
+func (t historyTask) Run(ctx context.Context) error {
+	n := t.n
+	history.Keep(ctx, n.book, history.Watched{
+		Interface: n.name,
+		Await: func(ctx context.Context, seen uint64) (uint64, error) {
+			return n.tun.Recorder().Await(ctx, probe.LaneControl, seen)
+		},
+		Peers: n.judged,
+		Log:   n.opt.Logger,
+	})
+	return nil
+}
+
+// judged are the verdicts on the peers of the configuration.
+func (n *Node) judged(ctx context.Context) ([]diagnose.PeerReport, error) {
+	kept, err := n.keeper.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	peers := make([]diagnose.PeerReport, 0, len(kept.Peers))
+	for i := range kept.Peers {
+		p := &kept.Peers[i].PeerReport
+		k, err := key.ParsePublic(p.Peer)
+		if err != nil {
+			return nil, fmt.Errorf("verdict on peer %q: %w", p.Peer, err)
+		}
+		if _, configured := n.tun.StateOf(k); configured {
+			peers = append(peers, *p)
+		}
+	}
+	return peers, nil
+}
