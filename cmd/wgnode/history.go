@@ -14,6 +14,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/probe/render"
 	"github.com/wgnode/wgnode/probe/timeline"
 )
@@ -226,4 +227,40 @@ func completeHistories(_ *cobra.Command, args []string, _ string) ([]string, cob
 	}
 	slices.Sort(peers)
 	return slices.Compact(peers), cobra.ShellCompDirectiveNoFileComp
+}
+
+const (
+	// pastTime is how far status looks back, and mostPast how many bytes of history it reads for that:
+	// with thousands of peers it can be more than who wants a glance will wait for.
+	pastTime = 24 * time.Hour
+	mostPast = 8 << 20
+)
+
+// addPast adds to the faults that are seen how often they have come lately.
+func addPast(seen *overview.Overview) {
+	since := seen.At.Add(-pastTime)
+	for i := range seen.Tunnels {
+		t := &seen.Tunnels[i]
+		fault := func(p overview.Peer) bool { return p.Fault() }
+		if t.Kind != overview.KindNode || !slices.ContainsFunc(t.Peers, fault) || history.Size(history.Dir(), t.Interface) > mostPast {
+			continue
+		}
+		lines, err := history.Read(history.Dir(), t.Interface)
+		if err != nil {
+			continue // none is kept; who wants to know why asks for the history
+		}
+		peers, begin := lines.Timeline(since, seen.At)
+		for j := range t.Peers {
+			p := &t.Peers[j]
+			at := slices.IndexFunc(peers, func(q timeline.Peer) bool { return q.Peer == p.PublicKey })
+			if at < 0 || !p.Fault() {
+				continue
+			}
+			q := &peers[at]
+			p.Past = &overview.Past{Since: since, Failures: q.Failures, Failing: q.Failing, Codes: q.Codes}
+			if begin.After(since) {
+				p.Past.Since = begin
+			}
+		}
+	}
 }

@@ -199,6 +199,7 @@ func newHost(ctx context.Context, cmd *cobra.Command) *node.Host {
 // lookAtHost looks once. To an ordinary user the host does not show all.
 func lookAtHost(ctx context.Context, cmd *cobra.Command, h *node.Host, names []string, req overview.Request) *overview.Overview {
 	seen := h.Overview(ctx, names, req)
+	addPast(seen)
 	if os.Geteuid() != 0 && len(names) == 0 {
 		seen.Unseen = append(seen.Unseen, "nodes of root and of other users, but for those above; to see them: sudo "+commandOf(cmd))
 	}

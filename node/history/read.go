@@ -74,6 +74,16 @@ func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) 
 	return 0, nil, nil
 }
 
+// Size is how many bytes there are to read of a tunnel's history, 0 if there is none.
+func Size(dir, name string) (n int64) {
+	for _, end := range []string{suffix, oldSuffix} {
+		if st, err := os.Stat(filepath.Join(dir, name+end)); err == nil {
+			n += st.Size()
+		}
+	}
+	return n
+}
+
 // Names are the tunnels that a folder has histories of, in order.
 func Names(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)

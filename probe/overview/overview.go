@@ -97,9 +97,19 @@ type Peer struct {
 	TxBytes   uint64         `json:"tx_bytes"`
 	Rates     *Rates         `json:"rates,omitempty"`
 	Verdict   *Judgment      `json:"verdict,omitempty"` // nil: not found out yet
+	// Past is how often it has failed lately; nil where that was not looked up, or is not kept.
+	Past *Past `json:"past,omitempty"`
 	// Drops counts its dropped packets by reason, since the node began.
 	Drops      map[string]uint64           `json:"drops,omitempty"`
 	AllowedIPs diagnose.List[netip.Prefix] `json:"allowed_ips,omitempty"`
+}
+
+// Past is what the history of a peer says, in short.
+type Past struct {
+	Since    time.Time             `json:"since"`
+	Failures int                   `json:"failures"`   // how often it began to fail
+	Failing  time.Duration         `json:"failing_ns"` // for how long, in all
+	Codes    map[diagnose.Code]int `json:"codes,omitempty"`
 }
 
 // Rates are bytes a second, encrypted, on the average of a time. Nil: they are not known.

@@ -78,7 +78,7 @@ func (t *text) historyOf(p *timeline.Peer, r *timeline.Report, o *HistoryOptions
 	t.newline()
 	if p.Failures > 0 {
 		t.to(2)
-		t.wrap(plain, FailedText(p), 2, "")
+		t.wrap(plain, failedText(p.Failures, p.Failing, p.Codes), 2, "")
 	}
 	periods := p.Periods
 	if n := len(periods) - o.Periods; o.Periods > 0 && n > 0 {
@@ -115,27 +115,27 @@ func (t *text) historyOf(p *timeline.Peer, r *timeline.Report, o *HistoryOptions
 	}
 }
 
-// FailedText says how often a peer has failed, and why: "failed 3 times, 12m30s in all: no-response
-// each time".
-func FailedText(p *timeline.Peer) string {
-	s := "failed " + times(p.Failures)
-	if p.Failing > 0 {
-		s += ", " + long(p.Failing) + " in all"
+// failedText says how often a peer has failed, for how long, and why: "failed 3 times, 12m30s in
+// all: no-response each time".
+func failedText(failures int, failing time.Duration, why map[diagnose.Code]int) string {
+	s := "failed " + times(failures)
+	if failing > 0 {
+		s += ", " + long(failing) + " in all"
 	}
-	codes := slices.SortedFunc(maps.Keys(p.Codes), func(x, y diagnose.Code) int {
-		return cmp.Or(-cmp.Compare(p.Codes[x], p.Codes[y]), cmp.Compare(x, y))
+	codes := slices.SortedFunc(maps.Keys(why), func(x, y diagnose.Code) int {
+		return cmp.Or(-cmp.Compare(why[x], why[y]), cmp.Compare(x, y))
 	})
 	switch {
 	case len(codes) == 0:
 		return s
-	case len(codes) == 1 && p.Failures == 1:
+	case len(codes) == 1 && failures == 1:
 		return s + ": " + string(codes[0])
 	case len(codes) == 1:
 		return s + ": " + string(codes[0]) + " each time"
 	}
 	var each []string
 	for _, c := range codes {
-		each = append(each, fmt.Sprintf("%s %s", c, times(p.Codes[c])))
+		each = append(each, fmt.Sprintf("%s %s", c, times(why[c])))
 	}
 	return s + ": " + strings.Join(each, ", ")
 }

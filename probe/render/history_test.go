@@ -9,6 +9,7 @@ import (
 
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/probe/timeline"
 )
 
@@ -71,5 +72,27 @@ hub  failing for 4m0s
 	b.Reset()
 	if err := History(&b, none, HistoryOptions{}); err != nil || b.String() != "wg0: nothing is known\n" {
 		t.Errorf("%q, %v", b.String(), err)
+	}
+}
+
+// A fault at a glance says that it is not the first one of late, and the first one does not.
+func TestOverviewSaysWhatCameBefore(t *testing.T) {
+	peer := overview.Peer{PublicKey: key.Public{1}, Name: "hub", State: diagnose.StateFailing,
+		Verdict: &overview.Judgment{Code: diagnose.NoResponse, Summary: "no answer"},
+		Past:    &overview.Past{Since: time.Now().Add(-time.Hour), Failures: 3, Failing: time.Minute, Codes: map[diagnose.Code]int{diagnose.NoResponse: 3}}}
+	seen := overview.Overview{Tunnels: []overview.Tunnel{{Interface: "wg0", State: overview.Running, Total: 1, Peers: []overview.Peer{peer}}}}
+	text := func() string {
+		var b strings.Builder
+		if err := Overview(&b, &seen, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if got := text(); !strings.Contains(got, "failed 3 times, 60.0 s in all: no-response each time\n") {
+		t.Errorf("%s", got)
+	}
+	peer.Past.Failures = 1
+	if got := text(); strings.Contains(got, "failed once") {
+		t.Errorf("%s", got)
 	}
 }

@@ -286,6 +286,7 @@ func (t *text) peerLine(r *peerRow, c *peerColumns) {
 		t.put(plain, line+"  ")
 		t.put(red, t.cut(r.verdict, room))
 		t.newline()
+		t.past(r)
 		return
 	}
 	if c.rtt > 0 {
@@ -295,6 +296,17 @@ func (t *text) peerLine(r *peerRow, c *peerColumns) {
 		line += fmt.Sprintf("  %*s %*s", c.rate, r.rx, c.rate, r.tx)
 	}
 	t.put(cmp.Or(st, plain), strings.TrimRight(t.cut(line, t.opt.width()-t.col), " "))
+	t.newline()
+}
+
+// past says of a fault that it is not the first one of late.
+func (t *text) past(r *peerRow) {
+	p := r.Past
+	if p == nil || p.Failures < 2 {
+		return
+	}
+	t.to(4)
+	t.put(dim, t.cut("since "+stamp(p.Since, time.Now())+" "+failedText(p.Failures, p.Failing, p.Codes), t.opt.width()-4))
 	t.newline()
 }
 
