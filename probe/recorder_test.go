@@ -352,3 +352,29 @@ func TestSnapshotOrder(t *testing.T) {
 		}
 	}
 }
+
+// What is recorded and was not read is had at once, in order, also receipts that nothing has joined
+// yet. Reading goes on behind it.
+func TestRest(t *testing.T) {
+	r, err := NewRecorder(MinRecorderBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.Subscribe(SubscribeOptions{})
+	defer s.Close()
+	now := time.Now().UnixNano()
+	r.Record(LaneUDPReceive, &Event{Time: now, Seam: SeamUDPReceive, Kind: KindData, Counter: 1})
+	r.Record(LaneControl, &Event{Time: now - 1, Kind: KindInitiation, Counter: 2})
+	var got []uint64
+	for _, e := range s.Rest() {
+		got = append(got, e.Counter)
+	}
+	if !slices.Equal(got, []uint64{2, 1}) || len(s.Rest()) > 0 {
+		t.Errorf("rest %v, and then more", got)
+	}
+	r.Record(LaneControl, &Event{Time: now - 2, Kind: KindInitiation, Counter: 3})
+	buf := make([]Event, 8)
+	if n, err := s.Read(t.Context(), buf); n != 1 || err != nil || buf[0].Counter != 3 {
+		t.Errorf("read %d: %+v, %v", n, buf[:n], err)
+	}
+}

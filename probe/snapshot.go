@@ -27,11 +27,20 @@ func (r *Recorder) snapshot(since time.Time, match func(*Event) bool) ([]Event, 
 		return (since.IsZero() || e.Time >= from) && (match == nil || match(e))
 	}})
 	defer s.Close()
+	return s.Rest(), s.Lost()
+}
+
+// Rest returns what is recorded and was not read yet, in order of time. It does not wait for
+// anything: a receipt whose TUN write has not come is without what was in it. What comes
+// later is read as before. Like [Subscription.Read] it is for one goroutine at a time.
+func (s *Subscription) Rest() []Event {
+	s.ready = slices.Delete(s.ready, 0, s.taken)
+	s.taken = 0
 	var ends [numLanes]uint64
 	for i := range ends {
-		ends[i] = r.lanes[i].last.Load()
+		ends[i] = s.r.lanes[i].last.Load()
 	}
-	for range len(r.lanes[0].blocks) { // bounded, though producers go on
+	for range len(s.r.lanes[0].blocks) { // bounded, though producers go on
 		s.collect()
 		if s.reached(&ends) {
 			break
@@ -39,7 +48,9 @@ func (r *Recorder) snapshot(since time.Time, match func(*Event) bool) ([]Event, 
 	}
 	s.release(1<<63 - 1)
 	sortEvents(s.ready)
-	return s.ready, s.Lost()
+	rest := s.ready
+	s.ready = nil
+	return rest
 }
 
 func (s *Subscription) reached(ends *[numLanes]uint64) bool {

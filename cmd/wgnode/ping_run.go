@@ -156,7 +156,8 @@ func (p *pinger) series(ctx context.Context) error {
 	p.tracker = legs.Track(legs.Series{Target: p.req.Target, UDP: p.req.UDP, Keep: p.o.with.used(), Level: p.status.Level})
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWatch()
-	w := &pingWatch{events: make(chan tagged, 1024), begun: make(chan struct{}), over: watching.Done()}
+	w := &pingWatch{events: make(chan tagged, 1024), begun: make(chan struct{}), over: make(chan struct{})}
+	defer close(w.over)
 	type watched struct {
 		lost uint64
 		err  error
@@ -164,6 +165,7 @@ func (p *pinger) series(ctx context.Context) error {
 	watch := make(chan watched, 1)
 	go func() {
 		lost, err := p.client.Watch(watching, control.WatchRequest{Filter: p.filter(), Every: 1}, w)
+		close(w.events)
 		watch <- watched{lost, err}
 	}()
 	select {
@@ -188,12 +190,11 @@ func (p *pinger) series(ctx context.Context) error {
 		}
 		close(samples)
 	}()
-	p.loop(samples, w.events, endSending)
+	p.loop(samples, w.events, endSending, endWatch)
 	err := errors.Join(p.fatal, <-ran)
 	if ctx.Err() != nil {
 		p.tracker.Cut(time.Now().Add(-p.req.Wait))
 	}
-	endWatch()
 	if r := <-watch; r.lost > 0 {
 		p.report.Remarks = append(p.report.Remarks, missingEvents(r.lost, "heard of")+": the legs' losses may be wrong by that")
 	}
@@ -212,12 +213,13 @@ func (p *pinger) filter() []string {
 	return append(words, "tcp,icmp,icmp6")
 }
 
-// loop takes samples and events until the series is over and its events have come.
-func (p *pinger) loop(samples <-chan ping.Sample, events <-chan tagged, stop func()) {
+// loop takes samples and events until the series is over and its events have come: whoever is
+// watched tells at the end what is left of them.
+func (p *pinger) loop(samples <-chan ping.Sample, events <-chan tagged, stop, endWatch func()) {
 	tick := time.NewTicker(tagsWait / 5)
 	defer tick.Stop()
 	var end <-chan time.Time
-	for {
+	for samples != nil || events != nil {
 		select {
 		case m, ok := <-samples:
 			if !ok {
@@ -225,23 +227,26 @@ func (p *pinger) loop(samples <-chan ping.Sample, events <-chan tagged, stop fun
 				break
 			}
 			p.sample(&m)
-		case e := <-events:
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+				break
+			}
 			p.event(&e)
 		case <-tick.C:
 			p.tracker.Settle(time.Now().Add(-2*p.req.Wait - pingsKept))
 		case <-end:
-			p.flush(time.Time{})
-			return
+			endWatch()
 		}
 		p.flush(time.Now())
 		if samples == nil && p.tracker.Complete() {
-			p.flush(time.Time{})
-			return
+			endWatch()
 		}
 		if p.fatal != nil {
 			stop()
 		}
 	}
+	p.flush(time.Time{})
 }
 
 func (p *pinger) event(e *tagged) {
@@ -344,7 +349,7 @@ func (p *pinger) end() error {
 type pingWatch struct {
 	events chan tagged
 	begun  chan struct{}
-	over   <-chan struct{}
+	over   chan struct{} // closed when nobody takes them any more
 }
 
 // Begin implements control.Watcher.

@@ -49,6 +49,7 @@ type latest struct {
 	seen   []evidence.Observations
 	events []kept // a ring
 	next   int    // the oldest of it
+	ended  time.Time
 }
 
 type kept struct {
@@ -91,6 +92,9 @@ func (l *latest) Drop(e *probe.Event, d *recording.Drop) error {
 	l.keep(kept{event: *e, drop: d})
 	return nil
 }
+
+// Ended implements control.Recording.
+func (l *latest) Ended(at time.Time) { l.ended = at }
 
 // keep keeps an event, in place of the oldest where there is no room.
 func (l *latest) keep(k kept) {
@@ -143,6 +147,7 @@ func (l *latest) write(lost recording.Loss, hide func(string) string) ([]byte, e
 			return nil, err
 		}
 	}
+	out.Ended(l.ended)
 	err := out.Close(lost)
 	return b.Bytes(), err
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // What a node sends for as long as it is asked to comes as frames: a byte that says
@@ -46,6 +47,14 @@ func checkFrames(q url.Values) error {
 		return errOldClient
 	}
 	return nil
+}
+
+// lastLoss is the content of the last frameLoss of a recording.
+type lastLoss struct {
+	recording.Loss
+	// Ended is when the recording ended, in nanoseconds since 1970: what happened later is not in
+	// it. 0: the node is older.
+	Ended int64 `json:"ended,omitempty"`
 }
 
 // frameWriter sends frames to a client, in portions as large as is sensible.

@@ -54,7 +54,7 @@ func testGoldenRecord(t *testing.T, sent []byte) {
 	if err := readFrames(bytes.NewReader(sent), f.take); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
-	if err := into.Close(f.lost); err != nil {
+	if err := into.Close(f.lost.Loss); err != nil {
 		t.Fatal(err)
 	}
 	r, packets := controltest.ReadAll(t, file.Bytes())

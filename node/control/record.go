@@ -73,12 +73,21 @@ const (
 	recordPace  = 20 * time.Millisecond
 )
 
-// drainTime is how long a recording goes on when its end is asked for: what passed
-// before comes out of a subscription that much later, at most.
+// drainTime is how long a recording goes on when its end is asked for, so that what was
+// received just before is recorded with what was in it.
 const drainTime = 150*time.Millisecond + 2*recordPace
 
-// settleTime is how long events may take to the flight recorder at most, when a recording ends.
+// settleTime is how long events may take to the flight recorder at most, when somebody who reads
+// them ends.
 const settleTime = 3 * time.Second
+
+// settle waits until what has happened is in the flight recorder, as far as that can be
+// waited for.
+func settle(of Served) {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	of.Settle(ctx)
+}
 
 // record streams a recording as frames; see RecordRequest for the parameters. Like
 // watch it ends when the client shuts down its half of the connection.
@@ -136,6 +145,9 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match *filter.
 		meta.Drops = observer.SeesDrops() && !r.req.noDrops && !match.NoDrops()
 	}
 	r.match = match
+	if r.req.Since > 0 {
+		settle(r.of) // what has passed is to be there
+	}
 	past, missed, sub := subject.Tunnel.Recorder().SubscribeSince(time.Now().Add(-r.req.Since), match.Events())
 	defer sub.Close()
 	r.lost.Events = missed
@@ -171,7 +183,7 @@ func (r *recorder) run(ctx context.Context, meta *recording.Meta, match *filter.
 	}
 	// The last words.
 	r.lost.Drops = r.observer.DropsMissed()
-	if err := r.json(frameLoss, r.lost); err != nil {
+	if err := r.json(frameLoss, lastLoss{r.lost, end}); err != nil {
 		return err
 	}
 	return r.send()
@@ -197,15 +209,14 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 			}
 		}
 		n, err := r.read(ctx, sub, events)
-		if err != nil && end != noEnd {
-			return end, nil
-		}
-		if err != nil {
+		some, last := events[:n], err != nil && end != noEnd
+		switch {
+		case last: // however long that took
+			some = sub.Rest()
+		case err != nil:
 			end = time.Now().UnixNano()
 			r.observer.End()
-			settled, stop := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-			r.of.Settle(settled)
-			stop()
+			settle(r.of)
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 			defer cancel()
 			ctx = drain
@@ -213,19 +224,24 @@ func (r *recorder) follow(ctx context.Context, sub *probe.Subscription, missed u
 		if err := r.losses(missed + sub.Lost() + r.of.Unseen() - unseen); err != nil {
 			return end, err
 		}
-		for i := range events[:n] {
-			if events[i].Time > end {
-				continue
-			}
-			r.observer.Recorded(&events[i])
-			if err := r.event(&events[i], true); err != nil {
-				return end, err
-			}
-		}
-		if err := r.drops(end); err != nil {
+		if err := r.passed(some, end); err != nil || last {
 			return end, err
 		}
 	}
+}
+
+// passed sends events, and what the kernel has dropped, from before the end.
+func (r *recorder) passed(events []probe.Event, end int64) error {
+	for i := range events {
+		if events[i].Time > end {
+			continue
+		}
+		r.observer.Recorded(&events[i])
+		if err := r.event(&events[i], true); err != nil {
+			return err
+		}
+	}
+	return r.drops(end)
 }
 
 // dropsPace is how long what the kernel drops waits for an event, at most: it may be all that

@@ -26,6 +26,8 @@ type Recording interface {
 	Drop(e *probe.Event, d *recording.Drop) error
 	// Flush is called whenever there is nothing more at the moment.
 	Flush() error
+	// Ended comes last, and says up to when all that happened is recorded.
+	Ended(at time.Time)
 }
 
 // recordLastWords is how long the end of a recording may take to come: the kernel is
@@ -40,17 +42,30 @@ func (c *Client) Record(ctx context.Context, req RecordRequest, into Recording) 
 	err := c.follow(ctx, "record?"+req.query().Encode(), recordLastWords, func(res *http.Response) error {
 		return readFrames(res.Body, f.take)
 	})
-	return f.lost, err
+	if f.begun {
+		into.Ended(f.end())
+	}
+	return f.lost.Loss, err
+}
+
+// end is when the recording ended. A node that has not said so knew of its latest event.
+func (f *recordFrames) end() time.Time {
+	if f.lost.Ended != 0 {
+		return time.Unix(0, f.lost.Ended)
+	}
+	return time.Unix(0, max(f.latest, f.since))
 }
 
 // recordFrames hands a stream of frames to a recording. An error of the recording is an
 // errOut.
 type recordFrames struct {
 	into  Recording
-	lost  recording.Loss
+	lost  lastLoss
 	told  uint64 // lost events that the recording has been told of
 	event probe.Event
 	begun bool
+
+	since, latest int64 // the time of its beginning, and of its latest event
 }
 
 func (f *recordFrames) take(kind byte, body []byte) error {
@@ -65,7 +80,7 @@ func (f *recordFrames) take(kind byte, body []byte) error {
 		if m.Format > recording.Format {
 			return fmt.Errorf("%w: it records in format %d, and this program reads formats up to %d", errFrame, m.Format, recording.Format)
 		}
-		f.begun = true
+		f.begun, f.since = true, m.Clock.Started.UnixNano()
 		return out(f.into.Begin(m))
 	}
 	if !f.begun {
@@ -79,6 +94,7 @@ func (f *recordFrames) take(kind byte, body []byte) error {
 		}
 		lost := f.lost.Events - f.told
 		f.told = f.lost.Events
+		f.latest = max(f.latest, f.event.Time)
 		return out(f.into.Event(&f.event, captured, lost))
 	case frameDrop:
 		d, err := recording.ParseDrop(body, &f.event)

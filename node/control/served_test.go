@@ -25,6 +25,7 @@ type oneFake struct {
 	keeper         *explain.Keeper
 	peer           key.Public
 	name           string
+	settled        func() // when that is asked for; may be nil
 }
 
 func newFake(t *testing.T) *oneFake {
@@ -62,10 +63,16 @@ func (f fakeServed) Status() (*Status, error) {
 func (f fakeServed) Peer(id probe.PeerID) (key.Public, string, bool) { return f.peer, f.name, id == 1 }
 func (f fakeServed) Keeper() *explain.Keeper                         { return f.keeper }
 func (fakeServed) Addresses() []netip.Addr                           { return nil }
-func (fakeServed) Settle(context.Context)                            {}
 func (fakeServed) Unseen() uint64                                    { return 0 }
 func (fakeServed) Tap(int) Tap                                       { return NoTap{} }
 func (fakeServed) Keys() (Keys, error)                               { return nil, errors.New("it has no keys") }
+
+// Settle implements [Served].
+func (f fakeServed) Settle(context.Context) {
+	if f.settled != nil {
+		f.settled()
+	}
+}
 
 // serve serves it until the test ends.
 func (f *oneFake) serve(t *testing.T) *Client {

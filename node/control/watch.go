@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -119,21 +121,32 @@ func (s *watchStream) run(ctx context.Context, sub *probe.Subscription) error {
 			return err
 		}
 		n, err := sub.Read(ctx, events)
+		some := events[:n]
+		if err != nil {
+			some = s.rest(sub)
+		}
 		if now := sub.Lost() + s.of.Unseen() - unseen; now != loss.Events || err != nil {
 			loss.Events = now
 			if err := s.json(frameLoss, loss); err != nil {
 				return err
 			}
 		}
-		if err != nil {
-			return s.send()
-		}
-		for i := range events[:n] {
-			if err := s.event(&events[i]); err != nil {
+		for i := range some {
+			if err := s.event(&some[i]); err != nil {
 				return err
 			}
 		}
+		if err != nil {
+			return s.send()
+		}
 	}
+}
+
+// rest is what has happened up to now and was not sent yet.
+func (s *watchStream) rest(sub *probe.Subscription) []probe.Event {
+	end := time.Now().UnixNano()
+	settle(s.of)
+	return slices.DeleteFunc(sub.Rest(), func(e probe.Event) bool { return e.Time > end })
 }
 
 // event sends an event, and before it what its peer is called, if that is new.

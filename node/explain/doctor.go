@@ -42,7 +42,7 @@ func Doctor(ctx context.Context, s Subject, req DoctorRequest) (*diagnose.Doctor
 	defer session.Close()
 	session.Lazy = true // there may be thousands of peers to judge
 	past := probe.SubscribeOptions{Past: true, Match: since(time.Now().Add(-history))}
-	if err := session.Start(ctx, observe.Recorder(s.Tunnel.Recorder(), past), observe.Selection{}); err != nil {
+	if err := session.Start(ctx, observe.Recorder(s.Tunnel.Recorder(), past, s.Settle), observe.Selection{}); err != nil {
 		return nil, err
 	}
 	k, err := s.Knowledge()

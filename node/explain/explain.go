@@ -115,7 +115,7 @@ func begin(ctx context.Context, s Subject, req Request) (*explanation, error) {
 func newExplanation(ctx context.Context, s Subject, req Request) (*explanation, error) {
 	started := time.Now()
 	session := observe.NewSession(look, linger)
-	events := observe.Recorder(s.Tunnel.Recorder(), probe.SubscribeOptions{})
+	events := observe.Recorder(s.Tunnel.Recorder(), probe.SubscribeOptions{}, s.Settle)
 	err := session.Start(ctx, events, observe.Selection{})
 	var k collect.Knowledge
 	if err == nil {

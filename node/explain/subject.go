@@ -25,6 +25,9 @@ type Subject struct {
 	Prober Prober
 	// As returns one that probes as the process with that number would; nil if there is none.
 	As func(pid int) (Prober, error)
+	// Settle returns when what has happened is in the tunnel's flight recorder, or the context
+	// ends. nil: it is there as it happens.
+	Settle func(context.Context)
 	// Kernel says that the interface is the kernel's, so that its routing can
 	// be asked; not so for a userspace stack.
 	Kernel bool

@@ -12,7 +12,7 @@ import (
 // that probes leave this process; what the file says that the device was configured by is
 // not compared with it.
 func (t *Tunnel) Subject() explain.Subject {
-	s := explain.Subject{Interface: t.name, Config: t.config, Tunnel: t, Prober: explain.Host{}, Kernel: true}
+	s := explain.Subject{Interface: t.name, Config: t.config, Tunnel: t, Prober: explain.Host{}, Kernel: true, Settle: t.Settle}
 	if l, err := link.ByName(t.name); err == nil { // else it has gone
 		s.MTU = l.MTU
 	}

@@ -98,6 +98,7 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 	for {
 		select {
 		case <-ctx.Done():
+			s.late(ctx, p)
 			return
 		case <-s.round.enough:
 			s.round.waiting = 0

@@ -151,7 +151,7 @@ func TestRecorder(t *testing.T) {
 			rec.Record(probe.LaneControl, &probe.Event{Time: time.Now().UnixNano(), Kind: probe.KindInitiation, Sender: id})
 		}
 		record(1)
-		src := Recorder(rec, probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Sender != 3 }})
+		src := Recorder(rec, probe.SubscribeOptions{Match: func(e *probe.Event) bool { return e.Sender != 3 }}, nil)
 		record(2)
 		record(3)
 		s := NewSession(0, 0)
@@ -170,13 +170,54 @@ func TestRecorder(t *testing.T) {
 	})
 }
 
+// Events that come some time after things have happened are heard before a policy that has enough
+// ends, and at its deadline.
+func TestRecorderLate(t *testing.T) {
+	for name, state := range map[string]State{"enough": Complete, "deadline": Open} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rec, err := probe.NewRecorder(probe.MinRecorderBytes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked := 0
+				src := Recorder(rec, probe.SubscribeOptions{}, func(context.Context) {
+					asked++
+					rec.Record(probe.LaneControl, &probe.Event{Time: time.Now().UnixNano(), Kind: probe.KindInitiation, Sender: 7})
+				})
+				s := NewSession(testLook, testLinger)
+				defer s.Close()
+				if err := s.Start(t.Context(), src, Selection{}); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				p := &events{state: state}
+				s.Run(ctx, p)
+				if asked != 1 || len(p.heard) != 1 || p.heard[0].Sender != 7 {
+					t.Errorf("asked %d times, heard %+v", asked, p.heard)
+				}
+			})
+		})
+	}
+}
+
+// events is a policy that keeps them.
+type events struct {
+	heard []probe.Event
+	state State
+}
+
+func (e *events) Add(o *Observation)         { e.heard = append(e.heard, o.Events...) }
+func (e *events) Look(context.Context) State { return e.state }
+
 // A source that was never started can be closed, and is not kept by its recorder.
 func TestRecorderNotStarted(t *testing.T) {
 	rec, err := probe.NewRecorder(probe.MinRecorderBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Recorder(rec, probe.SubscribeOptions{}).Close(); err != nil {
+	if err := Recorder(rec, probe.SubscribeOptions{}, nil).Close(); err != nil {
 		t.Error(err)
 	}
 }

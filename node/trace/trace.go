@@ -100,7 +100,7 @@ func follow(ctx context.Context, s explain.Subject, req Request) (*run, error) {
 
 // start has the packet sent, once everything is ready to observe it.
 func (x *run) start(ctx context.Context) error {
-	x.recorder = observe.Recorder(x.Tunnel.Recorder(), probe.SubscribeOptions{Match: x.concerns})
+	x.recorder = observe.Recorder(x.Tunnel.Recorder(), probe.SubscribeOptions{Match: x.concerns}, x.Settle)
 	if err := x.session.Start(ctx, x.recorder, observe.Selection{}); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/evidence"
@@ -57,7 +58,8 @@ type Output struct {
 	packets atomic.Uint64
 	missing atomic.Uint64
 	bytes   atomic.Int64
-	before  int64 // bytes of earlier parts
+	before  int64     // bytes of earlier parts
+	end     time.Time // see Ended
 }
 
 // Create prepares a recording in a file, or several. It fails if there is one of
@@ -206,7 +208,8 @@ const dropRoom = 2048
 
 // next goes on in another file, and removes the one that is too many.
 func (o *Output) next() error {
-	if err := o.finish(Loss{Events: o.lost}); err != nil {
+	// What has happened since is in the next.
+	if err := o.finish(Loss{Events: o.lost}, time.Unix(0, max(o.w.last, o.meta.Clock.Started.UnixNano()))); err != nil {
 		return err
 	}
 	for len(o.done) > o.opt.Files-1 {
@@ -224,6 +227,10 @@ func (o *Output) next() error {
 	}
 	return o.begin()
 }
+
+// Ended says up to when all that happened was recorded: where it is not called, that is up to
+// Close.
+func (o *Output) Ended(at time.Time) { o.end = at }
 
 // Flush hands on what is buffered.
 func (o *Output) Flush() error {
@@ -249,7 +256,11 @@ func (o *Output) Files() []string { return o.done }
 // Close ends the recording. lost is what it lacks in all.
 func (o *Output) Close(lost Loss) error {
 	lost.Events -= min(lost.Events, o.told.Events)
-	return o.finish(lost)
+	end := o.end
+	if end.IsZero() {
+		end = time.Now()
+	}
+	return o.finish(lost, end)
 }
 
 // Abort gives the recording up, and leaves what there is of it as FILE.part; if
@@ -271,8 +282,8 @@ func (o *Output) Abort() error {
 }
 
 // finish completes the file that is being written and gives it its name.
-func (o *Output) finish(lost Loss) error {
-	if err := o.w.Close(lost); err != nil {
+func (o *Output) finish(lost Loss, end time.Time) error {
+	if err := o.w.CloseAt(lost, end); err != nil {
 		return errors.Join(err, o.Abort())
 	}
 	o.count()
