@@ -16,6 +16,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/metrics"
+	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 )
 
@@ -40,6 +41,7 @@ type kernelMonitor struct {
 	running map[string]*watchedDevice // guarded by mu where it is changed, and where others read it
 
 	failed map[string]kernelwg.Link // those that cannot be looked at as they are
+	absent map[string]string        // those of Names that are waited for, and what was said of each
 	gone   chan *watchedDevice
 }
 
@@ -66,7 +68,7 @@ func MonitorKernel(ctx context.Context, o MonitorOptions) error {
 		return err
 	}
 	m := &kernelMonitor{MonitorOptions: o, running: make(map[string]*watchedDevice),
-		failed: make(map[string]kernelwg.Link), gone: make(chan *watchedDevice)}
+		failed: make(map[string]kernelwg.Link), absent: make(map[string]string), gone: make(chan *watchedDevice)}
 	shown, err := openMonitor(o.Metrics)
 	if err != nil {
 		return err
@@ -126,28 +128,61 @@ func (m *kernelMonitor) look(ctx context.Context) error {
 			}
 		}
 	}
+	m.tellAbsent(links)
 	var errs []error
-	for name, link := range links {
-		wanted := link.Up && (len(m.Names) == 0 || slices.Contains(m.Names, name))
-		if m.running[name] != nil || !wanted || m.failed[name] == link {
+	for name, is := range links {
+		wanted := is.Up && (len(m.Names) == 0 || slices.Contains(m.Names, name))
+		if m.running[name] != nil || !wanted || m.failed[name] == is {
 			continue
 		}
 		delete(m.failed, name)
-		if err := m.begin(ctx, name, link); err != nil {
-			m.failed[name] = link // until it is another
+		if err := m.begin(ctx, name, is); err != nil {
+			m.failed[name] = is // until it is another
 			errs = append(errs, err)
 		}
 	}
 	for name := range m.failed {
-		if link, ok := links[name]; !ok || !link.Up {
+		if is, ok := links[name]; !ok || !is.Up {
 			delete(m.failed, name)
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// tellAbsent says which of the devices that were asked for are not there to be looked at, once
+// for each reason.
+func (m *kernelMonitor) tellAbsent(links map[string]kernelwg.Link) {
+	said := func(name, text string, say func(msg string, args ...any), args ...any) {
+		if was, ok := m.absent[name]; text != "" && (!ok || was != text) {
+			say("waiting for a device of the kernel's", append(args, "reason", text)...)
+		}
+		m.absent[name] = text
+	}
+	if len(m.Names) == 0 {
+		text := ""
+		if len(links) == 0 {
+			text = "there is none yet"
+		}
+		said("", text, m.Logger.Info)
+	}
+	for _, name := range m.Names {
+		text := "there is none of the name"
+		is, ours := links[name]
+		_, err := link.ByName(name)
+		switch {
+		case ours && is.Up:
+			text = ""
+		case ours:
+			text = "it is down"
+		case err == nil:
+			text = "the interface of the name is not the kernel's WireGuard"
+		}
+		said(name, text, m.Logger.Warn, "interface", name)
+	}
+}
+
 // begin looks at a device, until that is stopped or the device goes away.
-func (m *kernelMonitor) begin(ctx context.Context, name string, link kernelwg.Link) error {
+func (m *kernelMonitor) begin(ctx context.Context, name string, at kernelwg.Link) error {
 	l, err := listenControl(socketPath(monitorDir(m.RunDir), name))
 	if err != nil {
 		return err
@@ -156,7 +191,7 @@ func (m *kernelMonitor) begin(ctx context.Context, name string, link kernelwg.Li
 	if err != nil {
 		return errors.Join(err, closeSocket(l))
 	}
-	d := &watchedDevice{kernelServer: s, name: name, link: link}
+	d := &watchedDevice{kernelServer: s, name: name, link: at}
 	ctx, d.stop = context.WithCancel(ctx)
 	m.set(name, d)
 	m.Logger.Info("looking at a device of the kernel's", "interface", name, "level", s.t.Level())

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/wgnode/wgnode/node/config"
@@ -16,12 +18,14 @@ import (
 // it is asked to. Nobody else is taken for one.
 func TestMonitorWithoutDevices(t *testing.T) {
 	dir, ready := t.TempDir(), make(chan struct{})
+	var log bytes.Buffer // read when the monitor has ended
 	at := dir + "/metrics"
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- MonitorKernel(ctx, MonitorOptions{KernelOptions: KernelOptions{RunDir: dir}, Names: []string{"nowhere"},
+		ended <- MonitorKernel(ctx, MonitorOptions{KernelOptions: KernelOptions{RunDir: dir,
+			Logger: slog.New(slog.NewTextHandler(&log, nil))}, Names: []string{"nowhere", "lo"},
 			Metrics: config.Listen{Network: "unix", Address: at}, Ready: func() error { close(ready); return nil }})
 	}()
 	select {
@@ -45,5 +49,11 @@ func TestMonitorWithoutDevices(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+	for _, want := range []string{`interface=nowhere reason="there is none of the name"`,
+		`interface=lo reason="the interface of the name is not`} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("it does not say %s\n%s", want, log.String())
+		}
 	}
 }

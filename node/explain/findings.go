@@ -96,6 +96,10 @@ func (s *Subject) gather(ctx context.Context, only map[probe.PeerID]bool) *gathe
 	}
 	g.peers(st, only)
 	g.clock()
+	if s.Unread != nil {
+		g.unchecked = append(g.unchecked, s.Unread.Error())
+	}
+	g.facts.OfKernel = s.Tunnel.Level().Kernel()
 	if s.File != nil {
 		i := &s.File.Interface
 		g.facts.RoutesOff, g.facts.DNS = i.Table == config.TableOff, i.DNS

@@ -18,6 +18,8 @@ type Subject struct {
 	Config    string // path of its configuration, "" if it has none
 	// File is what that says, for findings. It may be nil.
 	File *config.Config
+	// Unread is why a file that may be the configuration's was not read, nil if none was left out.
+	Unread error
 	// Load reads the file of Config as it is now. It may be nil.
 	Load   func() (*config.Config, error)
 	Tunnel Tunnel

@@ -47,6 +47,7 @@ type Tunnel struct {
 	source   kernelwg.Source
 	seen     *mirror
 	less     error
+	filed    *filed // wg-quick's file
 
 	stale   chan struct{} // has one where the device should be read
 	done    chan struct{}
@@ -99,7 +100,8 @@ func open(name string, recorderBytes int, start func(kernelwg.Options) (s kernel
 	if err != nil {
 		return nil, err
 	}
-	t := &Tunnel{name: name, recorder: recorder, seen: newMirror(), stale: make(chan struct{}, 1), done: make(chan struct{})}
+	t := &Tunnel{name: name, recorder: recorder, seen: newMirror(), filed: newFiled(name),
+		stale: make(chan struct{}, 1), done: make(chan struct{})}
 	t.source, t.less, err = start(kernelwg.Options{Device: device.Index, Namespace: space, Port: device.Port,
 		Recorder: recorder, Saw: t.saw})
 	if err != nil {
@@ -238,10 +240,8 @@ func (t *Tunnel) PeerState(id probe.PeerID) tunnel.PeerState {
 // StateOf implements [explain.Tunnel].
 func (t *Tunnel) StateOf(k key.Public) (tunnel.PeerState, bool) {
 	d := t.now()
-	for i := range d.Peers {
-		if d.Peers[i].Public == k {
-			return t.state(&d.Peers[i]), true
-		}
+	if p := d.Peer(k); p != nil {
+		return t.state(p), true
 	}
 	return tunnel.PeerState{}, false
 }

@@ -82,6 +82,34 @@ func TestCommandsOnKernelDevice(t *testing.T) {
 	}
 }
 
+// What wg-quick's file has and the device lacks is found, with how to apply it, and the endpoint is
+// known as it is written. No secret of the file is told.
+func TestFileOfKernelDevice(t *testing.T) {
+	s := newSite(t)
+	s.bothKernel(t)
+	branch := lab.NewKey(t)
+	s.K.WriteFile("/etc/wireguard/wg0.conf", fmt.Sprintf("[Interface]\nPrivateKey = %s\n"+
+		"[Peer]\n# office\nPublicKey = %s\nAllowedIPs = 10.7.0.2/32, 10.8.0.0/24\nEndpoint = office.example:51820\n"+
+		"[Peer]\n# branch\nPublicKey = %s\nPresharedKey = %s\nAllowedIPs = 10.7.0.9/32\nEndpoint = branch.example:51820\n",
+		s.keyK.Private, s.keyP.Public, branch.Public, branch.Private), 0o600)
+	s.K.Run("ping", "-c1", "-W60", "10.7.0.2")
+	out := s.says(t, 0, []string{"doctor", "--json"}, "/etc/wireguard/wg0.conf has 10.8.0.0/24 for office, peer branch, which wg0 lacks",
+		"wg syncconf wg0", `"written": "office.example:51820"`)
+	out += s.says(t, 2, []string{"explain", "wg0", "10.7.0.9"}, "no-allowedips-match (config, at A1, on this host, certain)",
+		"gives 10.7.0.9 to branch, and wg0 does not")
+	// A session that is no more, and an endpoint that the device has not.
+	s.K.Run("bash", "-ec", "wg set wg0 peer '"+s.keyP.Public+"' remove; wg set wg0 peer '"+s.keyP.Public+"' allowed-ips 10.7.0.2/32")
+	out += s.says(t, 2, []string{"explain", "wg0", "10.7.0.2"}, "no-endpoint (config, at A2, on this host, certain)",
+		"has office.example:51820 as the endpoint of", "getent ahosts office.example")
+	for _, secret := range []string{s.keyK.Private, branch.Private} {
+		if strings.Contains(out, secret) {
+			t.Error("a secret is told")
+		}
+	}
+	s.K.Run("chmod", "666", "/etc/wireguard/wg0.conf")
+	s.says(t, 0, []string{"doctor", "--json"}, "what /etc/wireguard/wg0.conf says is not used")
+}
+
 // merged is some of what `wgnode merge --json` prints.
 type merged struct {
 	Hosts []struct {

@@ -39,12 +39,16 @@ func unapplied(f *Facts) []diagnose.Finding {
 		return nil
 	}
 	named := f.Unapplied[:min(len(f.Unapplied), mostChanged)]
-	text := fmt.Sprintf("%s was changed since it was applied: it has %s, which %s has not", f.Config, strings.Join(named, ", "), f.Interface)
+	text, apply := "%s was changed since it was applied: it has %s, which %s has not", fix.Steps{fix.Command("wgnode reload %s", f.Interface)}
+	if f.OfKernel {
+		text, apply = "%s has %s, which %s lacks: one of them was changed since it was applied", fix.Apply(f.Interface, f.Config)
+	}
+	text = fmt.Sprintf(text, f.Config, strings.Join(named, ", "), f.Interface)
 	if more := len(f.Unapplied) - len(named); more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	return []diagnose.Finding{{Summary: text,
-		Fix: fix.Steps{fix.Note("apply it:"), fix.Command("wgnode reload %s", f.Interface)}}}
+		Fix: append(fix.Steps{fix.Note("apply it:")}, apply...)}}
 }
 
 func (f *Facts) changes(changed []Changed, protects bool) string {

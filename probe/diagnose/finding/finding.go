@@ -43,6 +43,7 @@ type Facts struct {
 	Asked        []Asked
 	Changed      []Changed
 	Unapplied    []string // peers and prefixes that the file has by now, and the tunnel lacks
+	OfKernel     bool     // the tunnel is a device of the kernel's, which others may change at any time
 }
 
 // Peer is what is known of one peer.

@@ -39,9 +39,13 @@ func Judge(of *diagnose.Facts, now time.Time) (v diagnose.Verdict, settled bool)
 // if that can be why: then to apply it comes first.
 func (f facts) unapplied(v *diagnose.Verdict) {
 	var said []evidence.Line
+	why := "the file has been changed since it was applied"
+	if f.Level.Kernel() {
+		why = "the file or the device has been changed since it was applied"
+	}
 	for i := range f.Unapplied {
 		if u := &f.Unapplied[i]; u.Explains(v.Code) {
-			said = append(said, evidence.Kernel.Says("%s, and %s does not: the file has been changed since it was applied", u.Text, f.Interface))
+			said = append(said, evidence.Kernel.Says("%s, and %s does not: %s", u.Text, f.Interface, why))
 		}
 	}
 	if len(said) == 0 {

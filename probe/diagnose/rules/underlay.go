@@ -54,6 +54,13 @@ func (f facts) noEndpoint(now time.Time) *ruling {
 			fix.Config(f.sectionOf(p), "Endpoint", "HOST:PORT"),
 			fix.Notef("else let it call in: on %s, in the [Peer] with public key %s:", p.Label(), f.PublicKey),
 			fix.Config(fix.Where{Host: p.Label(), Section: "Peer", Peer: f.PublicKey.String()}, "PersistentKeepalive", "25")}}
+	if p.Written != "" {
+		v.Evidence[0] = evidence.Kernel.Decides("the device has none, and none was learned from a packet; the configuration has %s", p.Written)
+		v.Fix = fix.Steps{fix.Note("does it resolve?"), fix.Check("getent ahosts %s", hostOf(p.Written))}
+		if len(f.Unapplied) == 0 {
+			v.Fix = append(v.Fix, append(fix.Steps{fix.Note("then apply the configuration:")}, f.apply()...)...)
+		}
+	}
 	if p.NoEndpoint != nil {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("a packet for it was dropped and its sender told host unreachable"))
 	}

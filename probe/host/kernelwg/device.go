@@ -29,6 +29,16 @@ type Device struct {
 	Peers  []Peer // in the kernel's order
 }
 
+// Peer is the one with a key, nil if there is none.
+func (d *Device) Peer(k key.Public) *Peer {
+	for i := range d.Peers {
+		if d.Peers[i].Public == k {
+			return &d.Peers[i]
+		}
+	}
+	return nil
+}
+
 // Peer is a peer of a device.
 type Peer struct {
 	Public     key.Public
