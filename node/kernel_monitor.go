@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/metrics"
@@ -60,6 +61,14 @@ type watchedDevice struct {
 // cannot be looked at is an error; of later ones the log tells.
 func MonitorKernel(ctx context.Context, o MonitorOptions) error {
 	o.settle()
+	// Without them it would wait for devices that it cannot look at.
+	var rights *link.RightsError
+	if err := link.CheckRights(); errors.As(err, &rights) && errors.Is(rights.Network, unix.EPERM) {
+		return fmt.Errorf("look at devices of the kernel's: %w", rights.Network)
+	}
+	if _, less := kernelwg.Possible(); less != nil {
+		o.Logger.Warn("not all can be seen, as this host is now", "reason", less)
+	}
 	dir := monitorDir(o.RunDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create run folder: %w", err)
@@ -170,7 +179,7 @@ func (m *kernelMonitor) tellAbsent(links map[string]kernelwg.Link) {
 		is, ours := links[name]
 		_, err := link.ByName(name)
 		switch {
-		case ours && is.Up:
+		case ours && is.Up, m.running[name] != nil:
 			text = ""
 		case ours:
 			text = "it is down"

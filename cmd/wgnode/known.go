@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/probe/host/kernelwg"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -37,7 +38,11 @@ func dialNode(cmd *cobra.Command, name string) (*control.Client, error) {
 	case config.ValidName(name) && fileExists("/sys/class/net/"+name):
 		return nil, noTunnel(name)
 	}
-	return nil, withHint(errors.Join(err, kerr), "bring it up with: wgnode up "+config.ShellQuote(name), thereAre())
+	hints := []string{"bring it up with: wgnode up " + config.ShellQuote(name), thereAre()}
+	if _, less := kernelwg.Possible(); errors.Is(less, kernelwg.ErrModule) {
+		hints = append(hints, kernelwg.ErrModule.Error()+", so that there is no device of the kernel's to look at: modprobe wireguard, if it has the module")
+	}
+	return nil, withHint(errors.Join(err, kerr), hints...)
 }
 
 // thereAre names the tunnels that can be looked at.

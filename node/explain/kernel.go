@@ -4,6 +4,7 @@ package explain
 
 import (
 	"context"
+	"encoding/binary"
 	"time"
 
 	"github.com/wgnode/wgnode/node/observe"
@@ -11,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/evidence"
 	"github.com/wgnode/wgnode/probe/host/netfilter"
+	"github.com/wgnode/wgnode/tunnel"
 )
 
 // kernelWatch takes in what packets of a flow met in this host's kernel.
@@ -61,6 +63,9 @@ func (w *kernelWatch) add(f *diagnose.Facts, pkt *observe.Packet, known evidence
 	next := pkt.Traversal(ports)
 	if next.Whose = known; peer != nil && known.Proves() {
 		next.Peer = peer.Label()
+	}
+	if h := pkt.Head(); known == evidence.Claimed && len(h) >= tunnel.HeadLen && h[0] == probe.TypeInitiation {
+		next.Sender = binary.LittleEndian.Uint32(h[4:])
 	}
 	if s == evidence.ToTunnel && f.Side == probe.SideA && next.Passed != "" && next.Out != w.link {
 		pkt.Diversion(&next, ports)

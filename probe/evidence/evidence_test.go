@@ -61,7 +61,7 @@ func full() evidence.Observations {
 		&o.Kernel.ToTunnel, &o.Kernel.ToWire, &o.Kernel.FromWire, &o.Kernel.FromTunnel, &o.Wire[0].From, &o.Wire[0].To,
 	} {
 		t.Packet, t.Incomplete = "udp 192.0.2.1:51820 > 192.0.2.2:51820, 124 bytes", true
-		t.Whose, t.Peer = evidence.Secret, "alice"
+		t.Whose, t.Peer, t.Sender = evidence.Secret, "alice", 7
 		t.Visits = []evidence.Visit{{Hook: "output", Chain: "inet filter output", Verdict: "accept", Lines: []string{"output handle 7: accept"}}}
 		t.Held = &evidence.Held{Hook: "output", By: "handle 8: queue", How: "queued"}
 		t.Drop.Owner = "ufw"

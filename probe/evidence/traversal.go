@@ -23,6 +23,9 @@ type Traversal struct {
 	// a message of the peer's, or not at all, where anybody could have sent it. "" if nobody
 	// has looked.
 	Whose Known `json:"whose,omitempty"`
+	// Sender is the index of the latest initiation that anybody could have sent, 0 if it is none: the
+	// recording of whoever made it has the same.
+	Sender uint32 `json:"sender,omitempty"`
 	// Peer is how people know the peer, "" if it is not known.
 	Peer string `json:"peer,omitempty"`
 	// In and Out are the links that it came in by and left by, "" for none.

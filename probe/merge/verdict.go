@@ -2,6 +2,7 @@ package merge
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
@@ -65,17 +66,21 @@ func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *twosided.F
 // is an initiation that the other host's recording has, by the index that this one drew.
 func (m *merger) vouch(from, to *host, f *diagnose.Facts) {
 	in := f.Kernel.On(evidence.FromWire)
-	if in.KernelDrop == nil || !in.KernelDrop.Claimed || in.KernelDrop.Sender == 0 {
-		return
+	if d := in.KernelDrop; d != nil && d.Claimed && m.lacks(from, to, d.Sender) {
+		own := *d
+		own.Claimed = false
+		in.KernelDrop = &own
 	}
-	for i := range m.lost {
-		if l := &m.lost[i]; l.What == Initiation && l.from == from.index && l.to == to.index && l.Sender == in.KernelDrop.Sender {
-			d := *in.KernelDrop
-			d.Claimed = false
-			in.KernelDrop = &d
-			return
-		}
+	if in.Claimed() && m.lacks(from, to, in.Sender) {
+		in.Whose = evidence.Secret
 	}
+}
+
+// lacks reports whether an initiation with an index was lost between two hosts.
+func (m *merger) lacks(from, to *host, sender uint32) bool {
+	return sender != 0 && slices.ContainsFunc(m.lost, func(l Lost) bool {
+		return l.What == Initiation && l.from == from.index && l.to == to.index && l.Sender == sender
+	})
 }
 
 func (m *merger) anyPair() bool { return len(m.pairs) > 0 }

@@ -57,10 +57,16 @@ func TestCommandsOnKernelDevice(t *testing.T) {
 	s.bothKernel(t)
 	s.named(t)
 	at := `"level": "` + level(t) + `"`
-	s.says(t, 0, []string{}, "wg0  kernel  the kernel's WireGuard")
+	s.says(t, 0, []string{}, "wg0", "kernel")
 	s.says(t, 0, []string{"explain", "office", "--json"}, at, `"code": "healthy"`, "wg0 is the kernel's WireGuard")
 	s.says(t, 0, []string{"doctor", "--json"}, at, `"peer_name": "office"`)
 	s.says(t, 0, []string{"trace", "wg0", "10.7.0.2", "--json"}, at, `"answered": true`)
+	s.says(t, 0, []string{"ping", "wg0", "office", "-c", "2", "-i", "0.2", "--json"}, at, `"answered": 2`, `"lost": 0`)
+	bundle := filepath.Join(t.TempDir(), "b.tar.gz")
+	s.says(t, 0, []string{"bundle", "wg0", "-w", bundle, "--for", "10ms"}, bundle)
+	if out := s.says(t, 0, []string{"doctor", "-r", bundle}, "office"); strings.Contains(out, s.keyK.Private) {
+		t.Error("a bundle has a secret")
+	}
 	s.says(t, 0, []string{"drops", "wg0", "--for", "10ms"}, "looking at what the kernel drops of wg0")
 	s.says(t, 1, []string{"reload", "wg0"}, "is a WireGuard device of the kernel's", "wg syncconf")
 	s.says(t, 1, []string{"down", "wg0"}, "is a WireGuard device of the kernel's", "wg-quick down wg0")
@@ -72,6 +78,8 @@ func TestCommandsOnKernelDevice(t *testing.T) {
 		t.Errorf("without CAP_NET_ADMIN: status %d, %v\n%s", status, err, out)
 	}
 
+	s.ordinary(t)
+
 	w := s.K.Start(lab.Wgnode(t), "watch", "--json", "wg0", "icmp")
 	w.WaitOutput(t.Context(), "is the kernel's WireGuard")
 	s.K.Until("ping -c1 -W1 10.7.0.2") // the first may be sent before the watch begins
@@ -79,6 +87,18 @@ func TestCommandsOnKernelDevice(t *testing.T) {
 	s.K.Run("ip", "link", "del", "wg0")
 	if err := w.Wait(); err == nil || !strings.Contains(w.Output(), "went down") {
 		t.Errorf("the device is deleted: %v\n%s", err, w.Output())
+	}
+}
+
+// ordinary asks as a user who may not look at the device, and is told what it takes.
+func (s *site) ordinary(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{{"explain", "wg0", "10.7.0.2"}, {"doctor"}, {"trace", "wg0", "10.7.0.2"}, {"watch", "wg0"},
+		{"record", "wg0", "-w", "/tmp/x.pcapng"}, {"drops", "wg0"}, {"ping", "wg0", "10.7.0.2"}, {"bundle", "wg0"}, {"monitor"}} {
+		out, status, err := s.K.Try(append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", lab.Wgnode(t)}, args...)...)
+		if err != nil || status == 0 || !strings.Contains(out, "sudo wgnode "+args[0]) || !strings.Contains(out, "CAP_") {
+			t.Errorf("%v as an ordinary user: status %d, %v\n%s", args, status, err, out)
+		}
 	}
 }
 
@@ -122,16 +142,20 @@ type merged struct {
 		} `json:"legs"`
 	} `json:"links"`
 	Flows []struct {
-		Target string `json:"target"`
+		Target  string `json:"target"`
+		Verdict struct {
+			Code string `json:"code"`
+		} `json:"verdict"`
+		Hops []struct{ A, B string } `json:"hops"`
 	} `json:"flows"`
 }
 
-// recorded records at both ends while during runs, and merges that.
-func (s *site) recorded(t *testing.T, during func()) *merged {
+// recorded records on hosts while during runs, and merges that.
+func recorded(t *testing.T, during func(), hosts ...*lab.Host) *merged {
 	t.Helper()
 	var files []string
 	var all []*lab.Proc
-	for _, h := range []*lab.Host{s.K, s.P} {
+	for _, h := range hosts {
 		file := filepath.Join(t.TempDir(), h.Name()+".pcapng")
 		p := h.Start(lab.Wgnode(t), "record", "wg0", "-w", file)
 		p.WaitOutput(t.Context(), "recording wg0")
@@ -148,7 +172,7 @@ func (s *site) recorded(t *testing.T, during func()) *merged {
 	}
 	// On a slow machine a segment may be sent again when the connection has ended, and is refused:
 	// what the flow's verdict is does not matter here.
-	text, _, err := s.K.Try(append([]string{lab.Wgnode(t), "merge", "--json"}, files...)...)
+	text, _, err := hosts[0].Try(append([]string{lab.Wgnode(t), "merge", "--json"}, files...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,28 +190,60 @@ func TestMergeWithKernel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			up(s, t)
-			r := s.recorded(t, func() {
+			r := recorded(t, func() {
 				s.transfer(t, "10.7.0.2:5001", transferred)
 				s.K.Run("ping", "-c1", "-W60", "10.7.0.2") // what was on its way before has come
-			})
+			}, s.K, s.P)
 			if r.Hosts[0].Level != level(t) {
 				t.Errorf("level %s", r.Hosts[0].Level)
 			}
-			// What one end sends while the other one has ended already, such as the end of a
-			// connection, may have arrived.
-			messages := uint64(0)
-			for _, l := range r.Links {
-				for _, way := range l.Legs {
-					if way.Lost > 0 || way.Sent != way.Arrived+way.Unknown {
-						t.Errorf("not all are joined: %+v", way)
-					}
-					messages += way.Arrived
-				}
-			}
-			if messages < transferred/1420 || len(r.Flows) == 0 {
+			if messages := r.joined(t); messages < transferred/1420 || len(r.Flows) == 0 {
 				t.Errorf("%d messages, flows %+v", messages, r.Flows)
 			}
 		})
+	}
+}
+
+// joined is how many messages were found at both ends, which are to be all of them. What one end sends
+// while the other one has ended already, such as the end of a connection, may have arrived.
+func (r *merged) joined(t *testing.T) (messages uint64) {
+	t.Helper()
+	for _, l := range r.Links {
+		for _, way := range l.Legs {
+			if way.Lost > 0 || way.Sent != way.Arrived+way.Unknown {
+				t.Errorf("not all are joined: %+v", way)
+			}
+			messages += way.Arrived
+		}
+	}
+	return messages
+}
+
+// A hub of the kernel's between two spokes of wgnode's: their recordings and its are one ladder.
+func TestMergeKernelHub(t *testing.T) {
+	s := newSite(t)
+	c, keyC := s.Lab.Host("c"), lab.NewKey(t)
+	s.Link(s.P.End("eth1", "198.51.100.1/24"), c.End("eth0", "198.51.100.2/24"))
+	peer := func(k lab.Key, allowed string) string {
+		return fmt.Sprintf("[Peer]\nPublicKey = %s\nAllowedIPs = %s\n", k.Public, allowed)
+	}
+	text := fmt.Sprintf("[Interface]\nPrivateKey = %s\nListenPort = 51820\n", s.keyP.Private)
+	kernel(t, s.P, lab.Tunnel{Name: "wg0", Addrs: []string{"10.7.0.2/24"},
+		Conf: text + peer(s.keyK, "10.7.0.1/32") + peer(keyC, "10.7.0.3/32")})
+	s.P.Sysctl("net.ipv4.ip_forward", "1")
+	s.wgnode(t, s.K, conf(s.keyK, s.keyP, "192.0.2.2:51820", "10.7.0.0/24"), "10.7.0.1/24")
+	s.wgnode(t, c, conf(keyC, s.keyP, "198.51.100.1:51820", "10.7.0.0/24"), "10.7.0.3/24")
+	c.Ping("10.7.0.2") // so that the hub knows where it is
+	r := recorded(t, func() { s.K.Run("ping", "-c3", "-i0.3", "-W60", "10.7.0.3") }, s.K, s.P, c)
+	if n := r.joined(t); n < 12 {
+		t.Errorf("%d messages", n)
+	}
+	found := false
+	for _, f := range r.Flows {
+		found = found || f.Target == "10.7.0.3" && f.Verdict.Code == "healthy" && len(f.Hops) == 2
+	}
+	if !found || r.Hosts[1].Level != level(t) {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -5,6 +5,7 @@ package kernelwg
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wgnode/wgnode/probe"
@@ -146,4 +147,41 @@ func (s *site) newSession(t *testing.T) {
 	s.K.Run("ip", "link", "set", "wg0", "up")
 	// What was configured by hand for IPv6 goes with the link.
 	s.K.Run("ip", "address", "replace", "fd07::1/64", "dev", "wg0", "nodad")
+}
+
+// What is lost on the way is told as sent and not as received, and nothing else is missing, or is
+// said to hold another packet.
+func TestLoss(t *testing.T) {
+	s := newSite(t)
+	s.bothKernel(t)
+	k, p := watch(t, s.K, probe.LevelExact), watch(t, s.P, probe.LevelExact)
+	s.K.Ping("10.7.0.2")
+	if out, status, _ := s.K.Try("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "loss", "5%"); status != 0 {
+		t.Skipf("this kernel does not lose packets: %s", out)
+	}
+	s.transfer(t, "10.7.0.2:5001", transferred)
+	said := s.K.Run("tc", "-s", "qdisc", "show", "dev", "eth0")
+	s.K.Run("tc", "qdisc", "delete", "dev", "eth0", "root")
+	s.between(t, k, p)
+	var dropped int
+	if at := strings.Index(said, "(dropped "); at < 0 {
+		t.Fatal(said)
+	} else if _, err := fmt.Sscanf(said[at:], "(dropped %d", &dropped); err != nil {
+		t.Fatal(err)
+	}
+	sent, received := k.messages(probe.SeamUDPSend), p.messages(probe.SeamTUNWrite)
+	missing := len(sent)
+	for m, in := range received {
+		if sent[m] != in {
+			t.Errorf("index %x counter %d was sent as %s, received as %s", m.index, m.counter, sent[m], in)
+		}
+		missing--
+	}
+	t.Logf("%d sent, %d missing, %d dropped on the way", len(sent), missing, dropped)
+	if missing > dropped {
+		t.Errorf("%d are missing of %d, %d were dropped", missing, len(sent), dropped)
+	}
+	compare(t, "P to K", p.last(probe.SeamUDPSend).Receiver, p.messages(probe.SeamUDPSend), k.messages(probe.SeamTUNWrite))
+	k.nothingLost(t)
+	p.nothingLost(t)
 }
