@@ -23,6 +23,9 @@ type family struct {
 // emit writes down one series of a family; values are those of its labels.
 type emit func(f *family, v float64, values ...string)
 
+// families are all that there are, for the page that lists them.
+var families []*family
+
 func counter(name, help string, labels ...string) *family {
 	return newFamily(prometheus.CounterValue, name, help, labels)
 }
@@ -37,6 +40,7 @@ func newFamily(kind prometheus.ValueType, name, help string, labels []string) *f
 		f.order = append(f.order, i)
 	}
 	slices.SortFunc(f.order, func(a, b int) int { return cmp.Compare(labels[a], labels[b]) })
+	families = append(families, f)
 	return f
 }
 
