@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -106,7 +107,7 @@ func TestConfigurationPage(t *testing.T) {
 		if said := about[table.name]; said != "" {
 			b.WriteString(said + "\n\n")
 		}
-		b.WriteString("| key | value | default | meaning | example |\n|---|---|---|---|---|\n")
+		b.WriteString("| key | value | default | meaning | example | without an interface | reload |\n|---|---|---|---|---|---|---|\n")
 		for _, k := range table.keys {
 			name := table.name + " " + k.name
 			said, without := about[name], "required"
@@ -123,7 +124,8 @@ func TestConfigurationPage(t *testing.T) {
 			if k.conf != "" && inConf[k.conf] == "" {
 				inConf[k.conf] = name
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", docpage.Code(k.name), k.kind, without, docpage.Cell(said), docpage.Code(examples[name]))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", docpage.Code(k.name), k.kind, without, docpage.Cell(said),
+				docpage.Code(examples[name]), cmp.Or(k.stack, table.stack), cmp.Or(k.reload, table.reload))
 		}
 	}
 	for name := range defaults {
@@ -162,6 +164,14 @@ the file chooses. NAME on a command line means /etc/wireguard/NAME.conf, or NAME
 - ` + "`wgnode reload NAME`" + ` applies a changed file to a running tunnel.
 
 A key that wgnode does not know is an error. Relative paths begin at the folder of the file.
+
+Two columns say what becomes of a key:
+
+- *without an interface*, as with ` + "`--netstack`" + `: used; skipped, which the node says; refused, because others rely on it; or
+  only there, which a node with an interface refuses.
+- *reload*, what a reload changes: the WireGuard device, this host (without an interface only the next time that the
+  tunnel comes up), or a service; read means that the value is read when it is needed, next up that it counts the next
+  time that the tunnel comes up.
 
 ## A .toml
 `

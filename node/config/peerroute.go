@@ -83,7 +83,7 @@ func (r PeerRoute) String() string {
 }
 
 var routeTable = tomlTable{
-	name: "route",
+	name: "route", stack: StackOnly, reload: ReloadService,
 	begin: func(p *parser) {
 		p.section = inUnknown
 		p.cfg.Services.routeLine = p.lineNo

@@ -24,6 +24,9 @@ type tomlTable struct {
 	oneOf [][]string
 	// peers marks what a file of peers may hold.
 	peers bool
+	// stack and reload are those of the keys that have none of their own.
+	stack  Stack
+	reload Reload
 }
 
 // header returns the table as it is written.
@@ -54,6 +57,10 @@ type tomlKey struct {
 	// set takes the value, or one item of a list, as text. For its error see
 	// [keyword].
 	set func(p *parser, value string) error
+	// stack and reload are what the node does about the key: tests of package node
+	// hold it to them.
+	stack  Stack
+	reload Reload
 }
 
 // tomlKind is the type that a value must have.
@@ -73,30 +80,32 @@ var tomlTables = append([]tomlTable{{}, {
 		p.section = inInterface
 	},
 	keys: []tomlKey{
-		{name: "name", kind: aString, set: (*parser).setName},
-		{name: "private_key", kind: aString, conf: "PrivateKey"},
-		{name: "private_key_file", kind: aString, conf: "PrivateKey", set: privateFrom(SourceFile)},
-		{name: "private_key_command", kind: aString, conf: "PrivateKey", set: privateFrom(SourceCommand)},
-		{name: "private_key_credential", kind: aString, conf: "PrivateKey", set: privateFrom(SourceCredential)},
-		{name: "address", kind: aList, conf: "Address", set: (*parser).addAddress},
-		{name: "listen_port", kind: anInt, conf: "ListenPort"},
-		{name: "fwmark", kind: intOrStr, conf: "FwMark"},
-		{name: "dns", kind: aList, conf: "DNS", set: (*parser).addServer},
-		{name: "search", kind: aList, conf: "DNS", set: (*parser).addSearch},
-		{name: "resolver", kind: aString, set: (*parser).setResolver},
-		{name: "mtu", kind: anInt, conf: "MTU"},
-		{name: "table", kind: intOrStr, conf: "Table"},
-		{name: "pre_up", kind: aList, conf: "PreUp", set: hook("PreUp")},
-		{name: "post_up", kind: aList, conf: "PostUp", set: hook("PostUp")},
-		{name: "pre_down", kind: aList, conf: "PreDown", set: hook("PreDown")},
-		{name: "post_down", kind: aList, conf: "PostDown", set: hook("PostDown")},
-		{name: "save_config", kind: aBool, conf: "SaveConfig"},
-		{name: "kill_switch", kind: aBool, set: flag(func(i *Interface) *bool { return &i.KillSwitch })},
-		{name: "kill_switch_lan", kind: aBool, set: flag(func(i *Interface) *bool { return &i.KillSwitchLAN })},
-		{name: "exclude", kind: aList, set: (*parser).addExclude},
-		{name: "forward", kind: aBool, set: flag(func(i *Interface) *bool { return &i.Forward })},
-		{name: "masquerade", kind: aList, set: (*parser).addMasquerade},
-		{name: "peers_file", kind: aString, set: (*parser).setPeersFile},
+		{name: "name", kind: aString, set: (*parser).setName, stack: StackUses, reload: ReloadRead},
+		{name: "private_key", kind: aString, conf: "PrivateKey", stack: StackUses, reload: ReloadDevice},
+		{name: "private_key_file", kind: aString, conf: "PrivateKey", set: privateFrom(SourceFile), stack: StackUses, reload: ReloadDevice},
+		{name: "private_key_command", kind: aString, conf: "PrivateKey", set: privateFrom(SourceCommand), stack: StackUses, reload: ReloadDevice},
+		{name: "private_key_credential", kind: aString, conf: "PrivateKey", set: privateFrom(SourceCredential),
+			stack: StackUses, reload: ReloadDevice},
+		{name: "address", kind: aList, conf: "Address", set: (*parser).addAddress, stack: StackUses, reload: ReloadHost},
+		{name: "listen_port", kind: anInt, conf: "ListenPort", stack: StackUses, reload: ReloadDevice},
+		{name: "fwmark", kind: intOrStr, conf: "FwMark", stack: StackUses, reload: ReloadDevice},
+		{name: "dns", kind: aList, conf: "DNS", set: (*parser).addServer, stack: StackSkips, reload: ReloadHost},
+		{name: "search", kind: aList, conf: "DNS", set: (*parser).addSearch, stack: StackSkips, reload: ReloadHost},
+		{name: "resolver", kind: aString, set: (*parser).setResolver, stack: StackSkips, reload: ReloadHost},
+		{name: "mtu", kind: anInt, conf: "MTU", stack: StackUses, reload: ReloadHost},
+		{name: "table", kind: intOrStr, conf: "Table", stack: StackSkips, reload: ReloadHost},
+		{name: "pre_up", kind: aList, conf: "PreUp", set: hook("PreUp"), stack: StackSkips, reload: ReloadNext},
+		{name: "post_up", kind: aList, conf: "PostUp", set: hook("PostUp"), stack: StackSkips, reload: ReloadNext},
+		{name: "pre_down", kind: aList, conf: "PreDown", set: hook("PreDown"), stack: StackSkips, reload: ReloadRead},
+		{name: "post_down", kind: aList, conf: "PostDown", set: hook("PostDown"), stack: StackSkips, reload: ReloadRead},
+		{name: "save_config", kind: aBool, conf: "SaveConfig", stack: StackSkips, reload: ReloadRead},
+		{name: "kill_switch", kind: aBool, set: flag(func(i *Interface) *bool { return &i.KillSwitch }), stack: StackRefuses, reload: ReloadHost},
+		{name: "kill_switch_lan", kind: aBool, set: flag(func(i *Interface) *bool { return &i.KillSwitchLAN }),
+			stack: StackRefuses, reload: ReloadHost},
+		{name: "exclude", kind: aList, set: (*parser).addExclude, stack: StackSkips, reload: ReloadHost},
+		{name: "forward", kind: aBool, set: flag(func(i *Interface) *bool { return &i.Forward }), stack: StackRefuses, reload: ReloadHost},
+		{name: "masquerade", kind: aList, set: (*parser).addMasquerade, stack: StackRefuses, reload: ReloadHost},
+		{name: "peers_file", kind: aString, set: (*parser).setPeersFile, stack: StackUses, reload: ReloadDevice},
 	},
 	oneOf: [][]string{secretKeys("private_key")},
 	end: func(p *parser) {
@@ -109,7 +118,7 @@ var tomlTables = append([]tomlTable{{}, {
 		}
 	},
 }, {
-	name: "interface.port_forward", many: true,
+	name: "interface.port_forward", many: true, stack: StackRefuses, reload: ReloadHost,
 	begin: func(p *parser) {
 		if !p.cfg.Interface.Given("port_forward") { // the first stands for all
 			p.remember("port_forward")
@@ -126,7 +135,7 @@ var tomlTables = append([]tomlTable{{}, {
 	required: []string{"protocol", "port", "to"},
 	end:      (*parser).endForward,
 }, {
-	name: "metrics",
+	name: "metrics", stack: StackUses, reload: ReloadService,
 	begin: func(p *parser) {
 		p.section = inUnknown // which remembers no lines
 	},
@@ -136,7 +145,7 @@ var tomlTables = append([]tomlTable{{}, {
 	},
 	required: []string{"listen"},
 }, {
-	name: "peer", many: true, peers: true,
+	name: "peer", many: true, peers: true, stack: StackUses, reload: ReloadDevice,
 	begin: (*parser).beginPeer,
 	keys: []tomlKey{
 		{name: "name", kind: aString, set: (*parser).setPeerName},

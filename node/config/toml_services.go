@@ -16,7 +16,7 @@ var serviceTables = []tomlTable{
 	forwardTable("remote_forward", true, func(s *Services) *[]Forward { return &s.RemoteForwards }),
 	routeTable,
 	{
-		name: "dns",
+		name: "dns", stack: StackOnly, reload: ReloadService,
 		begin: func(p *parser) {
 			p.section = inUnknown
 			p.cfg.Services.dnsLine = p.lineNo
@@ -52,7 +52,7 @@ func proxyTable(name string, all func(*Services) *[]Proxy) tomlTable {
 		}
 	}
 	return tomlTable{
-		name: name, many: true, alone: true,
+		name: name, many: true, alone: true, stack: StackOnly, reload: ReloadService,
 		begin: func(p *parser) {
 			p.section = inUnknown
 			list := all(&p.cfg.Services)
@@ -126,7 +126,7 @@ func forwardTable(name string, inside bool, all func(*Services) *[]Forward) toml
 		return &list[len(list)-1]
 	}
 	return tomlTable{
-		name: name, many: true,
+		name: name, many: true, stack: StackOnly, reload: ReloadService,
 		begin: func(p *parser) {
 			p.section = inUnknown
 			list := all(&p.cfg.Services)

@@ -125,6 +125,8 @@ var confined = []struct {
 		why: "the other rooms of probe and tunnel run where there is no netlink"},
 	{imported: module + "/node/lab/...", by: []string{"node/lab/..."},
 		why: "hosts in network namespaces are for tests"},
+	{imported: module + "/probe/docpage",
+		why: "a program does not write its own documentation, tests do"},
 	{imported: module + "/probe/fix/fixtest",
 		why: "a program does not compare its advice with files, tests do"},
 	{imported: module + "/probe/schema/schematest", by: []string{"node/lab/..."},
