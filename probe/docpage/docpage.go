@@ -22,7 +22,7 @@ func Made(command string) string {
 func Check(t *testing.T, name, want string) {
 	t.Helper()
 	path := filepath.Join(Docs(t), name)
-	if updating() {
+	if Updating() {
 		write(t, path, want)
 		return
 	}
@@ -47,7 +47,7 @@ func CheckFolder(t *testing.T, folder string, want map[string]string) {
 		if _, ok := want[e.Name()]; ok {
 			continue
 		}
-		if !updating() {
+		if !Updating() {
 			t.Errorf("docs/%s/%s is not made by the code any more: go test -run %s -update", folder, e.Name(), t.Name())
 			continue
 		}
@@ -57,7 +57,8 @@ func CheckFolder(t *testing.T, folder string, want map[string]string) {
 	}
 }
 
-func updating() bool {
+// Updating says that the tests run with -update.
+func Updating() bool {
 	f := flag.Lookup("update")
 	return f != nil && f.Value.String() == "true"
 }

@@ -114,3 +114,26 @@ func TestAnchors(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// Tests that CONTRIBUTING.md names are there: it says which one tells what was forgotten.
+func TestNamedTestsExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := make(map[string]bool)
+	for _, f := range theSource(t).files {
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(f.text, -1) {
+			there[string(m[1])] = true
+		}
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 20 {
+		t.Errorf("only %d names of tests were found", len(named))
+	}
+	for _, m := range named {
+		if !there[m[1]] {
+			t.Errorf("CONTRIBUTING.md names %s, which does not exist", m[1])
+		}
+	}
+}
