@@ -57,7 +57,7 @@ func (n *Node) startDevice(files DeviceFiles) error {
 	}
 	if err != nil {
 		// What wireguard-go can do must work wherever it does.
-		n.opt.Logger.Error("nobody can watch this device", "interface", n.name, "error", err)
+		n.opt.Logger.Error("control socket failed: this device cannot be watched", "interface", n.name, "error", err)
 		n.control = nil
 	}
 	return nil

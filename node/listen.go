@@ -41,7 +41,7 @@ func removeStale(path string) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != os.ModeSocket:
-		return fmt.Errorf("%s is there, and is no socket", path)
+		return fmt.Errorf("%s exists and is not a socket", path)
 	case served(path):
 		return fmt.Errorf("%s: another process serves it", path)
 	}

@@ -254,7 +254,7 @@ func TestMonitorRefused(t *testing.T) {
 	cfg := parse(t, "alice", "[Interface]\nPrivateKey="+key.GeneratePrivate().Base64()+"\n")
 	_, err := Start(t.Context(), cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir,
 		Metrics: config.Listen{Network: "unix", Address: file}})
-	if err == nil || !strings.Contains(err.Error(), file+" is there, and is no socket") {
+	if err == nil || !strings.Contains(err.Error(), file+" exists and is not a socket") {
 		t.Errorf("got %v", err)
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "x" {

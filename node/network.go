@@ -179,7 +179,7 @@ func (t *networkTask) greet(moved func(netip.Addr) bool, asleep time.Duration) {
 		}
 		if err != nil {
 			// The device tries on, and so does this when the network comes back.
-			t.n.opt.Logger.Debug("a peer is not told of the network", "interface", t.n.name, "error", err)
+			t.n.opt.Logger.Debug("cannot move a peer to the new network", "interface", t.n.name, "error", err)
 		}
 	}
 }

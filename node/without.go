@@ -83,7 +83,7 @@ func (n *Node) skipForStack() {
 	i := &n.Config().Interface
 	if n.denied != nil {
 		n.say("[!] there is no interface %s: %v", n.name, n.denied)
-		n.say("[!] the tunnel ends in this process instead, as with --netstack; what this costs:")
+		n.say("[!] the tunnel ends in this process instead, as with --netstack; what does not work then:")
 		n.skipRoutes()
 	}
 	n.skip("DNS", len(i.DNS) > 0, "this host goes on resolving names as before")
@@ -108,7 +108,7 @@ func (n *Node) skipRoutes() {
 	n.skip("routes", len(to) > 0, "what programs send to "+strings.Join(to, ", ")+
 		" goes past the tunnel, unless they use a service of this node")
 	if s := cfg.Services.Join(n.opt.Services); !s.Any() {
-		n.say("[!] and there is no service: --socks5, --http, --forward and their like in a .toml bring programs into the tunnel")
+		n.say("[!] and no service is configured: programs reach the tunnel through --socks5, --http, --forward, or their tables in a .toml")
 	}
 }
 

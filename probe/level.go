@@ -26,12 +26,12 @@ const (
 func (l Level) Meaning() string {
 	switch l {
 	case LevelExact:
-		return "the kernel's WireGuard, watched in its own functions: what it discards while it waits for a handshake is not told"
+		return "the kernel's WireGuard, watched in its own functions: what it discards while it waits for a handshake is not shown"
 	case LevelHalf:
 		return "copies of the messages of the kernel's WireGuard, and the packets that came out of them: which packet is in a message " +
-			"that is sent is not told, nor what the kernel refuses"
+			"that is sent is not shown, nor what the kernel refuses"
 	case LevelCapture:
-		return "copies of the packets and messages of the kernel's WireGuard: which packet is in which message is not told, " +
+		return "copies of the packets and messages of the kernel's WireGuard: which packet is in which message is not shown, " +
 			"nor what the kernel refuses"
 	}
 	return ""

@@ -80,7 +80,7 @@ var reasons = [...]struct{ name, meaning string }{
 	BadInnerPacket:       {"bad-inner-packet", "with invalid content"},
 	DisallowedSource:     {"disallowed-source", "from addresses outside the peer's AllowedIPs"},
 	InvalidMAC1:          {"invalid-mac1", "made for another public key"},
-	UnknownPeer:          {"unknown-peer", "from keys that are no peer's"},
+	UnknownPeer:          {"unknown-peer", "from unknown keys"},
 	InvalidInitiation:    {"invalid-initiation", "that claim to begin a handshake and do not decrypt"},
 	HandshakeReplay:      {"handshake-replay", "with old handshake timestamps"},
 	HandshakeFlood:       {"handshake-flood", "above 50 handshakes a second"},

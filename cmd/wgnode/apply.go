@@ -35,14 +35,13 @@ func newApplyCommand() *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "apply CONF|NAME",
-		Short: "Have a tunnel be as its file says: up, or reloaded",
-		Long: `Apply is for scripts and configuration management: whatever there is before, the
-tunnel is up afterwards, and as the file says. It prints "changed" or "unchanged",
-and exits with 0 either way, with 1 if it could not. What it does goes to standard
-error, a line each.
+		Short: "Make a tunnel match its file, for scripts",
+		Long: `Apply is for scripts and configuration management: whatever the state before, the
+tunnel is up afterwards and matches its file. It prints "changed" or "unchanged" and
+exits with 0 in both cases, with 1 if it failed. Each step goes to standard error.
 
-With --check nothing changes. It prints the same words, and exits with 3 if
-something would change.`,
+With --check it changes nothing. It prints the same, and exits with 3 if something
+would change.`,
 		Example: "  wgnode apply wg0\n  wgnode apply ./wg0.toml --check --quiet || echo differs",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := findConfig(args)

@@ -36,32 +36,35 @@ func newBundleCommand() *cobra.Command {
 	var o bundleOptions
 	cmd := &cobra.Command{
 		Use:   "bundle [CONF|NAME]",
-		Short: "Put what a bug report needs into one file",
-		Long: `Bundle writes one .tar.gz with what is known of a tunnel and its host: the verdicts of
-doctor, the state of the node and its device, the configuration, addresses, routes, rules, the
-rules of firewalls, kernel parameters, name servers, versions, the end of the log, and of the
-flight recorder the last minutes as headers of packets. It lists what is in it. A part that
-cannot be had is listed with the reason, and the others are had nevertheless: so it also works of
-a node that has died, of an interface of another program, and for a user who may not see all.
-Nothing is sent, and nothing on the host is changed.
+		Short: "Collect what a bug report needs into one file, without secrets",
+		Long: `Bundle writes one .tar.gz about a tunnel and its host: the verdicts of doctor, the
+state of the node and its device, the configuration, addresses, routes, rules,
+firewall rules, kernel parameters, name servers, versions, the end of the log, and the
+last minutes of the flight recorder as headers of packets. It lists its parts. If a
+part is not available, the list says why, and the others are still written. So bundle
+also works for a node that has died, for an interface of another program, and for a
+user who may not see everything. It sends nothing and changes nothing on the host.
 
-Secrets are not in it. In the place of each stands a hash, so that equal ones are seen to be equal;
-it is made with a random key that is thrown away, so that neither can a password be found by
-trying, nor can hashes of two bundles be compared. Commands of hooks, comments of firewall rules
-and lines of logs are other people's text, which may hold secrets that nobody knows of: of hooks
-only words remain that are known to be harmless; comments are replaced by hashes; in logs what looks
-like a key, a password, a token or the path of a URL is replaced. Look through the log before you
-give the file to a stranger: no program knows all that others may have written there.
+The bundle contains no secrets. Each is replaced by a hash, so that equal secrets can
+be recognized. The hash uses a random key that is thrown away: a password cannot be
+found by guessing, and hashes of two bundles cannot be compared. Commands of hooks,
+comments of firewall rules and log lines are other people's text and may contain
+secrets that wgnode does not know: of hooks only words remain that are known to be
+harmless; comments are replaced by hashes; in logs, what looks like a key, a password,
+a token or the path of a URL is replaced. Look through the log before you give the file
+to a stranger.
 
-With --anonymize addresses, names, host names and keys are replaced, too, the same by the same in
-all files. Addresses keep what they have in common, so that routes and AllowedIPs stay
-meaningful, and private ones stay private. Packets are then told by what their events know.
+With --anonymize, addresses, names, host names and keys are replaced, too, the same by
+the same in all files. Addresses keep their common prefixes, so that routes and
+AllowedIPs still fit, and private ones stay private. Packets are reduced to what
+their events contain.
 
-With --for it also records what passes for that long, with what the kernel does with it. With
---explain it also sends a probe to DEST and adds what "wgnode explain" says.
+With --for it also records packets for that long, with what the kernel does with them.
+With --explain it also sends a probe to DEST and adds what "wgnode explain" says.
 
-"explain", "doctor", "watch" and "merge" read a bundle wherever they read a recording: of a
-stored explanation of the same DEST, and of doctor, they print what was found on that host.`,
+"explain", "doctor", "watch" and "merge" read a bundle wherever they read a recording.
+If the bundle contains doctor's result, or an explanation of the same DEST, they print
+that.`,
 		Example: `  wgnode bundle wg0
   wgnode bundle wg0 -w report.tar.gz --anonymize
   wgnode bundle wg0 --explain 192.168.200.22:80

@@ -35,13 +35,13 @@ func newCheckCommand() *cobra.Command {
 	var json, quiet bool
 	cmd := &cobra.Command{
 		Use:   "check [CONF|NAME]",
-		Short: "Say whether a configuration is valid",
+		Short: "Check a configuration file",
 		Long: `Check reads a configuration and what it points at, as up would, and says what is
 wrong with it: every error with its file, line and key, and what is accepted but
-likely not meant. It looks at nothing else of this host, runs no hooks and no
+probably a mistake. It looks at nothing else on this host, runs no hooks and no
 commands, and needs no privileges beyond reading the file.
 
-Exit status: 0 valid, 1 not.`,
+Exit status: 0 the file is valid, 1 it is not.`,
 		Example: "  wgnode check ./wg0.toml\n  wgnode check wg0 --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := findConfig(args)

@@ -17,7 +17,7 @@ func newConvertCommand() *cobra.Command {
 	var c conversion
 	cmd := &cobra.Command{
 		Use:   "convert CONF|NAME [OUT]",
-		Short: "Turn a .conf into a .toml, and back; import others' files",
+		Short: "Convert a .conf to a .toml, and back; import other programs' files",
 		Long: `Convert reads a configuration in one of two formats and writes it in the other:
 wg-quick's .conf, or wgnode's own .toml, which can say more. The name of OUT
 chooses the format. Without OUT, or if OUT is -, the other format is written to

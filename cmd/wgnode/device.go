@@ -29,7 +29,7 @@ func newDeviceCommand() *cobra.Command {
 	var foreground bool
 	cmd := &cobra.Command{
 		Use:   "device NAME",
-		Short: "Make one unconfigured device, as wireguard-go does",
+		Short: "Create one unconfigured device, as wireguard-go does",
 		Long: `Device creates a userspace WireGuard interface without keys, peers and addresses,
 and returns when wg(8) can configure it. It replaces wireguard-go NAME: run
 through a link named wireguard-go, this program behaves like that one, so that

@@ -42,7 +42,7 @@ The state of a peer is
 Below that are findings: problems of the configuration on this host, whether or
 not they hurt now. Only one that saw packets fail affects the exit status.
 
-"wgnode explain CODE" says what a verdict or a finding means and how to mend it.
+"wgnode explain CODE" says what a verdict or a finding means and how to fix it.
 
 With -r it judges by the end of a recording. It has no findings then: a recording
 does not hold the host's state.

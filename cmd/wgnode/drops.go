@@ -35,7 +35,7 @@ func newDropsCommand() *cobra.Command {
 		Use:   "drops [CONF|NAME] [FILTER]...",
 		Short: "List what the kernel drops of a tunnel's packets, and why",
 		Long: `Drops lists the packets of a tunnel that the kernel of this host drops, with the
-kernel's own reason and the function where it did it: netfilter of every kind,
+kernel's own reason and the function that dropped it: netfilter of every kind,
 tc, XDP, BPF at cgroups and sockets, full queues and buffers, checksums, missing
 routes and neighbors. On a terminal it is a table that is kept up to date; else
 it is a line for each packet, and in a flood for some of them, with the count so
@@ -45,13 +45,13 @@ far. Ctrl-C ends it.
 to it, and those from or to one of its addresses or AllowedIPs (a default route
 among these does not count). "outer" are the encrypted ones: UDP from or to the
 listen port. "drop" is a reason and place that prove that the packet is lost;
-"hint" is one that packets of working connections have, too. What every healthy
-host drops, such as copies, is left out.
+"hint" is one that packets of working connections have, too. Drops that are normal on
+every host, such as those of copies, are left out.
 
 Packets are looked at by a BPF program at the tracepoint kfree_skb, while the
 command runs. It reads headers and changes nothing, and the kernel removes it
-when the command ends, however it ends. It takes the capabilities CAP_BPF and
-CAP_PERFMON, or CAP_SYS_ADMIN, on the host; and Linux 5.17 with BTF.
+when the command ends, however it ends. It needs the capabilities CAP_BPF and
+CAP_PERFMON, or CAP_SYS_ADMIN, on the host, and Linux 5.17 or later with BTF.
 
 FILTER is that of "wgnode watch", with what the headers of a dropped packet say,
 and the kernel's reasons:
@@ -59,7 +59,7 @@ and the kernel's reasons:
   reason TC_EGRESS, peer NAME, kind inner|data|handshake|..., proto tcp,
   host 10.0.0.1, net 10.0.0.0/8, port 80,443 (with src, dst, and outer in front)
 
-Counts are then of the packets that match and were reported; a + says that there
+Counts then include only packets that match and were reported; a + means that there
 were more.
 
 With --metrics it prints nothing, and serves the counts to Prometheus for as long
@@ -87,7 +87,7 @@ as it runs.`,
 	cmd.Flags().StringVar(&o.metrics, "metrics", "",
 		"print nothing, and serve /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().StringArrayVar(&o.metricsHosts, "metrics-host", nil,
-		"answer at --metrics also as `NAME`, for a proxy that passes its own name on")
+		"answer at --metrics also as `NAME`, for a proxy that keeps its own name in requests")
 	return cmd
 }
 

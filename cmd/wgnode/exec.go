@@ -36,14 +36,14 @@ func newExecCommand() *cobra.Command {
 		Short: "Run a command whose only network is a tunnel, without privileges",
 		Long: `Exec runs COMMAND in a network of its own that holds nothing but the tunnel of
 CONF: its addresses, the routes of its AllowedIPs, its name servers. Whatever the
-command does, no packet and no DNS query leaves another way, not even those of a
+command does, no packet and no DNS query leaves outside of the tunnel, not even those of a
 static program or of one that ignores proxies. It cannot reach what is not in
 AllowedIPs. The host's network does not change. No privileges are needed, only
 /dev/net/tun and a kernel that lets users create namespaces.
 
 The command has this terminal, folder and user. When it ends, so does the tunnel;
 processes that it left in the background lose their network. If wgnode is killed,
-so is the command. Signals to wgnode are passed on to it. Explain, doctor and
+so is the command. Signals to wgnode are forwarded to it. Explain, doctor and
 watch work meanwhile, and wgnode down NAME ends the command with SIGTERM.
 
 Hooks, Table, kill_switch and other settings for a host's own interface are

@@ -38,7 +38,7 @@ func newExplainCommand() *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
 		Use: "explain [CONF|NAME] DEST[:PORT[/udp]]", Annotations: map[string]string{statusIsVerdict: "yes"},
-		Short: "Say what becomes of the packets to a destination, and why",
+		Short: "Follow packets to a destination, and say what is wrong",
 		Long: `Explain follows one flow through the tunnel NAME, checkpoint by checkpoint, and
 gives a verdict, its evidence and the commands that fix it. NAME can be omitted
 if only one node runs, and may follow DEST. DEST is an address, a peer's name, which
@@ -51,7 +51,7 @@ comes back counts as an answer, and ICMP port unreachable as a refusal. Silence 
 be the service's own: many, WireGuard among them, answer only what they understand.
 With --as it sends the probe as the process PID, or the main process of the systemd
 unit UNIT, would: with a socket of its user and its control group, which rules and
-BPF programs may tell from others. Without it the probe is the node's own, which
+BPF programs may treat differently. Without it the probe is the node's own, which
 usually runs as root.
 With --passive it sends nothing and waits for a matching packet that another
 host sent, to explain the receiving side. --from narrows that to a source: an
@@ -67,7 +67,7 @@ recording of "wgnode record", from either side. It says what a recording cannot
 show.
 
 With the CODE of a verdict as its only argument, it says what that verdict means, what
-it looks like on the wire, what else looks like it, and how to mend it. All codes are
+it looks like on the wire, what else looks like it, and how to fix it. All codes are
 in wgnode-verdicts(7). To explain a host that has the name of a code, give its port or
 name the tunnel before it.
 
@@ -78,12 +78,12 @@ hosts, and the verdict is certain where one host had only candidates. wgnode mus
 run the tunnel there, and the user must be allowed to record (usually root). The
 recording there ends with this command, however that ends. WGNODE_SSH replaces
 ssh and its options. --with-command is a shell command that runs wgnode there;
-arguments are appended. All this takes some seconds longer.
+arguments are appended. This needs some more seconds.
 
 With --fix it then applies the fix that it printed, after a question, and asks again.
 It does only steps that it knows how to undo, and undoes all of them if one fails. The
-others are listed, and left to you: what needs a value that only you know, or is only
-one of several ways. With --yes it does not ask, and applies only the fix of a verdict
+others are listed and left to you: steps that need a value that only you know, or that
+are one of several alternatives. With --yes it does not ask, and applies only the fix of a verdict
 that is certain. With --with, the steps of the other host are applied there. What was
 applied is journaled in /run/wgnode; "wgnode undo" takes it back.
 

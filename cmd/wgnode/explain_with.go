@@ -260,7 +260,7 @@ func withRemedy(err error, with *withOptions) error {
 		return withHint(err, "does the command work by itself? Try: "+with.command+" version")
 	case errors.Is(err, remote.ErrConnect):
 		return withHint(err, "can you log in? Try: ssh "+with.host+" true",
-			sshVariable+"=\"ssh -p 2222\" sets options; --with-command is for other ways")
+			sshVariable+"=\"ssh -p 2222\" sets options; --with-command is for other transports")
 	case errors.Is(err, remote.ErrNoProgram):
 		return withHint(err, "install wgnode on "+with.there()+", or give its path: --with-command 'ssh "+with.login()+" /usr/local/bin/wgnode'")
 	case errors.Is(err, remote.ErrRefused) && strings.Contains(err.Error(), "permission denied"):

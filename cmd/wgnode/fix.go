@@ -21,7 +21,7 @@ import (
 type fixOptions struct{ fix, yes bool }
 
 func (o *fixOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.fix, "fix", false, "apply the fix, after a question; `wgnode undo` takes it back")
+	cmd.Flags().BoolVar(&o.fix, "fix", false, "apply the fix, after a question; `wgnode undo` reverts it")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "with --fix: do not ask, and apply only the fix of a verdict that is certain")
 }
 
@@ -251,12 +251,12 @@ func (p *patient) undo(ctx context.Context, cmd *cobra.Command, a *applied) erro
 func (o *fixOptions) outcome(ctx context.Context, cmd *cobra.Command, p *patient, a *applied) error {
 	say := sayer(cmd)
 	if a.After.Healthy() {
-		say("healthy now; `wgnode undo` takes the fix back")
+		say("healthy now; `wgnode undo` reverts the fix")
 		return nil
 	}
 	say("it has not helped, or not alone: %s: %s", a.After.Code, a.After.Summary)
 	if o.yes || !canAsk(cmd) {
-		say("`wgnode undo` takes the fix back")
+		say("`wgnode undo` reverts the fix")
 		return nil
 	}
 	yes, err := ask(cmd, "Undo it?")

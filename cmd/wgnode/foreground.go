@@ -93,7 +93,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 		return err
 	}
 	if cfg.Services.Stdio != "" && parent != nil {
-		return withHint(fmt.Errorf("%s: STDIOTunnel: in the background there is no standard input", path), "wgnode run "+path)
+		return withHint(fmt.Errorf("%s: STDIOTunnel: a process in the background has no standard input", path), "wgnode run "+path)
 	}
 	manager := takeNotifier()
 	n, err := node.Start(starting, cfg, node.Options{

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // helpWidth is how many columns help takes: what every terminal has.
@@ -19,10 +21,34 @@ func fitHelp(cmd *cobra.Command) {
 
 // helpTemplate is cobra's, with flags whose texts are wrapped.
 func helpTemplate(cobras string) string {
-	return strings.ReplaceAll(cobras, "FlagUsages ", "FlagUsagesWrapped 80 ")
+	cobra.AddTemplateFunc("flagUsages", flagUsages)
+	return regexp.MustCompile(`\{\{\.(\w+)\.FlagUsages `).ReplaceAllString(cobras, "{{flagUsages .$1 ")
 }
 
-// fill breaks the lines of each paragraph anew. A paragraph that has lines which are
+// flagUsages are the flags of a set. pflag writes --json[=true|false] of a switch, which
+// says nothing that a reader of help wants to know: here it is --json.
+func flagUsages(set *pflag.FlagSet) string {
+	plain := pflag.NewFlagSet("", pflag.ContinueOnError)
+	plain.SortFlags = set.SortFlags
+	set.VisitAll(func(f *pflag.Flag) {
+		shown := *f
+		if f.Value.Type() == "bool" {
+			shown.Value = switchFlag{f.Value}
+		}
+		plain.AddFlag(&shown)
+	})
+	return plain.FlagUsagesWrapped(helpWidth)
+}
+
+// switchFlag is a flag without a value, as help has it.
+type switchFlag struct{ pflag.Value }
+
+func (switchFlag) Type() string { return "boolfunc" }
+
+// IsBoolFlag has pflag leave out that it is off.
+func (switchFlag) IsBoolFlag() bool { return true }
+
+// fill breaks the lines of each paragraph again. A paragraph that has lines which are
 // set in stays as it is.
 func fill(text string) string {
 	paragraphs := strings.Split(text, "\n\n")
@@ -48,4 +74,19 @@ func fill(text string) string {
 		paragraphs[i] = b.String()
 	}
 	return strings.Join(paragraphs, "\n\n")
+}
+
+// completionInOurWords replaces cobra's texts of the command that it adds.
+func completionInOurWords(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		cmd.Short = "Print a completion script for a shell"
+		cmd.Long = "Completion prints a script that lets the shell complete commands, flags and names of tunnels. " +
+			"The packages install it for bash, zsh and fish."
+		for _, sub := range cmd.Commands() {
+			sub.Short = "Print the completion script for " + sub.Name()
+		}
+	}
 }

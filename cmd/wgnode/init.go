@@ -37,17 +37,17 @@ func newInitCommand() *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use:   "init [CONF|NAME]",
-		Short: "Write a first configuration of a server",
-		Long: `Init writes a configuration file for a server that peers are added to, with a new
-key, a network of IPv4 and one of IPv6 that this host knows no route to, a UDP
-port that is free, forwarding, and masquerading where the default route leaves.
-It brings nothing up, and replaces no file.
+		Short: "Write the first configuration of a server",
+		Long: `Init writes the configuration file of a server, to which peers can be added: with a new
+key, an IPv4 and an IPv6 network that this host has no route to, a free UDP port,
+forwarding, and masquerading on the interface of the default route. It brings nothing
+up, and does not overwrite a file.
 
-It says what to type where this host's firewall would keep the peers out, in the
-words of the program that wrote its rules, and what comes next.
+If this host's firewall would keep peers out, it prints the command that lets them in,
+for the program that manages the firewall. It also prints the next steps.
 
-NAME means /etc/wireguard/NAME.toml; without it that is wg0. The name of CONF
-chooses the format: a .conf does by hooks what only a .toml has keys for.`,
+NAME means /etc/wireguard/NAME.toml, and wg0 if omitted. The name of CONF chooses the
+format: in a .conf, hooks do what only a .toml has keys for.`,
 		Example: "  wgnode init && wgnode up wg0 && wgnode peer add phone --qr\n  wgnode init ./wg0.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := newConfig(cmd, args)

@@ -28,7 +28,7 @@ func verdictsPage(dir string) error {
 	var p page
 	fmt.Fprintf(&p, ".TH \"WGNODE\\-VERDICTS\" \"7\" \"%s\" \"wgnode\" \"wgnode\"\n", date.UTC().Format("Jan 2006"))
 	p.section("NAME")
-	p.text("wgnode-verdicts - what the verdicts of wgnode mean, and how to mend what they name")
+	p.text("wgnode-verdicts - what the verdicts of wgnode mean, and how to fix what they name")
 	p.section("DESCRIPTION")
 	p.text(verdictsIntro)
 	p.section("CHECKPOINTS")

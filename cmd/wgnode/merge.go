@@ -24,7 +24,7 @@ duplicated or reordered between the hosts; how long they took; how addresses wer
 translated; and for each flow one ladder from A1 to B8 and back, with a verdict
 from the evidence of both sides. A hub and its spokes make one chain.
 
-A message is called unknown, not lost, if a recording cannot tell: because it
+A message is called unknown, not lost, if a recording cannot show it: because it
 began later, lacks events or was filtered. All times are by the clock of the
 first file's host. The parts of one recording count as one.
 

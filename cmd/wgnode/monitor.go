@@ -24,21 +24,20 @@ func newMonitorCommand() *cobra.Command {
 	var f monitorFlags
 	cmd := &cobra.Command{
 		Use:   "monitor [NAME]...",
-		Short: "Keep the flight recorder of the kernel's WireGuard devices",
-		Long: `Monitor looks at WireGuard devices of the kernel's, in the foreground until
-SIGTERM or SIGINT ends it, and keeps the latest packets of each in memory, as a
-node does of its own. "watch --past", "record", "explain" and "doctor" then know
-what passed before they began: they ask the monitor where one runs. Without
-NAME it looks at all devices that are up, also at those that come later.
+		Short: "Record packets of the kernel's WireGuard devices in memory",
+		Long: `Monitor watches the kernel's WireGuard devices in the foreground until SIGTERM or
+SIGINT, and keeps the latest packets of each in memory, as a node does for its own
+device. "watch --past", "record", "explain" and "doctor" use it to see packets from
+before they started. Without NAME it watches all devices that are up, including those
+that come up later.
 
-It changes nothing about the devices, keeps none of their secrets, and sends
-nothing. For each device it takes --memory, where 16 MiB hold the latest 60,000
-packets or so. What it costs in processor time grows with the packets that pass,
-so it is for hosts that somebody wants to understand, and off unless started.
+It changes nothing on the devices, keeps none of their secrets, and sends nothing. Each
+device uses --memory; 16 MiB hold about the latest 60,000 packets. The processor time
+grows with the number of packets, so it does not run unless you start it.
 
-It takes root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON and
-CAP_SYS_ADMIN. With fewer it sees less, and says so; kernel.md among the
-documentation says what is seen. A unit for systemd is installed and not enabled:
+It needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN.
+With fewer capabilities it sees less, and says so; kernel.md in the documentation lists
+what is seen. A systemd unit is installed but not enabled:
 systemctl enable --now wgnode-monitor`,
 		Example: `  wgnode monitor
   wgnode monitor wg0 --memory 64 --metrics 127.0.0.1:9587`,
@@ -48,7 +47,7 @@ systemctl enable --now wgnode-monitor`,
 	cmd.Flags().UintVar(&f.memory, "memory", 16, "`MIB` of memory for the packets of each device")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil,
-		"answer at --metrics also as `NAME`, for a proxy that passes its own name on")
+		"answer at --metrics also as `NAME`, for a proxy that keeps its own name in requests")
 	f.log.add(cmd)
 	return cmd
 }

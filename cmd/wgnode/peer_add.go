@@ -57,17 +57,17 @@ func newPeerAddCommand() *cobra.Command {
 		Use:   "add NAME [CONF|NAME]",
 		Short: "Add a peer, and print the file for its own end",
 		Long: `Add gives a new peer the next free address in each of the interface's networks,
-makes its keys, puts it into the configuration file, and has the running tunnel
-reload it. It prints the file for the peer's own end, in wg-quick's format, or
-with --qr as a QR code for WireGuard's apps. If anything fails, the file and the
+creates its keys, adds it to the configuration file, and reloads the running tunnel.
+It prints the file for the peer's own end, in wg-quick's format, or with --qr as a QR
+code for WireGuard's apps. If anything fails, the file and the
 tunnel are as they were before.
 
 The peer's private key does not stay on this host, unless --keep is given: then
 its file is kept beside this one, for root alone, and "wgnode peer show" shows it
-again. With --public-key the key is made on the peer, and never is on this host.
+again. With --public-key the peer makes its own key, which is never on this host.
 
-The peer finds this host at --endpoint, or else at the address with which this
-host speaks to the internet. Where that is behind NAT, give the outer name or address.
+The peer finds this host at --endpoint, or else at the address that this host uses
+towards the internet. If that is behind NAT, give the outer name or address.
 
 For an interface of another program's, such as wg-quick over the kernel's
 WireGuard, the file is changed, and what to type is said.`,

@@ -42,8 +42,8 @@ func newPeerListCommand() *cobra.Command {
 		Use:   "list [CONF|NAME]",
 		Short: "List the peers of a configuration",
 		Long: `List prints the peers that a configuration file has, a line each: the name, the
-AllowedIPs, the public key, and "kept" if the peer's own file is kept here. What
-becomes of them is what "wgnode doctor" says.`,
+AllowedIPs, the public key, and "kept" if the peer's own file is kept here. For
+their state see "wgnode doctor".`,
 		Example: "  wgnode peer list\n  wgnode peer list wg0 --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := openPeerFile(cmd.Context(), cmd, args, false)

@@ -17,9 +17,9 @@ func newPeerRmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm NAME|KEY [CONF|NAME]",
 		Short: "Remove a peer",
-		Long: `Rm takes a peer out of the configuration file, with the comments that name it, and
-has the running tunnel reload it: the peer is cut off at once. Its own file is
-removed where it is kept. If anything fails, all is as it was.`,
+		Long: `Rm removes a peer from the configuration file, with the comments that name it, and
+reloads the running tunnel: the peer is cut off at once. If this host has kept the
+peer's own file, that is removed, too. If anything fails, nothing is changed.`,
 		Example: "  wgnode peer rm phone\n  wgnode peer rm phone wg0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // nobody reading is no reason to stop half-way
@@ -63,10 +63,10 @@ func newPeerShowCommand() *cobra.Command {
 	var qr bool
 	cmd := &cobra.Command{
 		Use:   "show NAME [CONF|NAME]",
-		Short: "Show the file for a peer's own end again, where it is kept",
+		Short: "Show the file for a peer's own end again, if it was kept",
 		Long: `Show prints the file that "wgnode peer add --keep" made for a peer, with its private
-key; with --qr as a QR code. Of a peer that was added without --keep this host
-never knew more than it needs to: such a peer can only be added again, with new keys.`,
+key; with --qr as a QR code. For a peer that was added without --keep there is no
+such file: it can only be added again, with new keys.`,
 		Example: "  wgnode peer show phone --qr",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := openPeerFile(cmd.Context(), cmd, args[1:], false)

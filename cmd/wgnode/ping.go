@@ -40,42 +40,43 @@ func newPingCommand() *cobra.Command {
 	o := pingOptions{interval: seconds(time.Second), wait: seconds(defaultPingWait)}
 	cmd := &cobra.Command{
 		Use:   "ping [CONF|NAME] PEER|ADDR[:PORT[/udp]]",
-		Short: "Measure loss and times of each leg of a way through a tunnel",
-		Long: `Ping sends probes through a tunnel and measures loss and round trip, as ping does,
-and for each leg of the way: this host's stack (from the socket to A1, where packets enter the
-tunnel), the tunnel (A1 to A4, where they leave encrypted), the wire and the far host (A4 to A5,
-where the encrypted answer comes), and back to the socket. A probe that is not answered is
-counted as lost on the leg behind the last checkpoint that it passed. NAME can be omitted
-if only one node runs. PEER is a peer's name or public key, and stands for the first address of
-the peer's own in its AllowedIPs.
+		Short: "Measure loss and latency of each leg of a path through a tunnel",
+		Long: `Ping sends probes through a tunnel and measures loss and round trip, as ping does, and
+for each leg of the path: this host's stack (from the socket to A1, where packets enter
+the tunnel), the tunnel (A1 to A4, where they leave encrypted), the wire and the far
+host (A4 to A5, where the encrypted answer arrives), and back to the socket. An
+unanswered probe counts as lost on the leg after the last checkpoint that it passed.
+NAME can be omitted if only one node runs. PEER is a peer's name or public key; it
+stands for the first address in its AllowedIPs that is the peer's own.
 
-It sends ICMP echo requests, or with a port connects by TCP, or with /udp behind the port sends
-datagrams, each from a port of its own: a question of DNS to port 53, one of NTP to port 123,
-else some text, or what --payload says. That nobody listens is an answer, too. Ctrl-C ends it
-and prints the summary.
+It sends ICMP echo requests; with a port it opens TCP connections; with /udp after the
+port it sends datagrams, each from its own port: a DNS query to port 53, an NTP request
+to port 123, else some text, or what --payload says. A refusal counts as an answer.
+Ctrl-C ends it and prints the summary.
 
-Every answer is bound to its own probe, by identifier, sequence number and content, or by the
-port. One that comes later than -W is counted as late, and its probe as lost; further
-answers are counted as duplicates. Of a connection that came about only after the kernel had sent
-its first segment again, the probe counts as lost.
+Each answer is matched to its probe by identifier, sequence number and content, or by
+the port. An answer after -W counts as late, and its probe as lost; further answers
+count as duplicates. If the kernel had to repeat the first segment of a connection, the
+probe counts as lost.
 
-The jitter is the standard deviation of the times, as the mdev of ping.
+Jitter is the standard deviation of the times, the mdev of ping.
 
---size auto first finds the largest packet that is answered, of up to the MTU of the interface,
-by ICMP echo requests that nobody may fragment, and then sends probes of that size. It says
-which sizes were answered and which were not. The answer is as large as the request, so a
-size that is not answered may have been too large either way.
+--size auto first finds the largest packet that is answered, up to the MTU of the
+interface, with ICMP echo requests that must not be fragmented, and then sends probes
+of that size. It lists which sizes were answered. The answer is as large as the request,
+so a size without an answer may have been too large in either direction.
 
-With --with USER@HOST it also hears the other end of the tunnel, as explain does, and tells the
-way there and back apart: to B3, where the other host receives, from B4 to B7 behind it, and from
-B8 back. The clocks of two hosts are known only as far as the messages between them bound them:
-what that leaves open stands beside these two legs.
+With --with USER@HOST it also records at the other end of the tunnel, as explain does,
+and separates the two directions: to B3, where the other host receives, from B4 to B7
+behind it, and from B8 back. The clocks of two hosts are known only as precisely as the
+messages between them allow; the uncertainty is printed with these two legs.
 
-A node without an interface sends the probes through its own stack. Else they are this
-command's, and ICMP echo needs the right to open raw sockets, or to be in ping_group_range.
+A node without an interface sends the probes through its own stack. Otherwise this
+command sends them, and ICMP echo needs the right to open raw sockets, or
+ping_group_range.
 
-Exit status: 0 some probe was answered, 1 none was, 2 it could not be tried, or
-the command line is wrong.`,
+Exit status: 0 a probe was answered, 1 none was, 2 the check could not run, or the
+command line is wrong.`,
 		Example: `  wgnode ping bob
   wgnode ping wg0 10.0.0.2 -c 10 -i 0.2 -q
   wgnode ping wg0 192.168.200.22:443

@@ -92,7 +92,7 @@ func (f *farEnd) join(p *pinger) error {
 	}
 	if _, _, ok := bounds.At(time.Now().UnixNano()); !ok {
 		p.report.Remarks = append(p.report.Remarks, "nothing bounds how the clocks of the two hosts lie: "+
-			"no message of the probes was seen by both, each way; so the ways there and back have no times")
+			"no message of the probes was seen by both hosts in both directions; so the legs there and back have no times")
 		p.tracker.Align(nil)
 		return nil
 	}

@@ -32,7 +32,7 @@ func printQR(cmd *cobra.Command, text string) error {
 			quiet = leastQuiet
 		}
 		if err == nil && width < code.Size+2*quiet {
-			_ = warn(cmd, "the QR code takes %d columns, and this terminal has %d: make it wider, or its letters smaller", code.Size+2*quiet, width)
+			_ = warn(cmd, "the QR code needs %d columns, and this terminal has %d: make it wider, or the font smaller", code.Size+2*quiet, width)
 		}
 	}
 	warnOfOpenFile(cmd, out)

@@ -63,8 +63,7 @@ As root it also records what the kernel of this host drops of the tunnel's
 packets, inside of it and encrypted, each at its time with the kernel's reason
 and place, and notes at the end what netfilter did with encrypted packets, and
 with flows whose requests were repeated in vain: "wgnode merge" judges by that.
-What happens to packets of connections that work, such as copies, is no loss and
-is left out. --no-kernel leaves out all of it.
+Drops that happen to connections that work, such as those of copies, are left out. --no-kernel leaves out all of it.
 
 FILTER is that of "wgnode watch", and may name the kernel's reasons. "watch", "explain" and "doctor" read a recording
 with -r FILE.`,

@@ -18,7 +18,7 @@ import (
 
 // This file is about commands that read a recording in place of a running node.
 
-var errFileAndName = errors.New("-r takes the place of NAME and of what is about a running node")
+var errFileAndName = errors.New("-r replaces NAME and flags that are about a running node")
 
 // errFixRecording: a recording is of the past, and perhaps of another host.
 var errFixRecording = errors.New("--fix needs a running node: a recording does not say what this host is like now")

@@ -10,9 +10,9 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "wgnode",
 		Short: "A userspace WireGuard node that explains itself",
-		Long: `wgnode brings up WireGuard tunnels as wg-quick does, in userspace, and can say
-what became of each packet: which checkpoint it passed, where it was dropped,
-and what to change. It says so of the kernel's WireGuard, too.
+		Long: `wgnode brings up WireGuard tunnels as wg-quick does, in userspace, and shows what
+happened to each packet: which checkpoints it passed, where it was dropped, and what
+to change. It does the same for the kernel's WireGuard.
 
 Without a command it shows the tunnels of this host and their peers at a glance, as
 "wgnode status" does.`,
@@ -74,6 +74,7 @@ Without a command it shows the tunnels of this host and their peers at a glance,
 	// cobra adds these two only while it runs; now they get strictUsage too.
 	helpOfCodes(root)
 	root.InitDefaultCompletionCmd()
+	completionInOurWords(root)
 	strictUsage(root)
 	root.SetUsageTemplate(helpTemplate(root.UsageTemplate()))
 	fitHelp(root)

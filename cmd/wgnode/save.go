@@ -15,7 +15,7 @@ import (
 func newSaveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "save [CONF|NAME]",
-		Short: "Write a running tunnel's configuration into its file",
+		Short: "Save a running tunnel's configuration into its file",
 		Long: `Save writes the tunnel's current state into the file: addresses, port, key, and
 peers with their endpoints. What only the file knows stays as it is: MTU, DNS, Table,
 SaveConfig, hooks, comments, their order, the names of endpoints and of peers, and

@@ -35,7 +35,7 @@ or off), private-key FILE.
 Settings of a peer, after peer KEY: remove, preshared-key FILE, endpoint
 HOST:PORT, persistent-keepalive SECONDS (or off), allowed-ips PREFIX,... which
 replaces what the peer has, unless the prefixes have a + or - in front.
-An empty FILE, such as /dev/null, takes the key away.`,
+An empty FILE, such as /dev/null, removes the key.`,
 		Example: "  wgnode set wg0 peer KEY allowed-ips +10.0.0.7/32 endpoint vpn.example:51820",
 		// A value may begin with '-'. wg's set has no flags.
 		DisableFlagParsing:    true,

@@ -39,12 +39,12 @@ func newConfCommand(name, short, long string) *cobra.Command {
 		Short: short,
 		Long: long + `
 
-The file holds wg's keys only; strip makes one of a file of wg-quick. Output and
-exit status are wg(8)'s, but what is wrong in the file is told with its line.
-Nothing is changed then.
+The file has wg's keys only; strip makes one from a file of wg-quick. Output and exit
+status are those of wg(8), but an error in the file is reported with its line, and then
+nothing is changed.
 
-The name of an endpoint that does not resolve is tried three times more, or as
-often as WG_ENDPOINT_RESOLUTION_RETRIES says (a number, or infinity).`,
+If the name of an endpoint does not resolve, it is tried three more times, or as often
+as WG_ENDPOINT_RESOLUTION_RETRIES says (a number, or infinity).`,
 		Example: fmt.Sprintf("  wgnode strip wg0 | wgnode %s wg0 /dev/stdin", name),
 		Args:    cobra.ArbitraryArgs, // wg's own answer to wrong arguments differs from cobra's
 		RunE: func(cmd *cobra.Command, args []string) error {

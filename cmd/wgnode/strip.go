@@ -21,7 +21,7 @@ func newStripCommand() *cobra.Command {
 		Long: `Prints what is left of a file for setconf, addconf and syncconf, with the output
 and the exit status of wg-quick(8)'s strip. NAME means /etc/wireguard/NAME.conf,
 and where there is none NAME.toml. What a .toml says is printed as wg(8) has it,
-with the keys and peers that it takes from elsewhere. The output holds the private
+including keys and peers that it refers to. The output holds the private
 key and the preshared keys.`,
 		Example: "  wgnode strip wg0 | wgnode syncconf wg0 /dev/stdin",
 		Args:    cobra.ArbitraryArgs, // wg-quick's own answer to wrong arguments has status 1

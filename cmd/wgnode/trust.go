@@ -24,7 +24,7 @@ func mend(err error) []string {
 		if e.Version != 0 {
 			return []string{"the wgnode that brought the tunnel up can take it down"}
 		}
-		return []string{"what it told is lost: rm " + config.ShellQuote(e.Path) + ", then `wgnode recover`; " +
+		return []string{"its file is lost: rm " + config.ShellQuote(e.Path) + ", then `wgnode recover`; " +
 			"ip rule, nft list tables and /etc/resolv.conf show whether anything else is left"}
 	case *fs.PathError:
 		if e.Op == "mkdir" && strings.HasPrefix(node.RunDir(), e.Path) {

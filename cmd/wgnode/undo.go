@@ -23,21 +23,21 @@ func newUndoCommand() *cobra.Command {
 	var o undoOptions
 	cmd := &cobra.Command{
 		Use:   "undo [CONF|NAME]",
-		Short: "Take back what explain --fix or doctor --fix has applied",
-		Long: `Undo takes back the latest fix that "wgnode explain --fix" or "wgnode doctor --fix" has
+		Short: "Undo what explain --fix or doctor --fix has applied",
+		Long: `Undo reverts the latest fix that "wgnode explain --fix" or "wgnode doctor --fix" has
 applied on this host, after a question; with a name, the latest for that tunnel. --list
 shows all of them, the newest first, and changes nothing.
 
-What has changed since a fix was applied is left as it is, and said. What was applied is forgotten
-when the host restarts: of the kernel's state nothing is left then, and lines of
-files stay.`,
+What another program has changed since is left alone, and reported. The list of fixes is
+lost when the host restarts: changes of the kernel's state are gone then, and changes
+of files stay.`,
 		Example: "  wgnode undo\n  wgnode undo --list\n  wgnode undo wg0 --all --yes",
 		RunE:    o.run,
 
 		ValidArgsFunction: completeNodes,
 	}
 	cmd.Flags().BoolVar(&o.list, "list", false, "show what was applied, and change nothing")
-	cmd.Flags().BoolVar(&o.all, "all", false, "take back all of them, the newest first")
+	cmd.Flags().BoolVar(&o.all, "all", false, "undo all of them, the newest first")
 	cmd.Flags().IntVar(&o.id, "id", 0, "take back the fix of this `NUMBER`, which --list shows")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
 	cmd.Flags().StringVar(&o.with.host, "with", "", "do it on another host, by ssh to `USER@HOST`")

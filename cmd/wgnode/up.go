@@ -53,7 +53,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.metrics, "metrics", "",
 		"serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil,
-		"answer at --metrics also as `NAME`, for a proxy that passes its own name on")
+		"answer at --metrics also as `NAME`, for a proxy that keeps its own name in requests")
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
 	// These fail only for a flag that is not there.
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests

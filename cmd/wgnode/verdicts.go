@@ -119,7 +119,7 @@ func helpOfCodes(root *cobra.Command) {
 	help.Use = "help [COMMAND|CODE]"
 	help.Short = "Show the help of a command, or what a verdict means"
 	help.Long = `Help shows the help of a command, or what the CODE of a verdict means: what it looks
-like on the wire, what else looks like it, and how to mend it. "wgnode help verdicts"
+like on the wire, what else looks like it, and how to fix it. "wgnode help verdicts"
 lists all codes; wgnode-verdicts(7) has all texts. A command and a code never have the
 same name.`
 	help.Example = `  wgnode help explain

@@ -122,7 +122,7 @@ func TestCompleteCodes(t *testing.T) {
 		t.Errorf("before a letter: %q", offered)
 	}
 	if offered := completeCodes("idle"); !slices.Equal(offered,
-		[]string{cobra.CompletionWithDesc("idle", "nothing happened that could be judged")}) {
+		[]string{cobra.CompletionWithDesc("idle", "there was no traffic to judge")}) {
 		t.Errorf("%q", offered)
 	}
 }

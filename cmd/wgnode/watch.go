@@ -20,9 +20,9 @@ func newWatchCommand() *cobra.Command {
 	var kernel bool
 	cmd := &cobra.Command{
 		Use:   "watch [CONF|NAME] [FILTER]...",
-		Short: "Show the packets as they pass, one line each",
+		Short: "Show packets as they pass, one line each",
 		Long: `Watch prints a line for each packet as it passes one of the node's seams, with
-all that the node knows of it: checkpoint, seam, peer, addresses, and where and
+all that the node knows about it: checkpoint, seam, peer, addresses, and where and
 why it was dropped. Ctrl-C ends it. If there was more than it could show, it says
 how many events are missing. If there is a lot of traffic, --every 100 picks one
 packet of a hundred and shows all that happens to it. Rare events are always
@@ -40,8 +40,8 @@ You can omit the key, except for peer names: "tcp", "dropped", "A4".
 
 With --drops, or a reason of the kernel's such as TC_EGRESS, it also shows what
 the kernel of this host drops of the tunnel's packets, inside of it and
-encrypted, at no seam: see "wgnode drops", and there for the rights that it
-takes. Without these it says so, and shows the rest.
+encrypted, at no seam: see "wgnode drops", also for the rights that it
+needs. Without them it says so, and shows the rest.
 
 -r prints a recording of "wgnode record", with what the kernel has dropped.`,
 		Example: `  wgnode watch wg0

@@ -72,7 +72,7 @@ func (l *latest) Begin(m *recording.Meta) error {
 func (l *latest) Peer(p recording.Peer) error { l.peers = append(l.peers, p); return nil }
 
 // Secrets implements control.Recording.
-func (l *latest) Secrets([]byte) error { return errors.New("a bundle takes no secrets") }
+func (l *latest) Secrets([]byte) error { return errors.New("a bundle contains no secrets") }
 
 // Observed implements control.Recording.
 func (l *latest) Observed(o *evidence.Observations) error { l.seen = append(l.seen, *o); return nil }

@@ -88,11 +88,11 @@ func CheckPeerName(name string) error {
 	case name == "":
 		return errors.New("the name of a peer is empty")
 	case err == nil:
-		return errors.New("a key is no name for a peer")
+		return errors.New("a key is not a valid peer name")
 	case name != printable(name):
-		return fmt.Errorf("%s begins or ends with white space, or holds what cannot be printed: it is no name for a peer", quote(name))
+		return fmt.Errorf("%s begins or ends with white space, or contains characters that cannot be printed: not a valid peer name", quote(name))
 	case len(name) > maxPeerName:
-		return fmt.Errorf("%s is longer than %d bytes: it is no name for a peer", quote(name), maxPeerName)
+		return fmt.Errorf("%s is longer than %d bytes: it is not a valid peer name", quote(name), maxPeerName)
 	}
 	return nil
 }

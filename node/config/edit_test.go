@@ -97,10 +97,10 @@ func TestAddPeerKeepsNames(t *testing.T) {
 func TestAddPeerRefuses(t *testing.T) {
 	for name, want := range map[string]string{
 		"":                       "is empty",
-		"a\nEndpoint = b:1":      "is no name for a peer",
-		" a":                     "is no name for a peer",
-		"\x1b[2J":                "is no name for a peer",
-		pubA:                     "a key is no name",
+		"a\nEndpoint = b:1":      "not a valid peer name",
+		" a":                     "not a valid peer name",
+		"\x1b[2J":                "not a valid peer name",
+		pubA:                     "a key is not a valid peer name",
 		strings.Repeat("a", 100): "longer than 64 bytes",
 	} {
 		if text, err := edited(t, "wg0.conf", savedConf, func(c *Config) (*Edit, error) { return c.AddPeer(newPeer(name)) }); err == nil ||

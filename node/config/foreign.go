@@ -40,7 +40,7 @@ func (f *Foreign) Release() string {
 }
 
 // ErrNotForeign says that a file is neither NetworkManager's nor systemd-networkd's.
-var ErrNotForeign = errors.New("is no configuration of WireGuard that NetworkManager or systemd-networkd has written")
+var ErrNotForeign = errors.New("is not a WireGuard configuration of NetworkManager or systemd-networkd")
 
 // IsForeign reports whether a path is that of a file of another program's, by its name, or,
 // as NetworkManager's may have any, by its folder.

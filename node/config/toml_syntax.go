@@ -41,7 +41,7 @@ var syntaxMessages = []struct{ says, means string }{
 	{"unexpected EOF", "the file ends too early: a quote or bracket is not closed, or a value is missing"},
 	{"invalid escape", "a backslash that TOML does not know: write it twice, or put the text in 'single quotes'"},
 	{"hexadecimal digits after", "a backslash that TOML does not know: write it twice, or put the text in 'single quotes'"},
-	{"is not valid UTF-8", "an escape that is no character"},
+	{"is not valid UTF-8", "an escape that is not a character"},
 	{"UTF-8", "is not UTF-8"},
 	{"control characters", "holds a control character: not a text file, or an escape is needed"},
 	{"expected '.' or '='", "neither [TABLE] nor KEY = VALUE"},

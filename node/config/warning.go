@@ -56,7 +56,7 @@ func (c *Config) Missing() []string {
 var keySetter = regexp.MustCompile(`private-key|(set|add|sync)conf`)
 
 // oneOwner is the cure for peers that claim the same.
-var oneOwner = fix.Steps{fix.Note("take it out of one of the two sections; a longer prefix inside of the other's is no overlap")}
+var oneOwner = fix.Steps{fix.Note("remove it from one of the two sections; a longer prefix inside of the other's is not an overlap")}
 
 // Warnings returns what is accepted but likely not meant, one sentence each,
 // with file and line where there is one.

@@ -55,7 +55,7 @@ func (s *sockets) get(name4, name6 string, to netip.Addr) (*os.File, error) {
 	}
 	f := s.files[name]
 	if f == nil {
-		return nil, fmt.Errorf("there is no socket for %s in the network of the command", to)
+		return nil, fmt.Errorf("no socket for %s in the network of the command", to)
 	}
 	return f, nil
 }

@@ -25,7 +25,7 @@ type Exchanger interface {
 }
 
 // errNoProber is for a node that cannot send.
-var errNoProber = errors.New("explain: this node has no way to send a probe")
+var errNoProber = errors.New("explain: this node cannot send a probe")
 
 // canProbe says why a request cannot be met.
 func (s *Subject) canProbe(req *Request) error {
@@ -42,7 +42,7 @@ func (s *Subject) canProbe(req *Request) error {
 	case s.Prober == nil:
 		return errNoProber
 	case req.UDP && !exchanges:
-		return errors.New("explain: this node has no way to send UDP probes")
+		return errors.New("explain: this node cannot send UDP probes")
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func (s Shell) Run(ctx context.Context, phase Phase, link, command string) error
 	case ctx.Err() != nil && err != nil:
 		return fmt.Errorf("run %s hook: %w", phase, context.Cause(ctx))
 	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("run %s hook: there is no bash: %w", phase, err)
+		return fmt.Errorf("run %s hook: bash is not installed: %w", phase, err)
 	case errors.As(err, &status):
 		return &Failure{phase, status}
 	case err != nil:

@@ -113,7 +113,7 @@ func (z *sizer) search(ctx context.Context) (why string) {
 		}
 	}
 	if ctx.Err() == nil && !z.answered(ctx, passes) { // it may have stopped answering meanwhile
-		return fmt.Sprintf("packets of %d bytes were answered, and then were not: the way is lossy, or has changed", passes)
+		return fmt.Sprintf("packets of %d bytes were answered, and later were not: the path loses packets, or has changed", passes)
 	}
 	return ""
 }

@@ -136,10 +136,10 @@ func (b *builder) mtu() (mtu int, why string, err error) {
 // endpoints, or else the default route's, or else Ethernet's, less WireGuard's
 // overhead.
 func (s State) MTU() (mtu int, why string, err error) {
-	outer, from := fallbackMTU, "assumed, as there is no default route"
+	outer, from := fallbackMTU, "assumed: no default route"
 	switch {
 	case len(s.EndpointMTUs) > 0:
-		outer, from = slices.Min(s.EndpointMTUs), "the smallest on the ways to the endpoints"
+		outer, from = slices.Min(s.EndpointMTUs), "the smallest on the paths to the endpoints"
 	case s.DefaultMTU > 0:
 		outer, from = s.DefaultMTU, "that of the default route"
 	}

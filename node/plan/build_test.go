@@ -148,7 +148,7 @@ func TestBuildSaysWhy(t *testing.T) {
 		why = append(why, s.Why)
 	}
 	want := []string{
-		"1500 (the smallest on the ways to the endpoints) less the 80 that WireGuard adds",
+		"1500 (the smallest on the paths to the endpoints) less the 80 that WireGuard adds",
 		"AllowedIPs of peer office, line 6",
 	}
 	if !reflect.DeepEqual(why, want) {
@@ -168,7 +168,7 @@ func TestBuildRefuses(t *testing.T) {
 		{name: "no name", cfg: named(""), want: `"" is not the name of an interface`},
 		{name: "long name", cfg: named("sixteen-letters-"), want: `"sixteen-letters-" is not the name of an interface`},
 		{name: "tiny MTU", cfg: named("wg0"), host: State{EndpointMTUs: []int{80}},
-			want: "compute MTU: 80 (the smallest on the ways to the endpoints) leaves nothing for the tunnel"},
+			want: "compute MTU: 80 (the smallest on the paths to the endpoints) leaves nothing for the tunnel"},
 		{
 			name: "an MTU too small for a route of IPv6", cfg: conf(t, "MTU = 1200", "AllowedIPs = fe80::/64"),
 			want: "MTU 1200 is too small for the route to fe80::/64: IPv6 needs 1280 (it is the MTU that the configuration gives)",
@@ -176,7 +176,7 @@ func TestBuildRefuses(t *testing.T) {
 		{
 			name: "a way too narrow for a tunnel with IPv6", cfg: conf(t, "", "AllowedIPs = fd00::/64"), host: State{EndpointMTUs: []int{1300}},
 			want: "MTU 1220 is too small for the route to fd00::/64: IPv6 needs 1280 (it is 1300 " +
-				"(the smallest on the ways to the endpoints) less the " +
+				"(the smallest on the paths to the endpoints) less the " +
 				"80 that WireGuard adds)",
 		},
 		{

@@ -93,7 +93,7 @@ func (b *builder) defaultRoute(r config.Route, excluded []netip.Prefix) {
 	if ipv4 {
 		// Before the rules, which would for a moment have replies dropped. Also if it
 		// is so already: another node that has set it must not take it back.
-		why := "so that the check of source addresses (rp_filter) looks for the way back by the mark too; it was 0"
+		why := "so that the check of source addresses (rp_filter) uses the mark for the route back; it was 0"
 		if d.SrcValidMark {
 			why = "it is 1 already, and must stay so while " + b.cfg.Name + " is up"
 		}

@@ -222,7 +222,7 @@ func TestWarnings(t *testing.T) {
 			"exclude 10.0.0.7/32 has no effect: it is in the network of Address 10.0.0.1/24, which the kernel leads into wg0",
 			"exclude 192.0.2.0/24 has no effect: no AllowedIPs lead there"}},
 		{host, func(i *config.Interface) { i.Masquerade = []string{"eth9"} }, []string{
-			"masquerade: there is no interface eth9 now",
+			"masquerade: interface eth9 does not exist yet",
 			"chain ip filter FORWARD drops what is forwarded unless a rule of its own accepts it; Docker and others set it so, " +
 				"and no other table can overrule it"}},
 	} {

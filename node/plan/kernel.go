@@ -67,7 +67,7 @@ type busy interface {
 
 // ErrInUse is wrapped by the error of a Kernel that did not take back what
 // somebody else has come to need. It counts as undone.
-var ErrInUse = errors.New("somebody else needs it")
+var ErrInUse = errors.New("another program needs it")
 
 // Device is the WireGuard device of the node that Apply brings up.
 type Device interface {

@@ -86,7 +86,7 @@ func (b *builder) waysShut() string {
 	}
 	switch len(ways) {
 	case 0:
-		return "any other way is"
+		return "any other path is"
 	case 1:
 		return "the default route " + ways[0] + " is"
 	}

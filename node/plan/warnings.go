@@ -110,7 +110,7 @@ func (w *warner) exclude() {
 
 func (w *warner) forward() {
 	for _, link := range w.host.Forward.Missing {
-		w.say("masquerade: there is no interface %s now", link)
+		w.say("masquerade: interface %s does not exist yet", link)
 	}
 	for _, chain := range w.host.Forward.Dropping {
 		w.say("%s drops what is forwarded unless a rule of its own accepts it; Docker and others set it so, and no other "+

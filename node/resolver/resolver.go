@@ -198,7 +198,7 @@ var (
 	// ErrNotSet: the change was never done, or is undone already.
 	ErrNotSet = errors.New("there is nothing to put back")
 	// ErrChanged: what is there now is somebody else's.
-	ErrChanged = errors.New("somebody else has written it meanwhile")
+	ErrChanged = errors.New("another program has changed it meanwhile")
 )
 
 // Do does a change. The index is that of its link. If it fails it leaves

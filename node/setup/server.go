@@ -168,7 +168,7 @@ func (s *Server) conf() string {
 	if slices.ContainsFunc(s.Addresses, func(a netip.Prefix) bool { return a.Addr().Is6() }) {
 		for _, l := range s.Uplinks {
 			name := "/proc/sys/net/ipv6/conf/" + l + "/accept_ra"
-			line("# a host that forwards ignores what routers advertise, unless it is told not to;")
+			line("# a host that forwards ignores what routers advertise, unless it is configured not to;")
 			line("PostUp = ! grep -qsx 1 %s || echo 2 >%[1]s", name)
 		}
 	}

@@ -196,7 +196,7 @@ func (x *run) encrypted(on evidence.Segment, e *probe.Event) (found *observe.Pac
 }
 
 // someAnswer says of an encrypted packet that it stands in for the reply.
-const someAnswer = "it is encrypted: an answer of the same peer, and nobody can tell whether it is the reply"
+const someAnswer = "it is encrypted: an answer of the same peer; whether it is the reply cannot be known"
 
 // likelyReply finds what may be the reply among the packets that this host did
 // not deliver. What is in them cannot be read.

@@ -52,7 +52,7 @@ func (j *joined) guessed(x *run) {
 		other *string
 	}{{j.seen[probe.A4], &j.sentOther}, {j.seen[probe.A5], &j.receivedOther}} {
 		if o.e != nil && untold(o.e) && *o.other == "" {
-			*o.other = fmt.Sprintf("level %s does not tell which message has the packet: this one has its length and its time", x.facts.Level)
+			*o.other = fmt.Sprintf("level %s does not show which message has the packet: this one has its length and its time", x.facts.Level)
 		}
 	}
 }

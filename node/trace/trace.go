@@ -49,7 +49,7 @@ type Request struct {
 // in order to see is gone when it returns, and also when the process is killed.
 func Run(ctx context.Context, s explain.Subject, req Request) (*walk.Walk, error) {
 	if s.Prober == nil {
-		return nil, errors.New("trace: this node has no way to send a packet")
+		return nil, errors.New("trace: this node cannot send a packet")
 	}
 	if req.Timeout <= 0 {
 		req.Timeout = s.DefaultTimeout()

@@ -7,9 +7,9 @@ var declaredFindings = []declaration{
 	{Code: ClockSkew, Class: ClassConfig, Doc: Doc{
 		Title: "the clock of this host or of a peer is wrong",
 		Meaning: `The time in a peer's handshake differs from this host's clock by more than five minutes,
-or this host's clock is before the time when wgnode was built. WireGuard needs no exact
-time, only that a clock does not go back. It is a warning: a clock that is ahead now and
-is set right later makes handshakes fail.`,
+or this host's clock is earlier than the build time of wgnode. WireGuard does not need the
+exact time, only a clock that does not go back. This is a warning: if a clock is ahead now and
+is corrected later, handshakes fail.`,
 		Wire: `Nothing yet. After the clock went back, initiations are dropped by the responder.`,
 		Alike: []Candidate{
 			{HandshakeReplay, "the clock went back, and handshakes fail now"},
@@ -22,14 +22,14 @@ A peer that has seen a time in the future must forget it: see handshake-replay.`
 		Title: "two peers claim the same prefix",
 		Meaning: `The same prefix is in the AllowedIPs of two peers. An interface gives a prefix to one
 peer: the last one named wins, the other loses it without an error. A longer prefix inside
-another is not an overlap: the longest match wins, as meant.`,
+another is not an overlap: the longest match wins.`,
 		Wire: `Packets to the prefix all go to one of the two; packets from the other are dropped as
 disallowed-source.`,
 		Alike: []Candidate{
-			{DisallowedSource, "what is seen of the peer that has lost the prefix"},
+			{DisallowedSource, "the verdict on packets of the peer that has lost the prefix"},
 			{DuplicateAddress, "a peer has this host's own address"},
 		},
-		Mend: `Take the prefix out of one of the two sections, or narrow it. To see who has it now:
+		Mend: `Remove the prefix from one of the two sections, or narrow it. To see which peer has it now:
   wg show NAME allowed-ips`,
 	}},
 	{Code: AddressConflict, Class: ClassConfig, Doc: Doc{
@@ -37,27 +37,27 @@ disallowed-source.`,
 		Meaning: `A network of the tunnel, or of a peer's AllowedIPs, is the same as that of a local link
 or lies within it. Of each address only one of the two can be reached. Common with
 192.168.0.0/24 and 192.168.1.0/24 at home and at a cafe.`,
-		Wire: `Packets to the other host go to the wrong side: ARP requests on the local link for
-addresses behind the tunnel, or the reverse.`,
+		Wire: `Packets to the other host go to the wrong interface: there are ARP requests on the local link
+for addresses behind the tunnel, or the reverse.`,
 		Alike: []Candidate{
-			{RouteBypassesTunnel, "what a flow to such an address may get as its verdict"},
-			{DuplicateAddress, "a single address is there twice"},
+			{RouteBypassesTunnel, "a possible verdict of a flow to such an address"},
+			{DuplicateAddress, "a single address is used twice"},
 		},
-		Mend: `Renumber one of the two networks; a tunnel's own network is the easier one, on all its
-hosts. Or list only the addresses behind the peer that are needed, as /32: they win
-against the link's network. To see the routes:
+		Mend: `Renumber one of the two networks; the tunnel's is usually easier, on all of its hosts. Or list
+only the addresses behind the peer that you need, as /32: they win against the link's
+network. To see the routes:
   ip route show PREFIX`,
 	}},
 	{Code: DuplicateAddress, Class: ClassConfig, Doc: Doc{
 		Title: "this host's tunnel address is also a peer's",
 		Meaning: `An address of this interface is in the AllowedIPs of a peer as a single address. Two
-hosts have one address. What the peer sends from it is taken for this host's own, and
-nothing is sent there.`,
+hosts have one address. Packets from the peer look like this host's own, and nothing is sent
+to the peer.`,
 		Wire: `Packets to the address stay on this host; those from the peer are dropped by the kernel
 as coming from itself.`,
 		Alike: []Candidate{
 			{OverlappingAllowedIPs, "two peers have the address"},
-			{AddressConflict, "a whole network is there twice"},
+			{AddressConflict, "a whole network is used twice"},
 			{SharedKey, "the configuration was copied with its key"},
 		},
 		Mend: `Give one of the two another address, in Address there and in AllowedIPs at all its peers:
@@ -69,7 +69,7 @@ as coming from itself.`,
 device ignores such a peer without an error. Usually the wrong one of two keys was copied.`,
 		Wire: `Nothing: the peer does not exist on the device.`,
 		Alike: []Candidate{
-			{NoAllowedIPsMatch, "what a flow to that peer gets as its verdict"},
+			{NoAllowedIPsMatch, "the verdict of a flow to that peer"},
 			{SharedKey, "two hosts have one private key"},
 		},
 		Mend: `On the host that the peer is meant to be, read its public key, and put that here:
@@ -77,26 +77,25 @@ device ignores such a peer without an error. Usually the wrong one of two keys w
 	}},
 	{Code: WorldReadableConfig, Class: ClassConfig, Doc: Doc{
 		Title: "every user of this host can read the private key",
-		Meaning: `The file that holds the private key or a preshared key can be read by all users. Anyone
-with the key can take this host's place in the tunnel.`,
+		Meaning: `All users can read the file with the private key or a preshared key. Anyone with the key can
+impersonate this host in the tunnel.`,
 		Wire: `Nothing.`,
 		Alike: []Candidate{
-			{SharedKey, "what it looks like when another host uses the key"},
+			{SharedKey, "the verdict if another host uses the key"},
 		},
-		Mend: `Take the rights away, and if the file may have been read, make a new key:
+		Mend: `Remove the permission. If someone may have read the file, make a new key:
   chmod o= FILE`,
 	}},
 	{Code: NoKeepalive, Class: ClassConfig, Doc: Doc{
-		Title: "this host is behind NAT, takes connections, and sends no keepalives",
+		Title: "this host is behind NAT, accepts connections, and sends no keepalives",
 		Meaning: `Connections come in from a peer, this host's address is private, and no
-PersistentKeepalive is set. NAT forgets a UDP mapping after a while without outgoing
-packets, often 30 to 180 seconds. Then the peer cannot reach this host until this host
-sends.`,
+PersistentKeepalive is set. A NAT mapping for UDP expires without outgoing packets, often
+after 30 to 180 seconds. Then the peer cannot reach this host until this host sends.`,
 		Wire: `When the tunnel is idle: packets of the peer, data and initiations, stop at the NAT
 device. As soon as this host sends, they pass again.`,
 		Alike: []Candidate{
-			{NoEndpoint, "what the peer says if it never knew this host's address"},
-			{NoResponse, "what the peer says once the mapping is gone"},
+			{NoEndpoint, "the verdict on the peer if it never knew this host's address"},
+			{NoResponse, "the verdict on the peer once the mapping has expired"},
 		},
 		Mend: `On this host, in the peer's section:
   wg set NAME peer KEY persistent-keepalive 25
@@ -113,8 +112,8 @@ can, so much of the traffic may leave in the clear.`,
 			{DNSLeak, "only name queries leave"},
 			{RouteBypassesTunnel, "single destinations leave"},
 		},
-		Mend: `Give the peer both: AllowedIPs = 0.0.0.0/0, ::/0. If the peer has no IPv6, that traffic
-then goes nowhere instead of leaking, and programs fall back to IPv4.`,
+		Mend: `Give the peer both: AllowedIPs = 0.0.0.0/0, ::/0. If the peer has no IPv6, that traffic is then
+dropped instead of leaking, and programs fall back to IPv4.`,
 	}},
 	{Code: MTUTooLarge, Class: ClassNetwork, Doc: Doc{
 		Title: "the tunnel's MTU does not fit the link below it",
@@ -123,7 +122,7 @@ full packets are larger than the MTU of the route to the endpoint: they are sent
 fragments, or not at all.`,
 		Wire: `Fragments of encrypted packets on the uplink, or "Message too long" for large ones.`,
 		Alike: []Candidate{
-			{MTUBlackhole, "the limit is further along the path, and is measured"},
+			{MTUBlackhole, "the limit is further along the path, and was measured"},
 		},
 		Mend: `Lower the MTU to what the finding says, at once and in the configuration:
   ip link set dev NAME mtu MTU
@@ -133,18 +132,18 @@ fragments, or not at all.`,
 		Title: "another program changed what the node had set on this host",
 		Meaning: `wgnode compares what it did (addresses, routes, rules, firewall, parameters, name
 servers) with what the kernel has now, and something is missing or different. The finding
-names it, since when, and if it can be known, which program did it. A file that has peers or
-prefixes by now which the tunnel lacks is named, too: it was changed after it was applied.`,
+names it, since when, and if it can be known, which program did it. It also names a file
+that was changed after it was applied, if the tunnel lacks peers or prefixes of it.`,
 		Wire: `Depends on what is missing: without a route, packets leave elsewhere; without the kill
 switch, they may leave unprotected.`,
 		Alike: []Candidate{
 			{DNSNotApplied, "the name servers, where more is known"},
-			{DestNotRouted, "what a flow gets as its verdict if its route is gone"},
-			{RouteBypassesTunnel, "the same, if another route is there"},
+			{DestNotRouted, "the verdict of a flow whose route is gone"},
+			{RouteBypassesTunnel, "the verdict of a flow that now has another route"},
 		},
-		Mend: `Put all of it back:
+		Mend: `Restore all of it:
   wgnode reload NAME
-Then have the other program leave it alone. Network managers remove addresses and rules
+Then configure the other program to leave it alone. Network managers remove addresses and rules
 that they do not know: set the interface to unmanaged.`,
 	}},
 	{Code: NodeDied, Class: ClassFirewall, Doc: Doc{
@@ -152,12 +151,12 @@ that they do not know: set the interface to unmanaged.`,
 		Meaning: `The process of a tunnel ended without cleaning up. Its interface is gone, but routes,
 rules, name servers or a kill switch may be left. A kill switch stays on purpose: until
 you decide, nothing may leave unprotected.`,
-		Wire: `With a kill switch: nothing leaves this host but what it allows.`,
+		Wire: `With a kill switch: nothing leaves this host except what it allows.`,
 		Alike: []Candidate{
 			{OutputFirewall, "packets are dropped by a kill switch of another program"},
-			{NotAsApplied, "the node runs, and others have changed what it set"},
+			{NotAsApplied, "the node runs, and other programs have changed what it set"},
 		},
-		Mend: `Undo what it left, or bring the tunnel up again, which takes it over:
+		Mend: `Undo what it left, or bring the tunnel up again, which replaces it:
   wgnode recover NAME
   wgnode up NAME`,
 	}},

@@ -7,7 +7,7 @@ var declaredHandshake = []declaration{
 	{Code: EndpointPortClosed, Class: ClassConfig, Doc: Doc{
 		Title: "nothing listens at the peer's endpoint",
 		Meaning: `An ICMP "port unreachable" came back for the initiation: the host at that address has
-no program on this UDP port, or a firewall in front of it says so in place of a drop. If
+no program on this UDP port, or a firewall in front of it rejects instead of dropping. If
 another host than the endpoint sent it, the verdict is not certain.`,
 		Wire: `An initiation of 148 bytes leaves (A2); an ICMP port unreachable that quotes it comes
 back. A3 is missing.`,
@@ -24,25 +24,25 @@ start. If NAT is in front of the peer, its port forward must lead to that port.`
 	{Code: EndpointUnreachable, Class: ClassRouting, Doc: Doc{
 		Title: "the network cannot deliver to the peer's endpoint",
 		Meaning: `An ICMP "host unreachable" or "network unreachable" came back, or the next hop did not
-answer on the link. The evidence names the host that says so; if it is this host itself,
-the gateway or the peer does not answer to ARP or neighbor discovery.`,
+answer on the link. The evidence names the host that reports it; if it is this host itself,
+the gateway or the peer does not answer ARP or neighbor discovery.`,
 		Wire: `The initiation leaves this host's socket (A2); on the link there is an ARP or neighbor
 request without an answer, or further on a router sends the ICMP error. A3 is missing.`,
 		Alike: []Candidate{
 			{EndpointNotRouted, "this host itself has no route: sending fails before anything leaves"},
-			{EndpointProhibited, "a router refuses by a rule instead of for want of a route"},
-			{NoResponse, "the network is silent about it"},
+			{EndpointProhibited, "a router rejects by a rule, not because a route is missing"},
+			{NoResponse, "no error comes back"},
 		},
-		Mend: `If it is this host that says so, look at the link and the gateway:
+		Mend: `If this host reports it, look at the link and the gateway:
   ip neighbour show
   ip route get ENDPOINT
-If a router says so, its route to the endpoint is missing, or the endpoint's host is off:
-check the address, and ask those who run that router.`,
+If a router reports it, its route to the endpoint is missing, or the endpoint's host is off:
+check the address, and ask the administrator of that router.`,
 	}},
 	{Code: EndpointProhibited, Class: ClassFirewall, Doc: Doc{
 		Title: "a firewall on the path rejects packets to the endpoint",
 		Meaning: `An ICMP "administratively prohibited" came back for the encrypted packets. A firewall
-rule or a prohibit route says no. The evidence names the host that sent it.`,
+rule or a prohibit route rejects them. The evidence names the host that sent the error.`,
 		Wire: `The initiation leaves (A2); an ICMP error of code 9, 10 or 13 (IPv6: 1, 5 or 6) comes
 back. A3 is missing.`,
 		Alike: []Candidate{
@@ -52,8 +52,8 @@ back. A3 is missing.`,
 		},
 		Mend: `On the host that sent the error, allow UDP to the endpoint's port:
   nft list ruleset
-If that is not your host, ask for the port to be opened, or use a port that it lets
-through; UDP 443 and 53 are often open.`,
+If that is not your host, ask for the port to be opened, or use a port that is open; UDP
+443 and 53 often are.`,
 	}},
 	{Code: UnderlayInputFirewall, Class: ClassFirewall, Doc: Doc{
 		Title: "encrypted packets arrive on this host and its firewall drops them",
@@ -73,7 +73,7 @@ chain that drops. In general, with the names of your table and chain:
   nft insert rule inet filter input udp dport PORT accept
 For answers on the side that started, accepting established connections is enough:
   nft insert rule inet filter input ct state established,related accept
-Put it into the firewall's own configuration as well, or it is gone after a reload.`,
+Add it to the firewall's own configuration as well, or it is gone after a reload.`,
 	}},
 	{Code: NoResponse, Class: ClassNetwork, Doc: Doc{
 		Title: "handshakes are sent and nothing comes back",
@@ -82,7 +82,7 @@ error arrives. WireGuard does not answer what it cannot authenticate, so a wrong
 firewall, a wrong address and a host that is off look the same from here. The candidates
 are listed with the check for each.`,
 		Wire: `Initiations of 148 bytes leave (A2), one every 5 seconds and a little more, for 90
-seconds; then again with the next packet that wants to go. No response of 92 bytes: A3
+seconds; then again with the next packet. No response of 92 bytes: A3
 is missing. A cookie reply of 64 bytes says that the peer is there, and under load.`,
 		Alike: []Candidate{
 			{UnknownPeer, "on the peer: wgnode doctor names the unknown key; or compare wg show public-key here with the peers listed there"},
@@ -92,14 +92,14 @@ is missing. A cookie reply of 64 bytes says that the peer is there, and under lo
 			{LostOnPath, "recordings of both ends, merged, show that the messages leave one and do not arrive at the other"},
 			{PSKMismatch, "a response does arrive, and cannot be used"},
 		},
-		Mend: `Ask the other host, because it knows. On the peer:
+		Mend: `Ask the other host. On the peer:
   wgnode doctor --for 15s
   tcpdump -ni any udp port PORT
-Nothing arrives: the address, the port, a port forward or a firewall on the path is wrong.
-Something arrives: the peer refuses it, and doctor says why. With access to both ends, one
-command does it all:
+If nothing arrives, the address, the port, a port forward or a firewall on the path is wrong.
+If something arrives, the peer refuses it, and doctor says why. With access to both ends, one
+command does all of this:
   wgnode explain NAME ADDRESS --with USER@HOST
-A peer with the kernel's WireGuard says what it refuses in its log, once that is on:
+A peer with the kernel's WireGuard logs what it refuses, once that is switched on:
   echo module wireguard +p > /sys/kernel/debug/dynamic_debug/control
   dmesg -w`,
 	}},
@@ -111,7 +111,7 @@ remains is the preshared key. One end may have none. A host on the path, which s
 initiation, can forge such a response; recordings of both ends show whether it did.`,
 		Wire: `Initiation (A2, 148 bytes) and response (92 bytes) both pass, again and again. The
 response is received and rejected; A3 does not happen, and no data follows. The peer
-believes that it has answered well.`,
+does not notice.`,
 		Alike: []Candidate{
 			{NoResponse, "no response arrives"},
 			{ResponseNotAccepted, "what the peer says about it: it answers each initiation, and no data follows"},
@@ -119,14 +119,14 @@ believes that it has answered well.`,
 		},
 		Mend: `Compare on both hosts; "(none)" counts as different:
   wg show NAME preshared-keys
-Give both the same PresharedKey, or take it out on both. wg genpsk makes one. A pair of
-peers has one key: each other peer has its own.`,
+Set the same PresharedKey on both, or remove it on both. wg genpsk makes one. Each pair of
+peers has its own key.`,
 	}},
 	{Code: LostOnPath, Class: ClassNetwork, Doc: Doc{
 		Title: "messages leave one host and do not arrive at the other",
-		Meaning: `Only recordings of both ends can say this. Messages were sent by one host and did not
-reach the other's socket. It is certain where the receiver's packet filter was watched
-too and saw nothing arrive; else its own firewall may have dropped them.`,
+		Meaning: `Only recordings of both ends can show this. Messages were sent by one host and did not
+reach the other's socket. It is certain if the receiver's packet filter was watched
+too and saw nothing arrive; otherwise its own firewall may have dropped them.`,
 		Wire: `The messages appear in the sender's recording only. What is missing is B1 for
 initiations, A3 for responses, B3 or A5 for data.`,
 		Alike: []Candidate{
@@ -136,47 +136,47 @@ initiations, A3 for responses, B3 or A5 for data.`,
 			{ReversePathFilter, "the receiver's kernel drops them: nstat -az TcpExtIPReversePathFilter grows"},
 		},
 		Mend: `Look for a firewall between the two that does not let UDP to the port through, or a NAT
-device that has forgotten the mapping: then only what comes after an outgoing packet gets
-in, and PersistentKeepalive = 25 on the host behind NAT helps. Some networks drop what
-they take for a VPN; another port may pass.`,
+device whose mapping has expired: then packets get in only after an outgoing one, and
+PersistentKeepalive = 25 on the host behind NAT helps. Some networks drop what looks like
+a VPN; another port may pass.`,
 	}},
 	{Code: UnknownPeer, Class: ClassConfig, Doc: Doc{
 		Title: "a host with an unknown key attempts a handshake",
 		Meaning: `An initiation arrived that was made for this host's public key, and the sender's public
 key, which it contains encrypted, is not that of a configured peer. Anyone can send such a
-packet, so doctor and explain list it as a finding, with key and address; the verdict it is
-only where recordings of both ends show who sent it. An all-zero key means that the sender
+packet, so doctor and explain list it as a finding, with key and address; it is a verdict
+only if recordings of both ends show who sent it. An all-zero key means that the sender
 has no private key.`,
 		Wire: `Initiations of 148 bytes arrive (B1) and are dropped without an answer: B2 is missing.
 The sender sees silence: no-response.`,
 		Alike: []Candidate{
 			{WrongPublicKey, "the initiation is not made for this host's key, so that the sender's key cannot be read"},
 			{HandshakeReplay, "the key is known, and the timestamp is old"},
-			{NoPrivateKey, "what an all-zero key means, seen on the sender"},
+			{NoPrivateKey, "the sender has no private key: its public key is then all zeros"},
 		},
-		Mend: `If the host is yours, add its key as a peer here, with the tunnel address that it has:
+		Mend: `If the host is yours, add its key as a peer here, with its tunnel address, now and in the
+configuration:
   wg set NAME peer KEY allowed-ips ADDRESS/32
-and in the configuration. If a peer of yours has been given a new key, replace the old one
-in its [Peer] section. If you do not know the host, do nothing: it gets no answer.`,
+If one of your peers has a new key, replace the old one in its [Peer] section. If you do not
+know the host, do nothing: it gets no answer.`,
 	}},
 	{Code: WrongPublicKey, Class: ClassConfig, Doc: Doc{
 		Title: "the other host has a wrong public key for this one",
 		Meaning: `An initiation arrived whose first checksum (mac1) is not made with this host's public
 key. The sender has another key in the PublicKey of its peer section, or the packet was
 meant for another host. Anyone can send such a packet, so doctor and explain list it as a
-finding; the verdict it is only where recordings of both ends show who sent it.`,
+finding; it is a verdict only if recordings of both ends show who sent it.`,
 		Wire: `Initiations of 148 bytes arrive (B1) and are dropped at once, without an answer: B2 is
 missing. The sender sees silence: no-response.`,
 		Alike: []Candidate{
-			{UnknownPeer, "mac1 is right, and the sender's own key is not known here"},
+			{UnknownPeer, "mac1 is right, and the sender's own key is unknown here"},
 			{PSKMismatch, "both public keys are right, and a response is sent"},
 			{LostOnPath, "no initiation arrives"},
 		},
-		Mend: `On the other host, set PublicKey in its section for this host to this one's:
+		Mend: `On the other host, set PublicKey in its [Peer] section for this host to this host's key:
   wg show NAME public-key
-Usual reasons: this host was given a new key, the address leads to another host than
-meant (a port forward, an old DNS record), or the private key was pasted in place of the
-public one.`,
+Usual reasons: this host has a new key, the address leads to the wrong host (a port forward,
+an old DNS record), or the private key was pasted instead of the public one.`,
 	}},
 	{Code: HandshakeReplay, Class: ClassConfig, Doc: Doc{
 		Title: "handshakes of the peer are refused as replays",
@@ -191,10 +191,10 @@ missing. The peer sees silence: no-response.`,
 			{ClockSkew, "a clock that is wrong but does not go back does no harm yet"},
 			{UnknownPeer, "the key is not known at all"},
 		},
-		Mend: `Set the peer's clock right and let NTP keep it so:
+		Mend: `Correct the peer's clock, and let NTP keep it correct:
   timedatectl
-Once it is right, new initiations are newer only if the old time was not in the future.
-If it was, make this host forget it: remove the peer and add it again, or take the
+New initiations are then accepted, unless the old time was in the future. In that case
+make this host forget it: remove the peer and add it again, or take the
 interface down and up. The session itself does not depend on clocks.`,
 	}},
 	{Code: ResponseNotAccepted, Class: ClassNetwork, Doc: Doc{
@@ -205,10 +205,10 @@ cannot use them. This host cannot tell which.`,
 		Wire: `Initiation in (B1, 148 bytes), response out (B2, 92 bytes), every 5 seconds; no data
 from the peer: B3 is missing.`,
 		Alike: []Candidate{
-			{PSKMismatch, "on the peer, wgnode doctor says so for certain"},
+			{PSKMismatch, "on the peer, wgnode doctor shows it with certainty"},
 			{NoResponse, "on the peer, tcpdump shows no responses: a firewall or NAT on the path back drops them"},
 			{UnderlayInputFirewall, "on the peer, tcpdump shows responses, and its firewall drops them"},
-			{ReplyLeavesElsewhere, "here, the responses leave by another interface than the initiations came in by"},
+			{ReplyLeavesElsewhere, "here, the responses leave by another interface than the one the initiations arrived on"},
 		},
 		Mend: `Ask the other host:
   wgnode doctor --for 15s
@@ -217,7 +217,7 @@ Responses that arrive and are not used point to the preshared key, those that do
 arrive to the path back.`,
 	}},
 	{Code: ReplyLeavesElsewhere, Class: ClassRouting, Doc: Doc{
-		Title: "answers to handshakes leave by another interface than they came in by",
+		Title: "answers to handshakes leave by another interface than the requests arrived on",
 		Meaning: `The peer's initiations arrive on one interface, and the route back to its address leads
 out of another. The answer then has another source address or takes another path, and NAT
 or a firewall on the path drops it. Typical for hosts with two uplinks.`,
@@ -227,8 +227,8 @@ follows.`,
 			{ResponseNotAccepted, "the same, where the interfaces are the same or not known"},
 			{ReversePathFilter, "the kernel drops the incoming packet for the same reason, before the tunnel sees it"},
 		},
-		Mend: `Lead answers out of the interface that the request came in by: a route to the peer's
-address, or a policy rule by source address with its own table:
+		Mend: `Route answers out of the interface that the request arrived on, with a route to the peer's
+address, or with a policy rule by source address and a table of its own:
   ip route add ADDRESS via GATEWAY dev INTERFACE
   ip rule add from LOCALADDRESS lookup TABLE`,
 	}},

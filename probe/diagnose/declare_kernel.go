@@ -21,32 +21,32 @@ ingress of a device tcpdump still shows it (not with XDP); at the egress it does
   tc filter show dev DEV ingress; tc filter show dev DEV egress
   bpftool cgroup tree
   ip link show dev DEV
-Then have the program that attached it let the tunnel's packets pass. A service of systemd
-is asked by: systemctl show UNIT -p IPAddressDeny -p IPAddressAllow`,
+Then configure the program that attached it to accept the tunnel's packets. For a service of
+systemd: systemctl show UNIT -p IPAddressDeny -p IPAddressAllow`,
 	}},
 	{Code: QueueFull, Class: ClassNetwork, Doc: Doc{
 		Title: "a queue of this host is full",
-		Meaning: `The queue in front of a device has no room, so that packets are dropped: more is sent
-than the device or its shaper (tbf, htb) lets pass. Of the tunnel's own interface it is
-this program that does not read fast enough.`,
+		Meaning: `The queue of a device is full, and packets are dropped: more is sent than the device or its
+shaper (tbf, htb) can pass. For the tunnel's own interface it means that this program does not
+read fast enough.`,
 		Wire: `Some packets pass, others do not; under load most do not.`,
 		Alike: []Candidate{
-			{BPFDrop, "all such packets are dropped, however little is sent"},
-			{MTUBlackhole, "it is the large packets that vanish"},
+			{BPFDrop, "all such packets are dropped, even at a low rate"},
+			{MTUBlackhole, "only large packets are lost"},
 		},
 		Mend: `See which queue drops, and how much:
   tc -s qdisc show dev DEV
-A limit that is too low there is raised where it is set; else send less, or shape it in
+If a limit is too low, raise it where it is set. Otherwise send less, or shape the traffic in
 one place.`,
 	}},
 	{Code: SocketBufferFull, Class: ClassNetwork, Doc: Doc{
 		Title: "the receive buffer of a socket is full",
 		Meaning: `Datagrams arrive faster than the program reads them, or it has stopped reading. The kernel
-drops what finds no room in the socket's buffer.`,
-		Wire: `tcpdump shows that the packets arrive on this host; the program does not get them.`,
+drops what does not fit into the socket's buffer.`,
+		Wire: `tcpdump shows that the packets arrive on this host; they do not reach the program.`,
 		Alike: []Candidate{
-			{UnderlayInputFirewall, "a rule drops them before they come to the socket"},
-			{BPFDrop, "a filter of the socket drops them, however few there are"},
+			{UnderlayInputFirewall, "a rule drops them before they reach the socket"},
+			{BPFDrop, "a filter of the socket drops them, even at a low rate"},
 		},
 		Mend: `See whether the program runs, and how full its buffer is (Recv-Q):
   ss -uamn
@@ -55,26 +55,26 @@ A larger buffer helps against bursts: sysctl -w net.core.rmem_max=BYTES`,
 	}},
 	{Code: Checksum, Class: ClassNetwork, Doc: Doc{
 		Title: "the packet's checksum is wrong",
-		Meaning: `The kernel drops a packet whose checksum does not fit. As a rule a device or a virtual one
-was to compute it (offload) and did not, or something has rewritten the packet and left
-the checksum as it was.`,
+		Meaning: `The kernel drops a packet whose checksum is wrong. Usually a device, real or virtual, was to
+compute it (offload) and did not, or something rewrote the packet without updating the
+checksum.`,
 		Wire: `tcpdump -v shows "bad udp cksum" or "incorrect" where the packet arrives. Where it is
 sent that is usual: the device computes it later.`,
 		Alike: []Candidate{
 			{NoReply, "the packet does not arrive at all"},
 			{InputFirewall, "it arrives with the right checksum"},
 		},
-		Mend: `Have the sending host's kernel compute it, to see whether that is it:
+		Mend: `Let the sending host's kernel compute it, as a test:
   ethtool -K DEV tx off`,
 	}},
 	{Code: LocalTableBypassed, Class: ClassRouting, Doc: Doc{
-		Title: "a policy rule takes what is for this host itself",
-		Meaning: `The packet is for an address of this host, which table local has, and a policy rule that
-is asked before that table leads it elsewhere: it is forwarded, or dropped by the route, in
-place of being taken in. By default table local comes first, with priority 0. VRFs are often
-set up with table local behind their own rule (l3mdev), and some scripts move it to have
-traffic between this host's own addresses leave.`,
-		Wire: `The packet arrives, and passes the prerouting hook; it does not come to the input hook.
+		Title: "a policy rule diverts packets for this host itself",
+		Meaning: `The packet is for an address of this host, which is in table local, and a policy rule that
+comes before that table routes it elsewhere: it is forwarded, or dropped by the route,
+instead of being delivered. By default table local comes first, with priority 0. VRFs often
+have table local after their own rule (l3mdev), and some scripts move it so that traffic
+between this host's own addresses leaves the host.`,
+		Wire: `The packet arrives and passes the prerouting hook; it does not reach the input hook.
 tcpdump shows it once more on another device, or not at all.`,
 		Alike: []Candidate{
 			{InputFirewall, "a rule of the packet filter drops it in the input hook"},
@@ -84,25 +84,25 @@ tcpdump shows it once more on another device, or not at all.`,
 		Mend: `See which rules come before "lookup local":
   ip rule
   ip -6 rule
-Have table local asked first, for this address, or for all (priority 0):
+Put table local first, for this address, or for all (priority 0):
   ip rule add pref NUMBER to ADDRESS lookup local
-For good, where the rules are made: the configuration of the VRF, or of the network.`,
+Permanently, in the configuration of the VRF or of the network, where the rules come from.`,
 	}},
 	{Code: IPv6Disabled, Class: ClassConfig, Doc: Doc{
 		Title: "the device has no IPv6",
-		Meaning: `IPv6 is off on the device that the packet came in on: by disable_ipv6, or because its MTU
-is less than 1280, the least that IPv6 takes. The kernel drops all IPv6 packets that come in
-there, before any rule sees them, and takes no IPv6 address.`,
+		Meaning: `IPv6 is off on the device that the packet arrived on: by disable_ipv6, or because its MTU
+is less than 1280, the minimum of IPv6. The kernel drops all IPv6 packets that arrive there,
+before any rule sees them, and the device cannot have IPv6 addresses.`,
 		Wire: `IPv6 packets come out of the tunnel and go no further. IPv4 works.`,
 		Alike: []Candidate{
 			{InputFirewall, "a rule drops them"},
-			{ForwardingDisabled, "they arrive, and are not passed on"},
+			{ForwardingDisabled, "they arrive, and are not forwarded"},
 		},
-		Mend: `Allow it, or raise the MTU; then add the addresses again that were lost by it:
+		Mend: `Allow it, or raise the MTU; then add the lost addresses again:
   sysctl -w net.ipv6.conf.DEV.disable_ipv6=0
   ip link set DEV mtu 1280
   ip address add ADDRESS/LENGTH dev DEV
-wgnode reload NAME restores the addresses of a configuration. For good, in a file in
+wgnode reload NAME restores the addresses of a configuration. Permanently, in a file in
 /etc/sysctl.d: net.ipv6.conf.all.disable_ipv6 applies to all devices.`,
 	}},
 }

@@ -12,20 +12,20 @@ destination's firewall can be the reason, and looks the same from here.`,
 		Wire: `A1 and A4 pass; A5 is missing, or brings only keepalives of 32 bytes. A handshake that
 is completed meanwhile shows that keys and path are right.`,
 		Alike: []Candidate{
-			{DisallowedSource, "on the peer: its AllowedIPs for this host must hold the address that this host sends from"},
+			{DisallowedSource, "on the peer: its AllowedIPs for this host must contain the address that this host sends from"},
 			{ForwardingDisabled, "on the peer: sysctl net.ipv4.ip_forward"},
 			{ForwardFirewall, "on the peer: a rule of its forward hook"},
 			{NoRouteOnward, "on the peer: ip route get ADDRESS"},
-			{NoReplyFromDestination, "on the peer: the request is passed on, and nothing comes back"},
+			{NoReplyFromDestination, "on the peer: the request is forwarded, and nothing comes back"},
 			{ReturnRouteWrong, "on the peer: ip route get of this host's tunnel address must lead into the tunnel"},
 			{NoResponse, "there is no session: handshakes are not answered"},
 			{MTUBlackhole, "small packets do get a reply"},
 		},
-		Mend: `Ask the peer, because it sees the packet come out. There, while this host sends:
+		Mend: `Ask the peer, which sees the packet leave the tunnel. There, while this host sends:
   wgnode explain NAME ADDRESS:PORT --passive
 or from here, with access to both ends:
   wgnode explain NAME ADDRESS:PORT --with USER@HOST
-If that is not possible, go through the candidates in their order.`,
+If that is not possible, check the candidates in their order.`,
 	}},
 	{Code: ConnectionRefused, Class: ClassNetwork, Doc: Doc{
 		Title: "the tunnel works; the service refuses",
@@ -44,7 +44,7 @@ A service that listens on 127.0.0.1 or on another interface's address only refus
 comes through a tunnel. To TCP, an ICMP error in place of a reset means a firewall rule.`,
 	}},
 	{Code: InputFirewall, Class: ClassFirewall, Doc: Doc{
-		Title: "this host drops the packet after it has left the tunnel",
+		Title: "this host drops the packet after it leaves the tunnel",
 		Meaning: `The packet has arrived, decrypted, and left the tunnel, and this host's firewall or an
 IPsec policy drops it before the application. For the sending side that is the reply; for
 the receiving side a request to the host itself.`,
@@ -61,9 +61,9 @@ For replies, accepting established connections is enough. The verdict has the ex
 command for the chain that drops.`,
 	}},
 	{Code: MTUBlackhole, Class: ClassNetwork, Doc: Doc{
-		Title: "small packets get through and full-size ones are lost",
-		Meaning: `Packets of the tunnel's MTU do not get to the destination and back, smaller ones do, and
-no host on the path says that they are too large. Connections open and then hang: ssh
+		Title: "small packets pass and full-size ones are lost",
+		Meaning: `Packets of the tunnel's MTU do not reach the destination and return; smaller ones do, and
+no host on the path reports that they are too large. Connections open and then hang: ssh
 after the login, web pages that load halfway.`,
 		Wire: `The handshake and small data pass. Large data messages leave (A4) and have no reply: A5
 is missing for them. No ICMP "packet too big" arrives. With its headers, an encrypted
@@ -77,8 +77,8 @@ packet is 60 bytes larger than the packet in it over IPv4, 80 over IPv6.`,
 		Mend: `Lower the tunnel's MTU to what the verdict says, at both ends:
   ip link set mtu MTU dev NAME
 and MTU in the configuration. If other hosts send through this one, clamp the TCP segment
-size too. The real fault is a firewall that drops ICMP "packet too big"; where you can,
-mend that.`,
+size too. The real fault is a firewall that drops ICMP "packet too big"; fix that if you
+can.`,
 	}},
 	{Code: DNSUnreachable, Class: ClassDNS, Doc: Doc{
 		Title: "the configured name server does not answer through the tunnel",
@@ -91,7 +91,7 @@ unreachable.`,
 			{DNSNotApplied, "the server would answer, but the system asks another"},
 		},
 		Mend: `On the server: does it run, does it listen on its tunnel address, and may the tunnel's
-addresses ask it?
+addresses query it?
   ss -ulnp sport = 53
 Many servers answer their own network only (allow-query, access-control). Its firewall
 must accept UDP and TCP port 53 from the tunnel.`,
@@ -103,19 +103,19 @@ Something has changed the resolver since the tunnel came up.`,
 		Wire: `Queries go to another server, often outside the tunnel. Names behind the tunnel do not
 resolve; addresses work.`,
 		Alike: []Candidate{
-			{DNSUnreachable, "the right server is asked, and does not answer"},
+			{DNSUnreachable, "the right server is queried, and does not answer"},
 			{DNSLeak, "in a full tunnel, the other server is reached outside of it"},
 			{NotAsApplied, "something else that the node had set was changed"},
 		},
 		Mend: `Set it again:
   wgnode reload NAME
-If it does not last, a DHCP client or a network manager writes it. Tell that to leave the
-resolver alone, or let systemd-resolved or resolvconf hold all servers.`,
+If it does not last, a DHCP client or a network manager writes it. Configure that to leave
+the resolver alone, or let systemd-resolved or resolvconf manage all servers.`,
 	}},
 	{Code: DNSLeak, Class: ClassDNS, Doc: Doc{
-		Title: "names are asked for outside of a full tunnel",
+		Title: "DNS queries leave outside of a full tunnel",
 		Meaning: `The tunnel is to carry everything, and a name server of the system is reached by another
-interface. Others can see which names are asked for. Traffic itself goes through the
+interface. Other hosts can see which names are queried. Other traffic goes through the
 tunnel.`,
 		Wire: `DNS queries on the uplink in the clear.`,
 		Alike: []Candidate{
@@ -123,8 +123,8 @@ tunnel.`,
 			{FullTunnelOneFamily, "all traffic of one address family leaves outside"},
 		},
 		Mend: `Set DNS in [Interface] to a server that is reached through the tunnel, then reload. A
-server on the local network has a more specific route than the tunnel's: take another. To
-see by which interface a server is reached:
+server on the local network has a more specific route than the tunnel's: choose another. To
+see through which interface a server is reached:
   ip route get SERVER
 A kill switch stops queries outside of the tunnel.`,
 	}},

@@ -5,22 +5,22 @@ package diagnose
 
 var declaredNone = []declaration{
 	{Code: Healthy, Class: ClassNone, Doc: Doc{
-		Title: "the traffic gets there and back",
+		Title: "traffic passes in both directions",
 		Meaning: `The reply came back to the application. For a flow that means that the probe was
 answered through the tunnel; for a peer, that its session is up.`,
 		Wire: `All checkpoints that the flow needs have passed. A2 and A3 are not needed where a
 session was up already, B5 and B6 not where the destination is the peer's own address.`,
 		Alike: []Candidate{
-			{ConnectionRefused, "the packets get there and back too, but the answer is a refusal"},
+			{ConnectionRefused, "the packets pass in both directions too, but the answer is a refusal"},
 			{MTUBlackhole, "small packets pass and full-size ones do not: explain measures that after the probe is answered"},
 			{Idle, "nothing failed, but nothing was tried either"},
 		},
-		Mend: `Nothing is to be mended. If users complain all the same, ask for the exact address
-and port, because a verdict is about one flow:
+		Mend: `Nothing. If users still complain, ask for the exact address and port, because a verdict is
+about one flow:
   wgnode explain NAME ADDRESS:PORT`,
 	}},
 	{Code: Idle, Class: ClassNone, Doc: Doc{
-		Title: "nothing happened that could be judged",
+		Title: "there was no traffic to judge",
 		Meaning: `There is no session with the peer and no attempt to start one, or no packet of the
 flow was seen in the time given. WireGuard sends nothing without a reason, so a quiet
 tunnel is normal. This is not a fault.`,
@@ -30,7 +30,7 @@ tunnel is normal. This is not a fault.`,
 			{NoResponse, "initiations were sent, and nothing came back"},
 			{DestNotRouted, "packets were sent, and the kernel did not give them to the tunnel: explain with a probe shows that"},
 		},
-		Mend: `Send something, and look while it happens:
+		Mend: `Send a packet and watch it:
   wgnode explain NAME ADDRESS:PORT
 On the receiving side, watch while the other host sends:
   wgnode explain NAME ADDRESS:PORT --passive`,
@@ -41,7 +41,7 @@ var declaredSending = []declaration{
 	{Code: DestNotRouted, Class: ClassRouting, Doc: Doc{
 		Title: "this host has no route to the destination",
 		Meaning: `The kernel finds no route for the destination, or one of type unreachable, blackhole or
-prohibit. The packet never gets to the tunnel. A peer has the destination in its
+prohibit. The packet never reaches the tunnel. A peer has the destination in its
 AllowedIPs, but AllowedIPs of a running interface do not create routes: wgnode up adds
 them from the configuration, "wg set" does not.`,
 		Wire: `Nothing. The application gets "Network is unreachable", "No route to host" or
@@ -54,7 +54,7 @@ them from the configuration, "wg set" does not.`,
 		Mend: `Look up what the kernel decides, and by which rule:
   ip route get ADDRESS
   ip rule
-If the interface is down or has lost its address, mend that first: routes go with it.
+If the interface is down or has lost its address, fix that first: its routes are gone, too.
 Then add the route, or remove the one that rejects:
   ip route add PREFIX dev NAME
 If the configuration has the prefix in AllowedIPs, restore everything at once:
@@ -66,7 +66,7 @@ If the configuration has the prefix in AllowedIPs, restore everything at once:
 specific route, a policy rule that comes first, or a rule of the firewall that changes
 the packet's mark or destination. The evidence names the route, its table and the rule.`,
 		Wire: `The packet leaves unencrypted by the other interface. A1 is missing. An answer may
-even come back, past the tunnel; the verdict then says so.`,
+even come back outside of the tunnel; the verdict then says so.`,
 		Alike: []Candidate{
 			{DestNotRouted, "there is no route at all"},
 			{AddressConflict, "the destination is also in the network of a local link; that is often the reason"},
@@ -85,21 +85,21 @@ wins against it.`,
 		Meaning: `WireGuard chooses the peer for a packet by its destination: the peer whose AllowedIPs
 have the longest matching prefix. No peer has one that matches, so the tunnel refuses the
 packet. (With the kernel's WireGuard the error is "Required key not available".) A hub that
-passes packets on from one peer to another may lack the prefix, too: it says so itself, and
-the sender is told by an ICMP error that has the reason in it, if the hub runs wgnode.`,
+forwards packets from one peer to another may lack the prefix, too. Its own verdict says so,
+and if it runs wgnode, the sender gets an ICMP error with the reason.`,
 		Wire: `No handshake and no data for this packet. If it is routed to the tunnel it is seen
-entering and is dropped there; its sender gets an ICMP error. On the sender of what a hub
-drops B5 is missing.`,
+entering and is dropped there; its sender gets an ICMP error. If a hub drops the
+packet, B5 is missing on the sender.`,
 		Alike: []Candidate{
 			{RouteBypassesTunnel, "a peer has the prefix, but the route does not lead into the tunnel"},
 			{OverlappingAllowedIPs, "two peers were given the prefix; only the last one has it"},
 			{NoEndpoint, "a peer matches, but its address is not known"},
 		},
-		Mend: `Add the destination's prefix to AllowedIPs of the peer that it is behind, here on the
-sending side. A prefix belongs to one peer only. At once, with all prefixes of the peer,
-because the list replaces the old one:
+		Mend: `On the sending side, add the destination's prefix to AllowedIPs of the peer that it is
+behind. A prefix belongs to one peer only. Now, with all prefixes of the peer, because the
+list replaces the old one:
   wg set NAME peer KEY allowed-ips PREFIX,PREFIX
-For good, in the peer's section of the configuration. The peer must forward to it too.`,
+Permanently, in the peer's section of the configuration. The peer must forward to it, too.`,
 	}},
 	{Code: OutputFirewall, Class: ClassFirewall, Doc: Doc{
 		Title: "this host drops the packet before it reaches the tunnel",
@@ -110,12 +110,12 @@ not trace can drop too: rules of legacy iptables, tc, eBPF, an IPsec policy.`,
 		Wire: `Nothing. A1 is missing. The application gets "Operation not permitted" where the drop
 is in the output hook, an ICMP error or a reset where a rule rejects, and else a timeout.`,
 		Alike: []Candidate{
-			{RouteBypassesTunnel, "the packet leaves, but elsewhere: ip route get shows it"},
+			{RouteBypassesTunnel, "the packet leaves by another interface: ip route get shows it"},
 			{UnderlayOutputFirewall, "the inner packet enters the tunnel, and its encrypted form is dropped"},
-			{InputFirewall, "the request gets there, and the reply is dropped on its way to the application"},
+			{InputFirewall, "the request arrives, and the reply is dropped before the application"},
 		},
 		Mend: `Accept the packet before the rule that drops it, or remove that rule. The verdict has
-the command. To look:
+the command. To see the rules:
   nft list ruleset
   iptables-legacy-save
 Kill switches of VPN software drop everything that does not leave by their interface; add
@@ -129,61 +129,62 @@ every peer.`,
 answer: to them it is an unknown peer.`,
 		Alike: []Candidate{
 			{NoResponse, "the same on the wire; wg show NAME shows a public key then"},
-			{UnknownPeer, "what the other side says about it"},
+			{UnknownPeer, "the verdict on the other side"},
 		},
 		Mend: `Make a key, put it into the configuration, reload, and give the public key to the peers:
   wgnode genkey
   wgnode reload NAME
   wg show NAME public-key
-If the key is set by a PostUp hook, the hook has failed: see the log.`,
+If a PostUp hook sets the key, the hook has failed: see the log.`,
 	}},
 	{Code: NoEndpoint, Class: ClassConfig, Doc: Doc{
 		Title: "the peer's address is not known",
 		Meaning: `The peer has no Endpoint in the configuration, and no authenticated packet of it has
-come from which its address could be learned. This host cannot start a handshake; only
-the peer can. It may be the peer of a hub that passes packets on to it: then the hub says so
-itself, and by an ICMP error with its reason, if it runs wgnode, to the sender.`,
+arrived that would show its address. This host cannot start a handshake; only the peer can.
+If this is the peer of a hub that forwards packets to it, the hub's own verdict says so, and
+if it runs wgnode, the sender gets an ICMP error with the reason.`,
 		Wire: `The packet enters the tunnel (A1) and is dropped there; its sender gets "host
-unreachable". No initiation leaves: A2 is missing. On the sender of what a hub drops B5 is.`,
+unreachable". No initiation leaves: A2 is missing. If a hub drops the packet, B5 is
+missing on the sender.`,
 		Alike: []Candidate{
 			{EndpointUnresolved, "an Endpoint is configured, but its name does not resolve"},
 			{NoResponse, "the address is known, and initiations leave"},
-			{NoKeepalive, "the address was learned once, but NAT has forgotten the mapping since"},
+			{NoKeepalive, "the address was learned once, but the NAT mapping has expired"},
 		},
 		Mend: `If the peer has a fixed address or name, add it here: Endpoint = HOST:PORT in its
 [Peer] section.
 
-If it has none (a laptop, a host behind NAT), let the peer start: on the peer, an
-Endpoint for this host and PersistentKeepalive = 25 in its [Peer] section for this host.
-The keepalive makes it connect at once and keeps NAT open.`,
+If it has none (a laptop, a host behind NAT), let the peer start: on the peer, set
+Endpoint and PersistentKeepalive = 25 in its [Peer] section for this host. The keepalive
+makes it connect at once and keeps the NAT mapping open.`,
 	}},
 	{Code: EndpointUnresolved, Class: ClassDNS, Doc: Doc{
 		Title: "the endpoint's host name does not resolve",
 		Meaning: `The peer's Endpoint is a name, and this host's resolver gave no address for it. The
-evidence has the resolver's answer. wgnode tries again from time to time.`,
+evidence has the resolver's answer. wgnode retries in the background.`,
 		Wire: `DNS queries without a useful answer. No initiation leaves: A2 is missing.`,
 		Alike: []Candidate{
 			{NoEndpoint, "no Endpoint is configured at all"},
-			{EndpointInTunnel, "the name server is reached through the tunnel that the name is needed for: a circle"},
+			{EndpointInTunnel, "the name server is reached only through the tunnel that needs the name"},
 			{NoResponse, "the name resolves, perhaps to an old address: compare it with the peer's"},
 		},
-		Mend: `Ask as the system does, and a server directly:
+		Mend: `Ask as the system does, and ask a server directly:
   getent ahosts HOST
   resolvectl query HOST
 If only names fail, the resolver is at fault, not WireGuard. In a full tunnel the name
-server must be reachable before the tunnel is up: use one outside of it, or an address in
-place of the name.`,
+server must be reachable before the tunnel is up: use one outside of it, or an address
+instead of the name.`,
 	}},
 	{Code: EndpointNotRouted, Class: ClassRouting, Doc: Doc{
 		Title: "this host has no route to the peer's endpoint",
 		Meaning: `The kernel finds no route for the encrypted packets, looked up with the tunnel's
-firewall mark, or sending fails with an error that says so. The tunnel's own routes do
+firewall mark, or sending fails for that reason. The tunnel's own routes do
 not count: encrypted packets must leave by the uplink.`,
 		Wire: `Sending fails with "Network is unreachable", "No route to host" or the like. A2 is
 missing: no initiation leaves.`,
 		Alike: []Candidate{
 			{EndpointInTunnel, "there is a route, but it leads back into the tunnel"},
-			{EndpointUnreachable, "packets leave, and a router or the link says that they cannot be delivered"},
+			{EndpointUnreachable, "packets leave, and a router or the link reports that they cannot be delivered"},
 			{UnderlayOutputFirewall, "there is a route, and a firewall of this host drops the packets"},
 		},
 		Mend: `Check the uplink: is it up, does it have an address and a default route?
@@ -196,34 +197,34 @@ is responsible, the verdict has the command that removes it.`,
 		Title: "the route to the peer's endpoint leads into the tunnel itself",
 		Meaning: `The encrypted packets are routed into the tunnel that makes them. That happens when the
 AllowedIPs of a peer cover the endpoint and nothing leads the encrypted packets around
-it: no firewall mark with a policy rule, no host route by the uplink.`,
+it: no firewall mark with a policy rule, no host route through the uplink.`,
 		Wire: `Nothing leaves the host. On the tunnel interface packets to the endpoint's own address
 appear. A2 is missing.`,
 		Alike: []Candidate{
 			{EndpointNotRouted, "there is no route at all"},
 			{NoResponse, "initiations do leave the host by the uplink"},
 		},
-		Mend: `Leave the endpoint's address out of AllowedIPs, or give it a route by the uplink:
+		Mend: `Leave the endpoint's address out of AllowedIPs, or add a route through the uplink:
   ip route add ENDPOINT via GATEWAY dev INTERFACE
 For AllowedIPs = 0.0.0.0/0, wgnode sets a mark and a rule as wg-quick does; with Table =
-off, or routes made by hand, that is left to you. If a policy rule with a lower number
+off, or routes added by hand, you must do that. If a policy rule with a lower number
 catches the marked packets (ip rule lists them all), remove it.`,
 	}},
 	{Code: UnderlayOutputFirewall, Class: ClassFirewall, Doc: Doc{
-		Title: "this host drops its own encrypted packets on their way out",
+		Title: "this host drops its own encrypted packets before they leave",
 		Meaning: `The inner packet has entered the tunnel, but the firewall of this host, a queueing
 discipline or an IPsec policy drops the UDP packet that carries it. If the trace has seen
 the drop, the evidence names table, chain, rule and handle.`,
 		Wire: `Sending fails with "Operation not permitted" for a drop in the output hook, "No buffer
-space available" for one behind it; or without an error. Nothing leaves. A2 (handshake) or
+space available" for a later one; or without an error. Nothing leaves. A2 (handshake) or
 A4 (data) is missing; on the side that answers, B2 or B8.`,
 		Alike: []Candidate{
-			{OutputFirewall, "the inner packet is dropped before it gets to the tunnel"},
+			{OutputFirewall, "the inner packet is dropped before it reaches the tunnel"},
 			{EndpointNotRouted, "sending fails because of routing"},
 			{NoResponse, "the packets leave, and nothing comes back"},
 		},
-		Mend: `Allow UDP from the tunnel's port to the endpoint. The verdict has the command when the
-rule is known; else look:
+		Mend: `Allow UDP from the tunnel's port to the endpoint. The verdict has the command if the rule is
+known. Otherwise look for it:
   nft list ruleset
   tc -s qdisc show dev INTERFACE
   ip xfrm policy

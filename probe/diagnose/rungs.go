@@ -42,7 +42,7 @@ func (f *Facts) rung(cp probe.Checkpoint, v *Verdict, now time.Time) Rung {
 	} else if seen := f.seenBehind(cp); seen != "" {
 		r.Status, r.Detail = Pass, seen
 	} else if f.untold(cp) {
-		r.Detail = fmt.Sprintf("level %s does not tell which message has it", f.Level)
+		r.Detail = fmt.Sprintf("level %s does not show which message has it", f.Level)
 	}
 	switch {
 	case cp != v.Checkpoint:
@@ -82,7 +82,7 @@ func (f *Facts) untold(cp probe.Checkpoint) bool {
 func (f *Facts) seenBehind(cp probe.Checkpoint) string {
 	if cp == probe.B5 && f.Flow != nil && f.Flow.Dropped != nil && f.Flow.Dropped.Seam == probe.SeamForward &&
 		f.Flow.Dropped.Checkpoint == probe.B6 {
-		return "passed on by a socket of this host before this was watched" // which was told so
+		return "forwarded by a socket of this host before the watch began" // which was told so
 	}
 	if f.Kernel == nil || f.Flow == nil || f.Side != probe.SideB {
 		return ""

@@ -76,7 +76,7 @@ var managerKeys = map[string]string{"PrivateKey": "private-key", "PresharedKey":
 func Apply(device, file string) Steps {
 	switch w := (Where{File: file}); {
 	case w.networkd():
-		return Steps{Command("networkctl reload"), Notef("if %s keeps what it had, have it made anew:", device),
+		return Steps{Command("networkctl reload"), Notef("if %s keeps what it had, recreate it:", device),
 			Command("ip link delete %s", device), Command("networkctl reload")}
 	case w.manager():
 		return Steps{Command("nmcli connection load %s", file), Command("nmcli device reapply %s", device)}

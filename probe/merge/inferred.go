@@ -69,8 +69,8 @@ func (m *merger) infer(v *diagnose.Verdict, second *hop, far diagnose.Verdict) {
 		v.Evidence = append(v.Evidence, same)
 		v.Weigh()
 	case answered:
-		v.Evidence = append(v.Evidence, same, evidence.Inferred.Says("%s got it, and its answer left: it is lost on the way back", c))
-		v.Summary = fmt.Sprintf("%s; %s has answered, so that the answer seems to be lost on its way back, at %s or beyond it",
+		v.Evidence = append(v.Evidence, same, evidence.Inferred.Says("%s got it, and its answer left: it is lost on the path back", c))
+		v.Summary = fmt.Sprintf("%s; %s has answered, so the answer seems to be lost on its path back, at %s or beyond",
 			v.Summary, c, through)
 		v.Fix = m.onHub(second, through)
 	default:
@@ -101,6 +101,6 @@ func (m *merger) notThere(v *diagnose.Verdict, f *hop) {
 
 // onHub is what to ask on the host that was not recorded.
 func (m *merger) onHub(f *hop, through string) fix.Steps {
-	return fix.Steps{fix.Note("the host between can tell; on " + through + ":"),
+	return fix.Steps{fix.Note("the host between knows; on " + through + ":"),
 		fix.Check("wgnode explain %s --passive --from %s", probe.TargetText(f.target()), f.key.client.Netip()).On(through)}
 }

@@ -26,7 +26,7 @@ type Result struct {
 	// FlowsLeftOut is how many packets were of flows beyond the number that is told
 	// of.
 	FlowsLeftOut int `json:"packets_of_other_flows,omitempty"`
-	// Lost names the messages that were lost on the way; LostLeftOut counts those
+	// Lost names the messages that were lost on the path; LostLeftOut counts those
 	// for which there was no room.
 	Lost        diagnose.List[Lost] `json:"lost"`
 	LostLeftOut uint64              `json:"lost_left_out,omitempty"`

@@ -54,7 +54,7 @@ func (m *merger) both(a, b *host, fa, fb *diagnose.Flow, bKey int32) *twosided.F
 	case m.set(a, b):
 		d.Apart = "one of the clocks was set meanwhile"
 	case m.pairOf(a, b) == nil && a.group != b.group:
-		d.Apart = "no message tells how the clocks lie"
+		d.Apart = "no message shows how the clocks differ"
 		if !m.anyPair() { // nothing at all gets through: the hosts' word must do
 			d.Apart = ""
 		}
@@ -190,7 +190,7 @@ func (m *merger) judgeB(f *hop) (diagnose.Verdict, []diagnose.Rung) {
 	v, _ := rules.Judge(facts, end)
 	v.Host = b.label()
 	if !v.Certain && v.Code != diagnose.Idle {
-		v.Evidence = append(v.Evidence, evidence.Inferred.Says("what only the other side can tell is not known: it was not recorded"))
+		v.Evidence = append(v.Evidence, evidence.Inferred.Says("what only the other side can know is missing: it was not recorded"))
 	}
 	rungs := m.rungs(b, facts, f, &v, end)
 	f.placeDrops(rungs, b.ends)

@@ -61,7 +61,7 @@ func (t *text) counts(c *legs.Counts) {
 		n    uint64
 		text string
 	}{
-		{c.Refused, "by a refusal: nobody listens there"}, {c.Late, "answered late"}, {c.Duplicates, "answered twice"},
+		{c.Refused, "by a refusal: no program listens there"}, {c.Late, "answered late"}, {c.Duplicates, "answered twice"},
 		{c.Repeated, "answered only when sent again, and so lost"}, {c.Waiting, "still under way"},
 	} {
 		if more.n > 0 {
@@ -163,10 +163,10 @@ func (t *text) sizes(s *legs.Sizes) {
 	case s.Largest == 0:
 		t.wrap(red, "no size was found: "+s.Unknown, 2, "")
 	case s.Unanswered == 0:
-		t.wrap(plain, fmt.Sprintf("packets of %d bytes (ping -s %d) are answered: as large as the interface takes",
+		t.wrap(plain, fmt.Sprintf("packets of %d bytes (ping -s %d) are answered: as large as the interface allows",
 			s.Largest, s.Data), 2, "")
 	default:
-		t.wrap(yellow, fmt.Sprintf("packets of %d bytes (ping -s %d) are answered, of %d bytes not; the interface takes %d",
+		t.wrap(yellow, fmt.Sprintf("packets of %d bytes (ping -s %d) are answered, of %d bytes not; the interface allows %d",
 			s.Largest, s.Data, s.Unanswered, s.Limit), 2, "")
 		if s.Unknown != "" {
 			t.wrap(yellow, s.Unknown, 2, "")

@@ -29,7 +29,7 @@ func TestPing(t *testing.T) {
 		Remarks: []string{"a remark"}}
 	const want = `wg0 -> 10.0.0.2 via peer bob\x1b[31m
 packets of 1248 bytes (ping -s 1220) are answered, of 1249 bytes not; the
-  interface takes 1420
+  interface allows 1420
 encrypted, packets of 1248 bytes are packets of 1308 bytes
   - 1248 bytes: answered
   - 1249 bytes: not answered, 3 packets; 10.0.0.9 says: packet too big: 1248

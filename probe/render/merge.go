@@ -195,7 +195,7 @@ func translationWords(n *merge.Translation) string {
 	s := fmt.Sprintf("%s sends from port %d to %s; %s sees it come from %s", n.From, n.SentFrom, n.SentTo, n.To, n.SeenFrom)
 	switch n.Source {
 	case "yes":
-		s += ": translated on the way"
+		s += ": translated on the path"
 	case "no":
 		s += ": not translated"
 	}

@@ -41,7 +41,7 @@ func (t *text) lost(r *merge.Result) {
 		}
 		of[k] = append(of[k], n)
 	}
-	t.section("Lost on the way", len(r.Lost), 0)
+	t.section("Lost on the path", len(r.Lost), 0)
 	for i, k := range order {
 		if i == lostShown {
 			t.item(2, "-", fmt.Sprintf("and in %d more sessions", len(order)-lostShown))

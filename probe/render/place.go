@@ -49,7 +49,7 @@ func originText(w *diagnose.Whereabouts) string {
 	case w.Origin == diagnose.OriginLearned:
 		text = "learned from its packets"
 	case w.Origin == diagnose.OriginUnknown:
-		text = "set, or learned from its packets: the kernel does not tell"
+		text = "set, or learned from its packets: the kernel does not show which"
 	case w.Origin == diagnose.OriginSet:
 		text = "set by another program"
 	}

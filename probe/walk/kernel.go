@@ -274,7 +274,7 @@ func sourceChecked(c *evidence.SourceCheck) Step {
 		s.Evidence = append(s.Evidence, c.Setting)
 	}
 	if c.Back.Kind != evidence.RouteUnknown {
-		s.Evidence = append(s.Evidence, "the way back:")
+		s.Evidence = append(s.Evidence, "the route back:")
 		for _, line := range c.Back.Steps {
 			s.Evidence = append(s.Evidence, "  "+line)
 		}

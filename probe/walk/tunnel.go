@@ -177,7 +177,7 @@ func (b *builder) decryption() Step {
 		s := at(probe.A5, e, "likely the message from %s of %d bytes: %s", from, e.OuterLen, b.f.ReceivedOther)
 		if b.f.Seen[probe.A6] == nil {
 			s.Status = Unknown
-			s.Result += fmt.Sprintf("; whether the device has taken it, level %s does not tell", b.f.Level)
+			s.Result += fmt.Sprintf("; whether the device has accepted it, level %s does not show", b.f.Level)
 		}
 		return s
 	}

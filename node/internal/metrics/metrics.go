@@ -40,7 +40,7 @@ var (
 		"When the current session with the peer began, in seconds since the epoch; 0 for never.", peerLabels...)
 
 	deviceInfo = gauge("wireguard_device_info", "The interface and its own public key.", deviceLabels...)
-	peerInfo   = gauge("wireguard_peer_info", "The peer with its name, AllowedIPs and present endpoint.", "device",
+	peerInfo   = gauge("wireguard_peer_info", "The peer with its name, AllowedIPs and current endpoint; always 1.", "device",
 		"public_key", "endpoint", "allowed_ips", "name")
 	peerReceive   = counter("wireguard_peer_receive_bytes_total", "Bytes received from the peer, encrypted.", deviceLabels...)
 	peerTransmit  = counter("wireguard_peer_transmit_bytes_total", "Bytes sent to the peer, encrypted.", deviceLabels...)
@@ -51,11 +51,11 @@ var (
 		"Packets of flows and handshake messages that passed the checkpoint. A5 and B3 count once the packet is decrypted.",
 		"interface", "checkpoint")
 	drops = counter("wgnode_dropped_packets_total",
-		"Packets that went no further, by reason. Without a public_key they are no peer's.", "interface", "public_key", "friendly_name", "reason")
+		"Dropped packets, by reason. Without a public_key they belong to no known peer.", "interface", "public_key", "friendly_name", "reason")
 	failures = counter("wgnode_handshake_failures_total",
-		"Handshakes that came to nothing, by reason. Without a public_key they are no peer's.", "interface", "public_key",
+		"Failed handshakes, by reason. Without a public_key they belong to no known peer.", "interface", "public_key",
 		"friendly_name", "reason")
-	moves = counter("wgnode_endpoint_changes_total", "How often the peer's endpoint became another one.", ownLabels...)
+	moves = counter("wgnode_endpoint_changes_total", "How often the peer's endpoint changed.", ownLabels...)
 
 	ofTunnel = []*family{sent, received, handshake, deviceInfo, peerInfo, peerReceive, peerTransmit, peerHandshake, checkpoints, drops,
 		failures, moves}

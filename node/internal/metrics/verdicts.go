@@ -9,10 +9,10 @@ import (
 )
 
 var (
-	verdict = gauge("wgnode_peer_verdict", "How the peer fares and why, in the words of doctor; always 1.", "interface",
+	verdict = gauge("wgnode_peer_verdict", "State and verdict of the peer, as doctor reports them; always 1.", "interface",
 		"public_key", "friendly_name", "state", "code")
 	verdictAge = gauge("wgnode_verdict_age_seconds",
-		"How long ago the verdicts were found out. A scrape takes what there is, and has them found out anew for the next one.", "interface")
+		"Age of the verdicts. A scrape returns the latest ones and starts a new check for the next scrape.", "interface")
 
 	ofVerdicts = []*family{verdict, verdictAge}
 )

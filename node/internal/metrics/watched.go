@@ -7,9 +7,9 @@ import (
 )
 
 var (
-	watchInfo = gauge("wgnode_watch_info", "How a device of the kernel's is watched: 1, with the level.", "interface", "level")
+	watchInfo = gauge("wgnode_watch_info", "Level at which a kernel device is watched; always 1.", "interface", "level")
 	watchLost = counter("wgnode_watch_lost_events_total",
-		"What the kernel had to tell of the device and found no room: the other counts lack it.", "interface")
+		"Events of the device that were lost because the buffer was full: the other counts miss them.", "interface")
 )
 
 // Watched says how a device of the kernel's is watched.

@@ -110,7 +110,7 @@ func pairFaults() []pairFault {
 		{name: "return path routed elsewhere", inject: func(s *site) { ipH(s, "route", "add", s.Inner(1), "dev", "lan") },
 			code: diagnose.ReturnRouteWrong, at: "B7", host: "h"},
 		{name: "no NAT on the way", inject: func(s *site) { s.R.Run("nft", "delete", "table", "inet", "nat") }, fresh: true,
-			code: diagnose.ReplyLeavesElsewhere, at: "B2", host: "h", says: "10.9.1.2:51821 as it sees it: not translated on the way"},
+			code: diagnose.ReplyLeavesElsewhere, at: "B2", host: "h", says: "10.9.1.2:51821 as it sees it: not translated on the path"},
 		{name: "answers leave elsewhere", conf: (*site).Untranslated,
 			inject: func(s *site) { ipH(s, "route", "replace", s.LAN().String(), "via", b(s)) }, fresh: true,
 			code: diagnose.ReplyLeavesElsewhere, at: "B2", host: "h"},

@@ -68,7 +68,7 @@ func TestRunFallsBack(t *testing.T) {
 	for _, want := range []string{
 		"[!] there is no interface wg0: this process has no CAP_NET_ADMIN over its network, and " + noTUN + "\n",
 		"[!] skipped: routes: what programs send to 10.0.0.2/32, fd0a::2/128, 192.168.200.0/24, fd00:200::/64 goes past the tunnel",
-		"[!] and there is no service: --socks5",
+		"[!] and no service is configured: programs reach the tunnel through --socks5",
 		"[!] skipped: DNS: ", "[!] skipped: PostUp: ", "[!] skipped: PreDown: ", "[!] skipped: Table: ", "[!] skipped: SaveConfig: ",
 		"[!] skipped: FwMark: operation not permitted\n",
 	} {

@@ -17,7 +17,7 @@ func TestDropsUnseen(t *testing.T) {
 	lab.Need(t, "setpriv", "unshare", "mount")
 	const (
 		rights   = "the capabilities CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are missing"
-		noBTF    = "this kernel does not tell what it drops: it does not describe its types"
+		noBTF    = "this kernel does not report what it drops: it does not describe its types"
 		unasked  = "what this host's kernel does with the encrypted packets: of a node without an interface"
 		defaults = "chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod," +
 			"+audit_write,+setfcap" // of a container

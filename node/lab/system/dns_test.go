@@ -98,7 +98,7 @@ func TestResolvConf(t *testing.T) {
 			s.A.Run("sh", "-c", "echo nameserver 10.9.1.9 > /etc/resolv.conf")
 			changed := s.etc()
 			out = s.A.Run(s.Wgnode, "down", "wg0")
-			if !strings.Contains(out, "[!] left as it is: restore /etc/resolv.conf: somebody else has written it meanwhile") {
+			if !strings.Contains(out, "[!] left as it is: restore /etc/resolv.conf: another program has changed it meanwhile") {
 				t.Errorf("down printed\n%s", out)
 			}
 			sitetest.Same(t, "after somebody else wrote it", changed, s.etc())

@@ -75,7 +75,7 @@ func TestDropsNotAllowed(t *testing.T) {
 	sitetest.Fails(t, s.A, 1, rights, append(less, s.Wgnode, "drops", "wg0")...)
 	sitetest.Fails(t, s.A, 1, "--cap-add BPF --cap-add PERFMON", append(less, s.Wgnode, "drops", "wg0")...)
 	sitetest.Fails(t, s.A, 1, rights+": this is root of a user namespace", "unshare", "--user", "--map-root-user", s.Wgnode, "drops", "wg0")
-	sitetest.Fails(t, s.A, 1, "this kernel does not tell what it drops: it does not describe its types", "unshare", "--mount", "sh", "-c",
+	sitetest.Fails(t, s.A, 1, "this kernel does not report what it drops: it does not describe its types", "unshare", "--mount", "sh", "-c",
 		"mount -t tmpfs none /sys/kernel/btf && exec "+s.Wgnode+" drops wg0")
 	sitetest.Fails(t, s.A, 2, `unknown reason "TC_EGRES": did you mean "TC_EGRESS"?`, s.Wgnode, "drops", "wg0", "reason", "TC_EGRES")
 	sitetest.Fails(t, s.A, 2, "has no checkpoint", s.Wgnode, "drops", "wg0", "A1")

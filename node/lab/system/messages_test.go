@@ -150,7 +150,7 @@ var messages = []struct {
 		prepare: "mkdir -m 700 /run/wgnode && printf '{' >/run/wgnode/wg1.json && chmod 600 /run/wgnode/wg1.json",
 		command: "wgnode down wg1",
 		says:    "wgnode: open journal /run/wgnode/wg1.json: the file is damaged: unexpected end of JSON input",
-		hint: "what it told is lost: rm /run/wgnode/wg1.json, then `wgnode recover`; ip rule, nft list tables and /etc/resolv.conf " +
+		hint: "its file is lost: rm /run/wgnode/wg1.json, then `wgnode recover`; ip rule, nft list tables and /etc/resolv.conf " +
 			"show whether anything else is left",
 		status: 1,
 	},

@@ -75,7 +75,7 @@ func TestFullTunnelsInAnyOrder(t *testing.T) {
 	conf := s.A.ReadFile("/etc/wireguard/a.conf")
 	s.A.WriteFile("/etc/wireguard/a.conf", strings.Replace(conf, "0.0.0.0/0", "10.0.0.0/24", 1), 0o600)
 	if out := s.A.Run(s.Wgnode, "reload", "a"); !strings.Contains(out,
-		"[!] left as it is: sysctl -q net.ipv4.conf.all.src_valid_mark=1: somebody else needs it: b\n") {
+		"[!] left as it is: sysctl -q net.ipv4.conf.all.src_valid_mark=1: another program needs it: b\n") {
 		t.Errorf("reload printed\n%s", out)
 	}
 	if out := s.A.Run(s.Wgnode, "down", "b"); !strings.Contains(out, "[#] sysctl -q net.ipv4.conf.all.src_valid_mark=0\n") {

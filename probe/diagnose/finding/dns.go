@@ -28,7 +28,7 @@ func dnsNotApplied(f *Facts) []diagnose.Finding {
 	}
 	return []diagnose.Finding{{
 		Summary: fmt.Sprintf("the configuration has %s as name server, but by %s this host asks %s: "+
-			"somebody has changed that since the tunnel came up",
+			"it was changed after the tunnel came up",
 			addresses(f.DNS), f.Resolver, asks),
 		Fix: fix.Steps{
 			fix.Note("to set it again:"),

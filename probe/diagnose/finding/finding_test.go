@@ -141,7 +141,7 @@ func ofNetworks() []findingCase {
 		{name: "a way with too small an MTU", edit: func(f *Facts) { f.Peers[0].RouteMTU = 1300 }, want: diagnose.MTUTooLarge,
 			says: "IPv6 in the tunnel needs 1280"},
 		{name: "a way with next to no MTU", edit: func(f *Facts) { f.Peers[0].RouteMTU = 68 }, want: diagnose.MTUTooLarge,
-			says: "raise the MTU of the way"},
+			says: "raise the MTU of the path"},
 		{name: "two ways with too small an MTU", edit: func(f *Facts) {
 			f.Peers = append(f.Peers, f.Peers[0])
 			f.Peers[0].RouteMTU, f.Peers[1].RouteMTU = 1450, 1400

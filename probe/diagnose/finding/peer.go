@@ -69,7 +69,7 @@ func tooLarge(f *Facts) []diagnose.Finding {
 	ep := worst.Endpoint.Addr()
 	finding := diagnose.Finding{Peer: worst.Key,
 		Summary: fmt.Sprintf("the MTU of %s is %d; with the %d bytes that WireGuard adds, "+
-			"full packets do not fit the way to the endpoint of %s%s, whose MTU is %d: they are sent in fragments or not at all",
+			"full packets do not fit the path to the endpoint of %s%s, whose MTU is %d: they are sent in fragments or not at all",
 			f.Interface, f.MTU, overhead(ep), worst.label(), andMore(ways-1), worst.RouteMTU),
 		Fix: fix.Steps{
 			fix.Command("ip link set dev %s mtu %d", f.Interface, fits),
@@ -77,9 +77,9 @@ func tooLarge(f *Facts) []diagnose.Finding {
 			fix.Config(f.ownSection(), "MTU", strconv.Itoa(fits))}}
 	switch {
 	case fits < minimum4:
-		finding.Fix = fix.Steps{fix.Notef("raise the MTU of the way: what is left for the tunnel is less than the %d that IPv4 needs", minimum4)}
+		finding.Fix = fix.Steps{fix.Notef("raise the MTU of the path: what is left for the tunnel is less than the %d that IPv4 needs", minimum4)}
 	case fits < minimum:
-		finding.Fix = append(fix.Steps{fix.Notef("IPv6 in the tunnel needs %d; raise the MTU of the way if you can, else:", minimum)},
+		finding.Fix = append(fix.Steps{fix.Notef("IPv6 in the tunnel needs %d; raise the MTU of the path if you can, else:", minimum)},
 			finding.Fix...)
 	}
 	return []diagnose.Finding{finding}

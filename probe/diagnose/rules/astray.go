@@ -50,7 +50,7 @@ func (f facts) unanswered(v *diagnose.Verdict, p *evidence.Traversal) {
 	for i := range v.Candidates {
 		if v.Candidates[i].Code == diagnose.SNATMissing {
 			v.Candidates[i].Code = diagnose.ProxyARPMissing
-			v.Candidates[i].Check = fmt.Sprintf("tcpdump -ni %s arp or icmp6: does somebody ask for %s in vain?", x.Link, x.Addr)
+			v.Candidates[i].Check = fmt.Sprintf("tcpdump -ni %s arp or icmp6: are there requests for %s without an answer?", x.Link, x.Addr)
 		}
 	}
 	v.Fix = append(fix.Steps{fix.Notef("answer for %s on %s:", x.Addr, x.Link)}, fix.Commands(x.Fix...)...)

@@ -100,11 +100,11 @@ func (f facts) responseNotAccepted(now time.Time) *ruling {
 			diagnose.Maybe(diagnose.PSKMismatch,
 				"on %s, wgnode doctor says so for certain; or compare wg show all preshared-keys on both hosts", p.Label()),
 			diagnose.Maybe(diagnose.NoResponse,
-				"on %s, tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the way back",
+				"on %s, tcpdump -ni any udp and host %s shows whether answers of 92 bytes arrive: else a firewall on the path back",
 				p.Label(), p.Endpoint.Addr()),
 			diagnose.Maybe(diagnose.UnderlayInputFirewall, "on %s, nft list ruleset: does the input hook accept the answers?", p.Label()),
 		},
-		Fix: fix.Steps{fix.Note("the other host can tell; on " + p.Label() + ":"), fix.Check("wgnode doctor --for 15s").On(p.Label())}},
+		Fix: fix.Steps{fix.Note("the other host knows; on " + p.Label() + ":"), fix.Check("wgnode doctor --for 15s").On(p.Label())}},
 		f.current(h.LastAnswered, now)}
 }
 
@@ -161,7 +161,7 @@ func (f facts) noAnswerHere(time.Time) *ruling {
 		Candidates: []diagnose.Candidate{
 			diagnose.Maybe(diagnose.ForwardingDisabled, "sysctl net.%s.conf.all.forwarding, unless %s is this host's own",
 				family(f.Flow.Target.Addr()), dst),
-			diagnose.Maybe(diagnose.ForwardFirewall, "nft list ruleset: is it dropped between %s and the way out?", f.Interface),
+			diagnose.Maybe(diagnose.ForwardFirewall, "nft list ruleset: is it dropped between %s and the uplink?", f.Interface),
 			diagnose.Maybe(diagnose.NoRouteOnward, "ip route get %s", dst),
 			diagnose.Maybe(diagnose.SNATMissing,
 				"tcpdump -ni any host %s: does it leave with the tunnel's address, and can %s answer to that?", dst, dst),

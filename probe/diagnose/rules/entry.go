@@ -118,7 +118,7 @@ func (f facts) incomplete(v *diagnose.Verdict) {
 		first = append(first, fix.Commands(f.EnableIPv6)...)
 	}
 	for _, p := range f.Missing {
-		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s, which the configuration gives it, is no address of %s", p, f.Interface))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s, which the configuration sets, is not an address of %s", p, f.Interface))
 		first = append(first, fix.Command("ip address add %s dev %s", p, f.Interface))
 	}
 	v.Fix = append(first, v.Fix...)

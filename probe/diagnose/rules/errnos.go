@@ -24,7 +24,7 @@ type sendError struct {
 
 var sendErrors = map[syscall.Errno]sendError{
 	syscall.ENETUNREACH:   {"no route to it", diagnose.EndpointNotRouted, true},
-	syscall.EHOSTUNREACH:  {"an unreachable route, or a host on the way says so", diagnose.EndpointNotRouted, true},
+	syscall.EHOSTUNREACH:  {"an unreachable route, or an ICMP error from a host on the path", diagnose.EndpointNotRouted, true},
 	syscall.EACCES:        {"a prohibit route, or a broadcast address", diagnose.EndpointNotRouted, true},
 	syscall.EINVAL:        {"a blackhole route, or an address that lacks its link", diagnose.EndpointNotRouted, false},
 	syscall.EADDRNOTAVAIL: {"no address of this host to send from", diagnose.EndpointNotRouted, false},
@@ -65,7 +65,7 @@ func (f facts) unsent(v diagnose.Verdict) diagnose.Verdict {
 		ep, f.markText())
 	if cause.icmp {
 		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.EndpointUnreachable,
-			"tcpdump -ni any icmp or icmp6: does a host on the way say that %s cannot be reached?", ep))
+			"tcpdump -ni any icmp or icmp6: does a host on the path report that %s is unreachable?", ep))
 		v.Fix = append(v.Fix, fix.Check("tcpdump -ni any icmp or icmp6"))
 	}
 	if v.Code == diagnose.EndpointNotRouted {

@@ -64,10 +64,10 @@ func (f facts) attached(v *diagnose.Verdict, on evidence.Segment, d *evidence.Ke
 			v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s", h.Text))
 			continue
 		}
-		v.Evidence = append(v.Evidence, evidence.Kernel.Says("on the packet's way: %s", h.Text))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("on the packet's path: %s", h.Text))
 		v.Fix = append(v.Fix, fix.Check("%s", harmless.Raw(harmless.Line(h.Show))))
 		if h.Remove != "" {
-			v.Fix = append(v.Fix, fix.Note("if nothing else needs it, this takes it away: "+harmless.Line(h.Remove)))
+			v.Fix = append(v.Fix, fix.Note("if nothing else needs it, remove it: "+harmless.Line(h.Remove)))
 		}
 	}
 	if full {

@@ -36,9 +36,9 @@ func TestAttached(t *testing.T) {
 		never string
 	}{
 		{"tc", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("TC_EGRESS", "__dev_queue_xmit")).with(tcHere, tcThere, oldRule, full), true,
-			[]string{"on the packet's way: tcx program x (id 7)", "takes it away: bpftool link detach id 8"}, "elsewhere"},
+			[]string{"on the packet's path: tcx program x (id 7)", "remove it: bpftool link detach id 8"}, "elsewhere"},
 		{"legacy", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("NETFILTER_DROP", "nf_hook_slow")).with(tcHere, oldRule), true,
-			[]string{"on the packet's way: rules of legacy iptables in table ip filter"}, "tcx"},
+			[]string{"on the packet's path: rules of legacy iptables in table ip filter"}, "tcx"},
 		{"legacy, or a full table", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("NETFILTER_DROP", "nf_hook_slow")).with(oldRule, full),
 			false, []string{"4 of 4", "does not say which"}, "tcx"},
 	} {

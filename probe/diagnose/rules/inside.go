@@ -105,7 +105,7 @@ func (f facts) wayBack(src netip.Addr) fix.Steps {
 		return append(fix.Steps{fix.Notef("answers to %s would leave by %s, past the tunnel, until it has a route:", src, b.Interface)},
 			routeFix(b, f.Interface, f.routeInto(src))...)
 	}
-	return append(fix.Steps{fix.Notef("answers to %s have no way until it has a route:", src)},
+	return append(fix.Steps{fix.Notef("answers to %s need a route:", src)},
 		routeFix(b, f.Interface, f.routeInto(src))...)
 }
 
@@ -188,7 +188,7 @@ func (f facts) noReply(now time.Time) *ruling {
 			probe.Count(f.Flow.SentData, "data message"), p.Endpoint),
 			evidence.Inferred.Decides("nothing that answers them was received")}}
 	if f.Flow.SentData == 0 {
-		v.Evidence[0] = evidence.Inferred.Decides("%s were sent to %s since; level %s does not tell which of them has the packet",
+		v.Evidence[0] = evidence.Inferred.Decides("%s were sent to %s since; level %s does not show which of them has the packet",
 			probe.Count(f.unpaired(), "data message"), p.Endpoint, f.Level)
 	}
 	if p.Handshake.EstablishedNow {
@@ -212,7 +212,7 @@ func (f facts) noReply(now time.Time) *ruling {
 		diagnose.Maybe(diagnose.ForwardFirewall, "on %s, nft list ruleset: may the tunnel be forwarded to %s?", p.Label(), dst),
 		diagnose.Maybe(diagnose.NoRouteOnward, "on %s, ip route get %s", p.Label(), dst),
 		diagnose.Maybe(diagnose.NoReplyFromDestination,
-			"on %s, tcpdump -ni any host %s shows whether it answers: its firewall, or no way back to %s without masquerading",
+			"on %s, tcpdump -ni any host %s shows whether it answers: its firewall, or no route back to %s without masquerading",
 			p.Label(), dst, src),
 		diagnose.Maybe(diagnose.ReturnRouteWrong, "on %s, ip route get %s must lead into the tunnel", p.Label(), src),
 		diagnose.Maybe(diagnose.NoReply,
@@ -229,7 +229,7 @@ func (f facts) noReply(now time.Time) *ruling {
 		v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.NoReplyFromDestination,
 			"here, wgnode explain %s %s with the port of a service that it has: not every host answers pings", f.Interface, dst))
 	}
-	v.Fix = fix.Steps{fix.Note("the far host can tell; on " + p.Label() + ":"),
+	v.Fix = fix.Steps{fix.Note("the far host knows; on " + p.Label() + ":"),
 		fix.Check("wgnode explain %s --passive --from %s", f.target(), src).On(p.Label())}
 	if len(foreign) > 0 {
 		v.Fix = foreign

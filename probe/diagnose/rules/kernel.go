@@ -71,7 +71,7 @@ func filtered(p *evidence.Traversal, at probe.Checkpoint, what string) *ruling {
 		return final(v)
 	}
 	v := diagnose.Verdict{Code: diagnose.ReversePathFilter, Checkpoint: at, Where: diagnose.WhereHere,
-		Summary: fmt.Sprintf("the kernel drops %s that come in on %s: the way back to that source leads elsewhere", what, p.In),
+		Summary: fmt.Sprintf("the kernel drops %s that come in on %s: the route back to that source leads elsewhere", what, p.In),
 		Evidence: append(append(said, evidence.Kernel.Decides("netfilter trace: they pass prerouting and are seen no more")),
 			evidence.Kernel.Each(p.Source.Evidence)...),
 		Fix: fix.Commands(p.Source.Fix...)}
@@ -255,7 +255,7 @@ func (f facts) returned(time.Time) *ruling {
 		Summary: fmt.Sprintf("%s comes back to this host, which routes it to %s, not into %s", from, w.Interface, f.Interface),
 		Evidence: []evidence.Line{evidence.Kernel.Decides("netfilter trace: %s came in on %s and did not enter the tunnel",
 			probe.Count(p.Packets, "reply packet"), p.In),
-			evidence.Kernel.Decides("the way back: %s", w.Describe())}}
+			evidence.Kernel.Decides("the route back: %s", w.Describe())}}
 	if astray {
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s", p.KernelDrop))
 	}
@@ -338,7 +338,7 @@ func (f facts) noAnswerBehind(now time.Time) *ruling {
 	} else {
 		v.Candidates = []diagnose.Candidate{down}
 	}
-	v.Fix = fix.Steps{fix.Notef("the destination can tell; on %s:", dst),
+	v.Fix = fix.Steps{fix.Notef("the destination knows; on %s:", dst),
 		fix.Check("tcpdump -ni any host %s", dst).On(dst.String())}
 	f.unanswered(&v, p)
 	return &ruling{v, now.Sub(f.Since) > noReplyAfter && now.Sub(f.Flow.Seen[probe.B4].When()) > answerTime}

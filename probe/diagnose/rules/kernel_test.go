@@ -233,7 +233,7 @@ func TestJudgeMTU(t *testing.T) {
 		{name: "swallowed on the way back", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 1392, Forth: true},
 			code: diagnose.MTUBlackhole, says: "the other end"},
 		{name: "next to nothing", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 600}, code: diagnose.MTUBlackhole,
-			says: "the way itself should be mended"},
+			says: "the path itself should be fixed"},
 		{name: "less than every path takes", m: &diagnose.PathMTU{To: target.Addr(), Link: 1420, Largest: 288}, code: diagnose.MTUBlackhole,
 			says: "no MTU helps"},
 		{name: "less than every path of IPv6 takes", m: &diagnose.PathMTU{To: netip.MustParseAddr("fd00::1"), Link: 1420, Largest: 640},

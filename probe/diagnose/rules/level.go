@@ -36,7 +36,7 @@ func (f facts) repliedUnpaired() *ruling {
 	}
 	return final(healthy(f.target()+" answers, and the answer enters the tunnel to "+f.Peer.Label(),
 		evidence.Kernel.Decides("the packet came out of %s and its reply entered it", f.Interface),
-		evidence.Inferred.Decides("%s left to %s since; level %s does not tell which of them has the reply",
+		evidence.Inferred.Decides("%s left to %s since; level %s does not show which of them has the reply",
 			probe.Count(f.Flow.Unpaired.Back, "data message"), f.Peer.Label(), f.Level)))
 }
 
@@ -61,7 +61,7 @@ func (f facts) ownHandshake(v *diagnose.Verdict, first *probe.Event, now time.Ti
 		return true
 	}
 	v.Evidence = append(v.Evidence, evidence.Inferred.Says("whether %s is reached at all is not known yet: the kernel asks it for a new "+
-		"session after 15 s without any message from it, and cannot be told to do so before", p.Label()))
+		"session after 15 s without any message from it, and cannot be made to do so earlier", p.Label()))
 	v.Candidates = append(v.Candidates, diagnose.Maybe(diagnose.NoResponse,
 		"wait longer, --timeout 25s: does the kernel's next initiation get an answer?"))
 	return false
@@ -88,7 +88,7 @@ func (f facts) refusedByKernel() *ruling {
 		return nil
 	}
 	v := Refused(f.Facts, h.Refused)
-	v.Summary += "; or somebody repeats or forges them"
+	v.Summary += "; or another host repeats or forges them"
 	v.Evidence = []evidence.Line{evidence.Claimed.Decides("%s with its key, the latest from %s, refused by the kernel without a reason",
 		probe.Count(h.Refused, "initiation"), f.outerSource(h.LastRefused))}
 	v.Candidates = []diagnose.Candidate{

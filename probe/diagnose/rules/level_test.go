@@ -85,7 +85,7 @@ func TestLevels(t *testing.T) {
 		{"a handshake, as the kernel's functions tell", at(exact, probe.SideA).add(request).add(call).add(response).add(accepted).add(sent),
 			diagnose.NoReply, false, true, "a handshake was completed meanwhile"},
 		{"no reply, by copies", at(copied, probe.SideA).add(request).add(data), diagnose.NoReply, false, false,
-			"level capture does not tell which of them has the packet"},
+			"level capture does not show which of them has the packet"},
 		{"data before the packet", at(copied, probe.SideA).add(data).add(request), diagnose.Idle, false, false, ""},
 		{"no answer, by copies", at(copied, probe.SideA).add(request).add(call).add(call), diagnose.NoResponse, false, true, ""},
 		{"copies of answers", at(copied, probe.SideA).add(request).add(call).add(response).add(call).add(response),

@@ -34,7 +34,7 @@ func (f facts) blackhole(time.Time) *ruling {
 	}
 	v := diagnose.Verdict{Code: diagnose.MTUBlackhole, Checkpoint: probe.A5, Where: diagnose.WherePath,
 		Summary: fmt.Sprintf("small packets to %s get through, "+
-			"packets of the tunnel's full size of %d bytes are lost %s, and nobody says so: some sites hang",
+			"packets of the tunnel's full size of %d bytes are lost %s without an error: some sites hang",
 			m.To, m.Link, where),
 		Evidence: []evidence.Line{
 			evidence.Authenticated.Decides("the largest ICMP echo that was answered has %d bytes, with its IP header", m.Largest),
@@ -56,10 +56,10 @@ func (f facts) blackhole(time.Time) *ruling {
 		v.Fix = append(fix.Steps{fix.Note("the other end sends what is too large; there, too:")}, v.Fix...)
 	}
 	if m.Largest < leastIPv6 && m.Largest >= least(m.To) {
-		v.Evidence = append(v.Evidence, evidence.Inferred.Says("%d is less than the %d bytes that IPv6 takes: the way "+
-			"itself should be mended", m.Largest,
+		v.Evidence = append(v.Evidence, evidence.Inferred.Says("%d is less than the %d bytes that IPv6 needs: the path "+
+			"itself should be fixed", m.Largest,
 			leastIPv6))
-		v.Fix = append(fix.Steps{fix.Notef("mend the way; or, where the tunnel can do without IPv6, which ends below %d:", leastIPv6)}, v.Fix...)
+		v.Fix = append(fix.Steps{fix.Notef("fix the path; or, if the tunnel needs no IPv6, which needs %d:", leastIPv6)}, v.Fix...)
 	}
 	return final(v)
 }
@@ -69,11 +69,11 @@ func (f facts) blackhole(time.Time) *ruling {
 func (f facts) smaller(m *diagnose.PathMTU) fix.Steps {
 	mtu := m.Largest
 	if mtu < least(m.To) {
-		return fix.Steps{fix.Notef("mend the way: %d bytes is less than the %d that every way must take, and no MTU helps", mtu, least(m.To))}
+		return fix.Steps{fix.Notef("fix the path: %d bytes is less than the %d that every path must carry, and no MTU helps", mtu, least(m.To))}
 	}
 	return fix.Steps{fix.Note("at once:"), fix.Command("ip link set mtu %d dev %s", mtu, f.Interface),
 		fix.Notef("for good, in %s:", f.ownSection()), fix.Config(f.ownSection(), "MTU", strconv.Itoa(mtu)),
-		fix.Note("or, where the way cannot be mended and other hosts send through this one:"),
+		fix.Note("or, if the path cannot be fixed and other hosts send through this one:"),
 		fix.Command("nft add rule inet filter forward oifname %s tcp flags syn tcp option maxseg size set %d",
 			quoted(f.Interface), mtu-tcpHeaders(m.To))}
 }

@@ -62,7 +62,7 @@ func (f facts) sentBack(time.Time) *ruling {
 		return nil
 	}
 	return final(diagnose.Verdict{Code: diagnose.NoRouteOnward, Checkpoint: probe.B5, Where: diagnose.WherePeer,
-		Summary: fmt.Sprintf("%s sends packets to %s back to this host: it takes %s for an address behind this one",
+		Summary: fmt.Sprintf("%s sends packets to %s back to this host: it routes %s as an address behind this one",
 			f.Peer.Label(), f.target(), dst),
 		Evidence: []evidence.Line{evidence.Authenticated.Decides("a packet from this host to %s came back through %s",
 			f.target(), f.Peer.Label())},
@@ -123,7 +123,7 @@ func (f facts) orNode(e *probe.Event, who string, v *diagnose.Verdict) {
 		why = fmt.Sprintf("%s cannot say of itself that it is unreachable: another host speaks in its name", who)
 		who = f.Peer.Label()
 	case sent != nil && time.Duration(e.Time-sent.Time) < neighborTime:
-		why = "it came sooner than a host takes to give up a neighbor"
+		why = "it came sooner than a host gives up a neighbor"
 	default:
 		return
 	}

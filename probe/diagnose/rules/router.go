@@ -23,7 +23,7 @@ func (f facts) routerRefuses(time.Time) *ruling {
 	}
 	dst := f.Flow.Target.Addr()
 	v := diagnose.Verdict{Checkpoint: e.Checkpoint, Where: diagnose.WhereHere}
-	tried := evidence.Kernel.Decides("a socket of this host was to reach %s for %s, and was told: %s", f.target(), f.Peer.Label(), e.Reason)
+	tried := evidence.Kernel.Decides("a socket of this host tried to reach %s for %s and got: %s", f.target(), f.Peer.Label(), e.Reason)
 	switch {
 	case e.Reason == probe.ICMPProhibited && f.Flow.Seen[probe.B5] == nil && len(f.Router.Allow) == 0:
 		v.Code = diagnose.ForwardingDisabled
@@ -93,7 +93,7 @@ func (f facts) routerWaits(now time.Time) *ruling {
 		Candidates: []diagnose.Candidate{
 			diagnose.Maybe(diagnose.NoReplyFromDestination,
 				"on %s, tcpdump -ni any shows whether it arrives: its firewall, or nothing listens", dst),
-			diagnose.Maybe(diagnose.ForwardFirewall, "a firewall of this host or on the way drops it: nft list ruleset, here first"),
+			diagnose.Maybe(diagnose.ForwardFirewall, "a firewall of this host or on the path drops it: nft list ruleset, here first"),
 		},
 		Fix: fix.Steps{fix.Note("see whether the request leaves this host, and an answer comes:"), fix.Check("tcpdump -ni any host %s", dst)}},
 		now.Sub(f.Since) > noReplyAfter && now.Sub(b5.When()) > answerTime}

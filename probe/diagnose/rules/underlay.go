@@ -62,7 +62,7 @@ func (f facts) noEndpoint(now time.Time) *ruling {
 		}
 	}
 	if p.NoEndpoint != nil {
-		v.Evidence = append(v.Evidence, evidence.Kernel.Says("a packet for it was dropped and its sender told host unreachable"))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("a packet for it was dropped, and its sender got ICMP host unreachable"))
 	}
 	return final(v)
 }
@@ -181,7 +181,7 @@ func (f facts) icmpSays(now time.Time) *ruling {
 			fix.Note("else correct the port here" + in.InFile() + ":"), fix.Config(in, "Endpoint", bracket(p.Endpoint.Addr())+":PORT")}
 		if from.Addr().IsValid() && from.Addr() != p.Endpoint.Addr() {
 			v.Where = diagnose.WherePath
-			v.Summary = fmt.Sprintf("%s says that the port of %s is closed, which a host on the way says in place of a firewall rule", who, ep)
+			v.Summary = fmt.Sprintf("%s says that the port of %s is closed; a firewall on the path can say so, too", who, ep)
 			v.Evidence[0].Decides = false
 			v.Candidates = []diagnose.Candidate{
 				diagnose.Maybe(diagnose.EndpointProhibited, "on %s: nft list ruleset: is there a reject for UDP to %s?", who, ep),
@@ -206,7 +206,7 @@ func (f facts) icmpSays(now time.Time) *ruling {
 				next = p.Route.Gateway
 			}
 			v.Summary = fmt.Sprintf("%s does not answer on the link: it is the next hop towards %s", next, ep)
-			v.Evidence = []evidence.Line{evidence.Kernel.Decides("%s, the latest %s, of this host itself: no neighbour was found",
+			v.Evidence = []evidence.Line{evidence.Kernel.Decides("%s, the latest %s, of this host itself: no neighbor answered",
 				probe.Count(p.ICMPs, "ICMP error"), icmpWords[e.Reason])}
 			v.Fix = fix.Steps{fix.Check("ip neighbour show %s", next)}
 		} else {
@@ -267,17 +267,17 @@ func (f facts) noResponse(now time.Time) *ruling {
 			"on %s, nft list ruleset: does the input hook accept udp dport %d? And here, the answers, udp sport %d?",
 			p.Label(), port, port),
 		diagnose.Maybe(diagnose.ReplyLeavesElsewhere,
-			"on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the way back", p.Label()),
+			"on %s, the same tcpdump shows answers of 92 bytes that do not arrive here: the path back", p.Label()),
 	}
 	f.workedBefore(&v, now)
 	f.notTaken(&v)
 	if p.Route.Local {
 		v.Where = diagnose.WhereHere
-		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here passes on what is sent there",
+		v.Summary = fmt.Sprintf("the endpoint of %s, %s, is an address of this host itself, and no program here forwards what is sent there",
 			p.Label(), ep)
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("ip route get %s%s: %s", ep.Addr(), f.markText(), p.Route.Describe()))
 		v.Fix = append(f.rightEndpoint(p),
-			fix.Note("or see to the program that passes on:"), fix.Check("ss -ulnp sport = :%d", ep.Port()))
+			fix.Note("or check the program that forwards:"), fix.Check("ss -ulnp sport = :%d", ep.Port()))
 		return &ruling{v, settled}
 	}
 	f.orClaimed(&v, now)
@@ -287,7 +287,7 @@ func (f facts) noResponse(now time.Time) *ruling {
 			"came as far as prerouting"))
 	}
 	if len(v.Fix) == 0 {
-		v.Fix = fix.Steps{fix.Notef("the far host can tell; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
+		v.Fix = fix.Steps{fix.Notef("the far host knows; on %s:", p.Label()), fix.Check("wgnode doctor --for 15s").On(p.Label())}
 	}
 	f.otherAddresses(&v)
 	f.mapping(&v, now)

@@ -84,7 +84,7 @@ func (f facts) foreignSource(v *diagnose.Verdict) fix.Steps {
 	if !own.IsValid() {
 		return nil // none that it could have: see incomplete
 	}
-	v.Evidence = append(v.Evidence, evidence.Kernel.Says("the packets have the source %s, which is no address of %s: %s", src, f.Interface,
+	v.Evidence = append(v.Evidence, evidence.Kernel.Says("the packets have the source %s, which is not an address of %s: %s", src, f.Interface,
 		f.Flow.Route.Describe()))
 	last(v, diagnose.ForwardingDisabled, diagnose.ForwardFirewall, diagnose.NoRouteOnward, diagnose.NoReplyFromDestination,
 		diagnose.ReturnRouteWrong, diagnose.NoReply)

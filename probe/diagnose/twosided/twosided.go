@@ -57,7 +57,7 @@ func (b *Facts) Judge() diagnose.Verdict {
 			if why == "" {
 				why = b.NameB + " was not recorded"
 			}
-			v.Evidence = append(v.Evidence, evidence.Inferred.Says("what only the other side can tell is not known: %s", why))
+			v.Evidence = append(v.Evidence, evidence.Inferred.Says("what only the other side can know is missing: %s", why))
 		}
 		return v
 	}
@@ -214,7 +214,7 @@ func (b *Facts) lost(w *Way, at probe.Checkpoint, what string) diagnose.Verdict 
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(diagnose.UnderlayInputFirewall, "on %s, wgnode drops shows what its kernel drops, and where", to),
 			diagnose.Maybe(diagnose.LostOnPath,
-				"on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort)}
+				"on %s, tcpdump -ni any udp port %d shows whether they arrive: they do not if the path loses them", to, receiver.ListenPort)}
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: %s; whether that is one of them is not known", to, in.KernelDrop))
 	case none && len(k.Missed()) == 0:
 		v.Evidence = append(v.Evidence, evidence.Kernel.Decides("%s: netfilter trace: none came as far as prerouting when "+
@@ -222,18 +222,18 @@ func (b *Facts) lost(w *Way, at probe.Checkpoint, what string) diagnose.Verdict 
 	case none: // something may have dropped them before that
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(diagnose.LostOnPath,
-				"on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort),
+				"on %s, tcpdump -ni any udp port %d shows whether they arrive: they do not if the path loses them", to, receiver.ListenPort),
 			diagnose.Maybe(diagnose.BPFDrop, "on %s, as root, wgnode drops shows what its kernel drops, and where", to)}
 		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: netfilter trace: none came as far as prerouting when the latest of them was "+
 			"sent; not looked at: %s", to, strings.Join(k.Missed(), "; ")))
 	case k == nil || k.Blind != "":
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(diagnose.LostOnPath,
-				"on %s, tcpdump -ni any udp port %d shows whether they arrive: not if they are lost on the way", to, receiver.ListenPort),
+				"on %s, tcpdump -ni any udp port %d shows whether they arrive: they do not if the path loses them", to, receiver.ListenPort),
 			diagnose.Maybe(diagnose.UnderlayInputFirewall,
 				"on %s, nft list ruleset: does it drop what comes to udp port %d?", to, receiver.ListenPort),
 			diagnose.Maybe(diagnose.ReversePathFilter, "on %s, nstat -az TcpExtIPReversePathFilter: does it grow?", to)}
-		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: nobody watched what its own firewall does with them", to))
+		v.Evidence = append(v.Evidence, evidence.Kernel.Says("%s: its own firewall was not watched", to))
 	default:
 		v.Candidates = []diagnose.Candidate{
 			diagnose.Maybe(diagnose.LostOnPath,
@@ -280,7 +280,7 @@ func (b *Facts) saw(w *Way, what string) evidence.Line {
 		src, _ := w.Latest.Outer()
 		from = fmt.Sprintf(", from %s as it sees it", src)
 		if b.Untranslated {
-			from += ": not translated on the way"
+			from += ": not translated on the path"
 		}
 	}
 	return evidence.Kernel.Says("%d %s of %s arrived at %s%s", w.Arrived, plural(what), b.NameA, b.NameB, from)
@@ -298,7 +298,7 @@ func (b *Facts) tally() []evidence.Line {
 		}
 		line := fmt.Sprintf("of %s from %s %d arrived at %s", probe.Count(o.w.Sent, "data message"), o.from, o.w.Arrived, o.to)
 		if o.w.Lost > 0 {
-			line += fmt.Sprintf(", %d were lost on the way", o.w.Lost)
+			line += fmt.Sprintf(", %d were lost on the path", o.w.Lost)
 		}
 		if o.w.Unknown > 0 {
 			line += fmt.Sprintf("; of %d it is not known", o.w.Unknown)

@@ -53,7 +53,7 @@ var (
 	// ErrRights: the process lacks capabilities on the host.
 	ErrRights = bpf.ErrRights
 	// ErrKernel: the kernel does not tell what it drops, or not enough.
-	ErrKernel = errors.New("this kernel does not tell what it drops")
+	ErrKernel = errors.New("this kernel does not report what it drops")
 )
 
 // errNoReasons is what kernels before 5.17 lack.

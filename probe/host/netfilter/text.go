@@ -34,7 +34,7 @@ func list(table Table) *listing {
 	out, err := output("nft", "--handle", "--terse", "--stateless", "list", "table", table.Family, table.Name)
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		l.noNFT = "there is no nft program"
+		l.noNFT = "the nft program is not installed"
 	case err != nil:
 		l.noNFT = err.Error()
 	default:

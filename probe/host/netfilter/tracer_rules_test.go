@@ -99,7 +99,7 @@ func TestNoProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("inet t f handle %d: rule text unknown: there is no nft program", fate.Step.Handle)
+	want := fmt.Sprintf("inet t f handle %d: rule text unknown: the nft program is not installed", fate.Step.Handle)
 	if r.String() != want || !r.Reject {
 		t.Errorf("rule %q, reject %v; want %q", r, r.Reject, want)
 	}

@@ -103,7 +103,7 @@ func (w *Walk) rules(s *Snapshot, rules []Rule, k *key) {
 			step.Outcome = passed
 			to := slices.IndexFunc(rules, func(o Rule) bool { return o.Priority == r.Goto })
 			if to <= i { // a goto leads forward only
-				step.Note = "there is no rule of that priority"
+				step.Note = "no rule has that priority"
 				continue
 			}
 			i = to - 1
@@ -152,7 +152,7 @@ func (s *Snapshot) inTable(w *Walk, step *Step, k *key) bool {
 			return false
 		}
 		if in != "" {
-			w.Doubt = fmt.Sprintf("rule %d suppresses the route if the kernel chooses the way by %s", r.Priority, in)
+			w.Doubt = fmt.Sprintf("rule %d suppresses the route if the kernel chooses the path by %s", r.Priority, in)
 		}
 	}
 	step.Outcome = decided
@@ -161,7 +161,7 @@ func (s *Snapshot) inTable(w *Walk, step *Step, k *key) bool {
 		w.Doubt = "rule " + itoa(r.Priority) + " chooses a source address itself"
 	}
 	if f.route.untold() {
-		w.Doubt = "the kernel does not tell where next hop object " + itoa(f.route.NextHops) + " leads (net.ipv4.nexthop_compat_mode is 0)"
+		w.Doubt = "the kernel does not show where next hop object " + itoa(f.route.NextHops) + " leads (net.ipv4.nexthop_compat_mode is 0)"
 	}
 	w.setWay(s, f.route, f.hops)
 	return true

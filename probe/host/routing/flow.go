@@ -106,7 +106,7 @@ func (s *Snapshot) check(f Flow) error {
 	}
 	for _, name := range []string{f.IIF, f.OIF} {
 		if name != "" && s.Link(name) == nil {
-			return fmt.Errorf("there is no link %s", name)
+			return fmt.Errorf("link %s does not exist", name)
 		}
 	}
 	return nil

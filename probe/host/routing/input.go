@@ -235,7 +235,7 @@ func (s *Snapshot) validate(rp *reversePath, l *Link, f Flow, out string) {
 		rp.Evidence = []string{fmt.Sprintf("the source %s is a %s address", f.Src, d.Type), d.String()}
 		return
 	case s.leadsBack(d, l):
-		rp.pass("the way back to %s leads out of %s, where the packet came in", f.Src, l.Name)
+		rp.pass("the route back to %s leads out of %s, where the packet came in", f.Src, l.Name)
 		return
 	}
 	addressless := !slices.ContainsFunc(l.Addrs, func(a Addr) bool { return a.Prefix.Addr().Is4() })
@@ -245,9 +245,9 @@ func (s *Snapshot) validate(rp *reversePath, l *Link, f Flow, out string) {
 		return
 	}
 	rp.Drops = true
-	leads := "there is no way back to " + f.Src.String()
+	leads := "there is no route back to " + f.Src.String()
 	if !d.Type.Rejects() {
-		leads = fmt.Sprintf("the way back to %s leads out of %s", f.Src, d.Hops[0].Dev)
+		leads = fmt.Sprintf("the route back to %s leads out of %s", f.Src, d.Hops[0].Dev)
 	}
 	rp.Evidence = []string{
 		fmt.Sprintf("rp_filter drops packets from %s that come in on %s: %s", f.Src, l.Name, leads),
@@ -267,7 +267,7 @@ func (s *Snapshot) fix(rp *reversePath, l *Link, f Flow, out string, useMark, ad
 	}
 	switch {
 	case addressless:
-		rp.Evidence = append(rp.Evidence, l.Name+" has no IPv4 address: there even the loose check asks for a way back through it")
+		rp.Evidence = append(rp.Evidence, l.Name+" has no IPv4 address: there even the loose check needs a route back through it")
 		rp.Fix = append(rp.Fix, harmless.Command("ip -4 route add %s dev %s", f.Src, l.Name))
 	case rp.Back.Decision.Type.Rejects():
 		rp.Fix = append(rp.Fix, harmless.Command("ip -4 route add %s dev %s", f.Src, l.Name))

@@ -41,7 +41,7 @@ func TestReversePath(t *testing.T) {
 			flow: Flow{Src: addr("8.8.8.8")}, evidence: "rp_filter is loose on eth0: net.ipv4.conf.eth0.rp_filter = 2"},
 		{name: "off", flow: Flow{Src: addr("8.8.8.8")}, evidence: "rp_filter is off on eth0"},
 		{name: "no way back, loose", do: []string{"rule del pref 32765", "route del default"}, settings: map[string]string{"eth0.rp_filter": "2"},
-			flow: Flow{Src: addr("8.8.8.8")}, drops: true, evidence: "there is no way back to 8.8.8.8", fix: "ip -4 route add 8.8.8.8 dev eth0"},
+			flow: Flow{Src: addr("8.8.8.8")}, drops: true, evidence: "there is no route back to 8.8.8.8", fix: "ip -4 route add 8.8.8.8 dev eth0"},
 		{name: "own address", flow: Flow{Src: addr("10.0.0.1")}, drops: true,
 			evidence: "the source 10.0.0.1 is this host's own address", fix: "sysctl -w net.ipv4.conf.eth0.accept_local=1"},
 		{name: "multicast source", flow: Flow{Src: addr("224.0.0.9")}, drops: true, evidence: "is a multicast or broadcast address"},

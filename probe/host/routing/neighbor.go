@@ -133,7 +133,7 @@ func (n *nextHop) String() string {
 	command := fmt.Sprintf("%s neigh show %s dev %s", ipCommand(n.Addr.Is6()), n.Addr, n.Dev)
 	switch {
 	case !n.Resolves:
-		return fmt.Sprintf("%s takes every packet: no neighbour is asked for", n.Dev)
+		return fmt.Sprintf("%s accepts every packet: no neighbor is asked for", n.Dev)
 	case n.known.State == 0:
 		return command + ": no entry"
 	}

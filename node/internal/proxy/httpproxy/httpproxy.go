@@ -88,7 +88,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		h.plain.ServeHTTP(w, r)
 	default:
-		http.Error(w, "wgnode: this is a proxy: it takes CONNECT HOST:PORT, and http://HOST/ in place of a path", http.StatusBadRequest)
+		http.Error(w, "wgnode: this is a proxy: it supports CONNECT HOST:PORT, and requests for http://HOST/", http.StatusBadRequest)
 	}
 }
 

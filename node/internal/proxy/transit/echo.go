@@ -67,7 +67,7 @@ func (r *Router) echoFlow(f *echoFlow, first netstack.Echo) {
 	w := witness{r.record, first.Flow}
 	far, err := openEcho(first.To.Addr())
 	if err != nil {
-		r.opt.Logger.Warn("route: echo requests cannot be passed on", "to", first.To.Addr().String(), "error", err)
+		r.opt.Logger.Warn("route: echo requests cannot be forwarded", "to", first.To.Addr().String(), "error", err)
 		w.echo(probe.B5, first.Len, first.Seq)
 		w.failed(syscall.EACCES)
 		first.Unreachable(syscall.EACCES)

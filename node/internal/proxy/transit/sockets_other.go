@@ -14,5 +14,5 @@ func hearErrors(string, string, syscall.RawConn) error { return nil }
 func forgetErrors(net.Conn) {}
 
 func openEcho(netip.Addr) (*echoSocket, error) {
-	return nil, errors.New("ICMP echo is passed on on Linux alone")
+	return nil, errors.New("ICMP echo is forwarded on Linux only")
 }
