@@ -88,7 +88,6 @@ func (s *UDP) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 	var receiver uint32
 	var initiator bool
 	var last uint64
-	tags, sessions := w.Tags, w.Mirror.Remote
 	now, taps := w.Mirror.Clock.Now(), w.Taps.Running()
 	b := w.Recorder.Begin(probe.LaneUDPSend)
 	for _, buf := range bufs {
@@ -98,13 +97,13 @@ func (s *UDP) note(bufs [][]byte, ep conn.Endpoint) (peer probe.PeerID) {
 		taps.Outer(probe.LaneUDPSend, e.Seq, buf)
 		if e.Receiver != receiver || peer == 0 {
 			receiver = e.Receiver
-			peer, initiator = sessions.Lookup(receiver)
+			peer, initiator = w.Mirror.Remote.Lookup(receiver)
 		}
 		last = e.Seq
-		if t, state := tags.Find(buf); e.Kind == probe.KindData && state == tag.Outbound {
+		if t, state := w.Tags.Find(buf); e.Kind == probe.KindData && state == tag.Outbound {
 			t.GetOutbound(e)
 			leaving.Add(w.Accountant, e.Peer, tag.Outbound, t.Ordinal())
-			t.Clear(tags.Magic)
+			t.Clear(w.Tags.Magic)
 		} else if e.Kind == probe.KindData {
 			w.Untagged.Add(1)
 		}

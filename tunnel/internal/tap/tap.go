@@ -105,17 +105,11 @@ func (p *Tap) Content(dst []byte, e *probe.Event) (content []byte, ok bool) {
 // Running are the taps of one moment; as a rule none.
 type Running []*Tap
 
-// Inner keeps the packet of an event of a TUN seam. The caller holds the lane.
+// Inner keeps the packet of an event of a TUN seam. The caller holds the lane. The look
+// whether there is a tap is inlined, as Outer is.
 func (ts Running) Inner(lane probe.Lane, seq uint64, pkt []byte) {
 	if len(ts) != 0 {
 		ts.inner(lane, seq, pkt)
-	}
-}
-
-// Outer keeps the payload of an event of a UDP seam. The caller holds the lane.
-func (ts Running) Outer(lane probe.Lane, seq uint64, payload []byte) {
-	if len(ts) != 0 {
-		ts.outer(lane, seq, payload)
 	}
 }
 
@@ -129,10 +123,8 @@ func (ts Running) inner(lane probe.Lane, seq uint64, pkt []byte) {
 	}
 }
 
-// outer is not inlined, so that Outer is: as a rule there is no tap.
-//
-//go:noinline
-func (ts Running) outer(lane probe.Lane, seq uint64, payload []byte) {
+// Outer keeps the payload of an event of a UDP seam. The caller holds the lane.
+func (ts Running) Outer(lane probe.Lane, seq uint64, payload []byte) {
 	for _, p := range ts {
 		p.rings[lane].put(seq, payload[:min(max(p.snaplen, LeastOuter), len(payload))])
 	}
