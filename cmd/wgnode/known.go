@@ -40,7 +40,7 @@ func dialNode(cmd *cobra.Command, name string) (*control.Client, error) {
 	}
 	hints := []string{"bring it up with: wgnode up " + config.ShellQuote(name), thereAre()}
 	if _, less := kernelwg.Possible(); errors.Is(less, kernelwg.ErrModule) {
-		hints = append(hints, kernelwg.ErrModule.Error()+", so that there is no device of the kernel's to look at: modprobe wireguard, if it has the module")
+		hints = append(hints, kernelwg.ErrModule.Error()+", so that there is no device of the kernel's: modprobe wireguard, if it is there")
 	}
 	return nil, withHint(errors.Join(err, kerr), hints...)
 }

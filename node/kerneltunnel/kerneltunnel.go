@@ -103,7 +103,7 @@ func open(name string, recorderBytes int, start func(kernelwg.Options) (s kernel
 	t := &Tunnel{name: name, recorder: recorder, seen: newMirror(), filed: newFiled(name),
 		stale: make(chan struct{}, 1), done: make(chan struct{})}
 	t.source, t.less, err = start(kernelwg.Options{Device: device.Index, Namespace: space, Port: device.Port,
-		Recorder: recorder, Saw: t.saw})
+		Recorder: recorder, Saw: t.saw, Read: t.reread})
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", name, err)
 	}
@@ -118,10 +118,15 @@ func open(name string, recorderBytes int, start func(kernelwg.Options) (s kernel
 func (t *Tunnel) saw(level probe.Level, e *probe.Event) {
 	t.seen.add(level, e)
 	if level.Copies() && e.Peer == 0 && e.Seam == probe.SeamUDPSend {
-		select {
-		case t.stale <- struct{}{}:
-		default:
-		}
+		t.outdated()
+	}
+}
+
+// outdated has the device read.
+func (t *Tunnel) outdated() {
+	select {
+	case t.stale <- struct{}{}:
+	default:
 	}
 }
 
@@ -174,6 +179,12 @@ func (t *Tunnel) Level() probe.Level { return t.source.Level() }
 
 // Recorder implements [explain.Tunnel].
 func (t *Tunnel) Recorder() *probe.Recorder { return t.recorder }
+
+// reread reads the device once more, and has it taken in.
+func (t *Tunnel) reread() (*kernelwg.Device, error) {
+	t.outdated()
+	return kernelwg.Read(t.name)
+}
 
 // take takes in what was read of the device.
 func (t *Tunnel) take(d *kernelwg.Device) {

@@ -128,6 +128,8 @@ func faults(t *testing.T) []fault {
 			peer(center, keyK, "preshared-key /run/secret")),
 			undo: peer(center, keyK, "preshared-key /dev/null"), spoke: [2]string{"psk-mismatch!", "psk-mismatch"},
 			hub: [2]string{"response-not-accepted", "response-not-accepted"}},
+		{name: "a closed port", do: peer(spoke, keyP, "endpoint 192.0.2.2:51821"), undo: peer(spoke, keyP, reached),
+			spoke: [2]string{"endpoint-port-closed!", "endpoint-port-closed!"}},
 		firewall("the spoke's firewall refuses to send", spoke, "output", "udp dport 51820 drop",
 			fault{spoke: [2]string{"underlay-output-firewall!", "underlay-output-firewall!"}}),
 		firewall("the spoke's firewall drops answers", spoke, "input", "udp sport 51820 drop",
@@ -141,7 +143,7 @@ func faults(t *testing.T) []fault {
 			undo:  both(secret(spoke, func(h *hub) string { return h.keyK.Private }), run(spoke, "wg set wg0 private-key /run/secret")),
 			spoke: [2]string{"no-response"}, hub: [2]string{"unknown-peer", "idle"}},
 		{name: "wrong public key", do: both(peer(spoke, keyP, "remove"), peer(spoke, other, reached)),
-			undo: both(peer(spoke, other, "remove"), peer(spoke, keyP, reached)), hub: [2]string{"wrong-public-key"}},
+			undo: both(peer(spoke, other, "remove"), peer(spoke, keyP, reached)), hub: [2]string{"wrong-public-key", "wrong-public-key"}},
 	}
 }
 

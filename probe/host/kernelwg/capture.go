@@ -69,7 +69,7 @@ func startCapture(opt *Options, whole bool) (*capture, error) {
 			take = c.events.outer
 		}
 		c.synced[i] = make(chan struct{}, 1)
-		c.done.Go(func() { c.failed[i] = c.read(f, c.synced[i], take) })
+		c.done.Go(func() { c.failed[i] = readCopies(f, c.synced[i], take) })
 	}
 	return c, nil
 }
@@ -207,27 +207,32 @@ func messagesOf(port uint16) []bpf.Instruction {
 func (c *capture) Sync(ctx context.Context) {
 	c.syncing.Lock()
 	defer c.syncing.Unlock()
-	for i, f := range []*os.File{c.inner, c.outer} {
+	syncCopies(ctx, []*os.File{c.inner, c.outer}, c.synced[:])
+}
+
+// syncCopies returns when what is there has been read of each, or ctx ends.
+func syncCopies(ctx context.Context, files []*os.File, synced []chan struct{}) {
+	for i, f := range files {
 		select {
-		case <-c.synced[i]: // of who has waited no longer
+		case <-synced[i]: // of who has waited no longer
 		default:
 		}
 		if f.SetReadDeadline(time.Unix(1, 0)) != nil {
 			return // the watch has ended
 		}
 	}
-	for i := range c.synced {
+	for i := range synced {
 		select {
-		case <-c.synced[i]:
+		case <-synced[i]:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// read hands packets over until the socket is closed. When its deadline is over it hands over
+// readCopies hands packets over until the socket is closed. When its deadline is over it hands over
 // what is there, says so, and goes on.
-func (c *capture) read(f *os.File, synced chan struct{}, take func(*copied)) error {
+func readCopies(f *os.File, synced chan struct{}, take func(*copied)) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("copy packets: %w", err)

@@ -8,9 +8,11 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/bpf"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // copied is a copy of a packet.
@@ -35,6 +37,11 @@ type captured struct {
 	local func(netip.Addr) bool
 	allow allowed
 	at    atomic.Pointer[map[netip.AddrPort]probe.PeerID] // whose endpoint an address is
+	own   atomic.Pointer[key.Public]                      // the device's, as it was read
+	keys  atomic.Pointer[[]key.Public]                    // the peers'
+
+	reread func() (*Device, error) // reads it once more; may be nil
+	read   time.Time               // when that was done; of the goroutine that takes messages
 
 	known   begun // guarded by mu
 	outward bool  // of packets at the device, those that enter the tunnel alone
@@ -68,7 +75,7 @@ type seenMessage struct {
 }
 
 func newCaptured(opt *Options, level probe.Level, local func(netip.Addr) bool) *captured {
-	c := &captured{rec: opt.log(level), flows: opt.Flows, peers: newPeers(), port: opt.Port, local: local,
+	c := &captured{rec: opt.log(level), flows: opt.Flows, peers: newPeers(), port: opt.Port, local: local, reread: opt.Read,
 		sessions: make(map[index]session), seen: make(map[seenMessage]int),
 		received: newWaiting[message, probe.Event](packetsKept, nil)}
 	c.early = newWaiting(packetsKept, func(_ message, e probe.Event) { c.rec.Record(probe.LaneTUNWrite, &e) })
@@ -78,9 +85,21 @@ func newCaptured(opt *Options, level probe.Level, local func(netip.Addr) bool) *
 // know takes in what the kernel has told of the device.
 func (c *captured) know(d *Device) {
 	c.allow.set(d, c.peers)
+	at, own := endpointsOf(d, c.peers), d.Public
+	c.at.Store(&at)
+	c.own.Store(&own)
+	keys := make([]key.Public, len(d.Peers))
+	for i := range d.Peers {
+		keys[i] = d.Peers[i].Public
+	}
+	c.keys.Store(&keys)
+}
+
+// endpointsOf are the peers by their endpoints, 0 for one that several have.
+func endpointsOf(d *Device, peers *Peers) map[netip.AddrPort]probe.PeerID {
 	at := make(map[netip.AddrPort]probe.PeerID)
 	for i := range d.Peers {
-		ep, id := d.Peers[i].Endpoint, c.peers.ID(d.Peers[i].Public)
+		ep, id := d.Peers[i].Endpoint, peers.ID(d.Peers[i].Public)
 		if !ep.IsValid() {
 			continue
 		}
@@ -89,7 +108,7 @@ func (c *captured) know(d *Device) {
 		}
 		at[ep] = id
 	}
-	c.at.Store(&at)
+	return at
 }
 
 // whose is the peer with an endpoint, 0 if that is not known.
@@ -147,8 +166,11 @@ func (c *captured) outer(p *copied) {
 			e.Seam = probe.SeamUDPSend
 		}
 		e.OuterSrc, e.OuterSrcPort, e.OuterDst, e.OuterDstPort = probe.AddrFrom(src.Addr()), src.Port(), probe.AddrFrom(dst.Addr()), dst.Port()
-		if e.Reason = e.DecodeOuter(msg); e.Kind != probe.KindOther {
-			c.message(&e, out, src, dst, p.device)
+		if e.Reason = e.DecodeOuter(msg); in && c.astray(&e, msg) {
+			e.Reason = probe.InvalidMAC1
+		}
+		if e.Kind != probe.KindOther {
+			c.message(&e, msg, out, src, dst, p.device)
 		}
 	}
 }
@@ -171,7 +193,7 @@ func first(b []byte) int {
 }
 
 // message records a message.
-func (c *captured) message(e *probe.Event, out bool, src, dst netip.AddrPort, device int) {
+func (c *captured) message(e *probe.Event, msg []byte, out bool, src, dst netip.AddrPort, device int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.again(e, device) {
@@ -180,6 +202,9 @@ func (c *captured) message(e *probe.Event, out bool, src, dst netip.AddrPort, de
 	peer := c.whose(src)
 	if out {
 		peer = c.whose(dst)
+	}
+	if out && peer == 0 { // it has moved, and that was not read yet; or several are there
+		peer = c.addressee(e, msg)
 	}
 	lane := probe.LaneControl
 	switch e.Kind {
@@ -316,21 +341,23 @@ func (c *captured) again(e *probe.Event, device int) bool {
 
 // datagramOf takes a UDP datagram apart.
 func datagramOf(b []byte) (src, dst netip.AddrPort, payload []byte) {
-	var from, to netip.Addr
-	at := 40
+	from, to, body := packetOf(b)
+	if len(body) < 8 {
+		return src, dst, nil
+	}
+	src = netip.AddrPortFrom(from, binary.BigEndian.Uint16(body))
+	dst = netip.AddrPortFrom(to, binary.BigEndian.Uint16(body[2:]))
+	return src, dst, body[8:]
+}
+
+// packetOf takes an IP packet apart.
+func packetOf(b []byte) (from, to netip.Addr, body []byte) {
 	switch {
 	case len(b) >= 20 && b[0]>>4 == 4:
-		at = int(b[0]&0x0f) * 4
-		from, to = netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:]))
+		at := int(b[0]&0x0f) * 4
+		return netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:])), b[min(at, len(b)):]
 	case len(b) >= 40 && b[0]>>4 == 6:
-		from, to = netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:]))
-	default:
-		return src, dst, nil
+		return netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:])), b[40:]
 	}
-	if len(b) < at+8 {
-		return src, dst, nil
-	}
-	src = netip.AddrPortFrom(from, binary.BigEndian.Uint16(b[at:]))
-	dst = netip.AddrPortFrom(to, binary.BigEndian.Uint16(b[at+2:]))
-	return src, dst, b[at+8:]
+	return from, to, nil
 }

@@ -21,7 +21,7 @@ func TestCapturedLateEndpoint(t *testing.T) {
 	c := newCaptured(&Options{Recorder: rec, Flows: probe.NewFlows(64), Saw: func(_ probe.Level, e *probe.Event) { all = append(all, *e) }},
 		probe.LevelCapture, func(netip.Addr) bool { return true })
 	here, there := netip.MustParseAddrPort("192.0.2.2:51820"), netip.MustParseAddrPort("192.0.2.1:51820")
-	send := func(e probe.Event) { c.message(&e, true, here, there, 1) }
+	send := func(e probe.Event) { c.message(&e, nil, true, here, there, 1) }
 	send(probe.Event{Kind: probe.KindResponse, Seam: probe.SeamUDPSend, Sender: 8, Receiver: 9})
 	send(probe.Event{Kind: probe.KindData, Seam: probe.SeamUDPSend, Receiver: 9, Counter: 1})
 	peer := key.Public{7}

@@ -21,6 +21,9 @@ type Options struct {
 	// Saw is told of each as it is recorded, by the goroutines of the source, and at which
 	// level that watches. It must not keep the pointer. It may be nil.
 	Saw func(probe.Level, *probe.Event)
+	// Read reads the device once more. It may be nil, and is called by the goroutines of the
+	// source.
+	Read func() (*Device, error)
 	// Flows tell which side began a flow. nil: own ones.
 	Flows *probe.Flows
 }
@@ -69,17 +72,26 @@ func Start(opt Options) (s Source, less, err error) {
 	if opt.Flows == nil {
 		opt.Flows = probe.NewFlows(probe.DefaultFlows)
 	}
-	f, less := startFunctions(&opt)
+	s, err = withRefusals(opt, func(opt *Options) (s Source, err error) {
+		s, less, err = startHighest(opt)
+		return s, err
+	})
+	return s, less, err
+}
+
+// startHighest begins to watch at the highest level that this host allows.
+func startHighest(opt *Options) (s Source, less, err error) {
+	f, less := startFunctions(opt)
 	if less == nil {
 		return f, nil, nil
 	}
 	less = fmt.Errorf("level %s is not possible: %w", probe.LevelExact, less)
-	h, err := startHalf(&opt)
+	h, err := startHalf(opt)
 	if err == nil {
 		return h, less, nil
 	}
 	less = fmt.Errorf("%w; level %s is not possible: %w", less, probe.LevelHalf, err)
-	c, err := startCapture(&opt, true)
+	c, err := startCapture(opt, true)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w; level %s is not possible: %w", less, probe.LevelCapture, err)
 	}
@@ -91,18 +103,17 @@ func StartAt(level probe.Level, opt Options) (Source, error) {
 	if opt.Flows == nil {
 		opt.Flows = probe.NewFlows(probe.DefaultFlows)
 	}
-	var s Source
-	var err error
-	switch level {
-	case probe.LevelExact:
-		s, err = startFunctions(&opt)
-	case probe.LevelCapture:
-		s, err = startCapture(&opt, true)
-	case probe.LevelHalf:
-		s, err = startHalf(&opt)
-	default:
-		err = errors.New("there is no such level of a kernel device")
-	}
+	s, err := withRefusals(opt, func(opt *Options) (Source, error) {
+		switch level {
+		case probe.LevelExact:
+			return startFunctions(opt)
+		case probe.LevelCapture:
+			return startCapture(opt, true)
+		case probe.LevelHalf:
+			return startHalf(opt)
+		}
+		return nil, errors.New("there is no such level of a kernel device")
+	})
 	if err != nil {
 		return nil, fmt.Errorf("level %s is not possible: %w", level, err)
 	}
