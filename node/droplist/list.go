@@ -191,7 +191,7 @@ func (l *List) again(ctx context.Context) error {
 		return err
 	}
 	if err := l.watcher.Close(); err != nil {
-		return fmt.Errorf("watch anew: %w", err)
+		return fmt.Errorf("restart the watch: %w", err)
 	}
 	l.lost, l.losing = l.Lost(), 0
 	for _, r := range l.rows {

@@ -30,7 +30,7 @@ func TestReversePath(t *testing.T) {
 			flow: Flow{Src: addr("192.168.178.1")}, evidence: "leads out of eth0"},
 		{name: "the answer of the endpoint, its mark not used", settings: map[string]string{"all.rp_filter": "1"},
 			flow: Flow{Src: addr("123.123.123.123"), Mark: 51820}, drops: true,
-			evidence: "rp_filter drops packets from 123.123.123.123 that come in on eth0: the way back to 123.123.123.123 leads out of wg0",
+			evidence: "rp_filter drops packets from 123.123.123.123 that come in on eth0: the route back to 123.123.123.123 leads out of wg0",
 			fix:      "sysctl -w net.ipv4.conf.all.src_valid_mark=1"},
 		{name: "the answer of the endpoint", settings: map[string]string{"all.rp_filter": "1", "all.src_valid_mark": "1"},
 			flow: Flow{Src: addr("123.123.123.123"), Mark: 51820}, evidence: "leads out of eth0"},
@@ -182,7 +182,7 @@ func TestNextHop(t *testing.T) {
 	for _, tc := range []struct{ dst, evidence string }{
 		{"9.9.9.9", "ip -4 neigh show 192.168.178.1 dev eth0: 192.168.178.1 dev eth0 lladdr 02:00:00:00:00:01 PERMANENT"},
 		{"192.168.178.7", "ip -4 neigh show 192.168.178.7 dev eth0: no entry"},
-		{"10.7.0.1", "tun0 takes every packet: no neighbour is asked for"},
+		{"10.7.0.1", "tun0 accepts every packet: no neighbor is asked for"},
 	} {
 		if n := hop(tc.dst); n.String() != tc.evidence || n.unreachable() {
 			t.Errorf("%s: %s, unreachable %t\nwant %s", tc.dst, n.String(), n.unreachable(), tc.evidence)
