@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/lab"
+	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/probe/patience"
@@ -66,6 +67,16 @@ func TestHubAtAGlance(t *testing.T) {
 		t.Errorf("of one peer:\n%s", text)
 	}
 	says(t, s.A, 1, []string{s.Wgnode, "status", "--peer", "nobody"}, `no peer is called "nobody"`)
+
+	lines := s.A.Run("sh", "-c", s.Wgnode+" status --watch --interval 200ms --json --state failing | head -n 2")
+	for line := range strings.Lines(lines) {
+		if err := sitetest.Decode(t, "status", line, &seen); err != nil || len(seen.Tunnels[0].Peers) != broken {
+			t.Errorf("%v in %s", err, line)
+		}
+	}
+	if strings.Count(lines, "\n") != 2 {
+		t.Errorf("not two lines:\n%s", lines)
+	}
 
 	says(t, s.A, 2, []string{s.Wgnode, "doctor"}, "✗ 5 peers: endpoint-port-closed (", "\n  phone 0, phone 1, phone 2, phone 3, phone 4\n",
 		"one of them: phone 0  ", "? 25 peers: idle\n", "and 13 more\n")
