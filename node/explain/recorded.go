@@ -49,8 +49,12 @@ type connection struct {
 // connectionsKept bounds the memory for connections; a recording may have any number.
 const connectionsKept = 1 << 16
 
-// read reads a recording to its end, or to where it was cut off, into facts and col.
-func read(r *recording.Reader, facts *diagnose.Facts, col *collect.Collector) (*recorded, error) {
+// late is how much later in a recording than others of its time an event may come.
+const late = time.Second
+
+// read reads a recording to its end, or to where it was cut off, into facts and col. With until, what
+// was later is left out, and that is when the verdict is given.
+func read(r *recording.Reader, facts *diagnose.Facts, col *collect.Collector, until time.Time) (*recorded, error) {
 	m := r.Meta()
 	rec := &recorded{meta: m, drops: make(map[probe.PeerID]map[string]uint64), end: m.Clock.Started,
 		facts: facts, col: col, flow: facts.Flow, known: len(m.Peers)}
@@ -61,6 +65,12 @@ func read(r *recording.Reader, facts *diagnose.Facts, col *collect.Collector) (*
 		}
 		if err != nil {
 			return nil, err
+		}
+		if !until.IsZero() && p.Event.When().After(until) {
+			if p.Event.When().After(until.Add(late)) {
+				break
+			}
+			continue
 		}
 		m = r.Meta()
 		if rec.meta = m; len(m.Peers) != rec.known {
@@ -73,9 +83,13 @@ func read(r *recording.Reader, facts *diagnose.Facts, col *collect.Collector) (*
 			rec.add(&p.Event)
 		}
 	}
+	if !until.IsZero() {
+		rec.end = until
+	}
 	for i := range m.Peers { // the handshakes that it does not hold
-		if p := rec.col.Peers[m.Peers[i].ID]; p != nil && m.Peers[i].Handshake.After(p.Handshake.Established) {
-			p.Handshake.Established = m.Peers[i].Handshake
+		p, earlier := rec.col.Peers[m.Peers[i].ID], m.Peers[i].Handshake
+		if p != nil && earlier.After(p.Handshake.Established) && !earlier.After(rec.end) {
+			p.Handshake.Established = earlier
 		}
 	}
 	rec.facts.Kernel = blind(r)
@@ -151,7 +165,7 @@ func (rec *recorded) connection(e *probe.Event) (c connection, ok bool) {
 // count.
 func ExplainRecording(r *recording.Reader, req Request) (*diagnose.Report, error) {
 	q := newInquiry(collect.Recorded(r.Meta()), &req)
-	rec, err := read(r, q.facts, q.col)
+	rec, err := read(r, q.facts, q.col, time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -210,10 +224,15 @@ func (q *inquiry) droppedBefore() bool {
 
 // DoctorRecording gives the verdict of each peer at the end of a recording.
 func DoctorRecording(r *recording.Reader) (*diagnose.DoctorReport, error) {
+	return DoctorRecordingAt(r, time.Time{})
+}
+
+// DoctorRecordingAt is DoctorRecording as of a time in it; zero: its end.
+func DoctorRecordingAt(r *recording.Reader, at time.Time) (*diagnose.DoctorReport, error) {
 	k := collect.Recorded(r.Meta())
 	col := collect.CollectorFor(k)
 	col.Latest = true
-	rec, err := read(r, collect.FactsFrom(k), col)
+	rec, err := read(r, collect.FactsFrom(k), col, at)
 	if err != nil {
 		return nil, err
 	}

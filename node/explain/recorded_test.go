@@ -165,3 +165,34 @@ func FuzzExplainRecording(f *testing.F) {
 		explainAll(t, recordingOf(t, events...))
 	})
 }
+
+// A doctor as of a time knows nothing of what was later, and as of the end says what one says who is
+// asked for no time.
+func TestDoctorRecordingAt(t *testing.T) {
+	at := func(at time.Time) *diagnose.PeerReport {
+		t.Helper()
+		f, err := recording.Open("../../probe/recording/testdata/v2/client.pcapng")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		r, err := DoctorRecordingAt(f.Reader, at)
+		if err != nil || len(r.Peers) != 1 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return &r.Peers[0]
+	}
+	end := at(time.Time{})
+	if end.State != diagnose.StateUp || end.HandshakeAge == 0 {
+		t.Fatalf("at the end: %+v", end)
+	}
+	last := time.Date(2026, 11, 30, 1, 33, 37, 433e6, time.UTC)
+	completed := last.Add(-end.HandshakeAge)
+	if before := at(completed.Add(-100 * time.Millisecond)); before.State == diagnose.StateUp || before.HandshakeAge != 0 {
+		t.Errorf("before the handshake: %+v", before)
+	}
+	after := at(completed.Add(time.Second))
+	if after.State != diagnose.StateUp || after.HandshakeAge > 2*time.Second || after.HandshakeAge <= 0 {
+		t.Errorf("a second after the handshake: %s, %v", after.State, after.HandshakeAge)
+	}
+}
