@@ -29,10 +29,18 @@ require (
 
 require (
 	github.com/cilium/ebpf v0.22.0
+	github.com/gdamore/encoding v1.0.1
+	github.com/gdamore/tcell/v2 v2.13.10
 	github.com/google/jsonschema-go v0.4.3
+	github.com/rivo/uniseg v0.4.7
 	golang.zx2c4.com/wireguard/wgctrl v0.0.0-20241231184526-a9ab2273dd10
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237
 	rsc.io/qr v0.2.0
+)
+
+require (
+	github.com/lucasb-eyer/go-colorful v1.3.0 // indirect
+	golang.org/x/text v0.44.0 // indirect
 )
 
 require (

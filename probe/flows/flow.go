@@ -17,14 +17,14 @@ type Key struct {
 	Client, Server netip.AddrPort
 }
 
-// String is the flow for people and in filters of tests: "tcp 10.0.0.1:4000 > 10.0.0.2:80".
+// String is the flow for people: "tcp 10.0.0.1:4000 > 10.0.0.2:80".
 func (k Key) String() string {
 	return fmt.Sprintf("%s %s > %s", probe.ProtocolName(k.Proto), endText(k.Client, k.Proto), endText(k.Server, k.Proto))
 }
 
 // endText leaves out the port of a protocol that has none.
 func endText(a netip.AddrPort, proto uint8) string {
-	if proto == probe.ProtoICMP || proto == probe.ProtoICMPv6 || a.Port() == 0 {
+	if a.Port() == 0 || proto != probe.ProtoTCP && proto != probe.ProtoUDP {
 		return a.Addr().String()
 	}
 	return a.String()

@@ -35,6 +35,7 @@ var namingCommands = map[string]namedBy{
 	"addconf":  {script: `wgnode showconf wgs >wg && wgnode addconf $W wg && echo done`, want: "done", needs: true},
 	"syncconf": {script: `wgnode showconf wgs >wg && wgnode syncconf $W wg && echo done`, want: "done", needs: true},
 	"watch":    {script: `! wgnode watch $W peer carol`, want: `carol`},
+	"top":      {script: `! wgnode top $W`, want: "top of wgs: standard output is not a terminal"},
 	"drops":    {script: `wgnode drops $W --for 10ms && echo done`, want: "looking at what the kernel drops of wgs\n"},
 	"bundle":   {script: `wgnode bundle $W -w bundle.tar.gz && rm bundle.tar.gz`, want: "the state of the node"},
 	"record":   {script: `wgnode record $W -w - --for 10ms >rec && echo done`, want: "recording wgs\n"},
