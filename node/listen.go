@@ -13,9 +13,9 @@ import (
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
-// listenUnix opens a Unix socket for this user alone. The socket of a process
+// ListenUnix opens a Unix socket for this user alone. The socket of a process
 // that has died is replaced; a file of another kind is not.
-func listenUnix(path string) (net.Listener, error) {
+func ListenUnix(path string) (net.Listener, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		// The file that bind makes has the mode of the socket.
 		var err error

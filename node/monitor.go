@@ -56,7 +56,7 @@ func openMonitor(at config.Listen) (*monitor, error) {
 	case "":
 		return nil, nil
 	case "unix":
-		l, err = listenUnix(at.Address)
+		l, err = ListenUnix(at.Address)
 	default:
 		l, err = net.Listen(at.Network, at.Address)
 	}
@@ -172,7 +172,7 @@ func knownHosts(at config.Listen, known func(host string) bool, h http.Handler) 
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host := hostOf(r.Host); host != "" && !isLoopbackName(host) && !known(host) {
+		if host := hostOf(r.Host); host != "" && !IsLoopbackHost(r.Host) && !known(host) {
 			control.Refuse(w, http.StatusMisdirectedRequest, errOtherHost)
 			return
 		}
@@ -192,8 +192,9 @@ func hostOf(header string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// isLoopbackName reports whether only this host itself can be meant.
-func isLoopbackName(host string) bool {
+// IsLoopbackHost reports whether a Host header can mean only this host itself.
+func IsLoopbackHost(header string) bool {
+	host := hostOf(header)
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.Unmap().IsLoopback()
 }

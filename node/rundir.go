@@ -67,7 +67,7 @@ func lockDir(dir string) (unlock func(), err error) {
 
 // listenControl opens the control socket, for this user alone.
 func listenControl(path string) (net.Listener, error) {
-	l, err := listenUnix(path)
+	l, err := ListenUnix(path)
 	if err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
