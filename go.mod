@@ -28,6 +28,8 @@ require (
 )
 
 require (
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
 	github.com/cilium/ebpf v0.22.0
 	github.com/gdamore/encoding v1.0.1
 	github.com/gdamore/tcell/v2 v2.13.10
@@ -37,6 +39,8 @@ require (
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237
 	rsc.io/qr v0.2.0
 )
+
+require github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 
 require (
 	github.com/lucasb-eyer/go-colorful v1.3.0 // indirect
