@@ -122,6 +122,7 @@ install: $(PROGRAM) bin/man/wgnode-verdicts.7 bin/third-party-licenses ## what b
 	install -m 644 examples/systemd/strict.conf $(DESTDIR)$(DOCDIR)/strict.conf
 	install -m 644 examples/wgnode.toml $(DESTDIR)$(DOCDIR)/wgnode.toml
 	install -m 644 docs/kernel.md $(DESTDIR)$(DOCDIR)/kernel.md
+	install -m 644 docs/web.md $(DESTDIR)$(DOCDIR)/web.md
 	install -m 644 docs/schema/wgnode.toml.json $(DESTDIR)$(DOCDIR)/wgnode.toml.json
 	install -m 644 examples/metrics/README.md $(DESTDIR)$(DOCDIR)/metrics.md
 	install -m 644 examples/metrics/alerts.yaml $(DESTDIR)$(DOCDIR)/alerts.yaml

@@ -27,6 +27,8 @@ var uses = map[string]string{
 	"cmd/wgnode/exec_signals.go os.Open":              "/dev/tty",
 	"cmd/wgnode/explain_with.go os.MkdirTemp":         "a folder of a random name that is this user's alone",
 	"cmd/wgnode/explain_with.go os.RemoveAll":         "that folder",
+	"cmd/wgnode/web.go os.MkdirTemp":                  "a folder of a random name that is this user's alone",
+	"cmd/wgnode/web.go os.RemoveAll":                  "that folder",
 	"node/web/files.go os.CreateTemp":                 "a file of a random name that is this user's alone, and loses it at once",
 	"node/web/files.go os.Remove":                     "that name",
 	"cmd/wgnode/ping_with.go os.CreateTemp":           "a file of a random name that is this user's alone",

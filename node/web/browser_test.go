@@ -178,7 +178,7 @@ func (b *browser) picture(name string) {
 	if *pictures == "" {
 		return
 	}
-	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err == nil {
 		err = os.WriteFile(filepath.Join(*pictures, name+".png"), png, 0o644)
 	}

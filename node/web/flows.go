@@ -270,6 +270,9 @@ func flowsOf(t *flows.Table, names map[probe.PeerID]peerNames, q *flowRequest, n
 		flows.Sort(all, q.by)
 	}
 	for i, f := range all {
+		if i >= shownFlows && q.flow == "" {
+			break
+		}
 		row := rowOf(f, names)
 		if row.ID == q.flow {
 			s.Selected = ladderOf(t, f, row, now)

@@ -79,9 +79,9 @@ func (s *Server) watchOverview(ctx context.Context, to *stream, tunnels []string
 		if err := to.state(at, all); err != nil {
 			return nil // the browser has gone
 		}
-		// A host that takes long to answer is asked less often.
+		// A host that takes long to answer is asked less often: it has better things to do.
 		select {
-		case <-time.After(max(pause, 4*time.Since(began))):
+		case <-time.After(max(pause, 9*time.Since(began))):
 		case <-ctx.Done():
 			return nil
 		}

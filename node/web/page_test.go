@@ -57,7 +57,14 @@ func TestPageOfTunnels(t *testing.T) {
 	s.probe("laptop")
 	b.says("tbody tr:first-child[data-state=failing] .code", "psk-mismatch")
 	b.says("#news", "laptop: ")
-	b.picture("tunnels")
+	if *pictures != "" { // with some traffic
+		for n := 0; n < 15; n = eval[int](b, "document.querySelector('.spark .out').getAttribute('d').split('L').length") {
+			if err := s.fetch(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.picture("web-tunnels")
 
 	b.run(chromedp.Click(chromedp.CSS("tbody tr:first-child a.row")))
 	b.says("h1", "laptop")
@@ -65,7 +72,7 @@ func TestPageOfTunnels(t *testing.T) {
 	b.says(".ladder .fail .cp", "A3")
 	b.says(".ladder .pass .title", "handshake initiation sent")
 	b.look(1280, 800, "dark")
-	b.picture("peer")
+	b.picture("web-peer")
 	b.healthyPage()
 
 	// The text of a verdict, and back to all by the keyboard.
@@ -167,7 +174,6 @@ func TestPageMerges(t *testing.T) {
 	b.says(".flow-result .verdict.good .code", "healthy")
 	b.says(".ladder .pass .cp", "B7")
 	b.until("document.querySelector('.drawing img').naturalWidth > 100")
-	b.picture("merged")
 	b.healthyPage()
 
 	b.run(chromedp.Click(chromedp.CSS("tbody a.row")))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -126,7 +127,8 @@ func (s *scene) fetch() error {
 	if err != nil {
 		return err
 	}
-	return res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return errors.Join(err, res.Body.Close())
 }
 
 // probe has the hub probe a peer.

@@ -19,7 +19,7 @@ type namedBy struct {
 	script  string
 	want    string
 	pending bool // goes before up: two of one name cannot be
-	needs   bool // does not go without a word, as with wg(8)
+	needs   bool // does not go without a word, as with wg(8), or means all then
 }
 
 var namingCommands = map[string]namedBy{
@@ -45,6 +45,7 @@ var namingCommands = map[string]namedBy{
 	"status":   {script: `wgnode status $W --json`, want: `"interface": "wgs"`},
 	"doctor":   {script: `wgnode doctor $W --json || test $? = 2`, want: `"interface": "wgs"`},
 	"history":  {script: `wgnode history $W --json`, want: `"interface": "wgs"`},
+	"web":      {script: webScript, want: "serving wgs at ", needs: true},
 	"connect":  {script: `! wgnode connect $W 10.66.0.2:22 </dev/null`, want: "wgs"},
 	"reload":   {script: `wgnode reload $W && echo done`, want: "done"},
 	"save":     {script: `wgnode save $W && cat $FILE`, want: "10.66.0.1"},
@@ -55,6 +56,10 @@ var namingCommands = map[string]namedBy{
 	"recover":  {script: `wgnode recover $W`, want: "wgs is running"},
 	"down":     {script: `wgnode down $W`, want: "ip link delete dev wgs"},
 }
+
+// webScript has the page served until it says where.
+const webScript = `rm -f link; wgnode web $W --listen unix:$PWD/web.sock --link link 2>err & until test -e link; do sleep 0.05; done
+	kill $!; wait $!; cat err`
 
 // Of no node that up could name.
 var notNaming = []string{"init", "device", "monitor", "demo", "merge", "genkey", "genpsk", "pubkey", "version", "help", "completion"}

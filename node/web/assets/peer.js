@@ -62,8 +62,7 @@ export function show(main, { about, params }) {
         verdict(r.peer.verdict),
         ladder(r.peer.ladder, about),
         findings(r.findings),
-        place(r.peer.endpoint),
-        drops(r.peer.drops),
+        h("div", { class: "split even" }, place(r.peer.endpoint), drops(r.peer.drops)),
       );
     } catch (err) {
       if (err.name !== "AbortError") put(report, trouble(err.message));
