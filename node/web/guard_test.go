@@ -108,6 +108,22 @@ func TestLinkLetsIn(t *testing.T) {
 	}
 }
 
+// A link in another page, or in a file, leads in as well, although a strict cookie does not come with
+// that: the page is loaded once more, by itself.
+func TestLinkFromElsewhere(t *testing.T) {
+	s := newServer(t, nil)
+	for site, want := range map[string]string{"cross-site": "0", "same-origin": "", "none": ""} {
+		w := request(s, "GET", "", nil, func(r *http.Request) {
+			r.Header.Del("Cookie")
+			r.Header.Set("Sec-Fetch-Dest", "document")
+			r.Header.Set("Sec-Fetch-Site", site)
+		})
+		if w.Code != http.StatusUnauthorized || w.Header().Get("Refresh") != want {
+			t.Errorf("%s: %d, Refresh %q", site, w.Code, w.Header().Get("Refresh"))
+		}
+	}
+}
+
 // Who is not the page gets nothing, whatever the browser sends along.
 func TestGuard(t *testing.T) {
 	s := newServer(t, nil)
