@@ -76,7 +76,8 @@ func TestOverviewOfOne(t *testing.T) {
 	if err != nil || got.Total != 1 || got.Kind != overview.KindKernel || got.Level != probe.LevelCapture || len(got.Peers) != 1 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if p := &got.Peers[0]; p.PublicKey != f.peer || p.Name != f.name || p.State != diagnose.StateNeverSeen || !p.Idle || len(p.AllowedIPs) != 1 {
+	p := &got.Peers[0]
+	if p.PublicKey != f.peer || p.Name != f.name || p.State != diagnose.StateNeverSeen || !p.Idle || len(p.AllowedIPs) != 1 {
 		t.Errorf("%+v", p)
 	}
 }

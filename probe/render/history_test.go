@@ -79,7 +79,8 @@ hub  failing for 4m0s
 func TestOverviewSaysWhatCameBefore(t *testing.T) {
 	peer := overview.Peer{PublicKey: key.Public{1}, Name: "hub", State: diagnose.StateFailing,
 		Verdict: &overview.Judgment{Code: diagnose.NoResponse, Summary: "no answer"},
-		Past:    &overview.Past{Since: time.Now().Add(-time.Hour), Failures: 3, Failing: time.Minute, Codes: map[diagnose.Code]int{diagnose.NoResponse: 3}}}
+		Past: &overview.Past{Since: time.Now().Add(-time.Hour), Failures: 3, Failing: time.Minute,
+			Codes: map[diagnose.Code]int{diagnose.NoResponse: 3}}}
 	seen := overview.Overview{Tunnels: []overview.Tunnel{{Interface: "wg0", State: overview.Running, Total: 1, Peers: []overview.Peer{peer}}}}
 	text := func() string {
 		var b strings.Builder
