@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/net/bpf"
 
@@ -30,6 +31,7 @@ type refusals struct {
 	synced chan struct{}
 	done   chan struct{}
 	once   func() error
+	asked  time.Time // when the source was asked for all last, by who reads the errors
 
 	mu    sync.Mutex
 	sent  map[index]probe.PeerID          // guarded by mu: by the index in messages, which the off-path does not know
@@ -146,22 +148,49 @@ func (r *refusals) take(p *copied) {
 		return
 	}
 	_, dst := e.Outer()
-	r.mu.Lock()
-	e.Peer = r.at[dst]
 	if len(msg) >= 8 {
 		k := index{index: binary.LittleEndian.Uint32(msg[4:])}
 		kind := binary.LittleEndian.Uint32(msg)
 		k.own = kind == probe.TypeInitiation || kind == probe.TypeResponse
-		if peer := r.sent[k]; peer != 0 && r.where[peer] == dst {
-			if e.Peer = peer; k.own {
-				e.Sender = k.index
-			} else {
-				e.Receiver = k.index
-			}
+		e.Peer = r.whose(k, dst)
+		if e.Peer == 0 && time.Since(r.asked) >= askPace { // the message may be told later than its answer
+			ctx, cancel := context.WithTimeout(context.Background(), askTime)
+			r.Source.Sync(ctx)
+			cancel()
+			r.asked = time.Now()
+			e.Peer = r.whose(k, dst)
+		}
+		switch {
+		case e.Peer == 0:
+		case k.own:
+			e.Sender = k.index
+		default:
+			e.Receiver = k.index
 		}
 	}
-	r.mu.Unlock()
+	if e.Peer == 0 {
+		r.mu.Lock()
+		e.Peer = r.at[dst]
+		r.mu.Unlock()
+	}
 	log{r.rec, r.Level(), r.told}.Record(probe.LaneControl, &e)
+}
+
+const (
+	// askPace is between two times that the source is asked for all that has happened because an
+	// error quotes what was not told yet: anybody can send errors. askTime bounds each.
+	askPace = 100 * time.Millisecond
+	askTime = time.Second
+)
+
+// whose is the peer that a message with an index was sent to, if it is where that was sent.
+func (r *refusals) whose(k index, dst netip.AddrPort) probe.PeerID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if peer := r.sent[k]; r.where[peer] == dst {
+		return peer
+	}
+	return 0
 }
 
 // refusal reads an ICMP error that quotes a datagram from a port of this host's, and returns what

@@ -3,9 +3,11 @@
 package kernelwg
 
 import (
+	"context"
 	"encoding/binary"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/blake2s"
 
@@ -38,11 +40,17 @@ func icmp4(from, to netip.Addr, code byte, quoted []byte) []byte {
 type only struct {
 	Source
 	peers *Peers
+	late  func() // comes when all that has happened is asked for; may be nil
 }
 
 func (o only) Peers() *Peers      { return o.peers }
 func (o only) Level() probe.Level { return probe.LevelExact }
 func (o only) Know(*Device)       {}
+func (o only) Sync(context.Context) {
+	if o.late != nil {
+		o.late()
+	}
+}
 
 // An ICMP error is about a peer if it quotes a message that was sent to where the peer is; one
 // that quotes less, or another message, is a claim about who has the address.
@@ -104,6 +112,13 @@ func TestRefusal(t *testing.T) {
 	r.take(&copied{b: icmp4(there.Addr(), here.Addr(), 3, udp4(here, there, nil)), out: true})
 	if len(got) > 0 {
 		t.Errorf("one that leaves: %+v", got)
+	}
+	// The source tells of a message later than the error comes.
+	got, r.asked = nil, time.Time{}
+	r.Source = only{peers: peers, late: func() { sent(probe.KindInitiation, 111, 0, there) }}
+	r.take(&copied{b: icmp4(there.Addr(), here.Addr(), 3, udp4(here, there, message(probe.TypeInitiation, 111)))})
+	if len(got) != 2 || got[1].Sender != 111 || got[1].Peer != id {
+		t.Errorf("told late: %+v", got)
 	}
 	sent(probe.KindData, 0, 77, elsewhere) // alice has moved
 	got = nil
