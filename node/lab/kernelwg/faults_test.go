@@ -129,7 +129,7 @@ func faults(t *testing.T) []fault {
 			undo: peer(center, keyK, "preshared-key /dev/null"), spoke: [2]string{"psk-mismatch!", "psk-mismatch"},
 			hub: [2]string{"response-not-accepted", "response-not-accepted"}},
 		{name: "a closed port", do: peer(spoke, keyP, "endpoint 192.0.2.2:51821"), undo: peer(spoke, keyP, reached),
-			spoke: [2]string{"endpoint-port-closed!", "endpoint-port-closed!"}},
+			spoke: [2]string{"endpoint-port-closed!", "endpoint-port-closed"}},
 		firewall("the spoke's firewall refuses to send", spoke, "output", "udp dport 51820 drop",
 			fault{spoke: [2]string{"underlay-output-firewall!", "underlay-output-firewall!"}}),
 		firewall("the spoke's firewall drops answers", spoke, "input", "udp sport 51820 drop",
