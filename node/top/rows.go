@@ -176,10 +176,9 @@ func (r *dropRow) id() any { return dropID{r.t.Name, r.name, r.kernel} }
 
 // dropRate is how many were dropped a second lately.
 type dropRate struct {
-	seen  uint64
-	at    time.Time
-	rate  float64
-	began bool
+	seen uint64
+	at   time.Time
+	rate float64
 }
 
 func (m *Model) listDrops() {

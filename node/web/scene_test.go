@@ -36,7 +36,6 @@ type scene struct {
 	up   map[string]*node.Node
 	stop map[string]func()
 	hubs *config.Config
-	made int // nodes
 }
 
 var (
