@@ -77,7 +77,7 @@ func TestDoctorFolds(t *testing.T) {
 peer evil\x1b[2J  MgcAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=  failing
   ? A2 udp-send    handshake initiation sent: not seen
 
-  ✗ psk-mismatch (config, at A3, at the peer, certain)
+  ✗ psk-mismatch (config, at A3, at either end, certain)
 
 peer phone 100  ZAcAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=  up
 

@@ -235,9 +235,12 @@ func verdictPlace(v *diagnose.Verdict) string {
 	if v.Checkpoint != probe.CheckpointNone {
 		words = append(words, "at "+v.Checkpoint.String())
 	}
-	if place := places[v.Where]; v.Host != "" {
+	switch place := places[v.Where]; {
+	case v.Host != "":
 		words = append(words, hostPlace(v))
-	} else if place != "" {
+	case v.Code == diagnose.PSKMismatch:
+		words = append(words, "at either end") // neither key shows that it is the wrong one
+	case place != "":
 		words = append(words, place)
 	}
 	if v.Certain {

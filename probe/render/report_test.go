@@ -56,7 +56,7 @@ wg0 → 192.168.200.22:80 via peer alice (this host sends: side A)
                                  does not decrypt
 ? A4 udp-send                    encrypted data sent: not seen
 
-✗ psk-mismatch (config, at A3, on this host, certain)
+✗ psk-mismatch (config, at A3, at either end, certain)
   alice answers, but its response cannot be used: the preshared keys of the two
   ends differ.
 

@@ -22,6 +22,8 @@ export function mood(v) {
   return v.code === "idle" ? "idle" : "bad";
 }
 
+// Which of two preshared keys is the wrong one neither shows.
+const place = (v) => (v.code === "psk-mismatch" ? "at either end" : (where[v.where] ?? v.where));
 const where = { here: "on this host", path: "on the path", peer: "at the peer", beyond: "beyond the peer" };
 
 // verdict is a whole verdict. extra stands beside what to do.
@@ -30,7 +32,7 @@ export function verdict(v, extra) {
   const about = [];
   if (m === "bad") about.push(h("span", { class: v.certain ? "tag sure" : "tag" }, v.certain ? "certain" : "likely, not proven"));
   if (v.checkpoint) about.push(h("span", {}, `at ${v.checkpoint}`));
-  if (v.where && m === "bad") about.push(h("span", {}, where[v.where] ?? v.where));
+  if (v.where && m === "bad") about.push(h("span", {}, place(v)));
   if (v.host) about.push(h("span", {}, `“this host” is ${v.host}`));
   return h(
     "section",

@@ -114,6 +114,7 @@ func (c *Collector) addToPeer(p *diagnose.Peer, e *probe.Event) {
 			confirmed(&p.Handshake)
 		}
 	case probe.KindEndpoint:
+		outdated(p, e) // what failed was sent to another address
 		if e.Flags&probe.FlagEndpointMoved == 0 {
 			return // our own doing says nothing of who uses the peer's key
 		}
@@ -156,6 +157,9 @@ func (c *Collector) addData(p *diagnose.Peer, e *probe.Event) {
 	case e.Dropped():
 	case c.Level.Copies(): // anybody can have sent it
 	case e.Seam == probe.SeamUDPReceive && e.Kind == probe.KindKeepalive:
+		if answer := p.Handshake.LastAnswered; p.Handshake.Answered > 0 && answer != nil {
+			outdated(p, answer) // which has arrived
+		}
 		confirmed(&p.Handshake)
 	}
 }

@@ -15,6 +15,23 @@ func reached(p *diagnose.Peer) {
 	p.ICMP, p.ICMPs, p.SendErrno, p.SendError, p.NoEndpoint = nil, 0, 0, nil, nil
 }
 
+// outdated forgets the failures that were before a time: what left then has come through since.
+func outdated(p *diagnose.Peer, at *probe.Event) {
+	before := func(e *probe.Event) bool { return e != nil && e.Time < at.Time }
+	if before(p.Claim) {
+		p.Claim, p.Claims = nil, 0
+	}
+	if before(p.ICMP) {
+		p.ICMP, p.ICMPs = nil, 0
+	}
+	if before(p.SendError) {
+		p.SendErrno, p.SendError = 0, nil
+	}
+	if before(p.NoEndpoint) {
+		p.NoEndpoint = nil
+	}
+}
+
 func addToHandshake(h *diagnose.Handshake, e *probe.Event) {
 	switch {
 	case e.Reason == probe.HandshakeReplay:

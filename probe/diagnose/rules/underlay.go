@@ -177,8 +177,11 @@ func (f facts) icmpSays(now time.Time) *ruling {
 		v.Code, v.Where = diagnose.EndpointPortClosed, diagnose.WherePeer
 		v.Summary = fmt.Sprintf("nothing answers for UDP at %s: no WireGuard listens there, or a firewall on that host rejects it", ep)
 		v.Fix = fix.Steps{fix.Notef("on %s: is the interface up, and is its ListenPort %d?", p.Label(), p.Endpoint.Port()),
-			fix.Check("wg show all listen-port").On(p.Label()),
-			fix.Note("else correct the port here" + in.InFile() + ":"), fix.Config(in, "Endpoint", bracket(p.Endpoint.Addr())+":PORT")}
+			fix.Check("wg show all listen-port").On(p.Label())}
+		if !p.Learned { // else no port is written here
+			v.Fix = append(v.Fix, fix.Note("else correct the port here"+in.InFile()+":"),
+				fix.Config(in, "Endpoint", bracket(p.Endpoint.Addr())+":PORT"))
+		}
 		if from.Addr().IsValid() && from.Addr() != p.Endpoint.Addr() {
 			v.Where = diagnose.WherePath
 			v.Summary = fmt.Sprintf("%s says that the port of %s is closed; a firewall on the path can say so, too", who, ep)
