@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,8 +60,12 @@ func adopt(cmd *cobra.Command, report *diagnose.Report, c *bundle.Contents, m *r
 		report.MTU = c.Doctor.MTU
 	}
 	v := &report.Verdict
+	behind, name := peerBehind(m, target)
 	if report.Peer == "" {
-		report.Peer, report.PeerName = peerBehind(m, target)
+		report.Peer, report.PeerName = behind, name
+	}
+	if report.Peer != behind && !slices.Contains(m.Addrs, target) && !passed(report) {
+		return nil // nothing shows that the flow has to do with the peer
 	}
 	for i := range c.Doctor.Peers {
 		p := &c.Doctor.Peers[i]
@@ -74,6 +79,17 @@ func adopt(cmd *cobra.Command, report *diagnose.Report, c *bundle.Contents, m *r
 		return foundThere(cmd, "the verdict is doctor's of the peer", c.Index)
 	}
 	return nil
+}
+
+// passed reports whether packets of the flow itself have passed anywhere.
+func passed(r *diagnose.Report) bool {
+	return slices.ContainsFunc(r.Ladder, func(rung diagnose.Rung) bool {
+		switch rung.Checkpoint {
+		case probe.A2, probe.A3, probe.B1, probe.B2: // of the tunnel
+			return false
+		}
+		return rung.Status == diagnose.Pass
+	})
 }
 
 // peerBehind is the peer that gets packets to an address, by the AllowedIPs of a recording.

@@ -170,11 +170,6 @@ func (s *story) knocks(r probe.Reason, from key.Public) *story {
 	return s.add(e)
 }
 
-// keepalive is an authenticated one of the peer's.
-func keepalive() probe.Event {
-	return probe.Event{Kind: probe.KindKeepalive, Seam: probe.SeamUDPReceive, Checkpoint: probe.B3}
-}
-
 func (s *story) called() *story {
 	s.add(probe.Event{Kind: probe.KindInitiation, Seam: probe.SeamUDPReceive, Checkpoint: probe.B1})
 	return s.add(probe.Event{Kind: probe.KindResponse, Seam: probe.SeamUDPSend, Checkpoint: probe.B2})
@@ -397,29 +392,5 @@ func TestIdle(t *testing.T) {
 		if v.Code != diagnose.Idle || settled || begun != test.begun || none == test.begun {
 			t.Errorf("%s: %s, settled %v: %s", test.name, v.Code, settled, v.Summary)
 		}
-	}
-}
-
-// An error about a message that was sent elsewhere, or before an answer arrived, is no fault any more.
-func TestErrorsOfTheAddressBefore(t *testing.T) {
-	for name, c := range map[string]struct {
-		s    *story
-		want diagnose.Code
-	}{
-		"moved since": {tell(probe.SideA).calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2").
-			moves("203.0.113.2:51820", "203.0.113.2:40000"), diagnose.Idle},
-		"back since": {tell(probe.SideA).calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2").
-			after(time.Second).called().after(time.Second).add(keepalive()), diagnose.Healthy},
-		"since then": {tell(probe.SideA).called().after(time.Second).icmp(probe.ICMPPortUnreachable, "203.0.113.2").
-			after(time.Second).add(keepalive()), diagnose.EndpointPortClosed},
-		"of the new address": {tell(probe.SideA).moves("203.0.113.2:40000", "203.0.113.2:51820").after(time.Second).
-			calls().icmp(probe.ICMPPortUnreachable, "203.0.113.2"), diagnose.EndpointPortClosed},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c.s.Flow = nil
-			if v, _ := c.s.judge(); v.Code != c.want {
-				t.Errorf("%s, want %s: %s", v.Code, c.want, v.Summary)
-			}
-		})
 	}
 }
