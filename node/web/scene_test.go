@@ -150,8 +150,9 @@ func (s *scene) record(name, path string) (end func()) {
 	c := s.client(name)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	into := &begins{Output: out, begun: make(chan struct{})}
 	go func() {
-		lost, err := c.Record(ctx, control.RecordRequest{Since: time.Minute, Snaplen: recording.Headers, NoKernel: true}, out)
+		lost, err := c.Record(ctx, control.RecordRequest{Since: time.Minute, Snaplen: recording.Headers, NoKernel: true}, into)
 		if err == nil {
 			err = out.Close(lost)
 		}
@@ -159,11 +160,23 @@ func (s *scene) record(name, path string) (end func()) {
 	}()
 	return func() {
 		s.t.Helper()
+		patience.Receive(s.t, "the beginning of the recording", into.begun)
 		cancel()
 		if err := patience.Receive(s.t, "the end of the recording", done); err != nil {
 			s.t.Fatal(err)
 		}
 	}
+}
+
+// begins is a recording that tells when it has begun.
+type begins struct {
+	*recording.Output
+	begun chan struct{}
+}
+
+func (b *begins) Begin(m *recording.Meta) error {
+	defer close(b.begun)
+	return b.Output.Begin(m)
 }
 
 func (s *scene) client(name string) *control.Client {

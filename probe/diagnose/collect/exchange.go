@@ -54,7 +54,8 @@ func (c *Collector) remember(e *probe.Event) {
 // Exchanges makes what a collector has of each peer at the checkpoints of a flow one
 // packet's and its answer's: the latest that was answered. Where an answer is not to be
 // found among what is remembered, that of which there is no answer is the latest packet.
-// It is for a collector of the latest.
+// What was before a handshake that has not come to an end is of another session, and no part
+// of it. It is for a collector of the latest.
 func (c *Collector) Exchanges() {
 	for id, r := range c.recent {
 		p := c.Peers[id]
@@ -73,20 +74,40 @@ func (r *recent) show(p *diagnose.Peer, s side) {
 		in = r.last(s.in, func(e *probe.Event) bool { return e.Time <= answer.Time && answers(answer, e) })
 		return in != nil
 	})
-	if out == nil {
-		if len(r[s.out]) > 0 {
-			return // it is not known what that answers
-		}
+	begun := pending(p)
+	switch {
+	case out != nil && out.Time < begun:
+		before := out.Time
+		in, out = r.last(s.in, func(e *probe.Event) bool { return e.Time > before }), nil
+	case out != nil:
+	case len(r[s.out]) > 0:
+		return // it is not known what that answers
+	default:
 		if in = r.last(s.in, func(*probe.Event) bool { return true }); in == nil {
 			return
 		}
 	}
 	p.Seen[s.in], p.Seen[s.out] = in, out
-	p.Seen[s.request] = r.last(s.request, func(m *probe.Event) bool { return sameMessage(m, in) })
-	p.Seen[s.answer] = nil
+	p.Seen[s.request], p.Seen[s.answer] = nil, nil
+	if in != nil {
+		p.Seen[s.request] = r.last(s.request, func(m *probe.Event) bool { return sameMessage(m, in) })
+	}
 	if out != nil {
 		p.Seen[s.answer] = r.last(s.answer, func(m *probe.Event) bool { return sameMessage(m, out) })
 	}
+}
+
+// pending is when the latest initiation of a handshake passed that has not led to a session, in
+// nanoseconds since the epoch; 0 if there is none.
+func pending(p *diagnose.Peer) (at int64) {
+	h := &p.Handshake
+	if e := p.Seen[probe.A2]; e != nil && h.Sent > 0 {
+		at = e.Time
+	}
+	if e := p.Seen[probe.B1]; e != nil && h.Answered > 0 {
+		at = max(at, e.Time)
+	}
+	return at
 }
 
 // sameMessage reports whether a message is the one that an inner packet is in: which has

@@ -25,6 +25,7 @@ func TestExchange(t *testing.T) {
 		m.Kind, m.Seam, m.Checkpoint, m.Seq, m.Pair = probe.KindData, probe.SeamUDPReceive, probe.A5, seq, 0
 		return []probe.Event{m, out}
 	}
+	call := []probe.Event{{Kind: probe.KindInitiation, Seam: probe.SeamUDPSend, Checkpoint: probe.A2, Peer: 1}}
 	for _, c := range []struct {
 		name   string
 		events [][]probe.Event
@@ -36,6 +37,9 @@ func TestExchange(t *testing.T) {
 		{"another asks meanwhile", [][]probe.Event{request(1, "40001", web), request(2, "40002", dead), reply(1, "40001", web)}, 40001, true},
 		{"two answers", [][]probe.Event{request(1, "40001", web), request(2, "40002", web), reply(1, "40002", web), reply(2, "40001", web)},
 			40001, true},
+		{"answered before a handshake that goes on", [][]probe.Event{request(1, "40001", web), reply(1, "40001", web), call,
+			request(2, "40002", web)}, 40002, false},
+		{"answered while one goes on", [][]probe.Event{call, request(1, "40001", web), reply(1, "40001", web)}, 40001, true},
 		{"no answer", [][]probe.Event{request(1, "40001", dead), request(2, "40002", dead)}, 40002, false},
 	} {
 		p := new(diagnose.Peer)
