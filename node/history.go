@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -42,20 +43,23 @@ func (historyTask) String() string { return "keep the history" }
 
 func (t historyTask) Run(ctx context.Context) error {
 	n := t.n
+	// Its own: who asks for what is true now shall not get what the history has seen a moment ago.
+	keeper := explain.NewKeeper(n.Subject, func(context.Context) {})
+	defer keeper.Close()
 	history.Keep(ctx, n.book, history.Watched{
 		Interface: n.name,
 		Await: func(ctx context.Context, seen uint64) (uint64, error) {
 			return n.tun.Recorder().Await(ctx, probe.LaneControl, seen)
 		},
-		Peers: n.judged,
+		Peers: func(ctx context.Context) ([]diagnose.PeerReport, error) { return n.judged(ctx, keeper) },
 		Log:   n.opt.Logger,
 	})
 	return nil
 }
 
 // judged are the verdicts on the peers of the configuration.
-func (n *Node) judged(ctx context.Context) ([]diagnose.PeerReport, error) {
-	kept, err := n.keeper.Now(ctx)
+func (n *Node) judged(ctx context.Context, keeper *explain.Keeper) ([]diagnose.PeerReport, error) {
+	kept, err := keeper.Now(ctx)
 	if err != nil {
 		return nil, err
 	}

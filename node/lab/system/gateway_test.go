@@ -152,7 +152,7 @@ func TestExclude(t *testing.T) {
 				before = everything(s.A)
 			}
 			s.toml(test.allowed, test.keys+"\nexclude = [\"203.0.112.0/20\", \"2001:db8:2::/48\", \"192.0.2.0/24\"]", "")
-			out := s.A.Run(s.Wgnode, "up", tomlPath)
+			out := s.A.Run(s.Wgnode, "up", "-v", tomlPath)
 			if !strings.Contains(out, test.want) {
 				t.Errorf("%q is not in\n%s", test.want, out)
 			}
