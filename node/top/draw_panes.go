@@ -364,25 +364,25 @@ func (m *Model) drawDrops(a area) {
 		if r.rate > 0 || r.seen > 0 {
 			loud = m.palette.bad
 		}
-		a.cut(22).text(r.name, style(loud))
+		a.cut(21).text(r.name, style(loud))
 		every := r.t.Every
 		if r.total > 0 && r.t.before != nil && r.t.State != nil && r.t.State.Left == 0 {
 			every = 1 // it is counted
 		}
-		a.from(23).cut(6).right(estimate(r.seen, every), style(m.palette.plain))
-		x := 30
+		a.from(22).cut(6).right(estimate(r.seen, every), style(m.palette.plain))
+		x := 29
 		if m.player() == nil {
 			rate := ""
 			if r.rate > 0 {
 				rate = amount(r.rate) + "/s"
 			}
-			a.from(x).cut(7).right(rate, style(loud))
+			a.from(x).cut(6).right(rate, style(loud))
 			total := ""
 			if r.total > 0 {
 				total = "of " + amount(float64(r.total))
 			}
-			a.from(x+8).cut(8).text(total, style(m.palette.dim))
-			x += 17
+			a.from(x+7).cut(8).text(total, style(m.palette.dim))
+			x += 15
 		}
 		a.from(x).cut(5).right(ago(m.now(), time.Unix(0, r.last)), style(m.palette.dim))
 		a.from(x+6).text(r.meaning, style(m.palette.dim))

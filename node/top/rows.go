@@ -204,9 +204,9 @@ func (m *Model) dropsOf(t *Tunnel) []dropRow {
 	var rows []dropRow
 	for _, r := range t.Flows.Reasons() {
 		row := dropRow{t: t, name: r.Name, kernel: r.Kernel, seen: r.Drops, last: r.Last, latest: r.Latest,
-			meaning: "dropped by this host's kernel"}
+			meaning: "packets dropped by this host's kernel"}
 		if why, ok := probe.ParseReason(r.Name); ok && !r.Kernel {
-			row.meaning = why.Meaning()
+			row.meaning = packets(why)
 		}
 		rows = append(rows, row)
 	}
@@ -215,6 +215,14 @@ func (m *Model) dropsOf(t *Tunnel) []dropRow {
 		rows[i].rate = m.rateOf(&rows[i])
 	}
 	return rows
+}
+
+// packets says what packets a reason is about.
+func packets(why probe.Reason) string {
+	if says := why.Meaning(); says != "" {
+		return "packets " + says
+	}
+	return ""
 }
 
 // counted adds to rows what the tunnel itself has counted.
@@ -239,7 +247,7 @@ func (m *Model) counted(t *Tunnel, rows []dropRow) []dropRow {
 			row.seen = n - t.before[name]
 		}
 		if why, ok := probe.ParseReason(name); ok {
-			row.meaning = why.Meaning()
+			row.meaning = packets(why)
 		}
 		rows = append(rows, row)
 	}
