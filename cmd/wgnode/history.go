@@ -31,8 +31,8 @@ func newHistoryCommand() *cobra.Command {
 		Use:   "history [NAME] [PEER]",
 		Short: "Show what state each peer was in, over days",
 		Long: `History shows when each peer of a tunnel was up, failed or was idle, for how long,
-and why. Nobody needs to have looked at the time: a node writes down each change as
-it happens, into a file of a few MiB in /var/lib/wgnode that keeps days to months.
+and why. No command has to run at that time: the node writes down each change as it
+happens, into a file of a few MiB in /var/lib/wgnode that keeps days to months.
 For users other than root the folder is ~/.local/state/wgnode.
 
 NAME is the tunnel, which need not be up; it can be omitted if there is only one.

@@ -55,10 +55,11 @@ func History(w io.Writer, r *timeline.Report, o HistoryOptions) error {
 	}
 	if steady > 0 {
 		t.newline()
-		t.put(plain, probe.Count(steady, "peer")+" did not fail")
+		what := "peer"
 		if len(r.Peers) > steady {
-			t.put(plain, " besides")
+			what = "other peer"
 		}
+		t.put(plain, probe.Count(steady, what)+" did not fail")
 		t.newline()
 	}
 	if len(r.Peers) == 0 {
@@ -134,8 +135,17 @@ func failedText(failures int, failing time.Duration, why map[diagnose.Code]int) 
 		return s + ": " + string(codes[0]) + " each time"
 	}
 	var each []string
+	reasons := 0
 	for _, c := range codes {
-		each = append(each, fmt.Sprintf("%s %s", c, times(why[c])))
+		each = append(each, string(c))
+		reasons += why[c]
+	}
+	if reasons > failures { // a failure can change its reason: their counts would not add up
+		last := len(each) - 1
+		return s + ": " + strings.Join(each[:last], ", ") + " and " + each[last]
+	}
+	for i, c := range codes {
+		each[i] += " " + times(why[c])
 	}
 	return s + ": " + strings.Join(each, ", ")
 }

@@ -47,7 +47,7 @@ hub  failing for 4m0s
   Nov 30 17:56:00   4m0s        failing  no-response: 203.0.113.9:51820 does not
                                          answer (not certain)
 
-2 peers did not fail besides
+2 other peers did not fail
 `
 	var b strings.Builder
 	if err := History(&b, r, HistoryOptions{Periods: 2}); err != nil {
@@ -72,6 +72,26 @@ hub  failing for 4m0s
 	b.Reset()
 	if err := History(&b, none, HistoryOptions{}); err != nil || b.String() != "wg0: nothing is known\n" {
 		t.Errorf("%q, %v", b.String(), err)
+	}
+}
+
+// A failure whose reason changed is one failure, and says so.
+func TestFailedText(t *testing.T) {
+	type codes = map[diagnose.Code]int
+	for _, c := range []struct {
+		failures int
+		why      codes
+		want     string
+	}{
+		{1, codes{diagnose.PSKMismatch: 1}, "failed once, 50.8 s in all: psk-mismatch"},
+		{1, codes{diagnose.PSKMismatch: 1, diagnose.ResponseNotAccepted: 1},
+			"failed once, 50.8 s in all: psk-mismatch and response-not-accepted"},
+		{2, codes{diagnose.PSKMismatch: 1, diagnose.NoResponse: 1}, "failed twice, 50.8 s in all: no-response once, psk-mismatch once"},
+		{2, codes{diagnose.PSKMismatch: 2, diagnose.NoResponse: 1}, "failed twice, 50.8 s in all: psk-mismatch and no-response"},
+	} {
+		if got := failedText(c.failures, 50800*time.Millisecond, c.why); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }
 

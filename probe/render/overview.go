@@ -130,7 +130,7 @@ func (t *text) peerCounts(o *overview.Tunnel, now time.Time) {
 	case o.Total == 0:
 	case o.VerdictsAt.IsZero():
 		t.to(2)
-		t.wrap(yellow, "no verdicts yet: they are being found out; states are what the tunnel itself tells", 2, "")
+		t.wrap(yellow, "no verdicts yet: they are being worked out; states are what the tunnel itself reports", 2, "")
 	case age > oldVerdicts:
 		t.to(2)
 		t.wrap(yellow, "states and verdicts are those of "+shortAge(age)+" ago", 2, "")
