@@ -21,7 +21,7 @@ import (
 type fixOptions struct{ fix, yes bool }
 
 func (o *fixOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.fix, "fix", false, "apply the fix, after a question; `wgnode undo` reverts it")
+	cmd.Flags().BoolVar(&o.fix, "fix", false, "apply the fix, after a question; \"wgnode undo\" reverts it")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "with --fix: do not ask, and apply only the fix of a verdict that is certain")
 }
 

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // TestHelpFitsTerminal wants the help of every command in 80 columns.
@@ -27,6 +28,17 @@ func TestHelpFitsTerminal(t *testing.T) {
 		}
 	}
 	all(newRootCommand(), nil)
+}
+
+// A flag without a value shows none in the help, as it would where its text has backquotes.
+func TestFlagsWithoutValues(t *testing.T) {
+	all(newRootCommand(), func(cmd *cobra.Command) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if name, _ := pflag.UnquoteUsage(f); f.Value.Type() == "bool" && name != "" {
+				t.Errorf("%s --%s has no value, and the help shows %q", cmd.CommandPath(), f.Name, name)
+			}
+		})
+	})
 }
 
 func TestFill(t *testing.T) {

@@ -70,7 +70,7 @@ The peer finds this host at --endpoint, or else at the address that this host us
 towards the internet. If that is behind NAT, give the outer name or address.
 
 For an interface of another program's, such as wg-quick over the kernel's
-WireGuard, the file is changed, and what to type is said.`,
+WireGuard, it changes the file, and prints the command that applies it.`,
 		Example: "  wgnode peer add phone --qr\n" +
 			"  wgnode peer add laptop wg0 --endpoint vpn.example.com --full-tunnel -w l.conf\n" +
 			"  wgnode peer add office ./wg0.conf --public-key KEY --route 192.168.7.0/24",
@@ -99,7 +99,7 @@ WireGuard, the file is changed, and what to type is said.`,
 	f.StringVar(&a.public, "public-key", "", "the peer's public `KEY`, whose private key it has made itself")
 	f.BoolVar(&a.qr, "qr", false, "print the peer's file as a QR code")
 	f.StringVarP(&a.write, "write", "w", "", "write the peer's file to `FILE`, which only you can read, and do not print it")
-	f.BoolVar(&a.keep, "keep", false, "keep the peer's file here, for `wgnode peer show`")
+	f.BoolVar(&a.keep, "keep", false, "keep the peer's file here, for \"wgnode peer show\"")
 	f.BoolVar(&a.json, "json", false, "print one JSON object")
 	_ = cmd.RegisterFlagCompletionFunc("write", completeFile) // fails only for a flag that is not there
 	return cmd
