@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -62,13 +63,14 @@ Faults come first. On a tunnel with more than 20 peers those that are idle, with
 session and without a fault, are counted and not listed; at most 50 are listed. --all,
 --peer and --state list more.
 
-The verdicts are those that the node keeps, found out anew while somebody looks. It
-sends nothing. Findings, and the state degraded that follows from them, take a look
-at the whole host: they are doctor's alone. The level says how much is known of a tunnel's packets: device is
-wgnode's own, exact, half and capture are of the kernel's WireGuard.
+The verdicts are those that the node keeps up to date while a command asks for them.
+Status sends nothing. It shows no findings, and so not the state degraded: for these
+the whole host must be checked, which "wgnode doctor" does. The level says how much is
+known of a tunnel's packets: device is wgnode's own; exact, half and capture are of the
+kernel's WireGuard.
 
-With --watch it goes on until it is interrupted, and repaints a terminal; where it is
-piped it prints one block after the other, with --json one object a line.
+With --watch it continues until it is interrupted, and repaints a terminal. Through a
+pipe it prints one block after the other, with --json one object a line.
 
 Exit status: 0 it could look, 1 it could not. Faults of peers do not change it: see
 "wgnode doctor".`,
@@ -120,11 +122,10 @@ func (o *statusOptions) request(cmd *cobra.Command) (overview.Request, error) {
 		return r, newUsageError(cmd, fmt.Errorf("--interval %v: want %v or more", o.interval, leastInterval))
 	}
 	for _, word := range o.states {
-		s, err := overview.ParseState(word)
-		if err != nil {
-			return r, newUsageError(cmd, fmt.Errorf("--state: %w", err))
+		if known := stateWords(); !slices.Contains(known, word) {
+			return r, newUsageError(cmd, fmt.Errorf("--state %s: want %s", word, strings.Join(known, ", ")))
 		}
-		r.States = append(r.States, s)
+		r.States = append(r.States, diagnose.State(word))
 	}
 	return r, nil
 }
@@ -188,7 +189,7 @@ func newHost(ctx context.Context, cmd *cobra.Command) *node.Host {
 			case err == nil:
 				err = unusable(cmd, k)
 			case errors.Is(err, control.ErrEarlier):
-				err = withHint(err, "until it is brought up anew: wgnode doctor "+config.ShellQuote(k.Name))
+				err = withHint(err, "until it is restarted: wgnode doctor "+config.ShellQuote(k.Name))
 			case k.State == node.StateKernel:
 				err = kernelError(cmd, err)
 			}
