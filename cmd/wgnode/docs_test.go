@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/wgnode/wgnode/node/config"
@@ -211,16 +212,20 @@ func TestCommandsPage(t *testing.T) {
 			}
 		}
 	}
-	b.WriteString("\nWithout a command, `wgnode` lists the tunnels of this host. ")
-	b.WriteString("NAME can be omitted if there is only one tunnel.\n\n## Flags that many commands have\n\n| flag | commands |\n|---|---|\n")
+	b.WriteString("\nWithout a command, `wgnode` lists the tunnels of this host, or prints the help if there are none. ")
+	b.WriteString("NAME can be omitted if only one tunnel runs. Commands that read a file, such as `up`, `run` and `check`, without NAME look " +
+		"for wgnode.toml in the current folder, or else for the only .conf in " +
+		"/etc/wireguard; a .toml there must be named.\n\n")
+	b.WriteString("## Flags that many commands have\n\n| flag | commands |\n|---|---|\n")
 	users := make(map[string][]string)
-	for _, cmd := range newRootCommand().Commands() {
+	all(newRootCommand(), func(cmd *cobra.Command) {
+		name := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if !cmd.Hidden && !f.Hidden {
-				users[f.Name] = append(users[f.Name], docpage.Code(cmd.Name()))
+				users[f.Name] = append(users[f.Name], docpage.Code(name))
 			}
 		})
-	}
+	})
 	for _, flag := range []string{"json", "read", "with", "fix", "for", "netstack", "metrics", "quiet"} {
 		fmt.Fprintf(&b, "| `--%s` | %s |\n", flag, strings.Join(users[flag], ", "))
 	}

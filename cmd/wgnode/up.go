@@ -83,7 +83,7 @@ func newUpCommand() *cobra.Command {
 packets can pass. CONF is the path of a .conf (wg-quick's format) or of a .toml
 (wgnode's own). NAME means /etc/wireguard/NAME.conf, or NAME.toml if there is no
 .conf. Without an argument it uses wgnode.toml in this folder, or else the only
-.conf in /etc/wireguard. A process stays in the background; wgnode down ends it.
+.conf in /etc/wireguard; a .toml there must be named. A process stays in the background; wgnode down ends it.
 
 Each step is printed as it is done; of more than 20 routes in a row there is one line,
 unless --verbose is given. If one fails, or on Ctrl-C, all is undone but what
@@ -250,7 +250,7 @@ func newDownCommand() *cobra.Command {
 		Short: "Take a tunnel down",
 		Long: `Down takes down a tunnel that wgnode up or wgnode run brought up, and undoes
 exactly what they did. It also cleans up after a process that was killed. NAME
-can be omitted if there is only one node.
+can be omitted if only one node runs.
 
 The hooks PreDown and PostDown are read from the file as it is now. If a PreDown
 fails, the tunnel stays up.`,
