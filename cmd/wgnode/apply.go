@@ -157,7 +157,7 @@ func reloadNode(ctx context.Context, cmd *cobra.Command, name string, req contro
 	if err != nil {
 		return false, err
 	}
-	out, done := untilOutput(cmd, out, "waiting for %s to take over its file", name)
+	out, done := untilOutput(cmd, out, "waiting for %s to apply its file", name)
 	defer done()
 	return c.ReloadWith(ctx, req, out)
 }

@@ -85,7 +85,7 @@ It does only steps that it knows how to undo, and undoes all of them if one fail
 others are listed and left to you: steps that need a value that only you know, or that
 are one of several alternatives. With --yes it does not ask, and applies only the fix of a verdict
 that is certain. With --with, the steps of the other host are applied there. What was
-applied is journaled in /run/wgnode; "wgnode undo" takes it back.
+applied is journaled in /run/wgnode; "wgnode undo" reverts it.
 
 Exit status: 0 healthy, 1 the check could not run or nothing that matches was seen,
 2 a fault was found.`,

@@ -47,7 +47,7 @@ If this host's firewall would keep peers out, it prints the command that lets th
 for the program that manages the firewall. It also prints the next steps.
 
 NAME means /etc/wireguard/NAME.toml, and wg0 if omitted. The name of CONF chooses the
-format: in a .conf, hooks do what only a .toml has keys for.`,
+format. A .conf has no keys for forwarding and masquerading: there hooks do it.`,
 		Example: "  wgnode init && wgnode up wg0 && wgnode peer add phone --qr\n  wgnode init ./wg0.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := newConfig(cmd, args)

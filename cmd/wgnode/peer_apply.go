@@ -37,7 +37,7 @@ func (c *change) do(cmd *cobra.Command, show func(applied string) error) error {
 	ctx := context.WithoutCancel(cmd.Context())
 	applied, notes, err := c.file.apply(ctx, cmd.ErrOrStderr())
 	if err != nil {
-		err = fmt.Errorf("%s could not take it over: %w", c.file.name, err)
+		err = fmt.Errorf("%s could not apply the change: %w", c.file.name, err)
 		return withHint(errors.Join(err, c.edit.Restore(), c.back()), c.file.path+" is as it was before")
 	}
 	if err := show(applied); err != nil {
@@ -92,7 +92,7 @@ func (f *peerFile) apply(ctx context.Context, out io.Writer) (applied string, no
 	case "": // wg-quick has made a device of wgnode's
 		return appliedByHand, f.byHand(), nil
 	default:
-		return appliedByHand, []string{fmt.Sprintf("%s runs from another file, %s; to have it take over this one: wgnode reload %s",
+		return appliedByHand, []string{fmt.Sprintf("%s runs from another file, %s; to run it from this one: wgnode reload %s",
 			f.name, status.Config, config.ShellQuote(f.path))}, nil
 	}
 }
@@ -103,7 +103,7 @@ func (f *peerFile) byHand() []string {
 	if filepath.Ext(f.path) == ".conf" {
 		strip = "wg-quick strip " + f.word()
 	}
-	notes := []string{fmt.Sprintf("%s is another program's interface; to have it take over the change, in bash as root: wg syncconf %s <(%s)",
+	notes := []string{fmt.Sprintf("%s is another program's interface; to apply the change, in bash as root: wg syncconf %s <(%s)",
 		f.name, f.name, strip)}
 	if f.read.Interface.SaveConfig {
 		notes = append(notes, fmt.Sprintf("do so before it goes down: SaveConfig in %s has wg-quick write over the file then", f.path))

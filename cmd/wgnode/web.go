@@ -41,7 +41,7 @@ what to do; flows as packets pass; and it explains and traces destinations. It s
 recordings and bundles, those of -r and those that are dropped onto the page, and
 merges them. Without NAME it shows all tunnels of this host.
 
-The link has a secret in it, which the browser exchanges for a cookie: whoever has
+The link has a secret in it, which the browser exchanges for a cookie. Anyone who has
 the link sees what you see. It is good until the command ends. The page loads
 nothing from anywhere else.
 
@@ -52,8 +52,8 @@ asked to. With --allow-changes the page offers to apply the fix of an explanatio
 It listens at 127.0.0.1:7420, or at a free port if that is taken. To look from another
 machine forward it by ssh: ssh -L 7420:127.0.0.1:7420 HOST. --listen unix:/PATH is a
 socket for this user alone, and ssh forwards that, too. --listen with an address that
-others can reach takes --allow-remote: the page is then served without encryption, so
-that everybody on the way can read it, and the link, and use it.`,
+others can reach needs --allow-remote. The page is then served without encryption:
+every host on the path can read it, and read and use the link.`,
 		Example: `  wgnode web
   wgnode web wg0 --open
   wgnode web -r alice.pcapng -r hub.pcapng
@@ -105,7 +105,7 @@ func (o *webOptions) run(cmd *cobra.Command, args []string) error {
 	l, err := web.Listen(o.listen, o.remote)
 	if errors.Is(err, web.ErrRemote) {
 		return withHint(err, "to look from another machine: ssh -L 7420:127.0.0.1:7420 HOST, and open the link there",
-			"--allow-remote serves it all the same, without encryption: who is on the way can read and use the link")
+			"--allow-remote serves it all the same, without encryption: every host on the path can read the page, and use the link")
 	}
 	if err != nil {
 		return err

@@ -123,7 +123,7 @@ func (s *Server) Text(path string) (string, error) {
 func (s *Server) toml() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("# Peers come by: wgnode peer add NAME")
+	line("# To add a peer: wgnode peer add NAME")
 	line("[interface]")
 	line("private_key = %q", s.Private.Base64())
 	line("address = [%s]", quoted(s.Addresses))
@@ -150,7 +150,7 @@ func quoted[T any](values []T) string {
 func (s *Server) conf() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("# Peers come by: wgnode peer add NAME")
+	line("# To add a peer: wgnode peer add NAME")
 	line("[Interface]")
 	line("PrivateKey = %s", s.Private.Base64())
 	var addresses, parameters []string

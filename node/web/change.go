@@ -122,7 +122,7 @@ func (s *Server) applyFix(w http.ResponseWriter, r *http.Request) (any, error) {
 	s.opt.Logger.Info("a fix was applied from the page", "interface", told.question.Tunnel, "for", told.verdict.Code, "steps", said)
 	report, err := s.explained(r.Context(), &told.question)
 	if err != nil {
-		return nil, fmt.Errorf("the fix is applied, and `wgnode undo` takes it back; look whether it has helped: %w", err)
+		return nil, fmt.Errorf("the fix is applied, and `wgnode undo` reverts it; check whether it has helped: %w", err)
 	}
 	return s.answered(told.question, report), nil
 }

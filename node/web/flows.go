@@ -235,7 +235,7 @@ func (v *flowView) Event(e *probe.Event, names eventtext.Names) error {
 
 // Line implements [control.Watcher]: a node of an earlier release makes lines, which are no flows.
 func (v *flowView) Line([]byte) error {
-	return errors.New("the node is of an earlier release, which does not tell of its flows: restart it")
+	return errors.New("the node is of an earlier release, which does not report its flows: restart it")
 }
 
 // Flush implements [control.Watcher].

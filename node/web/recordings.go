@@ -197,7 +197,7 @@ func (s *Server) merge(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	if len(q.IDs) < 2 {
-		return nil, badQuestion{errors.New("merge: it takes two recordings")}
+		return nil, badQuestion{errors.New("merge: it needs two recordings")}
 	}
 	var opt merge.Options
 	if q.To != "" {

@@ -21,7 +21,7 @@ export function offer(about, id, answer) {
         h("h3", {}, "Apply the fix"),
         plan.steps.length
           ? [
-              h("p", {}, "wgnode would do this on this host, and `wgnode undo` takes it back:"),
+              h("p", {}, "wgnode would do this on this host, and `wgnode undo` reverts it:"),
               h("pre", {}, plan.steps.join("\n")),
             ]
           : h("p", {}, "Nothing of this fix can be applied from here."),

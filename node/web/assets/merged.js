@@ -87,7 +87,7 @@ function clockText(c) {
   const [lo, hi] = c.offset_ns;
   if (c.set) return `The clock of ${c.host} or ${c.to} was set meanwhile.`;
   if (lo === null || hi === null)
-    return `How the clock of ${c.host} lies to that of ${c.to} is not known: messages went one way only.`;
+    return `How the clock of ${c.host} lies to that of ${c.to} is not known: messages went in one direction only.`;
   const ms = (ns) => (ns / 1e6).toFixed(3);
   const trip = c.round_trip_ns ? `; the shortest round trip is ${took(c.round_trip_ns)}` : "";
   return `The clock of ${c.host} is ahead of that of ${c.to} by ${ms(lo)} to ${ms(hi)} ms${trip}.`;
@@ -111,8 +111,8 @@ function hops(list) {
             h(
               "tr",
               {},
-              ["Way", "Sent", "Arrived", "Lost", "Unknown", "Twice", "Overtaken", "Took (median)"].map((c) =>
-                h("th", { scope: "col", class: c === "Way" ? "" : "n" }, c),
+              ["Direction", "Sent", "Arrived", "Lost", "Unknown", "Twice", "Overtaken", "Took (median)"].map((c) =>
+                h("th", { scope: "col", class: c === "Direction" ? "" : "n" }, c),
               ),
             ),
           ),
