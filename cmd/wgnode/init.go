@@ -142,7 +142,7 @@ func (f *firstFile) reach(server *setup.Server, ways setup.Ways) {
 		f.Notes = append(f.Notes, "this host has no default route: its peers reach it and each other, and not the internet")
 	}
 	if len(server.Addresses) == 1 {
-		f.Notes = append(f.Notes, "all private networks of IPv4 are taken by routes of this host: the tunnel has IPv6 alone")
+		f.Notes = append(f.Notes, "all private networks of IPv4 are taken by routes of this host: the tunnel has only IPv6")
 	}
 	wall, err := server.LookAtFirewall(f.Interface, ways)
 	switch {

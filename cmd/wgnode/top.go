@@ -33,7 +33,7 @@ It shows tunnels of wgnode and of the kernel alike. If one goes down, it says so
 waits for it.
 
 With a lot of traffic it samples packets: numbers with ~ are estimates then. The
-selected flow is counted in full unless it alone is too much.
+selected flow is counted in full unless it has too many packets.
 
 With -r it shows a recording of "wgnode record", or a bundle, as of any time in it:
 the arrow keys, Home and End move through the time, and Space plays it.

@@ -208,7 +208,7 @@ func (m *Model) help() *page {
   ✓ passed   ✗ dropped   · session from before   ? not seen
 
   With a lot of traffic packets are sampled: numbers with ~ are estimates then.
-  The ladder counts its flow in full unless the flow alone is too much.`
+  The ladder counts its flow in full unless that has too many packets.`
 	if m.player() != nil {
 		lines = strings.Replace(lines, "  r                record to a file; again: stop\n",
 			"  ← →              earlier, later;  Shift or [ ]  ten times as far\n"+
