@@ -73,7 +73,7 @@ that.`,
   wgnode explain -r report.tar.gz 192.168.200.22:80
   wgnode merge report.tar.gz hub.tar.gz`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.length < 0 || o.length > time.Hour {
+			if o.length > time.Hour {
 				return newUsageError(cmd, errors.New("--for: want a time of at most an hour, such as 10s"))
 			}
 			return o.run(cmd, args)

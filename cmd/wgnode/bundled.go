@@ -107,7 +107,7 @@ func peerBehind(m *recording.Meta, a netip.Addr) (key, name string) {
 }
 
 // doctorBundle prints what doctor said on a bundle's host. It reports whether the bundle has that.
-func doctorBundle(cmd *cobra.Command, path string, asJSON, whole bool) (done bool, err error) {
+func doctorBundle(cmd *cobra.Command, path, peer string, asJSON, whole bool) (done bool, err error) {
 	c, err := openBundle(path)
 	if err != nil || c == nil || c.Doctor == nil {
 		return err != nil, err
@@ -115,7 +115,7 @@ func doctorBundle(cmd *cobra.Command, path string, asJSON, whole bool) (done boo
 	if err := foundThere(cmd, "found", c.Index); err != nil {
 		return true, err
 	}
-	if err := printDoctor(cmd, c.Doctor, asJSON, whole); err != nil {
+	if err := printDoctorOf(cmd, c.Doctor, peer, asJSON, whole); err != nil {
 		return true, err
 	}
 	return true, nil

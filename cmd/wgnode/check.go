@@ -49,6 +49,9 @@ Exit status: 0 the file is valid, 1 it is not.`,
 				return err
 			}
 			result, err := checkConfig(path)
+			if err = forCommand(cmd, err); err != nil {
+				result.Hints = append(result.Hints[:0], hints(err)...)
+			}
 			if json {
 				if perr := printReport(cmd, result, true, nil); perr != nil || err == nil {
 					return perr

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,7 +16,7 @@ import (
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/tunnel/uapi"
+	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // nodeAndTarget reads the arguments of a command that follows a flow: a destination, and
@@ -82,32 +83,65 @@ func peerTarget(ctx context.Context, name, s string) (target netip.AddrPort, fou
 	if err != nil {
 		return target, true, fmt.Errorf("look up the addresses of the peer %s: %w", host, err)
 	}
-	for _, p := range status.Peers {
-		if p.PublicKey != peers[i].PublicKey {
-			continue
-		}
-		for _, prefix := range p.AllowedIPs {
-			if prefix.IsSingleIP() {
-				return netip.AddrPortFrom(prefix.Addr(), port), true, nil
-			}
-		}
+	var allowed []netip.Prefix
+	if p := status.Peer(peers[i].PublicKey); p != nil {
+		allowed = p.AllowedIPs
 	}
-	return target, true, fmt.Errorf("the peer %s has no address of its own in its AllowedIPs%s: give an address", host,
-		networksOf(status, peers[i].PublicKey))
+	target, err = ownTarget(host, allowed, port)
+	return target, true, err
 }
 
-// networksOf says which networks a peer has instead.
-func networksOf(status *uapi.Status, k key.Public) string {
-	for i := range status.Peers {
-		if p := &status.Peers[i]; p.PublicKey == k && len(p.AllowedIPs) > 0 {
-			var networks []string
-			for _, n := range p.AllowedIPs[:min(len(p.AllowedIPs), 3)] {
-				networks = append(networks, n.String())
-			}
-			return ", only networks (" + strings.Join(networks, ", ") + ")"
+// ownTarget is the first address in a peer's AllowedIPs that is the peer's alone.
+func ownTarget(peer string, allowed []netip.Prefix, port uint16) (netip.AddrPort, error) {
+	for _, prefix := range allowed {
+		if prefix.IsSingleIP() {
+			return netip.AddrPortFrom(prefix.Addr(), port), nil
 		}
 	}
-	return ""
+	return netip.AddrPort{}, fmt.Errorf("the peer %s has no address of its own in its AllowedIPs%s: give an address", peer,
+		networksText(allowed))
+}
+
+// networksText says which networks a peer has instead.
+func networksText(allowed []netip.Prefix) string {
+	if len(allowed) == 0 {
+		return ""
+	}
+	var networks []string
+	for _, n := range allowed[:min(len(allowed), 3)] {
+		networks = append(networks, n.String())
+	}
+	return ", only networks (" + strings.Join(networks, ", ") + ")"
+}
+
+// recordedTarget is peerTarget for the peers of a recording. What is in it is looked at before
+// anybody is asked for a name.
+func recordedTarget(path, s string) (target netip.AddrPort, found bool, err error) {
+	host, port, err := splitTarget(s)
+	if err != nil {
+		return target, false, err
+	}
+	f, err := recording.Open(path)
+	if errors.Is(err, recording.ErrNotInBundle) {
+		return target, false, nil // the bundle may have an explanation
+	}
+	if err != nil {
+		return target, false, err
+	}
+	defer f.Close()
+	for {
+		peers := f.Meta().Peers
+		i := slices.IndexFunc(peers, func(p recording.Peer) bool { return p.Name == host || p.PublicKey.Base64() == host })
+		if i >= 0 {
+			target, err = ownTarget(host, peers[i].AllowedIPs, port)
+			return target, true, err
+		}
+		for known := len(peers); len(f.Meta().Peers) == known; { // peers may come later than its beginning
+			if _, err := f.Next(); err != nil {
+				return target, false, nil // the recording has ended, or who explains it says why not
+			}
+		}
+	}
 }
 
 // literalTarget reads ADDRESS, ADDRESS:PORT or [ADDRESS6]:PORT.

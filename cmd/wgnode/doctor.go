@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -44,8 +45,8 @@ not they hurt now. Only one that saw packets fail affects the exit status.
 
 "wgnode explain CODE" says what a verdict or a finding means and how to fix it.
 
-With -r it judges by the end of a recording. It has no findings then: a recording
-does not hold the host's state.
+With -r it judges by the end of a recording, in which NAME is not given and PEER may
+be. It has no findings then: a recording does not hold the host's state.
 
 With --fix it then applies the fixes of the faults that it found, as "wgnode explain
 --fix" does, and judges again. It sends nothing then either: where only fresh traffic
@@ -54,16 +55,16 @@ can show that a fault has gone, say --for, or ask explain.
 With --json it prints one object, and of several tunnels an array of them.
 
 Exit status: 0 no fault, 1 the check could not run, 2 a fault was found.`,
-		Example: "  wgnode doctor\n  wgnode doctor wg0 office\n  wgnode doctor wg0 --fix",
+		Example: "  wgnode doctor\n  wgnode doctor wg0 office\n  wgnode doctor wg0 --fix\n  wgnode doctor -r wg0.pcapng office",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.file != "" {
-				if len(args) > 0 || o.req.For != 0 {
+				if len(args) > 1 || o.req.For != 0 {
 					return newUsageError(cmd, errFileAndName)
 				}
 				if o.fix.fix {
 					return newUsageError(cmd, errFixRecording)
 				}
-				return doctorRecording(cmd, o.file, o.json, o.verbose)
+				return doctorRecording(cmd, o.file, strings.Join(args, ""), o.json, o.verbose)
 			}
 			if err := o.fix.check(cmd); err != nil {
 				return err

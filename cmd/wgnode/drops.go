@@ -94,8 +94,6 @@ as it runs.`,
 // check turns the flags into what is asked for.
 func (o *dropsOptions) check(cmd *cobra.Command) (err error) {
 	switch {
-	case o.length < 0:
-		return newUsageError(cmd, errors.New("--for: want a time above zero, such as 10s or 2m"))
 	case o.metrics != "" && o.json:
 		return newUsageError(cmd, errors.New("--json and --metrics: want one of them, or two commands"))
 	case o.metrics == "" && len(o.metricsHosts) > 0:

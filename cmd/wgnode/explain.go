@@ -63,8 +63,8 @@ doctor does. If the probe is answered, it also queries the configured name
 servers behind the same peer.
 
 With -r it sends nothing and explains the latest connection to DEST in a
-recording of "wgnode record", from either side. It says what a recording cannot
-show.
+recording of "wgnode record", from either side. DEST can be the name of a peer in the
+recording. It says what a recording cannot show.
 
 With the CODE of a verdict as its only argument, it says what that verdict means, what
 it looks like on the wire, what else looks like it, and how to fix it. All codes are
@@ -204,7 +204,20 @@ func (o *explainOptions) flow(cmd *cobra.Command, args []string) (string, netip.
 	if o.file == "" {
 		return nodeAndTarget(cmd, args)
 	}
-	target, err := parseTarget(cmd.Context(), args[0])
+	target, found := literalTarget(args[0])
+	if found {
+		return "", target, nil
+	}
+	var err error
+	if o.file != "-" { // which can be read but once
+		target, found, err = recordedTarget(o.file, args[0])
+	}
+	if err != nil && !found {
+		return "", target, withHint(err, recordingHints(err)...)
+	}
+	if !found {
+		target, err = parseTarget(cmd.Context(), args[0])
+	}
 	if err != nil {
 		return "", target, newUsageError(cmd, err)
 	}

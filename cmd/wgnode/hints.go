@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/plan"
@@ -19,6 +21,21 @@ import (
 )
 
 // What the errors of the packages below say happened; here is what to type.
+
+// forCommand adds what any command is told alike of files that were not chosen, or that this user may
+// not read.
+func forCommand(cmd *cobra.Command, err error) error {
+	if open, ok := errors.AsType[*config.NotChosenError](err); ok {
+		name := strings.TrimSuffix(open.Files[0], filepath.Ext(open.Files[0]))
+		return withHint(err, "name the one that is meant: "+commandOf(cmd)+" "+config.ShellQuote(name))
+	}
+	path, ok := errors.AsType[*fs.PathError](err)
+	told := slices.ContainsFunc(hints(err), func(hint string) bool { return strings.Contains(hint, "root") })
+	if !ok || !errors.Is(path, fs.ErrPermission) || os.Geteuid() == 0 || told {
+		return err
+	}
+	return withHint(err, asRoot(cmd))
+}
 
 // findHints are for a word of the command line for which there is no file.
 func findHints(err error) []string {

@@ -48,7 +48,7 @@ for the program that manages the firewall. It also prints the next steps.
 
 NAME means /etc/wireguard/NAME.toml, and wg0 if omitted. The name of CONF chooses the
 format. A .conf has no keys for forwarding and masquerading: there hooks do it.`,
-		Example: "  wgnode init && wgnode up wg0 && wgnode peer add phone --qr\n  wgnode init ./wg0.conf",
+		Example: "  wgnode init && wgnode up wg0 && wgnode peer add phone wg0 --qr\n  wgnode init ./wg0.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := newConfig(cmd, args)
 			if err != nil {
@@ -120,8 +120,8 @@ func initServer(path string) (*firstFile, error) {
 	f := peerFile{name: name, path: path}
 	done := &firstFile{File: path, Interface: name, PublicKey: server.Private.Public(), Addresses: server.Addresses, ListenPort: server.Port,
 		Uplinks: ways.Links(), Open: []string{}, Notes: []string{},
-		Next: []string{"wgnode up " + f.word(), "wgnode peer add phone --qr"}}
-	done.reach(server, ways)
+		Next: []string{"wgnode up " + f.word(), "wgnode peer add phone " + f.word() + " --qr"}}
+	done.reach(server, ways, f.word())
 	return done, nil
 }
 
@@ -136,8 +136,8 @@ func makeFolder(folder string) error {
 	return nil
 }
 
-// reach says what stands between the server and its peers.
-func (f *firstFile) reach(server *setup.Server, ways setup.Ways) {
+// reach says what stands between the server and its peers; word is what a command line calls the file.
+func (f *firstFile) reach(server *setup.Server, ways setup.Ways, word string) {
 	if len(ways.Links()) == 0 {
 		f.Notes = append(f.Notes, "this host has no default route: its peers reach it and each other, and not the internet")
 	}
@@ -159,7 +159,7 @@ func (f *firstFile) reach(server *setup.Server, ways setup.Ways) {
 	if addr, reach := setup.Uplink(ways.Four.Addr, ways.Six.Addr); reach == setup.Private {
 		f.Notes = append(f.Notes, fmt.Sprintf("%s is a private address: have the router pass UDP port %d on to it, and give peers the "+
 			"router's name or address by --endpoint HOST", addr, f.ListenPort))
-		f.Next[1] = "wgnode peer add phone --endpoint HOST --qr"
+		f.Next[1] = "wgnode peer add phone " + word + " --endpoint HOST --qr"
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/plan"
-	"github.com/wgnode/wgnode/probe/host/kernelwg"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -38,21 +37,28 @@ func dialNode(cmd *cobra.Command, name string) (*control.Client, error) {
 	case config.ValidName(name) && fileExists("/sys/class/net/"+name):
 		return nil, noTunnel(name)
 	}
-	hints := []string{"bring it up with: wgnode up " + config.ShellQuote(name), thereAre()}
-	if _, less := kernelwg.Possible(); errors.Is(less, kernelwg.ErrModule) {
-		hints = append(hints, kernelwg.ErrModule.Error()+", so that there is no device of the kernel's: modprobe wireguard, if it is there")
-	}
-	return nil, withHint(errors.Join(err, kerr), hints...)
+	return nil, withHint(errors.Join(err, kerr), instead(cmd, name)...)
 }
 
-// thereAre names the tunnels that can be looked at.
-func thereAre() string {
-	names, err := lookable()
-	if err != nil || len(names) == 0 {
-		return "no tunnel is running"
+// instead says what to do where there is no tunnel of that name.
+func instead(cmd *cobra.Command, name string) (hints []string) {
+	if _, err := config.Find(name); err == nil {
+		hints = append(hints, "bring it up with: wgnode up "+config.ShellQuote(name))
 	}
-	return "running: " + strings.Join(names, ", ")
+	if names, _ := lookable(); len(names) > 0 {
+		hints = append(hints, "running: "+strings.Join(names, ", "))
+	}
+	if os.Geteuid() != 0 {
+		hints = append(hints, rootsNodes(cmd))
+	}
+	if len(hints) == 0 {
+		hints = append(hints, "no tunnel is running, and "+config.Dir+" has no configuration of that name")
+	}
+	return hints
 }
+
+// rootsNodes says how to see what an ordinary user does not.
+func rootsNodes(cmd *cobra.Command) string { return "to see the nodes of root: sudo " + commandOf(cmd) }
 
 // servedElsewhere reports whether a program without a control socket serves the
 // interface.
@@ -98,7 +104,7 @@ func noneRuns(cmd *cobra.Command, all []node.Known, unseen error) error {
 	case unseen != nil:
 		return fmt.Errorf("look for running nodes: %w", unseen)
 	case os.Geteuid() != 0:
-		return noneError{withHint(errors.New("no node of this user is running"), remedy, "to see the nodes of root: sudo "+commandOf(cmd))}
+		return noneError{withHint(errors.New("no node of this user is running"), remedy, rootsNodes(cmd))}
 	}
 	return withHint(errNoNode, remedy)
 }

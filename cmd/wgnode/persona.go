@@ -43,7 +43,11 @@ func (p *persona) execute(root *cobra.Command, args ...string) int {
 	root.SetIn(p.in)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	return reportAs(p.stderr, p.name, root.Execute(), p.name == "wgnode" || isTerminal(p.stderr))
+	cmd, err := root.ExecuteC()
+	if p.name == "wgnode" {
+		err = forCommand(cmd, err)
+	}
+	return reportAs(p.stderr, p.name, err, p.name == "wgnode" || isTerminal(p.stderr))
 }
 
 // wireguardGo is called by wg-quick(8) as `wireguard-go NAME`: that is `wgnode device

@@ -95,6 +95,7 @@ with -r FILE.`,
 	f.StringVar(&o.max, "max", "", "end when the file has this `SIZE`, such as 100M; with --files begin the next")
 	f.IntVar(&o.out.Files, "files", 0, "keep the latest `N` files, FILE.00001.pcapng and so on")
 	f.DurationVar(&o.since, "since", 0, "begin this far back (default all that the flight recorder holds)")
+	_ = f.SetAnnotation("since", zeroTime, []string{"yes"}) // fails only for a flag that is not there
 	f.IntVar(&o.snaplen, "snaplen", 0, "keep the first `N` bytes of each packet, 0 for all (default headers only)")
 	f.BoolVar(&o.req.Keys, "keys", false, "add the keys that decrypt the packets; the file is then a secret")
 	f.BoolVar(&o.req.NoKernel, "no-kernel", false, "do not record what the kernel drops, nor note what it does with packets (merge uses it)")
@@ -126,8 +127,6 @@ func (o *recordOptions) check(cmd *cobra.Command) error {
 		o.out.MaxSize = n
 	}
 	switch {
-	case o.req.Since < 0 || o.length < 0:
-		return errors.New("--for and --since: want a time above zero, such as 10s or 2m")
 	case o.req.Snaplen < recording.Headers || o.req.Snaplen == recording.Headers && o.snaplen != 0:
 		return fmt.Errorf("--snaplen %d: want a number of bytes, 0 for all", o.snaplen)
 	case o.req.Keys && o.req.Snaplen != 0:

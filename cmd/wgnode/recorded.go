@@ -11,6 +11,7 @@ import (
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -182,8 +183,8 @@ func explainRecording(cmd *cobra.Command, path string, req explain.Request, asJS
 	})
 }
 
-func doctorRecording(cmd *cobra.Command, path string, asJSON, whole bool) error {
-	if done, err := doctorBundle(cmd, path, asJSON, whole); done {
+func doctorRecording(cmd *cobra.Command, path, peer string, asJSON, whole bool) error {
+	if done, err := doctorBundle(cmd, path, peer, asJSON, whole); done {
 		return err
 	}
 	return withRecording(cmd, path, func(r *recording.Reader) error {
@@ -191,8 +192,19 @@ func doctorRecording(cmd *cobra.Command, path string, asJSON, whole bool) error 
 		if err != nil {
 			return err
 		}
-		return printDoctor(cmd, report, asJSON, whole)
+		return printDoctorOf(cmd, report, peer, asJSON, whole)
 	})
+}
+
+// printDoctorOf prints what a report of a recording says of a peer, or of all.
+func printDoctorOf(cmd *cobra.Command, report *diagnose.DoctorReport, peer string, asJSON, whole bool) error {
+	if err := only(report, peer); err != nil {
+		if peer == report.Interface {
+			return newUsageError(cmd, errFileAndName)
+		}
+		return err
+	}
+	return printDoctor(cmd, report, asJSON, whole || peer != "")
 }
 
 // recordingHints say what to do about a file that is not a recording.

@@ -88,7 +88,7 @@ func topLive(cmd *cobra.Command, args []string) error {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	there, err := topThere(cmd, names)
+	there, err := toLookAt(cmd, names)
 	if err != nil {
 		return err
 	}
@@ -111,19 +111,19 @@ func topLive(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// topThere are the tunnels to look at, all if none is named. The error says what is wrong before there
-// is a screen: nothing to look at, or a name of nothing.
-func topThere(cmd *cobra.Command, names []string) ([]string, error) {
+// toLookAt are the tunnels to look at, all if none is named. The error says what is wrong before there
+// is a screen or a page: nothing to look at, or a name of nothing.
+func toLookAt(cmd *cobra.Command, names []string) ([]string, error) {
 	if len(names) == 0 {
-		all, err := lookable()
-		if err == nil && len(all) == 0 {
-			err = withHint(errors.New("top: no tunnel is running"), "bring one up with: wgnode up NAME")
+		all, unseen := node.List()
+		if running := runningOf(all); len(running) > 0 {
+			return running, nil // the rest is no matter
 		}
-		return all, err
+		return nil, noneRuns(cmd, all, unseen)
 	}
 	for _, name := range names {
 		if isOnlyKernels(name) {
-			continue // the screen says what is in the way
+			continue // what is in the way is said where it is shown
 		}
 		if _, err := dialNode(cmd, name); err != nil {
 			return nil, err

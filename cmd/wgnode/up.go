@@ -57,6 +57,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
 	// These fail only for a flag that is not there.
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests
+	_ = cmd.Flags().SetAnnotation("stale-after", zeroTime, []string{"yes"})
 	cmd.Flags().BoolVar(&f.openTables, "open-tables", false, "see node.Options.OpenTables")
 	_ = cmd.Flags().MarkHidden("open-tables") // for tests
 }

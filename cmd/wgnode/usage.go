@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -54,7 +56,7 @@ func strictUsage(cmd *cobra.Command) {
 		check = argsOfUse
 	}
 	cmd.Args = func(c *cobra.Command, args []string) error {
-		err := emptyFlag(c)
+		err := cmp.Or(emptyFlag(c), senselessTime(c))
 		if err == nil {
 			err = check(c, args)
 		}
@@ -78,6 +80,21 @@ func emptyFlag(cmd *cobra.Command) (err error) {
 			what, _ := pflag.UnquoteUsage(f)
 			err = fmt.Errorf("--%s: missing value: want %s", f.Name, what)
 		}
+	})
+	return err
+}
+
+// zeroTime marks, among the annotations of a flag, that no time at all makes sense, too.
+const zeroTime = "zero-time"
+
+// senselessTime refuses times that no command can wait or look back for.
+func senselessTime(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		d, perr := time.ParseDuration(f.Value.String())
+		if err != nil || f.Value.Type() != "duration" || perr != nil || d > 0 || d == 0 && f.Annotations[zeroTime] != nil {
+			return
+		}
+		err = fmt.Errorf("--%s %s: want a time above zero, such as 10s or 2m", f.Name, f.Value)
 	})
 	return err
 }

@@ -88,6 +88,11 @@ func (o *webOptions) run(cmd *cobra.Command, args []string) error {
 		}
 		names = append(names, name)
 	}
+	if len(names) > 0 || len(o.files) == 0 { // recordings need no tunnel
+		if _, err := toLookAt(cmd, names); err != nil {
+			return err
+		}
+	}
 	for _, path := range o.files {
 		if err := checkRecording(path); err != nil {
 			return withHint(err, recordingHints(err)...)

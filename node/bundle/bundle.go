@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wgnode/wgnode/probe/redact"
@@ -141,7 +142,7 @@ func (o *Options) gather(ctx context.Context) ([]raw, error) {
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			r.part.Missing = err.Error()
+			r.part.Missing = strings.ReplaceAll(err.Error(), "\n", "; ") // of errors that were joined
 		}
 		limit := cmp.Or(s.Limit, defaultLimit)
 		if over := len(r.data) - limit; over > 0 {

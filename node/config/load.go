@@ -247,7 +247,17 @@ func (f finder) only() (string, error) {
 	case len(all) == 0:
 		return "", fmt.Errorf("no configuration found: no wgnode.toml in this folder and no .conf in %s", f.Dir)
 	}
-	return "", fmt.Errorf("no configuration chosen: %s holds %s", f.Dir, strings.Join(all, ", "))
+	return "", &NotChosenError{f.Dir, all}
+}
+
+// NotChosenError: it takes a word to say which file is meant.
+type NotChosenError struct {
+	Dir   string
+	Files []string // in alphabetical order, at least one
+}
+
+func (e *NotChosenError) Error() string {
+	return fmt.Sprintf("no configuration chosen: %s holds %s", e.Dir, strings.Join(e.Files, ", "))
 }
 
 func exists(path string) bool {

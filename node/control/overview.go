@@ -118,8 +118,9 @@ func peersOf(states []tunnel.PeerState, said *uapi.Status, kept *explain.Kept, r
 		if !ps.Configured || conf == nil {
 			continue
 		}
-		p := overview.Peer{PublicKey: ps.Key, Name: ps.Name, State: stateNow(ps, now), Handshake: ps.Established, Endpoint: ps.Endpoint,
-			RxBytes: conf.RxBytes, TxBytes: conf.TxBytes, Rates: rates.of(conf), Drops: byName(ps.Drops), AllowedIPs: conf.AllowedIPs}
+		p := overview.Peer{PublicKey: ps.Key, Name: ps.Name, State: stateNow(ps, conf.LastHandshake, now),
+			Handshake: conf.LastHandshake, Endpoint: ps.Endpoint, RxBytes: conf.RxBytes, TxBytes: conf.TxBytes,
+			Rates: rates.of(conf), Drops: byName(ps.Drops), AllowedIPs: conf.AllowedIPs}
 		if kept != nil {
 			if judged := kept.ByKey[ps.Key]; judged != nil {
 				judge(&p, judged)
@@ -140,15 +141,18 @@ func judge(p *overview.Peer, judged *explain.KeptPeer) {
 	}
 }
 
-// stateNow is the state of a peer that no doctor has looked at yet: that takes what has passed.
-func stateNow(ps *tunnel.PeerState, now time.Time) diagnose.State {
-	h := diagnose.Handshake{Established: ps.Established}
+// stateNow is the state of a peer that no doctor has looked at yet: that takes what has passed. Its latest
+// handshake was completed at that time. One that we have only answered is not complete: the peer may not
+// take the answer.
+func stateNow(ps *tunnel.PeerState, completed, now time.Time) diagnose.State {
+	h := diagnose.Handshake{Established: completed}
+	answered := ps.Established.After(completed) && now.Sub(ps.Established) < diagnose.HandshakeLife
 	switch {
 	case h.Alive(now):
 		return diagnose.StateUp
-	case ps.InitiationPending:
+	case ps.InitiationPending, answered:
 		return diagnose.StateHandshaking
-	case !ps.Established.IsZero():
+	case !completed.IsZero():
 		return diagnose.StateStale
 	}
 	return diagnose.StateNeverSeen

@@ -90,7 +90,7 @@ func (g *guard) enter(w http.ResponseWriter, r *http.Request) {
 
 // turnAway says what is missing, to a person as a page.
 func (g *guard) turnAway(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Sec-Fetch-Dest") != "document" && !strings.HasPrefix(r.Header.Get("Accept"), "text/html") {
+	if !isForPerson(r) {
 		control.Refuse(w, http.StatusUnauthorized, errNoSession)
 		return
 	}
@@ -104,6 +104,13 @@ func (g *guard) turnAway(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(http.StatusUnauthorized)
 	_, _ = io.WriteString(w, page) // who has gone needs no word
+}
+
+// isForPerson reports whether a browser shows the answer by itself. One that does not say so asks for
+// HTML, among others.
+func isForPerson(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Dest") == "document" || r.Header.Get("Sec-Fetch-Mode") == "navigate" ||
+		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 func (g *guard) isLetIn(r *http.Request) bool {

@@ -124,6 +124,23 @@ func TestLinkFromElsewhere(t *testing.T) {
 	}
 }
 
+// A browser that has not opened the link is told so on a page, a program in JSON.
+func TestWithoutLink(t *testing.T) {
+	s := newServer(t, nil)
+	for _, c := range []struct{ name, value, want string }{
+		{"Accept", "application/xhtml+xml,text/html;q=0.9,*/*;q=0.8", "text/html"},
+		{"Sec-Fetch-Mode", "navigate", "text/html"},
+		{"Accept", "*/*", "application/json"},
+	} {
+		w := request(s, "GET", "", nil, func(r *http.Request) {
+			r.Header = http.Header{c.name: {c.value}}
+		})
+		if got := w.Header().Get("Content-Type"); w.Code != http.StatusUnauthorized || !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s %s: %d, %s", c.name, c.value, w.Code, got)
+		}
+	}
+}
+
 // Who is not the page gets nothing, whatever the browser sends along.
 func TestGuard(t *testing.T) {
 	s := newServer(t, nil)

@@ -19,7 +19,7 @@ const (
 	// StateUp: there is a session, younger than sessionLife.
 	StateUp State = "up"
 	// StateHandshaking: there is none, and an initiation passed, either way, less
-	// than handshakeLife ago.
+	// than HandshakeLife ago.
 	StateHandshaking State = "handshaking"
 	// StateStale: there was a session. That is no fault: WireGuard makes a new one
 	// when there is something to send.
@@ -28,9 +28,9 @@ const (
 	StateNeverSeen State = "never-seen"
 )
 
-// handshakeLife is for how long an initiation is sent again and again
+// HandshakeLife is for how long an initiation is sent again and again
 // (RekeyAttemptTime in the WireGuard whitepaper, section 6.1).
-const handshakeLife = 90 * time.Second
+const HandshakeLife = 90 * time.Second
 
 // State returns the state of the facts' peer at time now, whose verdict is v.
 func (f *Facts) State(v *Verdict, now time.Time) State {
@@ -52,7 +52,7 @@ func (f *Facts) State(v *Verdict, now time.Time) State {
 // completed.
 func (p *Peer) Handshaking(now time.Time) bool {
 	for _, e := range []*probe.Event{p.Seen[probe.A2], p.Seen[probe.B1]} {
-		if e != nil && now.Sub(e.When()) < handshakeLife && e.When().After(p.Handshake.Established) {
+		if e != nil && now.Sub(e.When()) < HandshakeLife && e.When().After(p.Handshake.Established) {
 			return true
 		}
 	}

@@ -215,6 +215,10 @@ func TestRecordingInPlaceOfNode(t *testing.T) {
 		r.Peers[0].PeerName != "gateway" {
 		t.Errorf("doctor: status %d, %+v", status, r)
 	}
+	if status := s.Ask(s.A, &r, "doctor", "-r", path, "gateway"); status != 0 || len(r.Peers) != 1 {
+		t.Errorf("doctor of a peer: status %d, %+v", status, r)
+	}
+	sitetest.Fails(t, s.A, 1, `wg0 has no peer called "nobody"`, s.Wgnode, "doctor", "-r", path, "nobody")
 
 	// A fault, on both sides.
 	sitetest.NFT(s.H, "forward", "tcp dport 80 drop")

@@ -135,7 +135,8 @@ func TestKnowsNodesOfOthers(t *testing.T) {
 	}
 	says(t, s.A, 1, nobody("doctor"), "wgnode: no node of this user is running", "hint: to see the nodes of root: sudo wgnode doctor")
 	s.Up(s.A, s.ConfA)
-	for _, args := range [][]string{{"doctor"}, {"doctor", "wg0"}, {"explain", "wg0", "10.0.0.2"}, {"watch"}, {"trace", "wg0", "10.0.0.2"}} {
+	for _, args := range [][]string{{"doctor"}, {"doctor", "wg0"}, {"explain", "wg0", "10.0.0.2"}, {"watch"}, {"trace", "wg0", "10.0.0.2"},
+		{"top"}, {"top", "wg0"}, {"web"}, {"web", "wg0"}} {
 		says(t, s.A, 1, nobody(args...), "wgnode: wg0 belongs to root: only that user can query it\n",
 			"wgnode: hint: run it as root: sudo wgnode "+strings.Join(args, " ")+"\n")
 	}
