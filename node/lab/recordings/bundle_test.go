@@ -73,7 +73,8 @@ func TestBundle(t *testing.T) {
 	}
 	s.sameElsewhere(file, s.Web(), want)
 	// An address that is no peer's is not put down to the peer that fails.
-	if out, _, err := s.B.Try(s.Wgnode, "explain", "-r", file, "203.0.113.77:443", "--json"); err != nil || strings.Contains(out, `"psk-mismatch"`) {
+	out, _, err := s.B.Try(s.Wgnode, "explain", "-r", file, "203.0.113.77:443", "--json")
+	if err != nil || strings.Contains(out, `"psk-mismatch"`) {
 		t.Errorf("of an address that nobody has: %v\n%s", err, out)
 	}
 	for _, command := range []string{"doctor -r", "watch --json -r"} {

@@ -43,7 +43,7 @@ func TestTopAtATerminal(t *testing.T) {
 	see("icmp "+s.Inner(1)+" > "+s.Inner(2), "✓ A1      2", "✓ A6      2")
 	keys("Tab", "Enter")
 	see("explain wg0 "+s.Inner(2), "✓ healthy")
-	keys("Escape") // alone, or a terminal takes it for the beginning of another key
+	keys("Escape")                // alone, or a terminal takes it for the beginning of another key
 	see("Peers 1 of 1", "Flows ") // those of explain's own probes have come first
 	keys("/", "C-u", "proto udp", "Enter")
 	see("filter: proto udp", "nothing that matches yet")
