@@ -30,7 +30,7 @@ func forCommand(cmd *cobra.Command, err error) error {
 		return withHint(err, "name the one that is meant: "+commandOf(cmd)+" "+config.ShellQuote(name))
 	}
 	path, ok := errors.AsType[*fs.PathError](err)
-	told := slices.ContainsFunc(hints(err), func(hint string) bool { return strings.Contains(hint, "root") })
+	told := slices.ContainsFunc(hints(err), func(hint string) bool { return strings.Contains(hint, "sudo ") })
 	if !ok || !errors.Is(path, fs.ErrPermission) || os.Geteuid() == 0 || told {
 		return err
 	}
@@ -40,7 +40,7 @@ func forCommand(cmd *cobra.Command, err error) error {
 // findHints are for a word of the command line for which there is no file.
 func findHints(err error) []string {
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
-		return []string{"run it as root, or give the path of a file that this user can read"}
+		return []string{"without root, give the path of a file that this user can read"}
 	}
 	missing, ok := errors.AsType[*config.NotFoundError](err)
 	if !ok {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/node/web"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -122,9 +121,7 @@ func (o *webOptions) serve(cmd *cobra.Command, names []string, l net.Listener) e
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
 	opt := web.Options{Names: names, Recordings: o.files, Remote: o.remote,
-		Host: func(ctx context.Context) web.Host {
-			return node.NewHost(ctx, node.HostOptions{Kernel: node.KernelOptions{Sender: passSocket}})
-		},
+		Host:   func(ctx context.Context) web.Host { return newHost(ctx, cmd) },
 		Target: webTarget, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
 	if o.allow {
 		opt.Changes = &web.Changes{Fixes: fixes()}

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/overview"
+	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -79,5 +80,31 @@ func TestOverviewOfOne(t *testing.T) {
 	p := &got.Peers[0]
 	if p.PublicKey != f.peer || p.Name != f.name || p.State != diagnose.StateNeverSeen || !p.Idle || len(p.AllowedIPs) != 1 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// A handshake that we have only answered is none: the peer may not take the answer.
+func TestAnsweredIsNotComplete(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for _, c := range []struct {
+		answered, completed time.Time
+		want                diagnose.State
+	}{
+		{want: diagnose.StateNeverSeen},
+		{answered: ago(5 * time.Second), want: diagnose.StateHandshaking},
+		{answered: ago(5 * time.Minute), want: diagnose.StateNeverSeen},
+		{answered: ago(5 * time.Second), completed: ago(time.Minute), want: diagnose.StateUp},
+		{answered: ago(5 * time.Second), completed: ago(time.Hour), want: diagnose.StateHandshaking},
+		{answered: ago(time.Hour), completed: ago(time.Hour), want: diagnose.StateStale},
+	} {
+		ps := tunnel.PeerState{Key: key.Public{1}, Configured: true, Established: c.answered}
+		said := &uapi.Status{Peers: []uapi.PeerStatus{{PublicKey: ps.Key, LastHandshake: c.completed}}}
+		if got := stateNow(&ps, c.completed, now); got != c.want {
+			t.Errorf("answered %v, completed %v: %s, want %s", c.answered, c.completed, got, c.want)
+		}
+		if got := peersOf([]tunnel.PeerState{ps}, said, nil, nil)[0].Handshake; !got.Equal(c.completed) {
+			t.Errorf("handshake %v, want %v", got, c.completed)
+		}
 	}
 }
