@@ -213,8 +213,8 @@ func TestCommandsPage(t *testing.T) {
 		}
 	}
 	b.WriteString("\nWithout a command, `wgnode` lists the tunnels of this host, or prints the help if there are none. ")
-	b.WriteString("NAME can be omitted if only one tunnel runs. Commands that read a file, such as `up`, `run` and `check`, without NAME look " +
-		"for wgnode.toml in the current folder, or else for the only .conf in " +
+	b.WriteString("NAME can be omitted if only one tunnel runs. Commands that read a file, such as `up`, `run` and `check`, " +
+		"without NAME look for wgnode.toml in the current folder, or else for the only .conf in " +
 		"/etc/wireguard; a .toml there must be named.\n\n")
 	b.WriteString("## Flags that many commands have\n\n| flag | commands |\n|---|---|\n")
 	users := make(map[string][]string)
