@@ -59,19 +59,23 @@ func newTmux(t *testing.T, width, height int, script string) *tmux {
 	}
 	x := &tmux{t, filepath.Join(t.TempDir(), "s")}
 	x.run("-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), script)
-	t.Cleanup(func() { _ = x.command("kill-server").Run() }) // it ends by itself when the test's program has
+	t.Cleanup(func() { // by when the test's own context has ended
+		if out, err := x.command(context.Background(), "kill-server").CombinedOutput(); err != nil {
+			t.Errorf("end tmux: %v\n%s", err, out)
+		}
+	})
 	return x
 }
 
-func (x *tmux) command(args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(patience.Context(x.t), "tmux", append([]string{"-u", "-S", x.socket}, args...)...)
+func (x *tmux) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "tmux", append([]string{"-u", "-S", x.socket}, args...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	return cmd
 }
 
 func (x *tmux) run(args ...string) string {
 	x.t.Helper()
-	out, err := x.command(args...).CombinedOutput()
+	out, err := x.command(patience.Context(x.t), args...).CombinedOutput()
 	if err != nil {
 		x.t.Fatalf("tmux %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
