@@ -111,7 +111,7 @@ func faultsOfHost() []fault {
 			inject: func(s *site) { s.A.Sysctl("net.ipv6.conf.wg0.disable_ipv6", "1") }},
 		{code: diagnose.RouteBypassesTunnel, how: "MTU too small for IPv6", side: "A", at: "A1", says: "IPv6 needs 1280", mends: true, only: 6,
 			inject: func(s *site) { s.A.Run("ip", "link", "set", "wg0", "mtu", "1200") }},
-		{code: diagnose.NoReply, how: "the route has another source", side: "A", at: "A5", says: "is no address of wg0", mends: true,
+		{code: diagnose.NoReply, how: "the route has another source", side: "A", at: "A5", says: "is not an address of wg0", mends: true,
 			first: diagnose.DisallowedSource,
 			twin:  func(s *site) { ipA(s, "route", "replace", s.HLan().String(), "dev", "wg0", "src", s.Inner(1)) },
 			inject: func(s *site) {
