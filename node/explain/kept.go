@@ -113,18 +113,19 @@ func (k *Kept) rests() bool { return k != nil && k.within(max(KeptFresh, restTim
 // unless it rests. It waits for that up to wait; what is found out after that is for the next who
 // asks.
 func (k *Keeper) Kept(wait time.Duration) *Kept {
-	if last := k.last.Load(); !last.rests() {
-		done := k.refresh()
-		if wait > 0 {
+	last := k.last.Load()
+	if !last.rests() {
+		if done := k.refresh(); wait > 0 {
 			timer := time.NewTimer(wait)
 			defer timer.Stop()
 			select {
 			case <-done:
 			case <-timer.C:
 			}
+			last = k.last.Load()
 		}
 	}
-	if last := k.last.Load(); last.within(KeptTime) {
+	if last.within(KeptTime) {
 		return last
 	}
 	return nil
