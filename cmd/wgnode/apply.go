@@ -180,19 +180,3 @@ func isUpAsIn(ctx context.Context, cmd *cobra.Command, name, path string, quiet 
 	}
 	return true, warn(cmd, "%s is up, and as %s says: nothing was done", name, path)
 }
-
-// quietLines passes on what is wrong, and not what is done.
-type quietLines struct{ to io.Writer }
-
-// Write takes whole lines.
-func (q *quietLines) Write(b []byte) (int, error) {
-	for line := range strings.Lines(string(b)) {
-		if strings.HasPrefix(line, "[#]") {
-			continue
-		}
-		if _, err := io.WriteString(q.to, line); err != nil {
-			return 0, err
-		}
-	}
-	return len(b), nil
-}

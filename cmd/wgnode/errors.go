@@ -4,9 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
@@ -119,4 +125,22 @@ func hints(err error) (lines []string) {
 	}
 	add(mend(err))
 	return lines
+}
+
+// statusFault is the exit status of explain and doctor when they find a fault.
+const statusFault = exitStatus(2)
+
+// forCommand adds what any command is told alike of files that were not chosen, or that this user may
+// not read.
+func forCommand(cmd *cobra.Command, err error) error {
+	if open, ok := errors.AsType[*config.NotChosenError](err); ok {
+		name := strings.TrimSuffix(open.Files[0], filepath.Ext(open.Files[0]))
+		return withHint(err, "name the one that is meant: "+commandOf(cmd)+" "+config.ShellQuote(name))
+	}
+	path, ok := errors.AsType[*fs.PathError](err)
+	told := slices.ContainsFunc(hints(err), func(hint string) bool { return strings.Contains(hint, "sudo ") })
+	if !ok || !errors.Is(path, fs.ErrPermission) || os.Geteuid() == 0 || told {
+		return err
+	}
+	return withHint(err, asRoot(cmd))
 }

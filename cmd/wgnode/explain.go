@@ -2,27 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/render"
 )
-
-// statusFault is the exit status of explain and doctor when they find a fault.
-const statusFault = exitStatus(2)
 
 // explainOptions are the flags of explain.
 type explainOptions struct {
@@ -312,19 +305,6 @@ func verdictStatus(v *diagnose.Verdict) error {
 	return statusFault
 }
 
-func printReport(cmd *cobra.Command, report any, asJSON bool, text func() error) error {
-	if !asJSON {
-		return text()
-	}
-	enc := json.NewEncoder(cmd.OutOrStdout())
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(report); err != nil {
-		return fmt.Errorf("print report: %w", err)
-	}
-	return nil
-}
-
 func parseSource(s string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
 		return p.Masked(), nil
@@ -334,42 +314,6 @@ func parseSource(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("source %q: want an address or a prefix", s)
 	}
 	return netip.PrefixFrom(a, a.BitLen()), nil
-}
-
-// textOptions are those for what cmd prints to.
-func textOptions(cmd *cobra.Command) render.Options {
-	out := cmd.OutOrStdout()
-	o := render.Options{Options: eventtext.Options{Color: usesColor(out), ASCII: !utf8Locale()}}
-	if f, ok := out.(*os.File); ok && isTerminal(out) {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			o.Width = min(width, 120)
-		}
-	}
-	return o
-}
-
-// utf8Locale reports whether the user's locale has UTF-8, as locale(7) says
-// that programs should find out. With none set at all it is taken to.
-func utf8Locale() bool {
-	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		if v := os.Getenv(name); v != "" {
-			v = strings.ToUpper(v)
-			return strings.Contains(v, "UTF-8") || strings.Contains(v, "UTF8")
-		}
-	}
-	return true
-}
-
-// completeNodes offers the names of what can be looked at as first argument.
-func completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	names, err := lookable()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // timeouts says how long explain and trace wait unless told otherwise.

@@ -197,18 +197,3 @@ func explainRefusal(err error, stack bool) error {
 	}
 	return withHint(err, startHints(err)...)
 }
-
-// duringStart returns a context that also ends with what a terminal sends besides
-// Ctrl-C: when it closes, and for Ctrl-\. They must not end this process half-way.
-func duringStart(ctx context.Context) (context.Context, context.CancelFunc) {
-	signals := []os.Signal{syscall.SIGQUIT}
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
-		signals = append(signals, syscall.SIGHUP)
-	}
-	return signal.NotifyContext(ctx, signals...)
-}
-
-// interrupted returns a context that ends with SIGINT or SIGTERM.
-func interrupted(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-}

@@ -3,17 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
-	"strings"
-
-	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/node"
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/port"
 	nameservers "github.com/wgnode/wgnode/node/resolver"
@@ -21,48 +14,6 @@ import (
 )
 
 // What the errors of the packages below say happened; here is what to type.
-
-// forCommand adds what any command is told alike of files that were not chosen, or that this user may
-// not read.
-func forCommand(cmd *cobra.Command, err error) error {
-	if open, ok := errors.AsType[*config.NotChosenError](err); ok {
-		name := strings.TrimSuffix(open.Files[0], filepath.Ext(open.Files[0]))
-		return withHint(err, "name the one that is meant: "+commandOf(cmd)+" "+config.ShellQuote(name))
-	}
-	path, ok := errors.AsType[*fs.PathError](err)
-	told := slices.ContainsFunc(hints(err), func(hint string) bool { return strings.Contains(hint, "sudo ") })
-	if !ok || !errors.Is(path, fs.ErrPermission) || os.Geteuid() == 0 || told {
-		return err
-	}
-	return withHint(err, asRoot(cmd))
-}
-
-// findHints are for a word of the command line for which there is no file.
-func findHints(err error) []string {
-	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
-		return []string{"without root, give the path of a file that this user can read"}
-	}
-	missing, ok := errors.AsType[*config.NotFoundError](err)
-	if !ok {
-		return nil
-	}
-	file := filepath.Join(config.Dir, missing.Word+".conf")
-	switch {
-	case missing.Name != "":
-		return []string{fmt.Sprintf("%s is the file of %s: give the name alone", filepath.Join(config.Dir, missing.Word), missing.Name)}
-	case len(missing.Tried) > 0:
-		return knownConfigs()
-	}
-	return rename(file, filepath.Join(config.Dir, missing.Word[:config.MaxName]+".conf"))
-}
-
-// rename says how to give a file another name, if it is there.
-func rename(file, as string) []string {
-	if !fileExists(file) {
-		return nil
-	}
-	return []string{"rename the file: mv " + config.ShellQuote(file) + " " + config.ShellQuote(as)}
-}
 
 // resolverHints are for a file of name servers that cannot be changed.
 func resolverHints(e *nameservers.FixedError) []string {
@@ -75,25 +26,6 @@ func resolverHints(e *nameservers.FixedError) []string {
 		"in a container: mount a file that can be written, as -v ./resolv.conf:" + e.Path + " does",
 		without + ", and give them to the container with --dns",
 	}
-}
-
-// knownConfigs says which words would do.
-func knownConfigs() []string {
-	names := slices.Concat(namesIn(config.Dir, ".conf", ""), namesIn(config.Dir, ".toml", ""))
-	slices.Sort(names)
-	if names = slices.Compact(names); len(names) == 0 {
-		return []string{"give the path of a file, such as ./wg0.conf, or put it into " + config.Dir}
-	}
-	return []string{config.Dir + " has configurations for " + strings.Join(names, ", ")}
-}
-
-// whileStopped is err with what to type, if it is that a node's process is stopped;
-// else nil.
-func whileStopped(err error) error {
-	if e, ok := errors.AsType[*node.StoppedError](err); ok {
-		return withHint(err, fmt.Sprintf("let it go on: kill -CONT %d", e.PID))
-	}
-	return nil
 }
 
 // startHints are for what keeps a tunnel from coming up.
@@ -181,9 +113,4 @@ func portHints(e *port.InUseError) []string {
 		return []string{fmt.Sprintf("root sees who has it: sudo ss -lp sport = :%d", e.Port)}
 	}
 	return []string{"choose another port, or end that program"}
-}
-
-func fileExists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

@@ -80,13 +80,6 @@ func printSecret(cmd *cobra.Command, secret string) error {
 	return err
 }
 
-// worldAccessible reports whether f is a file (no pipe, no terminal) that
-// users other than its owner and group may read, write or execute.
-func worldAccessible(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0
-}
-
 // The words are wg's, capital letters included.
 var (
 	//lint:ignore ST1005 see above

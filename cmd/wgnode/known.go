@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -214,3 +215,20 @@ func foreign(cmd *cobra.Command, k *node.Known) error {
 	}
 	return withHint(err, "run it as that user: sudo -u "+config.ShellQuote(owner)+" "+variable+commandOf(cmd))
 }
+
+// whileStopped is err with what to type, if it is that a node's process is stopped;
+// else nil.
+func whileStopped(err error) error {
+	if e, ok := errors.AsType[*node.StoppedError](err); ok {
+		return withHint(err, fmt.Sprintf("let it go on: kill -CONT %d", e.PID))
+	}
+	return nil
+}
+
+// noTunnel is the error for a name that may be an interface, but not a tunnel's.
+func noTunnel(name string) error {
+	return withHint(fmt.Errorf("`%s' is not a WireGuard interface", name), "`wgnode show interfaces` lists those there are")
+}
+
+// anyPeer stands in for a node's peers where only the rest of a filter counts.
+func anyPeer(string) ([]probe.PeerID, error) { return []probe.PeerID{1}, nil }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -105,14 +104,4 @@ func completeKernel(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 		return nil, cobra.ShellCompDirectiveError
 	}
 	return without(names, args), cobra.ShellCompDirectiveNoFileComp
-}
-
-// without is names less those of left.
-func without(names, left []string) (rest []string) {
-	for _, name := range names {
-		if !slices.Contains(left, name) {
-			rest = append(rest, name)
-		}
-	}
-	return rest
 }

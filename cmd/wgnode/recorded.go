@@ -13,74 +13,13 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/filter"
-	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // This file is about commands that read a recording in place of a running node.
 
-var errFileAndName = errors.New("-r replaces NAME and flags that are about a running node")
-
 // errFixRecording: a recording is of the past, and perhaps of another host.
 var errFixRecording = errors.New("--fix needs a running node: a recording does not say what this host is like now")
-
-// readFlag gives a command the flag -r.
-func readFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVarP(file, "read", "r", "", "read the recording or bundle `FILE` instead of a running node; \"-\" is standard input")
-	_ = cmd.MarkFlagFilename("read", "pcapng", "gz") // fails only for a flag that is not there
-}
-
-// withRecording opens a recording and has use read it to its end. It warns of what
-// the recording lacks.
-func withRecording(cmd *cobra.Command, path string, use func(*recording.Reader) error) error {
-	r, done, err := openRecording(cmd, path)
-	if err != nil {
-		return withHint(err, recordingHints(err)...)
-	}
-	defer done()
-	err = use(r)
-	var found exitStatus // a fault, which is no failure
-	if err != nil && !errors.As(err, &found) {
-		return withHint(fmt.Errorf("%s: %w", path, err), recordingHints(err)...)
-	}
-	if n := r.Loss().Events; n > 0 {
-		err = errors.Join(err, warn(cmd, "%s", missingEvents(n, "written")))
-	}
-	if n := r.Loss().Drops; n > 0 {
-		err = errors.Join(err, warn(cmd, "%s", missingDrops(n)))
-	}
-	if !r.Complete() {
-		err = errors.Join(err, warn(cmd, "%s has no end: it was cut off, or is still being written", path))
-	}
-	return err
-}
-
-// openRecording opens a file, or standard input.
-func openRecording(cmd *cobra.Command, path string) (r *recording.Reader, done func(), err error) {
-	if path == "-" {
-		in, err := recording.Unwrap(cmd.InOrStdin())
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
-		}
-		r, err := recording.NewReader(in)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
-		}
-		return r, func() {}, nil
-	}
-	f, err := recording.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	return f.Reader, func() { _ = f.Close() }, nil // it was only read
-}
-
-func warn(cmd *cobra.Command, format string, args ...any) error {
-	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: %s\n", harmless.Line(fmt.Sprintf(format, args...))); err != nil {
-		return fmt.Errorf("warn: %w", err)
-	}
-	return nil
-}
 
 // watchRecording prints the events of a recording, as watch does.
 func watchRecording(cmd *cobra.Command, path string, req control.WatchRequest) error {
@@ -205,12 +144,4 @@ func printDoctorOf(cmd *cobra.Command, report *diagnose.DoctorReport, peer strin
 		return err
 	}
 	return printDoctor(cmd, report, asJSON, whole || peer != "")
-}
-
-// recordingHints say what to do about a file that is not a recording.
-func recordingHints(err error) []string {
-	if errors.Is(err, recording.ErrForeign) {
-		return []string{"`wgnode record NAME -w FILE` makes one"}
-	}
-	return nil
 }

@@ -296,20 +296,3 @@ func listTunnels(cmd *cobra.Command) error {
 func completeStatus(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return completeKnown(args, func(*node.Known) bool { return true })
 }
-
-// completePeerFlag offers the names of the peers of the tunnel that is named, or of all.
-func completePeerFlag(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
-	names := args
-	if len(names) == 0 {
-		names, _ = lookable() // nobody wants an error message in the line that is being typed
-	}
-	var words []string
-	for _, name := range names {
-		for _, word := range peerNames(cmd, name) {
-			if strings.HasPrefix(word, begin) { // a shell need not read ten thousand
-				words = append(words, word)
-			}
-		}
-	}
-	return words, cobra.ShellCompDirectiveNoFileComp
-}

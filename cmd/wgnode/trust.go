@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -58,18 +55,4 @@ func readlink(path string) string {
 		return path
 	}
 	return target
-}
-
-// warnOfOthers says on w if others than root and this user can change a file that
-// one of wg(8)'s commands reads. wg takes it, and so does wgnode; nothing in it is
-// a command.
-func warnOfOthers(w io.Writer, path string) {
-	f, err := safefile.Open(path, safefile.Mine())
-	if err == nil {
-		_ = f.Close() // nothing was written
-	}
-	if doubt, ok := errors.AsType[*safefile.Untrusted](err); ok {
-		// What it warns of is done all the same.
-		_, _ = fmt.Fprintf(w, "Warning: `%s' can be changed by others: %v\n", path, doubt)
-	}
 }

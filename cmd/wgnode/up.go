@@ -161,22 +161,6 @@ func (f *upFlags) listen(cmd *cobra.Command) (at config.Listen, err error) {
 	return metricsAt(cmd, f.metrics, f.metricsHosts)
 }
 
-// metricsAt reads --metrics and --metrics-host.
-func metricsAt(cmd *cobra.Command, addr string, hosts []string) (at config.Listen, err error) {
-	for i, host := range hosts {
-		if hosts[i], err = config.ParseHost(host); err != nil {
-			return at, newUsageError(cmd, fmt.Errorf("--metrics-host: %w", err))
-		}
-	}
-	if addr == "" {
-		return at, nil
-	}
-	if at, err = config.ParseListen(addr); err != nil {
-		return at, newUsageError(cmd, fmt.Errorf("--metrics: %w", err))
-	}
-	return at, nil
-}
-
 // settle finds out whether there is to be an interface.
 func (f *upFlags) settle(cmd *cobra.Command, args []string) error {
 	services, err := f.services.services()
@@ -315,9 +299,4 @@ func notUp(cmd *cobra.Command, name string) error {
 		return withHint(fmt.Errorf("`%s' is not a WireGuard interface that wgnode brought up", name), "to take it down: wg-quick down "+name)
 	}
 	return noTunnel(name)
-}
-
-// noTunnel is the error for a name that may be an interface, but not a tunnel's.
-func noTunnel(name string) error {
-	return withHint(fmt.Errorf("`%s' is not a WireGuard interface", name), "`wgnode show interfaces` lists those there are")
 }

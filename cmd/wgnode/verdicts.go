@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/rules"
 	"github.com/wgnode/wgnode/probe/render"
@@ -18,9 +17,6 @@ import (
 
 // The codes of verdicts are topics of `wgnode help`, and `wgnode explain CODE` says the
 // same. Their texts are those of the declarations in probe/diagnose.
-
-// verdictsTopic is the topic of help that lists all codes.
-const verdictsTopic = "verdicts"
 
 // codeArgument returns the code that explain is asked about instead of a destination: a
 // single word that is one, without any flag that asks for traffic. A host of that name is
@@ -32,12 +28,6 @@ func codeArgument(cmd *cobra.Command, args []string) (diagnose.Code, bool) {
 		return "", false
 	}
 	return knownCode(args[0])
-}
-
-func knownCode(word string) (diagnose.Code, bool) {
-	code := diagnose.Code(strings.ToLower(word))
-	_, ok := code.Doc()
-	return code, ok
 }
 
 // codeReport is what there is to know about a code, as JSON has it.
@@ -76,41 +66,6 @@ func listCodes(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// likeCode is a hint for a word that is not a code but looks like one, "" if it does not.
-// command is what to type before a code.
-func likeCode(word, command string) string {
-	var names, have []string
-	for _, c := range diagnose.Codes() {
-		names = append(names, string(c))
-		if len(word) >= 3 && slices.Contains(strings.Split(string(c), "-"), strings.ToLower(word)) {
-			have = append(have, string(c))
-		}
-	}
-	if near := config.Nearest(word, names); near != "" {
-		return fmt.Sprintf("did you mean the verdict `%s %s`?", command, near)
-	}
-	if len(have) > 0 {
-		return fmt.Sprintf("verdicts with %q in their names: %s", word, strings.Join(have, ", "))
-	}
-	return ""
-}
-
-// completeCodes offers the codes that begin with a word that is begun, with their titles.
-// Before a letter is typed they would bury the rest.
-func completeCodes(toComplete string) []string {
-	if toComplete == "" {
-		return nil
-	}
-	var offered []string
-	for _, c := range diagnose.Codes() {
-		if strings.HasPrefix(string(c), toComplete) {
-			doc, _ := c.Doc()
-			offered = append(offered, cobra.CompletionWithDesc(string(c), doc.Title))
-		}
-	}
-	return offered
 }
 
 // helpOfCodes gives cobra's help command the codes as further topics.

@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"os"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -55,67 +52,12 @@ func completeDevice(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// getStatus asks the device, and gives the reason of a failure as the errno
-// that wg would find.
-func getStatus(name string) (*uapi.Status, syscall.Errno) {
-	errno := served(name)
-	if errno != 0 && len(name) >= unix.IFNAMSIZ {
-		errno = syscall.ENAMETOOLONG // as wg says since 2023: no interface can have the name
-	}
-	if errno != 0 {
-		return nil, errno
-	}
-	status, err := uapi.Get(name)
-	return status, errnoOf(err)
-}
-
 // applyChange changes the device, with the same reasons of a failure.
 func applyChange(name string, c *uapi.Change) syscall.Errno {
 	if errno := served(name); errno != 0 {
 		return errno
 	}
 	return errnoOf(c.Apply(name))
-}
-
-// served looks whether there is a userspace device of that name.
-func served(name string) syscall.Errno {
-	conn, err := uapi.Dial(name)
-	if errors.Is(err, fs.ErrPermission) {
-		return syscall.EACCES // wg would go on to ask the kernel, which knows nothing of it
-	}
-	if err != nil {
-		return kernelErrno(name)
-	}
-	// This connection only told that somebody serves the socket.
-	_ = conn.Close()
-	return 0
-}
-
-// errnoOf finds the reason in the error of a request.
-func errnoOf(err error) syscall.Errno {
-	var errno syscall.Errno
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &errno):
-		return errno
-	}
-	return syscall.EPROTO
-}
-
-// kernelErrno is why the kernel, which wg asks about a name that no userspace
-// device has, would not answer either.
-func kernelErrno(name string) syscall.Errno {
-	if _, err := netlink.GenlFamilyGet("wireguard"); err != nil {
-		return syscall.EPROTONOSUPPORT // no WireGuard in this kernel
-	}
-	if os.Geteuid() != 0 {
-		return syscall.EPERM
-	}
-	if _, err := net.InterfaceByName(name); err == nil {
-		return syscall.EOPNOTSUPP
-	}
-	return syscall.ENODEV
 }
 
 func missingHint(name string) string {
@@ -140,4 +82,18 @@ func missingHint(name string) string {
 func strerror(errno syscall.Errno) string {
 	text := errno.Error()
 	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// warnOfOthers says on w if others than root and this user can change a file that
+// one of wg(8)'s commands reads. wg takes it, and so does wgnode; nothing in it is
+// a command.
+func warnOfOthers(w io.Writer, path string) {
+	f, err := safefile.Open(path, safefile.Mine())
+	if err == nil {
+		_ = f.Close() // nothing was written
+	}
+	if doubt, ok := errors.AsType[*safefile.Untrusted](err); ok {
+		// What it warns of is done all the same.
+		_, _ = fmt.Fprintf(w, "Warning: `%s' can be changed by others: %v\n", path, doubt)
+	}
 }

@@ -73,3 +73,19 @@ func routeLine(line string) (alike, prefix string) {
 	}
 	return strings.Join(words, " "), prefix
 }
+
+// quietLines passes on what is wrong, and not what is done.
+type quietLines struct{ to io.Writer }
+
+// Write takes whole lines.
+func (q *quietLines) Write(b []byte) (int, error) {
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "[#]") {
+			continue
+		}
+		if _, err := io.WriteString(q.to, line); err != nil {
+			return 0, err
+		}
+	}
+	return len(b), nil
+}

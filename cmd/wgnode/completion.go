@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,8 +9,6 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/safefile"
-	"github.com/wgnode/wgnode/probe"
 )
 
 // completeConfigs completes the first argument with the names that have a
@@ -31,11 +26,6 @@ func completeConfigs(_ *cobra.Command, args []string, toComplete string) ([]stri
 		return []string{"conf", "toml"}, cobra.ShellCompDirectiveFilterFileExt
 	}
 	return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
-}
-
-// completeFile leaves it to the shell.
-func completeFile(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return nil, cobra.ShellCompDirectiveDefault
 }
 
 // completeDown offers what there is to take down, also the dead.
@@ -84,47 +74,33 @@ func namesIn(dir, suffix, prefix string) []string {
 	return names
 }
 
-// findConfig returns the absolute path of the configuration that args name, or
-// of the one that needs no naming.
-func findConfig(args []string) (string, error) {
-	arg := ""
+// completeNodes offers the names of what can be looked at as first argument.
+func completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
-		arg = args[0]
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	path, err := config.Find(arg)
+	names, err := lookable()
 	if err != nil {
-		return "", withHint(err, findHints(err)...)
+		return nil, cobra.ShellCompDirectiveError
 	}
-	return filepath.Abs(path)
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// loadConfig is config.Load until ctx ends.
-func loadConfig(ctx context.Context, path string) (*config.Config, error) {
-	cfg, err := config.Read(path)
-	if err == nil {
-		err = cfg.Resolve(ctx)
+// completePeerFlag offers the names of the peers of the tunnel that is named, or of all.
+func completePeerFlag(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
+	names := args
+	if len(names) == 0 {
+		names, _ = lookable() // nobody wants an error message in the line that is being typed
 	}
-	return cfg, withHint(err, keyHints(err)...)
-}
-
-// keyHints says how the keys are made that a configuration lacks, as an example
-// does that was not edited yet.
-func keyHints(err error) []string {
-	var faults config.Errors
-	if _, foreign := errors.AsType[*safefile.Untrusted](err); foreign || !errors.As(err, &faults) {
-		return nil // where there is a key that others could change, another one is no cure
+	var words []string
+	for _, name := range names {
+		for _, word := range peerNames(cmd, name) {
+			if strings.HasPrefix(word, begin) { // a shell need not read ten thousand
+				words = append(words, word)
+			}
+		}
 	}
-	at := func(names ...string) bool {
-		return slices.ContainsFunc(faults, func(e *config.Error) bool { return slices.Contains(names, e.Key) })
-	}
-	var hints []string
-	if at("PrivateKey", "private_key", "private_key_file") {
-		hints = append(hints, "`wgnode genkey` makes a private key; it stays on this host")
-	}
-	if at("PublicKey", "public_key") {
-		hints = append(hints, "a peer's public key is what `wgnode pubkey` on its host prints when given its private key")
-	}
-	return hints
+	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
 // peerNames returns what the peers of a tunnel can be called by, for completion.
@@ -144,5 +120,12 @@ func peerNames(cmd *cobra.Command, name string) []string {
 	return words
 }
 
-// anyPeer stands in for a node's peers where only the rest of a filter counts.
-func anyPeer(string) ([]probe.PeerID, error) { return []probe.PeerID{1}, nil }
+// without is names less those of left.
+func without(names, left []string) (rest []string) {
+	for _, name := range names {
+		if !slices.Contains(left, name) {
+			rest = append(rest, name)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/node/config"
+)
+
+// metricsAt reads --metrics and --metrics-host.
+func metricsAt(cmd *cobra.Command, addr string, hosts []string) (at config.Listen, err error) {
+	for i, host := range hosts {
+		if hosts[i], err = config.ParseHost(host); err != nil {
+			return at, newUsageError(cmd, fmt.Errorf("--metrics-host: %w", err))
+		}
+	}
+	if addr == "" {
+		return at, nil
+	}
+	if at, err = config.ParseListen(addr); err != nil {
+		return at, newUsageError(cmd, fmt.Errorf("--metrics: %w", err))
+	}
+	return at, nil
+}
+
+// completeFile leaves it to the shell.
+func completeFile(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveDefault
+}
