@@ -30,10 +30,12 @@ type bundleOptions struct {
 	anonymize, json bool
 	length          time.Duration
 	explain         string
+	version         string // of this program
 }
 
-func newBundleCommand() *cobra.Command {
-	var o bundleOptions
+// newBundleCommand returns the command; version is this program's, for the report.
+func newBundleCommand(version string) *cobra.Command {
+	o := bundleOptions{version: version}
 	cmd := &cobra.Command{
 		Use:   "bundle [CONF|NAME]",
 		Short: "Collect what a bug report needs into one file, without secrets",
@@ -142,7 +144,7 @@ func (o *bundleOptions) subject(ctx context.Context, cmd *cobra.Command, args []
 	if err != nil {
 		return nil, err
 	}
-	s := &bundle.Subject{Name: name, Version: buildVersion(), For: o.length}
+	s := &bundle.Subject{Name: name, Version: o.version, For: o.length}
 	s.Client, s.Refused = dialNode(cmd, name)
 	if s.Refused != nil {
 		s.Client = nil

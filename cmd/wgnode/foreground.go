@@ -86,7 +86,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *report
 	if err != nil {
 		return err
 	}
-	log, steps := slog.New(handler), newStepLines(cmd, f)
+	log, steps := slog.New(handler), newStepLines(cmd, f.quiet, f.verbose)
 	defer steps.flush()
 	services, err := f.services.services()
 	if err != nil {

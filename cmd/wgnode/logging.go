@@ -96,15 +96,15 @@ type stepLines struct {
 }
 
 // newStepLines are those of a node that cmd brings up.
-func newStepLines(cmd *cobra.Command, f *upFlags) *stepLines {
+func newStepLines(cmd *cobra.Command, quiet, verbose bool) *stepLines {
 	s := &stepLines{to: cmd.ErrOrStderr()}
 	if isJournal(s.to) {
 		s.to = &journalLines{s.to}
 	}
 	switch {
-	case f.quiet:
+	case quiet:
 		s.to = &quietLines{s.to}
-	case !f.verbose:
+	case !verbose:
 		s.fold = &foldedLines{to: s.to}
 		s.to = s.fold
 	}

@@ -35,6 +35,24 @@ type persona struct {
 	args           []string
 	in             io.Reader
 	stdout, stderr io.Writer
+	// root has wgnode's own commands.
+	root func() *cobra.Command
+}
+
+// Run runs the program that args name, as os.Args do: wgnode, whose commands root has, or the
+// one that it stands in for. It returns the exit status.
+func Run(args []string, stdin io.Reader, stdout, stderr io.Writer, root func() *cobra.Command) int {
+	p := persona{name: "wgnode", in: stdin, stdout: stdout, stderr: stderr, root: root}
+	if len(args) == 0 {
+		return p.execute(root())
+	}
+	p.args = args[1:]
+	name := filepath.Base(args[0])
+	if stand, ok := personas[name]; ok {
+		p.name = name
+		return stand(&p)
+	}
+	return p.execute(root(), p.args...)
 }
 
 // execute runs a command of root.
@@ -55,9 +73,9 @@ func (p *persona) execute(root *cobra.Command, args ...string) int {
 func (p *persona) wireguardGo() int {
 	p.name = "wgnode"
 	if len(p.args) == 1 && p.args[0] == "--version" {
-		return p.execute(newRootCommand(), "version")
+		return p.execute(p.root(), "version")
 	}
-	return p.execute(newRootCommand(), append([]string{"device"}, p.args...)...)
+	return p.execute(p.root(), append([]string{"device"}, p.args...)...)
 }
 
 // newWgCommand has wg(8)'s commands, which take no flags.
@@ -133,7 +151,7 @@ func (p *persona) wgQuick() int {
 			return reportAs(p.stderr, p.name, fmt.Errorf("`%s' already exists", name), false)
 		}
 	}
-	return p.execute(newRootCommand(), command, "--", path)
+	return p.execute(p.root(), command, "--", path)
 }
 
 // say prints what a program says about its usage.

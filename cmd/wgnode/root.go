@@ -7,6 +7,7 @@ import (
 // newRootCommand builds the whole tree of commands. Each call builds a new one,
 // because a cobra command keeps the flags of the run before.
 func newRootCommand() *cobra.Command {
+	built := buildVersion()
 	root := &cobra.Command{
 		Use:   "wgnode",
 		Short: "A userspace WireGuard node that explains itself",
@@ -16,7 +17,7 @@ to change. It does the same for the kernel's WireGuard.
 
 Without a command it shows the tunnels of this host and their peers at a glance, as
 "wgnode status" does.`,
-		Version: buildVersion(),
+		Version: built,
 		// report prints errors, once and in our form.
 		SilenceErrors:              true,
 		Args:                       unknownCommand,
@@ -57,7 +58,7 @@ Without a command it shows the tunnels of this host and their peers at a glance,
 		newTraceCommand(),
 		newPingCommand(),
 		newMergeCommand(),
-		newBundleCommand(),
+		newBundleCommand(built),
 		newWebCommand(),
 		newGenkeyCommand(),
 		newGenpskCommand(),

@@ -67,49 +67,6 @@ func TestNoCodeIsACommand(t *testing.T) {
 	}
 }
 
-// A code stands alone. With anything that asks for traffic a word is a destination, or
-// the name of a tunnel.
-func TestCodeArgument(t *testing.T) {
-	for _, c := range []struct {
-		args string
-		code diagnose.Code // "": a destination
-	}{
-		{args: "psk-mismatch", code: diagnose.PSKMismatch},
-		{args: "--json idle", code: diagnose.Idle},
-		{args: "wg0 idle"},
-		{args: "idle 10.0.0.2"},
-		{args: "idle:80"},
-		{args: "idle --passive"},
-		{args: "-r wg0.pcapng idle"},
-		{args: "192.0.2.1"},
-	} {
-		cmd := newExplainCommand()
-		if err := cmd.ParseFlags(strings.Fields(c.args)); err != nil {
-			t.Fatal(err)
-		}
-		code, ok := codeArgument(cmd, cmd.Flags().Args())
-		if ok != (c.code != "") || ok && code != c.code {
-			t.Errorf("%s: %q, %v; want %q", c.args, code, ok, c.code)
-		}
-	}
-}
-
-// What is not a code but looks like one is hinted at.
-func TestLikeCode(t *testing.T) {
-	for word, want := range map[string]string{
-		"psk-missmatch":  "did you mean the verdict `wgnode help psk-mismatch`?",
-		"NO-RESPONES":    "did you mean the verdict `wgnode help no-response`?",
-		"mtu":            `verdicts with "mtu" in their names: mtu-blackhole, mtu-too-large`,
-		"example.com":    "",
-		"no":             "",
-		"192.168.200.22": "",
-	} {
-		if got := likeCode(word, "wgnode help"); got != want {
-			t.Errorf("%s: %q, want %q", word, got, want)
-		}
-	}
-}
-
 // The shell completes codes once a letter is typed.
 func TestCompleteCodes(t *testing.T) {
 	for _, command := range []string{"help", "explain"} {
