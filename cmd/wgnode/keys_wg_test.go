@@ -27,7 +27,7 @@ func TestPubkeyLikeWg(t *testing.T) {
 		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 			t.Fatal(err)
 		}
-		status := run([]string{"wgnode", "pubkey"}, strings.NewReader(input), &out, &errOut)
+		status := runProgram([]string{"wgnode", "pubkey"}, strings.NewReader(input), &out, &errOut)
 		wantErr := strings.Replace(wgErr.String(), "wg: ", "wgnode: ", 1)
 		if status != cmd.ProcessState.ExitCode() || out.String() != wgOut.String() || errOut.String() != wantErr {
 			t.Errorf("%q: status %d, %q, %q; wg: status %d, %q, %q",

@@ -188,7 +188,7 @@ type result struct {
 
 func runWgnode(args []string) result {
 	var out, errOut bytes.Buffer
-	status := run(append([]string{"wgnode"}, args...), strings.NewReader(""), &out, &errOut)
+	status := runProgram(append([]string{"wgnode"}, args...), strings.NewReader(""), &out, &errOut)
 	return result{out.String(), errOut.String(), status}
 }
 

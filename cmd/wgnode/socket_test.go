@@ -39,10 +39,8 @@ func TestProcessOf(t *testing.T) {
 		if err == nil {
 			continue
 		}
-		hinted, _ := err.(*errHint)
-		if !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "--as "+c.as) || (hinted != nil) != (c.hint != "") ||
-			hinted != nil && strings.Join(hinted.hints, "") != c.hint {
-			t.Errorf("%s: %v, %+v", c.name, err, hinted)
+		if !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "--as "+c.as) || strings.Join(hints(err), "") != c.hint {
+			t.Errorf("%s: %v, %q", c.name, err, hints(err))
 		}
 	}
 }
