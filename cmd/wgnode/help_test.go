@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/wgnode/wgnode/cmd/internal/cli"
 )
 
 // TestHelpFitsTerminal wants the help of every command in 80 columns.
@@ -19,7 +21,7 @@ func TestHelpFitsTerminal(t *testing.T) {
 			t.Fatalf("%v: status %d\n%s", line, status, errOut.String())
 		}
 		for text := range strings.Lines(out.String()) {
-			if text = strings.TrimSuffix(text, "\n"); utf8.RuneCountInString(text) > helpWidth {
+			if text = strings.TrimSuffix(text, "\n"); utf8.RuneCountInString(text) > cli.HelpWidth {
 				t.Errorf("%v: %d columns: %s", line, utf8.RuneCountInString(text), text)
 			}
 		}

@@ -19,16 +19,18 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"github.com/wgnode/wgnode/cmd/internal/cli"
 )
 
 func main() {
-	os.Exit(report(os.Stderr, generate(os.Args[1:])))
+	os.Exit(cli.Report(os.Stderr, generate(os.Args[1:])))
 }
 
 // generate writes FOLDER/man and FOLDER/completion.
 func generate(args []string) error {
 	if len(args) != 1 {
-		return withHint(errors.New("want one folder, for man and completion"), "`make man` knows where they go")
+		return cli.WithHint(errors.New("want one folder, for man and completion"), "`make man` knows where they go")
 	}
 	manual, completion := filepath.Join(args[0], "man"), filepath.Join(args[0], "completion")
 	for _, dir := range []string{manual, completion} {

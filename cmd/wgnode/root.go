@@ -2,6 +2,16 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/cmd/internal/cli"
+	"github.com/wgnode/wgnode/cmd/internal/conffile"
+	"github.com/wgnode/wgnode/cmd/internal/daemon"
+	"github.com/wgnode/wgnode/cmd/internal/diagnosis"
+	"github.com/wgnode/wgnode/cmd/internal/inspect"
+	"github.com/wgnode/wgnode/cmd/internal/lifecycle"
+	"github.com/wgnode/wgnode/cmd/internal/naming"
+	"github.com/wgnode/wgnode/cmd/internal/traffic"
+	"github.com/wgnode/wgnode/cmd/internal/wgtool"
 )
 
 // newRootCommand builds the whole tree of commands. Each call builds a new one,
@@ -18,10 +28,10 @@ to change. It does the same for the kernel's WireGuard.
 Without a command it shows the tunnels of this host and their peers at a glance, as
 "wgnode status" does.`,
 		Version: built,
-		// report prints errors, once and in our form.
+		// cli.Report prints errors, once and in our form.
 		SilenceErrors:              true,
-		Args:                       unknownCommand,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return listTunnels(cmd) },
+		Args:                       cli.UnknownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return inspect.ListTunnels(cmd) },
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
 	}
@@ -29,57 +39,57 @@ Without a command it shows the tunnels of this host and their peers at a glance,
 	// Most arguments and values are no files. Those that are say so.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
-		newInitCommand(),
-		newUpCommand(),
-		newDownCommand(),
-		newRecoverCommand(),
-		newUndoCommand(),
-		newRunCommand(),
-		newExecCommand(),
-		newReloadCommand(),
-		newApplyCommand(),
-		newCheckCommand(),
-		newPeerCommand(),
-		newGuardCommand(),
-		newSocketCommand(),
-		newMendHereCommand(),
-		newConnectCommand(),
-		newDeviceCommand(),
-		newWatchCommand(),
-		newTopCommand(),
-		newDropsCommand(),
-		newMonitorCommand(),
-		newRecordCommand(),
-		newDemoCommand(),
-		newExplainCommand(),
-		newStatusCommand(),
-		newDoctorCommand(),
-		newHistoryCommand(),
-		newTraceCommand(),
-		newPingCommand(),
-		newMergeCommand(),
-		newBundleCommand(built),
-		newWebCommand(),
-		newGenkeyCommand(),
-		newGenpskCommand(),
-		newPubkeyCommand(),
-		newShowCommand(),
-		newShowconfCommand(),
-		newSetCommand(),
-		newSetconfCommand(),
-		newAddconfCommand(),
-		newSyncconfCommand(),
-		newStripCommand(),
-		newSaveCommand(),
-		newConvertCommand(),
+		conffile.NewInitCommand(),
+		lifecycle.NewUpCommand(),
+		lifecycle.NewDownCommand(),
+		lifecycle.NewRecoverCommand(),
+		diagnosis.NewUndoCommand(),
+		lifecycle.NewRunCommand(),
+		lifecycle.NewExecCommand(),
+		lifecycle.NewReloadCommand(),
+		lifecycle.NewApplyCommand(),
+		conffile.NewCheckCommand(),
+		conffile.NewPeerCommand(),
+		daemon.NewGuardCommand(),
+		naming.NewSocketCommand(),
+		diagnosis.NewMendHereCommand(),
+		lifecycle.NewConnectCommand(),
+		lifecycle.NewDeviceCommand(),
+		traffic.NewWatchCommand(),
+		inspect.NewTopCommand(),
+		traffic.NewDropsCommand(),
+		lifecycle.NewMonitorCommand(),
+		traffic.NewRecordCommand(),
+		inspect.NewDemoCommand(),
+		diagnosis.NewExplainCommand(),
+		inspect.NewStatusCommand(),
+		diagnosis.NewDoctorCommand(),
+		inspect.NewHistoryCommand(),
+		diagnosis.NewTraceCommand(),
+		diagnosis.NewPingCommand(),
+		diagnosis.NewMergeCommand(),
+		inspect.NewBundleCommand(built),
+		inspect.NewWebCommand(),
+		wgtool.NewGenkeyCommand(),
+		wgtool.NewGenpskCommand(),
+		wgtool.NewPubkeyCommand(),
+		wgtool.NewShowCommand(),
+		wgtool.NewShowconfCommand(),
+		wgtool.NewSetCommand(),
+		wgtool.NewSetconfCommand(),
+		wgtool.NewAddconfCommand(),
+		wgtool.NewSyncconfCommand(),
+		wgtool.NewStripCommand(),
+		conffile.NewSaveCommand(),
+		conffile.NewConvertCommand(),
 		newVersionCommand(),
 	)
-	// cobra adds these two only while it runs; now they get strictUsage too.
-	helpOfCodes(root)
+	// cobra adds these two only while it runs; now they get cli.StrictUsage too.
+	diagnosis.HelpOfCodes(root)
 	root.InitDefaultCompletionCmd()
-	completionInOurWords(root)
-	strictUsage(root)
-	root.SetUsageTemplate(helpTemplate(root.UsageTemplate()))
-	fitHelp(root)
+	cli.CompletionInOurWords(root)
+	cli.StrictUsage(root)
+	root.SetUsageTemplate(cli.HelpTemplate(root.UsageTemplate()))
+	cli.FitHelp(root)
 	return root
 }

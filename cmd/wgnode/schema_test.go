@@ -7,6 +7,9 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/wgnode/wgnode/cmd/internal/conffile"
+	"github.com/wgnode/wgnode/cmd/internal/diagnosis"
+	"github.com/wgnode/wgnode/cmd/internal/lifecycle"
 	"github.com/wgnode/wgnode/node/bundle"
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -23,20 +26,20 @@ var update = flag.Bool("update", false, "write the documents in docs/schema inst
 
 // documents are those of docs/schema: what each command prints with --json.
 var documents = []schematest.Document{
-	{Name: "explain", Title: "wgnode explain --json", Type: reflect.TypeFor[bothReport](), Forms: diagnose.JSONForms()},
+	{Name: "explain", Title: "wgnode explain --json", Type: reflect.TypeFor[diagnosis.BothReport](), Forms: diagnose.JSONForms()},
 	{Name: "doctor", Title: "wgnode doctor --json; of several tunnels an array of these",
-		Type: reflect.TypeFor[doctorReport](), Forms: diagnose.JSONForms()},
+		Type: reflect.TypeFor[diagnosis.DoctorReport](), Forms: diagnose.JSONForms()},
 	{Name: "status", Title: "wgnode status --json: with --watch each line", Type: reflect.TypeFor[overview.Overview]()},
 	{Name: "history", Title: "wgnode history --json", Type: reflect.TypeFor[timeline.Report]()},
 	{Name: "trace", Title: "wgnode trace --json", Type: reflect.TypeFor[walk.Walk]()},
 	{Name: "merge", Title: "wgnode merge --json", Type: reflect.TypeFor[merge.Result](), Forms: diagnose.JSONForms()},
-	{Name: "code", Title: "wgnode explain CODE --json, wgnode help CODE --json", Type: reflect.TypeFor[codeReport]()},
+	{Name: "code", Title: "wgnode explain CODE --json, wgnode help CODE --json", Type: reflect.TypeFor[diagnosis.CodeReport]()},
 	{Name: "watch", Title: "wgnode watch --json: each line", Type: reflect.TypeFor[eventtext.Object]()},
-	{Name: "apply", Title: "wgnode apply --json", Type: reflect.TypeFor[applyResult]()},
-	{Name: "check", Title: "wgnode check --json", Type: reflect.TypeFor[checkResult]()},
-	{Name: "init", Title: "wgnode init --json", Type: reflect.TypeFor[firstFile]()},
-	{Name: "peer-add", Title: "wgnode peer add --json", Type: reflect.TypeFor[addedPeer]()},
-	{Name: "peer-list", Title: "wgnode peer list --json", Type: reflect.TypeFor[peerList]()},
+	{Name: "apply", Title: "wgnode apply --json", Type: reflect.TypeFor[lifecycle.ApplyResult]()},
+	{Name: "check", Title: "wgnode check --json", Type: reflect.TypeFor[conffile.CheckResult]()},
+	{Name: "init", Title: "wgnode init --json", Type: reflect.TypeFor[conffile.FirstFile]()},
+	{Name: "peer-add", Title: "wgnode peer add --json", Type: reflect.TypeFor[conffile.AddedPeer]()},
+	{Name: "peer-list", Title: "wgnode peer list --json", Type: reflect.TypeFor[conffile.PeerList]()},
 	{Name: "ping", Title: "wgnode ping --json", Type: reflect.TypeFor[legs.Report]()},
 	{Name: "bundle", Title: "wgnode bundle --json, index.json of a bundle", Type: reflect.TypeFor[bundle.Index]()},
 	{Name: "drops", Title: "wgnode drops --json: each line", Type: reflect.TypeFor[droplist.Row]()},

@@ -6,6 +6,9 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/wgnode/wgnode/cmd/internal/cli"
+	"github.com/wgnode/wgnode/cmd/internal/diagnosis"
 )
 
 // TestUsageErrors lists what is said of a wrong command line. None of it may be in
@@ -81,7 +84,8 @@ func TestUsageErrors(t *testing.T) {
 func TestUnresolvedIsNoUsageError(t *testing.T) {
 	err := fmt.Errorf("cannot resolve destination: %w", &net.DNSError{Err: "no such host", Name: "x"})
 	var out strings.Builder
-	if status := report(&out, newUsageError(newTraceCommand(), err)); status != statusFailed || strings.Contains(out.String(), "usage") {
+	status := cli.Report(&out, cli.NewUsageError(diagnosis.NewTraceCommand(), err))
+	if status != cli.StatusFailed || strings.Contains(out.String(), "usage") {
 		t.Errorf("status %d and\n%s", status, out.String())
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/schema/schematest"
 )
@@ -55,11 +56,11 @@ func TestExplainCode(t *testing.T) {
 // A code and a command never have the same name: help would not know which is meant.
 func TestNoCodeIsACommand(t *testing.T) {
 	for _, cmd := range newRootCommand().Commands() {
-		if _, ok := knownCode(cmd.Name()); ok || cmd.Name() == verdictsTopic {
+		if _, ok := cli.KnownCode(cmd.Name()); ok || cmd.Name() == cli.VerdictsTopic {
 			t.Errorf("%s is a command and a topic", cmd.Name())
 		}
 	}
-	list := wgnodeSays(t, "help "+verdictsTopic)
+	list := wgnodeSays(t, "help "+cli.VerdictsTopic)
 	for _, c := range diagnose.Codes() {
 		if !strings.Contains(list, "\n"+string(c)+"\n") {
 			t.Errorf("%s is not listed", c)
@@ -75,10 +76,10 @@ func TestCompleteCodes(t *testing.T) {
 			t.Errorf("%s: offers %q", command, offered)
 		}
 	}
-	if offered := completeCodes(""); offered != nil {
+	if offered := cli.CompleteCodes(""); offered != nil {
 		t.Errorf("before a letter: %q", offered)
 	}
-	if offered := completeCodes("idle"); !slices.Equal(offered,
+	if offered := cli.CompleteCodes("idle"); !slices.Equal(offered,
 		[]string{cobra.CompletionWithDesc("idle", "there was no traffic to judge")}) {
 		t.Errorf("%q", offered)
 	}

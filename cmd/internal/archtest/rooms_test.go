@@ -121,7 +121,7 @@ var confined = []struct {
 		why: "a program that needs no metrics does without"},
 	{imported: "github.com/spf13/cobra/...", by: []string{"cmd/..."},
 		why: "commands are what cmd is for"},
-	{imported: "github.com/vishvananda/netlink/...", by: []string{"probe/host/...", "tunnel/tundev", "node/...", "cmd/wgnode"},
+	{imported: "github.com/vishvananda/netlink/...", by: []string{"probe/host/...", "tunnel/tundev", "node/...", "cmd/internal/naming"},
 		why: "the other rooms of probe and tunnel run where there is no netlink"},
 	{imported: module + "/node/lab/...", by: []string{"node/lab/..."},
 		why: "hosts in network namespaces are for tests"},

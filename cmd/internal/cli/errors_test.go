@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestReport(t *testing.T) {
+	cause := errors.New("no route to 192.0.2.1\nno route to 192.0.2.2")
+	for name, test := range map[string]struct {
+		err    error
+		status int
+		text   string
+	}{
+		"nil":         {nil, 0, ""},
+		"quiet":       {ExitStatus(2), 2, ""},
+		"plain":       {cause, 1, "wgnode: no route to 192.0.2.1\nwgnode: no route to 192.0.2.2\n"},
+		"hint of nil": {WithHint(nil, "x"), 0, ""},
+		"hints, the nearest to the cause first": {
+			WithHint(WithHint(errors.New("a"), "b", "c"), "d"), 1,
+			"wgnode: a\nwgnode: hint: b\nwgnode: hint: c\nwgnode: hint: d\n",
+		},
+		"usage": {&usageError{errors.New("a")}, 2, "wgnode: a\n"},
+		"words of others": {
+			WithHint(errors.New("a\x1b[2J\u202eb\r\n\tc"), "d\x1b\ne"), 1,
+			"wgnode: a\\x1b[2J\\u202eb\\x0d\nwgnode: \tc\nwgnode: hint: d\\x1b\\ne\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			if got := Report(&b, test.err); got != test.status {
+				t.Errorf("status %d, want %d", got, test.status)
+			}
+			if b.String() != test.text {
+				t.Errorf("text %q, want %q", b.String(), test.text)
+			}
+		})
+	}
+}

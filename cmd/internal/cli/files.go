@@ -1,0 +1,17 @@
+package cli
+
+import (
+	"os"
+)
+
+func FileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// WorldAccessible reports whether f is a file (no pipe, no terminal) that
+// users other than its owner and group may read, write or execute.
+func WorldAccessible(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0
+}

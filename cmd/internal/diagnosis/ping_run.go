@@ -1,0 +1,379 @@
+package diagnosis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/cmd/internal/cli"
+	"github.com/wgnode/wgnode/cmd/internal/naming"
+	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/ping"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/eventtext"
+	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/probe/legs"
+	"github.com/wgnode/wgnode/probe/render"
+)
+
+const (
+	// tagsWait is how long the events of a probe may come after its answer: what a
+	// subscription holds back, and some.
+	tagsWait = 500 * time.Millisecond
+	// pingsKept is how long a probe is remembered beyond its time.
+	pingsKept = 2 * time.Second
+)
+
+// pinger is one run of ping. Only its loop touches it.
+type pinger struct {
+	cmd     *cobra.Command
+	o       *pingOptions
+	name    string
+	client  *control.Client
+	status  *control.Status
+	req     ping.Request
+	tracker *legs.Tracker
+	peer    probe.PeerID
+	report  *legs.Report // what is known beside the tracker
+	size    *legs.Sizes
+	lines   []answerLine
+	near    *messages // with another host only
+	fatal   error
+}
+
+// answerLine is an answer that is to be printed, once its events have come, or at due.
+type answerLine struct {
+	number uint64
+	text   string
+	plain  bool // it has no legs to wait for
+	due    time.Time
+}
+
+// tagged is an event, and who its peer is.
+type tagged struct {
+	event probe.Event
+	key   key.Public
+	name  string
+}
+
+func (o *pingOptions) run(cmd *cobra.Command, args []string) error {
+	req, words, err := o.request(args)
+	if err != nil {
+		return cli.NewUsageError(cmd, err)
+	}
+	name, target, err := naming.NodeAndTarget(cmd, words)
+	if err != nil {
+		return err
+	}
+	req.Target = target
+	if err := o.check(&req); err != nil {
+		return cli.NewUsageError(cmd, err)
+	}
+	c, err := naming.DialNode(cmd, name)
+	if err != nil {
+		return err
+	}
+	ctx, stop := cli.Interrupted(cmd.Context())
+	defer stop()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("ping through %s: %w", name, err)
+	}
+	if status.Elsewhere {
+		return fmt.Errorf("ping through %s: the interface is another network namespace's: ping there", name)
+	}
+	p := &pinger{cmd: cmd, o: o, name: name, client: c, status: status, req: req,
+		report: &legs.Report{Interface: name, Target: probe.FlowText(target, req.UDP)}}
+	if err := p.whole(ctx); err != nil {
+		return fmt.Errorf("ping %s through %s: %w", p.report.Target, name, err)
+	}
+	return p.end()
+}
+
+// whole does all of it: the sizes if they are asked for, and the series.
+func (p *pinger) whole(ctx context.Context) error {
+	var far *farEnd
+	if p.o.with.used() {
+		var err error
+		if far, err = p.hear(ctx); err != nil {
+			return err
+		}
+		defer far.drop()
+		p.near = newMessages()
+	}
+	if p.req.Sizes {
+		if err := p.findSize(ctx); err != nil || p.size.Largest == 0 || ctx.Err() != nil {
+			return err
+		}
+		p.req.Sizes, p.req.Data = false, p.size.Data
+		if p.req.Count == 0 {
+			p.req.Count = countAuto
+		}
+	}
+	if err := p.series(ctx); err != nil {
+		return err
+	}
+	if far != nil {
+		return far.join(p)
+	}
+	return nil
+}
+
+// findSize finds the largest packet that is answered.
+func (p *pinger) findSize(ctx context.Context) error {
+	if !p.status.Netstack {
+		l, err := net.InterfaceByName(p.name)
+		if err != nil {
+			return fmt.Errorf("the MTU of %s: %w", p.name, err)
+		}
+		p.req.Limit = l.MTU
+	}
+	p.size = &legs.Sizes{Limit: p.req.Limit, Tried: []legs.SizeTry{}}
+	done := cli.Waiting(p.cmd, "looking for the largest packet that passes")
+	err := p.series(ctx)
+	done()
+	for _, try := range p.size.Tried {
+		switch {
+		case try.Answered:
+			p.size.Largest = max(p.size.Largest, try.Size)
+		case p.size.Unanswered == 0 || try.Size < p.size.Unanswered:
+			p.size.Unanswered = try.Size
+		}
+	}
+	head := ping.Headers(p.req.Target.Addr().Is6())
+	p.size.Data, p.size.Encrypted = max(p.size.Largest-head, 0), p.tracker.Encrypted(p.size.Largest)
+	p.report.Size = p.size
+	if p.size.Largest == 0 && p.size.Unknown == "" {
+		p.size.Unknown = "it was broken off"
+	}
+	return err
+}
+
+// series runs one, with the tunnel's events beside it.
+func (p *pinger) series(ctx context.Context) error {
+	p.tracker = legs.Track(legs.Series{Target: p.req.Target, UDP: p.req.UDP, Keep: p.o.with.used(), Level: p.status.Level})
+	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWatch()
+	w := &pingWatch{events: make(chan tagged, 1024), begun: make(chan struct{}), over: make(chan struct{})}
+	defer close(w.over)
+	type watched struct {
+		lost uint64
+		err  error
+	}
+	watch := make(chan watched, 1)
+	go func() {
+		lost, err := p.client.Watch(watching, control.WatchRequest{Filter: p.filter(), Every: 1}, w)
+		close(w.events)
+		watch <- watched{lost, err}
+	}()
+	select {
+	case <-w.begun:
+	case r := <-watch:
+		return errors.Join(errors.New("watch the tunnel"), r.err)
+	case <-ctx.Done():
+		return nil
+	}
+	samples, ran := make(chan ping.Sample, 256), make(chan error, 1)
+	send := func(m ping.Sample) error {
+		samples <- m
+		return nil
+	}
+	sending, endSending := context.WithCancel(ctx)
+	defer endSending()
+	go func() {
+		if p.status.Netstack {
+			ran <- p.client.Ping(sending, p.req, send)
+		} else {
+			ran <- ping.Run(sending, ping.Host{}, p.req, send)
+		}
+		close(samples)
+	}()
+	p.loop(samples, w.events, endSending, endWatch)
+	err := errors.Join(p.fatal, <-ran)
+	if ctx.Err() != nil {
+		p.tracker.Cut(time.Now().Add(-p.req.Wait))
+	}
+	if r := <-watch; r.lost > 0 {
+		p.report.Remarks = append(p.report.Remarks, cli.MissingEvents(r.lost, "heard of")+": the legs' losses may be wrong by that")
+	}
+	return err
+}
+
+// filter is what the node is to tell of.
+func (p *pinger) filter() []string {
+	words := []string{"host", p.req.Target.Addr().WithZone("").String(), "proto"}
+	switch {
+	case p.req.Target.Port() == 0:
+		return append(words, "icmp,icmp6")
+	case p.req.UDP:
+		return append(words, "udp,icmp,icmp6")
+	}
+	return append(words, "tcp,icmp,icmp6")
+}
+
+// loop takes samples and events until the series is over and its events have come: whoever is
+// watched tells at the end what is left of them.
+func (p *pinger) loop(samples <-chan ping.Sample, events <-chan tagged, stop, endWatch func()) {
+	tick := time.NewTicker(tagsWait / 5)
+	defer tick.Stop()
+	var end <-chan time.Time
+	for samples != nil || events != nil {
+		select {
+		case m, ok := <-samples:
+			if !ok {
+				samples, end = nil, time.After(tagsWait)
+				break
+			}
+			p.sample(&m)
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+				break
+			}
+			p.event(&e)
+		case <-tick.C:
+			p.tracker.Settle(time.Now().Add(-2*p.req.Wait - pingsKept))
+		case <-end:
+			endWatch()
+		}
+		p.flush(time.Now())
+		if samples == nil && p.tracker.Complete() {
+			endWatch()
+		}
+		if p.fatal != nil {
+			stop()
+		}
+	}
+	p.flush(time.Time{})
+}
+
+func (p *pinger) event(e *tagged) {
+	if p.near != nil {
+		p.near.add(&e.event)
+	}
+	if _, ours := p.tracker.Event(&e.event, false); ours && e.event.Peer != 0 && p.peer == 0 {
+		p.peer, p.report.Peer, p.report.PeerName = e.event.Peer, e.key, e.name
+	}
+}
+
+// sample takes what has happened to a probe.
+func (p *pinger) sample(m *ping.Sample) {
+	t, from := p.tracker, m.From
+	switch m.What {
+	case ping.Began:
+		t.SetID(m.Key)
+	case ping.Sending:
+		t.Sent(m.Number, m.Key, time.Now())
+	case ping.Sent:
+		t.SentAt(m.Number, m.At)
+	case ping.Answered:
+		t.Answered(m.Number, m.At, m.Took, m.Refused)
+		what := fmt.Sprintf("%d bytes from %s", m.Bytes, from)
+		switch {
+		case m.Refused:
+			what = "refused by " + p.report.Target
+		case p.req.Target.Port() != 0 && !p.req.UDP:
+			what = "connected to " + p.report.Target
+		}
+		p.say(m, what, false)
+	case ping.Late:
+		t.Late(m.Number, m.At)
+		p.say(m, "late answer from "+from.String(), true)
+	case ping.Duplicate:
+		t.Duplicate()
+		p.say(m, "another answer from "+from.String(), true)
+	case ping.Repeated:
+		t.Repeated()
+		p.say(m, "connected when sent again", true)
+	case ping.Said:
+		t.Said(from, m.Text)
+		who := "this host"
+		if from.IsValid() {
+			who = from.String()
+		}
+		p.lines = append(p.lines, answerLine{m.Number, fmt.Sprintf("%s: seq=%d %s", who, m.Number, m.Text), true, time.Now()})
+	case ping.Tried:
+		if m.Size != nil {
+			p.size.Tried = append(p.size.Tried, *m.Size)
+		}
+	case ping.Searched:
+		p.size.Unknown = m.Text
+	}
+}
+
+func (p *pinger) say(m *ping.Sample, what string, plain bool) {
+	plain = plain || p.status.Level == probe.LevelHalf || p.status.Level == probe.LevelCapture // its legs are not all told
+	text := fmt.Sprintf("%s: seq=%d time=%.3f ms", what, m.Number, float64(m.Took)/1e6)
+	p.lines = append(p.lines, answerLine{m.Number, text, plain, time.Now().Add(tagsWait)})
+}
+
+// flush prints the answers whose events have come, or whose time has; all of them for no time.
+func (p *pinger) flush(now time.Time) {
+	for len(p.lines) > 0 {
+		l := &p.lines[0]
+		took, known := p.tracker.Took(l.number)
+		if !known && !l.plain && !now.IsZero() && now.Before(l.due) {
+			return
+		}
+		if !p.o.quiet && !p.o.json && p.fatal == nil {
+			var legs []time.Duration
+			if known && !l.plain {
+				legs = took[:]
+			}
+			p.fatal = render.PingLine(p.cmd.OutOrStdout(), l.text, legs, cli.TextOptions(p.cmd))
+		}
+		p.lines = p.lines[1:]
+	}
+}
+
+// end prints the summary.
+func (p *pinger) end() error {
+	r := p.report
+	t := p.tracker.Report()
+	t.Interface, t.Target, t.Peer, t.PeerName, t.Size = r.Interface, r.Target, r.Peer, r.PeerName, r.Size
+	t.Remarks = append(t.Remarks, r.Remarks...)
+	if err := cli.PrintReport(p.cmd, t, p.o.json, func() error {
+		return render.Ping(p.cmd.OutOrStdout(), t, cli.TextOptions(p.cmd))
+	}); err != nil {
+		return err
+	}
+	if t.Answered == 0 && (t.Size == nil || t.Size.Largest == 0) {
+		return statusUnanswered
+	}
+	return nil
+}
+
+// pingWatch hands events on.
+type pingWatch struct {
+	events chan tagged
+	begun  chan struct{}
+	over   chan struct{} // closed when nobody takes them any more
+}
+
+// Begin implements control.Watcher.
+func (w *pingWatch) Begin(int) error { close(w.begun); return nil }
+
+// Event implements control.Watcher.
+func (w *pingWatch) Event(e *probe.Event, names eventtext.Names) error {
+	t := tagged{event: *e}
+	if names != nil {
+		t.key, t.name, _ = names.Peer(e.Peer)
+	}
+	select {
+	case w.events <- t:
+	case <-w.over:
+	}
+	return nil
+}
+
+// Line implements control.Watcher.
+func (w *pingWatch) Line([]byte) error {
+	return errors.New("the node is of an earlier release: bring it up again with this one")
+}
+
+// Flush implements control.Watcher.
+func (w *pingWatch) Flush() error { return nil }
