@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/netip"
 	"os"
@@ -70,12 +69,10 @@ func (s looked) Tap(snaplen int) control.Tap { return s.n.tun.Tap(snaplen) }
 // given away for nothing.
 func (s looked) Keys() (control.Keys, error) {
 	if !tunnel.KeepsSessionKeys() {
-		return nil, errNoSessionKeys
+		return nil, control.ErrNoSessionKeys
 	}
 	return s.n.tun, nil
 }
-
-var errNoSessionKeys = errors.New("this node does not keep session keys, and nothing can be decrypted without them")
 
 // Status is the present state of the node. It holds no secrets.
 func (n *Node) Status() control.Status {

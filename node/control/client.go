@@ -146,7 +146,7 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("node %s: answers %s", c.name, res.Status)
 	}
-	return nil, errors.New(answer.Error)
+	return nil, answer.err()
 }
 
 // ended names the end of a connection that nobody asked for.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -64,7 +63,7 @@ func (c *Client) stream(ctx context.Context, conn *net.UnixConn, address string)
 	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Error == "" {
 		return nil, fmt.Errorf("node %s: answers %s", c.name, res.Status)
 	}
-	return nil, errors.New(answer.Error)
+	return nil, answer.err()
 }
 
 // tunnelConn is a connection of which some may have been read already. It embeds an

@@ -75,11 +75,6 @@ type Keys interface {
 	KeyLog(dst []byte, e *probe.Event) ([]byte, error)
 }
 
-// errorAnswer is the body of every answer that is not 200.
-type errorAnswer struct {
-	Error string `json:"error"`
-}
-
 // server answers [Client].
 type server struct {
 	Served
@@ -148,7 +143,7 @@ func Answer(w http.ResponseWriter, status int, v any) {
 
 // Refuse answers that a request was not done, and why.
 func Refuse(w http.ResponseWriter, status int, err error) {
-	Answer(w, status, errorAnswer{err.Error()})
+	Answer(w, status, answerOf(err))
 }
 
 // Decode reads the body of a request. A key that this node does not know is an

@@ -192,7 +192,7 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 	if err != nil {
 		err = fmt.Errorf("record %s: %w", name, err)
 		if out.Packets() == 0 {
-			return withKeysHint(err, o)
+			return withKeysHint(err)
 		}
 	}
 	return errors.Join(err, summarize(cmd.ErrOrStderr(), out, lost))
@@ -211,8 +211,8 @@ func (o *recordOptions) checkKernel(cmd *cobra.Command, name string) error {
 }
 
 // withKeysHint says how to have keys, if it is for want of them.
-func withKeysHint(err error, o *recordOptions) error {
-	if o.req.Keys && strings.Contains(err.Error(), "session keys") {
+func withKeysHint(err error) error {
+	if errors.Is(err, control.ErrNoSessionKeys) {
 		return cli.WithHint(err, "bring it up with --session-keys; what passed before stays encrypted. In the tunnel itself "+
 			"--snaplen 0 shows everything without keys")
 	}
