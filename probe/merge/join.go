@@ -362,7 +362,7 @@ func (m *merger) arrivedHandshake(t *transit, reason probe.Reason, e *probe.Even
 	}
 	n := r.of(t.what)
 	n.arrived++
-	n.from = *e
+	n.from, n.why = *e, reason
 	if reason != probe.ReasonNone {
 		if n.reasons == nil {
 			n.reasons = make(map[probe.Reason]int)

@@ -132,5 +132,6 @@ type tally struct {
 	sent, arrived, lost, unknown int
 	reasons                      map[probe.Reason]int // why the receiver refused those that arrived
 	from                         probe.Event          // the latest that arrived, as it was received
+	why                          probe.Reason         // why the receiver refused that; none if it did not
 	latest                       int64                // reference time at which the last that was lost was sent
 }

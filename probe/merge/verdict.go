@@ -93,7 +93,7 @@ func (t *tally) way(to *host) twosided.Way {
 	}
 	if t.arrived > 0 {
 		latest := t.from
-		w.Latest = &latest
+		w.Latest, w.LatestReason = &latest, t.why
 	}
 	return w
 }
@@ -125,7 +125,7 @@ func (m *merger) judgeLink(a, b *host) *diagnose.Verdict {
 // read them. nil if there is none.
 func (m *merger) wrongKey(from, to *host) *diagnose.Peer {
 	r := m.shook[[2]int8{from.index, to.index}]
-	if r == nil || r.forth.reasons[probe.InvalidMAC1] == 0 {
+	if r == nil || r.forth.why != probe.InvalidMAC1 {
 		return nil
 	}
 	for id, p := range from.facts.Peers {

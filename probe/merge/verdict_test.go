@@ -48,6 +48,15 @@ var verdictCases = []struct {
 		w.hosts[0].meta.Peers[0].PublicKey = simKey(9)
 		calls(w, fate{reason: probe.InvalidMAC1}, nil)
 	}, code: diagnose.WrongPublicKey, at: probe.B2, host: "b", certain: true},
+	{name: "unknown peer, then another public key", run: func(w *world) {
+		calls(w, fate{reason: probe.UnknownPeer}, nil)
+		w.hosts[0].meta.Peers[0].PublicKey = simKey(9)
+		calls(w, fate{reason: probe.InvalidMAC1}, nil)
+	}, code: diagnose.WrongPublicKey, at: probe.B2, host: "b", certain: true},
+	{name: "another public key, then unknown peer", run: func(w *world) {
+		calls(w, fate{reason: probe.InvalidMAC1}, nil)
+		calls(w, fate{reason: probe.UnknownPeer}, nil)
+	}, code: diagnose.UnknownPeer, at: probe.B2, host: "b", certain: true},
 	{name: "lost on the way",
 		run:  func(w *world) { watched(w.hosts[1]); calls(w, fate{lost: true}, nil) },
 		code: diagnose.LostOnPath, at: probe.B1, certain: true},

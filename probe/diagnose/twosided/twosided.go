@@ -42,6 +42,8 @@ type Way struct {
 	// Reasons is why the receiver refused what arrived.
 	Reasons map[probe.Reason]int
 	Latest  *probe.Event // that arrived, as it was received; nil if none
+	// LatestReason is why the receiver refused that; none if it did not.
+	LatestReason probe.Reason
 	// LatestLost is when the last one that was lost was sent, by the receiver's
 	// clock; zero if none was.
 	LatestLost time.Time
@@ -106,10 +108,8 @@ func (b *Facts) handshake(va, vb diagnose.Verdict) diagnose.Verdict {
 	case calls.Arrived == 0:
 		return b.unsure(va, evidence.Kernel.Says("%s was not recorded at the time, or its recording lacks events", b.NameB))
 	}
-	for _, r := range []probe.Reason{probe.UnknownPeer, probe.InvalidMAC1} {
-		if calls.Reasons[r] == 0 {
-			continue
-		}
+	// What was refused before for another reason tells of a configuration that has changed since.
+	if r := calls.LatestReason; r == probe.UnknownPeer || r == probe.InvalidMAC1 {
 		s := diagnose.Stranger{Reason: r, Count: calls.Reasons[r], Last: calls.Latest, Key: b.A.PublicKey}
 		s.From, _ = calls.Latest.Outer()
 		v := rules.Stranger(b.B, &s) // found in both recordings by its index
