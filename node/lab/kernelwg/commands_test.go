@@ -187,7 +187,7 @@ func recorded(t *testing.T, during func(), hosts ...*lab.Host) *merged {
 // Recordings of both ends are joined, whichever of them is the kernel's: each message of one
 // end is found at the other.
 func TestMergeWithKernel(t *testing.T) {
-	for name, up := range map[string]func(*site, *testing.T){"wgnode": (*site).withWgnode, "kernel": (*site).bothKernel} {
+	for name, up := range map[string]func(*site, testing.TB){"wgnode": (*site).withWgnode, "kernel": (*site).bothKernel} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			up(s, t)

@@ -33,7 +33,7 @@ type site struct {
 	keyK, keyP lab.Key
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	l := lab.New(t)
 	s := &site{Lab: l, K: l.Host("k"), P: l.Host("p"), keyK: lab.NewKey(t), keyP: lab.NewKey(t)}
@@ -52,7 +52,7 @@ func conf(own, peer lab.Key, endpoint, allowed string) string {
 }
 
 // kernel makes the kernel's WireGuard on a host, or skips the test where there is none.
-func kernel(t *testing.T, h *lab.Host, tunnel lab.Tunnel) {
+func kernel(t testing.TB, h *lab.Host, tunnel lab.Tunnel) {
 	t.Helper()
 	err := h.Do(func() error {
 		return netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: tunnel.Name}})
@@ -67,7 +67,7 @@ func kernel(t *testing.T, h *lab.Host, tunnel lab.Tunnel) {
 }
 
 // bothKernel brings the tunnel up with the kernel's WireGuard at both ends.
-func (s *site) bothKernel(t *testing.T) {
+func (s *site) bothKernel(t testing.TB) {
 	t.Helper()
 	kernel(t, s.K, lab.Tunnel{Name: "wg0", Conf: conf(s.keyK, s.keyP, "192.0.2.2:51820", "10.7.0.2/32, fd07::2/128"),
 		Addrs: []string{"10.7.0.1/24", "fd07::1/64"}})
@@ -83,8 +83,16 @@ type watched struct {
 	all []probe.Event
 }
 
-// watch watches a host's wg0 at a level.
-func watch(t *testing.T, h *lab.Host, level probe.Level) *watched {
+// watch watches a host's wg0 at a level until the test ends.
+func watch(t testing.TB, h *lab.Host, level probe.Level) *watched {
+	t.Helper()
+	w := begin(t, h, level)
+	t.Cleanup(func() { w.end(t) })
+	return w
+}
+
+// begin watches a host's wg0 at a level, until end is called.
+func begin(t testing.TB, h *lab.Host, level probe.Level) *watched {
 	t.Helper()
 	rec, err := probe.NewRecorder(probe.DefaultRecorderBytes)
 	if err != nil {
@@ -109,14 +117,15 @@ func watch(t *testing.T, h *lab.Host, level probe.Level) *watched {
 		t.Fatal(err)
 	}
 	w.Know(d)
-	t.Cleanup(func() {
-		if err := w.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	sub := rec.Subscribe(probe.SubscribeOptions{Past: true})
-	t.Cleanup(sub.Close)
-	return &watched{Source: w, rec: rec, sub: sub}
+	return &watched{Source: w, rec: rec, sub: rec.Subscribe(probe.SubscribeOptions{Past: true})}
+}
+
+func (w *watched) end(t testing.TB) {
+	t.Helper()
+	w.sub.Close()
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // inNetwork runs a function in a host's network alone: a process that watches has its own /proc.
@@ -139,7 +148,7 @@ func inNetwork(h *lab.Host, fn func() error) error {
 }
 
 // await waits for an event, and keeps all that come before it.
-func (w *watched) await(t *testing.T, what string, match func(*probe.Event) bool) probe.Event {
+func (w *watched) await(t testing.TB, what string, match func(*probe.Event) bool) probe.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience.Limit())
 	defer cancel()
@@ -158,11 +167,12 @@ func (w *watched) await(t *testing.T, what string, match func(*probe.Event) bool
 	}
 }
 
-// text is what has been seen, a line an event.
+// text is the latest that has been seen, a line an event.
 func (w *watched) text() string {
 	var b strings.Builder
-	for i := range w.all[max(0, len(w.all)-60):] {
-		e := &w.all[i]
+	latest := w.all[max(0, len(w.all)-60):]
+	for i := range latest {
+		e := &latest[i]
 		src, dst := e.Inner()
 		from, to := e.Outer()
 		fmt.Fprintf(&b, "%s %s %s %s peer %d %v>%v %d, %v>%v %d index %x sender %x counter %d %s\n",
@@ -173,7 +183,7 @@ func (w *watched) text() string {
 }
 
 // transfer sends n bytes from K to P through the tunnel, and waits until all of them have come.
-func (s *site) transfer(t *testing.T, addr string, n int64) {
+func (s *site) transfer(t testing.TB, addr string, n int64) {
 	t.Helper()
 	l := s.P.Listen("tcp", addr)
 	defer l.Close()

@@ -18,7 +18,7 @@ import (
 )
 
 // withWgnode brings the tunnel up with the kernel's WireGuard on K and wgnode on P.
-func (s *site) withWgnode(t *testing.T) {
+func (s *site) withWgnode(t testing.TB) {
 	t.Helper()
 	kernel(t, s.K, lab.Tunnel{Name: "wg0", Conf: conf(s.keyK, s.keyP, "192.0.2.2:51820", "10.7.0.2/32, fd07::2/128"),
 		Addrs: []string{"10.7.0.1/24", "fd07::1/64"}})
