@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,6 +23,9 @@ import (
 
 // ErrEnded: what was asked went down in the middle of an answer.
 var ErrEnded = errors.New("the node went down")
+
+// ErrNoEnd: somebody has looked enough, and what passed just before that was not all sent.
+var ErrNoEnd = errors.New("the rest did not come")
 
 // ErrEarlier: who is asked is of an earlier release, which does not know the question.
 var ErrEarlier = errors.New("it is of an earlier release of wgnode, which does not tell that")
@@ -157,20 +162,51 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
+// stream is a connection whose end can be asked for, by shutting down our half of it: the node
+// then sends what is left. That may take a while on a busy host; it fails when nothing comes for
+// restTime.
+type stream struct {
+	*net.UnixConn
+	latest atomic.Int64 // by when all is to have come, in Unix nanoseconds; 0: the end was not asked for
+}
+
+const (
+	restTime = 30 * time.Second
+	restMost = 2 * time.Minute
+)
+
+func (s *stream) end() {
+	s.latest.Store(time.Now().Add(restMost).UnixNano())
+	s.wait()
+	_ = s.CloseWrite()
+}
+
+func (s *stream) wait() {
+	if latest := s.latest.Load(); latest != 0 {
+		by := time.Now().Add(restTime)
+		if last := time.Unix(0, latest); by.After(last) {
+			by = last
+		}
+		_ = s.SetReadDeadline(by)
+	}
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	s.wait()
+	return s.UnixConn.Read(b)
+}
+
 // follow asks for something that does not end by itself, and has take read the
-// answer until ctx ends, which is no error, the node goes down, which is
-// [ErrEnded], or take returns an error that wraps errOut.
-func (c *Client) follow(ctx context.Context, what string, last time.Duration, take func(*http.Response) error) error {
-	conn, err := c.dial(ctx)
+// answer until ctx ends, which is no error unless the rest does not come ([ErrNoEnd]), the node
+// goes down, which is [ErrEnded], or take returns an error that wraps errOut.
+func (c *Client) follow(ctx context.Context, what string, take func(*http.Response) error) error {
+	dialed, err := c.dial(ctx)
 	if err != nil {
 		return err
 	}
+	conn := &stream{UnixConn: dialed}
 	defer conn.Close()
-	// Shutting down our half asks for the last words.
-	stop := context.AfterFunc(ctx, func() {
-		_ = conn.SetReadDeadline(time.Now().Add(last)) // they may fail to come
-		_ = conn.CloseWrite()
-	})
+	stop := context.AfterFunc(ctx, conn.end)
 	defer stop()
 	hreq, err := http.NewRequest(http.MethodGet, "http://node/v1/"+what, nil)
 	if err != nil {
@@ -193,10 +229,12 @@ func (c *Client) follow(ctx context.Context, what string, last time.Duration, ta
 	switch {
 	case errors.Is(err, errOut), errors.Is(err, errFrame):
 		return err
-	case ctx.Err() != nil:
-		return nil
+	case ctx.Err() == nil:
+		return ErrEnded
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("node %s: %w: %w", c.name, ErrNoEnd, err)
 	}
-	return ErrEnded
+	return nil
 }
 
 var errOut = errors.New("write events")

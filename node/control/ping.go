@@ -65,7 +65,7 @@ func (c *Client) Ping(ctx context.Context, req ping.Request, into func(ping.Samp
 	}
 	over := false
 	var failed error
-	err = c.follow(ctx, "ping?"+url.Values{"request": {string(b)}}.Encode(), lastWords, func(res *http.Response) error {
+	err = c.follow(ctx, "ping?"+url.Values{"request": {string(b)}}.Encode(), func(res *http.Response) error {
 		return readFrames(res.Body, func(kind byte, body []byte) error {
 			var m ping.Sample
 			if kind == frameIdle {

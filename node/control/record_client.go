@@ -30,16 +30,12 @@ type Recording interface {
 	Ended(at time.Time)
 }
 
-// recordLastWords is how long the end of a recording may take to come: the kernel is
-// asked a few things then.
-const recordLastWords = 5 * time.Second
-
-// Record hands on what passes to a recording until ctx ends, which is no error, the
-// node goes down ([ErrEnded]), or the recording returns an error, as
+// Record hands on what passes to a recording until ctx ends, which is no error unless what is left
+// does not come ([ErrNoEnd]), the node goes down ([ErrEnded]), or the recording returns an error, as
 // [recording.ErrFull]. It returns what was lost in all.
 func (c *Client) Record(ctx context.Context, req RecordRequest, into Recording) (recording.Loss, error) {
 	f := &recordFrames{into: into}
-	err := c.follow(ctx, "record?"+req.query().Encode(), recordLastWords, func(res *http.Response) error {
+	err := c.follow(ctx, "record?"+req.query().Encode(), func(res *http.Response) error {
 		return readFrames(res.Body, f.take)
 	})
 	if f.begun {

@@ -52,7 +52,7 @@ func (n watchNames) Peer(id probe.PeerID) (k key.Public, name string, ok bool) {
 // node could not deliver because they came faster than into took them.
 func (c *Client) Watch(ctx context.Context, req WatchRequest, into Watcher) (lost uint64, err error) {
 	f := &watchFrames{into: into, names: make(watchNames)}
-	err = c.follow(ctx, "watch?"+req.query().Encode(), settleTime+lastWords, func(res *http.Response) error {
+	err = c.follow(ctx, "watch?"+req.query().Encode(), func(res *http.Response) error {
 		if res.Header.Get("Content-Type") == framesType {
 			return readFrames(res.Body, f.take)
 		}

@@ -17,7 +17,6 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/probe/patience"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -141,7 +140,7 @@ func TestWatchAcrossReleases(t *testing.T) {
 
 	c := newFake(t).serve(t)
 	for _, query := range []string{"", "?format=text", "?past=1"} { // as the first release asks
-		err := c.follow(t.Context(), "watch"+query, lastWords, func(*http.Response) error { return nil })
+		err := c.follow(t.Context(), "watch"+query, func(*http.Response) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), "older than the node") {
 			t.Errorf("watch%s: %v", query, err)
 		}
@@ -171,12 +170,25 @@ func TestWatchSendsNames(t *testing.T) {
 	}
 }
 
+// What was cut off before its end is not taken for all that there was.
+func TestWatchCutOff(t *testing.T) {
+	c := newFake(t).serve(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := c.follow(ctx, "watch?"+(&WatchRequest{Past: true}).query().Encode(), func(*http.Response) error {
+		cancel()
+		return io.ErrUnexpectedEOF
+	})
+	if !errors.Is(err, ErrNoEnd) {
+		t.Error(err)
+	}
+}
+
 // A stream ends because that is asked for, not because its reader waits no longer.
 func TestWatchEndsWhenAsked(t *testing.T) {
 	c := newFake(t).serve(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	req := WatchRequest{Past: true}
-	err := c.follow(ctx, "watch?"+req.query().Encode(), patience.Limit(), func(res *http.Response) error {
+	err := c.follow(ctx, "watch?"+req.query().Encode(), func(res *http.Response) error {
 		cancel()
 		if _, err := io.Copy(io.Discard, res.Body); err != nil {
 			t.Errorf("the stream ends with %v", err)

@@ -184,7 +184,7 @@ func runRecord(cmd *cobra.Command, name string, o *recordOptions) error {
 	switch {
 	case errors.Is(err, recording.ErrFull):
 		err = out.Close(lost)
-	case err == nil || errors.Is(err, control.ErrEnded):
+	case err == nil || errors.Is(err, control.ErrEnded) || errors.Is(err, control.ErrNoEnd):
 		err = errors.Join(err, out.Close(lost))
 	default:
 		err = errors.Join(err, out.Abort())
