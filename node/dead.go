@@ -13,7 +13,9 @@ import (
 
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
+	"github.com/wgnode/wgnode/node/unixsocket"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -92,13 +94,13 @@ func awaitDead(p plan.Process) error {
 // killed, but for the journal: its sockets, unless somebody serves them by now,
 // and a journal that was being written. The caller has locked dir.
 func removeRemains(dir, name string) error {
-	errs := []error{safefile.RemoveRemains(journalPath(dir, name))}
-	sockets := []string{socketPath(dir, name)}
+	errs := []error{safefile.RemoveRemains(rundir.Journal(dir, name))}
+	sockets := []string{rundir.Socket(dir, name)}
 	if path, err := uapi.SocketPath(name); err == nil {
 		sockets = append(sockets, path)
 	}
 	for _, path := range sockets {
-		if served(path) {
+		if unixsocket.Served(path) {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

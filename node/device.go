@@ -8,6 +8,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/tunnel/tundev"
 )
 
@@ -50,10 +51,10 @@ func (n *Node) startDevice(files DeviceFiles) error {
 	if n.opt.NoControl {
 		return nil
 	}
-	unlock, err := lockDir(n.opt.RunDir)
+	unlock, err := rundir.Lock(n.opt.RunDir)
 	if err == nil {
 		defer unlock()
-		n.control, err = listenControl(socketPath(n.opt.RunDir, n.name))
+		n.control, err = rundir.Listen(rundir.Socket(n.opt.RunDir, n.name))
 	}
 	if err != nil {
 		// What wireguard-go can do must work wherever it does.

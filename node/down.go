@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
@@ -40,10 +41,10 @@ type DownOptions struct {
 // wraps [ErrNotUp].
 func Down(ctx context.Context, name string, o DownOptions) error {
 	if o.RunDir == "" {
-		o.RunDir = RunDir()
+		o.RunDir = rundir.Default()
 	}
 	dir, out := o.RunDir, o.Out
-	path := journalPath(dir, name)
+	path := rundir.Journal(dir, name)
 	j, err := plan.OpenJournal(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		// One may have been killed before it had done anything.
@@ -57,7 +58,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 		return fmt.Errorf("take %s down: %w", name, err)
 	}
 	steps := slices.Clone(j.Steps)
-	unlock, err := lockDir(dir)
+	unlock, err := rundir.Lock(dir)
 	if err != nil {
 		return err
 	}
@@ -95,9 +96,9 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 		return false, nothing, err
 	}
 	if plan.Stopped(j.Process.PID) {
-		return false, nil, &StoppedError{j.Link, j.Process.PID} // it would not hear a signal either
+		return false, nil, &rundir.StoppedError{Name: j.Link, PID: j.Process.PID} // it would not hear a signal either
 	}
-	client, err := DialIn(o.RunDir, j.Link)
+	client, err := rundir.Dial(o.RunDir, j.Link)
 	if err != nil {
 		return false, nothing, end(ctx, j.Process, nil)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/tunnel/tundev"
 )
 
@@ -33,7 +34,7 @@ func (n *Node) startElsewhere(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.Config().Path)
+	j, err := plan.CreateJournal(rundir.Journal(n.opt.RunDir, n.name), n.name, n.Config().Path)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
@@ -62,7 +63,7 @@ func TestHostileRunFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			journal := fmt.Sprintf(`{"version":1,"link":"wg0","config":%q,"complete":true,"steps":[]}`, conf)
-			if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(journalPath(dir, "wg0"), []byte(journal), 0o600),
+			if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(rundir.Journal(dir, "wg0"), []byte(journal), 0o600),
 				c.change(dir)); err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +118,7 @@ func TestHostileSocket(t *testing.T) {
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, stranger, stranger, stranger); errno != 0 {
 			t.Error(errno)
 		}
-		socket, err := net.Listen("unix", socketPath(dir, "wg0"))
+		socket, err := net.Listen("unix", rundir.Socket(dir, "wg0"))
 		if err != nil {
 			t.Error(err)
 		}
@@ -131,7 +132,7 @@ func TestHostileSocket(t *testing.T) {
 	server := http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- true })}
 	go func() { _ = server.Serve(socket) }() // until Close
 	defer server.Close()
-	c, err := DialIn(dir, "wg0")
+	c, err := rundir.Dial(dir, "wg0")
 	if err == nil || !strings.Contains(err.Error(), "of another user (uid 54321) serves its socket") {
 		t.Errorf("got %v", err)
 	}
@@ -147,7 +148,7 @@ func TestHostileSocket(t *testing.T) {
 // down.
 func TestJournalKeepsOwners(t *testing.T) {
 	t.Setenv("SUDO_UID", fmt.Sprint(stranger))
-	j, err := plan.CreateJournal(journalPath(t.TempDir(), "wg0"), "wg0", "/nowhere/wg0.conf")
+	j, err := plan.CreateJournal(rundir.Journal(t.TempDir(), "wg0"), "wg0", "/nowhere/wg0.conf")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func (n *Node) newTunnel(dev tun.Device, send func(to netip.Addr, message []byte
 		RecorderBytes: n.opt.RecorderBytes,
 		SendICMP:      send,
 		Debugf: func(format string, args ...any) {
-			if log.Enabled(noContext, slog.LevelDebug) {
+			if log.Enabled(context.Background(), slog.LevelDebug) {
 				log.Debug(fmt.Sprintf(format, args...))
 			}
 		},

@@ -18,6 +18,8 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/kerneltunnel"
 	"github.com/wgnode/wgnode/node/peernames"
+	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/unixsocket"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -43,7 +45,7 @@ func (o *KernelOptions) settle() {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.RunDir == "" {
-		o.RunDir = RunDir()
+		o.RunDir = rundir.Default()
 	}
 }
 
@@ -110,12 +112,12 @@ func monitorDir(dir string) string { return filepath.Join(dir, "kernel") }
 // dialMonitor returns a client of the monitor of a device, nil if none runs for it.
 func dialMonitor(dir, name string) (*control.Client, error) {
 	dir = monitorDir(dir)
-	if err := checkDir(dir); err != nil {
+	if err := rundir.Check(dir); err != nil {
 		return nil, fmt.Errorf("monitor of %s: %w", name, err)
 	}
-	dial := dialer(name, socketPath(dir, name))
-	conn, err := dial(noContext)
-	if errors.Is(err, ErrNotRunning) || errors.Is(err, fs.ErrPermission) {
+	dial := rundir.Dialer(name, rundir.Socket(dir, name))
+	conn, err := dial(context.Background())
+	if errors.Is(err, rundir.ErrNotRunning) || errors.Is(err, fs.ErrPermission) {
 		return nil, nil
 	}
 	if err != nil {
@@ -130,7 +132,7 @@ func dialMonitor(dir, name string) (*control.Client, error) {
 
 // sameNetwork reports whether who serves a socket is in this process's network namespace.
 func sameNetwork(c *net.UnixConn) (bool, error) {
-	server, err := peerOf(c)
+	server, err := unixsocket.Peer(c)
 	if err != nil {
 		return false, err
 	}

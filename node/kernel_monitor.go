@@ -18,6 +18,8 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/metrics"
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/unixsocket"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 )
 
@@ -73,7 +75,7 @@ func MonitorKernel(ctx context.Context, o MonitorOptions) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create run folder: %w", err)
 	}
-	if err := checkDir(dir); err != nil {
+	if err := rundir.Check(dir); err != nil {
 		return err
 	}
 	m := &kernelMonitor{MonitorOptions: o, running: make(map[string]*watchedDevice),
@@ -192,13 +194,13 @@ func (m *kernelMonitor) tellAbsent(links map[string]kernelwg.Link) {
 
 // begin looks at a device, until that is stopped or the device goes away.
 func (m *kernelMonitor) begin(ctx context.Context, name string, at kernelwg.Link) error {
-	l, err := listenControl(socketPath(monitorDir(m.RunDir), name))
+	l, err := rundir.Listen(rundir.Socket(monitorDir(m.RunDir), name))
 	if err != nil {
 		return err
 	}
 	s, err := openKernel(name, &m.KernelOptions)
 	if err != nil {
-		return errors.Join(err, closeSocket(l))
+		return errors.Join(err, unixsocket.Close(l))
 	}
 	d := &watchedDevice{kernelServer: s, name: name, link: at}
 	ctx, d.stop = context.WithCancel(ctx)

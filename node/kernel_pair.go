@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/rundir"
 )
 
 // pairListener is a listener that only this process can connect to. Its connections are those of
@@ -53,7 +55,7 @@ func (l *pairListener) dial(ctx context.Context) (*net.UnixConn, error) {
 	case l.to <- far:
 		return near, nil
 	case <-l.closed:
-		err = fmt.Errorf("%s: %w", l.name, ErrNotRunning)
+		err = fmt.Errorf("%s: %w", l.name, rundir.ErrNotRunning)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 	"github.com/wgnode/wgnode/probe/patience"
 )
@@ -67,7 +68,7 @@ func TestPairListener(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	if _, err := l.dial(t.Context()); !errors.Is(err, ErrNotRunning) {
+	if _, err := l.dial(t.Context()); !errors.Is(err, rundir.ErrNotRunning) {
 		t.Errorf("nobody listens: %v", err)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/unixsocket"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -53,12 +55,12 @@ type Known struct {
 // dead or alive, kill switches that no node is known for, devices of the kernel's, and those
 // of other users as far as they can be seen from here. What could not be looked at is in
 // the error; the rest is returned nevertheless.
-func List() ([]Known, error) { return list(RunDir()) }
+func List() ([]Known, error) { return list(rundir.Default()) }
 
 // Find is the node of that name in [List]; nil if there is none.
 func Find(name string) (*Known, error) {
 	if config.ValidName(name) {
-		if k, err := look(RunDir(), name); err == nil && k.State != "" {
+		if k, err := look(rundir.Default(), name); err == nil && k.State != "" {
 			return &k, nil
 		}
 	}
@@ -72,7 +74,7 @@ func Find(name string) (*Known, error) {
 // Running lists the names of the nodes that can be reached by [Dial], in
 // alphabetical order.
 func Running() ([]string, error) {
-	own, err := ownNodes(RunDir())
+	own, err := ownNodes(rundir.Default())
 	var names []string
 	for _, k := range own {
 		if k.State == StateRunning {
@@ -102,7 +104,7 @@ func list(dir string) ([]Known, error) {
 // ownNodes are those that have a journal or a control socket in a run folder. A
 // journal that cannot be read is an error, and keeps no other from being found.
 func ownNodes(dir string) ([]Known, error) {
-	if err := checkDir(dir); err != nil {
+	if err := rundir.Check(dir); err != nil {
 		return nil, fmt.Errorf("list nodes: %w", err)
 	}
 	entries, err := os.ReadDir(dir) // in alphabetical order
@@ -151,20 +153,20 @@ func ownNodesCalled(dir, name string) ([]Known, error) {
 // look finds out about one name. The state is "" where it has gone meanwhile.
 func look(dir, name string) (Known, error) {
 	k := Known{Name: name, RunDir: dir}
-	if err := checkDir(dir); err != nil {
+	if err := rundir.Check(dir); err != nil {
 		return k, err
 	}
-	j, err := plan.OpenJournal(journalPath(dir, name))
+	j, err := plan.OpenJournal(rundir.Journal(dir, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// A bare device has no journal.
-		if served(socketPath(dir, name)) {
+		if unixsocket.Served(rundir.Socket(dir, name)) {
 			k.State = StateRunning
-		} else if _, err := os.Lstat(socketPath(dir, name)); err == nil {
+		} else if _, err := os.Lstat(rundir.Socket(dir, name)); err == nil {
 			k.State = StateDead
 		}
 		return k, nil
-	case err != nil && served(socketPath(dir, name)):
+	case err != nil && unixsocket.Served(rundir.Socket(dir, name)):
 		k.State = StateRunning // whatever its journal says
 		return k, nil
 	case err != nil:
@@ -179,7 +181,7 @@ func look(dir, name string) (Known, error) {
 		k.State, k.Left = StateDead, j.Left()
 		k.KillSwitch = slices.Contains(k.Left, plan.LeftKillSwitch)
 		k.Ended = j.Process == plan.Process{}
-	case served(socketPath(dir, name)):
+	case unixsocket.Served(rundir.Socket(dir, name)):
 		k.State = StateRunning
 	default:
 		k.State = StateBusy
@@ -218,7 +220,7 @@ func orphanedKillSwitches(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := journals(dir)
+	known, err := rundir.Journals(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +285,7 @@ func foreignFolders(dir string) ([]Known, error) {
 		for _, e := range entries {
 			name, ok := strings.CutSuffix(e.Name(), ".sock")
 			path := filepath.Join(d, e.Name())
-			if ok && config.ValidName(name) && e.Type() == fs.ModeSocket && ownedBy(path, uid) && served(path) {
+			if ok && config.ValidName(name) && e.Type() == fs.ModeSocket && ownedBy(path, uid) && unixsocket.Served(path) {
 				nodes = append(nodes, Known{Name: name, State: StateForeign, User: userName(uid), RunDir: d,
 					Own: uid == strconv.Itoa(os.Geteuid())})
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/internal/metrics"
 	"github.com/wgnode/wgnode/node/port"
+	"github.com/wgnode/wgnode/node/unixsocket"
 )
 
 const (
@@ -56,7 +57,7 @@ func openMonitor(at config.Listen) (*monitor, error) {
 	case "":
 		return nil, nil
 	case "unix":
-		l, err = ListenUnix(at.Address)
+		l, err = unixsocket.Listen(at.Address)
 	default:
 		l, err = net.Listen(at.Network, at.Address)
 	}
@@ -77,7 +78,7 @@ func (m *monitor) close() error {
 	if m == nil {
 		return nil
 	}
-	return closeSocket(m)
+	return unixsocket.Close(m)
 }
 
 // monitorTask serves health and metrics: plain HTTP, for programs on this host.

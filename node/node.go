@@ -25,6 +25,7 @@ import (
 	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/unixsocket"
 	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
@@ -257,10 +258,10 @@ func (n *Node) close() error {
 	}
 	n.services.close()
 	if n.control != nil {
-		errs = append(errs, closeSocket(n.control))
+		errs = append(errs, unixsocket.Close(n.control))
 	}
 	if n.uapi != nil {
-		errs = append(errs, closeSocket(n.uapi))
+		errs = append(errs, unixsocket.Close(n.uapi))
 	}
 	errs = append(errs, n.monitor.close())
 	n.closeHistory()
@@ -319,13 +320,6 @@ func (d deviceTask) Run(ctx context.Context) error {
 	case <-d.tun.Wait():
 		return errGone
 	}
-}
-
-func closeSocket(l net.Listener) error {
-	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("close socket %s: %w", l.Addr(), err)
-	}
-	return nil
 }
 
 // uapiTask is the node's part in what a uapiServer does. As with wireguard-go,

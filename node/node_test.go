@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/control/controltest"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
 )
@@ -85,7 +86,7 @@ func startWith(t testing.TB, dir string, cfg *config.Config, o Options) *stackNo
 
 func (s *stackNode) dial() *control.Client {
 	s.t.Helper()
-	c, err := DialIn(s.dir, s.Name())
+	c, err := rundir.Dial(s.dir, s.Name())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -232,7 +233,7 @@ func TestWatchSaysWhatIsWrong(t *testing.T) {
 	if err := <-ended; !errors.Is(err, control.ErrEnded) {
 		t.Errorf("the node went down: %v", err)
 	}
-	if _, err := c.Status(t.Context()); !errors.Is(err, ErrNotRunning) {
+	if _, err := c.Status(t.Context()); !errors.Is(err, rundir.ErrNotRunning) {
 		t.Errorf("afterwards: %v", err)
 	}
 	if left, err := os.ReadDir(bob.dir); err != nil || len(left) != 2 {
@@ -290,21 +291,21 @@ func TestStartTwice(t *testing.T) {
 
 func TestControlSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
-	l, err := listenControl(path)
+	l, err := rundir.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	if _, err := listenControl(path); err == nil || !strings.Contains(err.Error(), "another process serves it") {
+	if _, err := rundir.Listen(path); err == nil || !strings.Contains(err.Error(), "another process serves it") {
 		t.Errorf("a second one: %v", err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l, err = listenControl(path)
+	l, err = rundir.Listen(path)
 	if err != nil {
 		t.Fatalf("a stale one is in the way: %v", err)
 	}

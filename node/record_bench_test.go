@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/recording"
@@ -48,7 +49,7 @@ func BenchmarkRecord(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	go func() { _ = alice.Run(ctx) }() // until the benchmark ends
-	c, err := DialIn(dir, "alice")
+	c, err := rundir.Dial(dir, "alice")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
-	"strings"
 
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 )
 
 // Recover undoes what nodes that are dead have left behind on the host: that of
@@ -19,9 +17,9 @@ import (
 // kill switch that no journal tells of. It says of each name what it did.
 func Recover(ctx context.Context, name string, o DownOptions) error {
 	if o.RunDir == "" {
-		o.RunDir = RunDir()
+		o.RunDir = rundir.Default()
 	}
-	unlock, err := lockDir(o.RunDir)
+	unlock, err := rundir.Lock(o.RunDir)
 	if err != nil {
 		return err
 	}
@@ -48,24 +46,6 @@ func called(name string) string {
 	return " called " + name
 }
 
-// journals returns the names that have a journal in a folder.
-func journals(dir string) ([]string, error) {
-	if err := checkDir(dir); err != nil {
-		return nil, fmt.Errorf("list journals: %w", err)
-	}
-	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil {
-		return nil, fmt.Errorf("list journals: %w", err)
-	}
-	var names []string
-	for _, path := range paths {
-		if name := strings.TrimSuffix(filepath.Base(path), ".json"); config.ValidName(name) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
 // Beginning is what a node has said of itself at its start: it runs, or it is dead
 // and has left something behind.
 type Beginning struct {
@@ -76,7 +56,7 @@ type Beginning struct {
 // Began lists the nodes of this user that were started and not taken down, in
 // alphabetical order.
 func Began() ([]Beginning, error) {
-	names, err := journals(RunDir())
+	names, err := rundir.Journals(rundir.Default())
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +65,7 @@ func Began() ([]Beginning, error) {
 		// One that cannot be read any more has ended meanwhile, or its own command
 		// says what is wrong with it.
 		b := Beginning{Name: name}
-		if j, err := plan.OpenJournal(journalPath(RunDir(), name)); err == nil {
+		if j, err := plan.OpenJournal(rundir.Journal(rundir.Default(), name)); err == nil {
 			b.Config = j.Config
 		} else if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -100,7 +80,7 @@ func recoverOne(ctx context.Context, k Known, o DownOptions) error {
 		say(o.Out, "[!] left as it is: %s is running%s", k.Name, inProcess(k.PID))
 		return nil
 	}
-	j, err := plan.OpenJournal(journalPath(o.RunDir, k.Name))
+	j, err := plan.OpenJournal(rundir.Journal(o.RunDir, k.Name))
 	if errors.Is(err, fs.ErrNotExist) {
 		say(o.Out, "[!] %s has died; its socket is removed", k.Name)
 		return removeRemains(o.RunDir, k.Name)

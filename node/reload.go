@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -35,7 +36,7 @@ func (n *Node) reloadWith(req reloadRequest) error {
 	case n.reloads <- req:
 		return <-req.done
 	case <-n.ended:
-		return fmt.Errorf("reload %s: %w", n.name, ErrNotRunning)
+		return fmt.Errorf("reload %s: %w", n.name, rundir.ErrNotRunning)
 	case <-req.ctx.Done():
 		return fmt.Errorf("reload %s: %w", n.name, context.Cause(req.ctx))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -31,11 +32,11 @@ import (
 // dir is the folder of the journals, [RunDir] if empty.
 func Save(ctx context.Context, cfg *config.Config, dir string) error {
 	if dir == "" {
-		dir = RunDir()
+		dir = rundir.Default()
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	if c, err := DialIn(dir, cfg.Name); err == nil {
+	if c, err := rundir.Dial(dir, cfg.Name); err == nil {
 		if status, err := c.Status(ctx); err == nil {
 			return save(cfg, dir, setByClient(status))
 		}
@@ -82,7 +83,7 @@ func save(cfg *config.Config, dir string, by replaced) error {
 		return fmt.Errorf("save %s: %w", cfg.Path, err)
 	}
 	chosen := uint32(0)
-	if j, err := plan.OpenJournal(journalPath(dir, cfg.Name)); err == nil {
+	if j, err := plan.OpenJournal(rundir.Journal(dir, cfg.Name)); err == nil {
 		chosen = j.Mark()
 	}
 	saved, err := present(cfg, status, chosen, by)

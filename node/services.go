@@ -301,7 +301,7 @@ func (n *Node) startAt(w wanted, at net.Addr, serve func(context.Context) error)
 
 // start has serve run until the service ends. For at see [service].
 func (n *Node) start(w wanted, at string, serve func(context.Context) error) *service {
-	ctx, stop := context.WithCancel(noContext)
+	ctx, stop := context.WithCancel(context.Background())
 	one := &service{want: w, at: at, stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(one.done)

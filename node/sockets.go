@@ -14,6 +14,7 @@ import (
 	"golang.zx2c4.com/wireguard/ipc"
 
 	"github.com/wgnode/wgnode/node/inherit"
+	"github.com/wgnode/wgnode/node/rundir"
 )
 
 // uapiServer answers wg(8) and its like, from before Run on: hooks that run
@@ -58,7 +59,7 @@ func (n *Node) listenControl() error {
 	if n.opt.NoControl {
 		return nil
 	}
-	l, err := listenControl(socketPath(n.opt.RunDir, n.name))
+	l, err := rundir.Listen(rundir.Socket(n.opt.RunDir, n.name))
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
@@ -65,7 +66,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 		n.say("Warning: %s", w)
 	}
 	if cfg.Interface.KillSwitch {
-		n.standing = standingMark(journalPath(n.opt.RunDir, n.name))
+		n.standing = standingMark(rundir.Journal(n.opt.RunDir, n.name))
 	}
 	n.endpoints.Load().Resolve(ctx, n.say)
 	if err := n.up(ctx); err != nil {
@@ -79,7 +80,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.RunDir == "" {
-		o.RunDir = RunDir()
+		o.RunDir = rundir.Default()
 	}
 	released := make(chan struct{})
 	n := &Node{
@@ -152,7 +153,7 @@ func standingMark(journal string) uint32 {
 
 // up does all that Close undoes.
 func (n *Node) up(ctx context.Context) error {
-	unlock, err := lockDir(n.opt.RunDir)
+	unlock, err := rundir.Lock(n.opt.RunDir)
 	if err != nil {
 		return err
 	}
@@ -201,7 +202,7 @@ func (e *UpError) Error() string { return fmt.Sprintf("%s is already up (pid %d)
 
 // recover undoes what a node of this name that was killed has left behind.
 func (n *Node) recover(ctx context.Context) error {
-	j, err := plan.OpenJournal(journalPath(n.opt.RunDir, n.name))
+	j, err := plan.OpenJournal(rundir.Journal(n.opt.RunDir, n.name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -297,7 +298,7 @@ func (n *Node) startInterface(ctx context.Context) error {
 		before = j.Guard
 		err = j.TakeOver(n.Config().Path)
 	} else {
-		j, err = plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.Config().Path)
+		j, err = plan.CreateJournal(rundir.Journal(n.opt.RunDir, n.name), n.name, n.Config().Path)
 	}
 	if err != nil {
 		return err
@@ -348,7 +349,7 @@ func (n *Node) startStack() error {
 	if mtu == 0 {
 		mtu = defaultMTU
 	}
-	j, err := plan.CreateJournal(journalPath(n.opt.RunDir, n.name), n.name, n.Config().Path)
+	j, err := plan.CreateJournal(rundir.Journal(n.opt.RunDir, n.name), n.name, n.Config().Path)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
@@ -150,7 +151,7 @@ func (s *Subject) known(context.Context) ([]byte, error) {
 	if s.Refused != nil {
 		known.Refused = s.Refused.Error()
 	}
-	journal, err := safefile.Read(filepath.Join(node.RunDir(), s.Name+".json"), textLimit)
+	journal, err := safefile.Read(filepath.Join(rundir.Default(), s.Name+".json"), textLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	} else if err == nil && json.Valid(journal) {

@@ -11,9 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/overview"
@@ -168,7 +168,7 @@ func (l *Live) follow(ctx context.Context, t *liveTunnel) {
 // problemOf words why a tunnel is not looked at.
 func problemOf(err error, seen bool) string {
 	switch {
-	case seen && (errors.Is(err, control.ErrEnded) || errors.Is(err, node.ErrNotRunning)):
+	case seen && (errors.Is(err, control.ErrEnded) || errors.Is(err, rundir.ErrNotRunning)):
 		return "it went down; waiting for it"
 	case err == nil:
 		return "it is not there; waiting for it"

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/port"
+	"github.com/wgnode/wgnode/node/unixsocket"
 )
 
 // DefaultPort is where the page is served if nothing else is said and nobody else is there.
@@ -35,7 +35,7 @@ func Listen(at string, remote bool) (net.Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("serve the page: %w", err)
 		}
-		l, err := node.ListenUnix(socket.Address)
+		l, err := unixsocket.Listen(socket.Address)
 		if err != nil {
 			return nil, fmt.Errorf("serve the page at %s: %w", at, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/overview"
@@ -181,7 +182,7 @@ func (b *begins) Begin(m *recording.Meta) error {
 
 func (s *scene) client(name string) *control.Client {
 	s.t.Helper()
-	c, err := node.DialIn(s.dir, name)
+	c, err := rundir.Dial(s.dir, name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -189,7 +190,7 @@ func (s *scene) client(name string) *control.Client {
 }
 
 // Client implements [Host].
-func (s *scene) Client(name string) (*control.Client, error) { return node.DialIn(s.dir, name) }
+func (s *scene) Client(name string) (*control.Client, error) { return rundir.Dial(s.dir, name) }
 
 // Overview implements [Host], of the hub alone.
 func (s *scene) Overview(ctx context.Context, names []string, req overview.Request) *overview.Overview {

@@ -5,9 +5,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
@@ -24,7 +24,7 @@ func mend(err error) []string {
 		return []string{"its file is lost: rm " + config.ShellQuote(e.Path) + ", then `wgnode recover`; " +
 			"ip rule, nft list tables and /etc/resolv.conf show whether anything else is left"}
 	case *fs.PathError:
-		if e.Op == "mkdir" && strings.HasPrefix(node.RunDir(), e.Path) {
+		if e.Op == "mkdir" && strings.HasPrefix(rundir.Default(), e.Path) {
 			return []string{"sockets are kept there: set XDG_RUNTIME_DIR to a folder that this user can write to; in a " +
 				"container mount one, as --tmpfs /run does"}
 		}
@@ -34,7 +34,7 @@ func mend(err error) []string {
 
 func mendTrust(doubt *safefile.Untrusted) []string {
 	path := config.ShellQuote(doubt.Path)
-	switch run := node.RunDir(); {
+	switch run := rundir.Default(); {
 	case run == doubt.Path || strings.HasPrefix(run, doubt.Path+"/"):
 		return []string{"journals and sockets are there: set XDG_RUNTIME_DIR to a folder that is this user's alone"}
 	case doubt.Why == safefile.Linked:

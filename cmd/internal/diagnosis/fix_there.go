@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/repair"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe/fix"
 )
 
@@ -120,4 +120,4 @@ func (p *patient) runThere(ctx context.Context, cmd *cobra.Command, in []byte, a
 }
 
 // Fixes is where the fixes of this user are kept.
-func Fixes() repair.Journal { return repair.In(node.RunDir()) }
+func Fixes() repair.Journal { return repair.In(rundir.Default()) }

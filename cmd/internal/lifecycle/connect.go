@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/rundir"
 )
 
 func NewConnectCommand() *cobra.Command {
@@ -49,7 +50,7 @@ time can use the keys of a file.`,
 			if naming.IsOnlyKernels(name) {
 				return naming.NotOfKernel(name, "its network is this host's: connect as to any other host, with nc or ssh")
 			}
-			if !errors.Is(err, node.ErrNotRunning) || len(args) < 2 {
+			if !errors.Is(err, rundir.ErrNotRunning) || len(args) < 2 {
 				return err
 			}
 			if k, _ := node.Find(name); k != nil && k.State == node.StateDead && k.KillSwitch {

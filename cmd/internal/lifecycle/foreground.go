@@ -21,6 +21,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/link"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/tunnel"
 )
 
@@ -185,7 +186,7 @@ func refused(cmd *cobra.Command, args []string, err error, stack bool) error {
 }
 
 func explainRefusal(err error, stack bool) error {
-	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Op == "mkdir" && strings.HasPrefix(node.RunDir(), p.Path) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Op == "mkdir" && strings.HasPrefix(rundir.Default(), p.Path) {
 		return err // whose hint is mend's
 	}
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 && !stack {

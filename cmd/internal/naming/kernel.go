@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/bpf"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
@@ -76,7 +77,7 @@ func IsOnlyKernels(name string) bool {
 		return false
 	}
 	_, err := node.Dial(name)
-	return errors.Is(err, node.ErrNotRunning)
+	return errors.Is(err, rundir.ErrNotRunning)
 }
 
 // Lookable are the names of what can be looked at: nodes that run, and devices of the kernel's.
@@ -107,7 +108,7 @@ func PeersOf(ctx context.Context, name string) ([]control.PeerName, error) {
 	switch {
 	case err == nil:
 		return c.Peers(ctx)
-	case errors.Is(err, node.ErrNotRunning) && node.IsKernelDevice(name):
+	case errors.Is(err, rundir.ErrNotRunning) && node.IsKernelDevice(name):
 		return node.KernelPeers(name)
 	}
 	return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/plan"
+	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -24,7 +25,7 @@ func DialNode(cmd *cobra.Command, name string) (*control.Client, error) {
 	if stopped := WhileStopped(err); stopped != nil {
 		return nil, stopped
 	}
-	if errors.Is(err, node.ErrNotRunning) && node.IsKernelDevice(name) {
+	if errors.Is(err, rundir.ErrNotRunning) && node.IsKernelDevice(name) {
 		return dialKernel(cmd, name)
 	}
 	k, kerr := node.Find(name) // a process that is dying still has its socket
@@ -222,7 +223,7 @@ func foreign(cmd *cobra.Command, k *node.Known) error {
 // WhileStopped is err with what to type, if it is that a node's process is stopped;
 // else nil.
 func WhileStopped(err error) error {
-	if e, ok := errors.AsType[*node.StoppedError](err); ok {
+	if e, ok := errors.AsType[*rundir.StoppedError](err); ok {
 		return cli.WithHint(err, fmt.Sprintf("let it go on: kill -CONT %d", e.PID))
 	}
 	return nil
