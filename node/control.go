@@ -6,11 +6,14 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/sender"
 	"github.com/wgnode/wgnode/probe"
@@ -156,6 +159,22 @@ func (n *Node) Subject() explain.Subject {
 		}
 	}
 	return s
+}
+
+// metricsAt is where health and metrics are served with cfg.
+func (n *Node) metricsAt(cfg *config.Config) config.Listen {
+	if !n.opt.Metrics.IsZero() {
+		return n.opt.Metrics
+	}
+	return cfg.Metrics.Listen
+}
+
+// exported is the node as package exporter shows it.
+func (n *Node) exported() exporter.Node {
+	return exporter.Node{Name: n.name, Netstack: n.net != nil, Tunnel: n.tun, Keeper: n.keeper, Endpoint: n.Endpoint,
+		Restored: n.guarded.counts, Known: func(host string) bool {
+			return slices.Contains(n.Config().Metrics.Hosts, host) || slices.Contains(n.opt.MetricsHosts, host)
+		}}
 }
 
 // hasAddress reports whether a is one of the node's own addresses.

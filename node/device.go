@@ -8,6 +8,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/tunnel/tundev"
 )
@@ -46,6 +47,9 @@ func (n *Node) startDevice(files DeviceFiles) error {
 		return err
 	}
 	if err := n.serveUAPI(files.UAPI); err != nil {
+		return err
+	}
+	if n.metrics, err = exporter.Open(config.Listen{}, n.exported()); err != nil {
 		return err
 	}
 	if n.opt.NoControl {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/tunnel/netchange"
 )
@@ -37,12 +38,12 @@ func (t driftTask) Run(ctx context.Context) error {
 	for {
 		start := time.Now()
 		t.look(ctx)
-		pause(ctx, min(pauses*time.Since(start), time.Minute))
+		burst.Pause(ctx, min(burst.Pauses*time.Since(start), time.Minute))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
-			settled(changed)
+			burst.Settled(changed)
 		}
 	}
 }

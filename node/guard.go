@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/probe"
 )
@@ -52,7 +53,7 @@ func (g *guarded) counts() map[string]uint64 {
 
 // tableGuard puts the tables back that protect, when another program has changed
 // them: at once, unless it does so all the time. Then putting them back takes no
-// more than a tenth of a processor's time, see pauses.
+// more than a tenth of a processor's time, see [burst.Pauses].
 type tableGuard struct {
 	tables *nftables.Keeper
 	who    *culprits
@@ -106,7 +107,7 @@ func (g *tableGuard) run(ctx context.Context) error {
 		}
 		if len(restored) > 0 {
 			g.said.add(restored, g.who)
-			pause(ctx, min(pauses*took, settleMost/2))
+			burst.Pause(ctx, min(burst.Pauses*took, burst.Most/2))
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 )
@@ -173,7 +174,7 @@ func (t guardianTask) Run(ctx context.Context) error {
 			log.Warn("the guardian of the kill switch has died; another one is started")
 		case <-again:
 		}
-		pause(ctx, settle) // one that dies at once must not make a busy loop
+		burst.Pause(ctx, burst.Settle) // one that dies at once must not make a busy loop
 		if ctx.Err() != nil {
 			return nil
 		}

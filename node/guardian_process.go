@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 )
 
@@ -70,7 +71,7 @@ func takeUp(ctx context.Context, tables *nftables.Keeper, k nftables.KillSwitch)
 		if err = tables.AddKillSwitch(k); err == nil || ctx.Err() != nil {
 			return nil
 		}
-		pause(ctx, wait)
+		burst.Pause(ctx, wait)
 		wait = min(2*wait, most)
 	}
 	return err

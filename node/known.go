@@ -14,6 +14,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
@@ -191,7 +192,7 @@ func look(dir, name string) (Known, error) {
 
 // kernelDevices are those that the kernel's WireGuard serves.
 func kernelDevices(string) ([]Known, error) {
-	names, err := KernelDevices()
+	names, err := kernelnode.Devices()
 	var found []Known
 	for _, name := range names {
 		found = append(found, Known{Name: name, State: StateKernel})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 )
@@ -21,7 +22,7 @@ func (*lanTask) String() string { return "watch the LAN" }
 // Run serves until ctx ends. A system that does not let its network be watched
 // is no reason to end the node.
 func (l *lanTask) Run(ctx context.Context) error {
-	w, changed, err := announcements()
+	w, changed, err := burst.Network()
 	if err != nil {
 		l.n.opt.Logger.Error("the kill switch keeps the LAN that it has", "interface", l.n.name, "error", err)
 		<-ctx.Done()
@@ -34,7 +35,7 @@ func (l *lanTask) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
-			settled(changed)
+			burst.Settled(changed)
 			l.refresh()
 		}
 	}

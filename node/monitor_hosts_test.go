@@ -58,7 +58,8 @@ func TestMonitorSilentClients(t *testing.T) {
 	cfg := parse(t, "alice", "[Interface]\nPrivateKey="+key.GeneratePrivate().Base64()+"\nAddress=10.0.0.1/24\n")
 	cfg.Metrics.Listen = freePort(t)
 	startStack(t, t.TempDir(), cfg)
-	for range 2 * maxMonitored {
+	const clients = 64 // that are connected at a time
+	for range 2 * clients {
 		c, err := net.Dial(cfg.Metrics.Listen.Network, cfg.Metrics.Listen.Address)
 		if err != nil {
 			t.Fatal(err)

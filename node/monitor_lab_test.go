@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
@@ -53,9 +54,9 @@ func (a *asker) get(path string) (status int, body string) {
 	return status, body
 }
 
-func (a *asker) ready() (int, Readiness) {
+func (a *asker) ready() (int, exporter.Readiness) {
 	a.t.Helper()
-	var r Readiness
+	var r exporter.Readiness
 	status, body := a.get("/readyz")
 	if err := json.Unmarshal([]byte(body), &r); err != nil {
 		a.t.Fatalf("%v in %q", err, body)

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
@@ -135,7 +136,7 @@ func TestReadiness(t *testing.T) {
 		t.Errorf("bob: status %d, %+v", status, r)
 	}
 	for _, a := range []*asker{alice, bob} {
-		var h Health
+		var h exporter.Health
 		status, body := a.get("/healthz")
 		if err := json.Unmarshal([]byte(body), &h); err != nil || status != http.StatusOK || h.Status != "ok" ||
 			h.PID != os.Getpid() || !h.Netstack {
@@ -278,17 +279,17 @@ func TestMonitorLeaks(t *testing.T) {
 		}
 	}()
 	before := goleak.IgnoreCurrent()
-	m, err := openMonitor(socketIn(t))
+	m, err := exporter.Open(socketIn(t), n.exported())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
-	go func() { ran <- monitorTask{n: n}.serve(ctx, m) }()
+	go func() { ran <- m.Run(ctx) }()
 	var conns []net.Conn
 	for _, request := range []string{"", "GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01"} {
-		c, err := net.Dial("unix", m.at.Address)
+		c, err := net.Dial("unix", m.At().Address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +298,7 @@ func TestMonitorLeaks(t *testing.T) {
 		}
 		conns = append(conns, c)
 	}
-	a := newAsker(t, m.at)
+	a := newAsker(t, m.At())
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/": 404, "/debug/pprof/": 404} {
 		if got, _ := a.get(path); got != want {
 			t.Errorf("%s: status %d, want %d", path, got, want)

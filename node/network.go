@@ -6,23 +6,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/tunnel/netchange"
 )
 
 const (
-	// A change of network comes as a burst of announcements. It counts as over
-	// when there was none for settle, and after settleMost in any case.
-	settle, settleMost = 200 * time.Millisecond, time.Second
-	// On a router whose routes change all the time, looking at them must not
-	// become its main occupation: the pause after a look is so many times as long
-	// as the look was, up to settleMost.
-	pauses = 9
 	// sessionTime is how long a session lasts (device.RejectAfterTime).
 	sessionTime = 180 * time.Second
 	// leastMTU is what IPv6 takes (RFC 8200). Adapting the MTU goes no lower:
@@ -46,7 +39,7 @@ func (*networkTask) String() string { return "watch the network" }
 // is no reason to end the node.
 func (t *networkTask) Run(ctx context.Context) error {
 	log := t.n.opt.Logger.With("interface", t.n.name)
-	w, changed, err := announcements()
+	w, changed, err := burst.Network()
 	if err != nil {
 		log.Error("the network is not watched", "error", err)
 		<-ctx.Done()
@@ -79,54 +72,11 @@ func (t *networkTask) Run(ctx context.Context) error {
 			t.greet(func(netip.Addr) bool { return true }, asleep)
 			t.follower.Rush()
 		case <-changed:
-			settled(changed)
+			burst.Settled(changed)
 			start := time.Now()
 			t.look()
-			pause(ctx, min(pauses*time.Since(start), settleMost))
+			burst.Pause(ctx, min(burst.Pauses*time.Since(start), burst.Most))
 		}
-	}
-}
-
-// announcements tells that the network has changed; once, however often it does
-// before somebody looks. The watcher is to be closed.
-func announcements() (*netchange.Watcher, <-chan struct{}, error) {
-	return announced(netchange.Watch)
-}
-
-// linkAnnouncements is announcements for links alone.
-func linkAnnouncements() (*netchange.Watcher, <-chan struct{}, error) {
-	return announced(netchange.WatchLinks)
-}
-
-func announced(watch func(func()) (*netchange.Watcher, error)) (*netchange.Watcher, <-chan struct{}, error) {
-	changed := make(chan struct{}, 1)
-	w, err := watch(func() {
-		select {
-		case changed <- struct{}{}:
-		default: // it is known already
-		}
-	})
-	return w, changed, err
-}
-
-// settled returns when a burst is over.
-func settled(changed <-chan struct{}) {
-	most := time.After(settleMost)
-	for {
-		select {
-		case <-changed:
-		case <-most:
-			return
-		case <-time.After(settle):
-			return
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
@@ -129,13 +130,11 @@ type Node struct {
 	uapi    *uapiServer   // nil: none
 	control net.Listener  // nil: none
 	book    *history.Book // of the peers' states; nil: none is kept
-	monitor *monitor      // nil: none; a reload, of which there is one at a time, changes it
+	metrics *exporter.Server
 
 	services services // none, unless net is there
 
 	reloads chan reloadRequest // to the one who runs the tasks that depend on the configuration
-	moves   chan monitorMove   // to the one who serves health and metrics
-	unmoved chan struct{}      // closed when that one has ended
 	ended   chan struct{}      // closed when nobody serves any more
 
 	// release ends the node and leaves the hooks of going down, and the saving,
@@ -203,7 +202,7 @@ func (n *Node) Run(ctx context.Context) error {
 // serve does what Run says until ctx ends.
 func (n *Node) serve(ctx context.Context) error {
 	defer close(n.ended)
-	tasks := []task{deviceTask{n.tun}, adaptTask{n}, monitorTask{n, n.monitor}}
+	tasks := []task{deviceTask{n.tun}, adaptTask{n}, n.metrics}
 	if n.opt.onHost() && !n.bare {
 		tasks = append(tasks, guardTask{n})
 	}
@@ -263,7 +262,7 @@ func (n *Node) close() error {
 	if n.uapi != nil {
 		errs = append(errs, unixsocket.Close(n.uapi))
 	}
-	errs = append(errs, n.monitor.close())
+	errs = append(errs, n.metrics.Close())
 	n.closeHistory()
 	if n.killSwitch != nil && !n.keepKillSwitch {
 		n.guardian.tell(guardianMessage{KillSwitch: *n.killSwitch}) // from now on it may be gone

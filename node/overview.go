@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/probe/overview"
 )
 
@@ -18,7 +19,7 @@ const overviewTime = 5 * time.Second
 
 // HostOptions say how the tunnels of a host are asked.
 type HostOptions struct {
-	Kernel KernelOptions
+	Kernel kernelnode.Options
 	// Say words why a tunnel cannot be asked, and what to do about it. err is nil where what is
 	// known of it says so. Nil: the error is told, and no advice.
 	Say func(k *Known, err error) (why string, advice []string)
@@ -40,7 +41,7 @@ type askedDevice struct {
 	stop   context.CancelFunc
 }
 
-// NewHost returns a Host. Devices of the kernel's that no [MonitorKernel] watches this process
+// NewHost returns a Host. Devices of the kernel's that no [kernelnode.Monitor] watches this process
 // watches, from the first time that they are asked for until ctx ends.
 func NewHost(ctx context.Context, o HostOptions) *Host {
 	return &Host{ctx: ctx, opt: o, kernel: make(map[string]*askedDevice)}
@@ -153,7 +154,7 @@ func (h *Host) watch(name string) (*askedDevice, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(h.ctx)
-	c, err := DialKernel(ctx, name, h.opt.Kernel)
+	c, err := kernelnode.Dial(ctx, name, h.opt.Kernel)
 	if err != nil {
 		stop()
 		return nil, err

@@ -1,8 +1,9 @@
 package node
 
 import (
-	"net"
 	"net/netip"
+
+	"github.com/wgnode/wgnode/node/internal/address"
 )
 
 // ownAddrs are the host's addresses, or those of the network stack inside this
@@ -14,21 +15,5 @@ func (n *Node) ownAddrs() (own []netip.Addr) {
 		}
 		return own
 	}
-	return hostAddrs()
-}
-
-// hostAddrs are this host's.
-func hostAddrs() (own []netip.Addr) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	for _, a := range addrs {
-		if p, ok := a.(*net.IPNet); ok {
-			if addr, ok := netip.AddrFromSlice(p.IP); ok {
-				own = append(own, addr.Unmap())
-			}
-		}
-	}
-	return own
+	return address.OfHost()
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/plan"
@@ -66,7 +67,7 @@ func (n *Node) reload(req reloadRequest) error {
 	r := reload{n: n, was: n.Config(), cfg: cfg, endpoints: endpoint.New(cfg, n.lookUp), out: out, check: req.check}
 	r.endpoints.Inherit(n.endpoints.Load())
 	r.endpoints.Resolve(req.ctx, func(format string, args ...any) { say(out, format, args...) })
-	return r.withMonitor(func() error {
+	return r.withMetrics(func() error {
 		switch {
 		case n.net != nil:
 			return r.stack()
@@ -89,26 +90,22 @@ type reload struct {
 	left      []string     // what the device has that neither file states
 }
 
-// withMonitor opens the listener of health and metrics that cfg wants, if it is
+// withMetrics opens the listener of health and metrics that cfg wants, if it is
 // another one, before change, and closes the one that is not wanted in the end.
-func (r *reload) withMonitor(change func() error) error {
+func (r *reload) withMetrics(change func() error) error {
 	n := r.n
-	was, now := n.monitor, n.monitor
-	if at := n.monitorAt(r.cfg); at != was.address() && !r.check {
-		var err error
-		if now, err = openMonitor(at); err != nil {
-			return fmt.Errorf("reload %s: %w", n.name, err)
-		}
+	at := n.metricsAt(r.cfg)
+	if at == n.metrics.At() || r.check {
+		return change()
 	}
-	err := change()
-	if was == now {
-		return err
-	}
+	to, err := exporter.Listen(at)
 	if err != nil {
-		return errors.Join(err, now.close())
+		return fmt.Errorf("reload %s: %w", n.name, err)
 	}
-	n.monitor = now
-	n.moveMonitor(now)
+	if err := change(); err != nil {
+		return errors.Join(err, to.Close())
+	}
+	n.metrics.Move(to)
 	return nil
 }
 

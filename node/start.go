@@ -13,6 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/link"
@@ -85,7 +86,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	released := make(chan struct{})
 	n := &Node{
 		released: released, release: sync.OnceFunc(func() { close(released) }),
-		reloads: make(chan reloadRequest), moves: make(chan monitorMove), unmoved: make(chan struct{}), ended: make(chan struct{}),
+		reloads: make(chan reloadRequest), ended: make(chan struct{}),
 		services: services{failed: make(chan error, 1)},
 		name:     cfg.Name, opt: o,
 		tables: &nftables.Keeper{Open: o.OpenTables},
@@ -181,7 +182,7 @@ func (n *Node) up(ctx context.Context) error {
 	if err := n.listenControl(); err != nil {
 		return err
 	}
-	if n.monitor, err = openMonitor(n.monitorAt(n.Config())); err != nil {
+	if n.metrics, err = exporter.Open(n.metricsAt(n.Config()), n.exported()); err != nil {
 		return err
 	}
 	n.openHistory()

@@ -52,7 +52,7 @@ var uses = map[string]string{
 	"node/guardian_process.go os.WriteFile":               "of the kernel",
 	"node/link/rights.go unix.Open":                       "a device",
 	"node/unixsocket/unixsocket.go os.Remove":             "a socket that nobody serves, in place of which one of this user's is made",
-	"node/kernel_monitor.go os.MkdirAll":                  "a folder in the run folder, which is checked then",
+	"node/kernelnode/monitor.go os.MkdirAll":              "a folder in the run folder, which is checked then",
 	"node/plan/journal.go os.MkdirAll":                    "a run folder, which is checked then",
 	"node/plan/journal.go os.Remove":                      "a journal in a run folder that was checked",
 	"node/repair/journal.go os.MkdirAll":                  "a folder in the run folder, which is checked then",

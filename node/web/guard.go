@@ -11,8 +11,8 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/exporter"
 )
 
 // policy is what the page may do in a browser: run its own scripts, and ask its own server.
@@ -127,7 +127,7 @@ func (g *guard) isOwnHost(header string) bool {
 	if header == "" {
 		return false
 	}
-	if node.IsLoopbackHost(header) {
+	if exporter.IsLoopbackHost(header) {
 		return true
 	}
 	host, _, err := net.SplitHostPort(header)

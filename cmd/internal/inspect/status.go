@@ -20,6 +20,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/overview"
@@ -183,7 +184,7 @@ func couldLook(seen *overview.Overview, names []string, peer string) error {
 
 // newHost asks the tunnels of this host, and words what keeps one from being asked.
 func newHost(ctx context.Context, cmd *cobra.Command) *node.Host {
-	return node.NewHost(ctx, node.HostOptions{Kernel: node.KernelOptions{Sender: naming.PassSocket},
+	return node.NewHost(ctx, node.HostOptions{Kernel: kernelnode.Options{Sender: naming.PassSocket},
 		Say: func(k *node.Known, err error) (string, []string) {
 			switch stopped := naming.WhileStopped(err); {
 			case stopped != nil:

@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/top"
 	"github.com/wgnode/wgnode/probe/filter"
@@ -138,8 +139,8 @@ func toLookAt(cmd *cobra.Command, names []string) ([]string, error) {
 // dialTop connects to a node, or watches a device of the kernel's until ctx ends.
 func dialTop(ctx context.Context, name string) (top.Client, error) {
 	c, err := node.Dial(name)
-	if errors.Is(err, rundir.ErrNotRunning) && node.IsKernelDevice(name) {
-		c, err = node.DialKernel(ctx, name, node.KernelOptions{Sender: naming.PassSocket})
+	if errors.Is(err, rundir.ErrNotRunning) && kernelnode.IsDevice(name) {
+		c, err = kernelnode.Dial(ctx, name, kernelnode.Options{Sender: naming.PassSocket})
 	}
 	if err != nil {
 		return nil, err // not a nil pointer in an interface

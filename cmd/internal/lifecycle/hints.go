@@ -8,6 +8,7 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/port"
 	nameservers "github.com/wgnode/wgnode/node/resolver"
@@ -68,7 +69,7 @@ func linkHints(name string) []string {
 	switch k, err := node.Find(name); {
 	case err == nil && k != nil && k.State == node.StateRunning:
 		return []string{"to apply changes: wgnode reload " + name, "to take it down: wgnode down " + name}
-	case node.IsKernelDevice(name):
+	case kernelnode.IsDevice(name):
 		return []string{"the kernel's WireGuard serves it; to take it down: wg-quick down " + name, other}
 	case naming.ServedElsewhere(name):
 		return []string{"another program serves it; to take it down: wg-quick down " + name, other}
@@ -83,12 +84,12 @@ func routeHints(e *route.ExistsError) []string {
 	switch {
 	case e.Link == "":
 		return nil
-	case (ours || node.IsKernelDevice(e.Link) || naming.ServedElsewhere(e.Link)) && e.Prefix.Bits() == 0:
+	case (ours || kernelnode.IsDevice(e.Link) || naming.ServedElsewhere(e.Link)) && e.Prefix.Bits() == 0:
 		return []string{fmt.Sprintf("%s has its default route in that table, too: leave FwMark and Table out of one of the two files", e.Link)}
 	case ours:
 		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wgnode down %s",
 			e.Link, e.Prefix, e.Link)}
-	case node.IsKernelDevice(e.Link) || naming.ServedElsewhere(e.Link):
+	case kernelnode.IsDevice(e.Link) || naming.ServedElsewhere(e.Link):
 		return []string{fmt.Sprintf("the tunnel %s has it: take %s out of AllowedIPs of one of the two, or: wg-quick down %s",
 			e.Link, e.Prefix, e.Link)}
 	case e.Connected:

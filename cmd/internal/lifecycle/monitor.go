@@ -10,8 +10,8 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/daemon"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/kernelnode"
 )
 
 // monitorFlags are the flags of monitor.
@@ -87,8 +87,8 @@ func runMonitor(cmd *cobra.Command, names []string, f *monitorFlags) error {
 		}
 	})
 	defer stopping()
-	err = node.MonitorKernel(ctx, node.MonitorOptions{
-		KernelOptions: node.KernelOptions{Sender: naming.PassSocket, RecorderBytes: int(f.memory) << 20, Logger: log},
+	err = kernelnode.Monitor(ctx, kernelnode.MonitorOptions{
+		Options: kernelnode.Options{Sender: naming.PassSocket, RecorderBytes: int(f.memory) << 20, Logger: log},
 		Names:         names, Metrics: metrics, MetricsHosts: f.metricsHosts,
 		Ready: func() error {
 			log.Info("ready")
@@ -102,7 +102,7 @@ func runMonitor(cmd *cobra.Command, names []string, f *monitorFlags) error {
 
 // completeKernel offers the devices of the kernel's that do not stand there yet.
 func completeKernel(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	names, err := node.KernelDevices()
+	names, err := kernelnode.Devices()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/render"
 )
@@ -298,7 +299,7 @@ func notUp(cmd *cobra.Command, name string) error {
 	if k, err := node.Find(name); err == nil && k != nil && k.State != node.StateRunning {
 		return naming.Unusable(cmd, k)
 	}
-	if node.IsKernelDevice(name) || naming.ServedElsewhere(name) {
+	if kernelnode.IsDevice(name) || naming.ServedElsewhere(name) {
 		return cli.WithHint(fmt.Errorf("`%s' is not a WireGuard interface that wgnode brought up", name), "to take it down: wg-quick down "+name)
 	}
 	return naming.NoTunnel(name)

@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/bpf"
@@ -22,7 +23,7 @@ import (
 
 // dialKernel is DialNode for a device of the kernel's. How much can be seen of it is said.
 func dialKernel(cmd *cobra.Command, name string) (*control.Client, error) {
-	c, err := node.DialKernel(cmd.Context(), name, node.KernelOptions{Sender: PassSocket})
+	c, err := kernelnode.Dial(cmd.Context(), name, kernelnode.Options{Sender: PassSocket})
 	if stopped := WhileStopped(err); stopped != nil {
 		return nil, stopped
 	}
@@ -68,12 +69,12 @@ func KernelError(cmd *cobra.Command, err error) error {
 // NotOfKernel is the error for what only a node does, asked of a device of the kernel's; hint
 // is what does it there.
 func NotOfKernel(name, hint string) error {
-	return cli.WithHint(&node.KernelOnlyError{Name: name}, hint)
+	return cli.WithHint(&kernelnode.ReadOnlyError{Name: name}, hint)
 }
 
 // IsOnlyKernels reports whether a name is that of a device of the kernel's, and of no node.
 func IsOnlyKernels(name string) bool {
-	if !node.IsKernelDevice(name) {
+	if !kernelnode.IsDevice(name) {
 		return false
 	}
 	_, err := node.Dial(name)
@@ -92,8 +93,8 @@ func Lookable() ([]string, error) {
 
 // deviceStatus is what a device says of itself, a userspace one or the kernel's.
 func deviceStatus(name string) (*uapi.Status, error) {
-	if node.IsKernelDevice(name) && Served(name) != 0 {
-		return node.KernelStatus(name)
+	if kernelnode.IsDevice(name) && Served(name) != 0 {
+		return kernelnode.Status(name)
 	}
 	status, errno := GetStatus(name)
 	if errno != 0 {
@@ -108,8 +109,8 @@ func PeersOf(ctx context.Context, name string) ([]control.PeerName, error) {
 	switch {
 	case err == nil:
 		return c.Peers(ctx)
-	case errors.Is(err, rundir.ErrNotRunning) && node.IsKernelDevice(name):
-		return node.KernelPeers(name)
+	case errors.Is(err, rundir.ErrNotRunning) && kernelnode.IsDevice(name):
+		return kernelnode.Peers(name)
 	}
 	return nil, err
 }

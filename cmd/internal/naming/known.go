@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/probe"
@@ -25,7 +26,7 @@ func DialNode(cmd *cobra.Command, name string) (*control.Client, error) {
 	if stopped := WhileStopped(err); stopped != nil {
 		return nil, stopped
 	}
-	if errors.Is(err, rundir.ErrNotRunning) && node.IsKernelDevice(name) {
+	if errors.Is(err, rundir.ErrNotRunning) && kernelnode.IsDevice(name) {
 		return dialKernel(cmd, name)
 	}
 	k, kerr := node.Find(name) // a process that is dying still has its socket

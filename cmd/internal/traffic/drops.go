@@ -12,10 +12,11 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/droplist"
+	"github.com/wgnode/wgnode/node/exporter"
+	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/host/drops"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -171,7 +172,7 @@ func announceDrops(cmd *cobra.Command, name string) error {
 
 // serveDrops shows the list to Prometheus.
 func serveDrops(ctx context.Context, cmd *cobra.Command, name string, list *droplist.List, o *dropsOptions) error {
-	m, err := node.OpenDropMonitor(o.metricsAt, name)
+	m, err := exporter.OpenDrops(o.metricsAt, name)
 	if err != nil {
 		return fmt.Errorf("drops of %s: %w", name, err)
 	}
@@ -209,11 +210,11 @@ func lookAtNamed(ctx context.Context, cmd *cobra.Command, name string) (droplist
 // lookAtKernel asks the kernel what a device of its own is.
 func lookAtKernel(name string) droplist.Look {
 	return func(context.Context) (*droplist.Tunnel, error) {
-		device, err := node.KernelStatus(name)
+		device, err := kernelnode.Status(name)
 		if err != nil {
 			return nil, err
 		}
-		peers, err := node.KernelPeers(name)
+		peers, err := kernelnode.Peers(name)
 		if err != nil {
 			return nil, err
 		}

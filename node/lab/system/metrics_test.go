@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/lab"
 	"github.com/wgnode/wgnode/node/lab/sitetest"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -34,7 +34,7 @@ func TestHealthAndMetrics(t *testing.T) {
 		at := strings.LastIndexByte(out, '\n')
 		return out[:at], out[at+1:]
 	}
-	ready := func(args ...string) (r node.Readiness, status string) {
+	ready := func(args ...string) (r exporter.Readiness, status string) {
 		t.Helper()
 		body, status := curl(args...)
 		if err := json.Unmarshal([]byte(body), &r); err != nil {

@@ -1,4 +1,4 @@
-package node
+package exporter
 
 import (
 	"context"
@@ -44,7 +44,7 @@ const maxCauses = 100
 
 // readiness answers GET /readyz, and has the verdicts for the metrics: those that the node keeps.
 type readiness struct {
-	n *Node
+	of *Node
 
 	mu   sync.Mutex
 	last *checkup // guarded by mu: what comes of what was kept last
@@ -70,7 +70,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *readiness) now(ctx context.Context) (*checkup, error) {
-	kept, err := r.n.keeper.Now(ctx)
+	kept, err := r.of.Keeper.Now(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (r *readiness) now(ctx context.Context) (*checkup, error) {
 	if r.last != nil && r.last.kept == kept {
 		return r.last, nil
 	}
-	now, err := r.n.checkUp(kept)
+	now, err := r.of.checkUp(kept)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (r *readiness) now(ctx context.Context) (*checkup, error) {
 // forScrape are the verdicts that are known, at once: a doctor takes longer than who scrapes
 // may wait. Others are found out for the next scrape.
 func (r *readiness) forScrape() metrics.Kept {
-	kept := r.n.keeper.Kept(0)
+	kept := r.of.Keeper.Kept(0)
 	if kept == nil {
 		return metrics.Kept{}
 	}
@@ -99,7 +99,7 @@ func (r *readiness) forScrape() metrics.Kept {
 
 // checkUp asks what a doctor has said, who provokes nothing.
 func (n *Node) checkUp(kept *explain.Kept) (*checkup, error) {
-	st, err := n.tun.Status()
+	st, err := n.Tunnel.Status()
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (n *Node) checkUp(kept *explain.Kept) (*checkup, error) {
 	for i := range st.Peers {
 		configured[st.Peers[i].PublicKey.Base64()] = &st.Peers[i]
 	}
-	c := &checkup{ready: Readiness{Status: statusReady, Interface: n.name}, kept: kept}
+	c := &checkup{ready: Readiness{Status: statusReady, Interface: n.Name}, kept: kept}
 	now := &c.ready
 	for i := range kept.Peers {
 		p := &kept.Peers[i].PeerReport

@@ -1,4 +1,4 @@
-package node
+package kernelnode
 
 import (
 	"bytes"
@@ -16,9 +16,9 @@ import (
 )
 
 // What is no device of the kernel's is not looked at as one, and it is said.
-func TestDialKernelRefuses(t *testing.T) {
+func TestDialRefuses(t *testing.T) {
 	for _, name := range []string{"lo", "nowhere"} {
-		if _, err := DialKernel(t.Context(), name, KernelOptions{RunDir: t.TempDir()}); !errors.Is(err, kernelwg.ErrNotKernel) {
+		if _, err := Dial(t.Context(), name, Options{RunDir: t.TempDir()}); !errors.Is(err, kernelwg.ErrNotKernel) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package node
+package exporter
 
 import (
 	"context"
@@ -14,11 +14,11 @@ import (
 	"github.com/wgnode/wgnode/node/internal/metrics"
 )
 
-// DropMonitor shows what the kernel drops of a tunnel's packets to Prometheus. It is no part
+// Drops shows what the kernel drops of a tunnel's packets to Prometheus. It is no part
 // of the node: whoever wants the metrics runs a list for them, and none is attached to the
 // kernel when that ends. It implements [droplist.Taker].
-type DropMonitor struct {
-	m    *monitor
+type Drops struct {
+	l    *Listener
 	name string
 
 	mu   sync.Mutex
@@ -26,20 +26,20 @@ type DropMonitor struct {
 	lost uint64         // guarded by mu
 }
 
-// OpenDropMonitor begins to listen, for the tunnel of that name.
-func OpenDropMonitor(at config.Listen, name string) (*DropMonitor, error) {
-	m, err := openMonitor(at)
+// OpenDrops begins to listen, for the tunnel of that name.
+func OpenDrops(at config.Listen, name string) (*Drops, error) {
+	l, err := Listen(at)
 	if err != nil {
 		return nil, err
 	}
-	return &DropMonitor{m: m, name: name}, nil
+	return &Drops{l: l, name: name}, nil
 }
 
 // Drop implements [droplist.Taker].
-func (*DropMonitor) Drop(*droplist.Row) error { return nil }
+func (*Drops) Drop(*droplist.Row) error { return nil }
 
 // Second implements [droplist.Taker].
-func (d *DropMonitor) Second(rows []*droplist.Row, lost uint64) error {
+func (d *Drops) Second(rows []*droplist.Row, lost uint64) error {
 	all := make([]droplist.Row, len(rows))
 	for i, r := range rows {
 		all[i] = *r
@@ -50,7 +50,7 @@ func (d *DropMonitor) Second(rows []*droplist.Row, lost uint64) error {
 	return nil
 }
 
-func (d *DropMonitor) latest() (rows []droplist.Row, lost uint64) {
+func (d *Drops) latest() (rows []droplist.Row, lost uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.rows, d.lost
@@ -58,12 +58,12 @@ func (d *DropMonitor) latest() (rows []droplist.Row, lost uint64) {
 
 // Serve answers GET /metrics until ctx ends, and ends to listen. hosts are names under which
 // it may be asked besides those of loopback.
-func (d *DropMonitor) Serve(ctx context.Context, hosts []string) error {
+func (d *Drops) Serve(ctx context.Context, hosts []string) error {
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(metrics.NewKernelDrops(d.name, d.latest)); err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
-	return d.m.serve(ctx, mux, func(host string) bool { return slices.Contains(hosts, host) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: Scrapes}))
+	return d.l.Serve(ctx, mux, func(host string) bool { return slices.Contains(hosts, host) })
 }

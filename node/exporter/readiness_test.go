@@ -1,4 +1,4 @@
-package node
+package exporter
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package node
+package kernelnode
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/exporter"
+	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/metrics"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/rundir"
@@ -23,9 +25,9 @@ import (
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 )
 
-// MonitorOptions say which devices of the kernel's are watchedDevice, and how.
+// MonitorOptions say which devices of the kernel's are looked at, and how.
 type MonitorOptions struct {
-	KernelOptions
+	Options
 	// Names are those of the devices, which need not be there yet. None: all that there are.
 	Names []string
 	// Metrics is where they are shown to Prometheus; the zero Listen: nowhere. MetricsHosts are
@@ -36,8 +38,8 @@ type MonitorOptions struct {
 	Ready func() error
 }
 
-// kernelMonitor looks at devices as they come and go.
-type kernelMonitor struct {
+// monitor looks at devices as they come and go.
+type monitor struct {
 	MonitorOptions
 
 	mu      sync.Mutex
@@ -50,18 +52,18 @@ type kernelMonitor struct {
 
 // watchedDevice is a device that is looked at.
 type watchedDevice struct {
-	*kernelServer
+	*server
 	name  string
 	link  kernelwg.Link
 	stop  context.CancelFunc
 	ended error // valid once it came out of gone
 }
 
-// MonitorKernel looks at devices of the kernel's until ctx ends, which is no error: each one that is
+// Monitor looks at devices of the kernel's until ctx ends, which is no error: each one that is
 // up, also one that comes later. It keeps their flight recorders, and has a control socket for
-// each, which [DialKernel] finds. Nothing about the devices is changed. That the first ones
+// each, which [Dial] finds. Nothing about the devices is changed. That the first ones
 // cannot be looked at is an error; of later ones the log tells.
-func MonitorKernel(ctx context.Context, o MonitorOptions) error {
+func Monitor(ctx context.Context, o MonitorOptions) error {
 	o.settle()
 	// Without them it would wait for devices that it cannot look at.
 	var rights *link.RightsError
@@ -78,9 +80,9 @@ func MonitorKernel(ctx context.Context, o MonitorOptions) error {
 	if err := rundir.Check(dir); err != nil {
 		return err
 	}
-	m := &kernelMonitor{MonitorOptions: o, running: make(map[string]*watchedDevice),
+	m := &monitor{MonitorOptions: o, running: make(map[string]*watchedDevice),
 		failed: make(map[string]kernelwg.Link), absent: make(map[string]string), gone: make(chan *watchedDevice)}
-	shown, err := openMonitor(o.Metrics)
+	shown, err := exporter.Listen(o.Metrics)
 	if err != nil {
 		return err
 	}
@@ -94,8 +96,8 @@ func MonitorKernel(ctx context.Context, o MonitorOptions) error {
 }
 
 // run looks at devices until ctx ends or serving says why the metrics are served no more.
-func (m *kernelMonitor) run(ctx context.Context, serving chan error) error {
-	watcher, changed, err := linkAnnouncements() // before the first look, so that none is missed
+func (m *monitor) run(ctx context.Context, serving chan error) error {
+	watcher, changed, err := burst.Links() // before the first look, so that none is missed
 	if err != nil {
 		return err
 	}
@@ -126,7 +128,7 @@ func (m *kernelMonitor) run(ctx context.Context, serving chan error) error {
 }
 
 // look makes what is looked at what there is to look at.
-func (m *kernelMonitor) look(ctx context.Context) error {
+func (m *monitor) look(ctx context.Context) error {
 	links, err := kernelwg.Links()
 	if err != nil {
 		return err
@@ -162,7 +164,7 @@ func (m *kernelMonitor) look(ctx context.Context) error {
 
 // tellAbsent says which of the devices that were asked for are not there to be looked at, once
 // for each reason.
-func (m *kernelMonitor) tellAbsent(links map[string]kernelwg.Link) {
+func (m *monitor) tellAbsent(links map[string]kernelwg.Link) {
 	said := func(name, text string, say func(msg string, args ...any), args ...any) {
 		if was, ok := m.absent[name]; text != "" && (!ok || was != text) {
 			say("waiting for a device of the kernel's", append(args, "reason", text)...)
@@ -193,16 +195,16 @@ func (m *kernelMonitor) tellAbsent(links map[string]kernelwg.Link) {
 }
 
 // begin looks at a device, until that is stopped or the device goes away.
-func (m *kernelMonitor) begin(ctx context.Context, name string, at kernelwg.Link) error {
+func (m *monitor) begin(ctx context.Context, name string, at kernelwg.Link) error {
 	l, err := rundir.Listen(rundir.Socket(monitorDir(m.RunDir), name))
 	if err != nil {
 		return err
 	}
-	s, err := openKernel(name, &m.KernelOptions)
+	s, err := open(name, &m.Options)
 	if err != nil {
 		return errors.Join(err, unixsocket.Close(l))
 	}
-	d := &watchedDevice{kernelServer: s, name: name, link: at}
+	d := &watchedDevice{server: s, name: name, link: at}
 	ctx, d.stop = context.WithCancel(ctx)
 	m.set(name, d)
 	m.Logger.Info("looking at a device of the kernel's", "interface", name, "level", s.t.Level())
@@ -218,7 +220,7 @@ func (m *kernelMonitor) begin(ctx context.Context, name string, at kernelwg.Link
 }
 
 // set takes in who looks at a device; nil: nobody.
-func (m *kernelMonitor) set(name string, d *watchedDevice) {
+func (m *monitor) set(name string, d *watchedDevice) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if d == nil {
@@ -229,7 +231,7 @@ func (m *kernelMonitor) set(name string, d *watchedDevice) {
 }
 
 // forget takes in that a device is looked at no more.
-func (m *kernelMonitor) forget(d *watchedDevice) {
+func (m *monitor) forget(d *watchedDevice) {
 	m.set(d.name, nil)
 	if d.ended != nil {
 		m.Logger.Error("a device of the kernel's is not looked at any more", "interface", d.name, "error", d.ended)
@@ -239,7 +241,7 @@ func (m *kernelMonitor) forget(d *watchedDevice) {
 }
 
 // end waits until nothing is looked at.
-func (m *kernelMonitor) end() error {
+func (m *monitor) end() error {
 	var errs []error
 	for _, d := range m.running {
 		d.stop()
@@ -253,7 +255,7 @@ func (m *kernelMonitor) end() error {
 }
 
 // serveMetrics answers GET /metrics until ctx ends.
-func (m *kernelMonitor) serveMetrics(ctx context.Context, at *monitor) error {
+func (m *monitor) serveMetrics(ctx context.Context, at *exporter.Listener) error {
 	if at == nil {
 		<-ctx.Done()
 		return nil
@@ -262,19 +264,19 @@ func (m *kernelMonitor) serveMetrics(ctx context.Context, at *monitor) error {
 	for _, c := range []prometheus.Collector{m, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := registry.Register(c); err != nil {
-			return errors.Join(err, at.close())
+			return errors.Join(err, at.Close())
 		}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
-	return at.serve(ctx, mux, func(host string) bool { return slices.Contains(m.MetricsHosts, host) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: exporter.Scrapes}))
+	return at.Serve(ctx, mux, func(host string) bool { return slices.Contains(m.MetricsHosts, host) })
 }
 
 // Describe implements [prometheus.Collector]: what there will be is not known.
-func (*kernelMonitor) Describe(chan<- *prometheus.Desc) {}
+func (*monitor) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].
-func (m *kernelMonitor) Collect(to chan<- prometheus.Metric) {
+func (m *monitor) Collect(to chan<- prometheus.Metric) {
 	m.mu.Lock()
 	now := maps.Clone(m.running)
 	m.mu.Unlock()

@@ -1,4 +1,4 @@
-package node
+package kernelnode
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ func TestMonitorWithoutDevices(t *testing.T) {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- MonitorKernel(ctx, MonitorOptions{KernelOptions: KernelOptions{RunDir: dir,
+		ended <- Monitor(ctx, MonitorOptions{Options: Options{RunDir: dir,
 			Logger: slog.New(slog.NewTextHandler(&log, nil))}, Names: []string{"nowhere", "lo"},
 			Metrics: config.Listen{Network: "unix", Address: at}, Ready: func() error { close(ready); return nil }})
 	}()

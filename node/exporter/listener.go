@@ -1,0 +1,116 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/port"
+	"github.com/wgnode/wgnode/node/unixsocket"
+)
+
+// Scrapes are worked at, at a time.
+const Scrapes = 4
+
+const (
+	answerTime = 30 * time.Second // for a client to take an answer
+	idleTime   = 2 * time.Minute  // between two scrapes of one connection
+
+	// maxClients is how many clients are connected at a time, whoever they are on
+	// this host; further ones wait.
+	maxClients = 64
+	maxHeader  = 16 << 10 // bytes
+)
+
+// Listener is where health and metrics are served. A nil Listener is none.
+type Listener struct {
+	net.Listener
+	at config.Listen
+}
+
+// Listen begins to listen, nowhere if at is zero. Clients are answered once it is served.
+func Listen(at config.Listen) (*Listener, error) {
+	var l net.Listener
+	var err error
+	switch at.Network {
+	case "":
+		return nil, nil
+	case "unix":
+		l, err = unixsocket.Listen(at.Address)
+	default:
+		l, err = net.Listen(at.Network, at.Address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics: %w", port.ExplainListen(err, "tcp", at.Address))
+	}
+	return &Listener{l, at}, nil
+}
+
+// At is what it was opened with; zero for none.
+func (l *Listener) At() config.Listen {
+	if l == nil {
+		return config.Listen{}
+	}
+	return l.at
+}
+
+// Close implements [net.Listener]. Further calls do nothing.
+func (l *Listener) Close() error {
+	if l == nil {
+		return nil
+	}
+	return unixsocket.Close(l.Listener)
+}
+
+// Serve has h answer until ctx ends, and closes l. Requests for other hosts than this one are
+// answered where their names are known.
+func (l *Listener) Serve(ctx context.Context, h http.Handler, known func(host string) bool) error {
+	return control.ServeHTTP(ctx, &http.Server{Handler: knownHosts(l.at, known, h), MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: control.RequestTime, ReadTimeout: control.RequestTime, WriteTimeout: answerTime, IdleTimeout: idleTime},
+		netutil.LimitListener(l, maxClients))
+}
+
+// knownHosts has h answer requests that are for this host by its name, or by one that is
+// known. A page in a browser of this host can have the browser ask for the page's own name,
+// which leads to loopback, and read the answer (DNS rebinding). Nothing leads a browser to a
+// Unix socket.
+func knownHosts(at config.Listen, known func(host string) bool, h http.Handler) http.Handler {
+	if at.Network == "unix" {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host := hostOf(r.Host); host != "" && !IsLoopbackHost(r.Host) && !known(host) {
+			control.Refuse(w, http.StatusMisdirectedRequest, errOtherHost)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+var errOtherHost = errors.New("the request names another host; to answer to that name, add it to hosts under [metrics], " +
+	"or use --metrics-host")
+
+// hostOf is the name in a Host header, without a port, "" if there is none.
+func hostOf(header string) string {
+	host, _, err := net.SplitHostPort(header)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(header, "["), "]")
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// IsLoopbackHost reports whether a Host header can mean only this host itself.
+func IsLoopbackHost(header string) bool {
+	host := hostOf(header)
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.Unmap().IsLoopback()
+}
