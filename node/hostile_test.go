@@ -16,6 +16,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
@@ -92,7 +93,7 @@ func TestHostileRunFolder(t *testing.T) {
 			if c.name == "own" {
 				return
 			}
-			if all, err := ownNodes(dir); err == nil && len(all) > 0 {
+			if all, err := running.In(dir); err == nil && len(all) > 0 {
 				t.Errorf("known: %v", all)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 // Recover undoes what nodes that are dead have left behind on the host: that of
@@ -24,11 +25,11 @@ func Recover(ctx context.Context, name string, o DownOptions) error {
 		return err
 	}
 	defer unlock()
-	own, err := ownNodesCalled(o.RunDir, name)
+	own, err := running.Called(o.RunDir, name)
 	errs := []error{err}
 	found := false
 	for _, k := range own {
-		found = found || name != "" || k.State == StateDead
+		found = found || name != "" || k.State == running.StateDead
 		errs = append(errs, recoverOne(ctx, k, o))
 	}
 	some, err := orphans(name, o)
@@ -46,37 +47,8 @@ func called(name string) string {
 	return " called " + name
 }
 
-// Beginning is what a node has said of itself at its start: it runs, or it is dead
-// and has left something behind.
-type Beginning struct {
-	Name   string
-	Config string // path of its configuration, without symbolic links; "" for none
-}
-
-// Began lists the nodes of this user that were started and not taken down, in
-// alphabetical order.
-func Began() ([]Beginning, error) {
-	names, err := rundir.Journals(rundir.Default())
-	if err != nil {
-		return nil, err
-	}
-	var all []Beginning
-	for _, name := range names {
-		// One that cannot be read any more has ended meanwhile, or its own command
-		// says what is wrong with it.
-		b := Beginning{Name: name}
-		if j, err := plan.OpenJournal(rundir.Journal(rundir.Default(), name)); err == nil {
-			b.Config = j.Config
-		} else if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		all = append(all, b)
-	}
-	return all, nil
-}
-
-func recoverOne(ctx context.Context, k Known, o DownOptions) error {
-	if k.State != StateDead {
+func recoverOne(ctx context.Context, k running.Known, o DownOptions) error {
+	if k.State != running.StateDead {
 		say(o.Out, "[!] left as it is: %s is running%s", k.Name, inProcess(k.PID))
 		return nil
 	}
@@ -107,7 +79,7 @@ func orphans(name string, o DownOptions) (some bool, err error) {
 	if nftables.Available() != nil {
 		return false, nil // then there are none
 	}
-	names, err := orphanedKillSwitches(o.RunDir)
+	names, err := running.OrphanedKillSwitches(o.RunDir)
 	errs := []error{err}
 	for _, l := range names {
 		if name != "" && l != name {

@@ -17,9 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/probe/diagnose"
 )
@@ -31,7 +31,7 @@ type Subject struct {
 	Client  *control.Client
 	Refused error
 	// Known is what the host knows of the node, nil for nothing.
-	Known *node.Known
+	Known *running.Known
 	// Config is the path of the configuration, "" if none is known.
 	Config  string
 	Version string // of this program
@@ -138,7 +138,7 @@ func (s *Subject) status(ctx context.Context) ([]byte, error) {
 // known is what is known of the node without asking it, and what it did to the host.
 func (s *Subject) known(context.Context) ([]byte, error) {
 	known := struct {
-		State   node.State      `json:"state,omitempty"`
+		State   running.State   `json:"state,omitempty"`
 		PID     int             `json:"pid,omitempty"`
 		Left    []string        `json:"left,omitempty"`
 		RunDir  string          `json:"run_folder,omitempty"`

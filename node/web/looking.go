@@ -9,7 +9,7 @@ import (
 	"github.com/wgnode/wgnode/probe/overview"
 )
 
-// Host is what is asked about tunnels; see [node.Host].
+// Host is what is asked about tunnels; see [running.Host].
 type Host interface {
 	// Overview is what there is to see of tunnels at a glance; names nil: of all of this host.
 	Overview(ctx context.Context, names []string, req overview.Request) *overview.Overview

@@ -15,8 +15,8 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/node/setup"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 	"github.com/wgnode/wgnode/probe/key"
@@ -69,7 +69,7 @@ func openPeerFile(ctx context.Context, cmd *cobra.Command, args []string, secret
 }
 
 func peerPath(cmd *cobra.Command, args []string) (string, error) {
-	began, err := node.Began()
+	began, err := running.Began()
 	if err != nil {
 		return "", fmt.Errorf("look for running nodes: %w", err)
 	}

@@ -11,8 +11,8 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 // What has become of a tunnel whose file was changed, as JSON has it.
@@ -69,18 +69,18 @@ func (c *change) back() error {
 // apply has the tunnel that runs from the file take it over. out gets what that changes. The
 // notes say what is left for the user to do.
 func (f *peerFile) apply(ctx context.Context, out io.Writer) (applied string, notes []string, err error) {
-	k, _ := node.Find(f.name) // what cannot be seen does not run from the file
+	k, _ := running.Find(f.name) // what cannot be seen does not run from the file
 	switch {
 	case naming.IsOnlyKernels(f.name), k == nil && naming.ServedElsewhere(f.name):
 		return appliedByHand, f.byHand(), nil
 	case k == nil:
 		return appliedLater, []string{fmt.Sprintf("%s is not up; it has the change when it comes up: wgnode up %s", f.name, f.word())}, nil
-	case k.State == node.StateDead:
+	case k.State == running.StateDead:
 		return appliedLater, []string{naming.Epitaph(k)}, nil
-	case k.State != node.StateRunning:
+	case k.State != running.StateRunning:
 		return appliedByHand, []string{fmt.Sprintf("%s cannot be asked now; later: wgnode reload %s", f.name, f.name)}, nil
 	}
-	c, err := node.Dial(f.name)
+	c, err := running.Dial(f.name)
 	if err != nil {
 		return "", nil, err
 	}

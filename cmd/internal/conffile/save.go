@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 func NewSaveCommand() *cobra.Command {
@@ -45,7 +46,7 @@ may do; others may do nothing with it afterwards.`,
 			}
 			cfg.Name = name
 			err = node.Save(cmd.Context(), cfg, "")
-			if k, _ := node.Find(name); err != nil && k != nil && k.State == node.StateDead {
+			if k, _ := running.Find(name); err != nil && k != nil && k.State == running.StateDead {
 				return naming.Unusable(cmd, k) // nobody answers: that is why
 			}
 			if errors.Is(err, fs.ErrNotExist) && own {
@@ -67,13 +68,13 @@ func isOwn(name string, err error) bool {
 	if err != nil {
 		return false
 	}
-	began, err := node.Began()
+	began, err := running.Began()
 	return err == nil && slices.Contains(naming.BeganNames(began), name)
 }
 
 // fileToSave is the file that save writes, and the interface that it writes into it.
 func fileToSave(cmd *cobra.Command, args []string) (path, name string, err error) {
-	began, err := node.Began()
+	began, err := running.Began()
 	if err != nil {
 		return "", "", err
 	}

@@ -13,8 +13,8 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/fix"
 	"github.com/wgnode/wgnode/probe/render"
@@ -132,7 +132,7 @@ func (o *doctorOptions) several(cmd *cobra.Command, names []string) error {
 	if len(reports) == 0 {
 		return failed
 	}
-	all, unseen := node.List()
+	all, unseen := running.List()
 	addDead(reports[0], all, unseen)
 	status := error(nil)
 	if slices.ContainsFunc(reports, func(r *diagnose.DoctorReport) bool { return !r.Healthy() }) {
@@ -172,7 +172,7 @@ func quietly(err error) error {
 // RunDoctor asks the node that args name. What dead nodes have left on the host
 // is a finding, and all of the report if the dead one is that which was meant.
 func RunDoctor(cmd *cobra.Command, args []string, req explain.DoctorRequest) (*diagnose.DoctorReport, error) {
-	all, unseen := node.List()
+	all, unseen := running.List()
 	var name string
 	var err error
 	if len(args) > 0 {
@@ -210,9 +210,9 @@ func askDoctor(cmd *cobra.Command, name string, req explain.DoctorRequest) (*dia
 }
 
 // addDead adds what dead nodes have left on the host, and what could not be looked at.
-func addDead(report *diagnose.DoctorReport, all []node.Known, unseen error) {
+func addDead(report *diagnose.DoctorReport, all []running.Known, unseen error) {
 	for i := range all {
-		if k := &all[i]; k.State == node.StateDead && (len(k.Left) > 0 || k.Name == report.Interface) {
+		if k := &all[i]; k.State == running.StateDead && (len(k.Left) > 0 || k.Name == report.Interface) {
 			report.Findings = append(report.Findings, diagnose.Finding{
 				Code: diagnose.NodeDied, Summary: naming.Obituary(k), Fix: fix.Steps{fix.Command("wgnode recover %s", k.Name)}})
 		}

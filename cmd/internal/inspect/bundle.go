@@ -18,11 +18,11 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/diagnosis"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/cmd/internal/traffic"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/bundle"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/peernames"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/harmless"
@@ -85,7 +85,7 @@ that.`,
 			return o.run(cmd, args)
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return naming.CompleteKnown(args, func(*node.Known) bool { return true })
+			return naming.CompleteKnown(args, func(*running.Known) bool { return true })
 		},
 	}
 	f := cmd.Flags()
@@ -153,14 +153,14 @@ func (o *bundleOptions) subject(ctx context.Context, cmd *cobra.Command, args []
 	if s.Refused != nil {
 		s.Client = nil
 	}
-	s.Known, _ = node.Find(name) // what could not be looked at is no reason to stop
+	s.Known, _ = running.Find(name) // what could not be looked at is no reason to stop
 	if s.Client != nil {
 		if status, err := s.Client.Status(ctx); err == nil {
 			s.Config = status.Config
 		}
 	}
-	if began, err := node.Began(); err == nil && s.Config == "" {
-		if i := slices.IndexFunc(began, func(b node.Beginning) bool { return b.Name == name }); i >= 0 {
+	if began, err := running.Began(); err == nil && s.Config == "" {
+		if i := slices.IndexFunc(began, func(b running.Beginning) bool { return b.Name == name }); i >= 0 {
 			s.Config = began[i].Config
 		}
 	}
@@ -203,7 +203,7 @@ func (o *bundleOptions) subject(ctx context.Context, cmd *cobra.Command, args []
 
 // name is the tunnel that is meant: without a word the only one that there is, dead or alive.
 func (o *bundleOptions) name(cmd *cobra.Command, args []string) (string, error) {
-	all, unseen := node.List()
+	all, unseen := running.List()
 	if len(args) == 0 && len(all) == 1 {
 		return all[0].Name, nil
 	}

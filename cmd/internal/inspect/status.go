@@ -17,10 +17,10 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/kernelnode"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/overview"
@@ -183,9 +183,9 @@ func couldLook(seen *overview.Overview, names []string, peer string) error {
 }
 
 // newHost asks the tunnels of this host, and words what keeps one from being asked.
-func newHost(ctx context.Context, cmd *cobra.Command) *node.Host {
-	return node.NewHost(ctx, node.HostOptions{Kernel: kernelnode.Options{Sender: naming.PassSocket},
-		Say: func(k *node.Known, err error) (string, []string) {
+func newHost(ctx context.Context, cmd *cobra.Command) *running.Host {
+	return running.NewHost(ctx, running.HostOptions{Kernel: kernelnode.Options{Sender: naming.PassSocket},
+		Say: func(k *running.Known, err error) (string, []string) {
 			switch stopped := naming.WhileStopped(err); {
 			case stopped != nil:
 				err = stopped
@@ -193,7 +193,7 @@ func newHost(ctx context.Context, cmd *cobra.Command) *node.Host {
 				err = naming.Unusable(cmd, k)
 			case errors.Is(err, control.ErrEarlier):
 				err = cli.WithHint(err, "until it is restarted: wgnode doctor "+config.ShellQuote(k.Name))
-			case k.State == node.StateKernel:
+			case k.State == running.StateKernel:
 				err = naming.KernelError(cmd, err)
 			}
 			return err.Error(), cli.Hints(err)
@@ -201,7 +201,7 @@ func newHost(ctx context.Context, cmd *cobra.Command) *node.Host {
 }
 
 // lookAtHost looks once. To an ordinary user the host does not show all.
-func lookAtHost(ctx context.Context, cmd *cobra.Command, h *node.Host, names []string, req overview.Request) *overview.Overview {
+func lookAtHost(ctx context.Context, cmd *cobra.Command, h *running.Host, names []string, req overview.Request) *overview.Overview {
 	seen := h.Overview(ctx, names, req)
 	addPast(seen)
 	if os.Geteuid() != 0 && len(names) == 0 {
@@ -287,7 +287,7 @@ const pipedWidth = 1 << 12
 func ListTunnels(cmd *cobra.Command) error {
 	ctx, stop := cli.Interrupted(cmd.Context())
 	defer stop()
-	if all, _ := node.List(); len(all) == 0 { // what could not be looked at is for who asks for it
+	if all, _ := running.List(); len(all) == 0 { // what could not be looked at is for who asks for it
 		return cmd.Help()
 	}
 	req := overview.Request{Limit: listedPeers, Few: fewPeers, Wait: verdictWait}
@@ -297,5 +297,5 @@ func ListTunnels(cmd *cobra.Command) error {
 
 // completeStatus offers what there is to look at, also the dead.
 func completeStatus(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return naming.CompleteKnown(args, func(*node.Known) bool { return true })
+	return naming.CompleteKnown(args, func(*running.Known) bool { return true })
 }

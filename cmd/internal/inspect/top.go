@@ -14,9 +14,9 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/node/top"
 	"github.com/wgnode/wgnode/probe/filter"
 )
@@ -119,7 +119,7 @@ func topLive(cmd *cobra.Command, args []string) error {
 // is a screen or a page: nothing to look at, or a name of nothing.
 func toLookAt(cmd *cobra.Command, names []string) ([]string, error) {
 	if len(names) == 0 {
-		all, unseen := node.List()
+		all, unseen := running.List()
 		if running := naming.RunningOf(all); len(running) > 0 {
 			return running, nil // the rest is no matter
 		}
@@ -138,7 +138,7 @@ func toLookAt(cmd *cobra.Command, names []string) ([]string, error) {
 
 // dialTop connects to a node, or watches a device of the kernel's until ctx ends.
 func dialTop(ctx context.Context, name string) (top.Client, error) {
-	c, err := node.Dial(name)
+	c, err := running.Dial(name)
 	if errors.Is(err, rundir.ErrNotRunning) && kernelnode.IsDevice(name) {
 		c, err = kernelnode.Dial(ctx, name, kernelnode.Options{Sender: naming.PassSocket})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/probe/schema"
 )
 
@@ -95,8 +96,8 @@ func (o *applyOptions) apply(ctx context.Context, cmd *cobra.Command, path strin
 	if !o.json {
 		out = io.MultiWriter(&lines, o.lines(cmd.ErrOrStderr()))
 	}
-	k, _ := node.Find(name) // what cannot be seen is not in the way of up, or up says so
-	if k != nil && k.State == node.StateRunning {
+	k, _ := running.Find(name) // what cannot be seen is not in the way of up, or up says so
+	if k != nil && k.State == running.StateRunning {
 		r.Action = "reload"
 		r.Changed, err = reloadNode(ctx, cmd, name, control.ReloadRequest{Config: path, Check: o.check}, out)
 	} else {
@@ -168,7 +169,7 @@ func reloadNode(ctx context.Context, cmd *cobra.Command, name string, req contro
 // isUpAsIn reports whether a node runs that a file would not change. One that it would
 // change is an error.
 func isUpAsIn(ctx context.Context, cmd *cobra.Command, name, path string, quiet bool) (bool, error) {
-	if k, _ := node.Find(name); k == nil || k.State != node.StateRunning {
+	if k, _ := running.Find(name); k == nil || k.State != running.StateRunning {
 		return false, nil // up says what else is there
 	}
 	changes, err := reloadNode(ctx, cmd, name, control.ReloadRequest{Config: path, Check: true}, io.Discard)

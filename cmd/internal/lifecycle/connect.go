@@ -16,6 +16,7 @@ import (
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 func NewConnectCommand() *cobra.Command {
@@ -43,7 +44,7 @@ time can use the keys of a file.`,
 			if err != nil {
 				return err
 			}
-			c, err := node.Dial(name)
+			c, err := running.Dial(name)
 			if err == nil {
 				return pipe(ctx, c.Connect, to, cmd.InOrStdin(), cmd.OutOrStdout())
 			}
@@ -53,7 +54,7 @@ time can use the keys of a file.`,
 			if !errors.Is(err, rundir.ErrNotRunning) || len(args) < 2 {
 				return err
 			}
-			if k, _ := node.Find(name); k != nil && k.State == node.StateDead && k.KillSwitch {
+			if k, _ := running.Find(name); k != nil && k.State == running.StateDead && k.KillSwitch {
 				return naming.Unusable(cmd, k) // nothing leaves this host
 			}
 			return connectAlone(ctx, cmd, args[0], to)

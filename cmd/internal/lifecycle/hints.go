@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node/port"
 	nameservers "github.com/wgnode/wgnode/node/resolver"
 	"github.com/wgnode/wgnode/node/route"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 // What the errors of the packages below say happened; here is what to type.
@@ -66,8 +67,8 @@ func startHints(err error) []string {
 // one that is no tunnel they say nothing: it may be this host's network card.
 func linkHints(name string) []string {
 	const other = "or give the file of the new tunnel another name"
-	switch k, err := node.Find(name); {
-	case err == nil && k != nil && k.State == node.StateRunning:
+	switch k, err := running.Find(name); {
+	case err == nil && k != nil && k.State == running.StateRunning:
 		return []string{"to apply changes: wgnode reload " + name, "to take it down: wgnode down " + name}
 	case kernelnode.IsDevice(name):
 		return []string{"the kernel's WireGuard serves it; to take it down: wg-quick down " + name, other}
@@ -79,8 +80,8 @@ func linkHints(name string) []string {
 
 // routeHints say what to do about a route that is in the way.
 func routeHints(e *route.ExistsError) []string {
-	k, err := node.Find(e.Link)
-	ours := err == nil && k != nil && k.State == node.StateRunning
+	k, err := running.Find(e.Link)
+	ours := err == nil && k != nil && k.State == running.StateRunning
 	switch {
 	case e.Link == "":
 		return nil
@@ -102,7 +103,7 @@ func routeHints(e *route.ExistsError) []string {
 
 // portHints say who has the port that a tunnel or a service wants.
 func portHints(e *port.InUseError) []string {
-	all, _ := node.List() // what cannot be seen is not named
+	all, _ := running.List() // what cannot be seen is not named
 	for i := range all {
 		if k := &all[i]; k.PID == e.Owner.PID && k.PID != 0 {
 			return []string{fmt.Sprintf("that is the tunnel %s: choose another port, or: wgnode down %s", k.Name, k.Name)}

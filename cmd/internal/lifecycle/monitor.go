@@ -89,7 +89,7 @@ func runMonitor(cmd *cobra.Command, names []string, f *monitorFlags) error {
 	defer stopping()
 	err = kernelnode.Monitor(ctx, kernelnode.MonitorOptions{
 		Options: kernelnode.Options{Sender: naming.PassSocket, RecorderBytes: int(f.memory) << 20, Logger: log},
-		Names:         names, Metrics: metrics, MetricsHosts: f.metricsHosts,
+		Names:   names, Metrics: metrics, MetricsHosts: f.metricsHosts,
 		Ready: func() error {
 			log.Info("ready")
 			return manager.Tell("READY=1")

@@ -9,6 +9,7 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 func NewRecoverCommand() *cobra.Command {
@@ -47,6 +48,6 @@ the nodes of root, other users their own.`,
 // ownDead reports whether this user has a dead node of that name, or any at all:
 // one without an interface takes no root.
 func ownDead(name string) bool {
-	all, _ := node.List() // where nothing can be seen, root may see more
-	return slices.ContainsFunc(all, func(k node.Known) bool { return k.State == node.StateDead && (name == "" || k.Name == name) })
+	all, _ := running.List() // where nothing can be seen, root may see more
+	return slices.ContainsFunc(all, func(k running.Known) bool { return k.State == running.StateDead && (name == "" || k.Name == name) })
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 func NewReloadCommand() *cobra.Command {
@@ -29,7 +29,7 @@ If something fails, all changes are undone. SIGHUP makes a node reload, too. Wit
 --dry-run the node says what it would do, and changes nothing.`,
 		Example: "  wgnode reload wg0\n  wgnode reload wg0 --dry-run",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, err := node.Running()
+			names, err := running.Running()
 			if err != nil {
 				return fmt.Errorf("look for running nodes: %w", err)
 			}

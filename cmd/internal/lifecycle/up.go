@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/kernelnode"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/render"
 )
@@ -221,7 +222,7 @@ func (f *upFlags) childArgs(path string) ([]string, error) {
 // showVerdicts waits until each peer that should be reachable has a verdict,
 // and prints the ladders. The tunnel stays up whatever they say.
 func showVerdicts(ctx context.Context, cmd *cobra.Command, name string) error {
-	c, err := node.Dial(name)
+	c, err := running.Dial(name)
 	if err != nil {
 		return err
 	}
@@ -287,7 +288,7 @@ fails, the tunnel stays up.`,
 // nodeToEnd is the node that down is about. One that was killed can be taken down,
 // too.
 func nodeToEnd(cmd *cobra.Command, args []string) (string, error) {
-	began, err := node.Began()
+	began, err := running.Began()
 	if err != nil {
 		return "", err
 	}
@@ -296,7 +297,7 @@ func nodeToEnd(cmd *cobra.Command, args []string) (string, error) {
 
 // notUp words what is up by that name instead, as far as that can be told.
 func notUp(cmd *cobra.Command, name string) error {
-	if k, err := node.Find(name); err == nil && k != nil && k.State != node.StateRunning {
+	if k, err := running.Find(name); err == nil && k != nil && k.State != running.StateRunning {
 		return naming.Unusable(cmd, k)
 	}
 	if kernelnode.IsDevice(name) || naming.ServedElsewhere(name) {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 // CompleteConfigs completes the first argument with the names that have a
@@ -30,27 +30,27 @@ func CompleteConfigs(_ *cobra.Command, args []string, toComplete string) ([]stri
 
 // CompleteDown offers what there is to take down, also the dead.
 func CompleteDown(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return CompleteKnown(args, func(k *node.Known) bool { return k.State != node.StateForeign && k.State != node.StateKernel })
+	return CompleteKnown(args, func(k *running.Known) bool { return k.State != running.StateForeign && k.State != running.StateKernel })
 }
 
 // CompleteDead offers what there is to recover.
 func CompleteDead(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return CompleteKnown(args, func(k *node.Known) bool { return k.State == node.StateDead })
+	return CompleteKnown(args, func(k *running.Known) bool { return k.State == running.StateDead })
 }
 
 // CompleteRunning offers the nodes that run.
 func CompleteRunning(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return CompleteKnown(args, func(k *node.Known) bool { return k.State == node.StateRunning })
+	return CompleteKnown(args, func(k *running.Known) bool { return k.State == running.StateRunning })
 }
 
 // CompleteKnown offers as first argument those of the nodes that match, as far
 // as they can be seen: nobody wants an error message in the line that is being
 // typed.
-func CompleteKnown(args []string, match func(*node.Known) bool) ([]string, cobra.ShellCompDirective) {
+func CompleteKnown(args []string, match func(*running.Known) bool) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	all, _ := node.List()
+	all, _ := running.List()
 	var names []string
 	for i := range all {
 		if match(&all[i]) {

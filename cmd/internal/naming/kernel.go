@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/bpf"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
@@ -77,13 +77,13 @@ func IsOnlyKernels(name string) bool {
 	if !kernelnode.IsDevice(name) {
 		return false
 	}
-	_, err := node.Dial(name)
+	_, err := running.Dial(name)
 	return errors.Is(err, rundir.ErrNotRunning)
 }
 
 // Lookable are the names of what can be looked at: nodes that run, and devices of the kernel's.
 func Lookable() ([]string, error) {
-	all, err := node.List()
+	all, err := running.List()
 	names := RunningOf(all)
 	if len(names) > 0 {
 		err = nil // the rest is no matter
@@ -105,7 +105,7 @@ func deviceStatus(name string) (*uapi.Status, error) {
 
 // PeersOf are the peers of what can be looked at.
 func PeersOf(ctx context.Context, name string) ([]control.PeerName, error) {
-	c, err := node.Dial(name)
+	c, err := running.Dial(name)
 	switch {
 	case err == nil:
 		return c.Peers(ctx)

@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -22,16 +22,16 @@ import (
 // DialNode connects to a running node. Where there is none of that name, the
 // error says what is known of it.
 func DialNode(cmd *cobra.Command, name string) (*control.Client, error) {
-	c, err := node.Dial(name)
+	c, err := running.Dial(name)
 	if stopped := WhileStopped(err); stopped != nil {
 		return nil, stopped
 	}
 	if errors.Is(err, rundir.ErrNotRunning) && kernelnode.IsDevice(name) {
 		return dialKernel(cmd, name)
 	}
-	k, kerr := node.Find(name) // a process that is dying still has its socket
+	k, kerr := running.Find(name) // a process that is dying still has its socket
 	switch {
-	case k != nil && k.State == node.StateDead, err != nil && k != nil && k.State != node.StateRunning:
+	case k != nil && k.State == running.StateDead, err != nil && k != nil && k.State != running.StateRunning:
 		return nil, Unusable(cmd, k)
 	case err == nil:
 		return c, nil
@@ -79,7 +79,7 @@ func ServedElsewhere(name string) bool {
 
 // PickNode is the node that is meant where none is named, among all that are
 // known; unseen is why there may be more.
-func PickNode(cmd *cobra.Command, all []node.Known, unseen error) (string, error) {
+func PickNode(cmd *cobra.Command, all []running.Known, unseen error) (string, error) {
 	if names := RunningOf(all); len(names) > 0 {
 		return OnlyNode(names)
 	}
@@ -96,7 +96,7 @@ func (noneError) Is(target error) bool { return target == ErrNoNode }
 func (e noneError) Unwrap() error      { return e.error }
 
 // NoneRuns says what there is in place of a node that runs.
-func NoneRuns(cmd *cobra.Command, all []node.Known, unseen error) error {
+func NoneRuns(cmd *cobra.Command, all []running.Known, unseen error) error {
 	var errs []error
 	for i := range all {
 		if !canBeLookedAt(&all[i]) {
@@ -117,12 +117,12 @@ func NoneRuns(cmd *cobra.Command, all []node.Known, unseen error) error {
 
 // canBeLookedAt reports whether who looks gets an answer: of a node that runs, and of a device of
 // the kernel's, which needs none.
-func canBeLookedAt(k *node.Known) bool {
-	return k.State == node.StateRunning || k.State == node.StateKernel
+func canBeLookedAt(k *running.Known) bool {
+	return k.State == running.StateRunning || k.State == running.StateKernel
 }
 
 // RunningOf are the names of what can be looked at.
-func RunningOf(all []node.Known) (names []string) {
+func RunningOf(all []running.Known) (names []string) {
 	for i := range all {
 		if canBeLookedAt(&all[i]) {
 			names = append(names, all[i].Name)
@@ -133,9 +133,9 @@ func RunningOf(all []node.Known) (names []string) {
 
 // WarnOfDead says which nodes have died and have left this host cut off: that
 // may well be why somebody looks at another one.
-func WarnOfDead(cmd *cobra.Command, all []node.Known) error {
+func WarnOfDead(cmd *cobra.Command, all []running.Known) error {
 	for i := range all {
-		if k := &all[i]; k.State == node.StateDead && k.KillSwitch {
+		if k := &all[i]; k.State == running.StateDead && k.KillSwitch {
 			if err := cli.Warn(cmd, "warning: %s", Epitaph(k)); err != nil {
 				return err
 			}
@@ -145,32 +145,32 @@ func WarnOfDead(cmd *cobra.Command, all []node.Known) error {
 }
 
 // Unusable is why a node that is known cannot be asked, and what to do about it.
-func Unusable(cmd *cobra.Command, k *node.Known) error {
+func Unusable(cmd *cobra.Command, k *running.Known) error {
 	switch k.State {
-	case node.StateDead:
+	case running.StateDead:
 		hints := []string{}
 		if k.KillSwitch {
 			hints = append(hints, "until then the kill switch lets nothing leave this host; `wgnode up "+k.Name+"` brings the tunnel back instead")
 		}
 		return cli.WithHint(&DeadError{k}, hints...)
-	case node.StateForeign:
+	case running.StateForeign:
 		return foreign(cmd, k)
-	case node.StateKernel:
+	case running.StateKernel:
 		return NotOfKernel(k.Name, quickDown(k.Name))
 	}
 	return cli.WithHint(fmt.Errorf("%s (pid %d) does not answer", k.Name, k.PID), "it is coming up or going down: try again in a moment")
 }
 
 // DeadError says that the node that was meant has died.
-type DeadError struct{ Node *node.Known }
+type DeadError struct{ Node *running.Known }
 
 func (e *DeadError) Error() string { return Epitaph(e.Node) }
 
 // Epitaph says of a dead node what it has left, and what undoes that.
-func Epitaph(k *node.Known) string { return Obituary(k) + ": wgnode recover " + k.Name }
+func Epitaph(k *running.Known) string { return Obituary(k) + ": wgnode recover " + k.Name }
 
 // Obituary says of a dead node what it has left.
-func Obituary(k *node.Known) string {
+func Obituary(k *running.Known) string {
 	what := k.Name
 	switch {
 	case k.PID != 0:
@@ -196,7 +196,7 @@ func Obituary(k *node.Known) string {
 }
 
 // foreign says whose a node is, and how to ask it.
-func foreign(cmd *cobra.Command, k *node.Known) error {
+func foreign(cmd *cobra.Command, k *running.Known) error {
 	owner := "another user"
 	if k.User != "" {
 		owner = k.User

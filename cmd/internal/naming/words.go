@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/running"
 )
 
 // A word on the command line names the same node for every command. What it means
@@ -94,7 +94,7 @@ func Present(name string) bool {
 	if _, err := os.Stat("/sys/class/net/" + name); err == nil {
 		return true
 	}
-	if began, err := node.Began(); err == nil && slices.ContainsFunc(began, func(b node.Beginning) bool { return b.Name == name }) {
+	if began, err := running.Began(); err == nil && slices.ContainsFunc(began, func(b running.Beginning) bool { return b.Name == name }) {
 		return true
 	}
 	return Served(name) == 0
@@ -103,7 +103,7 @@ func Present(name string) bool {
 // startedFrom returns the names of the nodes of this user that were started from
 // the file at an absolute path.
 func startedFrom(path string) []string {
-	began, err := node.Began()
+	began, err := running.Began()
 	if err != nil {
 		return nil // then the file alone says what it is
 	}
@@ -150,7 +150,7 @@ func NodeName(cmd *cobra.Command, args []string) (string, error) {
 		}
 		return name, err
 	}
-	all, unseen := node.List()
+	all, unseen := running.List()
 	name, err := PickNode(cmd, all, unseen)
 	if err != nil {
 		return "", err
@@ -179,7 +179,7 @@ func (e *SeveralError) Error() string {
 	return "more than one tunnel is running; choose one: " + strings.Join(e.Names, ", ")
 }
 
-func BeganNames(began []node.Beginning) []string {
+func BeganNames(began []running.Beginning) []string {
 	var names []string
 	for _, b := range began {
 		names = append(names, b.Name)
@@ -194,7 +194,7 @@ func NodeToChange(cmd *cobra.Command, args []string, names []string) (string, er
 		return NodeName(cmd, args)
 	}
 	if len(names) == 0 {
-		all, unseen := node.List()
+		all, unseen := running.List()
 		return "", NoneRuns(cmd, all, unseen)
 	}
 	name, err := OnlyNode(names)

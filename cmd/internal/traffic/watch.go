@@ -10,8 +10,8 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/host/drops"
 )
@@ -81,11 +81,11 @@ needs. Without them it says so, and shows the rest.
 // splitWatch takes what names a node from the front of args. What does not name a
 // node begins the filter, if it is clear which node is meant.
 func splitWatch(cmd *cobra.Command, args []string) (name string, words []string, err error) {
-	all, unseen := node.List()
+	all, unseen := running.List()
 	if len(args) > 0 {
 		name, err := naming.NodeName(cmd, args[:1])
 		isFile := strings.HasSuffix(args[0], ".conf") || strings.HasSuffix(args[0], ".toml")
-		isKnown := slices.ContainsFunc(all, func(k node.Known) bool { return k.Name == name })
+		isKnown := slices.ContainsFunc(all, func(k running.Known) bool { return k.Name == name })
 		switch {
 		case isFile && err != nil:
 			return "", nil, err

@@ -14,7 +14,7 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
@@ -112,9 +112,9 @@ func visible() ([]string, error) {
 // list of those that run does not explain why it is cut off. What could not be
 // looked at is not for this list to say.
 func (s *shower) obituaries() error {
-	all, _ := node.List()
+	all, _ := running.List()
 	for i := range all {
-		if k := &all[i]; k.State == node.StateDead && len(k.Left) > 0 {
+		if k := &all[i]; k.State == running.StateDead && len(k.Left) > 0 {
 			if _, err := fmt.Fprintf(s.errOut, "wgnode: %s\n", naming.Epitaph(k)); err != nil {
 				return err
 			}
@@ -127,7 +127,7 @@ func (s *shower) obituaries() error {
 // become of the node where there was one.
 func (s *shower) missing(name string, errno syscall.Errno) error {
 	message := "Unable to access interface: " + strerror(errno)
-	if k, err := node.Find(name); err == nil && k != nil && k.State == node.StateDead {
+	if k, err := running.Find(name); err == nil && k != nil && k.State == running.StateDead {
 		return s.fail(message+"\nwgnode: "+naming.Epitaph(k), "")
 	}
 	return s.fail(message, missingHint(name))

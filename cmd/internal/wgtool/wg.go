@@ -13,7 +13,7 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -63,11 +63,11 @@ func applyChange(name string, c *uapi.Change) syscall.Errno {
 }
 
 func missingHint(name string) string {
-	k, err := node.Find(name)
+	k, err := running.Find(name)
 	switch {
-	case err == nil && k != nil && k.State == node.StateDead:
+	case err == nil && k != nil && k.State == running.StateDead:
 		return naming.Epitaph(k)
-	case err == nil && k != nil && k.State == node.StateForeign:
+	case err == nil && k != nil && k.State == running.StateForeign:
 		return fmt.Sprintf("%s belongs to %s: only that user can query it", name, cmp.Or(k.User, "another user"))
 	case os.Geteuid() != 0:
 		return fmt.Sprintf("only root may ask about %s", name)

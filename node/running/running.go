@@ -1,4 +1,10 @@
-package node
+// Package running finds the tunnels of this host, and asks them: nodes of this user, alive, stuck or
+// dead, devices of the kernel's, and as far as they can be seen from here those of other users.
+//
+//	List, Find    what there is, in which state
+//	Dial          a client of one node
+//	Host          all of them asked at once, as status and top do
+package running
 
 import (
 	"errors"
@@ -52,7 +58,7 @@ type Known struct {
 	Own          bool
 }
 
-// List returns the nodes that this host knows of, by name: those of [RunDir],
+// List returns the nodes that this host knows of, by name: those of [rundir.Default],
 // dead or alive, kill switches that no node is known for, devices of the kernel's, and those
 // of other users as far as they can be seen from here. What could not be looked at is in
 // the error; the rest is returned nevertheless.
@@ -75,7 +81,7 @@ func Find(name string) (*Known, error) {
 // Running lists the names of the nodes that can be reached by [Dial], in
 // alphabetical order.
 func Running() ([]string, error) {
-	own, err := ownNodes(rundir.Default())
+	own, err := In(rundir.Default())
 	var names []string
 	for _, k := range own {
 		if k.State == StateRunning {
@@ -86,7 +92,7 @@ func Running() ([]string, error) {
 }
 
 func list(dir string) ([]Known, error) {
-	all, err := ownNodes(dir)
+	all, err := In(dir)
 	errs := []error{err}
 	for _, more := range []func(string) ([]Known, error){kernelDevices, abandoned, foreignDevices, foreignFolders} {
 		found, err := more(dir)
@@ -102,9 +108,9 @@ func list(dir string) ([]Known, error) {
 	return all, errors.Join(errs...)
 }
 
-// ownNodes are those that have a journal or a control socket in a run folder. A
+// In are those that have a journal or a control socket in a run folder. A
 // journal that cannot be read is an error, and keeps no other from being found.
-func ownNodes(dir string) ([]Known, error) {
+func In(dir string) ([]Known, error) {
 	if err := rundir.Check(dir); err != nil {
 		return nil, fmt.Errorf("list nodes: %w", err)
 	}
@@ -139,10 +145,10 @@ func ownNodes(dir string) ([]Known, error) {
 	return nodes, errors.Join(errs...)
 }
 
-// ownNodesCalled is ownNodes, or only that of a name if it is not "".
-func ownNodesCalled(dir, name string) ([]Known, error) {
+// Called is In, or only that of a name if it is not "".
+func Called(dir, name string) ([]Known, error) {
 	if name == "" {
-		return ownNodes(dir)
+		return In(dir)
 	}
 	k, err := look(dir, name)
 	if err != nil || k.State == "" {
@@ -206,7 +212,7 @@ func abandoned(dir string) ([]Known, error) {
 	if os.Geteuid() != 0 || nftables.Available() != nil {
 		return nil, nil
 	}
-	names, err := orphanedKillSwitches(dir)
+	names, err := OrphanedKillSwitches(dir)
 	var nodes []Known
 	for _, name := range names {
 		nodes = append(nodes, Known{Name: name, State: StateDead, Left: []string{plan.LeftKillSwitch}, KillSwitch: true})
@@ -214,9 +220,9 @@ func abandoned(dir string) ([]Known, error) {
 	return nodes, err
 }
 
-// orphanedKillSwitches returns the names of those that have neither a journal in
+// OrphanedKillSwitches returns the names of those that have neither a journal in
 // the run folder nor an interface.
-func orphanedKillSwitches(dir string) ([]string, error) {
+func OrphanedKillSwitches(dir string) ([]string, error) {
 	links, err := nftables.KillSwitches()
 	if err != nil {
 		return nil, err
