@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/guard"
 )
 
 // adaptTask runs the tasks that depend on the configuration, and begins them
@@ -47,6 +48,7 @@ func (a adaptTask) Run(ctx context.Context) error {
 
 func (a adaptTask) tasks() []task {
 	n := a.n
+	log := n.opt.Logger.With("interface", n.name)
 	follower := n.follower()
 	tasks := []task{follower}
 	if !n.bare {
@@ -55,11 +57,11 @@ func (a adaptTask) tasks() []task {
 	if !n.bare && n.opt.onHost() {
 		tasks = append(tasks, driftTask{n})
 	}
-	if n.guardian.running() {
-		tasks = append(tasks, guardianTask{n})
+	if n.guardian.Running() {
+		tasks = append(tasks, guard.Keep{Guardian: &n.guardian, Link: n.name, Journal: n.journal, KillSwitch: n.killSwitch, Log: log})
 	}
 	if n.killSwitch != nil && n.killSwitch.AllowLAN {
-		tasks = append(tasks, &lanTask{n, *n.killSwitch})
+		tasks = append(tasks, &guard.LAN{Link: n.name, Have: *n.killSwitch, Tables: n.tables, Guardian: &n.guardian, Log: log})
 	}
 	return tasks
 }

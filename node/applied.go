@@ -129,7 +129,7 @@ func protects(s plan.Step) bool { return s.Op == plan.OpKillSwitch || s.Op == pl
 // suspect says who has changed, or could have changed, what a step did.
 func (n *Node) suspect(s plan.Step) string {
 	if table := s.TableName(); table != "" {
-		by := n.culprits.of(table)
+		by := n.guard.Culprit(table)
 		if by.Program == "" {
 			return ""
 		}

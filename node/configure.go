@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
@@ -124,4 +125,18 @@ func (n *Node) follower() *endpoint.Follower {
 		Tunnel: n.tun, Logger: n.opt.Logger.With("interface", n.name), StaleAfter: n.opt.StaleAfter,
 		Reachable: func(a netip.Addr) bool { return uplink.Reachable(a, n.mark()) },
 	})
+}
+
+// progressTime is how often one is told how far the device is.
+const progressTime = 500 * time.Millisecond
+
+// progress says now and then how many of so many peers the device has.
+func (n *Node) progress(of int) func(peers int) {
+	said := time.Now()
+	return func(peers int) {
+		if time.Since(said) >= progressTime {
+			said = time.Now()
+			n.say("[.] %d of %d peers", peers, of)
+		}
+	}
 }

@@ -9,9 +9,9 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/internal/process"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
@@ -27,7 +27,7 @@ import (
 //
 // The caller has locked dir, the folder of the journal.
 func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell, out io.Writer, except plan.Op) error {
-	if err := awaitDead(j.Process); err != nil {
+	if err := process.AwaitDead(j.Process); err != nil {
 		return err
 	}
 	cfg := hooksOf(j, out)
@@ -45,7 +45,7 @@ func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell
 		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
 	}
 	if except != plan.OpKillSwitch {
-		if err := endGuardian(j.Guard); err != nil {
+		if err := guard.End(j.Guard); err != nil {
 			return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
 		}
 	}
@@ -68,26 +68,6 @@ func sayDead(out io.Writer, j *plan.Journal) {
 		what = "what it left is undone: " + strings.Join(left, ", ")
 	}
 	say(out, "[!] %s%s %s; %s", j.Link, inProcess(j.Process.PID), how, what)
-}
-
-// awaitDead waits until a process that is not alive has let go of all that it
-// had. Until then the interface that it served is still there.
-func awaitDead(p plan.Process) error {
-	if p == (plan.Process{}) {
-		return nil // nobody
-	}
-	fd, err := unix.PidfdOpen(p.PID, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open process %d: %w", p.PID, err)
-	}
-	remains, err := p.Remains()
-	if err == nil && remains {
-		err = awaitEnd(fd, p.PID)
-	}
-	return errors.Join(err, unix.Close(fd))
 }
 
 // removeRemains removes the files that a node of that name has left which was

@@ -7,12 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/internal/process"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
@@ -20,9 +18,6 @@ import (
 
 // ErrNotUp: no node has brought an interface of that name up.
 var ErrNotUp = errors.New("not brought up by a node")
-
-// endTime is how long a node may take to go down.
-const endTime = 20 * time.Second
 
 // DownOptions say how to take a node down. The zero value is a good one.
 type DownOptions struct {
@@ -82,7 +77,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 		return undoDead(ctx, dir, j, o.Shell, out, "")
 	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
-	return errors.Join(removeRemains(dir, name), endGuardian(j.Guard), r.Undo(ctx, j), after(ctx))
+	return errors.Join(removeRemains(dir, name), guard.End(j.Guard), r.Undo(ctx, j), after(ctx))
 }
 
 // endLive ends the node that a journal names and waits until it has ended. If
@@ -100,11 +95,11 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 	}
 	client, err := rundir.Dial(o.RunDir, j.Link)
 	if err != nil {
-		return false, nothing, end(ctx, j.Process, nil)
+		return false, nothing, process.End(ctx, j.Process, nil)
 	}
 	status, err := client.Status(ctx)
 	if err != nil || status.Netstack || status.Elsewhere {
-		return false, nothing, end(ctx, j.Process, nil)
+		return false, nothing, process.End(ctx, j.Process, nil)
 	}
 	cfg := hooksOf(j, o.Out)
 	if cfg != nil {
@@ -121,7 +116,7 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 			}
 		}
 	}
-	if err := end(ctx, j.Process, client); err != nil {
+	if err := process.End(ctx, j.Process, client.End); err != nil {
 		return false, nil, err
 	}
 	return true, func(ctx context.Context) error {
@@ -130,55 +125,4 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 		}
 		return runHooks(ctx, cfg, hook.PostDown, o.Shell, o.Out, true)
 	}, nil
-}
-
-// end asks a process to end, by its control socket if there is a client for it,
-// and waits until it has. One that is not there any more is no error.
-func end(ctx context.Context, p plan.Process, c *control.Client) error {
-	fd, err := unix.PidfdOpen(p.PID, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open process %d: %w", p.PID, err)
-	}
-	// The descriptor stands for one process, whoever gets its number later.
-	// So if it is the right one now, it is the right one below.
-	alive, err := p.Alive()
-	if err != nil || !alive {
-		return errors.Join(err, unix.Close(fd))
-	}
-	if c == nil || c.End(ctx) != nil {
-		err = unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0)
-	}
-	if err != nil && !errors.Is(err, unix.ESRCH) {
-		return errors.Join(fmt.Errorf("signal process %d: %w", p.PID, err), unix.Close(fd))
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- errors.Join(awaitEnd(fd, p.PID), unix.Close(fd)) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// awaitEnd waits until a descriptor of a process becomes readable, which is
-// when it has ended (pidfd_open(2)).
-func awaitEnd(fd, pid int) error {
-	deadline := time.Now().Add(endTime)
-	for {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, int(max(time.Until(deadline), 0).Milliseconds()))
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return fmt.Errorf("await end of process %d: %w", pid, err)
-		case n == 0:
-			return fmt.Errorf("process %d has not ended within %v", pid, endTime)
-		default:
-			return nil
-		}
-	}
 }

@@ -55,7 +55,7 @@ func (t driftTask) look(ctx context.Context) {
 		log.Debug("what was set is not compared", "error", err) // the interface may be on its way out
 	}
 	for _, c := range changes {
-		if c.fresh && !protects(c.Step) { // which is guardTask's business
+		if c.fresh && !protects(c.Step) { // which is guard.Tables's business
 			log.Warn("another program changed what was set", "what", c.What, "by", t.n.suspect(c.Step),
 				"fix", "wgnode reload "+t.n.name)
 		}

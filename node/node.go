@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/exporter"
+	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
@@ -79,7 +80,7 @@ type Options struct {
 	// be heard of counts as moved, so that its endpoint's name is looked up again;
 	// 135 s if 0. Only tests have a reason to change it.
 	StaleAfter time.Duration
-	// Guardian returns a command that runs [Guard] on its standard input. It guards
+	// Guardian returns a command that runs [guard.Run] on its standard input. It guards
 	// the kill switch of that interface when this process has died; if nil, the kill
 	// switch still stands then, but another program may flush it.
 	Guardian func(link string) *exec.Cmd
@@ -117,10 +118,9 @@ type Node struct {
 	hooked    hooked           // by PreUp hooks, and a mark by others
 	port      uint16           // of the device when the node came up; 0: a PreUp hook gave it one
 	tables    *nftables.Keeper // of the firewall
-	guarded   guarded
+	guard     *guard.Tables
 	applied   applied
-	culprits  culprits
-	guardian  guardian
+	guardian  guard.Guardian
 
 	left           *plan.Journal // of a dead node whose kill switch stands; nil: none
 	standing       uint32        // the mark that such a kill switch lets pass, until there is a tunnel
@@ -204,7 +204,7 @@ func (n *Node) serve(ctx context.Context) error {
 	defer close(n.ended)
 	tasks := []task{deviceTask{n.tun}, adaptTask{n}, n.metrics}
 	if n.opt.onHost() && !n.bare {
-		tasks = append(tasks, guardTask{n})
+		tasks = append(tasks, n.guard)
 	}
 	if n.net != nil {
 		tasks = append(tasks, servicesTask{&n.services})
@@ -265,7 +265,7 @@ func (n *Node) close() error {
 	errs = append(errs, n.metrics.Close())
 	n.closeHistory()
 	if n.killSwitch != nil && !n.keepKillSwitch {
-		n.guardian.tell(guardianMessage{KillSwitch: *n.killSwitch}) // from now on it may be gone
+		n.guardian.Doubt(*n.killSwitch) // from now on it may be gone
 	}
 	if n.journal != nil {
 		errs = append(errs, n.undo())
@@ -285,9 +285,9 @@ func (n *Node) close() error {
 func (n *Node) leaveGuardian() error {
 	isKillSwitch := func(s plan.Step) bool { return s.Op == plan.OpKillSwitch }
 	if n.keepKillSwitch || n.journal != nil && slices.ContainsFunc(n.journal.Steps, isKillSwitch) {
-		return n.guardian.release()
+		return n.guardian.Release()
 	}
-	return n.guardian.end()
+	return n.guardian.End()
 }
 
 // undo undoes the steps, but for the kill switch where that is to stay.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/exporter"
+	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/plan"
@@ -188,23 +189,23 @@ func (r *reload) host(ctx context.Context) error {
 	if r.check {
 		return r.finish(r.pending(ctx, steps))
 	}
-	if err := n.hire(n.journal, killSwitchOf(steps)); err != nil {
+	if err := n.guardian.Hire(n.name, n.journal, guard.KillSwitchOf(steps)); err != nil {
 		return err
 	}
-	if n.killSwitch != nil && killSwitchOf(steps) == nil {
-		n.guardian.tell(guardianMessage{KillSwitch: *n.killSwitch}) // from now on it may be gone
+	if n.killSwitch != nil && guard.KillSwitchOf(steps) == nil {
+		n.guardian.Doubt(*n.killSwitch) // from now on it may be gone
 	}
 	runner := n.runner
 	runner.Device, runner.Out = r, r.out
 	if err := runner.Change(ctx, steps, n.journal); err != nil {
-		return errors.Join(err, r.restore(before), n.instruct())
+		return errors.Join(err, r.restore(before), n.guardian.Instruct(n.killSwitch))
 	}
 	if err := r.finish(nil); err != nil {
 		return err
 	}
 	n.adopt(steps)
 	n.hooked = r.hooked
-	if err := n.instruct(); err != nil {
+	if err := n.guardian.Instruct(n.killSwitch); err != nil {
 		return err
 	}
 	return n.journal.SetConfig(r.cfg.Path)

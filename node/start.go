@@ -9,11 +9,11 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/exporter"
+	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/link"
@@ -21,9 +21,8 @@ import (
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/routing"
-	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -95,7 +94,8 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n.runner.Shell.Config = cfg.Path
 	n.cfg.Store(cfg)
 	n.runner.Leave = n.applied.isHooks
-	n.guardian.command, n.guardian.open = o.Guardian, o.OpenTables
+	n.guardian.Command, n.guardian.Open = o.Guardian, o.OpenTables
+	n.guard = guard.NewTables(n.tables, n.name, o.Logger.With("interface", n.name), func(c probe.NetworkChange) { n.tun.NetworkChanged(c) })
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
 	n.keeper = explain.NewKeeper(n.Subject, func(context.Context) {}) // its events come at once
 	n.names = lookup.New(n.serversInside(cfg), n.mark, n.around)
@@ -312,7 +312,7 @@ func (n *Node) startInterface(ctx context.Context) error {
 			return again, err
 		}
 	}
-	if err := errors.Join(n.hire(j, killSwitchOf(steps)), endGuardian(before)); err != nil {
+	if err := errors.Join(n.guardian.Hire(n.name, j, guard.KillSwitchOf(steps)), guard.End(before)); err != nil {
 		return errors.Join(err, n.runner.UndoExcept(ctx, j, plan.OpKillSwitch))
 	}
 	if err := n.runner.Apply(ctx, steps, j); err != nil {
@@ -320,7 +320,7 @@ func (n *Node) startInterface(ctx context.Context) error {
 	}
 	n.journal = j
 	n.adopt(steps)
-	if err := n.instruct(); err != nil {
+	if err := n.guardian.Instruct(n.killSwitch); err != nil {
 		return err
 	}
 	return n.applied.acceptHooks(ctx, n.runner.Kernel, n.Config())
@@ -329,7 +329,7 @@ func (n *Node) startInterface(ctx context.Context) error {
 // adopt takes note of what steps that were done set.
 func (n *Node) adopt(steps []plan.Step) {
 	n.applied.set(link.Link{Name: n.name, Index: n.journal.LinkIndex}, steps)
-	n.killSwitch, n.mtu = killSwitchOf(steps), 0
+	n.killSwitch, n.mtu = guard.KillSwitchOf(steps), 0
 	if n.Config().Interface.MTU != 0 {
 		return
 	}
@@ -370,31 +370,4 @@ func (n *Node) startStack() error {
 		return err
 	}
 	return n.serveConfig(n.Config(), n.say)
-}
-
-// checkPeers refuses what the device would refuse when half of it is there.
-func checkPeers(cfg *config.Config) error {
-	peers := make(map[key.Public]bool)
-	for i := range cfg.Peers {
-		peers[cfg.Peers[i].PublicKey] = true
-	}
-	if len(peers) > tunnel.MaxPeers {
-		return fmt.Errorf("%s: %d peers: a WireGuard device allows at most %d; split them over several interfaces",
-			cfg.Path, len(peers), tunnel.MaxPeers)
-	}
-	return nil
-}
-
-// progressTime is how often one is told how far the device is.
-const progressTime = 500 * time.Millisecond
-
-// progress says now and then how many of so many peers the device has.
-func (n *Node) progress(of int) func(peers int) {
-	said := time.Now()
-	return func(peers int) {
-		if time.Since(said) >= progressTime {
-			said = time.Now()
-			n.say("[.] %d of %d peers", peers, of)
-		}
-	}
 }

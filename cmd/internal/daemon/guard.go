@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
-	"github.com/wgnode/wgnode/node"
+	"github.com/wgnode/wgnode/node/guard"
 )
 
 // NewGuardCommand returns the command that a node with a kill switch starts by
@@ -22,7 +22,7 @@ func NewGuardCommand() *cobra.Command {
 			}
 			ctx, stop := cli.Interrupted(cmd.Context())
 			defer stop()
-			return node.Guard(ctx, cmd.InOrStdin())
+			return guard.Run(ctx, cmd.InOrStdin())
 		},
 	}
 }

@@ -1,4 +1,4 @@
-package node
+package guard
 
 import (
 	"context"
@@ -14,17 +14,17 @@ import (
 	"github.com/wgnode/wgnode/node/internal/nftables"
 )
 
-// guardianName is what the process is called, so that it is not taken for a node.
-const guardianName = "wgnode-guard"
+// processName is what the process is called, so that it is not taken for a node.
+const processName = "wgnode-guard"
 
-// Guard is all that a guardian's process does, see [Options.Guardian]: it reads
+// Run is all that a guardian's process does, see [Guardian]: it reads
 // from a node what is to be guarded, and once that has died without saying so, it
 // guards the node's kill switch until ctx ends.
-func Guard(ctx context.Context, from io.Reader) error {
-	_ = os.WriteFile("/proc/self/comm", []byte(guardianName), 0) // for people who list processes
-	told := make(chan guardianMessage, 1)
+func Run(ctx context.Context, from io.Reader) error {
+	_ = os.WriteFile("/proc/self/comm", []byte(processName), 0) // for people who list processes
+	told := make(chan message, 1)
 	go func() { told <- lastMessage(from) }()
-	var last guardianMessage
+	var last message
 	select {
 	case <-ctx.Done():
 		return nil
@@ -42,18 +42,17 @@ func Guard(ctx context.Context, from io.Reader) error {
 	tables := &nftables.Keeper{Open: last.Open}
 	err := takeUp(ctx, tables, last.KillSwitch)
 	if err == nil && ctx.Err() == nil {
-		var who culprits
-		g := tableGuard{tables: tables, who: &who, log: slog.New(slog.DiscardHandler)}
-		err = g.run(ctx)
+		g := Tables{tables: tables, log: slog.New(slog.DiscardHandler)}
+		err = g.Run(ctx)
 	}
 	return errors.Join(err, tables.Close())
 }
 
 // lastMessage returns what the node said last.
-func lastMessage(from io.Reader) (last guardianMessage) {
+func lastMessage(from io.Reader) (last message) {
 	words := json.NewDecoder(from)
 	for {
-		var m guardianMessage
+		var m message
 		if words.Decode(&m) != nil {
 			return last
 		}

@@ -5,6 +5,10 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel"
 )
 
 // minFiles is how many files a process must be able to have open at a time to serve
@@ -22,6 +26,19 @@ func checkFiles() error {
 	}
 	if limit.Cur < minFiles {
 		return fmt.Errorf("%w: %d, and a node needs %d", ErrFewFiles, limit.Cur, minFiles)
+	}
+	return nil
+}
+
+// checkPeers refuses what the device would refuse when half of it is there.
+func checkPeers(cfg *config.Config) error {
+	peers := make(map[key.Public]bool)
+	for i := range cfg.Peers {
+		peers[cfg.Peers[i].PublicKey] = true
+	}
+	if len(peers) > tunnel.MaxPeers {
+		return fmt.Errorf("%s: %d peers: a WireGuard device allows at most %d; split them over several interfaces",
+			cfg.Path, len(peers), tunnel.MaxPeers)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package node
+package guard
 
 import (
 	"context"
@@ -16,26 +16,34 @@ import (
 
 const (
 	// A program that changes a table again and again is told of once in this time.
-	guardQuiet = 10 * time.Second
+	quiet = 10 * time.Second
 	// What cannot be put back is tried again after this time.
-	guardRetry = 200 * time.Millisecond
+	retry = 200 * time.Millisecond
 )
 
-// guardTask guards the node's tables.
-type guardTask struct{ n *Node }
+// Tables puts the tables back that protect, when another program has changed
+// them: at once, unless it does so all the time. Then putting them back takes no
+// more than a tenth of a processor's time, see [burst.Pauses].
+type Tables struct {
+	tables *nftables.Keeper
+	who    culprits
+	said   *teller // nil: it is not said
+	log    *slog.Logger
 
-func (guardTask) String() string { return "guard the firewall" }
-
-func (t guardTask) Run(ctx context.Context) error {
-	g := tableGuard{tables: t.n.tables, who: &t.n.culprits, said: &teller{n: t.n},
-		log: t.n.opt.Logger.With("interface", t.n.name)}
-	return g.run(ctx)
+	killSwitch, firewall atomic.Uint64 // how often each was put back
 }
 
-// guarded counts how often a table was put back.
-type guarded struct{ killSwitch, firewall atomic.Uint64 }
+// NewTables returns what guards tables of a node. The log and record get what is put back, once in a while.
+func NewTables(tables *nftables.Keeper, link string, log *slog.Logger, record func(probe.NetworkChange)) *Tables {
+	g := &Tables{tables: tables, log: log}
+	g.said = &teller{link: link, log: log, record: record, count: g.count}
+	return g
+}
 
-func (g *guarded) count(change probe.Change) {
+// Culprit is the latest change of a table by another program.
+func (g *Tables) Culprit(table string) nftables.Change { return g.who.of(table) }
+
+func (g *Tables) count(change probe.Change) {
 	if change == probe.ChangeKillSwitch {
 		g.killSwitch.Add(1)
 	} else {
@@ -43,27 +51,19 @@ func (g *guarded) count(change probe.Change) {
 	}
 }
 
-// counts returns it by the names of the changes.
-func (g *guarded) counts() map[string]uint64 {
+// Counts is how often tables were put back, by the names of the changes.
+func (g *Tables) Counts() map[string]uint64 {
 	return map[string]uint64{
 		probe.ChangeKillSwitch.String(): g.killSwitch.Load(),
 		probe.ChangeFirewall.String():   g.firewall.Load(),
 	}
 }
 
-// tableGuard puts the tables back that protect, when another program has changed
-// them: at once, unless it does so all the time. Then putting them back takes no
-// more than a tenth of a processor's time, see [burst.Pauses].
-type tableGuard struct {
-	tables *nftables.Keeper
-	who    *culprits
-	said   *teller // nil: it is not said
-	log    *slog.Logger
-}
+func (*Tables) String() string { return "guard the firewall" }
 
-// run guards until ctx ends. A system that does not let its firewall be watched
+// Run guards until ctx ends. A system that does not let its firewall be watched
 // is no reason to end the node.
-func (g *tableGuard) run(ctx context.Context) error {
+func (g *Tables) Run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	w, err := nftables.Watch(func(c nftables.Change) {
 		if c.Table != "" && !g.tables.Keeps(c.Table) {
@@ -99,14 +99,14 @@ func (g *tableGuard) run(ctx context.Context) error {
 		restored, err := g.tables.Restore()
 		took := time.Since(start)
 		if err != nil {
-			if time.Since(failed) > guardQuiet {
+			if time.Since(failed) > quiet {
 				g.log.Error("the firewall is not as it was set", "error", err)
 				failed = time.Now()
 			}
-			again.Reset(guardRetry)
+			again.Reset(retry)
 		}
 		if len(restored) > 0 {
-			g.said.add(restored, g.who)
+			g.said.add(restored, &g.who)
 			burst.Pause(ctx, min(burst.Pauses*took, burst.Most/2))
 		}
 	}
@@ -149,7 +149,10 @@ func (c *culprits) of(table string) nftables.Change {
 // teller says what was put back: the first time at once, then once in a while. A
 // nil teller says nothing.
 type teller struct {
-	n       *Node
+	link    string
+	log     *slog.Logger
+	record  func(probe.NetworkChange)
+	count   func(probe.Change)
 	last    time.Time
 	pending map[probe.Change]told
 	timer   *time.Timer
@@ -181,14 +184,14 @@ func (t *teller) add(restored []nftables.Restored, who *culprits) {
 		now[change] = of
 	}
 	for change, of := range now {
-		t.n.guarded.count(change)
+		t.count(change)
 		of.times = t.pending[change].times + 1
 		if t.pending == nil {
 			t.pending = make(map[probe.Change]told)
 		}
 		t.pending[change] = of
 	}
-	wait := guardQuiet - time.Since(t.last)
+	wait := quiet - time.Since(t.last)
 	if wait <= 0 {
 		t.flush()
 	} else if t.timer == nil {
@@ -218,8 +221,8 @@ func (t *teller) flush() {
 		if change == probe.ChangeKillSwitch {
 			message = "another program changed the kill switch, which is back"
 		}
-		t.n.tun.NetworkChanged(probe.NetworkChange{Change: change, NewLink: t.n.name, Program: p.by.Program, PID: p.by.PID, Times: p.times})
-		t.n.opt.Logger.Warn(message, "interface", t.n.name,
+		t.record(probe.NetworkChange{Change: change, NewLink: t.link, Program: p.by.Program, PID: p.by.PID, Times: p.times})
+		t.log.Warn(message,
 			"changed", strings.Join(p.what, "; "), "program", p.by.Program, "pid", p.by.PID, "times", p.times)
 		t.last = time.Now()
 	}
