@@ -9,7 +9,7 @@
 // which is told. From then on packets pass. [Node.Run] serves until its context ends or the interface goes away.
 // [Node.Close] undoes the steps in reverse.
 //
-// A node whose process was killed leaves its journal behind. [Down], or the
+// A node whose process was killed leaves its journal behind. [teardown.Down], or the
 // next Start of the same name, undoes from it exactly what was done.
 //
 // # While it runs
@@ -23,7 +23,7 @@
 // A node that has a kill switch keeps it unless it was asked to end: by the end
 // of Run's context, or by Down. Killed, crashed, or without its interface all of
 // a sudden, it leaves the host shut off until the next Start of the same name has
-// succeeded, which does not open it meanwhile, or until [Down] or [Recover].
+// succeeded, which does not open it meanwhile, or until [teardown.Down] or [teardown.Recover].
 //
 // # Files
 //

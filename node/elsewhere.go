@@ -28,7 +28,7 @@ type Link struct {
 func (o *Options) onHost() bool { return !o.Netstack && o.MakeLink == nil }
 
 // startElsewhere serves a link that is made by [Options.MakeLink]. It has no
-// steps. The journal names the process, for [Down].
+// steps. The journal names the process, for [teardown.Down].
 func (n *Node) startElsewhere(ctx context.Context) error {
 	mtu, err := n.mtuElsewhere()
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/node/safefile"
+	"github.com/wgnode/wgnode/node/teardown"
 )
 
 // stranger is a user whom nobody trusts.
@@ -69,11 +70,11 @@ func TestHostileRunFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			o := DownOptions{RunDir: dir, Out: &out}
+			o := teardown.Options{RunDir: dir, Out: &out}
 			cfg := parse(t, "wg0", "[Interface]\nPrivateKey = SGVsbG8sIHRoaXMgaXMgYSBrZXkgZm9yIGEgdGVzdC4=\n")
 			for what, do := range map[string]func() error{
-				"down":    func() error { return Down(t.Context(), "wg0", o) },
-				"recover": func() error { return Recover(t.Context(), "", o) },
+				"down":    func() error { return teardown.Down(t.Context(), "wg0", o) },
+				"recover": func() error { return teardown.Recover(t.Context(), "", o) },
 				"start": func() error {
 					n, err := Start(t.Context(), cfg, Options{Netstack: true, NoUAPI: true, RunDir: dir})
 					if err == nil {

@@ -24,11 +24,11 @@ import (
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/unixsocket"
-	"github.com/wgnode/wgnode/probe/harmless"
 	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
@@ -177,7 +177,7 @@ type task interface {
 // called once. [Node.Close] is still to be called.
 //
 // If Run ends unasked, the interface gone or a task failed, the node's kill
-// switch outlasts Close: [Down] or [Recover] removes it.
+// switch outlasts Close: [teardown.Down] or [teardown.Recover] removes it.
 func (n *Node) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -299,13 +299,7 @@ func (n *Node) undo() error {
 }
 
 // say prints a line for people. Nobody listening is no error.
-func (n *Node) say(format string, args ...any) { say(n.opt.Out, format, args...) }
-
-func say(out io.Writer, format string, args ...any) {
-	if out != nil {
-		_, _ = fmt.Fprintln(out, harmless.Lines(fmt.Sprintf(format, args...))) // of names and errors others have a say
-	}
-}
+func (n *Node) say(format string, args ...any) { say.Line(n.opt.Out, format, args...) }
 
 // deviceTask ends the node when the device has closed.
 type deviceTask struct{ tun *tunnel.Tunnel }

@@ -13,6 +13,7 @@ import (
 	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -63,11 +64,11 @@ func (n *Node) reload(req reloadRequest) error {
 		return fmt.Errorf("%s: its keys or peers in other places were not read", cfg.Path)
 	}
 	for _, w := range cfg.Warnings() {
-		say(out, "Warning: %s", w)
+		say.Line(out, "Warning: %s", w)
 	}
 	r := reload{n: n, was: n.Config(), cfg: cfg, endpoints: endpoint.New(cfg, n.lookUp), out: out, check: req.check}
 	r.endpoints.Inherit(n.endpoints.Load())
-	r.endpoints.Resolve(req.ctx, func(format string, args ...any) { say(out, format, args...) })
+	r.endpoints.Resolve(req.ctx, func(format string, args ...any) { say.Line(out, format, args...) })
 	return r.withMetrics(func() error {
 		switch {
 		case n.net != nil:
@@ -117,7 +118,7 @@ func (r *reload) stack() error {
 		return err
 	}
 	if !slices.Equal(r.was.Interface.Addresses, r.cfg.Interface.Addresses) || r.was.Interface.MTU != r.cfg.Interface.MTU {
-		say(r.out, "[!] not changed: addresses and MTU of a userspace network stack; they count the next time that %s comes up", r.n.name)
+		say.Line(r.out, "[!] not changed: addresses and MTU of a userspace network stack; they count the next time that %s comes up", r.n.name)
 	}
 	if err := checkServices(r.cfg, &r.n.opt); err != nil {
 		return err
@@ -126,7 +127,7 @@ func (r *reload) stack() error {
 		r.n.pendingServices(r.cfg, r.out)
 		return r.finish(r.device(markAllowed(r.cfg, r.out)))
 	}
-	tell := func(format string, args ...any) { say(r.out, format, args...) }
+	tell := func(format string, args ...any) { say.Line(r.out, format, args...) }
 	if err := r.n.serveConfig(r.cfg, tell); err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (r *reload) elsewhere() error {
 	}
 	if !slices.Equal(was.Addresses, now.Addresses) || was.MTU != now.MTU || !slices.Equal(was.DNS, now.DNS) ||
 		!slices.Equal(routes(r.was), routes(r.cfg)) {
-		say(r.out, "[!] not changed: addresses, MTU, routes and DNS of an interface that is not this host's; they count the "+
+		say.Line(r.out, "[!] not changed: addresses, MTU, routes and DNS of an interface that is not this host's; they count the "+
 			"next time that %s comes up", r.n.name)
 	}
 	return r.finish(r.device(r.n.mark()))
@@ -179,11 +180,11 @@ func (r *reload) host(ctx context.Context) error {
 		return err
 	}
 	for _, w := range plan.Warnings(cfg, state) {
-		say(r.out, "[!] %s", w)
+		say.Line(r.out, "[!] %s", w)
 	}
 	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp} {
 		if !slices.Equal(plan.Hooks(r.was, p), plan.Hooks(r.cfg, p)) {
-			say(r.out, "[!] not run: %s has changed; it counts the next time that %s comes up", p, n.name)
+			say.Line(r.out, "[!] not run: %s has changed; it counts the next time that %s comes up", p, n.name)
 		}
 	}
 	if r.check {
@@ -217,7 +218,7 @@ func (r *reload) finish(err error) error {
 		return err
 	}
 	for _, what := range r.left {
-		say(r.out, "[!] left as it is, because the file does not state it: %s", what)
+		say.Line(r.out, "[!] left as it is, because the file does not state it: %s", what)
 	}
 	if !r.check {
 		r.adopt()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/plan"
 )
 
@@ -59,12 +60,12 @@ func (n *Node) pendingServices(cfg *config.Config, out io.Writer) {
 		if i := slices.IndexFunc(want, one.want.same); i >= 0 {
 			want = slices.Delete(want, i, i+1)
 		} else if one.at != "" {
-			say(out, "[#] no %s", one.at)
+			say.Line(out, "[#] no %s", one.at)
 		}
 	}
 	for _, w := range want {
 		if w.listen != "" || w.kind != peerRouting {
-			say(out, "[#] %s", strings.TrimSpace(w.kind+" at "+w.listen))
+			say.Line(out, "[#] %s", strings.TrimSpace(w.kind+" at "+w.listen))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -40,7 +41,7 @@ func (r *reload) device(mark uint32) error {
 		r.n.namePeers(r.cfg)
 	}
 	for _, what := range c.Words() {
-		say(r.out, "[#] wg set %s %s", r.n.name, what)
+		say.Line(r.out, "[#] wg set %s %s", r.n.name, what)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/route"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/teardown"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/tunnel/netstack"
@@ -221,10 +222,11 @@ func (n *Node) recover(ctx context.Context) error {
 		return fmt.Errorf("the process that served %s was killed, and its kill switch stands: `wgnode recover %s' removes it", n.name, n.name)
 	}
 	n.say("[!] the process that served %s was killed; first its remains are removed", n.name)
+	o := teardown.Options{RunDir: n.opt.RunDir, Shell: n.opt.Shell, Out: n.opt.Out}
 	if !n.Config().Interface.KillSwitch || !n.opt.onHost() {
-		return undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out, "")
+		return teardown.UndoDead(ctx, j, o, "")
 	}
-	if err := undoDead(ctx, n.opt.RunDir, j, n.opt.Shell, n.opt.Out, plan.OpKillSwitch); err != nil {
+	if err := teardown.UndoDead(ctx, j, o, plan.OpKillSwitch); err != nil {
 		return err
 	}
 	if len(j.Steps) > 0 {
@@ -340,7 +342,7 @@ func (n *Node) adopt(steps []plan.Step) {
 	}
 }
 
-// startStack has no steps. The journal names the process, for [Down].
+// startStack has no steps. The journal names the process, for [teardown.Down].
 func (n *Node) startStack() error {
 	var addrs []netip.Addr
 	for _, p := range n.Config().Interface.Addresses {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
 )
@@ -146,7 +147,7 @@ func markAllowed(cfg *config.Config, out io.Writer) uint32 {
 		return 0
 	}
 	if err := canMark(mark); err != nil {
-		say(out, "[!] skipped: %s: %v", cfg.Spell("FwMark"), err)
+		say.Line(out, "[!] skipped: %s: %v", cfg.Spell("FwMark"), err)
 		return 0
 	}
 	return mark

@@ -46,7 +46,7 @@ var uses = map[string]string{
 	"node/confine/files.go os.WriteFile":                  "in a file system in memory that only this process sees",
 	"node/confine/forbidden.go os.ReadFile":               "of the kernel",
 	"node/confine/link.go unix.Open":                      "a device",
-	"node/dead.go os.Remove":                              "a socket in a run folder that was checked",
+	"node/teardown/dead.go os.Remove":                     "a socket in a run folder that was checked",
 	"node/explain/findings.go os.ReadFile":                "of the kernel",
 	"node/guard/tables.go os.ReadFile":                    "of the kernel",
 	"node/guard/process.go os.WriteFile":                  "of the kernel",

@@ -11,8 +11,8 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/running"
+	"github.com/wgnode/wgnode/node/save"
 )
 
 func NewSaveCommand() *cobra.Command {
@@ -45,7 +45,7 @@ may do; others may do nothing with it afterwards.`,
 				return err
 			}
 			cfg.Name = name
-			err = node.Save(cmd.Context(), cfg, "")
+			err = save.Config(cmd.Context(), cfg, "")
 			if k, _ := running.Find(name); err != nil && k != nil && k.State == running.StateDead {
 				return naming.Unusable(cmd, k) // nobody answers: that is why
 			}

@@ -7,9 +7,9 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/running"
+	"github.com/wgnode/wgnode/node/teardown"
 )
 
 func NewRecoverCommand() *cobra.Command {
@@ -39,7 +39,7 @@ the nodes of root, other users their own.`,
 			defer stop()
 			out, done := cli.UntilOutput(cmd, cmd.ErrOrStderr(), "waiting for another wgnode that brings a tunnel up or down")
 			defer done()
-			return node.Recover(ctx, name, node.DownOptions{Out: out, Shell: hook.Terminal()})
+			return teardown.Recover(ctx, name, teardown.Options{Out: out, Shell: hook.Terminal()})
 		},
 		ValidArgsFunction: naming.CompleteDead,
 	}

@@ -13,13 +13,13 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/daemon"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/running"
+	"github.com/wgnode/wgnode/node/teardown"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/render"
 )
@@ -263,15 +263,15 @@ fails, the tunnel stays up.`,
 			if !verbose {
 				out = fold
 			}
-			err = node.Down(ctx, name, node.DownOptions{Out: out, Shell: hook.Terminal()})
+			err = teardown.Down(ctx, name, teardown.Options{Out: out, Shell: hook.Terminal()})
 			done()
 			if ferr := fold.Flush(); err == nil {
 				err = ferr
 			}
 			switch {
-			case errors.Is(err, node.ErrNotUp) && os.Geteuid() != 0:
+			case errors.Is(err, teardown.ErrNotUp) && os.Geteuid() != 0:
 				return cli.BecomeRoot(cmd) // those of this user are not all
-			case errors.Is(err, node.ErrNotUp):
+			case errors.Is(err, teardown.ErrNotUp):
 				return notUp(cmd, name)
 			}
 			if stopped := naming.WhileStopped(err); stopped != nil {

@@ -1,4 +1,5 @@
-package node
+// Package save writes what an interface does at present into the file that it was brought up by.
+package save
 
 import (
 	"context"
@@ -19,7 +20,7 @@ import (
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
-// Save writes what the interface of cfg does at present into cfg's file: its
+// Config writes what the interface of cfg does at present into cfg's file: its
 // addresses, MTU if cfg gives one, port, key and peers. What only the file can know
 // stays as it is there: DNS, Table, hooks, comments, the names of peers and the order;
 // and so does the name of an endpoint, unless another program has set an address in
@@ -29,8 +30,8 @@ import (
 // up: a mark that was chosen for a default route, a link-local address. Saved,
 // the mark would be a choice, and the next tunnel could not have its table.
 //
-// dir is the folder of the journals, [RunDir] if empty.
-func Save(ctx context.Context, cfg *config.Config, dir string) error {
+// dir is the folder of the journals, [rundir.Default] if empty.
+func Config(ctx context.Context, cfg *config.Config, dir string) error {
 	if dir == "" {
 		dir = rundir.Default()
 	}
@@ -44,14 +45,13 @@ func Save(ctx context.Context, cfg *config.Config, dir string) error {
 	return save(cfg, dir, lookedUp(ctx))
 }
 
-// askTime is how long Save waits for a node, and for the names of endpoints of one
+// askTime is how long Config waits for a node, and for the names of endpoints of one
 // that cannot be asked.
 const askTime = 5 * time.Second
 
-// save is Save for a node that serves itself.
-func (n *Node) save() error {
-	status := n.Status()
-	return save(n.Config(), n.opt.RunDir, setByClient(&status))
+// ByNode is Config for a node that serves itself and says its own status.
+func ByNode(cfg *config.Config, dir string, status *control.Status) error {
+	return save(cfg, dir, setByClient(status))
 }
 
 // A replaced says whether the address at which a peer is, not the name of its

@@ -1,4 +1,4 @@
-package node
+package teardown
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/running"
@@ -16,7 +17,7 @@ import (
 // the given name, or of all names if it is "". A node that lives is left alone,
 // and that there is nothing to do is no error. With a name it also deletes a
 // kill switch that no journal tells of. It says of each name what it did.
-func Recover(ctx context.Context, name string, o DownOptions) error {
+func Recover(ctx context.Context, name string, o Options) error {
 	if o.RunDir == "" {
 		o.RunDir = rundir.Default()
 	}
@@ -34,7 +35,7 @@ func Recover(ctx context.Context, name string, o DownOptions) error {
 	}
 	some, err := orphans(name, o)
 	if errs = append(errs, err); !found && !some && errors.Join(errs...) == nil {
-		say(o.Out, "[!] nothing to undo: no dead node%s has left anything", called(name))
+		say.Line(o.Out, "[!] nothing to undo: no dead node%s has left anything", called(name))
 	}
 	return errors.Join(errs...)
 }
@@ -47,21 +48,21 @@ func called(name string) string {
 	return " called " + name
 }
 
-func recoverOne(ctx context.Context, k running.Known, o DownOptions) error {
+func recoverOne(ctx context.Context, k running.Known, o Options) error {
 	if k.State != running.StateDead {
-		say(o.Out, "[!] left as it is: %s is running%s", k.Name, inProcess(k.PID))
+		say.Line(o.Out, "[!] left as it is: %s is running%s", k.Name, inProcess(k.PID))
 		return nil
 	}
 	j, err := plan.OpenJournal(rundir.Journal(o.RunDir, k.Name))
 	if errors.Is(err, fs.ErrNotExist) {
-		say(o.Out, "[!] %s has died; its socket is removed", k.Name)
+		say.Line(o.Out, "[!] %s has died; its socket is removed", k.Name)
 		return removeRemains(o.RunDir, k.Name)
 	}
 	if err != nil {
 		return err
 	}
 	sayDead(o.Out, j)
-	return undoDead(ctx, o.RunDir, j, o.Shell, o.Out, "")
+	return UndoDead(ctx, j, o, "")
 }
 
 // inProcess is " (pid N)" where the process is known.
@@ -75,7 +76,7 @@ func inProcess(pid int) string {
 // orphans deals with kill switches that no journal tells of, and that have no
 // interface: nobody else would find out why the host is cut off. One by name is
 // deleted, of the others it is said how. It reports whether there was any.
-func orphans(name string, o DownOptions) (some bool, err error) {
+func orphans(name string, o Options) (some bool, err error) {
 	if nftables.Available() != nil {
 		return false, nil // then there are none
 	}
@@ -87,7 +88,7 @@ func orphans(name string, o DownOptions) (some bool, err error) {
 		}
 		some = true
 		if name == "" {
-			say(o.Out, "[!] the kill switch of %s belongs to no known node: `wgnode recover %s` removes it", l, l)
+			say.Line(o.Out, "[!] the kill switch of %s belongs to no known node: `wgnode recover %s` removes it", l, l)
 			continue
 		}
 		s := plan.Step{Op: plan.OpKillSwitch, Link: l}
@@ -95,7 +96,7 @@ func orphans(name string, o DownOptions) (some bool, err error) {
 			errs = append(errs, err)
 			continue
 		}
-		say(o.Out, "[#] %s", s.UndoString())
+		say.Line(o.Out, "[#] %s", s.UndoString())
 	}
 	return some, errors.Join(errs...)
 }

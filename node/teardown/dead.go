@@ -1,4 +1,4 @@
-package node
+package teardown
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/process"
+	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
@@ -19,29 +20,29 @@ import (
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
 
-// undoDead undoes what a node that was killed has left behind. Its hooks of
+// UndoDead undoes what a node that was killed has left behind. Its hooks of
 // going down run too: what those of coming up have done was not undone by
 // anybody. One that fails, perhaps because the interface is gone, is told and
 // does not keep the rest from being done. Steps of the kind except, if that is
 // not "", are left, see [plan.Runner.UndoExcept].
 //
-// The caller has locked dir, the folder of the journal.
-func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell, out io.Writer, except plan.Op) error {
+// The caller has locked the folder of the journal.
+func UndoDead(ctx context.Context, j *plan.Journal, o Options, except plan.Op) error {
 	if err := process.AwaitDead(j.Process); err != nil {
 		return err
 	}
-	cfg := hooksOf(j, out)
+	cfg := hooksOf(j, o.Out)
 	run := func(phase hook.Phase) {
 		if cfg == nil {
 			return
 		}
-		if err := runHooks(ctx, cfg, phase, shell, out, false); err != nil {
-			say(out, "[!] %v", err)
+		if err := RunHooks(ctx, cfg, phase, o.Shell, o.Out, false); err != nil {
+			say.Line(o.Out, "[!] %v", err)
 		}
 	}
 	run(hook.PreDown)
 	// Before the journal goes, without which nobody would look for them.
-	if err := removeRemains(dir, j.Link); err != nil {
+	if err := removeRemains(o.RunDir, j.Link); err != nil {
 		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
 	}
 	if except != plan.OpKillSwitch {
@@ -49,7 +50,7 @@ func undoDead(ctx context.Context, dir string, j *plan.Journal, shell hook.Shell
 			return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
 		}
 	}
-	r := plan.Runner{Kernel: plan.System{}, Out: out}
+	r := plan.Runner{Kernel: plan.System{}, Out: o.Out}
 	if err := r.UndoExcept(ctx, j, except); err != nil {
 		return fmt.Errorf("undo what the node %s left: %w", j.Link, err)
 	}
@@ -67,7 +68,7 @@ func sayDead(out io.Writer, j *plan.Journal) {
 	if left := j.Left(); len(left) > 0 {
 		what = "what it left is undone: " + strings.Join(left, ", ")
 	}
-	say(out, "[!] %s%s %s; %s", j.Link, inProcess(j.Process.PID), how, what)
+	say.Line(out, "[!] %s%s %s; %s", j.Link, inProcess(j.Process.PID), how, what)
 }
 
 // removeRemains removes the files that a node of that name has left which was

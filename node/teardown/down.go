@@ -1,4 +1,7 @@
-package node
+// Package teardown takes nodes down from outside: [Down] has a live one end, and runs the hooks of
+// going down; [Recover] undoes what dead ones have left on the host. Both go by the journals in the
+// run folder. A node that ends by itself undoes its own steps, see package node.
+package teardown
 
 import (
 	"context"
@@ -11,21 +14,23 @@ import (
 	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/process"
+	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/safefile"
+	"github.com/wgnode/wgnode/node/save"
 )
 
 // ErrNotUp: no node has brought an interface of that name up.
 var ErrNotUp = errors.New("not brought up by a node")
 
-// DownOptions say how to take a node down. The zero value is a good one.
-type DownOptions struct {
+// Options say how to take a node down. The zero value is a good one.
+type Options struct {
 	// Out gets a line for each step that was undone. Nil is for none.
 	Out io.Writer
 	// Shell is where the hooks run.
 	Shell hook.Shell
-	// RunDir is the folder of journals and control sockets; [RunDir] if empty.
+	// RunDir is the folder of journals and control sockets; [rundir.Default] if empty.
 	RunDir string
 }
 
@@ -34,7 +39,7 @@ type DownOptions struct {
 // run in the calling process, as they are in the configuration file by now; a
 // PreDown that fails leaves a live node up. If there is nothing to do the error
 // wraps [ErrNotUp].
-func Down(ctx context.Context, name string, o DownOptions) error {
+func Down(ctx context.Context, name string, o Options) error {
 	if o.RunDir == "" {
 		o.RunDir = rundir.Default()
 	}
@@ -63,7 +68,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	if errors.Is(err, fs.ErrNotExist) || err == nil && j.Process != was {
 		for _, s := range slices.Backward(steps) { // the node did it
 			if line := s.UndoneLine(plan.System{}); line != "" {
-				say(out, "%s", line)
+				say.Line(out, "%s", line)
 			}
 		}
 		return after(ctx)
@@ -74,7 +79,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 	if !prepared {
 		// Dead from the first, or killed before it could do what it was told.
 		sayDead(o.Out, j)
-		return undoDead(ctx, dir, j, o.Shell, out, "")
+		return UndoDead(ctx, j, o, "")
 	}
 	r := plan.Runner{Kernel: plan.System{}, Out: out}
 	return errors.Join(removeRemains(dir, name), guard.End(j.Guard), r.Undo(ctx, j), after(ctx))
@@ -84,7 +89,7 @@ func Down(ctx context.Context, name string, o DownOptions) error {
 // it can be spoken to, it was prepared: the hooks and the saving are done here,
 // and what comes after is returned. One that hears nothing but signals does it
 // itself.
-func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bool, after func(context.Context) error, err error) {
+func (o *Options) endLive(ctx context.Context, j *plan.Journal) (prepared bool, after func(context.Context) error, err error) {
 	nothing := func(context.Context) error { return nil }
 	alive, err := j.Process.Alive()
 	if err != nil || !alive {
@@ -103,7 +108,7 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 	}
 	cfg := hooksOf(j, o.Out)
 	if cfg != nil {
-		if err := runHooks(ctx, cfg, hook.PreDown, o.Shell, o.Out, true); err != nil {
+		if err := RunHooks(ctx, cfg, hook.PreDown, o.Shell, o.Out, true); err != nil {
 			return false, nil, err
 		}
 		if cfg.Interface.SaveConfig {
@@ -111,7 +116,7 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 			if err := cfg.Resolve(ctx); err != nil {
 				return false, nil, err
 			}
-			if err := Save(ctx, cfg, o.RunDir); err != nil {
+			if err := save.Config(ctx, cfg, o.RunDir); err != nil {
 				return false, nil, err
 			}
 		}
@@ -123,6 +128,6 @@ func (o *DownOptions) endLive(ctx context.Context, j *plan.Journal) (prepared bo
 		if cfg == nil {
 			return nil
 		}
-		return runHooks(ctx, cfg, hook.PostDown, o.Shell, o.Out, true)
+		return RunHooks(ctx, cfg, hook.PostDown, o.Shell, o.Out, true)
 	}, nil
 }
