@@ -7,6 +7,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/guard"
+	"github.com/wgnode/wgnode/node/internal/task"
 )
 
 // adaptTask runs the tasks that depend on the configuration, and begins them
@@ -30,7 +31,7 @@ func (a adaptTask) Run(ctx context.Context) error {
 	for {
 		round, stop := context.WithCancel(ctx)
 		ran := make(chan error, 1)
-		go func() { ran <- runTasks(round, a.tasks()) }()
+		go func() { ran <- task.Run(round, a.tasks()) }()
 		select {
 		case err := <-ran:
 			stop()
@@ -46,11 +47,11 @@ func (a adaptTask) Run(ctx context.Context) error {
 	}
 }
 
-func (a adaptTask) tasks() []task {
+func (a adaptTask) tasks() []task.Task {
 	n := a.n
 	log := n.opt.Logger.With("interface", n.name)
 	follower := n.follower()
-	tasks := []task{follower}
+	tasks := []task.Task{follower}
 	if !n.bare {
 		tasks = append(tasks, &networkTask{n: n, follower: follower, last: n.began})
 	}

@@ -36,7 +36,7 @@ func (h connectHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), connectTime)
-	far, err := h.n.inside().DialContext(ctx, "tcp", req.Address)
+	far, err := h.n.services.Inside().DialContext(ctx, "tcp", req.Address)
 	cancel()
 	if err != nil {
 		control.Refuse(w, http.StatusBadGateway, err)

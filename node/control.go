@@ -149,7 +149,7 @@ func (n *Node) Subject() explain.Subject {
 	case n.net != nil:
 		s.MTU = cmp.Or(cfg.Interface.MTU, defaultMTU)
 		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress
-		s.Router = &diagnose.Router{Allow: n.routesForPeers()}
+		s.Router = &diagnose.Router{Allow: n.services.Routes()}
 	case n.link != nil:
 		s.MTU = n.link.MTU
 		s.Prober, s.Kernel, s.Local = n.link.Prober, false, n.hasAddress

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/services"
 	"github.com/wgnode/wgnode/node/plan"
 )
 
@@ -106,8 +107,8 @@ func TestServicesNeedStack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := checkServices(cfg, &Options{}); !errors.Is(err, ErrNeedsStack) || text == "" {
-			t.Errorf("%s.%s: a node with an interface takes it: %v (checkServices)", k.Table, k.Name, err)
+		if err := services.Check(cfg, config.Services{}, false); !errors.Is(err, ErrNeedsStack) || text == "" {
+			t.Errorf("%s.%s: a node with an interface takes it: %v (services.Check)", k.Table, k.Name, err)
 		}
 	}
 }

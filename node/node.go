@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/wgnode/wgnode/node/config"
@@ -25,6 +24,8 @@ import (
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/internal/say"
+	"github.com/wgnode/wgnode/node/internal/services"
+	"github.com/wgnode/wgnode/node/internal/task"
 	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
@@ -132,7 +133,7 @@ type Node struct {
 	book    *history.Book // of the peers' states; nil: none is kept
 	metrics *exporter.Server
 
-	services services // none, unless net is there
+	services *services.Services // nil: none, unless net is there
 
 	reloads chan reloadRequest // to the one who runs the tasks that depend on the configuration
 	ended   chan struct{}      // closed when nobody serves any more
@@ -162,13 +163,6 @@ func (n *Node) Net() *netstack.Net { return n.net }
 
 // errGone ends the tasks of a node whose interface somebody else has deleted.
 var errGone = errors.New("the interface is gone")
-
-// task is one thing that a running node does all the time. Its Run returns nil
-// when ctx ends; any other return ends the node.
-type task interface {
-	fmt.Stringer
-	Run(ctx context.Context) error
-}
 
 // Run serves the node's sockets, and keeps up with peers and networks that
 // change, until ctx ends or the interface goes away, which is no error: that is
@@ -202,12 +196,12 @@ func (n *Node) Run(ctx context.Context) error {
 // serve does what Run says until ctx ends.
 func (n *Node) serve(ctx context.Context) error {
 	defer close(n.ended)
-	tasks := []task{deviceTask{n.tun}, adaptTask{n}, n.metrics}
+	tasks := []task.Task{deviceTask{n.tun}, adaptTask{n}, n.metrics}
 	if n.opt.onHost() && !n.bare {
 		tasks = append(tasks, n.guard)
 	}
 	if n.net != nil {
-		tasks = append(tasks, servicesTask{&n.services})
+		tasks = append(tasks, n.services)
 	}
 	if n.uapi != nil {
 		tasks = append(tasks, uapiTask{n.uapi})
@@ -218,26 +212,12 @@ func (n *Node) serve(ctx context.Context) error {
 	if n.book != nil {
 		tasks = append(tasks, historyTask{n})
 	}
-	err := runTasks(ctx, tasks)
+	err := task.Run(ctx, tasks)
 	if errors.Is(err, errGone) {
 		n.opt.Logger.Info("the node ends", "interface", n.name, "reason", err)
 		return nil
 	}
 	return err
-}
-
-// runTasks runs tasks until ctx ends, or one of them does with an error.
-func runTasks(ctx context.Context, tasks []task) error {
-	g, gctx := errgroup.WithContext(ctx)
-	for _, t := range tasks {
-		g.Go(func() error {
-			if err := t.Run(gctx); err != nil {
-				return fmt.Errorf("%s: %w", t, err)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
 }
 
 // Close undoes in reverse what Start did, and runs the PostDown hooks. Run must
@@ -255,7 +235,9 @@ func (n *Node) close() error {
 		n.say("[!] the kill switch of %s still stands; `wgnode down %s` removes it", n.name, n.name)
 		n.opt.Logger.Warn("the kill switch still stands", "interface", n.name)
 	}
-	n.services.close()
+	if n.services != nil {
+		n.services.Close()
+	}
 	if n.control != nil {
 		errs = append(errs, unixsocket.Close(n.control))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/say"
+	"github.com/wgnode/wgnode/node/internal/services"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -120,19 +121,19 @@ func (r *reload) stack() error {
 	if !slices.Equal(r.was.Interface.Addresses, r.cfg.Interface.Addresses) || r.was.Interface.MTU != r.cfg.Interface.MTU {
 		say.Line(r.out, "[!] not changed: addresses and MTU of a userspace network stack; they count the next time that %s comes up", r.n.name)
 	}
-	if err := checkServices(r.cfg, &r.n.opt); err != nil {
+	if err := services.Check(r.cfg, r.n.opt.Services, r.n.opt.Netstack); err != nil {
 		return err
 	}
 	if r.check {
-		r.n.pendingServices(r.cfg, r.out)
+		r.n.services.Pending(r.cfg, r.out)
 		return r.finish(r.device(markAllowed(r.cfg, r.out)))
 	}
 	tell := func(format string, args ...any) { say.Line(r.out, format, args...) }
-	if err := r.n.serveConfig(r.cfg, tell); err != nil {
+	if err := r.n.services.Serve(r.cfg, tell); err != nil {
 		return err
 	}
 	if err := r.device(markAllowed(r.cfg, r.out)); err != nil {
-		return errors.Join(err, r.n.serveConfig(r.was, tell))
+		return errors.Join(err, r.n.services.Serve(r.was, tell))
 	}
 	return r.finish(nil)
 }
@@ -157,7 +158,7 @@ func (r *reload) elsewhere() error {
 // host changes the host, and the device with it.
 func (r *reload) host(ctx context.Context) error {
 	n := r.n
-	if err := checkServices(r.cfg, &n.opt); err != nil {
+	if err := services.Check(r.cfg, n.opt.Services, n.opt.Netstack); err != nil {
 		return err
 	}
 	before, err := n.tun.Status()

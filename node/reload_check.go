@@ -5,11 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/plan"
 )
 
@@ -49,23 +46,4 @@ func (r *reload) pending(ctx context.Context, steps []plan.Step) error {
 	runner := r.n.runner
 	runner.Device, runner.Out = r, r.out
 	return runner.Pending(ctx, steps, r.n.journal)
-}
-
-// pendingServices says which services of a node without an interface would end and begin.
-func (n *Node) pendingServices(cfg *config.Config, out io.Writer) {
-	n.services.mu.Lock()
-	defer n.services.mu.Unlock()
-	want := wantedOf(cfg.Services.Join(n.opt.Services))
-	for _, one := range n.services.open {
-		if i := slices.IndexFunc(want, one.want.same); i >= 0 {
-			want = slices.Delete(want, i, i+1)
-		} else if one.at != "" {
-			say.Line(out, "[#] no %s", one.at)
-		}
-	}
-	for _, w := range want {
-		if w.listen != "" || w.kind != peerRouting {
-			say.Line(out, "[#] %s", strings.TrimSpace(w.kind+" at "+w.listen))
-		}
-	}
 }

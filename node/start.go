@@ -16,6 +16,7 @@ import (
 	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/internal/services"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/lookup"
 	"github.com/wgnode/wgnode/node/plan"
@@ -58,7 +59,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 			return nil, err
 		}
 	}
-	if err := checkServices(cfg, &o); err != nil {
+	if err := services.Check(cfg, o.Services, o.Netstack); err != nil {
 		return nil, err
 	}
 	n := newNode(cfg, o)
@@ -87,8 +88,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n := &Node{
 		released: released, release: sync.OnceFunc(func() { close(released) }),
 		reloads: make(chan reloadRequest), ended: make(chan struct{}),
-		services: services{failed: make(chan error, 1)},
-		name:     cfg.Name, opt: o,
+		name: cfg.Name, opt: o,
 		tables: &nftables.Keeper{Open: o.OpenTables},
 		runner: plan.Runner{Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
@@ -243,7 +243,7 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, erro
 	if err := checkPeers(cfg); err != nil {
 		return nil, err
 	}
-	if err := checkServices(cfg, &o); err != nil {
+	if err := services.Check(cfg, o.Services, o.Netstack); err != nil {
 		return nil, err
 	}
 	n := newNode(cfg, o)
@@ -365,11 +365,13 @@ func (n *Node) startStack() error {
 	if err := n.newTunnel(dev, nil); err != nil {
 		return err
 	}
+	n.services = services.New(services.Tunnel{Name: n.name, Stack: stack, Device: n.tun, Config: n.Config, Extra: n.opt.Services,
+		Log: n.opt.Logger.With("interface", n.name)})
 	if err := n.serveUAPI(nil); err != nil {
 		return err
 	}
 	if err := n.configure(markAllowed(n.Config(), n.opt.Out)); err != nil {
 		return err
 	}
-	return n.serveConfig(n.Config(), n.say)
+	return n.services.Serve(n.Config(), n.say)
 }

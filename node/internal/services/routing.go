@@ -1,4 +1,4 @@
-package node
+package services
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 const peerRouting = "routing for peers"
 
 // openRouting passes on what the routes allow, and tells of it at B5 and B6.
-func (n *Node) openRouting(w wanted, opt proxy.Options) (*service, error) {
+func (s *Services) openRouting(w wanted, opt proxy.Options) (*service, error) {
 	var rules transit.Rules
 	var words []string
 	for _, r := range w.routes {
@@ -26,7 +26,7 @@ func (n *Node) openRouting(w wanted, opt proxy.Options) (*service, error) {
 		rules = append(rules, rule)
 		words = append(words, r.String())
 	}
-	r, err := transit.Open(n.net, rules, n.recordForward, opt)
+	r, err := transit.Open(s.of.Stack, rules, s.recordForward, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (n *Node) openRouting(w wanted, opt proxy.Options) (*service, error) {
 	if len(words) > 0 {
 		at = fmt.Sprintf("%s to %s", w.kind, strings.Join(words, ", "))
 	}
-	return n.start(w, at, r.Serve), nil
+	return s.start(w, at, r.Serve), nil
 }
 
 // ruleOf refuses a route that has no text, which a caller may have built: what its
@@ -48,21 +48,21 @@ func ruleOf(r config.PeerRoute) (transit.Rule, error) {
 }
 
 // recordForward completes an event of the forwarder and records it.
-func (n *Node) recordForward(e *probe.Event) {
+func (s *Services) recordForward(e *probe.Event) {
 	peer := e.InnerSrc
 	if e.Checkpoint == probe.B6 && !e.Dropped() {
 		peer = e.InnerDst
 	}
-	if r, ok := n.tun.Lookup(peer.Netip()); ok {
+	if r, ok := s.of.Device.Lookup(peer.Netip()); ok {
 		e.Peer = r.Peer
 	}
 	e.Time = time.Now().UnixNano()
-	n.tun.Recorder().Record(probe.LaneForward, e)
+	s.of.Device.Recorder().Record(probe.LaneForward, e)
 }
 
-// routesForPeers are the hosts beyond the node that peers may reach, in words.
-func (n *Node) routesForPeers() (words []string) {
-	for _, r := range n.Config().Services.Join(n.opt.Services).Routes {
+// Routes are the hosts beyond the node that peers may reach, in words.
+func (s *Services) Routes() (words []string) {
+	for _, r := range s.of.Config().Services.Join(s.of.Extra).Routes {
 		words = append(words, r.String())
 	}
 	return words

@@ -1,9 +1,10 @@
-package node
+package services
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,7 +18,9 @@ import (
 	"github.com/wgnode/wgnode/node/internal/proxy/forward"
 	"github.com/wgnode/wgnode/node/internal/proxy/httpproxy"
 	"github.com/wgnode/wgnode/node/internal/proxy/socks5"
+	"github.com/wgnode/wgnode/node/internal/task"
 	"github.com/wgnode/wgnode/node/port"
+	"github.com/wgnode/wgnode/tunnel"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -25,14 +28,28 @@ import (
 // network interface: there the system routes, and others serve.
 var ErrNeedsStack = errors.New("only a node with a network stack of its own has services")
 
-// services are what a node without an interface does for the programs of its
-// host, and for its peers. They run from Start to Close.
-type services struct {
+// Tunnel is what services are of.
+type Tunnel struct {
+	Name   string
+	Stack  *netstack.Net
+	Device *tunnel.Tunnel
+	// Config is the configuration as it is by now. Extra are services beside those of it.
+	Config func() *config.Config
+	Extra  config.Services
+	Log    *slog.Logger
+}
+
+// Services run from the first [Services.Serve] to [Services.Close].
+type Services struct {
+	of     Tunnel
 	failed chan error // of capacity 1: of one that has ended by itself
 
 	mu   sync.Mutex
 	open []*service // guarded by mu
 }
+
+// New returns the services of a tunnel, none yet.
+func New(of Tunnel) *Services { return &Services{of: of, failed: make(chan error, 1)} }
 
 // service is one of them.
 type service struct {
@@ -77,11 +94,11 @@ func wantedOf(s config.Services) []wanted {
 	return append(all, wanted{kind: peerRouting, routes: s.Routes})
 }
 
-// checkServices refuses what could not be done.
-func checkServices(cfg *config.Config, o *Options) error {
-	s := cfg.Services.Join(o.Services)
+// Check refuses what could not be done of extra and the services of cfg.
+func Check(cfg *config.Config, extra config.Services, stack bool) error {
+	s := cfg.Services.Join(extra)
 	switch {
-	case !o.Netstack && s.Any():
+	case !stack && s.Any():
 		return fmt.Errorf("%s: %w", s.First(), ErrNeedsStack)
 	case len(s.DNS) > 0 && len(cfg.Interface.DNS) == 0:
 		return errors.New("dns: the configuration names no name servers of the tunnel to forward to")
@@ -89,45 +106,34 @@ func checkServices(cfg *config.Config, o *Options) error {
 	return nil
 }
 
-// inside is the tunnel for services: what no peer is allowed is refused at once,
+// Inside is the tunnel for services: what no peer is allowed is refused at once,
 // instead of dropped on the way.
-func (n *Node) inside() *netstack.Net {
-	return n.net.Checked(func(a netip.Addr) error {
-		if _, ok := n.tun.Lookup(a); ok || n.hasAddress(a) {
+func (s *Services) Inside() *netstack.Net {
+	return s.of.Stack.Checked(func(a netip.Addr) error {
+		if _, ok := s.of.Device.Lookup(a); ok || s.hasAddress(a) {
 			return nil
 		}
 		return fmt.Errorf("%s is in no peer's AllowedIPs: %w", a, syscall.ENETUNREACH)
 	})
 }
 
-// DialContext connects through the tunnel of a node without an interface, as
-// net.Dialer's does. Unlike that of [Node.Net] it refuses at once what no peer is
-// allowed.
-func (n *Node) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	if n.net == nil {
-		return nil, fmt.Errorf("dial %s: %w", address, ErrNeedsStack)
-	}
-	return n.inside().DialContext(ctx, network, address)
-}
-
 // resolverOf asks cfg's name servers through the tunnel.
-func (n *Node) resolverOf(cfg *config.Config) *netstack.Resolver {
-	r := &netstack.Resolver{Dial: n.inside().DialContext, Search: cfg.Interface.Search,
-		PreferIPv4: cfg.Services.Join(n.opt.Services).PreferIPv4}
+func (s *Services) resolverOf(cfg *config.Config) *netstack.Resolver {
+	r := &netstack.Resolver{Dial: s.Inside().DialContext, Search: cfg.Interface.Search,
+		PreferIPv4: cfg.Services.Join(s.of.Extra).PreferIPv4}
 	for _, a := range cfg.Interface.DNS {
 		r.Servers = append(r.Servers, netip.AddrPortFrom(a, 53))
 	}
 	return r
 }
 
-// serveConfig makes the services those of cfg. Those that stay as they are are
+// Serve makes the services those of cfg. Those that stay as they are are
 // not disturbed. If one cannot be had, all are as before, and the error says why.
-func (n *Node) serveConfig(cfg *config.Config, say func(format string, args ...any)) error {
-	n.net.SetResolver(n.resolverOf(cfg))
-	s := &n.services
+func (s *Services) Serve(cfg *config.Config, say func(format string, args ...any)) error {
+	s.of.Stack.SetResolver(s.resolverOf(cfg))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	want := wantedOf(cfg.Services.Join(n.opt.Services))
+	want := wantedOf(cfg.Services.Join(s.of.Extra))
 	var keep, drop []*service
 	for _, one := range s.open {
 		i := slices.IndexFunc(want, one.want.same)
@@ -144,10 +150,10 @@ func (n *Node) serveConfig(cfg *config.Config, say func(format string, args ...a
 		one.end()
 		was = append(was, one.want)
 	}
-	fresh, err := n.openAll(want)
+	fresh, err := s.openAll(want)
 	if err != nil {
-		n.net.SetResolver(n.resolverOf(n.Config()))
-		old, oldErr := n.openAll(was)
+		s.of.Stack.SetResolver(s.resolverOf(s.of.Config()))
+		old, oldErr := s.openAll(was)
 		s.open = append(keep, old...)
 		return errors.Join(err, oldErr)
 	}
@@ -166,10 +172,10 @@ func (n *Node) serveConfig(cfg *config.Config, say func(format string, args ...a
 }
 
 // openAll opens all or none.
-func (n *Node) openAll(want []wanted) ([]*service, error) {
+func (s *Services) openAll(want []wanted) ([]*service, error) {
 	var open []*service
 	for _, w := range want {
-		one, err := n.openService(w)
+		one, err := s.openService(w)
 		if err != nil {
 			for _, one := range open {
 				one.end()
@@ -185,9 +191,9 @@ func (n *Node) openAll(want []wanted) ([]*service, error) {
 }
 
 // openService listens, and serves from then on.
-func (n *Node) openService(w wanted) (*service, error) {
-	inside := n.inside()
-	opt := proxy.Options{Logger: n.opt.Logger.With("interface", n.name), IdleTime: w.forward.IdleTime}
+func (s *Services) openService(w wanted) (*service, error) {
+	inside := s.Inside()
+	opt := proxy.Options{Logger: s.of.Log, IdleTime: w.forward.IdleTime}
 	known := proxy.Credentials{User: w.proxy.User, Password: string(w.proxy.Password)}
 	switch w.kind {
 	case "SOCKS5 proxy", "HTTP proxy":
@@ -199,21 +205,21 @@ func (n *Node) openService(w wanted) (*service, error) {
 		if w.kind == "SOCKS5 proxy" {
 			serve = socks5.Serve
 		}
-		return n.startAt(w, l.Addr(), func(ctx context.Context) error { return serve(ctx, l, inside, known, opt) }), nil
+		return s.startAt(w, l.Addr(), func(ctx context.Context) error { return serve(ctx, l, inside, known, opt) }), nil
 	case "forward":
-		return n.openForward(w, listenHere, listenPacketHere, inside, opt)
+		return s.openForward(w, listenHere, listenPacketHere, inside, opt)
 	case "remote forward":
-		if err := n.ownHost(w.listen); err != nil {
+		if err := s.ownHost(w.listen); err != nil {
 			return nil, err
 		}
-		return n.openForward(w, n.net.Listen, n.net.ListenPacket, proxy.Host{}, opt)
+		return s.openForward(w, s.of.Stack.Listen, s.of.Stack.ListenPacket, proxy.Host{}, opt)
 	case peerRouting:
-		return n.openRouting(w, opt)
+		return s.openRouting(w, opt)
 	}
-	return n.openDNS(w, opt)
+	return s.openDNS(w, opt)
 }
 
-func (n *Node) openForward(w wanted, listen func(network, address string) (net.Listener, error),
+func (s *Services) openForward(w wanted, listen func(network, address string) (net.Listener, error),
 	listenPacket func(network, address string) (net.PacketConn, error), to proxy.Network, opt proxy.Options) (*service, error) {
 	f := w.forward
 	if f.Protocol == "udp" {
@@ -221,13 +227,13 @@ func (n *Node) openForward(w wanted, listen func(network, address string) (net.L
 		if err != nil {
 			return nil, err
 		}
-		return n.startAt(w, c.LocalAddr(), func(ctx context.Context) error { return forward.UDP(ctx, c, f.To, to, opt) }), nil
+		return s.startAt(w, c.LocalAddr(), func(ctx context.Context) error { return forward.UDP(ctx, c, f.To, to, opt) }), nil
 	}
 	l, err := listen("tcp", f.Listen)
 	if err != nil {
 		return nil, err
 	}
-	return n.startAt(w, l.Addr(), func(ctx context.Context) error { return forward.TCP(ctx, l, f.To, to, opt) }), nil
+	return s.startAt(w, l.Addr(), func(ctx context.Context) error { return forward.TCP(ctx, l, f.To, to, opt) }), nil
 }
 
 // listenHere is net.Listen, but 0.0.0.0 means IPv4 alone, as it says.
@@ -252,20 +258,20 @@ func familyOf(network, address string) string {
 
 // ownHost refuses an address to listen at that is not the node's. The stack would
 // take any.
-func (n *Node) ownHost(listen string) error {
+func (s *Services) ownHost(listen string) error {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil || host == "" {
 		return err
 	}
 	a, err := netip.ParseAddr(host)
-	if err == nil && !a.IsUnspecified() && !n.hasAddress(a) {
-		return fmt.Errorf("%s is not an address of %s", a, n.name)
+	if err == nil && !a.IsUnspecified() && !s.hasAddress(a) {
+		return fmt.Errorf("%s is not an address of %s", a, s.of.Name)
 	}
 	return err
 }
 
 // openDNS listens for UDP and TCP at one port.
-func (n *Node) openDNS(w wanted, opt proxy.Options) (*service, error) {
+func (s *Services) openDNS(w wanted, opt proxy.Options) (*service, error) {
 	l, err := listenHere("tcp", w.listen)
 	if err != nil {
 		return nil, err
@@ -274,33 +280,33 @@ func (n *Node) openDNS(w wanted, opt proxy.Options) (*service, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	to := currentServers{n}
-	return n.startAt(w, l.Addr(), func(ctx context.Context) error {
-		return runTasks(ctx, []task{
-			taskFunc{"DNS by UDP", func(ctx context.Context) error { return dns.UDP(ctx, c, to, opt) }},
-			taskFunc{"DNS by TCP", func(ctx context.Context) error { return dns.TCP(ctx, l, to, opt) }},
+	to := currentServers{s}
+	return s.startAt(w, l.Addr(), func(ctx context.Context) error {
+		return task.Run(ctx, []task.Task{
+			task.Func{Name: "DNS by UDP", Do: func(ctx context.Context) error { return dns.UDP(ctx, c, to, opt) }},
+			task.Func{Name: "DNS by TCP", Do: func(ctx context.Context) error { return dns.TCP(ctx, l, to, opt) }},
 		})
 	}), nil
 }
 
 // currentServers are the name servers of the configuration as it is by now.
-type currentServers struct{ n *Node }
+type currentServers struct{ s *Services }
 
 func (c currentServers) Exchange(ctx context.Context, network string, query []byte) ([]byte, error) {
-	return c.n.resolverOf(c.n.Config()).Exchange(ctx, network, query)
+	return c.s.resolverOf(c.s.of.Config()).Exchange(ctx, network, query)
 }
 
 // startAt has serve run until the service ends, which is at an address.
-func (n *Node) startAt(w wanted, at net.Addr, serve func(context.Context) error) *service {
+func (s *Services) startAt(w wanted, at net.Addr, serve func(context.Context) error) *service {
 	words := fmt.Sprintf("%s at %s", w.kind, strings.TrimPrefix(at.String(), "<nil>"))
 	if w.forward.To != "" {
 		words = fmt.Sprintf("%s %s %s to %s", w.kind, w.forward.Protocol, at, w.forward.To)
 	}
-	return n.start(w, words, serve)
+	return s.start(w, words, serve)
 }
 
 // start has serve run until the service ends. For at see [service].
-func (n *Node) start(w wanted, at string, serve func(context.Context) error) *service {
+func (s *Services) start(w wanted, at string, serve func(context.Context) error) *service {
 	ctx, stop := context.WithCancel(context.Background())
 	one := &service{want: w, at: at, stop: stop, done: make(chan struct{})}
 	go func() {
@@ -308,7 +314,7 @@ func (n *Node) start(w wanted, at string, serve func(context.Context) error) *se
 		defer stop()
 		if err := serve(ctx); err != nil {
 			select {
-			case n.services.failed <- err:
+			case s.failed <- err:
 			default: // one is enough to end the node
 			}
 		}
@@ -322,8 +328,8 @@ func (s *service) end() {
 	<-s.done
 }
 
-// close ends all services.
-func (s *services) close() {
+// Close ends all services.
+func (s *Services) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, one := range s.open {
@@ -335,25 +341,19 @@ func (s *services) close() {
 	s.open = nil
 }
 
-// servicesTask ends the node when a service cannot go on.
-type servicesTask struct{ s *services }
+func (*Services) String() string { return "serve" }
 
-func (servicesTask) String() string { return "serve" }
-
-func (t servicesTask) Run(ctx context.Context) error {
+// Run waits until ctx ends, or until a service cannot go on and the error says why.
+func (s *Services) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-t.s.failed:
+	case err := <-s.failed:
 		return err
 	}
 }
 
-// taskFunc is a task of one function.
-type taskFunc struct {
-	name string
-	run  func(context.Context) error
+// hasAddress reports whether a is one of the node's own addresses.
+func (s *Services) hasAddress(a netip.Addr) bool {
+	return slices.ContainsFunc(s.of.Config().Interface.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
 }
-
-func (t taskFunc) String() string                { return t.name }
-func (t taskFunc) Run(ctx context.Context) error { return t.run(ctx) }
