@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,47 @@ var (
 	// ErrRefused: the other wgnode ran and could not record.
 	ErrRefused = errors.New("it cannot record")
 )
+
+// Why the other wgnode refuses, as far as its words tell: each comes with ErrRefused. All that
+// it has for saying so are the lines of its standard error, those of earlier releases included.
+var (
+	// ErrDenied: its user may not.
+	ErrDenied = errors.New("it is not allowed to")
+	// ErrSeveral: several tunnels run there, and none was named.
+	ErrSeveral = errors.New("several tunnels run there")
+	// ErrNoTunnel: none has the name that it was given.
+	ErrNoTunnel = errors.New("no tunnel has that name")
+	// ErrUnknown: it does not understand what it was asked.
+	ErrUnknown = errors.New("it does not understand")
+)
+
+// refusals are these, with the words that tell them.
+var refusals = []struct {
+	is    error
+	words []string
+}{
+	{is: ErrDenied, words: []string{"permission denied"}},
+	{is: ErrSeveral, words: []string{"more than one tunnel", "several nodes"}},
+	{is: ErrNoTunnel, words: []string{"unknown word", "there is no tunnel"}},
+	{is: ErrUnknown, words: []string{"unknown"}},
+}
+
+// refusedError is ErrRefused and what else was understood.
+type refusedError []error
+
+func (refusedError) Error() string     { return ErrRefused.Error() }
+func (e refusedError) Unwrap() []error { return e }
+
+// refusal is ErrRefused as the words of the other wgnode have it.
+func refusal(said string) error {
+	e := refusedError{ErrRefused}
+	for _, r := range refusals {
+		if slices.ContainsFunc(r.words, func(w string) bool { return strings.Contains(said, w) }) {
+			e = append(e, r.is)
+		}
+	}
+	return e
+}
 
 // errLate is why a command was killed.
 var errLate = fmt.Errorf("it was asked to end, and did not within %s", finishTime)
@@ -237,7 +279,8 @@ func (r *Recorder) endGroup() {
 // failure says why there is no recording, in the words of who knows.
 func (r *Recorder) failure(err error) error {
 	var exit *exec.ExitError
-	kind := ErrRefused
+	text := r.said.String()
+	kind := refusal(text)
 	if errors.As(err, &exit) {
 		switch exit.ExitCode() {
 		case 126, 127: // of shells
@@ -245,11 +288,11 @@ func (r *Recorder) failure(err error) error {
 		case 255: // ssh's own
 			kind = ErrConnect
 		}
-		if text := r.said.String(); text != "" {
+		if text != "" {
 			return fmt.Errorf("%w: %s", kind, text)
 		}
 	}
-	if text := r.said.String(); text != "" {
+	if text != "" {
 		return fmt.Errorf("%w: %w: %s", kind, err, text)
 	}
 	return fmt.Errorf("%w: %w", kind, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
+	"github.com/wgnode/wgnode/node/bothends"
 	"github.com/wgnode/wgnode/node/remote"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/merge"
@@ -32,7 +33,7 @@ func (p *pinger) hear(ctx context.Context) (*farEnd, error) {
 	f := &farEnd{with: &p.o.with, file: file}
 	limit := 24 * time.Hour
 	if p.o.count > 0 {
-		limit = remoteReady + time.Duration(p.o.count)*p.req.Interval + 2*p.req.Wait + 2*time.Minute
+		limit = bothends.ReadyTime + time.Duration(p.o.count)*p.req.Interval + 2*p.req.Wait + 2*time.Minute
 	}
 	record := []string{"record"}
 	if p.o.with.name != "" {
@@ -45,7 +46,7 @@ func (p *pinger) hear(ctx context.Context) (*farEnd, error) {
 		f.drop()
 		return nil, withRemedy(err, f.with)
 	}
-	ready, cancel := context.WithTimeout(ctx, remoteReady)
+	ready, cancel := context.WithTimeout(ctx, bothends.ReadyTime)
 	defer cancel()
 	if err := f.rec.Ready(ready); err != nil {
 		f.drop()
@@ -65,7 +66,7 @@ func (f *farEnd) drop() {
 
 // join ends the recording and adds what it has to the probes.
 func (f *farEnd) join(p *pinger) error {
-	time.Sleep(settleTime) // what was sent last must have had time to arrive
+	time.Sleep(bothends.SettleTime) // what was sent last must have had time to arrive
 	f.done = true
 	if err := f.rec.Finish(); err != nil {
 		return withRemedy(fmt.Errorf("record on %s: %w", f.with.there(), err), f.with)
