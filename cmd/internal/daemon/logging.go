@@ -43,18 +43,17 @@ func (f *LogFlags) Check(cmd *cobra.Command) (level slog.Level, err error) {
 	return level, cli.NewUsageError(cmd, fmt.Errorf("--log-level %s: want error, warn, info or debug", f.level))
 }
 
-// Args are the flags for the process in the background, which works in another
-// folder.
-func (f *LogFlags) Args() ([]string, error) {
-	args := []string{"--log-level", f.level, "--log-format", f.format}
+// MakeAbsolute makes the path of the file one that a process in the background can use, which
+// works in another folder.
+func (f *LogFlags) MakeAbsolute() (err error) {
 	if f.file == "" {
-		return args, nil
+		return nil
 	}
-	abs, err := filepath.Abs(f.file)
-	if err != nil {
-		return nil, fmt.Errorf("find log %s: %w", f.file, err)
+	written := f.file
+	if f.file, err = filepath.Abs(written); err != nil {
+		return fmt.Errorf("find log %s: %w", written, err)
 	}
-	return append(args, "--log", abs), nil
+	return nil
 }
 
 // Open returns where the node's log goes: into the file, if one is given, else to

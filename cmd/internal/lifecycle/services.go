@@ -82,17 +82,6 @@ func addService(s *config.Services, flag, value string) error {
 	return err
 }
 
-// args are the flags as another process of this program takes them.
-func (f *serviceFlags) args() []string {
-	var args []string
-	for _, flag := range f.lists() {
-		for _, v := range flag.values {
-			args = append(args, "--"+flag.name, v)
-		}
-	}
-	return args
-}
-
 // describesStack reports whether args name a file that only a node without an
 // interface can serve. What is wrong with them is for others to say.
 func describesStack(args []string) bool {

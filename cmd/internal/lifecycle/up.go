@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/daemon"
@@ -40,8 +40,11 @@ type upFlags struct {
 	quiet, verbose    bool
 	dryRun, json      bool // of up alone
 	ifNeeded          bool
+
+	shared []*pflag.Flag // those that run has, too
 }
 
+// add gives cmd these flags. Those that only up has are added after it.
 func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.explain, "explain", false, "say why each step is there; then wait up to 15 s and show the verdict for each peer")
 	cmd.Flags().BoolVar(&f.netstack, "netstack", false,
@@ -65,6 +68,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	_ = cmd.Flags().SetAnnotation("stale-after", cli.ZeroTime, []string{"yes"})
 	cmd.Flags().BoolVar(&f.openTables, "open-tables", false, "see node.Options.OpenTables")
 	_ = cmd.Flags().MarkHidden("open-tables") // for tests
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) { f.shared = append(f.shared, flag) })
 }
 
 // newUpFlags are the flags of an up that has none.
@@ -183,40 +187,29 @@ func (f *upFlags) settle(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// childArgs are the arguments of the process in the background.
+// childArgs are the arguments of the process in the background: run, with the values of all flags
+// that it shares with up. Its command line says how it was started: bundle reads it, and people do.
 func (f *upFlags) childArgs(path string) ([]string, error) {
-	args := []string{"run", path, "--recorder", strconv.FormatUint(uint64(f.recorder), 10), "--stale-after", f.stale.String()}
-	if f.explain {
-		args = append(args, "--explain")
-	}
-	args = append(args, fmt.Sprintf("--netstack=%t", f.netstack)) // it must not choose by itself
-	if f.quiet {
-		args = append(args, "--quiet")
-	}
-	if f.verbose {
-		args = append(args, "--verbose")
-	}
-	if f.noHistory {
-		args = append(args, "--no-history")
-	}
-	if f.openTables {
-		args = append(args, "--open-tables")
-	}
-	if f.sessionKeys {
-		args = append(args, "--session-keys")
-	}
-	if f.metrics != "" {
-		args = append(args, "--metrics", f.metrics)
-	}
-	for _, host := range f.metricsHosts {
-		args = append(args, "--metrics-host", host)
-	}
-	args = append(args, f.services.args()...)
-	log, err := f.log.Args()
-	if err != nil {
+	if err := f.log.MakeAbsolute(); err != nil {
 		return nil, err
 	}
-	return append(args, log...), nil
+	args := []string{"run", path}
+	for _, flag := range f.shared {
+		switch several, ok := flag.Value.(pflag.SliceValue); {
+		case flag.Name == "netstack":
+			args = append(args, fmt.Sprintf("--netstack=%t", f.netstack)) // it must not choose by itself
+		case ok:
+			for _, v := range several.GetSlice() {
+				args = append(args, "--"+flag.Name, v)
+			}
+		case flag.Value.String() == flag.DefValue:
+		case flag.Value.Type() == "bool":
+			args = append(args, "--"+flag.Name)
+		default:
+			args = append(args, "--"+flag.Name, flag.Value.String())
+		}
+	}
+	return args, nil
 }
 
 // showVerdicts waits until each peer that should be reachable has a verdict,
