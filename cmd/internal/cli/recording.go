@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
@@ -31,10 +32,10 @@ func WithRecording(cmd *cobra.Command, path string, use func(*recording.Reader) 
 		return WithHint(fmt.Errorf("%s: %w", path, err), RecordingHints(err)...)
 	}
 	if n := r.Loss().Events; n > 0 {
-		err = errors.Join(err, Warn(cmd, "%s", MissingEvents(n, "written")))
+		err = errors.Join(err, Warn(cmd, "%s", eventtext.MissingEvents(n, "written")))
 	}
 	if n := r.Loss().Drops; n > 0 {
-		err = errors.Join(err, Warn(cmd, "%s", MissingDrops(n)))
+		err = errors.Join(err, Warn(cmd, "%s", eventtext.MissingDrops(n)))
 	}
 	if !r.Complete() {
 		err = errors.Join(err, Warn(cmd, "%s has no end: it was cut off, or is still being written", path))
@@ -68,15 +69,4 @@ func RecordingHints(err error) []string {
 		return []string{"`wgnode record NAME -w FILE` makes one"}
 	}
 	return nil
-}
-
-// MissingDrops says that n packets which the kernel has dropped are counted alone.
-func MissingDrops(n uint64) string {
-	return fmt.Sprintf("%d more packets were dropped by the kernel: they came too fast to be recorded one by one", n)
-}
-
-// MissingEvents says that there are no lines of n events, because they came faster than
-// they could be shown, or written.
-func MissingEvents(n uint64, done string) string {
-	return fmt.Sprintf("%d events are missing: they came faster than they could be %s", n, done)
 }

@@ -45,6 +45,11 @@ func (o *withOptions) wgnode(args ...string) []string {
 	return append(append(ssh, o.host, "wgnode"), args...)
 }
 
+// far is the other end of the tunnel.
+func (o *withOptions) far() *bothends.Far {
+	return &bothends.Far{Name: o.there(), Interface: o.name, Wgnode: o.wgnode}
+}
+
 // there is how the other host is called in errors.
 func (o *withOptions) there() string {
 	if o.host != "" {
@@ -85,7 +90,7 @@ func (o *explainOptions) explainWith(cmd *cobra.Command, name string, req explai
 func askBoth(ctx context.Context, cmd *cobra.Command, c *control.Client, name string, req explain.Request,
 	with *withOptions) (*BothReport, error) {
 	done := func() {}
-	report, merged, err := bothends.Explain(ctx, c, req, &bothends.Far{Name: with.there(), Interface: with.name, Wgnode: with.wgnode}, func() {
+	report, merged, err := bothends.Explain(ctx, c, req, with.far(), func() {
 		done = cli.Waiting(cmd, "probing %s for up to %v, and recording here and on %s",
 			probe.FlowText(req.Target, req.UDP), req.Timeout, with.there())
 	})

@@ -12,6 +12,10 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/ping"
+	"github.com/wgnode/wgnode/node/series"
+	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/legs"
+	"github.com/wgnode/wgnode/probe/render"
 )
 
 // The exit statuses of ping are those of ping(8).
@@ -108,6 +112,62 @@ command line is wrong.`,
 	f.StringVar(&o.with.name, "with-name", "", "`NAME` of the interface there (default the only one)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
+}
+
+func (o *pingOptions) run(cmd *cobra.Command, args []string) error {
+	req, words, err := o.request(args)
+	if err != nil {
+		return cli.NewUsageError(cmd, err)
+	}
+	name, target, err := naming.NodeAndTarget(cmd, words)
+	if err != nil {
+		return err
+	}
+	req.Target = target
+	if err := o.check(&req); err != nil {
+		return cli.NewUsageError(cmd, err)
+	}
+	c, err := naming.DialNode(cmd, name)
+	if err != nil {
+		return err
+	}
+	ctx, stop := cli.Interrupted(cmd.Context())
+	defer stop()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("ping through %s: %w", name, err)
+	}
+	if status.Elsewhere {
+		return fmt.Errorf("ping through %s: the interface is another network namespace's: ping there", name)
+	}
+	run := series.Options{Interface: name, Client: c, Status: status, Request: req, CountAfterSizes: countAuto,
+		Searching: func() func() { return cli.Waiting(cmd, "looking for the largest packet that passes") }}
+	if !o.quiet && !o.json {
+		run.Line = func(text string, legs []time.Duration) error {
+			return render.PingLine(cmd.OutOrStdout(), text, legs, cli.TextOptions(cmd))
+		}
+	}
+	if o.with.used() {
+		run.Far = o.with.far()
+	}
+	report, err := series.Run(ctx, run)
+	if err != nil {
+		return fmt.Errorf("ping %s through %s: %w", probe.FlowText(target, req.UDP), name, withRemedy(err, &o.with))
+	}
+	return o.print(cmd, report)
+}
+
+// print prints the summary.
+func (o *pingOptions) print(cmd *cobra.Command, r *legs.Report) error {
+	if err := cli.PrintReport(cmd, r, o.json, func() error {
+		return render.Ping(cmd.OutOrStdout(), r, cli.TextOptions(cmd))
+	}); err != nil {
+		return err
+	}
+	if r.Answered == 0 && (r.Size == nil || r.Size.Largest == 0) {
+		return statusUnanswered
+	}
+	return nil
 }
 
 // seconds is the value of a flag: a number of seconds as ping(8) takes it, or a time with a unit.

@@ -17,6 +17,7 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/host/drops"
 	"github.com/wgnode/wgnode/probe/recording"
 )
@@ -269,10 +270,10 @@ func summarize(w io.Writer, out *recording.Output, lost recording.Loss) error {
 	}
 	b.WriteByte('\n')
 	if lost.Events > 0 {
-		fmt.Fprintf(&b, "wgnode: %s\n", cli.MissingEvents(lost.Events, "written"))
+		fmt.Fprintf(&b, "wgnode: %s\n", eventtext.MissingEvents(lost.Events, "written"))
 	}
 	if lost.Drops > 0 {
-		fmt.Fprintf(&b, "wgnode: %s\n", cli.MissingDrops(lost.Drops))
+		fmt.Fprintf(&b, "wgnode: %s\n", eventtext.MissingDrops(lost.Drops))
 	}
 	if lost.Contents > 0 {
 		fmt.Fprintf(&b, "wgnode: of %s the content is missing: more came than could be written\n", probe.Count(lost.Contents, "packet"))

@@ -12,6 +12,7 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/running"
+	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/filter"
 	"github.com/wgnode/wgnode/probe/host/drops"
 )
@@ -159,7 +160,7 @@ func runWatch(cmd *cobra.Command, name string, req control.WatchRequest, asked b
 		err = fmt.Errorf("watch %s: %w", name, err)
 	}
 	if lost > 0 {
-		err = errors.Join(err, cli.Warn(cmd, "%s", cli.MissingEvents(lost, "shown")))
+		err = errors.Join(err, cli.Warn(cmd, "%s", eventtext.MissingEvents(lost, "shown")))
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package diagnosis
+package series
 
 import (
 	"context"
@@ -8,17 +8,17 @@ import (
 	"os"
 	"time"
 
-	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/node/bothends"
 	"github.com/wgnode/wgnode/node/remote"
 	"github.com/wgnode/wgnode/probe"
+	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/merge"
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
 // farEnd is the other host, which records while the probes are sent.
 type farEnd struct {
-	with *withOptions
+	with *bothends.Far
 	file *os.File
 	rec  *remote.Recorder
 	done bool
@@ -30,27 +30,27 @@ func (p *pinger) hear(ctx context.Context) (*farEnd, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &farEnd{with: &p.o.with, file: file}
+	f := &farEnd{with: p.o.Far, file: file}
 	limit := 24 * time.Hour
-	if p.o.count > 0 {
-		limit = bothends.ReadyTime + time.Duration(p.o.count)*p.req.Interval + 2*p.req.Wait + 2*time.Minute
+	if p.o.Request.Count > 0 {
+		limit = bothends.ReadyTime + time.Duration(p.o.Request.Count)*p.req.Interval + 2*p.req.Wait + 2*time.Minute
 	}
 	record := []string{"record"}
-	if p.o.with.name != "" {
-		record = append(record, p.o.with.name)
+	if p.o.Far.Interface != "" {
+		record = append(record, p.o.Far.Interface)
 	}
 	record = append(record, "-w", "-", "--until-eof", "--no-kernel", "--since", "0s", "--for", limit.String())
 	// Ctrl-C ends the series; the recording ends after that, so that it has the last of it.
-	f.rec, err = remote.Start(context.WithoutCancel(ctx), p.o.with.wgnode(append(record, p.filter()...)...), file)
+	f.rec, err = remote.Start(context.WithoutCancel(ctx), p.o.Far.Wgnode(append(record, p.filter()...)...), file)
 	if err != nil {
 		f.drop()
-		return nil, withRemedy(err, f.with)
+		return nil, err
 	}
 	ready, cancel := context.WithTimeout(ctx, bothends.ReadyTime)
 	defer cancel()
 	if err := f.rec.Ready(ready); err != nil {
 		f.drop()
-		return nil, withRemedy(fmt.Errorf("record on %s: %w", f.with.there(), err), f.with)
+		return nil, fmt.Errorf("record on %s: %w", f.with.Name, err)
 	}
 	return f, nil
 }
@@ -69,7 +69,7 @@ func (f *farEnd) join(p *pinger) error {
 	time.Sleep(bothends.SettleTime) // what was sent last must have had time to arrive
 	f.done = true
 	if err := f.rec.Finish(); err != nil {
-		return withRemedy(fmt.Errorf("record on %s: %w", f.with.there(), err), f.with)
+		return fmt.Errorf("record on %s: %w", f.with.Name, err)
 	}
 	r, err := recording.Open(f.file.Name())
 	if err != nil {
@@ -83,14 +83,14 @@ func (f *farEnd) join(p *pinger) error {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("the recording of %s: %w", f.with.there(), err)
+			return fmt.Errorf("the recording of %s: %w", f.with.Name, err)
 		}
 		e := packet.Event
 		p.near.meet(&e, &bounds)
 		p.tracker.Event(&e, true)
 	}
 	if n := r.Loss().Events; n > 0 {
-		p.report.Remarks = append(p.report.Remarks, fmt.Sprintf("of %s, %s", f.with.there(), cli.MissingEvents(n, "heard of")))
+		p.report.Remarks = append(p.report.Remarks, fmt.Sprintf("of %s, %s", f.with.Name, eventtext.MissingEvents(n, "heard of")))
 	}
 	if _, _, ok := bounds.At(time.Now().UnixNano()); !ok {
 		p.report.Remarks = append(p.report.Remarks, "nothing bounds how the clocks of the two hosts lie: "+

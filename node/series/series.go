@@ -1,4 +1,4 @@
-package diagnosis
+package series
 
 import (
 	"context"
@@ -7,17 +7,13 @@ import (
 	"net"
 	"time"
 
-	"github.com/spf13/cobra"
-
-	"github.com/wgnode/wgnode/cmd/internal/cli"
-	"github.com/wgnode/wgnode/cmd/internal/naming"
+	"github.com/wgnode/wgnode/node/bothends"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/ping"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/eventtext"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/legs"
-	"github.com/wgnode/wgnode/probe/render"
 )
 
 const (
@@ -28,13 +24,37 @@ const (
 	pingsKept = 2 * time.Second
 )
 
-// pinger is one run of ping. Only its loop touches it.
+// Options say what is to be done.
+type Options struct {
+	Interface string // the tunnel's
+	Client    *control.Client
+	Status    *control.Status // of the tunnel, as it was just now
+	Request   ping.Request
+	// CountAfterSizes is how many probes follow a search for the largest packet, if the request
+	// has no count.
+	CountAfterSizes uint64
+	Far             *bothends.Far // the other end, which records meanwhile; nil to hear this one alone
+	// Line prints an answer once its legs are known; they are nil if they are not to be told. nil
+	// prints none.
+	Line func(text string, legs []time.Duration) error
+	// Searching says that the largest packet is looked for, until what it returns is called.
+	Searching func() (done func())
+}
+
+// Run sends the probes until ctx ends or all of them are answered or lost. What is known by then
+// is reported, also if ctx has ended.
+func Run(ctx context.Context, o Options) (*legs.Report, error) {
+	p := &pinger{o: o, req: o.Request,
+		report: &legs.Report{Interface: o.Interface, Target: probe.FlowText(o.Request.Target, o.Request.UDP)}}
+	if err := p.whole(ctx); err != nil {
+		return nil, err
+	}
+	return p.sum(), nil
+}
+
+// pinger is one run. Only its loop touches it.
 type pinger struct {
-	cmd     *cobra.Command
-	o       *pingOptions
-	name    string
-	client  *control.Client
-	status  *control.Status
+	o       Options
 	req     ping.Request
 	tracker *legs.Tracker
 	peer    probe.PeerID
@@ -60,44 +80,10 @@ type tagged struct {
 	name  string
 }
 
-func (o *pingOptions) run(cmd *cobra.Command, args []string) error {
-	req, words, err := o.request(args)
-	if err != nil {
-		return cli.NewUsageError(cmd, err)
-	}
-	name, target, err := naming.NodeAndTarget(cmd, words)
-	if err != nil {
-		return err
-	}
-	req.Target = target
-	if err := o.check(&req); err != nil {
-		return cli.NewUsageError(cmd, err)
-	}
-	c, err := naming.DialNode(cmd, name)
-	if err != nil {
-		return err
-	}
-	ctx, stop := cli.Interrupted(cmd.Context())
-	defer stop()
-	status, err := c.Status(ctx)
-	if err != nil {
-		return fmt.Errorf("ping through %s: %w", name, err)
-	}
-	if status.Elsewhere {
-		return fmt.Errorf("ping through %s: the interface is another network namespace's: ping there", name)
-	}
-	p := &pinger{cmd: cmd, o: o, name: name, client: c, status: status, req: req,
-		report: &legs.Report{Interface: name, Target: probe.FlowText(target, req.UDP)}}
-	if err := p.whole(ctx); err != nil {
-		return fmt.Errorf("ping %s through %s: %w", p.report.Target, name, err)
-	}
-	return p.end()
-}
-
 // whole does all of it: the sizes if they are asked for, and the series.
 func (p *pinger) whole(ctx context.Context) error {
 	var far *farEnd
-	if p.o.with.used() {
+	if p.o.Far != nil {
 		var err error
 		if far, err = p.hear(ctx); err != nil {
 			return err
@@ -111,7 +97,7 @@ func (p *pinger) whole(ctx context.Context) error {
 		}
 		p.req.Sizes, p.req.Data = false, p.size.Data
 		if p.req.Count == 0 {
-			p.req.Count = countAuto
+			p.req.Count = p.o.CountAfterSizes
 		}
 	}
 	if err := p.series(ctx); err != nil {
@@ -125,15 +111,15 @@ func (p *pinger) whole(ctx context.Context) error {
 
 // findSize finds the largest packet that is answered.
 func (p *pinger) findSize(ctx context.Context) error {
-	if !p.status.Netstack {
-		l, err := net.InterfaceByName(p.name)
+	if !p.o.Status.Netstack {
+		l, err := net.InterfaceByName(p.o.Interface)
 		if err != nil {
-			return fmt.Errorf("the MTU of %s: %w", p.name, err)
+			return fmt.Errorf("the MTU of %s: %w", p.o.Interface, err)
 		}
 		p.req.Limit = l.MTU
 	}
 	p.size = &legs.Sizes{Limit: p.req.Limit, Tried: []legs.SizeTry{}}
-	done := cli.Waiting(p.cmd, "looking for the largest packet that passes")
+	done := p.o.Searching()
 	err := p.series(ctx)
 	done()
 	for _, try := range p.size.Tried {
@@ -155,10 +141,10 @@ func (p *pinger) findSize(ctx context.Context) error {
 
 // series runs one, with the tunnel's events beside it.
 func (p *pinger) series(ctx context.Context) error {
-	p.tracker = legs.Track(legs.Series{Target: p.req.Target, UDP: p.req.UDP, Keep: p.o.with.used(), Level: p.status.Level})
+	p.tracker = legs.Track(legs.Series{Target: p.req.Target, UDP: p.req.UDP, Keep: p.o.Far != nil, Level: p.o.Status.Level})
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWatch()
-	w := &pingWatch{events: make(chan tagged, 1024), begun: make(chan struct{}), over: make(chan struct{})}
+	w := &seriesWatch{events: make(chan tagged, 1024), begun: make(chan struct{}), over: make(chan struct{})}
 	defer close(w.over)
 	type watched struct {
 		lost uint64
@@ -166,7 +152,7 @@ func (p *pinger) series(ctx context.Context) error {
 	}
 	watch := make(chan watched, 1)
 	go func() {
-		lost, err := p.client.Watch(watching, control.WatchRequest{Filter: p.filter(), Every: 1}, w)
+		lost, err := p.o.Client.Watch(watching, control.WatchRequest{Filter: p.filter(), Every: 1}, w)
 		close(w.events)
 		watch <- watched{lost, err}
 	}()
@@ -185,8 +171,8 @@ func (p *pinger) series(ctx context.Context) error {
 	sending, endSending := context.WithCancel(ctx)
 	defer endSending()
 	go func() {
-		if p.status.Netstack {
-			ran <- p.client.Ping(sending, p.req, send)
+		if p.o.Status.Netstack {
+			ran <- p.o.Client.Ping(sending, p.req, send)
 		} else {
 			ran <- ping.Run(sending, ping.Host{}, p.req, send)
 		}
@@ -198,7 +184,7 @@ func (p *pinger) series(ctx context.Context) error {
 		p.tracker.Cut(time.Now().Add(-p.req.Wait))
 	}
 	if r := <-watch; r.lost > 0 {
-		p.report.Remarks = append(p.report.Remarks, cli.MissingEvents(r.lost, "heard of")+": the legs' losses may be wrong by that")
+		p.report.Remarks = append(p.report.Remarks, eventtext.MissingEvents(r.lost, "heard of")+": the legs' losses may be wrong by that")
 	}
 	return err
 }
@@ -306,12 +292,12 @@ func (p *pinger) sample(m *ping.Sample) {
 }
 
 func (p *pinger) say(m *ping.Sample, what string, plain bool) {
-	plain = plain || p.status.Level == probe.LevelHalf || p.status.Level == probe.LevelCapture // its legs are not all told
+	plain = plain || p.o.Status.Level == probe.LevelHalf || p.o.Status.Level == probe.LevelCapture // its legs are not all told
 	text := fmt.Sprintf("%s: seq=%d time=%.3f ms", what, m.Number, float64(m.Took)/1e6)
 	p.lines = append(p.lines, answerLine{m.Number, text, plain, time.Now().Add(tagsWait)})
 }
 
-// flush prints the answers whose events have come, or whose time has; all of them for no time.
+// flush tells of the answers whose events have come, or whose time has; all of them for no time.
 func (p *pinger) flush(now time.Time) {
 	for len(p.lines) > 0 {
 		l := &p.lines[0]
@@ -319,46 +305,38 @@ func (p *pinger) flush(now time.Time) {
 		if !known && !l.plain && !now.IsZero() && now.Before(l.due) {
 			return
 		}
-		if !p.o.quiet && !p.o.json && p.fatal == nil {
+		if p.o.Line != nil && p.fatal == nil {
 			var legs []time.Duration
 			if known && !l.plain {
 				legs = took[:]
 			}
-			p.fatal = render.PingLine(p.cmd.OutOrStdout(), l.text, legs, cli.TextOptions(p.cmd))
+			p.fatal = p.o.Line(l.text, legs)
 		}
 		p.lines = p.lines[1:]
 	}
 }
 
-// end prints the summary.
-func (p *pinger) end() error {
+// sum is what came of it.
+func (p *pinger) sum() *legs.Report {
 	r := p.report
 	t := p.tracker.Report()
 	t.Interface, t.Target, t.Peer, t.PeerName, t.Size = r.Interface, r.Target, r.Peer, r.PeerName, r.Size
 	t.Remarks = append(t.Remarks, r.Remarks...)
-	if err := cli.PrintReport(p.cmd, t, p.o.json, func() error {
-		return render.Ping(p.cmd.OutOrStdout(), t, cli.TextOptions(p.cmd))
-	}); err != nil {
-		return err
-	}
-	if t.Answered == 0 && (t.Size == nil || t.Size.Largest == 0) {
-		return statusUnanswered
-	}
-	return nil
+	return t
 }
 
-// pingWatch hands events on.
-type pingWatch struct {
+// seriesWatch hands events on.
+type seriesWatch struct {
 	events chan tagged
 	begun  chan struct{}
 	over   chan struct{} // closed when nobody takes them any more
 }
 
 // Begin implements control.Watcher.
-func (w *pingWatch) Begin(int) error { close(w.begun); return nil }
+func (w *seriesWatch) Begin(int) error { close(w.begun); return nil }
 
 // Event implements control.Watcher.
-func (w *pingWatch) Event(e *probe.Event, names eventtext.Names) error {
+func (w *seriesWatch) Event(e *probe.Event, names eventtext.Names) error {
 	t := tagged{event: *e}
 	if names != nil {
 		t.key, t.name, _ = names.Peer(e.Peer)
@@ -371,9 +349,9 @@ func (w *pingWatch) Event(e *probe.Event, names eventtext.Names) error {
 }
 
 // Line implements control.Watcher.
-func (w *pingWatch) Line([]byte) error {
+func (w *seriesWatch) Line([]byte) error {
 	return errors.New("the node is of an earlier release: bring it up again with this one")
 }
 
 // Flush implements control.Watcher.
-func (w *pingWatch) Flush() error { return nil }
+func (w *seriesWatch) Flush() error { return nil }
