@@ -254,21 +254,22 @@ func (o *fixOptions) cure(cmd *cobra.Command, r *diagnose.DoctorReport, asJSON b
 	}
 	whole := DoctorReport{DoctorReport: r}
 	last, err := r, error(nil)
-	for _, fault := range faultsOf(r) {
-		fault.again = func(context.Context) (*diagnose.Verdict, error) {
+	for _, fault := range r.Faults() {
+		p := &patient{link: r.Interface, code: string(fault.Code), steps: fault.Fix, certain: fault.Certain}
+		p.again = func(context.Context) (*diagnose.Verdict, error) {
 			if last, err = again(); err != nil {
 				return nil, err
 			}
-			for _, left := range faultsOf(last) {
-				if left.code == fault.code && left.of == fault.of {
-					return &diagnose.Verdict{Code: diagnose.Code(left.code), Where: diagnose.WhereHere, Summary: left.summary}, nil
+			for _, left := range last.Faults() {
+				if left.Code == fault.Code && left.Peer == fault.Peer {
+					return &diagnose.Verdict{Code: left.Code, Where: diagnose.WhereHere, Summary: left.Summary}, nil
 				}
 			}
 			return &diagnose.Verdict{Code: diagnose.Healthy, Where: diagnose.WhereHere,
-				Summary: "doctor does not find " + fault.code + " any more"}, nil
+				Summary: "doctor does not find " + string(fault.Code) + " any more"}, nil
 		}
 		var a *applied
-		a, err = o.apply(cmd, &fault.patient)
+		a, err = o.apply(cmd, p)
 		if whole.Applied = append(whole.Applied, *a); err != nil {
 			break
 		}
@@ -280,38 +281,4 @@ func (o *fixOptions) cure(cmd *cobra.Command, r *diagnose.DoctorReport, asJSON b
 		return cli.StatusFault
 	}
 	return err
-}
-
-// doctorFault is a fault of a doctor's report that has a fix.
-type doctorFault struct {
-	patient
-	of      string // the peer's key, "" of none in particular
-	summary string
-}
-
-// faultsOf are the faults that make a report one of a fault. Of two that have the same
-// fix one is enough.
-func faultsOf(r *diagnose.DoctorReport) []doctorFault {
-	var all []doctorFault
-	add := func(f doctorFault) {
-		if !slices.ContainsFunc(all, func(o doctorFault) bool { return slices.Equal(o.steps, f.steps) }) {
-			all = append(all, f)
-		}
-	}
-	for i := range r.Peers {
-		p := &r.Peers[i]
-		if v := &p.Verdict; !v.Healthy() && v.Code != diagnose.Idle {
-			add(doctorFault{patient{link: r.Interface, code: string(v.Code), steps: v.Fix, certain: v.Certain}, p.Peer, v.Summary})
-		}
-	}
-	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Failing && len(f.Fix) > 0 {
-			of := ""
-			if !f.Peer.IsZero() {
-				of = f.Peer.String()
-			}
-			add(doctorFault{patient{link: r.Interface, code: string(f.Code), steps: f.Fix, certain: true}, of, f.Summary})
-		}
-	}
-	return all
 }

@@ -32,8 +32,10 @@ func explainRecording(cmd *cobra.Command, path string, req explain.Request, asJS
 		if err != nil {
 			return err
 		}
-		if err := adopt(cmd, report, c, r.Meta(), req.Target.Addr()); err != nil {
-			return err
+		if c.Adopt(report, r.Meta(), req.Target.Addr()) {
+			if err := foundThere(cmd, "the verdict is doctor's of the peer", c.Index); err != nil {
+				return err
+			}
 		}
 		return printExplanation(cmd, report, asJSON)
 	})

@@ -15,8 +15,6 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node/history"
-	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/probe/overview"
 	"github.com/wgnode/wgnode/probe/render"
 	"github.com/wgnode/wgnode/probe/timeline"
 )
@@ -165,7 +163,7 @@ func historyWithPeer(dir string, names []string, peer string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if len(peersNamed(lines, peer)) > 0 {
+		if len(lines.Named(peer)) > 0 {
 			have = append(have, name)
 		}
 	}
@@ -178,29 +176,9 @@ func historyWithPeer(dir string, names []string, peer string) (string, error) {
 	return "", fmt.Errorf("a peer %s is in the history of several tunnels; choose one: %s", peer, strings.Join(have, ", "))
 }
 
-// peersNamed are the peers that a word means: by name, or by the beginning of a key.
-func peersNamed(lines *timeline.Lines, word string) map[key.Public]bool {
-	const shortest = 4 // characters of a key that are more than a name by chance
-	named, keyed := make(map[key.Public]bool), make(map[key.Public]bool)
-	for i := range lines.Lines {
-		l := &lines.Lines[i]
-		switch {
-		case l.Peer.IsZero():
-		case l.Name == word:
-			named[l.Peer] = true
-		case len(word) >= shortest && strings.HasPrefix(l.Peer.Base64(), word):
-			keyed[l.Peer] = true
-		}
-	}
-	if len(named) > 0 {
-		return named
-	}
-	return keyed
-}
-
 // onlyPeer leaves in r the peers that a word means.
 func onlyPeer(r *timeline.Report, lines *timeline.Lines, word string) error {
-	named := peersNamed(lines, word)
+	named := lines.Named(word)
 	if len(named) == 0 {
 		return cli.WithHint(fmt.Errorf("no peer %s in the history of %s", word, r.Interface), "all its peers: wgnode history -v "+r.Interface)
 	}
@@ -229,40 +207,4 @@ func completeHistories(_ *cobra.Command, args []string, _ string) ([]string, cob
 	}
 	slices.Sort(peers)
 	return slices.Compact(peers), cobra.ShellCompDirectiveNoFileComp
-}
-
-const (
-	// pastTime is how far status looks back, and mostPast how many bytes of history it reads for that:
-	// with thousands of peers it can be more than who wants a glance will wait for.
-	pastTime = 24 * time.Hour
-	mostPast = 8 << 20
-)
-
-// addPast adds to the faults that are seen how often they have come lately.
-func addPast(seen *overview.Overview) {
-	since := seen.At.Add(-pastTime)
-	for i := range seen.Tunnels {
-		t := &seen.Tunnels[i]
-		fault := func(p overview.Peer) bool { return p.Fault() }
-		if t.Kind != overview.KindNode || !slices.ContainsFunc(t.Peers, fault) || history.Size(history.Dir(), t.Interface) > mostPast {
-			continue
-		}
-		lines, err := history.Read(history.Dir(), t.Interface)
-		if err != nil {
-			continue // none is kept; who wants to know why asks for the history
-		}
-		peers, begin := lines.Timeline(since, seen.At)
-		for j := range t.Peers {
-			p := &t.Peers[j]
-			at := slices.IndexFunc(peers, func(q timeline.Peer) bool { return q.Peer == p.PublicKey })
-			if at < 0 || !p.Fault() {
-				continue
-			}
-			q := &peers[at]
-			p.Past = &overview.Past{Since: since, Failures: q.Failures, Failing: q.Failing, Codes: q.Codes}
-			if begin.After(since) {
-				p.Past.Since = begin
-			}
-		}
-	}
 }

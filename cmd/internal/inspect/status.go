@@ -19,6 +19,7 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/kernelnode"
 	"github.com/wgnode/wgnode/node/running"
 	"github.com/wgnode/wgnode/probe/diagnose"
@@ -203,7 +204,7 @@ func newHost(ctx context.Context, cmd *cobra.Command) *running.Host {
 // lookAtHost looks once. To an ordinary user the host does not show all.
 func lookAtHost(ctx context.Context, cmd *cobra.Command, h *running.Host, names []string, req overview.Request) *overview.Overview {
 	seen := h.Overview(ctx, names, req)
-	addPast(seen)
+	history.AddPast(history.Dir(), seen)
 	if os.Geteuid() != 0 && len(names) == 0 {
 		seen.Unseen = append(seen.Unseen, "nodes of root and of other users, but for those above; to see them: sudo "+cli.CommandOf(cmd))
 	}
