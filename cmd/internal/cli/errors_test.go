@@ -13,18 +13,18 @@ func TestReport(t *testing.T) {
 		status int
 		text   string
 	}{
-		"nil":         {nil, 0, ""},
-		"quiet":       {ExitStatus(2), 2, ""},
-		"plain":       {cause, 1, "wgnode: no route to 192.0.2.1\nwgnode: no route to 192.0.2.2\n"},
-		"hint of nil": {WithHint(nil, "x"), 0, ""},
+		"nil":         {err: nil, status: 0, text: ""},
+		"quiet":       {err: ExitStatus(2), status: 2, text: ""},
+		"plain":       {err: cause, status: 1, text: "wgnode: no route to 192.0.2.1\nwgnode: no route to 192.0.2.2\n"},
+		"hint of nil": {err: WithHint(nil, "x"), status: 0, text: ""},
 		"hints, the nearest to the cause first": {
-			WithHint(WithHint(errors.New("a"), "b", "c"), "d"), 1,
-			"wgnode: a\nwgnode: hint: b\nwgnode: hint: c\nwgnode: hint: d\n",
+			err: WithHint(WithHint(errors.New("a"), "b", "c"), "d"), status: 1,
+			text: "wgnode: a\nwgnode: hint: b\nwgnode: hint: c\nwgnode: hint: d\n",
 		},
-		"usage": {&usageError{errors.New("a")}, 2, "wgnode: a\n"},
+		"usage": {err: &usageError{errors.New("a")}, status: 2, text: "wgnode: a\n"},
 		"words of others": {
-			WithHint(errors.New("a\x1b[2J\u202eb\r\n\tc"), "d\x1b\ne"), 1,
-			"wgnode: a\\x1b[2J\\u202eb\\x0d\nwgnode: \tc\nwgnode: hint: d\\x1b\\ne\n",
+			err: WithHint(errors.New("a\x1b[2J\u202eb\r\n\tc"), "d\x1b\ne"), status: 1,
+			text: "wgnode: a\\x1b[2J\\u202eb\\x0d\nwgnode: \tc\nwgnode: hint: d\\x1b\\ne\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -146,12 +146,12 @@ func TestSyncconfForgets(t *testing.T) {
 		command, text string
 		psk, alive    bool
 	}{
-		{"syncconf", section + psk + keepalive, true, true},
-		{"addconf", section, true, true}, // which adds and takes nothing away
-		{"syncconf", section + psk, true, false},
-		{"syncconf", section + keepalive, false, true},
-		{"syncconf", section + keepalive + "[Peer]\nPublicKey = " + peer.Base64() + "\n" + psk, true, true},
-		{"syncconf", section, false, false},
+		{command: "syncconf", text: section + psk + keepalive, psk: true, alive: true},
+		{command: "addconf", text: section, psk: true, alive: true}, // which adds and takes nothing away
+		{command: "syncconf", text: section + psk, psk: true, alive: false},
+		{command: "syncconf", text: section + keepalive, psk: false, alive: true},
+		{command: "syncconf", text: section + keepalive + "[Peer]\nPublicKey = " + peer.Base64() + "\n" + psk, psk: true, alive: true},
+		{command: "syncconf", text: section, psk: false, alive: false},
 	} {
 		if got := runWgnode([]string{step.command, "wga", secretFile(t, step.text)}); got.status != 0 {
 			t.Fatalf("%s: %+v", step.command, got)

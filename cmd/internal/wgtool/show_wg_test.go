@@ -189,7 +189,7 @@ type result struct {
 func runWgnode(args []string) result {
 	var out, errOut bytes.Buffer
 	status := runProgram(append([]string{"wgnode"}, args...), strings.NewReader(""), &out, &errOut)
-	return result{out.String(), errOut.String(), status}
+	return result{out: out.String(), errors: errOut.String(), status: status}
 }
 
 func runWg(t *testing.T, args []string) result {
@@ -204,7 +204,7 @@ func runWg(t *testing.T, args []string) result {
 	}
 	// The name of the program is the only difference between them.
 	messages := strings.ReplaceAll(errOut.String(), "Usage: wg ", "Usage: wgnode ")
-	return result{out.String(), messages, cmd.ProcessState.ExitCode()}
+	return result{out: out.String(), errors: messages, status: cmd.ProcessState.ExitCode()}
 }
 
 func exactly(s string) string { return s }
