@@ -7,6 +7,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/guard"
+	"github.com/wgnode/wgnode/node/internal/drift"
 	"github.com/wgnode/wgnode/node/internal/task"
 )
 
@@ -56,7 +57,8 @@ func (a adaptTask) tasks() []task.Task {
 		tasks = append(tasks, &networkTask{n: n, follower: follower, last: n.began})
 	}
 	if !n.bare && n.opt.onHost() {
-		tasks = append(tasks, driftTask{n})
+		tasks = append(tasks, drift.Watch{Applied: &n.applied, Kernel: n.runner.Kernel, Tables: n.tables, Culprit: n.guard.Culprit,
+			Link: n.name, Log: log})
 	}
 	if n.guardian.Running() {
 		tasks = append(tasks, guard.Keep{Guardian: &n.guardian, Link: n.name, Journal: n.journal, KillSwitch: n.killSwitch, Log: log})

@@ -18,6 +18,7 @@ import (
 	"github.com/wgnode/wgnode/node/sender"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
+	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 )
@@ -134,7 +135,9 @@ func (n *Node) Subject() explain.Subject {
 		s.Load = cfg.Reread
 	}
 	if n.opt.onHost() && !n.bare {
-		s.Changed = n.changed
+		s.Changed = func(ctx context.Context) ([]finding.Changed, error) {
+			return n.applied.Changed(ctx, n.runner.Kernel, n.guard.Culprit)
+		}
 	}
 	if n.opt.Sender != nil && n.net == nil && n.link == nil {
 		s.As = func(pid int) (explain.Prober, error) {

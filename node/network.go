@@ -189,7 +189,7 @@ func (n *Node) fitMTU(now uplink.State) {
 		return
 	}
 	log.Debug("MTU changed", "mtu", mtu, "why", why)
-	n.applied.setMTU(mtu)
+	n.applied.SetMTU(mtu)
 	n.tell(probe.NetworkChange{Change: probe.ChangeMTU, NewLink: n.name, OldMTU: n.mtu, NewMTU: mtu})
 	n.mtu = mtu
 }

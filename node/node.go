@@ -21,6 +21,7 @@ import (
 	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/internal/drift"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/internal/say"
@@ -120,7 +121,7 @@ type Node struct {
 	port      uint16           // of the device when the node came up; 0: a PreUp hook gave it one
 	tables    *nftables.Keeper // of the firewall
 	guard     *guard.Tables
-	applied   applied
+	applied   drift.Applied
 	guardian  guard.Guardian
 
 	left           *plan.Journal // of a dead node whose kill switch stands; nil: none

@@ -94,7 +94,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	}
 	n.runner.Shell.Config = cfg.Path
 	n.cfg.Store(cfg)
-	n.runner.Leave = n.applied.isHooks
+	n.runner.Leave = n.applied.IsHooks
 	n.guardian.Command, n.guardian.Open = o.Guardian, o.OpenTables
 	n.guard = guard.NewTables(n.tables, n.name, o.Logger.With("interface", n.name), func(c probe.NetworkChange) { n.tun.NetworkChanged(c) })
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
@@ -325,12 +325,12 @@ func (n *Node) startInterface(ctx context.Context) error {
 	if err := n.guardian.Instruct(n.killSwitch); err != nil {
 		return err
 	}
-	return n.applied.acceptHooks(ctx, n.runner.Kernel, n.Config())
+	return n.applied.AcceptHooks(ctx, n.runner.Kernel, n.Config())
 }
 
 // adopt takes note of what steps that were done set.
 func (n *Node) adopt(steps []plan.Step) {
-	n.applied.set(link.Link{Name: n.name, Index: n.journal.LinkIndex}, steps)
+	n.applied.Set(link.Link{Name: n.name, Index: n.journal.LinkIndex}, steps)
 	n.killSwitch, n.mtu = guard.KillSwitchOf(steps), 0
 	if n.Config().Interface.MTU != 0 {
 		return

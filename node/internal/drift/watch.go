@@ -1,27 +1,36 @@
-package node
+package drift
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/nftables"
+	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/tunnel/netchange"
 )
 
-// driftTask says in the log when others have changed what the node set on this
+// Watch says in the log when others have changed what the node set on this
 // host. It changes nothing: a route that somebody has deleted may be gone on
 // purpose. Kernel parameters are looked at along with the rest, as the kernel
 // announces nothing of them. On a router with a million routes a look takes
 // seconds, so it pauses for longer than others do.
-type driftTask struct{ n *Node }
+type Watch struct {
+	Applied *Applied
+	Kernel  plan.Kernel
+	Tables  *nftables.Keeper
+	Culprit Culprit
+	Link    string
+	Log     *slog.Logger
+}
 
-func (driftTask) String() string { return "watch what was set" }
+func (Watch) String() string { return "watch what was set" }
 
 // Run serves until ctx ends. A system that does not let itself be watched is no
 // reason to end the node.
-func (t driftTask) Run(ctx context.Context) error {
+func (t Watch) Run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	w, err := t.watch(func() {
 		select {
@@ -30,7 +39,7 @@ func (t driftTask) Run(ctx context.Context) error {
 		}
 	})
 	if err != nil {
-		t.n.opt.Logger.Error("cannot watch for changes by other programs", "interface", t.n.name, "error", err)
+		t.Log.Error("cannot watch for changes by other programs", "error", err)
 		<-ctx.Done()
 		return nil
 	}
@@ -48,28 +57,27 @@ func (t driftTask) Run(ctx context.Context) error {
 	}
 }
 
-func (t driftTask) look(ctx context.Context) {
-	log := t.n.opt.Logger.With("interface", t.n.name)
-	changes, err := t.n.applied.look(ctx, t.n.runner.Kernel)
+func (t Watch) look(ctx context.Context) {
+	changes, err := t.Applied.look(ctx, t.Kernel)
 	if err != nil && ctx.Err() == nil {
-		log.Debug("what was set is not compared", "error", err) // the interface may be on its way out
+		t.Log.Debug("what was set is not compared", "error", err) // the interface may be on its way out
 	}
 	for _, c := range changes {
 		if c.fresh && !protects(c.Step) { // which is guard.Tables's business
-			log.Warn("another program changed what was set", "what", c.What, "by", t.n.suspect(c.Step),
-				"fix", "wgnode reload "+t.n.name)
+			t.Log.Warn("another program changed what was set", "what", c.What, "by", suspect(c.Step, t.Culprit),
+				"fix", "wgnode reload "+t.Link)
 		}
 	}
 }
 
 // watch has changed called whenever the network changes, or a table of the node.
-func (t driftTask) watch(changed func()) (watchers, error) {
+func (t Watch) watch(changed func()) (watchers, error) {
 	net, err := netchange.Watch(changed)
 	if err != nil {
 		return nil, err
 	}
 	tables, err := nftables.Watch(func(c nftables.Change) {
-		if c.Table == "" || t.n.tables.Keeps(c.Table) {
+		if c.Table == "" || t.Tables.Keeps(c.Table) {
 			changed()
 		}
 	})

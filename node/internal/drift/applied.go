@@ -1,4 +1,6 @@
-package node
+// Package drift compares what a node set on this host with what is there. It puts nothing back: what
+// protects is package guard's, and a route that somebody has deleted may be gone on purpose.
+package drift
 
 import (
 	"context"
@@ -11,14 +13,15 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
-// applied is what the node did to this host, to be compared with what is there.
-type applied struct {
+// Applied is what the node did to this host. Its methods are safe for concurrent use.
+type Applied struct {
 	mu    sync.Mutex
 	link  link.Link
 	steps []plan.Step
@@ -26,14 +29,15 @@ type applied struct {
 	since map[string]time.Time // when a difference was noticed
 }
 
-func (a *applied) set(l link.Link, steps []plan.Step) {
+// Set takes note of the steps that were done, for a link.
+func (a *Applied) Set(l link.Link, steps []plan.Step) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.link, a.steps, a.since = l, slices.Clone(steps), nil
 }
 
-// setMTU takes note of an MTU that the node has adapted.
-func (a *applied) setMTU(mtu int) {
+// SetMTU takes note of an MTU that the node has adapted.
+func (a *Applied) SetMTU(mtu int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range a.steps {
@@ -43,9 +47,9 @@ func (a *applied) setMTU(mtu int) {
 	}
 }
 
-// acceptHooks takes what differs just after hooks have run for what they are
+// AcceptHooks takes what differs just after hooks have run for what they are
 // there for, but for a kill switch.
-func (a *applied) acceptHooks(ctx context.Context, k plan.Kernel, cfg *config.Config) error {
+func (a *Applied) AcceptHooks(ctx context.Context, k plan.Kernel, cfg *config.Config) error {
 	if len(plan.Hooks(cfg, hook.PreUp))+len(plan.Hooks(cfg, hook.PostUp)) == 0 {
 		return nil
 	}
@@ -65,14 +69,14 @@ func (a *applied) acceptHooks(ctx context.Context, k plan.Kernel, cfg *config.Co
 	return nil
 }
 
-// isHooks reports whether something differs because hooks wanted it so.
-func (a *applied) isHooks(d plan.Difference) bool {
+// IsHooks reports whether something differs because hooks wanted it so.
+func (a *Applied) IsHooks(d plan.Difference) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.hooks[d.What]
 }
 
-func (a *applied) differences(ctx context.Context, k plan.Kernel) ([]plan.Difference, error) {
+func (a *Applied) differences(ctx context.Context, k plan.Kernel) ([]plan.Difference, error) {
 	a.mu.Lock()
 	l, steps := a.link, slices.Clone(a.steps)
 	a.mu.Unlock()
@@ -88,7 +92,7 @@ type change struct {
 
 // look compares the host with what the node did. It remembers since when
 // something differs.
-func (a *applied) look(ctx context.Context, k plan.Kernel) ([]change, error) {
+func (a *Applied) look(ctx context.Context, k plan.Kernel) ([]change, error) {
 	differ, err := a.differences(ctx, k)
 	if err != nil {
 		return nil, err
@@ -112,12 +116,15 @@ func (a *applied) look(ctx context.Context, k plan.Kernel) ([]change, error) {
 	return changes, nil
 }
 
-// changed is what a doctor is told of it.
-func (n *Node) changed(ctx context.Context) ([]finding.Changed, error) {
-	changes, err := n.applied.look(ctx, n.runner.Kernel)
+// Culprit is the latest change of a table by another program.
+type Culprit func(table string) nftables.Change
+
+// Changed is what a doctor is told of what differs.
+func (a *Applied) Changed(ctx context.Context, k plan.Kernel, who Culprit) ([]finding.Changed, error) {
+	changes, err := a.look(ctx, k)
 	var found []finding.Changed
 	for _, c := range changes {
-		found = append(found, finding.Changed{What: c.What, Since: c.since, By: n.suspect(c.Step),
+		found = append(found, finding.Changed{What: c.What, Since: c.since, By: suspect(c.Step, who),
 			Protects: protects(c.Step), DNS: c.Step.Op == plan.OpDNS})
 	}
 	return found, err
@@ -127,9 +134,9 @@ func (n *Node) changed(ctx context.Context) ([]finding.Changed, error) {
 func protects(s plan.Step) bool { return s.Op == plan.OpKillSwitch || s.Op == plan.OpFirewall }
 
 // suspect says who has changed, or could have changed, what a step did.
-func (n *Node) suspect(s plan.Step) string {
+func suspect(s plan.Step, who Culprit) string {
 	if table := s.TableName(); table != "" {
-		by := n.guard.Culprit(table)
+		by := who(table)
 		if by.Program == "" {
 			return ""
 		}
