@@ -8,6 +8,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/internal/drift"
+	"github.com/wgnode/wgnode/node/internal/netwatch"
 	"github.com/wgnode/wgnode/node/internal/task"
 )
 
@@ -54,7 +55,8 @@ func (a adaptTask) tasks() []task.Task {
 	follower := n.follower()
 	tasks := []task.Task{follower}
 	if !n.bare {
-		tasks = append(tasks, &networkTask{n: n, follower: follower, last: n.began})
+		tasks = append(tasks, &netwatch.Watch{Link: n.name, Tunnel: n.tun, Config: n.Config, Mark: n.mark, Follower: follower,
+			MTU: &n.mtu, Last: n.began, Log: log})
 	}
 	if !n.bare && n.opt.onHost() {
 		tasks = append(tasks, drift.Watch{Applied: &n.applied, Kernel: n.runner.Kernel, Tables: n.tables, Culprit: n.guard.Culprit,

@@ -23,6 +23,7 @@ import (
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/drift"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/netwatch"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/internal/say"
 	"github.com/wgnode/wgnode/node/internal/services"
@@ -114,8 +115,8 @@ type Node struct {
 	began     uplink.State    // the network when the node had come up
 	denied    error           // why this host has no interface of it; nil: it has, or was to have none
 	bare      bool            // made by StartDevice: others look after it
-	mtu       int             // bytes, that the link was given by the plan's rule; 0: by the configuration
-	journal   *plan.Journal   // nil: nothing to undo
+	mtu       netwatch.MTU
+	journal   *plan.Journal // nil: nothing to undo
 	runner    plan.Runner
 	hooked    hooked           // by PreUp hooks, and a mark by others
 	port      uint16           // of the device when the node came up; 0: a PreUp hook gave it one

@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/netwatch"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/internal/services"
 	"github.com/wgnode/wgnode/node/link"
@@ -25,6 +26,7 @@ import (
 	"github.com/wgnode/wgnode/node/teardown"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/routing"
+	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
@@ -96,6 +98,8 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n.cfg.Store(cfg)
 	n.runner.Leave = n.applied.IsHooks
 	n.guardian.Command, n.guardian.Open = o.Guardian, o.OpenTables
+	n.mtu.Counts = func(k key.Public) bool { return n.endpoints.Load().Of(k).IsValid() || n.hooked.called(k) }
+	n.mtu.Changed = n.applied.SetMTU
 	n.guard = guard.NewTables(n.tables, n.name, o.Logger.With("interface", n.name), func(c probe.NetworkChange) { n.tun.NetworkChanged(c) })
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
 	n.keeper = explain.NewKeeper(n.Subject, func(context.Context) {}) // its events come at once
@@ -177,7 +181,7 @@ func (n *Node) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.began, err = n.picture(); err != nil {
+	if n.began, err = netwatch.Picture(n.tun, n.mark()); err != nil {
 		n.opt.Logger.Error("cannot read network state", "interface", n.name, "error", err)
 	}
 	if err := n.listenControl(); err != nil {
@@ -331,13 +335,13 @@ func (n *Node) startInterface(ctx context.Context) error {
 // adopt takes note of what steps that were done set.
 func (n *Node) adopt(steps []plan.Step) {
 	n.applied.Set(link.Link{Name: n.name, Index: n.journal.LinkIndex}, steps)
-	n.killSwitch, n.mtu = guard.KillSwitchOf(steps), 0
+	n.killSwitch, n.mtu.Given = guard.KillSwitchOf(steps), 0
 	if n.Config().Interface.MTU != 0 {
 		return
 	}
 	for _, s := range steps {
 		if s.Op == plan.OpUp {
-			n.mtu = s.MTU
+			n.mtu.Given = s.MTU
 		}
 	}
 }
