@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/exporter"
+	"github.com/wgnode/wgnode/node/internal/device"
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/sender"
 	"github.com/wgnode/wgnode/probe"
@@ -150,7 +151,7 @@ func (n *Node) Subject() explain.Subject {
 	}
 	switch {
 	case n.net != nil:
-		s.MTU = cmp.Or(cfg.Interface.MTU, defaultMTU)
+		s.MTU = cmp.Or(cfg.Interface.MTU, device.DefaultMTU)
 		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress
 		s.Router = &diagnose.Router{Allow: n.services.Routes()}
 	case n.link != nil:

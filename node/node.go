@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -21,6 +20,7 @@ import (
 	"github.com/wgnode/wgnode/node/guard"
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
+	"github.com/wgnode/wgnode/node/internal/device"
 	"github.com/wgnode/wgnode/node/internal/drift"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/netwatch"
@@ -130,7 +130,7 @@ type Node struct {
 	killSwitch     *nftables.KillSwitch
 	keepKillSwitch bool // when the node ends
 
-	uapi    *uapiServer   // nil: none
+	uapi    *device.UAPI  // nil: none
 	control net.Listener  // nil: none
 	book    *history.Book // of the peers' states; nil: none is kept
 	metrics *exporter.Server
@@ -162,9 +162,6 @@ func (n *Node) Tunnel() *tunnel.Tunnel { return n.tun }
 // Net is the userspace network stack that the tunnel ends in, or nil if it
 // ends in a network interface.
 func (n *Node) Net() *netstack.Net { return n.net }
-
-// errGone ends the tasks of a node whose interface somebody else has deleted.
-var errGone = errors.New("the interface is gone")
 
 // Run serves the node's sockets, and keeps up with peers and networks that
 // change, until ctx ends or the interface goes away, which is no error: that is
@@ -198,7 +195,7 @@ func (n *Node) Run(ctx context.Context) error {
 // serve does what Run says until ctx ends.
 func (n *Node) serve(ctx context.Context) error {
 	defer close(n.ended)
-	tasks := []task.Task{deviceTask{n.tun}, adaptTask{n}, n.metrics}
+	tasks := []task.Task{device.Watch{Tunnel: n.tun}, adaptTask{n}, n.metrics}
 	if n.opt.onHost() && !n.bare {
 		tasks = append(tasks, n.guard)
 	}
@@ -206,7 +203,7 @@ func (n *Node) serve(ctx context.Context) error {
 		tasks = append(tasks, n.services)
 	}
 	if n.uapi != nil {
-		tasks = append(tasks, uapiTask{n.uapi})
+		tasks = append(tasks, n.uapi)
 	}
 	if n.control != nil {
 		tasks = append(tasks, controlTask{n})
@@ -215,7 +212,7 @@ func (n *Node) serve(ctx context.Context) error {
 		tasks = append(tasks, historyTask{n})
 	}
 	err := task.Run(ctx, tasks)
-	if errors.Is(err, errGone) {
+	if errors.Is(err, device.ErrGone) {
 		n.opt.Logger.Info("the node ends", "interface", n.name, "reason", err)
 		return nil
 	}
@@ -284,34 +281,3 @@ func (n *Node) undo() error {
 
 // say prints a line for people. Nobody listening is no error.
 func (n *Node) say(format string, args ...any) { say.Line(n.opt.Out, format, args...) }
-
-// deviceTask ends the node when the device has closed.
-type deviceTask struct{ tun *tunnel.Tunnel }
-
-func (deviceTask) String() string { return "watch the interface" }
-
-func (d deviceTask) Run(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-d.tun.Wait():
-		return errGone
-	}
-}
-
-// uapiTask is the node's part in what a uapiServer does. As with wireguard-go,
-// removing the socket ends the node: wg-quick takes an interface down so.
-type uapiTask struct{ s *uapiServer }
-
-func (uapiTask) String() string { return "serve UAPI" }
-
-func (u uapiTask) Run(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		closeErr := u.s.Close()
-		<-u.s.ended // it ends because of that
-		return closeErr
-	case err := <-u.s.ended:
-		return fmt.Errorf("%w: %w", errGone, err)
-	}
-}

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/guard"
+	"github.com/wgnode/wgnode/node/internal/device"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/netwatch"
 	"github.com/wgnode/wgnode/node/internal/nftables"
@@ -100,7 +101,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n.guardian.Command, n.guardian.Open = o.Guardian, o.OpenTables
 	n.mtu.Counts = func(k key.Public) bool { return n.endpoints.Load().Of(k).IsValid() || n.hooked.called(k) }
 	n.mtu.Changed = n.applied.SetMTU
-	n.guard = guard.NewTables(n.tables, n.name, o.Logger.With("interface", n.name), func(c probe.NetworkChange) { n.tun.NetworkChanged(c) })
+	n.guard = guard.NewTables(n.tables, n.name, n.log(), func(c probe.NetworkChange) { n.tun.NetworkChanged(c) })
 	n.runner.Kernel, n.runner.Device = plan.System{Tables: n.tables}, kernelDevice{n}
 	n.keeper = explain.NewKeeper(n.Subject, func(context.Context) {}) // its events come at once
 	n.names = lookup.New(n.serversInside(cfg), n.mark, n.around)
@@ -354,7 +355,7 @@ func (n *Node) startStack() error {
 	}
 	mtu := n.Config().Interface.MTU
 	if mtu == 0 {
-		mtu = defaultMTU
+		mtu = device.DefaultMTU
 	}
 	j, err := plan.CreateJournal(rundir.Journal(n.opt.RunDir, n.name), n.name, n.Config().Path)
 	if err != nil {
@@ -370,7 +371,7 @@ func (n *Node) startStack() error {
 		return err
 	}
 	n.services = services.New(services.Tunnel{Name: n.name, Stack: stack, Device: n.tun, Config: n.Config, Extra: n.opt.Services,
-		Log: n.opt.Logger.With("interface", n.name)})
+		Log: n.log()})
 	if err := n.serveUAPI(nil); err != nil {
 		return err
 	}

@@ -111,7 +111,7 @@ var uses = map[string]string{
 	"node/setup/kept.go os.Mkdir":                     "in a folder that a configuration was trusted in",
 	"node/setup/kept.go os.Open":                      "a folder, to be locked",
 	"node/setup/kept.go os.Remove":                    "in that folder",
-	"node/sockets.go os.Remove":                       "a socket in root's folder, which the module has just made",
+	"node/internal/device/uapi.go os.Remove":          "a socket in root's folder, which the module has just made",
 	"node/hook/hook.go os.ReadFile":                   "of the kernel",
 	"probe/patience/patience.go os.ReadFile":          "of the kernel",
 	"tunnel/tundev/device_linux.go unix.Open":         "a device",

@@ -1,6 +1,7 @@
-package node
+package device
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,71 +9,58 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/ipc"
 
 	"github.com/wgnode/wgnode/node/inherit"
-	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/tunnel"
 )
 
-// uapiServer answers wg(8) and its like, from before Run on: hooks that run
+// UAPI answers wg(8) and its like, from before Run on: hooks that run
 // while the interface comes up may want to.
-type uapiServer struct {
+type UAPI struct {
 	net.Listener
 	ended chan error // gets one value, when it does not answer any more
 }
 
+// ServeUAPI answers at l from now on.
+func ServeUAPI(t *tunnel.Tunnel, l net.Listener) *UAPI {
+	s := &UAPI{l, make(chan error, 1)}
+	go func() { s.ended <- t.ServeUAPI(l) }()
+	return s
+}
+
+func (*UAPI) String() string { return "serve UAPI" }
+
+// Run is the node's part in it. As with wireguard-go,
+// removing the socket ends the node: wg-quick takes an interface down so.
+func (s *UAPI) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		closeErr := s.Close()
+		<-s.ended // it ends because of that
+		return closeErr
+	case err := <-s.ended:
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+}
+
 // Close ends it. Where the socket's file went first, wireguard-go's listener has ended itself, and
 // says of a part of it that it is closed already; the rest it closes nevertheless.
-func (s *uapiServer) Close() error {
+func (s *UAPI) Close() error {
 	if err := s.Listener.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	return nil
 }
 
-// serveUAPI opens the socket of WireGuard's own protocol, or takes over an open
-// one, and answers from then on.
-func (n *Node) serveUAPI(socket *os.File) error {
-	if n.opt.NoUAPI {
-		return nil
-	}
-	l, err := listenUAPI(n.name, socket)
-	if !n.opt.onHost() && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
-		// Its folder is root's, and this kind of node can do without.
-		n.say("[!] wg(8) will not see %s: %v", n.name, err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	n.uapi = &uapiServer{l, make(chan error, 1)}
-	go func() { n.uapi.ended <- n.tun.ServeUAPI(l) }()
-	return nil
-}
-
-// listenControl opens the control socket. From then on clients can connect; they
-// are answered once Run has begun.
-func (n *Node) listenControl() error {
-	if n.opt.NoControl {
-		return nil
-	}
-	l, err := rundir.Listen(rundir.Socket(n.opt.RunDir, n.name))
-	if err != nil {
-		return err
-	}
-	n.control = l
-	return nil
-}
-
 // uapiDir is where wg(8) looks for sockets.
 const uapiDir = "/var/run/wireguard"
 
-// listenUAPI opens the socket of WireGuard's own protocol, or takes over an
+// ListenUAPI opens the socket of WireGuard's own protocol, or takes over an
 // open one. If it fails it leaves no file that was not there before.
-func listenUAPI(name string, socket *os.File) (l net.Listener, err error) {
+func ListenUAPI(name string, socket *os.File) (l net.Listener, err error) {
 	path := filepath.Join(uapiDir, name+".sock")
 	before := madeAt(path)
 	defer func() {

@@ -51,7 +51,7 @@ func (a adaptTask) Run(ctx context.Context) error {
 
 func (a adaptTask) tasks() []task.Task {
 	n := a.n
-	log := n.opt.Logger.With("interface", n.name)
+	log := n.log()
 	follower := n.follower()
 	tasks := []task.Task{follower}
 	if !n.bare {

@@ -2,18 +2,13 @@ package node
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/tun"
-
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/internal/device"
 	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
-	"github.com/wgnode/wgnode/tunnel/tundev"
 )
 
 // Link is a TUN device that somebody else has made and set up, perhaps in a
@@ -44,11 +39,11 @@ func (n *Node) startElsewhere(ctx context.Context) error {
 		return err
 	}
 	n.link = l
-	dev, err := openElsewhere(l)
+	dev, err := device.OpenElsewhere(l.TUN, l.MTU)
 	if err != nil {
 		return err
 	}
-	n.fellBack(dev, n.name)
+	device.FellBack(dev, n.log())
 	if err := n.newTunnel(dev, nil); err != nil {
 		return err
 	}
@@ -76,20 +71,4 @@ func (n *Node) mtuElsewhere() (int, error) {
 	}
 	mtu, _, err := s.MTU()
 	return mtu, err
-}
-
-// openElsewhere takes over the descriptor.
-func openElsewhere(l *Link) (tun.Device, error) {
-	fd, err := unix.FcntlInt(l.TUN.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if cerr := l.TUN.Close(); err == nil && cerr != nil {
-		return nil, errors.Join(fmt.Errorf("use TUN device: %w", cerr), unix.Close(fd))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("use TUN device: %w", err)
-	}
-	dev, err := tundev.FromElsewhere(fd, l.MTU)
-	if err != nil {
-		return nil, fmt.Errorf("use TUN device: %w", err)
-	}
-	return dev, nil
 }

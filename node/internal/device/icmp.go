@@ -1,4 +1,4 @@
-package node
+package device
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"net/netip"
 )
 
-// sendICMP sends a message of ICMP to an address, from the one of this host's that routing
+// SendICMP sends a message of ICMP to an address, from the one of this host's that routing
 // chooses. A socket for each keeps none open that would be told of all ICMP that arrives:
 // few are sent, see the limits of package tunnel.
-func sendICMP(to netip.Addr, message []byte) error {
+func SendICMP(to netip.Addr, message []byte) error {
 	network := "ip4:icmp"
 	if to.Is6() {
 		network = "ip6:ipv6-icmp" // the kernel sets the checksum

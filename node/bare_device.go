@@ -2,15 +2,12 @@ package node
 
 import (
 	"errors"
-	"fmt"
 	"os"
-
-	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/exporter"
+	"github.com/wgnode/wgnode/node/internal/device"
 	"github.com/wgnode/wgnode/node/rundir"
-	"github.com/wgnode/wgnode/tunnel/tundev"
 )
 
 // DeviceFiles are what a device can be given ready-made, already open, by the
@@ -35,14 +32,14 @@ func StartDevice(name string, o Options, files DeviceFiles) (*Node, error) {
 }
 
 func (n *Node) startDevice(files DeviceFiles) error {
-	dev, err := openTUN(n.name, files.TUN)
+	dev, err := device.OpenTUN(n.name, files.TUN)
 	if err != nil {
 		return err
 	}
 	if real, err := dev.Name(); err == nil { // a ready-made one has its own
 		n.name, n.Config().Name = real, real
 	}
-	n.fellBack(dev, n.name)
+	device.FellBack(dev, n.log())
 	if err := n.newTunnel(dev, nil); err != nil {
 		return err
 	}
@@ -66,22 +63,4 @@ func (n *Node) startDevice(files DeviceFiles) error {
 		n.control = nil
 	}
 	return nil
-}
-
-func openTUN(name string, file *os.File) (tun.Device, error) {
-	if file == nil {
-		if !config.ValidName(name) {
-			return nil, fmt.Errorf("%q is not the name of an interface", name)
-		}
-		dev, err := tundev.Create(name, defaultMTU)
-		if err != nil {
-			return nil, fmt.Errorf("create TUN device %s: %w", name, err)
-		}
-		return dev, nil
-	}
-	dev, err := tundev.FromFile(file, defaultMTU)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("use TUN device %s: %w", name, err), file.Close())
-	}
-	return dev, nil
 }
