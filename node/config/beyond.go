@@ -37,6 +37,9 @@ func (c *Config) BeyondConf() []*Error {
 	if m := &c.Metrics; !m.Listen.IsZero() {
 		not(m.line, "metrics", unknown)
 	}
+	if t := &c.Telemetry; t.Endpoint != "" {
+		not(t.line, "telemetry", unknown)
+	}
 	if from := i.PrivateKeyFrom; from != (Source{}) {
 		not(i.lines["PrivateKey"], "private_key_"+string(from.Kind), inKey)
 	}
@@ -91,6 +94,7 @@ func (c *Config) beyondTOML() Errors {
 	if len(c.Services.DNS) > 1 {
 		errs = append(errs, &Error{c.Path, 0, "dns", "is there more than once"})
 	}
+	check(c.Telemetry.line, "headers", string(c.Telemetry.Headers))
 	for _, one := range slices.Concat(c.Services.SOCKS5, c.Services.HTTP) {
 		check(one.line, "password", one.User, string(one.Password))
 	}

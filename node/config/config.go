@@ -53,6 +53,7 @@ type Config struct {
 
 	Interface Interface
 	Metrics   Metrics
+	Telemetry Telemetry
 	// Peers are in the order of the file. Two of them may have the same public
 	// key: they are then applied one after the other, as wg(8) does.
 	Peers []Peer

@@ -113,7 +113,7 @@ func TestParseEverything(t *testing.T) {
 // forgetLines leaves in c only what the text means, and returns it.
 func forgetLines(c *Config) *Config {
 	c.warnings, c.secretFiles, c.Interface.lines, c.comments, c.headed, c.spelling, c.resolved = nil, nil, nil, 0, false, nil, false
-	c.Metrics.line = 0
+	c.Metrics.line, c.Telemetry.line = 0, 0
 	for i := range c.Peers {
 		c.Peers[i].Line, c.Peers[i].lines, c.Peers[i].nameLines = 0, nil, nil
 	}

@@ -120,7 +120,8 @@ func (c *Config) holdsSecret() bool {
 	return !i.PrivateKey.IsZero() && i.PrivateKeyFrom == Source{} ||
 		slices.ContainsFunc(c.Peers, func(p Peer) bool { return !p.PresharedKey.IsZero() && p.PresharedKeyFrom == Source{} }) ||
 		slices.ContainsFunc(slices.Concat(c.Services.SOCKS5, c.Services.HTTP),
-			func(p Proxy) bool { return p.Password != "" && p.PasswordFrom == Source{} })
+			func(p Proxy) bool { return p.Password != "" && p.PasswordFrom == Source{} }) ||
+		c.Telemetry.Headers != "" && c.Telemetry.HeadersFrom == Source{}
 }
 
 // WorldAccessible is wg-quick's test: others have some right to the file and

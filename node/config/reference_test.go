@@ -76,7 +76,7 @@ func TestReference(t *testing.T) {
 }
 
 func sameSecret(a, b string) bool {
-	return slices.ContainsFunc([]string{"private_key", "preshared_key", "password"}, func(s string) bool {
+	return slices.ContainsFunc([]string{"private_key", "preshared_key", "password", "headers"}, func(s string) bool {
 		return slices.Contains(secretKeys(s), a) && slices.Contains(secretKeys(s), b)
 	})
 }

@@ -55,13 +55,17 @@ func (c *Config) resolve(r resolver) error {
 	r.presharedKeys(c, peers)
 	services := c.Services
 	services.SOCKS5, services.HTTP = r.passwords(services.SOCKS5), r.passwords(services.HTTP)
+	told := c.Telemetry
+	if told.HeadersFrom != (Source{}) {
+		told.Headers = readKey(&r, told.HeadersFrom, "headers", told.line, parseHeaders)
+	}
 	if c.Interface.PeersFile != "" {
 		peers = r.merge(r.peersFile(c.Interface.PeersFile, private), peers)
 	}
 	if len(r.errs) > 0 {
 		return withDoubts(r.errs, r.doubts)
 	}
-	c.Interface.PrivateKey, c.Peers, c.Services = private, peers, services
+	c.Interface.PrivateKey, c.Peers, c.Services, c.Telemetry = private, peers, services, told
 	c.resolved = r.commands == nil || len(*r.commands) == 0
 	c.warnings, c.secretFiles = append(r.warnings, c.warnings...), append(c.secretFiles, r.secretFiles...)
 	return nil
@@ -72,6 +76,7 @@ func (c *Config) Resolved() bool {
 	i := &c.Interface
 	return c.resolved || i.PeersFile == "" && c.Import == "" &&
 		!slices.ContainsFunc(slices.Concat(c.Services.SOCKS5, c.Services.HTTP), Proxy.unread) &&
+		(c.Telemetry.HeadersFrom == Source{} || c.Telemetry.Headers != "") &&
 		(i.PrivateKeyFrom == Source{} || !i.PrivateKey.IsZero()) &&
 		!slices.ContainsFunc(c.Peers, func(p Peer) bool { return p.PresharedKeyFrom != Source{} && p.PresharedKey.IsZero() })
 }
@@ -88,6 +93,7 @@ func (c *Config) Inline() {
 			proxies[i].PasswordFrom = Source{}
 		}
 	}
+	c.Telemetry.HeadersFrom = Source{}
 	c.Import = ""
 }
 

@@ -18,7 +18,7 @@ func (c *Config) Same(other *Config) bool {
 	b, berr := text(other)
 	if aerr != nil || berr != nil { // what TOML cannot say
 		return c.Name == other.Name && reflect.DeepEqual(c.Interface, other.Interface) && reflect.DeepEqual(c.Peers, other.Peers) &&
-			reflect.DeepEqual(c.Services, other.Services)
+			reflect.DeepEqual(c.Services, other.Services) && c.Telemetry.Same(other.Telemetry)
 	}
 	return bytes.Equal(a, b) && slices.EqualFunc(c.shared(), other.shared(), func(p, q Peer) bool {
 		return p.PublicKey == q.PublicKey && p.Name == q.Name && p.Endpoint == q.Endpoint

@@ -20,7 +20,15 @@ var update = flags.Bool("update", false, "write the schema of wgnode.toml instea
 const schemaName = "wgnode.toml"
 
 // choices are the values of the keys that have few.
-var choices = map[string][]string{"resolver": resolvers, "protocol": protocols, "prefer": {"ipv4", "ipv6"}}
+var choices = map[string][]string{"resolver": resolvers, "protocol": protocols, "prefer": {"ipv4", "ipv6"},
+	"telemetry protocol": {ProtocolHTTP, ProtocolGRPC}}
+
+func choicesOf(table, key string) []string {
+	if values := choices[table+" "+key]; values != nil {
+		return values
+	}
+	return choices[key]
+}
 
 type node = map[string]any
 
@@ -50,7 +58,7 @@ func tomlSchema(t *testing.T) node {
 		objects[table.name] = o
 		for _, k := range table.keys {
 			p := kindSchema(k.kind)
-			if values := choices[k.name]; values != nil {
+			if values := choicesOf(table.name, k.name); values != nil {
 				p["enum"] = values
 			}
 			if said := about[table.name+" "+k.name]; said != "" {
@@ -208,10 +216,11 @@ func TestSchemaChoices(t *testing.T) {
 	for i := range tomlTables {
 		for _, k := range tomlTables[i].keys {
 			set := k.set
-			if set == nil || choices[k.name] == nil {
+			values := choicesOf(tomlTables[i].name, k.name)
+			if set == nil || values == nil {
 				continue
 			}
-			for _, v := range append([]string{"another"}, choices[k.name]...) {
+			for _, v := range append([]string{"another"}, values...) {
 				p := parser{cfg: &Config{}}
 				tomlTables[i].begin(&p)
 				if err := set(&p, v); (err == nil) != (v != "another") {

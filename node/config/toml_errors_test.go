@@ -23,7 +23,7 @@ var tomlErrorTests = []struct{ text, want string }{
 	{"[interfaces]\nmtu = 1", `wg0.toml:1: unknown key "interfaces" (did you mean interface?)`},
 	{"[Interface]\nmtu = 1", `wg0.toml:1: unknown key "Interface" (did you mean interface?)`},
 	{"[colours]", `wg0.toml:1: unknown table "colours": there are [interface], [metrics], [[peer]], ` +
-		`[socks5], [http_proxy], [[forward]], [[remote_forward]], [route] and [dns]`},
+		`[socks5], [http_proxy], [[forward]], [[remote_forward]], [route], [dns] and [telemetry]`},
 	{"[peer]\n" + peerKey, "wg0.toml:1: write [[peer]], in two brackets: there may be more of them"},
 	{"[[interface]]", "wg0.toml:1: write [interface], in single brackets: there is only one"},
 	{"peer = 5", "wg0.toml:1: peer is an integer: want a table [[peer]]"},

@@ -164,7 +164,7 @@ var tomlTables = append([]tomlTable{{}, {
 	},
 	required: []string{"public_key"},
 	oneOf:    [][]string{secretKeys("preshared_key")},
-}}, serviceTables...)
+}}, append(serviceTables, telemetryTable)...) // last: an endpoint is a peer's, as a rule
 
 // secretKeys are the names under which a secret or its source can be given.
 func secretKeys(name string) []string {

@@ -172,7 +172,7 @@ func TestParseTOMLEverything(t *testing.T) {
 
 // same compares what a Config means. A secret's own text says nothing.
 var same = cmp.Options{
-	cmpopts.IgnoreUnexported(Config{}, Interface{}, Metrics{}, Peer{}, Services{}, Proxy{}, Forward{}),
+	cmpopts.IgnoreUnexported(Config{}, Interface{}, Metrics{}, Telemetry{}, Peer{}, Services{}, Proxy{}, Forward{}),
 	cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{}),
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b key.Private) bool { return a == b }),

@@ -23,6 +23,7 @@ func (c *Config) WriteTOML(w io.Writer) error {
 		t.text("listen", l.String())
 		t.list("hosts", c.Metrics.Hosts)
 	}
+	t.telemetry(&c.Telemetry)
 	for n := range c.Peers {
 		if p := &c.Peers[n]; !p.Shared {
 			t.peer(p)

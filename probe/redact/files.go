@@ -15,6 +15,7 @@ var plainKeys = func() map[string]bool {
 		persistentkeepalive resolver killswitch killswitchlan exclude forward masquerade protocol from port to listen hosts
 		privatekeyfile presharedkeyfile passwordfile privatekeycredential presharedkeycredential passwordcredential
 		preferipv4 idletime peersfile import advancedsecurity allow
+		sample anonymize cafile headersfile headerscredential
 		jc jmin jmax s1 s2 s3 s4 h1 h2 h3 h4 bindaddress target checkalive checkaliveinterval`) {
 		all[k] = true
 	}
@@ -26,7 +27,7 @@ var nameKeys = map[string]bool{"name": true, "friendlyname": true}
 
 // hookKeys have a command as value.
 var hookKeys = map[string]bool{"preup": true, "postup": true, "predown": true, "postdown": true,
-	"privatekeycommand": true, "presharedkeycommand": true, "passwordcommand": true}
+	"privatekeycommand": true, "presharedkeycommand": true, "passwordcommand": true, "headerscommand": true}
 
 func plainName(key string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.Trim(strings.TrimSpace(key), `"'`)))
