@@ -300,6 +300,25 @@ func (l *lane) read(c *cursor, dst []Event, limit int, pick pick) (out []Event, 
 	return dst, true, lost
 }
 
+// Find returns the event of a lane that has a Seq, as it was recorded, and reports false if it is not
+// held any more. It is for one that is recent: it looks at the newest block first.
+func (r *Recorder) Find(id Lane, seq uint64) (e Event, ok bool) {
+	l := &r.lanes[id]
+	for number, oldest := l.head.Load(), l.oldest().block; number >= oldest && number > 0; number-- {
+		b := &l.blocks[number%uint64(len(l.blocks))]
+		b.mu.Lock()
+		at := b.number == number && b.first <= seq
+		if events := l.published(b); at && seq-b.first < uint64(len(events)) {
+			e, ok = events[seq-b.first], true
+		}
+		b.mu.Unlock()
+		if at {
+			return e, ok
+		}
+	}
+	return e, false
+}
+
 // Scan calls f for the events that a lane holds, as they were recorded, oldest
 // first, until f returns false. f must not keep the pointer; while it runs, no
 // producer can reuse the block that the event is in, though none waits for it.

@@ -30,6 +30,7 @@ type Subscription struct {
 	r       *Recorder
 	match   func(*Event) bool
 	every   uint64
+	plain   bool
 	cursors [numLanes]cursor
 	wakeup  chan struct{}
 	closed  chan struct{}
@@ -53,11 +54,15 @@ type SubscribeOptions struct {
 	// Every, if more than 1, is to leave out what is not [Event.Sampled] by it. That
 	// is looked at where it was recorded, and costs next to nothing.
 	Every uint64
+	// Plain leaves receipts as they were recorded. Then Match looks at all events where they were
+	// recorded, and what it does not want is never copied: for one who wants few of many.
+	Plain bool
 }
 
 // Subscribe starts reading. Close must be called in the end.
 func (r *Recorder) Subscribe(o SubscribeOptions) *Subscription {
-	s := &Subscription{r: r, match: o.Match, every: max(o.Every, 1), wakeup: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &Subscription{r: r, match: o.Match, every: max(o.Every, 1), plain: o.Plain,
+		wakeup: make(chan struct{}, 1), closed: make(chan struct{})}
 	for i := range s.cursors {
 		if o.Past {
 			s.cursors[i] = r.lanes[i].oldest()
@@ -184,6 +189,12 @@ func (s *Subscription) poll() (idle bool) {
 
 // collect appends what the lanes hold to ready and received, in no order.
 func (s *Subscription) collect() {
+	if s.plain {
+		for id := range numLanes {
+			s.ready, _ = s.read(id, s.ready, s.wanted(id))
+		}
+		return
+	}
 	// The writes first: then every receipt that belongs to one of them is
 	// published by the time that the receipts are read.
 	writes, all := s.read(LaneTUNWrite, s.buf[:0], s.sampled(LaneTUNWrite))

@@ -2,13 +2,13 @@ package telemetry
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"os"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/wgnode/wgnode/probe/flowtrace"
 	"github.com/wgnode/wgnode/probe/key"
 )
 
@@ -44,11 +44,6 @@ func (n Node) Resource(ctx context.Context) (*resource.Resource, error) {
 	return r, nil
 }
 
-// InstanceID is a UUID that is the node's own and stays the same as long as its key does: version 8
-// (RFC 9562), of its public key.
-func (n Node) InstanceID() string {
-	sum := sha256.Sum256(append([]byte("wgnode instance\x00"), n.PublicKey[:]...))
-	id := sum[:16]
-	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
-}
+// InstanceID is a UUID that is the node's own and stays the same as long as its key does. Peers name
+// it by the same.
+func (n Node) InstanceID() string { return flowtrace.Instance(n.PublicKey) }

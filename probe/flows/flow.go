@@ -106,8 +106,8 @@ func (f *Flow) Rungs(peer *Peer) (at []probe.Checkpoint, rungs []Rung) {
 	return at, rungs
 }
 
-// keyOf is the key of an event's flow. ok is false if it is of none, or does not say of which.
-func keyOf(e *probe.Event) (k Key, ok bool) {
+// KeyOf is the key of an event's flow. ok is false if it is of none, or does not say of which.
+func KeyOf(e *probe.Event) (k Key, ok bool) {
 	if !e.HasAddrs() || e.InnerSrc == (probe.Addr{}) || e.InnerDst == (probe.Addr{}) {
 		return k, false
 	}

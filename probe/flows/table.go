@@ -157,7 +157,7 @@ func (t *Table) Drop(e *probe.Event, reason string) {
 	t.last = max(t.last, e.Time)
 	p := t.peer(e.Peer)
 	t.dropped(e, p, reason, true, 1)
-	if k, ok := keyOf(e); ok {
+	if k, ok := KeyOf(e); ok {
 		for _, k := range []Key{k, keyBetween(k.Peer, k.Proto, k.Server, k.Client, false)} {
 			if f := t.flows[k]; f != nil {
 				f.Drops++
@@ -219,7 +219,7 @@ func (t *Table) dropped(e *probe.Event, p *Peer, reason string, kernel bool, wei
 	}
 	r.Drops += weight
 	r.Last = max(r.Last, e.Time)
-	r.Latest, _ = keyOf(e)
+	r.Latest, _ = KeyOf(e)
 }
 
 func (t *Table) passed(e *probe.Event, p *Peer, weight uint64) {
@@ -255,7 +255,7 @@ func (t *Table) peer(id probe.PeerID) *Peer {
 
 // flow is the entry of an event's flow, nil for none. It becomes the latest one.
 func (t *Table) flow(e *probe.Event) *Flow {
-	k, ok := keyOf(e)
+	k, ok := KeyOf(e)
 	if !ok {
 		return nil
 	}
