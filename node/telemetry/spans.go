@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -33,8 +34,11 @@ type Options struct {
 // Sender sends the spans of one node. Its methods are safe for concurrent use.
 type Sender struct {
 	Resource *resource.Resource
+	config   config.Telemetry
+	version  string
 	tally    *Tally
 	batches  trace.SpanProcessor
+	flows    atomic.Pointer[FlowCounts]
 }
 
 // Open makes ready to send. Nothing is connected before there is something to send, so that a
@@ -52,7 +56,7 @@ func Open(ctx context.Context, o Options) (*Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open telemetry: %w", err)
 	}
-	s := &Sender{Resource: r, tally: NewTally(maxSpans)}
+	s := &Sender{Resource: r, config: o.Config, version: o.Node.Version, tally: NewTally(maxSpans)}
 	s.batches = trace.NewBatchSpanProcessor(&counted{SpanExporter: exporter, tally: s.tally, said: NewSaid(o.Log, Traces)},
 		trace.WithMaxQueueSize(maxSpans))
 	return s, nil
