@@ -176,7 +176,7 @@ func (n *Node) metricsAt(cfg *config.Config) config.Listen {
 // exported is the node as package exporter shows it.
 func (n *Node) exported() exporter.Node {
 	return exporter.Node{Name: n.name, Netstack: n.net != nil, Tunnel: n.tun, Keeper: n.keeper, Endpoint: n.Endpoint,
-		Restored: n.guard.Counts, Known: func(host string) bool {
+		Restored: n.guard.Counts, Telemetry: n.telemetryCounts, Known: func(host string) bool {
 			return slices.Contains(n.Config().Metrics.Hosts, host) || slices.Contains(n.opt.MetricsHosts, host)
 		}}
 }

@@ -135,6 +135,8 @@ type Node struct {
 	book    *history.Book // of the peers' states; nil: none is kept
 	metrics *exporter.Server
 
+	telemetry *telemetry
+
 	services *services.Services // nil: none, unless net is there
 
 	reloads chan reloadRequest // to the one who runs the tasks that depend on the configuration
@@ -210,6 +212,9 @@ func (n *Node) serve(ctx context.Context) error {
 	}
 	if n.book != nil {
 		tasks = append(tasks, historyTask{n})
+	}
+	if n.telemetry.sender != nil {
+		tasks = append(tasks, telemetryTask{n})
 	}
 	err := task.Run(ctx, tasks)
 	if errors.Is(err, device.ErrGone) {

@@ -64,6 +64,9 @@ func (n *Node) reload(req reloadRequest) error {
 	case !cfg.Resolved():
 		return fmt.Errorf("%s: its keys or peers in other places were not read", cfg.Path)
 	}
+	if err := n.checkTelemetry(cfg); err != nil {
+		return err
+	}
 	for _, w := range cfg.Warnings() {
 		say.Line(out, "Warning: %s", w)
 	}
@@ -229,6 +232,7 @@ func (r *reload) finish(err error) error {
 
 func (r *reload) adopt() {
 	r.n.cfg.Store(r.cfg)
+	r.n.retell()
 	r.n.endpoints.Store(r.endpoints)
 	r.n.names.Avoid(r.n.serversInside(r.cfg))
 }

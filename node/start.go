@@ -47,10 +47,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	if !config.ValidName(cfg.Name) {
 		return nil, fmt.Errorf("%q is not the name of an interface", cfg.Name)
 	}
-	if err := checkPeers(cfg); err != nil {
-		return nil, err
-	}
-	if err := checkFiles(); err != nil {
+	if err := errors.Join(checkPeers(cfg), checkFiles()); err != nil {
 		return nil, err
 	}
 	denied, err := checkRights(cfg, &o)
@@ -67,6 +64,9 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	}
 	n := newNode(cfg, o)
 	n.denied = denied
+	if err := n.checkTelemetry(cfg); err != nil {
+		return nil, err
+	}
 	for _, w := range slices.Concat(cfg.Warnings(), cfg.Missing(), o.Services.Warnings()) {
 		n.say("Warning: %s", w)
 	}
@@ -91,7 +91,8 @@ func newNode(cfg *config.Config, o Options) *Node {
 	n := &Node{
 		released: released, release: sync.OnceFunc(func() { close(released) }),
 		reloads: make(chan reloadRequest), ended: make(chan struct{}),
-		name: cfg.Name, opt: o,
+		telemetry: newTelemetry(),
+		name:      cfg.Name, opt: o,
 		tables: &nftables.Keeper{Open: o.OpenTables},
 		runner: plan.Runner{Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}

@@ -25,6 +25,8 @@ type Node struct {
 	Endpoint func(key.Public) (written string, err error)
 	// Restored counts how often tables of the firewall were put back, by the names of the changes.
 	Restored func() map[string]uint64
+	// Telemetry counts what was sent by OTLP; nil, or nil from it: nothing is.
+	Telemetry func() *metrics.TelemetryCounts
 	// Known reports whether it may be asked under the name of a host, beside those of loopback.
 	Known func(host string) bool
 }
@@ -113,7 +115,8 @@ func (s *Server) serve(ctx context.Context, l *Listener) error {
 	ready := &readiness{of: &s.node}
 	scrape, err := metrics.Handler(metrics.New(s.node.Name, s.node.Tunnel),
 		metrics.NewVerdicts(s.node.Name, ready.forScrape),
-		[]prometheus.Collector{metrics.NewRestored(s.node.Name, s.node.Restored), collectors.NewGoCollector(),
+		[]prometheus.Collector{metrics.NewRestored(s.node.Name, s.node.Restored),
+			metrics.NewTelemetry(s.node.Name, s.node.Telemetry), collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}, Scrapes)
 	if err != nil {
 		return err

@@ -89,6 +89,18 @@ func destination(c *config.Telemetry, s Signal, getenv func(string) string) (Des
 	return d, nil
 }
 
+// Check says what is wrong about where telemetry is sent, if it is to be.
+func Check(c *config.Telemetry) error {
+	if !Wanted(c) {
+		return nil
+	}
+	if _, err := Ratio(c); err != nil {
+		return err
+	}
+	_, err := To(c, Traces)
+	return err
+}
+
 // readCertificates reads a file that only this user, or root, may have written.
 func readCertificates(path string) (*x509.CertPool, error) {
 	f, err := safefile.Open(path, safefile.Self())
