@@ -102,7 +102,12 @@ func TestTraces(t *testing.T) {
 	curl()
 	s.await("the trace of a connection", "destination.port", "80", 1, wholeTrace)
 
-	s.h.RunInput("table ip nat {\n chain post {\n  type nat hook postrouting priority srcnat\n  oifname wg0 masquerade\n }\n}", "nft", "-f", "-")
+	s.h.RunInput(`table ip nat {
+	chain post {
+		type nat hook postrouting priority srcnat
+		oifname wg0 masquerade
+	}
+}`, "nft", "-f", "-")
 	curl()
 	s.await("the trace of one that the hub translates", "destination.port", "80", 2, wholeTrace)
 	s.h.Run("nft", "delete", "table", "ip", "nat")
