@@ -20,4 +20,8 @@
 // What `wgnode drops` costs other traffic, and what a flood of dropped packets costs it:
 //
 //	go test -tags bench -run TestDropsCost -timeout 30m -v ./node/lab/compare -rounds 6 -seconds 2
+//
+// What it costs to trace 1% of flows:
+//
+//	go test -tags bench -run TestTelemetryCost -timeout 30m -v ./node/lab/compare -rounds 6 -seconds 2
 package compare
