@@ -22,7 +22,7 @@ import (
 const maxSpans = 4096
 
 // closeTime is for the last batch, when a node ends.
-const closeTime = 3 * time.Second
+const closeTime = time.Second
 
 // Options say what is sent, by whom, and where to.
 type Options struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/flowtrace"
 	"github.com/wgnode/wgnode/probe/key"
+	"github.com/wgnode/wgnode/tunnel"
 )
 
 // Scope is the instrumentation scope of all that is sent.
@@ -32,6 +33,7 @@ type Tunnel interface {
 	Recorder() *probe.Recorder
 	PublicKey() key.Public
 	Peer(probe.PeerID) (k key.Public, name string, ok bool)
+	PeerState(probe.PeerID) tunnel.PeerState
 }
 
 // Trace sends the spans of a tunnel's flows until ctx ends. What it reads it looks at where it was
@@ -53,6 +55,10 @@ func (s *Sender) Trace(ctx context.Context, t Tunnel) error {
 			e, ok := events.Find(probe.LaneUDPReceive, seq)
 			return e.Time, ok
 		},
+		Ahead: func(id probe.PeerID) (int64, bool) {
+			s := t.PeerState(id)
+			return int64(s.ClockAt.Sub(s.Clock)), !s.Clock.IsZero()
+		},
 		Out: func(spans []flowtrace.Span) {
 			for i := range spans {
 				s.Send(s.snapshot(&spans[i], state))
@@ -61,6 +67,12 @@ func (s *Sender) Trace(ctx context.Context, t Tunnel) error {
 	})
 	sub := events.Subscribe(probe.SubscribeOptions{Plain: true, Match: tracer.Wanted})
 	defer sub.Close()
+	for _, lane := range []probe.Lane{probe.LaneTUNRead, probe.LaneTUNWrite} {
+		events.Scan(lane, func(e *probe.Event) bool {
+			tracer.Past(e)
+			return true
+		})
+	}
 	buf := make([]probe.Event, readSize)
 	for ctx.Err() == nil {
 		n, err := readUntil(ctx, sub, buf, tracer.Next())

@@ -51,5 +51,6 @@
 //
 // Times are of the host that made the span. The wire's two ends hold the receiver's span between them,
 // so that a trace itself says how far the clocks can differ: the receiver's is ahead by no less than
-// B8 minus A5, and by no more than B3 minus A4.
+// B8 minus A5, and by no more than B3 minus A4. A host that was sent an initiation knows by the time that
+// it states how far its own clock is ahead at most, also of a trace of which the other half is missing.
 package flowtrace

@@ -88,9 +88,10 @@ func (t *Tracer) join(a *attempt) {
 
 // dropLater tells of a drop in the course of a flow.
 func (t *Tracer) dropLater(a *attempt, e *probe.Event) {
-	if a == nil {
+	if a == nil || e.Time-a.flow.told < int64(dropTime) {
 		return
 	}
+	a.flow.told = e.Time
 	if !t.limit.take(e.Time) {
 		t.counts.Limited++
 		return
@@ -172,6 +173,11 @@ func (t *Tracer) spansOfB(a *attempt, outcome string, sampled bool, now int64) [
 	top.message(a.in)
 	t.describe(top, a, outcome)
 	t.endpoint(top, a)
+	if t.opt.Ahead != nil {
+		if most, ok := t.opt.Ahead(a.flow.key.Peer); ok {
+			top.number("wgnode.clock.ahead_at_most_ns", most)
+		}
+	}
 	t.prefix(b.add("B3-B4", newSpan(), a.top, at[probe.B3], at[probe.B4]), a)
 	host := b.add("B4-B7", a.host, a.top, at[probe.B4], at[probe.B7])
 	if outcome == outcomeNoAnswer {

@@ -224,3 +224,16 @@ func BenchmarkWanted(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFlow is what one flow costs that is not kept: the events of its packet on one host.
+func BenchmarkFlow(b *testing.B) {
+	f := newFleet(Options{Threshold: ThresholdOf(0)})
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		p := &packet{proto: probe.ProtoUDP, src: netip.MustParseAddrPort("10.1.0.1:5000"),
+			dst: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 8, byte(n >> 8), byte(n)}), uint16(2000+n>>16))}
+		f.a.send(f.hub, p, int64(1e9)+int64(n)*500_000, true)
+		n++
+	}
+}

@@ -19,6 +19,8 @@ const (
 	// just behind it; maxOpenings is how many packets of a flow without an answer are followed.
 	againTime   = 100 * time.Millisecond
 	maxOpenings = 8
+	// dropTime is between two drops of one flow that are told.
+	dropTime = time.Second
 	// idleTime is how long a flow of a protocol without connections may be silent.
 	idleTime = 180 * time.Second
 )
@@ -31,6 +33,9 @@ type Options struct {
 	// Receipt is when a message was received, by the Seq of its event. ok is false if that is not
 	// known any more.
 	Receipt func(seq uint64) (at int64, ok bool)
+	// Ahead, if not nil, is how far this host's clock is ahead of a peer's at most, in nanoseconds. ok
+	// is false if that is not known.
+	Ahead func(probe.PeerID) (most int64, ok bool)
 	// Threshold says which traces are kept though nothing is wrong with them.
 	Threshold Threshold
 	// Anonymize keeps addresses and names out of spans.
@@ -72,6 +77,7 @@ type flow struct {
 	last     int64
 	now      *attempt // the latest
 	openings int      // without an answer
+	told     int64    // when a drop in its course was told last
 }
 
 // attempt is an opening packet of a flow, and its answer.
@@ -126,6 +132,14 @@ func (t *Tracer) Len() int { return len(t.flows) }
 
 // Missed notes how many events were missed in all.
 func (t *Tracer) Missed(n uint64) { t.lost = n }
+
+// Past takes an event of before there was a tracer. Its flow has begun, so that nothing of it is an
+// opening.
+func (t *Tracer) Past(e *probe.Event) {
+	if k, ok := flows.KeyOf(e); ok && e.Kind == probe.KindInner && !e.Dropped() {
+		t.seen.note(&k, e.Time)
+	}
+}
 
 // Event takes one.
 func (t *Tracer) Event(e *probe.Event) {
@@ -268,6 +282,10 @@ func answers(e *probe.Event, a *attempt) bool {
 	if e.ICMPError() {
 		if !e.Undelivered() {
 			return false
+		}
+		if why, ok := e.NodeSays(); ok { // the other node has dropped it
+			a.refused = why.String()
+			return true
 		}
 		typ, code, _ := e.ICMP()
 		a.refused = probe.ICMPReason(e.Proto == probe.ProtoICMPv6, typ, code).String()
