@@ -46,7 +46,7 @@ func (s *Subscription) Rest() []Event {
 			break
 		}
 	}
-	s.release(1<<63 - 1)
+	s.release(noEnd)
 	sortEvents(s.ready)
 	rest := s.ready
 	s.ready = nil

@@ -99,6 +99,19 @@ func (s *Subscription) Close() {
 // Read waits for events and copies at least one into dst, in order of time.
 // The error is ctx's, or [context.Canceled] once the subscription is closed.
 func (s *Subscription) Read(ctx context.Context, dst []Event) (int, error) {
+	return s.readUntil(ctx, dst, noEnd)
+}
+
+// ReadUntil is Read, but for that it returns 0 once all has been read that was recorded up to a
+// time, receipts joined: some hundredths of a second after it, as a rule.
+func (s *Subscription) ReadUntil(ctx context.Context, dst []Event, end time.Time) (int, error) {
+	return s.readUntil(ctx, dst, end.UnixNano())
+}
+
+// noEnd is a time that never comes.
+const noEnd = 1<<63 - 1
+
+func (s *Subscription) readUntil(ctx context.Context, dst []Event, end int64) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -120,7 +133,10 @@ func (s *Subscription) Read(ctx context.Context, dst []Event) (int, error) {
 		if n := s.take(dst, s.until); n > 0 {
 			return n, nil
 		}
-		if idle {
+		if s.until >= end && s.complete(end) {
+			return 0, nil
+		}
+		if idle && end == noEnd {
 			if err := s.sleep(ctx); err != nil {
 				return 0, err
 			}
@@ -161,6 +177,12 @@ func (r *Recorder) wake() {
 		default:
 		}
 	}
+}
+
+// complete reports whether nothing is left that was recorded up to a time, which is that of
+// until or before it.
+func (s *Subscription) complete(end int64) bool {
+	return !s.behind && !slices.ContainsFunc(s.received, func(e Event) bool { return e.Time <= end })
 }
 
 // take copies the ready events up to time until into dst.

@@ -168,7 +168,8 @@ type explanation struct {
 	req     Request
 	started time.Time
 	session *observe.Session
-	settled bool // the verdict was when it was last looked at
+	// stood is what the verdict was when it was last looked at and was settled, else zero.
+	stood place
 	// now is the configuration's file, nil if nothing is to be said of it.
 	now *config.Config
 	// backOf is the address that facts.Back is about.
@@ -194,6 +195,12 @@ type explanation struct {
 	forwardedTo netip.AddrPort
 	// kernel is nil where there is none below.
 	kernel *kernelWatch
+}
+
+// place is what a verdict is about, without its details.
+type place struct {
+	code diagnose.Code
+	at   probe.Checkpoint
 }
 
 // prepare finds out what is known before anything passes.

@@ -38,19 +38,20 @@ func (x *explanation) Add(o *observe.Observation) {
 	}
 }
 
-// Look implements [observe.Policy]. Also of a flow that is seen whole it says so only
-// when it is asked once more.
+// Look implements [observe.Policy]. Where nothing that has yet to happen can change the verdict,
+// what the sources have yet to report still may: then it is another one, and is to be asked about
+// once more.
 func (x *explanation) Look(ctx context.Context) observe.State {
 	x.update(ctx)
-	before := x.settled
-	var v diagnose.Verdict
-	v, x.settled = rules.Judge(x.facts, time.Now())
-	switch {
-	case !x.settled || x.req.Passive && x.facts.Side == probe.SideA && !x.noticed(),
-		x.col.FollowsOld() && time.Since(x.started) < awaitNew:
-		x.settled = false
+	was := x.stood
+	x.stood = place{}
+	v, settled := rules.Judge(x.facts, time.Now())
+	if !settled || x.req.Passive && x.facts.Side == probe.SideA && !x.noticed() ||
+		x.col.FollowsOld() && time.Since(x.started) < awaitNew {
 		return observe.Open
-	case before && x.complete(&v):
+	}
+	x.stood = place{v.Code, v.Checkpoint}
+	if (was == place{} || was == x.stood) && (x.complete(&v) || rules.Ended(x.facts, &v)) {
 		return observe.Complete
 	}
 	return observe.Settled

@@ -25,6 +25,7 @@ type counters struct {
 	files  []*os.File
 	before map[string]uint64 // by name; nil before the first Start
 	to     chan Observation
+	marks  chan int64 // that are asked for; room for one
 	stop   context.CancelFunc
 	done   chan struct{}
 
@@ -53,7 +54,7 @@ const (
 
 // newCounters returns the source for the network namespace of the thread that starts it.
 func newCounters() Source {
-	return &counters{dir: "/proc/thread-self/net", to: make(chan Observation)}
+	return &counters{dir: "/proc/thread-self/net", to: make(chan Observation), marks: make(chan int64, 1)}
 }
 
 // Start begins to count. Which packets are selected makes no difference, so that the
@@ -162,9 +163,11 @@ func (c *counters) watch(ctx context.Context) {
 	defer wait.Stop()
 	var told []evidence.Counter
 	for {
+		var mark int64
 		select {
 		case <-ctx.Done():
 			return
+		case mark = <-c.marks:
 		case <-wait.C:
 			wait.Reset(min(max(countEvery, time.Since(began)/50), countSeldom))
 		}
@@ -173,17 +176,41 @@ func (c *counters) watch(ctx context.Context) {
 			c.miss("what the kernel counts: %v", err)
 			return
 		}
-		risen := c.risen(now)
-		if slices.Equal(risen, told) {
-			continue
-		}
-		select {
-		case c.to <- Observation{Counters: risen}:
+		if risen := c.risen(now); !slices.Equal(risen, told) {
+			if !deliver(ctx, c.to, Observation{Counters: risen}) {
+				return
+			}
 			told = risen
-		case <-ctx.Done():
+		}
+		if mark != 0 && !deliver(ctx, c.to, Observation{mark: mark}) {
 			return
 		}
 	}
+}
+
+// deliver delivers an observation, unless ctx ends first.
+func deliver(ctx context.Context, to chan<- Observation, o Observation) bool {
+	select {
+	case to <- o:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Sync implements [Syncer].
+func (c *counters) Sync(mark int64) bool {
+	if c.stop == nil {
+		return false
+	}
+	select {
+	case <-c.done: // the counters cannot be read
+		return false
+	case <-c.marks: // one that is not waited for any more
+	default:
+	}
+	c.marks <- mark
+	return true
 }
 
 // risen are the counters that are higher than before, by name.

@@ -27,6 +27,8 @@ type listing struct {
 
 	mu     sync.Mutex
 	unseen []string // guarded by mu
+	listed bool     // guarded by mu: what was found is delivered
+	mark   int64    // guarded by mu: that was asked for before that
 }
 
 func newListing() Source { return &listing{list: hooks.List, to: make(chan Observation)} }
@@ -51,16 +53,34 @@ func (a *listing) Start(ctx context.Context, _ Selection) error {
 			a.mu.Lock()
 			a.unseen = append(unseen, untraced(found)...)
 			a.mu.Unlock()
-			if len(found) == 0 {
+			if len(found) > 0 && !deliver(ctx, a.to, Observation{Hooks: found}) {
 				return
 			}
-			select {
-			case a.to <- Observation{Hooks: found}:
-			case <-ctx.Done():
+			if mark := a.end(); mark != 0 {
+				deliver(ctx, a.to, Observation{mark: mark})
 			}
 		}()
 	})
 	return nil
+}
+
+// end notes that what was found is delivered, and returns the mark that is asked for.
+func (a *listing) end() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.listed = true
+	return a.mark
+}
+
+// Sync implements [Syncer].
+func (a *listing) Sync(mark int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.listed || a.done == nil {
+		return false
+	}
+	a.mark = mark
+	return true
 }
 
 // inNamespace returns what runs a function in the calling thread's network namespace, on

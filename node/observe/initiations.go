@@ -25,6 +25,26 @@ type initiations struct {
 	to   chan Observation
 	stop context.CancelFunc // nil: nothing is heard
 	done chan struct{}
+
+	heard heard
+	mu    sync.Mutex
+	file  *os.File // guarded by mu: nil while nothing is heard
+	mark  int64    // guarded by mu: that is asked for, 0 for none
+}
+
+// heard counts what is heard, so that strangers cannot keep the session busy.
+type heard struct {
+	since time.Time
+	n     int
+}
+
+// more reports whether one more may be heard: else it counts as anybody's.
+func (h *heard) more(now time.Time) bool {
+	if now.Sub(h.since) > heardWindow {
+		*h = heard{since: now}
+	}
+	h.n++
+	return h.n <= heardAtMost
 }
 
 func newInitiations() Source { return &initiations{to: make(chan Observation)} }
@@ -43,54 +63,95 @@ func (n *initiations) Start(ctx context.Context, sel Selection) error {
 	}
 	ctx, n.stop = context.WithCancel(ctx)
 	n.done = make(chan struct{})
+	n.mu.Lock()
+	n.file, n.mark = f, 0
+	n.mu.Unlock()
 	go n.read(ctx, f)
 	return nil
 }
 
 func (n *initiations) read(ctx context.Context, f *os.File) {
 	defer close(n.done)
-	closing := sync.OnceFunc(func() { _ = f.Close() }) // nothing was written
+	closing := sync.OnceFunc(func() {
+		n.mu.Lock()
+		n.file = nil
+		n.mu.Unlock()
+		_ = f.Close() // nothing was written
+	})
 	defer closing()
 	defer context.AfterFunc(ctx, closing)() // which ends Read
 	buf := make([]byte, 1<<16)
-	var since time.Time
-	heard := 0
 	for {
 		size, err := f.Read(buf)
-		if errors.Is(err, unix.ENETDOWN) { // a device is gone
-			continue
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = n.drain(ctx, f, buf)
+		} else if err == nil {
+			err = n.take(ctx, buf[:size])
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, unix.ENETDOWN) { // a device is gone
 			if ctx.Err() == nil {
 				n.tell(ctx, Observation{Unseen: fmt.Sprintf("handshakes as they come in are not read any more: %v", err)})
 			}
 			return
 		}
-		msg := initiationOf(buf[:size])
-		if msg == nil {
-			continue
-		}
-		if now := time.Now(); now.Sub(since) > heardWindow {
-			since, heard = now, 0
-		}
-		if heard++; heard > heardAtMost {
-			continue // anybody can send them: the rest count as anybody's
-		}
-		if !n.tell(ctx, Observation{Initiation: bytes.Clone(msg)}) {
-			return
-		}
 	}
 }
 
-// tell delivers an observation, unless it is over first.
-func (n *initiations) tell(ctx context.Context, o Observation) bool {
-	select {
-	case n.to <- o:
-		return true
-	case <-ctx.Done():
+// take delivers the initiation in a packet, if there is one.
+func (n *initiations) take(ctx context.Context, packet []byte) error {
+	msg := initiationOf(packet)
+	if msg == nil || !n.heard.more(time.Now()) || n.tell(ctx, Observation{Initiation: bytes.Clone(msg)}) {
+		return nil
+	}
+	return ctx.Err()
+}
+
+// drain delivers what has come in up to now, and the mark that was asked for.
+func (n *initiations) drain(ctx context.Context, f *os.File, buf []byte) error {
+	n.mu.Lock()
+	mark := n.mark
+	n.mark = 0
+	err := f.SetReadDeadline(time.Time{})
+	n.mu.Unlock()
+	raw, err2 := f.SyscallConn()
+	if err = errors.Join(err, err2); err != nil {
+		return err
+	}
+	for err == nil {
+		var size int
+		failed := raw.Read(func(fd uintptr) bool {
+			size, err = unix.Read(int(fd), buf) // which does not wait
+			return true
+		})
+		switch err = errors.Join(err, failed); {
+		case err == nil:
+			err = n.take(ctx, buf[:size])
+		case errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.EINTR):
+			err = nil
+		}
+	}
+	if !errors.Is(err, unix.EAGAIN) {
+		return err
+	}
+	if mark != 0 && !n.tell(ctx, Observation{mark: mark}) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Sync implements [Syncer].
+func (n *initiations) Sync(mark int64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.file == nil {
 		return false
 	}
+	n.mark = mark
+	return n.file.SetReadDeadline(time.Now()) == nil // which ends Read
 }
+
+// tell delivers an observation, unless it is over first.
+func (n *initiations) tell(ctx context.Context, o Observation) bool { return deliver(ctx, n.to, o) }
 
 // How many messages are heard in a time at most.
 const (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -45,46 +44,43 @@ func (r *recorder) Start(ctx context.Context, _ Selection) error {
 	return nil
 }
 
-const (
-	eventsAtOnce = 256 // in one observation, at most
-	// joinTime is how long what has come to the recorder may take to be handed out in order, with
-	// what was in each message.
-	joinTime = 150 * time.Millisecond
-)
+// eventsAtOnce are in one observation at most.
+const eventsAtOnce = 256
 
 func (r *recorder) read(ctx context.Context) {
 	defer close(r.done)
 	for {
 		mark, reading, cancel := r.asked(ctx)
+		read := r.sub.Read
 		if mark != 0 {
-			r.settled(ctx)
-			reading, cancel = context.WithTimeout(ctx, joinTime)
-		}
-		for {
-			buf := make([]probe.Event, eventsAtOnce)
-			n, err := r.sub.Read(reading, buf)
-			if err != nil {
-				break
+			if r.settle != nil {
+				r.settled(ctx)
 			}
-			if !r.deliver(ctx, Observation{Events: buf[:n]}) {
-				break
-			}
+			end := time.Now()
+			read = func(ctx context.Context, buf []probe.Event) (int, error) { return r.sub.ReadUntil(ctx, buf, end) }
+			reading, cancel = context.WithTimeout(ctx, syncTime)
 		}
-		over := reading.Err() == nil // the subscription has ended
+		over := r.deliverAll(ctx, reading, read)
 		cancel()
-		if over || ctx.Err() != nil {
+		if over || mark != 0 && !r.deliver(ctx, Observation{mark: mark}) {
 			return
 		}
-		if mark == 0 {
-			continue
-		}
-		for some := range slices.Chunk(r.sub.Rest(), eventsAtOnce) {
-			if !r.deliver(ctx, Observation{Events: some}) {
-				return
-			}
-		}
-		if !r.deliver(ctx, Observation{mark: mark}) {
-			return
+	}
+}
+
+// deliverAll delivers what is read until reading ends, or nothing more is to be read, and reports
+// whether the source is over.
+func (r *recorder) deliverAll(ctx, reading context.Context, read func(context.Context, []probe.Event) (int, error)) (over bool) {
+	for {
+		buf := make([]probe.Event, eventsAtOnce)
+		n, err := read(reading, buf)
+		switch {
+		case err != nil:
+			return reading.Err() == nil || ctx.Err() != nil // else the subscription has ended
+		case n == 0:
+			return false
+		case !r.deliver(ctx, Observation{Events: buf[:n]}):
+			return true
 		}
 	}
 }
@@ -123,7 +119,7 @@ func (r *recorder) settled(ctx context.Context) {
 
 // Sync implements [Syncer].
 func (r *recorder) Sync(mark int64) bool {
-	if r.settle == nil || r.stop == nil {
+	if r.stop == nil {
 		return false
 	}
 	r.mu.Lock()

@@ -125,7 +125,10 @@ func (s *Session) Run(ctx context.Context, p Policy) {
 		case Settled:
 			if until.IsZero() {
 				until = time.Now().Add(s.linger)
-			} else if time.Now().After(until) && s.synced() {
+			}
+			if !time.Now().After(until) {
+				s.round.over()
+			} else if s.synced() {
 				return
 			}
 		}
