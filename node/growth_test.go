@@ -74,6 +74,24 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// BenchmarkExplain is an explanation on a node with one peer, and on one with many: what it takes
+// longer there is what a user waits for who asks about one of them.
+func BenchmarkExplain(b *testing.B) {
+	for _, peers := range []int{1, 10_000} {
+		h := newHub(b, peers)
+		b.Run(fmt.Sprint(peers), func(b *testing.B) {
+			before := processTime(b)
+			for b.Loop() {
+				req := explain.Request{Target: netip.MustParseAddrPort("10.0.0.1:80")}
+				if r, err := explain.Explain(b.Context(), h.Subject(), req); err != nil || r.Verdict.Code != diagnose.NoEndpoint {
+					b.Fatalf("%+v, %v", r, err)
+				}
+			}
+			b.ReportMetric(float64((processTime(b)-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
 // hub is a node with many peers that have never been heard of.
 type hub struct {
 	*stackNode

@@ -10,13 +10,13 @@ import (
 
 // Ended reports whether the facts have the end of the packet that a verdict is about, so that
 // nothing which has yet to happen says more of it: the verdict is certain, and this host's kernel
-// has dropped the packet where the verdict says, or the probe is over. Other verdicts may rest on what a
-// packet will meet, or on what others say of it, who may say more.
+// has dropped the packet where the verdict says, or the tunnel has dropped it, or the probe is over.
+// Other verdicts may rest on what a packet will meet, or on what others say of it, who may say more.
 func Ended(f *diagnose.Facts, v *diagnose.Verdict) bool {
 	if !v.Certain || v.Healthy() || f.Flow == nil {
 		return false
 	}
-	if f.Flow.Probe.Sent && f.Flow.Probe.Done {
+	if f.Flow.Dropped != nil || f.Flow.Probe.Sent && f.Flow.Probe.Done {
 		return true
 	}
 	dropped := func(k *evidence.KernelEvidence) bool {

@@ -16,7 +16,7 @@ func probed(s *story, p diagnose.Probe) *story {
 }
 
 func nowhere() *story {
-	s := tell(probe.SideA).asks()
+	s := tell(probe.SideA)
 	s.Peer.Endpoint, s.Peer.Written = netip.AddrPort{}, ""
 	return s
 }
@@ -41,6 +41,7 @@ func TestEnded(t *testing.T) {
 		{"a hint", tell(probe.SideA).kernel(evidence.ToTunnel, dropped("TC_EGRESS", "elsewhere", hint)), false},
 		{"behind the tunnel", tell(probe.SideB).comesIn().kernel(evidence.FromTunnel, dropped("TC_INGRESS", "__netif_receive_skb_core")), true},
 		{"a drop elsewhere", nowhere().kernel(evidence.FromTunnel, dropped("TC_INGRESS", "__netif_receive_skb_core")), false},
+		{"the tunnel's own drop", nowhere().enters(bob, probe.NoEndpoint), true},
 		{"a route alone", astray(diagnose.Probe{Sent: true}), false},
 		{"refused at once", astray(diagnose.Probe{Sent: true, Done: true, Errno: syscall.ENETUNREACH}), true},
 		{"answered", probed(tell(probe.SideA), diagnose.Probe{Sent: true, Done: true, Answered: true}), false},
