@@ -62,6 +62,7 @@ func full() evidence.Observations {
 	} {
 		t.Packet, t.Incomplete = "udp 192.0.2.1:51820 > 192.0.2.2:51820, 124 bytes", true
 		t.Whose, t.Peer, t.Sender = evidence.Secret, "alice", 7
+		t.Own = &evidence.Times{At: t.At, DataAt: t.DataAt}
 		t.Visits = []evidence.Visit{{Hook: "output", Chain: "inet filter output", Verdict: "accept", Lines: []string{"output handle 7: accept"}}}
 		t.Held = &evidence.Held{Hook: "output", By: "handle 8: queue", How: "queued"}
 		t.Drop.Owner = "ufw"
@@ -218,6 +219,11 @@ func TestHinted(t *testing.T) {
 }
 
 // A drop that proves something is not forgotten for one that does not.
+func ofData(d evidence.KernelDrop) evidence.KernelDrop {
+	d.Data = true
+	return d
+}
+
 func TestAddDrop(t *testing.T) {
 	proof := evidence.KernelDrop{Reason: "TC_INGRESS", Place: "__netif_receive_skb_core", Count: 1}
 	hint, claimed := proof, proof
@@ -237,7 +243,12 @@ func TestAddDrop(t *testing.T) {
 		{"hint after usual", []evidence.KernelDrop{usual, hint}, hint},
 		{"anybody's after proof", []evidence.KernelDrop{proof, claimed}, proof},
 		{"anybody's", []evidence.KernelDrop{hint, claimed},
+			evidence.KernelDrop{Reason: proof.Reason, Place: proof.Place, Count: 1, Claimed: true}},
+		{"anybody's, twice", []evidence.KernelDrop{claimed, claimed},
 			evidence.KernelDrop{Reason: proof.Reason, Place: proof.Place, Count: 2, Claimed: true}},
+		{"proof after anybody's", []evidence.KernelDrop{ofData(claimed), proof}, proof},
+		{"data, then a handshake", []evidence.KernelDrop{ofData(proof), proof},
+			evidence.KernelDrop{Reason: proof.Reason, Place: proof.Place, Count: 2, Data: true}},
 	} {
 		var p evidence.Traversal
 		for _, d := range test.drops {

@@ -98,13 +98,14 @@ func (t *Traversal) Hinted(works bool) string {
 }
 
 // AddDrop takes one more into account. One that proves something counts more than a later
-// hint, or one that may be anybody's, and every hint more than one that is usual.
+// hint, or one that may be anybody's, and every hint more than one that is usual. What is
+// anybody's is not counted with what is not.
 func (t *Traversal) AddDrop(next KernelDrop) {
 	was := t.KernelDrop
 	if was != nil && (!was.Hint && (next.Hint || next.Claimed && !was.Claimed) || !was.Usual && next.Usual) {
 		return
 	}
-	if was != nil && was.Reason == next.Reason && was.Place == next.Place {
+	if was != nil && was.Reason == next.Reason && was.Place == next.Place && was.Claimed == next.Claimed {
 		next.Count += was.Count
 		next.Data = next.Data || was.Data // where data was lost, what was lost is more than a handshake
 	}

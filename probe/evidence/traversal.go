@@ -16,6 +16,9 @@ type Traversal struct {
 	// a handshake by its length.
 	At     time.Time `json:"at,omitzero"`
 	DataAt time.Time `json:"data_at,omitzero"`
+	// Own are the same of those that are known to be the peer's, where anybody could have sent
+	// others; nil if nobody has.
+	Own *Times `json:"own,omitempty"`
 	// Src and Dst are as the packet was first seen.
 	Src netip.AddrPort `json:"src,omitzero"`
 	Dst netip.AddrPort `json:"dst,omitzero"`
@@ -84,6 +87,21 @@ type Traversal struct {
 	Proxy *Proxy `json:"proxy,omitempty"`
 }
 
+// Times are when packets came by: the latest, and the latest that is no message of a handshake.
+type Times struct {
+	At     time.Time `json:"at"`
+	DataAt time.Time `json:"data_at,omitzero"`
+}
+
+// Times are those of the packets that everything else is of: others that anybody could have sent
+// came by later, perhaps.
+func (t *Traversal) Times() Times {
+	if t.Own != nil {
+		return *t.Own
+	}
+	return Times{t.At, t.DataAt}
+}
+
 // Claimed reports whether anybody could have sent the packet.
 func (t *Traversal) Claimed() bool { return t.Whose == Claimed }
 
@@ -95,17 +113,26 @@ func (t *Traversal) Add(next *Traversal) {
 	switch {
 	case next.Claimed() && was.Packets > 0 && !was.Claimed():
 		t.Packets += next.Packets
+		if t.Own == nil {
+			t.Own = &Times{t.At, t.DataAt}
+		}
 		t.At = next.At
 		if !next.DataAt.IsZero() {
 			t.DataAt = next.DataAt
 		}
 		return
 	case was.Claimed() && !next.Claimed():
-		was = Traversal{Packets: was.Packets, DataAt: was.DataAt, KernelDrop: was.KernelDrop}
+		was = Traversal{Packets: was.Packets, DataAt: was.DataAt, KernelDrop: was.KernelDrop, Own: &Times{}}
 	}
 	*t = *next
 	t.Packets += was.Packets
 	t.KernelDrop = was.KernelDrop
+	if was.Own != nil {
+		t.Own = &Times{t.At, t.DataAt}
+		if t.DataAt.IsZero() {
+			t.Own.DataAt = was.Own.DataAt
+		}
+	}
 	if t.DataAt.IsZero() {
 		t.DataAt = was.DataAt
 	}

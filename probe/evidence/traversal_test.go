@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/wgnode/wgnode/probe/evidence"
 )
@@ -33,10 +34,42 @@ func TestClaimedTraversals(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
-	var got evidence.Traversal
-	got.Add(&own)
-	got.Add(&claimed)
-	if got.At != claimed.At {
-		t.Errorf("the latest came at %s, not at %s", claimed.At, got.At)
+}
+
+// When packets came by is known of all, for who asks whether any did, and of the peer's alone.
+func TestTimes(t *testing.T) {
+	at := func(n int, data bool, whose evidence.Known) (one evidence.Traversal) {
+		one = evidence.Traversal{Packets: 1, At: noon.Add(time.Duration(n)), Whose: whose}
+		if data {
+			one.DataAt = one.At
+		}
+		return one
+	}
+	for _, c := range []struct {
+		name         string
+		all          []evidence.Traversal
+		own, ownData int // 0: never
+		any, anyData int
+	}{
+		{"the peer's", []evidence.Traversal{at(1, true, evidence.Secret), at(2, false, evidence.Authenticated)}, 2, 1, 2, 1},
+		{"then anybody's", []evidence.Traversal{at(1, false, evidence.Authenticated), at(2, true, evidence.Claimed)}, 1, 0, 2, 2},
+		{"anybody's first", []evidence.Traversal{at(1, true, evidence.Claimed), at(2, false, evidence.Authenticated)}, 2, 0, 2, 1},
+		{"in turn", []evidence.Traversal{at(1, true, evidence.Secret), at(2, true, evidence.Claimed), at(3, false, evidence.Secret),
+			at(4, true, evidence.Claimed)}, 3, 1, 4, 4},
+		{"anybody's alone", []evidence.Traversal{at(1, true, evidence.Claimed), at(2, false, evidence.Claimed)}, 2, 1, 2, 1},
+	} {
+		var got evidence.Traversal
+		for i := range c.all {
+			got.Add(&c.all[i])
+		}
+		when := func(n int) time.Time {
+			if n == 0 {
+				return time.Time{}
+			}
+			return noon.Add(time.Duration(n))
+		}
+		if own := got.Times(); own != (evidence.Times{At: when(c.own), DataAt: when(c.ownData)}) || got.At != when(c.any) || got.DataAt != when(c.anyData) {
+			t.Errorf("%s: %+v, of all %s, %s", c.name, own, got.At, got.DataAt)
+		}
 	}
 }

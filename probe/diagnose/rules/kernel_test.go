@@ -298,6 +298,14 @@ func TestCallsDroppedBesideSession(t *testing.T) {
 	}{
 		{"dropped, and silent", 2 * time.Second, 20 * time.Second, drop, diagnose.UnderlayInputFirewall},
 		{"dropped, and heard since", 2 * time.Second, time.Second, drop, diagnose.Healthy},
+		{"and others send in its name", 2 * time.Second, time.Second, func(p *evidence.Traversal) {
+			drop(p)
+			p.Add(&evidence.Traversal{Packets: 1, At: now, DataAt: now, Whose: evidence.Claimed})
+		}, diagnose.Healthy},
+		{"others send data in the name of one that is silent", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) {
+			drop(p)
+			p.Add(&evidence.Traversal{Packets: 1, At: now, DataAt: now, Whose: evidence.Claimed})
+		}, diagnose.UnderlayInputFirewall},
 		{"data dropped", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) { p.Drop = ofData(aDrop("input")) }, diagnose.Healthy},
 		{"dropped by the kernel's account", 2 * time.Second, 20 * time.Second, func(p *evidence.Traversal) {
 			p.KernelDrop = dropped("NETFILTER_DROP", "nf_hook_slow").KernelDrop

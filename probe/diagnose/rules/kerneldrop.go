@@ -232,7 +232,7 @@ func (f facts) awaitsTrace(on evidence.Segment, d *evidence.KernelDrop, now time
 	p, since := f.Kernel.On(on), now.Sub(d.At)
 	ended := p.Passed != "" || p.Lost != ""            // its walk may still go on
 	apart := d.Hook == "ingress" || d.Hook == "egress" // of a device or a bridge: those are walks of their own
-	shown := p.Packets > 0 && !p.Incomplete && ended && !apart && !p.At.Before(d.At.Add(-slack))
+	shown := p.Packets > 0 && !p.Incomplete && ended && !apart && !p.Times().At.Before(d.At.Add(-slack))
 	return !shown && (since < traceTime && d.Count == 1 || since < traceSlack)
 }
 

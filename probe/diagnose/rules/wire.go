@@ -59,7 +59,10 @@ func (f facts) arrived() bool {
 }
 
 // latestIsData reports whether the latest packet is no message of a handshake.
-func latestIsData(p *evidence.Traversal) bool { return !p.DataAt.IsZero() && !p.DataAt.Before(p.At) }
+func latestIsData(p *evidence.Traversal) bool {
+	t := p.Times()
+	return !t.DataAt.IsZero() && !t.DataAt.Before(t.At)
+}
 
 // wireInDropped: the peer's encrypted packets arrive, and this host drops them.
 func (f facts) wireInDropped(now time.Time) *ruling { return f.proven(f.droppedIn(now)) }
@@ -81,7 +84,7 @@ func (f facts) proven(r *ruling) *ruling {
 
 func (f facts) droppedIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
-	if p.Drop == nil || f.worksIn(p.Drop.Data, p.At) || f.arrived() {
+	if p.Drop == nil || f.worksIn(p.Drop.Data, p.Times().At) || f.arrived() {
 		return nil
 	}
 	v := dropVerdict(diagnose.UnderlayInputFirewall, f.missedAt(p.Drop.Data, now), p.Drop, fmt.Sprintf("encrypted packets from %s", p.Src))
@@ -111,8 +114,8 @@ func (f facts) wireInRefused(now time.Time) *ruling { return f.proven(f.refusedI
 
 func (f facts) refusedIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
-	data := latestIsData(p)
-	if p.Passed != "input" || p.Drop != nil || f.worksIn(data || now.Sub(p.At) < answerTime, p.At) {
+	data, at := latestIsData(p), p.Times().At
+	if p.Passed != "input" || p.Drop != nil || f.worksIn(data || now.Sub(at) < answerTime, at) {
 		return nil
 	}
 	if f.arrived() {
@@ -132,8 +135,8 @@ func (f facts) wireInFiltered(now time.Time) *ruling { return f.proven(f.filtere
 
 func (f facts) filteredIn(now time.Time) *ruling {
 	p := f.Kernel.On(evidence.FromWire)
-	data := latestIsData(p)
-	if f.worksIn(data || now.Sub(p.At) < answerTime, p.At) {
+	data, came := latestIsData(p), p.Times().At
+	if f.worksIn(data || now.Sub(came) < answerTime, came) {
 		return nil
 	}
 	at := f.missedAt(data, now)
