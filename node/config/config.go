@@ -140,6 +140,8 @@ type Metrics struct {
 	Listen Listen
 	// Hosts are names under which it may be asked besides those of loopback.
 	Hosts []string
+	// WebConfig is the file that says who may ask, "" for whoever can on this host.
+	WebConfig string
 
 	line int // of its key; 0 if it came from no file
 }

@@ -17,6 +17,7 @@ func TestListen(t *testing.T) {
 		{text: "192.168.1.1:9586", fails: "is not a loopback address"},
 		{text: "[::]:9586", fails: "is not a loopback address"},
 		{text: "[fe80::1%eth0]:9586", fails: "is not a loopback address"},
+		{text: "[::1%lo]:9586", fails: "is a loopback address with a zone"},
 		{text: ":9586", fails: "is none of 127.0.0.1:PORT"},
 		{text: "localhost:9586", fails: "is none of 127.0.0.1:PORT"},
 		{text: "127.0.0.1", fails: "is none of 127.0.0.1:PORT"},
@@ -40,6 +41,12 @@ func TestListen(t *testing.T) {
 	// Of a flag, a path has no folder to be relative to.
 	if _, err := ParseListen("unix:x"); err == nil {
 		t.Error("a relative path was taken")
+	}
+	// Others may ask where a file says who they are.
+	const guarded = "[interface]\n[metrics]\nweb_config = \"web.yml\"\nlisten = \"[::]:9586\""
+	if c, err := ParseTOML(strings.NewReader(guarded), "/etc/wireguard/wg0.toml"); err != nil || !c.Metrics.Listen.Beyond() ||
+		c.Metrics.WebConfig != "/etc/wireguard/web.yml" {
+		t.Errorf("%+v, %v", c, err)
 	}
 	if l := (Listen{}); !l.IsZero() || l.String() != "" {
 		t.Errorf("nowhere is %q", l)

@@ -48,6 +48,7 @@ var defaults = map[string]string{
 	"telemetry ca_file":                "those that the system trusts",
 	"telemetry sample":                 "`1%`",
 	"telemetry anonymize":              "`false`",
+	"metrics web_config":               "open to all local users",
 	"peer name":                        "the beginning of the public key",
 	"peer preshared_key":               "",
 	"peer preshared_key_file":          "",

@@ -142,8 +142,10 @@ var tomlTables = append([]tomlTable{{}, {
 	keys: []tomlKey{
 		{name: "listen", kind: aString, set: (*parser).setMetricsListen},
 		{name: "hosts", kind: aList, set: (*parser).addMetricsHost},
+		{name: "web_config", kind: aString, set: (*parser).setMetricsWebConfig},
 	},
 	required: []string{"listen"},
+	end:      (*parser).endMetrics,
 }, {
 	name: "peer", many: true, peers: true, stack: StackUses, reload: ReloadDevice,
 	begin: (*parser).beginPeer,

@@ -22,6 +22,7 @@ func (c *Config) WriteTOML(w io.Writer) error {
 		t.line("\n[metrics]")
 		t.text("listen", l.String())
 		t.list("hosts", c.Metrics.Hosts)
+		t.text("web_config", c.Metrics.WebConfig)
 	}
 	t.telemetry(&c.Telemetry)
 	for n := range c.Peers {
