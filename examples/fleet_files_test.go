@@ -289,7 +289,8 @@ func TestFleetUnits(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "wgnode-stack@.service"), []byte(unit), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out := tool(t, "systemd-analyze", "verify", "--man=no", filepath.Join(dir, "wgnode-stack@.service")); strings.Contains(out, "wgnode-stack") {
+	out := tool(t, "systemd-analyze", "verify", "--man=no", filepath.Join(dir, "wgnode-stack@.service"))
+	if strings.Contains(out, "wgnode-stack") {
 		t.Errorf("systemd complains: %s", out)
 	}
 	absolute, err := filepath.Abs("fleet/systemd")

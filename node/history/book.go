@@ -36,8 +36,12 @@ const sessionLife = 180 * time.Second
 
 // Book is the history file of one tunnel, open to be written. It is not safe for concurrent use.
 type Book struct {
+	// Tell, if not nil, is called with each line about a peer once it is noted, and with the line about
+	// that peer before it, nil if there is none.
+	Tell func(line, before *timeline.Line)
+
 	path, old string
-	file      *os.File
+	file      *os.File // nil: nothing is written
 	size      int64
 	last      map[key.Public]timeline.Line // what was said last of each peer
 }
@@ -67,6 +71,9 @@ func Create(dir, name string, at time.Time) (*Book, error) {
 	}
 	return b, nil
 }
+
+// Unwritten returns a book that is in memory alone, for [Book.Tell].
+func Unwritten() *Book { return &Book{last: make(map[key.Public]timeline.Line)} }
 
 func (b *Book) open() error {
 	f, err := safefile.Append(b.path, 0o600)
@@ -139,6 +146,13 @@ func (b *Book) Note(at time.Time, peers []diagnose.PeerReport) error {
 		return err
 	}
 	for _, l := range news {
+		if b.Tell != nil {
+			var before *timeline.Line
+			if old, known := b.last[l.Peer]; known {
+				before = &old
+			}
+			b.Tell(&l, before)
+		}
 		if l.What == timeline.Removed {
 			delete(b.last, l.Peer)
 		} else {
@@ -178,6 +192,9 @@ func cut(s string) string {
 
 // Close notes that the node has stopped at a time.
 func (b *Book) Close(at time.Time) error {
+	if b.file == nil {
+		return nil
+	}
 	return errors.Join(b.write(timeline.Line{At: at, What: timeline.Stopped}), b.file.Close())
 }
 
@@ -190,6 +207,9 @@ func (b *Book) write(lines ...timeline.Line) error {
 		if err := enc.Encode(&lines[i]); err != nil {
 			return fmt.Errorf("write history: %w", err)
 		}
+	}
+	if b.file == nil {
+		return nil
 	}
 	n, err := b.file.Write(text.Bytes())
 	if err != nil {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,30 @@ func TestFailuresAreCounted(t *testing.T) {
 	ended, _ := read(t, dir, 0, 60)
 	if ended[0].Failing != 8*time.Minute || ended[0].Now() != nil {
 		t.Errorf("after the end it fails for %v", ended[0].Failing)
+	}
+}
+
+// Who wants to be told is told each line once, with the one before it, also where nothing is written.
+func TestTells(t *testing.T) {
+	b := Unwritten()
+	var told []string
+	b.Tell = func(line, before *timeline.Line) {
+		was := diagnose.State("none")
+		if before != nil {
+			was = before.State
+		}
+		told = append(told, fmt.Sprintf("%s %s %s, was %s", line.What, line.Name, line.State, was))
+	}
+	note(t, b, 1, report(hub, "hub", diagnose.StateUp, diagnose.Healthy))
+	note(t, b, 2, report(hub, "hub", diagnose.StateUp, diagnose.Healthy))
+	note(t, b, 3, report(hub, "hub", diagnose.StateFailing, diagnose.NoResponse))
+	note(t, b, 4)
+	want := []string{"peer hub up, was none", "peer hub failing, was up", "removed hub , was failing"}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Error(diff)
+	}
+	if err := b.Close(at(5)); err != nil {
+		t.Error(err)
 	}
 }
 

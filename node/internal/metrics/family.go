@@ -129,11 +129,20 @@ func (s *scraped) Gather() ([]*dto.MetricFamily, error) {
 // and 200 MB. A test holds what is answered against what a registry has. At most limit are
 // answered at a time.
 func Handler(c *Collector, v *Verdicts, others []prometheus.Collector, limit int) (http.Handler, error) {
+	all, err := Gatherer(c, v, others)
+	if err != nil {
+		return nil, err
+	}
+	return promhttp.HandlerFor(all, promhttp.HandlerOpts{MaxRequestsInFlight: limit}), nil
+}
+
+// Gatherer has what [Handler] answers.
+func Gatherer(c *Collector, v *Verdicts, others []prometheus.Collector) (prometheus.Gatherer, error) {
 	rest := prometheus.NewRegistry()
 	for _, o := range others {
 		if err := rest.Register(o); err != nil {
 			return nil, err
 		}
 	}
-	return promhttp.HandlerFor(&scraped{c, v, rest}, promhttp.HandlerOpts{MaxRequestsInFlight: limit}), nil
+	return &scraped{c, v, rest}, nil
 }

@@ -168,7 +168,8 @@ func TestOthersFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Read(path)
-		if doubt, _ := errors.AsType[*safefile.Untrusted](err); err == nil || !strings.Contains(err.Error(), c.want) || c.want == "" && doubt == nil {
+		doubt, _ := errors.AsType[*safefile.Untrusted](err)
+		if err == nil || !strings.Contains(err.Error(), c.want) || c.want == "" && doubt == nil {
 			t.Errorf("%s, mode %o: %v", c.file, c.mode, err)
 		}
 		if err := os.Chmod(name, 0o600); err != nil {
