@@ -14,6 +14,7 @@ import (
 // VerdictsTopic is the topic of help that lists all codes.
 const VerdictsTopic = "verdicts"
 
+// KnownCode is the code of a verdict that a word is, in whatever case.
 func KnownCode(word string) (diagnose.Code, bool) {
 	code := diagnose.Code(strings.ToLower(word))
 	_, ok := code.Doc()

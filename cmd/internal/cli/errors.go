@@ -17,6 +17,7 @@ import (
 	"github.com/wgnode/wgnode/probe/harmless"
 )
 
+// Exit statuses: of what could not be done, and of a wrong command line.
 const (
 	StatusFailed = 1
 	statusUsage  = 2

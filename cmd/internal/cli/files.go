@@ -4,6 +4,7 @@ import (
 	"os"
 )
 
+// FileExists reports whether something is at a path, as far as this user can see.
 func FileExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/probe/render"
 )
 
+// Warn prints a line beside the output of cmd: what is worth knowing, and is no error.
 func Warn(cmd *cobra.Command, format string, args ...any) error {
 	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "wgnode: %s\n", harmless.Line(fmt.Sprintf(format, args...))); err != nil {
 		return fmt.Errorf("warn: %w", err)
@@ -21,6 +22,7 @@ func Warn(cmd *cobra.Command, format string, args ...any) error {
 	return nil
 }
 
+// PrintReport prints a report as JSON, or has text print it for people.
 func PrintReport(cmd *cobra.Command, report any, asJSON bool, text func() error) error {
 	if !asJSON {
 		return text()

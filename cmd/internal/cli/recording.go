@@ -10,6 +10,7 @@ import (
 	"github.com/wgnode/wgnode/probe/recording"
 )
 
+// ErrFileAndName: a recording and a running node were both given.
 var ErrFileAndName = errors.New("-r replaces NAME and flags that are about a running node")
 
 // ReadFlag gives a command the flag -r.

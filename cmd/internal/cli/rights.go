@@ -14,6 +14,7 @@ import (
 	"github.com/wgnode/wgnode/node/config"
 )
 
+// AsRoot is the hint that the same command needs root.
 func AsRoot(cmd *cobra.Command) string { return "run it as root: sudo " + CommandOf(cmd) }
 
 // CommandOf is the command line of cmd, for a shell.
@@ -42,24 +43,24 @@ func BecomeRoot(cmd *cobra.Command) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	if sudo, ok := FindSudo(); ok {
-		return RunSudo(sudo)
+	if tried, err := ThroughSudo(); tried {
+		return err
 	}
 	return WithHint(fmt.Errorf("%s must be run as root", cmd.CommandPath()), AsRoot(cmd))
 }
 
-func FindSudo() (path string, ok bool) {
-	path, err := exec.LookPath("sudo")
-	return path, err == nil && term.IsTerminal(int(os.Stdin.Fd()))
-}
-
-// RunSudo returns only if it fails.
-func RunSudo(sudo string) error {
+// ThroughSudo begins this program again through sudo, where there is sudo and somebody to ask for
+// a password. If so it returns only if that fails.
+func ThroughSudo() (tried bool, err error) {
+	sudo, err := exec.LookPath("sudo")
+	if err != nil || !term.IsTerminal(int(os.Stdin.Fd())) {
+		return false, nil
+	}
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+		return true, fmt.Errorf("find this program: %w", err)
 	}
 	prompt := "wgnode must be run as root. Please enter the password for %u to continue: "
 	args := append([]string{"sudo", "-p", prompt, "--", self}, os.Args[1:]...)
-	return fmt.Errorf("run sudo: %w", syscall.Exec(sudo, args, os.Environ()))
+	return true, fmt.Errorf("run sudo: %w", syscall.Exec(sudo, args, os.Environ()))
 }

@@ -28,6 +28,7 @@ func (e *usageError) Unwrap() error { return e.err }
 // that watches a tunnel must not take its own slip for the tunnel's.
 const StatusIsVerdict = "status-is-verdict"
 
+// NewUsageError is err as one of wrong usage of cmd, with the hint where its usage is shown.
 func NewUsageError(cmd *cobra.Command, err error) error {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return err // a name that does not resolve is not wrong usage

@@ -19,6 +19,7 @@ import (
 // LogFlags say where a node's log goes, and what.
 type LogFlags struct{ file, level, format string }
 
+// Add gives cmd these flags.
 func (f *LogFlags) Add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.file, "log", "", "append the log to `FILE`")
 	cmd.Flags().StringVar(&f.level, "log-level", "info",

@@ -25,8 +25,8 @@ func needInterface(cmd *cobra.Command, args []string, dryRun bool) error {
 	}
 	var err error
 	if os.Geteuid() != 0 {
-		if sudo, ok := cli.FindSudo(); ok {
-			return cli.RunSudo(sudo)
+		if tried, err := cli.ThroughSudo(); tried {
+			return err
 		}
 		err = fmt.Errorf("%s must be run as root", cmd.CommandPath())
 	}

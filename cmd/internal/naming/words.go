@@ -18,6 +18,7 @@ import (
 // A word on the command line names the same node for every command. What it means
 // to up is the measure: the name of an interface, the path of a file, or no word.
 
+// ErrNotInterface: a word can be the name of no tunnel.
 var ErrNotInterface = errors.New("neither an interface nor the path of a .conf named after one, nor of a .toml; " +
 	"the name of an interface is at most 15 letters, digits and _=+.-")
 
@@ -179,6 +180,7 @@ func (e *SeveralError) Error() string {
 	return "more than one tunnel is running; choose one: " + strings.Join(e.Names, ", ")
 }
 
+// BeganNames are the names of nodes that have begun.
 func BeganNames(began []running.Beginning) []string {
 	var names []string
 	for _, b := range began {
