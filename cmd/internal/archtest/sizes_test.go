@@ -15,7 +15,26 @@ const (
 	linesOfFile     = 400
 	linesOfFunction = 80
 	lengthOfLine    = 140
+	filesOfRoom     = 20 // without tests
 )
+
+// crowded are the rooms that have more files than that, until they are taken apart.
+var crowded = []string{"node", "node/config", "node/explain", "node/plan", "probe", "probe/diagnose/rules"}
+
+// A room has so few files that one knows where to look.
+func TestFilesOfRooms(t *testing.T) {
+	files := make(map[string]int)
+	for _, f := range theSource(t).files {
+		if !f.test() {
+			files[f.room()]++
+		}
+	}
+	for room, n := range files {
+		if n > filesOfRoom && !slices.Contains(crowded, room) {
+			t.Errorf("%s has %d files, more than %d: what of it is a subject of its own?", room, n, filesOfRoom)
+		}
+	}
+}
 
 // Files are short, functions are, and lines fit on a screen beside another file.
 func TestSizes(t *testing.T) {
