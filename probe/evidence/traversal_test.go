@@ -68,7 +68,8 @@ func TestTimes(t *testing.T) {
 			}
 			return noon.Add(time.Duration(n))
 		}
-		if own := got.Times(); own != (evidence.Times{At: when(c.own), DataAt: when(c.ownData)}) || got.At != when(c.any) || got.DataAt != when(c.anyData) {
+		want := evidence.Times{At: when(c.own), DataAt: when(c.ownData)}
+		if own := got.Times(); own != want || got.At != when(c.any) || got.DataAt != when(c.anyData) {
 			t.Errorf("%s: %+v, of all %s, %s", c.name, own, got.At, got.DataAt)
 		}
 	}
