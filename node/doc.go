@@ -46,4 +46,18 @@
 // stay as they are. With [Options.MakeLink] somebody else makes the interface, as
 // package confine does for a command that is to have no other. [StartDevice] makes
 // a bare device that others configure, as wireguard-go does.
+//
+// # Rooms
+//
+// What a program that embeds a node needs is here. What serves, watches and undoes stands in rooms
+// of its own, which know no Node: package running finds nodes and asks them, package teardown takes
+// them down from outside, package save writes down what they do, package guard keeps their firewall,
+// package exporter serves their health, package kernelnode serves devices of the kernel's as nodes
+// are served. What only a node uses is below node/internal.
+//
+// # What is kept
+//
+// What this package exports, and config, tunnel, tunnel/netstack, probe and some of what is below
+// probe, is listed in cmd/internal/archtest/testdata/api.txt, and a test holds it to that. See
+// docs/embedding.md.
 package node
