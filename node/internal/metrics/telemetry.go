@@ -46,6 +46,9 @@ func (*Telemetry) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (t *Telemetry) Collect(to chan<- prometheus.Metric) {
+	if t.counts == nil {
+		return
+	}
 	c := t.counts()
 	if c == nil {
 		return
