@@ -47,7 +47,8 @@ func (x *explanation) watchKernel(ctx context.Context) {
 			*x.facts.Kernel.On(s) = *was.On(s)
 		}
 	} else {
-		x.col.Since = time.Now().UnixNano()
+		x.facts.Watched = time.Now()
+		x.col.Since = x.facts.Watched.UnixNano()
 	}
 }
 

@@ -68,6 +68,9 @@ type Facts struct {
 	// Kernel is what was seen of the flow's packets outside of the tunnel; nil if
 	// nobody looked, or there is no kernel below.
 	Kernel *evidence.KernelEvidence
+	// Watched is since when Kernel has what happens, zero if that is not known: the tunnel's
+	// events begin earlier.
+	Watched time.Time
 
 	// Router is what this node passes on for its peers itself; nil where that is
 	// the kernel's business.

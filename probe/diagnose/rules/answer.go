@@ -59,8 +59,9 @@ func (f facts) refused(time.Time) *ruling {
 		return nil
 	}
 	// On the side that is called this host may have said it itself. What it did to
-	// the request is told apart from the answer, and perhaps later.
-	settled := f.Side == probe.SideA || !f.traced() ||
+	// the request is told apart from the answer, and perhaps later; of a request that it had answered
+	// before it was watched, not at all.
+	settled := f.Side == probe.SideA || !f.traced() || !e.When().Before(f.Watched) &&
 		f.Kernel.On(evidence.FromTunnel).Packets > 0 && !f.Kernel.On(evidence.FromTunnel).Incomplete
 	src, _ := e.Inner()
 	who := src.Addr().String()

@@ -40,6 +40,7 @@ var upTo = map[probe.Checkpoint][]evidence.Segment{
 	probe.B2: {evidence.FromWire, evidence.ToWire},
 	probe.B3: {evidence.FromWire},
 	probe.B5: {evidence.FromTunnel},
+	probe.B6: {evidence.FromTunnel},
 	probe.B7: {evidence.FromTunnel, evidence.ToTunnel},
 	probe.B8: {evidence.ToWire},
 }

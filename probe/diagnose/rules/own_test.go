@@ -157,3 +157,20 @@ func innerError(from string, typ uint8, code uint16) probe.Event {
 		InnerSrc: probe.AddrFrom(netip.MustParseAddr(from)), InnerDst: probe.AddrFrom(here.Addr()), InnerSrcPort: code,
 		InnerDstPort: target.Port()}
 }
+
+// What this host did to a request that it answered before it was watched is not known: more is
+// said of the next one.
+func TestAnsweredBeforeTheWatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		watched time.Duration // before the answer
+		settled bool
+	}{"watched before": {time.Millisecond, true}, "watched later": {-time.Millisecond, false}} {
+		s := tell(probe.SideB).comesIn().icmpBack("10.0.0.2", 3, 1)
+		s.Flow.Probe.Sent = false
+		s.Watched = s.Flow.Answer.When().Add(-c.watched)
+		s.kernel(evidence.FromTunnel, evidence.Traversal{Packets: 1, Passed: "forward"})
+		if v, settled := s.judge(); v.Code != diagnose.NeighborUnreachable || v.Certain || settled != c.settled {
+			t.Errorf("%s: %s, certain %t, settled %t: %s", name, v.Code, v.Certain, settled, v.Summary)
+		}
+	}
+}
