@@ -41,8 +41,7 @@ type Tracer struct {
 	ruleset   atomic.Pointer[Ruleset]
 	next      *Ruleset // read, but events of the last one may still be coming
 	ticked    time.Time
-	syncing   atomic.Int32 // looks until what Sync was called for has been returned
-	synced    bool         // but for walks.done
+	sync      syncing
 	lost      atomic.Uint64
 	closed    atomic.Bool
 	rules     rules
@@ -215,18 +214,6 @@ func (t *Tracer) Lost() uint64 { return t.lost.Load() }
 // to have ended. Events of one packet are microseconds apart.
 const tick = 25 * time.Millisecond
 
-// ErrSynced says that Next has returned all packets whose walks had ended before the call of
-// Sync.
-var ErrSynced = errors.New("all earlier packets have been returned")
-
-// ticksToSync is after how many looks, with nothing left to be read, a walk that had ended is
-// known to have.
-const ticksToSync = 2
-
-// Sync has Next return [ErrSynced] once, after some hundredths of a second. It may be called
-// while another goroutine waits in Next.
-func (t *Tracer) Sync() { t.syncing.Store(ticksToSync) }
-
 // Next waits for the next packet whose walk has ended. It returns ctx's error
 // when ctx is done, [ErrSynced] as Sync says, and os.ErrClosed after Close. A canceled ctx is noticed
 // within some milliseconds. Packets that are not fetched wait in the kernel;
@@ -238,8 +225,7 @@ func (t *Tracer) Next(ctx context.Context) (*Packet, error) {
 			t.walks.done = t.walks.done[1:]
 			return p, nil
 		}
-		if t.synced {
-			t.synced = false
+		if t.sync.reached() {
 			return nil, ErrSynced
 		}
 		if err := ctx.Err(); err != nil {
@@ -262,6 +248,9 @@ func (t *Tracer) read() error {
 	if due.Before(now) {
 		due = now.Add(tick)
 	}
+	if t.sync.waits(&t.walks) {
+		due = now.Add(syncPoll)
+	}
 	if err := t.events.SetReadDeadline(due); err != nil {
 		return err
 	}
@@ -283,14 +272,15 @@ func (t *Tracer) read() error {
 		}
 		t.walks.add(&e, now)
 	}
-	overdue := now.Sub(t.ticked) >= tick
-	if !overdue && !t.walks.lossy {
+	overdue, calls := now.Sub(t.ticked) >= tick, t.sync.calls.Load()
+	if !overdue && !t.walks.lossy && !t.sync.waits(&t.walks) {
 		return nil
 	}
 	if empty, err := t.memory(); err != nil || !empty {
 		return err // what is due needs that all events have been read
 	}
 	t.walks.caughtUp()
+	t.sync.caughtUp(calls, &t.walks)
 	if overdue {
 		return t.atTick(now)
 	}
@@ -301,9 +291,7 @@ func (t *Tracer) read() error {
 func (t *Tracer) atTick(now time.Time) error {
 	t.walks.finishQuiet(t.ticked)
 	t.ticked = now
-	if t.syncing.Load() > 0 && t.syncing.Add(-1) == 0 {
-		t.synced = true
-	}
+	t.sync.tick()
 	if t.next != nil {
 		t.ruleset.Store(t.next)
 		t.next = nil

@@ -169,12 +169,12 @@ func (w *walks) finish(id uint32, open *walk) {
 	w.done = append(w.done, open.packet)
 }
 
-// finishQuiet ends the walks that have had no event since the given time.
+// finishQuiet ends the walks that have had no event after the given time.
 func (w *walks) finishQuiet(since time.Time) {
-	maps.DeleteFunc(w.device, func(_ uint32, open *walk) bool { return open.last.Before(since) })
+	maps.DeleteFunc(w.device, func(_ uint32, open *walk) bool { return !open.last.After(since) })
 	first := len(w.done)
 	for id, open := range w.open {
-		if open.last.Before(since) {
+		if !open.last.After(since) {
 			w.finish(id, open)
 		}
 	}
