@@ -13,10 +13,19 @@ GO        ?= go
 # The program that build makes and install installs.
 PROGRAM   ?= bin/wgnode
 # What runs here while GOARCH names the machine that the program is for.
-GORUN     ?= GOOS= GOARCH= $(GO) run
+GORUN     ?= GOOS= GOARCH= $(GO) run -trimpath
 NFPM      ?= $(GORUN) github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
-# Where the packages go.
+# The lists of what is in a program. They have the hash of what made them, too.
+SBOM      ?= $(GORUN) github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+# Where the packages go, and what is published.
 PACKAGES  ?= bin
+RELEASE   ?= bin/release
+# The targets to release, of examples/packaging/targets. All, if there are none.
+TARGETS   ?=
+# Further flags of the linker, and build tags.
+LDFLAGS   ?=
+TAGS      ?=
+LICENSES  ?= bin/third-party-licenses
 # The tag, and how many commits came after it.
 VERSION   ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/-\([0-9]*\)-g/+\1.g/' | grep . || \
 	git log -1 --date=format:%Y%m%d%H%M%S --format=v0.0.0-%cd.%h)
@@ -34,7 +43,7 @@ COMPARE    ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare
 BENCHFLAGS ?=
 SOAKTIME  ?= 30m
 
-.PHONY: help demo build test check test-vm test-slow lint race packaging faults bench soak profile fuzz man licenses install uninstall packages clean
+.PHONY: help demo build test check test-vm test-slow lint race packaging faults bench soak profile fuzz man licenses install uninstall packages release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -43,7 +52,7 @@ demo: ## two nodes in one process, no privileges: a healthy path, then a fault f
 	$(GO) run ./cmd/wgnode demo
 
 build: ## bin/wgnode, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(PROGRAM) ./cmd/wgnode
+	CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o $(PROGRAM) ./cmd/wgnode
 
 test: lint race packaging ## all checks and tests, some 15 minutes; those that need root are skipped without it
 	.ci/test $(TESTFLAGS)
@@ -87,26 +96,26 @@ fuzz: ## each fuzz target for FUZZTIME, one after the other
 	.ci/fuzz $(FUZZTIME)
 
 # The date on the pages and in the packages is that of the sources.
-man packages: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+man packages release: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 man: ## the manual pages and the shells' completions, into bin/man and bin/completion
 	rm -rf bin/man bin/completion
 	$(GORUN) -tags man ./cmd/wgnode bin
 
 licenses: ## those of all that is linked in, into bin/third-party-licenses
-	mkdir -p bin
-	GO='$(GO)' examples/packaging/licenses >bin/third-party-licenses.new
-	mv bin/third-party-licenses.new bin/third-party-licenses
+	mkdir -p $(dir $(LICENSES))
+	GO='$(GO)' TAGS='$(TAGS)' examples/packaging/licenses >$(LICENSES).new
+	mv $(LICENSES).new $(LICENSES)
 
 # sudo seldom finds Go, so install takes what is built, and builds only what is not.
 $(PROGRAM):
 	$(MAKE) build
 bin/man/wgnode-verdicts.7:
 	$(MAKE) man
-bin/third-party-licenses:
+$(LICENSES):
 	$(MAKE) licenses
 
-install: $(PROGRAM) bin/man/wgnode-verdicts.7 bin/third-party-licenses ## what build, man and licenses made, and the systemd units, below PREFIX, DESTDIR before it
+install: $(PROGRAM) bin/man/wgnode-verdicts.7 $(LICENSES) ## what build, man and licenses made, and the systemd units, below PREFIX, DESTDIR before it
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/wgnode
 	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(MAN7DIR) $(DESTDIR)$(UNITDIR)
 	install -m 644 bin/man/*.8 $(DESTDIR)$(MANDIR)
@@ -117,7 +126,7 @@ install: $(PROGRAM) bin/man/wgnode-verdicts.7 bin/third-party-licenses ## what b
 	sed 's|/usr/bin/wgnode|$(PREFIX)/bin/wgnode|; s|README.md beside this file|$(DOCDIR)/systemd.md|' 'examples/systemd/wgnode@.service' | install -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/wgnode@.service'
 	sed 's|/usr/bin/wgnode|$(PREFIX)/bin/wgnode|' examples/systemd/wgnode-monitor.service | install -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/wgnode-monitor.service'
 	install -D -m 644 LICENSE $(DESTDIR)$(DOCDIR)/copyright
-	install -m 644 bin/third-party-licenses $(DESTDIR)$(DOCDIR)/third-party-licenses
+	install -m 644 $(LICENSES) $(DESTDIR)$(DOCDIR)/third-party-licenses
 	install -D -m 644 examples/systemd/README.md $(DESTDIR)$(DOCDIR)/systemd.md
 	install -m 644 examples/systemd/strict.conf $(DESTDIR)$(DOCDIR)/strict.conf
 	install -m 644 examples/wgnode.toml $(DESTDIR)$(DOCDIR)/wgnode.toml
@@ -134,17 +143,18 @@ uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(BASHDIR)/wgnode $(DESTDIR)$(ZSHDIR)/_wgnode $(DESTDIR)$(FISHDIR)/wgnode.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 
-packages: man licenses ## a .deb and an .rpm, for this machine or that of GOARCH
-	rm -rf bin/tree
-	$(MAKE) build PROGRAM=bin/package/wgnode
-	$(MAKE) install PROGRAM=bin/package/wgnode PREFIX=/usr DESTDIR=bin/tree
-	mkdir -p $(PACKAGES)
-	gzip -9n bin/tree/usr/share/man/man?/*
-	for format in deb rpm; do \
-		env VERSION='$(VERSION)' ARCH=$$($(GO) env GOARCH) \
-			MAINTAINER="$$(git log -1 --format='%an <%ae>')" \
-			$(NFPM) package --config examples/packaging/nfpm.yaml --packager $$format --target $(PACKAGES) || exit; \
-	done
+packages release: export MAKE := $(MAKE)
+packages release: export GO := $(GO)
+packages release: export NFPM := $(NFPM)
+packages release: export SBOM := $(SBOM)
+packages release: export VERSION := $(VERSION)
+
+packages: man ## a .deb, an .rpm and an .apk, for this machine or that of GOARCH
+	FORMATS='deb rpm apk' examples/packaging/release $(PACKAGES) linux_$$($(GO) env GOARCH)
+
+release: man ## what is published, into RELEASE: archives, packages, images, SBOMs, hashes; the same for each who makes it
+	rm -rf $(RELEASE)
+	examples/packaging/release $(RELEASE) $(TARGETS)
 
 clean: ## what make made
 	rm -rf bin
