@@ -27,15 +27,13 @@ to change. It does the same for the kernel's WireGuard.
 
 Without a command it shows the tunnels of this host and their peers at a glance, as
 "wgnode status" does.`,
-		Version: built,
 		// cli.Report prints errors, once and in our form.
 		SilenceErrors:              true,
 		Args:                       cli.UnknownCommand,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return inspect.ListTunnels(cmd) },
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
 	}
-	root.SetVersionTemplate("{{.Version}}\n")
+	withoutCommand(root, built)
 	// Most arguments and values are no files. Those that are say so.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
@@ -89,7 +87,7 @@ Without a command it shows the tunnels of this host and their peers at a glance,
 	root.InitDefaultCompletionCmd()
 	cli.CompletionInOurWords(root)
 	cli.StrictUsage(root)
-	root.SetUsageTemplate(cli.HelpTemplate(root.UsageTemplate()))
+	root.SetUsageFunc(cli.Usage)
 	cli.FitHelp(root)
 	return root
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wgnode/wgnode/cmd/internal/inspect"
 )
 
 func newVersionCommand() *cobra.Command {
@@ -17,6 +19,19 @@ func newVersionCommand() *cobra.Command {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), buildVersion())
 			return err
 		},
+	}
+}
+
+// withoutCommand has root show the tunnels, or its version if --version asks. cobra's flag of this
+// name prints by a template: see cli.Usage.
+func withoutCommand(root *cobra.Command, built string) {
+	asked := root.Flags().BoolP("version", "v", false, "version for wgnode")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *asked {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), built)
+			return err
+		}
+		return inspect.ListTunnels(cmd)
 	}
 }
 
