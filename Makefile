@@ -43,7 +43,7 @@ COMPARE    ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare
 BENCHFLAGS ?=
 SOAKTIME  ?= 30m
 
-.PHONY: help demo build test check test-vm test-slow lint race packaging faults bench soak profile fuzz man licenses install uninstall packages release clean
+.PHONY: help demo build test check test-vm test-slow lint race packaging faults bench soak profile fuzz man licenses install uninstall packages release size clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -155,6 +155,9 @@ packages: man ## a .deb, an .rpm and an .apk, for this machine or that of GOARCH
 release: man ## what is published, into RELEASE: archives, packages, images, SBOMs, hashes; the same for each who makes it
 	rm -rf $(RELEASE)
 	examples/packaging/release $(RELEASE) $(TARGETS)
+
+size: ## how large the program is, and what each dependency adds
+	$(GO) run ./examples/packaging/size
 
 clean: ## what make made
 	rm -rf bin
