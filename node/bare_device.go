@@ -46,7 +46,7 @@ func (n *Node) startDevice(files DeviceFiles) error {
 	if err := n.serveUAPI(files.UAPI); err != nil {
 		return err
 	}
-	if n.metrics, err = exporter.Open(config.Listen{}, n.exported()); err != nil {
+	if n.metrics, err = exporter.Open(exporter.Place{}, n.exported()); err != nil {
 		return err
 	}
 	if n.opt.NoControl {

@@ -165,12 +165,13 @@ func (n *Node) Subject() explain.Subject {
 	return s
 }
 
-// metricsAt is where health and metrics are served with cfg.
-func (n *Node) metricsAt(cfg *config.Config) config.Listen {
-	if !n.opt.Metrics.IsZero() {
-		return n.opt.Metrics
+// metricsAt is where health and metrics are served with cfg, and to whom.
+func (n *Node) metricsAt(cfg *config.Config) exporter.Place {
+	p := exporter.Place{Listen: n.opt.Metrics, WebConfig: cmp.Or(n.opt.MetricsWebConfig, cfg.Metrics.WebConfig)}
+	if p.IsZero() {
+		p.Listen = cfg.Metrics.Listen
 	}
-	return cfg.Metrics.Listen
+	return p
 }
 
 // exported is the node as package exporter shows it.

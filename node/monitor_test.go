@@ -279,7 +279,7 @@ func TestMonitorLeaks(t *testing.T) {
 		}
 	}()
 	before := goleak.IgnoreCurrent()
-	m, err := exporter.Open(socketIn(t), n.exported())
+	m, err := exporter.Open(exporter.Place{Listen: socketIn(t)}, n.exported())
 	if err != nil {
 		t.Fatal(err)
 	}

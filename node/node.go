@@ -76,6 +76,9 @@ type Options struct {
 	// MetricsHosts are names under which it may be asked, besides those of the
 	// configuration.
 	MetricsHosts []string
+	// MetricsWebConfig is the file that says who may ask, in place of the configuration's. With it Metrics
+	// may be an address that other hosts can reach.
+	MetricsWebConfig string
 	// HistoryDir is the folder where the states of peers are kept over days, as package history has
 	// it; "" for nowhere. That it cannot be written is logged, and no reason to stop.
 	HistoryDir string

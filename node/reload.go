@@ -97,12 +97,21 @@ type reload struct {
 }
 
 // withMetrics opens the listener of health and metrics that cfg wants, if it is
-// another one, before change, and closes the one that is not wanted in the end.
+// another one, before change, and closes the one that is not wanted in the end. Who may ask is read
+// again in any case: certificates are renewed.
 func (r *reload) withMetrics(change func() error) error {
 	n := r.n
 	at := n.metricsAt(r.cfg)
-	if at == n.metrics.At() || r.check {
-		return change()
+	if at.Listen == n.metrics.At() || r.check {
+		admit, err := n.metrics.Change(at)
+		if err != nil {
+			return fmt.Errorf("reload %s: %w", n.name, err)
+		}
+		if err := change(); err != nil || r.check {
+			return err
+		}
+		admit()
+		return nil
 	}
 	to, err := exporter.Listen(at)
 	if err != nil {

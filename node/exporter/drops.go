@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/node/internal/metrics"
 )
@@ -27,7 +26,7 @@ type Drops struct {
 }
 
 // OpenDrops begins to listen, for the tunnel of that name.
-func OpenDrops(at config.Listen, name string) (*Drops, error) {
+func OpenDrops(at Place, name string) (*Drops, error) {
 	l, err := Listen(at)
 	if err != nil {
 		return nil, err

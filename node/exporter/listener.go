@@ -14,6 +14,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
+	"github.com/wgnode/wgnode/node/internal/webconfig"
 	"github.com/wgnode/wgnode/node/port"
 	"github.com/wgnode/wgnode/node/unixsocket"
 )
@@ -31,19 +32,48 @@ const (
 	maxHeader  = 16 << 10 // bytes
 )
 
+// Place is where health and metrics are served, and to whom.
+type Place struct {
+	config.Listen
+	// WebConfig is the file that says who may ask, as package webconfig has it. "" is none: whoever
+	// can on this host, and nobody else.
+	WebConfig string
+}
+
+// read reads who may ask. The error says, too, why others must not be let in.
+func (p Place) read() (web *webconfig.Config, err error) {
+	if p.WebConfig != "" {
+		if web, err = webconfig.Read(p.WebConfig); err != nil {
+			return nil, err
+		}
+	}
+	if p.Beyond() {
+		if err := web.Guards(); err != nil {
+			return nil, fmt.Errorf("serve metrics at %s: %w", p.Listen, err)
+		}
+	}
+	return web, nil
+}
+
 // Listener is where health and metrics are served. A nil Listener is none.
 type Listener struct {
 	net.Listener
-	at config.Listen
+	at   config.Listen
+	gate *webconfig.Gate
 }
 
 // Listen begins to listen, nowhere if at is zero. Clients are answered once it is served.
-func Listen(at config.Listen) (*Listener, error) {
-	var l net.Listener
-	var err error
-	switch at.Network {
-	case "":
+func Listen(p Place) (*Listener, error) {
+	at := p.Listen
+	if at.IsZero() {
 		return nil, nil
+	}
+	web, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	var l net.Listener
+	switch at.Network {
 	case "unix":
 		l, err = unixsocket.Listen(at.Address)
 	default:
@@ -52,7 +82,9 @@ func Listen(at config.Listen) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics: %w", port.ExplainListen(err, "tcp", at.Address))
 	}
-	return &Listener{l, at}, nil
+	served := &Listener{Listener: l, at: at}
+	served.gate = webconfig.NewGate(netutil.LimitListener(served, maxClients), web)
+	return served, nil
 }
 
 // At is what it was opened with; zero for none.
@@ -74,26 +106,34 @@ func (l *Listener) Close() error {
 // Serve has h answer until ctx ends, and closes l. Requests for other hosts than this one are
 // answered where their names are known.
 func (l *Listener) Serve(ctx context.Context, h http.Handler, known func(host string) bool) error {
-	return control.ServeHTTP(ctx, &http.Server{Handler: knownHosts(l.at, known, h), MaxHeaderBytes: maxHeader,
-		ReadHeaderTimeout: control.RequestTime, ReadTimeout: control.RequestTime, WriteTimeout: answerTime, IdleTimeout: idleTime},
-		netutil.LimitListener(l, maxClients))
+	srv := &http.Server{Handler: knownHosts(l.at, known, h), MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: control.RequestTime, ReadTimeout: control.RequestTime, WriteTimeout: answerTime, IdleTimeout: idleTime}
+	l.gate.Serve(srv)
+	return control.ServeHTTP(ctx, srv, l.gate)
 }
 
 // knownHosts has h answer requests that are for this host by its name, or by one that is
 // known. A page in a browser of this host can have the browser ask for the page's own name,
 // which leads to loopback, and read the answer (DNS rebinding). Nothing leads a browser to a
-// Unix socket.
+// Unix socket, and a page that has the address for its name is this host's own.
 func knownHosts(at config.Listen, known func(host string) bool, h http.Handler) http.Handler {
 	if at.Network == "unix" {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host := hostOf(r.Host); host != "" && !IsLoopbackHost(r.Host) && !known(host) {
+		if host := hostOf(r.Host); host != "" && !IsLoopbackHost(r.Host) && !asked(r, host) && !known(host) {
 			control.Refuse(w, http.StatusMisdirectedRequest, errOtherHost)
 			return
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// asked reports whether a request is for the very address that it came to.
+func asked(r *http.Request, host string) bool {
+	to, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	a, err := netip.ParseAddr(host)
+	return ok && err == nil && a.Unmap() == to.AddrPort().Addr().Unmap()
 }
 
 var errOtherHost = errors.New("the request names another host; to answer to that name, add it to hosts under [metrics], " +

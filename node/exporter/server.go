@@ -31,7 +31,8 @@ type Node struct {
 	Known func(host string) bool
 }
 
-// Server serves health and metrics of one node: plain HTTP, for programs on this host.
+// Server serves health and metrics of one node by HTTP, to programs on this host, or to whom its place
+// names.
 // Where it listens can change while it runs; where that stays, nobody is refused meanwhile.
 //
 //	GET /healthz   [Health]; 200 as long as the node serves
@@ -51,7 +52,7 @@ type move struct {
 }
 
 // Open begins to listen, nowhere if at is zero. Clients are answered by [Server.Run].
-func Open(at config.Listen, n Node) (*Server, error) {
+func Open(at Place, n Node) (*Server, error) {
 	l, err := Listen(at)
 	if err != nil {
 		return nil, err
@@ -61,6 +62,16 @@ func Open(at config.Listen, n Node) (*Server, error) {
 
 // At is where it listens; zero for nowhere.
 func (s *Server) At() config.Listen { return s.l.At() }
+
+// Change has a place count from now on that s listens at already, but for who may ask. The error comes
+// before anything has changed; the change is made by done, in case that other things were to fail first.
+func (s *Server) Change(to Place) (done func(), err error) {
+	web, err := to.read()
+	if err != nil || s.l == nil {
+		return func() {}, err
+	}
+	return func() { s.l.gate.Replace(web) }, nil
+}
 
 // Move has another listener served, or none if it is nil. Where Run has ended, or ends meanwhile, none is.
 func (s *Server) Move(to *Listener) {

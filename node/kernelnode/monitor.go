@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sys/unix"
 
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/internal/burst"
 	"github.com/wgnode/wgnode/node/internal/metrics"
@@ -32,7 +31,7 @@ type MonitorOptions struct {
 	Names []string
 	// Metrics is where they are shown to Prometheus; the zero Listen: nowhere. MetricsHosts are
 	// names under which it may be asked besides those of loopback.
-	Metrics      config.Listen
+	Metrics      exporter.Place
 	MetricsHosts []string
 	// Ready is called once those are looked at that are there at the beginning. It may be nil.
 	Ready func() error

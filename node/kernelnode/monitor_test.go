@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/exporter"
 )
 
 // A monitor of devices that are not there waits for them, shows metrics meanwhile, and ends when
@@ -30,7 +31,7 @@ func TestMonitorWithoutDevices(t *testing.T) {
 	go func() {
 		ended <- Monitor(ctx, MonitorOptions{Options: Options{RunDir: dir,
 			Logger: slog.New(slog.NewTextHandler(&log, nil))}, Names: []string{"nowhere", "lo"},
-			Metrics: config.Listen{Network: "unix", Address: at}, Ready: func() error { close(ready); return nil }})
+			Metrics: exporter.Place{Listen: config.Listen{Network: "unix", Address: at}}, Ready: func() error { close(ready); return nil }})
 	}()
 	select {
 	case <-ready:

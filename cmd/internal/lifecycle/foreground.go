@@ -106,7 +106,7 @@ func runForeground(cmd *cobra.Command, args []string, f *upFlags, parent *daemon
 		FallBack: !f.interfaced && manager == "",
 		Explain:  f.explain, Out: steps, Shell: hook.Terminal(), Logger: log, RecorderBytes: int(f.recorder) << 20,
 		Guardian: daemon.Guardian, Sender: naming.PassSocket, OpenTables: f.openTables, StaleAfter: f.stale, HistoryDir: f.historyDir(),
-		Metrics: metrics, MetricsHosts: f.metricsHosts, Services: services})
+		Metrics: metrics.Listen, MetricsHosts: f.metrics.Hosts, MetricsWebConfig: metrics.WebConfig, Services: services})
 	if err != nil {
 		return refused(cmd, args, err, f.netstack)
 	}

@@ -16,10 +16,9 @@ import (
 
 // monitorFlags are the flags of monitor.
 type monitorFlags struct {
-	memory       uint // MiB of each flight recorder
-	metrics      string
-	metricsHosts []string
-	log          daemon.LogFlags
+	memory  uint // MiB of each flight recorder
+	metrics cli.MetricsFlags
+	log     daemon.LogFlags
 }
 
 func NewMonitorCommand() *cobra.Command {
@@ -47,9 +46,7 @@ systemctl enable --now wgnode-monitor`,
 		ValidArgsFunction: completeKernel,
 	}
 	cmd.Flags().UintVar(&f.memory, "memory", 16, "`MIB` of memory for the packets of each device")
-	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
-	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil,
-		"answer at --metrics also as `NAME`, for a proxy that keeps its own name in requests")
+	f.metrics.Add(cmd, "serve /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	f.log.Add(cmd)
 	return cmd
 }
@@ -58,15 +55,15 @@ func runMonitor(cmd *cobra.Command, names []string, f *monitorFlags) error {
 	if f.memory < 1 || f.memory > maxRecorder {
 		return cli.NewUsageError(cmd, fmt.Errorf("--memory %d: want 1 to %d MiB", f.memory, maxRecorder))
 	}
-	if f.metrics == "" && len(f.metricsHosts) > 0 {
-		return cli.NewUsageError(cmd, fmt.Errorf("--metrics-host needs --metrics"))
+	if err := f.metrics.Needed(cmd); err != nil {
+		return err
 	}
 	for _, name := range names {
 		if !config.ValidName(name) {
 			return cli.NewUsageError(cmd, fmt.Errorf("%q: want the name of an interface", name))
 		}
 	}
-	metrics, err := cli.MetricsAt(cmd, f.metrics, f.metricsHosts)
+	metrics, err := f.metrics.Place(cmd)
 	if err != nil {
 		return err
 	}
@@ -89,7 +86,7 @@ func runMonitor(cmd *cobra.Command, names []string, f *monitorFlags) error {
 	defer stopping()
 	err = kernelnode.Monitor(ctx, kernelnode.MonitorOptions{
 		Options: kernelnode.Options{Sender: naming.PassSocket, RecorderBytes: int(f.memory) << 20, Logger: log},
-		Names:   names, Metrics: metrics, MetricsHosts: f.metricsHosts,
+		Names:   names, Metrics: metrics, MetricsHosts: f.metrics.Hosts,
 		Ready: func() error {
 			log.Info("ready")
 			return manager.Tell("READY=1")

@@ -15,6 +15,7 @@ import (
 	"github.com/wgnode/wgnode/cmd/internal/naming"
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/history"
 	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/kernelnode"
@@ -29,8 +30,7 @@ type upFlags struct {
 	explain, netstack bool
 	interfaced        bool // an interface or nothing
 	log               daemon.LogFlags
-	metrics           string
-	metricsHosts      []string
+	metrics           cli.MetricsFlags
 	recorder          uint // MiB
 	sessionKeys       bool
 	stale             time.Duration
@@ -58,10 +58,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 		"memory of the flight recorder in `MIB`: 1 holds some 8,000 events")
 	f.log.Add(cmd)
 	cmd.Flags().BoolVar(&f.noHistory, "no-history", false, "do not keep the states of peers for wgnode history")
-	cmd.Flags().StringVar(&f.metrics, "metrics", "",
-		"serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
-	cmd.Flags().StringArrayVar(&f.metricsHosts, "metrics-host", nil,
-		"answer at --metrics also as `NAME`, for a proxy that keeps its own name in requests")
+	f.metrics.Add(cmd, "serve /healthz, /readyz and /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	cmd.Flags().DurationVar(&f.stale, "stale-after", 0, "see node.Options.StaleAfter")
 	// These fail only for a flag that is not there.
 	_ = cmd.Flags().MarkHidden("stale-after") // for tests
@@ -166,9 +163,7 @@ func (f *upFlags) historyDir() string {
 }
 
 // listen is where --metrics says that health and metrics are served.
-func (f *upFlags) listen(cmd *cobra.Command) (at config.Listen, err error) {
-	return cli.MetricsAt(cmd, f.metrics, f.metricsHosts)
-}
+func (f *upFlags) listen(cmd *cobra.Command) (exporter.Place, error) { return f.metrics.Place(cmd) }
 
 // settle finds out whether there is to be an interface.
 func (f *upFlags) settle(cmd *cobra.Command, args []string) error {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/naming"
-	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/droplist"
 	"github.com/wgnode/wgnode/node/exporter"
@@ -23,13 +22,12 @@ import (
 )
 
 type dropsOptions struct {
-	json         bool
-	length       time.Duration
-	metrics      string
-	metricsHosts []string
-	filter       []string
+	json    bool
+	length  time.Duration
+	metrics cli.MetricsFlags
+	filter  []string
 
-	metricsAt config.Listen
+	metricsAt exporter.Place
 }
 
 func NewDropsCommand() *cobra.Command {
@@ -87,22 +85,19 @@ as it runs.`,
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object a line")
 	cmd.Flags().DurationVar(&o.length, "for", 0, "end after this long")
-	cmd.Flags().StringVar(&o.metrics, "metrics", "",
-		"print nothing, and serve /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
-	cmd.Flags().StringArrayVar(&o.metricsHosts, "metrics-host", nil,
-		"answer at --metrics also as `NAME`, for a proxy that keeps its own name in requests")
+	o.metrics.Add(cmd, "print nothing, and serve /metrics at `ADDR`: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
 	return cmd
 }
 
 // check turns the flags into what is asked for.
 func (o *dropsOptions) check(cmd *cobra.Command) (err error) {
-	switch {
-	case o.metrics != "" && o.json:
+	if o.metrics.At != "" && o.json {
 		return cli.NewUsageError(cmd, errors.New("--json and --metrics: want one of them, or two commands"))
-	case o.metrics == "" && len(o.metricsHosts) > 0:
-		return cli.NewUsageError(cmd, errors.New("--metrics-host needs --metrics"))
 	}
-	o.metricsAt, err = cli.MetricsAt(cmd, o.metrics, o.metricsHosts)
+	if err := o.metrics.Needed(cmd); err != nil {
+		return err
+	}
+	o.metricsAt, err = o.metrics.Place(cmd)
 	return err
 }
 
@@ -177,7 +172,7 @@ func serveDrops(ctx context.Context, cmd *cobra.Command, name string, list *drop
 		return fmt.Errorf("drops of %s: %w", name, err)
 	}
 	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return m.Serve(ctx, o.metricsHosts) })
+	both.Go(func() error { return m.Serve(ctx, o.metrics.Hosts) })
 	both.Go(func() error { return list.Follow(ctx, m) })
 	err = announceDrops(cmd, name)
 	if served := both.Wait(); served != nil {

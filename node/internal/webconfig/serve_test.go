@@ -2,7 +2,6 @@ package webconfig
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/wgnode/wgnode/node/internal/webconfig/webtest"
 	"github.com/wgnode/wgnode/probe/patience"
 )
 
@@ -39,15 +39,6 @@ func serve(t *testing.T, c *Config) *Gate {
 	return g
 }
 
-// client trusts a certificate, and shows others.
-func client(t *testing.T, trusted tls.Certificate, own ...tls.Certificate) *http.Client {
-	pool := x509.NewCertPool()
-	pool.AddCert(trusted.Leaf)
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: own}}
-	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: patience.Limit()}
-}
-
 // get returns the status, 0 if there is none.
 func get(t *testing.T, c *http.Client, g *Gate, scheme, user, password string) int {
 	t.Helper()
@@ -73,10 +64,10 @@ func get(t *testing.T, c *http.Client, g *Gate, scheme, user, password string) i
 // Who has the password is answered, over TLS alone.
 func TestPasswords(t *testing.T) {
 	dir := t.TempDir()
-	server := pair(t, dir, "server")
-	g := serve(t, readFile(t, write(t, filepath.Join(dir, "web.yml"), serverTLS+
-		"basic_auth_users:\n  alice: "+hashOf(t, "right")+"\nhttp_server_config:\n  headers:\n    X-Frame-Options: deny\n")))
-	c := client(t, server)
+	server := webtest.Pair(t, dir, "server")
+	g := serve(t, readFile(t, webtest.Write(t, filepath.Join(dir, "web.yml"), webtest.TLS+
+		webtest.User(t, "alice", "right")+"http_server_config:\n  headers:\n    X-Frame-Options: deny\n")))
+	c := webtest.Client(t, patience.Limit(), server)
 	for _, r := range []struct {
 		scheme, user, password string
 		want                   int
@@ -103,15 +94,16 @@ func TestPasswords(t *testing.T) {
 // A client certificate is as good as a password, if it is of the authority.
 func TestClientCertificates(t *testing.T) {
 	dir := t.TempDir()
-	server, known, stranger := pair(t, dir, "server"), pair(t, dir, "known"), pair(t, dir, "stranger")
-	g := serve(t, readFile(t, write(t, filepath.Join(dir, "web.yml"), serverTLS+
+	server, known, stranger := webtest.Pair(t, dir, "server"), webtest.Pair(t, dir, "known"), webtest.Pair(t, dir, "stranger")
+	g := serve(t, readFile(t, webtest.Write(t, filepath.Join(dir, "web.yml"), webtest.TLS+
 		"  client_ca_file: known.crt\n  client_auth_type: RequireAndVerifyClientCert\n")))
-	for what, c := range map[string]struct {
-		client *http.Client
-		want   int
-	}{"none": {client(t, server), 0}, "a stranger's": {client(t, server, stranger), 0}, "the known": {client(t, server, known), 200}} {
-		if got := get(t, c.client, g, "https", "", ""); got != c.want {
-			t.Errorf("with the certificate of %s: %d", what, got)
+	for _, c := range []struct {
+		what string
+		own  []tls.Certificate
+		want int
+	}{{"nobody", nil, 0}, {"a stranger", []tls.Certificate{stranger}, 0}, {"the known", []tls.Certificate{known}, 200}} {
+		if got := get(t, webtest.Client(t, patience.Limit(), server, c.own...), g, "https", "", ""); got != c.want {
+			t.Errorf("with the certificate of %s: %d", c.what, got)
 		}
 	}
 }
@@ -119,10 +111,10 @@ func TestClientCertificates(t *testing.T) {
 // What replaces a configuration counts at once, also for who was connected before.
 func TestReplace(t *testing.T) {
 	dir := t.TempDir()
-	old := pair(t, dir, "server")
-	path := write(t, filepath.Join(dir, "web.yml"), serverTLS)
+	old := webtest.Pair(t, dir, "server")
+	path := webtest.Write(t, filepath.Join(dir, "web.yml"), webtest.TLS)
 	g := serve(t, nil)
-	plain := client(t, old)
+	plain := webtest.Client(t, patience.Limit(), old)
 	if got := get(t, plain, g, "http", "", ""); got != 200 {
 		t.Fatalf("without a file: %d", got)
 	}
@@ -130,16 +122,16 @@ func TestReplace(t *testing.T) {
 	if got := get(t, plain, g, "http", "", ""); got == 200 {
 		t.Error("a connection of before is answered without TLS")
 	}
-	before := client(t, old)
+	before := webtest.Client(t, patience.Limit(), old)
 	if got := get(t, before, g, "https", "", ""); got != 200 {
 		t.Fatalf("with TLS: %d", got)
 	}
-	renewed := pair(t, dir, "server")
+	renewed := webtest.Pair(t, dir, "server")
 	g.Replace(readFile(t, path))
 	if got := get(t, before, g, "https", "", ""); got == 200 {
 		t.Error("the old certificate is still shown")
 	}
-	if got := get(t, client(t, renewed), g, "https", "", ""); got != 200 {
+	if got := get(t, webtest.Client(t, patience.Limit(), renewed), g, "https", "", ""); got != 200 {
 		t.Errorf("with the renewed certificate: %d", got)
 	}
 	g.Replace(nil)

@@ -1,76 +1,18 @@
 package webconfig
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	toolkit "github.com/prometheus/exporter-toolkit/web"
-	"golang.org/x/crypto/bcrypt"
 
+	"github.com/wgnode/wgnode/node/internal/webconfig/webtest"
 	"github.com/wgnode/wgnode/node/safefile"
 )
-
-func write(t testing.TB, path, text string) string {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// pair writes a certificate for 127.0.0.1 of that name, and its key: NAME.crt and NAME.key.
-func pair(t testing.TB, dir, name string) tls.Certificate {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	cert, err := x509.CreateCertificate(rand.Reader, of, of, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	secret := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
-	write(t, filepath.Join(dir, name+".crt"), string(public))
-	write(t, filepath.Join(dir, name+".key"), string(secret))
-	both, err := tls.X509KeyPair(public, secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return both
-}
-
-const serverTLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
-
-func hashOf(t testing.TB, password string) string {
-	t.Helper()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(hash)
-}
 
 func readFile(t testing.TB, path string) *Config {
 	t.Helper()
@@ -97,7 +39,7 @@ func TestAsToolkit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(dir, filepath.Base(f)), string(text))
+		webtest.Write(t, filepath.Join(dir, filepath.Base(f)), string(text))
 	}
 	taken := 0
 	for _, f := range files {
@@ -122,7 +64,7 @@ func TestAsToolkit(t *testing.T) {
 func TestWrongFiles(t *testing.T) {
 	const secret = "hunter2"
 	dir := t.TempDir()
-	pair(t, dir, "server")
+	webtest.Pair(t, dir, "server")
 	for what, text := range map[string]string{
 		"a password that is not hashed": "basic_auth_users:\n  alice: " + secret,
 		"no users but a word":           "basic_auth_users: " + secret,
@@ -132,10 +74,10 @@ func TestWrongFiles(t *testing.T) {
 		"no YAML":                       "basic_auth_users: {alice: " + secret,
 		"no key":                        "tls_server_config:\n  cert_file: server.crt\n",
 		"no such file":                  "tls_server_config:\n  cert_file: server.crt\n  key_file: none.key\n",
-		"an empty authority":            serverTLS + "  client_ca_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n",
+		"an empty authority":            webtest.TLS + "  client_ca_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n",
 		"a header that cannot be set":   "http_server_config:\n  headers:\n    X-Other: \"1\"\n",
 	} {
-		_, err := Read(write(t, filepath.Join(dir, "web.yml"), text))
+		_, err := Read(webtest.Write(t, filepath.Join(dir, "web.yml"), text))
 		if err == nil {
 			t.Errorf("%s: taken", what)
 			continue
@@ -149,8 +91,8 @@ func TestWrongFiles(t *testing.T) {
 // Nobody else may write what decides who can ask, or read the keys.
 func TestOthersFiles(t *testing.T) {
 	dir := t.TempDir()
-	pair(t, dir, "server")
-	path := write(t, filepath.Join(dir, "web.yml"), serverTLS)
+	webtest.Pair(t, dir, "server")
+	path := webtest.Write(t, filepath.Join(dir, "web.yml"), webtest.TLS)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -181,21 +123,21 @@ func TestOthersFiles(t *testing.T) {
 // Others may reach a listener only if they are asked who they are, and cannot hear what others say.
 func TestGuards(t *testing.T) {
 	dir := t.TempDir()
-	pair(t, dir, "server")
-	users := "basic_auth_users:\n  alice: " + hashOf(t, "x") + "\n"
+	webtest.Pair(t, dir, "server")
+	users := webtest.User(t, "alice", "x")
 	const authority = "  client_ca_file: server.crt\n"
 	for text, want := range map[string]bool{
-		"":                false,
-		serverTLS:         false,
-		users:             false,
-		serverTLS + users: true,
-		serverTLS + authority + "  client_auth_type: RequireAndVerifyClientCert\n":      true,
-		serverTLS + "  client_auth_type: RequireAndVerifyClientCert\n":                  false, // of any authority there is
-		serverTLS + authority + "  client_auth_type: RequireAnyClientCert\n":            false,
-		serverTLS + authority + "  client_auth_type: VerifyClientCertIfGiven\n":         false,
-		serverTLS + authority + "  client_auth_type: VerifyClientCertIfGiven\n" + users: true,
+		"":                  false,
+		webtest.TLS:         false,
+		users:               false,
+		webtest.TLS + users: true,
+		webtest.TLS + authority + "  client_auth_type: RequireAndVerifyClientCert\n":      true,
+		webtest.TLS + "  client_auth_type: RequireAndVerifyClientCert\n":                  false, // of any authority there is
+		webtest.TLS + authority + "  client_auth_type: RequireAnyClientCert\n":            false,
+		webtest.TLS + authority + "  client_auth_type: VerifyClientCertIfGiven\n":         false,
+		webtest.TLS + authority + "  client_auth_type: VerifyClientCertIfGiven\n" + users: true,
 	} {
-		if err := readFile(t, write(t, filepath.Join(dir, "web.yml"), text)).Guards(); (err == nil) != want {
+		if err := readFile(t, webtest.Write(t, filepath.Join(dir, "web.yml"), text)).Guards(); (err == nil) != want {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

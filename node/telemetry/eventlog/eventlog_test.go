@@ -134,9 +134,10 @@ func newLog(t *testing.T, r *receiver, anonymize bool) *Log {
 }
 
 var (
-	at   = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
-	hub  = key.Public{2}
-	fail = timeline.Line{At: at, What: timeline.Changed, Peer: hub, Name: "hub-name", State: diagnose.StateFailing, Code: diagnose.NoResponse,
+	at    = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	hub   = key.Public{2}
+	hubID = telemetry.Node{PublicKey: hub}.InstanceID()
+	fail  = timeline.Line{At: at, What: timeline.Changed, Peer: hub, Name: "hub-name", State: diagnose.StateFailing, Code: diagnose.NoResponse,
 		Checkpoint: "A3", Certain: true, Summary: "hub-name at 10.9.8.7 does not answer"}
 )
 
@@ -154,7 +155,7 @@ func TestStates(t *testing.T) {
 	l.Reloaded(at, nil)
 	l.Reloaded(at, errors.New("wg0.toml:3: no"))
 	l.State(&timeline.Line{At: at, What: timeline.Stopped}, nil)
-	who := "wgnode.peer.public_key=" + hub.Base64() + " wgnode.peer.name=hub-name"
+	who := "wgnode.peer.instance_id=" + hubID + " wgnode.peer.public_key=" + hub.Base64() + " wgnode.peer.name=hub-name"
 	want := "wgnode.node.started INFO network.interface.name=wg0: the node has started\n" +
 		"wgnode.peer.state INFO network.interface.name=wg0 " + who + " wgnode.peer.state=up wgnode.verdict.code=healthy " +
 		"wgnode.verdict.certain=true: hub-name works\n" +
@@ -187,10 +188,10 @@ func TestDifferences(t *testing.T) {
 	peer.Drops = map[probe.Reason]uint64{probe.NoEndpoint: 7}
 	nobody.Drops = map[probe.Reason]uint64{probe.UnknownPeer: 401}
 	d.look(Seen{at, []tunnel.PeerState{nobody, peer}, map[string]uint64{"kill-switch": 1}})
-	who := "network.interface.name=wg0 wgnode.peer.public_key=" + hub.Base64()
+	who := "network.interface.name=wg0 wgnode.peer.instance_id=" + hubID + " wgnode.peer.public_key=" + hub.Base64()
 	want := "wgnode.packets.dropped WARN network.interface.name=wg0 error.type=unknown-peer wgnode.count=400: " +
 		"packets were dropped: unknown-peer (400)\n" +
-		"wgnode.peer.endpoint INFO " + who + " network.peer.address=2001:db8::1 network.peer.port=2 wgnode.count=2 " +
+		"wgnode.peer.endpoint INFO " + who + " wgnode.count=2 network.peer.address=2001:db8::1 network.peer.port=2 " +
 		"wgnode.peer.endpoint.previous=192.0.2.1:1: the peer's endpoint has moved\n" +
 		"wgnode.packets.dropped WARN " + who + " error.type=no-endpoint wgnode.count=2: " +
 		"packets were dropped: no-endpoint (2)\n" +
@@ -212,12 +213,17 @@ func TestAnonymize(t *testing.T) {
 	l := newLog(t, r, true)
 	l.State(&fail, nil)
 	l.Reloaded(at, errors.New("/etc/wireguard/wg0.toml: hub-name"))
-	if got := r.take(t, l); !strings.Contains(got, hub.Base64()) {
+	d := &differ{log: l}
+	for n := range uint64(2) {
+		d.look(Seen{At: at, Peers: []tunnel.PeerState{{ID: 1, Key: hub, Name: "hub-name", Moves: n,
+			Endpoint: netip.MustParseAddrPort("192.0.2.1:1")}}})
+	}
+	if got := r.take(t, l); !strings.Contains(got, hubID) {
 		t.Errorf("got\n%s", got)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, secret := range []string{"hub-name", "10.9", "wg0"} {
+	for _, secret := range []string{"hub-name", "10.9", "192.0.2", "wg0", hub.Base64()} {
 		if strings.Contains(r.text, secret) {
 			t.Errorf("%s is in\n%s", secret, r.text)
 		}

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
 
+	"github.com/wgnode/wgnode/node/telemetry"
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
@@ -74,13 +75,18 @@ func severityOf(s diagnose.State) log.Severity {
 	return log.SeverityInfo
 }
 
-// peer are the attributes of a peer. With anonymize its key alone tells which it is.
+// peer are the attributes of a peer, as spans have them. With anonymize it is known by the id of the
+// instance alone, by which the peer calls itself.
 func (l *Log) peer(k key.Public, name string) []attribute.KeyValue {
 	if k == (key.Public{}) {
 		return nil
 	}
-	attrs := []attribute.KeyValue{attribute.String("wgnode.peer.public_key", k.Base64())}
-	if name != "" && !l.node.Anonymize {
+	attrs := []attribute.KeyValue{attribute.String("wgnode.peer.instance_id", telemetry.Node{PublicKey: k}.InstanceID())}
+	if l.node.Anonymize {
+		return attrs
+	}
+	attrs = append(attrs, attribute.String("wgnode.peer.public_key", k.Base64()))
+	if name != "" {
 		attrs = append(attrs, attribute.String("wgnode.peer.name", name))
 	}
 	return attrs
@@ -146,10 +152,13 @@ func (d *differ) look(s Seen) {
 func (d *differ) peer(at time.Time, p *tunnel.PeerState, before seenPeer) {
 	who := func() []attribute.KeyValue { return d.log.peer(p.Key, p.Name) }
 	if p.Moves > before.moves && p.Endpoint.IsValid() {
-		attrs := append(who(), attribute.String("network.peer.address", p.Endpoint.Addr().String()),
-			attribute.Int("network.peer.port", int(p.Endpoint.Port())), attribute.Int64("wgnode.count", int64(p.Moves-before.moves)))
-		if before.endpoint.IsValid() {
-			attrs = append(attrs, attribute.String("wgnode.peer.endpoint.previous", before.endpoint.String()))
+		attrs := append(who(), attribute.Int64("wgnode.count", int64(p.Moves-before.moves)))
+		if !d.log.node.Anonymize {
+			attrs = append(attrs, attribute.String("network.peer.address", p.Endpoint.Addr().String()),
+				attribute.Int("network.peer.port", int(p.Endpoint.Port())))
+			if before.endpoint.IsValid() {
+				attrs = append(attrs, attribute.String("wgnode.peer.endpoint.previous", before.endpoint.String()))
+			}
 		}
 		d.log.emit(record{at, peerEndpoint, log.SeverityInfo, "the peer's endpoint has moved", attrs})
 	}

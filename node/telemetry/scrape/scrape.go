@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/wgnode/wgnode/node/telemetry"
+	"github.com/wgnode/wgnode/probe/key"
 )
 
 // closeTime is for the last metrics, when a node ends.
@@ -124,14 +125,17 @@ func (c *counted) Export(ctx context.Context, m *metricdata.ResourceMetrics) err
 	return nil
 }
 
-// named are the labels that hold names of interfaces and peers, and addresses in the tunnel. A
-// peer's public key is what tells it from others without them.
-var named = []string{"interface", "device", "friendly_name", "name", "allowed_ips"}
+// named are the labels that hold names of interfaces and peers, and addresses.
+var named = []string{"interface", "device", "friendly_name", "name", "allowed_ips", "endpoint"}
+
+// instanced is the label that holds a public key. In its place is the id of the instance whose key it
+// is, as spans have it.
+const instanced = "public_key"
 
 // gatherer gathers what is sent.
 type gatherer struct {
 	from      prometheus.Gatherer
-	anonymize bool // without names and addresses in the tunnel
+	anonymize bool // without names, keys and addresses
 }
 
 // Gather implements [prometheus.Gatherer]. Its error is nil: the bridge would print it, and a node whose
@@ -148,7 +152,21 @@ func (g gatherer) Gather() ([]*dto.MetricFamily, error) {
 		for _, m := range f.GetMetric() {
 			// A collector may have lent its own list.
 			m.Label = slices.DeleteFunc(slices.Clone(m.Label), func(l *dto.LabelPair) bool { return slices.Contains(named, l.GetName()) })
+			for i, l := range m.Label {
+				if l.GetName() == instanced && l.GetValue() != "" {
+					m.Label[i] = &dto.LabelPair{Name: l.Name, Value: new(instanceOf(l.GetValue()))}
+				}
+			}
 		}
 	}
 	return families, nil
+}
+
+// instanceOf is the id of the instance that has a key, "" for what is none.
+func instanceOf(public string) string {
+	k, err := key.ParsePublic(public)
+	if err != nil {
+		return ""
+	}
+	return telemetry.Node{PublicKey: k}.InstanceID()
 }

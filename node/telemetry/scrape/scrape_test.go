@@ -67,11 +67,14 @@ func newSender(t *testing.T, r *receiver, anonymize bool, from prometheus.Gather
 	return s
 }
 
+var peer = key.Public{7}
+
 // registry has the metrics of a peer as a node names them.
 func registry(t *testing.T) (*prometheus.Registry, prometheus.Counter) {
 	t.Helper()
 	r := prometheus.NewRegistry()
-	labels := prometheus.Labels{"interface": "wg-secret", "friendly_name": "alice-secret", "allowed_ips": "10.9.8.7/32", "public_key": "KEY="}
+	labels := prometheus.Labels{"interface": "wg-secret", "friendly_name": "alice-secret", "allowed_ips": "10.9.8.7/32",
+		"public_key": peer.Base64()}
 	sent := prometheus.NewCounter(prometheus.CounterOpts{Name: "wireguard_sent_bytes_total", ConstLabels: labels})
 	r.MustRegister(sent, prometheus.NewGauge(prometheus.GaugeOpts{Name: "wgnode_peer_verdict", ConstLabels: labels}))
 	return r, sent
@@ -93,7 +96,8 @@ func TestSends(t *testing.T) {
 		t.Fatalf("%v, %+v", err, s.Counts())
 	}
 	text := prototext.Format(r.latest.Load())
-	for _, want := range []string{"wireguard_sent_bytes_total", "wgnode_peer_verdict", "alice-secret", "10.9.8.7/32", "KEY=", "is_monotonic",
+	for _, want := range []string{"wireguard_sent_bytes_total", "wgnode_peer_verdict", "alice-secret", "10.9.8.7/32", peer.Base64(),
+		"is_monotonic",
 		"service.instance.id"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %s in\n%s", want, text)
@@ -113,7 +117,8 @@ func TestAnonymize(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := prototext.Format(r.latest.Load())
-	if strings.Contains(text, "secret") || strings.Contains(text, "10.9") || !strings.Contains(text, "KEY=") {
+	if strings.Contains(text, "secret") || strings.Contains(text, "10.9") || strings.Contains(text, peer.Base64()) ||
+		!strings.Contains(text, telemetry.Node{PublicKey: peer}.InstanceID()) {
 		t.Error(text)
 	}
 }
