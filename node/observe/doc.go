@@ -21,6 +21,8 @@
 // observations may add details, but change nothing: the session goes on for a
 // while, the linger, for what has yet to happen. If it is Complete nothing more is awaited.
 //
+// It is Complete also where nothing that has yet to happen can change what the policy has found.
+//
 // Sources do not report at the same time, however, and what one of them has yet to say of the
 // very packet may tell more, or something else. So before a session ends all sources that are
 // late by nature, each a [Syncer], deliver what has happened up to then, and the policy is
