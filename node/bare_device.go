@@ -1,12 +1,18 @@
 package node
 
 import (
+	"context"
 	"errors"
+	"net/netip"
 	"os"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/exporter"
+	"github.com/wgnode/wgnode/node/internal/address"
 	"github.com/wgnode/wgnode/node/internal/device"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/task"
 	"github.com/wgnode/wgnode/node/rundir"
 )
 
@@ -23,16 +29,26 @@ type DeviceFiles struct {
 // journal: the interface goes with the process. The node owns the files from
 // then on, also if it fails.
 func StartDevice(name string, o Options, files DeviceFiles) (*Node, error) {
-	n := newNode(&config.Config{Name: name}, o)
-	n.bare = true
-	if err := n.startDevice(files); err != nil {
+	m := bareDevice{files: files}
+	n := newNode(&config.Config{Name: name}, o, m)
+	if err := m.start(context.Background(), n); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
-func (n *Node) startDevice(files DeviceFiles) error {
-	dev, err := device.OpenTUN(n.name, files.TUN)
+var errNoConfig = errors.New("it was not made from a configuration")
+
+// bareDevice is the mode of an interface that others configure.
+type bareDevice struct {
+	interfaceOnly
+	files DeviceFiles
+}
+
+func (bareDevice) traits() traits { return traits{onHost: true, hooks: true} }
+
+func (m bareDevice) start(_ context.Context, n *Node) error {
+	dev, err := device.OpenTUN(n.name, m.files.TUN)
 	if err != nil {
 		return err
 	}
@@ -43,7 +59,7 @@ func (n *Node) startDevice(files DeviceFiles) error {
 	if err := n.newTunnel(dev, nil); err != nil {
 		return err
 	}
-	if err := n.serveUAPI(files.UAPI); err != nil {
+	if err := n.serveUAPI(m.files.UAPI); err != nil {
 		return err
 	}
 	if n.metrics, err = exporter.Open(exporter.Place{}, n.exported()); err != nil {
@@ -64,3 +80,13 @@ func (n *Node) startDevice(files DeviceFiles) error {
 	}
 	return nil
 }
+
+func (bareDevice) tasks(*Node) []task.Task { return nil }
+
+func (bareDevice) configTasks(*Node, *endpoint.Follower) []task.Task { return nil }
+
+func (bareDevice) reload(context.Context, *reload) error { return errNoConfig }
+
+func (bareDevice) subject(n *Node, s *explain.Subject) { n.subjectOnHost(s) }
+
+func (bareDevice) addresses(*config.Config) []netip.Addr { return address.OfHost() }

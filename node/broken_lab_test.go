@@ -55,7 +55,7 @@ func beBroken(manner, step string) {
 		if err != nil {
 			return nil, err
 		}
-		n := newNode(cfg, Options{})
+		n := newNode(cfg, Options{}, kernelTUN{})
 		b := &breaker{manner: manner, at: at}
 		n.runner.Kernel, n.runner.Device = brokenKernel{n.runner.Kernel, b}, brokenDevice{n.runner.Device, b}
 		err = errors.Join(n.up(context.Background()), n.Close())

@@ -6,8 +6,7 @@ import (
 	"io"
 
 	"github.com/wgnode/wgnode/node/config"
-	"github.com/wgnode/wgnode/node/guard"
-	"github.com/wgnode/wgnode/node/internal/drift"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/netwatch"
 	"github.com/wgnode/wgnode/node/internal/task"
 )
@@ -50,23 +49,12 @@ func (a adaptTask) Run(ctx context.Context) error {
 }
 
 func (a adaptTask) tasks() []task.Task {
-	n := a.n
-	log := n.log()
-	follower := n.follower()
-	tasks := []task.Task{follower}
-	if !n.bare {
-		tasks = append(tasks, &netwatch.Watch{Link: n.name, Tunnel: n.tun, Config: n.Config, Mark: n.mark, Follower: follower,
-			MTU: &n.mtu, Last: n.began, Log: log})
-	}
-	if !n.bare && n.opt.onHost() {
-		tasks = append(tasks, drift.Watch{Applied: &n.applied, Kernel: n.runner.Kernel, Tables: n.tables, Culprit: n.guard.Culprit,
-			Link: n.name, Log: log})
-	}
-	if n.guardian.Running() {
-		tasks = append(tasks, guard.Keep{Guardian: &n.guardian, Link: n.name, Journal: n.journal, KillSwitch: n.killSwitch, Log: log})
-	}
-	if n.killSwitch != nil && n.killSwitch.AllowLAN {
-		tasks = append(tasks, &guard.LAN{Link: n.name, Have: *n.killSwitch, Tables: n.tables, Guardian: &n.guardian, Log: log})
-	}
-	return tasks
+	follower := a.n.follower()
+	return append([]task.Task{follower}, a.n.mode.configTasks(a.n, follower)...)
+}
+
+// watchNetwork follows the network of this host.
+func (n *Node) watchNetwork(f *endpoint.Follower) task.Task {
+	return &netwatch.Watch{Link: n.name, Tunnel: n.tun, Config: n.Config, Mark: n.mark, Follower: f, MTU: &n.mtu, Last: n.began,
+		Log: n.log()}
 }

@@ -1,25 +1,23 @@
 package node
 
 import (
-	"cmp"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/exporter"
-	"github.com/wgnode/wgnode/node/internal/device"
-	"github.com/wgnode/wgnode/node/link"
-	"github.com/wgnode/wgnode/node/sender"
+	"github.com/wgnode/wgnode/node/internal/proxy"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/diagnose"
-	"github.com/wgnode/wgnode/probe/diagnose/finding"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 )
@@ -60,7 +58,7 @@ func (s looked) Status() (*control.Status, error) {
 
 func (s looked) Peer(id probe.PeerID) (k key.Public, name string, ok bool) { return s.n.tun.Peer(id) }
 
-func (s looked) Addresses() []netip.Addr { return s.n.ownAddrs() }
+func (s looked) Addresses() []netip.Addr { return s.n.mode.addresses(s.n.Config()) }
 
 // Settle: as Unseen.
 func (looked) Settle(context.Context) {}
@@ -81,7 +79,8 @@ func (s looked) Keys() (control.Keys, error) {
 
 // Status is the present state of the node. It holds no secrets.
 func (n *Node) Status() control.Status {
-	s := control.Status{Interface: n.name, Config: n.Config().Path, PID: os.Getpid(), Netstack: n.net != nil, Elsewhere: n.link != nil,
+	is := n.mode.traits()
+	s := control.Status{Interface: n.name, Config: n.Config().Path, PID: os.Getpid(), Netstack: is.netstack, Elsewhere: is.elsewhere,
 		Level: n.tun.Level(), PublicKey: n.tun.PublicKey(), ListenPort: n.tun.ListenPort(), Counters: n.tun.Counters(),
 		Peers: []control.PeerStatus{}}
 	for _, p := range n.tun.Peers() {
@@ -132,36 +131,10 @@ func (n *Node) Subject() explain.Subject {
 	cfg := n.Config()
 	s := explain.Subject{Interface: n.name, Config: cfg.Path, File: cfg, Tunnel: n.tun, Prober: explain.Host{}, Kernel: true,
 		Endpoint: n.Endpoint, Addresses: n.addressesOf}
-	if cfg.Path != "" && !n.bare {
+	if cfg.Path != "" {
 		s.Load = cfg.Reread
 	}
-	if n.opt.onHost() && !n.bare {
-		s.Changed = func(ctx context.Context) ([]finding.Changed, error) {
-			return n.applied.Changed(ctx, n.runner.Kernel, n.guard.Culprit)
-		}
-	}
-	if n.opt.Sender != nil && n.net == nil && n.link == nil {
-		s.As = func(pid int) (explain.Prober, error) {
-			p, err := sender.Of(pid)
-			if err != nil {
-				return nil, err
-			}
-			return explain.As{Process: p, Command: n.opt.Sender}, nil
-		}
-	}
-	switch {
-	case n.net != nil:
-		s.MTU = cmp.Or(cfg.Interface.MTU, device.DefaultMTU)
-		s.Prober, s.Kernel, s.Local = explain.Stack{Net: n.net}, false, n.hasAddress
-		s.Router = &diagnose.Router{Allow: n.services.Routes()}
-	case n.link != nil:
-		s.MTU = n.link.MTU
-		s.Prober, s.Kernel, s.Local = n.link.Prober, false, n.hasAddress
-	default:
-		if l, err := link.ByName(n.name); err == nil { // else it is about to end
-			s.MTU = l.MTU
-		}
-	}
+	n.mode.subject(n, &s)
 	return s
 }
 
@@ -176,7 +149,7 @@ func (n *Node) metricsAt(cfg *config.Config) exporter.Place {
 
 // exported is the node as package exporter shows it.
 func (n *Node) exported() exporter.Node {
-	return exporter.Node{Name: n.name, Netstack: n.net != nil, Tunnel: n.tun, Keeper: n.keeper, Endpoint: n.Endpoint,
+	return exporter.Node{Name: n.name, Netstack: n.mode.traits().netstack, Tunnel: n.tun, Keeper: n.keeper, Endpoint: n.Endpoint,
 		Restored: n.guard.Counts, Telemetry: n.telemetryCounts, Known: func(host string) bool {
 			return slices.Contains(n.Config().Metrics.Hosts, host) || slices.Contains(n.opt.MetricsHosts, host)
 		}}
@@ -190,4 +163,57 @@ func (n *Node) hasAddress(a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// connectTime is how long an attempt to connect may take.
+const connectTime = 30 * time.Second
+
+// connectHandler serves POST /v1/connect: after 101 the connection to the socket
+// is one to the address, each of its two directions with an end of its own.
+type connectHandler struct {
+	n       *Node
+	streams *sync.WaitGroup // those that are open
+}
+
+func (h connectHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.streams.Add(1)
+	defer h.streams.Done()
+	var req control.ConnectRequest
+	if err := control.Decode(w, r, &req); err != nil {
+		control.Refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	inside, err := h.n.mode.inside()
+	if err != nil {
+		control.Refuse(w, http.StatusConflict, fmt.Errorf("the tunnel ends in the network interface %s: connect to %s as to any "+
+			"other host", h.n.name, req.Address))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), connectTime)
+	far, err := inside.DialContext(ctx, "tcp", req.Address)
+	cancel()
+	if err != nil {
+		control.Refuse(w, http.StatusBadGateway, err)
+		return
+	}
+	defer far.Close() // for the paths that do not get to the relay
+	near, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		control.Refuse(w, http.StatusInternalServerError, err)
+		return
+	}
+	defer near.Close() // as above
+	err = near.SetDeadline(time.Time{})
+	if err == nil {
+		_, err = fmt.Fprintf(near, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", control.StreamProtocol)
+	}
+	if err == nil {
+		_, err = io.CopyN(far, rw, int64(rw.Reader.Buffered())) // sent in haste
+	}
+	if err == nil {
+		err = proxy.Relay(r.Context(), near, far)
+	}
+	if err != nil {
+		h.n.opt.Logger.Debug("stream broke", "interface", h.n.name, "to", req.Address, "error", err)
+	}
 }

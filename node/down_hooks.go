@@ -11,7 +11,7 @@ import (
 
 // ownsHooks reports whether the hooks of going down are this node's to run.
 func (n *Node) ownsHooks() bool {
-	if n.net != nil || n.journal == nil || !n.journal.WasUp() {
+	if !n.mode.traits().hooks || n.journal == nil || !n.journal.WasUp() {
 		return false
 	}
 	select {

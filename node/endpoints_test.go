@@ -64,8 +64,8 @@ Endpoint=[2001:db8::1]:7
 `, key.GeneratePrivate().Base64(), late, roamed, literal))
 	zone := &names{addr: make(map[string]netip.Addr)}
 	log := make(lines, 100)
-	n := newNode(cfg, Options{Logger: slog.New(slog.NewTextHandler(log, nil)), Netstack: true, NoUAPI: true, NoControl: true,
-		RunDir: t.TempDir()})
+	n := newNode(cfg, Options{Logger: slog.New(slog.NewTextHandler(log, nil)), NoUAPI: true, NoControl: true,
+		RunDir: t.TempDir()}, &userspaceStack{})
 	n.endpoints.Store(endpoint.New(cfg, zone.lookup))
 	var said strings.Builder
 	n.endpoints.Load().Resolve(t.Context(), func(f string, a ...any) { fmt.Fprintf(&said, f+"\n", a...) })

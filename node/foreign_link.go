@@ -2,10 +2,16 @@ package node
 
 import (
 	"context"
+	"net/netip"
 	"os"
+	"slices"
 
+	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/internal/device"
+	"github.com/wgnode/wgnode/node/internal/endpoint"
+	"github.com/wgnode/wgnode/node/internal/say"
+	"github.com/wgnode/wgnode/node/internal/task"
 	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
@@ -19,12 +25,19 @@ type Link struct {
 	Prober explain.Prober // sends probes where the link is; may be nil
 }
 
-// onHost reports whether the node sets up an interface of this host.
-func (o *Options) onHost() bool { return !o.Netstack && o.MakeLink == nil }
+// foreignLink is the mode whose interface somebody else has made.
+type foreignLink struct {
+	interfaceOnly
+	make func(ctx context.Context, mtu int) (*Link, error)
+	link *Link // nil: not started
+}
 
-// startElsewhere serves a link that is made by [Options.MakeLink]. It has no
+func (*foreignLink) traits() traits { return traits{elsewhere: true, hooks: true, file: true} }
+
+// start serves a link that is made by [Options.MakeLink]. It has no
 // steps. The journal names the process, for [teardown.Down].
-func (n *Node) startElsewhere(ctx context.Context) error {
+func (m *foreignLink) start(ctx context.Context, n *Node) error {
+	n.skipElsewhere()
 	mtu, err := n.mtuElsewhere()
 	if err != nil {
 		return err
@@ -34,11 +47,11 @@ func (n *Node) startElsewhere(ctx context.Context) error {
 		return err
 	}
 	n.journal = j
-	l, err := n.opt.MakeLink(ctx, mtu)
+	l, err := m.make(ctx, mtu)
 	if err != nil {
 		return err
 	}
-	n.link = l
+	m.link = l
 	dev, err := device.OpenElsewhere(l.TUN, l.MTU)
 	if err != nil {
 		return err
@@ -72,3 +85,33 @@ func (n *Node) mtuElsewhere() (int, error) {
 	mtu, _, err := s.MTU()
 	return mtu, err
 }
+
+func (*foreignLink) tasks(*Node) []task.Task { return nil }
+
+func (*foreignLink) configTasks(n *Node, f *endpoint.Follower) []task.Task {
+	return []task.Task{n.watchNetwork(f)}
+}
+
+// reload changes the peers.
+func (m *foreignLink) reload(_ context.Context, r *reload) error {
+	was, now := &r.was.Interface, &r.cfg.Interface
+	routes := func(c *config.Config) (all []netip.Prefix) {
+		for _, p := range c.AllowedRoutes() {
+			all = append(all, p.Prefix)
+		}
+		return all
+	}
+	if !slices.Equal(was.Addresses, now.Addresses) || was.MTU != now.MTU || !slices.Equal(was.DNS, now.DNS) ||
+		!slices.Equal(routes(r.was), routes(r.cfg)) {
+		say.Line(r.out, "[!] not changed: addresses, MTU, routes and DNS of an interface that is not this host's; they count the "+
+			"next time that %s comes up", r.n.name)
+	}
+	return r.finish(r.device(r.n.mark()))
+}
+
+func (m *foreignLink) subject(n *Node, s *explain.Subject) {
+	s.MTU = m.link.MTU
+	s.Prober, s.Kernel, s.Local = m.link.Prober, false, n.hasAddress
+}
+
+func (*foreignLink) addresses(cfg *config.Config) []netip.Addr { return addressesIn(cfg) }

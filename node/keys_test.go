@@ -81,11 +81,11 @@ func TestKeysWithoutInterface(t *testing.T) {
 		var out strings.Builder
 		n := &Node{name: "wg0", opt: Options{Netstack: true, Out: &out}}
 		n.cfg.Store(cfg)
-		n.skipForStack()
+		new(userspaceStack).skip(n)
 		skipped := strings.Contains(out.String(), "skipped: ")
 		refused := CheckStack(cfg) != nil
 		if skipped != (k.Stack == config.StackSkips) || refused != (k.Stack == config.StackRefuses) {
-			t.Errorf("%s is %s by its row in node/config; skipForStack says %q, CheckStack refuses it: %t (without.go)",
+			t.Errorf("%s is %s by its row in node/config; the stack skips %q, CheckStack refuses it: %t (userspace_rules.go)",
 				k.Name, k.Stack, out.String(), refused)
 		}
 	}

@@ -26,7 +26,6 @@ import (
 	"github.com/wgnode/wgnode/node/internal/netwatch"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/internal/say"
-	"github.com/wgnode/wgnode/node/internal/services"
 	"github.com/wgnode/wgnode/node/internal/task"
 	"github.com/wgnode/wgnode/node/internal/uplink"
 	"github.com/wgnode/wgnode/node/lookup"
@@ -107,40 +106,36 @@ type Options struct {
 // Node is a running node. Its methods are safe for concurrent use.
 type Node struct {
 	name      string
-	cfg       atomic.Pointer[config.Config] // a reload changes it
 	opt       Options
+	mode      mode                          // where the tunnel ends
+	cfg       atomic.Pointer[config.Config] // a reload changes it
+	endpoints atomic.Pointer[endpoint.Set]  // as above
 	tun       *tunnel.Tunnel
-	net       *netstack.Net                // nil: the interface is the kernel's
-	link      *Link                        // nil: it is this host's
-	endpoints atomic.Pointer[endpoint.Set] // a reload changes it
+	port      uint16 // of the device when the node came up; 0: a PreUp hook gave it one
 	names     *lookup.Resolver
 	keeper    *explain.Keeper // of verdicts, for those who ask often
 	began     uplink.State    // the network when the node had come up
-	denied    error           // why this host has no interface of it; nil: it has, or was to have none
-	bare      bool            // made by StartDevice: others look after it
-	mtu       netwatch.MTU
-	journal   *plan.Journal // nil: nothing to undo
-	runner    plan.Runner
-	hooked    hooked           // by PreUp hooks, and a mark by others
-	port      uint16           // of the device when the node came up; 0: a PreUp hook gave it one
-	tables    *nftables.Keeper // of the firewall
-	guard     *guard.Tables
-	applied   drift.Applied
-	guardian  guard.Guardian
 
+	// What the node did on this host, and keeps there.
+	journal        *plan.Journal // nil: nothing to undo
+	runner         plan.Runner
+	applied        drift.Applied
+	mtu            netwatch.MTU
+	hooked         hooked           // by PreUp hooks, and a mark by others
+	tables         *nftables.Keeper // of the firewall
+	guard          *guard.Tables
+	guardian       guard.Guardian
+	killSwitch     *nftables.KillSwitch
+	keepKillSwitch bool          // when the node ends
 	left           *plan.Journal // of a dead node whose kill switch stands; nil: none
 	standing       uint32        // the mark that such a kill switch lets pass, until there is a tunnel
-	killSwitch     *nftables.KillSwitch
-	keepKillSwitch bool // when the node ends
 
-	uapi    *device.UAPI  // nil: none
-	control net.Listener  // nil: none
-	book    *history.Book // of the peers' states; nil: none is kept
-	metrics *exporter.Server
-
+	// Who is told, and asks.
+	uapi      *device.UAPI  // nil: none
+	control   net.Listener  // nil: none
+	book      *history.Book // of the peers' states; nil: none is kept
+	metrics   *exporter.Server
 	telemetry *telemetry
-
-	services *services.Services // nil: none, unless net is there
 
 	reloads chan reloadRequest // to the one who runs the tasks that depend on the configuration
 	ended   chan struct{}      // closed when nobody serves any more
@@ -166,7 +161,7 @@ func (n *Node) Tunnel() *tunnel.Tunnel { return n.tun }
 
 // Net is the userspace network stack that the tunnel ends in, or nil if it
 // ends in a network interface.
-func (n *Node) Net() *netstack.Net { return n.net }
+func (n *Node) Net() *netstack.Net { return n.mode.stack() }
 
 // Run serves the node's sockets, and keeps up with peers and networks that
 // change, until ctx ends or the interface goes away, which is no error: that is
@@ -201,12 +196,7 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) serve(ctx context.Context) error {
 	defer close(n.ended)
 	tasks := []task.Task{device.Watch{Tunnel: n.tun}, adaptTask{n}, n.metrics}
-	if n.opt.onHost() && !n.bare {
-		tasks = append(tasks, n.guard)
-	}
-	if n.net != nil {
-		tasks = append(tasks, n.services)
-	}
+	tasks = append(tasks, n.mode.tasks(n)...)
 	if n.uapi != nil {
 		tasks = append(tasks, n.uapi)
 	}
@@ -242,9 +232,7 @@ func (n *Node) close() error {
 		n.say("[!] the kill switch of %s still stands; `wgnode down %s` removes it", n.name, n.name)
 		n.opt.Logger.Warn("the kill switch still stands", "interface", n.name)
 	}
-	if n.services != nil {
-		n.services.Close()
-	}
+	n.mode.close()
 	if n.control != nil {
 		errs = append(errs, unixsocket.Close(n.control))
 	}

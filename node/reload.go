@@ -1,20 +1,16 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-	"slices"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/exporter"
-	"github.com/wgnode/wgnode/node/guard"
-	"github.com/wgnode/wgnode/node/hook"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/say"
-	"github.com/wgnode/wgnode/node/internal/services"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/tunnel/uapi"
@@ -57,8 +53,8 @@ func (n *Node) ReloadFile(ctx context.Context, path string, out io.Writer) error
 func (n *Node) reload(req reloadRequest) error {
 	cfg, out := req.cfg, req.out
 	switch {
-	case n.bare:
-		return fmt.Errorf("reload %s: it was not made from a configuration", n.name)
+	case !n.mode.traits().file:
+		return fmt.Errorf("reload %s: %w", n.name, errNoConfig)
 	case cfg.Name != n.name:
 		return fmt.Errorf("reload %s: the configuration is for %s", n.name, cfg.Name)
 	case !cfg.Resolved():
@@ -73,15 +69,7 @@ func (n *Node) reload(req reloadRequest) error {
 	r := reload{n: n, was: n.Config(), cfg: cfg, endpoints: endpoint.New(cfg, n.lookUp), out: out, check: req.check}
 	r.endpoints.Inherit(n.endpoints.Load())
 	r.endpoints.Resolve(req.ctx, func(format string, args ...any) { say.Line(out, format, args...) })
-	return r.withMetrics(func() error {
-		switch {
-		case n.net != nil:
-			return r.stack()
-		case n.link != nil:
-			return r.elsewhere()
-		}
-		return r.host(req.ctx)
-	})
+	return r.withMetrics(func() error { return n.mode.reload(req.ctx, &r) })
 }
 
 // reload is one run of Reload.
@@ -124,107 +112,6 @@ func (r *reload) withMetrics(change func() error) error {
 	return nil
 }
 
-// stack changes a node without an interface: its peers. Its addresses are those
-// of a network stack that cannot change them.
-func (r *reload) stack() error {
-	if err := CheckStack(r.cfg); err != nil {
-		return err
-	}
-	if !slices.Equal(r.was.Interface.Addresses, r.cfg.Interface.Addresses) || r.was.Interface.MTU != r.cfg.Interface.MTU {
-		say.Line(r.out, "[!] not changed: addresses and MTU of a userspace network stack; they count the next time that %s comes up", r.n.name)
-	}
-	if err := services.Check(r.cfg, r.n.opt.Services, r.n.opt.Netstack); err != nil {
-		return err
-	}
-	if r.check {
-		r.n.services.Pending(r.cfg, r.out)
-		return r.finish(r.device(markAllowed(r.cfg, r.out)))
-	}
-	tell := func(format string, args ...any) { say.Line(r.out, format, args...) }
-	if err := r.n.services.Serve(r.cfg, tell); err != nil {
-		return err
-	}
-	if err := r.device(markAllowed(r.cfg, r.out)); err != nil {
-		return errors.Join(err, r.n.services.Serve(r.was, tell))
-	}
-	return r.finish(nil)
-}
-
-// elsewhere changes a node whose interface is not this host's: its peers.
-func (r *reload) elsewhere() error {
-	was, now := &r.was.Interface, &r.cfg.Interface
-	routes := func(c *config.Config) (all []netip.Prefix) {
-		for _, p := range c.AllowedRoutes() {
-			all = append(all, p.Prefix)
-		}
-		return all
-	}
-	if !slices.Equal(was.Addresses, now.Addresses) || was.MTU != now.MTU || !slices.Equal(was.DNS, now.DNS) ||
-		!slices.Equal(routes(r.was), routes(r.cfg)) {
-		say.Line(r.out, "[!] not changed: addresses, MTU, routes and DNS of an interface that is not this host's; they count the "+
-			"next time that %s comes up", r.n.name)
-	}
-	return r.finish(r.device(r.n.mark()))
-}
-
-// host changes the host, and the device with it.
-func (r *reload) host(ctx context.Context) error {
-	n := r.n
-	if err := services.Check(r.cfg, n.opt.Services, n.opt.Netstack); err != nil {
-		return err
-	}
-	before, err := n.tun.Status()
-	if err != nil {
-		return err
-	}
-	r.before = before
-	if r.hooked, err = r.hookedIn(before); err != nil {
-		return err
-	}
-	cfg := r.hooked.with(r.cfg)
-	state, err := plan.Gather(cfg, r.hooked.endpoints(r.endpoints), n.journal.Mark())
-	if err != nil {
-		return err
-	}
-	state.Except(n.journal.Steps)
-	state.OnLink = r.hooked.addrs
-	steps, err := plan.Build(cfg, state)
-	if err != nil {
-		return err
-	}
-	for _, w := range plan.Warnings(cfg, state) {
-		say.Line(r.out, "[!] %s", w)
-	}
-	for _, p := range []hook.Phase{hook.PreUp, hook.PostUp} {
-		if !slices.Equal(plan.Hooks(r.was, p), plan.Hooks(r.cfg, p)) {
-			say.Line(r.out, "[!] not run: %s has changed; it counts the next time that %s comes up", p, n.name)
-		}
-	}
-	if r.check {
-		return r.finish(r.pending(ctx, steps))
-	}
-	if err := n.guardian.Hire(n.name, n.journal, guard.KillSwitchOf(steps)); err != nil {
-		return err
-	}
-	if n.killSwitch != nil && guard.KillSwitchOf(steps) == nil {
-		n.guardian.Doubt(*n.killSwitch) // from now on it may be gone
-	}
-	runner := n.runner
-	runner.Device, runner.Out = r, r.out
-	if err := runner.Change(ctx, steps, n.journal); err != nil {
-		return errors.Join(err, r.restore(before), n.guardian.Instruct(n.killSwitch))
-	}
-	if err := r.finish(nil); err != nil {
-		return err
-	}
-	n.adopt(steps)
-	n.hooked = r.hooked
-	if err := n.guardian.Instruct(n.killSwitch); err != nil {
-		return err
-	}
-	return n.journal.SetConfig(r.cfg.Path)
-}
-
 // finish makes the new configuration the node's, unless err is why not, or it was a check.
 func (r *reload) finish(err error) error {
 	if err != nil {
@@ -244,4 +131,42 @@ func (r *reload) adopt() {
 	r.n.retell()
 	r.n.endpoints.Store(r.endpoints)
 	r.n.names.Avoid(r.n.serversInside(r.cfg))
+}
+
+// reloadFile is ReloadFile; with check it says what that would do, in the same lines, and
+// changes nothing. It reports whether anything has changed, or would, be it only what counts
+// when the node goes down, or comes up again.
+func (n *Node) reloadFile(ctx context.Context, path string, out io.Writer, check bool) (changes bool, err error) {
+	if path == "" {
+		path = n.Config().Path
+	}
+	if path == "" {
+		return false, fmt.Errorf("reload %s: it was not started with a file", n.name)
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return false, err
+	}
+	was := n.Config()
+	done := &doneLines{to: out}
+	err = n.reloadWith(reloadRequest{ctx: ctx, cfg: cfg, out: done, check: check})
+	return err == nil && (done.any || was.Path != cfg.Path || !was.Same(cfg)), err
+}
+
+// doneLines passes lines on, and notes whether one of them is about something that is done.
+type doneLines struct {
+	to  io.Writer
+	any bool
+}
+
+func (d *doneLines) Write(b []byte) (int, error) {
+	d.any = d.any || bytes.HasPrefix(b, []byte("[#] "))
+	return d.to.Write(b)
+}
+
+// pending is host for a check: what the host and the device would become.
+func (r *reload) pending(ctx context.Context, steps []plan.Step) error {
+	runner := r.n.runner
+	runner.Device, runner.Out = r, r.out
+	return runner.Pending(ctx, steps, r.n.journal)
 }

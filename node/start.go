@@ -14,7 +14,6 @@ import (
 	"github.com/wgnode/wgnode/node/explain"
 	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/node/guard"
-	"github.com/wgnode/wgnode/node/internal/device"
 	"github.com/wgnode/wgnode/node/internal/endpoint"
 	"github.com/wgnode/wgnode/node/internal/netwatch"
 	"github.com/wgnode/wgnode/node/internal/nftables"
@@ -28,7 +27,6 @@ import (
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/probe/key"
-	"github.com/wgnode/wgnode/tunnel/netstack"
 )
 
 // Start brings a node up, all or nothing: if anything fails, or ctx ends
@@ -62,8 +60,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	if err := services.Check(cfg, o.Services, o.Netstack); err != nil {
 		return nil, err
 	}
-	n := newNode(cfg, o)
-	n.denied = denied
+	n := newNode(cfg, o, modeOf(&o, denied))
 	if err := n.checkTelemetry(cfg); err != nil {
 		return nil, err
 	}
@@ -80,7 +77,7 @@ func Start(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
 	return n, nil
 }
 
-func newNode(cfg *config.Config, o Options) *Node {
+func newNode(cfg *config.Config, o Options, m mode) *Node {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -92,7 +89,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 		released: released, release: sync.OnceFunc(func() { close(released) }),
 		reloads: make(chan reloadRequest), ended: make(chan struct{}),
 		telemetry: newTelemetry(),
-		name:      cfg.Name, opt: o,
+		name:      cfg.Name, opt: o, mode: m,
 		tables: &nftables.Keeper{Open: o.OpenTables},
 		runner: plan.Runner{Shell: o.Shell, Out: o.Out, Explain: o.Explain},
 	}
@@ -112,7 +109,7 @@ func newNode(cfg *config.Config, o Options) *Node {
 
 // serversInside returns the name servers that the tunnel has the system ask.
 func (n *Node) serversInside(cfg *config.Config) []netip.Addr {
-	if !n.opt.onHost() {
+	if !n.mode.traits().onHost {
 		return nil
 	}
 	return cfg.Interface.DNS
@@ -139,7 +136,7 @@ func (n *Node) mark() uint32 {
 // to, so that it does not enter the tunnel, "" for any. Whatever routes lead there
 // are the tunnel's, it could not come up by them.
 func (n *Node) around(a netip.Addr) string {
-	if n.tun == nil || !n.opt.onHost() {
+	if n.tun == nil || !n.mode.traits().onHost {
 		return ""
 	}
 	device, err := routing.BypassLink(a, n.mark(), n.name)
@@ -170,17 +167,7 @@ func (n *Node) up(ctx context.Context) error {
 		return err
 	}
 	n.names.Refresh() // that may have brought some back
-	switch {
-	case n.opt.Netstack:
-		n.skipForStack()
-		err = n.startStack()
-	case n.opt.MakeLink != nil:
-		n.skipElsewhere()
-		err = n.startElsewhere(ctx)
-	default:
-		err = n.startInterface(ctx)
-	}
-	if err != nil {
+	if err := n.mode.start(ctx, n); err != nil {
 		return err
 	}
 	if n.began, err = netwatch.Picture(n.tun, n.mark()); err != nil {
@@ -224,12 +211,12 @@ func (n *Node) recover(ctx context.Context) error {
 	if alive {
 		return &UpError{n.name, j.Process.PID}
 	}
-	if n.opt.MakeLink != nil && slices.ContainsFunc(j.Steps, func(s plan.Step) bool { return s.Op == plan.OpKillSwitch }) {
+	if n.mode.traits().elsewhere && slices.ContainsFunc(j.Steps, func(s plan.Step) bool { return s.Op == plan.OpKillSwitch }) {
 		return fmt.Errorf("the process that served %s was killed, and its kill switch stands: `wgnode recover %s' removes it", n.name, n.name)
 	}
 	n.say("[!] the process that served %s was killed; first its remains are removed", n.name)
 	o := teardown.Options{RunDir: n.opt.RunDir, Shell: n.opt.Shell, Out: n.opt.Out}
-	if !n.Config().Interface.KillSwitch || !n.opt.onHost() {
+	if !n.Config().Interface.KillSwitch || !n.mode.traits().onHost {
 		return teardown.UndoDead(ctx, j, o, "")
 	}
 	if err := teardown.UndoDead(ctx, j, o, plan.OpKillSwitch); err != nil {
@@ -252,7 +239,7 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) ([]plan.Step, erro
 	if err := services.Check(cfg, o.Services, o.Netstack); err != nil {
 		return nil, err
 	}
-	n := newNode(cfg, o)
+	n := newNode(cfg, o, modeOf(&o, nil))
 	for _, w := range slices.Concat(cfg.Warnings(), cfg.Missing()) {
 		n.say("Warning: %s", w)
 	}
@@ -294,90 +281,4 @@ func (n *Node) plan() ([]plan.Step, error) {
 		n.say("[!] %s", w)
 	}
 	return steps, nil
-}
-
-func (n *Node) startInterface(ctx context.Context) error {
-	steps, err := n.plan()
-	if err != nil {
-		return err
-	}
-	j := n.left
-	var before plan.Process // the guardian of a dead node
-	if j != nil {
-		before = j.Guard
-		err = j.TakeOver(n.Config().Path)
-	} else {
-		j, err = plan.CreateJournal(rundir.Journal(n.opt.RunDir, n.name), n.name, n.Config().Path)
-	}
-	if err != nil {
-		return err
-	}
-	if len(n.Config().Interface.PreUp) > 0 {
-		n.runner.Replan = func(ctx context.Context) (again []plan.Step, err error) {
-			if again, err = n.planAgain(ctx, j); err == nil {
-				steps = again
-			}
-			return again, err
-		}
-	}
-	if err := errors.Join(n.guardian.Hire(n.name, j, guard.KillSwitchOf(steps)), guard.End(before)); err != nil {
-		return errors.Join(err, n.runner.UndoExcept(ctx, j, plan.OpKillSwitch))
-	}
-	if err := n.runner.Apply(ctx, steps, j); err != nil {
-		return err // undone, and the journal is gone or holds what stays
-	}
-	n.journal = j
-	n.adopt(steps)
-	if err := n.guardian.Instruct(n.killSwitch); err != nil {
-		return err
-	}
-	return n.applied.AcceptHooks(ctx, n.runner.Kernel, n.Config())
-}
-
-// adopt takes note of what steps that were done set.
-func (n *Node) adopt(steps []plan.Step) {
-	n.applied.Set(link.Link{Name: n.name, Index: n.journal.LinkIndex}, steps)
-	n.killSwitch, n.mtu.Given = guard.KillSwitchOf(steps), 0
-	if n.Config().Interface.MTU != 0 {
-		return
-	}
-	for _, s := range steps {
-		if s.Op == plan.OpUp {
-			n.mtu.Given = s.MTU
-		}
-	}
-}
-
-// startStack has no steps. The journal names the process, for [teardown.Down].
-func (n *Node) startStack() error {
-	var addrs []netip.Addr
-	for _, p := range n.Config().Interface.Addresses {
-		addrs = append(addrs, p.Addr())
-	}
-	mtu := n.Config().Interface.MTU
-	if mtu == 0 {
-		mtu = device.DefaultMTU
-	}
-	j, err := plan.CreateJournal(rundir.Journal(n.opt.RunDir, n.name), n.name, n.Config().Path)
-	if err != nil {
-		return err
-	}
-	n.journal = j
-	dev, stack, err := netstack.New(addrs, mtu)
-	if err != nil {
-		return err
-	}
-	n.net = stack
-	if err := n.newTunnel(dev, nil); err != nil {
-		return err
-	}
-	n.services = services.New(services.Tunnel{Name: n.name, Stack: stack, Device: n.tun, Config: n.Config, Extra: n.opt.Services,
-		Log: n.log()})
-	if err := n.serveUAPI(nil); err != nil {
-		return err
-	}
-	if err := n.configure(markAllowed(n.Config(), n.opt.Out)); err != nil {
-		return err
-	}
-	return n.services.Serve(n.Config(), n.say)
 }

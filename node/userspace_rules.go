@@ -22,7 +22,7 @@ import (
 // With [Options.FallBack] it makes a node without an interface of o instead, if
 // that costs nothing but convenience, and returns why.
 func checkRights(cfg *config.Config, o *Options) (denied error, err error) {
-	if !o.onHost() {
+	if o.Netstack || o.MakeLink != nil {
 		return nil, nil
 	}
 	if denied = link.CheckRights(); denied == nil {
@@ -79,11 +79,11 @@ func checkFirewall(cfg *config.Config) error {
 	return nil
 }
 
-// skipForStack says what a node without an interface leaves out.
-func (n *Node) skipForStack() {
+// skip says what a node without an interface leaves out.
+func (m *userspaceStack) skip(n *Node) {
 	i := &n.Config().Interface
-	if n.denied != nil {
-		n.say("[!] there is no interface %s: %v", n.name, n.denied)
+	if m.denied != nil {
+		n.say("[!] there is no interface %s: %v", n.name, m.denied)
 		n.say("[!] the tunnel ends in this process instead, as with --netstack; what does not work then:")
 		n.skipRoutes()
 	}
