@@ -9,7 +9,7 @@ func TestFind(t *testing.T) {
 	for i := range n {
 		r.Record(LaneUDPReceive, &Event{Time: int64(i + 1), Seam: SeamUDPReceive})
 	}
-	for _, seq := range []uint64{n, n - 1, n - perLane(r)/2} {
+	for seq := n; seq > n-perLane(r)+2*blockEvents; seq-- {
 		if e, ok := r.Find(LaneUDPReceive, seq); !ok || e.Seq != seq || e.Time != int64(seq) {
 			t.Errorf("event %d: %d, %t", seq, e.Seq, ok)
 		}
@@ -34,6 +34,19 @@ func TestPlainSubscription(t *testing.T) {
 	for i := range got {
 		if e := &got[i]; e.Counter != 1 || e.Checkpoint != CheckpointNone || i > 0 && got[i-1].Time > e.Time {
 			t.Errorf("event %d: %+v", i, e)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	r := newTestRecorder(b, DefaultRecorderBytes)
+	n := 3 * perLane(r)
+	for i := range n {
+		r.Record(LaneUDPReceive, &Event{Time: int64(i + 1), Seam: SeamUDPReceive})
+	}
+	for b.Loop() {
+		if _, ok := r.Find(LaneUDPReceive, n-perLane(r)/2); !ok {
+			b.Fatal("not found")
 		}
 	}
 }

@@ -301,20 +301,25 @@ func (l *lane) read(c *cursor, dst []Event, limit int, pick pick) (out []Event, 
 }
 
 // Find returns the event of a lane that has a Seq, as it was recorded, and reports false if it is not
-// held any more. It is for one that is recent: it looks at the newest block first.
+// held any more. It looks at few blocks: all but those that were skipped are full.
 func (r *Recorder) Find(id Lane, seq uint64) (e Event, ok bool) {
 	l := &r.lanes[id]
-	for number, oldest := l.head.Load(), l.oldest().block; number >= oldest && number > 0; number-- {
+	for number, oldest := l.head.Load(), l.oldest().block; number >= oldest && number > 0; {
 		b := &l.blocks[number%uint64(len(l.blocks))]
+		back := uint64(1)
 		b.mu.Lock()
-		at := b.number == number && b.first <= seq
-		if events := l.published(b); at && seq-b.first < uint64(len(events)) {
-			e, ok = events[seq-b.first], true
+		if b.number == number {
+			if b.first <= seq {
+				if events := l.published(b); seq-b.first < uint64(len(events)) {
+					e, ok = events[seq-b.first], true
+				}
+				b.mu.Unlock()
+				return e, ok
+			}
+			back = (b.first - seq + blockEvents - 1) / blockEvents
 		}
 		b.mu.Unlock()
-		if at {
-			return e, ok
-		}
+		number -= min(back, number)
 	}
 	return e, false
 }
