@@ -1,7 +1,7 @@
 // Package webconfig has a listener answer only those whom a web configuration file names: the
 // file that Prometheus and its exporters share (prometheus/exporter-toolkit), with certificates,
-// users and client certificates. The toolkit's own types and checks read it, so that a file which
-// an exporter takes is taken here, and means the same.
+// users and client certificates. A file which an exporter takes is taken here, and means the same:
+// the toolkit's examples are held against it.
 //
 // What differs is when. The toolkit reads the file again for each request. Here it is read
 // once, with the certificates in it, and again when the node is told to reload: a file that is
@@ -11,7 +11,6 @@ package webconfig
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +19,6 @@ import (
 	"regexp"
 	"slices"
 
-	prometheus "github.com/prometheus/common/config"
-	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v2"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/time/rate"
@@ -52,32 +49,31 @@ func Read(path string) (*Config, error) {
 	if err != nil {
 		return fail(err)
 	}
-	var file toolkit.Config
-	file.TLSConfig.MinVersion, file.TLSConfig.MaxVersion = tls.VersionTLS12, tls.VersionTLS13
-	if err := yaml.UnmarshalStrict(text, &file); err != nil {
+	f := file{TLS: tlsServer{Min: tls.VersionTLS12, Max: tls.VersionTLS13}}
+	if err := yaml.UnmarshalStrict(text, &f); err != nil {
 		return fail(withoutValues(err))
 	}
-	for user, hash := range file.Users {
+	for user, hash := range f.Users {
 		if _, err := bcrypt.Cost([]byte(hash)); err != nil {
 			return fail(fmt.Errorf("basic_auth_users: what stands for %q is not a bcrypt hash of the password", user))
 		}
 	}
-	if err := inline(&file.TLSConfig, filepath.Dir(path)); err != nil {
+	if err := checkHeaders(f.HTTP.Header); err != nil {
+		return fail(fmt.Errorf("http_server_config: %w", err))
+	}
+	f.TLS.absolute(filepath.Dir(path))
+	if err := inline(&f.TLS); err != nil {
 		return fail(err)
 	}
-	// Of what is left to check, headers above all, the toolkit's check is not to be had for a text.
-	if err := toolkit.Validate(path); err != nil {
-		return fail(withoutValues(err))
+	c := &Config{path: path, headers: f.HTTP.Header, users: newUsers(f.Users)}
+	if every := f.Limit.Interval; every != 0 {
+		c.limit = rate.NewLimiter(rate.Every(every), f.Limit.Burst)
 	}
-	c := &Config{path: path, headers: file.HTTPConfig.Header, users: newUsers(file.Users)}
-	if every := file.RateLimiterConfig.Interval; every != 0 {
-		c.limit = rate.NewLimiter(rate.Every(every), file.RateLimiterConfig.Burst)
-	}
-	if !file.TLSConfig.IsEnabled() {
+	if !f.TLS.enabled() {
 		return c, nil
 	}
-	if c.tls, err = toolkit.ConfigToTLSConfig(&file.TLSConfig); err != nil {
-		return fail(withoutValues(err))
+	if c.tls, err = f.TLS.config(); err != nil {
+		return fail(fmt.Errorf("tls_server_config: %w", err))
 	}
 	c.tls.NextProtos = []string{"http/1.1"}
 	c.verified = c.tls.ClientAuth == tls.RequireAndVerifyClientCert && c.tls.ClientCAs != nil
@@ -133,19 +129,17 @@ func read(path string, look func(f *os.File) error) ([]byte, error) {
 	return text, err
 }
 
-// inline has the certificates that files hold stand in the configuration itself: they are read
-// here, where it is known whose they are, and not by the toolkit at each connection.
-func inline(c *toolkit.TLSConfig, dir string) error {
-	c.SetDirectory(dir)
+// inline has the certificates that files hold stand in the configuration itself.
+func inline(t *tlsServer) error {
 	for _, f := range []struct {
 		key  string
 		path *string
 		take func(text string)
 		read func(path string) ([]byte, error)
 	}{
-		{"cert_file", &c.TLSCertPath, func(text string) { c.TLSCert = text }, readPublic},
-		{"key_file", &c.TLSKeyPath, func(text string) { c.TLSKey = prometheus.Secret(text) }, readSecret},
-		{"client_ca_file", &c.ClientCAs, func(text string) { c.ClientCAsText = text }, readPublic},
+		{"cert_file", &t.CertFile, func(text string) { t.Cert = text }, readPublic},
+		{"key_file", &t.KeyFile, func(text string) { t.Key = secret(text) }, readSecret},
+		{"client_ca_file", &t.ClientFile, func(text string) { t.ClientCA = text }, readPublic},
 	} {
 		if *f.path == "" {
 			continue
@@ -155,10 +149,6 @@ func inline(c *toolkit.TLSConfig, dir string) error {
 			return fmt.Errorf("%s: %w", f.key, err)
 		}
 		f.take(string(text))
-		*f.path = ""
-	}
-	if c.ClientCAsText != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(c.ClientCAsText)) {
-		return errors.New("client_ca_file: there is no certificate in it")
 	}
 	return nil
 }
