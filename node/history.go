@@ -13,17 +13,22 @@ import (
 )
 
 // openHistory begins to keep the states of peers over days. A host that has no place for that, such
-// as a container whose files are read-only, does without.
+// as a container whose files are read-only, does without. They are noted in any case if they are sent.
 func (n *Node) openHistory() {
-	if n.opt.HistoryDir == "" {
-		return
+	sender := n.telemetry.sender
+	if n.opt.HistoryDir != "" {
+		book, err := history.Create(n.opt.HistoryDir, n.name, time.Now())
+		if err != nil {
+			n.opt.Logger.Info("no history of peers is kept", "interface", n.name, "error", err)
+		}
+		n.book = book
 	}
-	book, err := history.Create(n.opt.HistoryDir, n.name, time.Now())
-	if err != nil {
-		n.opt.Logger.Info("no history of peers is kept", "interface", n.name, "error", err)
-		return
+	if n.book == nil && sender != nil && sender.wanted(&n.Config().Telemetry) {
+		n.book = history.Unwritten()
 	}
-	n.book = book
+	if n.book != nil && sender != nil {
+		n.book.Tell = sender.state
+	}
 }
 
 // closeHistory ends it. That a disk is full keeps nothing else from being undone.

@@ -50,8 +50,11 @@ func (n *Node) ReloadFile(ctx context.Context, path string, out io.Writer) error
 }
 
 // reload is Reload, while no task runs that depends on the configuration.
-func (n *Node) reload(req reloadRequest) error {
+func (n *Node) reload(req reloadRequest) (err error) {
 	cfg, out := req.cfg, req.out
+	if !req.check {
+		defer func() { n.tellReload(err) }()
+	}
 	switch {
 	case !n.mode.traits().file:
 		return fmt.Errorf("reload %s: %w", n.name, errNoConfig)

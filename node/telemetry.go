@@ -7,6 +7,7 @@ import (
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/metrics"
+	"github.com/wgnode/wgnode/probe/timeline"
 )
 
 // otlpSender sends what the node sees by OTLP. Without one, the program was built without it (the tag
@@ -17,6 +18,9 @@ type otlpSender interface {
 	check(c *config.Telemetry) error
 	// run sends until ctx ends.
 	run(ctx context.Context, n *Node, c config.Telemetry) error
+	// state and reloaded tell what happens, whether it is to be sent at present or not.
+	state(line, before *timeline.Line)
+	reloaded(err error)
 	// counts are what became of it; nil: nothing is sent.
 	counts() *metrics.TelemetryCounts
 }
@@ -101,6 +105,13 @@ func (t telemetryTask) untilOther(ctx context.Context, c *config.Telemetry) {
 				return
 			}
 		}
+	}
+}
+
+// tellReload tells of a reload, and why it changed nothing if err is not nil.
+func (n *Node) tellReload(err error) {
+	if n.telemetry.sender != nil {
+		n.telemetry.sender.reloaded(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/control"
@@ -123,20 +124,24 @@ func (s *Server) serve(ctx context.Context, l *Listener) error {
 		<-ctx.Done()
 		return nil
 	}
-	ready := &readiness{of: &s.node}
-	scrape, err := metrics.Handler(metrics.New(s.node.Name, s.node.Tunnel),
-		metrics.NewVerdicts(s.node.Name, ready.forScrape),
-		[]prometheus.Collector{metrics.NewRestored(s.node.Name, s.node.Restored),
-			metrics.NewTelemetry(s.node.Name, s.node.Telemetry), collectors.NewGoCollector(),
-			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}, Scrapes)
+	all, err := s.Gatherer()
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
-	mux.Handle("GET /readyz", ready)
-	mux.Handle("GET /metrics", scrape)
+	mux.Handle("GET /readyz", &readiness{of: &s.node})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{MaxRequestsInFlight: Scrapes}))
 	return l.Serve(ctx, mux, s.node.Known)
+}
+
+// Gatherer has what GET /metrics answers.
+func (s *Server) Gatherer() (prometheus.Gatherer, error) {
+	verdicts := &readiness{of: &s.node}
+	return metrics.Gatherer(metrics.New(s.node.Name, s.node.Tunnel), metrics.NewVerdicts(s.node.Name, verdicts.forScrape),
+		[]prometheus.Collector{metrics.NewRestored(s.node.Name, s.node.Restored),
+			metrics.NewTelemetry(s.node.Name, s.node.Telemetry), collectors.NewGoCollector(),
+			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})})
 }
 
 // Health is the answer to GET /healthz.
