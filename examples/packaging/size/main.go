@@ -54,7 +54,8 @@ func run(flags []string) error {
 	if err != nil {
 		return err
 	}
-	list := append([]string{"list", "-deps", "-f"}, `{{.ImportPath}} {{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}} {{join .Imports " "}}`)
+	list := append([]string{"list", "-deps", "-f"},
+		`{{.ImportPath}} {{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}} {{join .Imports " "}}`)
 	packages, _, err := goTool(slices.Concat(list, flags, []string{program})...)
 	if err != nil {
 		return err
