@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -88,6 +90,7 @@ func (g *Gate) Serve(srv *http.Server) {
 		}
 	}
 	srv.Handler = g.handler(srv.Handler)
+	srv.ErrorLog = log.New(io.Discard, "", 0) // strangers could fill it with handshakes that fail
 }
 
 func (g *Gate) handler(h http.Handler) http.Handler {
