@@ -54,9 +54,8 @@ func run(flags []string) error {
 	if err != nil {
 		return err
 	}
-	list := append([]string{"list", "-deps", "-f"},
-		`{{.ImportPath}} {{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}} {{join .Imports " "}}`)
-	packages, _, err := goTool(slices.Concat(list, flags, []string{program})...)
+	const format = `{{.ImportPath}} {{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}} {{join .Imports " "}}`
+	packages, _, err := goTool(slices.Concat([]string{"list", "-deps", "-f", format}, flags, []string{program})...)
 	if err != nil {
 		return err
 	}
