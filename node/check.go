@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
@@ -18,17 +16,6 @@ const minFiles = 64
 // ErrFewFiles is what a node is refused with where the process may have too few files
 // open at a time (RLIMIT_NOFILE).
 var ErrFewFiles = errors.New("too few files may be open at a time")
-
-func checkFiles() error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("find the limit of open files: %w", err)
-	}
-	if limit.Cur < minFiles {
-		return fmt.Errorf("%w: %d, and a node needs %d", ErrFewFiles, limit.Cur, minFiles)
-	}
-	return nil
-}
 
 // checkPeers refuses what the device would refuse when half of it is there.
 func checkPeers(cfg *config.Config) error {

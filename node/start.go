@@ -25,7 +25,6 @@ import (
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/teardown"
 	"github.com/wgnode/wgnode/probe"
-	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/probe/key"
 )
 
@@ -139,7 +138,7 @@ func (n *Node) around(a netip.Addr) string {
 	if n.tun == nil || !n.mode.traits().onHost {
 		return ""
 	}
-	device, err := routing.BypassLink(a, n.mark(), n.name)
+	device, err := bypassLink(a, n.mark(), n.name)
 	if err != nil {
 		n.opt.Logger.Error("cannot find a route around the tunnel", "interface", n.name, "address", a, "error", err)
 	}

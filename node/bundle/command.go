@@ -1,5 +1,3 @@
-//go:build linux
-
 package bundle
 
 import (
@@ -10,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -19,8 +16,7 @@ import (
 func command(ctx context.Context, limit int, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "NO_COLOR=1", "SYSTEMD_COLORS=0", "PAGER=cat", "SYSTEMD_PAGER=cat")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	kill := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	kill := alone(cmd)
 	cmd.Cancel, cmd.WaitDelay = kill, time.Second
 	out, said := &bounded{limit: limit}, &bounded{limit: 1 << 10}
 	out.full = func() { _ = kill() } // it may have ended

@@ -1,5 +1,3 @@
-//go:build linux
-
 package bundle
 
 import (
@@ -14,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/rundir"
@@ -241,13 +237,12 @@ func resolver(ctx context.Context) ([]byte, error) {
 }
 
 func (s *Subject) versions(ctx context.Context) ([]byte, error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
+	kernel, err := kernel()
+	if err != nil {
 		return nil, err
 	}
-	text := func(b []byte) string { return unix.ByteSliceToString(b) }
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "%s\n\n%s %s %s %s\n", s.Version, text(u.Sysname[:]), text(u.Release[:]), text(u.Version[:]), text(u.Machine[:]))
+	fmt.Fprintf(&out, "%s\n\n%s\n", s.Version, kernel)
 	for _, file := range []string{"/sys/module/wireguard/version", "/etc/os-release"} {
 		if more, err := safefile.Read(file, 16<<10); err == nil {
 			fmt.Fprintf(&out, "\n# %s\n%s", file, more)

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package droplist lists what the kernel drops of one tunnel's packets: a [Row] for each
 // reason and place, how many, and the latest.
 //

@@ -15,21 +15,6 @@ import (
 	"github.com/wgnode/wgnode/probe/host/drops"
 )
 
-// Options say what is listed.
-type Options struct {
-	Look      Look
-	Namespace string   // path of the network namespace that the tunnel is in
-	Filter    []string // words, see filter.Drops; none: all
-}
-
-// Taker takes rows. An error of it ends the list.
-type Taker interface {
-	// Drop takes the row of a packet as it is reported. The row keeps its address.
-	Drop(r *Row) error
-	// Second takes all rows, in order, once a second and at the end.
-	Second(rows []*Row, lost uint64) error
-}
-
 // How often the list looks at the counts, and how often at the tunnel, which may have got
 // other peers, addresses, or another port.
 const (

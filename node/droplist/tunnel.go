@@ -3,7 +3,6 @@
 package droplist
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -16,24 +15,6 @@ import (
 	"github.com/wgnode/wgnode/probe/host/drops"
 	"github.com/wgnode/wgnode/probe/key"
 )
-
-// Tunnel is what a list must know of a tunnel.
-type Tunnel struct {
-	Interface string // the name of its device in the network namespace, "": it has none there
-	Port      uint16 // of encrypted packets
-	Peers     []Peer
-}
-
-// Peer is one of a tunnel's.
-type Peer struct {
-	PublicKey  key.Public
-	Name       string // "" if it has none
-	Endpoint   netip.AddrPort
-	AllowedIPs []netip.Prefix
-}
-
-// Look finds out about the tunnel as it is now.
-type Look func(context.Context) (*Tunnel, error)
 
 // peers give the tunnel's peers numbers, which they keep.
 type peers struct {

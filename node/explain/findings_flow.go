@@ -1,13 +1,11 @@
 package explain
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/diagnose/finding"
-	"github.com/wgnode/wgnode/probe/host/routing"
 	"github.com/wgnode/wgnode/tunnel"
 )
 
@@ -69,29 +67,3 @@ func (g *gathering) unmatched() {
 
 // unmatchedKept bounds what peers can fill a report with.
 const unmatchedKept = 8
-
-// passedOn looks for packets that peers sent for other hosts. A destination that
-// answers all the same was translated into an address of this host.
-func (g *gathering) passedOn(snap *routing.Snapshot, ipv6 bool) {
-	answers := make(map[netip.Addr]bool)
-	for _, e := range g.inner(probe.B7) {
-		src, _ := e.Inner()
-		answers[src.Addr()] = true
-	}
-	for _, e := range g.inner(probe.B4) {
-		from, to := e.Inner()
-		dst := to.Addr()
-		if own, _ := snap.AddrType(from.Addr()); own == routing.TypeLocal {
-			continue // this host's own packet, which the peer has sent back
-		}
-		if !dst.IsGlobalUnicast() || dst.Is6() != ipv6 || answers[dst] {
-			continue
-		}
-		if kind, _ := snap.AddrType(dst); kind != routing.TypeUnicast {
-			continue
-		}
-		ps := g.Tunnel.PeerState(e.Peer)
-		g.facts.PassedOn = append(g.facts.PassedOn, finding.PassedOn{Peer: diagnose.PeerLabel(ps.Key, ps.Name), Key: ps.Key, Dst: dst})
-		return // one is enough
-	}
-}

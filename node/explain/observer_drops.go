@@ -21,12 +21,6 @@ import (
 // This file hands what the kernel drops of the tunnel's packets to a recording, by the same program
 // that tells the observer what it drops of encrypted ones.
 
-// Dropped is a packet that the kernel has dropped, as it is recorded.
-type Dropped struct {
-	Event probe.Event
-	recording.Drop
-}
-
 // dropsKept bounds how many of them wait for the recording.
 const dropsKept = 4096
 

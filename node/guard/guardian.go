@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/wgnode/wgnode/node/internal/burst"
@@ -47,7 +46,7 @@ type Guardian struct {
 // start starts the process, which does nothing until it is told something.
 func (g *Guardian) start(link string) (plan.Process, error) {
 	cmd := g.Command(link)
-	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Setsid: true}
+	cmd.Dir, cmd.SysProcAttr = "/", process.Detached()
 	// Not StdinPipe: Wait would close that.
 	end, pipe, err := os.Pipe()
 	if err == nil {

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/probe/diagnose"
 	"github.com/wgnode/wgnode/probe/key"
@@ -80,10 +78,7 @@ func (b *Book) open() error {
 	if err != nil {
 		return fmt.Errorf("open history: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = errors.New("another process writes it") // a node of this name in another namespace
-		}
+	if err := lock(f); err != nil {
 		return errors.Join(fmt.Errorf("open history %s: %w", b.path, err), f.Close())
 	}
 	st, err := f.Stat()

@@ -1,10 +1,5 @@
-// Package kernelnode has WireGuard devices of the kernel's answer as nodes do. Such a device has no
-// process that could be asked, so somebody serves it: whoever looks at it serves it to itself
-// ([Dial]), or a monitor serves all that there are to everybody, and keeps their past ([Monitor]).
-// Nothing about a device is changed.
-//
-// The handlers are those of package control; what they are given is a device as package
-// kerneltunnel looks at one.
+//go:build linux
+
 package kernelnode
 
 import (
@@ -12,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 
@@ -24,34 +17,9 @@ import (
 	"github.com/wgnode/wgnode/node/peernames"
 	"github.com/wgnode/wgnode/node/rundir"
 	"github.com/wgnode/wgnode/node/unixsocket"
-	"github.com/wgnode/wgnode/probe"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
-
-// Options say how a WireGuard device of the kernel's is looked at.
-type Options struct {
-	// Sender returns a command that runs [sender.Pass]; nil: no probe is sent as another process.
-	Sender func() *exec.Cmd
-	// RecorderBytes is the memory of the flight recorder; probe.DefaultRecorderBytes if 0.
-	RecorderBytes int
-	// Logger gets what happens meanwhile. Nil is for none.
-	Logger *slog.Logger
-	// RunDir is the folder below which a monitor has its sockets; [rundir.Default] if empty.
-	RunDir string
-}
-
-func (o *Options) settle() {
-	if o.RecorderBytes == 0 {
-		o.RecorderBytes = probe.DefaultRecorderBytes
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.RunDir == "" {
-		o.RunDir = rundir.Default()
-	}
-}
 
 // Devices are the names of the WireGuard devices of this host's kernel, in order. That is
 // for everybody to know.
@@ -144,7 +112,7 @@ func sameNetwork(c *net.UnixConn) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("find the network namespace: %w", err)
 	}
-	its, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", server.Pid))
+	its, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", server.PID))
 	if err != nil {
 		return false, nil // it cannot be told: who is asked would answer for another
 	}

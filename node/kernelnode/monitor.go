@@ -1,3 +1,5 @@
+//go:build linux
+
 package kernelnode
 
 import (
@@ -23,19 +25,6 @@ import (
 	"github.com/wgnode/wgnode/node/unixsocket"
 	"github.com/wgnode/wgnode/probe/host/kernelwg"
 )
-
-// MonitorOptions say which devices of the kernel's are looked at, and how.
-type MonitorOptions struct {
-	Options
-	// Names are those of the devices, which need not be there yet. None: all that there are.
-	Names []string
-	// Metrics is where they are shown to Prometheus; the zero Listen: nowhere. MetricsHosts are
-	// names under which it may be asked besides those of loopback.
-	Metrics      exporter.Place
-	MetricsHosts []string
-	// Ready is called once those are looked at that are there at the beginning. It may be nil.
-	Ready func() error
-}
 
 // monitor looks at devices as they come and go.
 type monitor struct {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package kernelnode
 
 import (
@@ -79,13 +81,6 @@ func (s *server) whileThere(ctx context.Context, fn func(context.Context) error)
 		case <-changed:
 		}
 	}
-}
-
-// ReadOnlyError: a device of the kernel's was asked for what only a node does.
-type ReadOnlyError struct{ Name string }
-
-func (e *ReadOnlyError) Error() string {
-	return e.Name + " is a WireGuard device of the kernel's: it can be looked at, and is not wgnode's to change"
 }
 
 // looked is a device as package control serves it.

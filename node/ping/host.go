@@ -1,5 +1,3 @@
-//go:build linux
-
 package ping
 
 import (
@@ -15,7 +13,6 @@ import (
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/internal/socket"
 	"github.com/wgnode/wgnode/probe"
@@ -152,19 +149,4 @@ func (Host) Connect(ctx context.Context, to netip.AddrPort, ready func(port uint
 		return repeated, fmt.Errorf("close connection to %s: %w", to, err)
 	}
 	return repeated, nil
-}
-
-// sentAgain reports whether the kernel has sent a segment of a connection more than once.
-func sentAgain(c *net.TCPConn) bool {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
-	}
-	again := false
-	_ = raw.Control(func(fd uintptr) { // fails only for a connection that was closed
-		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			again = info.Total_retrans > 0
-		}
-	})
-	return again
 }

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package ping sends a series of probes to one host, and tells what becomes of each: by ICMP
 // echo, by connections of TCP, or by datagrams. It knows nothing of tunnels; package legs joins
 // what it tells with the events of one.

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"github.com/wgnode/wgnode/node/link"
 )
@@ -176,7 +175,7 @@ func (c *change) restore(ctx context.Context) error {
 		}
 		done = append(done, d.Step)
 		c.say("%s", d.Step.Line(c.Explain))
-		if err := c.Runner.restore(ctx, d.Step, &c.link); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := c.Runner.restore(ctx, d.Step, &c.link); err != nil && !errors.Is(err, syscall.EEXIST) {
 			return err
 		}
 	}
@@ -268,7 +267,7 @@ func (c *change) ensure(ctx context.Context, steps, deleted []Step) error {
 		if s.Op != OpAddress && s.Op != OpRoute || s.Skip != "" {
 			continue
 		}
-		if err := c.Runner.do(ctx, s, &c.link); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := c.Runner.do(ctx, s, &c.link); err != nil && !errors.Is(err, syscall.EEXIST) {
 			return err
 		}
 	}
@@ -281,7 +280,7 @@ func (c *change) rollBack(ctx context.Context) error {
 	c.say("[!] it failed, what was changed is put back")
 	var errs []error
 	again := func(s Step) {
-		if err := c.Runner.do(ctx, s, &c.link); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := c.Runner.do(ctx, s, &c.link); err != nil && !errors.Is(err, syscall.EEXIST) {
 			errs = append(errs, err)
 		}
 	}

@@ -12,10 +12,6 @@ import (
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
-// Dir is where journals are kept. It does not outlast a restart of the
-// machine, and neither does what the journals describe.
-const Dir = "/run/wgnode"
-
 // Journal is the record of what was done, and has not been undone, to bring
 // one interface up. The copy in memory belongs to one goroutine; the file is
 // replaced atomically, so that others may read it at any time.

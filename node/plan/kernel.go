@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/internal/rule"
@@ -92,7 +91,7 @@ func gone(err error) bool {
 	if errors.Is(err, link.ErrNotFound) || errors.Is(err, resolver.ErrNotSet) || errors.Is(err, errNothing) {
 		return true
 	}
-	for _, errno := range []unix.Errno{unix.ENODEV, unix.EADDRNOTAVAIL, unix.ESRCH, unix.ENOENT} {
+	for _, errno := range []syscall.Errno{syscall.ENODEV, syscall.EADDRNOTAVAIL, syscall.ESRCH, syscall.ENOENT} {
 		if errors.Is(err, errno) {
 			return true
 		}

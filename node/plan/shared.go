@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/node/internal/sysctl"
 	"github.com/wgnode/wgnode/node/safefile"
 )
@@ -233,15 +231,11 @@ func remove(path string) error {
 // Who has it may remove it.
 func lockFile(path string) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|noFollow, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		for {
-			if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
-				break
-			}
-		}
+		err = safefile.Lock(f)
 		mine, serr := f.Stat()
 		if err = errors.Join(err, serr); err != nil {
 			return nil, errors.Join(err, f.Close())

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/wgnode/wgnode/node/internal/address"
 	"github.com/wgnode/wgnode/node/internal/nftables"
 	"github.com/wgnode/wgnode/node/internal/rule"
@@ -132,3 +134,5 @@ func (System) MarkedRule() (string, error) {
 	}
 	return others[0].String(), nil
 }
+
+const noFollow = unix.O_NOFOLLOW

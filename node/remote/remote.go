@@ -142,7 +142,7 @@ func (r *Recorder) start() error {
 	}
 	r.stdout, r.cmd.Stdout, r.cmd.Stderr = stdout, w, &r.said
 	r.cmd.Cancel, r.cmd.WaitDelay = stdin.Close, killTime // the other end is told first
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	r.cmd.SysProcAttr = ownGroup()
 	r.terminal = lend(r.cmd.SysProcAttr)
 	err = errors.Join(r.cmd.Start(), w.Close())
 	if err != nil {
@@ -273,7 +273,7 @@ func (r *Recorder) kill() {
 
 // endGroup ends all processes of the command's group that are left.
 func (r *Recorder) endGroup() {
-	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // none may be left
+	endGroup(r.cmd.Process)
 }
 
 // failure says why there is no recording, in the words of who knows.

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package repair does the steps of a fix on this host, and takes them back.
 //
 // A [fix.Step] becomes a deed only where this package knows, before anything is

@@ -1,5 +1,3 @@
-//go:build linux
-
 package repair
 
 import (
@@ -13,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/safefile"
 )
@@ -51,12 +47,7 @@ func (j Journal) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal of fixes: %w", err)
 	}
-	for {
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
+	if err = safefile.Lock(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock journal of fixes: %w", err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil // which unlocks

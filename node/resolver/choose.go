@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -93,7 +91,7 @@ func (h Host) fixed(now *Snapshot) error {
 	if now.Absent || now.Target != "" {
 		look = filepath.Dir(path)
 	}
-	if unix.Access(look, unix.W_OK) == unix.EROFS {
+	if readOnly(look) {
 		return &FixedError{Path: path}
 	}
 	return nil

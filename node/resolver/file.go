@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/node/safefile"
 )
 
@@ -154,7 +152,7 @@ func (h Host) restore(path string, before *Snapshot) error {
 func (h Host) undoFile(c Change) error {
 	path := h.resolvConf()
 	err := locked(path, func() error {
-		if err := safefile.RemoveRemains(path); err != nil && !errors.Is(err, unix.EROFS) {
+		if err := safefile.RemoveRemains(path); err != nil && !unnamable(err) {
 			return err
 		}
 		now, err := takeSnapshot(path)
@@ -199,13 +197,8 @@ func locked(path string, f func() error) error {
 		return err
 	}
 	defer d.Close() // which unlocks
-	for {
-		err := unix.Flock(int(d.Fd()), unix.LOCK_EX)
-		if err == nil {
-			return f()
-		}
-		if err != unix.EINTR {
-			return fmt.Errorf("lock %s: %w", d.Name(), err)
-		}
+	if err := safefile.Lock(d); err != nil {
+		return fmt.Errorf("lock %s: %w", d.Name(), err)
 	}
+	return f()
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
-	"golang.org/x/sys/unix"
 )
 
 // manager is an object on D-Bus that keeps name servers for links. Both have
@@ -94,6 +93,12 @@ type busDomain struct {
 	Route bool
 }
 
+// The numbers of families of addresses that systemd-resolved wants: Linux's.
+const (
+	afInet  = 2
+	afInet6 = 10
+)
+
 // busAddresses are the servers without their zones: that is always the link.
 func (c Change) busAddresses() ([]busAddress, error) {
 	var as []busAddress
@@ -101,9 +106,9 @@ func (c Change) busAddresses() ([]busAddress, error) {
 		if z := a.Zone(); z != "" && z != c.Link {
 			return nil, fmt.Errorf("systemd-resolved asks the servers of %s on that link only, not %s", c.Link, a)
 		}
-		family := int32(unix.AF_INET6)
+		family := int32(afInet6)
 		if a.Is4() {
-			family = unix.AF_INET
+			family = afInet
 		}
 		as = append(as, busAddress{family, a.AsSlice()})
 	}

@@ -7,9 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/safefile"
 )
@@ -53,7 +50,7 @@ func takeSnapshot(path string) (*Snapshot, error) {
 		return nil, fmt.Errorf("%s: %w", path, errNotRegular)
 	}
 	// Not blocking, should there be a pipe by now.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|noFollow|noBlock, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -70,12 +67,8 @@ func takeSnapshot(path string) (*Snapshot, error) {
 	} else if n > maxConf {
 		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxConf)
 	}
-	st := info.Sys().(*syscall.Stat_t)
-	s := &Snapshot{Content: content.Bytes(), Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid)}
-	// Most file systems of containers and in memory know no such flags.
-	if flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS); err == nil {
-		s.immutable = flags&unix.STATX_ATTR_IMMUTABLE != 0 // the same bit as FS_IMMUTABLE_FL
-	}
+	s := &Snapshot{Content: content.Bytes()}
+	s.attributes(f, info)
 	return s, nil
 }
 
@@ -108,7 +101,7 @@ func (s *Snapshot) put(path string) error {
 	err := s.rename(path)
 	// A mount point cannot be renamed over; a folder may be read-only but for
 	// what is mounted in it.
-	if s.Target == "" && (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EROFS)) {
+	if s.Target == "" && (unnamable(err)) {
 		return s.write(path)
 	}
 	return err
@@ -129,7 +122,7 @@ func (s *Snapshot) rename(path string) error {
 // it is killed half-way the file is the new text up to some place, and the old
 // one from there on: see mixed.
 func (s *Snapshot) write(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|noFollow, 0)
 	if err != nil {
 		return err
 	}

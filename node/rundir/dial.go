@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"syscall"
 
 	"github.com/wgnode/wgnode/node/control"
 	"github.com/wgnode/wgnode/node/plan"
@@ -39,7 +38,7 @@ func Dialer(name, path string) control.Dial {
 	return func(ctx context.Context) (*net.UnixConn, error) {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, "unix", path)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		if errors.Is(err, fs.ErrNotExist) || unixsocket.Refused(err) {
 			return nil, fmt.Errorf("node %s: %w", name, ErrNotRunning)
 		}
 		if err != nil {
@@ -69,14 +68,17 @@ func (e *StoppedError) Error() string {
 // user, and that the process is not stopped: it would be waited for without end.
 func checkServer(name string, c *net.UnixConn) error {
 	server, err := unixsocket.Peer(c)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil // the folder is this user's
+	}
 	if err != nil {
 		return fmt.Errorf("node %s: find out who serves the socket: %w", name, err)
 	}
-	if !safefile.Self().Has(server.Uid) {
-		return fmt.Errorf("node %s: process %d of another user (uid %d) serves its socket", name, server.Pid, server.Uid)
+	if !safefile.Self().Has(server.UID) {
+		return fmt.Errorf("node %s: process %d of another user (uid %d) serves its socket", name, server.PID, server.UID)
 	}
-	if pid := int(server.Pid); plan.Stopped(pid) {
-		return &StoppedError{name, pid}
+	if server.PID != 0 && plan.Stopped(server.PID) {
+		return &StoppedError{name, server.PID}
 	}
 	return nil
 }

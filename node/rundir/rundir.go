@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/safefile"
@@ -21,15 +19,12 @@ import (
 )
 
 // Default is the default folder of journals and control sockets: /run/wgnode for
-// root, else a folder of the user's own.
+// root (/var/run/wgnode where there is no /run), else a folder of the user's own.
 func Default() string {
 	if os.Geteuid() == 0 {
 		return plan.Dir
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "wgnode")
-	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("wgnode-%d", os.Geteuid()))
+	return own()
 }
 
 // Journal is the path of the journal of a name in the folder dir.
@@ -62,12 +57,7 @@ func Lock(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
-	for {
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
+	if err := safefile.Lock(f); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("lock run folder %s: %w", dir, err)
 	}

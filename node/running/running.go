@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/internal/nftables"
@@ -24,6 +23,7 @@ import (
 	"github.com/wgnode/wgnode/node/link"
 	"github.com/wgnode/wgnode/node/plan"
 	"github.com/wgnode/wgnode/node/rundir"
+	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/node/unixsocket"
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
@@ -307,7 +307,8 @@ func ownedBy(path, uid string) bool {
 	if err != nil || info.Mode().Type() == fs.ModeSymlink {
 		return false
 	}
-	return strconv.FormatUint(uint64(info.Sys().(*syscall.Stat_t).Uid), 10) == uid
+	of, ok := safefile.Owner(info)
+	return ok && strconv.FormatUint(uint64(of), 10) == uid
 }
 
 // ownerOf names the owner of a file, "" if that cannot be told.
@@ -316,7 +317,11 @@ func ownerOf(path string) string {
 	if err != nil {
 		return ""
 	}
-	return userName(strconv.FormatUint(uint64(info.Sys().(*syscall.Stat_t).Uid), 10))
+	of, ok := safefile.Owner(info)
+	if !ok {
+		return ""
+	}
+	return userName(strconv.FormatUint(uint64(of), 10))
 }
 
 // userName is the name of a user, or the number if it has none.

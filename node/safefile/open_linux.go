@@ -108,5 +108,5 @@ func (p *place) judge(fd int, st *unix.Stat_t) *Untrusted {
 // IsNull reports whether a name leads to /dev/null.
 func IsNull(name string) bool {
 	var st unix.Stat_t
-	return unix.Stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
+	return unix.Stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
 }

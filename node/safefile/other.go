@@ -3,6 +3,7 @@
 package safefile
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +12,67 @@ import (
 	"path/filepath"
 )
 
-// Open opens a regular file. Who can have written it is not known: as root the error
-// is an [Untrusted]. Its name is then without links.
-func Open(name string, _ Owners) (*os.File, error) {
-	if AsRoot() {
-		return nil, &Untrusted{Path: name, File: name, Why: Unknown}
+// Open opens a regular file that only the owners can have written, as far as that is checked
+// here: see doubt. Its name is then without links. The error is an [Untrusted] if others own
+// the file, or can write it, or a folder or link on the way to it.
+func Open(name string, owners Owners) (*os.File, error) {
+	if err := trust(name, owners); err != nil {
+		return nil, err
 	}
 	return OpenAny(name)
 }
+
+func trust(name string, owners Owners) error {
+	e, err := doubt(name, owners)
+	if e != nil {
+		return e
+	}
+	return err
+}
+
+// OpenFolder opens a folder in which only the owners can have made files, as [Open] checks it.
+func OpenFolder(name string, owners Owners) (*os.File, error) {
+	if err := trust(name, owners); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(name)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("is no folder")}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(name)
+}
+
+// Append opens a file to be written at its end, and makes it if need be, with that mode less
+// the umask. One that is there must be this user's, or root's.
+func Append(name string, mode fs.FileMode) (*os.File, error) {
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+		if err := trust(name, Mine()); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode.Perm())
+}
+
+// Link makes a symbolic link, in the place of what has that name.
+func Link(target, name string) error {
+	tmp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".wgnode-"+rand.Text())
+	err := os.Symlink(target, tmp)
+	if err == nil {
+		if err = os.Rename(tmp, name); err != nil {
+			err = errors.Join(err, os.Remove(tmp))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make link %s: %w", name, err)
+	}
+	return nil
+}
+
+// RemoveRemains removes nothing here: whether another process is at work on a file is not known.
+func RemoveRemains(string) error { return nil }
 
 // OpenAny opens a regular file that anybody may have written. Its name is then
 // without links.

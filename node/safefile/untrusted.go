@@ -3,7 +3,6 @@ package safefile
 import (
 	"fmt"
 	"os/user"
-	"runtime"
 	"strconv"
 )
 
@@ -15,7 +14,6 @@ const (
 	Writable            // others can write it
 	Listed              // so its access control list says
 	Linked              // it has further names, in a folder where others can make files
-	Unknown             // this system is not asked who can write it
 )
 
 // Untrusted is the error for what others have made, or could change.
@@ -39,8 +37,6 @@ func (e *Untrusted) Error() string {
 		return e.Path + " has further names (hard links), and is in a folder where others can make files"
 	case Listed:
 		return e.Path + " can be written by users whom its access control list names"
-	case Unknown:
-		return "who can write " + e.Path + " is not known on " + runtime.GOOS
 	}
 	return fmt.Sprintf("%s can be written by %s (mode %04o)", e.Path, e.writers(), e.Mode)
 }

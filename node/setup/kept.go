@@ -10,8 +10,6 @@ import (
 	"regexp"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/node/safefile"
 	"github.com/wgnode/wgnode/probe/key"
@@ -94,13 +92,8 @@ func Locked(path string, f func() error) error {
 		return fmt.Errorf("lock %s: %w", path, err)
 	}
 	defer d.Close() // which unlocks
-	for {
-		err := unix.Flock(int(d.Fd()), unix.LOCK_EX)
-		if err == nil {
-			return f()
-		}
-		if err != unix.EINTR {
-			return fmt.Errorf("lock %s: %w", path, err)
-		}
+	if err := safefile.Lock(d); err != nil {
+		return fmt.Errorf("lock %s: %w", path, err)
 	}
+	return f()
 }

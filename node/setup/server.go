@@ -1,7 +1,6 @@
 package setup
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -10,9 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/node/config"
 	"github.com/wgnode/wgnode/probe/key"
@@ -195,17 +191,11 @@ func (s *Server) conf() string {
 // ports from the usual one on that programs have, and what the other files in a folder of
 // configurations say that they are going to take.
 func (t *Taken) Look(folder string) error {
-	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-		if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) {
-			return fmt.Errorf("list routes: %w", err)
-		}
-		for i := range routes {
-			if p, ok := prefixOf(routes[i].Dst); ok {
-				t.Networks = append(t.Networks, p)
-			}
-		}
+	networks, err := routed()
+	if err != nil {
+		return err
 	}
+	t.Networks = append(t.Networks, networks...)
 	for _, pattern := range []string{"*.conf", "*.toml"} {
 		files, err := filepath.Glob(filepath.Join(folder, pattern))
 		if err != nil {
@@ -237,16 +227,4 @@ func (t *Taken) file(c *config.Config) {
 	for _, r := range c.AllowedRoutes() {
 		t.Networks = append(t.Networks, r.Prefix)
 	}
-}
-
-func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
-	if n == nil {
-		return netip.Prefix{}, false
-	}
-	addr, ok := netip.AddrFromSlice(n.IP)
-	bits, _ := n.Mask.Size()
-	if addr.Is4In6() && len(n.Mask) == net.IPv4len {
-		addr = addr.Unmap()
-	}
-	return netip.PrefixFrom(addr, bits), ok
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package trace
 
 import (
@@ -19,9 +21,6 @@ import (
 	"github.com/wgnode/wgnode/probe/walk"
 )
 
-// DefaultTimeout is how long a walk through a node's tunnel may take: two attempts at a handshake.
-const DefaultTimeout = explain.DefaultTimeout
-
 const (
 	// patience is how long a reply is awaited after the encrypted packet left.
 	patience = 2 * time.Second
@@ -34,15 +33,6 @@ const (
 	// but the beginning.
 	attempts = 4
 )
-
-// Request is what to trace. It is also the body of the control socket's request.
-type Request struct {
-	// Target is where the packet goes; with port 0 it is an ICMP echo request,
-	// else the first of a TCP connection.
-	Target netip.AddrPort `json:"target"`
-	// Timeout bounds the wait; that of [explain.Subject.DefaultTimeout] if 0.
-	Timeout time.Duration `json:"timeout,omitempty"`
-}
 
 // Run sends a packet and follows it. An error means that it could not be tried;
 // a packet that is lost is an outcome. What it adds to the kernel's packet filter

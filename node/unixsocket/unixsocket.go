@@ -3,36 +3,31 @@
 package unixsocket
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/wgnode/wgnode/node/port"
 )
 
 // Listen opens a Unix socket for this user alone. The socket of a process
 // that has died is replaced; a file of another kind is not.
 func Listen(path string) (net.Listener, error) {
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// The file that bind makes has the mode of the socket.
-		var err error
-		if cerr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }); cerr != nil {
-			return cerr
-		}
-		return err
-	}}
-	open := func() (net.Listener, error) { return lc.Listen(context.Background(), "unix", path) }
-	l, err := open()
-	if errors.Is(err, unix.EADDRINUSE) {
+	l, err := open(path)
+	if port.InUse(err) {
 		if err := removeStale(path); err != nil {
 			return nil, err
 		}
-		l, err = open()
+		l, err = open(path)
 	}
 	return l, err
+}
+
+// Process is who is at an end of a connection.
+type Process struct {
+	PID int // 0: not known
+	UID uint32
 }
 
 func removeStale(path string) error {
@@ -49,20 +44,6 @@ func removeStale(path string) error {
 		return fmt.Errorf("remove stale socket: %w", err)
 	}
 	return nil
-}
-
-// Peer is who is at the other end of a connection.
-func Peer(c *net.UnixConn) (peer *unix.Ucred, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	if cerr := raw.Control(func(fd uintptr) {
-		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); cerr != nil {
-		return nil, cerr
-	}
-	return peer, err
 }
 
 // Served reports whether somebody accepts connections at a socket.

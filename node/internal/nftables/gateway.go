@@ -1,7 +1,8 @@
+//go:build linux
+
 package nftables
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -9,55 +10,6 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
-
-// Gateway is the table of a host that forwards between a tunnel and others.
-//
-//	table inet wgnode-gateway-wg0 {
-//		chain prerouting {
-//			type nat hook prerouting priority dstnat;
-//			iifname "eth0" fib daddr type local tcp dport 8080 dnat ip to 10.0.0.2:80
-//		}
-//		chain postrouting {
-//			type nat hook postrouting priority srcnat;
-//			iifname "wg0" oifname "eth0" masquerade
-//			oifname "wg0" ip daddr 10.0.0.2 tcp dport 80 ct status dnat masquerade
-//		}
-//		chain forward {
-//			type filter hook forward priority mangle;
-//			oifname "wg0" tcp flags syn / syn,rst tcp option maxseg size set rt mtu
-//			iifname "wg0" tcp flags syn / syn,rst tcp option maxseg size set rt mtu
-//		}
-//	}
-//
-// What is led into the tunnel gets this host's address there, because peers
-// accept no other as a rule: their AllowedIPs name the hub, not the Internet.
-// The price is that the server sees the hub as the client.
-//
-// The chain forward keeps the segments of TCP connections as small as the way
-// through the tunnel wants them. The hosts at the ends do not know of it, and
-// the message that would tell them is lost on many a network.
-//
-// The table accepts nothing: a chain of somebody else's that drops what is
-// forwarded, as Docker's does, has the last word.
-type Gateway struct {
-	Link       string
-	Masquerade []string // interfaces
-	Forwards   []Forward
-}
-
-// Forward leads connections that are made to this host to another.
-type Forward struct {
-	UDP  bool   // else TCP
-	From string // the interface that they come by; "" for any but the tunnel
-	Port uint16
-	To   netip.AddrPort
-}
-
-// Name returns the table's name.
-func (g Gateway) Name() string { return "wgnode-gateway-" + g.Link }
-
-// Family returns the word that nft(8) has for the table's family.
-func (Gateway) Family() string { return "inet" }
 
 func (Gateway) number() byte { return unix.NFPROTO_INET }
 

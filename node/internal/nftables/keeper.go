@@ -133,13 +133,6 @@ func protects(s spec) bool {
 	return false
 }
 
-// Restored is a table that somebody else had changed.
-type Restored struct {
-	Table      string // as in "inet filter"
-	KillSwitch bool
-	What       []string // what was different
-}
-
 // Restore puts those tables back that protect and that somebody else has
 // changed, each in one transaction.
 func (k *Keeper) Restore() (restored []Restored, err error) {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package nftables
 
 import (
@@ -10,57 +12,6 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
-
-// KillSwitch is the table that lets nothing leave the host but by one tunnel.
-//
-//	table inet wgnode-killswitch-wg0 {
-//		chain postrouting {
-//			type filter hook postrouting priority filter; policy drop;
-//			oifname "lo" accept
-//			oifname "wg0" accept
-//			meta mark 51820 accept
-//			icmpv6 type { nd-router-solicit, ... } ip6 hoplimit 255 accept
-//			...
-//		}
-//	}
-//
-// One chain sees both what this host sends and what it forwards for containers
-// and others behind it, in both families. It is at postrouting and not at output
-// because only there the way out is final: what runs at output may still change
-// a mark or a destination, and the packet then leaves elsewhere. No rule looks
-// at connections, so one that was there before is cut as well; and the answer to
-// what reaches this host from outside, by ssh say, is dropped as all else is.
-//
-// What passes: packets to the host itself; what enters the tunnel; what carries
-// the Mark, which takes CAP_NET_ADMIN to set: the tunnel's encrypted packets, and
-// the node's lookups of endpoints; what keeps an uplink alive, which is IPv6's
-// neighbour discovery and multicast listener reports, and requests to DHCP
-// servers; the Excluded prefixes; and the LAN.
-//
-// Not seen are frames that a bridge carries without this host routing them,
-// containers with an interface of their own on the wire (macvlan), and raw
-// frames from programs with CAP_NET_RAW, such as DHCP clients.
-type KillSwitch struct {
-	Link     string         `json:"link"`
-	Mark     uint32         `json:"mark"`               // of the encrypted packets, not 0
-	Excluded []netip.Prefix `json:"excluded,omitempty"` // of both families
-	// LAN, if AllowLAN, are networks that stay reachable by the interfaces that
-	// they are on. So do then the groups of multicast and the broadcast address
-	// that no router forwards, by which hosts on one network find each other.
-	AllowLAN bool      `json:"allow_lan,omitempty"`
-	LAN      []Network `json:"lan,omitempty"`
-}
-
-// Network is what an interface leads to without a gateway.
-type Network struct {
-	Link   string       `json:"link"`
-	Prefix netip.Prefix `json:"prefix"`
-}
-
-const killSwitchPrefix = "wgnode-killswitch-"
-
-// Name returns the table's name, which tells the tunnel and that it is ours.
-func (k KillSwitch) Name() string { return killSwitchPrefix + k.Link }
 
 // onLAN are destinations that stay on the network of the interface that they
 // leave by: RFC 5771 section 4, SSDP, RFC 919, and RFC 4291 section 2.7.
@@ -90,9 +41,6 @@ func KillSwitches() ([]string, error) {
 	slices.Sort(links)
 	return links, nil
 }
-
-// Family returns the word that nft(8) has for the table's family.
-func (KillSwitch) Family() string { return "inet" }
 
 func (KillSwitch) number() byte { return unix.NFPROTO_INET }
 

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package nftables adds and deletes the firewall tables that go with a tunnel:
 // the [KillSwitch], the [Gateway], and the [Table] that goes with a default
 // route, one per address family, with the rules of wg-quick.
@@ -35,15 +33,7 @@
 // goroutines.
 package nftables
 
-import (
-	"fmt"
-	"net/netip"
-
-	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
-	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
-)
+import "net/netip"
 
 // Table is the table of one link and family.
 type Table struct {
@@ -66,118 +56,121 @@ func (t Table) Family() string {
 	return "ip"
 }
 
-// Available returns nil if the kernel has nftables and lets the caller use it,
-// and else why not.
-func Available() error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
-	}
-	if _, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4); err != nil {
-		return fmt.Errorf("list nftables: %w", err)
-	}
-	return nil
+// KillSwitch is the table that lets nothing leave the host but by one tunnel.
+//
+//	table inet wgnode-killswitch-wg0 {
+//		chain postrouting {
+//			type filter hook postrouting priority filter; policy drop;
+//			oifname "lo" accept
+//			oifname "wg0" accept
+//			meta mark 51820 accept
+//			icmpv6 type { nd-router-solicit, ... } ip6 hoplimit 255 accept
+//			...
+//		}
+//	}
+//
+// One chain sees both what this host sends and what it forwards for containers
+// and others behind it, in both families. It is at postrouting and not at output
+// because only there the way out is final: what runs at output may still change
+// a mark or a destination, and the packet then leaves elsewhere. No rule looks
+// at connections, so one that was there before is cut as well; and the answer to
+// what reaches this host from outside, by ssh say, is dropped as all else is.
+//
+// What passes: packets to the host itself; what enters the tunnel; what carries
+// the Mark, which takes CAP_NET_ADMIN to set: the tunnel's encrypted packets, and
+// the node's lookups of endpoints; what keeps an uplink alive, which is IPv6's
+// neighbour discovery and multicast listener reports, and requests to DHCP
+// servers; the Excluded prefixes; and the LAN.
+//
+// Not seen are frames that a bridge carries without this host routing them,
+// containers with an interface of their own on the wire (macvlan), and raw
+// frames from programs with CAP_NET_RAW, such as DHCP clients.
+type KillSwitch struct {
+	Link     string         `json:"link"`
+	Mark     uint32         `json:"mark"`               // of the encrypted packets, not 0
+	Excluded []netip.Prefix `json:"excluded,omitempty"` // of both families
+	// LAN, if AllowLAN, are networks that stay reachable by the interfaces that
+	// they are on. So do then the groups of multicast and the broadcast address
+	// that no router forwards, by which hosts on one network find each other.
+	AllowLAN bool      `json:"allow_lan,omitempty"`
+	LAN      []Network `json:"lan,omitempty"`
 }
 
-// Dropping returns the chains that see what is forwarded and drop it unless a
-// rule of theirs accepts it, in nft(8)'s words. What the older interface of
-// iptables has set up is not among them.
-func Dropping() ([]string, error) {
-	c, err := nftables.New()
-	if err != nil {
-		return nil, fmt.Errorf("open nftables: %w", err)
-	}
-	chains, err := c.ListChains()
-	if err != nil {
-		return nil, fmt.Errorf("list nftables: %w", err)
-	}
-	families := map[nftables.TableFamily]string{
-		nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6", nftables.TableFamilyINet: "inet",
-	}
-	var dropping []string
-	for _, ch := range chains {
-		family, ok := families[ch.Table.Family]
-		if ok && ch.Hooknum != nil && *ch.Hooknum == *nftables.ChainHookForward && ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop {
-			dropping = append(dropping, fmt.Sprintf("chain %s %s %s", family, ch.Table.Name, ch.Name))
-		}
-	}
-	return dropping, nil
+// Network is what an interface leads to without a gateway.
+type Network struct {
+	Link   string       `json:"link"`
+	Prefix netip.Prefix `json:"prefix"`
 }
 
-func (t Table) number() byte {
-	if t.IPv6 {
-		return unix.NFPROTO_IPV6
-	}
-	return unix.NFPROTO_IPV4
+const killSwitchPrefix = "wgnode-killswitch-"
+
+// Name returns the table's name, which tells the tunnel and that it is ours.
+func (k KillSwitch) Name() string { return killSwitchPrefix + k.Link }
+
+// Family returns the word that nft(8) has for the table's family.
+func (KillSwitch) Family() string { return "inet" }
+
+// Gateway is the table of a host that forwards between a tunnel and others.
+//
+//	table inet wgnode-gateway-wg0 {
+//		chain prerouting {
+//			type nat hook prerouting priority dstnat;
+//			iifname "eth0" fib daddr type local tcp dport 8080 dnat ip to 10.0.0.2:80
+//		}
+//		chain postrouting {
+//			type nat hook postrouting priority srcnat;
+//			iifname "wg0" oifname "eth0" masquerade
+//			oifname "wg0" ip daddr 10.0.0.2 tcp dport 80 ct status dnat masquerade
+//		}
+//		chain forward {
+//			type filter hook forward priority mangle;
+//			oifname "wg0" tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+//			iifname "wg0" tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+//		}
+//	}
+//
+// What is led into the tunnel gets this host's address there, because peers
+// accept no other as a rule: their AllowedIPs name the hub, not the Internet.
+// The price is that the server sees the hub as the client.
+//
+// The chain forward keeps the segments of TCP connections as small as the way
+// through the tunnel wants them. The hosts at the ends do not know of it, and
+// the message that would tell them is lost on many a network.
+//
+// The table accepts nothing: a chain of somebody else's that drops what is
+// forwarded, as Docker's does, has the last word.
+type Gateway struct {
+	Link       string
+	Masquerade []string // interfaces
+	Forwards   []Forward
 }
 
-func (t Table) compose(c *nftables.Conn, _ *contents, _ bool) error {
-	table := replace(c, t)
-	preraw := chain(c, table, "preraw", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-	premangle := chain(c, table, "premangle", nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
-	postmangle := chain(c, table, "postmangle", nftables.ChainHookPostrouting, nftables.ChainPriorityMangle)
-	for _, a := range t.Addresses {
-		c.AddRule(&nftables.Rule{Table: table, Chain: preraw, Exprs: dropStrangers(t.Link, a)})
-	}
-	c.AddRule(&nftables.Rule{Table: table, Chain: postmangle, Exprs: saveMark(t.Mark)})
-	c.AddRule(&nftables.Rule{Table: table, Chain: premangle, Exprs: restoreMark()})
-	return nil
+// Forward leads connections that are made to this host to another.
+type Forward struct {
+	UDP  bool   // else TCP
+	From string // the interface that they come by; "" for any but the tunnel
+	Port uint16
+	To   netip.AddrPort
 }
 
-// replace makes a new table in place of one that may be there.
-func replace(c *nftables.Conn, s spec) *nftables.Table {
-	table := message(s)
-	c.AddTable(table) // so that deleting does not fail
-	c.DelTable(table)
-	return c.AddTable(table)
+// Name returns the table's name.
+func (g Gateway) Name() string { return "wgnode-gateway-" + g.Link }
+
+// Family returns the word that nft(8) has for the table's family.
+func (Gateway) Family() string { return "inet" }
+
+// Restored is a table that somebody else had changed.
+type Restored struct {
+	Table      string // as in "inet filter"
+	KillSwitch bool
+	What       []string // what was different
 }
 
-func chain(c *nftables.Conn, t *nftables.Table, name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
-	return c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority})
-}
-
-// dropStrangers is `iifname != LINK ip daddr ADDRESS fib saddr type != local drop`.
-func dropStrangers(link string, a netip.Addr) []expr.Any {
-	name := make([]byte, unix.IFNAMSIZ) // it is compared whole
-	copy(name, link)
-	// Where the destination is in an IPv4 and in an IPv6 header, in bytes.
-	offset := uint32(16)
-	if a.Is6() {
-		offset = 24
-	}
-	dst := a.AsSlice()
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg, Data: name},
-		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(dst)), DestRegister: reg},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: dst},
-		&expr.Fib{Register: reg, FlagSADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-		&expr.Verdict{Kind: expr.VerdictDrop},
-	}
-}
-
-// saveMark is `meta l4proto udp meta mark MARK ct mark set meta mark`.
-func saveMark(mark uint32) []expr.Any {
-	return append(isUDP(),
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: binaryutil.NativeEndian.PutUint32(mark)},
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg},
-		&expr.Ct{Key: expr.CtKeyMARK, Register: reg, SourceRegister: true},
-	)
-}
-
-// restoreMark is `meta l4proto udp meta mark set ct mark`.
-func restoreMark() []expr.Any {
-	return append(isUDP(),
-		&expr.Ct{Key: expr.CtKeyMARK, Register: reg},
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg, SourceRegister: true},
-	)
-}
-
-func isUDP() []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: []byte{unix.IPPROTO_UDP}},
-	}
+// Change is what a transaction of this host's firewall did to one table. The zero
+// Change says that there were so many transactions that what they did is not
+// known.
+type Change struct {
+	Table   string // as in "inet filter"
+	Program string // that made it, "" if not known: 15 bytes of its name
+	PID     int    // as the host sees it, not a container
 }

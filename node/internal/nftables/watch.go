@@ -11,15 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Change is what a transaction of this host's firewall did to one table. The zero
-// Change says that there were so many transactions that what they did is not
-// known.
-type Change struct {
-	Table   string // as in "inet filter"
-	Program string // that made it, "" if not known: 15 bytes of its name
-	PID     int    // as the host sees it, not a container
-}
-
 // Watcher calls a function whenever the firewall changes.
 type Watcher struct {
 	conn   *netlink.Conn

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package sysctl reads and sets kernel parameters by the names that sysctl(8)
 // has for them, such as net.ipv4.ip_forward.
 //
@@ -12,8 +10,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // path returns the file of a parameter. A name that holds a slash has slashes
@@ -84,12 +80,4 @@ func Namespace() string {
 		return "" // without /proc there are no parameters either
 	}
 	return name
-}
-
-// Writable returns nil if the caller may set a parameter, and else why not.
-func Writable(name string) error {
-	if err := unix.Access(path(name), unix.W_OK); err != nil {
-		return fmt.Errorf("set sysctl %s: %w", name, err)
-	}
-	return nil
 }

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package uplink knows how this host's encrypted packets leave it, and what
 // becomes of that when the host moves: another network, another address, a
 // cable pulled, a night asleep.
@@ -16,8 +14,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-
-	"github.com/wgnode/wgnode/probe/host/routing"
 )
 
 // Way is how packets leave this host. The zero Way is none.
@@ -37,9 +33,8 @@ type State struct {
 	up    map[string]bool     // its links, and whether they carry packets
 }
 
-// Look takes a picture. The ways are those to endpoints of packets that carry
-// the mark, 0 for none. An endpoint that cannot be reached has the zero Way.
-func Look(endpoints []netip.Addr, mark uint32) (State, error) {
+// look takes a picture of this host's links and addresses, without ways.
+func look() (State, error) {
 	s := State{Ways: make(map[netip.Addr]Way), addrs: make(map[netip.Addr]bool), up: make(map[string]bool)}
 	links, err := net.Interfaces()
 	if err != nil {
@@ -59,51 +54,5 @@ func Look(endpoints []netip.Addr, mark uint32) (State, error) {
 			}
 		}
 	}
-	for _, usual := range []struct {
-		ipv6 bool
-		to   *Way
-	}{{false, &s.Default4}, {true, &s.Default6}} {
-		d, err := routing.FirstDefault(usual.ipv6)
-		if err != nil {
-			return State{}, err
-		}
-		*usual.to = way(&d)
-	}
-	routes, err := routing.Begin()
-	if err != nil {
-		return State{}, err
-	}
-	defer routes.End()
-	for _, e := range endpoints {
-		if _, known := s.Ways[e]; known {
-			continue
-		}
-		d, err := routes.Decide(routing.Flow{Dst: e, Mark: mark}.Own())
-		if err != nil {
-			return State{}, err
-		}
-		s.Ways[e] = way(&d)
-	}
 	return s, nil
-}
-
-// way is where a decision leads, none if nowhere.
-func way(d *routing.Decision) Way {
-	if d.Type.Rejects() || len(d.Hops) == 0 {
-		return Way{}
-	}
-	h := &d.Hops[0]
-	return Way{Link: h.Dev, Gateway: h.Gateway, Source: d.PrefSrc, MTU: d.MTU}
-}
-
-// Reachable reports whether the kernel has a way to an address for packets with
-// the mark. What it does not want to tell counts as reachable.
-func Reachable(a netip.Addr, mark uint32) bool {
-	s, err := routing.Begin()
-	if err != nil {
-		return true
-	}
-	defer s.End()
-	d, err := s.Decide(routing.Flow{Dst: a, Mark: mark}.Own())
-	return err != nil || !d.Type.Rejects()
 }

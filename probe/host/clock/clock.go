@@ -1,18 +1,10 @@
-//go:build linux
-
 // Package clock describes this host's clocks: how their times relate, and whether
 // something keeps them right. Clocks of two hosts are compared by what is exchanged
 // between them, and not by what each says of itself; but where one is wrong, this says
 // which.
 package clock
 
-import (
-	"os"
-	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "time"
 
 // Clock is what the kernel says of its clocks at one instant.
 type Clock struct {
@@ -22,26 +14,4 @@ type Clock struct {
 	// Synchronized: something keeps the wall clock right, to MaxError.
 	Synchronized bool
 	MaxError     time.Duration
-}
-
-// Read describes the clocks as they are now. The error says why it is not known whether
-// they are synchronized; the rest is known nevertheless.
-func Read() (Clock, error) {
-	c := Clock{Wall: time.Now()}
-	var mono unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) == nil {
-		c.Monotonic = time.Duration(mono.Nano())
-	}
-	if source, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource"); err == nil {
-		c.Source = strings.TrimSpace(string(source))
-	}
-	var t unix.Timex // Modes 0: it only asks (adjtimex(2))
-	state, err := unix.Adjtimex(&t)
-	if err != nil {
-		return c, os.NewSyscallError("adjtimex", err)
-	}
-	if state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0 {
-		c.Synchronized, c.MaxError = true, time.Duration(t.Maxerror)*time.Microsecond
-	}
-	return c, nil
 }

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package conntrack reads the kernel's connection tracking table: which flows
 // it knows, whether they were answered, and how they are translated.
 //

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package drops watches which packets the kernel drops, where, and for what reason.
 //
 // # What the kernel tells

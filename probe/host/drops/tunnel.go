@@ -12,37 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tunnel selects the packets of a WireGuard tunnel.
-//
-// Those inside of it enter or leave by its interface, are routed to it, or have an address
-// of Addresses at either end. The encrypted ones are UDP from the port and an address of
-// this host's, or to them; of their later fragments nobody can tell whose they are.
-type Tunnel struct {
-	Device uint32 // the index of its interface, 0: none
-	Port   uint16 // of encrypted packets, 0: none
-	Addresses
-}
-
-// Addresses say whose packets are which, each by the longest prefix that it is in.
-type Addresses struct {
-	Inner []netip.Prefix // the tunnel's own, and those behind its peers
-	Other []netip.Prefix // what is not, within a shorter prefix of Inner
-	Local []netip.Addr   // this host's
-}
-
-// Segment is the part of a packet's way through a tunnel.
-type Segment uint8
-
-// The segments of a [Tunnel].
-const (
-	SegmentNone  Segment = iota // selected by a [Match]
-	SegmentInner                // inside of the tunnel
-	SegmentOuter                // encrypted
-)
-
-// String is "inner", "outer" or "".
-func (s Segment) String() string { return [...]string{"", "inner", "outer"}[s] }
-
 // Classes of addresses, in the map of them.
 const (
 	classInner = 1 << iota

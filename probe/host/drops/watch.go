@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -45,26 +44,8 @@ const (
 	stackLen = 16 * 8
 )
 
-// HeaderLen is how many bytes of a packet are kept: an IPv6 header, and of WireGuard's
-// message the index of the receiver and the counter.
-const HeaderLen = 64
-
-var (
-	// ErrRights: the process lacks capabilities on the host.
-	ErrRights = bpf.ErrRights
-	// ErrKernel: the kernel does not tell what it drops, or not enough.
-	ErrKernel = errors.New("this kernel does not report what it drops")
-)
-
 // errNoReasons is what kernels before 5.17 lack.
 var errNoReasons = fmt.Errorf("%w, and why: that is Linux 5.17 or later", ErrKernel)
-
-// Match selects packets by what their headers say. What is zero selects any.
-type Match struct {
-	Proto            uint8        // of the IP header: probe.ProtoTCP and so on
-	Src, Dst         netip.Prefix // at least one of them
-	SrcPort, DstPort uint16       // of TCP and UDP
-}
 
 // Options say which packets are watched.
 type Options struct {
@@ -78,21 +59,6 @@ type Options struct {
 	Namespace uint32
 
 	functions bool // the program is to read by calls of functions alone
-}
-
-// Drop is a packet that the kernel has dropped.
-type Drop struct {
-	At     time.Time
-	Reason string // the kernel's: "NETFILTER_DROP"
-	Place  string // the function that dropped it: "nf_hook_slow"; "" if not known
-	// Stack are the functions that had called it, the innermost first.
-	Stack     []string
-	Device    uint32          // the index of the device that it was at, 0 if none
-	Namespace uint32          // the inode number of the network namespace, 0 if not known
-	Socket    bool            // it was to be received by a socket
-	Segment   Segment         // of a tunnel that selected it
-	Length    int             // bytes
-	Header    [HeaderLen]byte // from the IP header on
 }
 
 // Watcher reports dropped packets. Its methods can be called by several goroutines.

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package kernelwg watches the kernel's own WireGuard, and records of its packets the events
 // that wgnode's device records of its own.
 //

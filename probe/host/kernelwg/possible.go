@@ -10,15 +10,6 @@ import (
 	"github.com/wgnode/wgnode/probe/host/bpf"
 )
 
-var (
-	// ErrModule: the kernel has no WireGuard of its own, or has not loaded it.
-	ErrModule = errors.New("this kernel's own WireGuard is not loaded")
-	// ErrCopies: the process may not have copies of packets.
-	ErrCopies = errors.New("the capability CAP_NET_RAW is missing")
-	// ErrTypes: the kernel does not describe the types of its WireGuard.
-	ErrTypes = errors.New("this kernel does not describe the types of its WireGuard (CONFIG_DEBUG_INFO_BTF_MODULES)")
-)
-
 // exact says what keeps this process from watching at level exact, nil if nothing is known to.
 func exact() error {
 	if _, err := os.Stat("/sys/module/" + module); err != nil {

@@ -1,12 +1,6 @@
-//go:build linux
-
 package netfilter
 
-import (
-	"fmt"
-
-	"golang.org/x/sys/unix"
-)
+import "fmt"
 
 // Hook is a place in the kernel's packet path where chains are called.
 type Hook uint8
@@ -28,17 +22,12 @@ var hookNames = [...]string{"unknown", "prerouting", "input", "forward", "output
 // String returns nft's word for the hook.
 func (h Hook) String() string { return hookNames[h] }
 
-// hookOf translates the number that a hook has in a table of the family
-// (linux/netfilter.h).
-func hookOf(family uint8, number uint32) Hook {
-	switch {
-	case family == unix.NFPROTO_NETDEV && number < 2:
-		return Ingress + Hook(number)
-	case family == unix.NFPROTO_INET && number == unix.NF_INET_NUMHOOKS: // NF_INET_INGRESS
-		return Ingress
-	case (family == unix.NFPROTO_IPV4 || family == unix.NFPROTO_IPV6 || family == unix.NFPROTO_INET ||
-		family == unix.NFPROTO_BRIDGE) && number < unix.NF_INET_NUMHOOKS:
-		return Prerouting + Hook(number)
+// HookNamed is the hook of that name, HookUnknown if there is none.
+func HookNamed(name string) Hook {
+	for h, n := range hookNames {
+		if n == name {
+			return Hook(h)
+		}
 	}
 	return HookUnknown
 }
@@ -85,4 +74,33 @@ func (c Chain) Describe() string {
 		policy = "drop"
 	}
 	return fmt.Sprintf("%v (%s hook %v priority %d, policy %s)", c, c.Type, c.Hook, c.Priority, policy)
+}
+
+// Rule is a rule of the firewall, as it is in the kernel.
+type Rule struct {
+	Table  Table
+	Chain  string
+	Handle uint64
+	// Position counts from 1 within the chain.
+	Position int
+	// Reject says that the rule answers what it drops.
+	Reject bool
+	// Text is the rule in the language of Program, without its counters. If
+	// the text could not be had it is "", and NoText says why.
+	Text string
+	// Program is "nft", "iptables" or "ip6tables".
+	Program string
+	NoText  string
+}
+
+// String returns "inet filter input handle 7: tcp dport 80 drop".
+func (r Rule) String() string { return r.Table.String() + " " + r.InTable() }
+
+// InTable returns String without the table: "input handle 7: tcp dport 80 drop".
+func (r Rule) InTable() string {
+	text := r.Text
+	if text == "" {
+		text = "rule text unknown: " + r.NoText
+	}
+	return fmt.Sprintf("%s handle %d: %s", r.Chain, r.Handle, text)
 }

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package netfilter tells what the kernel's packet filter did with the packets
 // of one flow: which chains and rules they met, which of them dropped them, and
 // how they were translated.

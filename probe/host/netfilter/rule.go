@@ -22,35 +22,6 @@ var (
 	ErrTableReplaced = errors.New("the table was added or replaced meanwhile")
 )
 
-// Rule is a rule of the firewall, as it is in the kernel.
-type Rule struct {
-	Table  Table
-	Chain  string
-	Handle uint64
-	// Position counts from 1 within the chain.
-	Position int
-	// Reject says that the rule answers what it drops.
-	Reject bool
-	// Text is the rule in the language of Program, without its counters. If
-	// the text could not be had it is "", and NoText says why.
-	Text string
-	// Program is "nft", "iptables" or "ip6tables".
-	Program string
-	NoText  string
-}
-
-// String returns "inet filter input handle 7: tcp dport 80 drop".
-func (r Rule) String() string { return r.Table.String() + " " + r.InTable() }
-
-// InTable returns String without the table: "input handle 7: tcp dport 80 drop".
-func (r Rule) InTable() string {
-	text := r.Text
-	if text == "" {
-		text = "rule text unknown: " + r.NoText
-	}
-	return fmt.Sprintf("%s handle %d: %s", r.Chain, r.Handle, text)
-}
-
 // rules looks rules up, and keeps what programs say of a table for as long as
 // the ruleset stays the same.
 type rules struct {

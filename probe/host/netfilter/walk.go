@@ -207,12 +207,17 @@ func (w *walks) caughtUp() {
 	w.lossy = false
 }
 
-// HookNamed is the hook of that name, HookUnknown if there is none.
-func HookNamed(name string) Hook {
-	for h, n := range hookNames {
-		if n == name {
-			return Hook(h)
-		}
+// hookOf translates the number that a hook has in a table of the family
+// (linux/netfilter.h).
+func hookOf(family uint8, number uint32) Hook {
+	switch {
+	case family == unix.NFPROTO_NETDEV && number < 2:
+		return Ingress + Hook(number)
+	case family == unix.NFPROTO_INET && number == unix.NF_INET_NUMHOOKS: // NF_INET_INGRESS
+		return Ingress
+	case (family == unix.NFPROTO_IPV4 || family == unix.NFPROTO_IPV6 || family == unix.NFPROTO_INET ||
+		family == unix.NFPROTO_BRIDGE) && number < unix.NF_INET_NUMHOOKS:
+		return Prerouting + Hook(number)
 	}
 	return HookUnknown
 }

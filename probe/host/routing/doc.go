@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package routing explains which way this host sends a packet, and why.
 //
 // The kernel answers `ip route get` with a route, not with the reason for it.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package remote
 
 import (
@@ -17,6 +19,12 @@ type terminal struct {
 	own  int // our process group
 	once sync.Once
 }
+
+// ownGroup has a command be in a process group of its own, with all that it starts.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// endGroup ends all processes of that group.
+func endGroup(p *os.Process) { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) } // none may be left
 
 // lend has the command be in the foreground, if this process is.
 func lend(attr *syscall.SysProcAttr) *terminal {
