@@ -220,6 +220,19 @@ func (p *pinger) loop(samples <-chan ping.Sample, events <-chan tagged, stop, en
 				events = nil
 				break
 			}
+			// What is told before a packet leaves comes before what the tunnel tells of it.
+			for waiting := true; waiting && samples != nil; {
+				select {
+				case m, ok := <-samples:
+					if !ok {
+						samples, end = nil, time.After(tagsWait)
+						break
+					}
+					p.sample(&m)
+				default:
+					waiting = false
+				}
+			}
 			p.event(&e)
 		case <-tick.C:
 			p.tracker.Settle(time.Now().Add(-2*p.req.Wait - pingsKept))

@@ -52,6 +52,7 @@ type Tracker struct {
 	unaligned bool
 	shared    map[uint16]bool   // keys that more than one of the probes has had
 	pairs     map[uint64]paired // by number of the packet at its seam
+	early     []probe.Event     // of this host, about packets of no probe that is known by now
 }
 
 // tracked is one probe.
@@ -90,6 +91,7 @@ func (t *Tracker) Sent(number uint64, key uint16, at time.Time) {
 func (t *Tracker) SentAt(number uint64, at time.Time) {
 	if p := t.probes[number]; p != nil {
 		p.at[atSent] = at.UnixNano()
+		t.catchUp(p)
 	}
 }
 
@@ -160,15 +162,21 @@ func (t *Tracker) Event(e *probe.Event, far bool) (number uint64, seen bool) {
 	}
 	key, forth, ok := t.match(e)
 	if !ok {
+		if request, reply := e.ICMPEcho(); (request || reply) && !far && t.series.Target.Port() == 0 && t.series.ID == 0 {
+			t.keepEarly(e) // whose they are is not known yet
+		}
 		return 0, false
 	}
 	at, ok := where(e, forth, far)
 	p := t.byKey[key]
+	if ok && p == nil && !far {
+		t.keepEarly(e)
+	}
 	if !ok || p == nil || far && t.shared[key] { // the other host's come when all are over
 		return 0, false
 	}
 	t.far = t.far || far
-	if p.at[at] != 0 {
+	if was := p.at[at]; was != 0 && was <= e.Time {
 		return p.number, true // the first counts
 	}
 	p.at[at] = e.Time

@@ -119,6 +119,23 @@ func TestLegs(t *testing.T) {
 	}
 }
 
+// Events and probes come from different sources: what is seen of a probe that is not known yet is
+// kept for it, so that no later packet of its connection is taken for the first.
+func TestSeenBeforeKnown(t *testing.T) {
+	r := begin(legs.Series{Target: netip.AddrPortFrom(server, 80)})
+	r.see(probe.SeamTUNRead, 4000, true, 1, false)
+	r.see(probe.SeamUDPSend, 4000, true, 3, false)
+	r.see(probe.SeamTUNRead, 4001, true, 2, false) // another's
+	r.Sent(1, 4000, at(5))
+	r.SentAt(1, at(0))
+	r.see(probe.SeamUDPReceive, 4000, false, 10, false)
+	r.see(probe.SeamTUNWrite, 4000, false, 11, false)
+	r.see(probe.SeamTUNRead, 4000, true, 12, false) // the client's acknowledgment
+	r.see(probe.SeamUDPSend, 4000, true, 13, false)
+	r.Answered(1, at(15), 15*time.Millisecond, false)
+	wantLegs(t, r.Report(), []uint64{0, 0, 0, 0}, []*legs.Times{one(1), one(2), one(7), one(5)})
+}
+
 // What has another identifier, sequence number, port or address is not of the probes, whenever it
 // passes, and what comes twice counts once.
 func TestBoundToItsOwnPacket(t *testing.T) {
