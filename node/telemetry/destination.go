@@ -31,6 +31,7 @@ type Destination struct {
 	URL     string            // with the path of the signal, of HTTP
 	Headers map[string]string // secret
 	TLS     *tls.Config
+	Gzip    bool // the environment does not say how to pack
 }
 
 // maxCAFile bounds a file of certificates, in bytes.
@@ -72,7 +73,8 @@ func To(c *config.Telemetry, s Signal) (Destination, error) { return destination
 
 func destination(c *config.Telemetry, s Signal, getenv func(string) string) (Destination, error) {
 	protocol := cmp.Or(c.Protocol, signalVariable(getenv, s, "PROTOCOL"), config.ProtocolHTTP)
-	d := Destination{GRPC: protocol == config.ProtocolGRPC, Headers: c.HeaderMap()}
+	d := Destination{GRPC: protocol == config.ProtocolGRPC, Headers: c.HeaderMap(),
+		Gzip: signalVariable(getenv, s, "COMPRESSION") == ""}
 	if !d.GRPC && protocol != config.ProtocolHTTP {
 		return d, fmt.Errorf("telemetry protocol %q: want %s or %s", protocol, config.ProtocolHTTP, config.ProtocolGRPC)
 	}

@@ -57,7 +57,7 @@ func Open(ctx context.Context, o Options) (*Sender, error) {
 		return nil, fmt.Errorf("open telemetry: %w", err)
 	}
 	s := &Sender{Resource: r, config: o.Config, version: o.Node.Version, tally: NewTally(maxSpans)}
-	s.batches = trace.NewBatchSpanProcessor(&counted{SpanExporter: exporter, tally: s.tally, said: NewSaid(o.Log, Traces)},
+	s.batches = trace.NewBatchSpanProcessor(&counted{SpanExporter: exporter, tally: s.tally, said: NewSaid(&o, Traces)},
 		trace.WithMaxQueueSize(maxSpans))
 	return s, nil
 }
@@ -65,6 +65,9 @@ func Open(ctx context.Context, o Options) (*Sender, error) {
 func (d *Destination) spanExporter(ctx context.Context) (trace.SpanExporter, error) {
 	if d.GRPC {
 		var opts []otlptracegrpc.Option
+		if d.Gzip {
+			opts = append(opts, otlptracegrpc.WithCompressor("gzip"))
+		}
 		if d.URL != "" {
 			opts = append(opts, otlptracegrpc.WithEndpointURL(d.URL))
 		}
@@ -77,6 +80,9 @@ func (d *Destination) spanExporter(ctx context.Context) (trace.SpanExporter, err
 		return otlptrace.New(ctx, otlptracegrpc.NewClient(opts...))
 	}
 	var opts []otlptracehttp.Option
+	if d.Gzip {
+		opts = append(opts, otlptracehttp.WithCompression(otlptracehttp.GzipCompression))
+	}
 	if d.URL != "" {
 		opts = append(opts, otlptracehttp.WithEndpointURL(d.URL))
 	}

@@ -1,10 +1,15 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/telemetry/otlptest"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/probe/patience"
 )
@@ -99,6 +105,7 @@ func TestRatio(t *testing.T) {
 type receiver struct {
 	*httptest.Server
 	status atomic.Int32
+	says   atomic.Value  // what it says where it refuses: a func(*http.Request) string
 	hold   chan struct{} // nil, or not closed: answers wait
 	spans  atomic.Int64
 	header atomic.Value
@@ -117,7 +124,7 @@ func newReceiver(t *testing.T) *receiver {
 		}
 		status := int(r.status.Load())
 		if status == http.StatusOK {
-			body, err := readAll(req.Body, 1<<24)
+			body, err := otlptest.Body(req)
 			var got coltrace.ExportTraceServiceRequest
 			if err == nil {
 				err = proto.Unmarshal(body, &got)
@@ -133,6 +140,9 @@ func newReceiver(t *testing.T) *receiver {
 			r.header.Store(req.Header.Get("Authorization"))
 		}
 		w.WriteHeader(status)
+		if says, ok := r.says.Load().(func(*http.Request) string); ok && status != http.StatusOK {
+			_, _ = io.WriteString(w, says(req))
+		}
 	}))
 	t.Cleanup(r.Close)
 	return r
@@ -209,6 +219,51 @@ func TestReceiverRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitCounts(t, s, func(c Counts) bool { return c == Counts{Sent: 1, Refused: 1} })
+}
+
+// What a receiver, or a proxy before it, says is logged, but no header that it repeats, however it is written.
+func TestReceiverRepeatsHeaders(t *testing.T) {
+	basic := base64.StdEncoding.EncodeToString([]byte("alice:s3cret-password"))
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-from=environment-t0ken")
+	r := newReceiver(t)
+	r.status.Store(http.StatusUnauthorized)
+	r.says.Store(func(req *http.Request) string {
+		return fmt.Sprintf("no such token: %v; s3cret-password, t0ken%%2Fslash, environment-t0ken%s", req.Header, strings.Repeat("!", 1000))
+	})
+	var log bytes.Buffer
+	o := Options{Config: config.Telemetry{Endpoint: r.URL, Headers: config.Password("authorization=Basic%20" + url.PathEscape(basic) +
+		",x-key=t0ken%2Fslash")}, Node: Node{Interface: "wg0", PublicKey: key.Public{1}}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	s, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Send(span(1).Snapshot())
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	awaitCounts(t, s, func(c Counts) bool { return c.Refused == 1 })
+	if err := s.Close(); err != nil { // the log is whole then
+		t.Error(err)
+	}
+	text := log.String()
+	for _, secret := range []string{basic, "s3cret", "t0ken"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the log has %q: %s", secret, text)
+		}
+	}
+	if !strings.Contains(text, "401") || !strings.Contains(text, "no such token") || len(text) > 2*mostSaid {
+		t.Errorf("the log does not say why, or too much: %s", text)
+	}
+}
+
+// What is sent is packed, unless the environment says otherwise.
+func TestPacked(t *testing.T) {
+	for variable, want := range map[string]bool{"": true, "gzip": false, "none": false} { // false: the exporter reads it itself
+		d, err := destination(&config.Telemetry{Endpoint: "http://a:4318"}, Logs, variables("OTEL_EXPORTER_OTLP_COMPRESSION", variable))
+		if err != nil || d.Gzip != want {
+			t.Errorf("%q: %t, %v", variable, d.Gzip, err)
+		}
+	}
 }
 
 func awaitCounts(t *testing.T, s *Sender, good func(Counts) bool) {

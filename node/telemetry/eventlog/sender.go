@@ -63,7 +63,7 @@ func Open(ctx context.Context, o telemetry.Options) (*Log, error) {
 	}
 	l := &Log{node: o.Node, tally: telemetry.NewTally(maxRecords)}
 	l.provider = sdk.NewLoggerProvider(sdk.WithResource(r), sdk.WithProcessor(sdk.NewBatchProcessor(
-		&counted{exporter, l.tally, telemetry.NewSaid(o.Log, telemetry.Logs)},
+		&counted{exporter, l.tally, telemetry.NewSaid(&o, telemetry.Logs)},
 		sdk.WithMaxQueueSize(maxRecords), sdk.WithExportInterval(interval))))
 	l.logger = l.provider.Logger(scope)
 	return l, nil
@@ -72,6 +72,9 @@ func Open(ctx context.Context, o telemetry.Options) (*Log, error) {
 func open(ctx context.Context, to *telemetry.Destination) (sdk.Exporter, error) {
 	if to.GRPC {
 		var opts []otlploggrpc.Option
+		if to.Gzip {
+			opts = append(opts, otlploggrpc.WithCompressor("gzip"))
+		}
 		if to.URL != "" {
 			opts = append(opts, otlploggrpc.WithEndpointURL(to.URL))
 		}
@@ -83,7 +86,10 @@ func open(ctx context.Context, to *telemetry.Destination) (sdk.Exporter, error) 
 		}
 		return otlploggrpc.New(ctx, opts...)
 	}
-	opts := []otlploghttp.Option{otlploghttp.WithCompression(otlploghttp.GzipCompression)}
+	var opts []otlploghttp.Option
+	if to.Gzip {
+		opts = append(opts, otlploghttp.WithCompression(otlploghttp.GzipCompression))
+	}
 	if to.URL != "" {
 		opts = append(opts, otlploghttp.WithEndpointURL(to.URL))
 	}

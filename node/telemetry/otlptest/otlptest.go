@@ -2,6 +2,7 @@
 package otlptest
 
 import (
+	"compress/gzip"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -43,13 +44,25 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(int(status))
 		return
 	}
-	body, err := io.ReadAll(req.Body)
+	body, err := Body(req)
 	if err == nil && req.URL.Path == "/v1/traces" {
 		err = r.take(body)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	}
+}
+
+// Body reads what a request has sent, unpacked.
+func Body(req *http.Request) ([]byte, error) {
+	if req.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(req.Body)
+	}
+	z, err := gzip.NewReader(req.Body)
+	if err != nil {
+		return nil, fmt.Errorf("unpack a request: %w", err)
+	}
+	return io.ReadAll(z)
 }
 
 func (r *Receiver) take(body []byte) error {

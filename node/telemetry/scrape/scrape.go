@@ -53,7 +53,7 @@ func Open(ctx context.Context, o telemetry.Options, from prometheus.Gatherer) (*
 	from = gatherer{from, o.Node.Anonymize}
 	s := &Sender{tally: telemetry.NewTally(1)}
 	s.provider = metric.NewMeterProvider(metric.WithResource(r), metric.WithReader(metric.NewPeriodicReader(
-		&counted{exporter, s.tally, telemetry.NewSaid(o.Log, telemetry.Metrics)},
+		&counted{exporter, s.tally, telemetry.NewSaid(&o, telemetry.Metrics)},
 		metric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(from))))))
 	return s, nil
 }
@@ -61,6 +61,9 @@ func Open(ctx context.Context, o telemetry.Options, from prometheus.Gatherer) (*
 func open(ctx context.Context, to *telemetry.Destination) (metric.Exporter, error) {
 	if to.GRPC {
 		var opts []otlpmetricgrpc.Option
+		if to.Gzip {
+			opts = append(opts, otlpmetricgrpc.WithCompressor("gzip"))
+		}
 		if to.URL != "" {
 			opts = append(opts, otlpmetricgrpc.WithEndpointURL(to.URL))
 		}
@@ -72,7 +75,10 @@ func open(ctx context.Context, to *telemetry.Destination) (metric.Exporter, erro
 		}
 		return otlpmetricgrpc.New(ctx, opts...)
 	}
-	opts := []otlpmetrichttp.Option{otlpmetrichttp.WithCompression(otlpmetrichttp.GzipCompression)}
+	var opts []otlpmetrichttp.Option
+	if to.Gzip {
+		opts = append(opts, otlpmetrichttp.WithCompression(otlpmetrichttp.GzipCompression))
+	}
 	if to.URL != "" {
 		opts = append(opts, otlpmetrichttp.WithEndpointURL(to.URL))
 	}
