@@ -186,11 +186,13 @@ func TestDifferences(t *testing.T) {
 	}
 	peer.Endpoint, peer.Moves, peer.Unanswered = netip.MustParseAddrPort("[2001:db8::1]:2"), 3, 2
 	peer.Drops = map[probe.Reason]uint64{probe.NoEndpoint: 7}
-	nobody.Drops = map[probe.Reason]uint64{probe.UnknownPeer: 401}
+	nobody.Drops = map[probe.Reason]uint64{probe.UnknownPeer: 401, probe.LinkScope: 3}
 	d.look(Seen{at, []tunnel.PeerState{nobody, peer}, map[string]uint64{"kill-switch": 1}})
 	who := "network.interface.name=wg0 wgnode.peer.instance_id=" + hubID + " wgnode.peer.public_key=" + hub.Base64()
 	want := "wgnode.packets.dropped WARN network.interface.name=wg0 error.type=unknown-peer wgnode.count=400: " +
 		"packets were dropped: unknown-peer (400)\n" +
+		"wgnode.packets.dropped INFO network.interface.name=wg0 error.type=link-scope wgnode.count=3: " +
+		"packets were dropped: link-scope (3)\n" +
 		"wgnode.peer.endpoint INFO " + who + " wgnode.count=2 network.peer.address=2001:db8::1 network.peer.port=2 " +
 		"wgnode.peer.endpoint.previous=192.0.2.1:1: the peer's endpoint has moved\n" +
 		"wgnode.packets.dropped WARN " + who + " error.type=no-endpoint wgnode.count=2: " +

@@ -164,18 +164,22 @@ func (d *differ) peer(at time.Time, p *tunnel.PeerState, before seenPeer) {
 	}
 	for _, reason := range slices.Sorted(maps.Keys(p.Drops)) {
 		if n := p.Drops[reason]; n > before.drops[reason] {
-			d.counted(at, packetsDropped, "packets were dropped: "+reason.String(), reason.String(), n-before.drops[reason], who())
+			severity := log.SeverityWarn
+			if reason == probe.LinkScope { // which is no trouble: each host sends such by itself
+				severity = log.SeverityInfo
+			}
+			d.counted(at, severity, packetsDropped, "packets were dropped: "+reason.String(), reason.String(), n-before.drops[reason], who())
 		}
 	}
 	if n := p.Unanswered - before.unanswered; p.Unanswered > before.unanswered {
-		d.counted(at, handshakesFailed, "initiations were not answered", "no-response", n, who())
+		d.counted(at, log.SeverityWarn, handshakesFailed, "initiations were not answered", "no-response", n, who())
 	}
 	if n := p.GivenUp - before.givenUp; p.GivenUp > before.givenUp {
-		d.counted(at, handshakesFailed, "handshakes were given up", "handshake-gave-up", n, who())
+		d.counted(at, log.SeverityWarn, handshakesFailed, "handshakes were given up", "handshake-gave-up", n, who())
 	}
 }
 
-func (d *differ) counted(at time.Time, name, body, reason string, n uint64, who []attribute.KeyValue) {
-	d.log.emit(record{at, name, log.SeverityWarn, fmt.Sprintf("%s (%d)", body, n),
+func (d *differ) counted(at time.Time, severity log.Severity, name, body, reason string, n uint64, who []attribute.KeyValue) {
+	d.log.emit(record{at, name, severity, fmt.Sprintf("%s (%d)", body, n),
 		append(who, attribute.String("error.type", reason), attribute.Int64("wgnode.count", int64(n)))})
 }
