@@ -49,8 +49,8 @@ type NetworkChange struct {
 	// if that is not known; PID is its process, as the host sees it, and Times how
 	// often it did lately.
 	Program string
-	PID     int
-	Times   int
+	PID     uint32
+	Times   uint64
 }
 
 // byProgram reports whether a change is another program's.
@@ -65,7 +65,7 @@ func (c NetworkChange) Event() Event {
 	copy(e.InnerDst[:], c.NewLink)
 	if c.Change.byProgram() {
 		copy(e.InnerSrc[:], c.Program)
-		e.Sender, e.Counter = uint32(c.PID), uint64(c.Times)
+		e.Sender, e.Counter = c.PID, c.Times
 	}
 	return e
 }
@@ -78,7 +78,7 @@ func (e *Event) Network() (c NetworkChange, ok bool) {
 	}
 	if change := Change(e.Info); change.byProgram() {
 		return NetworkChange{Change: change, NewLink: linkName(e.InnerDst), Program: linkName(e.InnerSrc),
-			PID: int(e.Sender), Times: int(e.Counter)}, true
+			PID: e.Sender, Times: e.Counter}, true
 	}
 	return NetworkChange{
 		Change:  Change(e.Info),

@@ -131,10 +131,11 @@ func readFrames(in io.Reader, take func(kind byte, body []byte) error) error {
 		if _, err := io.ReadFull(r, head[:]); err != nil {
 			return err
 		}
-		n := int(binary.LittleEndian.Uint32(head[1:]))
-		if n > maxFrame {
-			return fmt.Errorf("%w: %d bytes", errFrame, n)
+		length := binary.LittleEndian.Uint32(head[1:])
+		if length > maxFrame { // as an int it may be negative, where that has 32 bits
+			return fmt.Errorf("%w: %d bytes", errFrame, length)
 		}
+		n := int(length)
 		if cap(body) < n {
 			body = make([]byte, n)
 		}

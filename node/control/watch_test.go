@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -93,6 +94,20 @@ func TestWatchFramesRefused(t *testing.T) {
 		err := readFrames(frames(t, c.write), f.take)
 		if !errors.Is(err, errFrame) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// A frame that is too long is refused before memory is taken for it, on each processor.
+func TestFramesTooLong(t *testing.T) {
+	for _, length := range []uint32{maxFrame + 1, 1 << 31, 1<<32 - 1} {
+		in := bytes.NewReader(binary.LittleEndian.AppendUint32([]byte{frameEvent}, length))
+		err := readFrames(in, func(kind byte, body []byte) error {
+			t.Errorf("%d bytes are a frame of kind %q", length, kind)
+			return nil
+		})
+		if !errors.Is(err, errFrame) {
+			t.Errorf("%d bytes: %v", length, err)
 		}
 	}
 }

@@ -221,7 +221,7 @@ func (t *teller) flush() {
 		if change == probe.ChangeKillSwitch {
 			message = "another program changed the kill switch, which is back"
 		}
-		t.record(probe.NetworkChange{Change: change, NewLink: t.link, Program: p.by.Program, PID: p.by.PID, Times: p.times})
+		t.record(probe.NetworkChange{Change: change, NewLink: t.link, Program: p.by.Program, PID: uint32(p.by.PID), Times: uint64(p.times)})
 		t.log.Warn(message,
 			"changed", strings.Join(p.what, "; "), "program", p.by.Program, "pid", p.by.PID, "times", p.times)
 		t.last = time.Now()

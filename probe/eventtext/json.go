@@ -237,7 +237,7 @@ func (o *object) network(c probe.NetworkChange) {
 		o.number("pid", uint64(c.PID))
 	}
 	if c.Times != 0 {
-		o.number("times", uint64(c.Times))
+		o.number("times", c.Times)
 	}
 	o.close()
 }

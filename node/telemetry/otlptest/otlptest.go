@@ -2,6 +2,7 @@
 package otlptest
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/hex"
 	"fmt"
@@ -132,7 +133,7 @@ func Trees(spans []Span, about func(*Span) bool) []string {
 
 // tree draws one trace.
 func tree(spans []Span) string {
-	slices.SortStableFunc(spans, func(a, b Span) int { return int(int64(a.Start) - int64(b.Start)) })
+	slices.SortStableFunc(spans, func(a, b Span) int { return cmp.Compare(a.Start, b.Start) })
 	known := make(map[string]bool)
 	for i := range spans {
 		known[spans[i].ID] = true
