@@ -24,7 +24,7 @@ var touching = map[string][]string{
 // why nobody else can make them do harm.
 var uses = map[string]string{
 	"cmd/internal/daemon/background.go os.Open":               "/dev/null",
-	"cmd/internal/lifecycle/exec_signals.go os.Open":          "/dev/tty",
+	"cmd/internal/lifecycle/exec_signals_linux.go os.Open":    "/dev/tty",
 	"node/bothends/explain.go os.MkdirTemp":                   "a folder of a random name that is this user's alone",
 	"node/bothends/explain.go os.RemoveAll":                   "that folder",
 	"cmd/internal/inspect/web.go os.MkdirTemp":                "a folder of a random name that is this user's alone",

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 )
 
 // Under systemd what a process writes to standard error is lines of the journal. One that
@@ -36,8 +35,7 @@ func IsJournal(w io.Writer) bool {
 	if err != nil {
 		return false
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && stream == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+	return stream == streamOf(info)
 }
 
 func priorityOf(level slog.Level) int {

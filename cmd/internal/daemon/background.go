@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/node/inherit"
 	"github.com/wgnode/wgnode/node/safefile"
@@ -49,7 +47,7 @@ func TakeReporter() *Reporter {
 	if err != nil || os.Unsetenv(reportEnv) != nil {
 		return nil
 	}
-	unix.CloseOnExec(fd)
+	closeOnExec(fd)
 	pipe := os.NewFile(uintptr(fd), "report")
 	return &Reporter{pipe, json.NewEncoder(pipe)}
 }
@@ -82,7 +80,7 @@ func (r *Reporter) Ready(log string) error {
 // Detach says that all went well, in a session of this process's own: what the
 // terminal sends to its processes is not for this one any more.
 func (r *Reporter) Detach() error {
-	if _, err := unix.Setsid(); err != nil {
+	if err := beginSession(); err != nil {
 		return fmt.Errorf("go to the background: begin a session: %w", err)
 	}
 	return r.finish(message{Ready: true})
@@ -91,7 +89,7 @@ func (r *Reporter) Detach() error {
 // redirect makes descriptors stand for a file, and closes f.
 func redirect(f *os.File, fds ...int) error {
 	for _, fd := range fds {
-		if err := unix.Dup3(int(f.Fd()), fd, 0); err != nil {
+		if err := standFor(f, fd); err != nil {
 			return errors.Join(err, f.Close())
 		}
 	}
@@ -130,6 +128,9 @@ type Launch struct {
 // prints its steps, and hooks may ask questions. If ctx ends first, the process is
 // asked to end.
 func Background(ctx context.Context, l Launch) error {
+	if err := canDetach(); err != nil {
+		return err
+	}
 	ctx, cancel := cli.DuringStart(ctx)
 	defer cancel()
 	self, err := os.Executable()

@@ -11,7 +11,6 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/cmd/internal/cli"
 	"github.com/wgnode/wgnode/cmd/internal/daemon"
@@ -88,10 +87,9 @@ func inherited(env string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not the number of a descriptor: %q", env, text)
 	}
-	if err := unix.SetNonblock(int(fd), true); err != nil {
+	if err := takeOver(int(fd)); err != nil {
 		return nil, fmt.Errorf("use descriptor %d, as %s says: %w", fd, env, err)
 	}
-	unix.CloseOnExec(int(fd))
 	return os.NewFile(uintptr(fd), env), nil
 }
 

@@ -175,7 +175,7 @@ func (f *upFlags) settle(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	f.interfaced = cmd.Flags().Changed("netstack") && !f.netstack
-	f.netstack = f.netstack || !f.interfaced && (services.Any() || describesStack(args))
+	f.netstack = f.netstack || !f.interfaced && (!cli.OnLinux || services.Any() || describesStack(args))
 	if f.netstack && f.dryRun {
 		return cli.NewUsageError(cmd, errors.New("--dry-run shows the changes to this host; without an interface there are none"))
 	}

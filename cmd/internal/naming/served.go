@@ -3,21 +3,19 @@ package naming
 import (
 	"errors"
 	"io/fs"
-	"net"
-	"os"
 	"syscall"
-
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/wgnode/wgnode/tunnel/uapi"
 )
+
+// maxName is IFNAMSIZ: the name of an interface is shorter.
+const maxName = 16
 
 // GetStatus asks the device, and gives the reason of a failure as the errno
 // that wg would find.
 func GetStatus(name string) (*uapi.Status, syscall.Errno) {
 	errno := Served(name)
-	if errno != 0 && len(name) >= unix.IFNAMSIZ {
+	if errno != 0 && len(name) >= maxName {
 		errno = syscall.ENAMETOOLONG // as wg says since 2023: no interface can have the name
 	}
 	if errno != 0 {
@@ -51,19 +49,4 @@ func ErrnoOf(err error) syscall.Errno {
 		return errno
 	}
 	return syscall.EPROTO
-}
-
-// kernelErrno is why the kernel, which wg asks about a name that no userspace
-// device has, would not answer either.
-func kernelErrno(name string) syscall.Errno {
-	if _, err := netlink.GenlFamilyGet("wireguard"); err != nil {
-		return syscall.EPROTONOSUPPORT // no WireGuard in this kernel
-	}
-	if os.Geteuid() != 0 {
-		return syscall.EPERM
-	}
-	if _, err := net.InterfaceByName(name); err == nil {
-		return syscall.EOPNOTSUPP
-	}
-	return syscall.ENODEV
 }
