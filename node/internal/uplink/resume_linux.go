@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 
@@ -23,7 +24,7 @@ func Resumes(ctx context.Context, woke func(asleep time.Duration)) error {
 	if err != nil {
 		return fmt.Errorf("watch for resume: create timer: %w", err)
 	}
-	never := unix.ItimerSpec{Value: unix.Timespec{Sec: 1 << 40}}
+	never := unix.ItimerSpec{Value: unix.Timespec{Sec: min(1<<40, math.MaxInt)}}
 	if err := unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &never, nil); err != nil {
 		return errors.Join(fmt.Errorf("watch for resume: set timer: %w", err), unix.Close(fd))
 	}
