@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/wgnode/wgnode/node/config"
+	"github.com/wgnode/wgnode/node/exporter"
 	"github.com/wgnode/wgnode/probe/key"
 	"github.com/wgnode/wgnode/tunnel"
 )
@@ -28,4 +29,25 @@ func checkPeers(cfg *config.Config) error {
 			cfg.Path, len(peers), tunnel.MaxPeers)
 	}
 	return nil
+}
+
+// CheckFiles says what is wrong with the files that services of a configuration name, as a node would when it
+// starts: who may ask for metrics, and which certificates a receiver of telemetry has.
+func CheckFiles(cfg *config.Config) error {
+	var errs []error
+	if m := &cfg.Metrics; !m.Listen.IsZero() {
+		if err := (exporter.Place{Listen: m.Listen, WebConfig: m.WebConfig}).Check(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: [metrics]: %w", cfg.Path, err))
+		}
+	}
+	if t := newTelemetry(); cfg.Telemetry.Endpoint != "" {
+		err := errNoTelemetry
+		if t.sender != nil {
+			err = t.sender.check(&cfg.Telemetry)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: [telemetry]: %w", cfg.Path, err))
+		}
+	}
+	return errors.Join(errs...)
 }

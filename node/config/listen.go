@@ -30,7 +30,7 @@ const maxSocketPath = 107
 func ParseListen(text string) (Listen, error) {
 	l, err := ParseListenAnywhere(text)
 	if err == nil && l.Beyond() {
-		return Listen{}, errBeyond(text, "a proxy before it for them")
+		return Listen{}, errBeyond(text, "a proxy before it, or a web configuration file, for them")
 	}
 	return l, err
 }

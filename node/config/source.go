@@ -21,7 +21,11 @@ func readKey[K any](r *resolver, from Source, name string, line int, parse func(
 	text, err := r.read(from)
 	if err == nil {
 		if k, err = parse(strings.TrimSpace(text)); err != nil {
-			err = fmt.Errorf("%s must give one %s and nothing else: %w", from, last(name), err)
+			one := "one " + last(name)
+			if name == "headers" {
+				one = name
+			}
+			err = fmt.Errorf("%s must give %s and nothing else: %w", from, one, err)
 		}
 	}
 	if err != nil {

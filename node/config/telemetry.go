@@ -98,15 +98,18 @@ func headersFrom(kind SourceKind) func(*parser, string) error {
 	}
 }
 
+// errNoReceiver says nothing of what is there instead: it may hold a password or a token.
+var errNoReceiver = errors.New("is neither http://HOST:PORT nor https://HOST:PORT")
+
 func (p *parser) setTelemetryEndpoint(v string) error {
 	u, err := url.Parse(v)
 	switch {
-	case err != nil: // it may hold a password, so nothing of it is said
-		return errors.New("is not a URL")
+	case err != nil:
+		return errNoReceiver
 	case u.User != nil:
 		return errors.New("holds a user: what proves who sends belongs under headers")
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("%s is neither http://HOST:PORT nor https://HOST:PORT", quote(v))
+		return errNoReceiver
 	}
 	p.cfg.Telemetry.Endpoint = v
 	return nil

@@ -40,6 +40,12 @@ type Place struct {
 	WebConfig string
 }
 
+// Check says what is wrong with the file, and nothing of whether the address can be listened at.
+func (p Place) Check() error {
+	_, err := p.read()
+	return err
+}
+
 // read reads who may ask. The error says, too, why others must not be let in.
 func (p Place) read() (web *webconfig.Config, err error) {
 	if p.WebConfig != "" {

@@ -97,6 +97,9 @@ func checkConfig(path string) (*CheckResult, error) {
 		err = node.CheckStack(cfg)
 	}
 	if err == nil {
+		err = node.CheckFiles(cfg)
+	}
+	if err == nil {
 		r.Warnings = append(append(r.Warnings, cfg.Warnings()...), cfg.Missing()...)
 		r.Valid = true
 		return r, nil
