@@ -44,7 +44,7 @@ COMPARE    ?= $(GO) test -tags bench -count=1 -timeout 60m -v ./node/lab/compare
 BENCHFLAGS ?=
 SOAKTIME  ?= 30m
 
-.PHONY: help demo build test check test-vm test-slow lint race packaging faults bench soak profile fuzz man licenses install uninstall packages release size clean
+.PHONY: help demo build test check test-vm test-foreign test-slow lint race packaging faults bench soak profile fuzz man licenses install uninstall packages release size clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ check: lint race ## what needs neither root nor a laboratory, in two minutes
 
 test-vm: ## what is about the kernel's own WireGuard, in emulated machines: see docs/vm.md
 	.ci/test-vm $(TESTFLAGS)
+
+test-foreign: ## what is written and read everywhere, on emulated processors; the program for other systems, built
+	.ci/foreign $(TESTFLAGS)
 
 test-slow: ## make test as on a machine that is slow: under nice, beside a busy loop on each processor
 	.ci/slow $(MAKE) test
