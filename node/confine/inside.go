@@ -43,9 +43,22 @@ func Enter() error {
 	}
 	err = dropCapabilities()
 	if err == nil {
+		err = dieWithParent()
+	}
+	if err == nil {
 		err = syscall.Exec(o.Path, o.Args, os.Environ())
 	}
 	return errors.Join(err, send(c, failure(err)))
+}
+
+// dieWithParent has the kernel kill the command when the process outside ends. Go has asked for that
+// already, but the wish is one thread's (PR_SET_PDEATHSIG(2const)): of this process its first has it,
+// and it is lost where another one execs.
+func dieWithParent() error {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("ask to be killed with the process outside: %w", err)
+	}
+	return nil
 }
 
 func gone(err error) error {
