@@ -2,11 +2,10 @@ package telemetry
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
-	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -20,9 +19,6 @@ import (
 
 // maxSpans is how many spans wait for a receiver: some 4 MB.
 const maxSpans = 4096
-
-// closeTime is for the last batch, when a node ends.
-const closeTime = time.Second
 
 // Options say what is sent, by whom, and where to.
 type Options struct {
@@ -64,35 +60,15 @@ func Open(ctx context.Context, o Options) (*Sender, error) {
 
 func (d *Destination) spanExporter(ctx context.Context) (trace.SpanExporter, error) {
 	if d.GRPC {
-		var opts []otlptracegrpc.Option
-		if d.Gzip {
-			opts = append(opts, otlptracegrpc.WithCompressor("gzip"))
-		}
-		if d.URL != "" {
-			opts = append(opts, otlptracegrpc.WithEndpointURL(d.URL))
-		}
-		if len(d.Headers) > 0 {
-			opts = append(opts, otlptracegrpc.WithHeaders(d.Headers))
-		}
-		if d.TLS != nil {
-			opts = append(opts, otlptracegrpc.WithTLSCredentials(credentials.NewTLS(d.TLS)))
-		}
-		return otlptrace.New(ctx, otlptracegrpc.NewClient(opts...))
+		return otlptrace.New(ctx, otlptracegrpc.NewClient(OptionsTo(d, Setters[otlptracegrpc.Option]{
+			Gzip: otlptracegrpc.WithCompressor("gzip"), URL: otlptracegrpc.WithEndpointURL, Headers: otlptracegrpc.WithHeaders,
+			TLS: func(c *tls.Config) otlptracegrpc.Option {
+				return otlptracegrpc.WithTLSCredentials(credentials.NewTLS(c))
+			}})...))
 	}
-	var opts []otlptracehttp.Option
-	if d.Gzip {
-		opts = append(opts, otlptracehttp.WithCompression(otlptracehttp.GzipCompression))
-	}
-	if d.URL != "" {
-		opts = append(opts, otlptracehttp.WithEndpointURL(d.URL))
-	}
-	if len(d.Headers) > 0 {
-		opts = append(opts, otlptracehttp.WithHeaders(d.Headers))
-	}
-	if d.TLS != nil {
-		opts = append(opts, otlptracehttp.WithTLSClientConfig(d.TLS))
-	}
-	return otlptrace.New(ctx, otlptracehttp.NewClient(opts...))
+	return otlptrace.New(ctx, otlptracehttp.NewClient(OptionsTo(d, Setters[otlptracehttp.Option]{
+		Gzip: otlptracehttp.WithCompression(otlptracehttp.GzipCompression), URL: otlptracehttp.WithEndpointURL,
+		Headers: otlptracehttp.WithHeaders, TLS: otlptracehttp.WithTLSClientConfig})...))
 }
 
 // Send hands a span over. It never waits: a span that there is no room for is counted.
@@ -115,12 +91,7 @@ func (s *Sender) Flush(ctx context.Context) error {
 
 // Close sends what waits, within a bound, and ends.
 func (s *Sender) Close() error {
-	ctx, stop := context.WithTimeout(context.Background(), closeTime)
-	defer stop()
-	if err := s.batches.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("close telemetry: %w", err)
-	}
-	return nil
+	return Shutdown("telemetry", s.batches.Shutdown)
 }
 
 // counted is an exporter whose failures are counted and logged, and are nobody else's concern: the

@@ -13,7 +13,7 @@ package eventlog
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -32,8 +32,6 @@ const (
 	maxRecords = 2048
 	// interval is how long a record waits for others that go with it.
 	interval = time.Second
-	// closeTime is for the last batch, when a node ends.
-	closeTime = 3 * time.Second
 )
 
 // scope is what sends, as OpenTelemetry has it.
@@ -71,35 +69,13 @@ func Open(ctx context.Context, o telemetry.Options) (*Log, error) {
 
 func open(ctx context.Context, to *telemetry.Destination) (sdk.Exporter, error) {
 	if to.GRPC {
-		var opts []otlploggrpc.Option
-		if to.Gzip {
-			opts = append(opts, otlploggrpc.WithCompressor("gzip"))
-		}
-		if to.URL != "" {
-			opts = append(opts, otlploggrpc.WithEndpointURL(to.URL))
-		}
-		if len(to.Headers) > 0 {
-			opts = append(opts, otlploggrpc.WithHeaders(to.Headers))
-		}
-		if to.TLS != nil {
-			opts = append(opts, otlploggrpc.WithTLSCredentials(credentials.NewTLS(to.TLS)))
-		}
-		return otlploggrpc.New(ctx, opts...)
+		return otlploggrpc.New(ctx, telemetry.OptionsTo(to, telemetry.Setters[otlploggrpc.Option]{
+			Gzip: otlploggrpc.WithCompressor("gzip"), URL: otlploggrpc.WithEndpointURL, Headers: otlploggrpc.WithHeaders,
+			TLS: func(c *tls.Config) otlploggrpc.Option { return otlploggrpc.WithTLSCredentials(credentials.NewTLS(c)) }})...)
 	}
-	var opts []otlploghttp.Option
-	if to.Gzip {
-		opts = append(opts, otlploghttp.WithCompression(otlploghttp.GzipCompression))
-	}
-	if to.URL != "" {
-		opts = append(opts, otlploghttp.WithEndpointURL(to.URL))
-	}
-	if len(to.Headers) > 0 {
-		opts = append(opts, otlploghttp.WithHeaders(to.Headers))
-	}
-	if to.TLS != nil {
-		opts = append(opts, otlploghttp.WithTLSClientConfig(to.TLS))
-	}
-	return otlploghttp.New(ctx, opts...)
+	return otlploghttp.New(ctx, telemetry.OptionsTo(to, telemetry.Setters[otlploghttp.Option]{
+		Gzip: otlploghttp.WithCompression(otlploghttp.GzipCompression), URL: otlploghttp.WithEndpointURL,
+		Headers: otlploghttp.WithHeaders, TLS: otlploghttp.WithTLSClientConfig})...)
 }
 
 // record is one thing that happened.
@@ -143,12 +119,7 @@ func (l *Log) Flush(ctx context.Context) error {
 
 // Close sends what waits, within a bound, and ends.
 func (l *Log) Close() error {
-	ctx, stop := context.WithTimeout(context.Background(), closeTime)
-	defer stop()
-	if err := l.provider.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("close log records: %w", err)
-	}
-	return nil
+	return telemetry.Shutdown("log records", l.provider.Shutdown)
 }
 
 // counted is an exporter whose failures are counted and logged, and are nobody else's concern: the

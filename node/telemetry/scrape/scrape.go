@@ -9,10 +9,9 @@ package scrape
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -26,9 +25,6 @@ import (
 	"github.com/wgnode/wgnode/node/telemetry"
 	"github.com/wgnode/wgnode/probe/key"
 )
-
-// closeTime is for the last metrics, when a node ends.
-const closeTime = 3 * time.Second
 
 // Sender sends the metrics of one node. Its methods are safe for concurrent use.
 type Sender struct {
@@ -60,35 +56,15 @@ func Open(ctx context.Context, o telemetry.Options, from prometheus.Gatherer) (*
 
 func open(ctx context.Context, to *telemetry.Destination) (metric.Exporter, error) {
 	if to.GRPC {
-		var opts []otlpmetricgrpc.Option
-		if to.Gzip {
-			opts = append(opts, otlpmetricgrpc.WithCompressor("gzip"))
-		}
-		if to.URL != "" {
-			opts = append(opts, otlpmetricgrpc.WithEndpointURL(to.URL))
-		}
-		if len(to.Headers) > 0 {
-			opts = append(opts, otlpmetricgrpc.WithHeaders(to.Headers))
-		}
-		if to.TLS != nil {
-			opts = append(opts, otlpmetricgrpc.WithTLSCredentials(credentials.NewTLS(to.TLS)))
-		}
-		return otlpmetricgrpc.New(ctx, opts...)
+		return otlpmetricgrpc.New(ctx, telemetry.OptionsTo(to, telemetry.Setters[otlpmetricgrpc.Option]{
+			Gzip: otlpmetricgrpc.WithCompressor("gzip"), URL: otlpmetricgrpc.WithEndpointURL, Headers: otlpmetricgrpc.WithHeaders,
+			TLS: func(c *tls.Config) otlpmetricgrpc.Option {
+				return otlpmetricgrpc.WithTLSCredentials(credentials.NewTLS(c))
+			}})...)
 	}
-	var opts []otlpmetrichttp.Option
-	if to.Gzip {
-		opts = append(opts, otlpmetrichttp.WithCompression(otlpmetrichttp.GzipCompression))
-	}
-	if to.URL != "" {
-		opts = append(opts, otlpmetrichttp.WithEndpointURL(to.URL))
-	}
-	if len(to.Headers) > 0 {
-		opts = append(opts, otlpmetrichttp.WithHeaders(to.Headers))
-	}
-	if to.TLS != nil {
-		opts = append(opts, otlpmetrichttp.WithTLSClientConfig(to.TLS))
-	}
-	return otlpmetrichttp.New(ctx, opts...)
+	return otlpmetrichttp.New(ctx, telemetry.OptionsTo(to, telemetry.Setters[otlpmetrichttp.Option]{
+		Gzip: otlpmetrichttp.WithCompression(otlpmetrichttp.GzipCompression), URL: otlpmetrichttp.WithEndpointURL,
+		Headers: otlpmetrichttp.WithHeaders, TLS: otlpmetrichttp.WithTLSClientConfig})...)
 }
 
 // Counts says what became of the metrics; an item is all of them at a time.
@@ -104,12 +80,7 @@ func (s *Sender) Flush(ctx context.Context) error {
 
 // Close sends them a last time, within a bound, and ends.
 func (s *Sender) Close() error {
-	ctx, stop := context.WithTimeout(context.Background(), closeTime)
-	defer stop()
-	if err := s.provider.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("close metrics: %w", err)
-	}
-	return nil
+	return telemetry.Shutdown("metrics", s.provider.Shutdown)
 }
 
 // counted is an exporter whose failures are counted and logged, and are nobody else's concern: the
