@@ -44,7 +44,7 @@ func CompleteRunning(_ *cobra.Command, args []string, _ string) ([]string, cobra
 }
 
 // CompleteKnown offers as first argument those of the nodes that match, as far
-// as they can be seen: nobody wants an error message in the line that is being
+// as they can be seen: no error message belongs in the line that is being
 // typed.
 func CompleteKnown(args []string, match func(*running.Known) bool) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
@@ -61,7 +61,7 @@ func CompleteKnown(args []string, match func(*running.Known) bool) ([]string, co
 }
 
 // namesIn returns the interfaces that a folder has files of, as far as it can
-// be read: nobody wants an error message in the line that is being typed.
+// be read: no error message belongs in the line that is being typed.
 func namesIn(dir, suffix, prefix string) []string {
 	entries, _ := os.ReadDir(dir)
 	var names []string
@@ -90,7 +90,7 @@ func CompleteNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.S
 func CompletePeerFlag(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 	names := args
 	if len(names) == 0 {
-		names, _ = Lookable() // nobody wants an error message in the line that is being typed
+		names, _ = Lookable() // no error message belongs in the line that is being typed
 	}
 	var words []string
 	for _, name := range names {
